@@ -1,0 +1,179 @@
+"""Sizes that may be symbols: integers, or readable formulas such as `(H + 1)//2`.
+
+A symbolic size is a sum of integer multiples of atoms, an atom being a symbol or a floor division by an
+integer. Nested floor divisions are flattened, so that two ways to the same size compare equal.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeAlias, Union
+
+
+@dataclass(frozen=True, slots=True)
+class Formula:
+    """`sum(coefficient * atom) + constant`, at least one atom, atoms sorted by their text."""
+
+    terms: tuple[tuple[Atom, int], ...]
+    constant: int = 0
+
+    @staticmethod
+    def symbol(name: str) -> Formula:
+        return Formula(((Symbol(name), 1),))
+
+    def __add__(self, other: Dim) -> Dim:
+        if isinstance(other, int):
+            return _formula(dict(self.terms), self.constant + other)
+        if not isinstance(other, Formula):
+            return NotImplemented
+        merged = dict(self.terms)
+        for atom, factor in other.terms:
+            merged[atom] = merged.get(atom, 0) + factor
+        return _formula(merged, self.constant + other.constant)
+
+    __radd__ = __add__
+
+    def __neg__(self) -> Dim:
+        return self * -1
+
+    def __sub__(self, other: Dim) -> Dim:
+        return self + (-other)
+
+    def __rsub__(self, other: Dim) -> Dim:
+        return (-self) + other
+
+    def __mul__(self, other: object) -> Dim:
+        if not isinstance(other, int):
+            return NotImplemented
+        return _formula({atom: factor * other for atom, factor in self.terms}, self.constant * other)
+
+    __rmul__ = __mul__
+
+    def __floordiv__(self, divisor: object) -> Dim:
+        if not isinstance(divisor, int) or divisor <= 0:
+            return NotImplemented
+        return _floor_div(self, divisor)
+
+    def __mod__(self, divisor: int) -> Dim:
+        return self - (self // divisor) * divisor
+
+    def residues(self, modulus: int) -> range:
+        """Every value that this size can have modulo `modulus`, as a range."""
+        step = math.gcd(modulus, *(factor for _, factor in self.terms))
+        return range(self.constant % step, modulus, step)
+
+    def evaluate(self, sizes: Mapping[str, int]) -> int:
+        """The number that this size is when each symbol has the value in `sizes`."""
+        return sum(atom.evaluate(sizes) * factor for atom, factor in self.terms) + self.constant
+
+    def symbols(self) -> frozenset[str]:
+        return frozenset().union(*(atom.symbols() for atom, _ in self.terms))
+
+    def __str__(self) -> str:
+        text = ""
+        for atom, factor in self.terms:
+            size = str(atom) if abs(factor) == 1 else f"{abs(factor)}*{_bracketed(atom)}"
+            sign = ("-" if factor < 0 else "") if not text else (" - " if factor < 0 else " + ")
+            text += f"{sign}{size}"
+        if self.constant:
+            text += f" {'-' if self.constant < 0 else '+'} {abs(self.constant)}"
+        return text
+
+
+@dataclass(frozen=True, slots=True)
+class Symbol:
+    name: str
+
+    def evaluate(self, sizes: Mapping[str, int]) -> int:
+        return sizes[self.name]
+
+    def symbols(self) -> frozenset[str]:
+        return frozenset({self.name})
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, slots=True)
+class FloorDiv:
+    numerator: Formula
+    divisor: int
+
+    def evaluate(self, sizes: Mapping[str, int]) -> int:
+        return self.numerator.evaluate(sizes) // self.divisor
+
+    def symbols(self) -> frozenset[str]:
+        return self.numerator.symbols()
+
+    def __str__(self) -> str:
+        text = str(self.numerator)
+        return f"{text}//{self.divisor}" if text.isidentifier() else f"({text})//{self.divisor}"
+
+
+Atom: TypeAlias = Union[Symbol, FloorDiv]
+Dim: TypeAlias = Union[int, Formula]
+Shape: TypeAlias = tuple[Dim, ...]
+
+
+def _bracketed(atom: Atom) -> str:
+    return str(atom) if isinstance(atom, Symbol) else f"({atom})"
+
+
+def _formula(terms: Mapping[Atom, int], constant: int) -> Dim:
+    """The one form of a sum: constants outside floor divisions, unless the sum is a single one."""
+    merged: dict[Atom, int] = {}
+    for atom, factor in terms.items():
+        if isinstance(atom, FloorDiv):
+            whole, rest = divmod(atom.numerator.constant, atom.divisor)
+            constant += factor * whole
+            atom = FloorDiv(Formula(atom.numerator.terms, rest), atom.divisor)
+        merged[atom] = merged.get(atom, 0) + factor
+    kept = tuple(sorted(((a, f) for a, f in merged.items() if f), key=lambda item: str(item[0])))
+    if not kept:
+        return constant
+    if len(kept) == 1 and kept[0][1] == 1 and isinstance(kept[0][0], FloorDiv):
+        inner = kept[0][0]
+        numerator = Formula(inner.numerator.terms, inner.numerator.constant + constant * inner.divisor)
+        return Formula(((FloorDiv(numerator, inner.divisor), 1),))
+    return Formula(kept, constant)
+
+
+def _floor_div(size: Formula, divisor: int) -> Dim:
+    if divisor == 1:
+        return size
+    outside = {atom: factor // divisor for atom, factor in size.terms if factor % divisor == 0}
+    inside = {atom: factor for atom, factor in size.terms if factor % divisor}
+    if not inside:
+        return _formula(outside, size.constant // divisor)
+    if len(inside) == 1:
+        ((atom, factor),) = inside.items()
+        if isinstance(atom, FloorDiv) and factor == 1:  # (x//b + c)//d = (x + b*c)//(b*d)
+            flat = (atom.numerator + atom.divisor * size.constant) // (atom.divisor * divisor)
+            return flat + _formula(outside, 0)
+    shared = math.gcd(divisor, *inside.values())
+    if shared > 1:  # (2*H + 1)//4 = H//2
+        reduced = _formula({a: f // shared for a, f in inside.items()}, size.constant // shared)
+        return reduced // (divisor // shared) + _formula(outside, 0)
+    numerator = Formula(tuple(sorted(inside.items(), key=lambda item: str(item[0]))), size.constant)
+    return _formula({**outside, FloorDiv(numerator, divisor): 1}, 0)
+
+
+def residues(size: Dim, modulus: int) -> range:
+    """Every value that `size` can have modulo `modulus`."""
+    return range(size % modulus, size % modulus + 1) if isinstance(size, int) else size.residues(modulus)
+
+
+def is_static(shape: Shape) -> bool:
+    return all(isinstance(size, int) for size in shape)
+
+
+def format_shape(shape: Shape) -> str:
+    """`112×112×64`; a formula with a space in it is put in brackets."""
+    return "×".join(f"({size})" if " " in str(size) else str(size) for size in shape) if shape else "()"
+
+
+def evaluate_shape(shape: Shape, sizes: Mapping[str, int]) -> tuple[int, ...]:
+    """The shape with every symbol replaced by its value."""
+    return tuple(size if isinstance(size, int) else size.evaluate(sizes) for size in shape)

@@ -1,0 +1,120 @@
+"""What can go wrong, and where.
+
+GraphcError                 exit code
+├── SpecError          2    a spec, recipe or command line that cannot be right (codes G1xx, G2xx)
+├── WeightsError       2    a weights, checkpoint or ONNX file that cannot be used (G3xx)
+├── DataError          2    a data set that cannot be read (G4xx)
+├── MachineError       3    disk, permission, lock, missing optional dependency (G5xx)
+└── DivergedError      4    training met a NaN or an infinity (G6xx)
+
+A message says what was expected and what was found. Every error carries a `Place` where one is known and
+prints as `path:line:col: error[CODE]: message`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A position in a source file; line and column count from 1, 0 where the file has none."""
+
+    path: str
+    line: int = 0
+    column: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}:{self.column}" if self.line else self.path
+
+
+class GraphcError(Exception):
+    """An error that is the user's to mend; `exit_code` is the command's."""
+
+    exit_code = 2
+
+    def __init__(self, code: str, message: str, place: Place | None = None, notes: Iterable[str] = ()) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.place = place
+        self.notes = tuple(notes)
+
+    def __str__(self) -> str:
+        where = f"{self.place}: " if self.place else ""
+        return "\n".join([f"{where}error[{self.code}]: {self.message}", *(f"  {note}" for note in self.notes)])
+
+
+class SpecError(GraphcError):
+    """A spec that cannot be right."""
+
+
+class SpecErrors(SpecError):
+    """Several errors of one spec, reported together."""
+
+    def __init__(self, errors: list[GraphcError]) -> None:
+        first = errors[0]
+        super().__init__(first.code, first.message, first.place, first.notes)
+        self.errors = errors
+
+    def __str__(self) -> str:
+        return "\n".join(str(error) for error in self.errors)
+
+
+class WeightsError(GraphcError):
+    """A file of weights that cannot be used."""
+
+
+class DataError(GraphcError):
+    """A data set that cannot be read."""
+
+
+class MachineError(GraphcError):
+    """The machine, not the spec: disk, permission, a lock, a missing optional dependency."""
+
+    exit_code = 3
+
+
+class DivergedError(GraphcError):
+    """Training met a value that is not finite."""
+
+    exit_code = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Warn:
+    """Something legal that is probably not meant, or costs more than it looks."""
+
+    code: str
+    message: str
+    place: Place | None = None
+
+    def __str__(self) -> str:
+        where = f"{self.place}: " if self.place else ""
+        return f"{where}warning[{self.code}]: {self.message}"
+
+
+def missing_extra(package: str, extra: str) -> MachineError:
+    """The error for an optional dependency that is not installed."""
+    return MachineError("G501", f"this needs the package {package}: install graphc[{extra}]")
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """` (did you mean 'kernel'?)` where a known word is near, else nothing."""
+    near = difflib.get_close_matches(str(word), list(known), n=1, cutoff=0.6)
+    return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+class RuleError(Exception):
+    """Raised by a layer's rule; the pass that asked adds the layer's name and place.
+
+    `argument` names the layer argument at fault, so that the error points at its line and column.
+    """
+
+    def __init__(self, code: str, message: str, argument: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.argument = argument

@@ -1,0 +1,117 @@
+"""The two stages after the spec: a `LayerGraph` of complete layers, and a `Plan` with every analysis."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from graphc.dims import Shape
+from graphc.errors import Place, Warn
+from graphc.layers.base import Layer
+from graphc.receptive_field import ReceptiveField
+from graphc.types import ParamSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """One effective argument of a layer and where it came from."""
+
+    value: Any
+    place: Place | None
+    """None for a built-in default."""
+    source: str
+    """`written on the layer`, `arg_scope of group block1`, `default of conv2d`, …"""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A layer in its place: complete, validated, wired by name."""
+
+    name: str
+    """Unique, scoped by groups: `conv3/conv3_2`; what a sugar argument made is below it: `conv3/conv3_2/Relu`."""
+    layer: Layer
+    inputs: tuple[str, ...]
+    """Names of nodes or of graph inputs."""
+    place: Place
+    """Where the layer is written."""
+    variables: str
+    """Node name whose variables it uses: its own, or the shared one's."""
+    arguments: Mapping[str, Argument] = field(default_factory=dict)
+    trail: tuple[str, ...] = ()
+    """How it came to be, outermost first: `specs/resnet.yaml:40:5 repeat block1, 2 of 3`, …"""
+
+
+@dataclass(frozen=True, slots=True)
+class GraphInput:
+    name: str
+    shape: Shape
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class LayerGraph:
+    """Nodes in topological order; no scopes, repeats, blocks or sugar left."""
+
+    name: str
+    batch: str | int
+    """`N`, or a fixed number of examples."""
+    inputs: tuple[GraphInput, ...]
+    nodes: tuple[Node, ...]
+    outputs: Mapping[str, str]
+    """Output name -> node name."""
+    end_points: Mapping[str, str]
+    """End point name -> node name."""
+    expect: Mapping[str, Any] = field(default_factory=dict)
+    """Budgets as written, checked by `passes.expectations`."""
+    warnings: tuple[Warn, ...] = ()
+
+    def variable(self, node: Node, local: str) -> str:
+        """The full name of a variable: `vgg_16/conv1/conv1_1/weights`."""
+        return f"{self.name}/{node.variables}/{local}"
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedNode:
+    """A node and all that is known of it before anything is allocated."""
+
+    node: Node
+    shape: Shape
+    receptive_field: ReceptiveField | None
+    """Of the first graph input that it sees; None where the whole input is seen."""
+    params: Mapping[str, ParamSpec]
+    """By local name; empty for a node that shares another's variables, so that sums count once."""
+    macs: int | None
+    """None where a size is a symbol."""
+    flops: int | None
+
+    @property
+    def param_count(self) -> int:
+        return sum(_product(spec.shape) for spec in self.params.values())
+
+    @property
+    def trainable_count(self) -> int:
+        return sum(_product(spec.shape) for spec in self.params.values() if spec.trainable)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    graph: LayerGraph
+    nodes: tuple[PlannedNode, ...]
+    warnings: tuple[Warn, ...] = ()
+
+    @property
+    def variables(self) -> dict[str, ParamSpec]:
+        """Every variable by full name, in the order of the layers."""
+        return {
+            self.graph.variable(planned.node, local): spec
+            for planned in self.nodes
+            for local, spec in planned.params.items()
+        }
+
+
+def _product(shape: tuple[int, ...]) -> int:
+    count = 1
+    for size in shape:
+        count *= size
+    return count

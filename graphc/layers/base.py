@@ -1,0 +1,106 @@
+"""What every layer kind answers. Passes walk the graph; layers know their own rules.
+
+A kind is a frozen Pydantic class. Its fields are what the user writes; its methods are its rules. Shapes are
+one example's, channels last, without the batch; a size may be a formula (`graphc.dims`). Rules raise
+`RuleError`; whoever asked adds the layer's name and its place in the spec.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+from graphc.dims import Dim, Shape, format_shape, is_static
+from graphc.errors import RuleError
+from graphc.receptive_field import HERE, Reach
+from graphc.types import Array, Context, OnnxBuilder, Params, ParamSpec, Step, Value
+
+
+class Layer(BaseModel):
+    """One layer kind, complete: every argument has its value."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True, arbitrary_types_allowed=True
+    )
+
+    kind: ClassVar[str]
+    """What the user types."""
+    family: ClassVar[str]
+    """convolution, pooling, dense, normalization, activation, shape, merge or regularization: colours, tables."""
+    positional: ClassVar[tuple[str, ...]] = ()
+    """Arguments that `kind: value` and `kind: [value, value]` give, in order."""
+    accepts: ClassVar[tuple[str, ...]] = ()
+    """Which of `normalizer` and `activation` may be written on this layer; `expand` makes layers of them."""
+    inputs_at_least: ClassVar[int] = 1
+    inputs_at_most: ClassVar[int | None] = 1
+    """None: any number."""
+    sees_everything: ClassVar[bool] = False
+    """Every output depends on the whole input plane, so its receptive field is null."""
+    elementwise: ClassVar[bool] = False
+    """y[i] depends on x[i] alone (or on x[i] and its channel): flatten may be absorbed through it."""
+
+    def infer_shape(self, *inputs: Shape) -> Shape:
+        """The output's shape; the first input's where a kind does not say otherwise."""
+        return inputs[0]
+
+    def reach(self, *inputs: Shape) -> tuple[Reach, Reach]:
+        """Per axis (height, width), which positions of its input an output sees."""
+        return HERE, HERE
+
+    def declare_params(self, *inputs: Shape) -> dict[str, ParamSpec]:
+        """The variables this layer needs, by local name, in the order in which TF-Slim makes them."""
+        return {}
+
+    def count_macs(self, *inputs: Shape) -> int:
+        """Multiply-accumulates for one example of static shape: of convolutions and matrix products only."""
+        return 0
+
+    def count_flops(self, *inputs: Shape) -> int:
+        """Floating-point operations for one example, as TensorFlow's profiler counts them: two a MAC, one an
+        element for bias and addition, kernel area an element for pooling, none for ReLU and batch norm."""
+        return 2 * self.count_macs(*inputs)
+
+    def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
+        """This layer as ONNX nodes, in inference; images are N C H W inside."""
+        raise NotImplementedError(self.kind)
+
+    def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
+        """This layer on arrays (batch first, channels last), with its backward."""
+        raise NotImplementedError(self.kind)
+
+
+def image(shape: Shape, kind: str) -> tuple[Dim, Dim, int]:
+    """Height, width and channels of an image-shaped input, or an error that says what is missing."""
+    if len(shape) != 3:
+        raise RuleError("G201", f"{kind} expects an image (height, width, channels), got {format_shape(shape)}")
+    height, width, channels = shape
+    if not isinstance(channels, int):
+        raise RuleError("G201", f"{kind} expects a fixed number of channels, got {channels}")
+    return height, width, channels
+
+
+def static(shape: Shape, kind: str) -> tuple[int, ...]:
+    """The shape as integers, or an error that names the symbolic size."""
+    if not is_static(shape):
+        raise RuleError("G205", f"{kind} needs fixed sizes, got {format_shape(shape)}; set the resolution")
+    return shape  # type: ignore[return-value]
+
+
+def same_shape(kind: str, inputs: Sequence[Shape]) -> Shape:
+    """The one shape of all inputs, or an error with the two that differ."""
+    for other in inputs[1:]:
+        if other != inputs[0]:
+            found = f"{format_shape(inputs[0])} and {format_shape(other)}"
+            raise RuleError("G202", f"{kind} expects equal shapes, got {found}")
+    return inputs[0]
+
+
+def elements(shape: Shape) -> int:
+    """How many numbers one example of this static shape has."""
+    count = 1
+    for size in shape:
+        assert isinstance(size, int)
+        count *= size
+    return count

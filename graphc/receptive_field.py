@@ -1,0 +1,133 @@
+"""Which inputs an output can see, along one axis, exactly.
+
+A `Reach` maps an output position y to an interval of input positions. It is periodic: outputs `period` apart
+see intervals `advance` apart. A convolution has period 1 and advance = stride; upsampling by f has period f and
+advance 1. Composing and joining intervals is exact for any mix of the two, dilation and asymmetric padding
+included (of a dilated window the reach is the interval from its first to its last tap).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+
+from graphc.window import TransposedWindow, Window
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    period: int
+    advance: int
+    low: tuple[int, ...]
+    """First input seen by output r, for r in 0..period-1."""
+    high: tuple[int, ...]
+    """Last input seen."""
+    known: bool = True
+    """False where an offset depends on an input size that is a symbol: then `padding` and `centre` are None."""
+
+    @staticmethod
+    def of(window: Window) -> Reach:
+        before = window.before
+        start = -(before if before is not None else (window.extent - 1) // 2)
+        return Reach(1, window.stride, (start,), (start + window.extent - 1,), before is not None)
+
+    @staticmethod
+    def of_transposed(window: TransposedWindow) -> Reach:
+        before, kernel, stride = window.pads[0], window.kernel, window.stride
+        low = tuple(-(-(r + before - kernel + 1) // stride) for r in range(stride))
+        high = tuple((r + before) // stride for r in range(stride))
+        return Reach(stride, 1, low, high)
+
+    def first(self, position: int) -> int:
+        turns, phase = divmod(position, self.period)
+        return turns * self.advance + self.low[phase]
+
+    def last(self, position: int) -> int:
+        turns, phase = divmod(position, self.period)
+        return turns * self.advance + self.high[phase]
+
+    def then(self, layer: Reach) -> Reach:
+        """The reach of a layer's outputs, where this is the reach of its inputs."""
+        turns = self.period // math.gcd(self.period, layer.advance)
+        period = layer.period * turns
+        return Reach(
+            period,
+            layer.advance * turns * self.advance // self.period,
+            tuple(self.first(layer.first(r)) for r in range(period)),
+            tuple(self.last(layer.last(r)) for r in range(period)),
+            self.known and layer.known,
+        )
+
+    def join(self, other: Reach) -> Reach:
+        """The reach of an output that sees both; where the strides differ, the longer of the two."""
+        if self.stride != other.stride:
+            return max(self, other, key=lambda reach: reach.size)
+        if not (self.known and other.known):
+            longer = max(self, other, key=lambda reach: reach.size)
+            return Reach(longer.period, longer.advance, longer.low, longer.high, False)
+        period = math.lcm(self.period, other.period)
+        return Reach(
+            period,
+            self.advance * period // self.period,
+            tuple(min(self.first(r), other.first(r)) for r in range(period)),
+            tuple(max(self.last(r), other.last(r)) for r in range(period)),
+        )
+
+    def is_aligned_with(self, other: Reach) -> bool:
+        """Whether both have one stride and, where both are known, one centre."""
+        if self.stride != other.stride:
+            return False
+        return not (self.known and other.known) or self.centre == other.centre
+
+    @property
+    def size(self) -> int:
+        """Inputs seen, the most over all outputs."""
+        return max(last - first + 1 for first, last in zip(self.low, self.high, strict=True))
+
+    @property
+    def stride(self) -> Fraction:
+        """Inputs from one output to the next; below 1 after upsampling."""
+        return Fraction(self.advance, self.period)
+
+    @property
+    def padding(self) -> int | None:
+        """Inputs that output 0 sees before the first one."""
+        return -self.low[0] if self.known else None
+
+    @property
+    def centre(self) -> Fraction | None:
+        """Where output 0 is centred on the input, averaged over one period; None where not known."""
+        if not self.known:
+            return None
+        middles = sum(self.low[r] + self.high[r] for r in range(self.period))
+        drift = self.stride * (self.period - 1) / 2
+        return Fraction(middles, 2 * self.period) - drift
+
+    @property
+    def is_identity(self) -> bool:
+        return self == HERE
+
+
+HERE = Reach(1, 1, (0,), (0,))
+
+
+@dataclass(frozen=True, slots=True)
+class ReceptiveField:
+    """Both axes of a value's reach into one input."""
+
+    height: Reach
+    width: Reach
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.height.size, self.width.size
+
+    @property
+    def stride(self) -> tuple[Fraction, Fraction]:
+        return self.height.stride, self.width.stride
+
+    @property
+    def padding(self) -> tuple[int, int] | None:
+        first, second = self.height.padding, self.width.padding
+        return None if first is None or second is None else (first, second)

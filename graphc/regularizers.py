@@ -1,0 +1,16 @@
+"""Penalties on weights, added to the training loss."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Regularizer(BaseModel):
+    """`l1 * sum(|w|) + l2 * sum(w**2) / 2`: TF-Slim's l1_l2, with its halved square."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    l1: float = Field(default=0.0, ge=0)
+    """Factor of the sum of absolute values."""
+    l2: float = Field(default=0.0, ge=0)
+    """Factor of half the sum of squares."""

@@ -1,0 +1,99 @@
+"""Names for what is passed around."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+from graphc.dims import Shape
+from graphc.initializers import Initializer
+from graphc.regularizers import Regularizer
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array: TypeAlias = np.ndarray[Any, Any]
+else:
+    Array = Any
+
+Params: TypeAlias = Mapping[str, Array]
+"""A layer's variables by local name: weights, biases, gamma, …"""
+
+
+@dataclass(frozen=True, slots=True)
+class ParamSpec:
+    """A variable that a layer needs: `shape` in TF-Slim's layout (HWIO for convolutions), integers only."""
+
+    shape: tuple[int, ...]
+    initializer: Initializer
+    trainable: bool = True
+    regularizer: Regularizer | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Gradients:
+    """What a layer's backward gives: one gradient an input (None: not needed), one a trainable variable."""
+
+    inputs: tuple[Array | None, ...]
+    params: dict[str, Array] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One application of a layer, and the way back."""
+
+    output: Array
+    backward: Callable[[Array], Gradients]
+    updates: dict[str, Array] = field(default_factory=dict)
+    """New values of variables that back-propagation does not train: moving_mean, moving_variance."""
+
+
+class Context(Protocol):
+    """How a layer runs: where arrays come from, whether it trains, and on how many threads."""
+
+    training: bool
+
+    def empty(self, shape: tuple[int, ...], dtype: Any) -> Array:
+        """An array with no particular contents, from the step's workspace."""
+
+    def random(self) -> np.random.Generator:
+        """This layer's random numbers for this step (dropout)."""
+
+    def each_slice(self, work: Callable[[slice], Any], count: int) -> list[Any]:
+        """`work` on consecutive slices of range(count), in threads; the results in order.
+
+        The slices do not depend on the number of threads, so neither do the results.
+        """
+
+
+class Value(Protocol):
+    """A tensor while ONNX is emitted. Images (rank 3, H W C) are N C H W inside; other ranks are N + shape."""
+
+    name: str
+    shape: Shape
+    """One example's shape as the spec sees it: channels last, no batch."""
+    flat_order: Shape | None
+    """Of a flattened image (h, w, c) whose elements lie in c h w order; None where they lie as they should."""
+
+
+class OnnxBuilder(Protocol):
+    """What a layer may ask of the emitter; `graphc.emit.builder` implements it."""
+
+    opset: int
+
+    def op(self, kind: str, *inputs: Value | str | None, shape: Shape | None = None, **attributes: Any) -> Value:
+        """A node with one output; `shape` is the output's, the first input's where left out.
+
+        Inputs may be values, names from `constant`, or None for an absent optional input.
+        """
+
+    def constant(self, name: str, array: Array) -> str:
+        """An initializer; `name` is local to the layer (`weights`), full names are the builder's. Same name and
+        layer, same initializer."""
+
+    def in_channel_order(self, vector: Array, value: Value) -> Array:
+        """A per-channel array along the last axis, permuted where `value.flat_order` says its channels are."""
+
+
+Inputs: TypeAlias = Sequence[Array]

@@ -1,0 +1,98 @@
+"""A sliding window along one axis, resolved once: the only padding arithmetic in graphc.
+
+Shape, receptive field, ONNX attributes and NumPy kernels all read a resolved `Window`, so they cannot disagree.
+
+- `same`: TensorFlow's rule. The output is ceil(size/stride); the odd pixel goes after.
+- `valid`: no padding.
+- `same_fixed`: TF-Slim's conv2d_same. dilation*(kernel - 1) pixels in all, (total // 2) before, whatever the
+  size; with stride 1 equal to `same`.
+- `(before, after)`: explicit pixels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, Union
+
+from graphc.dims import Dim, residues
+from graphc.errors import RuleError
+
+AxisPadding: TypeAlias = Union[Literal["same", "valid", "same_fixed"], tuple[int, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """One axis of a convolution or pooling: how `output` positions read `size` input positions."""
+
+    size: Dim
+    kernel: int
+    stride: int
+    dilation: int
+    output: Dim
+    pads: tuple[int, int] | None
+    """Pixels (before, after); None where `same` depends on a size that is still a symbol."""
+    before: int | None
+    """Pixels before; can be known where `pads` is not (stride 2 with an even kernel)."""
+
+    @property
+    def extent(self) -> int:
+        """Pixels from the first to the last tap, both included."""
+        return (self.kernel - 1) * self.dilation + 1
+
+    @staticmethod
+    def over(size: Dim, kernel: int, stride: int = 1, padding: AxisPadding = "valid", dilation: int = 1) -> Window:
+        extent = (kernel - 1) * dilation + 1
+        if padding == "same":
+            totals = {max(extent - (residue or stride), 0) for residue in residues(size, stride)}
+            befores = {total // 2 for total in totals}
+            total = totals.pop() if len(totals) == 1 else None
+            pads = None if total is None else (total // 2, total - total // 2)
+            before = befores.pop() if len(befores) == 1 else None
+            return Window(size, kernel, stride, dilation, (size + stride - 1) // stride, pads, before)
+        if padding == "valid":
+            pads = (0, 0)
+        elif padding == "same_fixed":
+            pads = ((extent - 1) // 2, extent - 1 - (extent - 1) // 2)
+        else:
+            pads = padding
+        padded = size + pads[0] + pads[1]
+        if isinstance(padded, int) and padded < extent:
+            dilated = f" (dilation {dilation} spreads it over {extent})" if dilation > 1 else ""
+            raise RuleError(
+                "G203", f"kernel={kernel}{dilated} is larger than its input of {padded} with padding", "kernel"
+            )
+        return Window(size, kernel, stride, dilation, (padded - extent) // stride + 1, pads, pads[0])
+
+
+@dataclass(frozen=True, slots=True)
+class TransposedWindow:
+    """One axis of a transposed convolution: each of `size` inputs writes `kernel` outputs, `stride` apart.
+
+    `same` gives size*stride outputs, `valid` size*stride + max(kernel - stride, 0), explicit padding
+    (size - 1)*stride + kernel - before - after + output_padding: TensorFlow's and PyTorch's rules.
+    """
+
+    size: Dim
+    kernel: int
+    stride: int
+    output: Dim
+    pads: tuple[int, int]
+    """Outputs cut off (before, after); `after` can be negative where outputs are added."""
+
+    @staticmethod
+    def over(
+        size: Dim, kernel: int, stride: int = 1, padding: AxisPadding = "valid", output_padding: int = 0
+    ) -> TransposedWindow:
+        full = (size - 1) * stride + kernel
+        if padding in ("same", "same_fixed"):
+            cut = kernel - stride
+            pads = (max(cut, 0) // 2, cut - max(cut, 0) // 2)
+        elif padding == "valid":
+            pads = (0, min(kernel - stride, 0))
+        else:
+            assert isinstance(padding, tuple)
+            pads = (padding[0], padding[1] - output_padding)
+        output = full - pads[0] - pads[1]
+        if isinstance(output, int) and output < 1:
+            raise RuleError("G203", f"padding={padding} leaves nothing of the {full} outputs", "padding")
+        return TransposedWindow(size, kernel, stride, output, pads)
