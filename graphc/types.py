@@ -95,5 +95,21 @@ class OnnxBuilder(Protocol):
     def in_channel_order(self, vector: Array, value: Value) -> Array:
         """A per-channel array along the last axis, permuted where `value.flat_order` says its channels are."""
 
+    def flatten(self, value: Value) -> Value:
+        """All of an example as one axis, in the spec's (channels-last) order or, where the builder can absorb it
+        in the next weights, in the inner order with `flat_order` set."""
+
+    def in_order(self, value: Value) -> Value:
+        """The value with its elements where the spec has them: `flat_order` resolved, by a Transpose if need be."""
+
+    def channels_last(self, value: Value) -> Value:
+        """An image as N H W C, for a kind that works along the last axis; other ranks as they are.
+
+        The layer may hand the result to `op` without a `shape` and must end with `channels_first`.
+        """
+
+    def channels_first(self, value: Value, shape: Shape) -> Value:
+        """Back from N H W C to N C H W where `shape`, the spec's, is an image; other ranks take `shape` as it is."""
+
 
 Inputs: TypeAlias = Sequence[Array]

@@ -40,6 +40,8 @@ class Layer(BaseModel):
     """Every output depends on the whole input plane, so its receptive field is null."""
     elementwise: ClassVar[bool] = False
     """y[i] depends on x[i] alone (or on x[i] and its channel): flatten may be absorbed through it."""
+    costly: ClassVar[str] = ""
+    """What this kind costs more than it looks, as a sentence for a warning."""
 
     def infer_shape(self, *inputs: Shape) -> Shape:
         """The output's shape; the first input's where a kind does not say otherwise."""
@@ -61,6 +63,10 @@ class Layer(BaseModel):
         """Floating-point operations for one example, as TensorFlow's profiler counts them: two a MAC, one an
         element for bias and addition, kernel area an element for pooling, none for ReLU and batch norm."""
         return 2 * self.count_macs(*inputs)
+
+    def as_affine(self, params: Params) -> tuple[Array, Array] | None:
+        """This layer in inference as a per-channel (scale, offset), y = x*scale + offset, where it is one."""
+        return None
 
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
         """This layer as ONNX nodes, in inference; images are N C H W inside."""
