@@ -1,0 +1,1 @@
+"""NumPy on arrays: they know nothing of layers."""

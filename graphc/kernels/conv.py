@@ -1,0 +1,134 @@
+"""Convolution as matrix products over unfolded windows, in chunks that stay in the cache.
+
+x is N H W C, w is kh kw C/groups F, y is N H' W' F. Every product walks the batch in the context's slices, and
+each slice in chunks of whole images whose columns (windows as rows) fit the cache. Sums over the batch are taken
+in the order of the slices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from graphc.kernels.unfold import Grid, Pads, Pair, fold, pad_images, windows
+from graphc.lazy import np
+from graphc.types import Array, Context
+
+CHUNK_BYTES = 1 << 20
+"""Columns of one chunk: half of the second-level cache of one core."""
+
+
+def conv2d(context: Context, x: Array, w: Array, stride: Pair, pads: Pads, dilation: Pair, groups: int) -> Array:
+    """Every window of x times the filters."""
+    grid = Grid(x.shape[1:3], w.shape[:2], stride, pads, dilation)
+    y = context.empty((len(x), *grid.output, w.shape[3]), x.dtype)
+
+    def work(images: slice) -> None:
+        for part in _chunks(images, grid, w, x.dtype.itemsize):
+            padded = pad_images(context, x[part], grid)
+            for inputs, outputs in _groups(w, groups):
+                columns = _columns(context, padded[..., inputs], grid)
+                np.matmul(columns, _matrix(w[..., outputs]), out=_rows(y[part][..., outputs]))
+
+    context.each_slice(work, len(x))
+    return y
+
+
+def conv2d_grad_input(
+    context: Context,
+    dy: Array,
+    w: Array,
+    x_shape: tuple[int, ...],
+    stride: Pair,
+    pads: Pads,
+    dilation: Pair,
+    groups: int,
+) -> Array:
+    """The gradient of x: each output's gradient spread over its window through the filters."""
+    grid = Grid((x_shape[1], x_shape[2]), w.shape[:2], stride, pads, dilation)
+    dx = context.empty(x_shape, dy.dtype)
+
+    def work(images: slice) -> None:
+        for part in _chunks(images, grid, w, dy.dtype.itemsize):
+            for inputs, outputs in _groups(w, groups):
+                rows = _rows(dy[part][..., outputs])
+                if grid.is_identity:
+                    np.matmul(rows, _matrix(w[..., outputs]).T, out=_rows(dx[part][..., inputs]))
+                    continue
+                columns = context.empty((len(rows), grid.kernel[0] * grid.kernel[1] * w.shape[2]), dy.dtype)
+                np.matmul(rows, _matrix(w[..., outputs]).T, out=columns)
+                patches = columns.reshape(-1, *grid.output, *w.shape[:3])
+                dx[part][..., inputs] = fold(context, patches, grid)
+
+    context.each_slice(work, len(dy))
+    return dx
+
+
+def conv2d_grad_weights(
+    context: Context,
+    x: Array,
+    dy: Array,
+    w_shape: tuple[int, ...],
+    stride: Pair,
+    pads: Pads,
+    dilation: Pair,
+    groups: int,
+) -> Array:
+    """The gradient of w: windows times output gradients, summed over the batch."""
+    kernel = (w_shape[0], w_shape[1])
+    grid = Grid(x.shape[1:3], kernel, stride, pads, dilation)
+
+    def work(images: slice) -> Array:
+        dw = context.empty(w_shape, x.dtype)
+        dw[...] = 0
+        for part in _chunks(images, grid, dw, x.dtype.itemsize):
+            padded = pad_images(context, x[part], grid)
+            for inputs, outputs in _groups(dw, groups):
+                columns = _columns(context, padded[..., inputs], grid)
+                product = columns.T @ _rows(dy[part][..., outputs])
+                dw[..., outputs] += product.reshape(*w_shape[:3], -1)
+        return dw
+
+    return sum_in_order(context.each_slice(work, len(x)))
+
+
+def sum_in_order(parts: list[Array]) -> Array:
+    """The sum of the slices' results, always in the same order."""
+    total = parts[0]
+    for part in parts[1:]:
+        total += part
+    return total
+
+
+def _columns(context: Context, padded: Array, grid: Grid) -> Array:
+    """Windows as rows of a matrix: n*H'*W' × kh*kw*C."""
+    if grid.is_identity:
+        return _rows(padded)
+    view = windows(padded, grid)
+    columns = context.empty(view.shape, padded.dtype)
+    columns[...] = view
+    return columns.reshape(-1, view.shape[3] * view.shape[4] * view.shape[5])
+
+
+def _chunks(images: slice, grid: Grid, w: Array, itemsize: int) -> Iterator[slice]:
+    """A slice of the batch in runs of images whose columns take about CHUNK_BYTES."""
+    rows = grid.output[0] * grid.output[1]
+    step = max(1, CHUNK_BYTES // (rows * w.shape[0] * w.shape[1] * w.shape[2] * itemsize))
+    for start in range(images.start, images.stop, step):
+        yield slice(start, min(start + step, images.stop))
+
+
+def _groups(w: Array, groups: int) -> Iterator[tuple[slice, slice]]:
+    """Channels that each group reads and writes."""
+    inputs, outputs = w.shape[2], w.shape[3] // groups
+    for g in range(groups):
+        yield slice(g * inputs, (g + 1) * inputs), slice(g * outputs, (g + 1) * outputs)
+
+
+def _rows(images: Array) -> Array:
+    """N H W C as a matrix of pixels × channels: a view where each pixel's channels are next to another."""
+    return images.reshape(-1, images.shape[-1])
+
+
+def _matrix(w: Array) -> Array:
+    """Filters as a matrix: kh*kw*C × F."""
+    return w.reshape(-1, w.shape[-1])

@@ -1,0 +1,88 @@
+"""Images as rows of windows, and the way back: what turns a convolution into a matrix product.
+
+Arrays are N H W C. A `Grid` says which taps of a padded image each output position reads.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from graphc.lazy import np
+from graphc.types import Array, Context
+
+Pair: TypeAlias = tuple[int, int]
+Pads: TypeAlias = tuple[Pair, Pair]
+"""Pixels ((top, bottom), (left, right))."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """The windows of one convolution over images of `size` pixels; every pair is (vertical, horizontal)."""
+
+    size: Pair
+    kernel: Pair
+    stride: Pair
+    pads: Pads
+    dilation: Pair
+
+    @property
+    def padded(self) -> Pair:
+        (top, bottom), (left, right) = self.pads
+        return self.size[0] + top + bottom, self.size[1] + left + right
+
+    @property
+    def output(self) -> Pair:
+        (height, width), (kh, kw) = self.padded, self.kernel
+        rows = (height - (kh - 1) * self.dilation[0] - 1) // self.stride[0] + 1
+        columns = (width - (kw - 1) * self.dilation[1] - 1) // self.stride[1] + 1
+        return rows, columns
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether every window is its own pixel: a 1×1 convolution with stride 1 and no padding."""
+        return self.kernel == self.stride == (1, 1) and self.pads == ((0, 0), (0, 0))
+
+    def tap(self, padded: Array, i: int, j: int) -> Array:
+        """The pixels that tap (i, j) of every window reads: a view, n × output × C."""
+        (rows, columns), (sh, sw) = self.output, self.stride
+        top, left = i * self.dilation[0], j * self.dilation[1]
+        return padded[:, top : top + (rows - 1) * sh + 1 : sh, left : left + (columns - 1) * sw + 1 : sw]
+
+
+def pad_images(context: Context, x: Array, grid: Grid) -> Array:
+    """x with its zeros around it; x itself where there are none."""
+    (top, bottom), (left, right) = grid.pads
+    if not (top or bottom or left or right):
+        return x
+    height, width = grid.size
+    padded = context.empty((len(x), *grid.padded, x.shape[3]), x.dtype)
+    padded[:, :top] = 0
+    padded[:, top + height :] = 0
+    padded[:, top : top + height, :left] = 0
+    padded[:, top : top + height, left + width :] = 0
+    padded[:, top : top + height, left : left + width] = x
+    return padded
+
+
+def windows(padded: Array, grid: Grid) -> Array:
+    """The windows of padded images, as a view: n × output × kernel × C."""
+    (rows, columns), (kh, kw) = grid.output, grid.kernel
+    n, h, w, c = padded.strides
+    return np.lib.stride_tricks.as_strided(
+        padded,
+        (len(padded), rows, columns, kh, kw, padded.shape[3]),
+        (n, h * grid.stride[0], w * grid.stride[1], h * grid.dilation[0], w * grid.dilation[1], c),
+    )
+
+
+def fold(context: Context, patches: Array, grid: Grid) -> Array:
+    """The adjoint of `windows` and padding: each window's values added where they were read (n × size × C)."""
+    (top, _), (left, _) = grid.pads
+    padded = context.empty((len(patches), *grid.padded, patches.shape[5]), patches.dtype)
+    padded[...] = 0
+    for i in range(grid.kernel[0]):
+        for j in range(grid.kernel[1]):
+            target = grid.tap(padded, i, j)
+            target += patches[:, :, :, i, j]
+    return padded[:, top : top + grid.size[0], left : left + grid.size[1]]
