@@ -1,0 +1,361 @@
+"""Text to a tree in which every value knows its line and column.
+
+YAML 1.2's core types, not 1.1's: `1e-3` is a number, `no` is a string, `010` is ten. JSON is read by the same
+parser, being YAML. The parser's events are turned into a tree in one loop without recursion, and every limit is
+checked before what it bounds is built. An alias is the very object that its anchor named, so that a bomb of
+aliases costs nothing here; its written-out size counts against the limit.
+"""
+
+from __future__ import annotations
+
+import codecs
+import math
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import yaml
+from yaml.events import (
+    AliasEvent,
+    DocumentStartEvent,
+    MappingEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+)
+
+from graphc.errors import Place, SpecError
+from graphc.files import read_limited, shown
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much text a spec may be; checked before anything of that size is built."""
+
+    file_bytes: int = 4_000_000
+    total_bytes: int = 16_000_000
+    """Over a spec and all that it includes."""
+    files: int = 100
+    depth: int = 64
+    nodes: int = 300_000
+    """Keys, values and list items, aliases written out."""
+
+
+class SpecMap(dict[str, Any]):
+    """A mapping with the place of itself, of each key and of each value."""
+
+    __slots__ = ("key_places", "place", "places")
+
+    def __init__(self, place: Place) -> None:
+        super().__init__()
+        self.place = place
+        self.key_places: dict[str, Place] = {}
+        self.places: dict[str, Place] = {}
+
+    def put(self, key: str, value: Any, key_place: Place, place: Place) -> None:
+        """Set a key with its places."""
+        self[key] = value
+        self.key_places[key] = key_place
+        self.places[key] = place
+
+
+class SpecList(list[Any]):
+    """A list with the place of itself and of each item."""
+
+    __slots__ = ("place", "places")
+
+    def __init__(self, place: Place) -> None:
+        super().__init__()
+        self.place = place
+        self.places: list[Place] = []
+
+    def put(self, value: Any, place: Place) -> None:
+        """Append an item with its place."""
+        self.append(value)
+        self.places.append(place)
+
+
+Tree: TypeAlias = SpecMap | SpecList | str | int | float | bool | None
+
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+CONSTANTS = {
+    "": None, "~": None, "null": None, "Null": None, "NULL": None,
+    "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,
+}  # fmt: skip
+NOT_FINITE = re.compile(r"[-+]?(\.(inf|Inf|INF|nan|NaN|NAN)|Infinity|NaN)")
+INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
+FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+NUMBER_START = frozenset("0123456789+-.IN")
+CORE_TAG = "tag:yaml.org,2002:"
+SCALAR_TYPES: dict[str, tuple[type, ...]] = {
+    "null": (type(None),), "bool": (bool,), "int": (int,), "float": (int, float), "str": (str,)
+}  # fmt: skip
+REFUSED = re.compile("[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+BREAK = re.compile(r"\r\n|\r|\n")
+HINTS = {
+    "cannot start any token": "indent with spaces; text that starts with @, ` or % needs quotes",
+    "mapping values are not allowed": "a colon inside text needs quotes, and each key its own line",
+    "could not find expected ':'": "each key needs a colon and a space after it",
+    "did not find expected key": "check the indentation of this line and the quotes and commas before it",
+    "did not find expected '-' indicator": "the items of a list begin in one column",
+    "did not find expected ',' or ']'": "a list in brackets is not closed, or lacks a comma",
+    "did not find expected ',' or '}'": "a mapping in braces is not closed, or lacks a comma",
+    "did not find expected <document start>": "something follows after the end of the document",
+    "unexpected end of stream": "a quote is not closed",
+}
+
+
+def load_file(path: Path | str, limits: Limits = Limits()) -> Tree:
+    """The tree of a YAML or JSON file."""
+    return load_text(read_limited(path, limits.file_bytes), shown(path), limits)
+
+
+def load_text(text: str | bytes, path: str, limits: Limits = Limits()) -> Tree:
+    """The tree of a YAML or JSON text; `path` is what errors call it."""
+    if len(text) > limits.file_bytes:
+        raise SpecError("G101", f"the text has {len(text):,} bytes, the limit is {limits.file_bytes:,}", Place(path))
+    content = decode(text, path)
+    reader = _Reader(path, limits)
+    try:
+        for event in yaml.parse(content, Loader=LOADER):
+            reader.take(event)
+    except yaml.MarkedYAMLError as error:
+        raise _syntax_error(error, path) from None
+    except yaml.YAMLError as error:
+        raise SpecError("G102", f"this is not YAML: {error}", Place(path)) from None
+    if not reader.documents or (reader.root is None and reader.implicit):
+        what = "holds only comments" if content.strip() else "is empty"
+        raise SpecError("G103", f"the file {what}, expected a spec: see `graphc new`", Place(path))
+    return reader.root
+
+
+def decode(text: str | bytes, path: str) -> str:
+    """Text without a byte order mark, every character of it printable."""
+    if isinstance(text, bytes):
+        utf16 = text.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        encoding = "utf-16" if utf16 else "utf-8"
+        try:
+            text = text.decode(encoding)
+        except UnicodeDecodeError as error:
+            place = _place_after(error.object[: error.start].decode(encoding, "replace"), path)
+            found = " ".join(f"0x{byte:02X}" for byte in error.object[error.start : error.start + 2])
+            raise SpecError("G104", f"expected {encoding.upper()} text, found the bytes {found}", place) from None
+    text = text.removeprefix("\ufeff")
+    if refused := REFUSED.search(text):
+        name = f"U+{ord(refused[0]):04X}"
+        raise SpecError("G104", f"expected printable text, found {name}", _place_after(text[: refused.start()], path))
+    return text
+
+
+def _place_after(text: str, path: str) -> Place:
+    lines = BREAK.split(text)
+    return Place(path, len(lines), len(lines[-1]) + 1)
+
+
+def _syntax_error(error: yaml.MarkedYAMLError, path: str) -> SpecError:
+    mark = error.problem_mark or error.context_mark
+    place = Place(path, mark.line + 1, mark.column + 1) if mark else Place(path)
+    problem = error.problem or "cannot be read"
+    hint = next((hint for part, hint in HINTS.items() if part in problem), None)
+    where = f" {error.context}" if error.context else ""
+    if error.context and error.context_mark:
+        where += f" that starts at line {error.context_mark.line + 1}"
+    return SpecError("G102", f"this is not YAML: {problem}{where}", place, notes=[hint] if hint else [])
+
+
+@dataclass(slots=True)
+class _Open:
+    """A container that is being read."""
+
+    tree: SpecMap | SpecList
+    anchor: str | None
+    key: str | None = None
+    key_place: Place | None = None
+    size: int = 1
+    """Nodes in it so far, aliases written out."""
+    height: int = 1
+
+
+@dataclass(slots=True)
+class _Anchor:
+    place: Place
+    value: Any
+    size: int
+    height: int
+    complete: bool = True
+
+
+@dataclass(slots=True)
+class _Reader:
+    """Builds the tree, one event at a time."""
+
+    path: str
+    limits: Limits
+    root: Tree = None
+    implicit: bool = False
+    documents: int = 0
+    stack: list[_Open] = field(default_factory=list)
+    anchors: dict[str, _Anchor] = field(default_factory=dict)
+    nodes: int = 0
+
+    def take(self, event: Any) -> None:
+        kind = type(event)
+        if kind is ScalarEvent:
+            self._scalar(event)
+        elif kind is MappingStartEvent or kind is SequenceStartEvent:
+            self._start(event)
+        elif kind is MappingEndEvent or kind is SequenceEndEvent:
+            self._end()
+        elif kind is AliasEvent:
+            self._alias(event)
+        elif kind is DocumentStartEvent:
+            self._document(event)
+
+    def _document(self, event: DocumentStartEvent) -> None:
+        self.documents += 1
+        if self.documents > 1:
+            raise self._error("G103", "a second document starts here; a spec is one document", self._place(event))
+
+    def _scalar(self, event: ScalarEvent) -> None:
+        place = self._place(event)
+        frame = self.stack[-1] if self.stack else None
+        self._count(1, place)
+        if frame is not None and frame.key is None and type(frame.tree) is SpecMap:
+            self._key(frame, event, place)
+            return
+        value = self._value(event, place)
+        if event.anchor:
+            self.anchors[event.anchor] = _Anchor(place, value, 1, 0)
+        if frame is None:
+            self.implicit = event.implicit[0] and not event.value
+        self._put(value, place, 1, 0)
+
+    def _key(self, frame: _Open, event: ScalarEvent, place: Place) -> None:
+        key = self._value(event, place)
+        if not isinstance(key, str):
+            found = event.value if len(event.value) <= 40 else event.value[:37] + "..."
+            raise self._error("G106", f'expected text as a key, found {found or "nothing"}: write "{found}"', place)
+        if key == "<<" and event.implicit[0]:
+            notes = ["for defaults use arg_scope, for a common base `extends`, for repeated layers a block"]
+            raise SpecError("G107", "merge keys (<<) are not part of the language", place, notes)
+        if key in frame.tree:
+            first = frame.tree.key_places[key]  # type: ignore[union-attr]
+            raise self._error("G105", f"the key {clipped(key)} is written twice, first at {first}", place)
+        if event.anchor:
+            self.anchors[event.anchor] = _Anchor(place, key, 1, 0)
+        frame.key, frame.key_place = key, place
+
+    def _value(self, event: ScalarEvent, place: Place) -> Any:
+        if event.tag is None:
+            return resolve(event.value, place) if event.implicit[0] else event.value
+        name = event.tag.removeprefix(CORE_TAG)
+        if name == "str":
+            return event.value
+        if event.tag == name or name not in SCALAR_TYPES:
+            raise self._error("G107", f"the tag {clipped(event.tag)} is not one of YAML's core types", place)
+        value: Any = resolve(event.value, place)
+        if not isinstance(value, SCALAR_TYPES[name]) or (name != "bool" and isinstance(value, bool)):
+            raise self._error("G107", f"{clipped(event.value)} is not of the type !!{name}", place)
+        return float(value) if name == "float" else value
+
+    def _start(self, event: MappingStartEvent | SequenceStartEvent) -> None:
+        place = self._place(event)
+        self._count(1, place)
+        is_map = type(event) is MappingStartEvent
+        if self.stack and type(self.stack[-1].tree) is SpecMap and self.stack[-1].key is None:
+            raise self._error("G106", f"expected text as a key, found a {'mapping' if is_map else 'list'}", place)
+        if len(self.stack) >= self.limits.depth:
+            raise self._error("G108", f"nested deeper than {self.limits.depth} levels", place)
+        if event.tag not in (None, "!", CORE_TAG + ("map" if is_map else "seq")):
+            raise self._error("G107", f"the tag {clipped(event.tag)} is not one of YAML's core types", place)
+        tree = SpecMap(place) if is_map else SpecList(place)
+        if event.anchor:
+            self.anchors[event.anchor] = _Anchor(place, tree, 0, 0, complete=False)
+        self.stack.append(_Open(tree, event.anchor))
+
+    def _end(self) -> None:
+        done = self.stack.pop()
+        if done.anchor:
+            anchor = self.anchors[done.anchor]
+            if anchor.value is done.tree:
+                anchor.size, anchor.height, anchor.complete = done.size, done.height, True
+        self._put(done.tree, done.tree.place, done.size, done.height)
+
+    def _alias(self, event: AliasEvent) -> None:
+        place = self._place(event)
+        anchor = self.anchors.get(event.anchor or "")
+        if anchor is None:
+            raise self._error("G109", f"no anchor &{event.anchor} above this alias", place)
+        if not anchor.complete:
+            raise self._error("G109", f"recursive alias: *{event.anchor} is inside its own anchor", place)
+        if self.stack and type(self.stack[-1].tree) is SpecMap and self.stack[-1].key is None:
+            raise self._error("G106", "expected text as a key, found an alias", place)
+        if len(self.stack) + anchor.height > self.limits.depth:
+            raise self._error("G108", f"nested deeper than {self.limits.depth} levels by this alias", place)
+        self._count(anchor.size, place)
+        self._put(anchor.value, place, anchor.size, anchor.height)
+
+    def _put(self, value: Any, place: Place, size: int, height: int) -> None:
+        if not self.stack:
+            self.root = value
+            return
+        frame = self.stack[-1]
+        frame.size += size
+        if height >= frame.height:
+            frame.height = height + 1
+        tree = frame.tree
+        if type(tree) is SpecMap:
+            assert frame.key is not None
+            assert frame.key_place is not None
+            tree.put(frame.key, value, frame.key_place, place)
+            frame.key = None
+        else:
+            tree.put(value, place)  # type: ignore[call-arg]
+
+    def _count(self, nodes: int, place: Place) -> None:
+        self.nodes += nodes
+        if self.nodes > self.limits.nodes:
+            more = "; aliases count as often as they are used" if self.anchors else ""
+            raise self._error("G108", f"more than {self.limits.nodes:,} keys and values{more}", place)
+
+    def _place(self, event: Any) -> Place:
+        return Place(self.path, event.start_mark.line + 1, event.start_mark.column + 1)
+
+    @staticmethod
+    def _error(code: str, message: str, place: Place) -> SpecError:
+        return SpecError(code, message, place)
+
+
+def resolve(text: str, place: Place) -> Any:
+    """A plain scalar by YAML 1.2's core schema."""
+    if text in CONSTANTS:
+        return CONSTANTS[text]
+    if text[0] not in NUMBER_START:
+        return text
+    if INTEGER.fullmatch(text):
+        return _integer(text, place)
+    if FLOAT.fullmatch(text):
+        number = float(text)
+        if math.isinf(number):
+            raise SpecError("G110", f"the number {clipped(text)} is too large", place)
+        return number
+    if NOT_FINITE.fullmatch(text):
+        raise SpecError("G110", f"expected a finite number, found {text}", place, ["put it in quotes if it is a name"])
+    return text
+
+
+def _integer(text: str, place: Place) -> int:
+    if len(text) <= 40:
+        base = {"0o": 8, "0x": 16}.get(text[:2], 10)
+        number = int(text.removeprefix("0o"), 8) if base == 8 else int(text, base)
+        if abs(number) < 2**63:
+            return number
+    raise SpecError("G110", f"the number {clipped(text)} is too large, integers are below 2**63", place)
+
+
+def clipped(value: Any, length: int = 60) -> str:
+    """A value's text for an error, cut off where it is long."""
+    text = repr(value) if not isinstance(value, str) or len(value) <= length else repr(value[: length - 3] + "...")
+    return text if len(text) <= length + 20 else text[: length + 17] + "..."
