@@ -2,10 +2,29 @@
 
 from __future__ import annotations
 
-from graphc.layers.activation import Relu
+from graphc.layers.activation import HardSigmoid, HardSwish, LeakyRelu, Relu, Relu6
 from graphc.layers.base import Layer
+from graphc.layers.prelu import PRelu
+from graphc.layers.smooth_activation import Elu, Gelu, Mish, Selu, Sigmoid, Silu, Softplus, Tanh
+from graphc.layers.softmax import Softmax
 
-LAYERS: tuple[type[Layer], ...] = (Relu,)
+LAYERS: tuple[type[Layer], ...] = (
+    Relu,
+    Relu6,
+    LeakyRelu,
+    PRelu,
+    Elu,
+    Selu,
+    Gelu,
+    Silu,
+    HardSigmoid,
+    HardSwish,
+    Sigmoid,
+    Tanh,
+    Softplus,
+    Mish,
+    Softmax,
+)
 
 CATALOGUE: dict[str, type[Layer]] = {layer.kind: layer for layer in LAYERS}
 """What the user types -> the class that answers."""

@@ -1,11 +1,13 @@
-"""ReLU (the other activations join here)."""
+"""Activations made of straight lines: ReLU and its relations. The curved ones are in `smooth_activation`."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar
 
-from graphc.layers.base import Layer
+from graphc.layers.base import Layer, scalar
+from graphc.layers.fields import Number
 from graphc.lazy import np
 from graphc.types import Array, Context, Gradients, OnnxBuilder, Params, Step, Value
 
@@ -16,11 +18,30 @@ class Activation(Layer):
     family: ClassVar[str] = "activation"
     elementwise: ClassVar[bool] = True
 
+    @abstractmethod
+    def value(self, x: Array) -> Array:
+        """The function."""
 
-class Relu(Activation):
+    @abstractmethod
+    def slope(self, x: Array, y: Array) -> Array:
+        """Its derivative at x, where y is its value; at a corner the flatter one."""
+
+    def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
+        (x,) = inputs
+        y = self.value(x)
+
+        def backward(dy: Array) -> Gradients:
+            return Gradients((dy * self.slope(x, y),))
+
+        return Step(y, backward)
+
+
+class Relu(Layer):
     """max(x, 0)."""
 
     kind: ClassVar[str] = "relu"
+    family: ClassVar[str] = "activation"
+    elementwise: ClassVar[bool] = True
 
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
         return build.op("Relu", inputs[0])
@@ -33,3 +54,74 @@ class Relu(Activation):
             return Gradients((dy * (y > 0),))
 
         return Step(y, backward)
+
+
+class Relu6(Activation):
+    """min(max(x, 0), 6)."""
+
+    kind: ClassVar[str] = "relu6"
+
+    def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
+        return build.op("Clip", inputs[0], scalar(build, "zero", 0), scalar(build, "six", 6))
+
+    def value(self, x: Array) -> Array:
+        return np.clip(x, 0, 6)
+
+    def slope(self, x: Array, y: Array) -> Array:
+        return (y > 0) & (y < 6)
+
+
+class LeakyRelu(Activation):
+    """x above zero, alpha*x below."""
+
+    kind: ClassVar[str] = "leaky_relu"
+    positional: ClassVar[tuple[str, ...]] = ("alpha",)
+
+    alpha: Number = 0.01
+    """Slope below zero."""
+
+    def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
+        return build.op("LeakyRelu", inputs[0], alpha=self.alpha)
+
+    def value(self, x: Array) -> Array:
+        return np.where(x > 0, x, self.alpha * x)
+
+    def slope(self, x: Array, y: Array) -> Array:
+        slope: Array = np.where(x > 0, x.dtype.type(1), x.dtype.type(self.alpha))
+        return slope
+
+
+class HardSigmoid(Activation):
+    """relu6(x + 3)/6, as in MobileNetV3, Keras 3 and PyTorch."""
+
+    kind: ClassVar[str] = "hard_sigmoid"
+
+    def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
+        # Not ONNX's HardSigmoid: OpenCV takes Mul(x, HardSigmoid(y)) for HardSwish(y) without an error.
+        raised = build.op("Add", inputs[0], scalar(build, "three", 3))
+        clipped = build.op("Clip", raised, scalar(build, "zero", 0), scalar(build, "six", 6))
+        return build.op("Mul", clipped, scalar(build, "sixth", 1 / 6))
+
+    def value(self, x: Array) -> Array:
+        value: Array = np.clip(x + 3, 0, 6) / 6
+        return value
+
+    def slope(self, x: Array, y: Array) -> Array:
+        slope: Array = ((y > 0) & (y < 1)) * x.dtype.type(1 / 6)
+        return slope
+
+
+class HardSwish(Activation):
+    """x*relu6(x + 3)/6, as in MobileNetV3."""
+
+    kind: ClassVar[str] = "hard_swish"
+
+    def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
+        return build.op("HardSwish", inputs[0])
+
+    def value(self, x: Array) -> Array:
+        value: Array = x * np.clip(x + 3, 0, 6) / 6
+        return value
+
+    def slope(self, x: Array, y: Array) -> Array:
+        return np.where(np.abs(x) < 3, (2 * x + 3) / 6, (x > 0).astype(x.dtype))

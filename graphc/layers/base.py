@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from graphc.dims import Dim, Shape, format_shape, is_static
 from graphc.errors import RuleError
+from graphc.lazy import np
 from graphc.receptive_field import HERE, Reach
 from graphc.types import Array, Context, OnnxBuilder, Params, ParamSpec, Step, Value
 
@@ -65,7 +66,7 @@ class Layer(BaseModel):
         return 2 * self.count_macs(*inputs)
 
     def as_affine(self, params: Params) -> tuple[Array, Array] | None:
-        """This layer in inference as a per-channel (scale, offset), y = x*scale + offset, where it is one."""
+        """This layer in inference as (scale, offset), y = x*scale + offset, of shape [C] or [], where it is one."""
         return None
 
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
@@ -85,6 +86,13 @@ def image(shape: Shape, kind: str) -> tuple[Dim, Dim, int]:
     if not isinstance(channels, int):
         raise RuleError("G201", f"{kind} expects a fixed number of channels, got {channels}")
     return height, width, channels
+
+
+def channels(shape: Shape, kind: str) -> int:
+    """The last axis, or an error where there is none or its size is a symbol."""
+    if not shape or not isinstance(shape[-1], int):
+        raise RuleError("G201", f"{kind} expects a fixed number of channels, got {format_shape(shape)}")
+    return shape[-1]
 
 
 def static(shape: Shape, kind: str) -> tuple[int, ...]:
@@ -110,3 +118,8 @@ def elements(shape: Shape) -> int:
         assert isinstance(size, int)
         count *= size
     return count
+
+
+def scalar(build: OnnxBuilder, name: str, value: float) -> str:
+    """A float32 constant of rank 0."""
+    return build.constant(name, np.asarray(value, np.float32))

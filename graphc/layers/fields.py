@@ -19,6 +19,10 @@ _Natural = Annotated[StrictInt, Field(ge=0, le=1_000_000_000)]
 PositiveInt: TypeAlias = _Positive
 NaturalInt: TypeAlias = _Natural
 Bool: TypeAlias = StrictBool
+Number: TypeAlias = Annotated[float, Field(strict=True)]
+PositiveNumber: TypeAlias = Annotated[float, Field(strict=True, gt=0)]
+Share: TypeAlias = Annotated[float, Field(strict=True, ge=0, lt=1)]
+"""From 0 to just below 1: a rate, a decay."""
 
 IntPair: TypeAlias = Annotated[
     tuple[_Positive, _Positive],

