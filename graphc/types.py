@@ -53,6 +53,10 @@ class Context(Protocol):
     """How a layer runs: where arrays come from, whether it trains, and on how many threads."""
 
     training: bool
+    input_gradient: bool
+    """Whether backward is asked for the gradients of the inputs (not of images, nor below frozen layers)."""
+    overwrite: bool
+    """Whether the output may be written over the first input: nobody else reads it."""
 
     def empty(self, shape: tuple[int, ...], dtype: Any) -> Array:
         """An array with no particular contents, from the step's workspace."""

@@ -46,7 +46,7 @@ class Workers:
         return results
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RunContext:
     """The `Context` of one layer in one step; by default one thread and a workspace of its own."""
 

@@ -1,0 +1,1 @@
+"""Fitting the weights of a plan: the network, losses, optimizers, the loop."""
