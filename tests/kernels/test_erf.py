@@ -7,7 +7,9 @@ import pytest
 
 from graphc.kernels.erf import erf
 
-POINTS = np.concatenate([np.linspace(-7, 7, 20_001), [0.0, -0.0, 1e-300, 0.84375, 1.25, 1 / 0.35, 6.0, np.inf, -np.inf]])
+POINTS = np.concatenate(
+    [np.linspace(-7, 7, 20_001), [0.0, -0.0, 1e-300, 0.84375, 1.25, 1 / 0.35, 6.0, np.inf, -np.inf]]
+)
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(np.float64, 3e-16), (np.float32, 2e-7)])
