@@ -1,0 +1,293 @@
+"""Optimizers: frozen settings with an in-place update of one block of a variable.
+
+Conventions are PyTorch's: `weight_decay` is added to the gradient (adamw and lamb: taken from the weights), epsilon
+lies outside the square root, adam's moments are corrected for their start at zero, momentum has no dampening.
+A slot is an array beside a variable (momentum, mean, …), made once and updated in place. Blocks are small enough
+to stay in cache while several passes go over them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from graphc.lazy import np
+from graphc.types import Array
+
+BLOCK = 32_768
+"""Elements updated at a time: 128 kB of float32 an array."""
+
+
+class Optimizer(BaseModel):
+    """Settings of an optimizer."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+
+    kind: ClassVar[str]
+
+    weight_decay: float = Field(default=0.0, ge=0)
+    """Decay of the weights; the spec's regularizers are another way to the same end."""
+    decay_only_weights: bool = False
+    """Keep the decay off biases and normalization: off every variable of fewer than two axes."""
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        """Names of the arrays kept beside each variable."""
+        return ()
+
+    def start(self, slot: str) -> float:
+        """What a slot is filled with."""
+        return 0.0
+
+    def decay_of(self, variable: Array) -> float:
+        return 0.0 if self.decay_only_weights and variable.ndim < 2 else self.weight_decay
+
+    def update(self, variable: Array, gradient: Array, slots: tuple[Array, ...], rate: float, step: int) -> None:
+        """Step number `step` (from 1) of a whole variable, in place; may overwrite the gradient."""
+        decay = self.decay_of(variable)
+        for part in blocks(variable.size):
+            flat = tuple(_flat(array)[part] for array in slots)
+            self.update_block(_flat(variable)[part], _flat(gradient)[part], flat, rate, step, decay)
+
+    def update_block(
+        self, w: Array, g: Array, slots: tuple[Array, ...], rate: float, step: int, decay: float
+    ) -> None:
+        """The formula, on flat views."""
+        raise NotImplementedError(self.kind)
+
+
+class Sgd(Optimizer):
+    """w -= rate * (g + decay*w)."""
+
+    kind: ClassVar[str] = "sgd"
+
+    def update_block(
+        self, w: Array, g: Array, slots: tuple[Array, ...], rate: float, step: int, decay: float
+    ) -> None:
+        _add(g, decay, w)
+        _add(w, -rate, g)
+
+
+class Momentum(Optimizer):
+    """m = momentum*m + g; w -= rate * m."""
+
+    kind: ClassVar[str] = "momentum"
+
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    """Share of the last direction that is kept."""
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        return ("momentum",)
+
+    def update_block(
+        self, w: Array, g: Array, slots: tuple[Array, ...], rate: float, step: int, decay: float
+    ) -> None:
+        (m,) = slots
+        _add(g, decay, w)
+        m *= self.momentum
+        m += g
+        self._move(w, g, m, rate)
+
+    def _move(self, w: Array, g: Array, m: Array, rate: float) -> None:
+        _add(w, -rate, m)
+
+
+class Nesterov(Momentum):
+    """m = momentum*m + g; w -= rate * (g + momentum*m)."""
+
+    kind: ClassVar[str] = "nesterov"
+
+    def _move(self, w: Array, g: Array, m: Array, rate: float) -> None:
+        _add(g, self.momentum, m)
+        _add(w, -rate, g)
+
+
+class RmsProp(Optimizer):
+    """v = decay_rate*v + (1 - decay_rate)*g²; w -= rate * g/(sqrt(v) + epsilon), through momentum where it is set."""
+
+    kind: ClassVar[str] = "rmsprop"
+
+    decay_rate: float = Field(default=0.99, ge=0, lt=1)
+    """PyTorch's alpha."""
+    epsilon: float = Field(default=1e-8, gt=0)
+    """Outside the square root; TensorFlow's lies inside."""
+    momentum: float = Field(default=0.0, ge=0, lt=1)
+    """Share of the last direction that is kept."""
+    centered: bool = False
+    """Divide by the deviation instead of the root mean square."""
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        extra = (("mean",) if self.centered else ()) + (("momentum",) if self.momentum else ())
+        return ("square", *extra)
+
+    def update_block(
+        self, w: Array, g: Array, slots: tuple[Array, ...], rate: float, step: int, decay: float
+    ) -> None:
+        named = dict(zip(self.slots, slots, strict=True))
+        _add(g, decay, w)
+        v = named["square"]
+        v *= self.decay_rate
+        v += (1 - self.decay_rate) * (g * g)
+        spread = v
+        if self.centered:
+            mean = named["mean"]
+            mean *= self.decay_rate
+            _add(mean, 1 - self.decay_rate, g)
+            spread = v - mean * mean
+        root = np.sqrt(spread)
+        root += self.epsilon
+        g /= root
+        if self.momentum:
+            m = named["momentum"]
+            m *= self.momentum
+            m += g
+            g = m
+        _add(w, -rate, g)
+
+
+class Adagrad(Optimizer):
+    """s += g²; w -= rate/(1 + (step - 1)*rate_decay) * g/(sqrt(s) + epsilon)."""
+
+    kind: ClassVar[str] = "adagrad"
+
+    rate_decay: float = Field(default=0.0, ge=0)
+    """How fast the rate itself decays."""
+    initial: float = Field(default=0.0, ge=0)
+    """What the sum of squares begins with."""
+    epsilon: float = Field(default=1e-10, gt=0)
+    """Outside the square root."""
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        return ("square",)
+
+    def start(self, slot: str) -> float:
+        return self.initial
+
+    def update_block(
+        self, w: Array, g: Array, slots: tuple[Array, ...], rate: float, step: int, decay: float
+    ) -> None:
+        (s,) = slots
+        _add(g, decay, w)
+        s += g * g
+        root = np.sqrt(s)
+        root += self.epsilon
+        g /= root
+        _add(w, -rate / (1 + (step - 1) * self.rate_decay), g)
+
+
+class Adam(Optimizer):
+    """m, v = moving means of g and g²; w -= rate * m̂/(sqrt(v̂) + epsilon), the hats correcting for the start."""
+
+    kind: ClassVar[str] = "adam"
+
+    beta1: float = Field(default=0.9, ge=0, lt=1)
+    """Decay of the moving mean of gradients."""
+    beta2: float = Field(default=0.999, ge=0, lt=1)
+    """Decay of the moving mean of squared gradients."""
+    epsilon: float = Field(default=1e-8, gt=0)
+    """Outside the square root."""
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        return ("mean", "square")
+
+    def update_block(
+        self, w: Array, g: Array, slots: tuple[Array, ...], rate: float, step: int, decay: float
+    ) -> None:
+        _add(g, decay, w)
+        _add(w, -rate, self._direction(g, slots, step))
+
+    def _direction(self, g: Array, slots: tuple[Array, ...], step: int) -> Array:
+        """Both moments moved on; m̂/(sqrt(v̂) + epsilon), a new array."""
+        m, v = slots
+        m *= self.beta1
+        _add(m, 1 - self.beta1, g)
+        v *= self.beta2
+        g *= g
+        _add(v, 1 - self.beta2, g)
+        return self._ratio(m, v, step)
+
+    def _ratio(self, m: Array, v: Array, step: int) -> Array:
+        root = np.sqrt(v)
+        root *= 1 / math.sqrt(1 - self.beta2**step)
+        root += self.epsilon
+        np.divide(m, root, out=root)
+        root *= 1 / (1 - self.beta1**step)
+        return root
+
+
+class AdamW(Adam):
+    """Adam with w *= 1 - rate*decay beforehand, instead of decay in the gradient."""
+
+    kind: ClassVar[str] = "adamw"
+
+    weight_decay: float = Field(default=0.01, ge=0)
+    """Taken from the weights themselves, times the learning rate."""
+
+    def update_block(
+        self, w: Array, g: Array, slots: tuple[Array, ...], rate: float, step: int, decay: float
+    ) -> None:
+        if decay:
+            w *= 1 - rate * decay
+        _add(w, -rate, self._direction(g, slots, step))
+
+
+class Lamb(Adam):
+    """r = m̂/(sqrt(v̂) + epsilon) + decay*w; w -= rate * |w|/|r| * r, per variable (You et al. 2020, no clip on |w|)."""
+
+    kind: ClassVar[str] = "lamb"
+
+    epsilon: float = Field(default=1e-6, gt=0)
+    """Outside the square root."""
+
+    def update(self, variable: Array, gradient: Array, slots: tuple[Array, ...], rate: float, step: int) -> None:
+        decay = self.decay_of(variable)
+        w, r, m, v = (_flat(array) for array in (variable, gradient, *slots))
+        for part in blocks(variable.size):
+            r[part] = self._direction(r[part], (m[part], v[part]), step)
+            _add(r[part], decay, w[part])
+        long, wide = math.sqrt(square_sum(w)), math.sqrt(square_sum(r))
+        trust = long / wide if long and wide else 1.0
+        for part in blocks(variable.size):
+            _add(w[part], -rate * trust, r[part])
+
+
+OPTIMIZERS: tuple[type[Optimizer], ...] = (Sgd, Momentum, Nesterov, RmsProp, Adagrad, Adam, AdamW, Lamb)
+
+
+def new_slots(optimizer: Optimizer, variable: Array) -> tuple[Array, ...]:
+    """The arrays that this optimizer keeps beside a variable, as they start."""
+    return tuple(np.full_like(variable, optimizer.start(slot)) for slot in optimizer.slots)
+
+
+def blocks(size: int) -> Iterator[slice]:
+    """Consecutive slices of `size` elements, each small enough for the cache."""
+    return (slice(start, min(start + BLOCK, size)) for start in range(0, size, BLOCK))
+
+
+def square_sum(array: Array) -> float:
+    """Sum of squares, block by block, added up in float64: the same bits on any number of threads."""
+    flat = _flat(array)
+    total = 0.0
+    for part in blocks(flat.size):
+        total += float(np.dot(flat[part], flat[part]))
+    return total
+
+
+def _flat(array: Array) -> Array:
+    assert array.flags.c_contiguous
+    return array.reshape(-1)
+
+
+def _add(to: Array, factor: float, array: Array) -> None:
+    """to += factor * array."""
+    if factor:
+        to += factor * array
+
+

@@ -1,0 +1,174 @@
+"""Learning-rate schedules: a factor of the base rate as a function of how far training has come.
+
+Every schedule sees `now` and `end`, both in epochs (`unit: epoch`, fractions included) or in steps (`unit: step`),
+`now` being 0 at the first step. Warm-up multiplies any schedule by a ramp.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+
+    unit: Literal["epoch", "step"] = "epoch"
+    """What lengths are counted in."""
+
+
+class Schedule(_Settings):
+    """Settings of a schedule."""
+
+    kind: ClassVar[str]
+
+    def factor(self, now: float, end: float) -> float:
+        raise NotImplementedError(self.kind)
+
+
+class Constant(Schedule):
+    """The base rate throughout."""
+
+    kind: ClassVar[str] = "constant"
+
+    def factor(self, now: float, end: float) -> float:
+        return 1.0
+
+
+class Step(Schedule):
+    """rate ** (number of whole periods so far)."""
+
+    kind: ClassVar[str] = "step"
+
+    every: float = Field(gt=0)
+    """Length of a period."""
+    rate: float = Field(default=0.1, gt=0)
+    """Factor at the end of each period."""
+
+    def factor(self, now: float, end: float) -> float:
+        return float(self.rate ** math.floor(now / self.every))
+
+
+class Piecewise(Schedule):
+    """factors[i] from at[i - 1] on, factors[0] at first."""
+
+    kind: ClassVar[str] = "piecewise"
+
+    at: tuple[float, ...]
+    """Where the factor changes, increasing."""
+    factors: tuple[float, ...]
+    """One more than `at`."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Piecewise:
+        if len(self.factors) != len(self.at) + 1:
+            raise ValueError(f"expected one factor more than places, got {len(self.factors)} and {len(self.at)}")
+        if list(self.at) != sorted(set(self.at)):
+            raise ValueError(f"expected increasing places, got {list(self.at)}")
+        return self
+
+    def factor(self, now: float, end: float) -> float:
+        return self.factors[sum(now >= place for place in self.at)]
+
+
+class Exponential(Schedule):
+    """rate ** (now / every); in whole periods with `staircase`."""
+
+    kind: ClassVar[str] = "exponential"
+
+    rate: float = Field(gt=0)
+    """Factor over one period."""
+    every: float = Field(default=1.0, gt=0)
+    """Length of a period."""
+    staircase: bool = False
+    """Decay at the end of each period only."""
+
+    def factor(self, now: float, end: float) -> float:
+        periods = now / self.every
+        return float(self.rate ** (math.floor(periods) if self.staircase else periods))
+
+
+class Polynomial(Schedule):
+    """(1 - final) * (1 - now/end)**power + final."""
+
+    kind: ClassVar[str] = "polynomial"
+
+    power: float = Field(default=1.0, gt=0)
+    """1 is a line."""
+    final: float = Field(default=0.0, ge=0)
+    """Factor at the end."""
+
+    def factor(self, now: float, end: float) -> float:
+        return (1 - self.final) * (1 - _share(now, end)) ** self.power + self.final
+
+
+class Cosine(Schedule):
+    """Half a cosine from 1 to `final`; `cycles` of them, each starting again at 1."""
+
+    kind: ClassVar[str] = "cosine"
+
+    final: float = Field(default=0.0, ge=0)
+    """Factor at the end."""
+    cycles: int = Field(default=1, ge=1)
+    """Warm restarts: how often the cosine is run through."""
+
+    def factor(self, now: float, end: float) -> float:
+        share = _share(now, end)
+        inside = share * self.cycles % 1 if share < 1 else 1.0
+        return self.final + (1 - self.final) * (1 + math.cos(math.pi * inside)) / 2
+
+
+class OneCycle(Schedule):
+    """Cosine up from `start` to 1 over the first `rise` of the run, then cosine down to `final` (Smith 2018)."""
+
+    kind: ClassVar[str] = "one_cycle"
+
+    start: float = Field(default=0.04, ge=0)
+    """Factor at the beginning."""
+    final: float = Field(default=0.000004, ge=0)
+    """Factor at the end."""
+    rise: float = Field(default=0.3, gt=0, lt=1)
+    """Share of the run spent rising."""
+
+    def factor(self, now: float, end: float) -> float:
+        share = _share(now, end)
+        if share < self.rise:
+            return _anneal(self.start, 1.0, share / self.rise)
+        return _anneal(1.0, self.final, (share - self.rise) / (1 - self.rise))
+
+
+SCHEDULES: tuple[type[Schedule], ...] = (Constant, Step, Piecewise, Exponential, Polynomial, Cosine, OneCycle)
+
+
+class WarmUp(_Settings):
+    """A line from `start` to 1 over the first `length`, times whatever the schedule says."""
+
+    length: float = Field(gt=0)
+    """How long it takes."""
+    start: float = Field(default=0.0, ge=0)
+    """Factor at the first step."""
+
+    def factor(self, now: float) -> float:
+        return 1.0 if now >= self.length else self.start + (1 - self.start) * now / self.length
+
+
+def learning_rate(
+    base: float, schedule: Schedule, warm_up: WarmUp | None, step: int, steps: int, steps_per_epoch: int
+) -> float:
+    """The rate of the step after `step` steps, of `steps` in all."""
+
+    def now(unit: str, count: int) -> float:
+        return count / steps_per_epoch if unit == "epoch" else float(count)
+
+    factor = schedule.factor(now(schedule.unit, step), now(schedule.unit, steps))
+    return base * factor * (warm_up.factor(now(warm_up.unit, step)) if warm_up else 1.0)
+
+
+def _share(now: float, end: float) -> float:
+    return min(now / end, 1.0) if end > 0 else 1.0
+
+
+def _anneal(first: float, last: float, share: float) -> float:
+    return last + (first - last) * (1 + math.cos(math.pi * share)) / 2

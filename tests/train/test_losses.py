@@ -1,0 +1,129 @@
+"""Losses against finite differences, TF-Slim's published test values, and closed forms."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from graphc.errors import DataError, RuleError
+from graphc.train import losses
+from graphc.train.losses import LOSSES, Absolute, Cosine, Hinge, Huber, Log, MeanSquared
+from graphc.train.losses import SigmoidCrossEntropy as Sigmoid
+from graphc.train.losses import SoftmaxCrossEntropy as Softmax
+
+rng = np.random.default_rng(3)
+
+
+def _case(loss, shape=(5, 4), kind="dense", weights=None, positive=False):
+    return pytest.param(loss, shape, kind, weights, positive, id=f"{loss.kind}-{kind}-{len(shape)}-{weights}")
+
+
+CASES = [
+    _case(Softmax(), kind="indices"),
+    _case(Softmax(label_smoothing=0.1), kind="indices", weights="example"),
+    _case(Softmax(class_weights=(0.5, 1.0, 2.0, 0.0)), kind="indices"),
+    _case(Softmax(ignore=2), shape=(2, 3, 3, 4), kind="indices"),
+    _case(Softmax(class_weights=(0.5, 1.0, 2.0, 3.0), label_smoothing=0.2), kind="distribution"),
+    _case(Softmax(), shape=(2, 3, 3, 4), kind="distribution", weights="element"),
+    _case(Sigmoid(label_smoothing=0.1), kind="binary"),
+    _case(Sigmoid(), kind="indices", weights="example"),
+    _case(MeanSquared(), weights="element"),
+    _case(MeanSquared(), shape=(2, 3, 3, 2)),
+    _case(Absolute(), weights="example"),
+    _case(Huber(delta=0.7)),
+    _case(Hinge(), kind="binary", weights="example"),
+    _case(Log(), kind="binary", positive=True),
+    _case(Cosine(), weights="example"),
+    _case(Cosine(), shape=(2, 3, 4)),
+]
+
+
+def _target(kind, shape):
+    if kind == "indices":
+        return rng.integers(0, shape[-1], shape[:-1])
+    if kind == "binary":
+        return rng.integers(0, 2, shape)
+    if kind == "distribution":
+        q = rng.uniform(0.1, 1, shape)
+        return q / q.sum(axis=-1, keepdims=True)
+    return rng.normal(size=shape)
+
+
+def test_every_loss_has_a_row():
+    assert {case.values[0].kind for case in CASES} == {loss.kind for loss in LOSSES}
+
+
+@pytest.mark.parametrize(("loss", "shape", "kind", "weights", "positive"), CASES)
+def test_gradient_is_the_difference_quotient(loss, shape, kind, weights, positive):
+    prediction = rng.uniform(0.1, 0.9, shape) if positive else rng.normal(size=shape) * 2
+    target = _target(kind, shape)
+    reduced = shape[:-1] if loss.kind in ("softmax_cross_entropy", "cosine") else shape
+    w = {None: None, "example": rng.uniform(0, 2, shape[:1]), "element": rng.uniform(0, 2, reduced)}[weights]
+    value, gradient = loss(prediction, target, w)
+    direction = rng.normal(size=shape)
+    eps = 1e-6
+    up, down = loss(prediction + eps * direction, target, w)[0], loss(prediction - eps * direction, target, w)[0]
+    assert gradient.dtype == prediction.dtype
+    assert math.isfinite(value)
+    assert (up - down) / (2 * eps) == pytest.approx((gradient * direction).sum(), rel=1e-7, abs=1e-10)
+
+
+@pytest.mark.parametrize(("loss", "shape", "kind", "weights", "positive"), CASES)
+def test_float32_stays_float32(loss, shape, kind, weights, positive):
+    prediction = rng.uniform(0.1, 0.9, shape).astype(np.float32)
+    value, gradient = loss(prediction, _target(kind, shape))
+    assert gradient.dtype == np.float32
+    assert gradient.shape == shape
+
+
+def test_slims_softmax_values():
+    logits = 10.0 * np.eye(3)
+    assert Softmax()(logits, np.arange(3))[0] == pytest.approx(0.0, abs=1e-3)
+    wrong = np.array([2, 0, 1])
+    assert Softmax()(logits, wrong)[0] == pytest.approx(10.0, abs=1e-3)
+    assert Softmax()(logits, wrong, np.array([1.2, 3.4, 5.6]))[0] == pytest.approx(34.0, abs=1e-3)
+    assert Softmax()(logits, wrong, np.array([1.2, 0, 0]))[0] == pytest.approx(12.0, abs=1e-3)
+    assert Softmax()(logits, wrong, np.zeros(3))[0] == 0.0
+    smoothed = Softmax(label_smoothing=0.1)(np.array([[100.0, -100.0, -100.0]]), np.array([0]))[0]
+    assert smoothed == pytest.approx(400 * 0.1 / 3)
+
+
+def test_sigmoid_does_not_overflow():
+    value, gradient = Sigmoid()(np.array([[800.0, -800.0]]), np.array([[0, 1]]))
+    assert value == 800.0
+    np.testing.assert_allclose(gradient, [[0.5, -0.5]])
+
+
+def test_huber_is_square_then_line():
+    assert Huber(delta=1.0)(np.array([[0.5]]), np.array([[0.0]]))[0] == 0.125
+    assert Huber(delta=1.0)(np.array([[3.0]]), np.array([[0.0]]))[0] == 2.5
+
+
+def test_ignored_pixels_do_not_count():
+    logits = rng.normal(size=(1, 2, 2, 3))
+    target = np.array([[[0, 255], [255, 2]]])
+    value, gradient = Softmax(ignore=255)(logits, target)
+    kept = Softmax()(logits[:, [0, 1], [0, 1]], target[:, [0, 1], [0, 1]])[0]
+    assert value == pytest.approx(kept)
+    assert not gradient[0, 0, 1].any()
+
+
+@pytest.mark.parametrize("bad", [-1, 3])
+def test_a_label_out_of_range_is_named(bad):
+    with pytest.raises(DataError, match=rf"expected labels from 0 to 2, got {bad} \(element 1 of the batch\)"):
+        Softmax()(np.zeros((2, 3)), np.array([0, bad]))
+
+
+def test_shapes_that_do_not_fit_are_named():
+    with pytest.raises(DataError, match=r"mean_squared expects targets of the prediction's shape.*\[2, 4\]"):
+        MeanSquared()(np.zeros((2, 3)), np.zeros((2, 4)))
+    with pytest.raises(RuleError, match="2 class_weights for 3 classes"):
+        Softmax(class_weights=(1.0, 2.0))(np.zeros((2, 3)), np.array([0, 1]))
+    with pytest.raises(DataError, match="expected weights of shape"):
+        MeanSquared()(np.zeros((2, 3)), np.zeros((2, 3)), np.ones(3))
+
+
+def test_kinds_are_unique():
+    assert len({loss.kind for loss in losses.LOSSES}) == len(losses.LOSSES)

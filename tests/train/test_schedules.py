@@ -1,0 +1,68 @@
+"""Schedules at hand-computed places."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from pydantic import ValidationError
+
+from graphc.train.schedules import (
+    SCHEDULES,
+    Constant,
+    Cosine,
+    Exponential,
+    OneCycle,
+    Piecewise,
+    Polynomial,
+    Step,
+    WarmUp,
+    learning_rate,
+)
+
+VALUES = [
+    (Constant(), {0: 1, 10: 1}),
+    (Step(every=3), {0: 1, 2.9: 1, 3: 0.1, 6: 0.01}),
+    (Piecewise(at=(4, 8), factors=(1, 0.5, 0.1)), {0: 1, 3.9: 1, 4: 0.5, 8: 0.1, 10: 0.1}),
+    (Exponential(rate=0.9, every=2), {0: 1, 2: 0.9, 3: 0.9**1.5}),
+    (Exponential(rate=0.94, every=2, staircase=True), {1.9: 1, 2: 0.94, 3.9: 0.94}),
+    (Polynomial(power=2, final=0.1), {0: 1, 5: 0.9 * 0.25 + 0.1, 10: 0.1, 12: 0.1}),
+    (Cosine(final=0.2), {0: 1, 5: 0.6, 10: 0.2}),
+    (Cosine(cycles=2), {0: 1, 2.5: 0.5, 5: 1, 7.5: 0.5, 10: 0}),
+    (OneCycle(start=0.1, final=0.0, rise=0.5), {0: 0.1, 2.5: 0.55, 5: 1, 7.5: 0.5, 10: 0}),
+]
+
+
+def test_every_schedule_has_a_row():
+    assert {type(schedule) for schedule, _ in VALUES} == set(SCHEDULES)
+
+
+@pytest.mark.parametrize(("schedule", "values"), VALUES, ids=lambda x: getattr(x, "kind", ""))
+def test_values(schedule, values):
+    for now, factor in values.items():
+        assert schedule.factor(now, 10) == pytest.approx(factor, abs=1e-12), now
+
+
+def test_epochs_and_steps():
+    assert learning_rate(0.1, Step(every=2), None, 19, 100, 10) == pytest.approx(0.1)
+    assert learning_rate(0.1, Step(every=2), None, 20, 100, 10) == pytest.approx(0.01)
+    assert learning_rate(0.1, Step(every=20, unit="step"), None, 20, 100, 10) == pytest.approx(0.01)
+
+
+def test_warm_up_multiplies_any_schedule():
+    warm = WarmUp(length=1, start=0.2)
+    rates = [learning_rate(1.0, Cosine(), warm, step, 100, 10) for step in (0, 5, 10)]
+    shape = [(1 + math.cos(math.pi * share)) / 2 for share in (0, 0.05, 0.1)]
+    assert rates == pytest.approx([0.2 * shape[0], 0.6 * shape[1], shape[2]])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"at": (1,), "factors": (1,)}, "one factor more than places, got 1 and 1"),
+        ({"at": (2, 1), "factors": (1, 2, 3)}, "increasing places"),
+    ],
+)
+def test_piecewise_says_what_does_not_fit(arguments, words):
+    with pytest.raises(ValidationError, match=words):
+        Piecewise(**arguments)
