@@ -41,6 +41,8 @@ class Layer(BaseModel):
     """Every output depends on the whole input plane, so its receptive field is null."""
     elementwise: ClassVar[bool] = False
     """y[i] depends on x[i] alone (or on x[i] and its channel): flatten may be absorbed through it."""
+    absorbs_order: ClassVar[bool] = False
+    """Its weights are emitted through `build.in_channel_order`, so that a flattened image may reach it as it lies."""
     costly: ClassVar[str] = ""
     """What this kind costs more than it looks, as a sentence for a warning."""
 
