@@ -124,11 +124,12 @@ def _bracketed(atom: Atom) -> str:
 def _formula(terms: Mapping[Atom, int], constant: int) -> Dim:
     """The one form of a sum: constants outside floor divisions, unless the sum is a single one."""
     merged: dict[Atom, int] = {}
-    for atom, factor in terms.items():
-        if isinstance(atom, FloorDiv):
-            whole, rest = divmod(atom.numerator.constant, atom.divisor)
+    for written, factor in terms.items():
+        atom = written
+        if isinstance(written, FloorDiv):
+            whole, rest = divmod(written.numerator.constant, written.divisor)
             constant += factor * whole
-            atom = FloorDiv(Formula(atom.numerator.terms, rest), atom.divisor)
+            atom = FloorDiv(Formula(written.numerator.terms, rest), written.divisor)
         merged[atom] = merged.get(atom, 0) + factor
     kept = tuple(sorted(((a, f) for a, f in merged.items() if f), key=lambda item: str(item[0])))
     if not kept:

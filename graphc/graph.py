@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from graphc.dims import Shape
+from graphc.dims import Shape, is_static
 from graphc.errors import Place, Warn
 from graphc.layers.base import Layer
 from graphc.receptive_field import ReceptiveField
@@ -84,6 +84,11 @@ class PlannedNode:
     macs: int | None
     """None where a size is a symbol."""
     flops: int | None
+
+    @property
+    def activation_bytes(self) -> int | None:
+        """Memory of the output for one example, float32; None where a size is a symbol."""
+        return 4 * _product(self.shape) if is_static(self.shape) else None  # type: ignore[arg-type]
 
     @property
     def param_count(self) -> int:

@@ -1,0 +1,357 @@
+"""The command line. Each command imports what it runs, so that `graphc --help` loads none of it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from graphc import __version__
+from graphc.errors import GraphcError, MachineError, SpecError, Warn
+
+FORMATS = click.Choice(["table", "json", "csv", "md"])
+
+
+def with_options(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def decorate(command: Any) -> Any:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+set_option = click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Set a variable of the spec.")
+until_option = click.option("--until", metavar="END_POINT", help="Stop at this end point or layer.")
+seed_option = click.option("--seed", default=0, show_default=True, help="Seed of the initial weights.")
+weights_option = click.option("--weights", metavar="FILE", help="Variables by name, .npz or .safetensors.")
+limit_options = with_options(
+    click.option("--max-layers", type=click.IntRange(1), help="Layers after expansion.  [default: 50,000]"),
+    click.option("--max-memory", type=float, metavar="GIB", help="Variables, and any activation.  [default: 8]"),
+)
+spec_options = with_options(set_option, until_option, limit_options)
+format_option = click.option("--format", "form", type=FORMATS, default="table", show_default=True)
+
+
+class Commands(click.Group):
+    """Commands in the order in which one meets them, not in the alphabet's."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="graphc")
+def cli() -> None:
+    """Write a convolutional network as YAML, get a checked ONNX file.
+
+    SPEC is a path, or the name of a model of the zoo (graphc list).
+
+    \b
+      graphc new net.yaml && graphc show net.yaml
+      graphc compile vgg_16 --set classes=10 -o vgg.onnx
+    """
+
+
+# writing and reading specs ---------------------------------------------------------------------------------
+
+
+@cli.command()
+@click.argument("path", default="net.yaml")
+@click.option("--force", is_flag=True, help="Overwrite the file.")
+def new(path: str, force: bool) -> None:
+    """Write a commented starter spec.
+
+    \b
+      graphc new net.yaml
+    """
+    from graphc.files import atomic_write
+    from graphc.spec.starter import STARTER
+
+    if Path(path).exists() and not force:
+        raise MachineError("G502", f"{path} exists; --force overwrites it")
+    atomic_write(path, STARTER.encode())
+    say(f"wrote {path}: next, graphc show {path}")
+
+
+@cli.command()
+@click.argument("spec")
+@spec_options
+@click.option("--strict", is_flag=True, help="Warnings are errors.")
+def check(spec: str, strict: bool, **options: Any) -> None:
+    """Check a spec: language, shapes, budgets, warnings.
+
+    \b
+      graphc check net.yaml
+    """
+    plan = make_plan(spec, **options)
+    warnings = warn(plan)
+    if strict and warnings:
+        raise SpecError("G230", f"{warnings} warnings, and --strict allows none")
+    say(f"{spec}: {len(plan.nodes)} layers, no errors")
+
+
+@cli.command()
+@click.argument("spec")
+@spec_options
+@format_option
+@click.option("--depth", type=click.IntRange(1), help="Fold groups below this depth into one row.")
+@click.option("--columns", metavar="NAME,…", help="Only these columns.")
+def show(spec: str, form: str, depth: int | None, columns: str | None, **options: Any) -> None:
+    """Show every layer: shape, receptive field, parameters, MACs, memory.
+
+    \b
+      graphc show resnet_v1_50 --depth 2
+      graphc show net.yaml --format json
+    """
+    from graphc.report.show import COLUMNS
+    from graphc.report.show import show as render
+
+    chosen = tuple(name.strip() for name in columns.split(",")) if columns else ()
+    for name in chosen:
+        if name not in COLUMNS:
+            raise click.BadParameter(f"no column {name!r}; there are {', '.join(COLUMNS)}", param_hint="--columns")
+    plan = make_plan(spec, **options)
+    out(render(plan, form, depth=depth, columns=chosen))
+    warn(plan)
+
+
+@cli.command()
+@click.argument("spec_or_kind")
+@click.argument("layer", required=False)
+@set_option
+@format_option
+def explain(spec_or_kind: str, layer: str | None, form: str, settings: tuple[str, ...]) -> None:
+    """Explain a layer's effective arguments (SPEC LAYER[.ARG]), or list a kind's (KIND).
+
+    \b
+      graphc explain vgg_16 conv3/conv3_2
+      graphc explain vgg_16 conv3/conv3_2.padding
+      graphc explain conv2d
+    """
+    from graphc.report.explain import explain_kind, explain_layer
+
+    if layer is None:
+        out(explain_kind(spec_or_kind, form))
+    else:
+        out(explain_layer(make_plan(spec_or_kind, settings=settings), layer, form))
+
+
+@cli.command()
+@click.argument("old")
+@click.argument("new_spec", metavar="NEW")
+@format_option
+def diff(old: str, new_spec: str, form: str) -> None:
+    """Compare two specs: layers, shapes, counts.
+
+    \b
+      graphc diff resnet_v1_50 resnet_v2_50
+    """
+    from graphc.report.diff import diff as compare
+
+    out(compare(make_plan(old), make_plan(new_spec), form))
+
+
+@cli.command(name="list")
+@format_option
+def list_zoo(form: str) -> None:
+    """List the zoo: input, parameters, MACs, receptive field."""
+    from graphc.report.listing import listing
+
+    out(listing(form))
+
+
+@cli.command()
+@click.option("-o", "--output", default="-", help="File to write; - is standard output.")
+def schema(output: str) -> None:
+    """Write the JSON Schema of spec files, for editors.
+
+    \b
+      graphc schema -o graphc.schema.json
+    """
+    import json
+
+    from graphc.files import atomic_write
+    from graphc.spec.schema import json_schema
+
+    text = json.dumps(json_schema(), indent=1) + "\n"
+    if output == "-":
+        out(text)
+    else:
+        atomic_write(output, text.encode())
+
+
+# ONNX ------------------------------------------------------------------------------------------------------
+
+
+@cli.command(name="compile")
+@click.argument("spec")
+@click.option("-o", "--output", metavar="FILE", help="The ONNX file.  [default: NAME.onnx]")
+@spec_options
+@weights_option
+@seed_option
+@click.option("--opset", type=int, default=17, show_default=True, help="ONNX operator set, exactly.")
+@click.option("--ir-version", type=int, default=8, show_default=True, help="ONNX file format version, exactly.")
+@click.option("--layout", type=click.Choice(["nhwc", "nchw"]), default="nhwc", show_default=True, help="Of the input.")
+@click.option("--fold/--no-fold", default=True, show_default=True, help="Fold batch norm, drop what inference drops.")
+def compile_command(spec: str, output: str | None, **options: Any) -> None:
+    """Compile a spec to an ONNX file.
+
+    \b
+      graphc compile lenet5 -o lenet.onnx
+      graphc compile net.yaml --weights trained.npz
+    """
+    from graphc.compiler import Emission, compile_spec
+
+    target = output or f"{Path(spec).stem}.onnx"
+    how = Emission(options["opset"], options["ir_version"], options["layout"], options["fold"])
+    plan = compile_spec(
+        spec,
+        target,
+        options["settings"],
+        weights_from=options["weights"],
+        seed=options["seed"],
+        until=options["until"],
+        how=how,
+        limits=limits(options["max_layers"], options["max_memory"]),
+    )
+    warn(plan)
+    say(f"wrote {target}: {len(plan.nodes)} layers, {Path(target).stat().st_size:,} bytes")
+
+
+@cli.command()
+@click.argument("spec")
+@spec_options
+@weights_option
+@seed_option
+@format_option
+@click.option("--batch", type=click.IntRange(1), default=2, show_default=True)
+@click.option("--tolerance", type=float, default=1e-4, show_default=True, help="Of the largest absolute value.")
+def verify(spec: str, form: str, batch: int, tolerance: float, **options: Any) -> None:
+    """Compare onnxruntime with NumPy at every end point.
+
+    \b
+      graphc verify lenet5
+    """
+    from graphc.compiler import initial_or_loaded
+    from graphc.report.tables import render
+    from graphc.verify import verify as compare
+
+    plan = make_plan(spec, options["settings"], options["until"], options["max_layers"], options["max_memory"])
+    params = initial_or_loaded(plan, options["seed"], options["weights"])
+    rows = compare(plan, params, batch=batch, seed=options["seed"])
+    cells = [[row.name, row.largest, row.error, "ok" if row.error <= tolerance else "differs"] for row in rows]
+    out(render(("end point", "largest value", "relative error", "verdict"), cells, form))
+    wrong = [row.name for row in rows if not row.error <= tolerance]
+    if wrong:
+        raise GraphcError("G320", f"onnxruntime and NumPy differ by more than {tolerance:g} at {', '.join(wrong[:5])}")
+
+
+@cli.command()
+@click.argument("model")
+@click.argument("files", nargs=-1, required=True)
+@click.option("-o", "--output", default="-", metavar="FILE", help=".npy, .json or .png; - prints JSON.")
+@click.option("--provider", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
+@click.option("--name", metavar="OUTPUT", help="Which output, where the model has several.")
+@click.option("--scale", type=float, default=1 / 255, help="Factor for image bytes.  [default: 1/255]")
+@click.option("--mean", metavar="R,G,B", help="Subtracted after scaling.")
+@click.option("--std", metavar="R,G,B", help="Divided by, after the mean.")
+@click.option("--top", type=click.IntRange(1), help="Print only the largest values of each example.")
+def run(model: str, files: tuple[str, ...], **options: Any) -> None:
+    """Run an ONNX file on images or .npy arrays.
+
+    \b
+      graphc run lenet.onnx digit.png --top 3
+      graphc run sobel.onnx photo.jpg -o edges.png
+    """
+    from graphc.inference import run_files
+
+    out(run_files(model, files, **options))
+
+
+# plumbing --------------------------------------------------------------------------------------------------
+
+
+def limits(max_layers: int | None, max_memory: float | None) -> Any:
+    from graphc.compiler import Limits
+
+    default = Limits()
+    memory = default.memory if max_memory is None else int(max_memory * 2**30)
+    return Limits(max_layers or default.layers, memory)
+
+
+def make_plan(
+    spec: str,
+    settings: tuple[str, ...] = (),
+    until: str | None = None,
+    max_layers: int | None = None,
+    max_memory: float | None = None,
+) -> Any:
+    from graphc.compiler import plan_spec
+
+    return plan_spec(spec, settings, until=until, limits=limits(max_layers, max_memory))
+
+
+def warn(plan: Any) -> int:
+    """Print the plan's warnings and lints; how many there are."""
+    from graphc.passes.lints import lints
+
+    warnings: list[Warn] = [*plan.warnings, *lints(plan)]
+    for warning in warnings:
+        say(str(warning))
+    return len(warnings)
+
+
+def out(text: str) -> None:
+    click.echo(text, nl=False)
+
+
+def say(text: str) -> None:
+    click.echo(text, err=True)
+
+
+def main() -> None:
+    """Run a command; every failure is one sentence and an exit code (see graphc.errors)."""
+    sys.exit(run_command())
+
+
+def run_command() -> int:
+    try:
+        result = cli.main(standalone_mode=False)
+        sys.stdout.flush()
+        return result if isinstance(result, int) else 0
+    except GraphcError as error:
+        say(str(error))
+        return error.exit_code
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except (click.Abort, KeyboardInterrupt):
+        say("interrupted")
+        return 130
+    except MemoryError:
+        say("error[G503]: this needs more memory than there is")
+        return 3
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        if error.errno == errno.EPIPE:
+            return 0
+        where = f"{error.filename}: " if error.filename else ""
+        say(f"{where}error[G504]: {error.strerror or error}")
+        return 3
+    except Exception as error:
+        if os.environ.get("GRAPHC_DEBUG"):
+            raise
+        say(f"error[G900]: a bug in graphc: {type(error).__name__}: {error} (GRAPHC_DEBUG=1 shows where)")
+        return 1
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+"""The whole way, in order: read this first.
+
+    YAML ─read_spec→ ModelSpec ─expand→ LayerGraph ─plan→ Plan ─emit(params)→ onnx.ModelProto → any runtime
+                                                       └→ Trainer ─fit→ params ─→ emit
+
+These functions are also the Python API: `plan_spec("vgg_16")`, `compile_spec("net.yaml", "net.onnx")`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from graphc.graph import Plan
+from graphc.lazy import lazy_import
+from graphc.passes.expand import MAX_LAYERS, expand
+from graphc.passes.expectations import check_expectations
+from graphc.passes.lints import lints
+from graphc.passes.plan import MAX_BYTES, plan
+from graphc.passes.truncate import until as truncate
+from graphc.spec.model import ModelSpec, read_spec
+from graphc.types import Array
+
+if TYPE_CHECKING:
+    import onnx
+
+    from graphc import initializers, weights
+    from graphc.emit import model as emit
+else:  # planning loads neither onnx nor numpy
+    emit = lazy_import("graphc.emit.model")
+    initializers = lazy_import("graphc.initializers")
+    weights = lazy_import("graphc.weights")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a spec may ask for before it is refused."""
+
+    layers: int = MAX_LAYERS
+    memory: int = MAX_BYTES
+    """Bytes of all variables, and of any one activation of one example."""
+
+
+@dataclass(frozen=True, slots=True)
+class Emission:
+    """How the ONNX file is written."""
+
+    opset: int = 17
+    ir_version: int = 8
+    layout: str = "nhwc"
+    """Of the graph's image inputs: nhwc puts one Transpose behind each, nchw none."""
+    fold: bool = True
+    """Fold batch norm into the weights before it, drop what does nothing in inference."""
+
+
+def plan_spec(
+    spec: str | Path, settings: Sequence[str] = (), *, until: str | None = None, limits: Limits = Limits()
+) -> Plan:
+    """Read, expand and analyse a spec (a path or a zoo name); budgets are checked on the whole model only."""
+    return plan_model(read_spec(spec, settings), until=until, limits=limits)
+
+
+def plan_model(model: ModelSpec, *, until: str | None = None, limits: Limits = Limits()) -> Plan:
+    graph = expand(model, max_layers=limits.layers)
+    if until is not None:
+        return plan(truncate(graph, until), max_bytes=limits.memory)
+    planned = plan(graph, max_bytes=limits.memory)
+    check_expectations(planned)
+    return planned
+
+
+def compile_plan(
+    planned: Plan, params: Mapping[str, Array], how: Emission = Emission(), metadata: Mapping[str, str] | None = None
+) -> onnx.ModelProto:
+    """A checked ONNX model of a plan with these weights (variable name -> array)."""
+    return emit.emit(
+        planned,
+        params,
+        opset=how.opset,
+        ir_version=how.ir_version,
+        layout=how.layout,
+        fold=how.fold,
+        metadata=metadata or {},
+    )
+
+
+def compile_spec(
+    spec: str | Path,
+    output: str | Path,
+    settings: Sequence[str] = (),
+    *,
+    weights_from: str | Path | None = None,
+    seed: int = 0,
+    until: str | None = None,
+    how: Emission = Emission(),
+    limits: Limits = Limits(),
+) -> Plan:
+    """A spec becomes an ONNX file, with weights from a file or drawn from the spec's initializers."""
+    model = read_spec(spec, settings)
+    planned = plan_model(model, until=until, limits=limits)
+    params = initial_or_loaded(planned, seed, weights_from)
+    emit.write_model(
+        compile_plan(planned, params, how, {"graphc.spec": model.source, "graphc.seed": str(seed)}), output
+    )
+    return planned
+
+
+def initial_or_loaded(planned: Plan, seed: int, weights_from: str | Path | None) -> dict[str, Array]:
+    """Every variable of the plan: from the file where it has it, else as initialised."""
+    variables = planned.variables
+    if weights_from is None:
+        return initializers.initial_values(variables, seed)
+    loaded, report = weights.load(weights_from, {name: spec.shape for name, spec in variables.items()})
+    report.raise_if_incomplete()
+    return loaded
+
+
+__all__ = ["Emission", "Limits", "compile_plan", "compile_spec", "lints", "plan_model", "plan_spec"]

@@ -1,0 +1,70 @@
+"""From written arguments to a validated layer, each complaint at its own line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Annotated, Any
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+
+from graphc.errors import Place, RuleError, SpecError, did_you_mean
+from graphc.graph import Argument
+from graphc.layers.base import Layer
+
+
+def argument_names(layer: type[Layer]) -> tuple[str, ...]:
+    """Everything that may be written on a layer of this kind, besides name, inputs, when and share."""
+    return (*layer.model_fields, *layer.accepts)
+
+
+def check_argument(layer: type[Layer], name: str, value: Any, place: Place) -> Any:
+    """The value, `none` read as null; a SpecError where the kind has no such argument or not of this type."""
+    if name not in argument_names(layer):
+        known = argument_names(layer)
+        listed = f"; it takes {', '.join(sorted(known))}" if known else "; it takes none"
+        hint = did_you_mean(name, known) or listed
+        raise SpecError("G111", f"{layer.kind} has no argument {name!r}{hint}", place)
+    if value == "none" and (name in layer.accepts or name.endswith("_regularizer")):
+        value = None
+    if name in layer.accepts:
+        return value
+    try:
+        _adapter(layer, name).validate_python(value)
+    except ValidationError as error:
+        raise SpecError("G112", f"{layer.kind}: {_sentence(name, error.errors()[0], value)}", place) from None
+    except RuleError as error:
+        raise SpecError(error.code, f"{layer.kind}: {error.message}", place) from None
+    return value
+
+
+@cache
+def _adapter(layer: type[Layer], name: str) -> TypeAdapter[Any]:
+    info = layer.model_fields[name]
+    return TypeAdapter(Annotated[info.annotation, info], config={"allow_inf_nan": False})
+
+
+def build_layer(layer: type[Layer], label: str, arguments: Mapping[str, Argument], place: Place) -> Layer:
+    """A complete layer, or a SpecError at the argument that is wrong or missing."""
+    try:
+        return layer(**{name: argument.value for name, argument in arguments.items()})
+    except ValidationError as error:
+        detail = error.errors()[0]
+        name = str(detail["loc"][0]) if detail["loc"] else ""
+        if detail["type"] == "missing":
+            message = f"{label}: {layer.kind} needs {name!r}, written on it or in an arg_scope"
+            raise SpecError("G113", message, place) from None
+        at = arguments[name].place if name in arguments else None
+        message = f"{label}: {_sentence(name, detail, arguments[name].value if name in arguments else None)}"
+        raise SpecError("G112", message, at or place) from None
+    except RuleError as error:
+        at = arguments[error.argument].place if error.argument in arguments else None
+        raise SpecError(error.code, f"{label}: {error.message}", at or place) from None
+
+
+def _sentence(name: str, detail: ErrorDetails, value: Any) -> str:
+    text = detail["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+    prefix = f"{name} expects " if detail["msg"].startswith("Input should be ") else f"{name}: "
+    shown = repr(value)
+    return f"{prefix}{text}, got {shown if len(shown) <= 80 else shown[:77] + '...'}"

@@ -1,0 +1,727 @@
+"""ModelSpec -> LayerGraph: scopes inherited, repeats unrolled, blocks opened, names wired.
+
+Before:  - repeat: {times: 2, name: conv1, layer: {conv2d: {filters: 64}}}      (conv2d: {activation: relu} in scope)
+After:   conv1/conv1_1       conv2d(filters=64)     <- image
+         conv1/conv1_1/Relu  relu                   <- conv1/conv1_1
+         conv1/conv1_2       conv2d(filters=64)     <- conv1/conv1_1/Relu
+         conv1/conv1_2/Relu  relu                   <- conv1/conv1_2
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from graphc.dims import Dim, Formula
+from graphc.errors import GraphcError, Place, SpecError, SpecErrors, did_you_mean
+from graphc.graph import Argument, GraphInput, LayerGraph, Node
+from graphc.layers import CATALOGUE
+from graphc.layers.base import Layer
+from graphc.passes.arguments import argument_names, build_layer, check_argument
+from graphc.passes.end_points import name_end_points
+from graphc.passes.scopes import Scope, Scopes
+from graphc.passes.wiring import InputRef, NameRef, Names, Ref, scoped, topological_order
+from graphc.spec.expressions import substitute
+from graphc.spec.model import REQUIRED, Block, ModelSpec
+from graphc.spec.source import SpecList, SpecMap
+
+COMMON_KEYS = ("name", "inputs", "when", "share")
+MAX_ERRORS = 20
+MAX_LAYERS = 50_000
+
+_NAME = re.compile(r"[^\s/,]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """Where an entry stands: everything that is inherited downwards."""
+
+    group: str
+    """Naming scope, "" at the top."""
+    variables: str
+    """Naming scope of its variables: `group`, or the shared one's."""
+    names: Mapping[str, Any]
+    """Values that `${…}` sees."""
+    scope: Scope
+    bindings: Mapping[str, Ref]
+    """Block inputs by name."""
+    trail: tuple[str, ...] = ()
+    open_blocks: tuple[str, ...] = ()
+    copies: int = 1
+    """How often the repeats around it repeat it."""
+
+    def inside(self, name: str | None, share: str | None = None) -> Surroundings:
+        """One group further down; the same one where the group has no name."""
+        if name is None:
+            return self
+        return replace(self, group=scoped(self.group, name), variables=share or scoped(self.variables, name))
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One item of a layer list: its kind, its arguments as written, and the common keys."""
+
+    kind: str
+    arguments: dict[str, Argument]
+    positional: Sequence[Any]
+    name: str | None
+    inputs: tuple[str, ...] | None
+    share: str | None
+    place: Place
+    places: Mapping[str, Place]
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A node whose inputs are not yet looked up."""
+
+    name: str
+    layer: Layer
+    inputs: tuple[Ref, ...]
+    place: Place
+    variables: str
+    arguments: Mapping[str, Argument]
+    trail: tuple[str, ...]
+
+
+def expand(spec: ModelSpec, *, max_layers: int = MAX_LAYERS) -> LayerGraph:
+    """The layers of a spec, complete, validated and in topological order."""
+    return _Expansion(spec, max_layers).run()
+
+
+@dataclass
+class _Expansion:
+    spec: ModelSpec
+    max_layers: int
+    drafts: list[Draft] = field(default_factory=list)
+    errors: list[GraphcError] = field(default_factory=list)
+    named: list[str] = field(default_factory=list)
+    """Full names of the layers and groups that the user named, in order: the default end points."""
+    taken: Counter[str] = field(default_factory=Counter)
+    entries_seen: int = 0
+
+    def run(self) -> LayerGraph:
+        self.scopes = Scopes(self.check_argument, self.check_kind)
+        batch, inputs = read_inputs(self.spec)
+        self.names = Names(tuple(each.name for each in inputs))
+        values = dict(self.spec.vars)
+        for name, written in self.spec.arg_scopes.items():
+            place = self.spec.arg_scopes.places[name]
+            raw = substitute(written, values, place)
+            self.guard(lambda n=name, r=raw, p=place: self.capture_top(n, r, p))
+        scope = Scope()
+        if self.spec.arg_scope is not None:
+            place = self.spec.arg_scope_place
+            raw = substitute(self.spec.arg_scope, values, place)
+            scope = self.guard(lambda: self.scopes.enter(Scope(), raw, place, "the spec's arg_scope")) or scope
+        for block in self.spec.blocks.values():
+            self.guard(lambda b=block: self.check_block(b))
+        top = Surroundings("", "", values, scope, {})
+        start: Ref | None = InputRef(inputs[0].name) if len(inputs) == 1 else None
+        last = self.expand_list(self.spec.layers, top, start)
+        self.stop_on_errors()
+        return self.wire(batch, inputs, last)
+
+    # errors ------------------------------------------------------------------------------------------------
+
+    def guard(self, work: Callable[[], Any]) -> Any:
+        """The result of `work`, or None with its error kept: one run reports several."""
+        try:
+            return work()
+        except GraphcError as error:
+            self.errors.append(error)
+            if len(self.errors) >= MAX_ERRORS or error.code in STOP_AT_ONCE:
+                self.stop_on_errors()
+            return None
+
+    def stop_on_errors(self) -> None:
+        if self.errors:
+            raise self.errors[0] if len(self.errors) == 1 else SpecErrors(self.errors)
+
+    def check_kind(self, kind: str, place: Place) -> None:
+        if kind not in CATALOGUE and kind not in self.spec.blocks:
+            raise unknown_kind(kind, self.spec.blocks, place)
+
+    def check_argument(self, kind: str, name: str, value: Any, place: Place) -> Any:
+        block = self.spec.blocks.get(kind)
+        if block is None:
+            return check_argument(CATALOGUE[kind], name, value, place)
+        if name not in block.params:
+            hint = did_you_mean(name, block.params)
+            raise SpecError("G111", f"block {kind} has no parameter {name!r}{hint}", place)
+        return value
+
+    def check_block(self, block: Block) -> None:
+        """Names in a block's scope are checked where they stand, also when nothing uses the block."""
+        if isinstance(block.arg_scope, SpecMap):
+            for kinds in block.arg_scope:
+                place = block.arg_scope.key_places[kinds]
+                for kind in (part.strip() for part in kinds.split(",")):
+                    self.check_kind(kind, place)
+                    known = self.spec.blocks[kind].params if kind in self.spec.blocks else None
+                    known = tuple(known) if known is not None else argument_names(CATALOGUE[kind])
+                    arguments = block.arg_scope[kinds]
+                    for name in arguments if isinstance(arguments, SpecMap) else ():
+                        if name not in known:
+                            hint = did_you_mean(name, known)
+                            where = arguments.key_places[name]
+                            raise SpecError("G111", f"{kind} has no argument {name!r}{hint}", where)
+
+    def capture_top(self, name: str, raw: Any, place: Place) -> None:
+        self.scopes.capture(name, self.scopes.enter(Scope(), raw, place, f"arg_scopes.{name}"), place)
+
+    # walking -----------------------------------------------------------------------------------------------
+
+    def expand_list(self, layers: SpecList, at: Surroundings, start: Ref | None) -> Ref | None:
+        """The value after all entries of a list, where `start` is the value before the first."""
+        current = start
+        for written, place in zip(layers, layers.places, strict=True):
+            result = self.guard(lambda w=written, p=place, c=current: self.expand_entry(w, p, at, c))
+            current = result if result is not None else current
+        return current
+
+    def expand_entry(self, written: Any, place: Place, at: Surroundings, current: Ref | None) -> Ref | None:
+        self.count(place)
+        entry = read_entry(written, place, at, self.spec.blocks)
+        if entry is None:
+            return current
+        sources = self.read_sources(entry, at, current)
+        composition = COMPOSITIONS.get(entry.kind)
+        if composition is not None:
+            return composition(self, entry, at, sources)
+        if entry.kind in self.spec.blocks:
+            return self.expand_block(entry, at, sources)
+        return self.expand_layer(entry, at, sources)
+
+    def count(self, place: Place, copies: int = 1) -> None:
+        self.entries_seen += 1
+        if self.entries_seen > self.max_layers or copies > self.max_layers:
+            found = f"{copies:,}" if copies > self.max_layers else "more"
+            message = f"expected at most {self.max_layers:,} layers after expansion, got {found} (--max-layers)"
+            raise SpecError("G151", message, place)
+
+    def read_sources(self, entry: Entry, at: Surroundings, current: Ref | None) -> list[Ref]:
+        if entry.inputs is not None:
+            place = entry.places.get("inputs", entry.place)
+            return [NameRef(name, at.group, at.bindings, place) for name in entry.inputs]
+        if current is None:
+            listed = ", ".join(self.names.inputs)
+            raise SpecError("G123", f"{entry.kind} needs inputs: the spec has several ({listed})", entry.place)
+        return [current]
+
+    def claim(self, entry: Entry, default: str, at: Surroundings) -> str:
+        """The entry's name in its group: as written, else the default made unique."""
+        if entry.name is not None:
+            full = scoped(at.group, entry.name)
+            if self.taken[full]:
+                place = entry.places.get("name", entry.place)
+                raise SpecError("G124", f"the name {full!r} is used twice", place)
+            self.taken[full] += 1
+            self.named.append(full)
+            return entry.name
+        full = scoped(at.group, default)
+        while self.taken[full]:
+            number = self.taken[f"{full}\0"] = self.taken[f"{full}\0"] + 1
+            full = scoped(at.group, f"{default}_{number}")
+            if not self.taken[full]:
+                break
+        self.taken[full] += 1
+        return full.rpartition("/")[2]
+
+    def shared(self, entry: Entry, at: Surroundings) -> str | None:
+        """The full name whose variables the entry uses, where it says `share`."""
+        if entry.share is None:
+            return None
+        full = self.names.find(entry.share, at.group)
+        if full is None:
+            place = entry.places["share"]
+            hint = did_you_mean(entry.share, self.names.targets)
+            raise SpecError("G125", f"share: no layer or group above is named {entry.share!r}{hint}", place)
+        return full
+
+    # layers and blocks -------------------------------------------------------------------------------------
+
+    def expand_layer(self, entry: Entry, at: Surroundings, sources: list[Ref]) -> Ref:
+        kind = CATALOGUE[entry.kind]
+        arguments = self.effective(entry, kind.positional, at)
+        normalizer, activation = (self.pop_sugar(arguments, kind, name) for name in ("normalizer", "activation"))
+        if normalizer is not None and "bias" in kind.model_fields and "bias" not in arguments:
+            arguments["bias"] = Argument(False, normalizer.place, f"no bias beside the normalizer {normalizer.value!r}")
+        name = self.claim(entry, entry.kind, at)
+        share = self.shared(entry, at)
+        full = scoped(at.group, name)
+        check_arity(kind, full, len(sources), entry)
+        layer = build_layer(kind, full, arguments, entry.place)
+        variables = share or scoped(at.variables, name)
+        output: Ref = self.add(Draft(full, layer, tuple(sources), entry.place, variables, arguments, at.trail))
+        below = replace(at, group=full, variables=variables)
+        for sugar in (normalizer, activation):
+            if sugar is not None:
+                output = self.expand_sugar(sugar, below, output, entry.place)
+        self.names.targets[full] = output
+        return output
+
+    def effective(self, entry: Entry, positional: Sequence[str], at: Surroundings) -> dict[str, Argument]:
+        """The entry's arguments: its scope's, then its own positional and named ones over them."""
+        arguments = dict(at.scope.of(entry.kind))
+        if len(entry.positional) > len(positional):
+            takes = ", ".join(positional) or "none"
+            message = (
+                f"{entry.kind} takes {len(positional)} positional arguments ({takes}), got {len(entry.positional)}"
+            )
+            raise SpecError("G114", message, entry.place)
+        written = dict(entry.arguments)
+        for name, value in zip(positional, entry.positional, strict=False):
+            if name in written:
+                raise SpecError("G114", f"{entry.kind}: {name} is given by position and by name", entry.place)
+            written[name] = Argument(value, entry.place, f"written on the layer, at {entry.place}")
+        for name, argument in written.items():
+            value = self.check_argument(entry.kind, name, argument.value, entry.places.get(name, entry.place))
+            arguments[name] = argument if value is argument.value else replace(argument, value=value)
+        return arguments
+
+    @staticmethod
+    def pop_sugar(arguments: dict[str, Argument], kind: type[Layer], name: str) -> Argument | None:
+        if name not in kind.accepts or name not in arguments:
+            return None
+        argument = arguments.pop(name)
+        return None if argument.value is None else argument
+
+    def expand_sugar(self, sugar: Argument, at: Surroundings, source: Ref, place: Place) -> Ref:
+        """`activation: relu` and `normalizer: {batch_norm: {…}}` as layers of their own, below the layer's name."""
+        where = sugar.place or place
+        entry = read_entry(sugar.value, where, at, self.spec.blocks)
+        assert entry is not None
+        if entry.kind in COMPOSITIONS or entry.name is not None:
+            raise SpecError("G115", f"expected a layer kind without a name, got {sugar.value!r}", where)
+        if entry.kind in self.spec.blocks:
+            return self.expand_block(entry, at, [source]) or source
+        named = replace(entry, name=CATALOGUE[entry.kind].__name__)
+        before = len(self.named)
+        output = self.expand_layer(named, at, [source])
+        del self.named[before:]  # an end point is what the user named
+        return output
+
+    def expand_block(self, entry: Entry, at: Surroundings, sources: list[Ref]) -> Ref | None:
+        block = self.spec.blocks[entry.kind]
+        if block.name in at.open_blocks:
+            chain = " -> ".join([*at.open_blocks[at.open_blocks.index(block.name) :], block.name])
+            raise SpecError("G152", f"blocks may not use themselves: {chain}", entry.place)
+        arguments = self.effective(entry, tuple(block.params), at)
+        values = {}
+        for name, default in block.params.items():
+            if name in arguments:
+                values[name] = arguments[name].value
+            elif default is REQUIRED:
+                raise SpecError("G113", f"block {block.name} needs {name!r}", entry.place)
+            else:
+                values[name] = substitute(default, {**self.spec.vars, **values}, block.place)
+        bindings: dict[str, Ref] = {}
+        if block.inputs is not None:
+            if len(block.inputs) != len(sources):
+                expected = ", ".join(block.inputs)
+                message = f"block {block.name} reads {len(block.inputs)} inputs ({expected}), got {len(sources)}"
+                raise SpecError("G126", message, entry.places.get("inputs", entry.place))
+            bindings = dict(zip(block.inputs, sources, strict=True))
+        name = self.claim(entry, block.name, at)
+        inner = at.inside(name, self.shared(entry, at))
+        inner = replace(
+            inner,
+            names={**self.spec.vars, **values},
+            bindings=bindings,
+            trail=(*at.trail, f"in block {block.name} used at {entry.place}"),
+            open_blocks=(*at.open_blocks, block.name),
+        )
+        if block.arg_scope is not None:
+            raw = substitute(block.arg_scope, inner.names, block.place)
+            scope = self.scopes.enter(inner.scope, raw, block.place, f"arg_scope of block {block.name}")
+            inner = replace(inner, scope=scope)
+        return self.close(inner, self.expand_list(block.layers, inner, sources[0]))
+
+    # composition -------------------------------------------------------------------------------------------
+
+    def expand_group(self, entry: Entry, at: Surroundings, sources: list[Ref]) -> Ref | None:
+        layers = self.layer_list(entry, "layers")
+        inner = at
+        if entry.name is not None:
+            inner = at.inside(self.claim(entry, entry.name, at), self.shared(entry, at))
+        label = f"arg_scope of group {entry.name}" if entry.name else f"arg_scope of the group at {entry.place}"
+        if "arg_scope" in entry.arguments:
+            written = entry.arguments["arg_scope"]
+            raw = substitute(written.value, at.names, written.place)
+            scope = self.scopes.enter(at.scope, raw, entry.places["arg_scope"], label)
+            inner = replace(inner, scope=scope)
+        if "as" in entry.arguments:
+            captured = entry.arguments["as"]
+            self.scopes.capture(str(captured.value), inner.scope, entry.places["as"])
+        output = self.expand_list(layers, inner, sources[0])
+        return self.close(inner, output) if entry.name is not None else output
+
+    def expand_repeat(self, entry: Entry, at: Surroundings, sources: list[Ref]) -> Ref | None:
+        times = self.value(entry, "times", at)
+        place = entry.places.get("times", entry.place)
+        if isinstance(times, bool) or not isinstance(times, int) or times < 0:
+            raise SpecError("G116", f"repeat: times expects a whole number of at least 0, got {times!r}", place)
+        at = replace(at, copies=at.copies * times)
+        self.count(place, at.copies)
+        elements = self.element_list(entry)
+        index = entry.arguments.get("index")
+        inner, each = self.open_elements(entry, at, elements)
+        output: Ref | None = sources[0]
+        for number in range(1, times + 1):
+            names = at.names if index is None else {**at.names, str(index.value): number}
+            trail = (*at.trail, f"in repeat at {entry.place}, {number} of {times}")
+            element = replace(inner, names=names, trail=trail)
+            output = self.expand_element(elements, f"{each}_{number}", element, output, {})
+        return self.close(inner, output)
+
+    def expand_stack(self, entry: Entry, at: Surroundings, sources: list[Ref]) -> Ref | None:
+        args = self.value(entry, "args", at)
+        if not isinstance(args, SpecList):
+            place = entry.places.get("args", entry.place)
+            raise SpecError("G116", f"stack: args expects a list with one entry an element, got {args!r}", place)
+        elements = self.element_list(entry, only="layer")
+        inner, each = self.open_elements(entry, at, elements)
+        output: Ref | None = sources[0]
+        for number, (written, place) in enumerate(zip(args, args.places, strict=True), start=1):
+            trail = (*at.trail, f"in stack at {entry.place}, {number} of {len(args)}")
+            extra = {"args": (written, place)}
+            output = self.expand_element(elements, f"{each}_{number}", replace(inner, trail=trail), output, extra)
+        return self.close(inner, output)
+
+    def element_list(self, entry: Entry, only: str | None = None) -> SpecList:
+        """What a repeat or stack repeats: one layer, or several in a group of their own."""
+        given = [key for key in ("layer", "layers") if key in entry.arguments]
+        if len(given) != 1 or (only and given != [only]):
+            raise SpecError("G113", f"{entry.kind} needs {only or 'either layer or layers'}", entry.place)
+        argument = entry.arguments[given[0]]
+        if given == ["layer"]:
+            place = argument.place or entry.place
+            return SpecList([argument.value], place, [place])
+        return self.layer_list(entry, "layers")
+
+    def open_elements(self, entry: Entry, at: Surroundings, elements: SpecList) -> tuple[Surroundings, str]:
+        """The surroundings of a repeat's elements, and what they are called before their number."""
+        inner = at.inside(self.claim(entry, entry.kind, at), self.shared(entry, at))
+        default = entry.name or (entry_kind(elements[0]) if len(elements) == 1 else entry.kind)
+        each = entry.arguments["each"].value if "each" in entry.arguments else default
+        return inner, str(each)
+
+    def expand_element(
+        self,
+        elements: SpecList,
+        name: str,
+        at: Surroundings,
+        current: Ref | None,
+        extra: Mapping[str, tuple[Any, Place]],
+    ) -> Ref | None:
+        assert current is not None
+        if len(elements) != 1:
+            full = scoped(at.group, name)
+            self.taken[full] += 1
+            self.named.append(full)
+            inner = at.inside(name)
+            return self.close(inner, self.expand_list(elements, inner, current))
+        place = elements.places[0]
+
+        def one() -> Ref | None:
+            self.count(place)
+            entry = read_entry(elements[0], place, at, self.spec.blocks)
+            if entry is None:
+                return current
+            entry = replace(entry, name=name)
+            if "args" in extra:
+                entry = with_arguments(entry, *extra["args"])
+            sources = self.read_sources(entry, at, current)
+            if entry.kind in COMPOSITIONS:
+                return COMPOSITIONS[entry.kind](self, entry, at, sources)
+            if entry.kind in self.spec.blocks:
+                return self.expand_block(entry, at, sources)
+            return self.expand_layer(entry, at, sources)
+
+        result: Ref | None = self.guard(one)
+        return result if result is not None else current
+
+    def expand_branches(self, entry: Entry, at: Surroundings, sources: list[Ref]) -> Ref | None:
+        paths = self.required(entry, "paths").value
+        if not isinstance(paths, SpecMap) or not paths:
+            place = entry.places.get("paths", entry.place)
+            raise SpecError("G116", "branches: paths expects a mapping of names to lists of layers", place)
+        inner = at.inside(self.claim(entry, entry.kind, at), self.shared(entry, at))
+        outputs: list[Ref] = []
+        for name, layers in paths.items():
+            if isinstance(layers, SpecMap) and set(layers) == {"when", "layers"}:
+                if not substitute(layers["when"], at.names, layers.places["when"]):
+                    continue
+                layers = layers["layers"]  # noqa: PLW2901
+            if not isinstance(layers, SpecList):
+                raise SpecError("G116", f"path {name} expects a list of layers, got {layers!r}", paths.places[name])
+            path = inner.inside(check_name(name, paths.key_places[name]))
+            output = self.close(path, self.expand_list(layers, path, sources[0]))
+            assert output is not None
+            outputs.append(output)
+            self.named.append(path.group)
+        merge = entry.arguments.get("merge", Argument("concat", None, "default of branches"))
+        return self.close(inner, self.merge(entry, merge, inner, outputs))
+
+    def expand_residual(self, entry: Entry, at: Surroundings, sources: list[Ref]) -> Ref | None:
+        inner = at.inside(self.claim(entry, entry.kind, at), self.shared(entry, at))
+        shortcut: Ref | None = sources[0]
+        if "shortcut" in entry.arguments:
+            shortcut = self.expand_list(self.layer_list(entry, "shortcut"), inner, sources[0])
+        output = self.expand_list(self.layer_list(entry, "layers"), inner, sources[0])
+        assert shortcut is not None
+        assert output is not None
+        merge = entry.arguments.get("merge", Argument("add", None, "default of residual"))
+        return self.close(inner, self.merge(entry, merge, inner, [shortcut, output]))
+
+    def merge(self, entry: Entry, merge: Argument, at: Surroundings, outputs: list[Ref]) -> Ref:
+        """The merge layer of branches or a residual, with the entry's activation on it."""
+        place = merge.place or entry.place
+        merging = read_entry(substitute(merge.value, at.names, place), place, at, self.spec.blocks)
+        if merging is None or merging.kind not in CATALOGUE or CATALOGUE[merging.kind].family != "merge":
+            known = [kind for kind, layer in CATALOGUE.items() if layer.family == "merge"]
+            raise SpecError("G115", f"merge expects one of {', '.join(known)}, got {merge.value!r}", place)
+        if "activation" in entry.arguments:
+            merging = replace(merging, arguments={**merging.arguments, "activation": entry.arguments["activation"]})
+        return self.expand_layer(merging, at, outputs)
+
+    # small things ------------------------------------------------------------------------------------------
+
+    def close(self, group: Surroundings, output: Ref | None) -> Ref | None:
+        """A group stands for its last output."""
+        if output is not None:
+            self.names.targets[group.group] = output
+        return output
+
+    def add(self, draft: Draft) -> int:
+        self.drafts.append(draft)
+        return len(self.drafts) - 1
+
+    def required(self, entry: Entry, name: str) -> Argument:
+        if name not in entry.arguments:
+            raise SpecError("G113", f"{entry.kind} needs {name!r}", entry.place)
+        return entry.arguments[name]
+
+    def value(self, entry: Entry, name: str, at: Surroundings) -> Any:
+        argument = self.required(entry, name)
+        return substitute(argument.value, at.names, argument.place or entry.place)
+
+    def layer_list(self, entry: Entry, name: str) -> SpecList:
+        layers = self.required(entry, name).value
+        if layers is None:
+            return SpecList([], entry.place, [])
+        if not isinstance(layers, SpecList):
+            place = entry.places.get(name, entry.place)
+            raise SpecError("G116", f"{entry.kind}: {name} expects a list of layers, got {layers!r}", place)
+        return layers
+
+    # wiring ------------------------------------------------------------------------------------------------
+
+    def wire(self, batch: str | int, inputs: tuple[GraphInput, ...], last: Ref | None) -> LayerGraph:
+        numbers: list[tuple[int | InputRef, ...]] = []
+        for draft in self.drafts:
+            resolved = self.guard(lambda d=draft: tuple(self.names.resolve(ref) for ref in d.inputs))
+            numbers.append(resolved or ())
+        self.stop_on_errors()
+        order = topological_order(
+            [[source for source in sources if isinstance(source, int)] for sources in numbers], self.cycle
+        )
+
+        def name_of(source: int | InputRef) -> str:
+            return self.drafts[source].name if isinstance(source, int) else source.name
+
+        nodes = tuple(
+            Node(
+                draft.name,
+                draft.layer,
+                tuple(name_of(source) for source in numbers[number]),
+                draft.place,
+                draft.variables,
+                draft.arguments,
+                draft.trail,
+            )
+            for number in order
+            for draft in (self.drafts[number],)
+        )
+        outputs = self.read_outputs(last, name_of)
+        resolved_names = {}
+        for full in (*self.names.targets,):
+            source = self.names.resolve(self.names.targets[full])
+            if isinstance(source, int):
+                resolved_names[full] = self.drafts[source].name
+        end_points = name_end_points(self.spec, resolved_names, self.named)
+        return LayerGraph(self.spec.name, batch, inputs, nodes, outputs, end_points, self.spec.expect)
+
+    def cycle(self, numbers: list[int]) -> SpecError:
+        names = [self.drafts[number].name for number in numbers]
+        chain = " -> ".join([*reversed(names), names[-1]])
+        return SpecError("G122", f"the layers form a cycle: {chain}", self.drafts[numbers[0]].place)
+
+    def read_outputs(self, last: Ref | None, name_of: Callable[[int | InputRef], str]) -> dict[str, str]:
+        if self.spec.outputs is None:
+            source = self.names.resolve(last) if last is not None else None
+            if not isinstance(source, int):
+                raise SpecError("G127", "the spec has no layers", self.spec.place)
+            return {"output": name_of(source)}
+        outputs = {}
+        for name, written in self.spec.outputs.items():
+            place = self.spec.outputs.places[name]
+            target = substitute(written, dict(self.spec.vars), place)
+            source = self.names.resolve(NameRef(str(target), "", {}, place))
+            if not isinstance(source, int):
+                raise SpecError("G127", f"output {name} expects a layer, got the input {target!r}", place)
+            outputs[name] = name_of(source)
+        return outputs
+
+
+STOP_AT_ONCE = frozenset({"G151", "G152"})
+"""Errors of size: going on would cost what the limit is there to save."""
+
+COMPOSITIONS: dict[str, Callable[[_Expansion, Entry, Surroundings, list[Ref]], Ref | None]] = {
+    "group": _Expansion.expand_group,
+    "repeat": _Expansion.expand_repeat,
+    "stack": _Expansion.expand_stack,
+    "branches": _Expansion.expand_branches,
+    "residual": _Expansion.expand_residual,
+}
+
+COMPOSITION_KEYS: dict[str, tuple[str, ...]] = {
+    "group": ("layers", "arg_scope", "as"),
+    "repeat": ("times", "layer", "layers", "each", "index"),
+    "stack": ("layer", "args", "each"),
+    "branches": ("paths", "merge", "activation"),
+    "residual": ("layers", "shortcut", "merge", "activation"),
+}
+_RAW_KEYS = frozenset({"layers", "layer", "paths", "shortcut", "arg_scope", "args", "times"})
+"""Arguments that are substituted where they are used, not where they are written."""
+
+
+def entry_kind(written: Any) -> str:
+    return next(iter(written)) if isinstance(written, SpecMap) and written else str(written)
+
+
+def unknown_kind(kind: str, blocks: Mapping[str, Block], place: Place) -> SpecError:
+    known = [*CATALOGUE, *COMPOSITIONS, *blocks]
+    return SpecError("G110", f"no layer kind or block is named {kind!r}{did_you_mean(kind, known)}", place)
+
+
+def check_name(name: Any, place: Place) -> str:
+    if not isinstance(name, str) or not _NAME.fullmatch(name) or len(name) > 200:
+        raise SpecError("G117", f"name expects text without spaces, commas or '/', got {name!r}", place)
+    return name
+
+
+def read_entry(written: Any, place: Place, at: Surroundings, blocks: Mapping[str, Block]) -> Entry | None:
+    """One item of a layer list, its values substituted; None where its `when` is false."""
+    if isinstance(written, str):
+        written = substitute(written, at.names, place)
+    if isinstance(written, str):
+        kind, body, kind_place = written, None, place
+    elif isinstance(written, SpecMap) and len(written) == 1:
+        ((kind, body),) = written.items()
+        kind_place = written.key_places[kind]
+    else:
+        found = f"the keys {', '.join(written)}" if isinstance(written, SpecMap) else repr(written)
+        raise SpecError("G118", f"a layer is one `kind: arguments`, got {found}", place)
+    if kind not in CATALOGUE and kind not in COMPOSITIONS and kind not in blocks:
+        raise unknown_kind(kind, blocks, kind_place)
+    if isinstance(body, SpecMap):
+        return _read_mapping(kind, body, kind_place, at)
+    if body is None:
+        return Entry(kind, {}, (), None, None, None, kind_place, {})
+    if kind in COMPOSITIONS:
+        raise SpecError("G116", f"{kind} expects a mapping, got {body!r}", kind_place)
+    values = substitute(body, at.names, kind_place)
+    positional = tuple(values) if isinstance(values, SpecList) else (values,)
+    return Entry(kind, {}, positional, None, None, None, kind_place, {})
+
+
+def _read_mapping(kind: str, body: SpecMap, place: Place, at: Surroundings) -> Entry | None:
+    common: dict[str, Any] = dict.fromkeys(COMMON_KEYS)
+    arguments: dict[str, Argument] = {}
+    known = COMPOSITION_KEYS.get(kind)
+    for key, raw in body.items():
+        where = body.places[key]
+        value = raw if known is not None and key in _RAW_KEYS else substitute(raw, at.names, where)
+        if key in common:
+            common[key] = value
+            if key == "when" and not value:
+                return None
+        elif known is not None and key not in known:
+            hint = did_you_mean(key, [*known, *COMMON_KEYS])
+            raise SpecError("G111", f"{kind} has no key {key!r}{hint}", body.key_places[key])
+        else:
+            arguments[key] = Argument(value, where, f"written on the layer, at {where}")
+    name = None if common["name"] is None else check_name(common["name"], body.places["name"])
+    inputs = _read_input_names(common["inputs"], body.places.get("inputs", place))
+    share = None if common["share"] is None else str(common["share"])
+    places = {**body.places, **{key: body.key_places[key] for key in arguments if known is None}}
+    return Entry(kind, arguments, (), name, inputs, share, place, places)
+
+
+def _read_input_names(written: Any, place: Place) -> tuple[str, ...] | None:
+    if written is None:
+        return None
+    names = (written,) if isinstance(written, str) else written
+    if not isinstance(names, (tuple, SpecList)) or not names or not all(isinstance(name, str) for name in names):
+        raise SpecError("G123", f"inputs expects a name or a list of names, got {written!r}", place)
+    return tuple(names)
+
+
+def with_arguments(entry: Entry, written: Any, place: Place) -> Entry:
+    """A stack element: the shared entry with one element's arguments over it."""
+    if isinstance(written, SpecMap):
+        source = f"written in stack args, at {place}"
+        own = {key: Argument(value, written.places[key], source) for key, value in written.items()}
+        return replace(entry, arguments={**entry.arguments, **own}, places={**entry.places, **written.key_places})
+    positional = tuple(written) if isinstance(written, SpecList) else (written,)
+    return replace(entry, positional=positional, place=place)
+
+
+def check_arity(kind: type[Layer], name: str, count: int, entry: Entry) -> None:
+    least, most = kind.inputs_at_least, kind.inputs_at_most
+    if count < least or (most is not None and count > most):
+        expected = f"{least}" if least == most else f"at least {least}" if most is None else f"{least} to {most}"
+        place = entry.places.get("inputs", entry.place)
+        raise SpecError("G126", f"{name}: {kind.kind} takes {expected} inputs, got {count}", place)
+
+
+_SIZE = re.compile(r"(?:(\d{1,9})\s*\*\s*)?([A-Za-z_]\w*)")
+MAX_SIZE = 2**31 - 1
+
+
+def read_inputs(spec: ModelSpec) -> tuple[str | int, tuple[GraphInput, ...]]:
+    """The batch, and every graph input with one example's shape."""
+    batches: dict[str | int, Place] = {}
+    inputs = []
+    for name, written in spec.inputs.items():
+        place = spec.inputs.places[name]
+        check_name(name, spec.inputs.key_places[name])
+        shape = substitute(written, dict(spec.vars), place)
+        if not isinstance(shape, SpecList) or len(shape) < 2:
+            message = f"input {name} expects [batch, size, …], such as [N, 224, 224, 3], got {shape!r}"
+            raise SpecError("G119", message, place)
+        batch, *sizes = (read_size(size, where) for size, where in zip(shape, shape.places, strict=True))
+        batches.setdefault(batch if isinstance(batch, int) else str(batch), shape.places[0])
+        inputs.append(GraphInput(name, tuple(sizes), place))
+    if not inputs:
+        raise SpecError("G119", "a spec needs at least one input", spec.place)
+    if len(batches) > 1:
+        first, second, *_ = batches
+        raise SpecError("G119", f"all inputs share one batch, got {first} and {second}", batches[second])
+    return next(iter(batches)), tuple(inputs)
+
+
+def read_size(written: Any, place: Place) -> Dim:
+    if isinstance(written, int) and not isinstance(written, bool) and 0 < written <= MAX_SIZE:
+        return written
+    if isinstance(written, str) and (match := _SIZE.fullmatch(written.strip())):
+        factor, symbol = match.groups()
+        if factor is None or int(factor) > 0:
+            return Formula.symbol(symbol) * int(factor or 1)
+    message = f"a size expects a whole number from 1 to {MAX_SIZE}, a name, or a multiple such as 16*H, got {written!r}"
+    raise SpecError("G119", message, place)

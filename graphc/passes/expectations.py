@@ -1,0 +1,125 @@
+"""Budgets written in a spec, checked against the plan like tests."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from graphc.dims import format_shape
+from graphc.errors import GraphcError, Place, SpecError, SpecErrors, did_you_mean
+from graphc.graph import Plan, PlannedNode
+from graphc.passes.truncate import find_layer
+from graphc.spec.source import SpecList, SpecMap
+
+_BOUND = re.compile(r"\s*(<=|>=|<|>|==)\s*([-+]?[\d_.]+(?:[eE][-+]?\d+)?)\s*")
+_COMPARE: dict[str, Callable[[float, float], bool]] = {
+    "<=": lambda found, bound: found <= bound,
+    ">=": lambda found, bound: found >= bound,
+    "<": lambda found, bound: found < bound,
+    ">": lambda found, bound: found > bound,
+    "==": lambda found, bound: found == bound,
+}
+TOTALS = ("params", "trainable_params", "macs", "flops")
+FIELDS = ("receptive_field", "stride", "padding")
+
+
+def totals(plan: Plan) -> dict[str, int | None]:
+    """Sums over all layers; macs and flops are None where a size is a symbol."""
+
+    def add(values: list[int | None]) -> int | None:
+        return None if None in values else sum(value for value in values if value is not None)
+
+    return {
+        "params": sum(each.param_count for each in plan.nodes),
+        "trainable_params": sum(each.trainable_count for each in plan.nodes),
+        "macs": add([each.macs for each in plan.nodes]),
+        "flops": add([each.flops for each in plan.nodes]),
+    }
+
+
+def check_expectations(plan: Plan) -> None:
+    """Raise for every budget that does not hold, at its own line."""
+    expect = plan.graph.expect
+    if not expect:
+        return
+    assert isinstance(expect, SpecMap)
+    errors: list[GraphcError] = []
+    sums = totals(plan)
+    for key, raw in expect.items():
+        place = expect.places[key]
+        try:
+            if key in TOTALS:
+                check_number(key, raw, sums[key], place)
+            elif key == "outputs":
+                check_outputs(plan, mapping(raw, key, place))
+            elif key in FIELDS:
+                check_fields(plan, key, mapping(raw, key, place))
+            else:
+                hint = did_you_mean(key, (*TOTALS, "outputs", *FIELDS))
+                raise SpecError("G129", f"expect has no budget {key!r}{hint}", expect.key_places[key])
+        except SpecError as error:
+            errors.append(error)
+    if errors:
+        raise errors[0] if len(errors) == 1 else SpecErrors(errors)
+
+
+def mapping(raw: Any, key: str, place: Place) -> SpecMap:
+    if not isinstance(raw, SpecMap):
+        raise SpecError("G129", f"expect: {key} expects a mapping of names, got {raw!r}", place)
+    return raw
+
+
+def check_number(what: str, budget: Any, found: float | None, place: Place) -> None:
+    """`budget` is a number, or a bound such as `<= 5e6`."""
+    if found is None:
+        raise SpecError("G221", f"{what}: expected {budget}, but it is not a number while a size is a symbol", place)
+    if isinstance(budget, str) and (match := _BOUND.fullmatch(budget)):
+        sign, bound = match.group(1), float(match.group(2))
+    elif isinstance(budget, (int, float)) and not isinstance(budget, bool):
+        sign, bound = "==", float(budget)
+    else:
+        raise SpecError("G129", f"{what} expects a number or a bound such as '<= 5e6', got {budget!r}", place)
+    if not _COMPARE[sign](found, bound):
+        raise SpecError("G221", f"{what}: expected {budget if sign != '==' else f'{bound:,.0f}'}, got {found:,}", place)
+
+
+def check_outputs(plan: Plan, budgets: SpecMap) -> None:
+    shapes = {each.node.name: each.shape for each in plan.nodes}
+    for name, written in budgets.items():
+        place = budgets.places[name]
+        found = shapes[named(plan, name, place)]
+        expected = tuple(written) if isinstance(written, SpecList) else (written,)
+        if tuple(str(size) for size in expected) != tuple(str(size) for size in found):
+            told = f"outputs: {name}: expected {'×'.join(str(size) for size in expected)}, got {format_shape(found)}"
+            raise SpecError("G221", told, place)
+
+
+def check_fields(plan: Plan, key: str, budgets: SpecMap) -> None:
+    nodes = {each.node.name: each for each in plan.nodes}
+    for name, written in budgets.items():
+        place = budgets.places[name]
+        found = field_values(nodes[named(plan, name, place)], key)
+        pair = tuple(written) if isinstance(written, SpecList) else (written, written)
+        if written is None and found is None:
+            continue
+        if found is None or len(pair) != 2:
+            raise SpecError("G221", f"{key} of {name}: expected {written}, got {found}", place)
+        for axis, budget, value in zip(("height", "width"), pair, found, strict=True):
+            check_number(f"{key} of {name} in {axis}", budget, value, place)
+
+
+def field_values(planned: PlannedNode, key: str) -> tuple[float, float] | None:
+    field = planned.receptive_field
+    if field is None:
+        return None
+    if key == "stride":
+        return float(field.stride[0]), float(field.stride[1])
+    return field.size if key == "receptive_field" else field.padding
+
+
+def named(plan: Plan, name: str, place: Place) -> str:
+    try:
+        return find_layer(plan.graph, name)
+    except SpecError as error:
+        raise SpecError(error.code, f"expect: {error.message}", place) from None

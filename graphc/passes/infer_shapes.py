@@ -1,0 +1,38 @@
+"""LayerGraph -> the shape of every value, one example's, without the batch."""
+
+from __future__ import annotations
+
+from graphc.dims import Shape, format_shape
+from graphc.errors import GraphcError, RuleError, SpecError, SpecErrors
+from graphc.graph import LayerGraph, Node
+
+MAX_ERRORS = 20
+
+
+def infer_shapes(graph: LayerGraph) -> dict[str, Shape]:
+    """Shape by node or input name. Layers behind a wrong one are passed over, so each error is a cause."""
+    shapes: dict[str, Shape] = {each.name: each.shape for each in graph.inputs}
+    errors: list[GraphcError] = []
+    for node in graph.nodes:
+        if any(source not in shapes for source in node.inputs):
+            continue
+        inputs = [shapes[source] for source in node.inputs]
+        try:
+            shape = node.layer.infer_shape(*inputs)
+            for size in shape:
+                if isinstance(size, int) and size < 1:
+                    raise RuleError("G203", f"its output would be {format_shape(shape)}")
+            shapes[node.name] = shape
+        except RuleError as error:
+            errors.append(at_node(node, error, inputs))
+    if errors:
+        raise errors[0] if len(errors) == 1 else SpecErrors(errors[:MAX_ERRORS])
+    return shapes
+
+
+def at_node(node: Node, error: RuleError, inputs: list[Shape]) -> SpecError:
+    """A layer's complaint with its name, its place and what it reads."""
+    argument = node.arguments.get(error.argument) if error.argument else None
+    place = argument.place if argument is not None and argument.place is not None else node.place
+    reads = ", ".join(f"{name} {format_shape(shape)}" for name, shape in zip(node.inputs, inputs, strict=True))
+    return SpecError(error.code, f"{node.name}: {error.message}", place, (f"it reads {reads}", *node.trail))

@@ -1,0 +1,73 @@
+"""LayerGraph, shapes -> which part of the graph's inputs every value can see."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from graphc.dims import Shape
+from graphc.errors import Warn
+from graphc.graph import LayerGraph, Node
+from graphc.receptive_field import HERE, Reach, ReceptiveField
+
+Seen = dict[str, ReceptiveField | None]
+"""Graph input name -> what is seen of it; None where all of it is."""
+
+
+def receptive_fields(graph: LayerGraph, shapes: Mapping[str, Shape]) -> tuple[dict[str, Seen], list[Warn]]:
+    """What every value sees, by node name, and a warning for each merge of paths that are not aligned."""
+    seen: dict[str, Seen] = {
+        each.name: {each.name: ReceptiveField(HERE, HERE) if len(each.shape) == 3 else None} for each in graph.inputs
+    }
+    warnings: list[Warn] = []
+    for node in graph.nodes:
+        if node.layer.sees_everything:
+            seen[node.name] = {name: None for source in node.inputs for name in seen[source]}
+            continue
+        height, width = node.layer.reach(*(shapes[source] for source in node.inputs))
+        merged: Seen = {}
+        for source in node.inputs:
+            for name, field in seen[source].items():
+                merged[name] = _join(merged[name], field) if name in merged else field
+        if len(node.inputs) > 1:
+            warnings.extend(_misaligned(node, seen))
+        seen[node.name] = {name: _through(field, height, width) for name, field in merged.items()}
+    return seen, warnings
+
+
+def _through(field: ReceptiveField | None, height: Reach, width: Reach) -> ReceptiveField | None:
+    if field is None or (height is HERE and width is HERE):
+        return field
+    return ReceptiveField(field.height.then(height), field.width.then(width))
+
+
+def _join(one: ReceptiveField | None, other: ReceptiveField | None) -> ReceptiveField | None:
+    if one is None or other is None:
+        return None
+    if one == other:
+        return one
+    return ReceptiveField(one.height.join(other.height), one.width.join(other.width))
+
+
+def _misaligned(node: Node, seen: Mapping[str, Seen]) -> list[Warn]:
+    """A warning where two of the node's inputs look at one graph input with other strides or centres."""
+    first = node.inputs[0]
+    for source in node.inputs[1:]:
+        for name in seen[first].keys() & seen[source].keys():
+            one, other = seen[first][name], seen[source][name]
+            if one is None or other is None:
+                continue
+            for axis, a, b in (("height", one.height, other.height), ("width", one.width, other.width)):
+                if not a.is_aligned_with(b):
+                    told = f"stride {a.stride}, centre {_show(a)} and stride {b.stride}, centre {_show(b)}"
+                    message = f"{node.name}: the paths through {first} and {source} are not aligned in {axis}: {told}"
+                    return [Warn("G231", message, node.place)]
+    return []
+
+
+def _show(reach: Reach) -> str:
+    return "unknown" if reach.centre is None else f"{float(reach.centre):g}"
+
+
+def first_seen(graph: LayerGraph, seen: Seen) -> ReceptiveField | None:
+    """What is seen of the first graph input that is seen at all."""
+    return seen[next(each.name for each in graph.inputs if each.name in seen)]

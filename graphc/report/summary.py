@@ -1,0 +1,62 @@
+"""A plan as plain data: what `graphc show --format json` prints. Tools read this form; it only ever grows."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+from graphc.dims import Dim
+from graphc.graph import Plan, PlannedNode
+from graphc.passes.expectations import totals
+from graphc.receptive_field import ReceptiveField
+
+
+def summary(plan: Plan) -> dict[str, Any]:
+    """Layers in topological order, end points and totals; shapes without the batch."""
+    return {
+        "name": plan.graph.name,
+        "inputs": [{"name": each.name, "shape": [size(dim) for dim in each.shape]} for each in plan.graph.inputs],
+        "layers": [layer_summary(plan, each) for each in plan.nodes],
+        "end_points": dict(plan.graph.end_points),
+        "outputs": dict(plan.graph.outputs),
+        "totals": totals(plan),
+    }
+
+
+def layer_summary(plan: Plan, planned: PlannedNode) -> dict[str, Any]:
+    node = planned.node
+    return {
+        "name": node.name,
+        "kind": node.layer.kind,
+        "inputs": list(node.inputs),
+        "shape": [size(dim) for dim in planned.shape],
+        "params": planned.param_count,
+        "trainable_params": planned.trainable_count,
+        "macs": planned.macs,
+        "flops": planned.flops,
+        "receptive_field": field_summary(planned.receptive_field),
+        "variables": [
+            {"name": plan.graph.variable(node, local), "shape": list(spec.shape), "trainable": spec.trainable}
+            for local, spec in planned.params.items()
+        ],
+    }
+
+
+def field_summary(field: ReceptiveField | None) -> dict[str, Any] | None:
+    if field is None:
+        return None
+    centres = (field.height.centre, field.width.centre)
+    return {
+        "size": list(field.size),
+        "stride": [number(stride) for stride in field.stride],
+        "padding": None if field.padding is None else list(field.padding),
+        "centre": None if None in centres else [number(c) for c in centres if c is not None],
+    }
+
+
+def size(dim: Dim) -> int | str:
+    return dim if isinstance(dim, int) else str(dim)
+
+
+def number(value: Fraction) -> int | float:
+    return int(value) if value.denominator == 1 else float(value)
