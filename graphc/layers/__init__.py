@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from graphc.layers.activation import HardSigmoid, HardSwish, LeakyRelu, Relu, Relu6
 from graphc.layers.base import Layer
+from graphc.layers.batch_norm import BatchNorm
+from graphc.layers.group_norm import GroupNorm
+from graphc.layers.instance_norm import InstanceNorm
+from graphc.layers.layer_norm import LayerNorm
+from graphc.layers.local_response_norm import LocalResponseNorm
 from graphc.layers.prelu import PRelu
 from graphc.layers.smooth_activation import Elu, Gelu, Mish, Selu, Sigmoid, Silu, Softplus, Tanh
 from graphc.layers.softmax import Softmax
+from graphc.layers.unit_norm import UnitNorm
 
 LAYERS: tuple[type[Layer], ...] = (
     Relu,
@@ -24,6 +30,12 @@ LAYERS: tuple[type[Layer], ...] = (
     Softplus,
     Mish,
     Softmax,
+    BatchNorm,
+    LayerNorm,
+    GroupNorm,
+    InstanceNorm,
+    LocalResponseNorm,
+    UnitNorm,
 )
 
 CATALOGUE: dict[str, type[Layer]] = {layer.kind: layer for layer in LAYERS}

@@ -1,0 +1,100 @@
+"""Batch normalization, with TF-Slim's defaults and names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from graphc.dims import Shape
+from graphc.initializers import Ones, Zeros
+from graphc.layers.base import channels
+from graphc.layers.fields import Bool, PositiveNumber, Share
+from graphc.layers.normalization import Normalization
+from graphc.lazy import np
+from graphc.types import Array, Context, Gradients, OnnxBuilder, Params, ParamSpec, Step, Value
+
+
+class BatchNorm(Normalization):
+    """Each channel to mean 0 and variance 1 over the batch; in inference with statistics collected in training."""
+
+    kind: ClassVar[str] = "batch_norm"
+    elementwise: ClassVar[bool] = True
+
+    decay: Share = 0.999
+    """Of the moving statistics: moving*decay + batch*(1 - decay)."""
+    epsilon: PositiveNumber = 0.001
+    """Added to the variance."""
+    scale: Bool = False
+    """Multiply by a learned gamma. Off as in TF-Slim: a convolution or ReLU that follows makes it redundant."""
+    frozen: Bool = False
+    """Use the moving statistics in training too, and leave them as they are."""
+
+    def declare_params(self, *inputs: Shape) -> dict[str, ParamSpec]:
+        affine = super().declare_params(*inputs)
+        shape = (channels(inputs[0], self.kind),)
+        return {
+            **{name: affine[name] for name in ("gamma", "beta") if name in affine},
+            "moving_mean": ParamSpec(shape, Zeros(), trainable=False),
+            "moving_variance": ParamSpec(shape, Ones(), trainable=False),
+        }
+
+    def as_affine(self, params: Params) -> tuple[Array, Array]:
+        mean, variance = params["moving_mean"], params["moving_variance"]
+        return self._affine(mean, 1 / np.sqrt(variance + variance.dtype.type(self.epsilon)), params)
+
+    def _affine(self, mean: Array, inverse: Array, params: Params) -> tuple[Array, Array]:
+        """(factor, offset) a channel, `inverse` being one over the standard deviation."""
+        factor = inverse * params["gamma"] if self.scale else inverse
+        return factor, params["beta"] - mean * factor if self.center else -mean * factor
+
+    def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
+        (x,) = inputs
+        if len(x.shape) == 2:  # BatchNormalization takes axis 1 for the channels
+            factor, offset = self.as_affine(params)
+            return build.op(
+                "Add", build.op("Mul", x, build.constant("factor", factor)), build.constant("offset", offset)
+            )
+        gamma, beta = self.gamma_and_beta(params, len(params["moving_mean"]))
+        vectors = {"gamma": gamma, "beta": beta, **{name: params[name] for name in ("moving_mean", "moving_variance")}}
+        names = [build.constant(name, build.in_channel_order(vector, x)) for name, vector in vectors.items()]
+        return build.op("BatchNormalization", x, *names, epsilon=self.epsilon)
+
+    def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
+        (x,) = inputs
+        if context.training and not self.frozen:
+            return self._train(context, params, x)
+        mean = params["moving_mean"]
+        inverse = 1 / np.sqrt(params["moving_variance"] + x.dtype.type(self.epsilon))
+        factor, offset = self._affine(mean, inverse, params)
+        y = np.multiply(x, factor, out=context.empty(x.shape, x.dtype))
+        y += offset
+
+        def backward(dy: Array) -> Gradients:
+            return Gradients((dy * factor,), self.affine_gradients(dy, (x - mean) * inverse))
+
+        return Step(y, backward)
+
+    def _train(self, context: Context, params: Params, x: Array) -> Step:
+        """With the batch's own mean and (biased) variance; the moving variance gets the unbiased one."""
+        axes = tuple(range(x.ndim - 1))
+        count = x.size // x.shape[-1]
+        mean = x.mean(axis=axes)
+        normal = np.subtract(x, mean, out=context.empty(x.shape, x.dtype))
+        variance = np.mean(normal * normal, axis=axes)
+        inverse = 1 / np.sqrt(variance + x.dtype.type(self.epsilon))
+        normal *= inverse
+        y = normal * params["gamma"] if self.scale else normal.copy()
+        if self.center:
+            y += params["beta"]
+
+        def backward(dy: Array) -> Gradients:
+            factor = inverse * params["gamma"] if self.scale else inverse
+            along = np.mean(dy * normal, axis=axes)
+            dx = factor * (dy - dy.mean(axis=axes) - normal * along)
+            return Gradients((dx,), self.affine_gradients(dy, normal))
+
+        unbiased = variance * (count / max(count - 1, 1))
+        return Step(y, backward, self._moved(params, moving_mean=mean, moving_variance=unbiased))
+
+    def _moved(self, params: Params, **batch: Array) -> dict[str, Array]:
+        return {name: params[name] * self.decay + value * (1 - self.decay) for name, value in batch.items()}

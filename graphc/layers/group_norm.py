@@ -1,0 +1,43 @@
+"""Group normalization."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from graphc.dims import Shape
+from graphc.errors import RuleError
+from graphc.layers.base import image
+from graphc.layers.fields import PositiveInt, PositiveNumber
+from graphc.layers.normalization import Normalization, emit_grouped
+from graphc.types import Array, Context, OnnxBuilder, Params, Step, Value
+
+
+class GroupNorm(Normalization):
+    """Mean 0 and variance 1 over each group of channels of each image."""
+
+    kind: ClassVar[str] = "group_norm"
+    positional: ClassVar[tuple[str, ...]] = ("groups",)
+    sees_everything: ClassVar[bool] = True
+
+    groups: PositiveInt = 32
+    """Groups of neighbouring channels."""
+    epsilon: PositiveNumber = 1e-6
+    """Added to the variance."""
+
+    def infer_shape(self, *inputs: Shape) -> Shape:
+        count = image(inputs[0], self.kind)[2]
+        if self.groups > count:
+            raise RuleError("G204", f"groups={self.groups} is more than the {count} channels", "groups")
+        if count % self.groups:
+            raise RuleError("G204", f"groups={self.groups} does not divide the {count} channels", "groups")
+        return inputs[0]
+
+    def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
+        return emit_grouped(build, inputs[0], self.groups, self.epsilon, params.get("gamma"), params.get("beta"))
+
+    def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
+        (x,) = inputs
+        batch, height, width, count = x.shape
+        view = (batch, height * width, self.groups, count // self.groups)
+        return self.standardize(x, view, (1, 3), self.epsilon, params)

@@ -1,0 +1,36 @@
+"""Instance normalization."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from graphc.dims import Shape
+from graphc.layers.base import image
+from graphc.layers.fields import PositiveNumber
+from graphc.layers.normalization import Normalization
+from graphc.types import Array, Context, OnnxBuilder, Params, Step, Value
+
+
+class InstanceNorm(Normalization):
+    """Mean 0 and variance 1 over each channel of each image."""
+
+    kind: ClassVar[str] = "instance_norm"
+    sees_everything: ClassVar[bool] = True
+
+    epsilon: PositiveNumber = 1e-6
+    """Added to the variance."""
+
+    def infer_shape(self, *inputs: Shape) -> Shape:
+        image(inputs[0], self.kind)
+        return inputs[0]
+
+    def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
+        (x,) = inputs
+        gamma, beta = self.gamma_and_beta(params, image(x.shape, self.kind)[2])
+        names = build.constant("gamma", gamma), build.constant("beta", beta)
+        return build.op("InstanceNormalization", x, *names, epsilon=self.epsilon)
+
+    def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
+        (x,) = inputs
+        return self.standardize(x, x.shape, (1, 2), self.epsilon, params)

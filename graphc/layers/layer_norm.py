@@ -1,0 +1,42 @@
+"""Layer normalization: each example, or each of its pixels, by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, Literal
+
+from graphc.layers.fields import PositiveNumber
+from graphc.layers.normalization import Normalization, emit_grouped
+from graphc.types import Array, Context, OnnxBuilder, Params, Step, Value
+
+
+class LayerNorm(Normalization):
+    """Mean 0 and variance 1 over the channels at each position, or over everything in an example."""
+
+    kind: ClassVar[str] = "layer_norm"
+
+    axes: Literal["channels", "all"] = "channels"
+    """channels: the last axis, as in ConvNeXt and Keras. all: every axis of an example, as in TF-Slim; beta and
+    gamma have one number a channel either way."""
+    epsilon: PositiveNumber = 1e-12
+    """Added to the variance. TF-Slim's; ConvNeXt takes 1e-6, Keras 1e-3."""
+
+    @property
+    def sees_everything(self) -> bool:  # type: ignore[override]
+        return self.axes == "all"
+
+    def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
+        x = build.in_order(inputs[0])
+        if self.axes == "all" and len(x.shape) == 3:
+            return emit_grouped(build, x, 1, self.epsilon, params.get("gamma"), params.get("beta"))
+        count = x.shape[-1]
+        assert isinstance(count, int)
+        gamma, beta = self.gamma_and_beta(params, count)
+        names = build.constant("gamma", gamma), build.constant("beta", beta) if self.center else None
+        y = build.op("LayerNormalization", build.channels_last(x), *names, axis=-1, epsilon=self.epsilon)
+        return build.channels_first(y, x.shape)
+
+    def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
+        (x,) = inputs
+        axes = (x.ndim - 1,) if self.axes == "channels" else tuple(range(1, x.ndim))
+        return self.standardize(x, x.shape, axes, self.epsilon, params)

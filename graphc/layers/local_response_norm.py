@@ -1,0 +1,57 @@
+"""AlexNet's local response normalization."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from graphc.dims import Shape
+from graphc.layers.base import Layer, image
+from graphc.layers.fields import NaturalInt, Number, PositiveNumber
+from graphc.types import Array, Context, Gradients, OnnxBuilder, Params, Step, Value
+
+
+class LocalResponseNorm(Layer):
+    """x / (bias + alpha * sum of the squares of 2*depth_radius + 1 neighbouring channels)**beta: TensorFlow's."""
+
+    kind: ClassVar[str] = "local_response_norm"
+    family: ClassVar[str] = "normalization"
+    accepts: ClassVar[tuple[str, ...]] = ("activation",)
+
+    depth_radius: NaturalInt = 5
+    """Channels on either side."""
+    bias: PositiveNumber = 1.0
+    """Added to the sum of squares."""
+    alpha: Number = 1.0
+    """Factor of the sum of squares; not divided by the number of channels, unlike Caffe's and PyTorch's."""
+    beta: Number = 0.5
+    """The exponent."""
+
+    def infer_shape(self, *inputs: Shape) -> Shape:
+        image(inputs[0], self.kind)
+        return inputs[0]
+
+    def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
+        size = 2 * self.depth_radius + 1
+        # ONNX divides alpha by size.
+        return build.op("LRN", inputs[0], size=size, alpha=self.alpha * size, beta=self.beta, bias=self.bias)
+
+    def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
+        (x,) = inputs
+        base = self.alpha * self._neighbours(x * x) + self.bias
+        factor = base**-self.beta
+
+        def backward(dy: Array) -> Gradients:
+            spread = self._neighbours(dy * x * factor / base)
+            return Gradients((dy * factor - 2 * self.alpha * self.beta * x * spread,))
+
+        return Step(x * factor, backward)
+
+    def _neighbours(self, x: Array) -> Array:
+        """The sum over each channel and its neighbours."""
+        count = x.shape[-1]
+        total = x.copy()
+        for distance in range(1, min(self.depth_radius, count - 1) + 1):
+            total[..., distance:] += x[..., :-distance]
+            total[..., :-distance] += x[..., distance:]
+        return total
