@@ -1,0 +1,48 @@
+"""Rows of the contract test: a module a family, each with a list `CASES`, and for kinds with arguments worth
+drawing at random a dictionary `SAMPLERS`."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+
+from graphc.layers.base import Layer
+
+
+@dataclass(frozen=True)
+class Case:
+    """A layer and the shapes that it reads (one example's, channels last, no batch)."""
+
+    layer: Layer
+    input_shapes: tuple[tuple[int, ...], ...]
+    id: str = ""
+    """Told from the layer's arguments where left out."""
+    reach: str = "exact"
+    """`within` for kinds that may leave out pixels at the rim of what they report, `any` where they report none."""
+
+    def __str__(self) -> str:
+        if self.id:
+            return f"{self.layer.kind}-{self.id}"
+        arguments = ",".join(f"{key}={value}" for key, value in self.layer.model_dump(exclude_defaults=True).items())
+        shapes = "+".join("x".join(map(str, shape)) for shape in self.input_shapes)
+        return f"{self.layer.kind}({arguments})[{shapes}]".replace(" ", "")
+
+
+Sampler = Callable[[Random], Case]
+
+
+def all_cases() -> list[Case]:
+    """The rows of every module beside this one."""
+    return [case for module in _modules() for case in module.CASES]
+
+
+def all_samplers() -> dict[str, Sampler]:
+    """kind -> a function that draws one random row of it."""
+    return {kind: draw for module in _modules() for kind, draw in getattr(module, "SAMPLERS", {}).items()}
+
+
+def _modules():
+    return [importlib.import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__)]

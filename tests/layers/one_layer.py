@@ -1,0 +1,49 @@
+"""A network of one layer: its arrays, its plan, and its ONNX model in onnxruntime."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from graphc.errors import Place
+from graphc.graph import GraphInput, LayerGraph, Node, Plan
+from tests.layers.cases import Case
+
+HERE = Place("case.yaml", 1, 1)
+
+
+def random_inputs(case: Case, batch: int, rng: np.random.Generator, dtype: str = "float64") -> list[np.ndarray]:
+    return [rng.standard_normal((batch, *shape)).astype(dtype) for shape in case.input_shapes]
+
+
+def initial_params(case: Case, rng: np.random.Generator, dtype: str = "float64") -> dict[str, np.ndarray]:
+    """Random values, whatever the initializers say; variances are positive."""
+    values = {}
+    for name, spec in case.layer.declare_params(*case.input_shapes).items():
+        drawn = rng.uniform(0.5, 1.5, spec.shape) if "variance" in name else rng.standard_normal(spec.shape) * 0.5
+        values[name] = drawn.astype(dtype)
+    return values
+
+
+def one_layer_plan(case: Case) -> Plan:
+    from graphc.passes.plan import plan
+
+    inputs = tuple(GraphInput(f"x{i}", shape, HERE) for i, shape in enumerate(case.input_shapes))
+    node = Node("layer", case.layer, tuple(each.name for each in inputs), HERE, "layer")
+    return plan(LayerGraph("net", "N", inputs, (node,), {"y": "layer"}, {}))
+
+
+def run_in_onnxruntime(case: Case, params: dict[str, np.ndarray], inputs: list[np.ndarray]) -> np.ndarray:
+    """The output of the emitted model, channels last."""
+    ort = pytest.importorskip("onnxruntime")
+    from graphc.emit.model import emit
+
+    model = emit(one_layer_plan(case), {f"net/layer/{name}": value for name, value in params.items()})
+    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    feeds = {f"x{i}": channels_first(x) for i, x in enumerate(inputs)}
+    (y,) = session.run(None, feeds)
+    return y.transpose(0, 2, 3, 1) if y.ndim == 4 else y
+
+
+def channels_first(x: np.ndarray) -> np.ndarray:
+    return x.transpose(0, 3, 1, 2) if x.ndim == 4 else x

@@ -1,0 +1,207 @@
+"""What every layer kind keeps, on the rows of `cases`: a kind without a row is a failure.
+
+Values are judged by onnxruntime, gradients by finite differences in float64, reach by changing one pixel at a
+time and looking which outputs change. Parameters and inputs are random; a wrong convention that all rules share
+is not seen here but in the tests of each family.
+"""
+
+from __future__ import annotations
+
+import itertools
+import zlib
+from random import Random
+
+import numpy as np
+import pytest
+
+from graphc.dims import Formula, evaluate_shape
+from graphc.errors import RuleError
+from graphc.kernels.context import RunContext
+from graphc.layers import CATALOGUE
+from tests.layers.cases import Case, all_cases, all_samplers
+from tests.layers.one_layer import initial_params, random_inputs, run_in_onnxruntime
+
+CASES = all_cases()
+SAMPLERS = all_samplers()
+SAMPLES = 20
+"""Configurations a kind in the gradient check, besides its rows."""
+
+each_case = pytest.mark.parametrize("case", CASES, ids=str)
+
+
+def sampled(kind: str) -> list[Case]:
+    """Twenty random configurations; of a kind that has no sampler, its rows again and again."""
+    rng = Random(zlib.crc32(kind.encode()))
+    if kind in SAMPLERS:
+        return [SAMPLERS[kind](rng) for _ in range(SAMPLES)]
+    rows = [case for case in CASES if case.layer.kind == kind]
+    return list(itertools.islice(itertools.cycle(rows), SAMPLES))
+
+
+@pytest.mark.parametrize("kind", sorted(CATALOGUE))
+def test_every_kind_has_a_case(kind):
+    assert any(case.layer.kind == kind for case in CASES), f"add a row for {kind} under tests/layers/cases"
+
+
+@each_case
+def test_dump_and_validate_is_the_identity(case):
+    layer = case.layer
+    assert type(layer).model_validate(layer.model_dump()) == layer
+    assert type(layer).model_validate_json(layer.model_dump_json()) == layer
+
+
+@each_case
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_forward_has_the_inferred_shape_and_the_inputs_dtype(case, dtype):
+    rng = np.random.default_rng(1)
+    for batch, training in itertools.product((1, 3), (False, True)):
+        inputs, params = random_inputs(case, batch, rng, dtype), initial_params(case, rng, dtype)
+        output = case.layer.forward(RunContext(training=training), params, *inputs).output
+        assert output.shape == (batch, *case.layer.infer_shape(*case.input_shapes))
+        assert output.dtype == dtype
+
+
+@each_case
+def test_symbolic_shape_evaluates_to_the_static_one(case):
+    sizes = {f"S{size}": size for shape in case.input_shapes if len(shape) == 3 for size in shape[:2]}
+    symbolic = [
+        (Formula.symbol(f"S{shape[0]}"), Formula.symbol(f"S{shape[1]}"), shape[2]) if len(shape) == 3 else shape
+        for shape in case.input_shapes
+    ]
+    try:
+        shape = case.layer.infer_shape(*symbolic)
+    except RuleError as error:
+        if error.code != "G205":
+            raise
+        return  # the kind needs fixed sizes, and says so
+    assert evaluate_shape(shape, sizes) == case.layer.infer_shape(*case.input_shapes)
+
+
+@each_case
+def test_forward_leaves_its_inputs_alone_unless_told(case):
+    rng = np.random.default_rng(2)
+    inputs, params = random_inputs(case, 2, rng), initial_params(case, rng)
+    before = [x.copy() for x in (*inputs, *params.values())]
+    step = case.layer.forward(RunContext(training=True), params, *inputs)
+    dy = rng.standard_normal(step.output.shape)
+    kept = dy.copy()
+    gradients = step.backward(dy)
+    for array, copy in zip((*inputs, *params.values(), dy), (*before, kept), strict=True):
+        np.testing.assert_array_equal(array, copy)
+
+    over = case.layer.forward(RunContext(training=True, overwrite=True), params, *(x.copy() for x in inputs))
+    np.testing.assert_array_equal(over.output, case.layer.forward(RunContext(training=True), params, *inputs).output)
+    for ours, theirs in zip(over.backward(dy).inputs, gradients.inputs, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@each_case
+def test_forward_is_what_onnxruntime_computes(case):
+    for batch in (1, 3):
+        rng = np.random.default_rng(batch)
+        inputs, params = random_inputs(case, batch, rng, "float32"), initial_params(case, rng, "float32")
+        ours = case.layer.forward(RunContext(), params, *inputs).output
+        theirs = run_in_onnxruntime(case, params, inputs)
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5 * max(1.0, np.abs(theirs).max()))
+
+
+@pytest.mark.parametrize("kind", sorted(CATALOGUE))
+def test_backward_is_the_derivative_of_forward(kind):
+    rng = np.random.default_rng(zlib.crc32(kind.encode()))
+    rows = [case for case in CASES if case.layer.kind == kind]
+    for case in [*rows, *sampled(kind)]:
+        check_gradients(case, rng)
+
+
+def check_gradients(case: Case, rng: np.random.Generator) -> None:
+    """Every gradient along a random direction against the central difference, both in float64."""
+    layer = case.layer
+    batch = int(rng.integers(2, 4))
+    inputs, params = random_inputs(case, batch, rng), initial_params(case, rng)
+    step = layer.forward(RunContext(training=True), params, *inputs)
+    dy = rng.standard_normal(step.output.shape)
+    gradients = step.backward(dy)
+    specs = layer.declare_params(*case.input_shapes)
+    assert set(gradients.params) == {name for name, spec in specs.items() if spec.trainable}, str(case)
+    assert len(gradients.inputs) == len(inputs), str(case)
+
+    def loss(**changed):
+        xs = [changed.get(f"input{i}", x) for i, x in enumerate(inputs)]
+        ps = {name: changed.get(name, value) for name, value in params.items()}
+        return np.vdot(layer.forward(RunContext(training=True), ps, *xs).output, dy)
+
+    values = {f"input{i}": x for i, x in enumerate(inputs)} | params
+    found = {f"input{i}": dx for i, dx in enumerate(gradients.inputs)} | gradients.params
+    for name, gradient in found.items():
+        assert gradient.shape == values[name].shape, f"{case}: {name}"
+        direction = rng.standard_normal(gradient.shape)
+        h = 1e-6
+        numeric = (loss(**{name: values[name] + h * direction}) - loss(**{name: values[name] - h * direction})) / (
+            2 * h
+        )
+        scale = max(abs(numeric), np.linalg.norm(gradient), 1e-3 * np.linalg.norm(dy))
+        assert abs(np.vdot(gradient, direction) - numeric) <= 1e-7 * scale, f"{case}: gradient of {name}"
+
+
+@each_case
+def test_input_gradient_is_left_out_where_nobody_asks(case):
+    rng = np.random.default_rng(3)
+    inputs, params = random_inputs(case, 2, rng), initial_params(case, rng)
+    with_inputs = case.layer.forward(RunContext(training=True), params, *inputs)
+    without = case.layer.forward(RunContext(training=True, input_gradient=False), params, *inputs)
+    dy = rng.standard_normal(without.output.shape)
+    ours, theirs = with_inputs.backward(dy).params, without.backward(dy).params
+    assert set(ours) == set(theirs)
+    for name in ours:
+        np.testing.assert_array_equal(ours[name], theirs[name])
+
+
+@each_case
+def test_reach_is_what_an_output_depends_on(case):
+    """Every pixel of each image is changed in turn, and seen from every output pixel."""
+    output_shape = case.layer.infer_shape(*case.input_shapes)
+    if case.reach == "any" or any(len(shape) != 3 for shape in (*case.input_shapes, output_shape)):
+        pytest.skip("not from images to an image")
+    for index in range(len(case.input_shapes)):
+        seen = dependence(case, index)
+        expected = np.ones_like(seen) if case.layer.sees_everything else reported(case, seen.shape)
+        if case.reach == "within":
+            assert not (seen & ~expected).any()
+        else:
+            np.testing.assert_array_equal(hull(seen), expected)
+
+
+def dependence(case: Case, index: int) -> np.ndarray:
+    """[y, x, i, j]: whether output pixel (y, x) depends on pixel (i, j) of one input."""
+    rng = np.random.default_rng(4)
+    inputs = [np.abs(x) for x in random_inputs(case, 1, rng)]
+    params = {name: np.abs(value) + 0.1 for name, value in initial_params(case, rng).items()}
+    height, width, channels = case.input_shapes[index]
+    count = height * width
+    changed = [np.repeat(x, count + 1, axis=0) for x in inputs]
+    for pixel in range(count):
+        changed[index][pixel + 1, pixel // width, pixel % width] += rng.uniform(5, 10, channels)
+    y = case.layer.forward(RunContext(), params, *changed).output
+    differs = np.any(y[1:] != y[:1], axis=-1)
+    return differs.reshape(height, width, *differs.shape[1:]).transpose(2, 3, 0, 1)
+
+
+def reported(case: Case, shape: tuple[int, ...]) -> np.ndarray:
+    """The same, told by `reach`."""
+    rows, columns = case.layer.reach(*case.input_shapes)
+    masks = []
+    for reach, outputs, inputs in ((rows, shape[0], shape[2]), (columns, shape[1], shape[3])):
+        position = np.arange(inputs)
+        masks.append([(position >= reach.first(y)) & (position <= reach.last(y)) for y in range(outputs)])
+    return np.einsum("yi,xj->yxij", np.array(masks[0]), np.array(masks[1]))
+
+
+def hull(seen: np.ndarray) -> np.ndarray:
+    """Each output's pixels filled up to the interval from first to last: dilated windows have holes."""
+    rows, columns = seen.any(axis=3), seen.any(axis=2)
+    filled = []
+    for mask in (rows, columns):
+        forward = np.logical_or.accumulate(mask, axis=-1)
+        backward = np.logical_or.accumulate(mask[..., ::-1], axis=-1)[..., ::-1]
+        filled.append(forward & backward)
+    return filled[0][..., :, None] & filled[1][..., None, :]
