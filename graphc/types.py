@@ -74,11 +74,16 @@ class Context(Protocol):
 class Value(Protocol):
     """A tensor while ONNX is emitted. Images (rank 3, H W C) are N C H W inside; other ranks are N + shape."""
 
-    name: str
-    shape: Shape
-    """One example's shape as the spec sees it: channels last, no batch."""
-    flat_order: Shape | None
-    """Of a flattened image (h, w, c) whose elements lie in c h w order; None where they lie as they should."""
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def shape(self) -> Shape:
+        """One example's shape as the spec sees it: channels last, no batch."""
+
+    @property
+    def flat_order(self) -> Shape | None:
+        """Of a flattened image (h, w, c) whose elements lie in c h w order; None where they lie as they should."""
 
 
 class OnnxBuilder(Protocol):

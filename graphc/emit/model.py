@@ -1,0 +1,305 @@
+"""A Plan with its weights as a checked ONNX model, and the model as a file.
+
+The model is kept in two parts until it is written: everything but the weights as a small protobuf, which is
+cheap to check, and the weights as arrays, which then go to the file without a copy.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import onnx
+from onnx import TensorProto, ValueInfoProto, helper
+
+import graphc
+from graphc.dims import Shape
+from graphc.emit.builder import GraphBuilder, Value
+from graphc.errors import RuleError, SpecError
+from graphc.files import atomic_write
+from graphc.graph import Plan
+from graphc.initializers import Job, run_jobs
+from graphc.passes.simplify import Inference, inference, simplify
+from graphc.types import Array
+
+OPSETS = range(13, 22)
+LARGEST_FILE = 2**31 - 1
+"""Bytes that a protobuf can have; beyond, weights go to a file of their own."""
+SMALL = 1024
+"""Elements of an initializer that stays in the file, and that the check sees."""
+
+
+@dataclass(frozen=True)
+class OnnxModel:
+    """A checked model: `proto` without initializers, and these as arrays."""
+
+    body: onnx.ModelProto
+    tensors: Mapping[str, Array]
+
+    def proto(self) -> onnx.ModelProto:
+        """The whole as one protobuf, below 2 GB."""
+        model = onnx.ModelProto()
+        model.ParseFromString(self.serialize())
+        return model
+
+    def serialize(self) -> bytes:
+        return b"".join(pieces(self.body, [inline(name, array) for name, array in self.tensors.items()]))
+
+    @property
+    def size(self) -> int:
+        """Bytes of the weights, to within the headers."""
+        return sum(array.nbytes for array in self.tensors.values())
+
+
+def emit(
+    plan: Plan,
+    params: Mapping[str, Array],
+    *,
+    opset: int = 17,
+    ir_version: int | None = None,
+    layout: str = "nhwc",
+    fold: bool = True,
+    outputs: Mapping[str, str] | None = None,
+    metadata: Mapping[str, str] | None = None,
+) -> OnnxModel:
+    """The plan with these weights (by full name) as a checked model.
+
+    Image inputs are N H W C with one Transpose behind each, or N C H W with layout="nchw"; image outputs are
+    N C H W. `outputs` (name -> node) replaces the graph's own. `metadata` is added to the file's.
+    """
+    ir_version = _versions(opset, ir_version)
+    graph = inference(plan, params, outputs)
+    graph = simplify(graph) if fold else graph
+    reserved = {given.name for given in plan.graph.inputs} | set(graph.outputs)
+    build = GraphBuilder(plan.graph.name, opset, reserved, readers_of_any_order(graph))
+    inputs = {given.name: Value(given.name, given.shape) for given in plan.graph.inputs}
+    values = dict(inputs)
+    if layout == "nhwc":
+        values.update({n: build.image_input(n, v.shape) for n, v in inputs.items() if len(v.shape) == 3})
+    values.update(emit_layers(graph, build, values))
+    produced = connect_outputs(graph, build, values)
+    infos = [
+        value_info(values[node.name], plan.graph.batch)
+        for node in graph.nodes
+        if values[node.name].name not in produced and values[node.name].name not in inputs
+    ]
+    body = helper.make_model(
+        helper.make_graph(
+            build.nodes,
+            plan.graph.name,
+            [value_info(value, plan.graph.batch, channels_last=layout == "nhwc") for value in inputs.values()],
+            [value_info(Value(name, graph.shapes[node]), plan.graph.batch) for name, node in graph.outputs.items()],
+            value_info=list({info.name: info for info in infos}.values()),
+        ),
+        ir_version=ir_version,
+        opset_imports=[helper.make_opsetid("", opset)],
+        producer_name="graphc",
+        producer_version=graphc.__version__,
+    )
+    end_points = {name: values[node].name for name, node in graph.end_points.items() if node in values}
+    facts = {
+        "graphc.version": graphc.__version__,
+        "graphc.layout": layout,
+        "graphc.end_points": json.dumps(end_points, ensure_ascii=False),
+    }
+    helper.set_model_props(body, dict(sorted({**facts, **(metadata or {})}.items())))
+    model = OnnxModel(body, contiguous(build.tensors))
+    check(model)
+    return model
+
+
+def _versions(opset: int, ir_version: int | None) -> int:
+    """The IR version asked for, or 8 and what the opset needs; an error where they do not go together."""
+    if opset not in OPSETS:
+        raise SpecError("G320", f"opset {opset} is not supported: expected {OPSETS[0]} to {OPSETS[-1]}")
+    least: int = helper.find_min_ir_version_for([helper.make_opsetid("", opset)])
+    if ir_version is None:
+        return max(8, least)
+    if not least <= ir_version <= onnx.IR_VERSION:
+        raise SpecError("G320", f"opset {opset} needs an IR version of {least} to {onnx.IR_VERSION}, got {ir_version}")
+    return ir_version
+
+
+def readers_of_any_order(graph: Inference) -> dict[str, bool]:
+    """Of each node, whether all that read it can take a flattened image in C H W order: through elementwise
+    layers into layers that permute their weights, and no output of the graph on the way."""
+    readers: dict[str, list[int]] = {}
+    for index, node in enumerate(graph.nodes):
+        for name in node.inputs:
+            readers.setdefault(name, []).append(index)
+    kept = set(graph.outputs.values())
+    found: dict[str, bool] = {}
+    for node in reversed(graph.nodes):
+        below = [graph.nodes[index] for index in readers.get(node.name, ())]
+        found[node.name] = node.name not in kept and all(
+            len(reader.inputs) == 1
+            and (reader.layer.absorbs_order or (reader.layer.elementwise and found[reader.name]))
+            for reader in below
+        )
+    return found
+
+
+def emit_layers(graph: Inference, build: GraphBuilder, values: Mapping[str, Value]) -> dict[str, Value]:
+    """Every layer's nodes, in order; the values by node name."""
+    found = dict(values)
+    names = {node: name for name, node in reversed(list(graph.outputs.items()))}
+    for node in graph.nodes:
+        build.begin(node)
+        try:
+            result = node.layer.emit(build, [found[name] for name in node.inputs], graph.params[node.name])
+        except RuleError as error:
+            raise SpecError(error.code, f"{node.name}: {error.message}", node.place) from None
+        assert result.shape == graph.shapes[node.name], f"{node.name}: {result.shape} is not {graph.shapes[node.name]}"
+        found[node.name] = build.end(result, names.get(node.name))
+    return found
+
+
+def connect_outputs(graph: Inference, build: GraphBuilder, values: Mapping[str, Value]) -> set[str]:
+    """Give each output its name; the names of all outputs."""
+    for name, node in graph.outputs.items():
+        if values[node].name != name:
+            build.copy(values[node].name, name)
+    build.drop_unread(set(graph.outputs))
+    return set(graph.outputs)
+
+
+def value_info(value: Value, batch: str | int, channels_last: bool = False) -> ValueInfoProto:
+    """The declaration of a value; a symbolic size is named by its formula."""
+    shape = value.shape if channels_last else inner(value.shape)
+    sizes = [size if isinstance(size, int) else str(size) for size in (batch, *shape)]
+    return helper.make_tensor_value_info(value.name, TensorProto.FLOAT, sizes)
+
+
+def inner(shape: Shape) -> Shape:
+    """H W C as C H W; other ranks as they are."""
+    return (shape[2], *shape[:2]) if len(shape) == 3 else shape
+
+
+# -- weights -------------------------------------------------------------------------------------------------
+
+
+def contiguous(tensors: Mapping[str, Array]) -> dict[str, Array]:
+    """Every array in the order and type of the file: C order, little-endian, float32 or int64."""
+    found: dict[str, Array] = {}
+    jobs: list[Job] = []
+    for name, array in tensors.items():
+        dtype = "<f4" if array.dtype.kind == "f" else "<i8"
+        if array.flags.c_contiguous and array.dtype == dtype:
+            found[name] = array
+            continue
+        found[name] = np.empty(array.shape, dtype)
+        jobs.append(_copying(array, found[name]))
+    run_jobs(jobs)
+    return found
+
+
+def _copying(source: Array, target: Array) -> Job:
+    return lambda: np.copyto(target, source)
+
+
+def inline(name: str, array: Array) -> list[bytes | memoryview]:
+    """A TensorProto with its data, as bytes."""
+    return [_tensor(name, array).SerializeToString(), b"\x4a", _varint(array.nbytes), _bytes(array)]
+
+
+def _tensor(name: str, array: Array) -> TensorProto:
+    kind = TensorProto.FLOAT if array.dtype.kind == "f" else TensorProto.INT64
+    return TensorProto(name=name, dims=array.shape, data_type=kind)
+
+
+def _bytes(array: Array) -> bytes | memoryview:
+    return array.data.cast("B") if array.size else b""
+
+
+def _varint(number: int) -> bytes:
+    """Protobuf's form of a natural number: seven bits a byte, the lowest first."""
+    found = bytearray()
+    while number > 127:
+        found.append(number & 127 | 128)
+        number >>= 7
+    return bytes([*found, number])
+
+
+def pieces(body: onnx.ModelProto, tensors: list[list[bytes | memoryview]]) -> Iterator[bytes | memoryview]:
+    """The file: the model's fields in the order of their numbers, as protobuf itself writes them, with the
+    initializers (field 5 of the graph, itself field 7 of the model) put in."""
+    first, last = onnx.ModelProto(), onnx.ModelProto()
+    first.CopyFrom(body)
+    for field in ("graph", "opset_import", "metadata_props"):
+        first.ClearField(field)
+    last.opset_import.extend(body.opset_import)
+    last.metadata_props.extend(body.metadata_props)
+    nodes, rest = onnx.GraphProto(), onnx.GraphProto()
+    nodes.node.extend(body.graph.node)
+    nodes.name = body.graph.name
+    rest.input.extend(body.graph.input)
+    rest.output.extend(body.graph.output)
+    rest.value_info.extend(body.graph.value_info)
+    graph: list[bytes | memoryview] = [nodes.SerializeToString(deterministic=True)]
+    for parts in tensors:
+        graph += [b"\x2a", _varint(sum(len(part) for part in parts)), *parts]
+    graph.append(rest.SerializeToString(deterministic=True))
+    yield first.SerializeToString(deterministic=True)
+    yield b"\x3a" + _varint(sum(len(part) for part in graph))
+    yield from graph
+    yield last.SerializeToString(deterministic=True)
+
+
+def check(model: OnnxModel) -> None:
+    """The checker with strict shape inference, on the model with large weights declared but not there."""
+    light = onnx.ModelProto()
+    light.CopyFrom(model.body)
+    for name, array in model.tensors.items():
+        tensor = _tensor(name, array)
+        if array.size <= SMALL:
+            tensor.raw_data = array.tobytes()
+            light.graph.initializer.append(tensor)
+        else:
+            light.graph.input.append(helper.make_tensor_value_info(name, tensor.data_type, array.shape))
+    onnx.checker.check_model(light, full_check=True)
+
+
+# -- files ---------------------------------------------------------------------------------------------------
+
+
+def write_model(model: OnnxModel, path: str | Path, largest: int = LARGEST_FILE) -> None:
+    """Write the file at once; weights that do not fit go to a second file beside it, named by its content and
+    written first, so that the pair is always the old one or the new one."""
+    path = Path(path)
+    tensors = [inline(name, array) for name, array in model.tensors.items()]
+    if sum(len(piece) for piece in pieces(model.body, tensors)) > largest:
+        tensors = write_data(model.tensors, path)
+    parts = pieces(model.body, tensors)
+    atomic_write(path, lambda file: file.writelines(parts))
+
+
+def write_data(tensors: Mapping[str, Array], path: Path) -> list[list[bytes | memoryview]]:
+    """The large arrays in a file of their own; the tensors that point there."""
+    large = {name: array for name, array in tensors.items() if array.size > SMALL}
+    digest = hashlib.sha256()
+    for array in large.values():
+        digest.update(_bytes(array))
+    place = path.with_name(f"{path.name}.{digest.hexdigest()[:16]}.data")
+
+    def write(file: BinaryIO) -> None:
+        file.writelines(_bytes(array) for array in large.values())
+
+    atomic_write(place, write)
+    offset = 0
+    found: list[list[bytes | memoryview]] = []
+    for name, array in tensors.items():
+        if name not in large:
+            found.append(inline(name, array))
+            continue
+        tensor = _tensor(name, array)
+        tensor.data_location = TensorProto.EXTERNAL
+        for key, value in (("location", place.name), ("offset", str(offset)), ("length", str(array.nbytes))):
+            tensor.external_data.add(key=key, value=value)
+        found.append([tensor.SerializeToString()])
+        offset += array.nbytes
+    return found
