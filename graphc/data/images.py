@@ -1,0 +1,51 @@
+"""Images from files, one decoder for all: a list of allowed formats, and sizes read before pixels are."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from graphc.data.reading import open_regular
+from graphc.errors import DataError, Place
+from graphc.files import shown
+from graphc.types import Array
+
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
+PIXEL_LIMIT = 25_000_000
+MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+
+
+def read_image(path: Path, channels: int = 3, size: tuple[int, int] | None = None, pixels: int = PIXEL_LIMIT) -> Array:
+    """height × width × channels, uint8: upright (EXIF), in `channels`, resized to (height, width) if asked.
+
+    Resizing is bilinear over the whole source area (Pillow's, antialiased); the aspect ratio gives way.
+    """
+    try:
+        with warnings.catch_warnings(), open_regular(path) as file, Image.open(file, formats=FORMATS) as opened:
+            warnings.simplefilter("error")
+            if opened.width * opened.height > pixels:
+                found = f"{opened.width}×{opened.height} = {opened.width * opened.height:,} pixels"
+                raise DataError("G406", f"the image has {found}, the limit is {pixels:,}", Place(shown(path)))
+            image = _in_mode(ImageOps.exif_transpose(opened), MODES[channels])
+            if size is not None and image.size != (size[1], size[0]):
+                image = image.resize((size[1], size[0]), Image.Resampling.BILINEAR)
+            return np.asarray(image, np.uint8).reshape(image.height, image.width, channels)
+    except UnidentifiedImageError:
+        known = ", ".join(FORMATS)
+        raise DataError("G406", f"expected an image in one of {known}, found something else", Place(shown(path))) from None
+    except (OSError, ValueError, SyntaxError, EOFError, OverflowError, Image.DecompressionBombError, Warning) as error:
+        raise DataError("G406", f"the image is damaged or cut off: {error}", Place(shown(path))) from None
+
+
+def _in_mode(image: Image.Image, mode: str) -> Image.Image:
+    """The image in an 8-bit mode; sixteen bits are scaled down, not cut off."""
+    if image.mode in ("I", "I;16", "I;16B", "I;16L"):
+        values = np.clip(np.asarray(image, np.int64) // 257, 0, 255).astype(np.uint8)
+        image = Image.fromarray(values)
+    if image.mode == "P" or "transparency" in image.info:
+        image = image.convert("RGBA")
+    return image if image.mode == mode else image.convert(mode)

@@ -1,0 +1,92 @@
+"""Reading .npz files without trusting them: no pickle, and no size believed before it is checked."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from numpy.lib import format as npy
+
+from graphc.data.examples import check_memory
+from graphc.data.reading import open_regular
+from graphc.errors import DataError, Place, did_you_mean
+from graphc.files import shown
+from graphc.types import Array
+
+HEADER_LIMIT = 10_000
+CHUNK = 1 << 20
+
+
+def read_npz(path: Path, names: Iterable[str], limit: int) -> dict[str, Array]:
+    """The named arrays of a file; an array that is not there is an error that lists those that are."""
+    with open_regular(path) as raw:
+        try:
+            archive = zipfile.ZipFile(raw)
+        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, struct.error) as error:
+            raise _broken(path, f"expected an .npz file (a zip archive): {error}") from None
+        members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+        if len(members) < len(archive.infolist()):
+            raise _broken(path, "two arrays have the same name")
+        arrays: dict[str, Array] = {}
+        for name in names:
+            if name not in members:
+                found = ", ".join(sorted(members)[:10]) or "nothing"
+                hint = did_you_mean(name, members)
+                raise DataError("G408", f"expected an array {name!r}{hint}, found {found}", Place(shown(path)))
+            arrays[name] = _read_member(archive, members[name], path, limit - sum(a.nbytes for a in arrays.values()))
+        return arrays
+
+
+def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path, limit: int) -> Array:
+    where = f"{shown(path)}[{info.filename}]"
+    try:
+        with archive.open(info) as file:
+            return _read_npy(file, where, limit)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
+        raise DataError("G401", f"the array is damaged or cut off: {error}", Place(where)) from None
+
+
+def _read_npy(file: IO[bytes], where: str, limit: int) -> Array:
+    start = file.read(8)
+    if len(start) < 8 or start[:6] != npy.MAGIC_PREFIX or start[6] not in (1, 2, 3):
+        raise DataError("G401", "expected an array in NumPy's format", Place(where))
+    width = 2 if start[6] == 1 else 4
+    length = int.from_bytes(file.read(width), "little")
+    if length > HEADER_LIMIT:
+        raise DataError("G401", f"the header has {length:,} bytes, the limit is {HEADER_LIMIT:,}", Place(where))
+    header = io.BytesIO(length.to_bytes(width, "little") + file.read(length))
+    try:
+        read_header = npy.read_array_header_1_0 if start[6] == 1 else npy.read_array_header_2_0
+        shape, fortran, dtype = read_header(header)
+    except (ValueError, TypeError, KeyError, SyntaxError, UnicodeError, RecursionError, MemoryError) as error:
+        raise DataError("G401", f"the array's header cannot be read: {error}", Place(where)) from None
+    if dtype.hasobject or dtype.kind not in "biuf":
+        raise DataError("G401", f"expected numbers, found {dtype} (object arrays are refused)", Place(where))
+    if any(axis < 0 for axis in shape):
+        raise DataError("G401", f"the header announces the shape {shape}", Place(where))
+    size = check_memory(shape, dtype.itemsize, limit, where)
+    data = _exactly(file, size, where)
+    flat = np.frombuffer(data, dtype).astype(dtype.newbyteorder("="), copy=False)
+    return np.ascontiguousarray(flat.reshape(shape, order="F" if fortran else "C"))
+
+
+def _exactly(file: IO[bytes], size: int, where: str) -> bytearray:
+    data = bytearray()
+    while len(data) < size:
+        piece = file.read(min(CHUNK, size - len(data)))
+        if not piece:
+            raise DataError("G401", f"the header announces {size:,} bytes, found {len(data):,}", Place(where))
+        data += piece
+    if file.read(1):
+        raise DataError("G401", f"the header announces {size:,} bytes, found more", Place(where))
+    return data
+
+
+def _broken(path: Path, message: str) -> DataError:
+    return DataError("G401", message, Place(shown(path)))
