@@ -89,7 +89,7 @@ INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 NUMBER_START = frozenset("0123456789+-.IN")
 CORE_TAG = "tag:yaml.org,2002:"
-SCALAR_TYPES: dict[str, tuple[type, ...]] = {
+SCALAR_TYPES: dict[str, Any] = {
     "null": (type(None),), "bool": (bool,), "int": (int,), "float": (int, float), "str": (str,)
 }  # fmt: skip
 REFUSED = re.compile("[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
@@ -255,7 +255,7 @@ class _Reader:
             return event.value
         if event.tag == name or name not in SCALAR_TYPES:
             raise self._error("G107", f"the tag {clipped(event.tag)} is not one of YAML's core types", place)
-        value: Any = resolve(event.value, place)
+        value = resolve(event.value, place)
         if not isinstance(value, SCALAR_TYPES[name]) or (name != "bool" and isinstance(value, bool)):
             raise self._error("G107", f"{clipped(event.value)} is not of the type !!{name}", place)
         return float(value) if name == "float" else value
