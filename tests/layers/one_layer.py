@@ -38,8 +38,9 @@ def run_in_onnxruntime(case: Case, params: dict[str, np.ndarray], inputs: list[n
     ort = pytest.importorskip("onnxruntime")
     from graphc.emit.model import emit
 
-    model = emit(one_layer_plan(case), {f"net/layer/{name}": value for name, value in params.items()})
-    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    variables = {f"net/layer/{name}": value for name, value in params.items()}
+    model = emit(one_layer_plan(case), variables, layout="nchw")
+    session = ort.InferenceSession(model.serialize(), providers=["CPUExecutionProvider"])
     feeds = {f"x{i}": channels_first(x) for i, x in enumerate(inputs)}
     (y,) = session.run(None, feeds)
     return y.transpose(0, 2, 3, 1) if y.ndim == 4 else y
