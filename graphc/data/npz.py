@@ -73,7 +73,8 @@ def _read_npy(file: IO[bytes], where: str, limit: int) -> Array:
     size = check_memory(shape, dtype.itemsize, limit, where)
     data = _exactly(file, size, where)
     flat = np.frombuffer(data, dtype).astype(dtype.newbyteorder("="), copy=False)
-    return np.ascontiguousarray(flat.reshape(shape, order="F" if fortran else "C"))
+    values = flat.reshape(shape, order="F" if fortran else "C")
+    return np.ascontiguousarray(values) if fortran else values
 
 
 def _exactly(file: IO[bytes], size: int, where: str) -> bytearray:
