@@ -71,6 +71,15 @@ class Layer(BaseModel):
         """This layer in inference as (scale, offset), y = x*scale + offset, of shape [C] or [], where it is one."""
         return None
 
+    def absorb_affine(self, params: Params, scale: Array, offset: Array) -> tuple[Layer, dict[str, Array]] | None:
+        """One layer, with all its variables, for this one followed by y*scale + offset (each [C] or []); None where
+        a kind cannot."""
+        return None
+
+    def does_nothing(self, *inputs: Shape) -> bool:
+        """Whether in inference the output is the input: dropout, padding by 0, a sum of one."""
+        return False
+
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
         """This layer as ONNX nodes, in inference; images are N C H W inside."""
         raise NotImplementedError(self.kind)
