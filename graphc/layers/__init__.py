@@ -5,13 +5,21 @@ from __future__ import annotations
 from graphc.layers.activation import HardSigmoid, HardSwish, LeakyRelu, Relu, Relu6
 from graphc.layers.base import Layer
 from graphc.layers.batch_norm import BatchNorm
+from graphc.layers.channel_shuffle import ChannelShuffle
+from graphc.layers.crop import Crop, Slice
+from graphc.layers.dropout import Dropout
 from graphc.layers.group_norm import GroupNorm
 from graphc.layers.instance_norm import InstanceNorm
 from graphc.layers.layer_norm import LayerNorm
 from graphc.layers.local_response_norm import LocalResponseNorm
+from graphc.layers.merge import Add, Concat, Multiply, Scale
+from graphc.layers.pad import Pad
 from graphc.layers.prelu import PRelu
+from graphc.layers.reshape import Flatten, Reshape
+from graphc.layers.resize import Resize
 from graphc.layers.smooth_activation import Elu, Gelu, Mish, Selu, Sigmoid, Silu, Softplus, Tanh
 from graphc.layers.softmax import Softmax
+from graphc.layers.space_to_depth import DepthToSpace, SpaceToDepth
 from graphc.layers.unit_norm import UnitNorm
 
 LAYERS: tuple[type[Layer], ...] = (
@@ -36,6 +44,20 @@ LAYERS: tuple[type[Layer], ...] = (
     InstanceNorm,
     LocalResponseNorm,
     UnitNorm,
+    Dropout,
+    Flatten,
+    Reshape,
+    Pad,
+    Crop,
+    Slice,
+    Resize,
+    SpaceToDepth,
+    DepthToSpace,
+    ChannelShuffle,
+    Concat,
+    Add,
+    Multiply,
+    Scale,
 )
 
 CATALOGUE: dict[str, type[Layer]] = {layer.kind: layer for layer in LAYERS}

@@ -66,6 +66,16 @@ Padding: TypeAlias = Annotated[
 """same, valid, same_fixed, pixels for every side, [vertical, horizontal], or [[top, bottom], [left, right]]."""
 
 
+PixelPadding: TypeAlias = Annotated[
+    tuple[tuple[_Natural, _Natural], tuple[_Natural, _Natural]],
+    BeforeValidator(_padding),
+    WithJsonSchema(
+        {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "array", "minItems": 2, "maxItems": 2}]},
+    ),
+]
+"""Pixels for every side, [vertical, horizontal], or [[top, bottom], [left, right]]."""
+
+
 def axis_padding(padding: Padding, axis: int) -> AxisPadding:
     """What a `Padding` says of one axis (0: height, 1: width)."""
     return padding if isinstance(padding, str) else padding[axis]

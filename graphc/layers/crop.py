@@ -1,0 +1,149 @@
+"""Parts of a tensor: crop by pixels, slice along an axis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, Literal
+
+from pydantic import model_validator
+
+from graphc.dims import Dim, Shape, format_shape
+from graphc.errors import RuleError
+from graphc.layers.base import Layer, image, static
+from graphc.layers.fields import IntPair, NaturalInt, PixelPadding, PositiveInt
+from graphc.lazy import np
+from graphc.receptive_field import HERE, Reach
+from graphc.types import Array, Context, Gradients, OnnxBuilder, Params, Step, Value
+
+_TO_THE_END = 2**63 - 1
+"""ONNX's word for it."""
+
+
+class Crop(Layer):
+    """An image without some of its border, or its centre."""
+
+    kind: ClassVar[str] = "crop"
+    family: ClassVar[str] = "shape"
+    positional: ClassVar[tuple[str, ...]] = ("cut",)
+
+    cut: PixelPadding | None = None
+    """Pixels to cut from every side, [vertical, horizontal], or [[top, bottom], [left, right]]."""
+    size: IntPair | None = None
+    """Or the size to keep of the centre; an odd pixel more is cut after than before."""
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Crop:
+        if (self.cut is None) == (self.size is None):
+            raise ValueError("crop takes either cut or size")
+        return self
+
+    def infer_shape(self, *inputs: Shape) -> Shape:
+        height, width, channels = image(inputs[0], self.kind)
+        (top, bottom), (left, right) = self._cuts(inputs[0])
+        return self._left(height, top + bottom), self._left(width, left + right), channels
+
+    def _left(self, size: Dim, cut: int) -> Dim:
+        if isinstance(size, int) and size <= cut:
+            raise RuleError("G203", f"cutting {cut} of {size} pixels leaves nothing", "cut")
+        return size - cut
+
+    def _cuts(self, shape: Shape) -> tuple[tuple[int, int], tuple[int, int]]:
+        if self.cut is not None:
+            return self.cut
+        assert self.size is not None
+        height, width, _ = static(shape, self.kind)
+        if self.size[0] > height or self.size[1] > width:
+            wanted = format_shape(self.size)
+            raise RuleError("G203", f"size={wanted} is larger than its input of {height}×{width}", "size")
+        spare = height - self.size[0], width - self.size[1]
+        return (spare[0] // 2, spare[0] - spare[0] // 2), (spare[1] // 2, spare[1] - spare[1] // 2)
+
+    def reach(self, *inputs: Shape) -> tuple[Reach, Reach]:
+        (top, _), (left, _) = self._cuts(inputs[0])
+        return Reach(1, 1, (top,), (top,)), Reach(1, 1, (left,), (left,))
+
+    def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
+        (x,) = inputs
+        (top, bottom), (left, right) = self._cuts(x.shape)
+        ends = (-bottom or _TO_THE_END, -right or _TO_THE_END)
+        return _slice(build, x, (top, left), ends, (2, 3), self.infer_shape(x.shape))
+
+    def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
+        (top, bottom), (left, right) = self._cuts(inputs[0].shape[1:])
+        height, width = inputs[0].shape[1:3]
+        return _take(inputs[0], (slice(None), slice(top, height - bottom), slice(left, width - right)))
+
+
+class Slice(Layer):
+    """A range of channels, rows or columns."""
+
+    kind: ClassVar[str] = "slice"
+    family: ClassVar[str] = "shape"
+    positional: ClassVar[tuple[str, ...]] = ("start", "stop")
+
+    start: NaturalInt = 0
+    """The first that is kept, from 0."""
+    stop: PositiveInt | None = None
+    """The first that is not kept; to the end where left out."""
+    axis: Literal["channels", "height", "width"] = "channels"
+    """Along which axis."""
+
+    def infer_shape(self, *inputs: Shape) -> Shape:
+        axis = along(inputs[0], self.axis, self.kind)
+        size = inputs[0][axis]
+        stop = size if self.stop is None else self.stop
+        if isinstance(stop, int) and self.start >= stop:
+            raise RuleError("G203", f"start={self.start} is not below {stop}, where the slice stops", "start")
+        if isinstance(size, int) and isinstance(stop, int) and stop > size:
+            raise RuleError("G203", f"stop={stop} is past the end of {self.axis}, which is {size}", "stop")
+        return (*inputs[0][:axis], stop - self.start, *inputs[0][axis + 1 :])
+
+    def reach(self, *inputs: Shape) -> tuple[Reach, Reach]:
+        moved = Reach(1, 1, (self.start,), (self.start,))
+        return moved if self.axis == "height" else HERE, moved if self.axis == "width" else HERE
+
+    def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
+        x = build.in_order(inputs[0])
+        stop = _TO_THE_END if self.stop is None else self.stop
+        return _slice(build, x, (self.start,), (stop,), (inner_axis(x.shape, self.axis),), self.infer_shape(x.shape))
+
+    def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
+        (x,) = inputs
+        axis = 1 + along(x.shape[1:], self.axis, self.kind)
+        return _take(x, (*(slice(None),) * axis, slice(self.start, self.stop)))
+
+
+def along(shape: Shape, axis: str, kind: str) -> int:
+    """The index of a named axis in one example's shape."""
+    if axis == "channels":
+        if not shape:
+            raise RuleError("G201", f"{kind} expects channels, got {format_shape(shape)}")
+        return len(shape) - 1
+    image(shape, kind)
+    return 0 if axis == "height" else 1
+
+
+def inner_axis(shape: Shape, axis: str) -> int:
+    """The index of a named axis in the emitted tensor: N C H W for an image, N + shape otherwise."""
+    if len(shape) == 3:
+        return {"channels": 1, "height": 2, "width": 3}[axis]
+    return len(shape)
+
+
+def _slice(
+    build: OnnxBuilder, x: Value, starts: Sequence[int], ends: Sequence[int], axes: Sequence[int], shape: Shape
+) -> Value:
+    ranges = {"starts": starts, "ends": ends, "axes": axes}
+    names = [build.constant(name, np.asarray(values, np.int64)) for name, values in ranges.items()]
+    return build.op("Slice", x, *names, shape=shape)
+
+
+def _take(x: Array, part: tuple[slice, ...]) -> Step:
+    """x[part]; the way back puts zeros around."""
+
+    def backward(dy: Array) -> Gradients:
+        dx = np.zeros_like(x)
+        dx[part] = dy
+        return Gradients((dx,))
+
+    return Step(x[part], backward)

@@ -1,0 +1,38 @@
+"""Dropout."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from graphc.layers.base import Layer
+from graphc.layers.fields import Share
+from graphc.lazy import np
+from graphc.types import Array, Context, Gradients, OnnxBuilder, Params, Step, Value
+
+
+class Dropout(Layer):
+    """Zero for a random share of the numbers in training, the others scaled up; nothing in inference."""
+
+    kind: ClassVar[str] = "dropout"
+    family: ClassVar[str] = "regularization"
+    positional: ClassVar[tuple[str, ...]] = ("rate",)
+    elementwise: ClassVar[bool] = True
+
+    rate: Share = 0.5
+    """The share that is dropped; TF-Slim's keep_prob is 1 - rate."""
+
+    def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
+        return inputs[0]
+
+    def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
+        (x,) = inputs
+        if not context.training or self.rate == 0:
+            return Step(x, lambda dy: Gradients((dy,)))
+        kept = context.random().random(x.shape, dtype=np.float32) >= self.rate
+        factor = kept * x.dtype.type(1 / (1 - self.rate))
+
+        def backward(dy: Array) -> Gradients:
+            return Gradients((dy * factor,))
+
+        return Step(np.multiply(x, factor, out=context.empty(x.shape, x.dtype)), backward)

@@ -1,0 +1,89 @@
+"""Blocks of pixels as channels, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from graphc.dims import Dim, Shape, residues
+from graphc.errors import RuleError
+from graphc.layers.base import Layer, image
+from graphc.layers.fields import PositiveInt
+from graphc.receptive_field import Reach
+from graphc.types import Array, Context, Gradients, OnnxBuilder, Params, Step, Value
+
+
+class SpaceToDepth(Layer):
+    """Each block of pixels as one pixel; its channels in the order row, column, channel, as TensorFlow's."""
+
+    kind: ClassVar[str] = "space_to_depth"
+    family: ClassVar[str] = "shape"
+    positional: ClassVar[tuple[str, ...]] = ("block",)
+
+    block: PositiveInt
+    """Pixels in a block's height and width."""
+
+    def infer_shape(self, *inputs: Shape) -> Shape:
+        height, width, channels = image(inputs[0], self.kind)
+        return self._blocks(height, "height"), self._blocks(width, "width"), channels * self.block**2
+
+    def _blocks(self, size: Dim, name: str) -> Dim:
+        if residues(size, self.block) != range(1):
+            hint = "" if isinstance(size, int) else f"; write the input's size as {self.block}*H"
+            raise RuleError("G203", f"block={self.block} does not divide the {name}, which is {size}{hint}", "block")
+        return size // self.block
+
+    def reach(self, *inputs: Shape) -> tuple[Reach, Reach]:
+        axis = Reach(1, self.block, (0,), (self.block - 1,))
+        return axis, axis
+
+    def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
+        (x,) = inputs
+        return build.op("SpaceToDepth", x, shape=self.infer_shape(x.shape), blocksize=self.block)
+
+    def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
+        return Step(_gather(inputs[0], self.block), lambda dy: Gradients((_spread(dy, self.block),)))
+
+
+class DepthToSpace(Layer):
+    """Each pixel as a block of pixels: the inverse of space_to_depth."""
+
+    kind: ClassVar[str] = "depth_to_space"
+    family: ClassVar[str] = "shape"
+    positional: ClassVar[tuple[str, ...]] = ("block",)
+
+    block: PositiveInt
+    """Pixels in a block's height and width."""
+
+    def infer_shape(self, *inputs: Shape) -> Shape:
+        height, width, channels = image(inputs[0], self.kind)
+        if channels % self.block**2:
+            raise RuleError(
+                "G203", f"block={self.block} needs a multiple of {self.block**2} channels, got {channels}", "block"
+            )
+        return height * self.block, width * self.block, channels // self.block**2
+
+    def reach(self, *inputs: Shape) -> tuple[Reach, Reach]:
+        axis = Reach(self.block, 1, (0,) * self.block, (0,) * self.block)
+        return axis, axis
+
+    def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
+        (x,) = inputs
+        return build.op("DepthToSpace", x, shape=self.infer_shape(x.shape), blocksize=self.block, mode="DCR")
+
+    def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
+        return Step(_spread(inputs[0], self.block), lambda dy: Gradients((_gather(dy, self.block),)))
+
+
+def _gather(x: Array, block: int) -> Array:
+    """N H W C to N H/b W/b b*b*C."""
+    batch, height, width, channels = x.shape
+    blocks = x.reshape(batch, height // block, block, width // block, block, channels)
+    return blocks.transpose(0, 1, 3, 2, 4, 5).reshape(batch, height // block, width // block, block**2 * channels)
+
+
+def _spread(x: Array, block: int) -> Array:
+    """N H W b*b*C to N H*b W*b C."""
+    batch, height, width, channels = x.shape
+    blocks = x.reshape(batch, height, width, block, block, channels // block**2)
+    return blocks.transpose(0, 1, 3, 2, 4, 5).reshape(batch, height * block, width * block, channels // block**2)
