@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from graphc.kernels.chunks import chunks, sum_in_order
 from graphc.kernels.unfold import Grid, Pads, Pair, fold, pad_images, windows
+from graphc.kernels.winograd import suits, winograd_conv2d, winograd_grad_weights
 from graphc.lazy import np
 from graphc.types import Array, Context
 
@@ -20,10 +22,12 @@ CHUNK_BYTES = 1 << 20
 def conv2d(context: Context, x: Array, w: Array, stride: Pair, pads: Pads, dilation: Pair, groups: int) -> Array:
     """Every window of x times the filters."""
     grid = Grid(x.shape[1:3], w.shape[:2], stride, pads, dilation)
+    if groups == 1 and suits(grid, w.shape[2]):
+        return winograd_conv2d(context, x, w, grid)
     y = context.empty((len(x), *grid.output, w.shape[3]), x.dtype)
 
     def work(images: slice) -> None:
-        for part in _chunks(images, grid, w, x.dtype.itemsize):
+        for part in chunks(images, _column_bytes(grid, w.shape, x), CHUNK_BYTES):
             padded = pad_images(context, x[part], grid)
             for inputs, outputs in _groups(w, groups):
                 columns = _columns(context, padded[..., inputs], grid)
@@ -45,10 +49,14 @@ def conv2d_grad_input(
 ) -> Array:
     """The gradient of x: each output's gradient spread over its window through the filters."""
     grid = Grid((x_shape[1], x_shape[2]), w.shape[:2], stride, pads, dilation)
+    opposite = grid.opposite_pads
+    if groups == 1 and stride == (1, 1) and not grid.is_identity and min(map(min, opposite)) >= 0:
+        turned = np.ascontiguousarray(w[::-1, ::-1].swapaxes(2, 3))
+        return conv2d(context, dy, turned, stride, opposite, dilation, groups)  # itself a convolution
     dx = context.empty(x_shape, dy.dtype)
 
     def work(images: slice) -> None:
-        for part in _chunks(images, grid, w, dy.dtype.itemsize):
+        for part in chunks(images, _column_bytes(grid, w.shape, dy), CHUNK_BYTES):
             for inputs, outputs in _groups(w, groups):
                 rows = _rows(dy[part][..., outputs])
                 if grid.is_identity:
@@ -76,11 +84,13 @@ def conv2d_grad_weights(
     """The gradient of w: windows times output gradients, summed over the batch."""
     kernel = (w_shape[0], w_shape[1])
     grid = Grid(x.shape[1:3], kernel, stride, pads, dilation)
+    if groups == 1 and suits(grid, w_shape[2]):
+        return winograd_grad_weights(context, x, dy, w_shape, grid)
 
     def work(images: slice) -> Array:
         dw = context.empty(w_shape, x.dtype)
         dw[...] = 0
-        for part in _chunks(images, grid, dw, x.dtype.itemsize):
+        for part in chunks(images, _column_bytes(grid, w_shape, x), CHUNK_BYTES):
             padded = pad_images(context, x[part], grid)
             for inputs, outputs in _groups(dw, groups):
                 columns = _columns(context, padded[..., inputs], grid)
@@ -88,15 +98,7 @@ def conv2d_grad_weights(
                 dw[..., outputs] += product.reshape(*w_shape[:3], -1)
         return dw
 
-    return sum_in_order(context.each_slice(work, len(x)))
-
-
-def sum_in_order(parts: list[Array]) -> Array:
-    """The sum of the slices' results, always in the same order."""
-    total = parts[0]
-    for part in parts[1:]:
-        total += part
-    return total
+    return sum_in_order(context, context.each_slice(work, len(x)))
 
 
 def _columns(context: Context, padded: Array, grid: Grid) -> Array:
@@ -109,12 +111,10 @@ def _columns(context: Context, padded: Array, grid: Grid) -> Array:
     return columns.reshape(-1, view.shape[3] * view.shape[4] * view.shape[5])
 
 
-def _chunks(images: slice, grid: Grid, w: Array, itemsize: int) -> Iterator[slice]:
-    """A slice of the batch in runs of images whose columns take about CHUNK_BYTES."""
+def _column_bytes(grid: Grid, w_shape: tuple[int, ...], x: Array) -> int:
+    """Of one image and one group."""
     rows = grid.output[0] * grid.output[1]
-    step = max(1, CHUNK_BYTES // (rows * w.shape[0] * w.shape[1] * w.shape[2] * itemsize))
-    for start in range(images.start, images.stop, step):
-        yield slice(start, min(start + step, images.stop))
+    return rows * w_shape[0] * w_shape[1] * w_shape[2] * x.itemsize
 
 
 def _groups(w: Array, groups: int) -> Iterator[tuple[slice, slice]]:

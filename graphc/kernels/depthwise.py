@@ -5,7 +5,7 @@ x is N H W C, w is kh kw C m, y is N H' W' C*m; output channel c*m + j is filter
 
 from __future__ import annotations
 
-from graphc.kernels.conv import sum_in_order
+from graphc.kernels.chunks import sum_in_order
 from graphc.kernels.unfold import Grid, Pads, Pair, pad_images
 from graphc.lazy import np
 from graphc.types import Array, Context
@@ -72,7 +72,7 @@ def depthwise_conv2d_grad_weights(
                 np.einsum("nhwc,nhwcm->cm", grid.tap(padded, i, j), source, out=dw[i, j])
         return dw
 
-    return sum_in_order(context.each_slice(work, len(x)))
+    return sum_in_order(context, context.each_slice(work, len(x)))
 
 
 def _by_channel(y: Array, multiplier: int) -> Array:

@@ -39,6 +39,14 @@ class Grid:
         return rows, columns
 
     @property
+    def opposite_pads(self) -> Pads:
+        """Pads of the stride-1 convolution that takes output gradients back to inputs; negative where pads exceed
+        the window."""
+        over = [(k - 1) * d for k, d in zip(self.kernel, self.dilation, strict=True)]
+        (top, bottom), (left, right) = self.pads
+        return (over[0] - top, over[0] - bottom), (over[1] - left, over[1] - right)
+
+    @property
     def is_identity(self) -> bool:
         """Whether every window is its own pixel: a 1×1 convolution with stride 1 and no padding."""
         return self.kernel == self.stride == (1, 1) and self.pads == ((0, 0), (0, 0))
@@ -50,13 +58,14 @@ class Grid:
         return padded[:, top : top + (rows - 1) * sh + 1 : sh, left : left + (columns - 1) * sw + 1 : sw]
 
 
-def pad_images(context: Context, x: Array, grid: Grid) -> Array:
-    """x with its zeros around it; x itself where there are none."""
-    (top, bottom), (left, right) = grid.pads
-    if not (top or bottom or left or right):
-        return x
+def pad_images(context: Context, x: Array, grid: Grid, rows: int = 0) -> Array:
+    """x with its zeros around it, and more below up to `rows`; x itself where there are none."""
+    (top, _), (left, _) = grid.pads
     height, width = grid.size
-    padded = context.empty((len(x), *grid.padded, x.shape[3]), x.dtype)
+    rows, columns = max(rows, grid.padded[0]), grid.padded[1]
+    if (rows, columns) == grid.size:
+        return x
+    padded = context.empty((len(x), rows, columns, x.shape[3]), x.dtype)
     padded[:, :top] = 0
     padded[:, top + height :] = 0
     padded[:, top : top + height, :left] = 0
