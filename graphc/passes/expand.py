@@ -345,9 +345,7 @@ class _Expansion:
 
     def expand_group(self, entry: Entry, at: Surroundings, sources: list[Ref]) -> Ref | None:
         layers = self.layer_list(entry, "layers")
-        inner = at
-        if entry.name is not None:
-            inner = at.inside(self.claim(entry, entry.name, at), self.shared(entry, at))
+        inner = self.open_group(entry, at)
         label = f"arg_scope of group {entry.name}" if entry.name else f"arg_scope of the group at {entry.place}"
         if "arg_scope" in entry.arguments:
             written = entry.arguments["arg_scope"]
@@ -375,7 +373,7 @@ class _Expansion:
             names = at.names if index is None else {**at.names, str(index.value): number}
             trail = (*at.trail, f"in repeat at {entry.place}, {number} of {times}")
             element = replace(inner, names=names, trail=trail)
-            output = self.expand_element(elements, f"{each}_{number}", element, output, {})
+            output = self.expand_element(elements, f"{each}_{number}", element, output, {}, "layers" in entry.arguments)
         return self.close(inner, output)
 
     def expand_stack(self, entry: Entry, at: Surroundings, sources: list[Ref]) -> Ref | None:
@@ -406,7 +404,7 @@ class _Expansion:
     def open_elements(self, entry: Entry, at: Surroundings, elements: SpecList) -> tuple[Surroundings, str]:
         """The surroundings of a repeat's elements, and what they are called before their number."""
         inner = at.inside(self.claim(entry, entry.kind, at), self.shared(entry, at))
-        default = entry.name or (entry_kind(elements[0]) if len(elements) == 1 else entry.kind)
+        default = entry.name or (entry_kind(elements[0]) if "layer" in entry.arguments else entry.kind)
         each = entry.arguments["each"].value if "each" in entry.arguments else default
         return inner, str(each)
 
@@ -417,9 +415,10 @@ class _Expansion:
         at: Surroundings,
         current: Ref | None,
         extra: Mapping[str, tuple[Any, Place]],
+        grouped: bool = False,
     ) -> Ref | None:
         assert current is not None
-        if len(elements) != 1:
+        if grouped:
             full = scoped(at.group, name)
             self.taken[full] += 1
             self.named.append(full)
@@ -450,7 +449,7 @@ class _Expansion:
         if not isinstance(paths, SpecMap) or not paths:
             place = entry.places.get("paths", entry.place)
             raise SpecError("G116", "branches: paths expects a mapping of names to lists of layers", place)
-        inner = at.inside(self.claim(entry, entry.kind, at), self.shared(entry, at))
+        inner = self.open_group(entry, at)
         outputs: list[Ref] = []
         for name, layers in paths.items():
             if isinstance(layers, SpecMap) and set(layers) == {"when", "layers"}:
@@ -465,10 +464,11 @@ class _Expansion:
             outputs.append(output)
             self.named.append(path.group)
         merge = entry.arguments.get("merge", Argument("concat", None, "default of branches"))
-        return self.close(inner, self.merge(entry, merge, inner, outputs))
+        output = self.merge(entry, merge, inner, outputs)
+        return self.close(inner, output) if entry.name is not None else output
 
     def expand_residual(self, entry: Entry, at: Surroundings, sources: list[Ref]) -> Ref | None:
-        inner = at.inside(self.claim(entry, entry.kind, at), self.shared(entry, at))
+        inner = self.open_group(entry, at)
         shortcut: Ref | None = sources[0]
         if "shortcut" in entry.arguments:
             shortcut = self.expand_list(self.layer_list(entry, "shortcut"), inner, sources[0])
@@ -476,7 +476,8 @@ class _Expansion:
         assert shortcut is not None
         assert output is not None
         merge = entry.arguments.get("merge", Argument("add", None, "default of residual"))
-        return self.close(inner, self.merge(entry, merge, inner, [shortcut, output]))
+        output = self.merge(entry, merge, inner, [shortcut, output])
+        return self.close(inner, output) if entry.name is not None else output
 
     def merge(self, entry: Entry, merge: Argument, at: Surroundings, outputs: list[Ref]) -> Ref:
         """The merge layer of branches or a residual, with the entry's activation on it."""
@@ -509,6 +510,12 @@ class _Expansion:
     def value(self, entry: Entry, name: str, at: Surroundings) -> Any:
         argument = self.required(entry, name)
         return substitute(argument.value, at.names, argument.place or entry.place)
+
+    def open_group(self, entry: Entry, at: Surroundings) -> Surroundings:
+        """The surroundings inside a group, branches or residual: one level down only where the entry has a name."""
+        if entry.name is None:
+            return at
+        return at.inside(self.claim(entry, entry.name, at), self.shared(entry, at))
 
     def layer_list(self, entry: Entry, name: str) -> SpecList:
         layers = self.required(entry, name).value
