@@ -89,4 +89,6 @@ def _refuse_look_alikes(names: list[str], root: Path) -> None:
         twin = seen.setdefault(name.casefold(), name)
         if twin != name:
             found = f"{shown(twin)!r} and {shown(name)!r}"
-            raise DataError("G403", f"expected class names that differ in more than case, found {found}", Place(shown(root)))
+            raise DataError(
+                "G403", f"expected class names that differ in more than case, found {found}", Place(shown(root))
+            )

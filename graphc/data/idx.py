@@ -27,7 +27,7 @@ def read_idx(path: Path, limit: int) -> Array:
     with open_regular(path) as raw:
         zipped = raw.read(2) == GZIP_MAGIC
         raw.seek(0)
-        file = gzip.GzipFile(fileobj=raw) if zipped else raw
+        file: IO[bytes] = gzip.GzipFile(fileobj=raw) if zipped else raw  # type: ignore[assignment]
         try:
             return _read(file, path, limit)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:

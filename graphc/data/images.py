@@ -36,7 +36,9 @@ def read_image(path: Path, channels: int = 3, size: tuple[int, int] | None = Non
             return np.asarray(image, np.uint8).reshape(image.height, image.width, channels)
     except UnidentifiedImageError:
         known = ", ".join(FORMATS)
-        raise DataError("G406", f"expected an image in one of {known}, found something else", Place(shown(path))) from None
+        raise DataError(
+            "G406", f"expected an image in one of {known}, found something else", Place(shown(path))
+        ) from None
     except (OSError, ValueError, SyntaxError, EOFError, OverflowError, Image.DecompressionBombError, Warning) as error:
         raise DataError("G406", f"the image is damaged or cut off: {error}", Place(shown(path))) from None
 

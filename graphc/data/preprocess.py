@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from graphc.errors import DataError
+from graphc.settings import LIST, Settings
 from graphc.types import Array
 
 CHUNK = 4096
 
 
-class Preprocess(BaseModel):
+class Preprocess(Settings):
     """(x*scale - mean) / std, in the network's dtype."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
     scale: float | None = Field(default=None, gt=0)
     """Default: 1/255 for bytes, 1 for everything else."""
-    mean: tuple[float, ...] | Literal["fit"] = ()
+    mean: Annotated[tuple[float, ...] | Literal["fit"], LIST] = ()
     """One number, one a channel, or `fit`: each channel's mean over the training set."""
     std: tuple[float, ...] | Literal["fit"] = ()
     """The same for the deviation."""

@@ -1,4 +1,4 @@
-"""Where examples come from, as a recipe writes it: `{idx: {images: …, labels: …}}`. Paths are the recipe's neighbours."""
+"""Where examples come from, as a recipe writes it: `{idx: {images: …, labels: …}}`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import Field
 
 from graphc.data.cifar import CIFAR10_CLASSES, read_cifar
 from graphc.data.digits import read_digits
@@ -17,23 +17,18 @@ from graphc.data.images import PIXEL_LIMIT
 from graphc.data.npz import read_npz
 from graphc.errors import DataError, Place
 from graphc.files import shown
+from graphc.settings import LIST, ONE_OR_LIST, Kind
 from graphc.types import Array
 
+Side = Annotated[int, Field(gt=0, le=100_000)]
 
-class Source(BaseModel):
+
+class Source(Kind):
     """A kind of data set."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-    kind: ClassVar[str]
 
     def load(self, base: Path, limit: int) -> Examples:
         """All examples, at most `limit` bytes of them; relative paths start at `base`."""
         raise NotImplementedError(self.kind)
-
-
-def _several(value: object) -> object:
-    return [value] if isinstance(value, str) else value
 
 
 class Npz(Source):
@@ -47,7 +42,7 @@ class Npz(Source):
     """Name of the array of inputs; or of one array for each input of the network."""
     targets: str | dict[str, str] = "y"
     """Name of the array of labels; or of one array for each target."""
-    classes: tuple[str, ...] = ()
+    classes: Annotated[tuple[str, ...], LIST] = ()
     """Names of the classes."""
 
     def load(self, base: Path, limit: int) -> Examples:
@@ -72,7 +67,7 @@ class Idx(Source):
     """The file of images."""
     labels: str
     """The file of labels."""
-    classes: tuple[str, ...] = ()
+    classes: Annotated[tuple[str, ...], LIST] = ()
     """Names of the classes."""
 
     def load(self, base: Path, limit: int) -> Examples:
@@ -86,7 +81,7 @@ class Cifar10(Source):
 
     kind: ClassVar[str] = "cifar10"
 
-    files: Annotated[tuple[str, ...], BeforeValidator(_several)] = Field(min_length=1)
+    files: Annotated[tuple[str, ...], ONE_OR_LIST] = Field(min_length=1)
     """data_batch_1.bin and so on, in order."""
 
     def load(self, base: Path, limit: int) -> Examples:
@@ -107,7 +102,7 @@ class ImageFolder(Source):
 
     path: str
     """The folder."""
-    size: tuple[Annotated[int, Field(gt=0, le=100_000)], Annotated[int, Field(gt=0, le=100_000)]]
+    size: Annotated[tuple[Side, Side], LIST]
     """[height, width] that every image is resized to."""
     channels: Literal[1, 3, 4] = 3
     """1: grey, 3: RGB, 4: RGB and alpha."""
@@ -140,5 +135,7 @@ def _whole(labels: Array) -> Array:
 
 def _with_rows(array: Array, key: str, path: Path) -> Array:
     if array.ndim == 0:
-        raise DataError("G402", f"expected an array with one row an example, found a number in {key!r}", Place(shown(path)))
+        raise DataError(
+            "G402", f"expected an array with one row an example, found a number in {key!r}", Place(shown(path))
+        )
     return array

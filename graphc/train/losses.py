@@ -8,21 +8,18 @@ place: its class weights divide by their own sum.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from graphc.errors import DataError, RuleError
 from graphc.lazy import np
+from graphc.settings import LIST, Kind
 from graphc.types import Array
 
 
-class Loss(BaseModel):
+class Loss(Kind):
     """Settings of a loss; `elements` is its formula."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
-
-    kind: ClassVar[str]
 
     def __call__(self, prediction: Array, target: Array, weights: Array | None = None) -> tuple[float, Array]:
         """The weighted mean loss and its gradient, in the prediction's dtype."""
@@ -52,7 +49,7 @@ class SoftmaxCrossEntropy(Loss):
 
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     """Share of the probability that is spread over all classes."""
-    class_weights: tuple[float, ...] | None = None
+    class_weights: Annotated[tuple[float, ...] | None, LIST] = None
     """One weight a class; of a distribution, the expected weight."""
     ignore: int | None = None
     """A class index whose examples (pixels) weigh nothing."""
@@ -225,7 +222,9 @@ def _spread(weights: Array | None, shape: tuple[int, ...]) -> Array | None:
         return None
     weights = np.asarray(weights, np.float64)
     if weights.shape != shape[: weights.ndim]:
-        raise DataError("G404", f"expected weights of shape {list(shape[:1])} or {list(shape)}, got {list(weights.shape)}")
+        raise DataError(
+            "G404", f"expected weights of shape {list(shape[:1])} or {list(shape)}, got {list(weights.shape)}"
+        )
     return np.broadcast_to(weights.reshape(weights.shape + (1,) * (len(shape) - weights.ndim)), shape)
 
 

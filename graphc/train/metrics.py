@@ -9,21 +9,19 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from graphc.errors import DataError
 from graphc.lazy import np
+from graphc.settings import Kind
 from graphc.types import Array
 
 Totals: TypeAlias = dict[str, Array]
 
 
-class Metric(BaseModel):
+class Metric(Kind):
     """Settings of a metric."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
-
-    kind: ClassVar[str]
     better: ClassVar[Literal["higher", "lower"]] = "higher"
 
     @property
@@ -219,7 +217,7 @@ class MeanAbsoluteError(Metric):
         return {"sum": np.zeros((), np.float64), "count": np.zeros((), np.int64)}
 
     def add(self, totals: Totals, prediction: Array, target: Array) -> None:
-        if target.shape != prediction.shape and (*target.shape, 1) != prediction.shape:
+        if prediction.shape not in (target.shape, (*target.shape, 1)):
             raise _misfit(target, prediction)
         error = prediction - target.reshape(prediction.shape)
         totals["sum"] += np.abs(error).sum(dtype=np.float64)
@@ -245,8 +243,8 @@ METRICS: tuple[type[Metric], ...] = (
 def classes_of(prediction: Array) -> Array:
     """The predicted class: the highest, or of a single logit whether it is above zero."""
     if prediction.shape[-1] == 1:
-        return (prediction[..., 0] > 0).astype(np.int64)
-    return prediction.argmax(axis=-1)
+        return np.asarray(prediction[..., 0] > 0, np.int64)
+    return np.asarray(prediction.argmax(axis=-1))
 
 
 def labels_of(target: Array, prediction: Array) -> Array:

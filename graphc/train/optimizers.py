@@ -12,21 +12,18 @@ import math
 from collections.abc import Iterator
 from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from graphc.lazy import np
+from graphc.settings import Kind
 from graphc.types import Array
 
 BLOCK = 32_768
 """Elements updated at a time: 128 kB of float32 an array."""
 
 
-class Optimizer(BaseModel):
+class Optimizer(Kind):
     """Settings of an optimizer."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
-
-    kind: ClassVar[str]
 
     weight_decay: float = Field(default=0.0, ge=0)
     """Decay of the weights; the spec's regularizers are another way to the same end."""
@@ -52,9 +49,7 @@ class Optimizer(BaseModel):
             flat = tuple(_flat(array)[part] for array in slots)
             self.update_block(_flat(variable)[part], _flat(gradient)[part], flat, rate, step, decay)
 
-    def update_block(
-        self, w: Array, g: Array, slots: tuple[Array, ...], rate: float, step: int, decay: float
-    ) -> None:
+    def update_block(self, w: Array, g: Array, slots: tuple[Array, ...], rate: float, step: int, decay: float) -> None:
         """The formula, on flat views."""
         raise NotImplementedError(self.kind)
 
@@ -64,9 +59,7 @@ class Sgd(Optimizer):
 
     kind: ClassVar[str] = "sgd"
 
-    def update_block(
-        self, w: Array, g: Array, slots: tuple[Array, ...], rate: float, step: int, decay: float
-    ) -> None:
+    def update_block(self, w: Array, g: Array, slots: tuple[Array, ...], rate: float, step: int, decay: float) -> None:
         _add(g, decay, w)
         _add(w, -rate, g)
 
@@ -83,9 +76,7 @@ class Momentum(Optimizer):
     def slots(self) -> tuple[str, ...]:
         return ("momentum",)
 
-    def update_block(
-        self, w: Array, g: Array, slots: tuple[Array, ...], rate: float, step: int, decay: float
-    ) -> None:
+    def update_block(self, w: Array, g: Array, slots: tuple[Array, ...], rate: float, step: int, decay: float) -> None:
         (m,) = slots
         _add(g, decay, w)
         m *= self.momentum
@@ -125,9 +116,7 @@ class RmsProp(Optimizer):
         extra = (("mean",) if self.centered else ()) + (("momentum",) if self.momentum else ())
         return ("square", *extra)
 
-    def update_block(
-        self, w: Array, g: Array, slots: tuple[Array, ...], rate: float, step: int, decay: float
-    ) -> None:
+    def update_block(self, w: Array, g: Array, slots: tuple[Array, ...], rate: float, step: int, decay: float) -> None:
         named = dict(zip(self.slots, slots, strict=True))
         _add(g, decay, w)
         v = named["square"]
@@ -169,9 +158,7 @@ class Adagrad(Optimizer):
     def start(self, slot: str) -> float:
         return self.initial
 
-    def update_block(
-        self, w: Array, g: Array, slots: tuple[Array, ...], rate: float, step: int, decay: float
-    ) -> None:
+    def update_block(self, w: Array, g: Array, slots: tuple[Array, ...], rate: float, step: int, decay: float) -> None:
         (s,) = slots
         _add(g, decay, w)
         s += g * g
@@ -197,9 +184,7 @@ class Adam(Optimizer):
     def slots(self) -> tuple[str, ...]:
         return ("mean", "square")
 
-    def update_block(
-        self, w: Array, g: Array, slots: tuple[Array, ...], rate: float, step: int, decay: float
-    ) -> None:
+    def update_block(self, w: Array, g: Array, slots: tuple[Array, ...], rate: float, step: int, decay: float) -> None:
         _add(g, decay, w)
         _add(w, -rate, self._direction(g, slots, step))
 
@@ -230,9 +215,7 @@ class AdamW(Adam):
     weight_decay: float = Field(default=0.01, ge=0)
     """Taken from the weights themselves, times the learning rate."""
 
-    def update_block(
-        self, w: Array, g: Array, slots: tuple[Array, ...], rate: float, step: int, decay: float
-    ) -> None:
+    def update_block(self, w: Array, g: Array, slots: tuple[Array, ...], rate: float, step: int, decay: float) -> None:
         if decay:
             w *= 1 - rate * decay
         _add(w, -rate, self._direction(g, slots, step))
@@ -289,5 +272,3 @@ def _add(to: Array, factor: float, array: Array) -> None:
     """to += factor * array."""
     if factor:
         to += factor * array
-
-

@@ -7,22 +7,18 @@ Every schedule sees `now` and `end`, both in epochs (`unit: epoch`, fractions in
 from __future__ import annotations
 
 import math
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from graphc.settings import LIST, Kind, Settings
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+class Schedule(Kind):
+    """Settings of a schedule."""
 
     unit: Literal["epoch", "step"] = "epoch"
     """What lengths are counted in."""
-
-
-class Schedule(_Settings):
-    """Settings of a schedule."""
-
-    kind: ClassVar[str]
 
     def factor(self, now: float, end: float) -> float:
         raise NotImplementedError(self.kind)
@@ -56,9 +52,9 @@ class Piecewise(Schedule):
 
     kind: ClassVar[str] = "piecewise"
 
-    at: tuple[float, ...]
+    at: Annotated[tuple[float, ...], LIST]
     """Where the factor changes, increasing."""
-    factors: tuple[float, ...]
+    factors: Annotated[tuple[float, ...], LIST]
     """One more than `at`."""
 
     @model_validator(mode="after")
@@ -142,8 +138,11 @@ class OneCycle(Schedule):
 SCHEDULES: tuple[type[Schedule], ...] = (Constant, Step, Piecewise, Exponential, Polynomial, Cosine, OneCycle)
 
 
-class WarmUp(_Settings):
+class WarmUp(Settings):
     """A line from `start` to 1 over the first `length`, times whatever the schedule says."""
+
+    unit: Literal["epoch", "step"] = "epoch"
+    """What the length is counted in."""
 
     length: float = Field(gt=0)
     """How long it takes."""

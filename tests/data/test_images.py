@@ -39,7 +39,13 @@ def test_pixels_are_rows_columns_channels(tmp_path):
 
 @pytest.mark.parametrize(
     ("mode", "colour", "suffix"),
-    [("L", 100, "png"), ("P", 3, "png"), ("CMYK", (0, 0, 0, 100), "jpg"), ("RGBA", (9, 9, 9, 9), "png"), ("1", 1, "png")],
+    [
+        ("L", 100, "png"),
+        ("P", 3, "png"),
+        ("CMYK", (0, 0, 0, 100), "jpg"),
+        ("RGBA", (9, 9, 9, 9), "png"),
+        ("1", 1, "png"),
+    ],
 )
 def test_any_mode_becomes_rgb(tmp_path, mode, colour, suffix):
     path = _save(tmp_path / f"a.{suffix}", colour, mode=mode)

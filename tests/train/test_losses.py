@@ -73,7 +73,7 @@ def test_gradient_is_the_difference_quotient(loss, shape, kind, weights, positiv
 @pytest.mark.parametrize(("loss", "shape", "kind", "weights", "positive"), CASES)
 def test_float32_stays_float32(loss, shape, kind, weights, positive):
     prediction = rng.uniform(0.1, 0.9, shape).astype(np.float32)
-    value, gradient = loss(prediction, _target(kind, shape))
+    _, gradient = loss(prediction, _target(kind, shape))
     assert gradient.dtype == np.float32
     assert gradient.shape == shape
 

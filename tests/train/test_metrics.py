@@ -6,8 +6,18 @@ import numpy as np
 import pytest
 
 from graphc.errors import DataError
-from graphc.train.metrics import METRICS, F1, Accuracy, Auc, ConfusionMatrix, MeanAbsoluteError, MeanIou
-from graphc.train.metrics import Precision, Recall, TopK
+from graphc.train.metrics import (
+    F1,
+    METRICS,
+    Accuracy,
+    Auc,
+    ConfusionMatrix,
+    MeanAbsoluteError,
+    MeanIou,
+    Precision,
+    Recall,
+    TopK,
+)
 
 sklearn = pytest.importorskip("sklearn.metrics", reason="the metrics are compared with scikit-learn's")
 rng = np.random.default_rng(11)

@@ -1,0 +1,186 @@
+"""Settings that users write: frozen, strict, and with errors that know their line.
+
+A choice among kinds is written as the kind's name (`adam`) or as a mapping with one key (`{adam: {beta1: 0.8}}`);
+in code it is an instance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar, TypeVar, get_args
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
+from pydantic_core import PydanticCustomError, core_schema
+
+from graphc.errors import Place, SpecError, SpecErrors, did_you_mean
+
+
+class Settings(BaseModel):
+    """A group of settings: unknown keys are errors, `true` is not a number and `"1"` neither."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+
+class Kind(Settings):
+    """Settings of one kind among several."""
+
+    kind: ClassVar[str]
+
+
+LIST = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
+"""Takes a list where a tuple is kept."""
+
+ONE_OR_LIST = BeforeValidator(
+    lambda value: tuple(value) if isinstance(value, list) else (value,) if isinstance(value, str) else value
+)
+"""Takes one text for a tuple of one."""
+
+
+class OneOf:
+    """Annotation of a field that holds one of several kinds: `Annotated[Loss, OneOf(LOSSES)]`."""
+
+    def __init__(self, kinds: Sequence[type[Kind]]) -> None:
+        self.kinds = {kind.kind: kind for kind in kinds}
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        self.schemas = {name: handler.generate_schema(kind) for name, kind in self.kinds.items()}
+        choices: dict[Any, core_schema.CoreSchema] = {
+            name: core_schema.no_info_before_validator_function(self._arguments, schema)
+            for name, schema in self.schemas.items()
+        }
+        return core_schema.no_info_before_validator_function(
+            self._check,
+            core_schema.tagged_union_schema(choices, discriminator=_kind_of),
+            serialization=core_schema.plain_serializer_function_ser_schema(_written),
+        )
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        mapping = {
+            "type": "object",
+            "properties": {name: handler(kind) for name, kind in self.schemas.items()},
+            "additionalProperties": False,
+            "minProperties": 1,
+            "maxProperties": 1,
+        }
+        return {"anyOf": [{"enum": list(self.kinds)}, mapping]}
+
+    def _check(self, value: Any) -> Any:
+        """The value as it is, if it names a kind."""
+        if isinstance(value, tuple(self.kinds.values())):
+            return value
+        name = _kind_of(value)
+        if name in self.kinds:
+            return value
+        known = ", ".join(self.kinds)
+        found = repr(name) if isinstance(name, str) else _described(value)
+        hint = did_you_mean(name, self.kinds) if isinstance(name, str) else ""
+        raise PydanticCustomError("kind", "expected one of {known}, found {found}{hint}", {
+            "known": known, "found": found, "hint": hint,
+        })  # fmt: skip
+
+    @staticmethod
+    def _arguments(value: Any) -> Any:
+        if isinstance(value, Kind):
+            return value
+        inner = {} if isinstance(value, str) else next(iter(value.values()))
+        return {} if inner is None else inner
+
+
+def _kind_of(value: Any) -> str | None:
+    if isinstance(value, Kind):
+        return value.kind
+    if isinstance(value, str):
+        return value
+    return next(iter(value)) if isinstance(value, dict) and len(value) == 1 else None
+
+
+def _written(value: Kind) -> dict[str, Any]:
+    return {value.kind: value.model_dump(mode="json")}
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def validate(model: type[Model], tree: Any, place_of: Callable[[Sequence[int | str]], Place | None]) -> Model:
+    """The settings in a tree, or every error of it with its place.
+
+    `place_of` answers with the place of the deepest part of a path that was written.
+    """
+    try:
+        return model.model_validate(tree)
+    except ValidationError as error:
+        found = list(_explained(model, error, place_of))
+        raise found[0] if len(found) == 1 else SpecErrors(list(found)) from None
+
+
+def _explained(
+    model: type[BaseModel], error: ValidationError, place_of: Callable[[Sequence[int | str]], Place | None]
+) -> Iterator[SpecError]:
+    """One error for each place that is wrong; of a union's many complaints the last, its widest member's."""
+    by_path = {_path(item["loc"]): item for item in error.errors(include_url=False)}
+    for path, item in by_path.items():
+        name = ".".join(map(str, path))
+        where = f"{name}: " if name else ""
+        kind = item["type"]
+        if kind == "extra_forbidden":
+            known = _fields_at(model, path[:-1])
+            message = f"unknown key {path[-1]!r}{did_you_mean(str(path[-1]), known)}"
+            yield SpecError("G602", f"{message}; known: {', '.join(known)}", place_of(path))
+        elif kind == "missing":
+            above = ".".join(map(str, path[:-1])) or "the recipe"
+            yield SpecError("G603", f"{above} lacks the key {path[-1]!r}", place_of(path[:-1]))
+        elif kind in ("kind", "value_error"):
+            yield SpecError("G604", where + item["msg"].removeprefix("Value error, "), place_of(path))
+        else:
+            expected = item["msg"].replace("Input should be", "expected", 1)
+            yield SpecError("G604", f"{where}{expected}, found {_described(item['input'])}", place_of(path))
+
+
+def _path(loc: Sequence[int | str]) -> tuple[int | str, ...]:
+    """Where an error is, without the names that a union gives its members."""
+    return tuple(part for part in loc if isinstance(part, int) or not any(sign in part for sign in "[]'("))
+
+
+def _fields_at(model: type[BaseModel], path: Sequence[int | str]) -> list[str]:
+    """The keys that a group of settings has, the group being found by its path."""
+    here: list[type[BaseModel]] = [model]
+    choice: OneOf | None = None
+    for part in path:
+        if choice is not None:
+            here, choice = [choice.kinds[str(part)]], None
+            continue
+        fields = [cls.model_fields[str(part)] for cls in here if str(part) in cls.model_fields]
+        if fields:
+            annotation = fields[0].annotation
+            choice = next((m for m in [*fields[0].metadata, *_metadata(annotation)] if isinstance(m, OneOf)), None)
+            here = list(_models(annotation))
+    return [name for cls in here for name in cls.model_fields]
+
+
+def _metadata(annotation: Any) -> Iterator[Any]:
+    yield from getattr(annotation, "__metadata__", ())
+    for part in get_args(annotation):
+        if not isinstance(part, OneOf):
+            yield from _metadata(part)
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models(part)
+
+
+def _described(value: Any) -> str:
+    """A value for a message: short, and never a whole document."""
+    if isinstance(value, Mapping):
+        keys = ", ".join(map(str, value)) or "none"
+        return f"a mapping with the keys {keys[:60]}" if value else "an empty mapping"
+    if isinstance(value, (list, tuple)):
+        return f"a list of {len(value)}"
+    text = "nothing" if value is None else repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
