@@ -29,8 +29,8 @@ MAX_INTEGER = 2**63
 MAX_EXPONENT = 1_024
 MAX_TEXT = 10_000
 """Characters of a text with expressions in it, before and after."""
-MAX_NODES = 10_000
-"""Keys, values and items of what one `${…}` may put in."""
+MAX_NODES = 100_000
+"""Keys, values and items that expressions may put into one value."""
 
 CONSTANTS = {
     "true": True, "false": False, "null": None, "none": None, "True": True, "False": False, "None": None
@@ -130,45 +130,71 @@ def references(value: Any) -> set[str]:
 
 def substitute(value: Any, names: Mapping[str, Any], place: Place | None = None) -> Any:
     """The value with every `${…}` in it replaced; what holds none is returned as it is."""
-    if isinstance(value, str):
-        return _in_text(value, names, place) if "${" in value else value
-    if isinstance(value, SpecMap):
-        new = {key: substitute(item, names, value.places[key]) for key, item in value.items()}
+    return _Substitution(names).of(value, place)
+
+
+@dataclass(slots=True)
+class _Substitution:
+    names: Mapping[str, Any]
+    inserted: int = 0
+    """Keys, values and items that expressions have put in."""
+
+    def of(self, value: Any, place: Place | None) -> Any:
+        if isinstance(value, str):
+            return self.in_text(value, place) if "${" in value else value
+        if isinstance(value, SpecMap):
+            return self.in_map(value)
+        return self.in_list(value) if isinstance(value, SpecList) else value
+
+    def in_map(self, value: SpecMap) -> SpecMap:
+        new = {key: self.of(item, value.places[key]) for key, item in value.items()}
         if all(new[key] is item for key, item in value.items()):
             return value
         result = SpecMap(value.place)
         result.update(new)
         result.key_places, result.places = value.key_places, value.places
         return result
-    if isinstance(value, SpecList):
-        items = [substitute(item, names, where) for item, where in zip(value, value.places, strict=True)]
+
+    def in_list(self, value: SpecList) -> SpecList:
+        items = [self.of(item, where) for item, where in zip(value, value.places, strict=True)]
         if all(new is old for new, old in zip(items, value, strict=True)):
             return value
-        result_list = SpecList(value.place)
-        result_list.extend(items)
-        result_list.places = value.places
-        return result_list
-    return value
+        result = SpecList(value.place)
+        result.extend(items)
+        result.places = value.places
+        return result
 
+    def in_text(self, text: str, place: Place | None) -> Any:
+        if len(text) > MAX_TEXT:
+            raise SpecError("G131", f"a text with ${{…}} may have {MAX_TEXT:,} characters, this has more", place)
+        if whole := INSIDE.fullmatch(text):
+            value = evaluate(whole[1], self.names, place)
+            self.count(value, place)
+            return value
+        parts: list[str] = []
+        end = length = 0
+        while (start := text.find("${", end)) >= 0:
+            match = INSIDE.match(text, start)
+            if match is None:
+                raise SpecError("G130", f"${{ without }} in {clipped(text)}", place)
+            parts += text[end:start], _as_text(evaluate(match[1], self.names, place), match[0], place)
+            end = match.end()
+            length += len(parts[-2]) + len(parts[-1])
+            if length > MAX_TEXT:
+                raise SpecError("G131", f"{clipped(text)} would grow beyond {MAX_TEXT:,} characters", place)
+        return "".join(parts) + text[end:]
 
-def _in_text(text: str, names: Mapping[str, Any], place: Place | None) -> Any:
-    if len(text) > MAX_TEXT:
-        raise SpecError("G131", f"a text with ${{…}} may have {MAX_TEXT:,} characters, this has {len(text):,}", place)
-    whole = INSIDE.fullmatch(text)
-    if whole:
-        return _bounded(evaluate(whole[1], names, place), place)
-    parts: list[str] = []
-    end = length = 0
-    while (start := text.find("${", end)) >= 0:
-        match = INSIDE.match(text, start)
-        if match is None:
-            raise SpecError("G130", f"${{ without its }} in {clipped(text)}", place)
-        parts += text[end:start], _as_text(evaluate(match[1], names, place), match[0], place)
-        end = match.end()
-        length += len(parts[-2]) + len(parts[-1])
-        if length > MAX_TEXT:
-            raise SpecError("G131", f"{clipped(text)} would grow beyond {MAX_TEXT:,} characters", place)
-    return "".join(parts) + text[end:]
+    def count(self, value: Any, place: Place | None) -> None:
+        """Refuse a list or mapping that is too large, or too deep, once written out."""
+        waiting = [(value, 0)]
+        while waiting:
+            item, depth = waiting.pop()
+            self.inserted += 1
+            if self.inserted > MAX_NODES or depth > MAX_DEPTH:
+                raise SpecError("G131", f"the value would have more than {MAX_NODES:,} parts, or be too deep", place)
+            if isinstance(item, (dict, list)):
+                inner = item.values() if isinstance(item, dict) else item
+                waiting.extend((each, depth + 1) for each in inner)
 
 
 def _as_text(value: Any, written: str, place: Place | None) -> str:
@@ -176,20 +202,6 @@ def _as_text(value: Any, written: str, place: Place | None) -> str:
         kind = "a mapping" if isinstance(value, dict) else "a list"
         raise SpecError("G132", f"{clipped(written)} is {kind}, which cannot be put into a text", place)
     return _shown(value)
-
-
-def _bounded(value: Any, place: Place | None) -> Any:
-    """A list or mapping that is not too large once written out."""
-    count, waiting = 0, [(value, 0)]
-    while waiting:
-        item, depth = waiting.pop()
-        count += 1
-        if count > MAX_NODES or depth > MAX_DEPTH:
-            raise SpecError("G131", f"the value would have more than {MAX_NODES:,} parts, or be too deep", place)
-        if isinstance(item, (dict, list)):
-            inner = item.values() if isinstance(item, dict) else item
-            waiting.extend((each, depth + 1) for each in inner)
-    return value
 
 
 def _shown(value: Any) -> str:

@@ -43,6 +43,9 @@ class Limits:
     """Keys, values and list items, aliases written out."""
 
 
+LIMITS = Limits()
+
+
 class SpecMap(dict[str, Any]):
     """A mapping with the place of itself, of each key and of each value."""
 
@@ -107,12 +110,12 @@ HINTS = {
 }
 
 
-def load_file(path: Path | str, limits: Limits = Limits()) -> Tree:
+def load_file(path: Path | str, limits: Limits = LIMITS) -> Tree:
     """The tree of a YAML or JSON file."""
     return load_text(read_limited(path, limits.file_bytes), shown(path), limits)
 
 
-def load_text(text: str | bytes, path: str, limits: Limits = Limits()) -> Tree:
+def load_text(text: str | bytes, path: str, limits: Limits = LIMITS) -> Tree:
     """The tree of a YAML or JSON text; `path` is what errors call it."""
     if len(text) > limits.file_bytes:
         raise SpecError("G101", f"the text has {len(text):,} bytes, the limit is {limits.file_bytes:,}", Place(path))

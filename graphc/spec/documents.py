@@ -1,0 +1,179 @@
+"""A spec file together with what it extends and includes, merged into one tree that keeps every place.
+
+Paths lead downwards only, from the folder of the file that names them. Every step is opened relative to the
+folder before it and no step may be a symbolic link, so nothing outside can be read, also when the folder
+changes meanwhile. Each file is read once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from graphc.errors import Place, SpecError, SpecErrors, did_you_mean
+from graphc.files import machine_error, read_limited, shown
+from graphc.spec.source import LIMITS, Limits, SpecList, SpecMap, clipped, decode, load_text
+
+KEYS = (
+    "graphc", "name", "extends", "include", "vars", "inputs", "arg_scopes", "arg_scope", "blocks", "layers",
+    "outputs", "end_points", "expect",
+)  # fmt: skip
+MERGED = ("vars", "inputs", "arg_scopes", "blocks", "outputs", "expect")
+INCLUDED = ("vars", "arg_scopes", "blocks")
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A spec with its bases and includes merged in."""
+
+    tree: SpecMap
+    texts: dict[str, str]
+    """Every file that was read, by its path from the spec's folder; the spec itself first."""
+
+
+def read_document(path: Path | str, limits: Limits = LIMITS) -> Document:
+    path = Path(path)
+    return merge_document(read_limited(path, limits.file_bytes), path, limits)
+
+
+def merge_document(text: str | bytes, path: Path, limits: Limits = LIMITS) -> Document:
+    """The document of a text that stands, or would stand, at `path`."""
+    reader = _Reader(path.parent, limits)
+    tree = reader.merged(shown(path.name), text)
+    return Document(tree, reader.texts)
+
+
+@dataclass(slots=True)
+class _Reader:
+    folder: Path
+    limits: Limits
+    texts: dict[str, str] = field(default_factory=dict)
+    trees: dict[str, SpecMap] = field(default_factory=dict)
+    open: list[str] = field(default_factory=list)
+    """Files on the way from the spec to the one that is being read."""
+    read_bytes: int = 0
+
+    def merged(self, name: str, text: str | bytes) -> SpecMap:
+        """The tree of a file, laid over all that it extends and includes."""
+        path = shown(self.folder / name)
+        self.read_bytes += len(text)
+        self.texts[name] = decode(text, path)
+        own = load_text(self.texts[name], path, self.limits)
+        if not isinstance(own, SpecMap):
+            found = "a list" if isinstance(own, SpecList) else clipped(own)
+            raise SpecError("G150", f"a spec is a mapping such as `graphc: 1`, found {found}", Place(path, 1, 1))
+        check_keys(own, KEYS, "a spec")
+        self.open.append(name)
+        result = SpecMap(own.place)
+        for key in ("extends", "include"):
+            for written, place in listed(own, key):
+                base = self.below(name, written, place)
+                taken = INCLUDED if key == "include" else [each for each in KEYS if each not in ("extends", "include")]
+                overlay(result, base, taken)
+        overlay(result, own, [key for key in KEYS if key not in ("extends", "include")])
+        self.open.pop()
+        self.trees[name] = result
+        return result
+
+    def below(self, name: str, written: str, place: Place) -> SpecMap:
+        """The tree of the file `written` in the file `name`."""
+        parts = [*name.split("/")[:-1], *relative_parts(written, place)]
+        target = "/".join(parts)
+        if target in self.open:
+            chain = " -> ".join([*self.open[self.open.index(target) :], target])
+            raise SpecError("G162", f"the files include each other: {chain}", place)
+        if target in self.trees:
+            return self.trees[target]
+        if len(self.texts) >= self.limits.files:
+            raise SpecError("G163", f"more than {self.limits.files} files are included", place)
+        text = self.read(parts, place)
+        if self.read_bytes + len(text) > self.limits.total_bytes:
+            message = f"the files together have more than {self.limits.total_bytes:,} bytes, the limit"
+            raise SpecError("G163", message, place)
+        return self.merged(target, text)
+
+    def read(self, parts: list[str], place: Place) -> bytes:
+        try:
+            with folder_at(self.folder, parts[:-1]) as handle:
+                return read_limited(parts[-1], self.limits.file_bytes, SpecError, "G161", dir_fd=handle)
+        except SpecError as error:
+            raise SpecError("G161", f"cannot include {'/'.join(parts)}: {error.message}", place) from None
+        except OSError as error:
+            if error.errno in (errno.ENOTDIR, errno.ELOOP, errno.ENOENT):
+                message = f"cannot include {'/'.join(parts)}: expected folders, without symbolic links"
+                raise SpecError("G161", message, place) from None
+            raise machine_error("read", "/".join(parts), error) from None
+
+
+@contextlib.contextmanager
+def folder_at(folder: Path, parts: list[str]) -> Iterator[int]:
+    """A handle of a folder below `folder`, no step of the way a symbolic link."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        for part in parts:
+            inner = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=handle)
+            os.close(handle)
+            handle = inner
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def relative_parts(written: str, place: Place) -> list[str]:
+    """The steps of a path that leads downwards, or an error that says why it does not."""
+    if "://" in written:
+        raise SpecError("G160", f"expected a file, found the address {clipped(written)}: nothing is downloaded", place)
+    if "\\" in written or "\0" in written:
+        raise SpecError("G160", f"expected a path with /, found {clipped(written)}", place)
+    parts = [part for part in written.split("/") if part not in ("", ".")]
+    if written.startswith(("/", "~")) or ".." in parts or not parts:
+        raise SpecError("G160", f"expected a file below this file's folder, found {clipped(written)}", place)
+    return parts
+
+
+def listed(tree: SpecMap, key: str) -> list[tuple[str, Place]]:
+    """The paths under `extends` or `include`: one, or a list."""
+    value = tree.get(key)
+    if value is None:
+        return []
+    items = list(zip(value, value.places, strict=True)) if isinstance(value, SpecList) else [(value, tree.places[key])]
+    for item, place in items:
+        if not isinstance(item, str):
+            raise SpecError("G151", f"{key} expects a path or a list of paths, found {clipped(item)}", place)
+    return items
+
+
+def overlay(result: SpecMap, over: SpecMap, keys: tuple[str, ...] | list[str]) -> None:
+    """Lay the keys of `over` on `result`, the merged ones key by key."""
+    for key in keys:
+        if key not in over:
+            continue
+        value: Any = over[key]
+        below = result.get(key)
+        if key in MERGED and isinstance(value, SpecMap) and isinstance(below, SpecMap):
+            both = SpecMap(value.place)
+            for each in (below, value):
+                for name, item in each.items():
+                    both.put(name, item, each.key_places[name], each.places[name])
+            value = both
+        result.put(key, value, over.key_places[key], over.places[key])
+
+
+def check_keys(tree: SpecMap, known: tuple[str, ...], what: str) -> None:
+    """Raise for every key that is not known."""
+    errors = [
+        SpecError(
+            "G150",
+            f"{what} has no key {clipped(key)}{did_you_mean(key, known) or '; there are ' + ', '.join(known)}",
+            tree.key_places[key],
+        )
+        for key in tree
+        if key not in known
+    ]
+    if errors:
+        raise errors[0] if len(errors) == 1 else SpecErrors([*errors[:20]])

@@ -1,0 +1,248 @@
+"""What a spec says: its parts, each of the right type, with bases and includes merged and variables evaluated.
+
+Layers and scopes stay as written: `passes.expand` gives them their meaning.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from graphc.errors import GraphcError, Place, SpecError, SpecErrors
+from graphc.files import shown
+from graphc.layers import CATALOGUE
+from graphc.spec.documents import Document, check_keys, merge_document, read_document
+from graphc.spec.expressions import substitute
+from graphc.spec.source import LIMITS, Limits, SpecList, SpecMap, clipped
+from graphc.spec.variables import Settings, check_variable_name, evaluate_variables, read_settings
+from graphc.spec.zoo import find
+
+VERSION = 1
+COMPOSITIONS = ("group", "repeat", "stack", "branches", "residual")
+BLOCK_KEYS = ("params", "inputs", "arg_scope", "layers")
+NAME = re.compile(r"[^\s/,]+")
+
+T = TypeVar("T")
+
+
+class _Required:
+    """Stands for the default of a block parameter that has none."""
+
+    def __repr__(self) -> str:
+        return "required"
+
+
+REQUIRED: Final = _Required()
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A layer kind of the user's own."""
+
+    name: str
+    params: Mapping[str, Any]
+    """Parameter -> its default as written, or REQUIRED."""
+    inputs: tuple[str, ...] | None
+    arg_scope: Any
+    layers: SpecList
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """A spec as written, its types checked, its variables evaluated."""
+
+    version: int
+    name: str
+    vars: Mapping[str, Any]
+    inputs: SpecMap
+    """Input -> its shape as written."""
+    arg_scopes: SpecMap
+    arg_scope: Any
+    """The scope around all layers as written; None where there is none."""
+    arg_scope_place: Place
+    blocks: Mapping[str, Block]
+    layers: SpecList
+    outputs: SpecMap | None
+    end_points: SpecList | None
+    expect: SpecMap
+    place: Place
+    path: str
+    source: str
+    """The text, with the texts of other files that it uses and what was set, as embedded in the ONNX file."""
+
+
+def read_spec(path: str | Path, settings: Settings = (), limits: Limits = LIMITS) -> ModelSpec:
+    """A spec from a file, or by its name in the zoo."""
+    found = find(path)
+    return _model(read_document(found, limits), found, settings)
+
+
+def read_spec_text(
+    text: str | bytes, path: str | Path = "spec.yaml", settings: Settings = (), limits: Limits = LIMITS
+) -> ModelSpec:
+    """A spec from a text; what it includes is looked for beside `path`."""
+    return _model(merge_document(text, Path(path), limits), Path(path), settings)
+
+
+def _model(document: Document, path: Path, settings: Settings) -> ModelSpec:
+    tree = document.tree
+    check_version(tree)
+    values = evaluate_variables(_mapping(tree, "vars"), settings)
+    errors: list[GraphcError] = []
+
+    def attempt(part: Callable[[], T], instead: T) -> T:
+        try:
+            return part()
+        except SpecErrors as error:
+            errors.extend(error.errors)
+        except SpecError as error:
+            errors.append(error)
+        return instead
+
+    nothing, no_layers = SpecMap(tree.place), SpecList(tree.place)
+    spec = ModelSpec(
+        version=VERSION,
+        name=attempt(lambda: _name(tree, path, values), ""),
+        vars=values,
+        inputs=attempt(lambda: _mapping(tree, "inputs"), nothing),
+        arg_scopes=attempt(lambda: _mapping(tree, "arg_scopes"), nothing),
+        arg_scope=tree.get("arg_scope"),
+        arg_scope_place=tree.places.get("arg_scope", tree.place),
+        blocks=attempt(lambda: _blocks(_mapping(tree, "blocks"), attempt), {}),
+        layers=attempt(lambda: _layers(tree, "a spec"), no_layers),
+        outputs=attempt(lambda: _mapping(tree, "outputs") if tree.get("outputs") is not None else None, None),
+        end_points=attempt(lambda: _end_points(tree, values), None),
+        expect=attempt(lambda: substitute(_mapping(tree, "expect"), values), nothing),
+        place=tree.place,
+        path=shown(path),
+        source=_source(document, settings),
+    )
+    if errors:
+        raise errors[0] if len(errors) == 1 else SpecErrors(errors[:20])
+    return spec
+
+
+def check_version(tree: SpecMap) -> None:
+    if "graphc" not in tree:
+        raise SpecError("G152", f"a spec says which version of the language it is in: graphc: {VERSION}", tree.place)
+    version = tree["graphc"]
+    if version != VERSION or isinstance(version, (bool, float)):
+        message = f"this graphc reads version {VERSION} of the language, found {clipped(version)}"
+        raise SpecError("G152", message, tree.places["graphc"])
+
+
+def _mapping(tree: SpecMap, key: str) -> SpecMap:
+    """The mapping under a key; an empty one where the key is absent or null."""
+    value = tree.get(key)
+    if value is None:
+        return SpecMap(tree.places.get(key, tree.place))
+    if not isinstance(value, SpecMap):
+        raise SpecError("G151", f"{key} expects a mapping, found {_found(value)}", tree.places[key])
+    return value
+
+
+def _found(value: Any) -> str:
+    return "a list" if isinstance(value, list) else "a mapping" if isinstance(value, dict) else clipped(value)
+
+
+def _name(tree: SpecMap, path: Path, values: Mapping[str, Any]) -> str:
+    """The model's name as written, else the file's."""
+    written = tree.get("name")
+    if written is None:
+        return re.sub(r"[\s/,]+", "_", shown(path.stem)) or "model"
+    name = substitute(written, values, tree.places["name"])
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        message = f"name expects text without spaces, commas or '/', found {_found(name)}"
+        raise SpecError("G151", message, tree.places["name"])
+    return name
+
+
+def _layers(tree: SpecMap, what: str) -> SpecList:
+    layers = tree.get("layers")
+    if isinstance(layers, SpecList):
+        return layers
+    if layers is None:
+        raise SpecError("G153", f"{what} needs layers: a list of `kind: {{arguments}}`", tree.place)
+    raise SpecError(
+        "G151", f"layers expects a list, each item with a dash, found {_found(layers)}", tree.places["layers"]
+    )
+
+
+def _end_points(tree: SpecMap, values: Mapping[str, Any]) -> SpecList | None:
+    written = tree.get("end_points")
+    if written is None:
+        return None
+    if not isinstance(written, SpecList):
+        raise SpecError(
+            "G151", f"end_points expects a list of names, found {_found(written)}", tree.places["end_points"]
+        )
+    result: SpecList = substitute(written, values)
+    return result
+
+
+def _blocks(written: SpecMap, attempt: Callable[[Callable[[], Any], Any], Any]) -> dict[str, Block]:
+    found = {
+        name: attempt(lambda n=name: _block(n, written[n], written.key_places[n], written.places[n]), None)  # type: ignore[misc]
+        for name in written
+    }
+    return {name: block for name, block in found.items() if block is not None}
+
+
+def _block(name: str, written: Any, key_place: Place, place: Place) -> Block:
+    if name in CATALOGUE or name in COMPOSITIONS:
+        raise SpecError("G154", f"{name!r} is a layer kind already: choose another name for the block", key_place)
+    if not NAME.fullmatch(name):
+        raise SpecError("G154", f"a block's name has no spaces, commas or '/', found {clipped(name)}", key_place)
+    if not isinstance(written, SpecMap):
+        raise SpecError("G154", f"block {name} expects a mapping with layers, found {_found(written)}", place)
+    check_keys(written, BLOCK_KEYS, f"block {name}")
+    layers = _layers(written, f"block {name}")
+    return Block(name, _params(name, written), _inputs(name, written), written.get("arg_scope"), layers, key_place)
+
+
+def _params(block: str, written: SpecMap) -> dict[str, Any]:
+    """Parameter -> default: `depth` is required, `{stride: 1}` is not."""
+    items = written.get("params")
+    if items is None:
+        return {}
+    if not isinstance(items, SpecList):
+        message = f"params of block {block} expects a list such as [depth, {{stride: 1}}], found {_found(items)}"
+        raise SpecError("G154", message, written.places["params"])
+    params: dict[str, Any] = {}
+    for item, place in zip(items, items.places, strict=True):
+        if not isinstance(item, (str, SpecMap)):
+            raise SpecError("G154", f"a parameter is a name or {{name: default}}, found {_found(item)}", place)
+        for name in [item] if isinstance(item, str) else item:
+            check_variable_name(name, place)
+            if name in params:
+                raise SpecError("G154", f"block {block} has the parameter {name!r} twice", place)
+            params[name] = REQUIRED if isinstance(item, str) else item[name]
+    return params
+
+
+def _inputs(block: str, written: SpecMap) -> tuple[str, ...] | None:
+    """Names that the block gives to what it reads."""
+    items = written.get("inputs")
+    if items is None:
+        return None
+    names = list(items) if isinstance(items, SpecList) else [items]
+    place = written.places["inputs"]
+    if not names or not all(isinstance(name, str) and NAME.fullmatch(name) for name in names):
+        raise SpecError("G154", f"inputs of block {block} expects a list of names, found {_found(items)}", place)
+    if len(set(names)) < len(names):
+        raise SpecError("G154", f"inputs of block {block} has a name twice: {', '.join(names)}", place)
+    return tuple(names)
+
+
+def _source(document: Document, settings: Settings) -> str:
+    """One text of all texts; several files become documents, each under a comment with its path."""
+    texts = list(document.texts.items())
+    text = texts[0][1]
+    if len(texts) > 1:
+        text = "---\n".join(f"# {name}\n{each.rstrip()}\n" for name, each in texts)
+    set_values = [f"# --set {name}={value}\n" for name, value, _ in read_settings(settings)]
+    return "".join(set_values) + text

@@ -1,0 +1,37 @@
+"""Specs by name: the files beside the package in a checkout, inside it once installed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from graphc.errors import Place, SpecError, did_you_mean
+from graphc.files import shown
+
+SUFFIXES = (".yaml", ".yml", ".json")
+
+
+def zoo_folder() -> Path:
+    """The folder of the specs that come with graphc."""
+    package = Path(__file__).resolve().parent.parent
+    installed = package / "zoo"
+    return installed if installed.is_dir() else package.parent / "specs"
+
+
+def zoo_names() -> list[str]:
+    """Every spec of the zoo; what only others include lies in folders below it."""
+    return sorted(path.stem for path in zoo_folder().glob("*.yaml"))
+
+
+def find(spec: str | Path) -> Path:
+    """The file that a command line means: a path, or the name of a spec of the zoo."""
+    path = Path(spec)
+    text = str(spec)
+    if "/" in text or path.suffix in SUFFIXES or "\0" in text or path.is_file():
+        if path.stem in zoo_names() and "\0" not in text and not path.exists():
+            raise SpecError("G101", f"there is no file {shown(path)}; the zoo has {path.stem!r}", Place(shown(path)))
+        return path
+    names = zoo_names()
+    if text not in names:
+        hint = did_you_mean(text, names) or f"; the zoo has {', '.join(names)}"
+        raise SpecError("G101", f"there is no file and no zoo spec {shown(path)!r}{hint}")
+    return zoo_folder() / f"{text}.yaml"
