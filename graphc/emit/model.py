@@ -116,12 +116,12 @@ def emit(
 def _versions(opset: int, ir_version: int | None) -> int:
     """The IR version asked for, or 8 and what the opset needs; an error where they do not go together."""
     if opset not in OPSETS:
-        raise SpecError("G320", f"opset {opset} is not supported: expected {OPSETS[0]} to {OPSETS[-1]}")
+        raise SpecError("G322", f"opset {opset} is not supported: expected {OPSETS[0]} to {OPSETS[-1]}")
     least: int = helper.find_min_ir_version_for([helper.make_opsetid("", opset)])
     if ir_version is None:
         return max(8, least)
     if not least <= ir_version <= onnx.IR_VERSION:
-        raise SpecError("G320", f"opset {opset} needs an IR version of {least} to {onnx.IR_VERSION}, got {ir_version}")
+        raise SpecError("G322", f"opset {opset} needs an IR version of {least} to {onnx.IR_VERSION}, got {ir_version}")
     return ir_version
 
 

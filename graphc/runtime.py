@@ -1,0 +1,153 @@
+"""An ONNX model as a function of arrays: the only module that knows onnxruntime."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from graphc.errors import MachineError, SpecError, WeightsError, did_you_mean, missing_extra
+from graphc.files import shown
+from graphc.types import Array
+
+PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+DTYPES = {
+    "tensor(float)": "float32",
+    "tensor(double)": "float64",
+    "tensor(float16)": "float16",
+    "tensor(int64)": "int64",
+    "tensor(int32)": "int32",
+    "tensor(uint8)": "uint8",
+    "tensor(int8)": "int8",
+    "tensor(bool)": "bool",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """An input or an output of a model."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | str, ...]
+    """With the batch; a symbolic size is its name, `?` without one."""
+    layout: str
+    """nhwc or nchw, of an image; "" for other ranks and for models that do not say."""
+
+
+class Session:
+    """A loaded model; `run` maps arrays by name to arrays by name."""
+
+    def __init__(
+        self, model: str | Path | bytes, provider: str = "cpu", threads: int | None = None, limit: float | None = None
+    ) -> None:
+        """`model`: a path, or a serialized model. `limit`: seconds that a run may take."""
+        ort = _onnxruntime()
+        options = ort.SessionOptions()
+        options.log_severity_level = 3
+        if threads is not None:
+            options.intra_op_num_threads = threads
+        wanted = _provider(ort, provider)
+        source = model if isinstance(model, bytes) else str(model)
+        self.name = "the model" if isinstance(model, bytes) else shown(model)
+        try:
+            self._session = ort.InferenceSession(source, options, providers=[wanted])
+        except Exception as error:
+            raise WeightsError("G340", f"{self.name}: expected an ONNX model, got: {_first_line(error)}") from None
+        if self._session.get_providers()[0] != wanted:
+            found = ", ".join(self._session.get_providers())
+            raise MachineError("G503", f"{wanted} did not start (no driver or no device); started: {found}")
+        self._ort = ort
+        self._limit = limit
+        layout = self._session.get_modelmeta().custom_metadata_map.get("graphc.layout", "")
+        self.inputs = tuple(_port(each, layout) for each in self._session.get_inputs())
+        self.outputs = tuple(_port(each, "nchw" if layout else "") for each in self._session.get_outputs())
+
+    def run(self, feeds: Mapping[str, Array], outputs: list[str] | None = None) -> dict[str, Array]:
+        """The outputs (all, or those named) for these inputs."""
+        self._check(feeds)
+        names = outputs or [port.name for port in self.outputs]
+        return dict(zip(names, self._interruptible(names, dict(feeds)), strict=True))
+
+    def _check(self, feeds: Mapping[str, Array]) -> None:
+        """A SpecError where the arrays are not what the model reads."""
+        known = [port.name for port in self.inputs]
+        for name in feeds:
+            if name not in known:
+                raise SpecError("G341", f"{self.name} has no input {name!r}{did_you_mean(name, known)}")
+        for port in self.inputs:
+            if port.name not in feeds:
+                raise SpecError(
+                    "G341", f"{self.name} expects the input {port.name!r}, found {', '.join(feeds) or 'none'}"
+                )
+            array = feeds[port.name]
+            if str(array.dtype) != port.dtype:
+                raise SpecError("G342", f"input {port.name} expects {port.dtype}, found {array.dtype}")
+            fits = len(array.shape) == len(port.shape) and all(
+                isinstance(size, str) or size == found for size, found in zip(port.shape, array.shape, strict=True)
+            )
+            if not fits or 0 in array.shape:
+                expected = ", ".join(map(str, port.shape))
+                found = ", ".join(map(str, array.shape))
+                raise SpecError("G343", f"input {port.name} expects the shape [{expected}], found [{found}]")
+
+    def _interruptible(self, names: list[str], feeds: dict[str, Array]) -> list[Array]:
+        """The run, in a thread of its own, so that Ctrl-C and the time limit can end it."""
+        options = self._ort.RunOptions()
+        results: list[list[Array]] = []
+        failures: list[Exception] = []
+
+        def work() -> None:
+            try:
+                results.append(self._session.run(names, feeds, options))
+            except Exception as error:
+                failures.append(error)
+
+        worker = threading.Thread(target=work, daemon=True)
+        worker.start()
+        try:
+            worker.join(self._limit)
+            late = worker.is_alive()
+        finally:
+            options.terminate = True
+            worker.join()
+        if late:
+            raise MachineError("G504", f"{self.name} ran longer than the limit of {self._limit:g} s")
+        if failures:
+            raise SpecError("G344", f"{self.name} failed: {_first_line(failures[0])}")
+        return [np.asarray(array) for array in results[0]]
+
+
+def _onnxruntime() -> ModuleType:
+    try:
+        import onnxruntime  # noqa: PLC0415  (180 ms, and it may be missing)
+    except ImportError:
+        raise missing_extra("onnxruntime", "ort") from None
+    return onnxruntime  # type: ignore[no-any-return]
+
+
+def _provider(ort: Any, provider: str) -> str:
+    """onnxruntime's name of a provider that this machine has."""
+    if provider not in PROVIDERS:
+        raise SpecError("G345", f"expected provider {' or '.join(PROVIDERS)}, got {provider!r}")
+    if provider == "cuda" and hasattr(ort, "preload_dlls"):
+        ort.preload_dlls()
+    available = ort.get_available_providers()
+    if PROVIDERS[provider] not in available:
+        needs = "the package onnxruntime-gpu instead of onnxruntime: install graphc[gpu]"
+        raise MachineError("G503", f"provider {provider} needs {needs}; there are {', '.join(available)}")
+    return PROVIDERS[provider]
+
+
+def _port(given: Any, layout: str) -> Port:
+    shape = tuple(size if isinstance(size, (int, str)) else "?" for size in given.shape)
+    return Port(given.name, DTYPES.get(given.type, given.type), shape, layout if len(shape) == 4 else "")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
