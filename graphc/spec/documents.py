@@ -69,7 +69,7 @@ class _Reader:
             raise SpecError("G150", f"a spec is a mapping such as `graphc: 1`, found {found}", Place(path, 1, 1))
         check_keys(own, KEYS, "a spec")
         self.open.append(name)
-        result = SpecMap(own.place)
+        result = SpecMap.empty(own.place)
         for key in ("extends", "include"):
             for written, place in listed(own, key):
                 base = self.below(name, written, place)
@@ -156,7 +156,7 @@ def overlay(result: SpecMap, over: SpecMap, keys: tuple[str, ...] | list[str]) -
         value: Any = over[key]
         below = result.get(key)
         if key in MERGED and isinstance(value, SpecMap) and isinstance(below, SpecMap):
-            both = SpecMap(value.place)
+            both = SpecMap.empty(value.place)
             for each in (below, value):
                 for name, item in each.items():
                     both.put(name, item, each.key_places[name], each.places[name])

@@ -150,19 +150,13 @@ class _Substitution:
         new = {key: self.of(item, value.places[key]) for key, item in value.items()}
         if all(new[key] is item for key, item in value.items()):
             return value
-        result = SpecMap(value.place)
-        result.update(new)
-        result.key_places, result.places = value.key_places, value.places
-        return result
+        return SpecMap(new, value.place, value.key_places, value.places)
 
     def in_list(self, value: SpecList) -> SpecList:
         items = [self.of(item, where) for item, where in zip(value, value.places, strict=True)]
         if all(new is old for new, old in zip(items, value, strict=True)):
             return value
-        result = SpecList(value.place)
-        result.extend(items)
-        result.places = value.places
-        return result
+        return SpecList(items, value.place, value.places)
 
     def in_text(self, text: str, place: Place | None) -> Any:
         if len(text) > MAX_TEXT:

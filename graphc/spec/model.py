@@ -103,7 +103,7 @@ def _model(document: Document, path: Path, settings: Settings) -> ModelSpec:
             errors.append(error)
         return instead
 
-    nothing, no_layers = SpecMap(tree.place), SpecList(tree.place)
+    nothing, no_layers = SpecMap.empty(tree.place), SpecList((), tree.place, [])
     spec = ModelSpec(
         version=VERSION,
         name=attempt(lambda: _name(tree, path, values), ""),
@@ -139,7 +139,7 @@ def _mapping(tree: SpecMap, key: str) -> SpecMap:
     """The mapping under a key; an empty one where the key is absent or null."""
     value = tree.get(key)
     if value is None:
-        return SpecMap(tree.places.get(key, tree.place))
+        return SpecMap.empty(tree.places.get(key, tree.place))
     if not isinstance(value, SpecMap):
         raise SpecError("G151", f"{key} expects a mapping, found {_found(value)}", tree.places[key])
     return value

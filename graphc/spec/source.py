@@ -11,6 +11,7 @@ from __future__ import annotations
 import codecs
 import math
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -51,11 +52,17 @@ class SpecMap(dict[str, Any]):
 
     __slots__ = ("key_places", "place", "places")
 
-    def __init__(self, place: Place) -> None:
-        super().__init__()
+    def __init__(
+        self, values: Mapping[str, Any], place: Place, key_places: dict[str, Place], places: dict[str, Place]
+    ) -> None:
+        super().__init__(values)
         self.place = place
-        self.key_places: dict[str, Place] = {}
-        self.places: dict[str, Place] = {}
+        self.key_places = key_places
+        self.places = places
+
+    @classmethod
+    def empty(cls, place: Place) -> SpecMap:
+        return cls({}, place, {}, {})
 
     def put(self, key: str, value: Any, key_place: Place, place: Place) -> None:
         """Set a key with its places."""
@@ -69,10 +76,10 @@ class SpecList(list[Any]):
 
     __slots__ = ("place", "places")
 
-    def __init__(self, place: Place) -> None:
-        super().__init__()
+    def __init__(self, values: Iterable[Any], place: Place, places: list[Place]) -> None:
+        super().__init__(values)
         self.place = place
-        self.places: list[Place] = []
+        self.places = places
 
     def put(self, value: Any, place: Place) -> None:
         """Append an item with its place."""
@@ -273,7 +280,7 @@ class _Reader:
             raise self._error("G108", f"nested deeper than {self.limits.depth} levels", place)
         if event.tag not in (None, "!", CORE_TAG + ("map" if is_map else "seq")):
             raise self._error("G107", f"the tag {clipped(event.tag)} is not one of YAML's core types", place)
-        tree = SpecMap(place) if is_map else SpecList(place)
+        tree = SpecMap.empty(place) if is_map else SpecList((), place, [])
         if event.anchor:
             self.anchors[event.anchor] = _Anchor(place, tree, 0, 0, complete=False)
         self.stack.append(_Open(tree, event.anchor))
