@@ -5,15 +5,23 @@ from __future__ import annotations
 from graphc.layers.activation import HardSigmoid, HardSwish, LeakyRelu, Relu, Relu6
 from graphc.layers.base import Layer
 from graphc.layers.batch_norm import BatchNorm
+from graphc.layers.bias_add import BiasAdd
 from graphc.layers.channel_shuffle import ChannelShuffle
+from graphc.layers.conv import Conv2d
+from graphc.layers.conv_transpose import Conv2dTranspose
 from graphc.layers.crop import Crop, Slice
+from graphc.layers.depthwise_conv import DepthwiseConv2d, SeparableConv2d
 from graphc.layers.dropout import Dropout
+from graphc.layers.fully_connected import FullyConnected
+from graphc.layers.global_pool import GlobalAvgPool2d, GlobalMaxPool2d
 from graphc.layers.group_norm import GroupNorm
 from graphc.layers.instance_norm import InstanceNorm
 from graphc.layers.layer_norm import LayerNorm
 from graphc.layers.local_response_norm import LocalResponseNorm
+from graphc.layers.maxout import Maxout
 from graphc.layers.merge import Add, Concat, Multiply, Scale
 from graphc.layers.pad import Pad
+from graphc.layers.pool import AvgPool2d, MaxPool2d
 from graphc.layers.prelu import PRelu
 from graphc.layers.reshape import Flatten, Reshape
 from graphc.layers.resize import Resize
@@ -23,6 +31,17 @@ from graphc.layers.space_to_depth import DepthToSpace, SpaceToDepth
 from graphc.layers.unit_norm import UnitNorm
 
 LAYERS: tuple[type[Layer], ...] = (
+    Conv2d,
+    DepthwiseConv2d,
+    SeparableConv2d,
+    Conv2dTranspose,
+    FullyConnected,
+    BiasAdd,
+    MaxPool2d,
+    AvgPool2d,
+    GlobalAvgPool2d,
+    GlobalMaxPool2d,
+    Maxout,
     Relu,
     Relu6,
     LeakyRelu,

@@ -1,0 +1,121 @@
+"""Pooling, tap by tap: each of the kernel's taps is a strided view of the images.
+
+x is N H W C, y is N H' W' C. Padding never wins a maximum and is not counted in a mean; every window has to hold
+at least one pixel.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+from graphc.kernels.unfold import Grid, Pads, Pair
+from graphc.lazy import np
+from graphc.types import Array, Context
+
+
+def max_pool2d(context: Context, x: Array, kernel: Pair, stride: Pair, pads: Pads) -> Array:
+    """The largest of every window."""
+    grid = Grid((x.shape[1], x.shape[2]), kernel, stride, pads, (1, 1))
+    y = context.empty((len(x), *grid.output, x.shape[3]), x.dtype)
+
+    def work(images: slice) -> None:
+        first, *others = _taps(_padded(context, x[images], grid, -np.inf), grid)
+        largest = y[images]
+        largest[...] = first
+        for tap in others:
+            np.maximum(largest, tap, out=largest)
+
+    context.each_slice(work, len(x))
+    return y
+
+
+def max_pool2d_grad(context: Context, dy: Array, x: Array, y: Array, kernel: Pair, stride: Pair, pads: Pads) -> Array:
+    """The gradient of x: each output's gradient goes to the first largest of its window."""
+    grid = Grid((x.shape[1], x.shape[2]), kernel, stride, pads, (1, 1))
+    dx = context.empty(x.shape, dy.dtype)
+
+    def work(images: slice) -> None:
+        values = _padded(context, x[images], grid, -np.inf)
+        gradient = context.empty(values.shape, dy.dtype)
+        gradient[...] = 0
+        left = dy[images].copy()  # what no tap has taken yet
+        for tap, target in zip(_taps(values, grid), _taps(gradient, grid), strict=True):
+            taken = np.where(tap == y[images], left, 0)
+            np.add(target, taken, out=target)
+            left -= taken
+        dx[images] = _cropped(gradient, grid)
+
+    context.each_slice(work, len(x))
+    return dx
+
+
+def avg_pool2d(context: Context, x: Array, kernel: Pair, stride: Pair, pads: Pads) -> Array:
+    """The mean of every window's pixels."""
+    grid = Grid((x.shape[1], x.shape[2]), kernel, stride, pads, (1, 1))
+    y = context.empty((len(x), *grid.output, x.shape[3]), x.dtype)
+    share = _shares(grid).astype(x.dtype)
+
+    def work(images: slice) -> None:
+        first, *others = _taps(_padded(context, x[images], grid, 0), grid)
+        total = y[images]
+        total[...] = first
+        for tap in others:
+            total += tap
+        total *= share
+
+    context.each_slice(work, len(x))
+    return y
+
+
+def avg_pool2d_grad(
+    context: Context, dy: Array, x_shape: tuple[int, ...], kernel: Pair, stride: Pair, pads: Pads
+) -> Array:
+    """The gradient of x: each output's gradient in equal shares to its window's pixels."""
+    grid = Grid((x_shape[1], x_shape[2]), kernel, stride, pads, (1, 1))
+    dx = context.empty(x_shape, dy.dtype)
+    share = _shares(grid).astype(dy.dtype)
+
+    def work(images: slice) -> None:
+        shares = dy[images] * share
+        gradient = context.empty((len(shares), *grid.padded, x_shape[3]), dy.dtype)
+        gradient[...] = 0
+        for target in _taps(gradient, grid):
+            np.add(target, shares, out=target)
+        dx[images] = _cropped(gradient, grid)
+
+    context.each_slice(work, len(dy))
+    return dx
+
+
+def _taps(padded: Array, grid: Grid) -> Iterator[Array]:
+    """What every tap of the kernel reads, as views, row by row."""
+    for i, j in itertools.product(range(grid.kernel[0]), range(grid.kernel[1])):
+        yield grid.tap(padded, i, j)
+
+
+def _padded(context: Context, x: Array, grid: Grid, fill: float) -> Array:
+    """x with `fill` around it; x itself where there is nothing around it."""
+    if grid.padded == grid.size:
+        return x
+    padded = context.empty((len(x), *grid.padded, x.shape[3]), x.dtype)
+    padded[...] = fill
+    _cropped(padded, grid)[...] = x
+    return padded
+
+
+def _cropped(padded: Array, grid: Grid) -> Array:
+    """The images inside their padding, as a view."""
+    (top, _), (left, _) = grid.pads
+    return padded[:, top : top + grid.size[0], left : left + grid.size[1]]
+
+
+def _shares(grid: Grid) -> Array:
+    """One over the number of pixels in each window: H' W' 1."""
+    counts = []
+    for axis in (0, 1):
+        size, before = grid.size[axis], grid.pads[axis][0]
+        first = np.arange(grid.output[axis]) * grid.stride[axis] - before
+        counts.append(np.minimum(first + grid.kernel[axis], size) - np.maximum(first, 0))
+    shares: Array = 1.0 / np.multiply.outer(*counts)[..., None]
+    return shares

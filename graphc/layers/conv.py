@@ -1,0 +1,92 @@
+"""Convolution."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from graphc.dims import Shape
+from graphc.errors import RuleError
+from graphc.kernels.conv import conv2d, conv2d_grad_input, conv2d_grad_weights
+from graphc.layers.base import elements, image
+from graphc.layers.fields import IntPair, Padding, PositiveInt
+from graphc.layers.weighted import Weighted
+from graphc.layers.windowed import Windowed
+from graphc.types import Array, Context, Gradients, OnnxBuilder, Params, ParamSpec, Step, Value
+
+
+class Convolution(Windowed, Weighted):
+    """The arguments of every convolution over windows."""
+
+    family: ClassVar[str] = "convolution"
+
+    stride: IntPair = (1, 1)
+    """Pixels from one window to the next: one number, or [vertical, horizontal]."""
+    padding: Padding = "same"
+    dilation: IntPair = (1, 1)
+    """Pixels from one tap of the window to the next: one number, or [vertical, horizontal]."""
+
+    def step(self) -> tuple[int, int]:
+        return self.stride
+
+    def spread(self) -> tuple[int, int]:
+        return self.dilation
+
+    def count_flops(self, *inputs: Shape) -> int:
+        biases = elements(self.infer_shape(*inputs)) if self.has_bias else 0
+        return 2 * self.count_macs(*inputs) + biases
+
+
+class Conv2d(Convolution):
+    """Convolution: cross-correlation, as every framework has it."""
+
+    kind: ClassVar[str] = "conv2d"
+    positional: ClassVar[tuple[str, ...]] = ("filters", "kernel", "stride")
+
+    filters: PositiveInt
+    """Output channels."""
+    groups: PositiveInt = 1
+    """Parts into which the channels are cut; each part sees its own only."""
+
+    def infer_shape(self, *inputs: Shape) -> Shape:
+        _, _, channels = image(inputs[0], self.kind)
+        if channels % self.groups:
+            raise RuleError("G204", f"groups={self.groups} must divide channels={channels}", "groups")
+        if self.filters % self.groups:
+            raise RuleError("G204", f"groups={self.groups} must divide filters={self.filters}", "groups")
+        return (*self.output_size(inputs[0]), self.filters)
+
+    def declare_params(self, *inputs: Shape) -> dict[str, ParamSpec]:
+        _, _, channels = image(inputs[0], self.kind)
+        weights = self.declare_weights(*self.kernel, channels // self.groups, self.filters)
+        return {"weights": weights, **self.declare_biases(self.filters)}
+
+    def count_macs(self, *inputs: Shape) -> int:
+        _, _, channels = image(inputs[0], self.kind)
+        return elements(self.infer_shape(*inputs)) * self.kernel[0] * self.kernel[1] * channels // self.groups
+
+    def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
+        (x,) = inputs
+        weights = build.constant("weights", params["weights"].transpose(3, 2, 0, 1))  # F C/groups kh kw
+        window = self.onnx_window(x.shape)
+        biases = self.emit_biases(build, params)
+        shape = self.infer_shape(x.shape)
+        return build.op("Conv", x, weights, biases, shape=shape, group=self.groups, **window)
+
+    def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
+        (x,) = inputs
+        weights = params["weights"]
+        geometry = (self.stride, self.pads(x), self.dilation, self.groups)
+        y = conv2d(context, x, weights, *geometry)
+        self.add_biases(context, params, y)
+
+        def backward(dy: Array) -> Gradients:
+            gradients = {}
+            if self.trainable:
+                gradients["weights"] = conv2d_grad_weights(context, x, dy, weights.shape, *geometry)
+                gradients |= self.bias_gradients(context, dy)
+            if not context.input_gradient:
+                return Gradients((None,), gradients)
+            return Gradients((conv2d_grad_input(context, dy, weights, x.shape, *geometry),), gradients)
+
+        return Step(y, backward)

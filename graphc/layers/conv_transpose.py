@@ -1,0 +1,113 @@
+"""Transposed convolution."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from graphc.dims import Dim, Shape
+from graphc.errors import RuleError
+from graphc.kernels.conv import conv2d, conv2d_grad_input, conv2d_grad_weights
+from graphc.kernels.unfold import Pads, Pair
+from graphc.layers.base import elements, image
+from graphc.layers.fields import IntPair, NaturalInt, Padding, PositiveInt, axis_padding
+from graphc.layers.weighted import Weighted
+from graphc.receptive_field import Reach
+from graphc.types import Array, Context, Gradients, OnnxBuilder, Params, ParamSpec, Step, Value
+from graphc.window import TransposedWindow
+
+
+class Conv2dTranspose(Weighted):
+    """The transpose of a convolution: each input pixel writes a window of outputs, `stride` apart."""
+
+    kind: ClassVar[str] = "conv2d_transpose"
+    family: ClassVar[str] = "convolution"
+    positional: ClassVar[tuple[str, ...]] = ("filters", "kernel", "stride")
+
+    filters: PositiveInt
+    """Output channels."""
+    kernel: IntPair
+    """The window's pixels: one number for both axes, or [height, width]."""
+    stride: IntPair = (1, 1)
+    """Outputs from one window to the next: one number, or [vertical, horizontal]."""
+    padding: Padding = "same"
+    """same (size*stride outputs), valid (and kernel - stride more), or the pixels that are cut off each side."""
+    output_padding: NaturalInt = 0
+    """Outputs added below and at the right, where padding is in pixels; less than the stride."""
+
+    def windows(self, height: Dim, width: Dim) -> tuple[TransposedWindow, TransposedWindow]:
+        """The window along both axes."""
+        if self.output_padding and isinstance(self.padding, str):
+            message = f"output_padding={self.output_padding} goes with padding in pixels, not with {self.padding}"
+            raise RuleError("G208", message, "output_padding")
+        if self.output_padding >= min(self.stride) and self.output_padding:
+            message = f"output_padding={self.output_padding} must be less than stride={min(self.stride)}"
+            raise RuleError("G208", message, "output_padding")
+        rows, columns = (
+            TransposedWindow.over(
+                size, self.kernel[axis], self.stride[axis], axis_padding(self.padding, axis), self.output_padding
+            )
+            for axis, size in enumerate((height, width))
+        )
+        return rows, columns
+
+    def infer_shape(self, *inputs: Shape) -> Shape:
+        height, width, _ = image(inputs[0], self.kind)
+        rows, columns = self.windows(height, width)
+        return rows.output, columns.output, self.filters
+
+    def reach(self, *inputs: Shape) -> tuple[Reach, Reach]:
+        height, width, _ = image(inputs[0], self.kind)
+        rows, columns = self.windows(height, width)
+        return Reach.of_transposed(rows), Reach.of_transposed(columns)
+
+    def declare_params(self, *inputs: Shape) -> dict[str, ParamSpec]:
+        _, _, channels = image(inputs[0], self.kind)
+        weights = self.declare_weights(*self.kernel, self.filters, channels)
+        return {"weights": weights, **self.declare_biases(self.filters)}
+
+    def count_macs(self, *inputs: Shape) -> int:
+        return elements(inputs[0]) * self.kernel[0] * self.kernel[1] * self.filters
+
+    def count_flops(self, *inputs: Shape) -> int:
+        biases = elements(self.infer_shape(*inputs)) if self.has_bias else 0
+        return 2 * self.count_macs(*inputs) + biases
+
+    def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
+        (x,) = inputs
+        height, width, _ = image(x.shape, self.kind)
+        (top, bottom), (left, right) = (window.pads for window in self.windows(height, width))
+        attributes: dict[str, Any] = {"kernel_shape": list(self.kernel), "strides": list(self.stride)}
+        attributes["pads"] = [top, left, max(bottom, 0), max(right, 0)]
+        if bottom < 0 or right < 0:
+            attributes["output_padding"] = [max(-bottom, 0), max(-right, 0)]
+        weights = build.constant("weights", params["weights"].transpose(3, 2, 0, 1))  # C F kh kw
+        biases = self.emit_biases(build, params)
+        return build.op("ConvTranspose", x, weights, biases, shape=self.infer_shape(x.shape), **attributes)
+
+    def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
+        (x,) = inputs
+        weights = params["weights"]
+        size, geometry = self.mirror(x)
+        y = conv2d_grad_input(context, x, weights, (len(x), *size, self.filters), *geometry)
+        self.add_biases(context, params, y)
+
+        def backward(dy: Array) -> Gradients:
+            gradients = {}
+            if self.trainable:
+                gradients["weights"] = conv2d_grad_weights(context, dy, x, weights.shape, *geometry)
+                gradients |= self.bias_gradients(context, dy)
+            return Gradients((conv2d(context, dy, weights, *geometry) if context.input_gradient else None,), gradients)
+
+        return Step(y, backward)
+
+    def mirror(self, x: Array) -> tuple[Pair, tuple[Pair, Pads, Pair, int]]:
+        """The output's size, and the convolution from it to x whose transpose this is: stride, pads, dilation, groups.
+
+        Outputs that were added come after its last window, so that it needs no padding there.
+        """
+        rows, columns = self.windows(x.shape[1], x.shape[2])
+        pads = (rows.pads[0], max(rows.pads[1], 0)), (columns.pads[0], max(columns.pads[1], 0))
+        assert isinstance(rows.output, int)
+        assert isinstance(columns.output, int)
+        return (rows.output, columns.output), (self.stride, pads, (1, 1), 1)

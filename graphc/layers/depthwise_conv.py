@@ -1,0 +1,141 @@
+"""Depthwise convolution, alone and followed by a pointwise one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from graphc.dims import Shape
+from graphc.initializers import AnyInitializer
+from graphc.kernels.conv import conv2d, conv2d_grad_input, conv2d_grad_weights
+from graphc.kernels.depthwise import depthwise_conv2d, depthwise_conv2d_grad_input, depthwise_conv2d_grad_weights
+from graphc.layers.base import elements, image
+from graphc.layers.conv import Convolution
+from graphc.layers.fields import PositiveInt
+from graphc.regularizers import Regularizer
+from graphc.types import Array, Context, Gradients, OnnxBuilder, Params, ParamSpec, Step, Value
+
+
+class DepthwiseConv2d(Convolution):
+    """Convolution of each channel with its own filters; output c*depth_multiplier + j is filter j of channel c."""
+
+    kind: ClassVar[str] = "depthwise_conv2d"
+    positional: ClassVar[tuple[str, ...]] = ("kernel", "stride")
+
+    depth_multiplier: PositiveInt = 1
+    """Filters a channel."""
+
+    def infer_shape(self, *inputs: Shape) -> Shape:
+        return self.depthwise_shape(inputs[0])
+
+    def depthwise_shape(self, shape: Shape) -> Shape:
+        _, _, channels = image(shape, self.kind)
+        return (*self.output_size(shape), channels * self.depth_multiplier)
+
+    def declare_params(self, *inputs: Shape) -> dict[str, ParamSpec]:
+        _, _, channels = image(inputs[0], self.kind)
+        weights = self.declare_weights(*self.kernel, channels, self.depth_multiplier)
+        return {"depthwise_weights": weights, **self.declare_biases(channels * self.depth_multiplier)}
+
+    def count_macs(self, *inputs: Shape) -> int:
+        return elements(self.depthwise_shape(inputs[0])) * self.kernel[0] * self.kernel[1]
+
+    def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
+        return self.emit_depthwise(build, inputs[0], params, self.emit_biases(build, params))
+
+    def emit_depthwise(self, build: OnnxBuilder, x: Value, params: Params, biases: str | None) -> Value:
+        weights = params["depthwise_weights"]
+        kh, kw, channels, _ = weights.shape
+        filters = weights.transpose(2, 3, 0, 1).reshape(-1, 1, kh, kw)  # C*m 1 kh kw
+        window: dict[str, Any] = {"group": channels, **self.onnx_window(x.shape)}
+        constant = build.constant("depthwise_weights", filters)
+        return build.op("Conv", x, constant, biases, shape=self.depthwise_shape(x.shape), **window)
+
+    def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
+        (x,) = inputs
+        y = depthwise_conv2d(context, x, params["depthwise_weights"], self.stride, self.pads(x), self.dilation)
+        self.add_biases(context, params, y)
+
+        def backward(dy: Array) -> Gradients:
+            biases = self.bias_gradients(context, dy) if self.trainable else {}
+            return self.depthwise_gradients(context, params, x, dy, biases)
+
+        return Step(y, backward)
+
+    def depthwise_gradients(
+        self, context: Context, params: Params, x: Array, dy: Array, others: dict[str, Array]
+    ) -> Gradients:
+        """The gradients of x and of the depthwise weights, beside those of the `others`."""
+        weights = params["depthwise_weights"]
+        geometry = (self.stride, self.pads(x), self.dilation)
+        gradients = dict(others)
+        if self.trainable:
+            found = depthwise_conv2d_grad_weights(context, x, dy, weights.shape, *geometry)
+            gradients["depthwise_weights"] = found
+        if not context.input_gradient:
+            return Gradients((None,), gradients)
+        return Gradients((depthwise_conv2d_grad_input(context, dy, weights, x.shape, *geometry),), gradients)
+
+
+class SeparableConv2d(DepthwiseConv2d):
+    """A depthwise convolution, then a 1×1 convolution, with nothing between."""
+
+    kind: ClassVar[str] = "separable_conv2d"
+    positional: ClassVar[tuple[str, ...]] = ("filters", "kernel", "stride")
+
+    filters: PositiveInt | None = None
+    """Output channels; none: the depthwise part alone."""
+    pointwise_initializer: AnyInitializer | None = None
+    """How the 1×1 weights start; none: as the depthwise ones."""
+    pointwise_regularizer: Regularizer | None = None
+    """Penalty on the 1×1 weights; none: the one on the depthwise ones."""
+
+    def infer_shape(self, *inputs: Shape) -> Shape:
+        height, width, channels = self.depthwise_shape(inputs[0])
+        return height, width, channels if self.filters is None else self.filters
+
+    def declare_params(self, *inputs: Shape) -> dict[str, ParamSpec]:
+        params = super().declare_params(*inputs)
+        if self.filters is None:
+            return params
+        _, _, channels = image(inputs[0], self.kind)
+        pointwise = ParamSpec(
+            (1, 1, channels * self.depth_multiplier, self.filters),
+            self.pointwise_initializer or self.weights_initializer,
+            self.trainable,
+            self.pointwise_regularizer or self.weights_regularizer,
+        )
+        depthwise = params["depthwise_weights"]
+        return {"depthwise_weights": depthwise, "pointwise_weights": pointwise, **self.declare_biases(self.filters)}
+
+    def count_macs(self, *inputs: Shape) -> int:
+        depthwise = super().count_macs(*inputs)
+        return depthwise + elements(self.depthwise_shape(inputs[0])) * (self.filters or 0)
+
+    def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
+        if self.filters is None:
+            return super().emit(build, inputs, params)
+        middle = self.emit_depthwise(build, inputs[0], params, None)
+        weights = build.constant("pointwise_weights", params["pointwise_weights"].transpose(3, 2, 0, 1))
+        shape = self.infer_shape(inputs[0].shape)
+        return build.op("Conv", middle, weights, self.emit_biases(build, params), shape=shape, kernel_shape=[1, 1])
+
+    def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
+        if self.filters is None:
+            return super().forward(context, params, *inputs)
+        (x,) = inputs
+        weights = params["pointwise_weights"]
+        pointwise = ((1, 1), ((0, 0), (0, 0)), (1, 1), 1)
+        middle = depthwise_conv2d(context, x, params["depthwise_weights"], self.stride, self.pads(x), self.dilation)
+        y = conv2d(context, middle, weights, *pointwise)
+        self.add_biases(context, params, y)
+
+        def backward(dy: Array) -> Gradients:
+            gradients = {}
+            if self.trainable:
+                gradients["pointwise_weights"] = conv2d_grad_weights(context, middle, dy, weights.shape, *pointwise)
+                gradients |= self.bias_gradients(context, dy)
+            dmiddle = conv2d_grad_input(context, dy, weights, middle.shape, *pointwise)
+            return self.depthwise_gradients(context, params, x, dmiddle, gradients)
+
+        return Step(y, backward)

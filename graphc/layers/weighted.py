@@ -1,0 +1,53 @@
+"""What kinds with weights and biases share: their arguments, and the biases' rules."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from graphc.initializers import AnyInitializer, Xavier, Zeros
+from graphc.kernels.bias import add_bias, bias_gradient
+from graphc.layers.base import Layer
+from graphc.layers.fields import Bool
+from graphc.regularizers import Regularizer
+from graphc.types import Array, Context, OnnxBuilder, Params, ParamSpec
+
+
+class Weighted(Layer):
+    """A layer that multiplies by weights and adds a bias to each output channel."""
+
+    accepts: ClassVar[tuple[str, ...]] = ("normalizer", "activation")
+
+    bias: Bool | None = None
+    """Whether a bias is added; left out: yes, unless the layer has a normalizer."""
+    weights_initializer: AnyInitializer = Xavier()
+    """How the weights start."""
+    weights_regularizer: Regularizer | None = None
+    """Penalty on the weights."""
+    biases_initializer: AnyInitializer = Zeros()
+    """How the biases start."""
+    biases_regularizer: Regularizer | None = None
+    """Penalty on the biases."""
+    trainable: Bool = True
+    """Whether training changes the variables."""
+
+    @property
+    def has_bias(self) -> bool:
+        return self.bias is not False
+
+    def declare_weights(self, *shape: int) -> ParamSpec:
+        return ParamSpec(shape, self.weights_initializer, self.trainable, self.weights_regularizer)
+
+    def declare_biases(self, outputs: int) -> dict[str, ParamSpec]:
+        spec = ParamSpec((outputs,), self.biases_initializer, self.trainable, self.biases_regularizer)
+        return {"biases": spec} if self.has_bias else {}
+
+    def emit_biases(self, build: OnnxBuilder, params: Params) -> str | None:
+        return build.constant("biases", params["biases"]) if self.has_bias else None
+
+    def add_biases(self, context: Context, params: Params, y: Array) -> None:
+        """Onto y itself."""
+        if self.has_bias:
+            add_bias(context, y, params["biases"], out=y)
+
+    def bias_gradients(self, context: Context, dy: Array) -> dict[str, Array]:
+        return {"biases": bias_gradient(context, dy)} if self.has_bias else {}

@@ -1,0 +1,72 @@
+"""What kinds with a sliding window share: sizes, reach, and how ONNX is told of the window."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from graphc.dims import Dim, Shape
+from graphc.errors import RuleError
+from graphc.kernels.unfold import Pads
+from graphc.layers.base import Layer, image
+from graphc.layers.fields import IntPair, Padding, axis_padding
+from graphc.receptive_field import Reach
+from graphc.types import Array
+from graphc.window import Window
+
+
+class Windowed(Layer):
+    """A layer whose every output reads a window of pixels."""
+
+    kernel: IntPair
+    """The window's pixels: one number for both axes, or [height, width]."""
+    padding: Padding = "valid"
+    """same, valid, same_fixed, pixels for every side, [vertical, horizontal], or [[top, bottom], [left, right]]."""
+
+    def step(self) -> tuple[int, int]:
+        """Pixels from one window to the next."""
+        raise NotImplementedError(self.kind)
+
+    def spread(self) -> tuple[int, int]:
+        """Pixels from one tap to the next."""
+        return 1, 1
+
+    def windows(self, height: Dim, width: Dim) -> tuple[Window, Window]:
+        """The window along both axes of an image."""
+        pair = self.window_along(0, height), self.window_along(1, width)
+        if self.spread() != (1, 1) and None in (pair[0].pads, pair[1].pads):
+            message = "stride and dilation together with padding=same need a fixed size: use same_fixed, or set one"
+            raise RuleError("G205", f"{self.kind}: {message}", "padding")
+        return pair
+
+    def window_along(self, axis: int, size: Dim) -> Window:
+        padding = axis_padding(self.padding, axis)
+        return Window.over(size, self.kernel[axis], self.step()[axis], padding, self.spread()[axis])
+
+    def output_size(self, shape: Shape) -> tuple[Dim, Dim]:
+        height, width, _ = image(shape, self.kind)
+        rows, columns = self.windows(height, width)
+        return rows.output, columns.output
+
+    def reach(self, *inputs: Shape) -> tuple[Reach, Reach]:
+        height, width, _ = image(inputs[0], self.kind)
+        rows, columns = self.windows(height, width)
+        return Reach.of(rows), Reach.of(columns)
+
+    def pads(self, x: Array) -> Pads:
+        """Pixels around these images."""
+        rows, columns = self.windows(x.shape[1], x.shape[2])
+        assert rows.pads is not None
+        assert columns.pads is not None
+        return rows.pads, columns.pads
+
+    def onnx_window(self, shape: Shape) -> dict[str, Any]:
+        """The window as attributes of an ONNX node."""
+        height, width, _ = image(shape, self.kind)
+        rows, columns = self.windows(height, width)
+        attributes: dict[str, Any] = {"kernel_shape": list(self.kernel), "strides": list(self.step())}
+        if self.spread() != (1, 1):
+            attributes["dilations"] = list(self.spread())
+        if rows.pads is None or columns.pads is None:
+            return {**attributes, "auto_pad": "SAME_UPPER"}  # only the runtime knows the size, and with it the pads
+        (top, bottom), (left, right) = rows.pads, columns.pads
+        return {**attributes, "pads": [top, left, bottom, right]}

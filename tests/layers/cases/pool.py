@@ -1,0 +1,58 @@
+"""Pooling."""
+
+from __future__ import annotations
+
+from random import Random
+
+from graphc.layers.global_pool import GlobalAvgPool2d, GlobalMaxPool2d
+from graphc.layers.pool import AvgPool2d, MaxPool2d
+from tests.layers.cases import Case
+
+IMAGE = (7, 6, 3)
+
+CASES = [
+    *(
+        Case(layer, (IMAGE,))
+        for kind in (MaxPool2d, AvgPool2d)
+        for layer in (
+            kind(kernel=2),
+            kind(kernel=3, stride=2),
+            kind(kernel=3, stride=2, padding="same"),
+            kind(kernel=(2, 3), stride=(1, 2), padding="same"),
+            kind(kernel=3, stride=1, padding="same"),
+            kind(kernel=3, stride=2, padding="same_fixed"),
+            kind(kernel=3, stride=2, padding=((0, 1), (2, 1))),
+            kind(kernel=1, stride=2),
+            kind(kernel=2, stride=3),
+            kind(kernel=(7, 6)),
+        )
+    ),
+    Case(MaxPool2d(kernel=3, stride=2, padding="same"), ((8, 8, 2),)),
+    Case(AvgPool2d(kernel=3, stride=2, padding="same"), ((8, 8, 2),)),
+    Case(GlobalAvgPool2d(), (IMAGE,)),
+    Case(GlobalAvgPool2d(keep_dims=True), (IMAGE,)),
+    Case(GlobalMaxPool2d(), (IMAGE,)),
+    Case(GlobalMaxPool2d(keep_dims=True), (IMAGE,)),
+]
+
+
+def pool(kind: type[MaxPool2d] | type[AvgPool2d], rng: Random) -> Case:
+    kernel = rng.randint(1, 4), rng.randint(1, 4)
+    explicit = tuple((rng.randrange(size), rng.randrange(size)) for size in kernel)
+    stride = rng.choice([None, (rng.randint(1, 3), rng.randint(1, 3))])
+    padding = rng.choice(["same", "valid", "same_fixed", explicit])
+    shape = rng.randint(4, 9), rng.randint(4, 9), rng.randint(1, 4)
+    return Case(kind(kernel=kernel, stride=stride, padding=padding), (shape,))
+
+
+def global_pool(kind: type[GlobalAvgPool2d] | type[GlobalMaxPool2d], rng: Random) -> Case:
+    shape = rng.randint(1, 6), rng.randint(1, 6), rng.randint(1, 4)
+    return Case(kind(keep_dims=rng.choice([True, False])), (shape,))
+
+
+SAMPLERS = {
+    "max_pool2d": lambda rng: pool(MaxPool2d, rng),
+    "avg_pool2d": lambda rng: pool(AvgPool2d, rng),
+    "global_avg_pool2d": lambda rng: global_pool(GlobalAvgPool2d, rng),
+    "global_max_pool2d": lambda rng: global_pool(GlobalMaxPool2d, rng),
+}
