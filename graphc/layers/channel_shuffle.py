@@ -29,6 +29,9 @@ class ChannelShuffle(Layer):
             raise RuleError("G204", f"groups={self.groups} does not divide the {channels} channels", "groups")
         return inputs[0]
 
+    def does_nothing(self, *inputs: Shape) -> bool:
+        return self.groups in (1, inputs[0][-1])
+
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
         (x,) = inputs
         height, width, channels = image(x.shape, self.kind)

@@ -62,6 +62,9 @@ class Crop(Layer):
         (top, _), (left, _) = self._cuts(inputs[0])
         return Reach(1, 1, (top,), (top,)), Reach(1, 1, (left,), (left,))
 
+    def does_nothing(self, *inputs: Shape) -> bool:
+        return self.infer_shape(*inputs) == inputs[0]
+
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
         (x,) = inputs
         (top, bottom), (left, right) = self._cuts(x.shape)
@@ -101,6 +104,9 @@ class Slice(Layer):
     def reach(self, *inputs: Shape) -> tuple[Reach, Reach]:
         moved = Reach(1, 1, (self.start,), (self.start,))
         return moved if self.axis == "height" else HERE, moved if self.axis == "width" else HERE
+
+    def does_nothing(self, *inputs: Shape) -> bool:
+        return self.infer_shape(*inputs) == inputs[0]
 
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
         x = build.in_order(inputs[0])

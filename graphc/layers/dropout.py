@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
+from graphc.dims import Shape
 from graphc.layers.base import Layer
 from graphc.layers.fields import Share
 from graphc.lazy import np
@@ -21,6 +22,9 @@ class Dropout(Layer):
 
     rate: Share = 0.5
     """The share that is dropped; TF-Slim's keep_prob is 1 - rate."""
+
+    def does_nothing(self, *inputs: Shape) -> bool:
+        return True
 
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
         return inputs[0]

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
+from graphc.layers.base import channels, static
 from graphc.layers.fields import PositiveNumber
 from graphc.layers.normalization import Normalization, emit_grouped
+from graphc.lazy import np
 from graphc.types import Array, Context, OnnxBuilder, Params, Step, Value
 
 
@@ -29,11 +31,11 @@ class LayerNorm(Normalization):
         x = build.in_order(inputs[0])
         if self.axes == "all" and len(x.shape) == 3:
             return emit_grouped(build, x, 1, self.epsilon, params.get("gamma"), params.get("beta"))
-        count = x.shape[-1]
-        assert isinstance(count, int)
-        gamma, beta = self.gamma_and_beta(params, count)
-        names = build.constant("gamma", gamma), build.constant("beta", beta) if self.center else None
-        y = build.op("LayerNormalization", build.channels_last(x), *names, axis=-1, epsilon=self.epsilon)
+        axis, normalized = (1, x.shape) if self.axes == "all" else (-1, x.shape[-1:])
+        vectors = self.gamma_and_beta(params, channels(x.shape, self.kind))
+        gamma, beta = (np.broadcast_to(vector, static(normalized, self.kind)) for vector in vectors)
+        names = [build.constant("gamma", gamma)] + [build.constant("beta", beta)] * self.center
+        y = build.op("LayerNormalization", build.channels_last(x), *names, axis=axis, epsilon=self.epsilon)
         return build.channels_first(y, x.shape)
 
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:

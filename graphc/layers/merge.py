@@ -42,6 +42,9 @@ class Concat(Merge):
             total = total + shape[axis]
         return (*inputs[0][:axis], total, *inputs[0][axis + 1 :])
 
+    def does_nothing(self, *inputs: Shape) -> bool:
+        return len(inputs) == 1
+
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
         if len(inputs) == 1:
             return inputs[0]
@@ -71,6 +74,9 @@ class Elementwise(Merge):
                 found = " and ".join(format_shape(shape) for shape in inputs)
                 raise RuleError("G202", f"{self.kind} expects equal shapes{_gate_hint(whole)}, got {found}")
         return whole
+
+    def does_nothing(self, *inputs: Shape) -> bool:
+        return len(inputs) == 1
 
     def _emit(self, op: str, build: OnnxBuilder, inputs: Sequence[Value]) -> Value:
         shape = self.infer_shape(*(value.shape for value in inputs))
@@ -136,6 +142,9 @@ class Scale(Layer):
 
     def as_affine(self, params: Params) -> tuple[Array, Array]:
         return np.asarray(self.factor, np.float32), np.asarray(0, np.float32)
+
+    def does_nothing(self, *inputs: Shape) -> bool:
+        return self.factor == 1
 
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
         return build.op("Mul", inputs[0], scalar(build, "factor", self.factor))

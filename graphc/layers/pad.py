@@ -43,12 +43,15 @@ class Pad(Layer):
         (top, _), (left, _) = self.padding
         return Reach(1, 1, (-top,), (-top,)), Reach(1, 1, (-left,), (-left,))
 
+    def does_nothing(self, *inputs: Shape) -> bool:
+        return self.padding == ((0, 0), (0, 0))
+
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
         (x,) = inputs
         (top, bottom), (left, right) = self.padding
         pads = build.constant("pads", np.asarray([0, 0, top, left, 0, 0, bottom, right], np.int64))
-        value = scalar(build, "value", self.value) if self.mode == "constant" else None
-        return build.op("Pad", x, pads, value, shape=self.infer_shape(x.shape), mode=self.mode)
+        value = [scalar(build, "value", self.value)] if self.mode == "constant" else []
+        return build.op("Pad", x, pads, *value, shape=self.infer_shape(x.shape), mode=self.mode)
 
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
         (x,) = inputs

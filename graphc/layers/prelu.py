@@ -46,7 +46,9 @@ class PRelu(Layer):
         y = np.where(positive, x, x * alpha)
 
         def backward(dy: Array) -> Gradients:
-            slopes = np.sum(np.where(positive, 0, dy * x), axis=tuple(range(x.ndim - 1)))
-            return Gradients((np.where(positive, dy, dy * alpha),), {"alpha": slopes})
+            dx = np.where(positive, dy, dy * alpha)
+            if not self.trainable:
+                return Gradients((dx,))
+            return Gradients((dx,), {"alpha": np.sum(np.where(positive, 0, dy * x), axis=tuple(range(x.ndim - 1)))})
 
         return Step(y, backward)

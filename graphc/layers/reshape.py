@@ -27,6 +27,9 @@ class Flatten(Layer):
     def infer_shape(self, *inputs: Shape) -> Shape:
         return (elements(static(inputs[0], self.kind)),)
 
+    def does_nothing(self, *inputs: Shape) -> bool:
+        return len(inputs[0]) == 1
+
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
         return build.flatten(inputs[0])
 
@@ -56,6 +59,9 @@ class Reshape(Layer):
         if (unknown and (known == 0 or count % known)) or (not unknown and known != count):
             raise RuleError("G207", f"shape={list(self.shape)} does not fit the {count} numbers of an example", "shape")
         return tuple(count // known if size == -1 else size for size in self.shape)
+
+    def does_nothing(self, *inputs: Shape) -> bool:
+        return self.infer_shape(*inputs) == inputs[0]
 
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
         (x,) = inputs

@@ -76,6 +76,9 @@ class Resize(Layer):
         high = low if self.method == "nearest" else tuple(-(-above // below) for above, below in sources)
         return Reach(new, max(old, 1), low, high)
 
+    def does_nothing(self, *inputs: Shape) -> bool:
+        return self.infer_shape(*inputs) == inputs[0]
+
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
         (x,) = inputs
         shape = self.infer_shape(x.shape)

@@ -29,13 +29,18 @@ class SpaceToDepth(Layer):
 
     def _blocks(self, size: Dim, name: str) -> Dim:
         if residues(size, self.block) != range(1):
-            hint = "" if isinstance(size, int) else f"; write the input's size as {self.block}*H"
-            raise RuleError("G203", f"block={self.block} does not divide the {name}, which is {size}{hint}", "block")
+            message = f"block={self.block} does not divide the {name}, which is {size}"
+            if isinstance(size, int):
+                raise RuleError("G203", message, "block")
+            raise RuleError("G205", f"{message}; write the input's size as {self.block}*H, or set it", "block")
         return size // self.block
 
     def reach(self, *inputs: Shape) -> tuple[Reach, Reach]:
         axis = Reach(1, self.block, (0,), (self.block - 1,))
         return axis, axis
+
+    def does_nothing(self, *inputs: Shape) -> bool:
+        return self.block == 1
 
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
         (x,) = inputs
@@ -66,6 +71,9 @@ class DepthToSpace(Layer):
     def reach(self, *inputs: Shape) -> tuple[Reach, Reach]:
         axis = Reach(self.block, 1, (0,) * self.block, (0,) * self.block)
         return axis, axis
+
+    def does_nothing(self, *inputs: Shape) -> bool:
+        return self.block == 1
 
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
         (x,) = inputs

@@ -1,0 +1,78 @@
+"""Dropout and the kinds that move numbers about."""
+
+from __future__ import annotations
+
+from random import Random
+
+from graphc.layers.channel_shuffle import ChannelShuffle
+from graphc.layers.crop import Crop, Slice
+from graphc.layers.dropout import Dropout
+from graphc.layers.pad import Pad
+from graphc.layers.reshape import Flatten, Reshape
+from graphc.layers.resize import Resize
+from graphc.layers.space_to_depth import DepthToSpace, SpaceToDepth
+from tests.layers.cases import Case
+
+# Interpolation repeats the rim where a position lies outside the image, so fewer pixels are seen there.
+_RIM = "within"
+
+CASES = [
+    Case(Dropout(), ((3, 4, 5),)),
+    Case(Dropout(rate=0.2), ((50,),)),
+    Case(Dropout(rate=0.0), ((5,),)),
+    Case(Flatten(), ((3, 4, 5),)),
+    Case(Flatten(), ((1, 1, 5),)),
+    Case(Flatten(), ((6,),)),
+    Case(Reshape(shape=(4, 3, 5)), ((3, 4, 5),), reach="any"),
+    Case(Reshape(shape=(2, -1)), ((3, 4, 5),), reach="any"),
+    Case(Reshape(shape=(-1,)), ((3, 4, 5),), reach="any"),
+    Case(Reshape(shape=(1, 1, -1)), ((12,),), reach="any"),
+    Case(Reshape(shape=(2, 3, 2)), ((12,),), reach="any"),
+    Case(Reshape(shape=(2, 2, 3)), ((1, 1, 12),), reach="any"),
+    Case(Reshape(shape=(2, 2, 3, 1)), ((2, 3, 2),), reach="any"),
+    Case(Reshape(shape=(6, 2, 1)), ((2, 3, 2),), reach="any"),
+    Case(Pad(padding=1), ((3, 4, 2),)),
+    Case(Pad(padding=((0, 2), (1, 0)), value=1.5), ((3, 4, 2),)),
+    Case(Pad(padding=((2, 1), (3, 0)), mode="reflect"), ((3, 4, 2),), reach="any"),
+    Case(Crop(cut=1), ((4, 5, 2),)),
+    Case(Crop(cut=((0, 2), (1, 0))), ((4, 5, 2),)),
+    Case(Crop(size=(2, 2)), ((4, 5, 2),)),
+    Case(Slice(start=2, stop=5), ((3, 4, 6),)),
+    Case(Slice(start=2), ((6,),)),
+    Case(Slice(stop=2), ((4, 6),)),
+    Case(Slice(start=1, stop=3, axis="height"), ((4, 3, 2),)),
+    Case(Slice(start=1, axis="width"), ((4, 3, 2),)),
+    Case(Resize(scale=2), ((3, 4, 2),)),
+    Case(Resize(scale=(1, 3)), ((3, 4, 2),)),
+    Case(Resize(size=(5, 7)), ((3, 4, 2),)),
+    Case(Resize(size=(2, 2)), ((4, 6, 2),)),
+    Case(Resize(scale=2, method="bilinear"), ((3, 4, 2),), reach=_RIM),
+    Case(Resize(scale=3, method="bilinear"), ((3, 4, 2),), reach=_RIM),
+    Case(Resize(size=(7, 5), method="bilinear"), ((3, 9, 2),), reach=_RIM),
+    Case(Resize(size=(2, 2), method="bilinear"), ((4, 6, 2),)),
+    Case(Resize(scale=2, method="bilinear", coordinates="align_corners"), ((3, 4, 2),)),
+    Case(Resize(size=(7, 3), method="bilinear", coordinates="align_corners"), ((3, 9, 2),)),
+    Case(Resize(size=(1, 1), method="bilinear", coordinates="align_corners"), ((3, 9, 2),)),
+    Case(Resize(scale=2, method="bilinear", coordinates="asymmetric"), ((3, 4, 2),), reach=_RIM),
+    Case(Resize(size=(5, 3), method="bilinear", coordinates="asymmetric"), ((3, 4, 2),), reach=_RIM),
+    Case(SpaceToDepth(block=2), ((4, 6, 3),)),
+    Case(SpaceToDepth(block=3), ((3, 6, 1),)),
+    Case(DepthToSpace(block=2), ((2, 3, 8),)),
+    Case(ChannelShuffle(groups=2), ((3, 3, 6),)),
+    Case(ChannelShuffle(groups=3), ((3, 3, 6),)),
+]
+
+
+def _resize(rng: Random) -> Case:
+    method = rng.choice(["nearest", "bilinear"])
+    more = {"coordinates": rng.choice(["half_pixel", "align_corners", "asymmetric"])} if method == "bilinear" else {}
+    size = (rng.randint(1, 8), rng.randint(1, 8))
+    return Case(Resize(size=size, method=method, **more), ((rng.randint(1, 6), rng.randint(1, 6), 2),))
+
+
+def _pad(rng: Random) -> Case:
+    padding = tuple((rng.randint(0, 3), rng.randint(0, 3)) for _ in range(2))
+    return Case(Pad(padding=padding, mode=rng.choice(["constant", "reflect"])), ((rng.randint(4, 6), 5, 2),))
+
+
+SAMPLERS = {"resize": _resize, "pad": _pad}
