@@ -65,10 +65,17 @@ class LayerGraph:
     expect: Mapping[str, Any] = field(default_factory=dict)
     """Budgets as written, checked by `passes.expectations`."""
     warnings: tuple[Warn, ...] = ()
+    scope: str | None = None
+    """What every variable's name begins with; None: the graph's name, empty: nothing."""
+
+    def scoped(self, name: str) -> str:
+        """A name below the scope: `vgg_16/conv1`."""
+        scope = self.name if self.scope is None else self.scope
+        return f"{scope}/{name}" if scope else name
 
     def variable(self, node: Node, local: str) -> str:
         """The full name of a variable: `vgg_16/conv1/conv1_1/weights`."""
-        return f"{self.name}/{node.variables}/{local}"
+        return self.scoped(f"{node.variables}/{local}")
 
 
 @dataclass(frozen=True, slots=True)

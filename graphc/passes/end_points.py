@@ -1,6 +1,6 @@
 """Which layers a model shows by name.
 
-Without `end_points` every layer and group that the user named is one, as `model/layer`: TF-Slim's convention for
+Without `end_points` every layer and group that the user named is one, as `scope/layer`: TF-Slim's convention for
 its VGG and ResNet nets. With it, names as written: exact, or with `*` and `?`, which do not cross a `/`.
 """
 
@@ -17,7 +17,8 @@ from graphc.spec.source import SpecMap
 def name_end_points(spec: ModelSpec, nodes: Mapping[str, str], named: Sequence[str]) -> dict[str, str]:
     """End point name -> node name; `nodes` says which node each layer or group name stands for."""
     if spec.end_points is None:
-        return {f"{spec.name}/{name}": nodes[name] for name in named if name in nodes}
+        prefix = f"{spec.scope}/" if spec.scope else ""
+        return {f"{prefix}{name}": nodes[name] for name in named if name in nodes}
     found: dict[str, str] = {}
     for written, place in zip(spec.end_points, spec.end_points.places, strict=True):
         if isinstance(written, SpecMap):

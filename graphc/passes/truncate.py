@@ -12,7 +12,7 @@ from graphc.graph import LayerGraph
 def find_layer(graph: LayerGraph, name: str) -> str:
     """The node that an end point, output or layer name stands for."""
     for names in (graph.end_points, graph.outputs):
-        for known in (name, f"{graph.name}/{name}"):
+        for known in (name, graph.scoped(name)):
             if known in names:
                 return names[known]
     if any(node.name == name for node in graph.nodes):

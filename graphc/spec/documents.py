@@ -20,7 +20,7 @@ from graphc.files import machine_error, read_limited, shown
 from graphc.spec.source import LIMITS, Limits, SpecList, SpecMap, clipped, decode, load_text
 
 KEYS = (
-    "graphc", "name", "extends", "include", "vars", "inputs", "arg_scopes", "arg_scope", "blocks", "layers",
+    "graphc", "name", "scope", "extends", "include", "vars", "inputs", "arg_scopes", "arg_scope", "blocks", "layers",
     "outputs", "end_points", "expect",
 )  # fmt: skip
 MERGED = ("vars", "inputs", "arg_scopes", "blocks", "outputs", "expect")

@@ -57,6 +57,8 @@ class ModelSpec:
 
     version: int
     name: str
+    scope: str
+    """What every variable's name begins with: the model's name unless the spec says otherwise; may be empty."""
     vars: Mapping[str, Any]
     inputs: SpecMap
     """Input -> its shape as written."""
@@ -107,6 +109,7 @@ def _model(document: Document, path: Path, settings: Settings) -> ModelSpec:
     spec = ModelSpec(
         version=VERSION,
         name=attempt(lambda: _name(tree, path, values), ""),
+        scope=attempt(lambda: _scope(tree, path, values), ""),
         vars=values,
         inputs=attempt(lambda: _mapping(tree, "inputs"), nothing),
         arg_scopes=attempt(lambda: _mapping(tree, "arg_scopes"), nothing),
@@ -159,6 +162,17 @@ def _name(tree: SpecMap, path: Path, values: Mapping[str, Any]) -> str:
         message = f"name expects text without spaces, commas or '/', found {_found(name)}"
         raise SpecError("G151", message, tree.places["name"])
     return name
+
+
+def _scope(tree: SpecMap, path: Path, values: Mapping[str, Any]) -> str:
+    """The prefix of every variable as written, else the model's name."""
+    if tree.get("scope") is None:
+        return _name(tree, path, values)
+    scope = substitute(tree["scope"], values, tree.places["scope"])
+    if not isinstance(scope, str) or (scope and not NAME.fullmatch(scope)):
+        message = f"scope expects text without spaces, commas or '/', or '' for none, found {_found(scope)}"
+        raise SpecError("G151", message, tree.places["scope"])
+    return scope
 
 
 def _layers(tree: SpecMap, what: str) -> SpecList:
