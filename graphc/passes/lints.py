@@ -1,0 +1,82 @@
+"""Warnings: what is legal, but slower than it looks or not understood everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TypeAlias
+
+from graphc.errors import Warn
+from graphc.graph import Plan, PlannedNode
+
+Lint: TypeAlias = Callable[[Plan], Iterator[Warn]]
+
+
+def lints(plan: Plan) -> list[Warn]:
+    """Every warning, in the order of LINTS and then of the layers."""
+    return [warning for lint in LINTS for warning in lint(plan)]
+
+
+def odd_channels(plan: Plan) -> Iterator[Warn]:
+    """Convolutions inside the graph whose filters are not a multiple of 4."""
+    inside = _read_by_weights(plan)
+    for planned in plan.nodes:
+        channels = planned.shape[-1] if len(planned.shape) == 3 else 0
+        is_odd = planned.node.layer.family == "convolution" and isinstance(channels, int) and channels % 4
+        if is_odd and planned.node.name in inside:
+            message = f"{channels} channels: a number that is no multiple of 4 costs 30 to 40 % speed"
+            yield _warn("G240", planned, message)
+
+
+def small_groups(plan: Plan) -> Iterator[Warn]:
+    """Grouped convolutions with few channels a group; depthwise ones have kernels of their own."""
+    shapes = {given.name: given.shape for given in plan.graph.inputs}
+    shapes.update({planned.node.name: planned.shape for planned in plan.nodes})
+    for planned in plan.nodes:
+        groups = getattr(planned.node.layer, "groups", 1)
+        if planned.node.layer.family != "convolution" or groups == 1:
+            continue
+        channels = shapes[planned.node.inputs[0]][-1]
+        if isinstance(channels, int) and 1 < channels // groups < 16:
+            message = f"{channels // groups} channels a group: fewer than 16 run several times slower for the same work"
+            yield _warn("G241", planned, message)
+
+
+def costly_kinds(plan: Plan) -> Iterator[Warn]:
+    """Kinds that cost more than they look; once a kind, at its first layer."""
+    seen: set[str] = set()
+    for planned in plan.nodes:
+        layer = planned.node.layer
+        if layer.costly and layer.kind not in seen:
+            seen.add(layer.kind)
+            yield _warn("G242", planned, layer.costly)
+
+
+def padding_left_to_the_runtime(plan: Plan) -> Iterator[Warn]:
+    """`same` whose pixels depend on a symbolic size: ONNX can only say auto_pad, which some runtimes get wrong."""
+    shapes = {given.name: given.shape for given in plan.graph.inputs}
+    shapes.update({planned.node.name: planned.shape for planned in plan.nodes})
+    for planned in plan.nodes:
+        reaches = planned.node.layer.reach(*(shapes[name] for name in planned.node.inputs))
+        if not all(reach.known for reach in reaches):
+            message = (
+                "same padding of a size that is a symbol is left to the runtime (auto_pad), and OpenCV 5 gets it wrong;"
+                " same_fixed, or a symbol with a factor (16*H), fixes it"
+            )
+            yield _warn("G243", planned, message)
+
+
+LINTS: tuple[Lint, ...] = (odd_channels, small_groups, costly_kinds, padding_left_to_the_runtime)
+
+
+def _read_by_weights(plan: Plan) -> set[str]:
+    """Layers that a convolution or dense layer reads, directly or through others. The rest are heads, whose width
+    the task sets."""
+    found: set[str] = set()
+    for planned in reversed(plan.nodes):
+        if planned.node.layer.family in ("convolution", "dense") or planned.node.name in found:
+            found.update(planned.node.inputs)
+    return found
+
+
+def _warn(code: str, planned: PlannedNode, message: str) -> Warn:
+    return Warn(code, f"{planned.node.name}: {message}", planned.node.place)

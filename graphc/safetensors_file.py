@@ -1,0 +1,122 @@
+"""The safetensors format: a length, a JSON header, the bytes. Read and written here, with every check it asks for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, BinaryIO
+
+from graphc.errors import WeightsError
+from graphc.lazy import np
+from graphc.types import Array
+
+MAX_HEADER = 16 * 2**20
+MAX_ENTRIES = 1_000_000
+
+
+class SafetensorsFile:
+    """The arrays of an open file: `shape(name)` before `read(name)`."""
+
+    def __init__(self, file: BinaryIO, path: str) -> None:
+        self.path = path
+        self._file = file
+        size = file.seek(0, 2)
+        file.seek(0)
+        length = int.from_bytes(file.read(8), "little")
+        if size < 8 or length > size - 8:
+            raise self._wrong("expected a safetensors file, found no header")
+        if length > MAX_HEADER:
+            raise self._wrong(f"expected a header of at most {MAX_HEADER:,} bytes, found {length:,}", "G304")
+        self._start = 8 + length
+        self._entries = self._parse(file.read(length))
+        self._check_layout(size - self._start)
+
+    @property
+    def names(self) -> list[str]:
+        return list(self._entries)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The array's shape; a WeightsError where it is not float32."""
+        kind, shape, _ = self._entries[name]
+        if kind != "F32":
+            raise self._wrong(f"{name}: expected float32 (F32), found {kind}", "G305")
+        return shape
+
+    def read(self, name: str) -> Array:
+        shape = self.shape(name)
+        first, last = self._entries[name][2]
+        if last - first != 4 * _count(shape):
+            raise self._wrong(
+                f"{name}: expected {4 * _count(shape):,} bytes for its shape, found {last - first:,}", "G303"
+            )
+        self._file.seek(self._start + first)
+        array = np.empty(shape, "<f4")
+        if array.size and self._file.readinto(array.data.cast("B")) != array.nbytes:  # type: ignore[attr-defined]
+            raise self._wrong(f"{name}: the file ends early")
+        return array.astype(np.float32, copy=False)
+
+    def _parse(self, text: bytes) -> dict[str, tuple[str, tuple[int, ...], tuple[int, int]]]:
+        try:
+            header = json.loads(text.decode("utf-8"), object_pairs_hook=_without_duplicates)
+            if not isinstance(header, dict):
+                raise ValueError("it is no mapping")
+        except (ValueError, RecursionError) as error:
+            raise self._wrong(f"expected a safetensors file, but its header cannot be read: {error}") from None
+        header.pop("__metadata__", None)
+        if len(header) > MAX_ENTRIES:
+            raise self._wrong(f"expected at most {MAX_ENTRIES:,} arrays, found {len(header):,}", "G304")
+        return {name: self._entry(name, entry) for name, entry in header.items()}
+
+    def _entry(self, name: str, entry: Any) -> tuple[str, tuple[int, ...], tuple[int, int]]:
+        if isinstance(entry, dict) and entry.keys() == {"dtype", "shape", "data_offsets"}:
+            kind, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
+            if isinstance(kind, str) and _naturals(shape) and _naturals(offsets) and len(offsets) == 2:
+                return kind, tuple(shape), (offsets[0], offsets[1])
+        raise self._wrong(f"{name}: its entry in the header is not as the format says")
+
+    def _check_layout(self, size: int) -> None:
+        """Arrays lie one behind the other and fill the file."""
+        position = 0
+        for name, (_, _, (first, last)) in sorted(self._entries.items(), key=lambda item: item[1][2]):
+            if first != position or last < first:
+                raise self._wrong(f"{name}: expected its bytes to start at {position}, found {first} to {last}", "G303")
+            position = last
+        if position != size:
+            raise self._wrong(f"expected {position:,} bytes of data, found {size:,}", "G303")
+
+    def _wrong(self, message: str, code: str = "G301") -> WeightsError:
+        return WeightsError(code, f"{self.path}: {message}")
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key is there twice")
+    return found
+
+
+def _naturals(values: Any) -> bool:
+    return isinstance(values, list) and all(type(value) is int and 0 <= value < 2**63 for value in values)
+
+
+def _count(shape: tuple[int, ...]) -> int:
+    count = 1
+    for size in shape:
+        count *= size
+    return count
+
+
+def write_safetensors(file: BinaryIO, arrays: Mapping[str, Array]) -> None:
+    """Header padded to 8 bytes, arrays in the order given."""
+    header: dict[str, Any] = {}
+    position = 0
+    for name, array in arrays.items():
+        if array.dtype != np.float32:
+            raise ValueError(f"{name}: expected float32, found {array.dtype}")
+        header[name] = {"dtype": "F32", "shape": list(array.shape), "data_offsets": [position, position + array.nbytes]}
+        position += array.nbytes
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    file.write(len(text).to_bytes(8, "little") + text)
+    for array in arrays.values():
+        file.write(array.astype("<f4", copy=False).tobytes())

@@ -1,0 +1,134 @@
+"""Weights in and out, by the variables' full names: `vgg_16/conv1/conv1_1/weights`."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from graphc.dims import format_shape
+from graphc.errors import Warn, WeightsError
+from graphc.files import atomic_write, machine_error, shown
+from graphc.lazy import np
+from graphc.npz import NpzFile, write_npz
+from graphc.safetensors_file import SafetensorsFile, write_safetensors
+from graphc.types import Array
+
+
+class WeightsFile(Protocol):
+    """An open file of arrays by name."""
+
+    @property
+    def names(self) -> list[str]: ...
+
+    def shape(self, name: str) -> tuple[int, ...]: ...
+
+    def read(self, name: str) -> Array: ...
+
+
+READERS: Mapping[str, Callable[[BinaryIO, str], WeightsFile]] = {".npz": NpzFile, ".safetensors": SafetensorsFile}
+WRITERS: Mapping[str, Callable[[BinaryIO, Mapping[str, Array]], None]] = {
+    ".npz": write_npz,
+    ".safetensors": write_safetensors,
+}
+SHOWN = 5
+"""Names listed in a message before it says how many more there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadReport:
+    """What a file had of what was wanted."""
+
+    path: str
+    loaded: tuple[str, ...]
+    missing: tuple[str, ...]
+    """Wanted, not in the file."""
+    unused: tuple[str, ...]
+    """In the file, not wanted."""
+    mis_shaped: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]]
+    """Name -> (expected shape, the file's)."""
+    not_finite: Mapping[str, int]
+    """Name -> how many of its numbers are NaN or infinite."""
+
+    def raise_if_incomplete(self) -> None:
+        """A WeightsError that says what is missing or has another shape; unused arrays are no error."""
+        notes = [
+            f"{name}: expected {format_shape(expected)}, found {format_shape(found)}"
+            for name, (expected, found) in list(self.mis_shaped.items())[:SHOWN]
+        ]
+        if self.missing:
+            notes.append(f"missing: {_listed(self.missing)}")
+        if self.missing and self.unused:
+            notes.append(f"unused: {_listed(self.unused)}")
+        if self.missing or self.mis_shaped:
+            wanted = len(self.loaded) + len(self.missing) + len(self.mis_shaped)
+            message = f"{self.path}: expected {wanted} variables, found {len(self.loaded)} of them"
+            raise WeightsError("G306", message, notes=notes)
+
+    @property
+    def warnings(self) -> tuple[Warn, ...]:
+        """Numbers that are none."""
+        return tuple(
+            Warn("G307", f"{self.path}: {name} holds {count:,} numbers that are NaN or infinite")
+            for name, count in self.not_finite.items()
+        )
+
+
+def load(path: str | Path, shapes: Mapping[str, tuple[int, ...]]) -> tuple[dict[str, Array], LoadReport]:
+    """The wanted variables (full name -> shape) that the file has in this shape, as float32."""
+    open_file = READERS[_suffix(path)]
+    with _opened(path) as file:
+        source = open_file(file, shown(path))
+        there = set(source.names)
+        found = {name: source.shape(name) for name in shapes if name in there}
+        values = {name: source.read(name) for name, shape in found.items() if shape == shapes[name]}
+    not_finite = {name: int(value.size - np.count_nonzero(np.isfinite(value))) for name, value in values.items()}
+    report = LoadReport(
+        shown(path),
+        tuple(values),
+        tuple(name for name in shapes if name not in there),
+        tuple(name for name in source.names if name not in shapes),
+        {name: (shapes[name], shape) for name, shape in found.items() if shape != shapes[name]},
+        {name: count for name, count in not_finite.items() if count},
+    )
+    return values, report
+
+
+def save(path: str | Path, variables: Mapping[str, Array]) -> None:
+    """Variables by full name, as float32; the same variables give the same bytes."""
+    write = WRITERS[_suffix(path)]
+    arrays = {name: np.asarray(value, np.float32) for name, value in variables.items()}
+    atomic_write(path, lambda file: write(file, arrays))
+
+
+def _suffix(path: str | Path) -> str:
+    suffix = Path(path).suffix.lower()
+    if suffix not in READERS:
+        raise WeightsError("G300", f"expected a file of weights ending in {' or '.join(READERS)}, got {shown(path)}")
+    return suffix
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[BinaryIO]:
+    """A regular file, opened without waiting for pipes."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR):
+            raise WeightsError("G300", f"there is no file {shown(path)}") from None
+        raise machine_error("read", path, error) from None
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise WeightsError("G300", f"{shown(path)}: expected a file, found a folder, a device or a pipe")
+    with os.fdopen(handle, "rb") as file:
+        yield file
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
