@@ -48,10 +48,13 @@ class Relu(Layer):
 
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
         (x,) = inputs
-        y = np.maximum(x, 0, out=context.empty(x.shape, x.dtype))
+        y = x if context.overwrite else context.empty(x.shape, x.dtype)
+        context.each_slice(lambda part: np.maximum(x[part], 0, out=y[part]), len(x))
 
         def backward(dy: Array) -> Gradients:
-            return Gradients((dy * (y > 0),))
+            dx = context.empty(dy.shape, dy.dtype)
+            context.each_slice(lambda part: np.multiply(dy[part], y[part] > 0, out=dx[part]), len(dy))
+            return Gradients((dx,))
 
         return Step(y, backward)
 

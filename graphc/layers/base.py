@@ -43,6 +43,8 @@ class Layer(BaseModel):
     """y[i] depends on x[i] alone (or on x[i] and its channel): flatten may be absorbed through it."""
     absorbs_order: ClassVar[bool] = False
     """Its weights are emitted through `build.in_channel_order`, so that a flattened image may reach it as it lies."""
+    gives_output_away: ClassVar[bool] = False
+    """Output is an array of its own that backward does not read: the next layer may write over it."""
     costly: ClassVar[str] = ""
     """What this kind costs more than it looks, as a sentence for a warning."""
 

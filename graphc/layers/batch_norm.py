@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from graphc.dims import Shape
 from graphc.initializers import Ones, Zeros
+from graphc.kernels.channels import centred_sums, combine, moments, scale_and_shift
 from graphc.layers.base import channels
 from graphc.layers.fields import Bool, PositiveNumber, Share
 from graphc.layers.normalization import Normalization
@@ -19,6 +20,7 @@ class BatchNorm(Normalization):
 
     kind: ClassVar[str] = "batch_norm"
     elementwise: ClassVar[bool] = True
+    gives_output_away: ClassVar[bool] = True
 
     decay: Share = 0.999
     """Of the moving statistics: moving*decay + batch*(1 - decay)."""
@@ -61,40 +63,30 @@ class BatchNorm(Normalization):
 
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
         (x,) = inputs
-        if context.training and not self.frozen:
-            return self._train(context, params, x)
-        mean = params["moving_mean"]
-        inverse = 1 / np.sqrt(params["moving_variance"] + x.dtype.type(self.epsilon))
-        factor, offset = self._affine(mean, inverse, params)
-        y = np.multiply(x, factor, out=context.empty(x.shape, x.dtype))
-        y += offset
-
-        def backward(dy: Array) -> Gradients:
-            return Gradients((dy * factor,), self.affine_gradients(dy, (x - mean) * inverse))
-
-        return Step(y, backward)
-
-    def _train(self, context: Context, params: Params, x: Array) -> Step:
-        """With the batch's own mean and (biased) variance; the moving variance gets the unbiased one."""
-        axes = tuple(range(x.ndim - 1))
-        count = x.size // x.shape[-1]
-        mean = x.mean(axis=axes)
-        normal = np.subtract(x, mean, out=context.empty(x.shape, x.dtype))
-        variance = np.mean(normal * normal, axis=axes)
+        batch = context.training and not self.frozen
+        mean, variance = moments(context, x) if batch else (params["moving_mean"], params["moving_variance"])
         inverse = 1 / np.sqrt(variance + x.dtype.type(self.epsilon))
-        normal *= inverse
-        y = normal * params["gamma"] if self.scale else normal.copy()
-        if self.center:
-            y += params["beta"]
+        factor, offset = self._affine(mean, inverse, params)
+        y = scale_and_shift(context, x, factor, offset)
 
         def backward(dy: Array) -> Gradients:
-            factor = inverse * params["gamma"] if self.scale else inverse
-            along = np.mean(dy * normal, axis=axes)
-            dx = factor * (dy - dy.mean(axis=axes) - normal * along)
-            return Gradients((dx,), self.affine_gradients(dy, normal))
+            total, along = centred_sums(context, dy, x, mean)
+            along *= inverse  # sum of dy times the normalized x
+            found = {"beta": total, "gamma": along}
+            gradients = {name: found[name] for name in ("beta", "gamma") if name in params and self.trainable}
+            if not context.input_gradient:
+                return Gradients((None,), gradients)
+            if not batch:
+                return Gradients((scale_and_shift(context, dy, factor, np.zeros_like(factor)),), gradients)
+            # factor*(dy - mean of dy - normalized x * mean of dy*normalized x)
+            count = x.size // x.shape[-1]
+            slope = -factor * inverse * along / count
+            return Gradients((combine(context, dy, factor, x, slope, -factor * total / count - slope * mean),), gradients)
 
-        unbiased = variance * (count / max(count - 1, 1))
-        return Step(y, backward, self._moved(params, moving_mean=mean, moving_variance=unbiased))
+        return Step(y, backward, self._moved(params, x, mean, variance) if batch else {})
 
-    def _moved(self, params: Params, **batch: Array) -> dict[str, Array]:
+    def _moved(self, params: Params, x: Array, mean: Array, variance: Array) -> dict[str, Array]:
+        """The moving statistics, one batch further; the moving variance gets the unbiased one."""
+        count = x.size // x.shape[-1]
+        batch = {"moving_mean": mean, "moving_variance": variance * (count / max(count - 1, 1))}
         return {name: params[name] * self.decay + value * (1 - self.decay) for name, value in batch.items()}

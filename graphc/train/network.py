@@ -66,6 +66,8 @@ class Network:
         """Names of the variables under each owner: nodes that share have none of their own."""
         self._trainable = {name for name, spec in plan.variables.items() if spec.trainable} - set(frozen)
         self._learning = self._nodes_with_gradients()
+        self._readers = Counter(name for node in self._nodes() for name in node.inputs)
+        self._givers = {node.name for node in self._nodes() if node.layer.gives_output_away}
 
     def forward(
         self,
@@ -78,7 +80,7 @@ class Network:
         """Outputs, and with `training` the way back; `keep` names more nodes whose values are wanted."""
         wanted = {*self.graph.outputs.values(), *keep}
         values = dict(inputs)
-        readers = Counter(name for node in self._nodes() for name in node.inputs)
+        readers = self._readers.copy()
         updates: dict[str, Array] = {}
         backwards: dict[str, Backward] = {}
         with self.single_threaded_blas():
@@ -88,9 +90,9 @@ class Network:
                     readers[name] -= 1
                     if not readers[name] and name not in wanted:
                         values.pop(name)
-                answer = node.layer.forward(
-                    self._context(node, training, step), self._params_of(node, params, updates), *arrays
-                )
+                context = self._context(node, training, step)
+                context.overwrite = self._has_for_itself(node.inputs[0]) and node.inputs[0] not in wanted
+                answer = node.layer.forward(context, self._params_of(node, params, updates), *arrays)
                 del arrays
                 values[node.name] = answer.output
                 if training:
@@ -143,6 +145,10 @@ class Network:
             key=(self.seed, step, zlib.crc32(node.name.encode())),
             input_gradient=any(name in self._learning for name in node.inputs),
         )
+
+    def _has_for_itself(self, name: str) -> bool:
+        """Whether a value's only reader may write over it."""
+        return self._readers[name] == 1 and name in self._givers
 
     def _params_of(self, node: Node, params: Mapping[str, Array], updates: Mapping[str, Array]) -> Params:
         """A node's variables by local name; a shared moving average goes on from its first reader's update."""

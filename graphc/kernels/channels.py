@@ -1,0 +1,107 @@
+"""Sums and affine maps a channel, in chunks that stay in the cache while several operations pass over them.
+
+Arrays are batch first, channels last. Few channels are handled as if several pixels were one, so that the inner
+loops stay long; column sums are products with a row of ones, which run at the speed of memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from graphc.kernels.chunks import chunks
+from graphc.lazy import np
+from graphc.types import Array, Context
+
+CHUNK_BYTES = 1 << 18
+"""Of one array: three of them fit one core's second-level cache."""
+WIDTH = 512
+"""Channels are repeated up to about this many columns."""
+
+
+def moments(context: Context, x: Array) -> tuple[Array, Array]:
+    """Mean and biased variance of each channel over the batch, each chunk about its own mean."""
+    channels = x.shape[-1]
+
+    def work(images: slice) -> list[tuple[int, Array, Array]]:
+        found = []
+        for rows in _chunks(x[images]):
+            ones = np.ones(len(rows), x.dtype)
+            mean = _narrow(ones @ rows, channels) / (rows.size // channels)
+            centred = np.subtract(rows, _repeat(mean, rows), out=context.empty(rows.shape, x.dtype))
+            centred *= centred
+            found.append((rows.size // channels, mean, _narrow(ones @ centred, channels)))
+        return found
+
+    parts = [part for found in context.each_slice(work, len(x)) for part in found]
+    counts = np.array([count for count, _, _ in parts], np.float64)[:, None]
+    means = np.array([mean for _, mean, _ in parts], np.float64)
+    mean = (counts * means).sum(axis=0) / counts.sum()
+    squares = np.array([squared for _, _, squared in parts], np.float64) + counts * (means - mean) ** 2
+    return mean.astype(x.dtype), (squares.sum(axis=0) / counts.sum()).astype(x.dtype)
+
+
+def scale_and_shift(context: Context, x: Array, factor: Array, offset: Array) -> Array:
+    """x*factor + offset."""
+    y = context.empty(x.shape, x.dtype)
+
+    def work(images: slice) -> None:
+        for rows, out in zip(_chunks(x[images]), _chunks(y[images]), strict=True):
+            np.multiply(rows, _repeat(factor, rows), out=out)
+            out += _repeat(offset, rows)
+
+    context.each_slice(work, len(x))
+    return y
+
+
+def centred_sums(context: Context, dy: Array, x: Array, mean: Array) -> tuple[Array, Array]:
+    """Sums over the batch, a channel, of dy and of dy*(x - mean)."""
+    channels = x.shape[-1]
+
+    def work(images: slice) -> tuple[Array, Array]:
+        total = np.zeros((2, channels), np.float64)
+        for rows, given in zip(_chunks(x[images]), _chunks(dy[images]), strict=True):
+            ones = np.ones(len(rows), x.dtype)
+            product = np.subtract(rows, _repeat(mean, rows), out=context.empty(rows.shape, x.dtype))
+            product *= given
+            total += _narrow(ones @ given, channels), _narrow(ones @ product, channels)
+        return total
+
+    first, second = sum(context.each_slice(work, len(x)))
+    return first.astype(x.dtype), second.astype(x.dtype)
+
+
+def combine(context: Context, dy: Array, by: Array, x: Array, factor: Array, offset: Array) -> Array:
+    """dy*by + x*factor + offset."""
+    out = context.empty(x.shape, x.dtype)
+
+    def work(images: slice) -> None:
+        for given, rows, target in zip(_chunks(dy[images]), _chunks(x[images]), _chunks(out[images]), strict=True):
+            other = np.multiply(rows, _repeat(factor, rows), out=context.empty(rows.shape, x.dtype))
+            other += _repeat(offset, rows)
+            np.multiply(given, _repeat(by, rows), out=target)
+            target += other
+
+    context.each_slice(work, len(x))
+    return out
+
+
+def _chunks(x: Array) -> Iterator[Array]:
+    """x as matrices of whole pixels, several to a row where channels are few; views where x is contiguous."""
+    channels = x.shape[-1]
+    pixels = x.size // channels
+    together = 1
+    while 2 * together * channels <= WIDTH and pixels % (2 * together) == 0:
+        together *= 2
+    matrix = x.reshape(-1, together * channels)
+    for rows in chunks(slice(0, len(matrix)), matrix.shape[1] * x.itemsize, CHUNK_BYTES):
+        yield matrix[rows]
+
+
+def _repeat(vector: Array, rows: Array) -> Array:
+    """A vector of channels for rows of several pixels."""
+    return np.tile(vector, rows.shape[1] // len(vector))
+
+
+def _narrow(sums: Array, channels: int) -> Array:
+    """Column sums of rows of several pixels, a channel."""
+    return sums.reshape(-1, channels).sum(axis=0)
