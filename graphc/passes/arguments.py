@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Annotated, Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from graphc.errors import Place, RuleError, SpecError, did_you_mean
@@ -42,7 +42,8 @@ def check_argument(layer: type[Layer], name: str, value: Any, place: Place) -> A
 @cache
 def _adapter(layer: type[Layer], name: str) -> TypeAdapter[Any]:
     info = layer.model_fields[name]
-    return TypeAdapter(Annotated[info.annotation, info], config={"allow_inf_nan": False})
+    model = isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel)  # has a config of its own
+    return TypeAdapter(Annotated[info.annotation, info], config=None if model else {"allow_inf_nan": False})
 
 
 def build_layer(layer: type[Layer], label: str, arguments: Mapping[str, Argument], place: Place) -> Layer:
@@ -53,7 +54,7 @@ def build_layer(layer: type[Layer], label: str, arguments: Mapping[str, Argument
         detail = error.errors()[0]
         name = str(detail["loc"][0]) if detail["loc"] else ""
         if detail["type"] == "missing":
-            message = f"{label}: {layer.kind} needs {name!r}, written on it or in an arg_scope"
+            message = f"{label}: a {layer.kind} needs {name!r}, written on it or in an arg_scope"
             raise SpecError("G113", message, place) from None
         at = arguments[name].place if name in arguments else None
         message = f"{label}: {_sentence(name, detail, arguments[name].value if name in arguments else None)}"

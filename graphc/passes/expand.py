@@ -31,6 +31,7 @@ from graphc.spec.source import SpecList, SpecMap
 COMMON_KEYS = ("name", "inputs", "when", "share")
 MAX_ERRORS = 20
 MAX_LAYERS = 50_000
+MAX_DEPTH = 64
 
 _NAME = re.compile(r"[^\s/,]+")
 
@@ -52,6 +53,7 @@ class Surroundings:
     open_blocks: tuple[str, ...] = ()
     copies: int = 1
     """How often the repeats around it repeat it."""
+    depth: int = 0
 
     def inside(self, name: str | None, share: str | None = None) -> Surroundings:
         """One group further down; the same one where the group has no name."""
@@ -89,7 +91,15 @@ class Draft:
 
 def expand(spec: ModelSpec, *, max_layers: int = MAX_LAYERS) -> LayerGraph:
     """The layers of a spec, complete, validated and in topological order."""
-    return _Expansion(spec, max_layers).run()
+    expansion = _Expansion(spec, max_layers)
+    try:
+        return expansion.run()
+    except _EnoughError:
+        raise expansion.collected() from None
+
+
+class _EnoughError(Exception):
+    """Enough errors are known: leave all levels at once."""
 
 
 @dataclass
@@ -134,12 +144,15 @@ class _Expansion:
         except GraphcError as error:
             self.errors.append(error)
             if len(self.errors) >= MAX_ERRORS or error.code in STOP_AT_ONCE:
-                self.stop_on_errors()
+                raise _EnoughError from None
             return None
 
     def stop_on_errors(self) -> None:
         if self.errors:
-            raise self.errors[0] if len(self.errors) == 1 else SpecErrors(self.errors)
+            raise self.collected()
+
+    def collected(self) -> GraphcError:
+        return self.errors[0] if len(self.errors) == 1 else SpecErrors(self.errors)
 
     def check_kind(self, kind: str, place: Place) -> None:
         if kind not in CATALOGUE and kind not in self.spec.blocks:
@@ -177,6 +190,9 @@ class _Expansion:
 
     def expand_list(self, layers: SpecList, at: Surroundings, start: Ref | None) -> Ref | None:
         """The value after all entries of a list, where `start` is the value before the first."""
+        if at.depth >= MAX_DEPTH:
+            raise SpecError("G163", f"expected at most {MAX_DEPTH} levels of groups and blocks, got more", layers.place)
+        at = replace(at, depth=at.depth + 1)
         current = start
         for written, place in zip(layers, layers.places, strict=True):
             result = self.guard(lambda w=written, p=place, c=current: self.expand_entry(w, p, at, c))
@@ -201,7 +217,7 @@ class _Expansion:
         if self.entries_seen > self.max_layers or copies > self.max_layers:
             found = f"{copies:,}" if copies > self.max_layers else "more"
             message = f"expected at most {self.max_layers:,} layers after expansion, got {found} (--max-layers)"
-            raise SpecError("G151", message, place)
+            raise SpecError("G161", message, place)
 
     def read_sources(self, entry: Entry, at: Surroundings, current: Ref | None) -> list[Ref]:
         if entry.inputs is not None:
@@ -309,7 +325,7 @@ class _Expansion:
         block = self.spec.blocks[entry.kind]
         if block.name in at.open_blocks:
             chain = " -> ".join([*at.open_blocks[at.open_blocks.index(block.name) :], block.name])
-            raise SpecError("G152", f"blocks may not use themselves: {chain}", entry.place)
+            raise SpecError("G162", f"blocks may not use themselves: {chain}", entry.place)
         arguments = self.effective(entry, tuple(block.params), at)
         values = {}
         for name, default in block.params.items():
@@ -561,7 +577,9 @@ class _Expansion:
             if isinstance(source, int):
                 resolved_names[full] = self.drafts[source].name
         end_points = name_end_points(self.spec, resolved_names, self.named)
-        return LayerGraph(self.spec.name, batch, inputs, nodes, outputs, end_points, self.spec.expect)
+        return LayerGraph(
+            self.spec.name, batch, inputs, nodes, outputs, end_points, self.spec.expect, scope=self.spec.scope
+        )
 
     def cycle(self, numbers: list[int]) -> SpecError:
         names = [self.drafts[number].name for number in numbers]
@@ -585,7 +603,7 @@ class _Expansion:
         return outputs
 
 
-STOP_AT_ONCE = frozenset({"G151", "G152"})
+STOP_AT_ONCE = frozenset({"G161", "G162", "G163"})
 """Errors of size: going on would cost what the limit is there to save."""
 
 COMPOSITIONS: dict[str, Callable[[_Expansion, Entry, Surroundings, list[Ref]], Ref | None]] = {

@@ -71,6 +71,8 @@ class ModelSpec:
     outputs: SpecMap | None
     end_points: SpecList | None
     expect: SpecMap
+    overridden: bool
+    """Whether `--set` changed a variable: exact budgets are claims about the spec as it is written."""
     place: Place
     path: str
     source: str
@@ -120,6 +122,7 @@ def _model(document: Document, path: Path, settings: Settings) -> ModelSpec:
         outputs=attempt(lambda: _mapping(tree, "outputs") if tree.get("outputs") is not None else None, None),
         end_points=attempt(lambda: _end_points(tree, values), None),
         expect=attempt(lambda: substitute(_mapping(tree, "expect"), values), nothing),
+        overridden=bool(read_settings(settings)),
         place=tree.place,
         path=shown(path),
         source=_source(document, settings),

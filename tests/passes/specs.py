@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 
 from graphc.graph import LayerGraph, Node, Plan
@@ -15,8 +16,8 @@ IMAGE = "inputs: {image: [N, 32, 32, 3]}\n"
 
 def graph_of(text: str, *settings: str) -> LayerGraph:
     """The expanded graph of a spec; `graphc`, `name` and an image input are put in where left out."""
-    body = textwrap.dedent(text)
-    if "inputs:" not in body.split("layers:", maxsplit=1)[0]:
+    body = textwrap.dedent(text).lstrip("\n")
+    if not re.search(r"^inputs:", body, re.MULTILINE):
         body = IMAGE + body
     return expand(read_spec_text(HEAD + body, "net.yaml", settings))
 

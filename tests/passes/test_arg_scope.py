@@ -253,8 +253,8 @@ def test_the_type_of_a_scoped_argument_is_checked_at_the_scope() -> None:
 
 
 def test_a_scope_that_was_not_captured() -> None:
-    with pytest.raises(SpecError, match=r"no scope named 'sv' has been captured \(did you mean 'sc'\?\)"):
-        graph_of("arg_scopes: {sc: {}}\nlayers: [{group: {arg_scope: sv, layers: [flatten]}}]")
+    with pytest.raises(SpecError, match=r"no scope named 'comon' has been captured \(did you mean 'common'\?\)"):
+        graph_of("arg_scopes: {common: {}}\nlayers: [{group: {arg_scope: comon, layers: [flatten]}}]")
 
 
 def test_reuse_adds_no_regularized_variable() -> None:
