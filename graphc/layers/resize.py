@@ -44,6 +44,8 @@ class Resize(Layer):
 
     def infer_shape(self, *inputs: Shape) -> Shape:
         height, width, channels = image(inputs[0], self.kind)
+        if self.size is not None or self.coordinates == "align_corners":
+            static(inputs[0], self.kind)  # the ratio of old to new is part of the model
         if self.size is not None:
             return (*self.size, channels)
         assert self.scale is not None
@@ -71,10 +73,13 @@ class Resize(Layer):
 
     def _axis_reach(self, shape: Shape, axis: int) -> Reach:
         old, new = ratio = self._ratio(shape, axis)
+        if old == 0:  # one pixel, or one output, between the corners: all outputs see pixel 0
+            zeros = (0,) * static(self.infer_shape(shape), self.kind)[axis]
+            return Reach(len(zeros), 1, zeros, zeros)
         sources = [self._source(position, ratio) for position in range(new)]
         low = tuple(above // below for above, below in sources)
         high = low if self.method == "nearest" else tuple(-(-above // below) for above, below in sources)
-        return Reach(new, max(old, 1), low, high)
+        return Reach(new, old, low, high)
 
     def does_nothing(self, *inputs: Shape) -> bool:
         return self.infer_shape(*inputs) == inputs[0]

@@ -21,7 +21,8 @@ class Case:
     id: str = ""
     """Told from the layer's arguments where left out."""
     reach: str = "exact"
-    """`within` for kinds that may leave out pixels at the rim of what they report, `any` where they report none."""
+    """How near `reach` is to what an output depends on: `exact`; `inside`, exact where all of it lies inside the
+    image (at the rim a dilated window's first pixel need not be the image's); `within`, never less; `any`, not told."""
 
     def __str__(self) -> str:
         if self.id:

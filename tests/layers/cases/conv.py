@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from graphc.layers.conv import Conv2d
+from graphc.layers.conv import Conv2d, Convolution
 from graphc.layers.conv_transpose import Conv2dTranspose
 from graphc.layers.depthwise_conv import DepthwiseConv2d, SeparableConv2d
 from tests.layers.cases import Case
@@ -19,8 +19,8 @@ CASES = [
     Case(Conv2d(filters=3, kernel=3, stride=2, padding="same_fixed"), ((8, 8, 2),)),
     Case(Conv2d(filters=3, kernel=4, stride=(1, 3), padding="same_fixed"), (IMAGE,)),
     Case(Conv2d(filters=2, kernel=3, padding=((0, 2), (3, 1))), (IMAGE,)),
-    Case(Conv2d(filters=2, kernel=3, dilation=(2, 1)), (IMAGE,)),
-    Case(Conv2d(filters=2, kernel=3, dilation=2, stride=2), ((9, 8, 2),)),
+    Case(Conv2d(filters=2, kernel=3, dilation=(2, 1)), (IMAGE,), reach="inside"),
+    Case(Conv2d(filters=2, kernel=3, dilation=2, stride=2), ((9, 8, 2),), reach="inside"),
     Case(Conv2d(filters=6, kernel=3, groups=2), (IMAGE,)),
     Case(Conv2d(filters=8, kernel=(1, 3), groups=4), (IMAGE,)),
     Case(Conv2d(filters=3, kernel=1), (IMAGE,)),
@@ -32,12 +32,12 @@ CASES = [
     Case(DepthwiseConv2d(kernel=3, stride=2, bias=False), (IMAGE,)),
     Case(DepthwiseConv2d(kernel=3, depth_multiplier=3, padding="valid"), (IMAGE,)),
     Case(DepthwiseConv2d(kernel=(2, 3), stride=2, padding="same_fixed"), (IMAGE,)),
-    Case(DepthwiseConv2d(kernel=3, dilation=2), (IMAGE,)),
+    Case(DepthwiseConv2d(kernel=3, dilation=2), (IMAGE,), reach="inside"),
     Case(DepthwiseConv2d(kernel=3), ((5, 5, 1),)),
     Case(SeparableConv2d(filters=5, kernel=3), (IMAGE,)),
     Case(SeparableConv2d(filters=5, kernel=3, depth_multiplier=2, stride=2, bias=False), (IMAGE,)),
     Case(SeparableConv2d(kernel=3, depth_multiplier=2), (IMAGE,)),
-    Case(SeparableConv2d(filters=3, kernel=3, dilation=(1, 2), padding="valid"), (IMAGE,)),
+    Case(SeparableConv2d(filters=3, kernel=3, dilation=(1, 2), padding="valid"), (IMAGE,), reach="inside"),
     Case(Conv2dTranspose(filters=3, kernel=3), (IMAGE,)),
     Case(Conv2dTranspose(filters=3, kernel=3, stride=2), (IMAGE,)),
     Case(Conv2dTranspose(filters=3, kernel=2, stride=2, bias=False), (IMAGE,)),
@@ -68,19 +68,24 @@ def size(rng: Random) -> tuple[int, int]:
     return rng.randint(9, 12), rng.randint(9, 12)
 
 
+def with_reach(layer: Convolution, shape: tuple[int, ...]) -> Case:
+    return Case(layer, (shape,), reach="exact" if layer.dilation == (1, 1) else "inside")
+
+
 def conv2d(rng: Random) -> Case:
     groups = rng.choice([1, 1, 2, 3])
     layer = Conv2d(filters=groups * rng.randint(1, 3), groups=groups, **dilated(rng))
-    return Case(layer, ((*size(rng), groups * rng.randint(1, 3)),))
+    return with_reach(layer, (*size(rng), groups * rng.randint(1, 3)))
 
 
 def depthwise_conv2d(rng: Random) -> Case:
-    return Case(DepthwiseConv2d(depth_multiplier=rng.randint(1, 3), **dilated(rng)), ((*size(rng), rng.randint(1, 4)),))
+    layer = DepthwiseConv2d(depth_multiplier=rng.randint(1, 3), **dilated(rng))
+    return with_reach(layer, (*size(rng), rng.randint(1, 4)))
 
 
 def separable_conv2d(rng: Random) -> Case:
     layer = SeparableConv2d(filters=rng.choice([None, 1, 4]), depth_multiplier=rng.randint(1, 2), **dilated(rng))
-    return Case(layer, ((*size(rng), rng.randint(1, 4)),))
+    return with_reach(layer, (*size(rng), rng.randint(1, 4)))
 
 
 def conv2d_transpose(rng: Random) -> Case:

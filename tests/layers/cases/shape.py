@@ -67,12 +67,15 @@ def _resize(rng: Random) -> Case:
     method = rng.choice(["nearest", "bilinear"])
     more = {"coordinates": rng.choice(["half_pixel", "align_corners", "asymmetric"])} if method == "bilinear" else {}
     size = (rng.randint(1, 8), rng.randint(1, 8))
-    return Case(Resize(size=size, method=method, **more), ((rng.randint(1, 6), rng.randint(1, 6), 2),))
+    shape = (rng.randint(1, 6), rng.randint(1, 6), 2)
+    return Case(Resize(size=size, method=method, **more), (shape,), reach=_RIM if more else "exact")
 
 
 def _pad(rng: Random) -> Case:
     padding = tuple((rng.randint(0, 3), rng.randint(0, 3)) for _ in range(2))
-    return Case(Pad(padding=padding, mode=rng.choice(["constant", "reflect"])), ((rng.randint(4, 6), 5, 2),))
+    mode = rng.choice(["constant", "reflect"])
+    shape = (rng.randint(4, 6), 5, 2)
+    return Case(Pad(padding=padding, mode=mode), (shape,), reach="exact" if mode == "constant" else "any")
 
 
 SAMPLERS = {"resize": _resize, "pad": _pad}
