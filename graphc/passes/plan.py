@@ -39,7 +39,7 @@ def plan(graph: LayerGraph, *, max_bytes: int = MAX_BYTES) -> Plan:
             )
         )
     check_sizes(planned, max_bytes)
-    return Plan(graph, tuple(planned), (*graph.warnings, *warnings, *dead_ends(graph)))
+    return Plan(graph, tuple(planned), (*graph.warnings, *warnings))
 
 
 def declare(node: Node, inputs: list[Shape]) -> dict[str, ParamSpec]:
@@ -84,13 +84,6 @@ def check_sizes(planned: list[PlannedNode], max_bytes: int) -> None:
             what = f"its output of {format_shape(each.shape)} is {show_bytes(size)}"
             message = f"{each.node.name}: {what}, over the limit of {show_bytes(max_bytes)} (--max-memory)"
             raise SpecError("G207", message, each.node.place)
-
-
-def dead_ends(graph: LayerGraph) -> list[Warn]:
-    """A warning for each last layer of a path that reaches no output: the ONNX file leaves such layers out."""
-    read = {source for node in graph.nodes for source in node.inputs} | set(graph.outputs.values())
-    message = "{}: reaches no output, so the compiled file leaves it out"
-    return [Warn("G232", message.format(node.name), node.place) for node in graph.nodes if node.name not in read]
 
 
 def count(shape: Shape) -> int:
