@@ -137,8 +137,7 @@ def readers_of_any_order(graph: Inference) -> dict[str, bool]:
     for node in reversed(graph.nodes):
         below = [graph.nodes[index] for index in readers.get(node.name, ())]
         found[node.name] = node.name not in kept and all(
-            len(reader.inputs) == 1
-            and (reader.layer.absorbs_order or (reader.layer.elementwise and found[reader.name]))
+            len(reader.inputs) == 1 and (found[reader.name] if reader.layer.elementwise else reader.layer.absorbs_order)
             for reader in below
         )
     return found

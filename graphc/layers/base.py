@@ -10,20 +10,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
 
 from graphc.dims import Dim, Shape, format_shape, is_static
+from graphc.documented import Documented
 from graphc.errors import RuleError
 from graphc.lazy import np
 from graphc.receptive_field import HERE, Reach
 from graphc.types import Array, Context, OnnxBuilder, Params, ParamSpec, Step, Value
 
 
-class Layer(BaseModel):
+class Layer(Documented):
     """One layer kind, complete: every argument has its value."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True, arbitrary_types_allowed=True
+        frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True, arbitrary_types_allowed=True
     )
 
     kind: ClassVar[str]
@@ -74,8 +75,8 @@ class Layer(BaseModel):
         return None
 
     def absorb_affine(self, params: Params, scale: Array, offset: Array) -> tuple[Layer, dict[str, Array]] | None:
-        """One layer, with all its variables, for this one followed by y*scale + offset (each [C] or []); None where
-        a kind cannot."""
+        """One layer, with all its variables, for this one followed by y*scale + offset (each [C]); None where a
+        kind cannot."""
         return None
 
     def does_nothing(self, *inputs: Shape) -> bool:

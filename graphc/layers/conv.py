@@ -19,6 +19,7 @@ class Convolution(Windowed, Weighted):
     """The arguments of every convolution over windows."""
 
     family: ClassVar[str] = "convolution"
+    gives_output_away: ClassVar[bool] = True
 
     stride: IntPair = (1, 1)
     """Pixels from one window to the next: one number, or [vertical, horizontal]."""
@@ -64,6 +65,9 @@ class Conv2d(Convolution):
     def count_macs(self, *inputs: Shape) -> int:
         _, _, channels = image(inputs[0], self.kind)
         return elements(self.infer_shape(*inputs)) * self.kernel[0] * self.kernel[1] * channels // self.groups
+
+    def scaled_weights(self, params: Params, scale: Array) -> dict[str, Array]:
+        return {"weights": params["weights"] * scale}
 
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
         (x,) = inputs

@@ -73,6 +73,9 @@ class Conv2dTranspose(Weighted):
         biases = elements(self.infer_shape(*inputs)) if self.has_bias else 0
         return 2 * self.count_macs(*inputs) + biases
 
+    def scaled_weights(self, params: Params, scale: Array) -> dict[str, Array]:
+        return {"weights": params["weights"] * scale[:, None]}
+
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
         (x,) = inputs
         height, width, _ = image(x.shape, self.kind)

@@ -40,6 +40,10 @@ class DepthwiseConv2d(Convolution):
     def count_macs(self, *inputs: Shape) -> int:
         return elements(self.depthwise_shape(inputs[0])) * self.kernel[0] * self.kernel[1]
 
+    def scaled_weights(self, params: Params, scale: Array) -> dict[str, Array]:
+        weights = params["depthwise_weights"]
+        return {"depthwise_weights": weights * scale.reshape(weights.shape[2:])}
+
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
         return self.emit_depthwise(build, inputs[0], params, self.emit_biases(build, params))
 
@@ -111,6 +115,11 @@ class SeparableConv2d(DepthwiseConv2d):
     def count_macs(self, *inputs: Shape) -> int:
         depthwise = super().count_macs(*inputs)
         return depthwise + elements(self.depthwise_shape(inputs[0])) * (self.filters or 0)
+
+    def scaled_weights(self, params: Params, scale: Array) -> dict[str, Array]:
+        if self.filters is None:
+            return super().scaled_weights(params, scale)
+        return {"pointwise_weights": params["pointwise_weights"] * scale}
 
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
         if self.filters is None:

@@ -19,6 +19,7 @@ class FullyConnected(Weighted):
 
     kind: ClassVar[str] = "fully_connected"
     family: ClassVar[str] = "dense"
+    gives_output_away: ClassVar[bool] = True
     positional: ClassVar[tuple[str, ...]] = ("units",)
     sees_everything: ClassVar[bool] = True
     absorbs_order: ClassVar[bool] = True
@@ -42,6 +43,9 @@ class FullyConnected(Weighted):
 
     def count_flops(self, *inputs: Shape) -> int:
         return 2 * self.count_macs(*inputs) + (self.units if self.has_bias else 0)
+
+    def scaled_weights(self, params: Params, scale: Array) -> dict[str, Array]:
+        return {"weights": params["weights"] * scale}
 
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
         (x,) = inputs

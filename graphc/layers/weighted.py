@@ -44,6 +44,17 @@ class Weighted(Layer):
     def emit_biases(self, build: OnnxBuilder, params: Params) -> str | None:
         return build.constant("biases", params["biases"]) if self.has_bias else None
 
+    def scaled_weights(self, params: Params, scale: Array) -> dict[str, Array] | None:
+        """The weights for outputs times `scale` ([C]); None where a kind's outputs are not linear in them."""
+        return None
+
+    def absorb_affine(self, params: Params, scale: Array, offset: Array) -> tuple[Layer, dict[str, Array]] | None:
+        weights = self.scaled_weights(params, scale)
+        if weights is None:
+            return None
+        biases = params["biases"] * scale + offset if self.has_bias else offset
+        return self.model_copy(update={"bias": True}), {**params, **weights, "biases": biases}
+
     def add_biases(self, context: Context, params: Params, y: Array) -> None:
         """Onto y itself."""
         if self.has_bias:

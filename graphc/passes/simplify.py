@@ -15,6 +15,8 @@ from typing import TypeAlias
 
 from graphc.dims import Shape
 from graphc.graph import Node, Plan
+from graphc.layers.base import static
+from graphc.lazy import np
 from graphc.types import Array, Params
 
 
@@ -96,7 +98,8 @@ def fold_affine(graph: Inference) -> Inference:
         if affine is None or source not in by_name or readers[node.inputs[0]] != 1 or node.inputs[0] in kept:
             continue
         before = changed.get(source, by_name[source])
-        folded = before.layer.absorb_affine(params[source], *affine)
+        channels = static(graph.shapes[source][-1:], before.layer.kind)
+        folded = before.layer.absorb_affine(params[source], *(np.broadcast_to(each, channels) for each in affine))
         if folded is None:
             continue
         layer, params[source] = folded
