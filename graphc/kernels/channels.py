@@ -12,7 +12,7 @@ from graphc.kernels.chunks import chunks
 from graphc.lazy import np
 from graphc.types import Array, Context
 
-CHUNK_BYTES = 1 << 18
+CHUNK_BYTES = 1 << 20
 """Of one array: three of them fit one core's second-level cache."""
 WIDTH = 512
 """Channels are repeated up to about this many columns."""
@@ -24,12 +24,13 @@ def moments(context: Context, x: Array) -> tuple[Array, Array]:
 
     def work(images: slice) -> list[tuple[int, Array, Array]]:
         found = []
-        for rows in _chunks(x[images]):
+        for (rows,) in _chunks(x[images]):
+            pixels = rows.size // channels
             ones = np.ones(len(rows), x.dtype)
-            mean = _narrow(ones @ rows, channels) / (rows.size // channels)
+            mean = _narrow(ones @ rows, channels) / pixels
             centred = np.subtract(rows, _repeat(mean, rows), out=context.empty(rows.shape, x.dtype))
             centred *= centred
-            found.append((rows.size // channels, mean, _narrow(ones @ centred, channels)))
+            found.append((pixels, mean, _narrow(ones @ centred, channels)))
         return found
 
     parts = [part for found in context.each_slice(work, len(x)) for part in found]
@@ -45,7 +46,7 @@ def scale_and_shift(context: Context, x: Array, factor: Array, offset: Array) ->
     y = context.empty(x.shape, x.dtype)
 
     def work(images: slice) -> None:
-        for rows, out in zip(_chunks(x[images]), _chunks(y[images]), strict=True):
+        for rows, out in _chunks(x[images], y[images]):
             np.multiply(rows, _repeat(factor, rows), out=out)
             out += _repeat(offset, rows)
 
@@ -59,7 +60,7 @@ def centred_sums(context: Context, dy: Array, x: Array, mean: Array) -> tuple[Ar
 
     def work(images: slice) -> tuple[Array, Array]:
         total = np.zeros((2, channels), np.float64)
-        for rows, given in zip(_chunks(x[images]), _chunks(dy[images]), strict=True):
+        for rows, given in _chunks(x[images], dy[images]):
             ones = np.ones(len(rows), x.dtype)
             product = np.subtract(rows, _repeat(mean, rows), out=context.empty(rows.shape, x.dtype))
             product *= given
@@ -75,7 +76,7 @@ def combine(context: Context, dy: Array, by: Array, x: Array, factor: Array, off
     out = context.empty(x.shape, x.dtype)
 
     def work(images: slice) -> None:
-        for given, rows, target in zip(_chunks(dy[images]), _chunks(x[images]), _chunks(out[images]), strict=True):
+        for given, rows, target in _chunks(dy[images], x[images], out[images]):
             other = np.multiply(rows, _repeat(factor, rows), out=context.empty(rows.shape, x.dtype))
             other += _repeat(offset, rows)
             np.multiply(given, _repeat(by, rows), out=target)
@@ -85,21 +86,23 @@ def combine(context: Context, dy: Array, by: Array, x: Array, factor: Array, off
     return out
 
 
-def _chunks(x: Array) -> Iterator[Array]:
-    """x as matrices of whole pixels, several to a row where channels are few; views where x is contiguous."""
-    channels = x.shape[-1]
-    pixels = x.size // channels
+def _chunks(*arrays: Array) -> Iterator[tuple[Array, ...]]:
+    """Arrays of one shape as matrices of whole pixels, several to a row where channels are few."""
+    channels = arrays[0].shape[-1]
+    pixels = arrays[0].size // channels
     together = 1
     while 2 * together * channels <= WIDTH and pixels % (2 * together) == 0:
         together *= 2
-    matrix = x.reshape(-1, together * channels)
-    for rows in chunks(slice(0, len(matrix)), matrix.shape[1] * x.itemsize, CHUNK_BYTES):
-        yield matrix[rows]
+    matrices = [array.reshape(-1, together * channels) for array in arrays]
+    row_bytes = together * channels * arrays[0].itemsize
+    for rows in chunks(slice(0, pixels // together), row_bytes, CHUNK_BYTES):
+        yield tuple(matrix[rows] for matrix in matrices)
 
 
 def _repeat(vector: Array, rows: Array) -> Array:
     """A vector of channels for rows of several pixels."""
-    return np.tile(vector, rows.shape[1] // len(vector))
+    times = rows.shape[1] // len(vector)
+    return vector if times == 1 else np.concatenate((vector,) * times)
 
 
 def _narrow(sums: Array, channels: int) -> Array:
