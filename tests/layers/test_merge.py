@@ -1,0 +1,61 @@
+"""Merges: what may meet what."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from graphc.dims import Formula
+from graphc.errors import RuleError
+from graphc.kernels.context import RunContext
+from graphc.layers.merge import Add, Concat, Multiply, Scale
+
+H = Formula.symbol("H")
+
+
+def test_a_gate_counts_for_every_pixel() -> None:
+    image, gate = np.ones((2, 3, 4, 5)), np.arange(10.0).reshape(2, 1, 1, 5)
+    step = Multiply().forward(RunContext(), {}, image, gate)
+    np.testing.assert_array_equal(step.output, np.broadcast_to(gate, image.shape))
+    _, to_gate = step.backward(np.ones_like(image)).inputs
+    np.testing.assert_array_equal(to_gate, np.full(gate.shape, 12.0))
+
+
+def test_gate_may_come_first_and_sizes_may_be_symbols() -> None:
+    assert Multiply().infer_shape((1, 1, 8), (H, 2 * H, 8)) == (H, 2 * H, 8)
+    assert Concat().infer_shape((H, 4, 8), (H, 4, 3)) == (H, 4, 11)
+    assert Concat(axis="height").infer_shape((H, 4, 8), (2, 4, 8)) == (H + 2, 4, 8)
+
+
+@pytest.mark.parametrize(
+    ("layer", "shapes", "sentence"),
+    [
+        (Add(), ((4, 4, 8), (4, 4, 6)), "add expects equal shapes or 1×1×8 .*, got 4×4×8 and 4×4×6"),
+        (Multiply(), ((4, 4, 8), (8,)), r"1×1×8 \(of a global pooling with keep_dims: true\), got 4×4×8 and 8"),
+        (Multiply(), ((4, 4, 8), (1, 1, 6)), "got 4×4×8 and 1×1×6"),
+        (Add(), ((8,), (6,)), "add expects equal shapes, got 8 and 6"),
+        (Add(), ((H, 4, 8), (H + 1, 4, 8)), r"got H×4×8 and \(H \+ 1\)×4×8"),
+        (Concat(), ((4, 4, 8), (5, 4, 8)), "concat along channels expects otherwise equal shapes, got 4×4×8 and 5×4×8"),
+        (Concat(), ((4, 4, 8), (8,)), "got 4×4×8 and 8"),
+    ],
+)
+def test_shapes_that_do_not_fit(layer, shapes, sentence) -> None:
+    with pytest.raises(RuleError, match=sentence) as caught:
+        layer.infer_shape(*shapes)
+    assert caught.value.code == "G202"
+
+
+def test_an_addition_is_one_operation_an_element() -> None:
+    assert Add().count_flops((4, 4, 8), (4, 4, 8), (4, 4, 8)) == 2 * 128
+    assert Multiply().count_flops((4, 4, 8), (4, 4, 8)) == 0
+
+
+def test_the_same_array_twice_gets_both_gradients() -> None:
+    x = np.array([[2.0, 3.0]])
+    step = Multiply().forward(RunContext(), {}, x, x)
+    np.testing.assert_array_equal(sum(step.backward(np.ones_like(x)).inputs), 2 * x)
+
+
+def test_scale_is_an_affine_map() -> None:
+    factor, offset = Scale(factor=0.17).as_affine({})
+    assert (factor.shape, offset.shape, float(factor), float(offset)) == ((), (), pytest.approx(0.17), 0.0)
