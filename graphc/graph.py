@@ -67,8 +67,6 @@ class LayerGraph:
     warnings: tuple[Warn, ...] = ()
     scope: str | None = None
     """What every variable's name begins with; None: the graph's name, empty: nothing."""
-    shown: frozenset[str] = frozenset()
-    """Nodes that the spec lists as end points: meant to be looked at, also where no output reads them."""
 
     def scoped(self, name: str) -> str:
         """A name below the scope: `vgg_16/conv1`."""

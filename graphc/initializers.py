@@ -17,7 +17,6 @@ from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
@@ -27,6 +26,7 @@ from pydantic import (
     ValidationError,
 )
 
+from graphc.documented import Documented
 from graphc.errors import RuleError, did_you_mean
 from graphc.lazy import np
 
@@ -41,12 +41,10 @@ STRETCH = 16 * BLOCK
 """Numbers that one thread draws in a row; each stretch starts at its own place in the variable's stream."""
 
 
-class Initializer(BaseModel):
+class Initializer(Documented):
     """The start of a variable, as data; `draw` makes the array."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True, defer_build=True
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
     kind: ClassVar[str] = ""
     positional: ClassVar[tuple[str, ...]] = ()

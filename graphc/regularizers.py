@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
+
+from graphc.documented import Documented
 
 
-class Regularizer(BaseModel):
+class Regularizer(Documented):
     """`l1 * sum(|w|) + l2 * sum(w**2) / 2`: TF-Slim's l1_l2, with its halved square."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     l1: float = Field(default=0.0, ge=0)
     """Factor of the sum of absolute values."""

@@ -13,8 +13,8 @@ import pytest
 ROOT = Path(__file__).parent.parent / "graphc"
 
 ORDER = [
-    {"lazy", "errors"},
-    {"files", "dims", "regularizers"},
+    {"lazy", "errors", "documented"},
+    {"files", "dims", "regularizers", "settings"},
     {"window"},
     {"receptive_field"},
     {"initializers"},

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from graphc.dims import Dim, Formula
-from graphc.errors import GraphcError, Place, SpecError, SpecErrors, did_you_mean
+from graphc.errors import GraphcError, Place, SpecError, SpecErrors, Warn, did_you_mean
 from graphc.graph import Argument, GraphInput, LayerGraph, Node
 from graphc.layers import CATALOGUE
 from graphc.layers.base import Layer
@@ -137,10 +137,10 @@ class _Expansion:
 
     # errors ------------------------------------------------------------------------------------------------
 
-    def guard(self, work: Callable[[], Any]) -> Any:
+    def guard(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
         """The result of `work`, or None with its error kept: one run reports several."""
         try:
-            return work()
+            return work(*args, **kwargs)
         except GraphcError as error:
             self.errors.append(error)
             if len(self.errors) >= MAX_ERRORS or error.code in STOP_AT_ONCE:
@@ -577,8 +577,10 @@ class _Expansion:
             if isinstance(source, int):
                 resolved_names[full] = self.drafts[source].name
         end_points = name_end_points(self.spec, resolved_names, self.named)
+        asked_for = {*outputs.values(), *(end_points.values() if self.spec.end_points is not None else ())}
+        warnings = dead_ends(nodes, asked_for)
         return LayerGraph(
-            self.spec.name, batch, inputs, nodes, outputs, end_points, self.spec.expect, scope=self.spec.scope
+            self.spec.name, batch, inputs, nodes, outputs, end_points, self.spec.expect, warnings, self.spec.scope
         )
 
     def cycle(self, numbers: list[int]) -> SpecError:
@@ -713,6 +715,13 @@ def check_arity(kind: type[Layer], name: str, count: int, entry: Entry) -> None:
         expected = f"{least}" if least == most else f"at least {least}" if most is None else f"{least} to {most}"
         place = entry.places.get("inputs", entry.place)
         raise SpecError("G126", f"{name}: {kind.kind} takes {expected} inputs, got {count}", place)
+
+
+def dead_ends(nodes: Sequence[Node], asked_for: set[str]) -> tuple[Warn, ...]:
+    """A warning for the last layer of each path that leads nowhere."""
+    read = {source for node in nodes for source in node.inputs} | asked_for
+    message = "{}: reaches no output or end point, so the compiled file leaves it out"
+    return tuple(Warn("G232", message.format(node.name), node.place) for node in nodes if node.name not in read)
 
 
 _SIZE = re.compile(r"(?:(\d{1,9})\s*\*\s*)?([A-Za-z_]\w*)")

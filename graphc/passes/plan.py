@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from graphc.dims import Shape, format_shape, is_static
-from graphc.errors import RuleError, SpecError, Warn
+from graphc.errors import RuleError, SpecError
 from graphc.graph import LayerGraph, Node, Plan, PlannedNode
 from graphc.passes.infer_shapes import at_node, infer_shapes
 from graphc.passes.receptive_fields import first_seen, receptive_fields

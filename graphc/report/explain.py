@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic_core import PydanticUndefined
 
+from graphc.documented import field_texts
 from graphc.errors import SpecError, did_you_mean
 from graphc.graph import Node, Plan
 from graphc.layers import CATALOGUE
@@ -54,7 +55,7 @@ def explain_kind(kind: str, form: str) -> str:
     rows = []
     for name, info in layer.model_fields.items():
         default = "required" if info.default is PydanticUndefined else show(layer_default(info.default))
-        rows.append([name, default, info.description or ""])
+        rows.append([name, default, field_texts(layer).get(name, "")])
     rows.extend(
         [name, "none", f"{name.capitalize()} after the layer: a kind, or a kind with arguments."]
         for name in layer.accepts

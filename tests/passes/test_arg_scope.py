@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from graphc.documented import field_texts
 from graphc.errors import SpecError
 from graphc.layers import CATALOGUE
 from graphc.layers.base import Layer
@@ -40,7 +41,9 @@ def test_02_clear() -> None:
 
 
 def test_03_an_unknown_kind_is_an_error_at_the_scope() -> None:
-    with pytest.raises(SpecError, match=r"net.yaml:4:13: error\[G110\]: no layer kind or block is named 'conv2dd'") as e:
+    with pytest.raises(
+        SpecError, match=r"net.yaml:4:13: error\[G110\]: no layer kind or block is named 'conv2dd'"
+    ) as e:
         graph_of("arg_scope: {conv2dd: {stride: 2}}\nlayers: [flatten]")
     assert "did you mean 'conv2d'?" in str(e.value)
 
@@ -197,7 +200,7 @@ def test_19_user_blocks_are_scoped_like_kinds_also_when_two_files_define_them() 
 def test_20_every_kind_keeps_its_documentation(kind: str) -> None:
     layer = CATALOGUE[kind]
     assert layer.__doc__
-    assert all(info.description for info in layer.model_fields.values()), "every argument says what it means"
+    assert set(field_texts(layer)) == set(layer.model_fields), "every argument says what it means"
 
 
 def test_mapping_values_replace_and_never_merge() -> None:

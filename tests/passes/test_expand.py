@@ -179,7 +179,9 @@ def test_a_shared_block_is_a_siamese_net() -> None:
 
 def test_sharing_needs_equal_shapes() -> None:
     with pytest.raises(SpecError, match="b: sharing the variables of a needs weights 3×3×8×8"):
-        plan_of("layers: [{conv2d: {name: a, filters: 8, kernel: 3}}, {conv2d: {name: b, filters: 8, kernel: 3, share: a}}]")
+        plan_of(
+            "layers: [{conv2d: {name: a, filters: 8, kernel: 3}}, {conv2d: {name: b, filters: 8, kernel: 3, share: a}}]"
+        )
 
 
 def test_end_points() -> None:

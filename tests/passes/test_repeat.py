@@ -77,7 +77,9 @@ def test_zero_times_is_the_input() -> None:
 
 def test_the_same_name_twice() -> None:
     with pytest.raises(SpecError, match="the name 'conv1' is used twice"):
-        graph_of("layers: [{repeat: {name: conv1, times: 1, layer: relu}}, {repeat: {name: conv1, times: 1, layer: relu}}]")
+        graph_of(
+            "layers: [{repeat: {name: conv1, times: 1, layer: relu}}, {repeat: {name: conv1, times: 1, layer: relu}}]"
+        )
 
 
 def test_several_layers_and_an_index() -> None:

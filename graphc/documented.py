@@ -1,0 +1,55 @@
+"""Models whose fields are explained by the text under them, read only when somebody asks.
+
+Pydantic's own `use_attribute_docstrings` parses the source of every class at import, which costs a command more
+than all else that it does.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+from functools import cache
+from typing import Any
+
+from pydantic import BaseModel, GetJsonSchemaHandler
+from pydantic_core import CoreSchema
+
+
+class Documented(BaseModel):
+    """A model whose JSON Schema carries the text under each field as its description."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        described = handler(schema)
+        properties = handler.resolve_ref_schema(described).get("properties", {})
+        for name, text in field_texts(cls).items():
+            if name in properties:
+                properties[name].setdefault("description", text)
+        return described
+
+
+@cache
+def field_texts(model: type[BaseModel]) -> dict[str, str]:
+    """Field name -> the string below it in the source, of the model and its bases."""
+    texts: dict[str, str] = {}
+    for cls in reversed(model.__mro__):
+        if issubclass(cls, BaseModel) and cls is not BaseModel and cls is not Documented:
+            texts.update(_own_texts(cls))
+    return {name: text for name, text in texts.items() if name in model.model_fields}
+
+
+def _own_texts(cls: type) -> dict[str, str]:
+    (definition,) = ast.parse(textwrap.dedent(inspect.getsource(cls))).body
+    assert isinstance(definition, ast.ClassDef)
+    texts = {}
+    for field, below in zip(definition.body, definition.body[1:], strict=False):
+        if (
+            isinstance(field, ast.AnnAssign)
+            and isinstance(field.target, ast.Name)
+            and isinstance(below, ast.Expr)
+            and isinstance(below.value, ast.Constant)
+            and isinstance(below.value.value, str)
+        ):
+            texts[field.target.id] = inspect.cleandoc(below.value.value).replace("\n", " ")
+    return texts
