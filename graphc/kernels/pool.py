@@ -39,11 +39,12 @@ def max_pool2d_grad(context: Context, dy: Array, x: Array, y: Array, kernel: Pai
         values = _padded(context, x[images], grid, -np.inf)
         gradient = context.empty(values.shape, dy.dtype)
         gradient[...] = 0
-        left = dy[images].copy()  # what no tap has taken yet
+        free = np.ones(y[images].shape, bool)  # outputs whose gradient no tap has taken yet
         for tap, target in zip(_taps(values, grid), _taps(gradient, grid), strict=True):
-            taken = np.where(tap == y[images], left, 0)
-            np.add(target, taken, out=target)
-            left -= taken
+            largest = tap == y[images]
+            largest &= free
+            free ^= largest
+            np.add(target, np.where(largest, dy[images], 0), out=target)
         dx[images] = _cropped(gradient, grid)
 
     context.each_slice(work, len(x))

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
+from onnx import helper
 
+from graphc.emit.model import OnnxModel, emit
 from graphc.errors import Place
 from graphc.graph import GraphInput, LayerGraph, Node, Plan
+from graphc.passes.plan import plan
 from tests.layers.cases import Case
 
 HERE = Place("case.yaml", 1, 1)
@@ -26,8 +31,6 @@ def initial_params(case: Case, rng: np.random.Generator, dtype: str = "float64")
 
 
 def one_layer_plan(case: Case) -> Plan:
-    from graphc.passes.plan import plan
-
     inputs = tuple(GraphInput(f"x{i}", shape, HERE) for i, shape in enumerate(case.input_shapes))
     node = Node("layer", case.layer, tuple(each.name for each in inputs), HERE, "layer")
     return plan(LayerGraph("net", "N", inputs, (node,), {"y": "layer"}, {}))
@@ -36,14 +39,24 @@ def one_layer_plan(case: Case) -> Plan:
 def run_in_onnxruntime(case: Case, params: dict[str, np.ndarray], inputs: list[np.ndarray]) -> np.ndarray:
     """The output of the emitted model, channels last."""
     ort = pytest.importorskip("onnxruntime")
-    from graphc.emit.model import emit
-
-    variables = {f"net/layer/{name}": value for name, value in params.items()}
-    model = emit(one_layer_plan(case), variables, layout="nchw")
-    session = ort.InferenceSession(model.serialize(), providers=["CPUExecutionProvider"])
+    session = ort.InferenceSession(emitted(case, params).serialize(), providers=["CPUExecutionProvider"])
     feeds = {f"x{i}": channels_first(x) for i, x in enumerate(inputs)}
     (y,) = session.run(None, feeds)
     return y.transpose(0, 2, 3, 1) if y.ndim == 4 else y
+
+
+def emitted(case: Case, params: dict[str, np.ndarray]) -> OnnxModel:
+    variables = {f"net/layer/{name}": value for name, value in params.items()}
+    return emit(one_layer_plan(case), variables, layout="nchw")
+
+
+def emitted_nodes(case: Case) -> list[dict[str, Any]]:
+    """Every node's op_type and attributes."""
+    params = initial_params(case, np.random.default_rng(0), "float32")
+    return [
+        {"op_type": node.op_type} | {each.name: helper.get_attribute_value(each) for each in node.attribute}
+        for node in emitted(case, params).body.graph.node
+    ]
 
 
 def channels_first(x: np.ndarray) -> np.ndarray:

@@ -92,7 +92,7 @@ def conv2d_transpose(rng: Random) -> Case:
     arguments = window(rng)
     adds = 0 if isinstance(arguments["padding"], str) else rng.randrange(min(arguments["stride"]))
     layer = Conv2dTranspose(filters=rng.randint(1, 3), output_padding=adds, bias=rng.choice([True, False]), **arguments)
-    return Case(layer, ((rng.randint(4, 6), rng.randint(4, 6), rng.randint(1, 3)),))
+    return Case(layer, ((rng.randint(5, 7), rng.randint(5, 7), rng.randint(1, 3)),))
 
 
 SAMPLERS = {
