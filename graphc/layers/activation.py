@@ -28,11 +28,17 @@ class Activation(Layer):
 
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
         (x,) = inputs
-        y = self.value(x)
+        y = context.empty(x.shape, x.dtype)
+
+        def fill(part: slice) -> None:
+            y[part] = self.value(x[part])
 
         def backward(dy: Array) -> Gradients:
-            return Gradients((dy * self.slope(x, y),))
+            dx = context.empty(x.shape, x.dtype)
+            context.each_slice(lambda part: np.multiply(dy[part], self.slope(x[part], y[part]), out=dx[part]), len(x))
+            return Gradients((dx,))
 
+        context.each_slice(fill, len(x))
         return Step(y, backward)
 
 

@@ -81,7 +81,8 @@ class BatchNorm(Normalization):
             # factor*(dy - mean of dy - normalized x * mean of dy*normalized x)
             count = x.size // x.shape[-1]
             slope = -factor * inverse * along / count
-            return Gradients((combine(context, dy, factor, x, slope, -factor * total / count - slope * mean),), gradients)
+            shift = -factor * total / count - slope * mean
+            return Gradients((combine(context, dy, factor, x, slope, shift),), gradients)
 
         return Step(y, backward, self._moved(params, x, mean, variance) if batch else {})
 

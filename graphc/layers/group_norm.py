@@ -38,6 +38,6 @@ class GroupNorm(Normalization):
 
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
         (x,) = inputs
-        batch, height, width, count = x.shape
-        view = (batch, height * width, self.groups, count // self.groups)
-        return self.standardize(x, view, (1, 3), self.epsilon, params)
+        _, height, width, count = x.shape
+        view = (height * width, self.groups, count // self.groups)
+        return self.standardize(context, x, view, (1, 3), self.epsilon, params)

@@ -33,4 +33,4 @@ class InstanceNorm(Normalization):
 
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
         (x,) = inputs
-        return self.standardize(x, x.shape, (1, 2), self.epsilon, params)
+        return self.standardize(context, x, x.shape[1:], (1, 2), self.epsilon, params)

@@ -41,4 +41,4 @@ class LayerNorm(Normalization):
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
         (x,) = inputs
         axes = (x.ndim - 1,) if self.axes == "channels" else tuple(range(1, x.ndim))
-        return self.standardize(x, x.shape, axes, self.epsilon, params)
+        return self.standardize(context, x, x.shape[1:], axes, self.epsilon, params)

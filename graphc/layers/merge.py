@@ -27,6 +27,7 @@ class Concat(Merge):
     """Inputs one after the other along an axis."""
 
     kind: ClassVar[str] = "concat"
+    gives_output_away: ClassVar[bool] = True
     positional: ClassVar[tuple[str, ...]] = ("axis",)
 
     axis: Literal["channels", "height", "width"] = "channels"
@@ -99,16 +100,18 @@ class Add(Elementwise):
         return self._emit("Add", build, inputs)
 
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
-        if len(inputs) == 1:
-            return Step(inputs[0], lambda dy: Gradients((dy,)))
-        shape = np.broadcast_shapes(*(x.shape for x in inputs))
-        y = np.add(inputs[0], inputs[1], out=context.empty(shape, inputs[0].dtype))
-        for x in inputs[2:]:
-            y += x
+        first, *others = inputs
+        y = context.empty(np.broadcast_shapes(*(x.shape for x in inputs)), first.dtype)
+
+        def add(part: slice) -> None:
+            np.add(first[part], others[0][part] if others else 0, out=y[part])
+            for x in others[1:]:
+                y[part] += x[part]
 
         def backward(dy: Array) -> Gradients:
             return Gradients(tuple(_summed(dy, x.shape) for x in inputs))
 
+        context.each_slice(add, len(y))
         return Step(y, backward)
 
 

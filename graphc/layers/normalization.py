@@ -6,11 +6,12 @@ from typing import ClassVar
 
 from graphc.dims import Shape
 from graphc.initializers import AnyInitializer, Ones, Zeros
+from graphc.kernels.channels import centred_sums
 from graphc.layers.base import Layer, channels
 from graphc.layers.fields import Bool
 from graphc.lazy import np
 from graphc.regularizers import Regularizer
-from graphc.types import Array, Gradients, OnnxBuilder, Params, ParamSpec, Step, Value
+from graphc.types import Array, Context, Gradients, OnnxBuilder, Params, ParamSpec, Step, Value
 
 
 class Normalization(Layer):
@@ -44,42 +45,59 @@ class Normalization(Layer):
         return found
 
     def standardize(
-        self, x: Array, view: tuple[int, ...], axes: tuple[int, ...], epsilon: float, params: Params
+        self, context: Context, x: Array, view: tuple[int, ...], axes: tuple[int, ...], epsilon: float, params: Params
     ) -> Step:
-        """Mean 0 and variance 1 over `axes` of x seen in the shape `view`, then gamma and beta."""
-        normal = x.reshape(view)
-        normal = normal - normal.mean(axis=axes, keepdims=True)
-        inverse = 1 / np.sqrt(np.mean(normal * normal, axis=axes, keepdims=True) + epsilon)
-        normal *= inverse
-        y = normal.reshape(x.shape)
-        y = y * params["gamma"] if self.scale else y
-        y = y + params["beta"] if self.center else y
+        """Mean 0 and variance 1 over `axes` of x seen in the shape `view`, then gamma and beta.
+
+        Axis 0 stays the batch, so that threads share it.
+        """
+        y, normal = context.empty(x.shape, x.dtype), context.empty(x.shape, x.dtype)
+        gamma, beta = (params.get(name) for name in ("gamma", "beta"))
+
+        def forward(part: slice) -> Array:
+            standard, inverse = _standardized(x[part].reshape(-1, *view), axes, epsilon)
+            normal[part] = standard.reshape(normal[part].shape)
+            np.multiply(normal[part], 1 if gamma is None else gamma, out=y[part])
+            y[part] += 0 if beta is None else beta
+            return inverse
+
+        inverses = np.concatenate(context.each_slice(forward, len(x)))
 
         def backward(dy: Array) -> Gradients:
-            given = (dy * params["gamma"] if self.scale else dy).reshape(view)
-            along = np.mean(given * normal, axis=axes, keepdims=True)
-            dx = inverse * (given - given.mean(axis=axes, keepdims=True) - normal * along)
-            return Gradients((dx.reshape(x.shape),), self.affine_gradients(dy, normal.reshape(x.shape)))
+            dx = context.empty(x.shape, x.dtype)
+
+            def work(part: slice) -> None:
+                given = (dy[part] if gamma is None else dy[part] * gamma).reshape(-1, *view)
+                back = _standardized_back(given, normal[part].reshape(-1, *view), inverses[part], axes)
+                dx[part] = back.reshape(dx[part].shape)
+
+            context.each_slice(work, len(x))
+            total, along = centred_sums(context, dy, normal, np.zeros(x.shape[-1], x.dtype))
+            found = {"beta": total, "gamma": along} if self.trainable else {}
+            return Gradients((dx,), {name: found[name] for name in found if name in params})
 
         return Step(y, backward)
-
-    def affine_gradients(self, dy: Array, normal: Array) -> dict[str, Array]:
-        """Gradients of beta and gamma where the output is normal*gamma + beta."""
-        if not self.trainable:
-            return {}
-        axes = tuple(range(dy.ndim - 1))
-        found = {}
-        if self.center:
-            found["beta"] = dy.sum(axis=axes)
-        if self.scale:
-            found["gamma"] = np.sum(dy * normal, axis=axes)
-        return found
 
     def gamma_and_beta(self, params: Params, count: int) -> tuple[Array, Array]:
         """Both, with ones and zeros for what is absent."""
         gamma = params["gamma"] if self.scale else np.ones(count, np.float32)
         beta = params["beta"] if self.center else np.zeros(count, np.float32)
         return gamma, beta
+
+
+def _standardized(x: Array, axes: tuple[int, ...], epsilon: float) -> tuple[Array, Array]:
+    """x with mean 0 and variance 1 over the axes, and one over its standard deviation."""
+    centred = x - x.mean(axis=axes, keepdims=True)
+    inverse = 1 / np.sqrt(np.mean(centred * centred, axis=axes, keepdims=True) + x.dtype.type(epsilon))
+    centred *= inverse
+    return centred, inverse
+
+
+def _standardized_back(dy: Array, normal: Array, inverse: Array, axes: tuple[int, ...]) -> Array:
+    """The gradient of x from that of its standardized form."""
+    along = np.mean(dy * normal, axis=axes, keepdims=True)
+    dx: Array = inverse * (dy - dy.mean(axis=axes, keepdims=True) - normal * along)
+    return dx
 
 
 def emit_grouped(
