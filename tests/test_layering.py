@@ -23,6 +23,7 @@ ORDER = [
     {"layers"},
     {"spec", "graph"},
     {"passes"},
+    {"npz", "safetensors_file"},
     {"weights"},
     {"emit", "runtime"},
     {"verify", "inference", "compiler", "train", "data", "report"},

@@ -60,7 +60,8 @@ def build_layer(layer: type[Layer], label: str, arguments: Mapping[str, Argument
         message = f"{label}: {_sentence(name, detail, arguments[name].value if name in arguments else None)}"
         raise SpecError("G112", message, at or place) from None
     except RuleError as error:
-        at = arguments[error.argument].place if error.argument in arguments else None
+        argument = arguments.get(error.argument or "")
+        at = argument.place if argument is not None else None
         raise SpecError(error.code, f"{label}: {error.message}", at or place) from None
 
 

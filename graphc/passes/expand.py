@@ -9,31 +9,38 @@ After:   conv1/conv1_1       conv2d(filters=64)     <- image
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
-from graphc.dims import Dim, Formula
-from graphc.errors import GraphcError, Place, SpecError, SpecErrors, Warn, did_you_mean
-from graphc.graph import Argument, GraphInput, LayerGraph, Node
+from graphc.errors import GraphcError, Place, SpecError, SpecErrors, did_you_mean
+from graphc.graph import Argument, LayerGraph
 from graphc.layers import CATALOGUE
 from graphc.layers.base import Layer
 from graphc.passes.arguments import argument_names, build_layer, check_argument
-from graphc.passes.end_points import name_end_points
+from graphc.passes.entries import (
+    Entry,
+    check_arity,
+    check_name,
+    entry_kind,
+    read_entry,
+    unknown_kind,
+    with_arguments,
+)
+from graphc.passes.inputs import read_inputs
 from graphc.passes.scopes import Scope, Scopes
-from graphc.passes.wiring import InputRef, NameRef, Names, Ref, scoped, topological_order
+from graphc.passes.wire import MAX_ERRORS, Draft, wire
+from graphc.passes.wiring import InputRef, NameRef, Names, Ref, scoped
 from graphc.spec.expressions import substitute
-from graphc.spec.model import REQUIRED, Block, ModelSpec
+from graphc.spec.model import REQUIRED, ModelSpec
 from graphc.spec.source import SpecList, SpecMap
 
-COMMON_KEYS = ("name", "inputs", "when", "share")
-MAX_ERRORS = 20
+P = ParamSpec("P")
+T = TypeVar("T")
+
 MAX_LAYERS = 50_000
 MAX_DEPTH = 64
-
-_NAME = re.compile(r"[^\s/,]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,33 +67,6 @@ class Surroundings:
         if name is None:
             return self
         return replace(self, group=scoped(self.group, name), variables=share or scoped(self.variables, name))
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One item of a layer list: its kind, its arguments as written, and the common keys."""
-
-    kind: str
-    arguments: dict[str, Argument]
-    positional: Sequence[Any]
-    name: str | None
-    inputs: tuple[str, ...] | None
-    share: str | None
-    place: Place
-    places: Mapping[str, Place]
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """A node whose inputs are not yet looked up."""
-
-    name: str
-    layer: Layer
-    inputs: tuple[Ref, ...]
-    place: Place
-    variables: str
-    arguments: Mapping[str, Argument]
-    trail: tuple[str, ...]
 
 
 def expand(spec: ModelSpec, *, max_layers: int = MAX_LAYERS) -> LayerGraph:
@@ -121,19 +101,19 @@ class _Expansion:
         for name, written in self.spec.arg_scopes.items():
             place = self.spec.arg_scopes.places[name]
             raw = substitute(written, values, place)
-            self.guard(lambda n=name, r=raw, p=place: self.capture_top(n, r, p))
+            self.guard(self.capture_top, name, raw, place)
         scope = Scope()
         if self.spec.arg_scope is not None:
             place = self.spec.arg_scope_place
             raw = substitute(self.spec.arg_scope, values, place)
-            scope = self.guard(lambda: self.scopes.enter(Scope(), raw, place, "the spec's arg_scope")) or scope
+            scope = self.guard(self.scopes.enter, Scope(), raw, place, "the spec's arg_scope") or scope
         for block in self.spec.blocks.values():
-            self.guard(lambda b=block: self.check_block(b))
+            self.guard(self.check_scope_names, block.arg_scope)
         top = Surroundings("", "", values, scope, {})
         start: Ref | None = InputRef(inputs[0].name) if len(inputs) == 1 else None
         last = self.expand_list(self.spec.layers, top, start)
         self.stop_on_errors()
-        return self.wire(batch, inputs, last)
+        return wire(self.spec, batch, inputs, self.drafts, self.names, self.named, last)
 
     # errors ------------------------------------------------------------------------------------------------
 
@@ -167,16 +147,15 @@ class _Expansion:
             raise SpecError("G111", f"block {kind} has no parameter {name!r}{hint}", place)
         return value
 
-    def check_block(self, block: Block) -> None:
+    def check_scope_names(self, scope: Any) -> None:
         """Names in a block's scope are checked where they stand, also when nothing uses the block."""
-        if isinstance(block.arg_scope, SpecMap):
-            for kinds in block.arg_scope:
-                place = block.arg_scope.key_places[kinds]
+        if isinstance(scope, SpecMap):
+            for kinds, arguments in scope.items():
+                place = scope.key_places[kinds]
                 for kind in (part.strip() for part in kinds.split(",")):
                     self.check_kind(kind, place)
-                    known = self.spec.blocks[kind].params if kind in self.spec.blocks else None
-                    known = tuple(known) if known is not None else argument_names(CATALOGUE[kind])
-                    arguments = block.arg_scope[kinds]
+                    block = self.spec.blocks.get(kind)
+                    known = argument_names(CATALOGUE[kind]) if block is None else tuple(block.params)
                     for name in arguments if isinstance(arguments, SpecMap) else ():
                         if name not in known:
                             hint = did_you_mean(name, known)
@@ -195,15 +174,18 @@ class _Expansion:
         at = replace(at, depth=at.depth + 1)
         current = start
         for written, place in zip(layers, layers.places, strict=True):
-            result = self.guard(lambda w=written, p=place, c=current: self.expand_entry(w, p, at, c))
+            result = self.guard(self.expand_entry, written, place, at, current)
             current = result if result is not None else current
         return current
 
     def expand_entry(self, written: Any, place: Place, at: Surroundings, current: Ref | None) -> Ref | None:
         self.count(place)
-        entry = read_entry(written, place, at, self.spec.blocks)
+        entry = read_entry(written, place, at.names, self.spec.blocks)
         if entry is None:
             return current
+        return self.dispatch(entry, at, current)
+
+    def dispatch(self, entry: Entry, at: Surroundings, current: Ref | None) -> Ref | None:
         sources = self.read_sources(entry, at, current)
         composition = COMPOSITIONS.get(entry.kind)
         if composition is not None:
@@ -309,7 +291,7 @@ class _Expansion:
     def expand_sugar(self, sugar: Argument, at: Surroundings, source: Ref, place: Place) -> Ref:
         """`activation: relu` and `normalizer: {batch_norm: {…}}` as layers of their own, below the layer's name."""
         where = sugar.place or place
-        entry = read_entry(sugar.value, where, at, self.spec.blocks)
+        entry = read_entry(sugar.value, where, at.names, self.spec.blocks)
         assert entry is not None
         if entry.kind in COMPOSITIONS or entry.name is not None:
             raise SpecError("G115", f"expected a layer kind without a name, got {sugar.value!r}", where)
@@ -444,18 +426,13 @@ class _Expansion:
 
         def one() -> Ref | None:
             self.count(place)
-            entry = read_entry(elements[0], place, at, self.spec.blocks)
+            entry = read_entry(elements[0], place, at.names, self.spec.blocks)
             if entry is None:
                 return current
             entry = replace(entry, name=name)
             if "args" in extra:
                 entry = with_arguments(entry, *extra["args"])
-            sources = self.read_sources(entry, at, current)
-            if entry.kind in COMPOSITIONS:
-                return COMPOSITIONS[entry.kind](self, entry, at, sources)
-            if entry.kind in self.spec.blocks:
-                return self.expand_block(entry, at, sources)
-            return self.expand_layer(entry, at, sources)
+            return self.dispatch(entry, at, current)
 
         result: Ref | None = self.guard(one)
         return result if result is not None else current
@@ -498,7 +475,7 @@ class _Expansion:
     def merge(self, entry: Entry, merge: Argument, at: Surroundings, outputs: list[Ref]) -> Ref:
         """The merge layer of branches or a residual, with the entry's activation on it."""
         place = merge.place or entry.place
-        merging = read_entry(substitute(merge.value, at.names, place), place, at, self.spec.blocks)
+        merging = read_entry(substitute(merge.value, at.names, place), place, at.names, self.spec.blocks)
         if merging is None or merging.kind not in CATALOGUE or CATALOGUE[merging.kind].family != "merge":
             known = [kind for kind, layer in CATALOGUE.items() if layer.family == "merge"]
             raise SpecError("G115", f"merge expects one of {', '.join(known)}, got {merge.value!r}", place)
@@ -542,68 +519,6 @@ class _Expansion:
             raise SpecError("G116", f"{entry.kind}: {name} expects a list of layers, got {layers!r}", place)
         return layers
 
-    # wiring ------------------------------------------------------------------------------------------------
-
-    def wire(self, batch: str | int, inputs: tuple[GraphInput, ...], last: Ref | None) -> LayerGraph:
-        numbers: list[tuple[int | InputRef, ...]] = []
-        for draft in self.drafts:
-            resolved = self.guard(lambda d=draft: tuple(self.names.resolve(ref) for ref in d.inputs))
-            numbers.append(resolved or ())
-        self.stop_on_errors()
-        order = topological_order(
-            [[source for source in sources if isinstance(source, int)] for sources in numbers], self.cycle
-        )
-
-        def name_of(source: int | InputRef) -> str:
-            return self.drafts[source].name if isinstance(source, int) else source.name
-
-        nodes = tuple(
-            Node(
-                draft.name,
-                draft.layer,
-                tuple(name_of(source) for source in numbers[number]),
-                draft.place,
-                draft.variables,
-                draft.arguments,
-                draft.trail,
-            )
-            for number in order
-            for draft in (self.drafts[number],)
-        )
-        outputs = self.read_outputs(last, name_of)
-        resolved_names = {}
-        for full in (*self.names.targets,):
-            source = self.names.resolve(self.names.targets[full])
-            if isinstance(source, int):
-                resolved_names[full] = self.drafts[source].name
-        end_points = name_end_points(self.spec, resolved_names, self.named)
-        asked_for = {*outputs.values(), *(end_points.values() if self.spec.end_points is not None else ())}
-        warnings = dead_ends(nodes, asked_for)
-        return LayerGraph(
-            self.spec.name, batch, inputs, nodes, outputs, end_points, self.spec.expect, warnings, self.spec.scope
-        )
-
-    def cycle(self, numbers: list[int]) -> SpecError:
-        names = [self.drafts[number].name for number in numbers]
-        chain = " -> ".join([*reversed(names), names[-1]])
-        return SpecError("G122", f"the layers form a cycle: {chain}", self.drafts[numbers[0]].place)
-
-    def read_outputs(self, last: Ref | None, name_of: Callable[[int | InputRef], str]) -> dict[str, str]:
-        if self.spec.outputs is None:
-            source = self.names.resolve(last) if last is not None else None
-            if not isinstance(source, int):
-                raise SpecError("G127", "the spec has no layers", self.spec.place)
-            return {"output": name_of(source)}
-        outputs = {}
-        for name, written in self.spec.outputs.items():
-            place = self.spec.outputs.places[name]
-            target = substitute(written, dict(self.spec.vars), place)
-            source = self.names.resolve(NameRef(str(target), "", {}, place))
-            if not isinstance(source, int):
-                raise SpecError("G127", f"output {name} expects a layer, got the input {target!r}", place)
-            outputs[name] = name_of(source)
-        return outputs
-
 
 STOP_AT_ONCE = frozenset({"G161", "G162", "G163"})
 """Errors of size: going on would cost what the limit is there to save."""
@@ -615,147 +530,3 @@ COMPOSITIONS: dict[str, Callable[[_Expansion, Entry, Surroundings, list[Ref]], R
     "branches": _Expansion.expand_branches,
     "residual": _Expansion.expand_residual,
 }
-
-COMPOSITION_KEYS: dict[str, tuple[str, ...]] = {
-    "group": ("layers", "arg_scope", "as"),
-    "repeat": ("times", "layer", "layers", "each", "index"),
-    "stack": ("layer", "args", "each"),
-    "branches": ("paths", "merge", "activation"),
-    "residual": ("layers", "shortcut", "merge", "activation"),
-}
-_RAW_KEYS = frozenset({"layers", "layer", "paths", "shortcut", "arg_scope", "args", "times"})
-"""Arguments that are substituted where they are used, not where they are written."""
-
-
-def entry_kind(written: Any) -> str:
-    return next(iter(written)) if isinstance(written, SpecMap) and written else str(written)
-
-
-def unknown_kind(kind: str, blocks: Mapping[str, Block], place: Place) -> SpecError:
-    known = [*CATALOGUE, *COMPOSITIONS, *blocks]
-    return SpecError("G110", f"no layer kind or block is named {kind!r}{did_you_mean(kind, known)}", place)
-
-
-def check_name(name: Any, place: Place) -> str:
-    if not isinstance(name, str) or not _NAME.fullmatch(name) or len(name) > 200:
-        raise SpecError("G117", f"name expects text without spaces, commas or '/', got {name!r}", place)
-    return name
-
-
-def read_entry(written: Any, place: Place, at: Surroundings, blocks: Mapping[str, Block]) -> Entry | None:
-    """One item of a layer list, its values substituted; None where its `when` is false."""
-    if isinstance(written, str):
-        written = substitute(written, at.names, place)
-    if isinstance(written, str):
-        kind, body, kind_place = written, None, place
-    elif isinstance(written, SpecMap) and len(written) == 1:
-        ((kind, body),) = written.items()
-        kind_place = written.key_places[kind]
-    else:
-        found = f"the keys {', '.join(written)}" if isinstance(written, SpecMap) else repr(written)
-        raise SpecError("G118", f"a layer is one `kind: arguments`, got {found}", place)
-    if kind not in CATALOGUE and kind not in COMPOSITIONS and kind not in blocks:
-        raise unknown_kind(kind, blocks, kind_place)
-    if isinstance(body, SpecMap):
-        return _read_mapping(kind, body, kind_place, at)
-    if body is None:
-        return Entry(kind, {}, (), None, None, None, kind_place, {})
-    if kind in COMPOSITIONS:
-        raise SpecError("G116", f"{kind} expects a mapping, got {body!r}", kind_place)
-    values = substitute(body, at.names, kind_place)
-    positional = tuple(values) if isinstance(values, SpecList) else (values,)
-    return Entry(kind, {}, positional, None, None, None, kind_place, {})
-
-
-def _read_mapping(kind: str, body: SpecMap, place: Place, at: Surroundings) -> Entry | None:
-    common: dict[str, Any] = dict.fromkeys(COMMON_KEYS)
-    arguments: dict[str, Argument] = {}
-    known = COMPOSITION_KEYS.get(kind)
-    for key, raw in body.items():
-        where = body.places[key]
-        value = raw if known is not None and key in _RAW_KEYS else substitute(raw, at.names, where)
-        if key in common:
-            common[key] = value
-            if key == "when" and not value:
-                return None
-        elif known is not None and key not in known:
-            hint = did_you_mean(key, [*known, *COMMON_KEYS])
-            raise SpecError("G111", f"{kind} has no key {key!r}{hint}", body.key_places[key])
-        else:
-            arguments[key] = Argument(value, where, f"written on the layer, at {where}")
-    name = None if common["name"] is None else check_name(common["name"], body.places["name"])
-    inputs = _read_input_names(common["inputs"], body.places.get("inputs", place))
-    share = None if common["share"] is None else str(common["share"])
-    places = {**body.places, **{key: body.key_places[key] for key in arguments if known is None}}
-    return Entry(kind, arguments, (), name, inputs, share, place, places)
-
-
-def _read_input_names(written: Any, place: Place) -> tuple[str, ...] | None:
-    if written is None:
-        return None
-    names = (written,) if isinstance(written, str) else written
-    if not isinstance(names, (tuple, SpecList)) or not names or not all(isinstance(name, str) for name in names):
-        raise SpecError("G123", f"inputs expects a name or a list of names, got {written!r}", place)
-    return tuple(names)
-
-
-def with_arguments(entry: Entry, written: Any, place: Place) -> Entry:
-    """A stack element: the shared entry with one element's arguments over it."""
-    if isinstance(written, SpecMap):
-        source = f"written in stack args, at {place}"
-        own = {key: Argument(value, written.places[key], source) for key, value in written.items()}
-        return replace(entry, arguments={**entry.arguments, **own}, places={**entry.places, **written.key_places})
-    positional = tuple(written) if isinstance(written, SpecList) else (written,)
-    return replace(entry, positional=positional, place=place)
-
-
-def check_arity(kind: type[Layer], name: str, count: int, entry: Entry) -> None:
-    least, most = kind.inputs_at_least, kind.inputs_at_most
-    if count < least or (most is not None and count > most):
-        expected = f"{least}" if least == most else f"at least {least}" if most is None else f"{least} to {most}"
-        place = entry.places.get("inputs", entry.place)
-        raise SpecError("G126", f"{name}: {kind.kind} takes {expected} inputs, got {count}", place)
-
-
-def dead_ends(nodes: Sequence[Node], asked_for: set[str]) -> tuple[Warn, ...]:
-    """A warning for the last layer of each path that leads nowhere."""
-    read = {source for node in nodes for source in node.inputs} | asked_for
-    message = "{}: reaches no output or end point, so the compiled file leaves it out"
-    return tuple(Warn("G232", message.format(node.name), node.place) for node in nodes if node.name not in read)
-
-
-_SIZE = re.compile(r"(?:(\d{1,9})\s*\*\s*)?([A-Za-z_]\w*)")
-MAX_SIZE = 2**31 - 1
-
-
-def read_inputs(spec: ModelSpec) -> tuple[str | int, tuple[GraphInput, ...]]:
-    """The batch, and every graph input with one example's shape."""
-    batches: dict[str | int, Place] = {}
-    inputs = []
-    for name, written in spec.inputs.items():
-        place = spec.inputs.places[name]
-        check_name(name, spec.inputs.key_places[name])
-        shape = substitute(written, dict(spec.vars), place)
-        if not isinstance(shape, SpecList) or len(shape) < 2:
-            message = f"input {name} expects [batch, size, …], such as [N, 224, 224, 3], got {shape!r}"
-            raise SpecError("G119", message, place)
-        batch, *sizes = (read_size(size, where) for size, where in zip(shape, shape.places, strict=True))
-        batches.setdefault(batch if isinstance(batch, int) else str(batch), shape.places[0])
-        inputs.append(GraphInput(name, tuple(sizes), place))
-    if not inputs:
-        raise SpecError("G119", "a spec needs at least one input", spec.place)
-    if len(batches) > 1:
-        first, second, *_ = batches
-        raise SpecError("G119", f"all inputs share one batch, got {first} and {second}", batches[second])
-    return next(iter(batches)), tuple(inputs)
-
-
-def read_size(written: Any, place: Place) -> Dim:
-    if isinstance(written, int) and not isinstance(written, bool) and 0 < written <= MAX_SIZE:
-        return written
-    if isinstance(written, str) and (match := _SIZE.fullmatch(written.strip())):
-        factor, symbol = match.groups()
-        if factor is None or int(factor) > 0:
-            return Formula.symbol(symbol) * int(factor or 1)
-    message = f"a size expects a whole number from 1 to {MAX_SIZE}, a name, or a multiple such as 16*H, got {written!r}"
-    raise SpecError("G119", message, place)

@@ -1,0 +1,133 @@
+"""One item of a layer list, read: its kind, its arguments with their places, and the keys that all kinds share."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from graphc.errors import Place, SpecError, did_you_mean
+from graphc.graph import Argument
+from graphc.layers import CATALOGUE
+from graphc.layers.base import Layer
+from graphc.spec.expressions import substitute
+from graphc.spec.model import Block
+from graphc.spec.source import SpecList, SpecMap
+
+COMMON_KEYS = ("name", "inputs", "when", "share")
+_NAME = re.compile(r"[^\s/,]+")
+
+COMPOSITION_KEYS: dict[str, tuple[str, ...]] = {
+    "group": ("layers", "arg_scope", "as"),
+    "repeat": ("times", "layer", "layers", "each", "index"),
+    "stack": ("layer", "args", "each"),
+    "branches": ("paths", "merge", "activation"),
+    "residual": ("layers", "shortcut", "merge", "activation"),
+}
+_RAW_KEYS = frozenset({"layers", "layer", "paths", "shortcut", "arg_scope", "args", "times"})
+"""Arguments that are substituted where they are used, not where they are written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One item of a layer list: its kind, its arguments as written, and the common keys."""
+
+    kind: str
+    arguments: dict[str, Argument]
+    positional: Sequence[Any]
+    name: str | None
+    inputs: tuple[str, ...] | None
+    share: str | None
+    place: Place
+    places: Mapping[str, Place]
+
+
+def entry_kind(written: Any) -> str:
+    return next(iter(written)) if isinstance(written, SpecMap) and written else str(written)
+
+
+def unknown_kind(kind: str, blocks: Mapping[str, Block], place: Place) -> SpecError:
+    known = [*CATALOGUE, *COMPOSITION_KEYS, *blocks]
+    return SpecError("G110", f"no layer kind or block is named {kind!r}{did_you_mean(kind, known)}", place)
+
+
+def check_name(name: Any, place: Place) -> str:
+    if not isinstance(name, str) or not _NAME.fullmatch(name) or len(name) > 200:
+        raise SpecError("G117", f"name expects text without spaces, commas or '/', got {name!r}", place)
+    return name
+
+
+def read_entry(written: Any, place: Place, names: Mapping[str, Any], blocks: Mapping[str, Block]) -> Entry | None:
+    """One item of a layer list, its values substituted; None where its `when` is false."""
+    if isinstance(written, str):
+        written = substitute(written, names, place)
+    if isinstance(written, str):
+        kind, body, kind_place = written, None, place
+    elif isinstance(written, SpecMap) and len(written) == 1:
+        ((kind, body),) = written.items()
+        kind_place = written.key_places[kind]
+    else:
+        found = f"the keys {', '.join(written)}" if isinstance(written, SpecMap) else repr(written)
+        raise SpecError("G118", f"a layer is one `kind: arguments`, got {found}", place)
+    if kind not in CATALOGUE and kind not in COMPOSITION_KEYS and kind not in blocks:
+        raise unknown_kind(kind, blocks, kind_place)
+    if isinstance(body, SpecMap):
+        return _read_mapping(kind, body, kind_place, names)
+    if body is None:
+        return Entry(kind, {}, (), None, None, None, kind_place, {})
+    if kind in COMPOSITION_KEYS:
+        raise SpecError("G116", f"{kind} expects a mapping, got {body!r}", kind_place)
+    values = substitute(body, names, kind_place)
+    positional = tuple(values) if isinstance(values, SpecList) else (values,)
+    return Entry(kind, {}, positional, None, None, None, kind_place, {})
+
+
+def _read_mapping(kind: str, body: SpecMap, place: Place, names: Mapping[str, Any]) -> Entry | None:
+    common: dict[str, Any] = dict.fromkeys(COMMON_KEYS)
+    arguments: dict[str, Argument] = {}
+    known = COMPOSITION_KEYS.get(kind)
+    for key, raw in body.items():
+        where = body.places[key]
+        value = raw if known is not None and key in _RAW_KEYS else substitute(raw, names, where)
+        if key in common:
+            common[key] = value
+            if key == "when" and not value:
+                return None
+        elif known is not None and key not in known:
+            hint = did_you_mean(key, [*known, *COMMON_KEYS])
+            raise SpecError("G111", f"{kind} has no key {key!r}{hint}", body.key_places[key])
+        else:
+            arguments[key] = Argument(value, where, f"written on the layer, at {where}")
+    name = None if common["name"] is None else check_name(common["name"], body.places["name"])
+    inputs = _read_input_names(common["inputs"], body.places.get("inputs", place))
+    share = None if common["share"] is None else str(common["share"])
+    places = {**body.places, **{key: body.key_places[key] for key in arguments if known is None}}
+    return Entry(kind, arguments, (), name, inputs, share, place, places)
+
+
+def _read_input_names(written: Any, place: Place) -> tuple[str, ...] | None:
+    if written is None:
+        return None
+    names = (written,) if isinstance(written, str) else written
+    if not isinstance(names, (tuple, SpecList)) or not names or not all(isinstance(name, str) for name in names):
+        raise SpecError("G123", f"inputs expects a name or a list of names, got {written!r}", place)
+    return tuple(names)
+
+
+def with_arguments(entry: Entry, written: Any, place: Place) -> Entry:
+    """A stack element: the shared entry with one element's arguments over it."""
+    if isinstance(written, SpecMap):
+        source = f"written in stack args, at {place}"
+        own = {key: Argument(value, written.places[key], source) for key, value in written.items()}
+        return replace(entry, arguments={**entry.arguments, **own}, places={**entry.places, **written.key_places})
+    positional = tuple(written) if isinstance(written, SpecList) else (written,)
+    return replace(entry, positional=positional, place=place)
+
+
+def check_arity(kind: type[Layer], name: str, count: int, entry: Entry) -> None:
+    least, most = kind.inputs_at_least, kind.inputs_at_most
+    if count < least or (most is not None and count > most):
+        expected = f"{least}" if least == most else f"at least {least}" if most is None else f"{least} to {most}"
+        place = entry.places.get("inputs", entry.place)
+        raise SpecError("G126", f"{name}: {kind.kind} takes {expected} inputs, got {count}", place)

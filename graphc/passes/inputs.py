@@ -1,0 +1,50 @@
+"""The graph's inputs as written: the batch, and one example's shape with its symbols."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from graphc.dims import Dim, Formula
+from graphc.errors import Place, SpecError
+from graphc.graph import GraphInput
+from graphc.passes.entries import check_name
+from graphc.spec.expressions import substitute
+from graphc.spec.model import ModelSpec
+from graphc.spec.source import SpecList
+
+_SIZE = re.compile(r"(?:(\d{1,9})\s*\*\s*)?([A-Za-z_]\w*)")
+MAX_SIZE = 2**31 - 1
+
+
+def read_inputs(spec: ModelSpec) -> tuple[str | int, tuple[GraphInput, ...]]:
+    """The batch, and every graph input with one example's shape."""
+    batches: dict[str | int, Place] = {}
+    inputs = []
+    for name, written in spec.inputs.items():
+        place = spec.inputs.places[name]
+        check_name(name, spec.inputs.key_places[name])
+        shape = substitute(written, dict(spec.vars), place)
+        if not isinstance(shape, SpecList) or len(shape) < 2:
+            message = f"input {name} expects [batch, size, …], such as [N, 224, 224, 3], got {shape!r}"
+            raise SpecError("G119", message, place)
+        batch, *sizes = (read_size(size, where) for size, where in zip(shape, shape.places, strict=True))
+        batches.setdefault(batch if isinstance(batch, int) else str(batch), shape.places[0])
+        inputs.append(GraphInput(name, tuple(sizes), place))
+    if not inputs:
+        raise SpecError("G119", "a spec needs at least one input", spec.place)
+    if len(batches) > 1:
+        first, second, *_ = batches
+        raise SpecError("G119", f"all inputs share one batch, got {first} and {second}", batches[second])
+    return next(iter(batches)), tuple(inputs)
+
+
+def read_size(written: Any, place: Place) -> Dim:
+    if isinstance(written, int) and not isinstance(written, bool) and 0 < written <= MAX_SIZE:
+        return written
+    if isinstance(written, str) and (match := _SIZE.fullmatch(written.strip())):
+        factor, symbol = match.groups()
+        if factor is None or int(factor) > 0:
+            return Formula.symbol(symbol) * int(factor or 1)
+    message = f"a size expects a whole number from 1 to {MAX_SIZE}, a name, or a multiple such as 16*H, got {written!r}"
+    raise SpecError("G119", message, place)

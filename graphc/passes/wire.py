@@ -1,0 +1,114 @@
+"""Drafts and names -> LayerGraph: references looked up, layers ordered, outputs and end points named."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from graphc.errors import GraphcError, Place, SpecError, SpecErrors, Warn
+from graphc.graph import Argument, GraphInput, LayerGraph, Node
+from graphc.layers.base import Layer
+from graphc.passes.end_points import name_end_points
+from graphc.passes.wiring import InputRef, NameRef, Names, Ref, topological_order
+from graphc.spec.expressions import substitute
+from graphc.spec.model import ModelSpec
+
+MAX_ERRORS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A node whose inputs are not yet looked up."""
+
+    name: str
+    layer: Layer
+    inputs: tuple[Ref, ...]
+    place: Place
+    variables: str
+    arguments: Mapping[str, Argument]
+    trail: tuple[str, ...]
+
+
+def wire(
+    spec: ModelSpec,
+    batch: str | int,
+    inputs: tuple[GraphInput, ...],
+    drafts: Sequence[Draft],
+    names: Names,
+    named: Sequence[str],
+    last: Ref | None,
+) -> LayerGraph:
+    """The graph of a spec; `named` are the layers and groups that the user named, `last` the last value."""
+    sources = resolve_inputs(drafts, names)
+    order = topological_order(
+        [[source for source in read if isinstance(source, int)] for read in sources],
+        lambda numbers: cycle_error([drafts[number] for number in numbers]),
+    )
+    nodes = tuple(
+        Node(
+            drafts[number].name,
+            drafts[number].layer,
+            tuple(name_of(source, drafts) for source in sources[number]),
+            drafts[number].place,
+            drafts[number].variables,
+            drafts[number].arguments,
+            drafts[number].trail,
+        )
+        for number in order
+    )
+    outputs = read_outputs(spec, drafts, names, last)
+    targets = {full: names.resolve(ref) for full, ref in names.targets.items()}
+    shown = {full: drafts[source].name for full, source in targets.items() if isinstance(source, int)}
+    end_points = name_end_points(spec, shown, named)
+    asked_for = {*outputs.values(), *(end_points.values() if spec.end_points is not None else ())}
+    warnings = dead_ends(nodes, asked_for)
+    return LayerGraph(spec.name, batch, inputs, nodes, outputs, end_points, spec.expect, warnings, spec.scope)
+
+
+def resolve_inputs(drafts: Sequence[Draft], names: Names) -> list[tuple[int | InputRef, ...]]:
+    """What every layer reads; all unknown names are reported at once."""
+    found: list[tuple[int | InputRef, ...]] = []
+    errors: list[GraphcError] = []
+    for draft in drafts:
+        try:
+            found.append(tuple(names.resolve(ref) for ref in draft.inputs))
+        except SpecError as error:
+            errors.append(error)
+    if errors:
+        raise errors[0] if len(errors) == 1 else SpecErrors(errors[:MAX_ERRORS])
+    return found
+
+
+def name_of(source: int | InputRef, drafts: Sequence[Draft]) -> str:
+    return drafts[source].name if isinstance(source, int) else source.name
+
+
+def cycle_error(drafts: Sequence[Draft]) -> SpecError:
+    names = [draft.name for draft in drafts]
+    chain = " -> ".join([*reversed(names), names[-1]])
+    return SpecError("G122", f"the layers form a cycle: {chain}", drafts[0].place)
+
+
+def read_outputs(spec: ModelSpec, drafts: Sequence[Draft], names: Names, last: Ref | None) -> dict[str, str]:
+    """Output name -> node name; the last layer where the spec names none."""
+    if spec.outputs is None:
+        source = names.resolve(last) if last is not None else None
+        if not isinstance(source, int):
+            raise SpecError("G127", "the spec has no layers", spec.place)
+        return {"output": drafts[source].name}
+    outputs = {}
+    for name, written in spec.outputs.items():
+        place = spec.outputs.places[name]
+        target = substitute(written, dict(spec.vars), place)
+        source = names.resolve(NameRef(str(target), "", {}, place))
+        if not isinstance(source, int):
+            raise SpecError("G127", f"output {name} expects a layer, got the input {target!r}", place)
+        outputs[name] = drafts[source].name
+    return outputs
+
+
+def dead_ends(nodes: Sequence[Node], asked_for: set[str]) -> tuple[Warn, ...]:
+    """A warning for the last layer of each path that leads nowhere."""
+    read = {source for node in nodes for source in node.inputs} | asked_for
+    message = "{}: reaches no output or end point, so the compiled file leaves it out"
+    return tuple(Warn("G232", message.format(node.name), node.place) for node in nodes if node.name not in read)
