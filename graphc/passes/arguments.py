@@ -43,7 +43,8 @@ def check_argument(layer: type[Layer], name: str, value: Any, place: Place) -> A
 def _adapter(layer: type[Layer], name: str) -> TypeAdapter[Any]:
     info = layer.model_fields[name]
     model = isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel)  # has a config of its own
-    return TypeAdapter(Annotated[info.annotation, info], config=None if model else {"allow_inf_nan": False})
+    annotation: Any = info.annotation
+    return TypeAdapter(Annotated[annotation, info], config=None if model else {"allow_inf_nan": False})
 
 
 def build_layer(layer: type[Layer], label: str, arguments: Mapping[str, Argument], place: Place) -> Layer:
