@@ -106,14 +106,19 @@ def read_limited(
         if problem.errno in (errno.ELOOP, errno.ENAMETOOLONG):
             raise error(code, f"cannot read {shown(path)}: {problem.strerror}") from None
         raise machine_error("read", path, problem) from None
-    with os.fdopen(handle, "rb") as file:
+    try:
         status = os.fstat(handle)
         if not stat.S_ISREG(status.st_mode):
             what = "a folder" if stat.S_ISDIR(status.st_mode) else "a device or a pipe"
             raise error(code, f"expected a file, found {what}", Place(shown(path)))
         if status.st_size <= limit:
-            data = file.read(limit + 1)
+            with os.fdopen(handle, "rb", closefd=False) as file:
+                data = file.read(limit + 1)
             if len(data) <= limit:
                 return data
         size = max(status.st_size, limit + 1)
         raise error(code, f"the file has {size:,} bytes, the limit is {limit:,}", Place(shown(path)))
+    except OSError as problem:
+        raise machine_error("read", path, problem) from None
+    finally:
+        os.close(handle)

@@ -65,7 +65,7 @@ class _Reader:
         self.texts[name] = decode(text, path)
         own = load_text(self.texts[name], path, self.limits)
         if not isinstance(own, SpecMap):
-            found = "a list" if isinstance(own, SpecList) else clipped(own)
+            found = "a list" if isinstance(own, SpecList) else "text" if isinstance(own, str) else clipped(own)
             raise SpecError("G150", f"a spec is a mapping such as `graphc: 1`, found {found}", Place(path, 1, 1))
         check_keys(own, KEYS, "a spec")
         self.open.append(name)

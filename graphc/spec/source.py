@@ -261,7 +261,7 @@ class _Reader:
         if event.tag is None:
             return resolve(event.value, place) if event.implicit[0] else event.value
         name = event.tag.removeprefix(CORE_TAG)
-        if name == "str":
+        if name in ("str", "!"):
             return event.value
         if event.tag == name or name not in SCALAR_TYPES:
             raise self._error("G107", f"the tag {clipped(event.tag)} is not one of YAML's core types", place)

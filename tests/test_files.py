@@ -1,0 +1,96 @@
+"""Files are written at once or not at all, and read up to a limit."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from graphc.errors import MachineError, SpecError, WeightsError
+from graphc.files import atomic_write, read_limited
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_bytes_and_writers_replace_the_file(tmp_path):
+    path = tmp_path / "a.bin"
+    atomic_write(path, b"one")
+    atomic_write(path, lambda file: file.write(b"two") and None)
+    assert contents(tmp_path) == {"a.bin": b"two"}
+
+
+def test_a_new_file_has_the_usual_permissions_and_an_old_one_keeps_its_own(tmp_path):
+    plain, made = tmp_path / "plain", tmp_path / "made"
+    plain.touch()
+    atomic_write(made, b"")
+    assert made.stat().st_mode == plain.stat().st_mode
+    made.chmod(0o640)
+    atomic_write(made, b"x")
+    assert stat.S_IMODE(made.stat().st_mode) == 0o640
+
+
+@pytest.mark.parametrize("call", ["write", "fsync", "replace"])
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EIO])
+def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch, call, number):
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"old")
+
+    def fail(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    if call != "write":
+        monkeypatch.setattr(os, call, fail)
+    with pytest.raises(MachineError) as caught:
+        atomic_write(path, fail if call == "write" else b"new")
+    assert contents(tmp_path) == {"a.bin": b"old"}
+    assert str(path) in caught.value.message
+    assert bool(caught.value.notes) == (number != errno.EIO)
+
+
+def test_any_exception_removes_the_temporary(tmp_path):
+    def stop(file: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        atomic_write(tmp_path / "a.bin", stop)
+    assert contents(tmp_path) == {}
+
+
+@pytest.mark.parametrize("where", ["none/a.bin", "file/a.bin", "folder"])
+def test_places_where_nothing_can_be_written(tmp_path, where):
+    (tmp_path / "file").touch()
+    (tmp_path / "folder" / "inner").mkdir(parents=True)
+    with pytest.raises(MachineError, match="cannot write"):
+        atomic_write(tmp_path / where, b"x")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
+
+
+def test_fsync_comes_before_the_rename_and_the_folder_after(tmp_path, monkeypatch):
+    calls = []
+    for name in ("fsync", "replace"):
+        real = getattr(os, name)
+        monkeypatch.setattr(os, name, lambda *given, n=name, r=real: (calls.append(n), r(*given))[1])
+    atomic_write(tmp_path / "a.bin", b"x")
+    assert calls == ["fsync", "replace", "fsync"]
+
+
+def test_reading_stops_at_the_limit(tmp_path):
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"x" * 10)
+    assert read_limited(path, 10) == b"x" * 10
+    with pytest.raises(SpecError, match="has 10 bytes, the limit is 9"):
+        read_limited(path, 9)
+    with pytest.raises(WeightsError, match=r"error\[G301\]: there is no file"):
+        read_limited(tmp_path / "none", 9, WeightsError, "G301")
+
+
+def test_pipes_and_devices_are_not_read(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(SpecError, match="found a device or a pipe"):
+            read_limited(path, 10)
