@@ -102,22 +102,30 @@ def check(spec: str, strict: bool, **options: Any) -> None:
 @format_option
 @click.option("--depth", type=click.IntRange(1), help="Fold groups below this depth into one row.")
 @click.option("--columns", metavar="NAME,…", help="Only these columns.")
+@click.option("--tree", "as_tree", is_flag=True, help="Indent layers below their groups, with sums.")
+@click.option("--by", type=click.Choice(["params", "MACs", "memory"], case_sensitive=False), help="Largest first.")
 def show(spec: str, form: str, depth: int | None, columns: str | None, **options: Any) -> None:
     """Show every layer: shape, receptive field, parameters, MACs, memory.
 
     \b
       graphc show resnet_v1_50 --depth 2
+      graphc show vgg_16 --by params
       graphc show net.yaml --format json
     """
     from graphc.report.show import COLUMNS
     from graphc.report.show import show as render
+    from graphc.report.where import where
 
     chosen = tuple(name.strip() for name in columns.split(",")) if columns else ()
     for name in chosen:
         if name not in COLUMNS:
             raise click.BadParameter(f"no column {name!r}; there are {', '.join(COLUMNS)}", param_hint="--columns")
+    as_tree, by = options.pop("as_tree"), options.pop("by")
     plan = make_plan(spec, **options)
-    out(render(plan, form, depth=depth, columns=chosen))
+    if by is None:
+        out(render(plan, form, depth=depth, columns=chosen, as_tree=as_tree))
+    else:
+        out(where(plan, by, form, depth=depth))
     warn(plan)
 
 

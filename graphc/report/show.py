@@ -3,29 +3,64 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
+
+from rich.markup import escape
 
 from graphc.dims import format_shape
 from graphc.graph import Plan, PlannedNode
 from graphc.passes.expectations import totals
 from graphc.receptive_field import ReceptiveField
+from graphc.report.families import ACCENTS, family_of
 from graphc.report.summary import summary
-from graphc.report.tables import render
+from graphc.report.tables import Look, bytes_text, render, short
+from graphc.report.tree import Group, fold, tree
 
 COLUMNS = ("layer", "kind", "shape", "receptive field", "stride", "padding", "params", "MACs", "memory")
+SPARE = ("padding", "stride", "memory", "receptive field", "kind", "MACs")
 
 
-def show(plan: Plan, form: str, *, depth: int | None = None, columns: tuple[str, ...] = ()) -> str:
-    """The plan as `table`, `csv`, `md` or the promised `json`."""
+def show(
+    plan: Plan, form: str, *, depth: int | None = None, columns: tuple[str, ...] = (), as_tree: bool = False
+) -> str:
+    """The plan as `table`, `csv`, `md` or the promised `json`; `as_tree` gives every group a row of its own."""
     if form == "json":
         return json.dumps(summary(plan), indent=1) + "\n"
-    rows = [layer_row(each) for each in plan.nodes] if depth is None else folded_rows(plan, depth)
+    if as_tree:
+        rows = tree_rows(tree(plan), depth)
+    else:
+        rows = [layer_row(each) for each in plan.nodes] if depth is None else [folded_row(g) for g in fold(plan, depth)]
     kept = [COLUMNS.index(name) for name in columns] if columns else range(len(COLUMNS))
     sums = totals(plan)
-    total = ["total", "", "", "", "", "", sums["params"], sums["macs"], total_memory(plan)]
+    total = ["total", "", "", "", "", "", sums["params"], sums["macs"], sum_of(list(plan.nodes), memory)]
+    look = Look(CELLS, () if columns else SPARE, headline(plan), (footline(plan),))
     return render(
-        [COLUMNS[i] for i in kept], [[row[i] for i in kept] for row in rows], form, total=[total[i] for i in kept]
+        [COLUMNS[i] for i in kept],
+        [[row[i] for i in kept] for row in rows],
+        form,
+        total=[total[i] for i in kept],
+        look=look,
     )
+
+
+def headline(plan: Plan) -> str:
+    """`lenet5: image 28×28×1 → logits 10`."""
+    shapes = {each.node.name: each.shape for each in plan.nodes} | {each.name: each.shape for each in plan.graph.inputs}
+    inputs = ", ".join(f"{each.name} {format_shape(each.shape)}" for each in plan.graph.inputs)
+    outputs = ", ".join(f"{name} {format_shape(shapes[node])}" for name, node in plan.graph.outputs.items())
+    return escape(f"{plan.graph.name}: {inputs} → {outputs}")
+
+
+def footline(plan: Plan) -> str:
+    """What the totals mean, in few digits; float32, one example."""
+    sums = totals(plan)
+    params, trainable = sums["params"] or 0, sums["trainable_params"] or 0
+    fixed = "" if trainable == params else f" ({params - trainable:,} of them not trained)"
+    words = [f"{short(params)} parameters{fixed}, {bytes_text(4 * params).strip()} as float32"]
+    if sums["macs"] is not None:
+        words.append(f"{short(sums['macs'])} MACs an example")
+    return "; ".join(words)
 
 
 def layer_row(planned: PlannedNode) -> list[Any]:
@@ -44,23 +79,35 @@ def layer_row(planned: PlannedNode) -> list[Any]:
     ]
 
 
-def folded_rows(plan: Plan, depth: int) -> list[list[Any]]:
-    """One row a group: layers whose names agree in their first `depth` parts, at the last one's shape."""
-    groups: dict[str, list[PlannedNode]] = {}
-    for each in plan.nodes:
-        groups.setdefault("/".join(each.node.name.split("/")[:depth]), []).append(each)
+def folded_row(group: Group) -> list[Any]:
+    """One row for a group and all below it, at its last layer's shape."""
+    members = group.members
+    row = layer_row(members[-1])
+    row[0], row[1] = group.name, members[0].node.layer.kind if len(members) == 1 else f"{len(members)} layers"
+    row[6] = sum(each.param_count for each in members) or None
+    row[7] = sum_of(members, lambda each: each.macs) or None
+    row[8] = sum_of(members, memory)
+    return row
+
+
+def tree_rows(groups: list[Group], depth: int | None, level: int = 1) -> list[list[Any]]:
+    """Groups with sums, and below them, indented, what they hold; folded below `depth`."""
     rows = []
-    for name, members in groups.items():
-        row = layer_row(members[-1])
-        kinds = [each.node.layer.kind for each in members]
-        row[0], row[1] = name, kinds[0] if len(members) == 1 else f"{len(members)} layers"
-        row[6] = sum(each.param_count for each in members) or None
-        macs = [each.macs for each in members]
-        row[7] = None if None in macs else sum(each or 0 for each in macs) or None
-        sizes = [memory(each) for each in members]
-        row[8] = None if None in sizes else sum(each or 0 for each in sizes)
+    for group in groups:
+        folded = level == depth
+        has_own_row = group.own is not None and not folded
+        row = layer_row(group.own) if group.own is not None and has_own_row else folded_row(group)
+        row[0] = "  " * (level - 1) + group.name.rpartition("/")[2]
         rows.append(row)
+        if not folded:
+            rows.extend(tree_rows(group.children, depth, level + 1))
     return rows
+
+
+def sum_of(members: list[PlannedNode], value: Callable[[PlannedNode], int | None]) -> int | None:
+    """The sum over layers; None where one of them is not known."""
+    values = [value(each) for each in members]
+    return None if None in values else sum(each or 0 for each in values)
 
 
 def field_cells(field: ReceptiveField | None) -> tuple[str, str, str]:
@@ -79,6 +126,15 @@ def memory(planned: PlannedNode) -> int | None:
     return planned.activation_bytes
 
 
-def total_memory(plan: Plan) -> int | None:
-    sizes = [memory(each) for each in plan.nodes]
-    return None if None in sizes else sum(each or 0 for each in sizes)
+def dim_path(name: str) -> str:
+    """A layer's name with its groups less bright than itself."""
+    path, slash, last = name.rpartition("/")
+    return f"[dim]{escape(path + slash)}[/]{escape(last)}" if path else escape(name)
+
+
+def coloured_kind(kind: str) -> str:
+    family = family_of(kind)
+    return escape(kind) if family is None else f"[{ACCENTS[family].terminal}]{escape(kind)}[/]"
+
+
+CELLS: dict[str, Callable[[Any], str]] = {"layer": dim_path, "kind": coloured_kind, "memory": bytes_text}

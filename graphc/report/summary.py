@@ -28,12 +28,14 @@ def layer_summary(plan: Plan, planned: PlannedNode) -> dict[str, Any]:
     return {
         "name": node.name,
         "kind": node.layer.kind,
+        "family": node.layer.family,
         "inputs": list(node.inputs),
         "shape": [size(dim) for dim in planned.shape],
         "params": planned.param_count,
         "trainable_params": planned.trainable_count,
         "macs": planned.macs,
         "flops": planned.flops,
+        "memory": planned.activation_bytes,
         "receptive_field": field_summary(planned.receptive_field),
         "variables": [
             {"name": plan.graph.variable(node, local), "shape": list(spec.shape), "trainable": spec.trainable}
