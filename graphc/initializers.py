@@ -10,10 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
-import threading
-from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import (
@@ -29,16 +26,13 @@ from pydantic import (
 from graphc.documented import Documented
 from graphc.errors import RuleError, did_you_mean
 from graphc.lazy import np
+from graphc.quantiles import Quantiles, normal_quantiles, truncated_quantiles
 
 if TYPE_CHECKING:
     from graphc.types import Array, ParamSpec
 
-Job: TypeAlias = Callable[[], None]
-
-BLOCK = 1 << 16
+BLOCK = 1 << 14
 """Numbers drawn at a time: the table and one block stay in the processor's cache."""
-STRETCH = 16 * BLOCK
-"""Numbers that one thread draws in a row; each stretch starts at its own place in the variable's stream."""
 
 
 class Initializer(Documented):
@@ -53,16 +47,15 @@ class Initializer(Documented):
     def check(self, shape: tuple[int, ...]) -> None:
         """A RuleError where no variable of this shape can start so."""
 
-    def jobs(self, out: Array, seed: int) -> list[Job]:
-        """What writes the variable's values into `out` (float32, contiguous), as independent pieces of work."""
+    def fill(self, out: Array, seed: int) -> None:
+        """Write the variable's values into `out` (float32, contiguous)."""
         raise NotImplementedError(self.kind)
 
     def draw(self, shape: tuple[int, ...], name: str, seed: int, dtype: Any = "float32") -> Array:
         """The variable `name` of this shape."""
         self.check(shape)
         out = np.empty(shape, np.float32)
-        for job in self.jobs(out, stream_seed(seed, name)):
-            job()
+        self.fill(out, stream_seed(seed, name))
         return out.astype(dtype, copy=False)
 
 
@@ -101,8 +94,8 @@ class Constant(Initializer):
                 "G206", f"constant of shape {_brackets(found)} does not fit a variable of {_brackets(shape)}"
             )
 
-    def jobs(self, out: Array, seed: int) -> list[Job]:
-        return [lambda: out.__setitem__(..., np.asarray(self.value, np.float32))]
+    def fill(self, out: Array, seed: int) -> None:
+        out[...] = np.asarray(self.value, np.float32)
 
 
 class Zeros(Initializer):
@@ -110,8 +103,8 @@ class Zeros(Initializer):
 
     kind: ClassVar[str] = "zeros"
 
-    def jobs(self, out: Array, seed: int) -> list[Job]:
-        return [lambda: out.fill(0)]
+    def fill(self, out: Array, seed: int) -> None:
+        out.fill(0)
 
 
 class Ones(Initializer):
@@ -119,8 +112,8 @@ class Ones(Initializer):
 
     kind: ClassVar[str] = "ones"
 
-    def jobs(self, out: Array, seed: int) -> list[Job]:
-        return [lambda: out.fill(1)]
+    def fill(self, out: Array, seed: int) -> None:
+        out.fill(1)
 
 
 class Uniform(Initializer):
@@ -134,8 +127,8 @@ class Uniform(Initializer):
     high: float = 0.05
     """What no value reaches."""
 
-    def jobs(self, out: Array, seed: int) -> list[Job]:
-        return uniform_jobs(out, seed, self.low, self.high)
+    def fill(self, out: Array, seed: int) -> None:
+        fill_uniform(out, seed, self.low, self.high)
 
 
 class Normal(Initializer):
@@ -149,8 +142,8 @@ class Normal(Initializer):
     mean: float = 0.0
     """Mean."""
 
-    def jobs(self, out: Array, seed: int) -> list[Job]:
-        return quantile_jobs(normal_quantiles(), out, seed, self.mean, self.stddev)
+    def fill(self, out: Array, seed: int) -> None:
+        fill_from(normal_quantiles(), out, seed, self.mean, self.stddev)
 
 
 class TruncatedNormal(Initializer):
@@ -164,8 +157,8 @@ class TruncatedNormal(Initializer):
     mean: float = 0.0
     """Mean."""
 
-    def jobs(self, out: Array, seed: int) -> list[Job]:
-        return quantile_jobs(truncated_quantiles(), out, seed, self.mean, self.stddev)
+    def fill(self, out: Array, seed: int) -> None:
+        fill_from(truncated_quantiles(), out, seed, self.mean, self.stddev)
 
 
 class VarianceScaling(Initializer):
@@ -181,8 +174,8 @@ class VarianceScaling(Initializer):
     uniform: StrictBool = False
     """Uniform in ±sqrt(3*factor/n); else truncated normal of standard deviation sqrt(1.3*factor/n)."""
 
-    def jobs(self, out: Array, seed: int) -> list[Job]:
-        return scaled_jobs(out, seed, self.factor, self.mode, self.uniform)
+    def fill(self, out: Array, seed: int) -> None:
+        fill_scaled(out, seed, self.factor, self.mode, self.uniform)
 
 
 class Xavier(Initializer):
@@ -193,8 +186,8 @@ class Xavier(Initializer):
     uniform: StrictBool = True
     """Uniform, else truncated normal."""
 
-    def jobs(self, out: Array, seed: int) -> list[Job]:
-        return scaled_jobs(out, seed, 1.0, "fan_avg", self.uniform)
+    def fill(self, out: Array, seed: int) -> None:
+        fill_scaled(out, seed, 1.0, "fan_avg", self.uniform)
 
 
 class Glorot(Xavier):
@@ -211,8 +204,8 @@ class He(Initializer):
     uniform: StrictBool = False
     """Uniform, else truncated normal."""
 
-    def jobs(self, out: Array, seed: int) -> list[Job]:
-        return scaled_jobs(out, seed, 2.0, "fan_in", self.uniform)
+    def fill(self, out: Array, seed: int) -> None:
+        fill_scaled(out, seed, 2.0, "fan_in", self.uniform)
 
 
 class Orthogonal(Initializer):
@@ -228,16 +221,12 @@ class Orthogonal(Initializer):
         if len(shape) < 2:
             raise RuleError("G206", f"orthogonal needs a variable of two axes or more, got {_brackets(shape)}")
 
-    def jobs(self, out: Array, seed: int) -> list[Job]:
-        def write() -> None:
-            matrix = out.reshape(-1, out.shape[-1])
-            tall = np.empty((max(matrix.shape), min(matrix.shape)), np.float32)
-            for job in quantile_jobs(normal_quantiles(), tall, seed, 0.0, 1.0):
-                job()
-            basis = orthonormal_rows(tall.T.astype(np.float64)) * self.gain
-            matrix[...] = basis if matrix.shape[0] <= matrix.shape[1] else basis.T
-
-        return [write]
+    def fill(self, out: Array, seed: int) -> None:
+        matrix = out.reshape(-1, out.shape[-1])
+        tall = np.empty((max(matrix.shape), min(matrix.shape)), np.float32)
+        fill_from(normal_quantiles(), tall, seed, 0.0, 1.0)
+        basis = orthonormal_rows(tall.T.astype(np.float64)) * self.gain
+        matrix[...] = basis if matrix.shape[0] <= matrix.shape[1] else basis.T
 
 
 class Identity(Initializer):
@@ -253,14 +242,11 @@ class Identity(Initializer):
         if len(shape) < 2:
             raise RuleError("G206", f"identity needs a variable of two axes or more, got {_brackets(shape)}")
 
-    def jobs(self, out: Array, seed: int) -> list[Job]:
-        def write() -> None:
-            out.fill(0)
-            centre = out[tuple((size - 1) // 2 for size in out.shape[:-2])]
-            diagonal = np.arange(min(centre.shape))
-            centre[diagonal, diagonal] = self.gain
-
-        return [write]
+    def fill(self, out: Array, seed: int) -> None:
+        out.fill(0)
+        centre = out[tuple((size - 1) // 2 for size in out.shape[:-2])]
+        diagonal = np.arange(min(centre.shape))
+        centre[diagonal, diagonal] = self.gain
 
 
 KINDS: Mapping[str, type[Initializer]] = {
@@ -366,47 +352,18 @@ def _brackets(shape: tuple[int, ...]) -> str:
 # -- drawing -------------------------------------------------------------------------------------------------
 
 
-def initial_values(variables: Mapping[str, ParamSpec], seed: int, dtype: Any = "float32") -> dict[str, Array]:
-    """Every variable by its full name; drawn on all processors, the same values on any number of them."""
-    jobs: list[Job] = []
+def initial_values(variables: Mapping[str, ParamSpec], seed: int) -> dict[str, Array]:
+    """Every variable by its full name."""
+    memory = np.empty(sum(math.prod(spec.shape) for spec in variables.values()), np.float32)  # one piece: large pages
     values: dict[str, Array] = {}
+    used = 0
     for name, spec in variables.items():
         spec.initializer.check(spec.shape)
-        values[name] = np.empty(spec.shape, np.float32)
-        jobs += spec.initializer.jobs(values[name], stream_seed(seed, name))
-    run_jobs(jobs)
-    return {name: value.astype(dtype, copy=False) for name, value in values.items()}
-
-
-def run_jobs(jobs: Sequence[Job]) -> None:
-    """Every job, on as many threads as there are processors."""
-    pending = iter(jobs)
-    lock = threading.Lock()
-    failures: list[BaseException] = []
-
-    def work() -> None:
-        try:
-            while not failures:
-                with lock:
-                    job = next(pending, None)
-                if job is None:
-                    return
-                job()
-        except BaseException as error:
-            failures.append(error)
-
-    helpers = [threading.Thread(target=work, daemon=True) for _ in range(min(_processors(), len(jobs)) - 1)]
-    for helper in helpers:
-        helper.start()
-    work()
-    for helper in helpers:
-        helper.join()
-    if failures:
-        raise failures[0]
-
-
-def _processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        end = used + math.prod(spec.shape)
+        values[name] = memory[used:end].reshape(spec.shape)
+        spec.initializer.fill(values[name], stream_seed(seed, name))
+        used = end
+    return values
 
 
 def stream_seed(seed: int, name: str) -> int:
@@ -424,59 +381,45 @@ def fans(shape: tuple[int, ...]) -> tuple[int, int]:
     return area * shape[-2], area * shape[-1]
 
 
-def scaled_jobs(out: Array, seed: int, factor: float, mode: str, uniform: bool) -> list[Job]:
+def fill_scaled(out: Array, seed: int, factor: float, mode: str, uniform: bool) -> None:
+    """Zero mean and a variance of factor/n."""
     fan_in, fan_out = fans(out.shape)
     n = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[mode]
     if uniform:
         limit = math.sqrt(3.0 * factor / n)
-        return uniform_jobs(out, seed, -limit, limit)
-    return quantile_jobs(truncated_quantiles(), out, seed, 0.0, math.sqrt(1.3 * factor / n))
+        fill_uniform(out, seed, -limit, limit)
+    else:
+        fill_from(truncated_quantiles(), out, seed, 0.0, math.sqrt(1.3 * factor / n))
 
 
-def uniform_jobs(out: Array, seed: int, low: float, high: float) -> list[Job]:
+def fill_uniform(out: Array, seed: int, low: float, high: float) -> None:
     """Multiples of 2**-24 in [0, 1), stretched to [low, high)."""
-
-    def write(part: Array, bits: Array) -> None:
-        np.copyto(part, bits >> 8)
-        part *= np.float32((high - low) * 2.0**-24)
-        part += np.float32(low)
-
-    return _stretches(out, seed, write)
+    for part, bits in random_bits(out, seed):
+        np.multiply(bits >> 8, np.float32((high - low) * 2.0**-24), out=part)
+        np.add(part, np.float32(low), out=part)
 
 
-def quantile_jobs(quantiles: Quantiles, out: Array, seed: int, mean: float, stddev: float) -> list[Job]:
+def fill_from(quantiles: Quantiles, out: Array, seed: int, mean: float, stddev: float) -> None:
     """Quantiles at random positions: 16 bits choose the interval, 16 the place in it."""
     start, step = quantiles
-
-    def write(part: Array, bits: Array) -> None:
+    for part, bits in random_bits(out, seed):
         halves = bits.view("<u2")
         interval = halves[::2].astype(np.intp)
-        place = halves[1::2].astype(np.float32)
-        place *= np.take(step, interval, mode="clip")
+        place = halves[1::2] * np.take(step, interval, mode="clip")
         np.take(start, interval, out=part, mode="clip")
-        part += place
-        part *= np.float32(stddev)
-        part += np.float32(mean)
-
-    return _stretches(out, seed, write)
+        np.add(part, place, out=part)
+        np.multiply(part, np.float32(stddev), out=part)
+        np.add(part, np.float32(mean), out=part)
 
 
-def _stretches(out: Array, seed: int, write: Callable[[Array, Array], None]) -> list[Job]:
-    """`write(part, bits)` on every block of `out`, 32 random bits a number, one job a stretch."""
+def random_bits(out: Array, seed: int) -> Iterator[tuple[Array, Array]]:
+    """`out` block by block, and 32 random bits for each of its numbers."""
+    stream = np.random.PCG64(seed)
     flat = out.reshape(-1)
-
-    def job(first: int) -> Job:
-        def run() -> None:
-            stream = np.random.PCG64(seed).advance(first // 2)
-            stretch = flat[first : first + STRETCH]
-            for begin in range(0, stretch.size, BLOCK):
-                part = stretch[begin : begin + BLOCK]
-                raw = stream.random_raw((part.size + 1) // 2)
-                write(part, raw.astype("<u8", copy=False).view("<u4")[: part.size])
-
-        return run
-
-    return [job(first) for first in range(0, flat.size, STRETCH)]
+    for first in range(0, flat.size, BLOCK):
+        part = flat[first : first + BLOCK]
+        raw = stream.random_raw((part.size + 1) // 2)
+        yield part, raw.astype("<u8", copy=False).view("<u4")[: part.size]
 
 
 def orthonormal_rows(rows: Array) -> Array:
@@ -499,110 +442,3 @@ def _halving_sum(values: Array) -> Array:
         values = np.concatenate([values[: upper.shape[0]] + upper, values[upper.shape[0] : half]])
     total: Array = values[0]
     return total
-
-
-# -- quantiles -----------------------------------------------------------------------------------------------
-
-Quantiles: TypeAlias = "tuple[Array, Array]"
-"""65,536 intervals of equal probability: where each starts, and 2**-16 of its length."""
-
-
-@cache
-def normal_quantiles() -> Quantiles:
-    """The normal distribution's; the two outermost intervals end at ±TAIL instead of infinity."""
-    lower = -_upper_quantile(np.arange(1, BLOCK // 2) / BLOCK)
-    return _table(np.concatenate([[-TAIL], lower, [0.0], -lower[::-1], [TAIL]]))
-
-
-TAIL = 4.58
-"""Gives the whole distribution the variance 1: the outermost intervals (from 4.17) are taken as even."""
-
-
-@cache
-def truncated_quantiles() -> Quantiles:
-    """The normal distribution's between -2 and 2."""
-    below = 0.022750131948179212  # probability of less than -2
-    lower = -_upper_quantile(below + np.arange(1, BLOCK // 2) / BLOCK * (1.0 - 2.0 * below))
-    return _table(np.concatenate([[-2.0], lower, [0.0], -lower[::-1], [2.0]]))
-
-
-def _table(edges: Array) -> Quantiles:
-    start = edges[:-1].astype(np.float32)
-    return start, (np.diff(edges) * 2.0**-16).astype(np.float32)
-
-
-def _upper_quantile(tail: Array) -> Array:
-    """x with probability `tail` (in (0, 0.5)) of more than x; M. J. Wichura's AS 241, to 16 digits."""
-    centre = 0.5 - tail
-    near = 0.180625 - centre * centre
-    far = np.sqrt(-_log(tail)) - 1.6
-    middle = centre * _ratio(np.maximum(near, 0.0), MIDDLE)
-    return np.where(centre <= 0.425, middle, _ratio(far, OUTER))
-
-
-def _ratio(x: Array, coefficients: tuple[tuple[float, ...], tuple[float, ...]]) -> Array:
-    above, below = (_polynomial(x, side) for side in coefficients)
-    return above / below
-
-
-def _polynomial(x: Array, coefficients: Sequence[float]) -> Array:
-    total = np.zeros_like(x)
-    for coefficient in reversed(coefficients):
-        total = total * x + coefficient
-    return total
-
-
-def _log(x: Array) -> Array:
-    """The natural logarithm by exact operations: x = m * 2**e, log m = 2 artanh((m - 1)/(m + 1))."""
-    mantissa, exponent = np.frexp(x)
-    small = mantissa < 0.7071067811865476
-    mantissa = np.where(small, mantissa * 2.0, mantissa)
-    ratio = (mantissa - 1.0) / (mantissa + 1.0)
-    series = _polynomial(ratio * ratio, [1.0 / (2 * k + 1) for k in range(14)])
-    return 2.0 * ratio * series + (exponent - small) * 0.6931471805599453
-
-
-MIDDLE = (
-    (
-        3.3871328727963666080e0,
-        1.3314166789178437745e2,
-        1.9715909503065514427e3,
-        1.3731693765509461125e4,
-        4.5921953931549871457e4,
-        6.7265770927008700853e4,
-        3.3430575583588128105e4,
-        2.5090809287301226727e3,
-    ),
-    (
-        1.0,
-        4.2313330701600911252e1,
-        6.8718700749205790830e2,
-        5.3941960214247511077e3,
-        2.1213794301586595867e4,
-        3.9307895800092710610e4,
-        2.8729085735721942674e4,
-        5.2264952788528545610e3,
-    ),
-)
-OUTER = (
-    (
-        1.42343711074968357734e0,
-        4.63033784615654529590e0,
-        5.76949722146069140550e0,
-        3.64784832476320460504e0,
-        1.27045825245236838258e0,
-        2.41780725177450611770e-1,
-        2.27238449892691845833e-2,
-        7.74545014278341407640e-4,
-    ),
-    (
-        1.0,
-        2.05319162663775882187e0,
-        1.67638483018380384940e0,
-        6.89767334985100004550e-1,
-        1.48103976427480074590e-1,
-        1.51986665636164571966e-2,
-        5.47593808499534494600e-4,
-        1.05075007164441684324e-9,
-    ),
-)

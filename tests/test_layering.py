@@ -16,7 +16,7 @@ ORDER = [
     {"lazy", "errors", "documented"},
     {"files", "dims", "regularizers", "settings"},
     {"window"},
-    {"receptive_field"},
+    {"receptive_field", "quantiles"},
     {"initializers"},
     {"types"},
     {"kernels"},

@@ -17,6 +17,7 @@ import onnx
 from onnx import defs, helper
 
 from graphc.dims import Dim, Shape
+from graphc.emit.arrays import copy
 from graphc.errors import RuleError
 from graphc.graph import Node
 from graphc.types import Array
@@ -108,7 +109,7 @@ class GraphBuilder:
             _rename(node.output, value.name, chosen)
         return replace(value, name=chosen)
 
-    def copy(self, source: str, output: str) -> None:
+    def rename(self, source: str, output: str) -> None:
         """A graph output that has another's value: the only use of Identity."""
         self.nodes.append(
             helper.make_node("Identity", [source], [output], name=self._node_names.unique(f"{output}/Identity"))
@@ -151,10 +152,10 @@ class GraphBuilder:
         if value.flat_order is None or vector.ndim == 0:
             return vector
         lead = vector.shape[:-1]
-        axes = len(lead)
-        spread = vector.reshape(*lead, *_integers(value.flat_order))
-        ordered: Array = np.moveaxis(spread, -1, axes).reshape(*lead, -1)
-        return ordered
+        spread = np.moveaxis(vector.reshape(*lead, *_integers(value.flat_order)), -1, len(lead))  # … c h w
+        ordered = np.empty(spread.shape, spread.dtype)
+        copy(spread, ordered)
+        return ordered.reshape(*lead, -1)
 
     def flatten(self, value: AnyValue) -> AnyValue:
         if len(value.shape) == 1:

@@ -8,22 +8,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
-import numpy as np
 import onnx
 from onnx import TensorProto, ValueInfoProto, helper
 
 import graphc
 from graphc.dims import Shape
+from graphc.emit.arrays import file_bytes, file_size
 from graphc.emit.builder import GraphBuilder, Value
 from graphc.errors import RuleError, SpecError
 from graphc.files import atomic_write
 from graphc.graph import Plan
-from graphc.initializers import Job, run_jobs
 from graphc.passes.simplify import Inference, inference, simplify
 from graphc.types import Array
 
@@ -36,10 +34,12 @@ SMALL = 1024
 
 @dataclass(frozen=True)
 class OnnxModel:
-    """A checked model: `proto` without initializers, and these as arrays."""
+    """A checked model."""
 
     body: onnx.ModelProto
+    """All but the initializers."""
     tensors: Mapping[str, Array]
+    """Initializers by name: arrays in any order of memory, often views."""
 
     def proto(self) -> onnx.ModelProto:
         """The whole as one protobuf, below 2 GB."""
@@ -48,12 +48,11 @@ class OnnxModel:
         return model
 
     def serialize(self) -> bytes:
-        return b"".join(pieces(self.body, [inline(name, array) for name, array in self.tensors.items()]))
+        return b"".join(pieces(self.body, self.inline())[1])
 
-    @property
-    def size(self) -> int:
-        """Bytes of the weights, to within the headers."""
-        return sum(array.nbytes for array in self.tensors.values())
+    def inline(self) -> list[Piece]:
+        """The initializers with their data."""
+        return [inline(name, array) for name, array in self.tensors.items()]
 
 
 def emit(
@@ -108,7 +107,7 @@ def emit(
         "graphc.end_points": json.dumps(end_points, ensure_ascii=False),
     }
     helper.set_model_props(body, dict(sorted({**facts, **(metadata or {})}.items())))
-    model = OnnxModel(body, contiguous(build.tensors))
+    model = OnnxModel(body, build.tensors)
     check(model)
     return model
 
@@ -162,7 +161,7 @@ def connect_outputs(graph: Inference, build: GraphBuilder, values: Mapping[str, 
     """Give each output its name; the names of all outputs."""
     for name, node in graph.outputs.items():
         if values[node].name != name:
-            build.copy(values[node].name, name)
+            build.rename(values[node].name, name)
     build.drop_unread(set(graph.outputs))
     return set(graph.outputs)
 
@@ -182,37 +181,26 @@ def inner(shape: Shape) -> Shape:
 # -- weights -------------------------------------------------------------------------------------------------
 
 
-def contiguous(tensors: Mapping[str, Array]) -> dict[str, Array]:
-    """Every array in the order and type of the file: C order, little-endian, float32 or int64."""
-    found: dict[str, Array] = {}
-    jobs: list[Job] = []
-    for name, array in tensors.items():
-        dtype = "<f4" if array.dtype.kind == "f" else "<i8"
-        if array.flags.c_contiguous and array.dtype == dtype:
-            found[name] = array
-            continue
-        found[name] = np.empty(array.shape, dtype)
-        jobs.append(_copying(array, found[name]))
-    run_jobs(jobs)
-    return found
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A TensorProto as it is written: bytes, then an array's where its data are inline."""
+
+    head: bytes
+    array: Array | None = None
+
+    @property
+    def size(self) -> int:
+        return len(self.head) + (0 if self.array is None else file_size(self.array))
 
 
-def _copying(source: Array, target: Array) -> Job:
-    return lambda: np.copyto(target, source)
-
-
-def inline(name: str, array: Array) -> list[bytes | memoryview]:
-    """A TensorProto with its data, as bytes."""
-    return [_tensor(name, array).SerializeToString(), b"\x4a", _varint(array.nbytes), _bytes(array)]
+def inline(name: str, array: Array) -> Piece:
+    """A tensor with its data (field 9) in the file."""
+    return Piece(_tensor(name, array).SerializeToString() + b"\x4a" + _varint(file_size(array)), array)
 
 
 def _tensor(name: str, array: Array) -> TensorProto:
     kind = TensorProto.FLOAT if array.dtype.kind == "f" else TensorProto.INT64
     return TensorProto(name=name, dims=array.shape, data_type=kind)
-
-
-def _bytes(array: Array) -> bytes | memoryview:
-    return array.data.cast("B") if array.size else b""
 
 
 def _varint(number: int) -> bytes:
@@ -224,9 +212,9 @@ def _varint(number: int) -> bytes:
     return bytes([*found, number])
 
 
-def pieces(body: onnx.ModelProto, tensors: list[list[bytes | memoryview]]) -> Iterator[bytes | memoryview]:
-    """The file: the model's fields in the order of their numbers, as protobuf itself writes them, with the
-    initializers (field 5 of the graph, itself field 7 of the model) put in."""
+def pieces(body: onnx.ModelProto, tensors: Sequence[Piece]) -> tuple[int, Iterator[bytes | memoryview]]:
+    """The file's size, and its bytes part by part: the model's fields in the order of their numbers, as protobuf
+    itself writes them, with the initializers (field 5 of the graph, itself field 7 of the model) put in."""
     first, last = onnx.ModelProto(), onnx.ModelProto()
     first.CopyFrom(body)
     for field in ("graph", "opset_import", "metadata_props"):
@@ -239,14 +227,24 @@ def pieces(body: onnx.ModelProto, tensors: list[list[bytes | memoryview]]) -> It
     rest.input.extend(body.graph.input)
     rest.output.extend(body.graph.output)
     rest.value_info.extend(body.graph.value_info)
-    graph: list[bytes | memoryview] = [nodes.SerializeToString(deterministic=True)]
-    for parts in tensors:
-        graph += [b"\x2a", _varint(sum(len(part) for part in parts)), *parts]
-    graph.append(rest.SerializeToString(deterministic=True))
-    yield first.SerializeToString(deterministic=True)
-    yield b"\x3a" + _varint(sum(len(part) for part in graph))
-    yield from graph
-    yield last.SerializeToString(deterministic=True)
+    start, end = nodes.SerializeToString(deterministic=True), rest.SerializeToString(deterministic=True)
+    graph = len(start) + len(end) + sum(len(_tag(piece)) + piece.size for piece in tensors)
+    head = first.SerializeToString(deterministic=True) + b"\x3a" + _varint(graph) + start
+    tail = end + last.SerializeToString(deterministic=True)
+
+    def parts() -> Iterator[bytes | memoryview]:
+        yield head
+        for piece in tensors:
+            yield _tag(piece) + piece.head
+            if piece.array is not None:
+                yield file_bytes(piece.array)
+        yield tail
+
+    return len(head) + graph - len(start) - len(end) + len(tail), parts()
+
+
+def _tag(piece: Piece) -> bytes:
+    return b"\x2a" + _varint(piece.size)
 
 
 def check(model: OnnxModel) -> None:
@@ -256,7 +254,7 @@ def check(model: OnnxModel) -> None:
     for name, array in model.tensors.items():
         tensor = _tensor(name, array)
         if array.size <= SMALL:
-            tensor.raw_data = array.tobytes()
+            tensor.raw_data = bytes(file_bytes(array))
             light.graph.initializer.append(tensor)
         else:
             light.graph.input.append(helper.make_tensor_value_info(name, tensor.data_type, array.shape))
@@ -270,35 +268,31 @@ def write_model(model: OnnxModel, path: str | Path, largest: int = LARGEST_FILE)
     """Write the file at once; weights that do not fit go to a second file beside it, named by its content and
     written first, so that the pair is always the old one or the new one."""
     path = Path(path)
-    tensors = [inline(name, array) for name, array in model.tensors.items()]
-    if sum(len(piece) for piece in pieces(model.body, tensors)) > largest:
-        tensors = write_data(model.tensors, path)
-    parts = pieces(model.body, tensors)
+    size, parts = pieces(model.body, model.inline())
+    if size > largest:
+        _, parts = pieces(model.body, write_data(model.tensors, path))
     atomic_write(path, lambda file: file.writelines(parts))
 
 
-def write_data(tensors: Mapping[str, Array], path: Path) -> list[list[bytes | memoryview]]:
+def write_data(tensors: Mapping[str, Array], path: Path) -> list[Piece]:
     """The large arrays in a file of their own; the tensors that point there."""
     large = {name: array for name, array in tensors.items() if array.size > SMALL}
     digest = hashlib.sha256()
     for array in large.values():
-        digest.update(_bytes(array))
+        digest.update(file_bytes(array))
     place = path.with_name(f"{path.name}.{digest.hexdigest()[:16]}.data")
-
-    def write(file: BinaryIO) -> None:
-        file.writelines(_bytes(array) for array in large.values())
-
-    atomic_write(place, write)
+    atomic_write(place, lambda file: file.writelines(file_bytes(array) for array in large.values()))
     offset = 0
-    found: list[list[bytes | memoryview]] = []
+    found = []
     for name, array in tensors.items():
         if name not in large:
             found.append(inline(name, array))
             continue
         tensor = _tensor(name, array)
         tensor.data_location = TensorProto.EXTERNAL
-        for key, value in (("location", place.name), ("offset", str(offset)), ("length", str(array.nbytes))):
+        where = {"location": place.name, "offset": str(offset), "length": str(file_size(array))}
+        for key, value in where.items():
             tensor.external_data.add(key=key, value=value)
-        found.append([tensor.SerializeToString()])
-        offset += array.nbytes
+        found.append(Piece(tensor.SerializeToString()))
+        offset += file_size(array)
     return found
