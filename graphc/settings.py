@@ -7,7 +7,7 @@ in code it is an instance.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, TypeVar, get_args
+from typing import Any, ClassVar, TypeAlias, TypeVar, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
 from pydantic_core import PydanticCustomError, core_schema
@@ -103,12 +103,14 @@ def _written(value: Kind) -> dict[str, Any]:
 
 
 Model = TypeVar("Model", bound=BaseModel)
+PlaceOf: TypeAlias = Callable[[Sequence[int | str], bool], Place | None]
 
 
-def validate(model: type[Model], tree: Any, place_of: Callable[[Sequence[int | str]], Place | None]) -> Model:
+def validate(model: type[Model], tree: Any, place_of: PlaceOf) -> Model:
     """The settings in a tree, or every error of it with its place.
 
-    `place_of` answers with the place of the deepest part of a path that was written.
+    `place_of(path, of_key)` answers with the place of the deepest part of a path that was written: of the value
+    there, or of its key.
     """
     try:
         return model.model_validate(tree)
@@ -117,9 +119,7 @@ def validate(model: type[Model], tree: Any, place_of: Callable[[Sequence[int | s
         raise found[0] if len(found) == 1 else SpecErrors(list(found)) from None
 
 
-def _explained(
-    model: type[BaseModel], error: ValidationError, place_of: Callable[[Sequence[int | str]], Place | None]
-) -> Iterator[SpecError]:
+def _explained(model: type[BaseModel], error: ValidationError, place_of: PlaceOf) -> Iterator[SpecError]:
     """One error for each place that is wrong; of a union's many complaints the last, its widest member's."""
     by_path = {_path(item["loc"]): item for item in error.errors(include_url=False)}
     for path, item in by_path.items():
@@ -128,16 +128,16 @@ def _explained(
         kind = item["type"]
         if kind == "extra_forbidden":
             known = _fields_at(model, path[:-1])
-            message = f"unknown key {path[-1]!r}{did_you_mean(str(path[-1]), known)}"
-            yield SpecError("G602", f"{message}; known: {', '.join(known)}", place_of(path))
+            hint = did_you_mean(str(path[-1]), known) or f"; there are {', '.join(known)}"
+            yield SpecError("G602", f"unknown key {path[-1]!r}{hint}", place_of(path, True))
         elif kind == "missing":
             above = ".".join(map(str, path[:-1])) or "the recipe"
-            yield SpecError("G603", f"{above} lacks the key {path[-1]!r}", place_of(path[:-1]))
+            yield SpecError("G603", f"{above} lacks the key {path[-1]!r}", place_of(path[:-1], False))
         elif kind in ("kind", "value_error"):
-            yield SpecError("G604", where + item["msg"].removeprefix("Value error, "), place_of(path))
+            yield SpecError("G604", where + item["msg"].removeprefix("Value error, "), place_of(path, False))
         else:
             expected = item["msg"].replace("Input should be", "expected", 1)
-            yield SpecError("G604", f"{where}{expected}, found {_described(item['input'])}", place_of(path))
+            yield SpecError("G604", f"{where}{expected}, found {_described(item['input'])}", place_of(path, False))
 
 
 def _path(loc: Sequence[int | str]) -> tuple[int | str, ...]:

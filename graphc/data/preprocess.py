@@ -21,7 +21,7 @@ class Preprocess(Settings):
     """Default: 1/255 for bytes, 1 for everything else."""
     mean: Annotated[tuple[float, ...] | Literal["fit"], LIST] = ()
     """One number, one a channel, or `fit`: each channel's mean over the training set."""
-    std: tuple[float, ...] | Literal["fit"] = ()
+    std: Annotated[tuple[float, ...] | Literal["fit"], LIST] = ()
     """The same for the deviation."""
 
     def fitted(self, images: Array) -> Preprocess:

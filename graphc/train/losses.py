@@ -83,7 +83,7 @@ class SoftmaxCrossEntropy(Loss):
         if len(self.class_weights) != q.shape[-1]:
             found = f"{len(self.class_weights)} class_weights for {q.shape[-1]} classes"
             raise RuleError("G601", f"softmax_cross_entropy expects one weight a class, got {found}", "class_weights")
-        return q @ np.asarray(self.class_weights, q.dtype)
+        return np.asarray(q @ np.asarray(self.class_weights, q.dtype))
 
 
 class SigmoidCrossEntropy(Loss):

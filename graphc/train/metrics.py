@@ -154,7 +154,7 @@ class F1(_FromConfusion):
     kind: ClassVar[str] = "f1"
 
     def _per_class(self, hits: Array, true: Array, found: Array) -> Array:
-        return 2 * hits / np.maximum(true + found, 1)
+        return np.asarray(2 * hits / np.maximum(true + found, 1))
 
 
 class MeanIou(ConfusionMatrix):
@@ -263,9 +263,9 @@ def _misfit(target: Array, prediction: Array) -> DataError:
 
 def _probabilities(logits: Array) -> Array:
     if logits.shape[-1] == 1:
-        return 1 / (1 + np.exp(-logits.astype(np.float64)))
+        return np.asarray(1 / (1 + np.exp(-logits.astype(np.float64))))
     exponents = np.exp(logits - logits.max(axis=-1, keepdims=True), dtype=np.float64)
-    return exponents / exponents.sum(axis=-1, keepdims=True)
+    return np.asarray(exponents / exponents.sum(axis=-1, keepdims=True))
 
 
 def _ratio(part: Array, whole: Array) -> float:

@@ -97,7 +97,7 @@ class Polynomial(Schedule):
     """Factor at the end."""
 
     def factor(self, now: float, end: float) -> float:
-        return (1 - self.final) * (1 - _share(now, end)) ** self.power + self.final
+        return (1 - self.final) * math.pow(1 - _share(now, end), self.power) + self.final
 
 
 class Cosine(Schedule):

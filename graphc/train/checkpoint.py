@@ -1,0 +1,196 @@
+"""Checkpoints: a safetensors file of arrays, and a JSON file that vouches for it.
+
+The arrays are written first, under a name of their own; the JSON file, written last, makes them a checkpoint. It
+holds the arrays' SHA-256 and its own checksum, so that a damaged file is known as one. Two checkpoints are kept.
+Neither file holds a time: the same state gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+from graphc.errors import Warn, WeightsError
+from graphc.files import atomic_write, machine_error, read_limited, shown
+from graphc.types import Array
+
+FORMAT = 1
+KEPT = 2
+NAME = re.compile(r"step-(\d{10})-epoch-(\d{6})\.json")
+DTYPES = {"float32": "F32", "float64": "F64", "int64": "I64"}
+LARGEST_FACTS = 16_000_000
+CHUNK = 1 << 22
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Moment:
+    """When a checkpoint is: after this many steps and whole epochs."""
+
+    step: int
+    epoch: int
+
+    def __str__(self) -> str:
+        return f"step-{self.step:010}-epoch-{self.epoch:06}"
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What was saved."""
+
+    arrays: dict[str, Array]
+    facts: dict[str, Any]
+    path: Path
+
+
+class Checkpoints:
+    """The checkpoints of a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def save(self, moment: Moment, arrays: Mapping[str, Array], facts: Mapping[str, Any]) -> Path:
+        """Write a checkpoint and drop the oldest; afterwards it outlasts a power cut."""
+        data, path = self._data_path(moment), self._path(moment)
+        digest = _Digest()
+        atomic_write(data, lambda file: _write_arrays(file, arrays, digest))
+        content = {"format": FORMAT, **facts, "data_sha256": digest.hexdigest(), "data_bytes": digest.count}
+        atomic_write(path, _signed(content))
+        for old in self._moments()[:-KEPT]:
+            self._path(old).unlink(missing_ok=True)
+        self.clean()
+        return path
+
+    def latest(self) -> tuple[Checkpoint | None, list[Warn]]:
+        """The newest checkpoint that is whole, and a warning for each newer one that is not."""
+        warnings: list[Warn] = []
+        for moment in reversed(self._moments()):
+            try:
+                return self._load(moment), warnings
+            except WeightsError as error:
+                warnings.append(Warn(error.code, error.message))
+        if warnings:
+            notes = [str(warning) for warning in warnings]
+            raise WeightsError("G321", f"{shown(self.folder)}: no checkpoint is whole", notes=notes)
+        return None, []
+
+    def forget_after(self, moment: Moment) -> None:
+        """Remove damaged checkpoints that are newer than the one in use, and leftovers."""
+        for later in self._moments():
+            if later > moment:
+                self._path(later).unlink(missing_ok=True)
+        self.clean()
+
+    def clean(self) -> None:
+        """Remove what no checkpoint vouches for: arrays without their JSON, and unfinished files."""
+        known = {self._data_path(moment).name for moment in self._moments()}
+        for path in self.folder.iterdir():
+            if (path.suffix == ".safetensors" and path.name not in known) or path.suffix == ".tmp":
+                with contextlib.suppress(FileNotFoundError):
+                    path.unlink()
+
+    def _load(self, moment: Moment) -> Checkpoint:
+        path, data = self._path(moment), self._data_path(moment)
+        facts = _verified(read_limited(path, LARGEST_FACTS, WeightsError, "G320"), path)
+        if _file_digest(data) != (facts["data_sha256"], facts["data_bytes"]):
+            raise WeightsError("G320", f"{shown(data)}: the checkpoint is damaged: its checksum is not its contents'")
+        try:
+            return Checkpoint(safetensors.numpy.load_file(data), facts, path)
+        except (safetensors.SafetensorError, OSError, ValueError, KeyError) as error:
+            raise WeightsError("G320", f"{shown(data)}: the checkpoint cannot be read: {error}") from None
+
+    def _moments(self) -> list[Moment]:
+        """Of the checkpoints that there are, in order."""
+        found = (NAME.fullmatch(path.name) for path in self.folder.iterdir())
+        return sorted(Moment(int(match[1]), int(match[2])) for match in found if match)
+
+    def _path(self, moment: Moment) -> Path:
+        return self.folder / f"{moment}.json"
+
+    def _data_path(self, moment: Moment) -> Path:
+        return self.folder / f"{moment}.safetensors"
+
+
+class _Digest:
+    """SHA-256 and length of what goes by."""
+
+    def __init__(self) -> None:
+        self._sha = hashlib.sha256()
+        self.count = 0
+
+    def update(self, data: bytes | memoryview) -> None:
+        self._sha.update(data)
+        self.count += len(data)
+
+    def hexdigest(self) -> str:
+        return self._sha.hexdigest()
+
+
+def _write_arrays(file: BinaryIO, arrays: Mapping[str, Array], digest: _Digest) -> None:
+    """A safetensors file, array by array: nothing is held twice in memory."""
+    for piece in _pieces(arrays):
+        file.write(piece)
+        digest.update(piece)
+
+
+def _pieces(arrays: Mapping[str, Array]) -> Iterator[bytes | memoryview]:
+    header: dict[str, Any] = {}
+    at = 0
+    for name, array in arrays.items():
+        header[name] = {
+            "dtype": DTYPES[array.dtype.name],
+            "shape": list(array.shape),
+            "data_offsets": [at, at + array.nbytes],
+        }
+        at += array.nbytes
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    yield len(text).to_bytes(8, "little") + text
+    for array in arrays.values():
+        if array.size:
+            yield np.ascontiguousarray(array).data.cast("B")
+
+
+def _file_digest(path: Path) -> tuple[str, int]:
+    digest = _Digest()
+    try:
+        with path.open("rb") as file:
+            while piece := file.read(CHUNK):
+                digest.update(piece)
+    except FileNotFoundError:
+        raise WeightsError("G320", f"{shown(path)}: the checkpoint's arrays are missing") from None
+    except OSError as error:
+        raise machine_error("read", path, error) from None
+    return digest.hexdigest(), digest.count
+
+
+def _signed(content: Mapping[str, Any]) -> bytes:
+    return _text({**content, "checksum": hashlib.sha256(_text(content)).hexdigest()})
+
+
+def _verified(data: bytes, path: Path) -> dict[str, Any]:
+    """The contents of a checkpoint's JSON file, if its checksum is right."""
+    damaged = WeightsError("G320", f"{shown(path)}: the checkpoint is damaged: its checksum is not its contents'")
+    try:
+        content = json.loads(data)
+        checksum = content.pop("checksum")
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
+        raise damaged from None
+    if checksum != hashlib.sha256(_text(content)).hexdigest():
+        raise damaged
+    if content["format"] != FORMAT:
+        raise WeightsError("G322", f"{shown(path)}: expected a checkpoint of format {FORMAT}, got {content['format']}")
+    return dict(content)
+
+
+def _text(content: Mapping[str, Any]) -> bytes:
+    return json.dumps(content, indent=1, sort_keys=True).encode() + b"\n"

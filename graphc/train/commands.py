@@ -1,0 +1,242 @@
+"""`graphc train`, `resume`, `eval` and `predict`, as functions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from graphc import weights
+from graphc.compiler import compile_plan
+from graphc.data.batches import Batches
+from graphc.data.examples import LABEL, MEMORY_LIMIT, Examples
+from graphc.data.images import SUFFIXES, read_image
+from graphc.data.sources import Npz
+from graphc.emit.model import write_model
+from graphc.errors import DataError, Place, SpecError, WeightsError
+from graphc.graph import Plan
+from graphc.layers.base import static
+from graphc.spec.model import read_spec
+from graphc.train.checkpoint import Checkpoints, Moment
+from graphc.train.evaluation import evaluate, predictions
+from graphc.train.heads import Heads
+from graphc.train.network import Network
+from graphc.train.progress import Reporter, Silent
+from graphc.train.recipe import Recipe, dump_recipe, read_recipe
+from graphc.train.run import (
+    Sets,
+    bit_settings,
+    describe_difference,
+    fitted,
+    make_batches,
+    new_state,
+    plan_of,
+    read_set,
+    read_sets,
+    require_test_source,
+    spec_texts,
+)
+from graphc.train.run_folder import RunFolder
+from graphc.train.stepper import Stepper
+from graphc.train.trainer import Trainer
+from graphc.train.warm_start import warm_start
+from graphc.types import Array
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line says besides the recipe."""
+
+    threads: int | None = None
+    """None: as many as there are processors. The results do not depend on it."""
+    max_memory: int = MEMORY_LIMIT
+    """Bytes that a data set may take."""
+    exact: bool = False
+    """Refuse to resume where the result could differ in its last bits."""
+
+
+def train(
+    recipe_path: Path | str,
+    output: Path | str,
+    overrides: Sequence[str] = (),
+    reporter: Reporter | None = None,
+    options: Options = Options(),
+) -> dict[str, Any]:
+    """Train a recipe in a new folder; the log's last line."""
+    recipe, base = read_recipe(recipe_path, overrides), Path(recipe_path).parent
+    folder = RunFolder(output)
+    plan = plan_of(recipe.model, base)
+    sets = read_sets(recipe, base, options.max_memory)
+    recipe = fitted(recipe, plan, sets.train)
+    stepper = Stepper(plan, recipe, options.threads)
+    reporter = reporter or Silent()
+    with folder.locked():
+        folder.require_new()
+        state = new_state(stepper)
+        if recipe.start is not None:
+            reporter.say(str(warm_start(state.params, recipe.start, base)))
+        trainer = _trainer(stepper, state, sets, folder, reporter)
+        texts = spec_texts(recipe.model, base)
+        folder.begin(dump_recipe(recipe), texts)
+        trainer.save()
+        folder.write_facts(
+            {
+                "spec": next(iter(texts)),
+                "base": str(base.resolve()),
+                "data": sets.train.fingerprint(),
+                "classes": list(sets.train.classes),
+            }
+        )
+        trainer.fit()
+        return _finish(trainer)
+
+
+def resume(run: Path | str, reporter: Reporter | None = None, options: Options = Options()) -> dict[str, Any]:
+    """Go on with a run from its newest whole checkpoint; the log's last line."""
+    folder = RunFolder(run)
+    facts = folder.read_facts()
+    reporter = reporter or Silent()
+    with folder.locked():
+        recipe, plan, base = _planned(folder, facts)
+        sets = read_sets(recipe, base, options.max_memory)
+        if sets.train.fingerprint() != facts["data"]:
+            raise DataError("G409", "the training data are not those that the run began with", Place(sets.train.source))
+        stepper = Stepper(plan, recipe, options.threads)
+        state = new_state(stepper)
+        trainer = _trainer(stepper, state, sets, folder, reporter)
+        checkpoint, warnings = Checkpoints(folder.checkpoints).latest()
+        if checkpoint is None:
+            raise WeightsError("G321", f"{folder.checkpoints}: there is no checkpoint")
+        for warning in warnings:
+            reporter.say(f"{warning}; the one before it is used")
+        _compare_settings(checkpoint.facts["settings"], trainer.settings, reporter, options.exact)
+        try:
+            state.restore(checkpoint.arrays, checkpoint.facts, recipe.optimizer)
+        except (KeyError, ValueError) as error:
+            raise WeightsError("G320", f"{checkpoint.path}: the checkpoint is of another network: {error}") from None
+        folder.truncate_log(checkpoint.facts["log_bytes"])
+        trainer.checkpoints.forget_after(Moment(state.step, state.epoch))
+        trainer.fit()
+        return _finish(trainer)
+
+
+def evaluate_run(
+    run: Path | str,
+    data: Path | str | None = None,
+    weights_path: Path | str | None = None,
+    options: Options = Options(),
+) -> dict[str, Any]:
+    """Loss and metrics of a run's best weights on its test set; `data`: on the one of another recipe."""
+    folder = RunFolder(run)
+    facts = folder.read_facts()
+    recipe, plan, base = _planned(folder, facts)
+    source_recipe, source_base = (read_recipe(data), Path(data).parent) if data is not None else (recipe, base)
+    examples = read_set(require_test_source(source_recipe), source_base, options.max_memory)
+    stepper = Stepper(plan, recipe, options.threads)
+    stepper.heads.check(examples)
+    params = _load(plan, weights_path or folder.best, recipe.dtype)
+    batches = make_batches(recipe, plan, examples)
+    found = evaluate(stepper.network, stepper.heads, params, batches, recipe.metrics, stepper.learning)
+    return {"examples": len(examples), **found}
+
+
+def predict(
+    run: Path | str,
+    inputs: Sequence[str],
+    top: int = 1,
+    weights_path: Path | str | None = None,
+    options: Options = Options(),
+) -> Iterator[dict[str, Any]]:
+    """For each image (or row of an .npz file's `x`): its name, and the `top` classes with their probabilities."""
+    folder = RunFolder(run)
+    facts = folder.read_facts()
+    recipe, plan, _ = _planned(folder, facts)
+    head = Heads(plan, recipe).first
+    params = _load(plan, weights_path or folder.best, recipe.dtype)
+    network = Network(plan, options.threads, recipe.seed)
+    for names, batches in _inputs(inputs, plan, recipe, options.max_memory):
+        for rows, values in predictions(network, [head.node], params, batches):
+            for row, prediction in zip(rows, values[head.node], strict=True):
+                yield {"input": names[row], **_described(prediction, facts["classes"], top)}
+
+
+def _trainer(stepper: Stepper, state: Any, sets: Sets, folder: RunFolder, reporter: Reporter) -> Trainer:
+    """A trainer on data that have been checked against the heads."""
+    recipe, plan = stepper.recipe, stepper.plan
+    for examples in filter(None, (sets.train, sets.validation)):
+        stepper.heads.check(examples)
+    validation = make_batches(recipe, plan, sets.validation) if sets.validation is not None else None
+    train_batches = make_batches(recipe, plan, sets.train)
+    return Trainer(stepper, state, train_batches, validation, folder, reporter, bit_settings())
+
+
+def _finish(trainer: Trainer) -> dict[str, Any]:
+    """The best weights compiled; the log's last line."""
+    folder, plan = trainer.folder, trainer.stepper.plan
+    facts = folder.read_facts()
+    params = _load(plan, folder.best, "float32")
+    metadata = {
+        "graphc.spec": read_spec(folder.spec / facts["spec"], trainer.recipe.model.set).source,
+        "graphc.recipe": dump_recipe(trainer.recipe),
+        "graphc.classes": json.dumps(facts["classes"]),
+    }
+    write_model(compile_plan(plan, params, metadata=metadata), folder.onnx)
+    return folder.records()[-1]
+
+
+def _planned(folder: RunFolder, facts: Mapping[str, Any]) -> tuple[Recipe, Plan, Path]:
+    """(recipe, plan, the folder that the data's paths start at) of a run."""
+    recipe = read_recipe(folder.recipe)
+    kept = recipe.model.model_copy(update={"spec": str(folder.spec.resolve() / facts["spec"])})
+    return recipe, plan_of(kept, folder.spec), Path(facts["base"])
+
+
+def _load(plan: Plan, path: Path | str, dtype: str) -> dict[str, Array]:
+    found, report = weights.load(path, {name: spec.shape for name, spec in plan.variables.items()})
+    report.raise_if_incomplete()
+    return {name: value.astype(dtype, copy=False) for name, value in found.items()}
+
+
+def _compare_settings(before: Mapping[str, Any], now: Mapping[str, Any], reporter: Reporter, exact: bool) -> None:
+    difference = describe_difference(before, now)
+    if difference and exact:
+        raise WeightsError("G326", f"the checkpoint was written under other settings: {difference}")
+    if difference:
+        reporter.say(f"warning[G326]: the last bits may differ from an uninterrupted run's: {difference}")
+
+
+def _inputs(paths: Sequence[str], plan: Plan, recipe: Recipe, limit: int) -> Iterator[tuple[list[str], Batches]]:
+    """(names, batches): all images together, each .npz file for itself."""
+    images = [path for path in paths if path.lower().endswith(SUFFIXES)]
+    arrays = [path for path in paths if path.lower().endswith(".npz")]
+    if other := [path for path in paths if path not in images and path not in arrays]:
+        raise SpecError("G612", f"expected images or .npz files, found {other[0]}")
+    if images:
+        examples = _read_images(images, plan)
+        yield images, make_batches(recipe, plan, examples)
+    for path in arrays:
+        examples = Npz(path=path, targets={}).load(Path(), limit)
+        yield [f"{path}[{row}]" for row in range(len(examples))], make_batches(recipe, plan, examples)
+
+
+def _read_images(paths: Sequence[str], plan: Plan) -> Examples:
+    """Images in the shape of the plan's only input."""
+    given = plan.graph.inputs[0]
+    height, width, channels = static(given.shape, "predict")
+    pixels = np.stack([read_image(Path(path), channels, (height, width)) for path in paths])
+    return Examples({given.name: pixels}, {LABEL: np.zeros(len(paths), np.int64)}, (), "images")
+
+
+def _described(prediction: Array, classes: Sequence[str], top: int) -> dict[str, Any]:
+    """The most probable classes of one prediction, or its values where it is no row of logits."""
+    if prediction.ndim != 1 or len(prediction) == 1:
+        return {"values": prediction.tolist()}
+    exponents = np.exp(prediction - prediction.max(), dtype=np.float64)
+    probabilities = exponents / exponents.sum()
+    order = np.argsort(-probabilities, kind="stable")[:top]
+    found = [{"class": classes[i] if classes else str(i), "probability": float(probabilities[i])} for i in order]
+    return {**found[0], **({"top": found} if top > 1 else {})}

@@ -1,0 +1,141 @@
+"""Where losses meet the network: which node's value is compared with which target."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from graphc.data.examples import LABEL, Examples, check_labels
+from graphc.dims import format_shape
+from graphc.errors import DataError, Place, SpecError, did_you_mean
+from graphc.graph import Plan
+from graphc.lazy import np
+from graphc.train.losses import Loss, SoftmaxCrossEntropy
+from graphc.train.network import Run
+from graphc.train.recipe import Recipe
+from graphc.types import Array
+
+DEFAULT_OUTPUT = "logits"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A loss on one node."""
+
+    name: str
+    """As the recipe calls the output."""
+    node: str
+    shape: tuple[int, ...]
+    """Of one prediction."""
+    loss: Loss
+    target: str
+    weight: float
+    example_weights: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What the heads say of one batch."""
+
+    loss: float
+    """Weighted sum over the heads, regularizers not included."""
+    parts: dict[str, float]
+    """Each head's own loss."""
+    gradients: dict[str, Array]
+    """By node, of the weighted sum."""
+
+
+class Heads:
+    """Every loss of a recipe, on the nodes of a plan."""
+
+    def __init__(self, plan: Plan, recipe: Recipe) -> None:
+        self.targets = _targets(plan, recipe)
+        self.nodes = tuple(dict.fromkeys(target.node for target in self.targets))
+
+    @property
+    def first(self) -> Target:
+        """The head that metrics judge."""
+        return self.targets[0]
+
+    def judge(self, run: Run, targets: Mapping[str, Array]) -> Judgement:
+        """Losses and gradients of a forward pass."""
+        parts: dict[str, float] = {}
+        gradients: dict[str, Array] = {}
+        total = 0.0
+        for head in self.targets:
+            weights = targets[head.example_weights] if head.example_weights else None
+            loss, gradient = head.loss(run.value(head.node), targets[head.target], weights)
+            parts[head.name] = loss
+            total += head.weight * loss
+            if head.weight != 1:
+                gradient *= head.weight
+            gradients[head.node] = gradients[head.node] + gradient if head.node in gradients else gradient
+        return Judgement(total, parts, gradients)
+
+    def check(self, examples: Examples) -> None:
+        """Whether a data set has the targets that the losses need, labels in range."""
+        for head in self.targets:
+            for name in filter(None, (head.target, head.example_weights)):
+                if name not in examples.targets:
+                    found = ", ".join(examples.targets)
+                    hint = did_you_mean(name, examples.targets)
+                    message = f"the head {head.name} needs the target {name!r}{hint}, the data have {found}"
+                    raise DataError("G408", message, Place(examples.source))
+            self._check_target(head, examples.targets[head.target], examples.source)
+
+    @staticmethod
+    def _check_target(head: Target, target: Array, source: str) -> None:
+        found = target.shape[1:]
+        if head.shape in (found, (*found, 1)):
+            return
+        if found == head.shape[:-1]:
+            ignored = head.loss.ignore if isinstance(head.loss, SoftmaxCrossEntropy) else None
+            kept = target if ignored is None else np.where(target == ignored, 0, target)
+            check_labels(kept, head.shape[-1], source)
+            return
+        message = (
+            f"{head.name} gives {format_shape(head.shape)} an example: expected targets of this shape or labels of "
+            f"{format_shape(head.shape[:-1])}, found {format_shape(found)}"
+        )
+        raise DataError("G404", message, Place(source))
+
+
+def _targets(plan: Plan, recipe: Recipe) -> tuple[Target, ...]:
+    shapes = {planned.node.name: planned.shape for planned in plan.nodes}
+    if recipe.loss is not None:
+        name = _only_output(plan)
+        node = plan.graph.outputs[name]
+        return (Target(name, node, _static(shapes[node], name), recipe.loss, LABEL, 1.0, None),)
+    found = []
+    for head in recipe.heads:
+        node = _node(plan, head.output)
+        shape = _static(shapes[node], head.output)
+        found.append(Target(head.output, node, shape, head.loss, head.target, head.weight, head.example_weights))
+    return tuple(found)
+
+
+def _only_output(plan: Plan) -> str:
+    outputs = plan.graph.outputs
+    if len(outputs) == 1:
+        return next(iter(outputs))
+    if DEFAULT_OUTPUT in outputs:
+        return DEFAULT_OUTPUT
+    names = ", ".join(outputs)
+    raise SpecError("G606", f"the spec has the outputs {names}: say with `heads` which loss is on which")
+
+
+def _node(plan: Plan, name: str) -> str:
+    """The node of an output, an end point or a layer."""
+    nodes = {planned.node.name: planned.node.name for planned in plan.nodes}
+    for names in (plan.graph.outputs, plan.graph.end_points, nodes):
+        if name in names:
+            return names[name]
+    known: Iterable[str] = {**nodes, **plan.graph.end_points, **plan.graph.outputs}
+    raise SpecError("G606", f"a head is on {name!r}, which is no output, end point or layer{did_you_mean(name, known)}")
+
+
+def _static(shape: tuple[object, ...], name: str) -> tuple[int, ...]:
+    sizes = tuple(size for size in shape if isinstance(size, int))
+    if len(sizes) < len(shape):
+        raise SpecError("G607", f"training needs fixed sizes, {name} has the shape {'×'.join(map(str, shape))}")
+    return sizes

@@ -1,0 +1,137 @@
+"""From gradients to new variables: regularizers, clipping, rates, the optimizer, the moving average."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+import numpy as np
+
+from graphc.errors import SpecError, did_you_mean
+from graphc.regularizers import Regularizer
+from graphc.train.optimizers import blocks, square_sum
+from graphc.train.recipe import Average, Clip, Recipe
+from graphc.train.state import TrainState
+from graphc.types import Array, ParamSpec
+
+EPSILON = 1e-6
+"""Added to a norm before dividing by it, as PyTorch does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Learning:
+    """How each variable learns."""
+
+    recipe: Recipe
+    frozen: frozenset[str]
+    """Variables that stay as they are."""
+    learning: tuple[str, ...]
+    """Variables that the optimizer moves."""
+    factors: Mapping[str, float]
+    """Learning-rate factor of each variable that learns."""
+    regularizers: Mapping[str, Regularizer]
+    """Of each variable that has one and learns, and of frozen ones too: a penalty stays in the loss."""
+
+    @staticmethod
+    def of(variables: Mapping[str, ParamSpec], recipe: Recipe) -> Learning:
+        """The recipe's patterns, answered for these variables."""
+        for pattern in (*recipe.freeze, *recipe.multipliers):
+            require_match(pattern, variables)
+        frozen = frozenset(name for name in variables if matches(name, recipe.freeze))
+        learning = tuple(name for name, spec in variables.items() if spec.trainable and name not in frozen)
+        if not learning:
+            raise SpecError("G608", "nothing is left to learn: every variable is frozen")
+        return Learning(
+            recipe,
+            frozen,
+            learning,
+            {name: _factor(name, recipe.multipliers) for name in learning},
+            {name: spec.regularizer for name, spec in variables.items() if spec.regularizer is not None},
+        )
+
+    def penalty(self, params: Mapping[str, Array]) -> float:
+        """The regularizers' share of the loss."""
+        return sum(penalty(params[name], regularizer) for name, regularizer in self.regularizers.items())
+
+    def add_penalty_gradients(self, params: Mapping[str, Array], gradients: Mapping[str, Array]) -> None:
+        for name, gradient in gradients.items():
+            if name in self.regularizers:
+                add_penalty_gradient(gradient, params[name], self.regularizers[name])
+
+    def apply(self, state: TrainState, gradients: Mapping[str, Array], rate: float) -> None:
+        """One step of the optimizer for every variable that learns, in place; gradients are used up."""
+        optimizer, step = self.recipe.optimizer, state.step + 1
+        for name in self.learning:
+            if name in gradients:
+                own = rate * self.factors[name]
+                optimizer.update(state.params[name], gradients[name], state.slots[name], own, step)
+
+
+def penalty(variable: Array, regularizer: Regularizer) -> float:
+    """l1 * sum(|w|) + l2 * sum(w²)/2."""
+    total = regularizer.l2 * square_sum(variable) / 2 if regularizer.l2 else 0.0
+    if regularizer.l1:
+        total += regularizer.l1 * float(np.abs(variable).sum(dtype=np.float64))
+    return total
+
+
+def add_penalty_gradient(gradient: Array, variable: Array, regularizer: Regularizer) -> None:
+    """gradient += l1*sign(w) + l2*w, a cacheful at a time."""
+    g, w = gradient.reshape(-1), variable.reshape(-1)
+    for part in blocks(w.size):
+        if regularizer.l2:
+            g[part] += regularizer.l2 * w[part]
+        if regularizer.l1:
+            g[part] += regularizer.l1 * np.sign(w[part])
+
+
+def clip(gradients: Mapping[str, Array], norms: Mapping[str, float], limits: Clip) -> None:
+    """Shorten gradients whose length is above the limits, in place: each variable's first, then all together."""
+    norms = dict(norms)
+    if limits.variable_norm is not None:
+        for name, gradient in gradients.items():
+            norms[name] = _shorten([gradient], norms[name], limits.variable_norm)
+    if limits.global_norm is not None:
+        _shorten(gradients.values(), length(norms), limits.global_norm)
+
+
+def length(norms: Mapping[str, float]) -> float:
+    """Of all gradients together."""
+    return math.sqrt(sum(norm * norm for norm in norms.values()))
+
+
+def _shorten(gradients: Iterable[Array], norm: float, longest: float) -> float:
+    factor = longest / (norm + EPSILON)
+    if factor >= 1:
+        return norm
+    for gradient in gradients:
+        np.multiply(gradient, factor, out=gradient)
+    return norm * factor
+
+
+def move_average(average: Mapping[str, Array], params: Mapping[str, Array], settings: Average, step: int) -> None:
+    """average = decay*average + (1 - decay)*params, in place; `step` counts from 0."""
+    decay = min(settings.decay, (1 + step) / (10 + step)) if settings.ramp else settings.decay
+    for name, mean in average.items():
+        m, w = mean.reshape(-1), params[name].reshape(-1)
+        for part in blocks(m.size):
+            m[part] += (1 - decay) * (w[part] - m[part])
+
+
+def matches(name: str, patterns: Iterable[str]) -> bool:
+    """Whether a name fits one of the patterns; `*` stands for anything, `/` too."""
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def require_match(pattern: str, names: Iterable[str]) -> None:
+    """A pattern that fits no variable is a mistake, and an error."""
+    known = list(names)
+    if not any(fnmatchcase(name, pattern) for name in known):
+        hint = did_you_mean(pattern, known) or f"; there is {known[0]}, for one" if known else ""
+        raise SpecError("G609", f"the pattern {pattern!r} fits no variable{hint}")
+
+
+def _factor(name: str, multipliers: Mapping[str, float]) -> float:
+    return next((factor for pattern, factor in multipliers.items() if fnmatchcase(name, pattern)), 1.0)

@@ -1,0 +1,270 @@
+"""The training recipe: what a YAML or JSON file says about how a spec is trained.
+
+A short one:
+
+    recipe: 1
+    model: lenet5
+    data:
+      train: {idx: {images: train-images.gz, labels: train-labels.gz}}
+      validation_share: 0.1
+    loss: softmax_cross_entropy
+    optimizer: adam
+    learning_rate: 0.001
+    batch: 64
+    epochs: 12
+    metrics: [accuracy]
+
+Paths start at the recipe's folder. Every setting is in the JSON Schema (`recipe_schema`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from graphc.data.preprocess import Preprocess
+from graphc.data.sources import SOURCES, Source
+from graphc.errors import Place, SpecError
+from graphc.settings import LIST, ONE_OR_LIST, OneOf, Settings, validate
+from graphc.spec.source import SpecList, SpecMap, load_file, load_text, resolve
+from graphc.train.losses import LOSSES, Loss
+from graphc.train.metrics import METRICS, Metric
+from graphc.train.optimizers import OPTIMIZERS, Optimizer
+from graphc.train.schedules import SCHEDULES, Constant, Schedule, WarmUp
+
+VERSION = 1
+
+AnyLoss: TypeAlias = Annotated[Loss, OneOf(LOSSES)]
+AnyMetric: TypeAlias = Annotated[Metric, OneOf(METRICS)]
+AnyOptimizer: TypeAlias = Annotated[Optimizer, OneOf(OPTIMIZERS)]
+AnySchedule: TypeAlias = Annotated[Schedule, OneOf(SCHEDULES)]
+AnySource: TypeAlias = Annotated[Source, OneOf(SOURCES)]
+Positive: TypeAlias = Annotated[int, Field(gt=0, le=1_000_000_000)]
+Patterns: TypeAlias = Annotated[tuple[str, ...], ONE_OR_LIST]
+
+
+class Model(Settings):
+    """What is trained."""
+
+    spec: str
+    """A spec's path, or its name in the zoo."""
+    set: dict[str, Any] = Field(default={})
+    """Variables of the spec, as `--set` gives them."""
+    until: str | None = None
+    """Stop at this layer or end point."""
+
+
+class Data(Settings):
+    """Where examples come from."""
+
+    train: AnySource
+    """What is learned from."""
+    validation: AnySource | None = None
+    """What each epoch is judged by; or:"""
+    validation_share: float | None = Field(default=None, gt=0, lt=1)
+    """The part of the training set, drawn by the seed, that is held out for validation."""
+    test: AnySource | None = None
+    """What `graphc eval` reads unless told otherwise."""
+    preprocess: Preprocess = Preprocess()
+    """What happens to inputs before the network."""
+    preprocess_inputs: dict[str, Preprocess] = Field(default={})
+    """The same for single inputs of a network with several, by name."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Data:
+        if self.validation is not None and self.validation_share is not None:
+            raise ValueError("expected at most one of `validation` and `validation_share`")
+        return self
+
+
+class Head(Settings):
+    """A loss on one of the network's values."""
+
+    output: str
+    """An output, an end point or a layer of the spec."""
+    loss: AnyLoss
+    """How far the prediction is from the target."""
+    target: str = "label"
+    """Which of the data's targets it is compared with."""
+    weight: float = Field(default=1.0, ge=0)
+    """Factor in the sum of all losses."""
+    example_weights: str | None = None
+    """A target of the data that weighs the examples."""
+
+
+class Clip(Settings):
+    """Gradients made shorter where they are too long (PyTorch's norm clipping: length + 1e-6)."""
+
+    global_norm: float | None = Field(default=None, gt=0)
+    """Longest that all gradients together may be."""
+    variable_norm: float | None = Field(default=None, gt=0)
+    """Longest that each variable's gradient may be."""
+
+
+class Average(Settings):
+    """An exponential moving average of the variables, used for validation and for what is kept as best."""
+
+    decay: float = Field(default=0.999, gt=0, lt=1)
+    """Share of the average that is kept at each step."""
+    ramp: bool = True
+    """Begin with a smaller decay, min(decay, (1 + step)/(10 + step)), as TensorFlow can."""
+
+
+class Start(Settings):
+    """Weights to begin with, from a file."""
+
+    path: str
+    """.npz, .safetensors or .onnx."""
+    include: Patterns = ("*",)
+    """Variables to take, by name (`*` stands for anything, `/` too)."""
+    exclude: Patterns = ()
+    """Variables not to take."""
+    rename: dict[str, str] = Field(default={})
+    """Beginning of a variable's name in the spec -> beginning of its name in the file."""
+
+
+class StopEarly(Settings):
+    """End when the watched number has not become better for a while."""
+
+    patience: Positive = 5
+    """Validations without an improvement."""
+    delta: float = Field(default=0.0, ge=0)
+    """What counts as an improvement."""
+
+
+class Recipe(Settings):
+    """How a spec is trained."""
+
+    recipe: Literal[1]
+    """Version of this format."""
+    model: Annotated[Model, BeforeValidator(lambda value: {"spec": value} if isinstance(value, str) else value)]
+    """The spec: a path or zoo name, or a mapping with `spec` and `set`."""
+    data: Data
+    """Training, validation and test set."""
+    loss: AnyLoss | None = None
+    """The loss of the only output, or of the one named logits."""
+    heads: Annotated[tuple[Head, ...], LIST] = ()
+    """Instead of `loss`: losses of several outputs; metrics are the first one's."""
+    optimizer: AnyOptimizer
+    """What turns gradients into updates."""
+    learning_rate: float = Field(ge=0)
+    """The base rate, times schedule and warm-up."""
+    schedule: AnySchedule = Constant()
+    """How the rate changes."""
+    warm_up: WarmUp | None = None
+    """A ramp at the beginning."""
+    batch: Positive = 32
+    """Examples in a batch."""
+    accumulate: Positive = 1
+    """Batches whose gradients are averaged into one step."""
+    short_batch: Literal["keep", "drop"] = "keep"
+    """What happens to the last batch of an epoch where it is not full."""
+    epochs: Positive | None = None
+    """How often the training set is gone through; or:"""
+    steps: Positive | None = None
+    """How many steps in all."""
+    metrics: Annotated[tuple[AnyMetric, ...], LIST] = ()
+    """What is reported besides the loss."""
+    validate_every: Positive = 1
+    """Epochs between validations; the last epoch always has one."""
+    watch: str | None = None
+    """`loss` or a metric: what `best` and early stopping look at. Default: the first metric, else the loss."""
+    stop_early: StopEarly | None = None
+    """End before the last epoch."""
+    clip: Clip = Clip()
+    """Limits for gradients."""
+    multipliers: dict[str, float] = Field(default={})
+    """Learning-rate factors by variable name pattern (`*/logits/*`); the first that fits counts."""
+    freeze: Patterns = ()
+    """Patterns of variables that stay as they are, moving averages too."""
+    average: Average | None = None
+    """Keep a moving average of the variables."""
+    start: Start | None = None
+    """Weights to begin with."""
+    log_steps: Positive | None = None
+    """Steps between lines in the log inside an epoch; there is one an epoch anyway."""
+    checkpoint_steps: Positive | None = None
+    """Steps between checkpoints inside an epoch; there is one after each epoch anyway."""
+    seed: int = Field(default=0, ge=0, lt=2**32)
+    """Of initial weights, order, dropout."""
+    dtype: Literal["float32", "float64"] = "float32"
+    """Of weights and arithmetic."""
+    tensorboard: bool = False
+    """Write event files too (extra: tb)."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Recipe:
+        if (self.loss is None) == (not self.heads):
+            raise ValueError("expected either `loss` or `heads`")
+        if (self.epochs is None) == (self.steps is None):
+            raise ValueError("expected either `epochs` or `steps`")
+        names = [metric.name for metric in self.metrics]
+        if len(set(names)) < len(names):
+            raise ValueError(f"expected each metric once, found {', '.join(names)}")
+        if self.watch not in (None, "loss", *names):
+            raise ValueError(f"watch: expected loss or a metric, found {self.watch!r}; metrics: {', '.join(names)}")
+        return self
+
+
+def read_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
+    """The recipe in a file; `overrides` are `key.path=value` as on the command line."""
+    return recipe_from_tree(load_file(path), str(path), overrides)
+
+
+def read_recipe_text(text: str | bytes, path: str = "recipe.yaml", overrides: Sequence[str] = ()) -> Recipe:
+    """The recipe in a text; `path` is what errors call it."""
+    return recipe_from_tree(load_text(text, path), path, overrides)
+
+
+def recipe_from_tree(tree: Any, path: str, overrides: Sequence[str] = ()) -> Recipe:
+    if not isinstance(tree, SpecMap):
+        raise SpecError("G605", "expected a mapping with the keys of a recipe", Place(path, 1, 1))
+    for override in overrides:
+        _override(tree, override)
+    return validate(Recipe, tree, lambda keys, of_key: place_in(tree, keys, of_key))
+
+
+def place_in(tree: Any, keys: Sequence[int | str], of_key: bool = False) -> Place | None:
+    """The place of the deepest part of a path that was written: of the value there, or of its key."""
+    place: Place | None = tree.place
+    for key in keys:
+        if isinstance(tree, SpecMap) and key in tree:
+            place = (tree.key_places if of_key else tree.places)[str(key)]
+            tree = tree[str(key)]
+        elif isinstance(tree, SpecList) and isinstance(key, int) and key < len(tree):
+            place, tree = tree.places[key], tree[key]
+        else:
+            break
+    return place
+
+
+def recipe_schema() -> dict[str, Any]:
+    """The JSON Schema of recipes, for editors."""
+    schema = Recipe.model_json_schema()
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "graphc training recipe"}
+
+
+def dump_recipe(recipe: Recipe) -> str:
+    """The recipe with every setting written out, as JSON; reading it gives the recipe again."""
+    return json.dumps(recipe.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
+
+
+def _override(tree: SpecMap, text: str) -> None:
+    """Set `key.path=value` in the tree."""
+    where = Place("--set")
+    path, sign, value = text.partition("=")
+    if not sign or not path:
+        raise SpecError("G605", f"expected KEY=VALUE, found {text!r}", where)
+    *above, last = path.split(".")
+    for key in above:
+        inner = tree.get(key)
+        if not isinstance(inner, SpecMap):
+            inner = SpecMap.empty(where)
+            tree.put(key, inner, where, where)
+        tree = inner
+    parsed = load_text(value, "--set") if value[:1] in ("{", "[") else resolve(value, where) if value else ""
+    tree.put(last, parsed, where, where)

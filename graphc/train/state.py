@@ -1,0 +1,87 @@
+"""All that training changes, and so all that a checkpoint holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from graphc.train.optimizers import Optimizer, new_slots
+from graphc.types import Array
+
+Totals = dict[str, dict[str, Array]]
+
+
+@dataclass
+class Watch:
+    """How the watched number has done so far."""
+
+    best: float | None = None
+    epoch: int = 0
+    """Of the best value."""
+    waited: int = 0
+    """Validations since then."""
+
+
+@dataclass
+class TrainState:
+    """The one mutable thing: updated in place, step by step."""
+
+    params: dict[str, Array]
+    """Every variable by full name, moving averages of batch norm too."""
+    slots: dict[str, tuple[Array, ...]]
+    """What the optimizer keeps beside each variable that learns."""
+    average: dict[str, Array] = field(default_factory=dict)
+    """The moving average of every variable, where the recipe asks for one."""
+    order: Array = field(default_factory=lambda: np.empty(0, np.int64))
+    """Rows of the training set in this epoch's order."""
+    totals: Totals = field(default_factory=dict)
+    """Sums of this epoch: of losses, and of each metric."""
+    step: int = 0
+    """Steps done."""
+    epoch: int = 0
+    """Whole epochs done."""
+    position: int = 0
+    """Steps done of the epoch that is under way."""
+    watch: Watch = field(default_factory=Watch)
+
+    @staticmethod
+    def start(params: Mapping[str, Array], optimizer: Optimizer, learning: list[str], averaged: bool) -> TrainState:
+        """The state before the first step; `learning` names the variables that the optimizer moves."""
+        return TrainState(
+            params=dict(params),
+            slots={name: new_slots(optimizer, params[name]) for name in learning},
+            average={name: value.copy() for name, value in params.items()} if averaged else {},
+        )
+
+    def arrays(self, optimizer: Optimizer) -> dict[str, Array]:
+        """Every array under one name each."""
+        found = {f"params/{name}": value for name, value in self.params.items()}
+        for name, slots in self.slots.items():
+            found |= {f"slots/{slot}/{name}": value for slot, value in zip(optimizer.slots, slots, strict=True)}
+        found |= {f"average/{name}": value for name, value in self.average.items()}
+        found |= {f"totals/{one}/{key}": value for one, sums in self.totals.items() for key, value in sums.items()}
+        found["order"] = self.order
+        return found
+
+    def facts(self) -> dict[str, Any]:
+        """Everything that is not an array."""
+        return {"step": self.step, "epoch": self.epoch, "position": self.position, "watch": asdict(self.watch)}
+
+    def restore(self, arrays: Mapping[str, Array], facts: Mapping[str, Any], optimizer: Optimizer) -> None:
+        """Take over what `arrays` and `facts` gave; a KeyError or ValueError where they are of another state."""
+        for name, value in self.arrays(optimizer).items():
+            if name.startswith(("params/", "slots/", "average/")):
+                if value.shape != arrays[name].shape or value.dtype != arrays[name].dtype:
+                    raise ValueError(f"{name}: expected {value.dtype}{value.shape}")
+                np.copyto(value, arrays[name])
+        self.order = np.array(arrays["order"])
+        self.totals = {}
+        for name, value in arrays.items():
+            if name.startswith("totals/"):
+                _, one, key = name.split("/")
+                self.totals.setdefault(one, {})[key] = np.array(value)
+        self.step, self.epoch, self.position = facts["step"], facts["epoch"], facts["position"]
+        self.watch = Watch(**facts["watch"])

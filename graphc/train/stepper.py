@@ -1,0 +1,127 @@
+"""One step of training: forward, losses, backward, update. No files, no clock, no progress: arithmetic alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from graphc.data.batches import Batch
+from graphc.errors import DivergedError
+from graphc.graph import Plan
+from graphc.train.diagnosis import first_bad_array, first_bad_value
+from graphc.train.heads import Heads, Judgement
+from graphc.train.learning import Learning, clip, length, move_average
+from graphc.train.network import Network, Run
+from graphc.train.optimizers import square_sum
+from graphc.train.recipe import Recipe
+from graphc.train.state import TrainState
+from graphc.types import Array
+
+
+@dataclass
+class Computed:
+    """What a step found out, before it changes anything."""
+
+    gradients: dict[str, Array] = field(default_factory=dict)
+    updates: dict[str, Array] = field(default_factory=dict)
+    """New moving averages of batch norm."""
+    judged: list[tuple[Array, Array]] = field(default_factory=list)
+    """(prediction, target) of the first head, a pair a batch."""
+    loss: float = 0.0
+    """Of the heads, weighted, and of the regularizers."""
+    parts: dict[str, float] = field(default_factory=dict)
+    """Each head's own loss."""
+    gradient_norm: float = 0.0
+    """Length of all gradients together, before clipping."""
+    examples: int = 0
+
+
+class Stepper:
+    """A plan, a recipe, and the network between them."""
+
+    def __init__(self, plan: Plan, recipe: Recipe, threads: int | None = None) -> None:
+        self.plan = plan
+        self.recipe = recipe
+        self.heads = Heads(plan, recipe)
+        self.learning = Learning.of(plan.variables, recipe)
+        self.network = Network(plan, threads, recipe.seed, self.learning.frozen)
+        self._sums: dict[str, Array] = {}
+
+    def step(self, state: TrainState, batches: Iterable[Batch], rate: float) -> Computed:
+        """Compute on all batches of the step, then update the state."""
+        computed = self.compute(state, batches)
+        self.update(state, computed, rate)
+        return computed
+
+    def compute(self, state: TrainState, batches: Iterable[Batch]) -> Computed:
+        """Gradients of one step, averaged over the examples of all its batches; the state stays as it is."""
+        done = Computed()
+        params = state.params
+        for number, batch in enumerate(batches):
+            micro_step = state.step * self.recipe.accumulate + number
+            run = self.network.forward(params, batch.inputs, True, micro_step, keep=self.heads.nodes)
+            judgement = self.heads.judge(run, batch.targets)
+            if not math.isfinite(judgement.loss):
+                raise self._diverged(params, batch, micro_step, state.step)
+            self._add(done, run, judgement, batch)
+            params = {**params, **done.updates}
+        self._finish(done, state)
+        return done
+
+    def update(self, state: TrainState, computed: Computed, rate: float) -> None:
+        """Variables, slots, moving averages, in place; one step more."""
+        self.learning.apply(state, computed.gradients, rate)
+        for name, value in computed.updates.items():
+            np.copyto(state.params[name], value)
+        if self.recipe.average is not None:
+            move_average(state.average, state.params, self.recipe.average, state.step)
+        state.step += 1
+
+    def _add(self, done: Computed, run: Run, judgement: Judgement, batch: Batch) -> None:
+        """One batch more: sums over examples, divided in the end."""
+        first, count = self.heads.first, len(batch)
+        done.judged.append((run.value(first.node), batch.targets[first.target]))
+        done.loss += judgement.loss * count
+        for name, loss in judgement.parts.items():
+            done.parts[name] = done.parts.get(name, 0.0) + loss * count
+        done.examples += count
+        found = run.backward(judgement.gradients)
+        frozen = self.learning.frozen
+        done.updates |= {name: np.array(value) for name, value in run.updates.items() if name not in frozen}
+        if self.recipe.accumulate == 1:
+            done.gradients = {name: np.ascontiguousarray(gradient) for name, gradient in found.items()}
+            return
+        for name, gradient in found.items():
+            if name in done.gradients:
+                done.gradients[name] += count * gradient
+            else:
+                total = self._sums.setdefault(name, np.empty(gradient.shape, gradient.dtype))
+                done.gradients[name] = np.multiply(gradient, count, out=total)
+
+    def _finish(self, done: Computed, state: TrainState) -> None:
+        """Sums become means; regularizers come in; lengths are checked and clipped."""
+        if self.recipe.accumulate > 1:
+            for gradient in done.gradients.values():
+                np.multiply(gradient, 1.0 / done.examples, out=gradient)
+        self.learning.add_penalty_gradients(state.params, done.gradients)
+        norms = {name: _norm(gradient) for name, gradient in done.gradients.items()}
+        done.gradient_norm = length(norms)
+        if not math.isfinite(done.gradient_norm):
+            name = first_bad_array(done.gradients)
+            raise DivergedError("G620", f"step {state.step + 1}: the gradient of {name} is not finite")
+        clip(done.gradients, norms, self.recipe.clip)
+        done.loss = done.loss / done.examples + self.learning.penalty(state.params)
+        done.parts = {name: loss / done.examples for name, loss in done.parts.items()}
+
+    def _diverged(self, params: Mapping[str, Array], batch: Batch, micro_step: int, step: int) -> DivergedError:
+        where = first_bad_value(self.network, params, batch.inputs, micro_step) or "the loss itself"
+        return DivergedError("G620", f"step {step + 1}: the loss is not finite; the first bad tensor is {where}")
+
+
+def _norm(gradient: Array) -> float:
+    """The length of a gradient; squares that overflow float32 are added up in float64."""
+    square = square_sum(gradient)
+    return math.sqrt(square if math.isfinite(square) else square_sum(gradient.astype(np.float64)))

@@ -1,0 +1,271 @@
+"""The training loop: epochs of steps, validation, the log, checkpoints, signals.
+
+Everything that decides the next number is in the recipe, the data or the `TrainState`; a checkpoint holds the
+state whole. So a run that is killed and resumed ends with the bytes of one that never was.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from graphc import weights
+from graphc.data.batches import Batch, Batches, epoch_order, prefetched
+from graphc.errors import DivergedError
+from graphc.train.checkpoint import Checkpoints, Moment
+from graphc.train.diagnosis import first_bad_array
+from graphc.train.evaluation import evaluate
+from graphc.train.interruption import Abandoned, Interrupted, Interruption
+from graphc.train.progress import Reporter
+from graphc.train.recipe import Recipe
+from graphc.train.run_folder import RunFolder
+from graphc.train.schedules import learning_rate
+from graphc.train.state import TrainState
+from graphc.train.stepper import Computed, Stepper
+from graphc.types import Array
+
+SUMS = "epoch"
+"""Totals of the epoch's losses, beside those of the metrics."""
+
+
+@dataclass(frozen=True, slots=True)
+class Length:
+    """How long training is."""
+
+    rows: int
+    """Examples of an epoch; fewer than there are where a short batch is dropped."""
+    step_rows: int
+    """Examples of a step."""
+    steps: int
+    """In all."""
+
+    @staticmethod
+    def of(recipe: Recipe, examples: int) -> Length:
+        step_rows = recipe.batch * recipe.accumulate
+        rows = examples // step_rows * step_rows if recipe.short_batch == "drop" and examples > step_rows else examples
+        per_epoch = -(-rows // step_rows)
+        return Length(rows, step_rows, recipe.steps or (recipe.epochs or 0) * per_epoch)
+
+    @property
+    def epoch_steps(self) -> int:
+        return -(-self.rows // self.step_rows)
+
+
+class Trainer:
+    """One run in its folder."""
+
+    def __init__(
+        self,
+        stepper: Stepper,
+        state: TrainState,
+        train: Batches,
+        validation: Batches | None,
+        folder: RunFolder,
+        reporter: Reporter,
+        settings: dict[str, Any],
+    ) -> None:
+        """`settings`: what fixes the bits besides the state, kept in each checkpoint."""
+        self.stepper, self.state = stepper, state
+        self.recipe = stepper.recipe
+        self.train, self.validation = train, validation
+        self.folder, self.reporter, self.settings = folder, reporter, settings
+        self.length = Length.of(self.recipe, len(train.examples))
+        self.checkpoints = Checkpoints(folder.checkpoints)
+        self.interruption = Interruption()
+        self._saved_at: tuple[int, int] | None = None
+
+    def fit(self) -> None:
+        """Train to the end; afterwards the state is the last step's, and the best weights are in the folder."""
+        self.reporter.begin(self.state.step, self.length.steps)
+        try:
+            with self.interruption.watching(), warnings.catch_warnings():
+                warnings.simplefilter("ignore", RuntimeWarning)  # overflows are found by their results
+                while not self._finished():
+                    self._epoch()
+        finally:
+            self.reporter.end()
+
+    @property
+    def best_params(self) -> dict[str, Array]:
+        """The variables that are judged: the moving average, where there is one."""
+        return self.state.average or self.state.params
+
+    def _epoch(self) -> None:
+        state = self.state
+        if not state.position:
+            state.order = epoch_order(self.recipe.seed, state.epoch, len(self.train.examples))[: self.length.rows]
+            state.totals = self._new_totals()
+        started = time.perf_counter()
+        examples = 0
+        parts = self.train.parts(state.order, state.position * self.recipe.accumulate)
+        with prefetched(self.train.make, parts) as made:
+            while state.position < self.length.epoch_steps and state.step < self.length.steps:
+                examples += self._step(made)
+        self._finish_epoch(started, examples)
+
+    def _step(self, made: Iterator[Batch]) -> int:
+        """One step, and what follows it; how many examples it had."""
+        state = self.state
+        rate = self._rate()
+        with self._ending_when_asked(), self.interruption.computing():
+            computed = self.stepper.compute(state, self._step_batches(made))
+        self.stepper.update(state, computed, rate)
+        state.position += 1
+        self._count(computed)
+        self.reporter.stepped(state.step, state.epoch + 1, computed.loss, computed.examples)
+        self._log_step(computed, rate)
+        if self._due(self.recipe.checkpoint_steps):
+            self.save()
+        if self.interruption.signal is not None:
+            self._end_asked()
+        return computed.examples
+
+    def _step_batches(self, made: Iterator[Batch]) -> Iterator[Batch]:
+        """The batches of one step: as many as are accumulated, fewer at the end of an epoch."""
+        left = min(self.length.step_rows, self.length.rows - self.state.position * self.length.step_rows)
+        for _ in range(-(-left // self.recipe.batch)):
+            yield next(made)
+
+    @contextmanager
+    def _ending_when_asked(self) -> Iterator[None]:
+        try:
+            yield
+        except Abandoned:
+            self._end_asked()
+
+    def _end_asked(self) -> None:
+        assert self.interruption.signal is not None
+        self.save()
+        message = f"stopped after step {self.state.step}, saved; `graphc resume {self.folder.path}` goes on"
+        raise Interrupted(self.interruption.signal, message)
+
+    def _rate(self) -> float:
+        recipe, length = self.recipe, self.length
+        return learning_rate(
+            recipe.learning_rate,
+            recipe.schedule,
+            recipe.warm_up,
+            self.state.step,
+            length.steps,
+            length.epoch_steps,
+        )
+
+    # totals and log ----------------------------------------------------------------------------------------
+
+    def _new_totals(self) -> dict[str, dict[str, Array]]:
+        names = ["loss", "gradient_norm", "steps", "examples"]
+        names += [f"head {number}" for number in range(len(self.stepper.heads.targets))]
+        shape = self.stepper.heads.first.shape
+        totals = {metric.name: metric.start(shape) for metric in self.recipe.metrics}
+        return {SUMS: {name: np.zeros((), np.float64) for name in names}, **totals}
+
+    def _count(self, computed: Computed) -> None:
+        sums = self.state.totals[SUMS]
+        sums["steps"] += 1
+        sums["examples"] += computed.examples
+        sums["loss"] += computed.loss * computed.examples
+        sums["gradient_norm"] += computed.gradient_norm
+        for number, loss in enumerate(computed.parts.values()):
+            sums[f"head {number}"] += loss * computed.examples
+        for metric in self.recipe.metrics:
+            for prediction, target in computed.judged:
+                metric.add(self.state.totals[metric.name], prediction, target)
+
+    def _log_step(self, computed: Computed, rate: float) -> None:
+        if self._due(self.recipe.log_steps):
+            record = {"step": self.state.step, "loss": computed.loss, "learning_rate": rate}
+            self.folder.append_log({**record, "gradient_norm": computed.gradient_norm})
+
+    def _due(self, every: int | None) -> bool:
+        return every is not None and self.state.step % every == 0
+
+    def _training_record(self) -> dict[str, Any]:
+        sums = {name: float(value) for name, value in self.state.totals[SUMS].items()}
+        heads = self.stepper.heads.targets
+        means = {f"loss_{head.name}": sums[f"head {n}"] / sums["examples"] for n, head in enumerate(heads)}
+        parts = means if len(heads) > 1 else {}
+        metrics = {m.name: m.result(self.state.totals[m.name]) for m in self.recipe.metrics}
+        loss = {"loss": sums["loss"] / sums["examples"], **parts, **metrics}
+        return {**loss, "gradient_norm": sums["gradient_norm"] / sums["steps"]}
+
+    # the end of an epoch -------------------------------------------------------------------------------------
+
+    def _finish_epoch(self, started: float, examples: int) -> None:
+        state = self.state
+        record = {"epoch": state.epoch + 1, "step": state.step, "learning_rate": self._rate()}
+        record |= self._training_record()
+        seconds = time.perf_counter() - started
+        last = state.step >= self.length.steps
+        judged = self.validation is None or last or (state.epoch + 1) % self.recipe.validate_every == 0
+        if judged:
+            record |= self._validate()
+        state.epoch, state.position = state.epoch + 1, 0
+        if judged:
+            self._watch(record)
+        self.folder.append_log(record)
+        self.folder.append_timing({"epoch": state.epoch, "seconds": seconds, "examples": examples})
+        self.reporter.epoch_done(record, seconds, examples)
+        self.save()
+        if self.interruption.signal is not None and not self._finished():
+            self._end_asked()
+
+    def _validate(self) -> dict[str, Any]:
+        if self.validation is None:
+            return {}
+        stepper = self.stepper
+        with self._ending_when_asked(), self.interruption.computing():
+            found = evaluate(
+                stepper.network, stepper.heads, self.best_params, self.validation, self.recipe.metrics, stepper.learning
+            )
+        return {f"validation_{name}": value for name, value in found.items()}
+
+    def _watch(self, record: dict[str, Any]) -> None:
+        """Compare the watched number with its best; keep the weights where it is better."""
+        watch, name = self.state.watch, watched(self.recipe)
+        value = record[f"validation_{name}" if self.validation is not None else name]
+        lower = name == "loss" or next(m for m in self.recipe.metrics if m.name == name).better == "lower"
+        delta = self.recipe.stop_early.delta if self.recipe.stop_early else 0.0
+        gain = 0.0 if watch.best is None else (watch.best - value if lower else value - watch.best)
+        if watch.best is None or gain > delta:
+            self._require_finite()
+            weights.save(self.folder.best, self.best_params)
+            watch.best, watch.epoch, watch.waited = value, self.state.epoch, 0
+        else:
+            watch.waited += 1
+
+    def _finished(self) -> bool:
+        """No epoch is under way, and no other is wanted."""
+        stop = self.recipe.stop_early
+        waited = stop is not None and self.state.watch.waited >= stop.patience
+        return not self.state.position and (waited or self.state.step >= self.length.steps)
+
+    # checkpoints ---------------------------------------------------------------------------------------------
+
+    def save(self) -> None:
+        """A checkpoint of the state as it is; nothing where this step's is there already."""
+        if self._saved_at == (self.state.step, self.state.epoch):
+            return
+        self._require_finite()
+        arrays = self.state.arrays(self.recipe.optimizer)
+        facts = {**self.state.facts(), "log_bytes": self.folder.log_size(), "settings": self.settings}
+        self.checkpoints.save(Moment(self.state.step, self.state.epoch), arrays, facts)
+        self._saved_at = (self.state.step, self.state.epoch)
+
+    def _require_finite(self) -> None:
+        name = first_bad_array(self.state.arrays(self.recipe.optimizer))
+        if name is not None:
+            raise DivergedError("G620", f"step {self.state.step}: {name} is not finite")
+
+
+def watched(recipe: Recipe) -> str:
+    """What `best` and early stopping look at: the recipe's choice, else the first metric that is one number."""
+    if recipe.watch is not None:
+        return recipe.watch
+    names = [metric.name for metric in recipe.metrics if metric.kind != "confusion_matrix"]
+    return names[0] if names else "loss"
