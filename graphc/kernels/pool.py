@@ -9,9 +9,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
+from graphc.kernels.chunks import chunks
 from graphc.kernels.unfold import Grid, Pads, Pair
 from graphc.lazy import np
 from graphc.types import Array, Context
+
+CHUNK_BYTES = 1 << 20
+"""Of the images that one pass over the taps reads."""
 
 
 def max_pool2d(context: Context, x: Array, kernel: Pair, stride: Pair, pads: Pads) -> Array:
@@ -36,16 +40,19 @@ def max_pool2d_grad(context: Context, dy: Array, x: Array, y: Array, kernel: Pai
     dx = context.empty(x.shape, dy.dtype)
 
     def work(images: slice) -> None:
-        values = _padded(context, x[images], grid, -np.inf)
-        gradient = context.empty(values.shape, dy.dtype)
-        gradient[...] = 0
-        free = np.ones(y[images].shape, bool)  # outputs whose gradient no tap has taken yet
-        for tap, target in zip(_taps(values, grid), _taps(gradient, grid), strict=True):
-            largest = tap == y[images]
-            largest &= free
-            free ^= largest
-            np.add(target, np.where(largest, dy[images], 0), out=target)
-        dx[images] = _cropped(gradient, grid)
+        for part in chunks(images, x[0].nbytes, CHUNK_BYTES):
+            values = _padded(context, x[part], grid, -np.inf)
+            gradient = dx[part] if grid.padded == grid.size else context.empty(values.shape, dy.dtype)
+            gradient[...] = 0
+            taken = context.empty(dy[part].shape, dy.dtype)
+            free = np.ones(taken.shape, bool)  # outputs whose gradient no tap has taken yet
+            for tap, target in zip(_taps(values, grid), _taps(gradient, grid), strict=True):
+                largest = tap == y[part]
+                largest &= free
+                free ^= largest
+                np.add(target, np.multiply(dy[part], largest, out=taken), out=target)
+            if grid.padded != grid.size:
+                dx[part] = _cropped(gradient, grid)
 
     context.each_slice(work, len(x))
     return dx
