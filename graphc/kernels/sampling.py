@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from graphc.lazy import np
@@ -10,7 +11,7 @@ from graphc.types import Array
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """Output r is x[low[r]]*(1 - weight[r]) + x[high[r]]*weight[r]; low and high do not decrease."""
+    """Output r is x[low[r]]*(1 - weight[r]) + x[high[r]]*weight[r]."""
 
     low: Array
     high: Array
@@ -29,21 +30,16 @@ class Sampling:
 
     def adjoint(self, dy: Array, axis: int, size: int) -> Array:
         """The gradient of an axis of `size` inputs from that of its samples."""
-        dx = np.zeros((*dy.shape[:axis], size, *dy.shape[axis + 1 :]), dy.dtype)
-        if self.weight is None:
-            _add_at(dx, self.low, dy, axis)
-        else:
-            weight = _along(self.weight, dy, axis)
-            _add_at(dx, self.low, dy * (1 - weight), axis)
-            _add_at(dx, self.high, dy * weight, axis)
-        return dx
+        samples = np.arange(len(self.low))
+        shares = np.zeros((size, len(samples)), dy.dtype)
+        shares[self.low, samples] = 1
+        if self.weight is not None:
+            shares[self.low, samples] -= self.weight
+            shares[self.high, samples] += self.weight
+        before, after = dy.shape[:axis], dy.shape[axis + 1 :]
+        dx: Array = shares @ dy.reshape(math.prod(before), len(samples), math.prod(after))
+        return dx.reshape(*before, size, *after)
 
 
 def _along(weight: Array, x: Array, axis: int) -> Array:
     return weight.astype(x.dtype).reshape(-1, *(1,) * (x.ndim - axis - 1))
-
-
-def _add_at(dx: Array, index: Array, values: Array, axis: int) -> None:
-    """dx[index] += values along the axis; equal indices are neighbours."""
-    starts = np.flatnonzero(np.diff(index, prepend=-1))
-    dx[(*(slice(None),) * axis, index[starts])] += np.add.reduceat(values, starts, axis=axis)

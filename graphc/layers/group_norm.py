@@ -38,6 +38,5 @@ class GroupNorm(Normalization):
 
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
         (x,) = inputs
-        _, height, width, count = x.shape
-        view = (height * width, self.groups, count // self.groups)
-        return self.standardize(context, x, view, (1, 3), self.epsilon, params)
+        _, height, width, _ = x.shape
+        return self.standardize(context, x, height * width, self.groups, self.epsilon, params)

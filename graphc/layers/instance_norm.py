@@ -33,4 +33,5 @@ class InstanceNorm(Normalization):
 
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
         (x,) = inputs
-        return self.standardize(context, x, x.shape[1:], (1, 2), self.epsilon, params)
+        _, height, width, count = x.shape
+        return self.standardize(context, x, height * width, count, self.epsilon, params)

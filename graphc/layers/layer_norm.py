@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
@@ -40,5 +41,5 @@ class LayerNorm(Normalization):
 
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
         (x,) = inputs
-        axes = (x.ndim - 1,) if self.axes == "channels" else tuple(range(1, x.ndim))
-        return self.standardize(context, x, x.shape[1:], axes, self.epsilon, params)
+        positions = 1 if self.axes == "channels" else math.prod(x.shape[1:-1])
+        return self.standardize(context, x, positions, 1, self.epsilon, params)

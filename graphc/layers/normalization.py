@@ -45,30 +45,30 @@ class Normalization(Layer):
         return found
 
     def standardize(
-        self, context: Context, x: Array, view: tuple[int, ...], axes: tuple[int, ...], epsilon: float, params: Params
+        self, context: Context, x: Array, positions: int, groups: int, epsilon: float, params: Params
     ) -> Step:
-        """Mean 0 and variance 1 over `axes` of x seen in the shape `view`, then gamma and beta.
-
-        Axis 0 stays the batch, so that threads share it.
-        """
+        """Mean 0 and variance 1 of each group of channels over `positions` pixels in a row, then gamma and beta."""
+        view = (-1, positions, x.shape[-1])
         y, normal = context.empty(x.shape, x.dtype), context.empty(x.shape, x.dtype)
         gamma, beta = (params.get(name) for name in ("gamma", "beta"))
 
         def forward(part: slice) -> Array:
-            standard, inverse = _standardized(x[part].reshape(-1, *view), axes, epsilon)
+            standard, inverse = _standardized(x[part].reshape(view), groups, epsilon)
             normal[part] = standard.reshape(normal[part].shape)
             np.multiply(normal[part], 1 if gamma is None else gamma, out=y[part])
             y[part] += 0 if beta is None else beta
             return inverse
 
         inverses = np.concatenate(context.each_slice(forward, len(x)))
+        each = len(inverses) // len(x)
 
         def backward(dy: Array) -> Gradients:
             dx = context.empty(x.shape, x.dtype)
 
             def work(part: slice) -> None:
-                given = (dy[part] if gamma is None else dy[part] * gamma).reshape(-1, *view)
-                back = _standardized_back(given, normal[part].reshape(-1, *view), inverses[part], axes)
+                given = (dy[part] if gamma is None else dy[part] * gamma).reshape(view)
+                inverse = inverses[part.start * each : part.stop * each]
+                back = _standardized_back(given, normal[part].reshape(view), inverse, groups)
                 dx[part] = back.reshape(dx[part].shape)
 
             context.each_slice(work, len(x))
@@ -85,19 +85,30 @@ class Normalization(Layer):
         return gamma, beta
 
 
-def _standardized(x: Array, axes: tuple[int, ...], epsilon: float) -> tuple[Array, Array]:
-    """x with mean 0 and variance 1 over the axes, and one over its standard deviation."""
-    centred = x - x.mean(axis=axes, keepdims=True)
-    inverse = 1 / np.sqrt(np.mean(centred * centred, axis=axes, keepdims=True) + x.dtype.type(epsilon))
+def _standardized(x: Array, groups: int, epsilon: float) -> tuple[Array, Array]:
+    """x with mean 0 and variance 1, and one over its standard deviation."""
+    centred = x - _means(x, groups)
+    inverse = 1 / np.sqrt(_means(centred * centred, groups) + x.dtype.type(epsilon))
     centred *= inverse
     return centred, inverse
 
 
-def _standardized_back(dy: Array, normal: Array, inverse: Array, axes: tuple[int, ...]) -> Array:
+def _standardized_back(dy: Array, normal: Array, inverse: Array, groups: int) -> Array:
     """The gradient of x from that of its standardized form."""
-    along = np.mean(dy * normal, axis=axes, keepdims=True)
-    dx: Array = inverse * (dy - dy.mean(axis=axes, keepdims=True) - normal * along)
+    dx = dy - _means(dy, groups)
+    dx -= normal * _means(dy * normal, groups)
+    dx *= inverse
     return dx
+
+
+def _means(x: Array, groups: int) -> Array:
+    """Of x, [rows, positions, channels], the mean of each group over the positions, to broadcast against x."""
+    rows, positions, count = x.shape
+    means = x if positions == 1 else np.matmul(np.full((1, positions), 1 / positions, x.dtype), x)
+    if groups == count:
+        return means
+    means = means.reshape(rows, 1, groups, -1).mean(axis=-1)
+    return means if groups == 1 else np.repeat(means, count // groups, axis=-1)
 
 
 def emit_grouped(

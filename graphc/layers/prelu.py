@@ -42,13 +42,24 @@ class PRelu(Layer):
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
         (x,) = inputs
         alpha = params["alpha"]
-        positive = x > 0
-        y = np.where(positive, x, x * alpha)
+        y = context.empty(x.shape, x.dtype)
+
+        def fill(part: slice) -> None:
+            np.multiply(np.minimum(x[part], 0), alpha, out=y[part])
+            y[part] += np.maximum(x[part], 0)
 
         def backward(dy: Array) -> Gradients:
-            dx = np.where(positive, dy, dy * alpha)
-            if not self.trainable:
-                return Gradients((dx,))
-            return Gradients((dx,), {"alpha": np.sum(np.where(positive, 0, dy * x), axis=tuple(range(x.ndim - 1)))})
+            dx = context.empty(x.shape, x.dtype)
 
+            def work(part: slice) -> Array:
+                np.multiply(dy[part], alpha, out=dx[part])
+                np.copyto(dx[part], dy[part], where=x[part] > 0)
+                below = (dy[part] * np.minimum(x[part], 0)).reshape(-1, len(alpha))
+                slopes: Array = np.ones(len(below), x.dtype) @ below
+                return slopes
+
+            slopes = sum(context.each_slice(work, len(x)))
+            return Gradients((dx,), {"alpha": slopes} if self.trainable else {})
+
+        context.each_slice(fill, len(x))
         return Step(y, backward)

@@ -118,11 +118,22 @@ class Resize(Layer):
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
         (x,) = inputs
         rows, columns = (self._sampling(x.shape[1:], axis) for axis in (0, 1))
-        y = columns.apply(rows.apply(x, 1), 2)
+        _, height, width, channels = x.shape
+        y = context.empty((len(x), len(rows.low), len(columns.low), channels), x.dtype)
+
+        def fill(part: slice) -> None:
+            y[part] = columns.apply(rows.apply(x[part], 1), 2)
 
         def backward(dy: Array) -> Gradients:
-            return Gradients((rows.adjoint(columns.adjoint(dy, 2, x.shape[2]), 1, x.shape[1]),))
+            dx = context.empty(x.shape, x.dtype)
 
+            def work(part: slice) -> None:
+                dx[part] = rows.adjoint(columns.adjoint(dy[part], 2, width), 1, height)
+
+            context.each_slice(work, len(x))
+            return Gradients((dx,))
+
+        context.each_slice(fill, len(x))
         return Step(y, backward)
 
 
