@@ -10,6 +10,7 @@ import pytest
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="Write golden files anew; look at the difference.")
+    parser.addoption("--runtimes", action="store_true", help="Run the models in every runtime that is installed.")
 
 
 @pytest.fixture
@@ -25,3 +26,14 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
         assert text == path.read_text(encoding="utf-8")
 
     return check
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "runtimes: every runtime that is installed; run by --runtimes")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--runtimes"):
+        for item in items:
+            if item.get_closest_marker("runtimes"):
+                item.add_marker(pytest.mark.skip(reason="other runtimes are a group of their own: --runtimes"))

@@ -127,6 +127,8 @@ class GraphBuilder:
         _require(kind, self.opset)
         first = next(value for value in inputs if value is not None and not isinstance(value, str))
         names = ["" if value is None else value if isinstance(value, str) else value.name for value in inputs]
+        while not names[-1]:  # tract panics at an empty name at the end
+            names.pop()
         layer = self._node.name
         node = helper.make_node(kind, names, [self._value_names.unique(f"{layer}/{kind}")], **attributes)
         node.name = self._node_names.unique(layer if len(self.nodes) == self._first else f"{layer}/{kind}")

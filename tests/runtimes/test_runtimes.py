@@ -1,0 +1,79 @@
+"""Six nets and one model a kind give NumPy's numbers in every runtime that is installed.
+
+A group of its own (`python -m pytest tests/runtimes --runtimes`): `.ci/runtimes` runs it with the newest of all
+runtimes, and again with the oldest onnxruntime.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from graphc.compiler import compile_plan, plan_spec
+from graphc.emit.model import write_model
+from graphc.graph import Plan
+from graphc.initializers import initial_values
+from graphc.layers import CATALOGUE
+from graphc.train.network import evaluate
+from tests.layers.cases import Case, all_cases
+from tests.layers.one_layer import initial_params, one_layer_plan
+from tests.runtimes.runners import RUNTIMES
+
+pytestmark = pytest.mark.runtimes
+
+TOLERANCE = 1e-4
+"""Of the largest absolute value."""
+NETS = ("lenet5", "alexnet_v2", "vgg_16", "inception_v1", "resnet_v1_50", "mobilenet_v1")
+
+NOT_THERE: dict[tuple[str, str], str] = {
+    ("reference", "local_response_norm"): "its sum leaves out the last channel: 6e-4 away, in every version tried",
+}
+"""(runtime, kind) -> why that runtime cannot run that operator at all."""
+
+
+def one_case_a_kind() -> list[Case]:
+    first: dict[str, Case] = {}
+    for case in all_cases():
+        first.setdefault(case.layer.kind, case)
+    assert set(first) == set(CATALOGUE)
+    return list(first.values())
+
+
+def compare(plan: Plan, params: Mapping[str, np.ndarray], runtime: str, batch: int, folder: Path) -> None:
+    rng = np.random.default_rng(batch)
+    inputs = {
+        each.name: rng.standard_normal((batch, *each.shape)).astype(np.float32) for each in plan.graph.inputs
+    }
+    path = folder / "model.onnx"
+    write_model(compile_plan(plan, params), path)
+    found = RUNTIMES[runtime](path, inputs)
+    nodes = plan.graph.outputs
+    expected = evaluate(plan, params, inputs, nodes.values())
+    for name, node in nodes.items():
+        ours = expected[node]
+        theirs = found[name].transpose(0, 2, 3, 1) if ours.ndim == 4 else found[name]
+        assert theirs.shape == ours.shape
+        assert np.abs(theirs - ours).max() <= TOLERANCE * np.abs(ours).max()
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("case", one_case_a_kind(), ids=lambda case: case.layer.kind)
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_one_model_a_kind(runtime: str, case: Case, batch: int, tmp_path: Path) -> None:
+    reason = NOT_THERE.get((runtime, case.layer.kind))
+    if reason is not None:
+        pytest.skip(reason)
+    params = initial_params(case, np.random.default_rng(0), "float32")
+    plan = one_layer_plan(case)
+    compare(plan, {plan.graph.scoped(f"layer/{name}"): value for name, value in params.items()}, runtime, batch, tmp_path)
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("net", NETS)
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_six_nets(runtime: str, net: str, batch: int, tmp_path: Path) -> None:
+    plan = plan_spec(net)
+    compare(plan, initial_values(plan.variables, 0), runtime, batch, tmp_path)
