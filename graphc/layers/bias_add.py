@@ -20,6 +20,7 @@ class BiasAdd(Layer):
 
     kind: ClassVar[str] = "bias_add"
     family: ClassVar[str] = "dense"
+    gives_output_away: ClassVar[bool] = True
     accepts: ClassVar[tuple[str, ...]] = ("activation",)
     elementwise: ClassVar[bool] = True
     absorbs_order: ClassVar[bool] = True

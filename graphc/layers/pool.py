@@ -62,6 +62,7 @@ class AvgPool2d(Pool2d):
     """The mean of every window; padding is not counted."""
 
     kind: ClassVar[str] = "avg_pool2d"
+    gives_output_away: ClassVar[bool] = True
 
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
         (x,) = inputs

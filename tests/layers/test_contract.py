@@ -105,6 +105,44 @@ def test_forward_leaves_its_inputs_alone_unless_told(case):
 
 
 @each_case
+def test_an_output_given_away_is_not_read_again(case):
+    rng = np.random.default_rng(6)
+    inputs, params = random_inputs(case, 2, rng), initial_params(case, rng)
+    context = RunContext(training=True)
+    kept, lost = (case.layer.forward(context, params, *inputs) for _ in range(2))
+    if not case.layer.gives_output_away:
+        return
+    assert not any(np.shares_memory(lost.output, x) for x in inputs)
+    dy = rng.standard_normal(lost.output.shape)
+    lost.output[...] = np.nan
+    ours, theirs = lost.backward(dy), kept.backward(dy)
+    for name in theirs.params:
+        np.testing.assert_array_equal(ours.params[name], theirs.params[name])
+    for mine, other in zip(ours.inputs, theirs.inputs, strict=True):
+        np.testing.assert_array_equal(mine, other)
+
+
+@each_case
+def test_what_simplify_asks_is_answered_truly(case):
+    """y = x*scale + offset where a layer says so, the same and absorbed by the layer before, and doing nothing."""
+    layer = case.layer
+    rng = np.random.default_rng(7)
+    inputs, params = random_inputs(case, 2, rng), initial_params(case, rng)
+    y = layer.forward(RunContext(), params, *inputs).output
+    if layer.does_nothing(*case.input_shapes):
+        np.testing.assert_array_equal(y, inputs[0])
+    affine = layer.as_affine(params)
+    if affine is not None:
+        np.testing.assert_allclose(y, inputs[0] * affine[0] + affine[1], rtol=0, atol=1e-7)
+    scale, offset = rng.standard_normal((2, y.shape[-1]))
+    absorbed = layer.absorb_affine(params, scale, offset)
+    if absorbed is not None:
+        together = absorbed[0].forward(RunContext(), absorbed[1], *inputs).output
+        np.testing.assert_allclose(together, y * scale + offset, rtol=0, atol=1e-12)
+        assert set(absorbed[1]) == set(absorbed[0].declare_params(*case.input_shapes))
+
+
+@each_case
 def test_forward_is_what_onnxruntime_computes(case):
     check_values(case)
 
