@@ -1,0 +1,168 @@
+"""Images a second of a whole training step (forward, loss, backward, SGD), beside PyTorch's where it is installed.
+
+    python benchmarks/train_throughput.py [--threads 2] [--rounds 5] [--net vgg_cifar]
+
+Both take turns in one process, a few steps each, so that whatever else the machine does hits both; the ratio is
+the median over rounds of PyTorch's best configuration (channels_last or not) against ours in the same round.
+Peak memory comes from a process of its own for each, less what the process held before the net was made.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from graphc import initializers
+from graphc.passes.expand import expand
+from graphc.passes.plan import plan
+from graphc.spec.model import read_spec
+from graphc.train.network import Network
+from graphc.train.optimizers import Sgd
+
+HERE = Path(__file__).parent
+NETS = {
+    "vgg_cifar": HERE / "nets/vgg_cifar.yaml",
+    "lenet": HERE.parent / "specs/lenet.yaml",
+    "resnet20_cifar": HERE / "nets/resnet20_cifar.yaml",
+}
+BATCH, STEPS, RATE = 64, 3, 0.01
+
+Step = Callable[[], None]
+
+
+def graphc_step(net: str, threads: int) -> Step:
+    planned = plan(expand(read_spec(NETS[net])))
+    network = Network(planned, threads=threads)
+    params = initializers.initial_values(planned.variables, 0)
+    images, labels = _batch(tuple(planned.graph.inputs[0].shape))
+    (logits,) = planned.graph.outputs.values()
+    sgd, step = Sgd(), 0
+
+    def run() -> None:
+        nonlocal step
+        step += 1
+        done = network.forward(params, {planned.graph.inputs[0].name: images}, training=True, step=step)
+        gradients = done.backward({logits: _softmax_gradient(done.value(logits), labels)})
+        for name, gradient in gradients.items():
+            sgd.update(params[name], gradient, (), RATE, step)
+        params.update(done.updates)
+
+    return run
+
+
+def torch_step(net: str, threads: int, channels_last: bool) -> Step:
+    import torch
+    from torch_twins import TWINS
+
+    torch.set_num_threads(threads)
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    model = TWINS[net]().to(memory_format=layout)
+    shape = tuple(plan(expand(read_spec(NETS[net]))).graph.inputs[0].shape)
+    nhwc, numbers = _batch(shape)
+    images = torch.from_numpy(nhwc).permute(0, 3, 1, 2).contiguous(memory_format=layout)
+    labels = torch.from_numpy(numbers)
+    sgd = torch.optim.SGD(model.parameters(), RATE)
+
+    def run() -> None:
+        sgd.zero_grad()
+        torch.nn.functional.cross_entropy(model(images), labels).backward()
+        sgd.step()
+
+    return run
+
+
+def _batch(shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    random = np.random.default_rng(0)
+    return random.normal(size=(BATCH, *shape)).astype(np.float32), random.integers(0, 10, BATCH)
+
+
+def _softmax_gradient(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    gradient = np.exp(logits - logits.max(axis=1, keepdims=True))
+    gradient /= gradient.sum(axis=1, keepdims=True)
+    gradient[np.arange(len(labels)), labels] -= 1
+    return gradient / len(labels)
+
+
+def images_a_second(step: Step) -> float:
+    """Median of a few steps, after one that does not count."""
+    step()
+    times = []
+    for _ in range(STEPS):
+        start = time.perf_counter()
+        step()
+        times.append(time.perf_counter() - start)
+    return BATCH / statistics.median(times)
+
+
+def compare(net: str, threads: int, rounds: int) -> str:
+    steps = {"graphc": graphc_step(net, threads)}
+    if _has_torch():
+        steps |= {"torch": torch_step(net, threads, False), "torch channels_last": torch_step(net, threads, True)}
+    speeds: dict[str, list[float]] = {name: [] for name in steps}
+    for _ in range(rounds):
+        for name, step in steps.items():
+            speeds[name].append(images_a_second(step))
+    line = f"{net:15}" + "".join(f"  {name} {statistics.median(found):6.0f}/s" for name, found in speeds.items())
+    ours, *theirs = speeds.values()
+    if theirs:
+        ratios = [mine / max(other) for mine, *other in zip(ours, *theirs, strict=True)]
+        line += f"  ratio {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+    return line
+
+
+def peak_memory(net: str, threads: int, who: str) -> float:
+    """MB that the net, its data and ten steps add to a process."""
+    command = [sys.executable, __file__, "--net", net, "--threads", str(threads), "--memory", who]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def measure_memory(net: str, threads: int, who: str) -> None:
+    if who != "graphc":
+        import torch  # noqa: F401  (its own size does not count)
+    before = _resident("VmRSS")
+    step = graphc_step(net, threads) if who == "graphc" else torch_step(net, threads, who == "torch channels_last")
+    for _ in range(10):
+        step()
+    print((_resident("VmHWM") - before) / 1e6)
+
+
+def _resident(key: str) -> int:
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(key):
+            return int(line.split()[1]) * 1024
+    raise OSError(f"/proc/self/status has no {key}")
+
+
+def _has_torch() -> bool:
+    try:
+        import torch  # noqa: F401
+    except ModuleNotFoundError:
+        return False
+    return True
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--net", choices=list(NETS))
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--memory", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.memory:
+        measure_memory(given.net, given.threads, given.memory)
+        return
+    for net in [given.net] if given.net else NETS:
+        print(compare(net, given.threads, given.rounds))
+        peers = ["graphc", "torch", "torch channels_last"] if _has_torch() else ["graphc"]
+        print("    peak memory " + "  ".join(f"{who} {peak_memory(net, given.threads, who):.0f} MB" for who in peers))
+
+
+if __name__ == "__main__":
+    main()
