@@ -35,7 +35,7 @@ class LayerNorm(Normalization):
         axis, normalized = (1, x.shape) if self.axes == "all" else (-1, x.shape[-1:])
         vectors = self.gamma_and_beta(params, channels(x.shape, self.kind))
         gamma, beta = (np.broadcast_to(vector, static(normalized, self.kind)) for vector in vectors)
-        names = [build.constant("gamma", gamma)] + [build.constant("beta", beta)] * self.center
+        names = [build.constant("gamma", gamma), *([build.constant("beta", beta)] if self.center else [])]
         y = build.op("LayerNormalization", build.channels_last(x), *names, axis=axis, epsilon=self.epsilon)
         return build.channels_first(y, x.shape)
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from graphc.dims import Shape
 from graphc.initializers import AnyInitializer, Constant
-from graphc.layers.base import Layer, channels
+from graphc.layers.base import Layer, channels, scalar
 from graphc.lazy import np
 from graphc.regularizers import Regularizer
 from graphc.types import Array, Context, Gradients, OnnxBuilder, Params, ParamSpec, Step, Value
@@ -35,6 +35,9 @@ class PRelu(Layer):
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
         (x,) = inputs
         alpha = build.in_channel_order(params["alpha"], x)
+        if len(x.shape) == 2:  # some runtimes take the slopes along axis 1, whatever their shape
+            below = build.op("Mul", build.op("Min", x, scalar(build, "zero", 0)), build.constant("alpha", alpha))
+            return build.op("Add", build.op("Relu", x), below)
         if len(x.shape) == 3:
             alpha = alpha.reshape(-1, 1, 1)  # [C] would be read along the width by some runtimes
         return build.op("PRelu", x, build.constant("alpha", alpha))

@@ -160,12 +160,11 @@ class Gelu(Activation):
 
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
         (x,) = inputs
-        if self.approximate:
-            cube = build.op("Mul", build.op("Mul", x, x), x)
-            bent = build.op("Add", x, build.op("Mul", cube, scalar(build, "bend", _BEND)))
-            curve = build.op("Tanh", build.op("Mul", bent, scalar(build, "stretch", _STRETCH)))
-        else:
-            curve = build.op("Erf", build.op("Div", x, scalar(build, "sqrt_2", math.sqrt(2))))
+        if self.approximate:  # (1 + tanh(u))/2 = sigmoid(2*u); OpenCV 5 crashes on the form with tanh
+            bend = build.op("Mul", build.op("Mul", x, x), scalar(build, "bend", 2 * _STRETCH * _BEND))
+            slope = build.op("Add", bend, scalar(build, "stretch", 2 * _STRETCH))
+            return build.op("Mul", x, build.op("Sigmoid", build.op("Mul", x, slope)))
+        curve = build.op("Erf", build.op("Div", x, scalar(build, "sqrt_2", math.sqrt(2))))
         raised = build.op("Add", curve, scalar(build, "one", 1))
         return build.op("Mul", build.op("Mul", x, raised), scalar(build, "half", 0.5))
 
