@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 from graphc.errors import Place, RuleError, SpecError, did_you_mean
 from graphc.graph import Argument
 from graphc.layers.base import Layer
+from graphc.spec.source import clipped
 
 
 def argument_names(layer: type[Layer]) -> tuple[str, ...]:
@@ -25,7 +26,7 @@ def check_argument(layer: type[Layer], name: str, value: Any, place: Place) -> A
         known = argument_names(layer)
         listed = f"; it takes {', '.join(sorted(known))}" if known else "; it takes none"
         hint = did_you_mean(name, known) or listed
-        raise SpecError("G111", f"{layer.kind} has no argument {name!r}{hint}", place)
+        raise SpecError("G111", f"{layer.kind} has no argument {clipped(name)}{hint}", place)
     if value == "none" and (name in layer.accepts or name.endswith("_regularizer")):
         value = None
     if name in layer.accepts:
@@ -55,7 +56,7 @@ def build_layer(layer: type[Layer], label: str, arguments: Mapping[str, Argument
         detail = error.errors()[0]
         name = str(detail["loc"][0]) if detail["loc"] else ""
         if detail["type"] == "missing":
-            message = f"{label}: a {layer.kind} needs {name!r}, written on it or in an arg_scope"
+            message = f"{label}: a {layer.kind} needs {clipped(name)}, written on it or in an arg_scope"
             raise SpecError("G113", message, place) from None
         at = arguments[name].place if name in arguments else None
         message = f"{label}: {_sentence(name, detail, arguments[name].value if name in arguments else None)}"
@@ -66,8 +67,25 @@ def build_layer(layer: type[Layer], label: str, arguments: Mapping[str, Argument
         raise SpecError(error.code, f"{label}: {error.message}", at or place) from None
 
 
+WORDS = {
+    "a valid integer": "a whole number",
+    "a valid boolean": "true or false",
+    "a valid string": "text",
+    "a valid tuple": "one value, or a list",
+    "a valid list": "a list",
+    "a valid dictionary or instance of": "a mapping for",
+    "greater than": "a number greater than",
+    "less than": "a number less than",
+}
+"""Pydantic's words for a type -> a spec's."""
+
+
 def _sentence(name: str, detail: ErrorDetails, value: Any) -> str:
-    text = detail["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
-    prefix = f"{name} expects " if detail["msg"].startswith("Input should be ") else f"{name}: "
-    shown = repr(value)
-    return f"{prefix}{text}, got {shown if len(shown) <= 80 else shown[:77] + '...'}"
+    found = f"got {clipped(value)}"
+    if not detail["msg"].startswith("Input should be "):
+        return f"{name}: {detail['msg'].removeprefix('Value error, ')}, {found}"
+    expected = detail["msg"].removeprefix("Input should be ")
+    for theirs, ours in WORDS.items():
+        if expected.startswith(theirs):
+            expected = ours + expected.removeprefix(theirs)
+    return f"{name} expects {expected}, {found}"

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from graphc.errors import Place, SpecError, did_you_mean
 from graphc.spec.model import ModelSpec
-from graphc.spec.source import SpecMap
+from graphc.spec.source import SpecMap, clipped
 
 
 def name_end_points(spec: ModelSpec, nodes: Mapping[str, str], named: Sequence[str]) -> dict[str, str]:
@@ -27,7 +27,9 @@ def name_end_points(spec: ModelSpec, nodes: Mapping[str, str], named: Sequence[s
         elif isinstance(written, str):
             found.update({name: nodes[name] for name in _matching(written, nodes, named, place)})
         else:
-            raise SpecError("G128", f"an end point expects a name, a pattern or name: layer, got {written!r}", place)
+            raise SpecError(
+                "G128", f"an end point expects a name, a pattern or name: layer, got {clipped(written)}", place
+            )
     return found
 
 
@@ -39,11 +41,11 @@ def _matching(pattern: str, nodes: Mapping[str, str], named: Sequence[str], plac
     expression = re.compile("".join(parts))
     names = [name for name in named if name in nodes and expression.fullmatch(name)]
     if not names:
-        raise SpecError("G128", f"no named layer or group matches {pattern!r}", place)
+        raise SpecError("G128", f"no named layer or group matches {clipped(pattern)}", place)
     return names
 
 
 def _known(name: str, nodes: Mapping[str, str], place: Place) -> str:
     if name not in nodes:
-        raise SpecError("G121", f"no layer or group is named {name!r}{did_you_mean(name, nodes)}", place)
+        raise SpecError("G121", f"no layer or group is named {clipped(name)}{did_you_mean(name, nodes)}", place)
     return name

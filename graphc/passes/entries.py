@@ -13,7 +13,7 @@ from graphc.layers import CATALOGUE
 from graphc.layers.base import Layer
 from graphc.spec.expressions import substitute
 from graphc.spec.model import Block
-from graphc.spec.source import SpecList, SpecMap
+from graphc.spec.source import SpecList, SpecMap, clipped
 
 COMMON_KEYS = ("name", "inputs", "when", "share")
 _NAME = re.compile(r"[^\s/,]+")
@@ -49,12 +49,12 @@ def entry_kind(written: Any) -> str:
 
 def unknown_kind(kind: str, blocks: Mapping[str, Block], place: Place) -> SpecError:
     known = [*CATALOGUE, *COMPOSITION_KEYS, *blocks]
-    return SpecError("G110", f"no layer kind or block is named {kind!r}{did_you_mean(kind, known)}", place)
+    return SpecError("G110", f"no layer kind or block is named {clipped(kind)}{did_you_mean(kind, known)}", place)
 
 
 def check_name(name: Any, place: Place) -> str:
     if not isinstance(name, str) or not _NAME.fullmatch(name) or len(name) > 200:
-        raise SpecError("G117", f"name expects text without spaces, commas or '/', got {name!r}", place)
+        raise SpecError("G117", f"name expects text without spaces, commas or '/', got {clipped(name)}", place)
     return name
 
 
@@ -67,6 +67,7 @@ def read_entry(written: Any, place: Place, names: Mapping[str, Any], blocks: Map
     elif isinstance(written, SpecMap) and len(written) == 1:
         ((kind, body),) = written.items()
         kind_place = written.key_places[kind]
+        place = written.places[kind]
     else:
         found = f"the keys {', '.join(written)}" if isinstance(written, SpecMap) else repr(written)
         raise SpecError("G118", f"a layer is one `kind: arguments`, got {found}", place)
@@ -77,8 +78,8 @@ def read_entry(written: Any, place: Place, names: Mapping[str, Any], blocks: Map
     if body is None:
         return Entry(kind, {}, (), None, None, None, kind_place, {})
     if kind in COMPOSITION_KEYS:
-        raise SpecError("G116", f"{kind} expects a mapping, got {body!r}", kind_place)
-    values = substitute(body, names, kind_place)
+        raise SpecError("G116", f"{kind} expects a mapping, got {clipped(body)}", kind_place)
+    values = substitute(body, names, place)
     positional = tuple(values) if isinstance(values, SpecList) else (values,)
     return Entry(kind, {}, positional, None, None, None, kind_place, {})
 
@@ -96,7 +97,7 @@ def _read_mapping(kind: str, body: SpecMap, place: Place, names: Mapping[str, An
                 return None
         elif known is not None and key not in known:
             hint = did_you_mean(key, [*known, *COMMON_KEYS])
-            raise SpecError("G111", f"{kind} has no key {key!r}{hint}", body.key_places[key])
+            raise SpecError("G111", f"{kind} has no key {clipped(key)}{hint}", body.key_places[key])
         else:
             arguments[key] = Argument(value, where, f"written on the layer, at {where}")
     name = None if common["name"] is None else check_name(common["name"], body.places["name"])
@@ -111,7 +112,7 @@ def _read_input_names(written: Any, place: Place) -> tuple[str, ...] | None:
         return None
     names = (written,) if isinstance(written, str) else written
     if not isinstance(names, (tuple, SpecList)) or not names or not all(isinstance(name, str) for name in names):
-        raise SpecError("G123", f"inputs expects a name or a list of names, got {written!r}", place)
+        raise SpecError("G123", f"inputs expects a name or a list of names, got {clipped(written)}", place)
     return tuple(names)
 
 

@@ -34,7 +34,7 @@ from graphc.passes.wire import MAX_ERRORS, Draft, wire
 from graphc.passes.wiring import InputRef, NameRef, Names, Ref, scoped
 from graphc.spec.expressions import substitute
 from graphc.spec.model import REQUIRED, ModelSpec
-from graphc.spec.source import SpecList, SpecMap
+from graphc.spec.source import SpecList, SpecMap, clipped
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -144,7 +144,7 @@ class _Expansion:
             return check_argument(CATALOGUE[kind], name, value, place)
         if name not in block.params:
             hint = did_you_mean(name, block.params)
-            raise SpecError("G111", f"block {kind} has no parameter {name!r}{hint}", place)
+            raise SpecError("G111", f"block {kind} has no parameter {clipped(name)}{hint}", place)
         return value
 
     def check_scope_names(self, scope: Any) -> None:
@@ -160,7 +160,7 @@ class _Expansion:
                         if name not in known:
                             hint = did_you_mean(name, known)
                             where = arguments.key_places[name]
-                            raise SpecError("G111", f"{kind} has no argument {name!r}{hint}", where)
+                            raise SpecError("G111", f"{kind} has no argument {clipped(name)}{hint}", where)
 
     def capture_top(self, name: str, raw: Any, place: Place) -> None:
         self.scopes.capture(name, self.scopes.enter(Scope(), raw, place, f"arg_scopes.{name}"), place)
@@ -216,7 +216,7 @@ class _Expansion:
             full = scoped(at.group, entry.name)
             if self.taken[full]:
                 place = entry.places.get("name", entry.place)
-                raise SpecError("G124", f"the name {full!r} is used twice", place)
+                raise SpecError("G124", f"the name {clipped(full)} is used twice", place)
             self.taken[full] += 1
             self.named.append(full)
             return entry.name
@@ -237,7 +237,7 @@ class _Expansion:
         if full is None:
             place = entry.places["share"]
             hint = did_you_mean(entry.share, self.names.targets)
-            raise SpecError("G125", f"share: no layer or group above is named {entry.share!r}{hint}", place)
+            raise SpecError("G125", f"share: no layer or group above is named {clipped(entry.share)}{hint}", place)
         return full
 
     # layers and blocks -------------------------------------------------------------------------------------
@@ -247,7 +247,9 @@ class _Expansion:
         arguments = self.effective(entry, kind.positional, at)
         normalizer, activation = (self.pop_sugar(arguments, kind, name) for name in ("normalizer", "activation"))
         if normalizer is not None and "bias" in kind.model_fields and "bias" not in arguments:
-            arguments["bias"] = Argument(False, normalizer.place, f"no bias beside the normalizer {normalizer.value!r}")
+            arguments["bias"] = Argument(
+                False, normalizer.place, f"no bias beside the normalizer {clipped(normalizer.value)}"
+            )
         name = self.claim(entry, entry.kind, at)
         share = self.shared(entry, at)
         full = scoped(at.group, name)
@@ -294,7 +296,7 @@ class _Expansion:
         entry = read_entry(sugar.value, where, at.names, self.spec.blocks)
         assert entry is not None
         if entry.kind in COMPOSITIONS or entry.name is not None:
-            raise SpecError("G115", f"expected a layer kind without a name, got {sugar.value!r}", where)
+            raise SpecError("G115", f"expected a layer kind without a name, got {clipped(sugar.value)}", where)
         if entry.kind in self.spec.blocks:
             return self.expand_block(entry, at, [source]) or source
         named = replace(entry, name=CATALOGUE[entry.kind].__name__)
@@ -314,7 +316,7 @@ class _Expansion:
             if name in arguments:
                 values[name] = arguments[name].value
             elif default is REQUIRED:
-                raise SpecError("G113", f"block {block.name} needs {name!r}", entry.place)
+                raise SpecError("G113", f"block {block.name} needs {clipped(name)}", entry.place)
             else:
                 values[name] = substitute(default, {**self.spec.vars, **values}, block.place)
         bindings: dict[str, Ref] = {}
@@ -360,7 +362,7 @@ class _Expansion:
         times = self.value(entry, "times", at)
         place = entry.places.get("times", entry.place)
         if isinstance(times, bool) or not isinstance(times, int) or times < 0:
-            raise SpecError("G116", f"repeat: times expects a whole number of at least 0, got {times!r}", place)
+            raise SpecError("G116", f"repeat: times expects a whole number of at least 0, got {clipped(times)}", place)
         at = replace(at, copies=at.copies * times)
         self.count(place, at.copies)
         elements = self.element_list(entry)
@@ -378,7 +380,7 @@ class _Expansion:
         args = self.value(entry, "args", at)
         if not isinstance(args, SpecList):
             place = entry.places.get("args", entry.place)
-            raise SpecError("G116", f"stack: args expects a list with one entry an element, got {args!r}", place)
+            raise SpecError("G116", f"stack: args expects a list with one entry an element, got {clipped(args)}", place)
         elements = self.element_list(entry, only="layer")
         inner, each = self.open_elements(entry, at, elements)
         output: Ref | None = sources[0]
@@ -450,7 +452,9 @@ class _Expansion:
                     continue
                 layers = layers["layers"]  # noqa: PLW2901
             if not isinstance(layers, SpecList):
-                raise SpecError("G116", f"path {name} expects a list of layers, got {layers!r}", paths.places[name])
+                raise SpecError(
+                    "G116", f"path {name} expects a list of layers, got {clipped(layers)}", paths.places[name]
+                )
             path = inner.inside(check_name(name, paths.key_places[name]))
             output = self.close(path, self.expand_list(layers, path, sources[0]))
             assert output is not None
@@ -478,7 +482,7 @@ class _Expansion:
         merging = read_entry(substitute(merge.value, at.names, place), place, at.names, self.spec.blocks)
         if merging is None or merging.kind not in CATALOGUE or CATALOGUE[merging.kind].family != "merge":
             known = [kind for kind, layer in CATALOGUE.items() if layer.family == "merge"]
-            raise SpecError("G115", f"merge expects one of {', '.join(known)}, got {merge.value!r}", place)
+            raise SpecError("G115", f"merge expects one of {', '.join(known)}, got {clipped(merge.value)}", place)
         if "activation" in entry.arguments:
             merging = replace(merging, arguments={**merging.arguments, "activation": entry.arguments["activation"]})
         return self.expand_layer(merging, at, outputs)
@@ -497,7 +501,7 @@ class _Expansion:
 
     def required(self, entry: Entry, name: str) -> Argument:
         if name not in entry.arguments:
-            raise SpecError("G113", f"{entry.kind} needs {name!r}", entry.place)
+            raise SpecError("G113", f"{entry.kind} needs {clipped(name)}", entry.place)
         return entry.arguments[name]
 
     def value(self, entry: Entry, name: str, at: Surroundings) -> Any:
@@ -516,7 +520,7 @@ class _Expansion:
             return SpecList([], entry.place, [])
         if not isinstance(layers, SpecList):
             place = entry.places.get(name, entry.place)
-            raise SpecError("G116", f"{entry.kind}: {name} expects a list of layers, got {layers!r}", place)
+            raise SpecError("G116", f"{entry.kind}: {name} expects a list of layers, got {clipped(layers)}", place)
         return layers
 
 

@@ -10,7 +10,7 @@ from graphc.dims import format_shape
 from graphc.errors import GraphcError, Place, SpecError, SpecErrors, did_you_mean
 from graphc.graph import Plan, PlannedNode
 from graphc.passes.truncate import find_layer
-from graphc.spec.source import SpecList, SpecMap
+from graphc.spec.source import SpecList, SpecMap, clipped
 
 _BOUND = re.compile(r"\s*(<=|>=|<|>|==)\s*([-+]?[\d_.]+(?:[eE][-+]?\d+)?)\s*")
 _COMPARE: dict[str, Callable[[float, float], bool]] = {
@@ -62,7 +62,7 @@ def check_expectations(plan: Plan, *, exact: bool = True) -> None:
                 check_fields(plan, key, mapping(raw, key, place))
             else:
                 hint = did_you_mean(key, (*TOTALS, "outputs", *FIELDS))
-                raise SpecError("G129", f"expect has no budget {key!r}{hint}", expect.key_places[key])
+                raise SpecError("G129", f"expect has no budget {clipped(key)}{hint}", expect.key_places[key])
         except SpecError as error:
             errors.append(error)
     if errors:
@@ -75,7 +75,7 @@ def is_bound(budget: Any) -> bool:
 
 def mapping(raw: Any, key: str, place: Place) -> SpecMap:
     if not isinstance(raw, SpecMap):
-        raise SpecError("G129", f"expect: {key} expects a mapping of names, got {raw!r}", place)
+        raise SpecError("G129", f"expect: {key} expects a mapping of names, got {clipped(raw)}", place)
     return raw
 
 
@@ -88,7 +88,7 @@ def check_number(what: str, budget: Any, found: float | None, place: Place) -> N
     elif isinstance(budget, (int, float)) and not isinstance(budget, bool):
         sign, bound = "==", float(budget)
     else:
-        raise SpecError("G129", f"{what} expects a number or a bound such as '<= 5e6', got {budget!r}", place)
+        raise SpecError("G129", f"{what} expects a number or a bound such as '<= 5e6', got {clipped(budget)}", place)
     if not _COMPARE[sign](found, bound):
         raise SpecError("G221", f"{what}: expected {budget if sign != '==' else f'{bound:,.0f}'}, got {found:,}", place)
 

@@ -11,7 +11,7 @@ from graphc.graph import GraphInput
 from graphc.passes.entries import check_name
 from graphc.spec.expressions import substitute
 from graphc.spec.model import ModelSpec
-from graphc.spec.source import SpecList
+from graphc.spec.source import SpecList, clipped
 
 _SIZE = re.compile(r"(?:(\d{1,9})\s*\*\s*)?([A-Za-z_]\w*)")
 MAX_SIZE = 2**31 - 1
@@ -26,7 +26,7 @@ def read_inputs(spec: ModelSpec) -> tuple[str | int, tuple[GraphInput, ...]]:
         check_name(name, spec.inputs.key_places[name])
         shape = substitute(written, dict(spec.vars), place)
         if not isinstance(shape, SpecList) or len(shape) < 2:
-            message = f"input {name} expects [batch, size, …], such as [N, 224, 224, 3], got {shape!r}"
+            message = f"input {name} expects [batch, size, …], such as [N, 224, 224, 3], got {clipped(shape)}"
             raise SpecError("G119", message, place)
         batch, *sizes = (read_size(size, where) for size, where in zip(shape, shape.places, strict=True))
         batches.setdefault(batch if isinstance(batch, int) else str(batch), shape.places[0])
@@ -46,5 +46,5 @@ def read_size(written: Any, place: Place) -> Dim:
         factor, symbol = match.groups()
         if factor is None or int(factor) > 0:
             return Formula.symbol(symbol) * int(factor or 1)
-    message = f"a size expects a whole number from 1 to {MAX_SIZE}, a name, or a multiple such as 16*H, got {written!r}"
+    message = f"a size expects a whole number from 1 to {MAX_SIZE}, a name, or a multiple such as 16*H, got {clipped(written)}"
     raise SpecError("G119", message, place)

@@ -12,7 +12,7 @@ from typing import Any
 
 from graphc.errors import Place, SpecError, did_you_mean
 from graphc.graph import Argument
-from graphc.spec.source import SpecList, SpecMap
+from graphc.spec.source import SpecList, SpecMap, clipped
 
 Arguments = Mapping[str, Argument]
 NO_ARGUMENTS: Arguments = {}
@@ -47,7 +47,7 @@ class Scopes:
 
     def capture(self, name: str, scope: Scope, place: Place) -> None:
         if name in self._captured:
-            raise SpecError("G142", f"the scope {name!r} is captured twice", place)
+            raise SpecError("G142", f"the scope {clipped(name)} is captured twice", place)
         self._captured[name] = scope
 
     def enter(self, current: Scope, written: Any, place: Place, source: str) -> Scope:
@@ -57,7 +57,7 @@ class Scopes:
         if isinstance(written, str):
             if written not in self._captured:
                 hint = did_you_mean(written, self._captured)
-                raise SpecError("G141", f"no scope named {written!r} has been captured{hint}", place)
+                raise SpecError("G141", f"no scope named {clipped(written)} has been captured{hint}", place)
             return self._captured[written]
         if isinstance(written, SpecList):
             for item, item_place in zip(written, written.places, strict=True):
@@ -66,7 +66,7 @@ class Scopes:
         if isinstance(written, SpecMap):
             return self._merge(current, written, source)
         raise SpecError(
-            "G140", f"arg_scope expects a mapping of kinds, a captured name or none, got {written!r}", place
+            "G140", f"arg_scope expects a mapping of kinds, a captured name or none, got {clipped(written)}", place
         )
 
     def _merge(self, current: Scope, written: SpecMap, source: str) -> Scope:
@@ -74,7 +74,9 @@ class Scopes:
             place = written.key_places[kinds]
             if not isinstance(arguments, SpecMap):
                 where = written.places[kinds]
-                raise SpecError("G140", f"arg_scope: {kinds} expects a mapping of arguments, got {arguments!r}", where)
+                raise SpecError(
+                    "G140", f"arg_scope: {kinds} expects a mapping of arguments, got {clipped(arguments)}", where
+                )
             for kind in split_kinds(kinds, place):
                 self._check_kind(kind, place)
                 entries = {
@@ -91,5 +93,5 @@ def split_kinds(text: str, place: Place) -> Iterator[str]:
     """`conv2d, fully_connected` -> its kinds."""
     for kind in text.split(","):
         if not kind.strip():
-            raise SpecError("G140", f"arg_scope: {text!r} names an empty kind", place)
+            raise SpecError("G140", f"arg_scope: {clipped(text)} names an empty kind", place)
         yield kind.strip()

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from graphc.errors import SpecError, did_you_mean
 from graphc.graph import LayerGraph
+from graphc.spec.source import clipped
 
 
 def find_layer(graph: LayerGraph, name: str) -> str:
@@ -18,7 +19,7 @@ def find_layer(graph: LayerGraph, name: str) -> str:
     if any(node.name == name for node in graph.nodes):
         return name
     known_names = [*graph.end_points, *graph.outputs, *(node.name for node in graph.nodes)]
-    raise SpecError("G121", f"no end point or layer is named {name!r}{did_you_mean(name, known_names)}")
+    raise SpecError("G121", f"no end point or layer is named {clipped(name)}{did_you_mean(name, known_names)}")
 
 
 def until(graph: LayerGraph, name: str) -> LayerGraph:

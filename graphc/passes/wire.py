@@ -12,6 +12,7 @@ from graphc.passes.end_points import name_end_points
 from graphc.passes.wiring import InputRef, NameRef, Names, Ref, topological_order
 from graphc.spec.expressions import substitute
 from graphc.spec.model import ModelSpec
+from graphc.spec.source import clipped
 
 MAX_ERRORS = 20
 
@@ -102,7 +103,7 @@ def read_outputs(spec: ModelSpec, drafts: Sequence[Draft], names: Names, last: R
         target = substitute(written, dict(spec.vars), place)
         source = names.resolve(NameRef(str(target), "", {}, place))
         if not isinstance(source, int):
-            raise SpecError("G127", f"output {name} expects a layer, got the input {target!r}", place)
+            raise SpecError("G127", f"output {name} expects a layer, got the input {clipped(target)}", place)
         outputs[name] = drafts[source].name
     return outputs
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias, Union
 
 from graphc.errors import Place, SpecError, did_you_mean
+from graphc.spec.source import clipped
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ class Names:
         seen: list[str] = []
         while isinstance(ref, NameRef):
             if ref.name in seen and len(seen) > len(self.targets):
-                raise SpecError("G122", f"{ref.name!r} stands for itself", ref.place)
+                raise SpecError("G122", f"{clipped(ref.name)} stands for itself", ref.place)
             seen.append(ref.name)
             ref = self._look_up(ref)
         return ref
@@ -79,7 +80,7 @@ class Names:
             return InputRef(ref.name)
         near = [name.removeprefix(ref.group + "/") for name in self.targets]
         hint = did_you_mean(ref.name, [*ref.bindings, *near, *self.inputs])
-        raise SpecError("G121", f"no layer, group or input is named {ref.name!r}{hint}", ref.place)
+        raise SpecError("G121", f"no layer, group or input is named {clipped(ref.name)}{hint}", ref.place)
 
 
 def topological_order(inputs: Sequence[Sequence[int]], cycle_error: Callable[[list[int]], Exception]) -> list[int]:

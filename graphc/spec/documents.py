@@ -86,27 +86,28 @@ class _Reader:
         target = "/".join(parts)
         if target in self.open:
             chain = " -> ".join([*self.open[self.open.index(target) :], target])
-            raise SpecError("G162", f"the files include each other: {chain}", place)
+            raise SpecError("G182", f"the files include each other: {chain}", place)
         if target in self.trees:
             return self.trees[target]
         if len(self.texts) >= self.limits.files:
-            raise SpecError("G163", f"more than {self.limits.files} files are included", place)
+            raise SpecError("G183", f"more than {self.limits.files} files are included", place)
         text = self.read(parts, place)
         if self.read_bytes + len(text) > self.limits.total_bytes:
             message = f"the files together have more than {self.limits.total_bytes:,} bytes, the limit"
-            raise SpecError("G163", message, place)
+            raise SpecError("G183", message, place)
         return self.merged(target, text)
 
     def read(self, parts: list[str], place: Place) -> bytes:
         try:
             with folder_at(self.folder, parts[:-1]) as handle:
-                return read_limited(parts[-1], self.limits.file_bytes, SpecError, "G161", dir_fd=handle)
+                return read_limited(parts[-1], self.limits.file_bytes, SpecError, "G181", dir_fd=handle)
         except SpecError as error:
-            raise SpecError("G161", f"cannot include {'/'.join(parts)}: {error.message}", place) from None
+            why = error.message.removesuffix(f" {parts[-1]}")
+            raise SpecError("G181", f"cannot include {'/'.join(parts)}: {why}", place) from None
         except OSError as error:
             if error.errno in (errno.ENOTDIR, errno.ELOOP, errno.ENOENT):
                 message = f"cannot include {'/'.join(parts)}: expected folders, without symbolic links"
-                raise SpecError("G161", message, place) from None
+                raise SpecError("G181", message, place) from None
             raise machine_error("read", "/".join(parts), error) from None
 
 
@@ -127,12 +128,12 @@ def folder_at(folder: Path, parts: list[str]) -> Iterator[int]:
 def relative_parts(written: str, place: Place) -> list[str]:
     """The steps of a path that leads downwards, or an error that says why it does not."""
     if "://" in written:
-        raise SpecError("G160", f"expected a file, found the address {clipped(written)}: nothing is downloaded", place)
+        raise SpecError("G180", f"expected a file, found the address {clipped(written)}: nothing is downloaded", place)
     if "\\" in written or "\0" in written:
-        raise SpecError("G160", f"expected a path with /, found {clipped(written)}", place)
+        raise SpecError("G180", f"expected a path with /, found {clipped(written)}", place)
     parts = [part for part in written.split("/") if part not in ("", ".")]
     if written.startswith(("/", "~")) or ".." in parts or not parts:
-        raise SpecError("G160", f"expected a file below this file's folder, found {clipped(written)}", place)
+        raise SpecError("G180", f"expected a file below this file's folder, found {clipped(written)}", place)
     return parts
 
 

@@ -418,8 +418,7 @@ def _compare(sign: str, left: Any, right: Any) -> bool:
 def _numeric(value: Any, asked_by: str) -> Any:
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return value
-    found = clipped(value) if isinstance(value, (str, dict, list)) else _shown(value)
-    raise _Wrong(f"{asked_by} expects numbers, found {found}", "G132")
+    raise _Wrong(f"{asked_by} expects numbers, found {clipped(value)}", "G132")
 
 
 def _checked(number: Any) -> int | float:

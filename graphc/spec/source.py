@@ -13,6 +13,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -366,6 +367,18 @@ def _integer(text: str, place: Place) -> int:
 
 
 def clipped(value: Any, length: int = 60) -> str:
-    """A value's text for an error, cut off where it is long."""
-    text = repr(value) if not isinstance(value, str) or len(value) <= length else repr(value[: length - 3] + "...")
-    return text if len(text) <= length + 20 else text[: length + 17] + "..."
+    """A value as YAML would write it, for an error: cut off where it is long."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, str):
+        return repr(value if len(value) <= length else value[: length - 3] + "...")
+    if isinstance(value, (int, float)):
+        return str(value)
+    if isinstance(value, dict):
+        inside = ", ".join(f"{key}: {clipped(item, length)}" for key, item in islice(value.items(), 8))
+        text = f"{{{inside}}}"
+    elif isinstance(value, list):
+        text = f"[{', '.join(clipped(item, length) for item in islice(value, 20))}]"
+    else:
+        text = repr(value)
+    return text if len(text) <= length else text[: length - 3] + "..."

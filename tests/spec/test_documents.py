@@ -92,7 +92,7 @@ def test_paths_that_lead_elsewhere_are_refused_before_anything_is_opened(write, 
     path = write("net.yaml", LAYERS + f'include: ["{target}"]\n')
     monkeypatch.setattr(documents, "folder_at", None)
     error = refusal(path)
-    assert error.code == "G160"
+    assert error.code == "G180"
     assert error.place == Place(str(path), 3, 11)
 
 
@@ -113,7 +113,7 @@ def test_links_pipes_devices_and_folders_are_refused(write, tmp_path):
     for target in ("link.yaml", "null.yaml", "linked/x.yaml", "folder.yaml", "pipe.yaml", "net.yaml/x", "none/x.yaml"):
         path.write_text(LAYERS + f"include: {target}\n")
         error = refusal(path)
-        assert error.code == "G161", target
+        assert error.code == "G181", target
         assert f"cannot include {target}" in error.message
         assert "secret" not in str(error)
 
@@ -132,7 +132,7 @@ def test_a_folder_swapped_for_a_link_is_not_followed(write, tmp_path, monkeypatc
         return parts
 
     monkeypatch.setattr(documents, "relative_parts", swap)
-    assert refusal(path).code == "G161"
+    assert refusal(path).code == "G181"
 
 
 @pytest.mark.parametrize("count", [1, 2, 50])

@@ -46,7 +46,7 @@ def test_the_starter_is_valid():
     [
         "layers: [conv2d: {filters: '${a}', kernel: ['${a}', 3], when: '${b}', weights_regularizer: none}]",
         "layers: [flatten, max_pool2d: [2, 2], fully_connected: 10, softmax: null, my_block: {x: 1}]",
-        "layers: [conv2d: {activation: {leaky_relu: {alpha: 0.1}}, normalizer: none, weights_regularizer: {l2: '${d}'}}]",
+        "layers: [conv2d: {activation: {leaky_relu: {alpha: 1}}, weights_regularizer: {l2: '${d}'}}]",
         "layers: [repeat: {times: '${n}', index: i, layer: {conv2d: {filters: 3}}}]",
         "layers: [branches: {paths: {a: [], b: [relu]}, merge: {concat: {axis: height}}}]",
         "arg_scope: {'conv2d, my_block': {kernel: 3}, conv2d: {padding: [[0, 1], [2, 3]]}}\nlayers: []",
