@@ -17,7 +17,7 @@ from onnx import TensorProto, ValueInfoProto, helper
 
 import graphc
 from graphc.dims import Shape
-from graphc.emit.arrays import file_bytes, file_size
+from graphc.emit.arrays import c_ordered, file_parts, file_size
 from graphc.emit.builder import GraphBuilder, Value
 from graphc.errors import RuleError, SpecError
 from graphc.files import atomic_write
@@ -48,7 +48,7 @@ class OnnxModel:
         return model
 
     def serialize(self) -> bytes:
-        return b"".join(pieces(self.body, self.inline())[1])
+        return b"".join(bytes(part) for part in pieces(self.body, self.inline())[1])
 
     def inline(self) -> list[Piece]:
         """The initializers with their data."""
@@ -237,7 +237,7 @@ def pieces(body: onnx.ModelProto, tensors: Sequence[Piece]) -> tuple[int, Iterat
         for piece in tensors:
             yield _tag(piece) + piece.head
             if piece.array is not None:
-                yield file_bytes(piece.array)
+                yield from file_parts(piece.array)
         yield tail
 
     return len(head) + graph - len(start) - len(end) + len(tail), parts()
@@ -254,7 +254,7 @@ def check(model: OnnxModel) -> None:
     for name, array in model.tensors.items():
         tensor = _tensor(name, array)
         if array.size <= SMALL:
-            tensor.raw_data = bytes(file_bytes(array))
+            tensor.raw_data = c_ordered(array).tobytes()
             light.graph.initializer.append(tensor)
         else:
             light.graph.input.append(helper.make_tensor_value_info(name, tensor.data_type, array.shape))
@@ -279,9 +279,10 @@ def write_data(tensors: Mapping[str, Array], path: Path) -> list[Piece]:
     large = {name: array for name, array in tensors.items() if array.size > SMALL}
     digest = hashlib.sha256()
     for array in large.values():
-        digest.update(file_bytes(array))
+        for part in file_parts(array):
+            digest.update(part)
     place = path.with_name(f"{path.name}.{digest.hexdigest()[:16]}.data")
-    atomic_write(place, lambda file: file.writelines(file_bytes(array) for array in large.values()))
+    atomic_write(place, lambda file: file.writelines(part for array in large.values() for part in file_parts(array)))
     offset = 0
     found = []
     for name, array in tensors.items():
