@@ -146,3 +146,47 @@ def test_arguments_that_cannot_be(kind: type[Layer], arguments: dict, sentence: 
 def test_space_to_depth_of_a_multiple_of_a_symbol() -> None:
     size = 2 * Formula.symbol("H")
     assert SpaceToDepth(block=2).infer_shape((size, 4, 3)) == (Formula.symbol("H"), 2, 12)
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (Dropout(), (3, 4, 2)),
+        (Flatten(), (6,)),
+        (Reshape(shape=(3, -1, 2)), (3, 4, 2)),
+        (Pad(padding=0), (3, 4, 2)),
+        (Crop(cut=0), (3, 4, 2)),
+        (Crop(size=(3, 4)), (3, 4, 2)),
+        (Slice(stop=2), (3, 4, 2)),
+        (Resize(scale=1, method="bilinear"), (3, 4, 2)),
+        (Resize(size=(3, 4), method="bilinear", coordinates="align_corners"), (3, 4, 2)),
+        (SpaceToDepth(block=1), (3, 4, 2)),
+        (DepthToSpace(block=1), (3, 4, 2)),
+        (ChannelShuffle(groups=1), (3, 4, 2)),
+        (ChannelShuffle(groups=2), (3, 4, 2)),
+    ],
+    ids=str,
+)
+def test_what_says_that_it_does_nothing_does_nothing(layer: Layer, shape: tuple) -> None:
+    x = np.random.default_rng(0).standard_normal((2, *shape))
+    assert layer.does_nothing(shape)
+    np.testing.assert_array_equal(run(layer, x), x)
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (Flatten(), (3, 4, 2)),
+        (Flatten(), (2, 6)),
+        (Reshape(shape=(4, 3, 2)), (3, 4, 2)),
+        (Pad(padding=((0, 0), (0, 1))), (3, 4, 2)),
+        (Crop(cut=((0, 0), (0, 1))), (3, 4, 2)),
+        (Slice(start=1), (3, 4, 2)),
+        (Resize(scale=(1, 2)), (3, 4, 2)),
+        (SpaceToDepth(block=2), (4, 4, 2)),
+        (ChannelShuffle(groups=2), (3, 4, 4)),
+    ],
+    ids=str,
+)
+def test_what_does_something_says_so(layer: Layer, shape: tuple) -> None:
+    assert not layer.does_nothing(shape)
