@@ -46,5 +46,5 @@ def read_size(written: Any, place: Place) -> Dim:
         factor, symbol = match.groups()
         if factor is None or int(factor) > 0:
             return Formula.symbol(symbol) * int(factor or 1)
-    message = f"a size expects a whole number from 1 to {MAX_SIZE}, a name, or a multiple such as 16*H, got {clipped(written)}"
-    raise SpecError("G119", message, place)
+    expected = f"a whole number from 1 to {MAX_SIZE}, a name, or a multiple such as 16*H"
+    raise SpecError("G119", f"a size expects {expected}, got {clipped(written)}", place)

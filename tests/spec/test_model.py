@@ -147,7 +147,7 @@ def test_blocks_that_cannot_be(blocks, part):
         ("layers: []", "G152", "graphc: 1", 1),
         ("graphc: 2\nlayers: []", "G152", "version 1 of the language, found 2", 1),
         ("graphc: 1.0\nlayers: []", "G152", "found 1.0", 1),
-        ("graphc: true\nlayers: []", "G152", "found True", 1),
+        ("graphc: true\nlayers: []", "G152", "found true", 1),
         ("graphc: 1", "G153", "needs layers", 1),
         ("graphc: 1\nlayrs: []", "G150", "no key 'layrs' (did you mean 'layers'?)", 2),
         ("graphc: 1\nlayers: {conv2d: {}}", "G151", "layers expects a list, each item with a dash", 2),

@@ -1,0 +1,82 @@
+"""Specs that cannot be right, each with the words that `graphc check` says about it.
+
+`NAME.txt` beside `bad_specs/NAME.yaml` is what goes to stderr; `--update-golden` writes it anew. A first line
+`# --set a=1` is given to the command.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+from pathlib import Path
+
+import pytest
+
+from graphc import cli
+
+FOLDER = Path(__file__).parent / "bad_specs"
+SPECS = sorted(path.name for path in FOLDER.iterdir() if path.suffix in (".yaml", ".json"))
+MEGABYTE = 2**20
+
+
+def arguments(name: str) -> list[str]:
+    """The command line for a spec."""
+    with (FOLDER / name).open("rb") as file:
+        first = file.readline(200).decode("latin-1")
+    return ["graphc", "check", name, *(first[2:].split() if first.startswith("# --set ") else [])]
+
+
+def check(name: str, monkeypatch: pytest.MonkeyPatch) -> int:
+    monkeypatch.chdir(FOLDER)
+    monkeypatch.setattr(sys, "argv", arguments(name))
+    return cli.run_command()
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_says_what_is_wrong(name, monkeypatch, capsys, request):
+    code = check(name, monkeypatch)
+    out, err = capsys.readouterr()
+    expected = (FOLDER / name).with_suffix(".txt")
+    if request.config.getoption("--update-golden"):
+        expected.write_text(err, encoding="utf-8")
+    assert err == expected.read_text(encoding="utf-8")
+    assert code == 2
+    assert out == ""
+    assert not (FOLDER / "PWNED").exists()
+
+
+def test_there_is_a_golden_file_for_each_and_none_besides():
+    assert len(SPECS) >= 40
+    assert sorted(path.stem for path in FOLDER.glob("*.txt")) == sorted(Path(name).stem for name in SPECS)
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_the_form_of_an_error_is_place_code_sentence(name):
+    lines = (FOLDER / name).with_suffix(".txt").read_text(encoding="utf-8").splitlines()
+    errors = [line for line in lines if not line.startswith("  ")]
+    assert errors
+    for line in errors:
+        place, _, sentence = line.partition(": error[G")
+        assert sentence[:3].isdigit()
+        assert sentence[3:6].startswith("]: ")
+        assert place
+        assert len(line) < 400
+
+
+def test_each_is_answered_in_little_memory(monkeypatch, capfd):
+    """In a process of its own, below 250 MB; more than 2 GB or 20 s of processor time kill it."""
+    check(SPECS[0], monkeypatch)  # so that every child has the modules
+    base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    grown = {}
+    for name in SPECS:
+        child = os.fork()
+        if child == 0:
+            resource.setrlimit(resource.RLIMIT_AS, (2 * 1024 * MEGABYTE,) * 2)
+            resource.setrlimit(resource.RLIMIT_CPU, (20, 20))
+            os._exit(check(name, monkeypatch))
+        _, status, usage = os.wait4(child, 0)
+        assert os.waitstatus_to_exitcode(status) == 2, name
+        grown[name] = usage.ru_maxrss / 1024
+    assert base
+    assert max(grown.values()) < 250, grown
