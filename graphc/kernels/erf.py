@@ -1,7 +1,9 @@
-"""The error function, which NumPy lacks, to a few units in the last place of float64.
+"""The error function, which NumPy lacks.
 
-Three intervals of |x|, each a quotient of two polynomials. The coefficients are those of `s_erf.c` in fdlibm
-(Sun Microsystems, 1993), the C library's usual source.
+float64 to a few units in the last place: four intervals of |x|, each a quotient of two polynomials, with the
+coefficients of `s_erf.c` in fdlibm (Sun Microsystems, 1993), the C library's usual source. float32 within 6e-7:
+one formula for all x, 7.1.26 of Abramowitz and Stegun's Handbook of Mathematical Functions (1964), which is
+several times as fast.
 """
 
 from __future__ import annotations
@@ -105,12 +107,19 @@ _FAR_TAIL = (
 )
 """The same form, from there to 6."""
 
+_SHORT = (0.0, 0.254829592, -0.284496736, 1.421413741, -1.453152027, 1.061405429)
+_SHORT_STEP = 0.3275911
+"""erfc(x) = P(t)*exp(-x²), where t = 1/(1 + 0.3275911*x), for x above 0."""
+
 _Quotient = tuple[tuple[float, ...], tuple[float, ...]]
 
 
 def erf(x: Array) -> Array:
     """2/sqrt(π) times the integral of exp(-t²) from 0 to x, element by element, in x's dtype."""
     size = np.abs(x)
+    if x.dtype == np.float32:
+        rest: Array = _polynomial(_SHORT, 1 / (1 + _SHORT_STEP * size)) * np.exp(-size * size)
+        return np.copysign(1 - rest, x, out=rest)
     y = np.ones_like(x)  # |x| of 6 or more
     y[np.isnan(x)] = np.nan
     _fill(y, size, 0.0, _TINY_CUT, lambda v: v + v * _divide(_NEAR_ZERO, v * v))
