@@ -70,6 +70,11 @@ def test_flops_are_the_kernels_area_an_output():
     assert GlobalAvgPool2d().count_flops((8, 8, 3)) == 8 * 8 * 3
 
 
+def test_stride_is_the_kernels_size_unless_told():
+    assert MaxPool2d(kernel=(2, 3)).infer_shape((6, 6, 1)) == (3, 2, 1)
+    assert MaxPool2d(kernel=(2, 3), stride=1).infer_shape((6, 6, 1)) == (5, 4, 1)
+
+
 def test_a_window_of_padding_alone_is_refused():
     with pytest.raises(RuleError, match="must be less than kernel") as caught:
         MaxPool2d(kernel=2, padding=2).infer_shape((8, 8, 3))

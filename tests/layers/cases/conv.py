@@ -10,6 +10,8 @@ from graphc.layers.depthwise_conv import DepthwiseConv2d, SeparableConv2d
 from tests.layers.cases import Case
 
 IMAGE = (7, 6, 4)
+WIDE = (8, 5, 8)
+"""With enough channels for the kernels' faster ways."""
 
 CASES = [
     Case(Conv2d(filters=5, kernel=3), (IMAGE,)),
@@ -28,6 +30,9 @@ CASES = [
     Case(Conv2d(filters=3, kernel=2, stride=3), (IMAGE,)),
     Case(Conv2d(filters=3, kernel=(7, 6), padding="valid"), (IMAGE,)),
     Case(Conv2d(filters=3, kernel=3, trainable=False), (IMAGE,)),
+    Case(Conv2d(filters=9, kernel=3), (WIDE,)),
+    Case(Conv2d(filters=9, kernel=3, padding="valid"), (WIDE,)),
+    Case(Conv2d(filters=9, kernel=3, padding=((2, 1), (0, 1)), stride=(1, 2)), (WIDE,)),
     Case(DepthwiseConv2d(kernel=3), (IMAGE,)),
     Case(DepthwiseConv2d(kernel=3, stride=2, bias=False), (IMAGE,)),
     Case(DepthwiseConv2d(kernel=3, depth_multiplier=3, padding="valid"), (IMAGE,)),
@@ -39,6 +44,7 @@ CASES = [
     Case(SeparableConv2d(kernel=3, depth_multiplier=2), (IMAGE,)),
     Case(SeparableConv2d(filters=3, kernel=3, dilation=(1, 2), padding="valid"), (IMAGE,), reach="inside"),
     Case(Conv2dTranspose(filters=3, kernel=3), (IMAGE,)),
+    Case(Conv2dTranspose(filters=9, kernel=3), (WIDE,)),
     Case(Conv2dTranspose(filters=3, kernel=3, stride=2), (IMAGE,)),
     Case(Conv2dTranspose(filters=3, kernel=2, stride=2, bias=False), (IMAGE,)),
     Case(Conv2dTranspose(filters=3, kernel=3, stride=2, padding="valid"), (IMAGE,)),
@@ -75,7 +81,7 @@ def with_reach(layer: Convolution, shape: tuple[int, ...]) -> Case:
 def conv2d(rng: Random) -> Case:
     groups = rng.choice([1, 1, 2, 3])
     layer = Conv2d(filters=groups * rng.randint(1, 3), groups=groups, **dilated(rng))
-    return with_reach(layer, (*size(rng), groups * rng.randint(1, 3)))
+    return with_reach(layer, (*size(rng), groups * rng.choice([1, 2, 8])))
 
 
 def depthwise_conv2d(rng: Random) -> Case:
