@@ -118,8 +118,8 @@ def erf(x: Array) -> Array:
     """2/sqrt(π) times the integral of exp(-t²) from 0 to x, element by element, in x's dtype."""
     size = np.abs(x)
     if x.dtype == np.float32:
-        rest: Array = _polynomial(_SHORT, 1 / (1 + _SHORT_STEP * size)) * np.exp(-size * size)
-        return np.copysign(1 - rest, x, out=rest)
+        short: Array = 1 - _polynomial(_SHORT, 1 / (1 + _SHORT_STEP * size)) * np.exp(-size * size)
+        return np.copysign(short, x, out=short)
     y = np.ones_like(x)  # |x| of 6 or more
     y[np.isnan(x)] = np.nan
     _fill(y, size, 0.0, _TINY_CUT, lambda v: v + v * _divide(_NEAR_ZERO, v * v))
