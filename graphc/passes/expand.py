@@ -19,6 +19,7 @@ from graphc.graph import Argument, LayerGraph
 from graphc.layers import CATALOGUE
 from graphc.layers.base import Layer
 from graphc.passes.arguments import argument_names, build_layer, check_argument
+from graphc.passes.bounds import check_bounds
 from graphc.passes.entries import (
     Entry,
     check_arity,
@@ -111,6 +112,7 @@ class _Expansion:
             self.guard(self.check_scope_names, block.arg_scope)
         top = Surroundings("", "", values, scope, {})
         start: Ref | None = InputRef(inputs[0].name) if len(inputs) == 1 else None
+        check_bounds(self.spec, self.max_layers)
         last = self.expand_list(self.spec.layers, top, start)
         self.stop_on_errors()
         return wire(self.spec, batch, inputs, self.drafts, self.names, self.named, last)
