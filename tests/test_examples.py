@@ -32,7 +32,8 @@ def test_edges_shift_with_the_photograph(example, tmp_path: Path) -> None:
     photo = tmp_path / "photo.png"
     Image.fromarray(rng.integers(0, 256, (60, 80), np.uint8)).save(photo)
     assert example("edges", str(photo), "--out", str(tmp_path)).main() == 0
-    assert Image.open(tmp_path / "edges.png").size == (80, 60)
+    with Image.open(tmp_path / "edges.png") as edges:
+        assert edges.size == (80, 60)
 
 
 def test_edges_are_the_sobel_gradients(example, tmp_path: Path) -> None:
