@@ -266,5 +266,5 @@ def _override(tree: SpecMap, text: str) -> None:
             inner = SpecMap.empty(where)
             tree.put(key, inner, where, where)
         tree = inner
-    parsed = load_text(value, "--set") if value[:1] in ("{", "[") else resolve(value, where) if value else ""
+    parsed = load_text(value, "--set") if value[:1] in ("{", "[") else resolve(value, where)
     tree.put(last, parsed, where, where)

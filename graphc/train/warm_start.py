@@ -45,10 +45,11 @@ def warm_start(params: Mapping[str, Array], start: Start, base: Path) -> StartRe
     theirs = {name: _renamed(name, start.rename) for name in chosen}
     found, report = weights.load(base / start.path, {theirs[name]: params[name].shape for name in chosen})
     wrong = [
-        f"{name}: expected {format_shape(expected)}, found {format_shape(shape)}"
-        for name, (expected, shape) in report.mis_shaped.items()
+        f"{name}: expected {format_shape(params[name].shape)}, found {format_shape(report.mis_shaped[theirs[name]][1])}"
+        for name in chosen
+        if theirs[name] in report.mis_shaped
     ]
-    wrong += [f"{name}: not in the file" for name in report.missing]
+    wrong += [f"{name}: not in the file" for name in chosen if theirs[name] in report.missing]
     if wrong:
         message = f"{report.path}: {len(wrong)} of {len(chosen)} variables cannot be taken: `exclude` them, or `rename`"
         raise WeightsError("G325", message, notes=wrong[:10])

@@ -1,0 +1,258 @@
+"""Whole runs: what a folder holds afterwards, what learns and what does not, what is refused."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from graphc import weights
+from graphc.errors import DataError, DivergedError, GraphcError, MachineError, SpecError, WeightsError
+from graphc.train.commands import evaluate_run, predict, resume, train
+
+from .conftest import write_data
+
+
+def _params(run):
+    names = ("conv1/weights", "logits/weights", "logits/biases")
+    return weights.load(run / "best.safetensors", {f"tiny/{n}": _shape(n) for n in names})[0]
+
+
+def _shape(name):
+    return {"conv1/weights": (3, 3, 1, 4), "logits/weights": (36, 3), "logits/biases": (3,)}[name]
+
+
+def _train(project, *overrides, run="run"):
+    return train(project / "recipe.yaml", project / run, overrides)
+
+
+def test_a_run_learns_and_leaves_what_it_says(project):
+    last = _train(project)
+    assert last["validation_accuracy"] > 0.9
+    there = {path.name for path in (project / "run").iterdir()}
+    expected = {"recipe.json", "spec", "run.json", "metrics.jsonl", "timing.jsonl", "checkpoints", "lock"}
+    assert there == expected | {"best.safetensors", "best.onnx"}
+    records = [json.loads(line) for line in (project / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert [record["epoch"] for record in records] == [1, 2, 3, 4]
+    assert records[-1]["step"] == 28
+    assert not any("second" in name or "time" in name for name in records[0])
+    assert len(list((project / "run" / "checkpoints").iterdir())) == 4
+
+
+def test_the_same_recipe_gives_the_same_bytes(project):
+    for run in ("a", "b"):
+        _train(project, "epochs=2", run=run)
+    for name in ("metrics.jsonl", "best.safetensors", "best.onnx", "recipe.json"):
+        assert (project / "a" / name).read_bytes() == (project / "b" / name).read_bytes(), name
+    _train(project, "epochs=2", "seed=8", run="c")
+    assert (project / "c" / "metrics.jsonl").read_bytes() != (project / "a" / "metrics.jsonl").read_bytes()
+
+
+def test_the_onnx_file_is_the_best_weights(project):
+    runtime = pytest.importorskip("onnxruntime", reason="the file is run")
+    _train(project)
+    session = runtime.InferenceSession(project / "run" / "best.onnx", providers=["CPUExecutionProvider"])
+    with np.load(project / "test.npz") as data:
+        (logits,) = session.run(None, {session.get_inputs()[0].name: data["x"]})
+        accuracy = (logits.argmax(axis=1) == data["y"]).mean()
+    assert accuracy == pytest.approx(evaluate_run(project / "run")["accuracy"])
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "accumulate=3",
+        "short_batch=drop",
+        "dtype=float64",
+        "steps=10",
+        "data.preprocess={mean: fit, std: fit}",
+        "clip={global_norm: 0.5, variable_norm: 0.4}",
+        "optimizer=lamb",
+        "log_steps=2",
+        "warm_up={length: 3, unit: step}",
+        "metrics=[accuracy, auc, f1, mean_iou, confusion_matrix, {top_k: {k: 2}}]",
+        "data.preprocess_inputs={image: {scale: 2.0}}",
+    ],
+)
+def test_every_setting_trains(project, override):
+    extra = ["epochs="] if override.startswith("steps") else ["epochs=2"]
+    last = _train(project, override, *extra)
+    assert last["validation_accuracy"] > 0.5
+
+
+def test_accumulating_is_one_large_batch(project):
+    """Without batch norm and dropout, whose results depend on how a batch is cut."""
+    spec = (project / "tiny.yaml").read_text()
+    spec = spec.replace("normalizer: {batch_norm: {decay: 0.9}}, ", "").replace("{rate: 0.25}", "{rate: 0.0}")
+    (project / "tiny.yaml").write_text(spec)
+    common = ("epochs=1", "dtype=float64", "optimizer=momentum", "learning_rate=0.1", "metrics=[]")
+    whole = _train(project, "batch=32", *common, run="a")
+    parts = _train(project, "batch=8", "accumulate=4", *common, run="b")
+    assert parts["loss"] == pytest.approx(whole["loss"], rel=1e-12)
+    assert parts["validation_loss"] == pytest.approx(whole["validation_loss"], rel=1e-12)
+
+
+def test_frozen_variables_stay(project):
+    _train(project, "epochs=1", 'freeze=["*/conv1/*"]', "average=", run="a")
+    _train(project, "steps=1", "epochs=", "learning_rate=0", "average=", run="b")
+    a, b = _params(project / "a"), _params(project / "b")
+    np.testing.assert_array_equal(a["tiny/conv1/weights"], b["tiny/conv1/weights"])
+    assert (a["tiny/logits/weights"] != b["tiny/logits/weights"]).any()
+
+
+def test_multipliers_scale_the_rate(project):
+    common = ("epochs=", "steps=1", "optimizer=sgd", "average=", "schedule=constant", "metrics=[]")
+    runs = {"zero": ("learning_rate=0",), "one": (), "ten": ('multipliers={"*/logits/*": 10}',)}
+    found = {}
+    for run, extra in runs.items():
+        _train(project, *common, *extra, run=run)
+        found[run] = _params(project / run)
+    moved = {run: found[run]["tiny/logits/weights"] - found["zero"]["tiny/logits/weights"] for run in ("one", "ten")}
+    np.testing.assert_allclose(moved["ten"], 10 * moved["one"], rtol=1e-4, atol=1e-7)
+    np.testing.assert_array_equal(found["ten"]["tiny/conv1/weights"], found["one"]["tiny/conv1/weights"])
+
+
+def test_regularizers_are_in_the_loss(project):
+    with_them = _train(project, "steps=1", "epochs=", run="a")
+    spec = (project / "tiny.yaml").read_text().replace("weights_regularizer: {l2: 0.001}", "weights_regularizer: none")
+    (project / "tiny.yaml").write_text(spec)
+    without = _train(project, "steps=1", "epochs=", run="b")
+    start = _train(project, "steps=1", "epochs=", "learning_rate=0", "average=", run="c")
+    assert start["loss"] == without["loss"]
+    squares = sum(float((value**2).sum()) for name, value in _params(project / "c").items() if "biases" not in name)
+    assert with_them["loss"] - without["loss"] == pytest.approx(0.001 * squares / 2, rel=1e-4)
+
+
+def test_early_stopping(project):
+    last = _train(project, "epochs=50", "learning_rate=0", "average=", "stop_early={patience: 2}")
+    assert last["epoch"] == 3
+
+
+def test_heads(project):
+    spec = (project / "tiny.yaml").read_text()
+    spec = spec.replace("outputs:", "  - fully_connected: {name: aux, inputs: conv1, units: 3}\noutputs:")
+    spec = spec.replace("- fully_connected: {name: aux, inputs: conv1", "- flatten: {name: flat, inputs: conv1}\n"
+                        "  - fully_connected: {name: aux, inputs: flat")  # fmt: skip
+    spec = spec.replace("outputs: {logits: logits}", "outputs: {logits: logits, aux: aux}")
+    (project / "tiny.yaml").write_text(spec)
+    heads = "heads=[{output: logits, loss: softmax_cross_entropy}, {output: aux, loss: hinge, weight: 0.3}]"
+    last = _train(project, "loss=", heads)
+    assert last["loss"] > last["loss_logits"] + 0.3 * last["loss_aux"]
+    assert last["validation_accuracy"] > 0.8
+    single = _train(project, "epochs=1", run="by_name")
+    assert "loss_aux" not in single
+
+
+def test_warm_start(project):
+    _train(project, run="a")
+    last = _train(project, "epochs=1", "learning_rate=0", "average=", "start={path: a/best.safetensors}", run="b")
+    assert last["validation_accuracy"] == evaluate_run(project / "a")["accuracy"]
+    spec = (project / "tiny.yaml").read_text().replace("units: 3", "units: 4").replace("name: tiny", "name: other")
+    (project / "other.yaml").write_text(spec)
+    start = 'start={path: a/best.safetensors, rename: {"other/": "tiny/"}}'
+    with pytest.raises(WeightsError, match="2 of 6 variables cannot be taken") as caught:
+        _train(project, "model=other.yaml", start, run="c")
+    assert "other/logits/weights: expected 36×4, found 36×3" in str(caught.value)
+    start = 'start={path: a/best.safetensors, exclude: ["*/logits/*"], rename: {"other/": "tiny/"}}'
+    assert _train(project, "model=other.yaml", start, run="d")["epoch"] == 4
+
+
+def test_predict_names_classes(project):
+    _train(project)
+    with np.load(project / "test.npz") as data:
+        found = list(predict(project / "run", [str(project / "test.npz")], top=2))
+        right = np.mean([row["class"] == str(label) for row, label in zip(found, data["y"], strict=True)])
+    assert right == evaluate_run(project / "run")["accuracy"]
+    assert found[3]["input"].endswith("test.npz[3]")
+    assert found[0]["top"][0]["probability"] >= found[0]["top"][1]["probability"]
+    with pytest.raises(SpecError, match=r"expected images or \.npz files, found x\.txt"):
+        list(predict(project / "run", ["x.txt"]))
+
+
+BAD = {
+    "label out of range": (("data.train.npz.y=y",), "unknown key 'y'"),
+    "unknown metric": (("metrics=[acuracy]",), r"did you mean 'accuracy'\?"),
+    "no pattern": (('freeze=["*/conv9/*"]',), r"the pattern '\*/conv9/\*' fits no variable"),
+    "all frozen": (('freeze=["*"]',), "nothing is left to learn"),
+    "no head": (("loss=", "heads=[{output: logist, loss: hinge}]"), r"did you mean 'logits'\?"),
+    "no target": (("loss=", "heads=[{output: logits, loss: hinge, target: lable}]"), r"did you mean 'label'\?"),
+    "watch": (("watch=f1",), "expected loss or a metric, found 'f1'"),
+    "no file": (("data.train.npz.path=none.npz",), "there is no file"),
+    "no spec": (("model=tiny2.yaml",), "there is no file"),
+    "two lengths": (("steps=3",), "expected either `epochs` or `steps`"),
+    "number": (("batch=0",), "batch: expected greater than 0, found 0"),
+    "two sets": (("data.validation_share=0.1",), "at most one of"),
+}
+
+
+@pytest.mark.parametrize(("overrides", "words"), BAD.values(), ids=BAD)
+def test_bad_recipes_say_what_is_wrong(project, overrides, words):
+    with pytest.raises(GraphcError, match=words) as caught:
+        _train(project, *overrides)
+    assert caught.value.exit_code == 2
+    assert not (project / "run" / "run.json").exists()
+
+
+def test_bad_data_say_what_is_wrong(project):
+    write_data(project / "train.npz", 100, 0, label_limit=5)
+    with pytest.raises(DataError, match=r"expected labels from 0 to 2, found [34] at example \d+"):
+        _train(project)
+    np.savez(project / "train.npz", x=np.zeros((10, 8, 8, 1)), y=np.zeros(10, int))
+    with pytest.raises(DataError, match="the spec reads image of 6×6×1, the data have 8×8×1"):
+        _train(project, run="b")
+    np.savez(project / "train.npz", x=np.zeros((10, 6, 6)), y=np.zeros((10, 2)))
+    with pytest.raises(DataError, match="logits gives 3 an example"):
+        _train(project, run="c")
+
+
+@pytest.mark.parametrize("override", ["learning_rate=1e30", "optimizer={sgd: {weight_decay: 1e38}}"])
+def test_divergence_names_the_tensor_and_keeps_the_checkpoint(project, override):
+    with pytest.raises(DivergedError, match=r"step \d+: .*(variable|gradient of|output of layer|params/)") as caught:
+        _train(project, override, "average=", "schedule=constant")
+    assert caught.value.exit_code == 4
+    kept = list((project / "run" / "checkpoints").glob("*.safetensors"))
+    assert kept
+    for path in kept:
+        from safetensors.numpy import load_file
+
+        assert all(np.isfinite(array).all() for array in load_file(path).values())
+
+
+def test_bad_inputs_are_the_first_bad_tensor(project):
+    images = np.zeros((20, 6, 6, 1), np.float32)
+    images[13] = np.nan
+    np.savez(project / "train.npz", x=images, y=np.zeros(20, int))
+    with pytest.raises(DivergedError, match="the first bad tensor is the input image"):
+        _train(project)
+
+
+def test_folders_that_cannot_be_written(project):
+    (project / "file").write_text("")
+    with pytest.raises(MachineError, match="cannot write in"):
+        _train(project, run="file")
+    (project / "mine").mkdir()
+    (project / "mine" / "thesis.txt").write_text("")
+    with pytest.raises(MachineError, match=r"expected a new or empty folder, .* holds thesis\.txt"):
+        _train(project, run="mine")
+    _train(project, "epochs=1")
+    with pytest.raises(MachineError, match="holds a run already"):
+        _train(project)
+    with pytest.raises(WeightsError, match=r"no run\.json in it"):
+        resume(project / "mine")
+
+
+def test_a_finished_run_resumes_to_itself(project):
+    last = _train(project)
+    before = {path.name: path.read_bytes() for path in (project / "run").iterdir() if path.is_file()}
+    assert resume(project / "run") == last
+    after = {path.name: path.read_bytes() for path in (project / "run").iterdir() if path.is_file()}
+    del before["lock"], after["lock"]
+    assert before == after
+
+
+def test_changed_data_are_refused(project):
+    _train(project)
+    write_data(project / "train.npz", 100, 5)
+    with pytest.raises(DataError, match="not those that the run began with"):
+        resume(project / "run")
