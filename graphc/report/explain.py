@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from graphc.documented import field_texts
 from graphc.errors import SpecError, did_you_mean
 from graphc.graph import Node, Plan
 from graphc.layers import CATALOGUE
+from graphc.layers.base import Layer
 from graphc.passes.truncate import find_layer
 from graphc.report.tables import render
 
@@ -20,7 +22,7 @@ def explain_layer(plan: Plan, target: str, form: str) -> str:
     nodes = {each.node.name: each.node for each in plan.nodes}
     name, _, argument = target.partition(".")
     node = nodes[name] if name in nodes else nodes[find_layer(plan.graph, name)]
-    rows = [argument_row(node, field) for field in type(node.layer).model_fields]
+    rows = [argument_row(node, field) for field in fields_in_order(type(node.layer))]
     if argument:
         known = [row[0] for row in rows]
         if argument not in known:
@@ -37,13 +39,19 @@ def explain_layer(plan: Plan, target: str, form: str) -> str:
 
 
 def argument_row(node: Node, field: str) -> list[Any]:
-    """Argument, value as JSON, and where it came from."""
-    value = show(node.layer.model_dump(mode="json")[field])
+    """Argument, value as it would be written, and where it came from."""
+    value = show(written(getattr(node.layer, field)))
     given = node.arguments.get(field)
     if given is None:
         return [field, value, f"default of {node.layer.kind}"]
     place = f" at {given.place}" if given.place is not None and str(given.place) not in given.source else ""
     return [field, value, given.source + place]
+
+
+def fields_in_order(layer: type[Layer]) -> list[str]:
+    """A kind's arguments: the positional ones first, then its own, then those it shares with others."""
+    own = [name for name in layer.model_fields if name in layer.__annotations__]
+    return list(dict.fromkeys([*layer.positional, *own, *layer.model_fields]))
 
 
 def explain_kind(kind: str, form: str) -> str:
@@ -53,8 +61,9 @@ def explain_kind(kind: str, form: str) -> str:
         raise SpecError("G110", f"no layer kind is named {kind!r}{hint}; for a layer: graphc explain SPEC LAYER")
     layer = CATALOGUE[kind]
     rows = []
-    for name, info in layer.model_fields.items():
-        default = "required" if info.default is PydanticUndefined else show(layer_default(info.default))
+    for name in fields_in_order(layer):
+        value = layer.model_fields[name].default
+        default = "required" if value is PydanticUndefined else show(written(value))
         rows.append([name, default, field_texts(layer).get(name, "")])
     rows.extend(
         [name, "none", f"{name.capitalize()} after the layer: a kind, or a kind with arguments."]
@@ -64,8 +73,13 @@ def explain_kind(kind: str, form: str) -> str:
     return table if form != "table" else f"{kind}: {layer.__doc__ or ''}\n{table}"
 
 
-def layer_default(value: Any) -> Any:
-    return value.model_dump(mode="json") if hasattr(value, "model_dump") else value
+def written(value: Any) -> Any:
+    """An argument's value as a spec would have it."""
+    if isinstance(value, BaseModel):
+        given = {name: written(getattr(value, name)) for name in value.model_fields_set}
+        kind = getattr(value, "kind", None)
+        return given if kind is None else {kind: given} if given else kind
+    return list(value) if isinstance(value, tuple) else value
 
 
 def show(value: Any) -> str:

@@ -34,4 +34,5 @@ def find(spec: str | Path) -> Path:
     if text not in names:
         hint = did_you_mean(text, names) or f"; the zoo has {', '.join(names)}"
         raise SpecError("G101", f"there is no file and no zoo spec {shown(path)!r}{hint}")
-    return zoo_folder() / f"{text}.yaml"
+    path = zoo_folder() / f"{text}.yaml"
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
