@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from graphc.errors import Place, SpecError, did_you_mean
-from graphc.spec.expressions import CONSTANTS, FUNCTIONS, NAME, WORDS, references, substitute
+from graphc.spec.arithmetic import FUNCTIONS
+from graphc.spec.expressions import references, substitute
+from graphc.spec.grammar import CONSTANTS, NAME, WORDS
 from graphc.spec.source import SpecMap, clipped, load_text
 
 Settings = Mapping[str, Any] | Sequence[str]
