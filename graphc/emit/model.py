@@ -22,7 +22,7 @@ from graphc.emit.builder import GraphBuilder, Value
 from graphc.errors import RuleError, SpecError
 from graphc.files import atomic_write
 from graphc.graph import Plan
-from graphc.passes.simplify import Inference, inference, simplify
+from graphc.passes.simplify import Inference, drop_idle, inference, simplify
 from graphc.types import Array
 
 OPSETS = range(13, 22)
@@ -69,11 +69,11 @@ def emit(
     """The plan with these weights (by full name) as a checked model.
 
     Image inputs are N H W C with one Transpose behind each, or N C H W with layout="nchw"; image outputs are
-    N C H W. `outputs` (name -> node) replaces the graph's own. `metadata` is added to the file's.
+    N C H W. Without `fold` batch norms stay as they are. `outputs` (name -> node) replaces the graph's own. `metadata` is added to the file's.
     """
     ir_version = _versions(opset, ir_version)
     graph = inference(plan, params, outputs)
-    graph = simplify(graph) if fold else graph
+    graph = simplify(graph) if fold else drop_idle(graph)
     reserved = {given.name for given in plan.graph.inputs} | set(graph.outputs)
     build = GraphBuilder(plan.graph.name, opset, reserved, readers_of_any_order(graph))
     inputs = {given.name: Value(given.name, given.shape) for given in plan.graph.inputs}

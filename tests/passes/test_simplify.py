@@ -1,0 +1,163 @@
+"""Rewrites for inference: the golden graphs, and that no value changes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from graphc.emit.model import emit
+from graphc.graph import Plan
+from graphc.passes.simplify import Inference, inference, simplify
+from graphc.runtime import Session
+from graphc.verify import verify
+from tests.passes.specs import plan_of
+
+
+def random_params(plan: Plan) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(0)
+    return {
+        name: (rng.uniform(0.5, 1.5, s.shape) if "variance" in name else rng.standard_normal(s.shape)).astype(
+            np.float32
+        )
+        for name, s in plan.variables.items()
+    }
+
+
+def simplified(plan: Plan, outputs: dict[str, str] | None = None) -> Inference:
+    return simplify(inference(plan, random_params(plan), outputs))
+
+
+def kinds(graph: Inference) -> list[str]:
+    return [node.layer.kind for node in graph.nodes]
+
+
+CHAIN = """
+    layers:
+      - conv2d: {name: conv1, filters: 6, kernel: 3, normalizer: batch_norm, activation: relu}
+      - dropout: {name: drop, rate: 0.5}
+      - flatten: {name: flat}
+      - fully_connected: {name: fc, units: 4}
+      - dropout: {name: drop2, rate: 0.5}
+"""
+
+
+def test_batch_norm_and_dropout_go_and_names_stay():
+    plan = plan_of(CHAIN)
+    graph = simplified(plan)
+    assert kinds(graph) == ["conv2d", "relu", "flatten", "fully_connected"]
+    assert set(graph.params["conv1"]) == {"weights", "biases"}
+    assert graph.outputs == {"output": "fc"}
+    assert graph.end_points["net/conv1"] == "conv1/Relu"
+    assert graph.end_points["net/drop"] == "conv1/Relu"
+    assert graph.end_points["net/drop2"] == "fc"
+
+
+def test_without_fold_the_graph_is_as_written():
+    plan = plan_of(CHAIN)
+    params = random_params(plan)
+    written = [node.op_type for node in emit(plan, params, fold=False).proto().graph.node]
+    folded = [node.op_type for node in emit(plan, params).proto().graph.node]
+    assert written == ["Transpose", "Conv", "BatchNormalization", "Relu", "Flatten", "Gemm"]
+    assert folded == ["Transpose", "Conv", "Relu", "Flatten", "Gemm"]
+
+
+WEIGHTED = [
+    "conv2d: {filters: 6, kernel: 3, bias: BIAS}",
+    "conv2d: {filters: 6, kernel: 3, groups: 3, bias: BIAS}",
+    "depthwise_conv2d: {kernel: 3, depth_multiplier: 2, bias: BIAS}",
+    "separable_conv2d: {filters: 5, kernel: 3, bias: BIAS}",
+    "separable_conv2d: {kernel: 3, depth_multiplier: 2, bias: BIAS}",
+    "conv2d_transpose: {filters: 5, kernel: 4, stride: 2, bias: BIAS}",
+]
+
+
+@pytest.mark.parametrize("bias", ["true", "false"])
+@pytest.mark.parametrize("layer", WEIGHTED)
+def test_folding_changes_no_value(layer, bias):
+    plan = plan_of(f"""
+        inputs: {{image: [N, 7, 6, 3]}}
+        layers:
+          - {layer.replace("BIAS", bias)}
+          - batch_norm: {{name: bn, scale: true}}
+          - batch_norm: {{name: again, center: false}}
+    """)
+    assert len(kinds(simplified(plan))) == 1
+    rows = verify(plan, random_params(plan), threads=1)
+    assert max(row.error for row in rows) < 1e-5
+    alone = only_output(plan, fold=True)
+    assert alone == pytest.approx(only_output(plan, fold=False), rel=1e-3, abs=1e-4)
+
+
+def only_output(plan: Plan, fold: bool) -> np.ndarray:
+    x = np.random.default_rng(1).standard_normal((2, 7, 6, 3), np.float32)
+    return Session(emit(plan, random_params(plan), fold=fold).serialize()).run({"image": x})["output"]
+
+
+def test_a_fully_connected_layer_absorbs_its_batch_norm():
+    plan = plan_of("""
+        inputs: {x: [N, 5]}
+        layers: [{fully_connected: {name: fc, units: 3, normalizer: {batch_norm: {scale: true}}}}]
+    """)
+    assert kinds(simplified(plan)) == ["fully_connected"]
+    assert max(row.error for row in verify(plan, random_params(plan), threads=1)) < 1e-5
+
+
+def test_what_others_read_or_is_an_output_is_not_folded():
+    branching = """
+        layers:
+          - conv2d: {name: c, filters: 4, kernel: 1}
+          - batch_norm: {name: bn}
+          - add: {name: sum, inputs: [c, bn]}
+    """
+    assert kinds(simplified(plan_of(branching))) == ["conv2d", "batch_norm", "add"]
+    wanted = """
+        layers:
+          - conv2d: {name: c, filters: 4, kernel: 1}
+          - batch_norm: {name: bn}
+        outputs: {raw: c, normal: bn}
+    """
+    assert kinds(simplified(plan_of(wanted))) == ["conv2d", "batch_norm"]
+
+
+def test_a_folded_layer_is_no_end_point_any_more():
+    plan = plan_of("layers: [{conv2d: {name: c, filters: 4, kernel: 1}}, {batch_norm: {name: bn}}]")
+    assert simplified(plan).end_points == {"net/bn": "c"}
+    kept = simplified(plan, {"c": "c", "bn": "bn"})
+    assert kept.end_points == {"net/c": "c", "net/bn": "bn"}
+
+
+def test_batch_norm_before_the_convolution_stays():
+    plan = plan_of("layers: [batch_norm, relu, {conv2d: {filters: 4, kernel: 3}}]")
+    assert kinds(simplified(plan)) == ["batch_norm", "relu", "conv2d"]
+
+
+def test_layers_that_share_weights_fold_each_its_own_batch_norm():
+    plan = plan_of("""
+        inputs: {a: [N, 4, 4, 3], b: [N, 4, 4, 3]}
+        layers:
+          - conv2d: {name: one, filters: 5, kernel: 1, inputs: a}
+          - batch_norm: {name: bn1}
+          - conv2d: {name: two, filters: 5, kernel: 1, inputs: b, share: one}
+          - batch_norm: {name: bn2}
+          - add: {name: sum, inputs: [bn1, bn2]}
+    """)
+    assert kinds(simplified(plan)) == ["conv2d", "conv2d", "add"]
+    names = list(emit(plan, random_params(plan)).tensors)
+    assert names == ["net/one/weights", "net/one/biases", "net/one/weights_2", "net/one/biases_2"]
+    a, b = (np.random.default_rng(i).standard_normal((2, 4, 4, 3), np.float32) for i in range(2))
+    folded, plain = (
+        Session(emit(plan, random_params(plan), fold=fold).serialize()).run({"a": a, "b": b})["output"]
+        for fold in (True, False)
+    )
+    assert folded == pytest.approx(plain, rel=1e-4, abs=1e-4)
+
+
+def test_layers_that_do_nothing_go():
+    plan = plan_of("""
+        layers:
+          - relu: {name: a}
+          - pad: {name: p, padding: 0}
+          - concat: {name: c, inputs: p}
+          - tanh: {name: t}
+    """)
+    assert kinds(simplified(plan)) == ["relu", "tanh"]
