@@ -15,6 +15,7 @@ from graphc.errors import Place, SpecError, did_you_mean
 from graphc.spec.arithmetic import COMPARISONS, FUNCTIONS, Wrong, arithmetic, call, checked, compare, numeric
 from graphc.spec.grammar import (
     MAX_DEPTH,
+    MAX_LENGTH,
     Call,
     Chain,
     Choice,
@@ -54,8 +55,13 @@ def references(value: Any) -> set[str]:
         elif isinstance(item, list):
             waiting.extend(item)
         elif isinstance(item, str) and "${" in item:
-            for match in INSIDE.finditer(item[:MAX_TEXT]):
-                found.update(names_of(match[1]))
+            end = 0
+            while (start := item.find("${", end, MAX_TEXT)) >= 0:
+                match = INSIDE.match(item, start, MAX_TEXT)
+                if match is None:
+                    break
+                found |= names_of(match[1][:MAX_LENGTH])
+                end = match.end()
     return found
 
 

@@ -105,7 +105,7 @@ def _tokens(text: str) -> Iterator[tuple[str, str]]:
 @lru_cache(maxsize=4096)
 def names_of(text: str) -> frozenset[str]:
     try:
-        names = [word for what, word in _tokens(text[:MAX_LENGTH]) if what == "name"]
+        names = [word for what, word in _tokens(text) if what == "name"]
     except Wrong:
         return frozenset()
     return frozenset(names) - WORDS - CONSTANTS.keys() - FUNCTIONS.keys()

@@ -248,3 +248,7 @@ def test_inserted_lists_cannot_grow_without_bound():
 def test_references_are_the_names_in_use():
     tree = load_text("a: '${n + max(m, 1)} ${true}'\nb: ['${\"z\"}${mode}', 5, '${broken']", "a.yaml")
     assert references(tree) == {"n", "m", "mode"}
+
+
+def test_references_of_texts_that_are_not_closed_end_there():
+    assert references(["${a}" + "${" * 5_000 + "${b}"]) == {"a"}
