@@ -282,6 +282,96 @@ def run(model: str, files: tuple[str, ...], **options: Any) -> None:
     out(run_files(model, files, **options))
 
 
+# training --------------------------------------------------------------------------------------------------
+
+threads_option = click.option(
+    "--threads", type=click.IntRange(1), help="The results do not depend on it.  [default: the processors]"
+)
+quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
+
+
+@cli.command()
+@click.argument("recipe")
+@click.option("-o", "--output", metavar="FOLDER", help="The run's folder.  [default: runs/NAME-of-the-recipe]")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override a key of the recipe.")
+@threads_option
+@quiet_option
+def train(recipe: str, output: str | None, settings: tuple[str, ...], threads: int | None, quiet: bool) -> None:
+    """Train a recipe; the run's folder keeps log, checkpoints and the best weights as ONNX.
+
+    \b
+      graphc train examples/digits/recipe.yaml -o runs/digits
+      graphc train recipe.yaml --set epochs=5 --set optimizer=adamw
+    """
+    from graphc.train.commands import Options
+    from graphc.train.commands import train as run_training
+    from graphc.train.progress import reporter
+
+    folder = output or str(
+        Path("runs") / (Path(recipe).stem if Path(recipe).stem != "recipe" else Path(recipe).parent.name)
+    )
+    run_training(recipe, folder, settings, reporter(quiet), Options(threads))
+    say(f"wrote {folder}")
+
+
+@cli.command()
+@click.argument("run_folder", metavar="RUN")
+@click.option("--exact", is_flag=True, help="Refuse where the last bits could differ (other NumPy, other processor).")
+@threads_option
+@quiet_option
+def resume(run_folder: str, exact: bool, threads: int | None, quiet: bool) -> None:
+    """Go on with a run that was stopped: it ends with the same bytes as one that was not.
+
+    \b
+      graphc resume runs/digits
+    """
+    from graphc.train.commands import Options
+    from graphc.train.commands import resume as resume_training
+    from graphc.train.progress import reporter
+
+    resume_training(run_folder, reporter(quiet), Options(threads, exact=exact))
+    say(f"wrote {run_folder}")
+
+
+@cli.command(name="eval")
+@click.argument("run_folder", metavar="RUN")
+@click.option("--data", metavar="RECIPE", help="Take the test set of another recipe.")
+@weights_option
+@threads_option
+def eval_command(run_folder: str, data: str | None, weights: str | None, threads: int | None) -> None:
+    """Loss and metrics of a run's best weights on its test set, as JSON.
+
+    \b
+      graphc eval runs/digits
+    """
+    import json
+
+    from graphc.train.commands import Options, evaluate_run
+
+    out(json.dumps(evaluate_run(run_folder, data, weights, Options(threads)), indent=1) + "\n")
+
+
+@cli.command()
+@click.argument("run_folder", metavar="RUN")
+@click.argument("files", nargs=-1, required=True)
+@click.option("--top", type=click.IntRange(1), default=1, show_default=True, help="Classes to print.")
+@weights_option
+@threads_option
+def predict(run_folder: str, files: tuple[str, ...], top: int, weights: str | None, threads: int | None) -> None:
+    """Classify images, or the rows of .npz files, with a run's best weights: one JSON object a line.
+
+    \b
+      graphc predict runs/digits digit.png --top 3
+    """
+    import json
+
+    from graphc.train.commands import Options
+    from graphc.train.commands import predict as run_prediction
+
+    for answer in run_prediction(run_folder, files, top, weights, Options(threads)):
+        out(json.dumps(answer) + "\n")
+
+
 # plumbing --------------------------------------------------------------------------------------------------
 
 
