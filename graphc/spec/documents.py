@@ -12,6 +12,7 @@ import errno
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ KEYS = (
     "outputs", "end_points", "expect",
 )  # fmt: skip
 MERGED = ("vars", "inputs", "arg_scopes", "blocks", "outputs", "expect")
+MAX_ERRORS = 20
 INCLUDED = ("vars", "arg_scopes", "blocks")
 
 
@@ -173,8 +175,7 @@ def check_keys(tree: SpecMap, known: tuple[str, ...], what: str) -> None:
             f"{what} has no key {clipped(key)}{did_you_mean(key, known) or '; there are ' + ', '.join(known)}",
             tree.key_places[key],
         )
-        for key in tree
-        if key not in known
+        for key in islice((key for key in tree if key not in known), MAX_ERRORS)
     ]
     if errors:
-        raise errors[0] if len(errors) == 1 else SpecErrors([*errors[:20]])
+        raise errors[0] if len(errors) == 1 else SpecErrors([*errors])

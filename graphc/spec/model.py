@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 from graphc.errors import GraphcError, Place, SpecError, SpecErrors
 from graphc.files import shown
 from graphc.layers import CATALOGUE
-from graphc.spec.documents import Document, check_keys, merge_document, read_document
+from graphc.spec.documents import MAX_ERRORS, Document, check_keys, merge_document, read_document
 from graphc.spec.expressions import substitute
 from graphc.spec.source import LIMITS, Limits, SpecList, SpecMap, clipped
 from graphc.spec.variables import Settings, check_variable_name, evaluate_variables, read_settings
@@ -105,6 +105,8 @@ def _model(document: Document, path: Path, settings: Settings) -> ModelSpec:
             errors.extend(error.errors)
         except SpecError as error:
             errors.append(error)
+        if len(errors) >= MAX_ERRORS:
+            raise SpecErrors(errors[:MAX_ERRORS])
         return instead
 
     nothing, no_layers = SpecMap.empty(tree.place), SpecList((), tree.place, [])
@@ -128,7 +130,7 @@ def _model(document: Document, path: Path, settings: Settings) -> ModelSpec:
         source=_source(document, settings),
     )
     if errors:
-        raise errors[0] if len(errors) == 1 else SpecErrors(errors[:20])
+        raise errors[0] if len(errors) == 1 else SpecErrors(errors)
     return spec
 
 

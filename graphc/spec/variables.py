@@ -12,12 +12,16 @@ from graphc.spec.expressions import references, substitute
 from graphc.spec.grammar import CONSTANTS, NAME, WORDS
 from graphc.spec.source import SpecMap, clipped, load_text
 
+MAX_VARIABLES = 10_000
+
 Settings = Mapping[str, Any] | Sequence[str]
 """`{"classes": 10}`, or `["classes=10"]` as on the command line."""
 
 
 def evaluate_variables(written: SpecMap, settings: Settings = ()) -> dict[str, Any]:
     """The value of each variable, in the order in which they are written; `settings` win."""
+    if len(written) > MAX_VARIABLES:
+        raise SpecError("G170", f"expected at most {MAX_VARIABLES:,} variables, found {len(written):,}", written.place)
     for name in written:
         check_variable_name(name, written.key_places[name])
     raw: dict[str, tuple[Any, Place]] = {name: (value, written.places[name]) for name, value in written.items()}

@@ -96,6 +96,15 @@ def test_a_long_chain_of_variables_is_no_deep_recursion():
     assert "…" in refusal(SMALL + f"vars: {{{chain}, v5000: '${{v0}}'}}").message
 
 
+def test_variables_and_errors_are_counted():
+    many = "".join(f"  v{i}: 1\n" for i in range(10_001))
+    assert "at most 10,000 variables, found 10,001" in refusal(SMALL + "vars:\n" + many).message
+    for text in ("".join(f"k{i}: 1\n" for i in range(50)), "blocks:\n" + many):
+        error = refusal(SMALL + text)
+        assert isinstance(error, SpecErrors)
+        assert len(error.errors) == 20
+
+
 def test_blocks_have_parameters_inputs_and_layers():
     spec = read_spec_text(
         "graphc: 1\nlayers: [b: {depth: 3}]\nblocks:\n  b:\n    params: [depth, {stride: 1, rate: '${1 / 2}'}]\n"
