@@ -108,7 +108,7 @@ class Session:
             except Exception as error:
                 failures.append(error)
 
-        worker = threading.Thread(target=work, daemon=True)
+        worker = threading.Thread(target=work, name="graphc-run", daemon=True)
         worker.start()
         try:
             worker.join(self._limit)

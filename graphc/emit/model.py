@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
+from google.protobuf.message import DecodeError
 from onnx import TensorProto, ValueInfoProto, helper
 
 import graphc
@@ -69,7 +71,8 @@ def emit(
     """The plan with these weights (by full name) as a checked model.
 
     Image inputs are N H W C with one Transpose behind each, or N C H W with layout="nchw"; image outputs are
-    N C H W. Without `fold` batch norms stay as they are. `outputs` (name -> node) replaces the graph's own. `metadata` is added to the file's.
+    N C H W. Without `fold` batch norms stay as they are. `outputs` (name -> node) replaces the
+    graph's own. `metadata` is added to the file's.
     """
     ir_version = _versions(opset, ir_version)
     graph = inference(plan, params, outputs)
@@ -266,16 +269,35 @@ def check(model: OnnxModel) -> None:
 
 def write_model(model: OnnxModel, path: str | Path, largest: int = LARGEST_FILE) -> None:
     """Write the file at once; weights that do not fit go to a second file beside it, named by its content and
-    written first, so that the pair is always the old one or the new one."""
+    written first, so that the pair is always the old one or the new one. The data of a model that is replaced go."""
     path = Path(path)
+    before = data_of(path)
     size, parts = pieces(model.body, model.inline())
+    data: set[str] = set()
     if size > largest:
-        _, parts = pieces(model.body, write_data(model.tensors, path))
+        place, tensors = write_data(model.tensors, path)
+        _, parts = pieces(model.body, tensors)
+        data = {place}
     atomic_write(path, lambda file: file.writelines(parts))
+    for name in before - data:
+        path.with_name(name).unlink(missing_ok=True)
 
 
-def write_data(tensors: Mapping[str, Array], path: Path) -> list[Piece]:
-    """The large arrays in a file of their own; the tensors that point there."""
+def data_of(path: Path) -> set[str]:
+    """Names of the data files that `write_model` wrote for the model at `path`, if there is one."""
+    pattern = re.compile(re.escape(path.name) + r"\.[0-9a-f]{16}\.data")
+    try:
+        if not any(pattern.fullmatch(each.name) for each in path.parent.iterdir()):
+            return set()
+        proto = onnx.load(path, load_external_data=False)
+    except (OSError, DecodeError):
+        return set()
+    entries = (entry for tensor in proto.graph.initializer for entry in tensor.external_data)
+    return {entry.value for entry in entries if entry.key == "location" and pattern.fullmatch(entry.value)}
+
+
+def write_data(tensors: Mapping[str, Array], path: Path) -> tuple[str, list[Piece]]:
+    """The large arrays in a file of their own; its name, and the tensors that point there."""
     large = {name: array for name, array in tensors.items() if array.size > SMALL}
     digest = hashlib.sha256()
     for array in large.values():
@@ -296,4 +318,4 @@ def write_data(tensors: Mapping[str, Array], path: Path) -> list[Piece]:
             tensor.external_data.add(key=key, value=value)
         found.append(Piece(tensor.SerializeToString()))
         offset += file_size(array)
-    return found
+    return place.name, found

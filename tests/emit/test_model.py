@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import onnxruntime
 import pytest
 
 from graphc.emit.model import OPSETS, OnnxModel, emit, write_model
-from graphc.errors import SpecError
+from graphc.errors import MachineError, SpecError
 from graphc.graph import Plan
 from graphc.initializers import initial_values
 from graphc.runtime import Session
@@ -223,7 +224,25 @@ def test_a_model_is_written_over_an_older_one_whose_data_stay_whole(tmp_path):
     for units in (50, 60):
         write_model(model_of(NET.replace("units: 5", f"units: {units}")), path, largest=4000)
         proto = onnx.load(path)
-        assert proto.graph.initializer[-1].dims == [units]
+        assert proto.graph.initializer[-2].dims == [units, 160]
+        assert len(list(tmp_path.iterdir())) == 2
+    write_model(model_of(NET), path)
+    assert [each.name for each in tmp_path.iterdir()] == ["net.onnx"]
+
+
+def test_a_failed_write_leaves_the_folder_as_it_was(tmp_path, monkeypatch):
+    path = tmp_path / "net.onnx"
+    write_model(model_of(NET), path)
+    old = path.read_bytes()
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(MachineError, match="No space left on device"):
+        write_model(model_of(NET.replace("units: 5", "units: 6")), path)
+    assert path.read_bytes() == old
+    assert [each.name for each in tmp_path.iterdir()] == ["net.onnx"]
 
 
 def test_weights_that_lie_otherwise_in_memory_are_written_in_order():

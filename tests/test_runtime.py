@@ -1,0 +1,124 @@
+"""onnxruntime behind `Session`: what it is given is checked, and it can be stopped."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper
+
+from graphc.emit.model import emit, write_model
+from graphc.errors import MachineError, SpecError, WeightsError
+from graphc.runtime import Session
+from tests.passes.specs import plan_of
+
+onnxruntime = pytest.importorskip("onnxruntime")
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory: pytest.TempPathFactory) -> Session:
+    path = tmp_path_factory.mktemp("model") / "net.onnx"
+    plan = plan_of("inputs: {image: [N, 4, 5, 3]}\nlayers: [{relu: {name: r}}]\noutputs: {out: r}")
+    write_model(emit(plan, {}), path)
+    return Session(path, threads=1)
+
+
+def test_ports_say_names_shapes_and_layout(session: Session):
+    (image,), (out,) = session.inputs, session.outputs
+    assert (image.name, image.dtype, image.shape, image.layout) == ("image", "float32", ("N", 4, 5, 3), "nhwc")
+    assert (out.name, out.shape, out.layout) == ("out", ("N", 3, 4, 5), "nchw")
+
+
+def test_run_gives_outputs_by_name(session: Session):
+    x = np.random.default_rng(0).standard_normal((2, 4, 5, 3), np.float32)
+    assert np.array_equal(session.run({"image": x})["out"], np.maximum(x, 0).transpose(0, 3, 1, 2))
+
+
+@pytest.mark.parametrize(
+    ("feeds", "message"),
+    [
+        ({}, "expects the input 'image', found none"),
+        ({"imag": np.zeros(1)}, "has no input 'imag' (did you mean 'image'?)"),
+        ({"image": np.zeros((1, 4, 5, 3))}, "input image expects float32, found float64"),
+        ({"image": np.zeros((4, 5, 3), "f4")}, "expects the shape [N, 4, 5, 3], found [4, 5, 3]"),
+        ({"image": np.zeros((1, 4, 6, 3), "f4")}, "expects the shape [N, 4, 5, 3], found [1, 4, 6, 3]"),
+        ({"image": np.zeros((0, 4, 5, 3), "f4")}, "expects the shape [N, 4, 5, 3], found [0, 4, 5, 3]"),
+    ],
+)
+def test_what_does_not_fit_is_said(session: Session, feeds: dict[str, np.ndarray], message: str):
+    with pytest.raises(SpecError) as error:
+        session.run(feeds)
+    assert message in str(error.value)
+
+
+def test_files_that_are_no_models(tmp_path):
+    with pytest.raises(WeightsError, match=r"none\.onnx: expected an ONNX model"):
+        Session(tmp_path / "none.onnx")
+    (tmp_path / "bad.onnx").write_bytes(b"not a protobuf")
+    with pytest.raises(WeightsError, match=r"bad\.onnx: expected an ONNX model"):
+        Session(tmp_path / "bad.onnx")
+
+
+def test_a_provider_that_is_not_there_is_no_silent_fallback(session: Session, monkeypatch):
+    with pytest.raises(SpecError, match="expected provider cpu or cuda, got 'tpu'"):
+        Session(b"", provider="tpu")
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
+    with pytest.raises(MachineError, match=r"onnxruntime-gpu .* there are CPUExecutionProvider"):
+        Session(b"", provider="cuda")
+
+
+def test_a_missing_package_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(MachineError, match=r"needs the package onnxruntime: install graphc\[ort\]"):
+        Session(b"")
+
+
+def endless() -> bytes:
+    """A loop that never ends."""
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["go"], ["on"]), helper.make_node("Relu", ["v"], ["w"])],
+        "body",
+        [
+            helper.make_tensor_value_info("i", TensorProto.INT64, []),
+            helper.make_tensor_value_info("go", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("v", TensorProto.FLOAT, [1]),
+        ],
+        [
+            helper.make_tensor_value_info("on", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("w", TensorProto.FLOAT, [1]),
+        ],
+    )
+    always = helper.make_tensor("always", TensorProto.BOOL, [], [True])
+    graph = helper.make_graph(
+        [helper.make_node("Loop", ["", "always", "x"], ["y"], body=body)],
+        "endless",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1])],
+        [always],
+    )
+    return helper.make_model(graph, ir_version=8, opset_imports=[helper.make_opsetid("", 17)]).SerializeToString()
+
+
+def test_a_run_beyond_the_limit_is_ended():
+    session = Session(endless(), threads=1, limit=0.2)
+    with pytest.raises(MachineError, match=r"ran longer than the limit of 0\.2 s"):
+        session.run({"x": np.zeros(1, "f4")})
+    assert not any(each.name.startswith("graphc-run") and each.is_alive() for each in threading.enumerate())
+
+
+def test_an_interrupt_ends_the_run(monkeypatch):
+    session = Session(endless(), threads=1)
+    join = threading.Thread.join
+
+    def interrupted(thread: threading.Thread, timeout: float | None = None) -> None:
+        monkeypatch.setattr(threading.Thread, "join", join)
+        time.sleep(0.1)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(threading.Thread, "join", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        session.run({"x": np.zeros(1, "f4")})
+    assert not any(each.name.startswith("graphc-run") and each.is_alive() for each in threading.enumerate())
