@@ -165,6 +165,28 @@ def diff(old: str, new_spec: str, form: str) -> None:
     out(compare(make_plan(old), make_plan(new_spec), form))
 
 
+@cli.command()
+@click.argument("spec")
+@click.option("-o", "--output", metavar="FILE", help=".svg, .html, .dot or .mmd.  [default: NAME.svg]")
+@spec_options
+def draw(spec: str, output: str | None, **options: Any) -> None:
+    """Draw a model: repeats folded, branches side by side.
+
+    \b
+      graphc draw inception_v3 -o net.svg
+      graphc draw net.yaml -o net.html
+    """
+    from graphc.files import atomic_write
+    from graphc.report.picture.draw import FORMATS
+
+    target = Path(output or f"{Path(spec).stem}.svg")
+    if target.suffix not in FORMATS:
+        raise click.BadParameter(f"{target.name} ends in none of {', '.join(FORMATS)}", param_hint="--output")
+    picture = FORMATS[target.suffix](make_plan(spec, **options))
+    atomic_write(target, picture.encode())
+    say(f"wrote {target}")
+
+
 @cli.command(name="list")
 @format_option
 def list_zoo(form: str) -> None:

@@ -1,0 +1,1 @@
+"""A model as a picture: Plan ─blocks→ Block… ─structure→ Series ─layout→ boxes ─svg→ text."""

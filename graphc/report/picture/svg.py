@@ -1,0 +1,188 @@
+"""A plan as one SVG picture: columns that fit a page, a title, a legend; light and dark."""
+
+from __future__ import annotations
+
+from xml.sax.saxutils import escape
+
+from graphc.graph import Plan
+from graphc.passes.expectations import totals
+from graphc.report.families import ACCENTS
+from graphc.report.picture.blocks import Block, blocks
+from graphc.report.picture.box import Box
+from graphc.report.picture.canvas import Canvas, number, polyline, text_width
+from graphc.report.picture.layout import Style, measure, stack
+from graphc.report.picture.structure import Item, Series, blocks_of, structure
+from graphc.report.tables import short
+
+MARGIN = 18.0
+HEAD = 46.0
+"""Title and legend."""
+GUTTER = 34.0
+"""Between columns; the line to the next column's top runs in it."""
+NAMED_UP_TO = 24
+"""More blocks than this show kinds alone."""
+SHAPE = 1.45
+"""Width to height of a page on its side."""
+UNEVEN = 1.5
+"""How far the tallest column may exceed the mean: what cannot be cut stays in one."""
+TALLEST = 560.0
+"""Pictures up to this height stay in one column."""
+
+
+def draw_svg(plan: Plan, *, style: bool = True) -> str:
+    """The picture; without `style` for a page that has the colours (`css`)."""
+    series = structure(blocks(plan))
+    shown = drawn(series)
+    style_of = Style(names=len(shown) <= NAMED_UP_TO)
+    columns = best_columns([measure(item, style_of) for item in series])
+    canvas = Canvas()
+    width, height = place(columns, canvas)
+    head, wide = heading(plan, shown)
+    width = max(width, wide)
+    background = f'<rect class="page" width="{number(width)}" height="{number(height)}"/>'
+    return canvas.svg(width, height, css() if style else "", background + head)
+
+
+def drawn(series: Series) -> list[Block]:
+    """Blocks that are on the page: of repeats the first."""
+    found: list[Block] = []
+    for item in series:
+        found.extend(first_blocks(item))
+    return found
+
+
+def first_blocks(item: Item) -> list[Block]:
+    items = getattr(item, "items", None)
+    if items is not None:
+        return drawn(items)
+    paths = getattr(item, "paths", None)
+    return list(blocks_of(item)) if paths is None else [each for path in paths for each in drawn(path.items)]
+
+
+def best_columns(boxes: list[Box]) -> list[Box]:
+    """Boxes as the number of columns whose page has the shape nearest to a sheet on its side."""
+    best = [stack(boxes)]
+    if best[0].height <= TALLEST:
+        return best
+    for count in range(2, len(boxes) + 1):
+        columns = [stack(part) for part in split(boxes, count)]
+        even = max(column.height for column in columns) <= UNEVEN * stack(boxes).height / count
+        if even and misfit(columns) < misfit(best):
+            best = columns
+    return best
+
+
+def misfit(columns: list[Box]) -> float:
+    width, height = page_size(columns)
+    ratio = width / height / SHAPE
+    return max(ratio, 1 / ratio)
+
+
+def page_size(columns: list[Box]) -> tuple[float, float]:
+    width = sum(column.width for column in columns) + GUTTER * (len(columns) - 1) + 2 * MARGIN
+    return width, max(column.height for column in columns) + HEAD + 2 * MARGIN
+
+
+def split(boxes: list[Box], count: int) -> list[list[Box]]:
+    """At most `count` runs of boxes, the tallest as short as can be."""
+    low, high = max(box.height for box in boxes), stack(boxes).height
+    while high - low > 1:
+        middle = (low + high) / 2
+        if len(filled(boxes, middle)) <= count:
+            high = middle
+        else:
+            low = middle
+    return filled(boxes, high)
+
+
+def filled(boxes: list[Box], limit: float) -> list[list[Box]]:
+    """Runs of boxes, each as long as `limit` lets it be."""
+    runs: list[list[Box]] = [[]]
+    for box in boxes:
+        if runs[-1] and stack([*runs[-1], box]).height > limit:
+            runs.append([])
+        runs[-1].append(box)
+    return runs
+
+
+def place(columns: list[Box], canvas: Canvas) -> tuple[float, float]:
+    """Draw the columns and the lines from each one's end to the next one's top."""
+    x, top = MARGIN, HEAD + MARGIN
+    before: tuple[float, float, Box] | None = None
+    for column in columns:
+        column.draw(canvas, x, top)
+        if before is not None and not before[2].ends and not column.begins:
+            start, gutter, end = before[0], x - GUTTER / 2, x + column.axis
+            bottom = top + before[1]
+            points = [
+                (start, bottom),
+                (start, bottom + 9),
+                (gutter, bottom + 9),
+                (gutter, top - 11),
+                (end, top - 11),
+                (end, top),
+            ]
+            canvas.line(polyline(points), (end, top) if column.arrow else None)
+        before = (x + column.axis, column.height, column)
+        x += column.width + GUTTER
+    return page_size(columns)
+
+
+def heading(plan: Plan, found: list[Block]) -> tuple[str, float]:
+    """Name, totals and a legend of the families that occur; its width."""
+    sums = totals(plan)
+    name = plan.graph.name
+    figures = f"{short(sums['params'])} parameters, {short(sums['macs'])} MACs"
+    parts = [
+        f'<text class="name" x="{number(MARGIN)}" y="28">{escape(name)}</text>',
+        f'<text class="m" x="{number(MARGIN + text_width(name, 15) + 12)}" y="28">{escape(figures)}</text>',
+    ]
+    width = MARGIN + text_width(name, 15) + 12 + text_width(figures, 9) + MARGIN
+    x = MARGIN
+    there = {block.family for block in found if block.members}
+    for family in ACCENTS:
+        if family in there:
+            parts.append(
+                f'<g class="{family}"><rect class="swatch" x="{number(x)}" y="38" width="8" height="8" rx="2"/>'
+                f'<text class="m" x="{number(x + 12)}" y="45.5">{family}</text></g>'
+            )
+            x += 12 + text_width(family, 9) + 10
+    return "".join(parts), max(width, x + MARGIN - 10)
+
+
+def css(on_page: bool = False) -> str:
+    """Colours, light and dark, as the reader's system says; on a page as its `data-theme` says where it has one."""
+    picture = "svg.graphc"
+    light, dark = colours(picture, LIGHT, "light"), colours(picture, DARK, "dark")
+    if not on_page:
+        return f"{light}{RULES}@media (prefers-color-scheme:dark){{{dark}}}"
+    asked = colours(":root[data-theme=dark] svg.graphc", DARK, "dark")
+    system = colours(":root:not([data-theme=light]) svg.graphc", DARK, "dark")
+    return f"{light}{RULES}@media (prefers-color-scheme:dark){{{system}}}{asked}"
+
+
+def colours(scope: str, paper: str, which: str) -> str:
+    accents = (f"{scope} .{name}{{--accent:{getattr(accent, which)}}}" for name, accent in ACCENTS.items())
+    return f"{scope}{{{paper}}}{''.join(accents)}"
+
+
+LIGHT = "--page:#fcfcfd;--paper:#fff;--ink:#17202b;--muted:#586474;--edge:#8b96a5;--rim:#c5ccd6;--frame:#f0f3f7"
+DARK = "--page:#12161c;--paper:#1c222b;--ink:#e8ecf2;--muted:#a3adba;--edge:#7d8997;--rim:#3a4452;--frame:#181d25"
+RULES = (
+    "svg.graphc{font-family:system-ui,'Segoe UI','Helvetica Neue',Arial,'DejaVu Sans',sans-serif}"
+    "svg.graphc text{fill:var(--ink);font-size:10.5px}"
+    "svg.graphc .page{fill:var(--page)}"
+    "svg.graphc .name{font-size:15px;font-weight:600}"
+    "svg.graphc .n{font-weight:600}"
+    "svg.graphc .m{fill:var(--muted);font-size:9px}"
+    "svg.graphc .f>rect{fill:var(--frame);stroke:var(--rim)}"
+    "svg.graphc .f>text{fill:var(--muted);font-size:9.5px;font-weight:600}"
+    "svg.graphc .b>rect{fill:var(--paper);stroke:var(--rim)}"
+    "svg.graphc .b:hover>rect{stroke:var(--accent)}"
+    "svg.graphc .b>.stripe{stroke:var(--accent);stroke-width:3;stroke-linecap:round}"
+    "svg.graphc .swatch{fill:var(--accent)}"
+    "svg.graphc .l path{fill:none;stroke:var(--edge);stroke-width:1.2}"
+    "svg.graphc .l .tip{fill:var(--edge);stroke:none}"
+    "svg.graphc .b>.pill{fill:var(--ink);stroke:none}"
+    "svg.graphc .b>.pilled{fill:var(--paper);font-size:9.5px;font-weight:600;text-anchor:middle}"
+)
