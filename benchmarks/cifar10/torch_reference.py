@@ -67,7 +67,8 @@ def rate(step: int, steps: int, per_epoch: int) -> float:
 def accuracy(net: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> float:
     net.eval()
     with torch.no_grad():
-        right = sum(int((net(x).argmax(1) == y).sum()) for x, y in zip(images.split(500), labels.split(500)))
+        pairs = zip(images.split(500), labels.split(500), strict=True)
+        right = sum(int((net(x).argmax(1) == y).sum()) for x, y in pairs)
     net.train()
     return right / len(labels)
 
@@ -94,7 +95,11 @@ def main() -> None:
             optimizer.step()
             losses += loss.item()
             step += 1
-        found = {"epoch": epoch + 1, "loss": losses / per_epoch, "validation_accuracy": accuracy(net, test_images, test_labels)}
+        found = {
+            "epoch": epoch + 1,
+            "loss": losses / per_epoch,
+            "validation_accuracy": accuracy(net, test_images, test_labels),
+        }
         print(json.dumps(found), flush=True)
 
 

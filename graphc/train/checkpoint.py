@@ -65,9 +65,12 @@ class Checkpoints:
         atomic_write(data, lambda file: _write_arrays(file, arrays, digest))
         content = {"format": FORMAT, **facts, "data_sha256": digest.hexdigest(), "data_bytes": digest.count}
         atomic_write(path, _signed(content))
-        for old in self._moments()[:-KEPT]:
-            self._path(old).unlink(missing_ok=True)
-        self.clean()
+        try:
+            for old in self._moments()[:-KEPT]:
+                self._path(old).unlink(missing_ok=True)
+            self.clean()
+        except OSError as error:
+            raise machine_error("tidy up", self.folder, error) from None
         return path
 
     def latest(self) -> tuple[Checkpoint | None, list[Warn]]:

@@ -28,6 +28,7 @@ from graphc.train.run_folder import RunFolder
 from graphc.train.schedules import learning_rate
 from graphc.train.state import TrainState
 from graphc.train.stepper import Computed, Stepper
+from graphc.train.tensorboard import Events
 from graphc.types import Array
 
 SUMS = "epoch"
@@ -78,6 +79,7 @@ class Trainer:
         self.length = Length.of(self.recipe, len(train.examples))
         self.checkpoints = Checkpoints(folder.checkpoints)
         self.interruption = Interruption()
+        self.events = Events(folder.path / "tensorboard", state.step) if self.recipe.tensorboard else None
         self._saved_at: tuple[int, int] | None = None
 
     def fit(self) -> None:
@@ -90,6 +92,8 @@ class Trainer:
                     self._epoch()
         finally:
             self.reporter.end()
+            if self.events is not None:
+                self.events.close()
 
     @property
     def best_params(self) -> dict[str, Array]:
@@ -180,7 +184,12 @@ class Trainer:
     def _log_step(self, computed: Computed, rate: float) -> None:
         if self._due(self.recipe.log_steps):
             record = {"step": self.state.step, "loss": computed.loss, "learning_rate": rate}
-            self.folder.append_log({**record, "gradient_norm": computed.gradient_norm})
+            self._log({**record, "gradient_norm": computed.gradient_norm})
+
+    def _log(self, record: dict[str, Any]) -> None:
+        self.folder.append_log(record)
+        if self.events is not None:
+            self.events.add(record)
 
     def _due(self, every: int | None) -> bool:
         return every is not None and self.state.step % every == 0
@@ -208,7 +217,7 @@ class Trainer:
         state.epoch, state.position = state.epoch + 1, 0
         if judged:
             self._watch(record)
-        self.folder.append_log(record)
+        self._log(record)
         self.folder.append_timing({"epoch": state.epoch, "seconds": seconds, "examples": examples})
         self.reporter.epoch_done(record, seconds, examples)
         self.save()

@@ -1,4 +1,4 @@
-"""A hundred float64 steps of a small CNN with batch norm beside PyTorch's, from the same weights on the same batches."""
+"""A hundred float64 steps of a small CNN with batch norm beside PyTorch's: same weights, same batches."""
 
 from __future__ import annotations
 

@@ -187,10 +187,8 @@ def test_a_fault_at_any_call_leaves_a_whole_checkpoint(tmp_path, error):
             try:
                 _save(Checkpoints(folder), 3)
                 finished = fault.count < at
-            except MachineError as caught:
-                assert caught.exit_code == 3
-            except (_Killed, OSError):
-                assert error is _Killed or fault.count == at
+            except (MachineError, _Killed):
+                assert fault.count >= at
         found, warnings = Checkpoints(folder).latest()
         assert found.facts["step"] in (2, 3)
         assert not warnings

