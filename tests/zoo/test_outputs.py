@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+import numpy as np
 import pytest
 
 from graphc.emit.model import OnnxModel, emit
@@ -38,10 +39,10 @@ def check_nodes(model: OnnxModel, case: Case) -> None:
 def test_end_points_are_tf_slims(name: str) -> None:
     facts = shared_facts(name)
     plan = plan_of(name)
-    case = next(case for case in cases() if case.name == name)
     points = {point: plan.graph.end_points[point] for point in facts["end_points"] if point in plan.graph.end_points}
     model = emit(plan, weights(plan), outputs={node: node for node in points.values()})
-    found = Session(model.serialize(), threads=2).run({"image": case.image()})
+    image = np.random.default_rng(0).standard_normal(facts["input_shape"], dtype=np.float32)
+    found = Session(model.serialize(), threads=2).run({"image": image})
     assert len(points) >= len(facts["end_points"]) - 1  # resnet's predictions
     for point, node in points.items():
         assert distance(channels_last(found[node]), facts["end_points"][point]) <= 1e-5, point
