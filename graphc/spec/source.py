@@ -350,10 +350,10 @@ def resolve(text: str, place: Place) -> Any:
     if FLOAT.fullmatch(text):
         number = float(text)
         if math.isinf(number):
-            raise SpecError("G110", f"the number {clipped(text)} is too large", place)
+            raise SpecError("G120", f"the number {clipped(text)} is too large", place)
         return number
     if NOT_FINITE.fullmatch(text):
-        raise SpecError("G110", f"expected a finite number, found {text}", place, ["put it in quotes if it is a name"])
+        raise SpecError("G120", f"expected a finite number, found {text}", place, ["put it in quotes if it is a name"])
     return text
 
 
@@ -363,7 +363,7 @@ def _integer(text: str, place: Place) -> int:
         number = int(text.removeprefix("0o"), 8) if base == 8 else int(text, base)
         if abs(number) < 2**63:
             return number
-    raise SpecError("G110", f"the number {clipped(text)} is too large, integers are below 2**63", place)
+    raise SpecError("G120", f"the number {clipped(text)} is too large, integers are below 2**63", place)
 
 
 def clipped(value: Any, length: int = 60) -> str:
