@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from graphc.emit.read import open_model
 from graphc.errors import MachineError, SpecError, WeightsError, did_you_mean, missing_extra
 from graphc.files import shown
 from graphc.types import Array
@@ -54,6 +55,8 @@ class Session:
             options.intra_op_num_threads = threads
         wanted = _provider(ort, provider)
         source = model if isinstance(model, bytes) else str(model)
+        if not isinstance(model, bytes):
+            open_model(model)  # refused before onnxruntime reads data from where it should not
         self.name = "the model" if isinstance(model, bytes) else shown(model)
         try:
             self._session = ort.InferenceSession(source, options, providers=[wanted])

@@ -55,7 +55,7 @@ def test_what_does_not_fit_is_said(session: Session, feeds: dict[str, np.ndarray
 
 
 def test_files_that_are_no_models(tmp_path):
-    with pytest.raises(WeightsError, match=r"none\.onnx: expected an ONNX model"):
+    with pytest.raises(WeightsError, match=r"there is no file .*none\.onnx"):
         Session(tmp_path / "none.onnx")
     (tmp_path / "bad.onnx").write_bytes(b"not a protobuf")
     with pytest.raises(WeightsError, match=r"bad\.onnx: expected an ONNX model"):

@@ -19,7 +19,7 @@ from onnx import defs, helper
 from graphc.dims import Dim, Shape
 from graphc.emit.arrays import copy
 from graphc.errors import RuleError
-from graphc.graph import Node
+from graphc.graph import LayerGraph, Node
 from graphc.types import Array
 from graphc.types import Value as AnyValue
 
@@ -55,14 +55,14 @@ class Names:
 class GraphBuilder:
     """Collects nodes and initializers, one layer after the other."""
 
-    def __init__(self, prefix: str, opset: int, reserved: set[str], inner_order: Mapping[str, bool]) -> None:
+    def __init__(self, graph: LayerGraph, opset: int, reserved: set[str], inner_order: Mapping[str, bool]) -> None:
         """`reserved` names belong to inputs and outputs; `inner_order` says of each layer whether all readers of
         its output can take a flattened image in C H W order."""
         self.opset = opset
         self.nodes: list[onnx.NodeProto] = []
         self.tensors: dict[str, Array] = {}
         """Initializers by name; arrays may be views in any order."""
-        self._prefix = prefix
+        self._graph = graph
         self._inner_order = inner_order
         self._value_names = Names(set(reserved))
         self._node_names = Names(set())
@@ -142,7 +142,7 @@ class GraphBuilder:
         assert self._node is not None
         if name in self._constants:
             return self._constants[name]
-        full = f"{self._prefix}/{self._node.variables}/{name}"
+        full = self._graph.variable(self._node, name)
         known = self.tensors.get(full)
         if known is None or known.shape != array.shape or not np.array_equal(known, array):
             full = self._value_names.unique(full)

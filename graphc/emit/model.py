@@ -78,7 +78,7 @@ def emit(
     graph = inference(plan, params, outputs)
     graph = simplify(graph) if fold else drop_idle(graph)
     reserved = {given.name for given in plan.graph.inputs} | set(graph.outputs)
-    build = GraphBuilder(plan.graph.name, opset, reserved, readers_of_any_order(graph))
+    build = GraphBuilder(plan.graph, opset, reserved, readers_of_any_order(graph))
     inputs = {given.name: Value(given.name, given.shape) for given in plan.graph.inputs}
     values = dict(inputs)
     if layout == "nhwc":
@@ -107,6 +107,7 @@ def emit(
     facts = {
         "graphc.version": graphc.__version__,
         "graphc.layout": layout,
+        "graphc.fold": "true" if fold else "false",
         "graphc.end_points": json.dumps(end_points, ensure_ascii=False),
     }
     helper.set_model_props(body, dict(sorted({**facts, **(metadata or {})}.items())))

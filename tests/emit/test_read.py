@@ -1,0 +1,119 @@
+"""Models that somebody else made, and ours read back as variables."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper
+
+from graphc.emit.model import emit, write_model
+from graphc.emit.read import open_model, read_variables
+from graphc.errors import WeightsError
+from graphc.runtime import Session
+from tests.passes.specs import plan_of
+
+SPEC = """
+    inputs: {image: [N, 6, 8, 3]}
+    layers:
+      - conv2d: {name: a, filters: 4, kernel: [3, 2], normalizer: batch_norm}
+      - depthwise_conv2d: {name: d, kernel: 3, depth_multiplier: 2}
+      - conv2d_transpose: {name: t, filters: 5, kernel: 2, stride: 2}
+      - prelu: {name: p}
+      - flatten
+      - fully_connected: {name: fc, units: 7}
+"""
+
+
+@pytest.mark.parametrize("largest", [2**31, 100])
+def test_variables_are_read_back_as_they_were(tmp_path, largest):
+    plan = plan_of(SPEC)
+    rng = np.random.default_rng(0)
+    params = {name: rng.standard_normal(spec.shape).astype(np.float32) for name, spec in plan.variables.items()}
+    write_model(emit(plan, params, fold=False), tmp_path / "net.onnx", largest=largest)
+    found = read_variables(tmp_path / "net.onnx", plan)
+    assert found.keys() == params.keys()
+    assert all(np.array_equal(found[name], params[name]) for name in params)
+
+
+def test_a_folded_model_is_refused(tmp_path):
+    plan = plan_of(SPEC)
+    params = {name: np.ones(spec.shape, np.float32) for name, spec in plan.variables.items()}
+    write_model(emit(plan, params), tmp_path / "net.onnx")
+    with pytest.raises(WeightsError, match="compile with --no-fold"):
+        read_variables(tmp_path / "net.onnx", plan)
+
+
+def model_with(tensor: TensorProto) -> bytes:
+    graph = helper.make_graph(
+        [helper.make_node("Add", ["x", "w"], ["y"])],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [2])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [2])],
+        [tensor],
+    )
+    return helper.make_model(graph, ir_version=8, opset_imports=[helper.make_opsetid("", 17)]).SerializeToString()
+
+
+def external(**entries: str) -> TensorProto:
+    tensor = TensorProto(name="w", dims=[2], data_type=TensorProto.FLOAT, data_location=TensorProto.EXTERNAL)
+    for key, value in entries.items():
+        tensor.external_data.add(key=key, value=value)
+    return tensor
+
+
+@pytest.mark.parametrize(
+    ("entries", "message"),
+    [
+        ({"location": "../w.data"}, "expected the name of a file beside the model"),
+        ({"location": "/etc/passwd"}, "expected the name of a file beside the model"),
+        ({"location": ".."}, "expected the name of a file beside the model"),
+        ({}, "expected the name of a file beside the model"),
+        ({"location": "none.data"}, "there is no such file"),
+        ({"location": "symbolic.data"}, "expected a plain file, found a link"),
+        ({"location": "hard.data"}, "expected a plain file, found a link"),
+        ({"location": "pipe.data"}, "expected a plain file"),
+        ({"location": "folder.data"}, "expected a plain file"),
+        ({"location": "w.data", "length": "100000000000000"}, "bytes 0 to 100000000000000 of 8"),
+        ({"location": "w.data", "offset": "-4", "length": "8"}, "bytes -4 to 4 of 8"),
+        ({"location": "w.data", "offset": "x"}, "are not numbers"),
+        ({"location": "w.data", "__class__": "x"}, "unknown keys __class__"),
+    ],
+)
+def test_external_data_lie_in_a_plain_file_beside_the_model(tmp_path, entries, message):
+    (tmp_path / "w.data").write_bytes(bytes(8))
+    (tmp_path / "linked").write_bytes(bytes(8))
+    (tmp_path / "symbolic.data").symlink_to(tmp_path / "w.data")
+    os.link(tmp_path / "linked", tmp_path / "hard.data")
+    os.mkfifo(tmp_path / "pipe.data")
+    (tmp_path / "folder.data").mkdir()
+    path = tmp_path / "net.onnx"
+    path.write_bytes(model_with(external(**entries)))
+    for opened in (open_model, Session):
+        with pytest.raises(WeightsError) as error:
+            opened(path)
+        assert message in str(error.value)
+
+
+def test_data_in_two_places_are_refused(tmp_path):
+    tensor = helper.make_tensor("w", TensorProto.FLOAT, [2], [1.0, 2.0])
+    tensor.raw_data = bytes(8)
+    (tmp_path / "net.onnx").write_bytes(model_with(tensor))
+    with pytest.raises(WeightsError, match="its data are in more than one place"):
+        open_model(tmp_path / "net.onnx")
+
+
+def test_every_truncation_is_an_error_or_gives_all_variables(tmp_path):
+    plan = plan_of("inputs: {x: [N, 4]}\nlayers: [{fully_connected: {name: fc, units: 3}}]")
+    params = {name: np.full(spec.shape, 2, np.float32) for name, spec in plan.variables.items()}
+    data = emit(plan, params, fold=False).serialize()
+    path = tmp_path / "net.onnx"
+    for length in range(len(data)):
+        path.write_bytes(data[:length])
+        try:
+            found = read_variables(path, plan)
+        except WeightsError:
+            continue
+        assert length > len(data) - 60  # only facts about the model are cut off
+        assert {name: array.tolist() for name, array in found.items()} == {n: a.tolist() for n, a in params.items()}
