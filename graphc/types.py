@@ -50,7 +50,7 @@ class Step:
 
 
 class Context(Protocol):
-    """How a layer runs: where arrays come from, whether it trains, and on how many threads."""
+    """How a layer runs on its part of a batch, other parts beside it: where arrays come from, whether it trains."""
 
     training: bool
     input_gradient: bool
@@ -64,11 +64,11 @@ class Context(Protocol):
     def random(self) -> np.random.Generator:
         """This layer's random numbers for this step (dropout)."""
 
-    def each_slice(self, work: Callable[[slice], Any], count: int) -> list[Any]:
-        """`work` on consecutive slices of range(count), in threads; the results in order.
+    def gather(self, value: Any) -> list[Any]:
+        """Every part's value, in the order of the parts; a layer that asks must ask in every part."""
 
-        The slices do not depend on the number of threads, so neither do the results.
-        """
+    def each_slice(self, work: Callable[[slice], Any], count: int) -> list[Any]:
+        """`work` on consecutive slices of range(count); the results in order."""
 
 
 class Value(Protocol):

@@ -18,71 +18,58 @@ WIDTH = 512
 """Channels are repeated up to about this many columns."""
 
 
-def moments(context: Context, x: Array) -> tuple[Array, Array]:
-    """Mean and biased variance of each channel over the batch, each chunk about its own mean."""
+def moments(context: Context, x: Array) -> tuple[int, Array, Array]:
+    """Pixels, mean and biased variance of each channel over all parts of the batch, each chunk about its own mean."""
     channels = x.shape[-1]
 
-    def work(images: slice) -> list[tuple[int, Array, Array]]:
-        found = []
-        for (rows,) in _chunks(x[images]):
-            pixels = rows.size // channels
-            ones = np.ones(len(rows), x.dtype)
-            mean = _narrow(ones @ rows, channels) / pixels
-            centred = np.subtract(rows, _repeat(mean, rows), out=context.empty(rows.shape, x.dtype))
-            centred *= centred
-            found.append((pixels, mean, _narrow(ones @ centred, channels)))
-        return found
-
-    parts = [part for found in context.each_slice(work, len(x)) for part in found]
+    found = []
+    for (rows,) in _chunks(x):
+        count = rows.size // channels
+        ones = np.ones(len(rows), x.dtype)
+        mean = _narrow(ones @ rows, channels) / count
+        centred = np.subtract(rows, _repeat(mean, rows), out=context.empty(rows.shape, x.dtype))
+        centred *= centred
+        found.append((count, mean, _narrow(ones @ centred, channels)))
+    parts = [chunk for chunks_of_part in context.gather(found) for chunk in chunks_of_part]
     counts = np.array([count for count, _, _ in parts], np.float64)[:, None]
     means = np.array([mean for _, mean, _ in parts], np.float64)
     mean = (counts * means).sum(axis=0) / counts.sum()
     squares = np.array([squared for _, _, squared in parts], np.float64) + counts * (means - mean) ** 2
-    return mean.astype(x.dtype), (squares.sum(axis=0) / counts.sum()).astype(x.dtype)
+    pixels = int(counts.sum())
+    return pixels, mean.astype(x.dtype), (squares.sum(axis=0) / pixels).astype(x.dtype)
 
 
 def scale_and_shift(context: Context, x: Array, factor: Array, offset: Array) -> Array:
     """x*factor + offset."""
     y = context.empty(x.shape, x.dtype)
 
-    def work(images: slice) -> None:
-        for rows, out in _chunks(x[images], y[images]):
-            np.multiply(rows, _repeat(factor, rows), out=out)
-            out += _repeat(offset, rows)
-
-    context.each_slice(work, len(x))
+    for rows, out in _chunks(x, y):
+        np.multiply(rows, _repeat(factor, rows), out=out)
+        np.add(out, _repeat(offset, rows), out=out)
     return y
 
 
 def centred_sums(context: Context, dy: Array, x: Array, mean: Array) -> tuple[Array, Array]:
-    """Sums over the batch, a channel, of dy and of dy*(x - mean)."""
+    """Sums a channel, over this part of the batch, of dy and of dy*(x - mean)."""
     channels = x.shape[-1]
-
-    def work(images: slice) -> tuple[Array, Array]:
-        total = np.zeros((2, channels), np.float64)
-        for rows, given in _chunks(x[images], dy[images]):
-            ones = np.ones(len(rows), x.dtype)
-            product = np.subtract(rows, _repeat(mean, rows), out=context.empty(rows.shape, x.dtype))
-            product *= given
-            total += _narrow(ones @ given, channels), _narrow(ones @ product, channels)
-        return total
-
-    first, second = sum(context.each_slice(work, len(x)))
+    first, second = np.zeros((2, channels), np.float64)
+    for rows, given in _chunks(x, dy):
+        ones = np.ones(len(rows), x.dtype)
+        product = np.subtract(rows, _repeat(mean, rows), out=context.empty(rows.shape, x.dtype))
+        product *= given
+        first += _narrow(ones @ given, channels)
+        second += _narrow(ones @ product, channels)
     return first.astype(x.dtype), second.astype(x.dtype)
 
 
 def combine(context: Context, dy: Array, by: Array, x: Array, factor: Array, offset: Array) -> Array:
     """dy*by + x*factor + offset."""
     out = context.empty(x.shape, x.dtype)
-
-    def work(images: slice) -> None:
-        for given, rows, target in _chunks(dy[images], x[images], out[images]):
-            other = np.multiply(rows, _repeat(factor, rows), out=context.empty(rows.shape, x.dtype))
-            other += _repeat(offset, rows)
-            np.multiply(given, _repeat(by, rows), out=target)
-            target += other
-
-    context.each_slice(work, len(x))
+    for given, rows, target in _chunks(dy, x, out):
+        other = np.multiply(rows, _repeat(factor, rows), out=context.empty(rows.shape, x.dtype))
+        other += _repeat(offset, rows)
+        np.multiply(given, _repeat(by, rows), out=target)
+        np.add(target, other, out=target)
     return out
 
 
@@ -107,4 +94,5 @@ def _repeat(vector: Array, rows: Array) -> Array:
 
 def _narrow(sums: Array, channels: int) -> Array:
     """Column sums of rows of several pixels, a channel."""
-    return sums.reshape(-1, channels).sum(axis=0)
+    total: Array = sums.reshape(-1, channels).sum(axis=0)
+    return total

@@ -117,7 +117,7 @@ def _tiles(grid: Grid) -> int:
 
 def _column_bytes(grid: Grid, x: Array) -> int:
     """Of one image."""
-    return POINTS * _tiles(grid) * grid.output[1] * grid.kernel[1] * x.shape[3] * x.itemsize
+    return POINTS * _tiles(grid) * grid.output[1] * grid.kernel[1] * int(x.shape[3]) * x.itemsize
 
 
 def _matrices(dtype: Any) -> tuple[Array, Array, Array]:

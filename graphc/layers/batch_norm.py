@@ -64,7 +64,10 @@ class BatchNorm(Normalization):
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
         (x,) = inputs
         batch = context.training and not self.frozen
-        mean, variance = moments(context, x) if batch else (params["moving_mean"], params["moving_variance"])
+        if batch:
+            count, mean, variance = moments(context, x)
+        else:
+            count, mean, variance = 0, params["moving_mean"], params["moving_variance"]
         inverse = 1 / np.sqrt(variance + x.dtype.type(self.epsilon))
         factor, offset = self._affine(mean, inverse, params)
         y = scale_and_shift(context, x, factor, offset)
@@ -74,20 +77,19 @@ class BatchNorm(Normalization):
             along *= inverse  # sum of dy times the normalized x
             found = {"beta": total, "gamma": along}
             gradients = {name: found[name] for name in ("beta", "gamma") if name in params and self.trainable}
+            sums = context.gather((total, along)) if batch else []
             if not context.input_gradient:
                 return Gradients((None,), gradients)
             if not batch:
                 return Gradients((scale_and_shift(context, dy, factor, np.zeros_like(factor)),), gradients)
-            # factor*(dy - mean of dy - normalized x * mean of dy*normalized x)
-            count = x.size // x.shape[-1]
-            slope = -factor * inverse * along / count
-            shift = -factor * total / count - slope * mean
-            return Gradients((combine(context, dy, factor, x, slope, shift),), gradients)
+            # factor*(dy - mean of dy - normalized x * mean of dy*normalized x), means over the whole batch
+            dy_mean, along_mean = (sum(of_parts) / count for of_parts in zip(*sums, strict=True))
+            slope = -factor * inverse * along_mean
+            return Gradients((combine(context, dy, factor, x, slope, -factor * dy_mean - slope * mean),), gradients)
 
-        return Step(y, backward, self._moved(params, x, mean, variance) if batch else {})
+        return Step(y, backward, self._moved(params, count, mean, variance) if batch else {})
 
-    def _moved(self, params: Params, x: Array, mean: Array, variance: Array) -> dict[str, Array]:
+    def _moved(self, params: Params, count: int, mean: Array, variance: Array) -> dict[str, Array]:
         """The moving statistics, one batch further; the moving variance gets the unbiased one."""
-        count = x.size // x.shape[-1]
         batch = {"moving_mean": mean, "moving_variance": variance * (count / max(count - 1, 1))}
         return {name: params[name] * self.decay + value * (1 - self.decay) for name, value in batch.items()}

@@ -1,8 +1,9 @@
 """Run a Plan on arrays, forward and backward.
 
-Layers answer with a `Step`: an output and its backward as a closure. The network only walks: it wires outputs to
-inputs, drops each value after its last reader, adds gradients where paths meet, and keeps away from what nobody
-needs (images, frozen variables and all below them).
+Layers answer with a `Step`: an output and its backward as a closure. A walk takes one part of the batch through
+them: it wires outputs to inputs, drops each value after its last reader, adds gradients where paths meet, and keeps
+away from what nobody needs (images, frozen variables and all below them). The network sends a team of walks, puts
+their outputs together and adds their gradients in order.
 """
 
 from __future__ import annotations
@@ -11,44 +12,18 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from graphc.graph import Node, Plan
-from graphc.kernels.context import RunContext, Workers
+from graphc.kernels.context import RunContext
+from graphc.kernels.team import Member, Team
 from graphc.kernels.workspace import Workspace
 from graphc.types import Array, Gradients, Params
 
 Backward = Callable[[Array], Gradients]
-
-
-@dataclass
-class Run:
-    """One forward pass and the way back, which can be gone once."""
-
-    outputs: dict[str, Array]
-    """By output name."""
-    updates: dict[str, Array]
-    """New values of variables that back-propagation does not train, by full name."""
-    values: dict[str, Array]
-    """Outputs and kept nodes by node name."""
-    _network: Network
-    _backwards: dict[str, Backward] = field(default_factory=dict)
-
-    def value(self, node: str) -> Array:
-        """The value of an output or kept node, by node name."""
-        return self.values[node]
-
-    def backward(self, gradients: Mapping[str, Array]) -> dict[str, Array]:
-        """Gradients of the trainable variables, by full name, from gradients of node values.
-
-        A variable that no gradient reaches is left out. Closures are dropped on the way, and with them what
-        they hold: a second call is an error.
-        """
-        with self._network.single_threaded_blas():
-            return self._network.walk_back(self._backwards, dict(gradients))
 
 
 class Network:
@@ -56,18 +31,17 @@ class Network:
 
     def __init__(self, plan: Plan, threads: int | None = None, seed: int = 0, frozen: Collection[str] = ()) -> None:
         """`frozen`: full names of variables that need no gradient."""
-        self.plan = plan
         self.graph = plan.graph
         self.seed = seed
-        self.workers = Workers(threads)
         self.workspace = Workspace()
-        self._blas = ThreadpoolController()
-        self._locals = {planned.node.variables: tuple(planned.params) for planned in plan.nodes if planned.params}
+        self.trainable = {name for name, spec in plan.variables.items() if spec.trainable} - set(frozen)
+        self.locals = {planned.node.variables: tuple(planned.params) for planned in plan.nodes if planned.params}
         """Names of the variables under each owner: nodes that share have none of their own."""
-        self._trainable = {name for name, spec in plan.variables.items() if spec.trainable} - set(frozen)
-        self._learning = self._nodes_with_gradients()
-        self._readers = Counter(name for node in self._nodes() for name in node.inputs)
-        self._givers = {node.name for node in self._nodes() if node.layer.gives_output_away}
+        self.learning = self._nodes_with_gradients()
+        self.readers = Counter(name for node in self.graph.nodes for name in node.inputs)
+        self.givers = {node.name for node in self.graph.nodes if node.layer.gives_output_away}
+        self._team = Team(threads=threads)
+        self._blas = ThreadpoolController()
 
     def forward(
         self,
@@ -79,51 +53,36 @@ class Network:
     ) -> Run:
         """Outputs, and with `training` the way back; `keep` names more nodes whose values are wanted."""
         wanted = {*self.graph.outputs.values(), *keep}
-        values = dict(inputs)
-        readers = self._readers.copy()
-        updates: dict[str, Array] = {}
-        backwards: dict[str, Backward] = {}
-        with self.single_threaded_blas():
-            for node in self._nodes():
-                arrays = [values[name] for name in node.inputs]
-                for name in node.inputs:
-                    readers[name] -= 1
-                    if not readers[name] and name not in wanted:
-                        values.pop(name)
-                context = self._context(node, training, step)
-                context.overwrite = self._has_for_itself(node.inputs[0]) and node.inputs[0] not in wanted
-                answer = node.layer.forward(context, self._params_of(node, params, updates), *arrays)
-                del arrays
-                values[node.name] = answer.output
-                if training:
-                    updates.update({self.graph.variable(node, local): new for local, new in answer.updates.items()})
-                    if node.name in self._learning:
-                        backwards[node.name] = answer.backward
-                del answer
-                if not readers[node.name] and node.name not in wanted:
-                    del values[node.name]
-        outputs = {name: values[node] for name, node in self.graph.outputs.items()}
-        return Run(outputs, updates, {name: values[name] for name in wanted}, self, backwards)
+        count = len(next(iter(inputs.values())))
 
-    def walk_back(self, backwards: dict[str, Backward], gradients: dict[str, Array]) -> dict[str, Array]:
-        """Layer by layer against the order, consuming `backwards`."""
-        found: dict[str, Array] = {}
-        for node in reversed(self._nodes()):
-            backward = backwards.pop(node.name, None)
-            dy = gradients.pop(node.name, None)
-            if backward is None or dy is None:
-                continue
-            answer = backward(dy)
-            del backward, dy
-            for local, gradient in answer.params.items():
-                name = self.graph.variable(node, local)
-                if name in self._trainable:
-                    found[name] = found[name] + gradient if name in found else gradient
-            for name, arrived in zip(node.inputs, answer.inputs, strict=True):
-                if arrived is not None and name in self._learning:
-                    gradients[name] = self._sum(gradients[name], arrived) if name in gradients else arrived
-            del answer
-        return found
+        def work(member: Member) -> Walk:
+            walk = Walk(self, member, training, step)
+            walk.forward(params, {name: array[member.examples] for name, array in inputs.items()}, wanted)
+            return walk
+
+        with self.single_threaded_blas():
+            return Run(self, self._team.run(work, count), count)
+
+    def backward(self, walks: list[Walk], gradients: Mapping[str, Array], count: int) -> dict[str, Array]:
+        """The sum of the parts' gradients of variables."""
+
+        def work(member: Member) -> dict[str, Array]:
+            walk = walks[member.part]
+            walk.member = member
+            return walk.backward({name: array[member.examples] for name, array in gradients.items()})
+
+        with self.single_threaded_blas():
+            total, *others = self._team.run(work, count)
+            names = list(total)
+
+            def add(member: Member) -> None:
+                for name in names[member.examples]:
+                    for part in others:
+                        total[name] += part[name]
+
+            if others and names:
+                self._team.run(add, len(names))
+        return total
 
     @contextmanager
     def single_threaded_blas(self) -> Iterator[None]:
@@ -131,41 +90,126 @@ class Network:
         with self._blas.limit(limits=1, user_api="blas"):
             yield
 
-    def _sum(self, a: Array, b: Array) -> Array:
-        """a + b in a new array: both may be seen by others."""
-        total = self.workspace.empty(a.shape, a.dtype)
-        self.workers.each_slice(lambda part: np.add(a[part], b[part], out=total[part]), len(a))
-        return total
-
-    def _context(self, node: Node, training: bool, step: int) -> RunContext:
-        return RunContext(
-            training=training,
-            workers=self.workers,
-            workspace=self.workspace,
-            key=(self.seed, step, zlib.crc32(node.name.encode())),
-            input_gradient=any(name in self._learning for name in node.inputs),
-        )
-
-    def _has_for_itself(self, name: str) -> bool:
-        """Whether a value's only reader may write over it."""
-        return self._readers[name] == 1 and name in self._givers
-
-    def _params_of(self, node: Node, params: Mapping[str, Array], updates: Mapping[str, Array]) -> Params:
-        """A node's variables by local name; a shared moving average goes on from its first reader's update."""
-        names = {local: self.graph.variable(node, local) for local in self._locals.get(node.variables, ())}
-        return {local: updates.get(name, params[name]) for local, name in names.items()}
-
-    def _nodes(self) -> tuple[Node, ...]:
-        return self.graph.nodes
-
     def _nodes_with_gradients(self) -> set[str]:
         """Nodes at or above a variable that learns."""
         learning: set[str] = set()
-        for node in self._nodes():
-            own = (self.graph.variable(node, local) for local in self._locals.get(node.variables, ()))
-            if any(name in self._trainable for name in own) or learning.intersection(node.inputs):
+        for node in self.graph.nodes:
+            own = (self.graph.variable(node, local) for local in self.locals.get(node.variables, ()))
+            if any(name in self.trainable for name in own) or learning.intersection(node.inputs):
                 learning.add(node.name)
         return learning
+
+
+class Run:
+    """One forward pass and the way back, which can be gone once."""
+
+    def __init__(self, network: Network, walks: list[Walk], count: int) -> None:
+        self._network = network
+        self._walks = walks
+        self._count = count
+        self.values = {name: np.concatenate([walk.values[name] for walk in walks]) for name in walks[0].values}
+        """Outputs and kept nodes by node name."""
+        self.outputs = {name: self.values[node] for name, node in network.graph.outputs.items()}
+        """By output name."""
+        self.updates = walks[0].updates
+        """New values of variables that back-propagation does not train, by full name."""
+
+    def value(self, node: str) -> Array:
+        """The value of an output or kept node, by node name."""
+        return self.values[node]
+
+    def backward(self, gradients: Mapping[str, Array]) -> dict[str, Array]:
+        """Gradients of the trainable variables, by full name, from gradients of node values.
+
+        A variable that no gradient reaches is left out. Closures are dropped on the way, and with them what
+        they hold: a second call finds nothing.
+        """
+        walks, self._walks = self._walks, []
+        return self._network.backward(walks, gradients, self._count) if walks else {}
+
+
+class Walk:
+    """One part of a batch on its way through the layers and back."""
+
+    def __init__(self, network: Network, member: Member, training: bool, step: int) -> None:
+        self.network = network
+        self.member = member
+        self.training = training
+        self.step = step
+        self.values: dict[str, Array] = {}
+        self.updates: dict[str, Array] = {}
+        self._backwards: dict[str, Backward] = {}
+
+    def forward(self, params: Mapping[str, Array], inputs: Mapping[str, Array], wanted: Collection[str]) -> None:
+        """Through all layers; afterwards `values` holds what is wanted."""
+        self.values.update(inputs)
+        readers = self.network.readers.copy()
+        for node in self.network.graph.nodes:
+            arrays = [self.values[name] for name in node.inputs]
+            for name in node.inputs:
+                readers[name] -= 1
+            self._drop([name for name in node.inputs if not readers[name] and name not in wanted])
+            context = self._context(node, wanted)
+            answer = node.layer.forward(context, self._params_of(node, params), *arrays)
+            del arrays
+            if self.training:
+                graph = self.network.graph
+                self.updates.update({graph.variable(node, local): new for local, new in answer.updates.items()})
+                if node.name in self.network.learning:
+                    self._backwards[node.name] = answer.backward
+            if readers[node.name] or node.name in wanted:
+                self.values[node.name] = answer.output
+            del answer
+        self._drop([name for name in self.values if name not in wanted])
+
+    def backward(self, gradients: dict[str, Array]) -> dict[str, Array]:
+        """Against the order of the layers, dropping closures on the way."""
+        graph, found = self.network.graph, dict[str, Array]()
+        for node in reversed(graph.nodes):
+            backward = self._backwards.pop(node.name, None)
+            dy = gradients.pop(node.name, None)
+            if backward is None or dy is None:
+                continue
+            answer = backward(dy)
+            del backward, dy
+            for local, gradient in answer.params.items():
+                name = graph.variable(node, local)
+                if name in self.network.trainable:
+                    found[name] = found[name] + gradient if name in found else gradient
+            for name, arrived in zip(node.inputs, answer.inputs, strict=True):
+                if arrived is not None and name in self.network.learning:
+                    gradients[name] = self._sum(gradients[name], arrived) if name in gradients else arrived
+            del answer
+        return found
+
+    def _drop(self, names: Iterable[str]) -> None:
+        for name in names:
+            self.values.pop(name, None)
+
+    def _sum(self, a: Array, b: Array) -> Array:
+        """a + b in a new array: both may be seen by others."""
+        total: Array = np.add(a, b, out=self.network.workspace.empty(a.shape, a.dtype))
+        return total
+
+    def _gather(self, value: Any) -> list[Any]:
+        return self.member.gather(value)  # of the run under way: forward and backward have one each
+
+    def _context(self, node: Node, wanted: Collection[str]) -> RunContext:
+        network, source = self.network, node.inputs[0]
+        return RunContext(
+            training=self.training,
+            workspace=network.workspace,
+            key=(network.seed, self.step, zlib.crc32(node.name.encode()), self.member.part),
+            input_gradient=any(name in network.learning for name in node.inputs),
+            overwrite=network.readers[source] == 1 and source in network.givers and source not in wanted,
+            gather=self._gather,
+        )
+
+    def _params_of(self, node: Node, params: Mapping[str, Array]) -> Params:
+        """A node's variables by local name; a shared moving average goes on from its first reader's update."""
+        graph = self.network.graph
+        names = {local: graph.variable(node, local) for local in self.network.locals.get(node.variables, ())}
+        return {local: self.updates.get(name, params[name]) for local, name in names.items()}
 
 
 def evaluate(

@@ -1,0 +1,86 @@
+"""A batch in fixed parts, each worked on by a thread of its own from the first layer to the last.
+
+The parts meet only where layers must know the whole batch (batch normalization) and at the end, where gradients
+are added in the order of the parts. So the number of parts fixes the bits, and the number of threads at work
+does not. Threads that run a whole net seldom wait for each other or for the interpreter's lock, which threads
+that share single operations do all the time.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+PARTS = 4
+"""Of a batch; a smaller batch has one an example."""
+
+
+class Team:
+    """`parts` threads, at most `threads` of them at work."""
+
+    def __init__(self, parts: int | None = None, threads: int | None = None) -> None:
+        self.parts = parts = parts or PARTS
+        self._pool = ThreadPoolExecutor(parts, "graphc")
+        self._turns = threading.Semaphore(min(parts, threads or len(os.sched_getaffinity(0))))
+
+    def run(self, work: Callable[[Member], T], count: int) -> list[T]:
+        """`work` by every part of a batch of `count`; the results in order."""
+        parts = min(self.parts, count)
+        meeting = Meeting(parts, self._turns)
+        bounds = [count * part // parts for part in range(parts + 1)]
+        members = [Member(part, slice(*bounds[part : part + 2]), meeting) for part in range(parts)]
+        futures = [self._pool.submit(meeting.attend, work, member) for member in members]
+        wait(futures)
+        errors = [error for future in futures if (error := future.exception())]
+        if errors:
+            raise next((error for error in errors if not isinstance(error, threading.BrokenBarrierError)), errors[0])
+        return [future.result() for future in futures]
+
+
+class Meeting:
+    """Where the parts of one run meet."""
+
+    def __init__(self, parts: int, turns: threading.Semaphore) -> None:
+        self._turns = turns
+        self._barrier = threading.Barrier(parts)
+        self._boards: tuple[list[Any], list[Any]] = ([None] * parts, [None] * parts)
+
+    def attend(self, work: Callable[[Member], T], member: Member) -> T:
+        with self._turns:
+            try:
+                return work(member)
+            except BaseException:
+                self._barrier.abort()  # or the others would wait for ever
+                raise
+
+    def gather(self, member: Member, value: Any) -> list[Any]:
+        """Every part's value, in order. Nobody can be two meetings ahead, so two boards are enough."""
+        board = self._boards[member.meetings % 2]
+        member.meetings += 1
+        board[member.part] = value
+        self._turns.release()
+        try:
+            self._barrier.wait()
+        finally:
+            self._turns.acquire()
+        return list(board)
+
+
+class Member:
+    """One part of one run."""
+
+    def __init__(self, part: int, examples: slice, meeting: Meeting) -> None:
+        self.part = part
+        self.examples = examples
+        """Its own, of the batch."""
+        self.meetings = 0
+        self._meeting = meeting
+
+    def gather(self, value: Any) -> list[Any]:
+        """Every part's value, in order; all parts meet here."""
+        return self._meeting.gather(self, value)

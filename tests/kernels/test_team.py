@@ -1,0 +1,57 @@
+"""Parts of a batch and where they meet."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from graphc.kernels.team import Member, Team
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_parts_cover_the_batch_in_order_whatever_the_threads(threads):
+    team = Team(4, threads)
+    for count in (1, 3, 4, 7, 64):
+        parts = team.run(lambda member: member.examples, count)
+        assert [i for part in parts for i in range(part.start, part.stop)] == list(range(count))
+        assert len(parts) == min(4, count)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_every_part_sees_every_value_of_a_meeting(threads):
+    def work(member: Member) -> list[list[int]]:
+        return [member.gather(10 * meeting + member.part) for meeting in range(5)]
+
+    expected = [[10 * meeting + part for part in range(3)] for meeting in range(5)]
+    assert Team(3, threads).run(work, 30) == [expected] * 3
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_an_error_in_one_part_ends_all_and_comes_out(threads):
+    def work(member: Member) -> None:
+        if member.part == 1:
+            raise ValueError("the second one")
+        member.gather(None)
+
+    team = Team(3, threads)
+    with pytest.raises(ValueError, match="the second one"):
+        team.run(work, 3)
+    assert team.run(lambda member: member.gather(member.part), 3) == [[0, 1, 2]] * 3
+
+
+def test_no_more_threads_work_than_allowed():
+    lock, working, most = threading.Lock(), 0, 0
+
+    def work(member: Member) -> None:
+        nonlocal working, most
+        for _ in range(20):
+            with lock:
+                working += 1
+                most = max(most, working)
+            with lock:
+                working -= 1
+            member.gather(None)
+
+    Team(4, 1).run(work, 4)
+    assert most == 1
