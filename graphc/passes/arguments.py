@@ -56,7 +56,8 @@ def build_layer(layer: type[Layer], label: str, arguments: Mapping[str, Argument
         detail = error.errors()[0]
         name = str(detail["loc"][0]) if detail["loc"] else ""
         if detail["type"] == "missing":
-            message = f"{label}: a {layer.kind} needs {clipped(name)}, written on it or in an arg_scope"
+            who = label if label == layer.kind else f"{label}: {layer.kind}"
+            message = f"{who} needs {clipped(name)}, written on it or in an arg_scope"
             raise SpecError("G113", message, place) from None
         at = arguments[name].place if name in arguments else None
         message = f"{label}: {_sentence(name, detail, arguments[name].value if name in arguments else None)}"

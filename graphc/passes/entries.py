@@ -131,4 +131,6 @@ def check_arity(kind: type[Layer], name: str, count: int, entry: Entry) -> None:
     if count < least or (most is not None and count > most):
         expected = f"{least}" if least == most else f"at least {least}" if most is None else f"{least} to {most}"
         place = entry.places.get("inputs", entry.place)
-        raise SpecError("G126", f"{name}: {kind.kind} takes {expected} inputs, got {count}", place)
+        who = name if name == kind.kind else f"{name}: {kind.kind}"
+        noun = "input" if expected == "1" else "inputs"
+        raise SpecError("G126", f"{who} takes {expected} {noun}, got {count}", place)

@@ -35,4 +35,5 @@ def at_node(node: Node, error: RuleError, inputs: list[Shape]) -> SpecError:
     argument = node.arguments.get(error.argument) if error.argument else None
     place = argument.place if argument is not None and argument.place is not None else node.place
     reads = ", ".join(f"{name} {format_shape(shape)}" for name, shape in zip(node.inputs, inputs, strict=True))
-    return SpecError(error.code, f"{node.name}: {error.message}", place, (f"it reads {reads}", *node.trail))
+    message = error.message if error.message.startswith(f"{node.name} ") else f"{node.name}: {error.message}"
+    return SpecError(error.code, message, place, (f"it reads {reads}", *node.trail))

@@ -211,7 +211,7 @@ def test_several_errors_are_reported_at_once_with_their_trail() -> None:
     told = str(error.value)
     assert "net.yaml:5:37: error[G111]: conv2d has no argument 'strid' (did you mean 'stride'?)" in told
     assert "net.yaml:6:5: error[G110]: no layer kind or block is named 'con2d' (did you mean 'conv2d'?)" in told
-    assert "a fully_connected needs 'units'" in told
+    assert "fully_connected needs 'units'" in told
 
 
 def test_shape_errors_name_layer_argument_and_what_it_reads() -> None:
