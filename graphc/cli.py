@@ -437,7 +437,12 @@ def say(text: str) -> None:
 
 def main() -> None:
     """Run a command; every failure is one sentence and an exit code (see graphc.errors)."""
-    sys.exit(run_command())
+    code = run_command()
+    if code > 128:  # stopped by a signal: threads may be at work still on a step that was given up
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def run_command() -> int:

@@ -11,11 +11,13 @@ import numpy as np
 
 from graphc.errors import SpecError, did_you_mean
 from graphc.regularizers import Regularizer
-from graphc.train.optimizers import blocks, square_sum
+from graphc.train.optimizers import Share, alone, blocks, square_sum
 from graphc.train.recipe import Average, Clip, Recipe
 from graphc.train.state import TrainState
 from graphc.types import Array, ParamSpec
 
+WORTH_SHARING = 200_000
+"""Elements of a variable from which several threads are quicker than one."""
 EPSILON = 1e-6
 """Added to a norm before dividing by it, as PyTorch does."""
 
@@ -60,13 +62,15 @@ class Learning:
             if name in self.regularizers:
                 add_penalty_gradient(gradient, params[name], self.regularizers[name])
 
-    def apply(self, state: TrainState, gradients: Mapping[str, Array], rate: float) -> None:
+    def apply(self, state: TrainState, gradients: Mapping[str, Array], rate: float, share: Share = alone) -> None:
         """One step of the optimizer for every variable that learns, in place; gradients are used up."""
         optimizer, step = self.recipe.optimizer, state.step + 1
         for name in self.learning:
             if name in gradients:
                 own = rate * self.factors[name]
-                optimizer.update(state.params[name], gradients[name], state.slots[name], own, step)
+                large = gradients[name].size >= WORTH_SHARING
+                of_all = share if large else alone
+                optimizer.update(state.params[name], gradients[name], state.slots[name], own, step, of_all)
 
 
 def penalty(variable: Array, regularizer: Regularizer) -> float:

@@ -9,8 +9,8 @@ to stay in cache while several passes go over them.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from typing import ClassVar
+from collections.abc import Callable, Iterator
+from typing import ClassVar, TypeAlias
 
 from pydantic import Field
 
@@ -20,6 +20,13 @@ from graphc.types import Array
 
 BLOCK = 32_768
 """Elements updated at a time: 128 kB of float32 an array."""
+
+Share: TypeAlias = Callable[[Callable[[slice], None], int], None]
+"""Work on slices of range(count), by threads or alone; no result depends on how it is cut."""
+
+
+def alone(work: Callable[[slice], None], count: int) -> None:
+    work(slice(0, count))
 
 
 class Optimizer(Kind):
@@ -42,12 +49,24 @@ class Optimizer(Kind):
     def decay_of(self, variable: Array) -> float:
         return 0.0 if self.decay_only_weights and variable.ndim < 2 else self.weight_decay
 
-    def update(self, variable: Array, gradient: Array, slots: tuple[Array, ...], rate: float, step: int) -> None:
+    def update(
+        self,
+        variable: Array,
+        gradient: Array,
+        slots: tuple[Array, ...],
+        rate: float,
+        step: int,
+        share: Share = alone,
+    ) -> None:
         """Step number `step` (from 1) of a whole variable, in place; may overwrite the gradient."""
         decay = self.decay_of(variable)
-        for part in blocks(variable.size):
-            flat = tuple(_flat(array)[part] for array in slots)
-            self.update_block(_flat(variable)[part], _flat(gradient)[part], flat, rate, step, decay)
+        w, g, *s = (_flat(array) for array in (variable, gradient, *slots))
+
+        def work(stretch: slice) -> None:
+            for part in blocks(stretch.stop, stretch.start):
+                self.update_block(w[part], g[part], tuple(slot[part] for slot in s), rate, step, decay)
+
+        share(work, variable.size)
 
     def update_block(self, w: Array, g: Array, slots: tuple[Array, ...], rate: float, step: int, decay: float) -> None:
         """The formula, on flat views."""
@@ -186,25 +205,25 @@ class Adam(Optimizer):
 
     def update_block(self, w: Array, g: Array, slots: tuple[Array, ...], rate: float, step: int, decay: float) -> None:
         _add(g, decay, w)
-        _add(w, -rate, self._direction(g, slots, step))
+        direction, factor = self._direction(g, slots, step)
+        _add(w, -rate * factor, direction)
 
-    def _direction(self, g: Array, slots: tuple[Array, ...], step: int) -> Array:
-        """Both moments moved on; m̂/(sqrt(v̂) + epsilon), a new array."""
+    def _direction(self, g: Array, slots: tuple[Array, ...], step: int) -> tuple[Array, float]:
+        """Both moments moved on; a new array and the factor that makes it m̂/(sqrt(v̂) + epsilon).
+
+        With c = sqrt(1 - beta2**step): m̂/(sqrt(v)/c + epsilon) = c*m̂/(sqrt(v) + c*epsilon), a pass less.
+        """
         m, v = slots
         m *= self.beta1
         _add(m, 1 - self.beta1, g)
         v *= self.beta2
         g *= g
         _add(v, 1 - self.beta2, g)
-        return self._ratio(m, v, step)
-
-    def _ratio(self, m: Array, v: Array, step: int) -> Array:
+        correction = math.sqrt(1 - self.beta2**step)
         root = np.sqrt(v)
-        root *= 1 / math.sqrt(1 - self.beta2**step)
-        root += self.epsilon
+        root += correction * self.epsilon
         np.divide(m, root, out=root)
-        root *= 1 / (1 - self.beta1**step)
-        return root
+        return root, correction / (1 - self.beta1**step)
 
 
 class AdamW(Adam):
@@ -218,7 +237,8 @@ class AdamW(Adam):
     def update_block(self, w: Array, g: Array, slots: tuple[Array, ...], rate: float, step: int, decay: float) -> None:
         if decay:
             w *= 1 - rate * decay
-        _add(w, -rate, self._direction(g, slots, step))
+        direction, factor = self._direction(g, slots, step)
+        _add(w, -rate * factor, direction)
 
 
 class Lamb(Adam):
@@ -229,16 +249,33 @@ class Lamb(Adam):
     epsilon: float = Field(default=1e-6, gt=0)
     """Outside the square root."""
 
-    def update(self, variable: Array, gradient: Array, slots: tuple[Array, ...], rate: float, step: int) -> None:
+    def update(
+        self,
+        variable: Array,
+        gradient: Array,
+        slots: tuple[Array, ...],
+        rate: float,
+        step: int,
+        share: Share = alone,
+    ) -> None:
         decay = self.decay_of(variable)
         w, r, m, v = (_flat(array) for array in (variable, gradient, *slots))
-        for part in blocks(variable.size):
-            r[part] = self._direction(r[part], (m[part], v[part]), step)
-            _add(r[part], decay, w[part])
+
+        def turn(stretch: slice) -> None:
+            for part in blocks(stretch.stop, stretch.start):
+                direction, factor = self._direction(r[part], (m[part], v[part]), step)
+                np.multiply(direction, factor, out=r[part])
+                _add(r[part], decay, w[part])
+
+        share(turn, variable.size)
         long, wide = math.sqrt(square_sum(w)), math.sqrt(square_sum(r))
         trust = long / wide if long and wide else 1.0
-        for part in blocks(variable.size):
-            _add(w[part], -rate * trust, r[part])
+
+        def move(stretch: slice) -> None:
+            for part in blocks(stretch.stop, stretch.start):
+                _add(w[part], -rate * trust, r[part])
+
+        share(move, variable.size)
 
 
 OPTIMIZERS: tuple[type[Optimizer], ...] = (Sgd, Momentum, Nesterov, RmsProp, Adagrad, Adam, AdamW, Lamb)
@@ -249,9 +286,9 @@ def new_slots(optimizer: Optimizer, variable: Array) -> tuple[Array, ...]:
     return tuple(np.full_like(variable, optimizer.start(slot)) for slot in optimizer.slots)
 
 
-def blocks(size: int) -> Iterator[slice]:
-    """Consecutive slices of `size` elements, each small enough for the cache."""
-    return (slice(start, min(start + BLOCK, size)) for start in range(0, size, BLOCK))
+def blocks(stop: int, start: int = 0) -> Iterator[slice]:
+    """Consecutive slices of range(start, stop), each small enough for the cache."""
+    return (slice(at, min(at + BLOCK, stop)) for at in range(start, stop, BLOCK))
 
 
 def square_sum(array: Array) -> float:

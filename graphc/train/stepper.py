@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from graphc.data.batches import Batch
 from graphc.errors import DivergedError
 from graphc.graph import Plan
+from graphc.kernels.team import Team
 from graphc.train.diagnosis import first_bad_array, first_bad_value
 from graphc.train.heads import Heads, Judgement
 from graphc.train.learning import Learning, clip, length, move_average
@@ -48,6 +49,7 @@ class Stepper:
         self.heads = Heads(plan, recipe)
         self.learning = Learning.of(plan.variables, recipe)
         self.network = Network(plan, threads, recipe.seed, self.learning.frozen)
+        self._team = Team(threads=threads)
         self._sums: dict[str, Array] = {}
 
     def step(self, state: TrainState, batches: Iterable[Batch], rate: float) -> Computed:
@@ -73,12 +75,15 @@ class Stepper:
 
     def update(self, state: TrainState, computed: Computed, rate: float) -> None:
         """Variables, slots, moving averages, in place; one step more."""
-        self.learning.apply(state, computed.gradients, rate)
+        self.learning.apply(state, computed.gradients, rate, self._share)
         for name, value in computed.updates.items():
             np.copyto(state.params[name], value)
         if self.recipe.average is not None:
             move_average(state.average, state.params, self.recipe.average, state.step)
         state.step += 1
+
+    def _share(self, work: Callable[[slice], None], count: int) -> None:
+        self._team.run(lambda member: work(member.examples), count)
 
     def _add(self, done: Computed, run: Run, judgement: Judgement, batch: Batch) -> None:
         """One batch more: sums over examples, divided in the end."""
