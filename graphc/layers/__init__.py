@@ -17,6 +17,7 @@ from graphc.layers.global_pool import GlobalAvgPool2d, GlobalMaxPool2d
 from graphc.layers.group_norm import GroupNorm
 from graphc.layers.instance_norm import InstanceNorm
 from graphc.layers.layer_norm import LayerNorm
+from graphc.layers.layer_scale import LayerScale
 from graphc.layers.local_response_norm import LocalResponseNorm
 from graphc.layers.maxout import Maxout
 from graphc.layers.merge import Add, Concat, Multiply, Scale
@@ -63,6 +64,7 @@ LAYERS: tuple[type[Layer], ...] = (
     InstanceNorm,
     LocalResponseNorm,
     UnitNorm,
+    LayerScale,
     Dropout,
     Flatten,
     Reshape,

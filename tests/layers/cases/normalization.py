@@ -8,6 +8,7 @@ from graphc.layers.batch_norm import BatchNorm
 from graphc.layers.group_norm import GroupNorm
 from graphc.layers.instance_norm import InstanceNorm
 from graphc.layers.layer_norm import LayerNorm
+from graphc.layers.layer_scale import LayerScale
 from graphc.layers.local_response_norm import LocalResponseNorm
 from graphc.layers.unit_norm import UnitNorm
 from tests.layers.cases import Case
@@ -41,6 +42,9 @@ CASES = [
     Case(UnitNorm(), ((3, 4, 5),)),
     Case(UnitNorm(epsilon=0.1), ((5,),)),
     Case(UnitNorm(), ((3, 5),)),
+    Case(LayerScale(), ((3, 4, 5),)),
+    Case(LayerScale(trainable=False), ((7,),)),
+    Case(LayerScale(), ((4, 6),)),
 ]
 
 

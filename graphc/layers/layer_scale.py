@@ -1,0 +1,61 @@
+"""A learned factor for each channel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from graphc.dims import Shape
+from graphc.initializers import AnyInitializer, Ones
+from graphc.kernels.channels import centred_sums, scale_and_shift
+from graphc.layers.base import Layer, channels
+from graphc.layers.fields import Bool
+from graphc.lazy import np
+from graphc.regularizers import Regularizer
+from graphc.types import Array, Context, Gradients, OnnxBuilder, Params, ParamSpec, Step, Value
+
+
+class LayerScale(Layer):
+    """x times one learned number a channel, as at the end of ConvNeXt's residuals."""
+
+    kind: ClassVar[str] = "layer_scale"
+    family: ClassVar[str] = "normalization"
+    positional: ClassVar[tuple[str, ...]] = ("gamma_initializer",)
+    accepts: ClassVar[tuple[str, ...]] = ("activation",)
+    elementwise: ClassVar[bool] = True
+    absorbs_order: ClassVar[bool] = True
+    gives_output_away: ClassVar[bool] = True
+
+    gamma_initializer: AnyInitializer = Ones()
+    """How the factors start; ConvNeXt takes {constant: 1e-6}."""
+    gamma_regularizer: Regularizer | None = None
+    """Penalty on the factors."""
+    trainable: Bool = True
+    """Whether training changes the factors."""
+
+    def declare_params(self, *inputs: Shape) -> dict[str, ParamSpec]:
+        shape = (channels(inputs[0], self.kind),)
+        return {"gamma": ParamSpec(shape, self.gamma_initializer, self.trainable, self.gamma_regularizer)}
+
+    def as_affine(self, params: Params) -> tuple[Array, Array] | None:
+        return params["gamma"], np.zeros_like(params["gamma"])
+
+    def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
+        (x,) = inputs
+        gamma = build.in_channel_order(params["gamma"], x)
+        if len(x.shape) == 3:
+            gamma = gamma.reshape(-1, 1, 1)
+        return build.op("Mul", x, build.constant("gamma", gamma))
+
+    def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
+        (x,) = inputs
+        gamma = params["gamma"]
+        zeros = np.zeros_like(gamma)
+
+        def backward(dy: Array) -> Gradients:
+            gradients = {"gamma": centred_sums(context, dy, x, zeros)[1]} if self.trainable else {}
+            if not context.input_gradient:
+                return Gradients((None,), gradients)
+            return Gradients((scale_and_shift(context, dy, gamma, zeros),), gradients)
+
+        return Step(scale_and_shift(context, x, gamma, zeros), backward)
