@@ -79,6 +79,11 @@ class Layer(Documented):
         kind cannot."""
         return None
 
+    def share_affine(self, scale: Array, offset: Array, *inputs: Shape) -> list[tuple[Array, Array]] | None:
+        """What each input has to be multiplied by and added to (each [its C]) in place of y*scale + offset; None
+        where a kind has no such inputs."""
+        return None
+
     def does_nothing(self, *inputs: Shape) -> bool:
         """Whether in inference the output is the input: dropout, padding by 0, a sum of one."""
         return False

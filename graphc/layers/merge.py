@@ -46,6 +46,12 @@ class Concat(Merge):
     def does_nothing(self, *inputs: Shape) -> bool:
         return len(inputs) == 1
 
+    def share_affine(self, scale: Array, offset: Array, *inputs: Shape) -> list[tuple[Array, Array]] | None:
+        if along(inputs[0], self.axis, self.kind) != len(inputs[0]) - 1:
+            return [(scale, offset)] * len(inputs)
+        ends = np.cumsum([static(shape[-1:], self.kind) for shape in inputs])
+        return list(zip(np.split(scale, ends[:-1]), np.split(offset, ends[:-1]), strict=True))
+
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
         if len(inputs) == 1:
             return inputs[0]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from graphc.dims import Shape
@@ -83,32 +83,67 @@ def drop_idle(graph: Inference) -> Inference:
 
 
 def fold_affine(graph: Inference) -> Inference:
-    """Batch norms (and whatever else is y*scale + offset a channel) go into the weights of the layer before, where
-    nothing else reads that layer."""
-    readers = Counter(name for node in graph.nodes for name in node.inputs)
-    kept = set(graph.outputs.values())
-    changed: dict[str, Node] = {}
-    params = dict(graph.params)
-    instead: dict[str, str] = {}
-    by_name = {node.name: node for node in graph.nodes}
-    lost = set()
+    """Batch norms (and whatever else is y*scale + offset a channel) go into the weights of the layer before, or of
+    all layers that it concatenates, where nothing else reads those layers."""
+    fold = _Folding(graph)
     for node in graph.nodes:
-        affine = node.layer.as_affine(params[node.name])
-        source = instead.get(node.inputs[0], node.inputs[0])
-        if affine is None or source not in by_name or readers[node.inputs[0]] != 1 or node.inputs[0] in kept:
+        affine = node.layer.as_affine(graph.params[node.name])
+        if affine is None:
             continue
-        before = changed.get(source, by_name[source])
-        channels = static(graph.shapes[source][-1:], before.layer.kind)
-        folded = before.layer.absorb_affine(params[source], *(np.broadcast_to(each, channels) for each in affine))
-        if folded is None:
-            continue
-        layer, params[source] = folded
-        changed[source] = replace(before, layer=layer)
-        instead[node.name] = source
-        lost.add(node.inputs[0])
-    nodes = tuple(changed.get(node.name, node) for node in graph.nodes)
-    end_points = {name: node for name, node in graph.end_points.items() if node not in lost}
-    return _without(replace(graph, nodes=nodes, params=params, end_points=end_points), instead)
+        source = fold.instead.get(node.inputs[0], node.inputs[0])
+        channels = static(graph.shapes[node.name][-1:], node.layer.kind)
+        absorbed = fold.absorbed(node.inputs[0], *(np.broadcast_to(each, channels) for each in affine))
+        if absorbed is not None:
+            fold.take(absorbed)
+            fold.lost.add(node.inputs[0])
+            fold.instead[node.name] = source
+    return fold.result()
+
+
+@dataclass
+class _Folding:
+    """Layers that have absorbed what followed them."""
+
+    graph: Inference
+    changed: dict[str, tuple[Node, Params]] = field(default_factory=dict)
+    """By name: a layer that has absorbed an affine, with its variables."""
+    instead: dict[str, str] = field(default_factory=dict)
+    lost: set[str] = field(default_factory=set)
+    """Nodes whose own value is no longer there."""
+
+    def __post_init__(self) -> None:
+        self.readers = Counter(name for node in self.graph.nodes for name in node.inputs)
+        self.kept = set(self.graph.outputs.values())
+        self.nodes = {node.name: (node, self.graph.params[node.name]) for node in self.graph.nodes}
+
+    def absorbed(self, read: str, scale: Array, offset: Array) -> dict[str, tuple[Node, Params]] | None:
+        """The layers that give `read`*scale + offset where the graph's give `read`; None where some cannot."""
+        name = self.instead.get(read, read)
+        if name not in self.nodes or self.readers[read] != 1 or read in self.kept:
+            return None
+        node, params = self.changed.get(name, self.nodes[name])
+        folded = node.layer.absorb_affine(params, scale, offset)
+        if folded is not None:
+            return {name: (replace(node, layer=folded[0]), folded[1])}
+        shares = node.layer.share_affine(scale, offset, *(self.graph.shapes[source] for source in node.inputs))
+        found: dict[str, tuple[Node, Params]] = {}
+        for source, share in zip(node.inputs, shares or (), strict=shares is not None):
+            below = self.absorbed(source, *share)
+            if below is None:
+                return None
+            found.update(below)
+        return found or None
+
+    def take(self, absorbed: Mapping[str, tuple[Node, Params]]) -> None:
+        self.changed.update(absorbed)
+        self.lost.update(absorbed, (name for name, stands_for in self.instead.items() if stands_for in absorbed))
+
+    def result(self) -> Inference:
+        graph = self.graph
+        nodes = tuple(self.changed.get(node.name, self.nodes[node.name])[0] for node in graph.nodes)
+        params = {**graph.params, **{name: params for name, (_, params) in self.changed.items()}}
+        end_points = {name: node for name, node in graph.end_points.items() if node not in self.lost}
+        return _without(replace(graph, nodes=nodes, params=params, end_points=end_points), self.instead)
 
 
 SIMPLIFICATIONS: tuple[Rewrite, ...] = (drop_idle, fold_affine)

@@ -161,3 +161,35 @@ def test_layers_that_do_nothing_go():
           - tanh: {name: t}
     """)
     assert kinds(simplified(plan)) == ["relu", "tanh"]
+
+
+def test_batch_norm_goes_through_a_concatenation():
+    plan = plan_of("""
+        layers:
+          - branches:
+              name: mixed
+              paths:
+                left: [conv2d: {name: conv, filters: 3, kernel: 1}]
+                right: [conv2d: {name: conv, filters: 5, kernel: 3, normalizer: batch_norm}]
+          - batch_norm: {name: norm, scale: true}
+          - relu: {name: last}
+    """)
+    assert kinds(simplified(plan)) == ["conv2d", "conv2d", "concat", "relu"]
+    assert simplified(plan).end_points.keys() == {"net/norm", "net/last"}
+    image = np.random.default_rng(1).standard_normal((2, 32, 32, 3), dtype=np.float32)
+    found = [
+        Session(emit(plan, random_params(plan), fold=fold).serialize()).run({"image": image})["output"]
+        for fold in (True, False)
+    ]
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-4, atol=1e-4)
+
+
+def test_batch_norm_stays_where_a_concatenated_layer_is_read_elsewhere():
+    plan = plan_of("""
+        layers:
+          - conv2d: {name: a, filters: 3, kernel: 1}
+          - conv2d: {name: b, filters: 3, kernel: 1}
+          - concat: {inputs: [a, b]}
+          - batch_norm: {name: norm}
+    """)
+    assert "batch_norm" in kinds(simplified(plan))
