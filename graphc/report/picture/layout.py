@@ -15,7 +15,7 @@ from graphc.report.tables import short
 
 FRAME = 9.0
 """Between a frame and what is in it."""
-LABEL = 15.0
+LABEL = 18.0
 """Height of a frame's name."""
 
 
@@ -42,7 +42,7 @@ def measure(item: Item, style: Style) -> Box:
 
 def block_box(block: Block, style: Style, badge: str = "", name: str = "", words: str = "") -> Box:
     texts = block_texts(block, style, name)
-    sizes = {"t": 10.5, "n": 10.5, "m": 9.0}
+    sizes = {"t": 10.5, "n": 11.5, "m": 9.0}
     width = max(text_width(line, sizes[kind]) for kind, line in texts) + 17
     if badge:
         width += 12
@@ -140,10 +140,10 @@ def axis_of(paths: Sequence[Path], axes: Sequence[float]) -> float:
 
 def frame_box(inside: Box, label: str, words: str, badge: str = "", ends: bool = False) -> Box:
     """A box in a named frame; the name keeps clear of the line that enters on the axis."""
-    named = text_width(label, 9.5) + 16 if label else 0.0
+    named = text_width(label, 10.5) + 16 if label else 0.0
     left = max(FRAME, named - inside.axis)
     width = left + inside.width + FRAME
-    above = LABEL if inside.solid else LABEL - 4
+    above = LABEL if inside.solid else LABEL - 7
     height = above + inside.height + FRAME
     if badge:
         width += max(0.0, 14 - (inside.width - inside.axis))
