@@ -13,6 +13,7 @@ from graphc.errors import DivergedError
 from graphc.graph import Plan
 from graphc.kernels.team import Team
 from graphc.train.diagnosis import first_bad_array, first_bad_value
+from graphc.train.freezing import frozen_plan
 from graphc.train.heads import Heads, Judgement
 from graphc.train.learning import Learning, clip, length, move_average
 from graphc.train.network import Network, Run
@@ -48,7 +49,8 @@ class Stepper:
         self.recipe = recipe
         self.heads = Heads(plan, recipe)
         self.learning = Learning.of(plan.variables, recipe)
-        self.network = Network(plan, threads, recipe.seed, self.learning.frozen)
+        frozen = self.learning.frozen
+        self.network = Network(frozen_plan(plan, frozen), threads, recipe.seed, frozen)
         self._team = Team(threads=threads)
         self._sums: dict[str, Array] = {}
 

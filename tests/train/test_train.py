@@ -101,6 +101,16 @@ def test_frozen_variables_stay(project):
     assert (a["tiny/logits/weights"] != b["tiny/logits/weights"]).any()
 
 
+def test_frozen_statistics_are_used(project):
+    """With everything but the head frozen, training sees the body as evaluation does."""
+    (project / "tiny.yaml").write_text((project / "tiny.yaml").read_text().replace("{rate: 0.25}", "{rate: 0.0}"))
+    common = ("epochs=1", "learning_rate=0", "average=", "data.validation.npz.path=train.npz")
+    frozen = _train(project, *common, 'freeze=["*/conv1/*"]', run="a")
+    assert frozen["loss"] == pytest.approx(frozen["validation_loss"], rel=1e-6)
+    free = _train(project, *common, run="b")
+    assert free["loss"] != pytest.approx(free["validation_loss"], rel=1e-3)
+
+
 def test_multipliers_scale_the_rate(project):
     common = ("epochs=", "steps=1", "optimizer=sgd", "average=", "schedule=constant", "metrics=[]")
     runs = {"zero": ("learning_rate=0",), "one": (), "ten": ('multipliers={"*/logits/*": 10}',)}
