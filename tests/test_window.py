@@ -56,9 +56,17 @@ def test_a_kernel_larger_than_its_input_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("size", "kernel", "stride", "padding", "output"),
-    [(10, 3, 1, "valid", 12), (9, 3, 2, "valid", 19), (3, 2, 2, "same", 6), (2, 4, 5, "same", 10), (2, 4, 5, "valid", 10)],
+    [
+        (10, 3, 1, "valid", 12),
+        (9, 3, 2, "valid", 19),
+        (3, 2, 2, "same", 6),
+        (2, 4, 5, "same", 10),
+        (2, 4, 5, "valid", 10),
+    ],
 )
-def test_transposed_sizes_are_tensorflows(size: int, kernel: int, stride: int, padding: AxisPadding, output: int) -> None:
+def test_transposed_sizes_are_tensorflows(
+    size: int, kernel: int, stride: int, padding: AxisPadding, output: int
+) -> None:
     assert TransposedWindow.over(size, kernel, stride, padding).output == output
 
 
