@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -92,8 +92,11 @@ def external_data(tensor: TensorProto, path: Path) -> tuple[Path, int, int]:
     return place, offset, length
 
 
-def read_variables(path: str | Path, plan: Plan) -> dict[str, Array]:
-    """The plan's variables from a file that graphc compiled from it with --no-fold; those that it has."""
+def read_variables(path: str | Path, plan: Plan, names: Collection[str] | None = None) -> dict[str, Array]:
+    """The plan's variables (or those of them in `names`) from a file that graphc compiled with --no-fold.
+
+    What the file does not have is left out.
+    """
     path = Path(path)
     model = open_model(path)
     facts = {each.key: each.value for each in model.metadata_props}
@@ -104,7 +107,7 @@ def read_variables(path: str | Path, plan: Plan) -> dict[str, Array]:
     held = {tensor.name: tensor for tensor in model.graph.initializer}
     found: dict[str, Array] = {}
     for name, places in where_numbers_go(plan).items():
-        if name not in held:
+        if name not in held or (names is not None and name not in names):
             continue
         values = values_of(held[name], path)
         if values.shape != places.shape:

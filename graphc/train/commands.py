@@ -78,7 +78,7 @@ def train(
         folder.require_new()
         state = new_state(stepper)
         if recipe.start is not None:
-            reporter.say(str(warm_start(state.params, recipe.start, base)))
+            reporter.say(str(warm_start(state.params, recipe.start, base, plan)))
         trainer = _trainer(stepper, state, sets, folder, reporter)
         texts = spec_texts(recipe.model, base)
         folder.begin(dump_recipe(recipe), texts)

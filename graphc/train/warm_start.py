@@ -10,7 +10,10 @@ import numpy as np
 
 from graphc import weights
 from graphc.dims import format_shape
+from graphc.emit.read import read_variables
 from graphc.errors import WeightsError
+from graphc.files import shown
+from graphc.graph import Plan
 from graphc.train.learning import matches, require_match
 from graphc.train.recipe import Start
 from graphc.types import Array
@@ -37,13 +40,13 @@ class StartReport:
         return "\n".join(lines)
 
 
-def warm_start(params: Mapping[str, Array], start: Start, base: Path) -> StartReport:
+def warm_start(params: Mapping[str, Array], start: Start, base: Path, plan: Plan) -> StartReport:
     """Overwrite the chosen variables in place; a chosen one that the file lacks or has in another shape is an error."""
     for pattern in (*start.include, *start.exclude):
         require_match(pattern, params)
     chosen = [name for name in params if matches(name, start.include) and not matches(name, start.exclude)]
     theirs = {name: _renamed(name, start.rename) for name in chosen}
-    found, report = weights.load(base / start.path, {theirs[name]: params[name].shape for name in chosen})
+    found, report = _read(base / start.path, {theirs[name]: params[name].shape for name in chosen}, plan)
     wrong = [
         f"{name}: expected {format_shape(params[name].shape)}, found {format_shape(report.mis_shaped[theirs[name]][1])}"
         for name in chosen
@@ -57,6 +60,15 @@ def warm_start(params: Mapping[str, Array], start: Start, base: Path) -> StartRe
         np.copyto(params[name], found[theirs[name]])
     fresh = tuple(name for name in params if name not in theirs)
     return StartReport(report.path, tuple(chosen), fresh, report.unused)
+
+
+def _read(path: Path, shapes: Mapping[str, tuple[int, ...]], plan: Plan) -> tuple[dict[str, Array], weights.LoadReport]:
+    """Arrays by name; of an ONNX file those that this plan, too, would have put into it."""
+    if path.suffix.lower() != ".onnx":
+        return weights.load(path, shapes)
+    found = read_variables(path, plan, shapes.keys())
+    missing = tuple(name for name in shapes if name not in found)
+    return found, weights.LoadReport(shown(path), tuple(found), missing, (), {}, {})
 
 
 def _renamed(name: str, rename: Mapping[str, str]) -> str:

@@ -168,6 +168,27 @@ def test_warm_start(project):
     assert _train(project, "model=other.yaml", start, run="d")["epoch"] == 4
 
 
+def test_warm_start_from_onnx(project):
+    """A new head on a body from an ONNX file that was compiled without folding."""
+    from graphc.compiler import Emission, compile_spec
+
+    _train(project, run="a")
+    body = project / "body.onnx"
+    compile_spec(project / "tiny.yaml", body, weights_from=project / "a" / "best.safetensors", how=Emission(fold=False))
+    common = ("epochs=1", "learning_rate=0", "average=")
+    last = _train(project, *common, "start={path: body.onnx}", run="b")
+    assert last["validation_accuracy"] == evaluate_run(project / "a")["accuracy"]
+    (project / "tiny.yaml").write_text((project / "tiny.yaml").read_text().replace("units: 3", "units: 4"))
+    _train(project, *common, 'start={path: body.onnx, exclude: "*/logits/*"}', run="c")
+    np.testing.assert_array_equal(_params(project / "a")["tiny/conv1/weights"], _conv1(project / "c"))
+    with pytest.raises(WeightsError, match="batch norms are folded"):
+        _train(project, "start={path: a/best.onnx}", run="d")
+
+
+def _conv1(run):
+    return weights.load(run / "best.safetensors", {"tiny/conv1/weights": (3, 3, 1, 4)})[0]["tiny/conv1/weights"]
+
+
 def test_predict_names_classes(project):
     _train(project)
     with np.load(project / "test.npz") as data:
