@@ -1,0 +1,72 @@
+"""What every augmentation shares: a probability, and random numbers that only seed, epoch and example decide."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, ClassVar, TypeAlias
+
+from pydantic import Field
+
+from graphc.data.sample import Sample, drop_lost_boxes, resize, warp
+from graphc.lazy import np
+from graphc.settings import Kind
+from graphc.types import Array
+
+TAG = 0xA06
+"""Keeps these random numbers apart from those that shuffle."""
+
+Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
+
+
+class Augmentation(Kind):
+    """Something that changes an example, now and then."""
+
+    probability: Share = 1.0
+    """How often it happens."""
+
+    def apply(self, sample: Sample, rng: np.random.Generator, size: tuple[int, int]) -> Sample:
+        """The changed example; `size`: height and width that the network gets in the end."""
+        raise NotImplementedError(self.kind)
+
+
+class Affine(Augmentation):
+    """An augmentation that is a matrix: several in a row move the pixels only once."""
+
+    kind: ClassVar[str] = "affine"
+
+    fill: Share = 0.0
+    """What comes in from outside: 0 is black, 1 white."""
+
+    def matrix(self, rng: np.random.Generator, size: tuple[int, int]) -> Array:
+        """3×3, old coordinates to new ones, in an image of this size."""
+        raise NotImplementedError(self.kind)
+
+
+def augment(
+    sample: Sample,
+    steps: Sequence[Augmentation],
+    rng: np.random.Generator,
+    size: tuple[int, int],
+    keep_boxes: float,
+) -> Sample:
+    """The example through all steps and into the network's size; boxes with too small a rest are gone."""
+    matrix: Array | None = None
+    fill = 0.0
+    for step in steps:
+        if step.probability < 1 and rng.random() >= step.probability:
+            continue
+        if isinstance(step, Affine):
+            own = step.matrix(rng, sample.size)
+            matrix, fill = (own if matrix is None else own @ matrix), step.fill
+            continue
+        if matrix is not None:
+            sample, matrix = warp(sample, matrix, fill), None
+        sample = step.apply(sample, rng, size)
+    if matrix is not None:
+        sample = warp(sample, matrix, fill)
+    return drop_lost_boxes(resize(sample, *size), keep_boxes)
+
+
+def generator(seed: int, epoch: int, row: int, stream: int = 0) -> np.random.Generator:
+    """Random numbers of one example in one epoch."""
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence((seed, TAG, epoch, row, stream))))

@@ -1,0 +1,171 @@
+"""Augmentations that change values and move nothing."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Annotated, ClassVar, TypeAlias
+
+from pydantic import Field, model_validator
+
+from graphc.data.augment.base import Augmentation, Share
+from graphc.data.sample import Sample
+from graphc.lazy import np
+from graphc.settings import LIST
+from graphc.types import Array
+
+GREY = (0.299, 0.587, 0.114)
+"""Red's, green's and blue's share of brightness (ITU-R BT.601)."""
+
+Strength: TypeAlias = Annotated[float, Field(ge=0, le=10)]
+
+
+class _Factor(Augmentation):
+    """A factor drawn from 1 - amount to 1 + amount, never below 0."""
+
+    amount: Strength = 0.25
+    """How far the factor may be from 1."""
+
+    def factor(self, rng: np.random.Generator) -> float:
+        return max(0.0, rng.uniform(1 - self.amount, 1 + self.amount))
+
+
+class Brightness(_Factor):
+    """All values times a factor."""
+
+    kind: ClassVar[str] = "brightness"
+
+    def apply(self, sample: Sample, rng: np.random.Generator, size: tuple[int, int]) -> Sample:
+        return _curve(sample, self.factor(rng), 0.0)
+
+
+class Contrast(_Factor):
+    """Distances from the image's mean grey times a factor."""
+
+    kind: ClassVar[str] = "contrast"
+
+    def apply(self, sample: Sample, rng: np.random.Generator, size: tuple[int, int]) -> Sample:
+        factor = self.factor(rng)
+        means = sample.image.mean(axis=(0, 1), dtype=np.float64)
+        grey = float(means @ GREY) if len(means) == 3 else float(means.mean())
+        return _curve(sample, factor, (1 - factor) * grey)
+
+
+class Saturation(_Factor):
+    """Distances of colours from grey times a factor; images that are not in colour stay as they are."""
+
+    kind: ClassVar[str] = "saturation"
+
+    def apply(self, sample: Sample, rng: np.random.Generator, size: tuple[int, int]) -> Sample:
+        factor = self.factor(rng)
+        return _mix_channels(sample, factor * np.eye(3) + (1 - factor) * np.tile(GREY, (3, 1)))
+
+
+class Hue(Augmentation):
+    """Colours turned about the grey axis; images that are not in colour stay as they are."""
+
+    kind: ClassVar[str] = "hue"
+
+    degrees: float = Field(default=18, ge=0, le=180)
+    """Farthest, to either side; 120 turns red into green."""
+
+    def apply(self, sample: Sample, rng: np.random.Generator, size: tuple[int, int]) -> Sample:
+        angle = math.radians(rng.uniform(-self.degrees, self.degrees))
+        a, b = math.cos(angle), math.sin(angle) / math.sqrt(3)
+        c = (1 - a) / 3
+        turn = np.array([[a + c, c - b, c + b], [c + b, a + c, c - b], [c - b, c + b, a + c]])
+        return _mix_channels(sample, turn)
+
+
+class Blur(Augmentation):
+    """A Gaussian blur."""
+
+    kind: ClassVar[str] = "blur"
+
+    sigma: Annotated[tuple[Strength, Strength], LIST] = (0.1, 1.0)
+    """Least and most deviation, in pixels."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Blur:
+        if not 0 < self.sigma[0] <= self.sigma[1]:
+            raise ValueError(f"sigma: expected [least, most] above 0, found {list(self.sigma)}")
+        return self
+
+    def apply(self, sample: Sample, rng: np.random.Generator, size: tuple[int, int]) -> Sample:
+        sigma = rng.uniform(*self.sigma)
+        reach = max(1, math.ceil(3 * sigma))
+        weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
+        weights = (weights / weights.sum()).astype(np.float32)
+        values = sample.image.astype(np.float32)
+        for axis in (0, 1):
+            values = _convolve(values, weights, axis)
+        return sample.with_values(values)
+
+
+class Noise(Augmentation):
+    """Independent normal noise on every value."""
+
+    kind: ClassVar[str] = "noise"
+
+    deviation: Annotated[tuple[Share, Share], LIST] = (0.0, 0.05)
+    """Least and most, as shares of white."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Noise:
+        if self.deviation[0] > self.deviation[1]:
+            raise ValueError(f"deviation: expected [least, most], found {list(self.deviation)}")
+        return self
+
+    def apply(self, sample: Sample, rng: np.random.Generator, size: tuple[int, int]) -> Sample:
+        deviation = np.float32(rng.uniform(*self.deviation) * sample.white)
+        return sample.with_values(sample.image + deviation * rng.standard_normal(sample.image.shape, np.float32))
+
+
+class Cutout(Augmentation):
+    """A rectangle painted over; annotations stay as they are."""
+
+    kind: ClassVar[str] = "cutout"
+
+    share: Share = 0.5
+    """Side of the rectangle as a share of the image's."""
+    fill: Share = 0.5
+    """What it is painted with: 0 is black, 1 white."""
+
+    def apply(self, sample: Sample, rng: np.random.Generator, size: tuple[int, int]) -> Sample:
+        image = sample.image.copy()
+        spans = [_span(rng, length, self.share) for length in sample.size]
+        image[spans[0], spans[1]] = self.fill * sample.white
+        return replace(sample, image=image)
+
+
+def _span(rng: np.random.Generator, length: int, share: float) -> slice:
+    """A stretch about a random middle, cut off at the edges."""
+    half = share * length / 2
+    middle = rng.uniform(0, length)
+    return slice(max(round(middle - half), 0), min(round(middle + half), length))
+
+
+def _curve(sample: Sample, factor: float, offset: float) -> Sample:
+    """value*factor + offset, of bytes through a table."""
+    if sample.image.dtype != np.uint8:
+        return sample.with_values(sample.image * factor + offset)
+    table = np.clip(np.rint(np.arange(256) * factor + offset), 0, 255).astype(np.uint8)
+    return replace(sample, image=table[sample.image])
+
+
+def _mix_channels(sample: Sample, matrix: Array) -> Sample:
+    if sample.image.shape[2] != 3:
+        return sample
+    return sample.with_values(
+        sample.image.reshape(-1, 3).astype(np.float32).dot(matrix.T.astype(np.float32)).reshape(sample.image.shape)
+    )
+
+
+def _convolve(values: Array, weights: Array, axis: int) -> Array:
+    """Along an axis, the edge pixels continued."""
+    reach = len(weights) // 2
+    edges = [(reach, reach) if n == axis else (0, 0) for n in range(values.ndim)]
+    padded = np.moveaxis(np.pad(values, edges, mode="edge"), axis, 0)
+    length = values.shape[axis]
+    total = sum(weight * padded[at : at + length] for at, weight in enumerate(weights))
+    return np.moveaxis(np.asarray(total), 0, axis)

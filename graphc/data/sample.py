@@ -1,0 +1,204 @@
+"""One example with its annotations, and the ways to move image and annotations together.
+
+Coordinates are pixels from the upper left corner of the image: pixel (row, column) covers the square from
+(column, row) to (column + 1, row + 1), so its centre is at + 0.5. Boxes are left, top, right, bottom; key points x, y.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from graphc.types import Array
+
+MASK, BOXES, BOXES_THERE, POINTS, POINTS_THERE = "mask", "boxes", "boxes_there", "points", "points_there"
+ANNOTATIONS = (MASK, BOXES, BOXES_THERE, POINTS, POINTS_THERE)
+"""Targets of these names are annotations: they move with the image."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """An image, and what is known of places in it."""
+
+    image: Array
+    """H W C: bytes, or numbers from 0 to 1."""
+    mask: Array | None = None
+    """H W, a class index a pixel."""
+    boxes: Array | None = None
+    """K 4: the parts that are in the picture."""
+    whole: Array | None = None
+    """K 4: the same boxes, with what has left the picture."""
+    boxes_there: Array | None = None
+    """K: whether there is such a box at all."""
+    points: Array | None = None
+    """K 2."""
+    points_there: Array | None = None
+    """K: whether the point is in the picture."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width)."""
+        return self.image.shape[0], self.image.shape[1]
+
+    @property
+    def white(self) -> float:
+        """The brightest value."""
+        return 255.0 if self.image.dtype == np.uint8 else 1.0
+
+    def with_values(self, values: Array) -> Sample:
+        """The image with these values, rounded and cut off as its type needs."""
+        if self.image.dtype == np.uint8:
+            return replace(self, image=np.clip(np.rint(values), 0, 255).astype(np.uint8))
+        return replace(self, image=np.clip(values, 0, 1).astype(self.image.dtype))
+
+
+def sample_of(image: Array, annotations: dict[str, Array]) -> Sample:
+    """An example from its arrays by target name; boxes (4) and points (2) of a single thing count as one."""
+    boxes, points = annotations.get(BOXES), annotations.get(POINTS)
+    found: dict[str, Any] = {"mask": annotations.get(MASK)}
+    if boxes is not None:
+        boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
+        found |= {"boxes": boxes, "whole": boxes, "boxes_there": _there(annotations.get(BOXES_THERE), boxes)}
+    if points is not None:
+        points = np.asarray(points, np.float64).reshape(-1, 2)
+        found |= {"points": points, "points_there": _there(annotations.get(POINTS_THERE), points)}
+    return _inside(Sample(image, **found))
+
+
+def _there(given: Array | None, coordinates: Array) -> Array:
+    finite: Array = np.all(np.isfinite(coordinates), axis=1)
+    return finite if given is None else finite & (np.asarray(given).reshape(-1) > 0)
+
+
+def drop_lost_boxes(sample: Sample, least: float) -> Sample:
+    """Boxes of which less than `least` of the area is still in the picture are no longer there."""
+    if sample.boxes is None or sample.whole is None or sample.boxes_there is None:
+        return sample
+    area = _areas(sample.boxes)
+    kept = (area > 0) & (area >= least * _areas(sample.whole))
+    return replace(sample, boxes_there=sample.boxes_there & kept)
+
+
+def _areas(boxes: Array) -> Array:
+    area: Array = np.maximum(boxes[:, 2:] - boxes[:, :2], 0).prod(axis=1)
+    return area
+
+
+# moving -----------------------------------------------------------------------------------------------------
+
+
+def flip(sample: Sample, horizontal: bool) -> Sample:
+    """Left and right exchanged, or above and below."""
+    axis = 1 if horizontal else 0
+    length = sample.size[axis]
+
+    def mirrored(x: Array, y: Array) -> tuple[Array, Array]:
+        return (length - x, y) if horizontal else (x, length - y)
+
+    mask = None if sample.mask is None else np.flip(sample.mask, axis)
+    return _moved(sample, np.flip(sample.image, axis), mask, mirrored)
+
+
+def crop(sample: Sample, top: int, left: int, height: int, width: int, fill: float = 0) -> Sample:
+    """A window of the image, which may reach beyond it: `fill` (as a share of white) there, class 0 in the mask."""
+
+    def window(array: Array, value: float) -> Array:
+        rows, columns = array.shape[:2]
+        if min(top, left) >= 0 and top + height <= rows and left + width <= columns:
+            return array[top : top + height, left : left + width]
+        out = np.full((height, width, *array.shape[2:]), value, array.dtype)
+        y0, y1, x0, x1 = max(top, 0), min(top + height, rows), max(left, 0), min(left + width, columns)
+        if y1 > y0 and x1 > x0:
+            out[y0 - top : y1 - top, x0 - left : x1 - left] = array[y0:y1, x0:x1]
+        return out
+
+    mask = None if sample.mask is None else window(sample.mask, 0)
+    image = window(sample.image, fill * sample.white)
+    return _moved(sample, image, mask, lambda x, y: (x - left, y - top))
+
+
+def resize(sample: Sample, height: int, width: int) -> Sample:
+    """Image bilinear over the whole source area (Pillow's, antialiased); masks take the nearest pixel's class."""
+    rows, columns = sample.size
+    if (rows, columns) == (height, width):
+        return sample
+    image = _by_pillow(sample.image, lambda part: part.resize((width, height), Image.Resampling.BILINEAR))
+    mask = sample.mask
+    if mask is not None:
+        down = (np.arange(height) + 0.5) * rows / height
+        right = (np.arange(width) + 0.5) * columns / width
+        mask = mask[down.astype(np.intp)[:, None], right.astype(np.intp)]
+    return _moved(sample, image, mask, lambda x, y: (x * width / columns, y * height / rows))
+
+
+def warp(sample: Sample, matrix: Array, fill: float = 0) -> Sample:
+    """The image through a 3×3 affine matrix that takes old coordinates to new ones."""
+    height, width = sample.size
+    back = tuple(float(value) for value in np.linalg.inv(matrix)[:2].ravel())
+    colour = fill * sample.white
+
+    def moved(part: Image.Image, resample: Image.Resampling, value: float) -> Image.Image:
+        bands = len(part.getbands())
+        filling: Any = (round(value),) * bands if bands > 1 else value if part.mode == "F" else round(value)
+        return part.transform((width, height), Image.Transform.AFFINE, back, resample, fillcolor=filling)
+
+    image = _by_pillow(sample.image, lambda part: moved(part, Image.Resampling.BILINEAR, colour))
+    mask = sample.mask
+    if mask is not None:
+        mask = np.asarray(moved(Image.fromarray(mask.astype(np.int32)), Image.Resampling.NEAREST, 0)).astype(mask.dtype)
+
+    def through(x: Array, y: Array) -> tuple[Array, Array]:
+        return matrix[0, 0] * x + matrix[0, 1] * y + matrix[0, 2], matrix[1, 0] * x + matrix[1, 1] * y + matrix[1, 2]
+
+    return _moved(sample, image, mask, through)
+
+
+def about_centre(size: tuple[int, int], scale: float = 1.0, degrees: float = 0.0) -> Array:
+    """The matrix that scales, and turns clockwise as one sees it, about the middle of the image."""
+    y, x = size[0] / 2, size[1] / 2
+    cosine, sine = scale * math.cos(math.radians(degrees)), scale * math.sin(math.radians(degrees))
+    return np.array([[cosine, -sine, x - cosine * x + sine * y], [sine, cosine, y - sine * x - cosine * y], [0, 0, 1]])
+
+
+Move = Callable[[Array, Array], tuple[Array, Array]]
+
+
+def _moved(sample: Sample, image: Array, mask: Array | None, move: Move) -> Sample:
+    """New pictures, and every coordinate through `move`."""
+    boxes = None if sample.boxes is None else _around(sample.boxes, move)
+    whole = None if sample.whole is None else _around(sample.whole, move)
+    points = None if sample.points is None else np.stack(move(sample.points[:, 0], sample.points[:, 1]), axis=1)
+    return _inside(Sample(image, mask, boxes, whole, sample.boxes_there, points, sample.points_there))
+
+
+def _around(boxes: Array, move: Move) -> Array:
+    """The upright boxes around the moved corners."""
+    x, y = move(boxes[:, [0, 2, 0, 2]], boxes[:, [1, 1, 3, 3]])
+    return np.stack([x.min(axis=1), y.min(axis=1), x.max(axis=1), y.max(axis=1)], axis=1)
+
+
+def _inside(sample: Sample) -> Sample:
+    """Boxes cut off at the image's edges; points beyond them are not there."""
+    height, width = sample.size
+    boxes, there = sample.boxes, sample.points_there
+    if boxes is not None:
+        boxes = np.clip(boxes, 0, [width, height, width, height])
+    if sample.points is not None and there is not None:
+        there = there & ((sample.points >= 0) & (sample.points < [width, height])).all(axis=1)
+    return replace(sample, boxes=boxes, points_there=there)
+
+
+def _by_pillow(image: Array, change: Callable[[Image.Image], Image.Image]) -> Array:
+    """Through Pillow: bytes in 1, 3 or 4 channels at once, everything else channel by channel."""
+    channels = image.shape[2]
+    if image.dtype == np.uint8 and channels in (1, 3, 4):
+        changed = np.asarray(change(Image.fromarray(image[:, :, 0] if channels == 1 else np.ascontiguousarray(image))))
+        return changed[:, :, None] if channels == 1 else changed
+    own = np.uint8 if image.dtype == np.uint8 else np.float32
+    parts = [np.asarray(change(Image.fromarray(image[:, :, c].astype(own)))) for c in range(channels)]
+    return np.stack(parts, axis=2).astype(image.dtype)
