@@ -55,6 +55,8 @@ class Context(Protocol):
     training: bool
     input_gradient: bool
     """Whether backward is asked for the gradients of the inputs (not of images, nor below frozen layers)."""
+    part: int
+    """Which part of the batch this is, from 0."""
     overwrite: bool
     """Whether the output may be written over the first input: nobody else reads it."""
 

@@ -30,6 +30,8 @@ class RunContext:
     """Whether backward is asked for the gradient of the inputs (not of images, nor below frozen layers)."""
     overwrite: bool = False
     """Whether the layer may write its output over its first input: nobody else reads it."""
+    part: int = 0
+    """Which part of the batch this is."""
     gather: Callable[[Any], list[Any]] = _alone
 
     def empty(self, shape: tuple[int, ...], dtype: Any) -> Array:

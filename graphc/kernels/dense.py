@@ -1,7 +1,8 @@
-"""Products of a batch of vectors with a matrix, shared between threads by columns of the result.
+"""Products of a batch of vectors with a matrix, shared between the parts of the batch by pieces of the matrix.
 
-x is N inputs, w is inputs units, y is N units. Slices run over columns, not over the batch: so a single example
-is shared too, and no slice has to read the whole matrix.
+x is n inputs, w is inputs units, y is n units, n being this part's examples. A large matrix costs more to read
+than to multiply with a few examples, so each part reads a piece of it, for all examples, and the parts swap what
+they found. A small one costs less than the meeting.
 """
 
 from __future__ import annotations
@@ -9,23 +10,64 @@ from __future__ import annotations
 from graphc.lazy import np
 from graphc.types import Array, Context
 
+SHARED_FROM = 1 << 17
+"""Elements of a matrix that is shared."""
+
 
 def dense(context: Context, x: Array, w: Array) -> Array:
     """x @ w."""
-    y = context.empty((len(x), w.shape[1]), x.dtype)
-    context.each_slice(lambda part: np.matmul(x, w[:, part], out=y[:, part]), w.shape[1])
-    return y
+    if w.size < SHARED_FROM:
+        return np.matmul(x, w, out=context.empty((len(x), w.shape[1]), x.dtype))
+    parts = context.gather(x)
+    everything = _joined(context, parts)
+    own = _piece(w.shape[1], context.part, len(parts))
+    product = context.empty((len(everything), own.stop - own.start), x.dtype)
+    np.matmul(everything, w[:, own], out=product)
+    return _swap(context, product, parts, w.shape[1])
 
 
 def dense_grad_input(context: Context, dy: Array, w: Array) -> Array:
     """dy @ w.T."""
-    dx = context.empty((len(dy), len(w)), dy.dtype)
-    context.each_slice(lambda part: np.matmul(dy, w[part].T, out=dx[:, part]), len(w))
-    return dx
+    if w.size < SHARED_FROM:
+        return np.matmul(dy, w.T, out=context.empty((len(dy), len(w)), dy.dtype))
+    parts = context.gather(dy)
+    everything = _joined(context, parts)
+    own = _piece(len(w), context.part, len(parts))
+    product = context.empty((len(everything), own.stop - own.start), dy.dtype)
+    np.matmul(everything, w[own].T, out=product)
+    return _swap(context, product, parts, len(w))
 
 
-def dense_grad_weights(context: Context, x: Array, dy: Array) -> Array:
-    """x.T @ dy."""
-    dw = context.empty((x.shape[1], dy.shape[1]), dy.dtype)
-    context.each_slice(lambda part: np.matmul(x[:, part].T, dy, out=dw[part]), x.shape[1])
+def dense_grad_weights(context: Context, x: Array, dy: Array) -> Array | None:
+    """x.T @ dy; of a shared matrix the first part has all of it and the others have none."""
+    shape = (x.shape[1], dy.shape[1])
+    if shape[0] * shape[1] < SHARED_FROM:
+        return np.matmul(x.T, dy, out=context.empty(shape, x.dtype))
+    dw = context.empty(shape, x.dtype) if context.part == 0 else None
+    parts = context.gather((x, dy, dw))
+    inputs = _joined(context, [part[0] for part in parts])
+    own = _piece(shape[0], context.part, len(parts))
+    np.matmul(inputs[:, own].T, _joined(context, [part[1] for part in parts]), out=parts[0][2][own])
+    context.gather(None)  # until every piece is there
     return dw
+
+
+def _piece(count: int, part: int, parts: int) -> slice:
+    return slice(count * part // parts, count * (part + 1) // parts)
+
+
+def _joined(context: Context, parts: list[Array]) -> Array:
+    """The whole batch's vectors."""
+    if len(parts) == 1:
+        return parts[0]
+    shape = (sum(map(len, parts)), parts[0].shape[1])
+    return np.concatenate(parts, out=context.empty(shape, parts[0].dtype))
+
+
+def _swap(context: Context, product: Array, parts: list[Array], width: int) -> Array:
+    """From a piece of every example's vector to this part's whole vectors."""
+    pieces = context.gather(product)
+    before = sum(map(len, parts[: context.part]))
+    rows = slice(before, before + len(parts[context.part]))
+    y = context.empty((len(parts[context.part]), width), product.dtype)
+    return np.concatenate([piece[rows] for piece in pieces], axis=1, out=y)

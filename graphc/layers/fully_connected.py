@@ -60,10 +60,12 @@ class FullyConnected(Weighted):
         self.add_biases(context, params, y)
 
         def backward(dy: Array) -> Gradients:
-            gradients = {}
+            gradients: dict[str, Array] = {}
             if self.trainable:
-                gradients["weights"] = dense_grad_weights(context, x, dy)
-                gradients |= self.bias_gradients(context, dy)
+                shared = dense_grad_weights(context, x, dy)
+                gradients = self.bias_gradients(context, dy)
+                if shared is not None:
+                    gradients["weights"] = shared
             return Gradients((dense_grad_input(context, dy, weights) if context.input_gradient else None,), gradients)
 
         return Step(y, backward)

@@ -73,14 +73,14 @@ class Network:
 
         with self.single_threaded_blas():
             total, *others = self._team.run(work, count)
-            names = list(total)
+            names = [name for name in total if name in others[0]] if others else []
 
             def add(member: Member) -> None:
                 for name in names[member.examples]:
                     for part in others:
                         total[name] += part[name]
 
-            if others and names:
+            if names:
                 self._team.run(add, len(names))
         return total
 
@@ -202,6 +202,7 @@ class Walk:
             key=(network.seed, self.step, zlib.crc32(node.name.encode()), self.member.part),
             input_gradient=any(name in network.learning for name in node.inputs),
             overwrite=network.readers[source] == 1 and source in network.givers and source not in wanted,
+            part=self.member.part,
             gather=self._gather,
         )
 

@@ -13,18 +13,20 @@ from tests.kernels.test_conv import plain_conv2d
 CONTEXT = RunContext()
 
 GEOMETRIES = [
-    # size, kernel width, stride along the width, pads, dilation along the width
-    ((8, 8), 3, 1, ((1, 1), (1, 1)), 1),
-    ((10, 6), 3, 1, ((0, 0), (0, 0)), 1),
-    ((9, 7), 3, 1, ((1, 1), (1, 1)), 1),
-    ((5, 9), 1, 1, ((0, 2), (0, 0)), 1),
-    ((3, 9), 2, 2, ((1, 1), (0, 1)), 1),
-    ((12, 9), 3, 1, ((2, 1), (2, 2)), 2),
+    # size, kernel, stride along the width, pads, dilation along the width
+    ((8, 8), (3, 3), 1, ((1, 1), (1, 1)), 1),
+    ((10, 6), (3, 3), 1, ((0, 0), (0, 0)), 1),
+    ((9, 7), (3, 3), 1, ((1, 1), (1, 1)), 1),
+    ((5, 9), (3, 1), 1, ((0, 2), (0, 0)), 1),
+    ((3, 9), (3, 2), 2, ((1, 1), (0, 1)), 1),
+    ((12, 9), (3, 3), 1, ((2, 1), (2, 2)), 2),
+    ((14, 6), (5, 5), 1, ((2, 2), (2, 2)), 1),
+    ((8, 8), (5, 3), 1, ((0, 0), (0, 0)), 1),
 ]
 
 
-def grid_of(size, width, stride, pads, dilation) -> Grid:
-    return Grid(size, (3, width), (1, stride), pads, (1, dilation))
+def grid_of(size, kernel, stride, pads, dilation) -> Grid:
+    return Grid(size, kernel, (1, stride), pads, (1, dilation))
 
 
 @pytest.mark.parametrize("geometry", GEOMETRIES)
@@ -56,4 +58,4 @@ def test_winograd_is_left_to_heights_that_four_nearly_divides():
     heights = {h for h in range(1, 13) if suits(Grid((h, 8), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)), 16)}
     assert heights == {3, 4, 6, 7, 8, 9, 10, 11, 12}
     assert not suits(Grid((8, 8), (3, 3), (2, 1), ((1, 1), (1, 1)), (1, 1)), 16)
-    assert not suits(Grid((8, 8), (5, 5), (1, 1), ((2, 2), (2, 2)), (1, 1)), 16)
+    assert not suits(Grid((8, 8), (7, 7), (1, 1), ((3, 3), (3, 3)), (1, 1)), 16)
