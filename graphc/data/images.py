@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -18,29 +22,53 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".t
 PIXEL_LIMIT = 25_000_000
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
+warnings.filterwarnings("ignore", module=r"PIL\.")  # what it warns of is checked here; images are read by threads
+
 
 def read_image(path: Path, channels: int = 3, size: tuple[int, int] | None = None, pixels: int = PIXEL_LIMIT) -> Array:
+    """`decode_image` of a file."""
+    with open_regular(path) as file:
+        return decode_image(file, shown(path), channels, size, pixels)
+
+
+def decode_image(
+    data: bytes | BinaryIO, name: str, channels: int = 3, size: tuple[int, int] | None = None, pixels: int = PIXEL_LIMIT
+) -> Array:
     """height × width × channels, uint8: upright (EXIF), in `channels`, resized to (height, width) if asked.
 
-    Resizing is bilinear over the whole source area (Pillow's, antialiased); the aspect ratio gives way.
+    Resizing is bilinear over the whole source area (Pillow's, antialiased); the aspect ratio gives way. `name` is
+    for messages.
     """
+    with _opened(data, name, pixels) as opened:
+        image = _in_mode(ImageOps.exif_transpose(opened), MODES[channels])
+        if size is not None and image.size != (size[1], size[0]):
+            image = image.resize((size[1], size[0]), Image.Resampling.BILINEAR)
+        return np.asarray(image, np.uint8).reshape(image.height, image.width, channels)
+
+
+def decode_mask(data: bytes | BinaryIO, name: str, pixels: int = PIXEL_LIMIT) -> Array:
+    """height × width class indices: the values of a grey image, or the palette's indices."""
+    with _opened(data, name, pixels) as opened:
+        if opened.mode not in ("L", "P", "1", "I", "I;16"):
+            found = f"one in {opened.mode}"
+            raise DataError("G406", f"expected a mask in grey or with a palette, found {found}", Place(name))
+        return np.asarray(opened).astype(np.int64)
+
+
+@contextmanager
+def _opened(data: bytes | BinaryIO, name: str, pixels: int) -> Iterator[Image.Image]:
+    """The image, its size checked before its pixels are read; whatever goes wrong is an error of this file."""
     try:
-        with warnings.catch_warnings(), open_regular(path) as file, Image.open(file, formats=FORMATS) as opened:
-            warnings.simplefilter("error")
+        with Image.open(io.BytesIO(data) if isinstance(data, bytes) else data, formats=FORMATS) as opened:
             if opened.width * opened.height > pixels:
                 found = f"{opened.width}×{opened.height} = {opened.width * opened.height:,} pixels"
-                raise DataError("G406", f"the image has {found}, the limit is {pixels:,}", Place(shown(path)))
-            image = _in_mode(ImageOps.exif_transpose(opened), MODES[channels])
-            if size is not None and image.size != (size[1], size[0]):
-                image = image.resize((size[1], size[0]), Image.Resampling.BILINEAR)
-            return np.asarray(image, np.uint8).reshape(image.height, image.width, channels)
+                raise DataError("G406", f"the image has {found}, the limit is {pixels:,}", Place(name))
+            yield opened
     except UnidentifiedImageError:
         known = ", ".join(FORMATS)
-        raise DataError(
-            "G406", f"expected an image in one of {known}, found something else", Place(shown(path))
-        ) from None
+        raise DataError("G406", f"expected an image in one of {known}, found something else", Place(name)) from None
     except (OSError, ValueError, SyntaxError, EOFError, OverflowError, Image.DecompressionBombError, Warning) as error:
-        raise DataError("G406", f"the image is damaged or cut off: {error}", Place(shown(path))) from None
+        raise DataError("G406", f"the image is damaged or cut off: {error}", Place(name)) from None
 
 
 def _in_mode(image: Image.Image, mode: str) -> Image.Image:

@@ -1,21 +1,34 @@
-"""What happens to every example on its way into the network: scale, then centre, then divide by a deviation."""
+"""What happens to every example on its way into the network: in training, evaluation, prediction, and on request in
+the ONNX file.
+
+The short form scales, centres and divides by a deviation; the long form is a list of steps. What is learned from the
+training set is learned once: numbers a channel are kept in the run's recipe, larger arrays in a file beside it.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Annotated, Literal, TypeAlias
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, PrivateAttr, model_validator
 
+from graphc.data.steps import STEPS, Arrays, Operation, Step
 from graphc.errors import DataError
-from graphc.settings import LIST, Settings
+from graphc.settings import LIST, OneOf, Settings
 from graphc.types import Array
 
-CHUNK = 4096
+CHUNK_BYTES = 2**26
+"""Of images that are looked at together while steps are fitted."""
+
+AnyStep: TypeAlias = Annotated[Step, OneOf(STEPS)]
+RAW = "raw"
+"""Under this name the fitted arrays hold the shape that images come in."""
 
 
 class Preprocess(Settings):
-    """(x*scale - mean) / std, in the network's dtype."""
+    """(x*scale - mean) / std, in the network's dtype; or a list of steps."""
 
     scale: float | None = Field(default=None, gt=0)
     """Default: 1/255 for bytes, 1 for everything else."""
@@ -23,9 +36,33 @@ class Preprocess(Settings):
     """One number, one a channel, or `fit`: each channel's mean over the training set."""
     std: Annotated[tuple[float, ...] | Literal["fit"], LIST] = ()
     """The same for the deviation."""
+    steps: Annotated[tuple[AnyStep, ...], LIST] = ()
+    """Instead: what is done, in order. Bytes come as numbers from 0 to 255."""
+
+    _arrays: Mapping[str, Array] = PrivateAttr(default_factory=dict)
+    """What the steps have learned, by `number/name`."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Preprocess:
+        if self.steps and (self.scale is not None or self.mean or self.std):
+            raise ValueError("expected either `steps`, or `scale`, `mean` and `std`")
+        return self
+
+    @property
+    def arrays(self) -> Mapping[str, Array]:
+        """What the steps have learned; empty for the short form."""
+        return self._arrays
+
+    def with_arrays(self, arrays: Mapping[str, Array]) -> Preprocess:
+        """These settings with what was learned before."""
+        copy = self.model_copy()
+        copy._arrays = dict(arrays)
+        return copy
 
     def fitted(self, images: Array) -> Preprocess:
-        """These settings as numbers: `fit` answered by the training set."""
+        """These settings, with everything learned that is to be learned from the training set."""
+        if self.steps:
+            return self if self._arrays else self.with_arrays(self._learned(images))
         if self.mean != "fit" and self.std != "fit":
             return self
         mean, std = channel_statistics(images)
@@ -38,11 +75,60 @@ class Preprocess(Settings):
 
     def apply(self, images: Array, out: Array) -> None:
         """Preprocessed images, in `out`."""
+        if self.steps:
+            values = images.astype(out.dtype)
+            for number, step in enumerate(self.steps):
+                values = step.apply(values, self._of(number))
+            np.copyto(out, values)
+            return
         np.multiply(images, out.dtype.type(self._scale(images)), out=out, casting="same_kind")
         if self.mean:
             out -= self._per_channel(self.mean, out)
         if self.std:
             out /= self._per_channel(self.std, out)
+
+    def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of an example behind all steps."""
+        for step in self.steps:
+            shape = step.shape(shape)
+        return shape
+
+    def input_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape that examples come in, where the network reads `shape`."""
+        return tuple(self._arrays[RAW].tolist()) if RAW in self._arrays else shape
+
+    def operations(self, shape: tuple[int, ...], scale: float = 1 / 255) -> list[Operation]:
+        """What an ONNX file does to images of this raw shape; `scale`: the short form's default."""
+        if not self.steps:
+            factor = self.scale if self.scale is not None else scale
+            mean, std = (np.array(each or [default], np.float64) for each, default in ((self.mean, 0), (self.std, 1)))
+            return [("affine", (factor / std, -mean / std), {})]
+        found: list[Operation] = []
+        for number, step in enumerate(self.steps):
+            found += step.operations(self._of(number), shape)
+            shape = step.shape(shape)
+        return found
+
+    def _learned(self, images: Array) -> dict[str, Array]:
+        """Every step fitted on the training set as the steps before it leave it."""
+        self.output_shape(images.shape[1:])
+        learned: dict[str, Array] = {RAW: np.array(images.shape[1:], np.int64)}
+        for number, step in enumerate(self.steps):
+            found = step.fit(partial(self._chunks, images, number, dict(learned)))
+            learned |= {f"{number}/{name}": np.asarray(array, np.float32) for name, array in found.items()}
+        return learned
+
+    def _chunks(self, images: Array, steps: int, learned: Mapping[str, Array]) -> Iterator[Array]:
+        """All images behind the first so many steps, in float32, some at a time."""
+        rows = max(1, CHUNK_BYTES // max(4 * int(np.prod(images.shape[1:])), 1))
+        for start in range(0, len(images), rows):
+            values = images[start : start + rows].astype(np.float32)
+            for number, step in enumerate(self.steps[:steps]):
+                values = step.apply(values, _of(learned, number))
+            yield values
+
+    def _of(self, number: int) -> Arrays:
+        return _of(self._arrays, number)
 
     def _scale(self, images: Array) -> float:
         return self.scale if self.scale is not None else 1 / 255 if images.dtype == np.uint8 else 1.0
@@ -54,12 +140,19 @@ class Preprocess(Settings):
         return np.asarray(numbers, out.dtype)
 
 
+def _of(arrays: Mapping[str, Array], number: int) -> Arrays:
+    """One step's arrays."""
+    start = f"{number}/"
+    return {name.removeprefix(start): array for name, array in arrays.items() if name.startswith(start)}
+
+
 def channel_statistics(images: Array) -> tuple[Array, Array]:
-    """Mean and deviation of each channel (last axis), in float64, a few thousand images at a time."""
+    """Mean and deviation of each channel (last axis), in float64, some images at a time."""
     channels = images.shape[-1] if images.ndim > 1 else 1
+    rows = max(1, CHUNK_BYTES // max(8 * int(np.prod(images.shape[1:])), 1))
     count, total, square = 0, np.zeros(channels), np.zeros(channels)
-    for start in range(0, len(images), CHUNK):
-        part = images[start : start + CHUNK].reshape(-1, channels).astype(np.float64)
+    for start in range(0, len(images), rows):
+        part = images[start : start + rows].reshape(-1, channels).astype(np.float64)
         count += len(part)
         total += part.sum(axis=0)
         square += (part * part).sum(axis=0)

@@ -1,0 +1,322 @@
+"""Steps of preprocessing: what each learns from the training set, does to images, and is in an ONNX file.
+
+    preprocess: {steps: [rescale, {standardise: {per: channel}}]}
+
+A step's ONNX form is a list of operations on one running value, N H W C, named in `graphc.emit.front`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+
+from pydantic import Field, model_validator
+
+from graphc.data.augment.colour import GREY
+from graphc.errors import DataError
+from graphc.lazy import np
+from graphc.settings import LIST, Kind
+from graphc.types import Array
+
+Chunks: TypeAlias = Callable[[], Iterator[Array]]
+"""All images of the training set as they arrive at a step, some hundred at a time, in floats."""
+Arrays: TypeAlias = Mapping[str, Array]
+Operation: TypeAlias = tuple[str, tuple[Array, ...], dict[str, Any]]
+"""(kind, constants, settings)."""
+Side: TypeAlias = Annotated[int, Field(gt=0, le=100_000)]
+Per: TypeAlias = Literal["channel", "pixel", "image"]
+
+LARGEST_WHITENING = 4096
+"""Values an image may have for a matrix over all of them: the eigenvectors take minutes, and the memory of n²."""
+
+
+class Step(Kind):
+    """A step of preprocessing."""
+
+    def fit(self, chunks: Chunks) -> dict[str, Array]:
+        """What the step learns from the training set, by name."""
+        return {}
+
+    def shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """An image's shape behind the step."""
+        return shape
+
+    def apply(self, x: Array, arrays: Arrays) -> Array:
+        """Images N H W C behind the step; `x` may be written over."""
+        raise NotImplementedError(self.kind)
+
+    def operations(self, arrays: Arrays, shape: tuple[int, ...]) -> list[Operation]:
+        """The same for an ONNX file, on images of this shape."""
+        raise NotImplementedError(self.kind)
+
+
+class _Affine(Step):
+    """x*scale + offset."""
+
+    def affine(self, arrays: Arrays) -> tuple[Array, Array]:
+        raise NotImplementedError(self.kind)
+
+    def apply(self, x: Array, arrays: Arrays) -> Array:
+        scale, offset = (each.astype(x.dtype) for each in self.affine(arrays))
+        x *= scale
+        x += offset
+        return x
+
+    def operations(self, arrays: Arrays, shape: tuple[int, ...]) -> list[Operation]:
+        return [("affine", self.affine(arrays), {})]
+
+
+class Rescale(_Affine):
+    """From one range of values to another."""
+
+    kind: ClassVar[str] = "rescale"
+
+    source: Annotated[tuple[float, float], LIST] = (0.0, 255.0)
+    """[lowest, highest] value that comes in."""
+    target: Annotated[tuple[float, float], LIST] = (0.0, 1.0)
+    """What they become."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Rescale:
+        if self.source[0] >= self.source[1]:
+            raise ValueError(f"source: expected [lowest, highest], found {list(self.source)}")
+        return self
+
+    def affine(self, arrays: Arrays) -> tuple[Array, Array]:
+        (a, b), (c, d) = self.source, self.target
+        scale = (d - c) / (b - a)
+        return np.array([scale]), np.array([c - a * scale])
+
+
+class Centre(Step):
+    """The mean subtracted: each channel's, each pixel's, or each image's own."""
+
+    kind: ClassVar[str] = "centre"
+
+    per: Per = "channel"
+    """channel and pixel: means over the training set."""
+
+    def fit(self, chunks: Chunks) -> dict[str, Array]:
+        return {} if self.per == "image" else {"mean": moments(chunks, self.per)[0]}
+
+    def apply(self, x: Array, arrays: Arrays) -> Array:
+        x -= x.mean(axis=_axes(x), keepdims=True) if self.per == "image" else arrays["mean"].astype(x.dtype)
+        return x
+
+    def operations(self, arrays: Arrays, shape: tuple[int, ...]) -> list[Operation]:
+        if self.per == "image":
+            return [("centre_each", (), {})]
+        return [("affine", (np.array([1.0]), -arrays["mean"]), {})]
+
+
+class Standardise(Step):
+    """The mean subtracted, then divided by the deviation."""
+
+    kind: ClassVar[str] = "standardise"
+
+    per: Per = "channel"
+    """channel and pixel: over the training set; image: each image's own."""
+    epsilon: float = Field(default=1e-8, gt=0)
+    """Added to the variance."""
+
+    def fit(self, chunks: Chunks) -> dict[str, Array]:
+        if self.per == "image":
+            return {}
+        mean, variance = moments(chunks, self.per)
+        return {"mean": mean, "deviation": np.sqrt(variance + self.epsilon)}
+
+    def apply(self, x: Array, arrays: Arrays) -> Array:
+        if self.per == "image":
+            x -= x.mean(axis=_axes(x), keepdims=True)
+            x /= np.sqrt((x * x).mean(axis=_axes(x), keepdims=True) + x.dtype.type(self.epsilon))
+            return x
+        x -= arrays["mean"].astype(x.dtype)
+        x /= arrays["deviation"].astype(x.dtype)
+        return x
+
+    def operations(self, arrays: Arrays, shape: tuple[int, ...]) -> list[Operation]:
+        if self.per == "image":
+            return [("centre_each", (), {}), ("deviate_each", (), {"epsilon": self.epsilon})]
+        return [("affine", (1 / arrays["deviation"], -arrays["mean"] / arrays["deviation"]), {})]
+
+
+class Normalise(_Affine):
+    """The training set's lowest and highest value, of each channel or pixel, taken to a range."""
+
+    kind: ClassVar[str] = "normalise"
+
+    per: Literal["channel", "pixel"] = "channel"
+    """Whose extremes."""
+    target: Annotated[tuple[float, float], LIST] = (-1.0, 1.0)
+    """Where they go."""
+
+    def fit(self, chunks: Chunks) -> dict[str, Array]:
+        axes = _over(self.per)
+        lows, highs = zip(*((part.min(axis=axes(part)), part.max(axis=axes(part))) for part in chunks()), strict=True)
+        return {"low": np.min(lows, axis=0), "high": np.max(highs, axis=0)}
+
+    def affine(self, arrays: Arrays) -> tuple[Array, Array]:
+        low, high = arrays["low"], arrays["high"]
+        scale = (self.target[1] - self.target[0]) / np.where(high > low, high - low, 1)
+        return scale, self.target[0] - low * scale
+
+
+class Whiten(Step):
+    """Decorrelated values of mean 0 and variance 1.
+
+    Two correlated signals A and B become their sum and their difference, each brought to variance 1 (pca); zca turns
+    the result back, so that it looks like the image again.
+    """
+
+    kind: ClassVar[str] = "whiten"
+
+    method: Literal["pca", "zca"] = "zca"
+    """Left along the principal axes, largest first, or turned back."""
+    over: Literal["channels", "pixels"] = "channels"
+    """Which values are decorrelated: a pixel's channels, or all values of an image."""
+    epsilon: float = Field(default=1e-5, gt=0)
+    """Added to variances: what hardly varies is not blown up."""
+
+    def fit(self, chunks: Chunks) -> dict[str, Array]:
+        first = next(chunks())
+        size = first.shape[-1] if self.over == "channels" else int(np.prod(first.shape[1:]))
+        if size > LARGEST_WHITENING:
+            found = f"{size:,} values in an image, the limit is {LARGEST_WHITENING:,}"
+            raise DataError("G404", f"whiten over pixels expects small images, found {found}; resize first")
+        mean, covariance = covariances(chunks, size)
+        variances, axes = np.linalg.eigh(covariance)
+        order = np.argsort(-variances, kind="stable")
+        variances, axes = np.maximum(variances[order], 0), axes[:, order]
+        axes *= np.where(axes[np.abs(axes).argmax(axis=0), np.arange(size)] < 0, -1.0, 1.0)  # one sign for all machines
+        matrix = axes / np.sqrt(variances + self.epsilon)
+        return {"mean": mean, "matrix": matrix @ axes.T if self.method == "zca" else matrix}
+
+    def apply(self, x: Array, arrays: Arrays) -> Array:
+        values = x.reshape(-1, len(arrays["mean"]))
+        values -= arrays["mean"].astype(x.dtype)
+        turned: Array = values @ arrays["matrix"].astype(x.dtype)
+        return turned.reshape(x.shape)
+
+    def operations(self, arrays: Arrays, shape: tuple[int, ...]) -> list[Operation]:
+        mean, matrix = -arrays["mean"], arrays["matrix"]
+        if self.over == "channels":
+            return [("affine", (np.array([1.0]), mean), {}), ("mix_channels", (matrix,), {})]
+        return [("affine", (np.array([1.0]), mean.reshape(shape)), {}), ("mix_all", (matrix,), {})]
+
+
+class Resize(Step):
+    """Another size, by the bilinear filter over the whole source area, as two products of matrices."""
+
+    kind: ClassVar[str] = "resize"
+
+    size: Annotated[tuple[Side, Side], LIST]
+    """[height, width]."""
+
+    def shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        return (*self.size, *shape[2:])
+
+    def apply(self, x: Array, arrays: Arrays) -> Array:
+        down, right = (resizing(n, m).astype(x.dtype) for n, m in zip(x.shape[1:3], self.size, strict=True))
+        rows = np.tensordot(down, x, axes=(1, 1))  # h N W C
+        return np.ascontiguousarray(np.tensordot(right, rows, axes=(1, 2)).transpose(2, 1, 0, 3))
+
+    def operations(self, arrays: Arrays, shape: tuple[int, ...]) -> list[Operation]:
+        down, right = (resizing(n, m) for n, m in zip(shape[:2], self.size, strict=True))
+        return [("resize", (down, right), {})]
+
+
+class Crop(Step):
+    """The middle of the image."""
+
+    kind: ClassVar[str] = "crop"
+
+    size: Annotated[tuple[Side, Side], LIST]
+    """[height, width]."""
+
+    def shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        if shape[0] < self.size[0] or shape[1] < self.size[1]:
+            found = f"{shape[0]}×{shape[1]}"
+            raise DataError("G404", f"crop expects images of at least {self.size[0]}×{self.size[1]}, found {found}")
+        return (*self.size, *shape[2:])
+
+    def apply(self, x: Array, arrays: Arrays) -> Array:
+        top, left = self._corner(x.shape[1:])
+        return x[:, top : top + self.size[0], left : left + self.size[1]]
+
+    def operations(self, arrays: Arrays, shape: tuple[int, ...]) -> list[Operation]:
+        return [("crop", (), {"start": self._corner(shape), "size": self.size})]
+
+    def _corner(self, shape: tuple[int, ...]) -> tuple[int, int]:
+        return (shape[0] - self.size[0]) // 2, (shape[1] - self.size[1]) // 2
+
+
+class Channels(Step):
+    """Colours in another order, or as grey."""
+
+    kind: ClassVar[str] = "channels"
+
+    to: Literal["bgr", "grey"]
+    """bgr: red and blue exchanged; grey: one channel, 0.299 red + 0.587 green + 0.114 blue."""
+
+    def shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        if shape[-1] != 3:
+            raise DataError("G404", f"channels expects images in red, green and blue, found {shape[-1]} channels")
+        return (*shape[:-1], 1) if self.to == "grey" else shape
+
+    def apply(self, x: Array, arrays: Arrays) -> Array:
+        mixed: Array = x @ self._matrix().astype(x.dtype)
+        return mixed
+
+    def operations(self, arrays: Arrays, shape: tuple[int, ...]) -> list[Operation]:
+        return [("mix_channels", (self._matrix(),), {})]
+
+    def _matrix(self) -> Array:
+        return np.array([GREY]).T if self.to == "grey" else np.eye(3)[::-1]
+
+
+STEPS: tuple[type[Step], ...] = (Rescale, Centre, Standardise, Normalise, Whiten, Resize, Crop, Channels)
+
+
+def _axes(x: Array) -> tuple[int, ...]:
+    return tuple(range(1, x.ndim))
+
+
+def _over(per: Per) -> Callable[[Array], tuple[int, ...]]:
+    return lambda x: (0,) if per == "pixel" else tuple(range(x.ndim - 1))
+
+
+def moments(chunks: Chunks, per: Per) -> tuple[Array, Array]:
+    """Mean and variance of each channel or pixel over all images, in float64, in two passes."""
+    axes = _over(per)
+    count, total, square = 0, np.zeros(()), np.zeros(())
+    for part in chunks():
+        count += part.size // part.sum(axis=axes(part)).size
+        total = total + part.sum(axis=axes(part), dtype=np.float64)
+    mean = total / count
+    for part in chunks():
+        square = square + ((part.astype(np.float64) - mean) ** 2).sum(axis=axes(part))
+    return mean, square / count
+
+
+def covariances(chunks: Chunks, size: int) -> tuple[Array, Array]:
+    """Mean [size] and covariance [size, size] of the values along the last axes of all images."""
+    count, total, products = 0, np.zeros(size), np.zeros((size, size))
+    for part in chunks():
+        values = part.reshape(-1, size).astype(np.float64)
+        count += len(values)
+        total += values.sum(axis=0)
+    mean = total / count
+    for part in chunks():
+        values = part.reshape(-1, size).astype(np.float64) - mean
+        products += values.T @ values
+    return mean, products / count
+
+
+def resizing(source: int, target: int) -> Array:
+    """The matrix [target, source] of bilinear resizing: triangles as wide as a target pixel, at least a source's."""
+    scale = source / target
+    reach = max(scale, 1.0)
+    middles = (np.arange(target) + 0.5) * scale
+    distance = np.abs(np.arange(source) + 0.5 - middles[:, None])
+    weights = np.maximum(1 - distance / reach, 0)
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True))

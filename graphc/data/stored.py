@@ -1,0 +1,167 @@
+"""Images that stay where they are, in files, until a batch asks for them: what an array of images looks like to the
+rest, and reads pixels only when it is indexed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from graphc.data.images import PIXEL_LIMIT, decode_image, decode_mask
+from graphc.data.reading import open_regular
+from graphc.data.sample import Sample, resize
+from graphc.errors import DataError, Place
+from graphc.files import shown
+from graphc.types import Array
+
+LARGEST_FILE = 2**28
+"""Bytes that an image's file may have."""
+
+
+class Store(Protocol):
+    """Where files lie: a folder or an archive."""
+
+    def read(self, name: str) -> bytes:
+        """A file's bytes."""
+
+    def size(self, name: str) -> int:
+        """How many they are."""
+
+    def shown(self, name: str) -> str:
+        """What messages call a file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """Files below a folder; a name that leads out of it, by `..` or a link, is refused."""
+
+    root: Path
+
+    def read(self, name: str) -> bytes:
+        with open_regular(self._path(name)) as file:
+            data = file.read(LARGEST_FILE + 1)
+        if len(data) > LARGEST_FILE:
+            raise DataError("G406", f"the file has more than {LARGEST_FILE:,} bytes", Place(self.shown(name)))
+        return data
+
+    def size(self, name: str) -> int:
+        try:
+            return self._path(name).stat().st_size
+        except OSError:
+            return -1  # `read` says why
+
+    def _path(self, name: str) -> Path:
+        try:
+            path = Path(os.path.realpath(self.root / name))
+        except ValueError:
+            raise DataError("G401", f"the path {name!r} holds a NUL character") from None
+        if not path.is_relative_to(os.path.realpath(self.root)):
+            message = f"expected a file inside {shown(self.root)}, found a path out of it"
+            raise DataError("G403", message, Place(shown(name)))
+        return path
+
+    def shown(self, name: str) -> str:
+        return shown(self.root / name)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredImages:
+    """Images in files, as N H W C bytes."""
+
+    store: Store
+    names: Sequence[str]
+    size: tuple[int, int]
+    """What an image is resized to where it is asked for as a part of an array."""
+    channels: int = 3
+    pixels: int = PIXEL_LIMIT
+
+    dtype = np.dtype(np.uint8)
+    ndim = 4
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (len(self.names), *self.size, self.channels)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def read(self, row: int) -> Array:
+        """An image in its own size."""
+        name = self.names[row]
+        return decode_image(self.store.read(name), self.store.shown(name), self.channels, pixels=self.pixels)
+
+    def name(self, row: int) -> str:
+        return self.store.shown(self.names[row])
+
+    def take(self, rows: Array) -> StoredImages:
+        """Some of them, still in their files."""
+        return replace(self, names=[self.names[row] for row in rows.tolist()])
+
+    def __getitem__(self, rows: Any) -> Array:
+        """Decoded and resized."""
+        chosen = np.arange(len(self))[rows]
+        out = np.empty((len(chosen), *self.shape[1:]), np.uint8)
+        for at, row in enumerate(chosen.tolist()):
+            out[at] = resize(Sample(self.read(row)), *self.size).image
+        return out
+
+    def fingerprint(self) -> bytes:
+        return _digest(self.names, self.shape, self.store)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMasks:
+    """Masks in files, as N H W class indices: the values of a grey or palette PNG."""
+
+    store: Store
+    names: Sequence[str]
+    size: tuple[int, int]
+    pixels: int = PIXEL_LIMIT
+
+    dtype = np.dtype(np.int64)
+    ndim = 3
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (len(self.names), *self.size)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def read(self, row: int) -> Array:
+        name = self.names[row]
+        return decode_mask(self.store.read(name), self.store.shown(name), self.pixels)
+
+    def name(self, row: int) -> str:
+        return self.store.shown(self.names[row])
+
+    def take(self, rows: Array) -> StoredMasks:
+        return replace(self, names=[self.names[row] for row in rows.tolist()])
+
+    def __getitem__(self, rows: Any) -> Array:
+        chosen = np.arange(len(self))[rows]
+        out = np.empty((len(chosen), *self.size), np.int64)
+        for at, row in enumerate(chosen.tolist()):
+            mask = self.read(row)
+            down, right = ((np.arange(n) + 0.5) * m / n for n, m in zip(self.size, mask.shape, strict=True))
+            out[at] = mask[down.astype(np.intp)[:, None], right.astype(np.intp)]
+        return out
+
+    def fingerprint(self) -> bytes:
+        return _digest(self.names, self.shape, self.store)
+
+
+STORED = (StoredImages, StoredMasks)
+
+
+def _digest(names: Sequence[str], shape: tuple[int, ...], store: Store) -> bytes:
+    """Over names and sizes of the files: reading them all could take hours."""
+    digest = hashlib.sha256(repr(shape).encode())
+    for name in names:
+        digest.update(f"{name} {store.size(name)};".encode("utf-8", "surrogateescape"))
+    return digest.digest()
