@@ -97,6 +97,7 @@ def fold_affine(graph: Inference) -> Inference:
             fold.take(absorbed)
             fold.lost.add(node.inputs[0])
             fold.instead[node.name] = source
+            fold.stand_ins.setdefault(source, []).append(node.name)
     return fold.result()
 
 
@@ -108,6 +109,9 @@ class _Folding:
     changed: dict[str, tuple[Node, Params]] = field(default_factory=dict)
     """By name: a layer that has absorbed an affine, with its variables."""
     instead: dict[str, str] = field(default_factory=dict)
+    """Node that is gone -> the one that gives its value."""
+    stand_ins: dict[str, list[str]] = field(default_factory=dict)
+    """The other way round."""
     lost: set[str] = field(default_factory=set)
     """Nodes whose own value is no longer there."""
 
@@ -136,7 +140,8 @@ class _Folding:
 
     def take(self, absorbed: Mapping[str, tuple[Node, Params]]) -> None:
         self.changed.update(absorbed)
-        self.lost.update(absorbed, (name for name, stands_for in self.instead.items() if stands_for in absorbed))
+        for name in absorbed:
+            self.lost.update([name, *self.stand_ins.get(name, ())])
 
     def result(self) -> Inference:
         graph = self.graph
