@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from graphc.passes.plan import plan
+from graphc.passes.truncate import until
 from graphc.verify import verify
 from tests.zoo.slim import plan_of, weights
 
@@ -25,7 +27,7 @@ SMALL = {
     "mobilenet_v3_small": ("resolution=64",),
     "nasnet_mobile": ("resolution=75",),
 }
-"""Net -> settings. The rest of the zoo is made of the same blocks."""
+"""Net -> settings. The other depths are made of the same blocks."""
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -33,4 +35,13 @@ def test_numpy_is_onnxruntime_at_every_end_point(name: str) -> None:
     plan = plan_of(name, SMALL[name])
     compared = verify(plan, weights(plan), batch=1, threads=2)
     assert {each.name for each in compared} >= set(plan.graph.end_points)
+    assert not [each for each in compared if each.error > 1e-4]
+
+
+@pytest.mark.parametrize("name", ["vgg_19", "overfeat"])
+def test_numpy_is_onnxruntime_before_the_dense_layers(name: str) -> None:
+    """Their dense layers, 120 million weights, are convolutions as any other."""
+    features = plan(until(plan_of(name).graph, "pool5"))
+    compared = verify(features, weights(features), batch=1, threads=2)
+    assert len(compared) >= 8
     assert not [each for each in compared if each.error > 1e-4]
