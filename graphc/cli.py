@@ -189,6 +189,37 @@ def draw(spec: str, output: str | None, **options: Any) -> None:
     say(f"wrote {target}")
 
 
+@cli.command()
+@click.argument("spec_or_run", nargs=-1, required=True)
+@click.option("-o", "--output", metavar="FILE", help="The page.  [default: NAME.html]")
+@spec_options
+@weights_option
+@click.option("--image", "images", multiple=True, metavar="FILE", help="Shown, and with --weights run (scaled to 0…1).")
+def report(spec_or_run: tuple[str, ...], output: str | None, **options: Any) -> None:
+    """Report on a spec, or on runs of training, as one page without network.
+
+    \b
+      graphc report resnet_v1_50 -o resnet.html
+      graphc report lenet5 --weights best.safetensors --image digit.png
+      graphc report runs/one runs/two
+    """
+    from graphc.files import atomic_write
+    from graphc.report.page.report import report_runs, report_spec
+    from graphc.report.page.runs import is_run, read_run
+
+    weights, images = options.pop("weights"), options.pop("images")
+    runs = [path for path in spec_or_run if is_run(path)]
+    if len(runs) < len(spec_or_run) and len(spec_or_run) > 1:
+        raise click.UsageError("expected one SPEC, or folders of runs")
+    if runs:
+        page = report_runs([read_run(path) for path in runs], say)
+    else:
+        page = report_spec(make_plan(spec_or_run[0], **options), weights, images)
+    target = output or f"{Path(spec_or_run[0]).stem}.html"
+    atomic_write(target, page.encode())
+    say(f"wrote {target}: {len(page.encode()) / 1e6:.1f} MB")
+
+
 @cli.command(name="list")
 @format_option
 def list_zoo(form: str) -> None:
@@ -226,6 +257,8 @@ def schema(output: str) -> None:
 @click.option("-o", "--output", metavar="FILE", help="The ONNX file.  [default: NAME.onnx]")
 @spec_options
 @weights_option
+@click.option("--partial", is_flag=True, help="What the weights file lacks starts as initialised.")
+@click.option("--save-weights", metavar="FILE", help="Also write all variables by name, .npz or .safetensors.")
 @seed_option
 @click.option("--opset", type=int, default=17, show_default=True, help="ONNX operator set, exactly.")
 @click.option("--ir-version", type=int, default=8, show_default=True, help="ONNX file format version, exactly.")
@@ -243,17 +276,21 @@ def compile_command(spec: str, output: str | None, **options: Any) -> None:
 
     target = output or f"{Path(spec).stem}.onnx"
     how = Emission(options["opset"], options["ir_version"], options["layout"], options["fold"])
-    plan = compile_spec(
+    plan, report = compile_spec(
         spec,
         target,
         options["settings"],
         weights_from=options["weights"],
+        partial=options["partial"],
+        weights_to=options["save_weights"],
         seed=options["seed"],
         until=options["until"],
         how=how,
         limits=limits(options["max_layers"], options["max_memory"]),
     )
     warn(plan)
+    if report is not None:
+        say("\n".join([report.describe(), *map(str, report.warnings)]))
     say(f"wrote {target}: {len(plan.nodes)} layers, {Path(target).stat().st_size:,} bytes")
 
 
@@ -276,7 +313,7 @@ def verify(spec: str, form: str, batch: int, tolerance: float, **options: Any) -
     from graphc.verify import verify as compare
 
     plan = make_plan(spec, options["settings"], options["until"], options["max_layers"], options["max_memory"])
-    params = initial_or_loaded(plan, options["seed"], options["weights"])
+    params, _ = initial_or_loaded(plan, options["seed"], options["weights"])
     rows = compare(plan, params, batch=batch, seed=options["seed"])
     cells = [[row.name, row.largest, row.error, "ok" if row.error <= tolerance else "differs"] for row in rows]
     out(render(("end point", "largest value", "relative error", "verdict"), cells, form))

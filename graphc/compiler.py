@@ -24,8 +24,6 @@ from graphc.spec.model import ModelSpec, read_spec
 from graphc.types import Array
 
 if TYPE_CHECKING:
-    import onnx
-
     from graphc import initializers, weights
     from graphc.emit import model as emit
 else:  # planning loads neither onnx nor numpy
@@ -73,7 +71,7 @@ def plan_model(model: ModelSpec, *, until: str | None = None, limits: Limits = L
 
 def compile_plan(
     planned: Plan, params: Mapping[str, Array], how: Emission = Emission(), metadata: Mapping[str, str] | None = None
-) -> onnx.ModelProto:
+) -> emit.OnnxModel:
     """A checked ONNX model of a plan with these weights (variable name -> array)."""
     return emit.emit(
         planned,
@@ -92,29 +90,47 @@ def compile_spec(
     settings: Sequence[str] = (),
     *,
     weights_from: str | Path | None = None,
+    partial: bool = False,
+    weights_to: str | Path | None = None,
     seed: int = 0,
     until: str | None = None,
     how: Emission = Emission(),
     limits: Limits = Limits(),
-) -> Plan:
-    """A spec becomes an ONNX file, with weights from a file or drawn from the spec's initializers."""
+) -> tuple[Plan, weights.LoadReport | None]:
+    """A spec becomes an ONNX file, with weights from a file or drawn from the spec's initializers.
+
+    `partial` takes from the file what it has; `weights_to` also writes all variables by name. The report says
+    what the file had.
+    """
     model = read_spec(spec, settings)
     planned = plan_model(model, until=until, limits=limits)
-    params = initial_or_loaded(planned, seed, weights_from)
+    params, report = initial_or_loaded(planned, seed, weights_from, partial=partial)
+    if weights_to is not None:
+        weights.save(weights_to, params)
     emit.write_model(
         compile_plan(planned, params, how, {"graphc.spec": model.source, "graphc.seed": str(seed)}), output
     )
-    return planned
+    return planned, report
 
 
-def initial_or_loaded(planned: Plan, seed: int, weights_from: str | Path | None) -> dict[str, Array]:
-    """Every variable of the plan: from the file where it has it, else as initialised."""
+def initial_or_loaded(
+    planned: Plan, seed: int, weights_from: str | Path | None, *, partial: bool = False
+) -> tuple[dict[str, Array], weights.LoadReport | None]:
+    """Every variable of the plan, from the file or as initialised, and what the file had.
+
+    With `partial` a variable that the file lacks, or has in another shape, starts as initialised; without, that is
+    an error.
+    """
     variables = planned.variables
     if weights_from is None:
-        return initializers.initial_values(variables, seed)
+        return initializers.initial_values(variables, seed), None
     loaded, report = weights.load(weights_from, {name: spec.shape for name, spec in variables.items()})
-    report.raise_if_incomplete()
-    return loaded
+    if not partial:
+        report.raise_if_incomplete()
+        return loaded, report
+    others = {name: spec for name, spec in variables.items() if name not in loaded}
+    drawn = initializers.initial_values(others, seed)
+    return {name: loaded[name] if name in loaded else drawn[name] for name in variables}, report
 
 
 __all__ = ["Emission", "Limits", "compile_plan", "compile_spec", "lints", "plan_model", "plan_spec"]

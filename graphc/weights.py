@@ -70,6 +70,14 @@ class LoadReport:
             message = f"{self.path}: expected {wanted} variables, found {len(self.loaded)} of them"
             raise WeightsError("G306", message, notes=notes)
 
+    def describe(self) -> str:
+        """How many were loaded, then the names that were missing, unused or of another shape."""
+        lines = [f"{self.path}: loaded {len(self.loaded)} variables"]
+        for what, names in (("missing", self.missing), ("unused", self.unused), ("mis-shaped", (*self.mis_shaped,))):
+            if names:
+                lines.append(f"  {len(names)} {what}: {_listed(names)}")
+        return "\n".join(lines)
+
     @property
     def warnings(self) -> tuple[Warn, ...]:
         """Numbers that are none."""
