@@ -223,7 +223,11 @@ def report(spec_or_run: tuple[str, ...], output: str | None, **options: Any) -> 
 @cli.command(name="list")
 @format_option
 def list_zoo(form: str) -> None:
-    """List the zoo: input, parameters, MACs, receptive field."""
+    """List the zoo: input, parameters, MACs, receptive field.
+
+    \b
+      graphc list --format csv
+    """
     from graphc.report.listing import listing
 
     out(listing(form))
@@ -486,7 +490,7 @@ def main() -> None:
 
 def run_command() -> int:
     try:
-        result = cli.main(standalone_mode=False)
+        result = cli.main(prog_name="graphc", standalone_mode=False)
         sys.stdout.flush()
         return result if isinstance(result, int) else 0
     except GraphcError as error:
