@@ -43,8 +43,12 @@ def plan(graph: LayerGraph, *, max_bytes: int = MAX_BYTES) -> Plan:
 
 
 def declare(node: Node, inputs: list[Shape]) -> dict[str, ParamSpec]:
+    """The layer's variables, each with an initializer that its shape can have."""
     try:
-        return node.layer.declare_params(*inputs)
+        params = node.layer.declare_params(*inputs)
+        for spec in params.values():
+            spec.initializer.check(spec.shape)
+        return params
     except RuleError as error:
         raise at_node(node, error, inputs) from None
 
