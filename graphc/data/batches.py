@@ -1,4 +1,4 @@
-"""Batches in an order that only the seed and the epoch decide, made ready one ahead by a thread."""
+"""Batches in an order that only the seed and the epoch decide, made ready ahead of time by a thread or by processes."""
 
 from __future__ import annotations
 
@@ -7,16 +7,26 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from graphc.data.examples import Examples
+from graphc.data.augment.base import Augmentation, augment, generator
+from graphc.data.augment.mix import Mix, mix_batch
+from graphc.data.examples import IMAGE, LABEL, Examples
+from graphc.data.feeder import Feeder, Layout
 from graphc.data.preprocess import Preprocess
+from graphc.data.sample import ANNOTATIONS, BOXES, MASK, POINTS, Sample, drop_lost_boxes, resize, sample_of
+from graphc.data.stored import STORED
+from graphc.errors import DataError, GraphcError, Place
 from graphc.types import Array
 
 AHEAD = 2
 """Batches made ready before they are asked for."""
+BALANCED = 0xBA1
+"""Keeps the random numbers of a balanced order apart."""
 
 T = TypeVar("T")
 
@@ -37,8 +47,39 @@ def epoch_order(seed: int, epoch: int, count: int) -> Array:
     return np.random.default_rng([seed, epoch]).permutation(count)
 
 
+def balanced_order(seed: int, epoch: int, labels: Array) -> Array:
+    """As many rows as there are, every class as often as any other: rows of small classes come several times.
+
+    Each class is gone through in a shuffled order, and shuffled again when it is used up.
+    """
+    rng = np.random.default_rng([seed, epoch, BALANCED])
+    classes = [np.flatnonzero(labels == value) for value in np.unique(labels)]
+    each = np.full(len(classes), len(labels) // len(classes))
+    each[rng.permutation(len(classes))[: len(labels) % len(classes)]] += 1
+    drawn = [_again_and_again(rng, rows, count) for rows, count in zip(classes, each.tolist(), strict=True)]
+    return rng.permutation(np.concatenate(drawn))
+
+
+def _again_and_again(rng: np.random.Generator, rows: Array, count: int) -> Array:
+    rounds = [rng.permutation(rows) for _ in range(-(-count // len(rows)))]
+    return np.concatenate(rounds)[:count] if rounds else rows[:0]
+
+
+@dataclass(frozen=True, slots=True)
+class Augmenting:
+    """What happens to examples in training only."""
+
+    seed: int
+    steps: tuple[Augmentation, ...] = ()
+    mixes: tuple[Mix, ...] = ()
+    classes: int = 0
+    """How many, for labels that become distributions."""
+    keep_boxes: float = 0.25
+    """Part of a box that must remain in the picture."""
+
+
 class Batches:
-    """Examples as batches for a network: cast, preprocessed, in buffers that are used again.
+    """Examples as batches for a network: decoded, augmented, cast, preprocessed, in buffers that are used again.
 
     A batch stays as it is until `AHEAD + 2` more have been made.
     """
@@ -50,31 +91,165 @@ class Batches:
         shapes: Mapping[str, tuple[int, ...]],
         dtype: Any,
         preprocess: Mapping[str, Preprocess],
+        augmenting: Augmenting | None = None,
+        workers: int = 0,
+        relative: bool = True,
     ) -> None:
-        """`shapes`: one example's shape by input name; `preprocess`: by input name too."""
+        """`shapes`: one example's shape by input name; `preprocess`: by input name too; `workers`: processes, 0 for
+        a thread; `relative`: boxes and points as shares of the image's width and height, not in pixels."""
         self.examples = examples
         self.size = size
+        self.workers = workers
+        self.at = np.zeros(1, np.int64)
+        """The row that is being worked on, for whoever wants to know where a worker died."""
         self._preprocess = preprocess
-        rows = min(size, len(examples))
-        self._rings = [
-            {name: np.empty((rows, *shape), dtype) for name, shape in shapes.items()} for _ in range(AHEAD + 2)
-        ]
+        self._augmenting = augmenting
+        self._relative = relative
+        self._shapes = {name: (shape, np.dtype(dtype)) for name, shape in shapes.items()}
+        self._annotations = [name for name in ANNOTATIONS if name in examples.targets]
+        self._pictured = next((name for name, array in examples.inputs.items() if array.ndim == 4), None)
+        self._rings: list[dict[str, Array]] = []
         self._made = 0
+        self._feeder: Feeder | None = None
 
-    def make(self, rows: Array) -> Batch:
-        """The batch of these rows."""
+    def make(self, rows: Array, epoch: int | None = None) -> Batch:
+        """The batch of these rows; augmented as the epoch says, where there is one."""
+        if not self._rings:
+            count = min(self.size, len(self.examples))
+            self._rings = [
+                {name: np.empty((count, *shape), dtype) for name, (shape, dtype) in self._shapes.items()}
+                for _ in range(AHEAD + 2)
+            ]
         buffers = self._rings[self._made % len(self._rings)]
         self._made += 1
-        inputs = {}
-        for name, buffer in buffers.items():
-            out = inputs[name] = buffer[: len(rows)]
-            self._preprocess[name].apply(self.examples.inputs[name][rows].reshape(out.shape), out)
-        targets = {name: array[rows] for name, array in self.examples.targets.items()}
-        return Batch(inputs, targets)
+        inputs = {name: buffer[: len(rows)] for name, buffer in buffers.items()}
+        return Batch(inputs, self.fill(rows, epoch, inputs))
+
+    def fill(self, rows: Array, epoch: int | None, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Write the rows' inputs into these arrays; their targets."""
+        arrays = self.examples.inputs
+        targets: dict[str, Array] = {}
+        for name, out in inputs.items():
+            if name == self._pictured and self._one_by_one(epoch):
+                images, targets = self._pictures(rows, epoch)
+            else:
+                images = arrays[name][rows]
+            wanted = images.shape if self._preprocess[name].steps else out.shape
+            self._preprocess[name].apply(images.reshape(wanted), out)
+        rest = {name: array[rows] for name, array in self.examples.targets.items() if name not in targets}
+        return {**rest, **targets}
 
     def parts(self, order: Array, start: int = 0) -> Iterator[Array]:
         """The rows of each batch of an order, from batch number `start` on; the last batch may be short."""
         return (order[at : at + self.size] for at in range(start * self.size, len(order), self.size))
+
+    @contextmanager
+    def ahead(self, parts: Iterator[Array], epoch: int | None = None) -> Iterator[Iterator[Batch]]:
+        """The batches of these parts, made ahead of time by a thread or by worker processes."""
+        if not self.workers:
+            with prefetched(partial(self.make, epoch=epoch), parts) as made:
+                yield made
+            return
+        first = next(parts, None)
+        if first is None:
+            yield iter(())
+            return
+        if self._feeder is None or not self._feeder.alive:
+            self._feeder = Feeder(self, self._layout(first[:1], epoch), self.size, self.workers)
+        with self._feeder.batches(chain([first], parts), epoch) as filled:
+            yield map(self._batch, filled)
+
+    def fill_all(self, rows: Array, epoch: int | None, arrays: Mapping[str, Array]) -> None:
+        """Write inputs and targets of these rows into the arrays."""
+        targets = self.fill(rows, epoch, {name: arrays[name] for name in self._shapes})
+        for name, values in targets.items():
+            arrays[_target(name)][...] = values
+
+    def _batch(self, arrays: Mapping[str, Array]) -> Batch:
+        """A filled slot as a batch; targets are copied, since they are kept to the end of a step."""
+        inputs = {name: arrays[name] for name in self._shapes}
+        return Batch(inputs, {name[1:]: array.copy() for name, array in arrays.items() if name not in inputs})
+
+    def name(self, row: int) -> str:
+        """What messages call an example."""
+        return self.examples.name(row)
+
+    def close(self) -> None:
+        """End the worker processes."""
+        if self._feeder is not None:
+            self._feeder.close()
+            self._feeder = None
+
+    def _layout(self, row: Array, epoch: int | None) -> Layout:
+        """Shape and type of one example's arrays, found out by making one."""
+        inputs = {name: np.empty((1, *shape), dtype) for name, (shape, dtype) in self._shapes.items()}
+        targets = {_target(name): array for name, array in self.fill(row, epoch, inputs).items()}
+        return {name: (array.shape[1:], array.dtype) for name, array in {**inputs, **targets}.items()}
+
+    def _one_by_one(self, epoch: int | None) -> bool:
+        """Whether examples have to be made singly: files, annotations with coordinates, augmentation."""
+        stored = any(isinstance(array, STORED) for array in (*self.examples.inputs.values(), *self._annotated()))
+        moving = epoch is not None and self._augmenting is not None
+        return stored or moving or any(name in self._annotations for name in (BOXES, POINTS))
+
+    def _annotated(self) -> list[Any]:
+        return [self.examples.targets[name] for name in self._annotations]
+
+    def _pictures(self, rows: Array, epoch: int | None) -> tuple[Array, dict[str, Array]]:
+        """(images, annotations and whatever else changes with them) of these rows."""
+        samples = [self._sample(row, epoch) for row in rows.tolist()]
+        images = np.stack([sample.image for sample in samples])
+        targets = self._moved_targets(samples)
+        how = self._augmenting
+        if epoch is None or how is None or not how.mixes:
+            return images, targets
+        labels = self.examples.targets[LABEL][rows]
+        mixed, shares = mix_batch(
+            images, labels, how.classes, how.mixes, lambda at: generator(how.seed, epoch, int(rows[at]), stream=1)
+        )
+        return mixed, {**targets, LABEL: shares}
+
+    def _sample(self, row: int, epoch: int | None) -> Sample:
+        self.at[0] = row
+        images = self.examples.inputs[self._pictured or IMAGE]
+        how, size = self._augmenting, tuple(images.shape[1:3])
+        try:
+            annotations = {name: _row(self.examples.targets[name], row) for name in self._annotations}
+            sample = sample_of(_row(images, row), annotations)
+            if epoch is None or how is None:
+                return drop_lost_boxes(resize(sample, *size), 0)
+            return augment(sample, how.steps, generator(how.seed, epoch, row), size, how.keep_boxes)
+        except (GraphcError, MemoryError):
+            raise
+        except Exception as error:
+            message = f"{self.examples.name(row)}: {type(error).__name__}: {error}"
+            raise DataError("G410", message, Place(self.examples.source)) from error
+
+    def _moved_targets(self, samples: list[Sample]) -> dict[str, Array]:
+        """Annotations as arrays: class indices a pixel; coordinates in float32, 0 where there is nothing."""
+        found: dict[str, Array] = {}
+        for name in self._annotations:
+            values = [getattr(sample, name) for sample in samples]
+            if name == MASK:
+                found[name] = np.stack(values).astype(np.int64)
+            elif name in (BOXES, POINTS):
+                there = np.stack([getattr(sample, f"{name}_there") for sample in samples])
+                units = np.array([samples[0].size[1], samples[0].size[0]] * (2 if name == BOXES else 1))
+                shares = np.where(there[..., None], np.stack(values) / (units if self._relative else 1), 0)
+                shape = (len(samples), *self.examples.targets[name].shape[1:])
+                found[name] = shares.reshape(shape).astype(np.float32)
+                found[f"{name}_there"] = there.reshape(shape[:-1]).astype(np.float32)
+        return found
+
+
+def _target(name: str) -> str:
+    """What a target is called beside inputs, one of which may have its name."""
+    return f"/{name}"
+
+
+def _row(array: Any, row: int) -> Array:
+    found: Array = array.read(row) if isinstance(array, STORED) else array[row]
+    return found
 
 
 @contextmanager

@@ -6,14 +6,19 @@ import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
 
 import numpy as np
 
+from graphc.data.stored import STORED
 from graphc.errors import DataError, Place
 from graphc.types import Array
 
 MEMORY_LIMIT = 8 * 2**30
 """Bytes that one data set may take, unless the caller says otherwise."""
+
+Rows: TypeAlias = Any
+"""An array with one row an example, or images that stay in files and can be indexed like one."""
 
 LABEL = "label"
 """What the targets of a data set with one kind of target are called."""
@@ -25,12 +30,14 @@ IMAGE = "image"
 class Examples:
     """A data set: every array has one row an example."""
 
-    inputs: Mapping[str, Array]
-    targets: Mapping[str, Array]
+    inputs: Mapping[str, Rows]
+    targets: Mapping[str, Rows]
     classes: tuple[str, ...] = ()
     """Names of the classes that labels count, where they are known."""
     source: str = ""
     """Where they come from, for messages."""
+    skipped: tuple[str, ...] = ()
+    """Files that could not be read and were left out, as the recipe allowed: what was said of each."""
 
     def __post_init__(self) -> None:
         counts = {name: len(array) for name, array in {**self.inputs, **self.targets}.items()}
@@ -47,27 +54,64 @@ class Examples:
         """Some of the examples, in this order."""
         return replace(
             self,
-            inputs={name: array[rows] for name, array in self.inputs.items()},
-            targets={name: array[rows] for name, array in self.targets.items()},
+            inputs={name: _taken(array, rows) for name, array in self.inputs.items()},
+            targets={name: _taken(array, rows) for name, array in self.targets.items()},
         )
+
+    def name(self, row: int) -> str:
+        """What messages call an example."""
+        files = (array for array in self.inputs.values() if isinstance(array, STORED))
+        return next((array.name(row) for array in files), f"example {row}")
 
     def fingerprint(self) -> str:
         """SHA-256 over names, types, shapes and bytes: whether a resumed run sees the same data."""
         digest = hashlib.sha256()
         for name, array in sorted({**self.inputs, **self.targets}.items()):
             digest.update(f"{name} {array.dtype.str} {array.shape};".encode())
-            digest.update(np.ascontiguousarray(array).data.cast("B"))
+            digest.update(
+                array.fingerprint() if isinstance(array, STORED) else np.ascontiguousarray(array).data.cast("B")
+            )
         return digest.hexdigest()
 
 
-def split(examples: Examples, share: float, seed: int) -> tuple[Examples, Examples]:
-    """(the rest, `share` of the examples), drawn by the seed; both in their old order."""
+def _taken(array: Rows, rows: Array) -> Rows:
+    return array.take(rows) if isinstance(array, STORED) else array[rows]
+
+
+def split(examples: Examples, share: float, seed: int, stratified: bool = False) -> tuple[Examples, Examples]:
+    """(the rest, `share` of the examples), drawn by the seed; both in their old order.
+
+    Stratified: the share of each class, as nearly as whole examples allow.
+    """
     count = round(len(examples) * share)
     if not 0 < count < len(examples):
         raise DataError("G402", f"a share of {share} of {len(examples)} examples leaves one part empty")
+    shuffled = np.random.default_rng([seed, 0x5711]).permutation(len(examples))
+    if stratified:
+        shuffled = shuffled[np.argsort(_depths(examples, shuffled), kind="stable")]
     drawn = np.zeros(len(examples), bool)
-    drawn[np.random.default_rng([seed, 0x5711]).permutation(len(examples))[:count]] = True
+    drawn[shuffled[:count]] = True
     return examples.take(np.flatnonzero(~drawn)), examples.take(np.flatnonzero(drawn))
+
+
+def _depths(examples: Examples, shuffled: Array) -> Array:
+    """How far down its class each of the shuffled examples stands, from 0 to 1: the first so many by depth are the
+    same share of every class."""
+    if LABEL not in examples.targets or examples.targets[LABEL].ndim != 1:
+        raise DataError("G408", "a stratified split needs one label an example", Place(examples.source))
+    labels = examples.targets[LABEL][shuffled]
+    depths = np.empty(len(labels))
+    for value in np.unique(labels):
+        rows = np.flatnonzero(labels == value)
+        depths[rows] = (np.arange(len(rows)) + 0.5) / len(rows)
+    return depths
+
+
+def class_weights(labels: Array, classes: int) -> tuple[float, ...]:
+    """count / (classes * count of the class): classes weigh the same together, an average example 1; 0 for a class
+    that has none."""
+    counts = np.bincount(labels.ravel(), minlength=classes)
+    return tuple(len(labels.ravel()) / (classes * count) if count else 0.0 for count in counts.tolist())
 
 
 def check_memory(shape: tuple[int, ...], item_bytes: int, limit: int, path: str) -> int:

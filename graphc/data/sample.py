@@ -26,7 +26,7 @@ class Sample:
     """An image, and what is known of places in it."""
 
     image: Array
-    """H W C: bytes, or numbers from 0 to 1."""
+    """H W C: bytes, or numbers of which 1 is white."""
     mask: Array | None = None
     """H W, a class index a pixel."""
     boxes: Array | None = None
@@ -51,10 +51,10 @@ class Sample:
         return 255.0 if self.image.dtype == np.uint8 else 1.0
 
     def with_values(self, values: Array) -> Sample:
-        """The image with these values, rounded and cut off as its type needs."""
+        """The image with these values; bytes are rounded and cut off."""
         if self.image.dtype == np.uint8:
             return replace(self, image=np.clip(np.rint(values), 0, 255).astype(np.uint8))
-        return replace(self, image=np.clip(values, 0, 1).astype(self.image.dtype))
+        return replace(self, image=values.astype(self.image.dtype))
 
 
 def sample_of(image: Array, annotations: dict[str, Array]) -> Sample:

@@ -170,7 +170,6 @@ def test_colours_change_values_and_move_nothing(step, dtype, channels):
     np.testing.assert_array_equal(image, before)
     assert found.image.dtype == dtype
     assert found.image.shape == image.shape
-    assert found.image.max() <= sample.white
     np.testing.assert_array_equal(found.boxes, sample.boxes)
     coloured = step.kind not in ("saturation", "hue") or channels == 3
     assert coloured == bool((found.image != image).any())
