@@ -29,13 +29,13 @@ from graphc.train.progress import Reporter, Silent
 from graphc.train.recipe import Recipe, dump_recipe, read_recipe
 from graphc.train.run import (
     Sets,
+    augmenting,
     bit_settings,
     describe_difference,
     fitted,
     make_batches,
     new_state,
     plan_of,
-    read_set,
     read_sets,
     require_test_source,
     spec_texts,
@@ -87,7 +87,7 @@ def train(
             {
                 "spec": next(iter(texts)),
                 "base": str(base.resolve()),
-                "data": sets.train.fingerprint(),
+                "data": sets.fingerprints(),
                 "classes": list(sets.train.classes),
             }
         )
@@ -103,8 +103,8 @@ def resume(run: Path | str, reporter: Reporter | None = None, options: Options =
     with folder.locked():
         recipe, plan, base = _planned(folder, facts)
         sets = read_sets(recipe, base, options.max_memory)
-        if sets.train.fingerprint() != facts["data"]:
-            raise DataError("G409", "the training data are not those that the run began with", Place(sets.train.source))
+        if sets.fingerprints() != facts["data"]:
+            raise DataError("G409", "the data are not those that the run began with", Place(sets.train.source))
         stepper = Stepper(plan, recipe, options.threads)
         state = new_state(stepper)
         trainer = _trainer(stepper, state, sets, folder, reporter)
@@ -135,7 +135,7 @@ def evaluate_run(
     facts = folder.read_facts()
     recipe, plan, base = _planned(folder, facts)
     source_recipe, source_base = (read_recipe(data), Path(data).parent) if data is not None else (recipe, base)
-    examples = read_set(require_test_source(source_recipe), source_base, options.max_memory)
+    examples = require_test_source(source_recipe).load(source_base, options.max_memory)
     stepper = Stepper(plan, recipe, options.threads)
     stepper.heads.check(examples)
     params = _load(plan, weights_path or folder.best, recipe.dtype)
@@ -170,7 +170,7 @@ def _trainer(stepper: Stepper, state: Any, sets: Sets, folder: RunFolder, report
     for examples in filter(None, (sets.train, sets.validation)):
         stepper.heads.check(examples)
     validation = make_batches(recipe, plan, sets.validation) if sets.validation is not None else None
-    train_batches = make_batches(recipe, plan, sets.train)
+    train_batches = make_batches(recipe, plan, sets.train, None, augmenting(recipe, stepper.heads, sets.train))
     return Trainer(stepper, state, train_batches, validation, folder, reporter, bit_settings())
 
 

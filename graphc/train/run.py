@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +13,20 @@ from threadpoolctl import threadpool_info
 
 from graphc import __version__, initializers
 from graphc.compiler import plan_spec
-from graphc.data.batches import Batches
-from graphc.data.examples import IMAGE, MEMORY_LIMIT, Examples, split
+from graphc.data.augment.base import Augmentation
+from graphc.data.augment.mix import Mix
+from graphc.data.batches import Augmenting, Batches
+from graphc.data.examples import IMAGE, LABEL, MEMORY_LIMIT, Examples, split
 from graphc.data.preprocess import Preprocess
+from graphc.data.sample import ANNOTATIONS
 from graphc.data.sources import Source
 from graphc.dims import format_shape
 from graphc.errors import DataError, Place, SpecError, did_you_mean
 from graphc.graph import Plan
 from graphc.spec.documents import read_document
 from graphc.spec.zoo import find
-from graphc.train.recipe import Model, Recipe
+from graphc.train.heads import Heads
+from graphc.train.recipe import Data, Model, Recipe
 from graphc.train.state import TrainState
 from graphc.train.stepper import Stepper
 
@@ -33,6 +37,9 @@ class Sets:
 
     train: Examples
     validation: Examples | None
+
+    def fingerprints(self) -> list[str]:
+        return [examples.fingerprint() for examples in (self.train, self.validation) if examples is not None]
 
 
 def plan_of(model: Model, base: Path) -> Plan:
@@ -57,27 +64,24 @@ def read_sets(recipe: Recipe, base: Path, limit: int = MEMORY_LIMIT) -> Sets:
     if recipe.data.validation is not None:
         return Sets(train, recipe.data.validation.load(base, limit))
     if recipe.data.validation_share is not None:
-        rest, drawn = split(train, recipe.data.validation_share, recipe.seed)
+        rest, drawn = split(train, recipe.data.validation_share, recipe.seed, recipe.data.stratified)
         return Sets(rest, drawn)
     return Sets(train, None)
-
-
-def read_set(source: Source, base: Path, limit: int = MEMORY_LIMIT) -> Examples:
-    return source.load(base, limit)
 
 
 def fitted(recipe: Recipe, plan: Plan, train: Examples) -> Recipe:
     """The recipe with every `fit` of its preprocessing answered by the training set."""
     data = recipe.data
-    inputs = fit_inputs(train, plan).inputs
+    inputs = fit_inputs(train, plan, data).inputs
     first = next(iter(inputs.values()))
     each = {name: settings.fitted(inputs[name]) for name, settings in data.preprocess_inputs.items() if name in inputs}
     whole = data.preprocess.fitted(first)
     return recipe.model_copy(update={"data": data.model_copy(update={"preprocess": whole, "preprocess_inputs": each})})
 
 
-def fit_inputs(examples: Examples, plan: Plan) -> Examples:
-    """Examples with the plan's input names and shapes; grey images get their channel axis."""
+def fit_inputs(examples: Examples, plan: Plan, data: Data) -> Examples:
+    """Examples with the plan's input names and, behind the preprocessing, shapes; grey images get their channel
+    axis."""
     wanted = {given.name: given.shape for given in plan.graph.inputs}
     inputs = dict(examples.inputs)
     if len(wanted) == 1 and list(inputs) == [IMAGE]:
@@ -90,8 +94,8 @@ def fit_inputs(examples: Examples, plan: Plan) -> Examples:
         array = inputs[name]
         if array.ndim == len(shape) and shape and shape[-1] == 1:
             inputs[name] = array = array[..., None]
-        _check_shape(name, array.shape[1:], shape, examples.source)
-    return Examples({name: inputs[name] for name in wanted}, examples.targets, examples.classes, examples.source)
+        _check_shape(name, preprocessing(data, name).output_shape(array.shape[1:]), shape, examples.source)
+    return replace(examples, inputs={name: inputs[name] for name in wanted})
 
 
 def _check_shape(name: str, found: tuple[int, ...], wanted: tuple[Any, ...], source: str) -> None:
@@ -103,14 +107,41 @@ def _check_shape(name: str, found: tuple[int, ...], wanted: tuple[Any, ...], sou
         raise DataError("G404", message, Place(source))
 
 
-def make_batches(recipe: Recipe, plan: Plan, examples: Examples, size: int | None = None) -> Batches:
+def preprocessing(data: Data, name: str) -> Preprocess:
+    """What happens to an input."""
+    return data.preprocess_inputs.get(name, data.preprocess)
+
+
+def make_batches(
+    recipe: Recipe, plan: Plan, examples: Examples, size: int | None = None, augmenting: Augmenting | None = None
+) -> Batches:
     """A data set as batches for the plan's inputs."""
-    examples = fit_inputs(examples, plan)
-    shapes = {name: array.shape[1:] for name, array in examples.inputs.items()}
-    preprocess: Mapping[str, Preprocess] = {
-        name: recipe.data.preprocess_inputs.get(name, recipe.data.preprocess) for name in shapes
-    }
-    return Batches(examples, size or recipe.batch, shapes, np.dtype(recipe.dtype), preprocess)
+    data = recipe.data
+    examples = fit_inputs(examples, plan, data)
+    preprocess = {name: preprocessing(data, name) for name in examples.inputs}
+    shapes = {name: preprocess[name].output_shape(array.shape[1:]) for name, array in examples.inputs.items()}
+    relative = data.coordinates == "relative"
+    dtype = np.dtype(recipe.dtype)
+    return Batches(examples, size or recipe.batch, shapes, dtype, preprocess, augmenting, data.workers, relative)
+
+
+def augmenting(recipe: Recipe, heads: Heads, examples: Examples) -> Augmenting | None:
+    """What the recipe does to training examples; an error where it cannot be done to these."""
+    data = recipe.data
+    if not data.augment:
+        return None
+    steps = tuple(step for step in data.augment if isinstance(step, Augmentation))
+    mixes = tuple(step for step in data.augment if isinstance(step, Mix))
+    pictures = [array for array in examples.inputs.values() if array.ndim >= 3]
+    if len(pictures) != 1:
+        raise DataError("G404", f"augment expects one input with images, found {len(pictures)}", Place(examples.source))
+    there = [name for name in ANNOTATIONS if name in examples.targets]
+    plain = heads.first.target == LABEL and examples.targets[LABEL].ndim == 1 and len(heads.targets) == 1
+    if mixes and (there or not plain):
+        found = f"{', '.join(there)} too" if there else "other targets"
+        message = f"{mixes[0].kind} expects examples with one label each and one loss, found {found}"
+        raise DataError("G404", message, Place(examples.source))
+    return Augmenting(recipe.seed, steps, mixes, heads.first.shape[-1], data.keep_boxes)
 
 
 def new_state(stepper: Stepper) -> TrainState:

@@ -65,7 +65,7 @@ class RunFolder:
             if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
                 raise machine_error("lock", self.path, error) from None
             holder = os.pread(handle, 200, 0).decode(errors="replace").strip() or "another process"
-            raise MachineError("G503", f"{shown(self.path)} is in use by {holder}") from None
+            raise MachineError("G510", f"{shown(self.path)} is in use by {holder}") from None
         try:
             os.ftruncate(handle, 0)
             os.pwrite(handle, f"pid {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
@@ -77,10 +77,10 @@ class RunFolder:
         there = {path.name for path in self.path.iterdir()} - STARTED
         if "run.json" in there:
             message = f"{shown(self.path)} holds a run already: `graphc resume` goes on with it"
-            raise MachineError("G504", message)
+            raise MachineError("G511", message)
         if there:
             found = ", ".join(sorted(map(shown, there))[:3])
-            raise MachineError("G504", f"expected a new or empty folder, {shown(self.path)} holds {found}")
+            raise MachineError("G511", f"expected a new or empty folder, {shown(self.path)} holds {found}")
 
     def begin(self, recipe: str, spec: Mapping[str, str]) -> None:
         """Write what the run is, all but run.json, which comes last and makes the folder a run."""

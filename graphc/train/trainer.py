@@ -6,6 +6,7 @@ state whole. So a run that is killed and resumed ends with the bytes of one that
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
 from collections.abc import Iterator
@@ -16,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from graphc import weights
-from graphc.data.batches import Batch, Batches, epoch_order, prefetched
+from graphc.data.batches import Batch, Batches, balanced_order, epoch_order
+from graphc.data.examples import LABEL
 from graphc.errors import DivergedError
 from graphc.train.checkpoint import Checkpoints, Moment
 from graphc.train.diagnosis import first_bad_array
@@ -103,15 +105,22 @@ class Trainer:
     def _epoch(self) -> None:
         state = self.state
         if not state.position:
-            state.order = epoch_order(self.recipe.seed, state.epoch, len(self.train.examples))[: self.length.rows]
+            state.order = self._order()[: self.length.rows]
             state.totals = self._new_totals()
         started = time.perf_counter()
         examples = 0
         parts = self.train.parts(state.order, state.position * self.recipe.accumulate)
-        with prefetched(self.train.make, parts) as made:
+        with self.train.ahead(parts, state.epoch) as made:
             while state.position < self.length.epoch_steps and state.step < self.length.steps:
                 examples += self._step(made)
         self._finish_epoch(started, examples)
+
+    def _order(self) -> Array:
+        """The rows of the epoch that begins."""
+        seed, epoch, examples = self.recipe.seed, self.state.epoch, self.train.examples
+        if self.recipe.data.balanced:
+            return balanced_order(seed, epoch, examples.targets[LABEL])
+        return epoch_order(seed, epoch, len(examples))
 
     def _step(self, made: Iterator[Batch]) -> int:
         """One step, and what follows it; how many examples it had."""
@@ -238,6 +247,8 @@ class Trainer:
         """Compare the watched number with its best; keep the weights where it is better."""
         watch, name = self.state.watch, watched(self.recipe)
         value = record[f"validation_{name}" if self.validation is not None else name]
+        if not math.isfinite(value):
+            raise DivergedError("G620", f"epoch {self.state.epoch}: the watched {name} is not finite")
         lower = name == "loss" or next(m for m in self.recipe.metrics if m.name == name).better == "lower"
         delta = self.recipe.stop_early.delta if self.recipe.stop_early else 0.0
         gain = 0.0 if watch.best is None else (watch.best - value if lower else value - watch.best)
