@@ -29,8 +29,16 @@ Backward = Callable[[Array], Gradients]
 class Network:
     """A Plan with threads and memory to run it."""
 
-    def __init__(self, plan: Plan, threads: int | None = None, seed: int = 0, frozen: Collection[str] = ()) -> None:
-        """`frozen`: full names of variables that need no gradient."""
+    def __init__(
+        self,
+        plan: Plan,
+        threads: int | None = None,
+        seed: int = 0,
+        frozen: Collection[str] = (),
+        parts: int | None = None,
+    ) -> None:
+        """`frozen`: full names of variables that need no gradient. The results depend on the seed and on the number
+        of `parts` of a batch (default: `team.PARTS`), not on the number of threads (default: the processor's)."""
         self.graph = plan.graph
         self.seed = seed
         self.workspace = Workspace()
@@ -40,7 +48,7 @@ class Network:
         self.learning = self._nodes_with_gradients()
         self.readers = Counter(name for node in self.graph.nodes for name in node.inputs)
         self.givers = {node.name for node in self.graph.nodes if node.layer.gives_output_away}
-        self._team = Team(threads=threads)
+        self._team = Team(parts, threads)
         self._blas = ThreadpoolController()
 
     def forward(

@@ -1,0 +1,31 @@
+"""Dense products: a matrix shared between the parts of a batch is the same matrix."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from graphc.kernels import dense as kernel
+from graphc.kernels.context import RunContext
+from graphc.kernels.team import Member, Team
+
+
+def products(member: Member, x, w, dy):
+    context = RunContext(part=member.part, gather=member.gather)
+    x, dy = x[member.examples], dy[member.examples]
+    y = kernel.dense(context, x, w)
+    return y, kernel.dense_grad_input(context, dy, w), kernel.dense_grad_weights(context, x, dy)
+
+
+@pytest.mark.parametrize("count", [1, 3, 10])
+@pytest.mark.parametrize("shared_from", [0, 1 << 30])
+def test_products_do_not_depend_on_how_the_matrix_is_shared(count, shared_from, monkeypatch):
+    monkeypatch.setattr(kernel, "SHARED_FROM", shared_from)
+    rng = np.random.default_rng(0)
+    x, w, dy = rng.normal(size=(count, 7)), rng.normal(size=(7, 5)), rng.normal(size=(count, 5))
+    found = Team(4, 2).run(lambda member: products(member, x, w, dy), count)
+    y, dx, dw = zip(*found, strict=True)
+    np.testing.assert_allclose(np.concatenate(y), x @ w, rtol=0, atol=1e-13)
+    np.testing.assert_allclose(np.concatenate(dx), dy @ w.T, rtol=0, atol=1e-13)
+    np.testing.assert_allclose(sum(part for part in dw if part is not None), x.T @ dy, rtol=0, atol=1e-13)
+    assert sum(part is not None for part in dw) == (1 if shared_from == 0 else len(dw))
