@@ -202,7 +202,7 @@ class _Run:
         row = int(self._feeder._rows[number])
         where = f"at {self._feeder._name(row)}" if row >= 0 else "before its first example"
         self._feeder.close()
-        return MachineError("G511", f"data worker {number} (pid {worker.process.pid}) {how} {where}")
+        return MachineError("G520", f"data worker {number} (pid {worker.process.pid}) {how} {where}")
 
 
 def _work(

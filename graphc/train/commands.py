@@ -23,10 +23,11 @@ from graphc.layers.base import static
 from graphc.spec.model import read_spec
 from graphc.train.checkpoint import Checkpoints, Moment
 from graphc.train.evaluation import evaluate, predictions
+from graphc.train.fitted import save_fitted, with_fitted
 from graphc.train.heads import Heads
 from graphc.train.network import Network
 from graphc.train.progress import Reporter, Silent
-from graphc.train.recipe import Recipe, dump_recipe, read_recipe
+from graphc.train.recipe import Data, Recipe, dump_recipe, read_recipe
 from graphc.train.run import (
     Sets,
     augmenting,
@@ -36,6 +37,8 @@ from graphc.train.run import (
     make_batches,
     new_state,
     plan_of,
+    preprocessing,
+    read_set,
     read_sets,
     require_test_source,
     spec_texts,
@@ -82,6 +85,7 @@ def train(
         trainer = _trainer(stepper, state, sets, folder, reporter)
         texts = spec_texts(recipe.model, base)
         folder.begin(dump_recipe(recipe), texts)
+        save_fitted(recipe, folder.preprocess)
         trainer.save()
         folder.write_facts(
             {
@@ -135,12 +139,15 @@ def evaluate_run(
     facts = folder.read_facts()
     recipe, plan, base = _planned(folder, facts)
     source_recipe, source_base = (read_recipe(data), Path(data).parent) if data is not None else (recipe, base)
-    examples = require_test_source(source_recipe).load(source_base, options.max_memory)
+    examples = read_set(require_test_source(source_recipe), source_base, options.max_memory)
     stepper = Stepper(plan, recipe, options.threads)
     stepper.heads.check(examples)
     params = _load(plan, weights_path or folder.best, recipe.dtype)
     batches = make_batches(recipe, plan, examples)
-    found = evaluate(stepper.network, stepper.heads, params, batches, recipe.metrics, stepper.learning)
+    try:
+        found = evaluate(stepper.network, stepper.heads, params, batches, recipe.metrics, stepper.learning)
+    finally:
+        batches.close()
     return {"examples": len(examples), **found}
 
 
@@ -190,7 +197,7 @@ def _finish(trainer: Trainer) -> dict[str, Any]:
 
 def _planned(folder: RunFolder, facts: Mapping[str, Any]) -> tuple[Recipe, Plan, Path]:
     """(recipe, plan, the folder that the data's paths start at) of a run."""
-    recipe = read_recipe(folder.recipe)
+    recipe = with_fitted(read_recipe(folder.recipe), folder.preprocess)
     kept = recipe.model.model_copy(update={"spec": str(folder.spec.resolve() / facts["spec"])})
     return recipe, plan_of(kept, folder.spec), Path(facts["base"])
 
@@ -216,17 +223,18 @@ def _inputs(paths: Sequence[str], plan: Plan, recipe: Recipe, limit: int) -> Ite
     if other := [path for path in paths if path not in images and path not in arrays]:
         raise SpecError("G612", f"expected images or .npz files, found {other[0]}")
     if images:
-        examples = _read_images(images, plan)
+        examples = _read_images(images, plan, recipe.data)
         yield images, make_batches(recipe, plan, examples)
     for path in arrays:
         examples = Npz(path=path, targets={}).load(Path(), limit)
         yield [f"{path}[{row}]" for row in range(len(examples))], make_batches(recipe, plan, examples)
 
 
-def _read_images(paths: Sequence[str], plan: Plan) -> Examples:
-    """Images in the shape of the plan's only input."""
+def _read_images(paths: Sequence[str], plan: Plan, data: Data) -> Examples:
+    """Images in the shape that the preprocessing of the plan's only input takes."""
     given = plan.graph.inputs[0]
-    height, width, channels = static(given.shape, "predict")
+    wanted = preprocessing(data, given.name).input_shape(static(given.shape, "predict"))
+    height, width, channels = wanted
     pixels = np.stack([read_image(Path(path), channels, (height, width)) for path in paths])
     return Examples({given.name: pixels}, {LABEL: np.zeros(len(paths), np.int64)}, (), "images")
 

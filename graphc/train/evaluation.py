@@ -27,7 +27,7 @@ def evaluate(
     totals = [(metric, metric.start(heads.first.shape)) for metric in metrics]
     loss = 0.0
     rows = np.arange(len(batches.examples))
-    with prefetched(batches.make, batches.parts(rows)) as made:
+    with batches.ahead(batches.parts(rows)) as made:
         for batch in made:
             run = network.forward(params, batch.inputs, training=False, keep=heads.nodes)
             loss += heads.judge(run, batch.targets).loss * len(batch)

@@ -26,6 +26,9 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from graphc.data.augment import AUGMENTATIONS
+from graphc.data.augment.base import Augmentation
+from graphc.data.augment.mix import Mix
 from graphc.data.preprocess import Preprocess
 from graphc.data.sources import SOURCES, Source
 from graphc.errors import Place, SpecError
@@ -42,6 +45,7 @@ AnyLoss: TypeAlias = Annotated[Loss, OneOf(LOSSES)]
 AnyMetric: TypeAlias = Annotated[Metric, OneOf(METRICS)]
 AnyOptimizer: TypeAlias = Annotated[Optimizer, OneOf(OPTIMIZERS)]
 AnySchedule: TypeAlias = Annotated[Schedule, OneOf(SCHEDULES)]
+AnyAugmentation: TypeAlias = Annotated[Augmentation | Mix, OneOf(AUGMENTATIONS)]
 AnySource: TypeAlias = Annotated[Source, OneOf(SOURCES)]
 Positive: TypeAlias = Annotated[int, Field(gt=0, le=1_000_000_000)]
 Patterns: TypeAlias = Annotated[tuple[str, ...], ONE_OR_LIST]
@@ -73,11 +77,26 @@ class Data(Settings):
     """What happens to inputs before the network."""
     preprocess_inputs: dict[str, Preprocess] = Field(default={})
     """The same for single inputs of a network with several, by name."""
+    augment: Annotated[tuple[AnyAugmentation, ...], LIST] = ()
+    """What happens to training examples and their annotations, in order; mixup and cutmix come last."""
+    keep_boxes: float = Field(default=0.25, ge=0, le=1)
+    """Part of a box that augmentation must leave in the picture, or the box is no longer there."""
+    coordinates: Literal["relative", "pixels"] = "relative"
+    """Boxes and key points as shares of the image's width and height, or in pixels."""
+    stratified: bool = False
+    """Draw the validation share from each class alike."""
+    balanced: bool = False
+    """Show every class as often as any other: examples of small classes come several times an epoch."""
+    workers: int = Field(default=0, ge=0, le=64)
+    """Processes that decode and augment ahead of training; 0: one thread. The bits are the same for any number."""
 
     @model_validator(mode="after")
     def _fits(self) -> Data:
         if self.validation is not None and self.validation_share is not None:
             raise ValueError("expected at most one of `validation` and `validation_share`")
+        mixing = [isinstance(step, Mix) for step in self.augment]
+        if mixing != sorted(mixing):
+            raise ValueError("augment: expected mixup and cutmix after all else: they mix finished examples")
         return self
 
 

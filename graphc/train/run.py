@@ -18,7 +18,7 @@ from graphc.data.augment.mix import Mix
 from graphc.data.batches import Augmenting, Batches
 from graphc.data.examples import IMAGE, LABEL, MEMORY_LIMIT, Examples, split
 from graphc.data.preprocess import Preprocess
-from graphc.data.sample import ANNOTATIONS
+from graphc.data.sample import ANNOTATIONS, BOXES, POINTS
 from graphc.data.sources import Source
 from graphc.dims import format_shape
 from graphc.errors import DataError, Place, SpecError, did_you_mean
@@ -29,6 +29,7 @@ from graphc.train.heads import Heads
 from graphc.train.recipe import Data, Model, Recipe
 from graphc.train.state import TrainState
 from graphc.train.stepper import Stepper
+from graphc.types import Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +61,26 @@ def spec_texts(model: Model, base: Path) -> dict[str, str]:
 
 def read_sets(recipe: Recipe, base: Path, limit: int = MEMORY_LIMIT) -> Sets:
     """Training and validation examples."""
-    train = recipe.data.train.load(base, limit)
+    train = read_set(recipe.data.train, base, limit)
+    if recipe.data.balanced and (LABEL not in train.targets or train.targets[LABEL].ndim != 1):
+        raise DataError("G408", "`balanced` needs one label an example", Place(train.source))
     if recipe.data.validation is not None:
-        return Sets(train, recipe.data.validation.load(base, limit))
+        return Sets(train, read_set(recipe.data.validation, base, limit))
     if recipe.data.validation_share is not None:
         rest, drawn = split(train, recipe.data.validation_share, recipe.seed, recipe.data.stratified)
         return Sets(rest, drawn)
     return Sets(train, None)
+
+
+def read_set(source: Source, base: Path, limit: int = MEMORY_LIMIT) -> Examples:
+    """All examples of a source; of boxes and key points it is always said which are there."""
+    examples = source.load(base, limit)
+    there = {f"{name}_there": _there(examples.targets[name]) for name in (BOXES, POINTS) if name in examples.targets}
+    return replace(examples, targets={**there, **examples.targets})
+
+
+def _there(coordinates: Array) -> Array:
+    return np.isfinite(coordinates).all(axis=-1).astype(np.float32)
 
 
 def fitted(recipe: Recipe, plan: Plan, train: Examples) -> Recipe:

@@ -1,6 +1,7 @@
 """The folder of a run, and who may write in it.
 
 recipe.json       the recipe with every setting, `fit` answered
+preprocess.safetensors  what preprocessing has learned, where it is more than numbers a channel
 spec/             the spec's files as they were
 run.json          which spec, which data, what fixes the bits
 metrics.jsonl     one line an epoch (and one every `log_steps` steps); no times, so that equal runs are equal
@@ -26,7 +27,7 @@ from graphc.errors import MachineError, Place, WeightsError
 from graphc.files import atomic_write, machine_error, read_limited, shown, sync_folder
 
 LARGEST = 16_000_000
-STARTED = frozenset({"lock", "recipe.json", "spec", "metrics.jsonl", "checkpoints"})
+STARTED = frozenset({"lock", "recipe.json", "preprocess.safetensors", "spec", "metrics.jsonl", "checkpoints"})
 """What a run has before run.json makes it one."""
 
 
@@ -36,6 +37,7 @@ class RunFolder:
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
         self.recipe = self.path / "recipe.json"
+        self.preprocess = self.path / "preprocess.safetensors"
         self.spec = self.path / "spec"
         self.facts = self.path / "run.json"
         self.log = self.path / "metrics.jsonl"
