@@ -6,7 +6,9 @@ from typing import Any
 
 from graphc.compiler import plan_spec
 from graphc.dims import format_shape
+from graphc.graph import Plan
 from graphc.passes.expectations import totals
+from graphc.report.show import pair
 from graphc.report.tables import render
 from graphc.spec.zoo import find, zoo_names
 
@@ -21,7 +23,11 @@ def listing(form: str) -> str:
 def row(name: str) -> list[Any]:
     plan = plan_spec(find(name))
     sums = totals(plan)
-    fields = [each.receptive_field.size for each in plan.nodes if each.receptive_field is not None]
-    largest = max(fields, default=None)
-    shown = "–" if largest is None else f"{largest[0]}" if largest[0] == largest[1] else f"{largest[0]}×{largest[1]}"
-    return [name, format_shape(plan.graph.inputs[0].shape), sums["params"], sums["macs"], shown, len(plan.nodes)]
+    return [name, format_shape(plan.graph.inputs[0].shape), sums["params"], sums["macs"], seen(plan), len(plan.nodes)]
+
+
+def seen(plan: Plan) -> str:
+    """The receptive field of the last layer that is still an image, larger than one pixel."""
+    images = [each for each in plan.nodes if len(each.shape) == 3 and each.shape[:2] != (1, 1)]
+    field = images[-1].receptive_field if images else None
+    return "whole input" if field is None else pair(*field.size)

@@ -15,7 +15,7 @@ from graphc.receptive_field import ReceptiveField
 from graphc.report.families import ACCENTS, family_of
 from graphc.report.summary import summary
 from graphc.report.tables import Look, bytes_text, render, short
-from graphc.report.tree import Group, fold, tree
+from graphc.report.tree import Group, fold, kinds, tree
 
 COLUMNS = ("layer", "kind", "shape", "receptive field", "stride", "padding", "params", "MACs", "memory")
 SPARE = ("padding", "stride", "memory", "receptive field", "kind", "MACs")
@@ -83,7 +83,7 @@ def folded_row(group: Group) -> list[Any]:
     """One row for a group and all below it, at its last layer's shape."""
     members = group.members
     row = layer_row(members[-1])
-    row[0], row[1] = group.name, members[0].node.layer.kind if len(members) == 1 else f"{len(members)} layers"
+    row[0], row[1] = group.name, kinds(group)
     row[6] = sum(each.param_count for each in members) or None
     row[7] = sum_of(members, lambda each: each.macs) or None
     row[8] = sum_of(members, memory)
@@ -133,7 +133,7 @@ def dim_path(name: str) -> str:
 
 
 def coloured_kind(kind: str) -> str:
-    family = family_of(kind)
+    family = family_of(kind.partition(" + ")[0])
     return escape(kind) if family is None else f"[{ACCENTS[family].terminal}]{escape(kind)}[/]"
 
 

@@ -49,4 +49,13 @@ def fold(plan: Plan, depth: int) -> list[Group]:
         name = "/".join(each.node.name.split("/")[:depth])
         group = groups.setdefault(name, Group(name))
         group.members.append(each)
+        if each.node.name == name:
+            group.own = each
     return list(groups.values())
+
+
+def kinds(group: Group) -> str:
+    """`conv2d + batch_norm + relu` for what one entry of a spec became, else how many layers there are."""
+    found = [member.node.layer.kind for member in group.members]
+    one_entry = group.own is not None and len(found) <= 3
+    return " + ".join(found) if one_entry or len(found) == 1 else f"{len(found)} layers"

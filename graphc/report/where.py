@@ -9,7 +9,7 @@ from graphc.errors import SpecError
 from graphc.graph import Plan, PlannedNode
 from graphc.report.show import coloured_kind, dim_path, headline, memory
 from graphc.report.tables import Look, bytes_text, pretty, render
-from graphc.report.tree import Group, fold
+from graphc.report.tree import Group, fold, kinds
 
 MEASURES = ("params", "MACs", "memory")
 BAR = 30
@@ -28,7 +28,7 @@ def where(plan: Plan, measure: str, form: str, *, depth: int | None = None) -> s
     running = 0
     for group, value in largest:
         running += value
-        rows.append([group.name, kind_of(group), value, value / total, running / total])
+        rows.append([group.name, kinds(group), value, value / total, running / total])
     look = Look(CELLS, ("kind", "cumulative"), headline(plan))
     sums = ["total", "", total, 1.0 if total else None, None]
     if form == "table":
@@ -43,10 +43,6 @@ def amount(group: Group, measure: str) -> int:
     if None in values:
         raise SpecError("G205", f"{measure} needs fixed sizes: {group.name} depends on a symbol; set the resolution")
     return sum(value or 0 for value in values)
-
-
-def kind_of(group: Group) -> str:
-    return group.members[0].node.layer.kind if len(group.members) == 1 else f"{len(group.members)} layers"
 
 
 def bar(value: int, largest: int) -> str:

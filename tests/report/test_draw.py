@@ -1,0 +1,249 @@
+"""Pictures: golden files, and what must hold for every one of them."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Callable, Iterator
+from itertools import combinations, pairwise
+from pathlib import Path
+
+import pytest
+
+from graphc.compiler import plan_spec
+from graphc.graph import Plan
+from graphc.report.picture.blocks import blocks, title
+from graphc.report.picture.draw import FORMATS
+from graphc.report.picture.structure import Block, Fold, Frame, Item, Parallel, Series, Tangle, blocks_of, structure
+from graphc.report.picture.svg import draw_svg
+from graphc.spec.zoo import zoo_names
+from tests.passes.specs import plan_of
+from tests.report.browser import FOUND, Browser, browser
+
+HERE = Path(__file__).parent
+Golden = Callable[[str, str], None]
+SVG = "{http://www.w3.org/2000/svg}"
+PICTURES = ["lenet5", "vgg_16", "resnet_v1_50", "inception_v3", "unet"]
+
+
+def plan_for(name: str) -> Plan:
+    return plan_spec(HERE / "unet.yaml" if name == "unet" else name)
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_pictures(name: str, golden: Golden) -> None:
+    golden(f"{name}.svg", draw_svg(plan_for(name)))
+
+
+@pytest.mark.parametrize("end", [".dot", ".mmd"])
+def test_text_for_other_tools(end: str, golden: Golden) -> None:
+    golden(f"lenet5{end}", FORMATS[end](plan_for("lenet5")))
+
+
+# geometry --------------------------------------------------------------------------------------------------
+
+Rectangle = tuple[float, float, float, float]
+
+
+def rectangles(picture: ET.Element, kind: str) -> list[Rectangle]:
+    """(left, top, right, bottom) of every block (`b`) or frame (`f`)."""
+    found = []
+    for group in picture.iter(f"{SVG}g"):
+        if group.get("class", "").split(" ")[0] == kind and group.get("data-name" if kind == "b" else "class"):
+            own = [each for each in group.findall(f"{SVG}rect") if each.get("class") is None]
+            x, y, width, height = (float(own[0].attrib[name]) for name in ("x", "y", "width", "height"))
+            found.append((x, y, x + width, y + height))
+    return found
+
+
+def overlap(one: Rectangle, other: Rectangle) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+
+
+def inside(one: Rectangle, other: Rectangle) -> bool:
+    return one[0] >= other[0] and one[1] >= other[1] and one[2] <= other[2] and one[3] <= other[3]
+
+
+@pytest.mark.parametrize("name", [*zoo_names(), "unet"])
+def test_nothing_overlaps_and_nothing_is_cut(name: str) -> None:
+    picture = ET.fromstring(draw_svg(plan_for(name)))
+    left, top, width, height = (float(size) for size in picture.attrib["viewBox"].split())
+    boxes, frames = rectangles(picture, "b"), rectangles(picture, "f")
+    assert boxes
+    assert all(inside(box, (left, top, left + width, top + height)) for box in [*boxes, *frames])
+    assert not [pair for pair in combinations(boxes, 2) if overlap(*pair)]
+    crossing = [(box, frame) for box in boxes for frame in frames if overlap(box, frame) and not inside(box, frame)]
+    assert not crossing
+
+
+@pytest.mark.parametrize("name", ["lenet5", "vgg_16", "unet"])
+def test_lines_do_not_cross_blocks(name: str) -> None:
+    """No segment of a line runs through the inside of a block."""
+    picture = ET.fromstring(draw_svg(plan_for(name)))
+    boxes = rectangles(picture, "b")
+    lines = next(group for group in picture.iter(f"{SVG}g") if group.get("class") == "l")
+    for path in lines:
+        if path.get("class") == "tip":
+            continue
+        for (x1, y1), (x2, y2) in pairwise(corners(path.attrib["d"])):
+            line = (min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2))
+            assert not [box for box in boxes if overlap(line, (box[0] + 0.1, box[1] + 0.1, box[2] - 0.1, box[3] - 0.1))]
+
+
+def corners(path: str) -> Iterator[tuple[float, float]]:
+    """Points of a path of M, L, Q, H and V; of a curve its end."""
+    x = y = 0.0
+    for command, numbers in re.findall(r"([MLQHV])([^MLQHV]*)", path):
+        values = [float(value) for value in numbers.split()]
+        x = values[-1] if command == "H" else x if command == "V" else values[-2]
+        y = y if command == "H" else values[-1]
+        yield x, y
+
+
+# structure -------------------------------------------------------------------------------------------------
+
+
+def shown(items: Series) -> list[object]:
+    """A series in short: names, (name, …) of frames, [paths], {count: …} of folds."""
+    return [one(item) for item in items]
+
+
+def one(item: Item) -> object:
+    if isinstance(item, Block):
+        return item.name
+    if isinstance(item, Frame):
+        return item.name, *shown(item.items)
+    if isinstance(item, Fold):
+        return {item.count: shown(item.items)}
+    if isinstance(item, Tangle):
+        return {block.name for block in item.blocks}
+    assert isinstance(item, Parallel)
+    return [shown(path.items) for path in item.paths]
+
+
+def drawing_of(text: str) -> list[object]:
+    return shown(structure(blocks(plan_of(text))))[1:-1]  # without input and output
+
+
+def test_a_convolution_its_normalization_and_activation_are_one_block() -> None:
+    plan = plan_of("layers: [conv2d: {name: a, filters: 4, kernel: 3, normalizer: batch_norm, activation: relu}]")
+    _, block, _ = blocks(plan)
+    assert (block.name, block.title, block.extras) == ("a", "conv2d 3×3, 4", ("batch_norm", "relu"))
+
+
+def test_what_two_read_is_a_block_of_its_own() -> None:
+    text = """
+        layers:
+          - conv2d: {name: a, filters: 4, kernel: 3}
+          - relu: {name: r, inputs: a}
+          - add: {inputs: [a, r]}
+        """
+    assert drawing_of(text) == ["a", [["r"], []], "add"]
+
+
+def test_equal_layers_are_folded_and_different_ones_are_not() -> None:
+    text = """
+        layers:
+          - repeat: {name: conv1, times: 3, layer: {conv2d: {filters: 8, kernel: 3}}}
+          - conv2d: {name: other, filters: 8, kernel: 5}
+        """
+    assert drawing_of(text) == [{3: ["conv1/conv1_1"]}, "other"]
+
+
+def test_patterns_are_folded() -> None:
+    layers = "conv2d: {filters: 8, kernel: 3}}, {conv2d: {filters: 8, kernel: 5}"
+    assert drawing_of(f"layers: [{{repeat: {{name: r, times: 4, layers: [{{{layers}}}]}}}}]") == [
+        {4: [("r_1", "r/r_1/conv2d", "r/r_1/conv2d_1")]}
+    ]
+
+
+def test_an_auxiliary_head_ends_beside_the_main_path() -> None:
+    text = """
+        layers:
+          - conv2d: {name: a, filters: 4, kernel: 3}
+          - group: {name: aux, layers: [global_avg_pool2d: {name: pool}, fully_connected: {name: fc, units: 2}]}
+          - conv2d: {name: b, inputs: a, filters: 4, kernel: 3}
+        outputs: {aux: aux, main: b}
+        """
+    assert drawing_of(text) == ["a", [[], [("aux", "aux/pool", "aux/fc", "output aux")]], "b"]
+
+
+def test_paths_that_read_from_each_other_are_a_tangle() -> None:
+    text = """
+        layers:
+          - conv2d: {name: a, filters: 4, kernel: 3}
+          - conv2d: {name: b, inputs: a, filters: 4, kernel: 1}
+          - conv2d: {name: c, inputs: a, filters: 4, kernel: 3}
+          - add: {name: d, inputs: [b, c]}
+          - conv2d: {name: e, inputs: c, filters: 4, kernel: 5}
+          - add: {name: f, inputs: [d, e]}
+        """
+    assert drawing_of(text) == ["a", {"b", "c", "d", "e"}, "f"]
+
+
+@pytest.mark.parametrize("name", ["inception_v3", "resnet_v2_50", "nasnet_mobile", "unet"])
+def test_every_layer_is_in_the_picture(name: str) -> None:
+    """Folds and frames lose nothing."""
+    plan = plan_for(name)
+    found = [each.node.name for item in structure(blocks(plan)) for block in blocks_of(item) for each in block.members]
+    assert sorted(found) == sorted(each.node.name for each in plan.nodes)
+
+
+def test_titles() -> None:
+    text = """
+        layers:
+          - conv2d: {filters: 8, kernel: [1, 7], stride: [1, 2], dilation: 1}
+          - conv2d: {filters: 8, kernel: 3, dilation: 2, groups: 4}
+          - dropout: {rate: 0.25}
+        """
+    assert [title(each.node.layer) for each in plan_of(text).nodes] == [
+        "conv2d 1×7, 8 /1×2",
+        "conv2d 3×3, 8 dilated 2 groups 4",
+        "dropout, 0.25",
+    ]
+
+
+# in a browser ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module", name="chromium")
+def start_chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with browser(tmp_path_factory.mktemp("profile")) as started:
+        yield started
+
+
+@pytest.mark.skipif(FOUND is None, reason="no Chromium: apt-get install chromium")
+@pytest.mark.parametrize("name", PICTURES)
+def test_words_fit_their_blocks(name: str, chromium: Browser, tmp_path: Path) -> None:
+    """Measured with the fonts of a browser: no text leaves its block."""
+    path = tmp_path / "net.svg"
+    path.write_text(draw_svg(plan_for(name)), encoding="utf-8")
+    chromium.open(path)
+    script = """[...document.querySelectorAll('.b[data-name]')].flatMap(block => {
+        const box = block.querySelector('rect:not(.card)').getBBox();
+        return [...block.querySelectorAll('text:not(.pilled)')].filter(text => {
+            const own = text.getBBox();
+            const right = box.x + box.width, bottom = box.y + box.height + 1;
+            return own.x < box.x || own.x + own.width > right || own.y + own.height > bottom;
+        }).map(text => text.textContent);
+    })"""
+    assert chromium.evaluate(script) == []
+
+
+@pytest.mark.skipif(FOUND is None, reason="no Chromium: apt-get install chromium")
+def test_the_drawn_page_answers(chromium: Browser, tmp_path: Path) -> None:
+    path = tmp_path / "net.html"
+    path.write_text(FORMATS[".html"](plan_for("lenet5")), encoding="utf-8")
+    chromium.problems.clear()
+    chromium.open(path)
+    chromium.hover(".b[data-name=conv1]")
+    assert "156 parameters" in chromium.evaluate("document.querySelector('#card').textContent")
+    width = "document.querySelector('svg.graphc').getBoundingClientRect().width"
+    before = chromium.evaluate(width)
+    chromium.press("+")
+    assert chromium.evaluate(width) == pytest.approx(1.25 * before, abs=0.1)
+    colour = "getComputedStyle(document.querySelector('.page')).fill"
+    light = chromium.evaluate(colour)
+    chromium.press("t")
+    assert chromium.evaluate(colour) != light
+    assert chromium.problems == []

@@ -1,0 +1,178 @@
+"""The report: what is in it, and that it works in a browser that has no network."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from graphc import initializers
+from graphc.compiler import plan_spec
+from graphc.graph import Plan
+from graphc.report.page.build import in_script, page
+from graphc.report.seen import seen
+from tests.passes.specs import plan_of
+from tests.report.browser import FOUND, Browser, browser
+from tests.report.test_seen import NETS
+
+needs_chromium = pytest.mark.skipif(FOUND is None, reason="no Chromium: apt-get install chromium")
+
+
+def report_of(plan: Plan, **more: Any) -> str:
+    return page(plan, initializers.initial_values(plan.variables, 0), more)
+
+
+def data_of(text: str) -> dict[str, Any]:
+    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)
+    assert found is not None
+    return dict(json.loads(found[1]))
+
+
+# without a browser -----------------------------------------------------------------------------------------
+
+
+def test_the_page_is_whole_and_asks_for_nothing() -> None:
+    text = report_of(plan_spec("lenet5"))
+    assert "{{" not in text.split('<script type="application/json"')[0]
+    assert not re.findall(r'(?:src|href)="(?!#|data:)', text)
+    assert "http://" not in text.replace("http://www.w3.org/2000/svg", "")
+    assert "https://" not in text
+    assert "default-src 'none'" in text
+
+
+def test_the_same_plan_gives_the_same_page() -> None:
+    assert report_of(plan_spec("lenet5")) == report_of(plan_spec("lenet5"))
+
+
+def test_the_facts_are_the_plans() -> None:
+    plan = plan_spec("lenet5")
+    layers = {layer["name"]: layer for layer in data_of(report_of(plan))["layers"]}
+    assert list(layers) == [each.node.name for each in plan.nodes]
+    assert layers["conv1"]["params"] == 156
+    assert layers["conv1"]["economy"]["sparsity"] == pytest.approx(784 / 25, rel=1e-3)
+    assert layers["conv1/Tanh"]["block"] == "conv1"
+    assert layers["pool1"]["drift"]["inside"] < 1e-5
+    assert ["padding", "same"] in [row[:2] for row in layers["conv1"]["arguments"]]
+
+
+def test_no_text_ends_the_data_early() -> None:
+    assert in_script({"name": "</script><b>&"}) == '{"name":"\\u003c/script>\\u003cb>\\u0026"}'
+
+
+def test_resnet_50_is_small() -> None:
+    assert len(report_of(plan_spec("resnet_v1_50")).encode()) < 3_000_000
+
+
+# in a browser ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module", name="chromium")
+def start_chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with browser(tmp_path_factory.mktemp("profile")) as started:
+        yield started
+
+
+def opened(chromium: Browser, folder: Path, plan: Plan, **more: Any) -> Browser:
+    path = folder / "report.html"
+    path.write_text(report_of(plan, **more), encoding="utf-8")
+    chromium.problems.clear()
+    chromium.open(path)
+    return chromium
+
+
+@needs_chromium
+def test_click_hover_theme_and_keys(chromium: Browser, tmp_path: Path) -> None:
+    view = opened(chromium, tmp_path, plan_spec("lenet5"))
+    title = "document.querySelector('#detail h3').textContent"
+
+    view.click("#stage .b[data-name=conv2]")
+    assert view.evaluate(title) == "conv2"
+    assert view.evaluate("document.querySelector('#table tr[aria-selected=true]').dataset.layer") == "conv2"
+
+    view.hover("#stage .b[data-name=conv1]")
+    assert "156 parameters" in view.evaluate("document.querySelector('#card').textContent")
+
+    view.click("#table tr[data-layer=logits] td")
+    assert view.evaluate(title) == "logits"
+    view.press("ArrowUp")
+    assert view.evaluate(title) == "fc/fc_2/Tanh"
+    view.press("j")
+    assert view.evaluate(title) == "logits"
+
+    colour = "getComputedStyle(document.body).backgroundColor"
+    before = view.evaluate(colour)
+    view.click("#theme")
+    assert view.evaluate(colour) != before
+    view.press("t")
+    assert view.evaluate(colour) == before
+
+    view.press("/")
+    for letter in "pool":
+        view.press(letter)
+    rows = "[...document.querySelectorAll('#table tbody tr')].map(row => row.dataset.layer)"
+    assert view.evaluate(rows) == ["pool1", "pool2"]
+    assert view.problems == []
+
+
+@needs_chromium
+def test_sorting_puts_the_largest_first(chromium: Browser, tmp_path: Path) -> None:
+    view = opened(chromium, tmp_path, plan_spec("lenet5"))
+    view.click("#table th:nth-child(5)")
+    rows = "[...document.querySelectorAll('#table tbody tr')].map(row => row.dataset.layer)"
+    assert view.evaluate(rows)[:3] == ["fc/fc_1", "fc/fc_2", "conv2"]
+
+
+@needs_chromium
+@pytest.mark.parametrize("name", NETS)
+def test_the_page_draws_what_is_seen(name: str, chromium: Browser, tmp_path: Path) -> None:
+    """The script's way back through the network is the one that the gradient confirms."""
+    plan = plan_of(NETS[name])
+    view = opened(chromium, tmp_path, plan)
+    last = plan.nodes[-1]
+    height, width = last.shape[:2]
+    assert isinstance(height, int)
+    assert isinstance(width, int)
+    view.evaluate(f"select({json.dumps(last.node.name)})")
+    for row, column in ((0, 0), (height // 2, width - 1), (height - 1, width // 2)):
+        view.click("#output svg", (column + 0.5) / width, (row + 0.5) / height)
+        drawn = json.loads(view.evaluate("document.querySelector('#seen svg').dataset.region"))
+        expected = seen(plan, last.node.name, row, column)[plan.graph.inputs[0].name]
+        assert expected is not None
+        assert drawn == [list(interval) for interval in expected], (row, column)
+    assert view.problems == []
+
+
+@needs_chromium
+def test_arrow_keys_move_the_output(chromium: Browser, tmp_path: Path) -> None:
+    view = opened(chromium, tmp_path, plan_spec("lenet5"))
+    view.evaluate("select('conv1')")
+    view.click("#output svg", 14.5 / 28, 14.5 / 28)
+    words = "document.querySelector('#output-words').textContent"
+    before = view.evaluate(words)
+    view.press("ArrowRight")
+    view.press("ArrowDown")
+    assert before.startswith("output (14, 14)")
+    assert view.evaluate(words).startswith("output (15, 15)")
+
+
+@needs_chromium
+def test_runs_are_drawn_over_each_other(chromium: Browser, tmp_path: Path) -> None:
+    curves = {
+        "loss": [[1, 2.0], [2, 1.0]],
+        "validation_loss": [[1, 2.5], [2, 1.5]],
+        "learning_rate": [[1, 0.1], [2, 0.0]],
+    }
+    run = {"name": "one", "curves": curves, "classes": ["a", "b"], "confusion": [[5, 1], [0, 4]], "mistakes": []}
+    view = opened(chromium, tmp_path, plan_spec("lenet5"), runs=[run, {**run, "name": "two", "confusion": None}])
+    titles = "[...document.querySelectorAll('#curves .chart')].map(chart => chart.getAttribute('aria-label'))"
+    assert view.evaluate(titles) == ["loss", "learning rate"]
+    assert (
+        view.evaluate("document.querySelectorAll('#curves .chart')[0].querySelectorAll('.curve[fill], .curve').length")
+        == 8
+    )
+    assert view.evaluate("document.querySelectorAll('.confusion tbody tr').length") == 2
+    assert view.problems == []
