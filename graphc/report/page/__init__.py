@@ -1,0 +1,1 @@
+"""One self-contained page about a model: facts ─JSON→ page.js, with page.css and page.html around them."""

@@ -1,0 +1,46 @@
+"""The page put together: one file, nothing loaded from anywhere."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from graphc.graph import Plan
+from graphc.report.page.facts import facts
+from graphc.report.picture.svg import css, draw_svg
+from graphc.report.properties import drifts
+from graphc.types import Array
+
+HERE = Path(__file__).parent
+
+
+def page(plan: Plan, params: Mapping[str, Array] | None, more: Mapping[str, Any]) -> str:
+    """The report of a plan as HTML.
+
+    `params` are the weights with which it is measured how outputs move with the image; None measures nothing.
+    `more` is what there is besides: `image`, `activity`, `runs`.
+    """
+    data = {**facts(plan, drifts(plan, params) if params is not None else {}), **more}
+    parts = {
+        "title": escape(plan.graph.name),
+        "style": css(on_page=True) + (HERE / "page.css").read_text(encoding="utf-8"),
+        "picture": draw_svg(plan, style=False),
+        "script": (HERE / "page.js").read_text(encoding="utf-8"),
+        "data": in_script(data),
+    }
+    text = (HERE / "page.html").read_text(encoding="utf-8")
+    pieces = text.split("{{")
+    filled = [pieces[0]]
+    for piece in pieces[1:]:
+        name, _, rest = piece.partition("}}")
+        filled.extend((parts[name], rest))
+    return "".join(filled)
+
+
+def in_script(data: Any) -> str:
+    """JSON that no text in it can end early: `<` and `&` as escapes."""
+    text = json.dumps(data, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return text.replace("<", "\\u003c").replace("&", "\\u0026")

@@ -1,0 +1,438 @@
+"use strict";
+// What the page shows is all in `data`; nothing is loaded from anywhere.
+const data = JSON.parse(document.getElementById("data").textContent);
+const byId = id => document.getElementById(id), root = document.documentElement;
+const layers = new Map(data.layers.map(layer => [layer.name, layer]));
+const inputs = new Map(data.inputs.map(input => [input.name, input]));
+const shapeOf = name => (layers.get(name) || inputs.get(name)).shape;
+const isImage = shape => shape.length === 3 && shape.every(size => typeof size === "number");
+const state = {layer: null, row: 0, column: 0, sort: null, down: true, filter: ""};
+
+// building -----------------------------------------------------------------------------------------------------
+
+function make(space, tag, attributes, children) {
+  const element = space ? document.createElementNS(space, tag) : document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes || {})) {
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (value !== null && value !== undefined) element.setAttribute(name, value);
+  }
+  element.append(...children.flat().filter(child => child !== null && child !== undefined));
+  return element;
+}
+const h = (tag, attributes, ...children) => make(null, tag, attributes, children);
+const s = (tag, attributes, ...children) => make("http://www.w3.org/2000/svg", tag, attributes, children);
+const fill = (id, ...children) => byId(id).replaceChildren(...children.flat());
+
+function short(value) {
+  if (value === null || value === undefined) return "–";
+  let unit = 0;
+  while (Math.abs(value) >= 999.5 && unit < 4) { value /= 1000; unit++; }
+  const plain = value === 0 || Math.abs(value) >= 1e-3 ? String(+value.toPrecision(4)) : value.toExponential(1);
+  return (unit ? value.toPrecision(3) : plain) + ["", " k", " M", " G", " T"][unit];
+}
+function bytes(value) {
+  if (value === null || value === undefined) return "–";
+  let unit = 0;
+  while (value >= 1023.5 && unit < 3) { value /= 1024; unit++; }
+  return (unit ? value.toFixed(1) : value) + [" B", " KiB", " MiB", " GiB"][unit];
+}
+const full = value => value === null || value === undefined ? "–" : value.toLocaleString("en-US");
+const pair = values => values[0] === values[1] ? String(values[0]) : values.join("×");
+const fieldText = field => field ? pair(field.size) : "whole input";
+const percent = value => value === null || value === undefined ? "–" : value && value < 1e-4 ? value.toExponential(1) : (100 * value).toPrecision(3) + " %";
+const accent = family => (data.accents[family] || data.accents.input)[isDark() ? 1 : 0];
+
+function named(layer) {
+  const cut = layer.name.lastIndexOf("/") + 1;
+  return [h("span", {class: "dot", style: `--accent:${accent(layer.family)}`}),
+    h("span", {class: "path"}, layer.name.slice(0, cut)), layer.name.slice(cut)];
+}
+
+// theme --------------------------------------------------------------------------------------------------------
+
+function isDark() {
+  return root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme:dark)").matches;
+}
+function switchTheme() {
+  root.dataset.theme = isDark() ? "light" : "dark";
+  drawTable();
+  drawGrowth();
+  drawTraining();
+}
+
+// summary ------------------------------------------------------------------------------------------------------
+
+function drawSummary() {
+  const totals = data.totals, fields = data.layers.filter(layer => layer.field);
+  const largest = fields.reduce((best, layer) => Math.max(best, ...layer.field.size), 0);
+  const trained = totals.params === totals.trainable_params ? "all trained" : `${short(totals.trainable_params)} trained`;
+  const tiles = [
+    [full(totals.layers), "layers"],
+    [short(totals.params), `parameters, ${trained}`],
+    [bytes(4 * totals.params), "of weights, float32"],
+    [short(totals.macs), "multiply-accumulates an example"],
+    [bytes(totals.memory), "of activations an example"],
+    [largest ? `${largest}` : "–", "pixels, the largest receptive field"],
+  ];
+  fill("tiles", tiles.map(([figure, words]) => h("div", {class: "tile"}, h("b", {}, figure), h("span", {}, words))));
+  byId("headline").textContent = data.headline;
+  const shown = [...document.querySelectorAll("main section:not([hidden])")];
+  fill("nav", shown.map(section => h("a", {href: `#${section.id}`}, section.querySelector("h2").textContent)));
+}
+
+// the table of layers ------------------------------------------------------------------------------------------
+
+const COLUMNS = [
+  {name: "layer", cell: layer => named(layer), value: null},
+  {name: "kind", cell: layer => layer.title, value: layer => layer.kind},
+  {name: "shape", cell: layer => layer.shape.join("×"), value: null},
+  {name: "receptive field", cell: layer => fieldText(layer.field), value: layer => layer.field ? Math.max(...layer.field.size) : 1e9},
+  {name: "params", bar: true, cell: layer => layer.params ? full(layer.params) : "–", value: layer => layer.params},
+  {name: "MACs", bar: true, cell: layer => layer.macs ? full(layer.macs) : "–", value: layer => layer.macs || 0},
+  {name: "memory", bar: true, cell: layer => bytes(layer.memory), value: layer => layer.memory || 0},
+];
+
+function shownLayers() {
+  const words = state.filter.toLowerCase();
+  const found = data.layers.filter(layer => `${layer.name} ${layer.kind}`.toLowerCase().includes(words));
+  const column = COLUMNS.find(each => each.name === state.sort);
+  if (!column || !column.value) return found;
+  const sign = state.down ? -1 : 1;
+  return found.sort((a, b) => column.value(a) < column.value(b) ? -sign : column.value(a) > column.value(b) ? sign : 0);
+}
+
+function drawTable() {
+  const largest = COLUMNS.map(column => column.bar ? Math.max(1, ...data.layers.map(column.value)) : 1);
+  const head = COLUMNS.map(column => h("th", {
+    class: (column.bar ? "number " : "") + (column.value || column.name === "layer" ? "sortable" : ""), scope: "col",
+    onclick: () => { state.down = state.sort === column.name ? !state.down : true; state.sort = column.name; drawTable(); },
+  }, column.name + (state.sort === column.name && column.value ? (state.down ? " ↓" : " ↑") : "")));
+  const rows = shownLayers().map(layer => h("tr", {
+    tabindex: layer.name === state.layer ? 0 : -1, "data-layer": layer.name, "aria-selected": layer.name === state.layer,
+    onclick: () => select(layer.name), onfocus: () => layer.name !== state.layer && select(layer.name),
+  }, COLUMNS.map((column, index) => h("td", column.bar
+    ? {class: "number bar", style: `--part:${(100 * column.value(layer) / largest[index]).toFixed(1)}%`} : {}, column.cell(layer)))));
+  const totals = data.totals;
+  const foot = ["total", "", "", "", full(totals.params), full(totals.macs), bytes(totals.memory)];
+  fill("table", h("thead", {}, h("tr", {}, head)), h("tbody", {}, rows),
+    h("tfoot", {}, h("tr", {}, foot.map((cell, index) => h("td", {class: index > 3 ? "number" : ""}, cell)))));
+}
+
+function step(by) {
+  const names = shownLayers().map(layer => layer.name);
+  const next = names[Math.min(names.length - 1, Math.max(0, names.indexOf(state.layer) + by))];
+  if (next) {
+    select(next);
+    const row = document.querySelector(`tr[data-layer="${CSS.escape(next)}"]`);
+    row.focus({preventScroll: true});
+    row.scrollIntoView({block: "nearest"});
+  }
+}
+
+// one layer ----------------------------------------------------------------------------------------------------
+
+function select(name) {
+  const layer = layers.get(name);
+  if (!layer) return;
+  state.layer = name;
+  if (isImage(layer.shape)) { state.row = layer.shape[0] >> 1; state.column = layer.shape[1] >> 1; }
+  document.querySelectorAll("#table tbody tr").forEach(row => {
+    const chosen = row.dataset.layer === name;
+    row.setAttribute("aria-selected", chosen);
+    row.tabIndex = chosen ? 0 : -1;
+  });
+  document.querySelectorAll(".b").forEach(block => block.classList.toggle("chosen", block.dataset.name === layer.block));
+  drawDetail(layer);
+  drawField();
+}
+
+function drawDetail(layer) {
+  const parts = [h("h3", {}, named(layer)), h("p", {}, `${layer.title} → ${layer.shape.join("×")}`)];
+  const facts = [["reads", layer.inputs.join(", ")], ["written at", layer.place],
+    ["receptive field", layer.field ? `${fieldText(layer.field)}, stride ${pair(layer.field.stride)}` : "whole input"]];
+  if (layer.economy) {
+    const e = layer.economy;
+    facts.push(["sparse", `${short(e.connections)} connections, fully connected ${short(e.dense_connections)}: ${short(e.sparsity)} times fewer`]);
+    facts.push(["shared", `${short(layer.params)} parameters, each used ${short(e.sharing)} times; fully connected ${short(e.dense_params)}`]);
+  }
+  if (layer.drift) {
+    facts.push(["moves with the image", `error ${percent(layer.drift.inside)} inside, ${percent(layer.drift.everywhere)} with borders, ` +
+      `after ${layer.drift.shift} pixels; ${percent(layer.drift.one_pixel)} after one`]);
+  }
+  const table = (rows, cells) => h("table", {}, h("tbody", {}, rows.map(row => h("tr", {}, cells(row)))));
+  parts.push(table(facts, ([name, text]) => [h("td", {class: "faint"}, name), h("td", {}, text)]));
+  if (layer.trail.length) parts.push(h("h3", {}, "how it came to be"), h("ol", {}, layer.trail.map(each => h("li", {}, each))));
+  if (layer.arguments.length) parts.push(h("h3", {}, "arguments, and where they come from"),
+    table(layer.arguments, row => [h("td", {}, row[0]), h("td", {}, row[1]), h("td", {class: "faint"}, row[2])]));
+  if (layer.variables.length) parts.push(h("h3", {}, "variables"),
+    table(layer.variables, row => [h("td", {}, row[0]), h("td", {}, row[1]), h("td", {class: "faint"}, row[2] ? "" : "not trained")]));
+  fill("detail", parts);
+}
+
+// what an output sees ------------------------------------------------------------------------------------------
+
+const first = (reach, at) => Math.floor(at / reach[0]) * reach[1] + reach[2][((at % reach[0]) + reach[0]) % reach[0]];
+const last = (reach, at) => Math.floor(at / reach[0]) * reach[1] + reach[3][((at % reach[0]) + reach[0]) % reach[0]];
+
+function back(interval, reach, size) {
+  if (interval[0] > interval[1]) return [0, -1];
+  if (size === 1) return [0, 0];
+  let low = Infinity, high = -Infinity;
+  for (let at = interval[0]; at <= interval[1]; at++) { low = Math.min(low, first(reach, at)); high = Math.max(high, last(reach, at)); }
+  return [Math.max(low, 0), Math.min(high, size - 1)];
+}
+const join = (a, b) => a[0] > a[1] ? b : b[0] > b[1] ? a : [Math.min(a[0], b[0]), Math.max(a[1], b[1])];
+
+// Name -> [rows, columns] that the output sees of that value; null: all of it. The same walk as graphc/report/seen.py.
+function seen(name, row, column) {
+  const regions = new Map([[name, [[row, row], [column, column]]]]);
+  for (const layer of [...data.layers].reverse()) {
+    if (!regions.has(layer.name)) continue;
+    const region = regions.get(layer.name);
+    for (const source of layer.inputs) {
+      const shape = shapeOf(source);
+      if (!region || layer.reach === 0 || !isImage(shape)) { regions.set(source, null); continue; }
+      const same = [1, 1, [0], [0]], [rows, columns] = layer.reach === 1 ? [same, same] : layer.reach;
+      const before = [back(region[0], rows, shape[0]), back(region[1], columns, shape[1])];
+      const known = regions.get(source);
+      regions.set(source, !regions.has(source) ? before : known && [join(known[0], before[0]), join(known[1], before[1])]);
+    }
+  }
+  return regions;
+}
+
+// The receptive field as the formula has it: also beyond the border.
+function beyond(layer) {
+  const field = layer.field;
+  if (!field || !field.padding) return null;
+  return [0, 1].map(axis => {
+    const start = [state.row, state.column][axis] * field.stride[axis] - field.padding[axis];
+    return [start, start + field.size[axis] - 1];
+  });
+}
+
+const rectangle = (region, scale, kind) => s("rect", {class: kind, x: region[1][0] * scale, y: region[0][0] * scale,
+  width: Math.max(0, region[1][1] - region[1][0] + 1) * scale, height: Math.max(0, region[0][1] - region[0][0] + 1) * scale});
+
+function drawField() {
+  const layer = layers.get(state.layer);
+  const target = [...inputs.values()].find(input => isImage(input.shape));
+  if (!layer || !target) { byId("field").hidden = !target; return; }
+  const spatial = isImage(layer.shape), regions = spatial ? seen(layer.name, state.row, state.column) : new Map();
+  const [height, width] = target.shape, scale = Math.min(360 / Math.max(height, width), 12);
+  const region = spatial ? (regions.has(target.name) ? regions.get(target.name) : [[0, -1], [0, -1]]) : null;
+  const whole = [[0, height - 1], [0, width - 1]];
+  const sheet = s("svg", {viewBox: `-30 -30 ${width * scale + 60} ${height * scale + 60}`, width: width * scale + 60, role: "img",
+    "data-region": JSON.stringify(region)},
+    data.image ? s("image", {href: data.image, width: width * scale, height: height * scale, preserveAspectRatio: "none"}) : lattice(width, height, scale),
+    s("rect", {class: "cell", width: width * scale, height: height * scale}), rectangle(region || whole, scale, "region"),
+    spatial && beyond(layer) ? rectangle(beyond(layer), scale, "beyond") : null);
+  fill("seen", sheet);
+  byId("seen-words").textContent = !region ? `${layer.name} sees the whole input`
+    : `rows ${region[0].join("–")}, columns ${region[1].join("–")} of ${target.name} (${height}×${width})`;
+  drawOutput(layer, spatial);
+  drawStrip(layer, regions, spatial);
+}
+
+function lattice(width, height, scale) {
+  const gap = [1, 2, 4, 8, 16, 32, 64].find(each => each * scale >= 9) || 64, lines = [];
+  for (let x = gap; x < width; x += gap) lines.push(`M${x * scale} 0V${height * scale}`);
+  for (let y = gap; y < height; y += gap) lines.push(`M0 ${y * scale}H${width * scale}`);
+  return s("path", {class: "cell", d: lines.join("")});
+}
+
+function drawOutput(layer, spatial) {
+  if (!spatial) { fill("output"); byId("output-words").textContent = `${layer.name} has no places: ${layer.shape.join("×")}`; return; }
+  const [height, width] = layer.shape, scale = Math.min(300 / Math.max(height, width), 26);
+  const choose = event => {
+    const box = sheet.getBoundingClientRect(), zoom = width * scale / box.width;
+    state.column = Math.min(width - 1, Math.max(0, Math.floor((event.clientX - box.left) * zoom / scale)));
+    state.row = Math.min(height - 1, Math.max(0, Math.floor((event.clientY - box.top) * zoom / scale)));
+    redraw();
+  };
+  const redraw = () => { drawField(); byId("output").firstChild.focus({preventScroll: true}); };
+  const keys = {ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1]};
+  const sheet = s("svg", {viewBox: `0 0 ${width * scale} ${height * scale}`, width: width * scale, tabindex: 0, role: "application",
+    "aria-label": "outputs of the layer", onclick: choose, onkeydown: event => {
+      const move = keys[event.key];
+      if (!move) return;
+      event.preventDefault();
+      event.stopPropagation();
+      state.row = Math.min(height - 1, Math.max(0, state.row + move[0]));
+      state.column = Math.min(width - 1, Math.max(0, state.column + move[1]));
+      redraw();
+    }}, s("rect", {class: "cell", width: width * scale, height: height * scale}), lattice(width, height, scale),
+    s("rect", {class: "cell on", x: state.column * scale, y: state.row * scale, width: Math.max(scale, 2), height: Math.max(scale, 2)}));
+  fill("output", sheet);
+  byId("output-words").textContent = `output (${state.row}, ${state.column}) of ${layer.name}, ${layer.shape.join("×")}`;
+}
+
+function drawStrip(layer, regions, spatial) {
+  if (!spatial) { fill("strip"); return; }
+  const passed = data.layers.filter(each => regions.get(each.name) && isImage(each.shape) && each.name === each.block);
+  fill("strip", passed.map(each => {
+    const [height, width] = each.shape, scale = 80 / Math.max(height, width);
+    return h("div", {class: "mini", title: `${each.name} ${each.shape.join("×")}`, onclick: () => select(each.name)},
+      s("svg", {width: width * scale, height: height * scale}, rectangle(regions.get(each.name), scale, "region")), each.name);
+  }));
+}
+
+// charts -------------------------------------------------------------------------------------------------------
+
+function ticks(low, high, count) {
+  const rough = (high - low) / count || 1, power = 10 ** Math.floor(Math.log10(rough));
+  const gap = [1, 2, 5, 10].map(each => each * power).find(each => each >= rough), found = [];
+  for (let at = Math.ceil(low / gap) * gap; at <= high + gap * 1e-9; at += gap) found.push(+at.toPrecision(12));
+  return found;
+}
+
+const decades = (low, high) => high - low < 1.5 ? ticks(low, high, 3) : ticks(Math.ceil(low), Math.floor(high), 4).filter(Number.isInteger);
+
+// series: [{name, colour, points: [[x, y, words, layer]]}]; limits: [[y, words]].
+function chart(title, series, {limits = [], log = false, dots = false, wide = false, xLabel = ""} = {}) {
+  if (log) series = series.map(each => ({...each, points: each.points.filter(point => point[1] > 0)}));
+  const points = series.flatMap(each => each.points);
+  if (!points.length) return null;
+  const width = wide ? 1100 : 420, legend = series.length > 1 ? 14 * Math.ceil(series.length / 2) : 0;
+  const left = 58, right = 14, top = 28 + legend, bottom = 34, height = top + bottom + (wide ? 200 : 170);
+  const scaleY = log ? value => Math.log10(value) : value => value;
+  const xs = points.map(point => point[0]), ys = [...points.map(point => point[1]), ...limits.map(limit => limit[0])].map(scaleY);
+  const [x0, x1] = [Math.min(...xs), Math.max(...xs)], y0 = log ? Math.min(...ys) : Math.min(0, ...ys), y1 = Math.max(...ys);
+  const px = x => left + (x - x0) / (x1 - x0 || 1) * (width - left - right), py = y => height - bottom - (scaleY(y) - y0) / (y1 - y0 || 1) * (height - top - bottom);
+  const sheet = s("svg", {class: "chart", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": title}, s("text", {class: "head", x: 12, y: 17}, title));
+  for (const tick of log ? decades(y0, y1) : ticks(y0, y1, 4)) {
+    const at = log ? 10 ** tick : tick;
+    sheet.append(s("path", {class: "axis", d: `M${left} ${py(at)}H${width - right}`}), s("text", {x: left - 6, y: py(at) + 4, "text-anchor": "end"}, short(at)));
+  }
+  for (const tick of ticks(x0, x1, 6)) sheet.append(s("text", {x: px(tick), y: height - bottom + 15, "text-anchor": "middle"}, short(tick)));
+  if (xLabel) sheet.append(s("text", {x: width - right, y: height - 4, "text-anchor": "end"}, xLabel));
+  for (const [at, words] of limits) sheet.append(s("path", {class: "limit", d: `M${left} ${py(at)}H${width - right}`}), s("text", {x: width - right - 4, y: py(at) - 4, "text-anchor": "end"}, words));
+  series.forEach((each, index) => {
+    const path = each.points.map((point, place) => `${place ? "L" : "M"}${px(point[0]).toFixed(1)} ${py(point[1]).toFixed(1)}`).join("");
+    sheet.append(s("path", {class: "curve", d: path, stroke: each.colour, "stroke-dasharray": each.dashed ? "5 3" : null}));
+    for (const point of each.points) {
+      sheet.append(s("circle", {cx: px(point[0]), cy: py(point[1]), r: dots || each.points.length === 1 ? 3.2 : 2.2, fill: point[4] || each.colour, "data-words": point[2],
+        onmouseenter: () => { byId("card").textContent = point[2]; }, onmouseleave: () => { byId("card").textContent = ""; },
+        onclick: () => point[3] && select(point[3])}));
+    }
+    if (legend) {
+      const x = 12 + index % 2 * 200, y = 32 + 14 * Math.floor(index / 2);
+      sheet.append(s("path", {class: "curve", d: `M${x} ${y - 4}h16`, stroke: each.colour, "stroke-dasharray": each.dashed ? "5 3" : null}), s("text", {x: x + 21, y}, each.name));
+    }
+  });
+  return sheet;
+}
+
+function drawGrowth() {
+  const fields = data.layers.map((layer, index) => [layer, index]).filter(([layer]) => layer.field && layer.name === layer.block);
+  const target = [...inputs.values()].find(input => isImage(input.shape));
+  if (!fields.length) { fill("growth"); return; }
+  const points = fields.map(([layer, index]) => [index + 1, Math.max(...layer.field.size), `${layer.name}: ${fieldText(layer.field)}`, layer.name, accent(layer.family)]);
+  const limits = target ? [[Math.max(target.shape[0], target.shape[1]), `input: ${target.shape[0]}×${target.shape[1]}`]] : [];
+  fill("growth", chart("receptive field, pixels", [{name: "", colour: "var(--edge)", points}], {limits, dots: true, wide: true, xLabel: "layer"}));
+}
+
+// the four properties ------------------------------------------------------------------------------------------
+
+function drawEconomy() {
+  const found = data.layers.filter(layer => layer.economy);
+  byId("properties").hidden = !found.length;
+  const drifts = new Map(data.layers.filter(layer => layer.drift).map(layer => [layer.block, layer.drift]));
+  const head = ["layer", "connections", "fully connected", "times fewer", "parameters", "fully connected", "uses of each", "receptive field", "inside", "with borders", "one pixel"];
+  const rows = found.map(layer => {
+    const e = layer.economy, drift = drifts.get(layer.block);
+    const cells = [short(e.connections), short(e.dense_connections), short(e.sparsity), short(layer.params), short(e.dense_params), short(e.sharing), fieldText(layer.field),
+      ...(drift ? [percent(drift.inside), percent(drift.everywhere), percent(drift.one_pixel)] : ["–", "–", "–"])];
+    return h("tr", {onclick: () => select(layer.name)}, h("td", {}, named(layer)), cells.map(cell => h("td", {class: "number"}, cell)));
+  });
+  fill("economy", h("thead", {}, h("tr", {}, head.map((name, index) => h("th", {class: index ? "number" : ""}, name)))), h("tbody", {}, rows));
+}
+
+// weights and activations --------------------------------------------------------------------------------------
+
+function drawActivity() {
+  const active = data.activity;
+  if (!active) return;
+  byId("activity").hidden = false;
+  const parts = [];
+  const tiles = each => h("figure", {}, h("img", {src: each.image, alt: each.words, width: each.width}), h("figcaption", {}, each.words));
+  const gallery = (title, list) => list.length && parts.push(h("h3", {}, title), h("div", {class: "maps"}, list.map(tiles)));
+  gallery("First-layer filters", active.filters);
+  gallery("What is read: the effective receptive field", active.fields);
+  if (active.health.length) {
+    parts.push(h("h3", {}, "Health of the feature maps"), ...active.advice.map(words => h("p", {class: "advice"}, words)));
+    const head = ["layer", "maps", "dead", "near-duplicates", "saturated"];
+    parts.push(h("div", {class: "scroll tall"}, h("table", {}, h("thead", {}, h("tr", {}, head.map((name, index) => h("th", {class: index ? "number" : ""}, name)))),
+      h("tbody", {}, active.health.map(row => h("tr", {onclick: () => select(row.layer)}, h("td", {}, row.layer),
+        [row.maps, row.dead, row.twins, percent(row.saturated)].map(cell => h("td", {class: "number"}, String(cell)))))))));
+  }
+  gallery("Activation maps: the most varied ones of each layer", active.maps);
+  fill("active", parts);
+}
+
+// training -----------------------------------------------------------------------------------------------------
+
+const INKS = [["#2563eb", "#7aa7ff"], ["#c2410c", "#ff9a62"], ["#15803d", "#5fd38a"], ["#9333ea", "#c99bff"], ["#a16207", "#e3b34a"], ["#0e7490", "#4fd0e3"]];
+
+function drawTraining() {
+  if (!data.runs) return;
+  byId("training").hidden = false;
+  const names = [...new Set(data.runs.flatMap(run => Object.keys(run.curves)))].filter(name => !name.startsWith("validation_"));
+  fill("curves", names.map(name => chart(name.replaceAll("_", " "), data.runs.flatMap((run, index) => ["", "validation_"].flatMap(kind => {
+    const points = run.curves[kind + name];
+    if (!points) return [];
+    const label = [data.runs.length > 1 ? run.name : "", kind ? "validation" : "training"].join(" ").trim();
+    return [{name: label, dashed: !kind && run.curves["validation_" + name], colour: INKS[index % INKS.length][isDark() ? 1 : 0],
+      points: points.map(([x, y]) => [x, y, `${label}\nstep ${x}: ${y.toPrecision(5)}`])}];
+  })), {log: name === "learning_rate" || name === "gradient_norm", xLabel: "step"})));
+  fill("mistakes", data.runs.flatMap(run => [
+    ...(run.confusion ? [h("h3", {}, `${run.name}: confusion on the validation set (rows are true)`), confusion(run.confusion, run.classes)] : []),
+    ...(run.mistakes.length ? [h("h3", {}, `${run.name}: the worst mistakes`), h("div", {class: "maps"}, run.mistakes.map(each =>
+      h("figure", {}, each.image ? h("img", {src: each.image, width: 84, alt: ""}) : null, h("figcaption", {}, each.words))))] : []),
+  ]));
+}
+
+function confusion(matrix, classes) {
+  const name = index => classes[index] ?? String(index), sums = matrix.map(row => row.reduce((a, b) => a + b, 0) || 1);
+  return h("div", {class: "scroll"}, h("table", {class: "confusion"},
+    h("thead", {}, h("tr", {}, h("th", {}), matrix.map((_, index) => h("th", {}, name(index))))),
+    h("tbody", {}, matrix.map((row, true_) => h("tr", {}, h("th", {}, name(true_)), row.map((count, found) => h("td", {
+      style: `background:color-mix(in srgb, ${true_ === found ? "var(--bar)" : "var(--mark)"} ${Math.round(100 * Math.min(1, count / sums[true_] * (true_ === found ? 1 : 3)))}%, transparent)`,
+      title: `${count} of ${name(true_)} found as ${name(found)}`}, String(count))))))));
+}
+
+// the start ----------------------------------------------------------------------------------------------------
+
+document.querySelectorAll("#stage .b, #stage .f").forEach(block => {
+  const title = block.querySelector("title");
+  if (!title) return;
+  const words = title.textContent;
+  title.remove();
+  block.setAttribute("aria-label", words);
+  block.addEventListener("mouseover", () => { byId("card").textContent = words; });
+  block.addEventListener("mouseout", () => { byId("card").textContent = ""; });
+  if (!layers.has(block.dataset.name)) return;
+  block.tabIndex = 0;
+  block.addEventListener("click", () => select(block.dataset.name));
+  block.addEventListener("keydown", event => { if (event.key === "Enter") select(block.dataset.name); });
+});
+byId("theme").addEventListener("click", switchTheme);
+byId("filter").addEventListener("input", event => { state.filter = event.target.value; drawTable(); });
+addEventListener("keydown", event => {
+  const typing = event.target.tagName === "INPUT";
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (typing) { if (event.key === "Escape") event.target.blur(); return; }
+  if (event.key === "t") switchTheme();
+  if (event.key === "/") { event.preventDefault(); byId("filter").focus(); }
+  const inTable = event.target.closest("#table");
+  if (event.key === "j" || (inTable && event.key === "ArrowDown")) { event.preventDefault(); step(1); }
+  if (event.key === "k" || (inTable && event.key === "ArrowUp")) { event.preventDefault(); step(-1); }
+});
+drawActivity();
+drawTraining();
+drawTable();
+drawEconomy();
+drawGrowth();
+drawSummary();
+const spatialLayers = data.layers.filter(layer => isImage(layer.shape) && layer.shape[0] > 1);
+select((spatialLayers[spatialLayers.length - 1] || data.layers[data.layers.length - 1]).name);

@@ -1,0 +1,82 @@
+"""`graphc report`: a spec, or runs of training, as one page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from graphc.compiler import initial_or_loaded
+from graphc.data.examples import Examples
+from graphc.data.images import read_image
+from graphc.errors import GraphcError, SpecError
+from graphc.graph import GraphInput, Plan
+from graphc.layers.base import static
+from graphc.report.page.activity import activity
+from graphc.report.page.build import page
+from graphc.report.page.runs import TrainedRun, pictures, run_facts
+from graphc.report.page.tiles import data_uri, thumbnail
+from graphc.train.run import make_batches
+from graphc.types import Array
+
+SHOWN = 8
+"""Validation examples whose activations are looked at."""
+
+
+def report_spec(plan: Plan, weights_from: str | None, images: Sequence[str]) -> str:
+    """A page about a spec; activations need weights and images."""
+    params, _ = initial_or_loaded(plan, 0, weights_from)
+    more: dict[str, Any] = {}
+    if images:
+        given = image_input(plan)
+        pixels = np.stack([read_pixels(path, given) for path in images])
+        more["image"] = data_uri(thumbnail(pixels[0]))
+        if weights_from is not None:
+            more["activity"] = activity(plan, params, {given.name: np.asarray(pixels / 255, np.float32)})
+    return page(plan, params, more)
+
+
+def report_runs(runs: Sequence[TrainedRun], say: Callable[[str], None]) -> str:
+    """A page about runs; the first one's model and weights, the curves of all."""
+    judged = [examples_of(run, say) for run in runs]
+    more: dict[str, Any] = {"runs": [run_facts(run, found) for run, found in zip(runs, judged, strict=True)]}
+    first, examples = runs[0], judged[0]
+    if examples is not None:
+        few = examples.take(np.arange(min(len(examples), SHOWN)))
+        images = pictures(few)
+        if images is not None:
+            more["image"] = data_uri(thumbnail(images[0]))
+            more["activity"] = activity(first.plan, first.params, batch_of(first, few))
+    return page(first.plan, first.params, more)
+
+
+def batch_of(run: TrainedRun, examples: Examples) -> Mapping[str, Array]:
+    """Examples as the network reads them."""
+    return make_batches(run.recipe, run.plan, examples, len(examples)).make(np.arange(len(examples))).inputs
+
+
+def examples_of(run: TrainedRun, say: Callable[[str], None]) -> Examples | None:
+    """What the run is judged by; None, with a word about it, where the data are not here any more."""
+    try:
+        return run.judged()
+    except GraphcError as error:
+        say(f"{run.name}: without confusion, mistakes and activations: {error}")
+        return None
+
+
+def image_input(plan: Plan) -> GraphInput:
+    """The one input that an image file can be read for."""
+    found = [given for given in plan.graph.inputs if len(given.shape) == 3]
+    if len(found) != 1 or len(plan.graph.inputs) != 1:
+        names = ", ".join(given.name for given in plan.graph.inputs)
+        raise SpecError("G333", f"--image needs a model with one input, an image; this one reads {names}")
+    return found[0]
+
+
+def read_pixels(path: str, given: GraphInput) -> Array:
+    height, width, channels = static(given.shape, given.name)
+    if channels not in (1, 3, 4):
+        raise SpecError("G333", f"--image needs an input of 1, 3 or 4 channels; {given.name} has {channels}")
+    return read_image(Path(path), channels, (height, width))

@@ -1,0 +1,142 @@
+"""Training runs as the page shows them: curves, confusion, the worst mistakes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from graphc import weights
+from graphc.data.examples import Examples
+from graphc.graph import Plan
+from graphc.report.page.facts import digits
+from graphc.report.page.tiles import data_uri, thumbnail
+from graphc.train.evaluation import predictions
+from graphc.train.heads import Heads
+from graphc.train.metrics import classes_of, labels_of
+from graphc.train.network import Network
+from graphc.train.recipe import Recipe, read_recipe
+from graphc.train.run import make_batches, plan_of, read_set, read_sets
+from graphc.train.run_folder import RunFolder
+from graphc.types import Array
+
+MISTAKES = 24
+"""Pictures of the worst ones."""
+EXAMPLES = 5000
+"""Of the validation set, at most, that are looked at."""
+LARGEST_MATRIX = 40
+"""Classes up to which a confusion matrix can be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedRun:
+    """A run's folder, read."""
+
+    name: str
+    folder: RunFolder
+    recipe: Recipe
+    plan: Plan
+    params: dict[str, Array]
+    """The best weights."""
+    classes: tuple[str, ...]
+    base: Path
+    """Where the recipe's data paths start."""
+
+    def judged(self) -> Examples:
+        """The validation set (else the test set, else what was learned from), its beginning."""
+        data = self.recipe.data
+        examples = read_sets(self.recipe, self.base).validation
+        if examples is None:
+            examples = read_set(data.test or data.train, self.base)
+        return examples.take(np.arange(min(len(examples), EXAMPLES)))
+
+
+def is_run(path: str) -> bool:
+    return (Path(path) / "run.json").is_file()
+
+
+def read_run(path: str) -> TrainedRun:
+    folder = RunFolder(path)
+    known = folder.read_facts()
+    recipe = read_recipe(folder.recipe)
+    kept = recipe.model.model_copy(update={"spec": str(folder.spec.resolve() / known["spec"])})
+    plan = plan_of(kept, folder.spec)
+    found, report = weights.load(folder.best, {name: spec.shape for name, spec in plan.variables.items()})
+    report.raise_if_incomplete()
+    params = {name: value.astype(recipe.dtype, copy=False) for name, value in found.items()}
+    return TrainedRun(Path(path).name, folder, recipe, plan, params, tuple(known["classes"]), Path(known["base"]))
+
+
+def run_facts(run: TrainedRun, examples: Examples | None) -> dict[str, Any]:
+    """For the page; without `examples` the curves alone."""
+    found = {"name": run.name, "curves": curves(run.folder.records()), "classes": list(run.classes)}
+    return {**found, **(judgement(run, examples) if examples is not None else NOT_JUDGED)}
+
+
+NOT_JUDGED: dict[str, Any] = {"confusion": None, "mistakes": []}
+
+
+def curves(records: Sequence[dict[str, Any]]) -> dict[str, list[list[float]]]:
+    """Name -> [step, value]…; where single steps were logged they stand for their epoch's mean."""
+    steps = [record for record in records if "epoch" not in record]
+    epochs = [record for record in records if "epoch" in record]
+    found: dict[str, list[list[float]]] = {}
+    for record in [*steps, *epochs]:
+        logged_by_step = record in epochs and steps
+        for name, value in record.items():
+            is_number = isinstance(value, (int, float)) and np.isfinite(value)
+            if name in ("epoch", "step") or not is_number or (logged_by_step and name in steps[0]):
+                continue
+            found.setdefault(name, []).append([record["step"], digits(value)])
+    return found
+
+
+def judgement(run: TrainedRun, examples: Examples) -> dict[str, Any]:
+    """Confusion matrix and worst mistakes of a classifier; nothing for other tasks."""
+    head = Heads(run.plan, run.recipe).first
+    target = examples.targets.get(head.target)
+    if len(head.shape) != 1 or head.shape[0] < 2 or target is None or target.ndim != 1:
+        return NOT_JUDGED
+    batches = make_batches(run.recipe, run.plan, examples)
+    network = Network(run.plan)
+    parts = [values[head.node].copy() for _, values in predictions(network, [head.node], run.params, batches)]
+    logits = np.concatenate(parts).astype(np.float64)
+    labels, found = labels_of(target, logits), classes_of(logits)
+    count = head.shape[0]
+    matrix = np.bincount(labels * count + found, minlength=count * count).reshape(count, count)
+    return {
+        "confusion": matrix.tolist() if count <= LARGEST_MATRIX else None,
+        "mistakes": mistakes(run, examples, logits, labels, found),
+    }
+
+
+def mistakes(run: TrainedRun, examples: Examples, logits: Array, labels: Array, found: Array) -> list[dict[str, Any]]:
+    """The wrongly classified examples whose true class got the least probability."""
+    exponents = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    chances = exponents / exponents.sum(axis=-1, keepdims=True)
+    true = np.take_along_axis(chances, labels[:, None], axis=1)[:, 0]
+    wrong = np.flatnonzero(labels != found)
+    worst = wrong[np.argsort(true[wrong], kind="stable")][:MISTAKES]
+    images = pictures(examples)
+    return [
+        {
+            "image": None if images is None else data_uri(thumbnail(images[row], 96)),
+            "words": f"{named(run, labels[row])}, taken for {named(run, found[row])} ({chances[row, found[row]]:.0%})",
+        }
+        for row in worst
+    ]
+
+
+def pictures(examples: Examples) -> Array | None:
+    """The first input that is images, N H W C; grey ones may come without their channel."""
+    for array in examples.inputs.values():
+        if array.ndim in (3, 4):
+            return array if array.ndim == 4 else array[..., None]
+    return None
+
+
+def named(run: TrainedRun, label: int) -> str:
+    return run.classes[label] if label < len(run.classes) else str(label)
