@@ -8,6 +8,7 @@ from graphc.compiler import plan_spec
 from graphc.dims import format_shape
 from graphc.graph import Plan
 from graphc.passes.expectations import totals
+from graphc.passes.truncate import keep
 from graphc.report.show import pair
 from graphc.report.tables import render
 from graphc.spec.zoo import find, zoo_names
@@ -27,7 +28,13 @@ def row(name: str) -> list[Any]:
 
 
 def seen(plan: Plan) -> str:
-    """The receptive field of the last layer that is still an image, larger than one pixel."""
-    images = [each for each in plan.nodes if len(each.shape) == 3 and each.shape[:2] != (1, 1)]
+    """The receptive field of the last image, larger than one pixel, on the way to the first output."""
+    name, node = next(iter(plan.graph.outputs.items()))
+    on_the_way = {each.name for each in keep(plan.graph, {name: node}).nodes}
+    images = [
+        each
+        for each in plan.nodes
+        if each.node.name in on_the_way and len(each.shape) == 3 and each.shape[:2] != (1, 1)
+    ]
     field = images[-1].receptive_field if images else None
     return "whole input" if field is None else pair(*field.size)
