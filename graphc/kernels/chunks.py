@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from graphc.types import Array, Context
 
 
-def chunks(images: slice, image_bytes: int, chunk_bytes: int) -> Iterator[slice]:
-    """Runs of nearly equal numbers of images, none over `chunk_bytes` unless one image is."""
+def chunks(images: slice, image_bytes: int, chunk_bytes: int, least: int = 1) -> Iterator[slice]:
+    """Runs of nearly equal numbers of images, none over `chunk_bytes` unless `least` images are."""
     count = images.stop - images.start
-    parts = -(-count // max(1, chunk_bytes // image_bytes))
+    parts = -(-count // max(least, chunk_bytes // image_bytes))
     step = -(-count // parts)
     for start in range(images.start, images.stop, step):
         yield slice(start, min(start + step, images.stop))

@@ -11,6 +11,7 @@ The adjoint is the transpose: dg = G' [(B d) * (A' dy)].
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from fractions import Fraction
 from functools import cache
 from typing import Any
@@ -23,8 +24,10 @@ from graphc.types import Array, Context
 TILE = 4
 POINTS = [Fraction(point) for point in ("0", "1", "-1", "2", "-2", "1/2", "-1/2")]
 """Where polynomials are evaluated, besides infinity; TILE + taps - 2 of them."""
-CHUNK_BYTES = 3 << 19
+CHUNK_BYTES = 3 << 18
 """Columns of one chunk (of all products): they should stay in one core's second-level cache."""
+LEAST_ROWS = 128
+"""Of one product: fewer would not pay for reading the filters."""
 
 
 def suits(grid: Grid, channels: int) -> bool:
@@ -42,7 +45,7 @@ def winograd_conv2d(context: Context, x: Array, w: Array, grid: Grid) -> Array:
     y = context.empty((len(x), height, width, w.shape[3]), x.dtype)
 
     def work(images: slice) -> None:
-        for part in chunks(images, _column_bytes(grid, x), CHUNK_BYTES):
+        for part in _chunks(images, grid, x):
             columns = _columns(context, x[part], grid)
             products = context.empty((*columns.shape[:2], w.shape[3]), x.dtype)
             np.matmul(columns, filters, out=products)
@@ -65,7 +68,7 @@ def winograd_grad_weights(context: Context, x: Array, dy: Array, w_shape: tuple[
 
     def work(images: slice) -> Array:
         total: Array | None = None
-        for part in chunks(images, _column_bytes(grid, x), CHUNK_BYTES):
+        for part in _chunks(images, grid, x):
             target = dy[part]
             if height != tiles * TILE:
                 target = context.empty((part.stop - part.start, tiles * TILE, *dy.shape[2:]), x.dtype)
@@ -115,9 +118,10 @@ def _tiles(grid: Grid) -> int:
     return -(-grid.output[0] // TILE)
 
 
-def _column_bytes(grid: Grid, x: Array) -> int:
-    """Of one image."""
-    return (TILE + grid.kernel[0] - 1) * _tiles(grid) * grid.output[1] * grid.kernel[1] * int(x.shape[3]) * x.itemsize
+def _chunks(images: slice, grid: Grid, x: Array) -> Iterator[slice]:
+    rows = _tiles(grid) * grid.output[1]
+    image_bytes = (TILE + grid.kernel[0] - 1) * rows * grid.kernel[1] * x.shape[3] * x.itemsize
+    return chunks(images, image_bytes, CHUNK_BYTES, -(-LEAST_ROWS // rows))
 
 
 @cache
