@@ -134,7 +134,8 @@ def pictures(examples: Examples) -> Array | None:
     """The first input that is images, N H W C; grey ones may come without their channel."""
     for array in examples.inputs.values():
         if array.ndim in (3, 4):
-            return array if array.ndim == 4 else array[..., None]
+            images: Array = array if array.ndim == 4 else array[..., None]
+            return images
     return None
 
 
