@@ -1,0 +1,74 @@
+"""ResNet-20 in graphc and in PyTorch from the same weights on the same batches: the losses of the first steps.
+
+python same_start.py FOLDER [STEPS]     # FOLDER holds train.npz; needs torch and graphc in one environment
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.nn import functional
+from torch_reference import BATCH, Basic, read, resnet20
+
+from graphc.compiler import plan_spec
+from graphc.data.batches import Batch
+from graphc.train.recipe import read_recipe
+from graphc.train.run import new_state
+from graphc.train.state import TrainState
+from graphc.train.stepper import Stepper
+
+HERE = Path(__file__).parent
+BLOCKS = [f"stage1/stage1_{n}" for n in (1, 2, 3)]
+BLOCKS += ["stage2_1", "stage2/stage2_1", "stage2/stage2_2", "stage3_1", "stage3/stage3_1", "stage3/stage3_2"]
+RATE = 0.05
+
+
+def pairs(net: torch.nn.Sequential) -> list[tuple[str, torch.nn.Module, torch.nn.BatchNorm2d]]:
+    """(our layer, their convolution, their batch norm)."""
+    found = [("conv1", net[0], net[1])]
+    blocks = [module for module in net if isinstance(module, Basic)]
+    for name, block in zip(BLOCKS, blocks, strict=True):
+        found += [(f"{name}/conv1", block.conv1, block.norm1), (f"{name}/conv2", block.conv2, block.norm2)]
+        if isinstance(block.shortcut, torch.nn.Sequential):
+            found.append((f"{name}/shortcut", block.shortcut[0], block.shortcut[1]))
+    return found
+
+
+def give(state: TrainState, net: torch.nn.Sequential) -> None:
+    """Copy our initial weights into their net; batch norms start alike anyway."""
+    params = {name: torch.from_numpy(value) for name, value in state.params.items()}
+
+    def one(ending: str) -> torch.Tensor:
+        (found,) = (value for name, value in params.items() if name == f"resnet20/{ending}")
+        return found
+
+    with torch.no_grad():
+        for name, conv, _ in pairs(net):
+            conv.weight.copy_(one(f"{name}/weights").permute(3, 2, 0, 1))
+        net[-1].weight.copy_(one("logits/weights").T)
+        net[-1].bias.copy_(one("logits/biases"))
+
+
+def main() -> None:
+    folder, steps = Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 20
+    stepper = Stepper(plan_spec(HERE / "resnet20.yaml"), read_recipe(HERE / "recipe.yaml"))
+    state, net = new_state(stepper), resnet20()
+    give(state, net)
+    optimizer = torch.optim.SGD(net.parameters(), lr=RATE, momentum=0.9, weight_decay=1e-4)
+    images, labels = read(folder / "train.npz")
+    for step in range(steps):
+        rows = np.random.default_rng([0, step]).choice(len(images), BATCH, replace=False)
+        loss = functional.cross_entropy(net(images[rows]), labels[rows])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        x = np.ascontiguousarray(images[rows].permute(0, 2, 3, 1).numpy())
+        ours = stepper.step(state, [Batch({"image": x}, {"label": labels[rows].numpy()})], RATE)
+        print(f"step {step + 1:>3}  graphc {ours.loss:.6f}  torch {loss.item():.6f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
