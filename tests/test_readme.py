@@ -7,6 +7,7 @@ from pathlib import Path
 
 from graphc.cli import cli
 from graphc.compiler import plan_model
+from graphc.layers import CATALOGUE
 from graphc.report.show import show
 from graphc.spec.model import read_spec_text
 
@@ -39,3 +40,10 @@ def test_every_command_is_named() -> None:
 def test_linked_files_exist() -> None:
     for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
         assert (ROOT / target).exists(), target
+
+
+def test_the_language_names_every_kind() -> None:
+    language = (ROOT / "specs" / "README.md").read_text(encoding="utf-8")
+    for kind, layer in CATALOGUE.items():
+        row = next(line for line in language.splitlines() if line.startswith(f"| {layer.family} |"))
+        assert f"`{kind}`" in row
