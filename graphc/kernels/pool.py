@@ -43,14 +43,18 @@ def max_pool2d_grad(context: Context, dy: Array, x: Array, y: Array, kernel: Pai
         for part in chunks(images, x[0].nbytes, CHUNK_BYTES):
             values = _padded(context, x[part], grid, -np.inf)
             gradient = dx[part] if grid.padded == grid.size else context.empty(values.shape, dy.dtype)
-            gradient[...] = 0
+            if not grid.is_tiling:
+                gradient[...] = 0
             taken = context.empty(dy[part].shape, dy.dtype)
             free = np.ones(taken.shape, bool)  # outputs whose gradient no tap has taken yet
             for tap, target in zip(_taps(values, grid), _taps(gradient, grid), strict=True):
                 largest = tap == y[part]
                 largest &= free
                 free ^= largest
-                np.add(target, np.multiply(dy[part], largest, out=taken), out=target)
+                if grid.is_tiling:
+                    np.multiply(dy[part], largest, out=target)
+                else:
+                    np.add(target, np.multiply(dy[part], largest, out=taken), out=target)
             if grid.padded != grid.size:
                 dx[part] = _cropped(gradient, grid)
 

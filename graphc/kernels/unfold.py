@@ -39,6 +39,13 @@ class Grid:
         return rows, columns
 
     @property
+    def is_tiling(self) -> bool:
+        """Whether every pixel is in exactly one window."""
+        rows, columns = self.output
+        whole = self.padded == (rows * self.stride[0], columns * self.stride[1])
+        return whole and self.stride == self.kernel and self.dilation == (1, 1)
+
+    @property
     def opposite_pads(self) -> Pads:
         """Pads of the stride-1 convolution that takes output gradients back to inputs; negative where pads exceed
         the window."""

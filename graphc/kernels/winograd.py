@@ -26,7 +26,7 @@ POINTS = [Fraction(point) for point in ("0", "1", "-1", "2", "-2", "1/2", "-1/2"
 """Where polynomials are evaluated, besides infinity; TILE + taps - 2 of them."""
 CHUNK_BYTES = 3 << 18
 """Columns of one chunk (of all products): they should stay in one core's second-level cache."""
-LEAST_ROWS = 128
+LEAST_ROWS = 256
 """Of one product: fewer would not pay for reading the filters."""
 
 
