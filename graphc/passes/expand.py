@@ -482,8 +482,8 @@ class _Expansion:
         """The merge layer of branches or a residual, with the entry's activation on it."""
         place = merge.place or entry.place
         merging = read_entry(substitute(merge.value, at.names, place), place, at.names, self.spec.blocks)
-        if merging is None or merging.kind not in CATALOGUE or CATALOGUE[merging.kind].family != "merge":
-            known = [kind for kind, layer in CATALOGUE.items() if layer.family == "merge"]
+        known = [kind for kind, layer in CATALOGUE.items() if layer.inputs_at_most is None]
+        if merging is None or merging.kind not in known:
             raise SpecError("G115", f"merge expects one of {', '.join(known)}, got {clipped(merge.value)}", place)
         if "activation" in entry.arguments:
             merging = replace(merging, arguments={**merging.arguments, "activation": entry.arguments["activation"]})
