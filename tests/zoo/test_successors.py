@@ -64,7 +64,7 @@ each_net = pytest.mark.parametrize("name", FACTS)
 
 
 def weights(plan: Plan) -> dict[str, Array]:
-    """As `slim.weights`, but a depthwise filter has variance 2 over what it reads, so that some of the image is left."""
+    """As `slim.weights`, but a depthwise filter has variance 2 over what it reads, so that something is left."""
     return {name: drawn(name, spec.shape) for name, spec in plan.variables.items()}
 
 
