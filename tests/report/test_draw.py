@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from graphc.compiler import plan_spec
-from graphc.graph import Plan
 from graphc.report.picture.blocks import blocks, title
 from graphc.report.picture.draw import FORMATS
 from graphc.report.picture.structure import Block, Fold, Frame, Item, Parallel, Series, Tangle, blocks_of, structure
@@ -20,24 +19,19 @@ from graphc.spec.zoo import zoo_names
 from tests.passes.specs import plan_of
 from tests.report.browser import FOUND, Browser, browser
 
-HERE = Path(__file__).parent
 Golden = Callable[[str, str], None]
 SVG = "{http://www.w3.org/2000/svg}"
 PICTURES = ["lenet5", "vgg_16", "resnet_v1_50", "inception_v3", "unet"]
 
 
-def plan_for(name: str) -> Plan:
-    return plan_spec(HERE / "unet.yaml" if name == "unet" else name)
-
-
 @pytest.mark.parametrize("name", PICTURES)
 def test_pictures(name: str, golden: Golden) -> None:
-    golden(f"{name}.svg", draw_svg(plan_for(name)))
+    golden(f"{name}.svg", draw_svg(plan_spec(name)))
 
 
 @pytest.mark.parametrize("end", [".dot", ".mmd"])
 def test_text_for_other_tools(end: str, golden: Golden) -> None:
-    golden(f"lenet5{end}", FORMATS[end](plan_for("lenet5")))
+    golden(f"lenet5{end}", FORMATS[end](plan_spec("lenet5")))
 
 
 # geometry --------------------------------------------------------------------------------------------------
@@ -64,9 +58,9 @@ def inside(one: Rectangle, other: Rectangle) -> bool:
     return one[0] >= other[0] and one[1] >= other[1] and one[2] <= other[2] and one[3] <= other[3]
 
 
-@pytest.mark.parametrize("name", [*zoo_names(), "unet"])
+@pytest.mark.parametrize("name", zoo_names())
 def test_nothing_overlaps_and_nothing_is_cut(name: str) -> None:
-    picture = ET.fromstring(draw_svg(plan_for(name)))
+    picture = ET.fromstring(draw_svg(plan_spec(name)))
     left, top, width, height = (float(size) for size in picture.attrib["viewBox"].split())
     boxes, frames = rectangles(picture, "b"), rectangles(picture, "f")
     assert boxes
@@ -79,7 +73,7 @@ def test_nothing_overlaps_and_nothing_is_cut(name: str) -> None:
 @pytest.mark.parametrize("name", ["lenet5", "vgg_16", "unet"])
 def test_lines_do_not_cross_blocks(name: str) -> None:
     """No segment of a line runs through the inside of a block."""
-    picture = ET.fromstring(draw_svg(plan_for(name)))
+    picture = ET.fromstring(draw_svg(plan_spec(name)))
     boxes = rectangles(picture, "b")
     lines = next(group for group in picture.iter(f"{SVG}g") if group.get("class") == "l")
     for path in lines:
@@ -184,7 +178,7 @@ def test_paths_that_read_from_each_other_are_a_tangle() -> None:
 @pytest.mark.parametrize("name", ["inception_v3", "resnet_v2_50", "nasnet_mobile", "unet"])
 def test_every_layer_is_in_the_picture(name: str) -> None:
     """Folds and frames lose nothing."""
-    plan = plan_for(name)
+    plan = plan_spec(name)
     found = [each.node.name for item in structure(blocks(plan)) for block in blocks_of(item) for each in block.members]
     assert sorted(found) == sorted(each.node.name for each in plan.nodes)
 
@@ -217,7 +211,7 @@ def start_chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser
 def test_words_fit_their_blocks(name: str, chromium: Browser, tmp_path: Path) -> None:
     """Measured with the fonts of a browser: no text leaves its block."""
     path = tmp_path / "net.svg"
-    path.write_text(draw_svg(plan_for(name)), encoding="utf-8")
+    path.write_text(draw_svg(plan_spec(name)), encoding="utf-8")
     chromium.open(path)
     script = """[...document.querySelectorAll('.b[data-name]')].flatMap(block => {
         const box = block.querySelector('rect:not(.card)').getBBox();
@@ -233,7 +227,7 @@ def test_words_fit_their_blocks(name: str, chromium: Browser, tmp_path: Path) ->
 @pytest.mark.skipif(FOUND is None, reason="no Chromium: apt-get install chromium")
 def test_the_drawn_page_answers(chromium: Browser, tmp_path: Path) -> None:
     path = tmp_path / "net.html"
-    path.write_text(FORMATS[".html"](plan_for("lenet5")), encoding="utf-8")
+    path.write_text(FORMATS[".html"](plan_spec("lenet5")), encoding="utf-8")
     chromium.problems.clear()
     chromium.open(path)
     chromium.hover(".b[data-name=conv1]")

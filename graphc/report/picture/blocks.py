@@ -47,9 +47,9 @@ class Block:
         return None if None in values else sum(value or 0 for value in values)
 
     @property
-    def structure(self) -> tuple[Any, ...]:
-        """Equal for blocks that differ in names and in the channels of their inputs alone."""
-        return tuple(repr(each.node.layer) for each in self.members), self.shape[:-1]
+    def structure(self) -> tuple[str, ...]:
+        """Equal for blocks that differ in names and input sizes alone."""
+        return tuple(repr(each.node.layer) for each in self.members)
 
 
 def blocks(plan: Plan) -> list[Block]:

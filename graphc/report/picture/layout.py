@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from graphc.dims import format_shape
 from graphc.report.picture.blocks import Block, tooltip
@@ -40,8 +40,11 @@ def measure(item: Item, style: Style) -> Box:
 # blocks ----------------------------------------------------------------------------------------------------
 
 
-def block_box(block: Block, style: Style, badge: str = "", name: str = "", words: str = "") -> Box:
-    texts = block_texts(block, style, name)
+def block_box(
+    block: Block, style: Style, badge: str = "", name: str = "", words: str = "", params: int | None = None
+) -> Box:
+    """`badge`, `name`, `words` and `params` are those of a repeat, drawn as its first."""
+    texts = block_texts(block, style, name, block.params if params is None else params)
     sizes = {"t": 10.5, "n": 11.5, "m": 9.0}
     width = max(text_width(line, sizes[kind]) for kind, line in texts) + 17
     if badge:
@@ -55,7 +58,7 @@ def block_box(block: Block, style: Style, badge: str = "", name: str = "", words
     return Box(width, height, width / 2, draw, begins=is_end and not block.inputs, ends=is_end and bool(block.inputs))
 
 
-def block_texts(block: Block, style: Style, name: str = "") -> list[tuple[str, str]]:
+def block_texts(block: Block, style: Style, name: str, params: int) -> list[tuple[str, str]]:
     """Lines of a block as (class, words): n a name, t a title, m less important."""
     shape = format_shape(block.shape)
     if not block.members:
@@ -66,7 +69,7 @@ def block_texts(block: Block, style: Style, name: str = "") -> list[tuple[str, s
     if style.names:
         shown = name or block.name.rpartition("/")[2]
         first = [("n", shown)] if shown != block.members[0].node.layer.kind else []
-        cost = f" · {short(block.params)}" if block.params else ""
+        cost = f" · {short(params)}" if params else ""
         title = f"{block.title} · {extras}" if extras else block.title
         return [*first, ("t", title), ("m", shape + cost)]
     return [("t", block.title), ("m", extras or shape)]
@@ -167,8 +170,11 @@ def fold_box(item: Fold, style: Style) -> Box:
     """What is repeated, once, with how often."""
     badge, names = f"×{item.count}", from_to(*item.names)
     first = item.items[0]
-    if len(item.items) == 1 and isinstance(first, Block):
-        box = block_box(first, style, badge, names, f"{names}, {item.count} times\n{tooltip(first)}\n{hint(item)}")
+    last = item.everything[-1]
+    if len(item.items) == 1 and isinstance(first, Block) and isinstance(last, Block):
+        words = f"{names}, {item.count} times\n{tooltip(first)}\n{hint(item)}"
+        params = sum(block.params for block in blocks_of(item))
+        box = block_box(replace(first, shape=last.shape), style, badge, names, words, params)
         return Box(box.width, box.height + 4, box.axis, box.draw)
     inside = first.items if isinstance(first, Frame) and len(item.items) == 1 else item.items
     named = style.names or isinstance(first, Frame)
@@ -176,9 +182,11 @@ def fold_box(item: Fold, style: Style) -> Box:
 
 
 def from_to(first: str, last: str) -> str:
-    """`unit_2 … 5`; both names in full where they begin differently."""
-    stem, underscore, number = last.rpartition("_")
-    return f"{first} … {number if first.startswith(stem + underscore) else last}"
+    """`unit_2 … 5`: of the last name only what differs, whole numbers whole."""
+    same = next((at for at, (one, other) in enumerate(zip(first, last, strict=False)) if one != other), 0)
+    while same and last[same - 1].isdigit():
+        same -= 1
+    return f"{first} … {last[same:]}"
 
 
 def hint(item: Item) -> str:

@@ -280,9 +280,16 @@ def tidy(items: Series, prefix: tuple[str, ...] = ()) -> Series:
             done.extend(inner(item) for item in members)
             continue
         content = tidy(tuple(members), (*prefix, key))
-        plain = len(content) == 1 and isinstance(content[0], (Block, Fold))
-        done.extend(content if plain else [Frame(key, content)])
+        done.extend(content if says_itself(content, key) else [Frame(key, content)])
     return fold(done)
+
+
+def says_itself(content: Series, group: str) -> bool:
+    """Whether a frame would add nothing: one block, or repeats that are called as their group is."""
+    item = content[0]
+    return len(content) == 1 and (
+        isinstance(item, Block) or (isinstance(item, Fold) and item.names[0].startswith(group))
+    )
 
 
 def inner(item: Item) -> Item:

@@ -11,7 +11,7 @@ from graphc.report.picture.blocks import Block, blocks
 from graphc.report.picture.box import Box
 from graphc.report.picture.canvas import Canvas, number, polyline, text_width
 from graphc.report.picture.layout import Style, measure, stack
-from graphc.report.picture.structure import Item, Series, blocks_of, structure
+from graphc.report.picture.structure import Frame, Item, Series, blocks_of, structure
 from graphc.report.tables import short
 
 MARGIN = 18.0
@@ -19,10 +19,12 @@ HEAD = 46.0
 """Title and legend."""
 GUTTER = 34.0
 """Between columns; the line to the next column's top runs in it."""
-NAMED_UP_TO = 24
+NAMED_UP_TO = 36
 """More blocks than this show kinds alone."""
 SHAPE = 1.45
 """Width to height of a page on its side."""
+ALMOST_ALL = 0.6
+"""Share of the blocks from which a group's frame says little."""
 UNEVEN = 1.5
 """How far the tallest column may exceed the mean: what cannot be cut stays in one."""
 TALLEST = 560.0
@@ -31,7 +33,7 @@ TALLEST = 560.0
 
 def draw_svg(plan: Plan, *, style: bool = True) -> str:
     """The picture; without `style` for a page that has the colours (`css`)."""
-    series = structure(blocks(plan))
+    series = spread(structure(blocks(plan)))
     shown = drawn(series)
     style_of = Style(names=len(shown) <= NAMED_UP_TO)
     columns = best_columns([measure(item, style_of) for item in series])
@@ -41,6 +43,15 @@ def draw_svg(plan: Plan, *, style: bool = True) -> str:
     width = max(width, wide)
     background = f'<rect class="page" width="{number(width)}" height="{number(height)}"/>'
     return canvas.svg(width, height, css() if style else "", background + head)
+
+
+def spread(series: Series) -> Series:
+    """A frame around almost everything taken off, so that what is in it can stand in columns."""
+    count = len(drawn(series))
+    for index, item in enumerate(series):
+        if isinstance(item, Frame) and not item.ends and len(drawn(item.items)) > ALMOST_ALL * count:
+            return spread((*series[:index], *item.items, *series[index + 1 :]))
+    return series
 
 
 def drawn(series: Series) -> list[Block]:
@@ -132,7 +143,9 @@ def heading(plan: Plan, found: list[Block]) -> tuple[str, float]:
     """Name, totals and a legend of the families that occur; its width."""
     sums = totals(plan)
     name = plan.graph.name
-    figures = f"{short(sums['params'])} parameters, {short(sums['macs'])} MACs"
+    figures = f"{short(sums['params'])} parameters"
+    if sums["macs"] is not None:
+        figures += f", {short(sums['macs'])} MACs"
     parts = [
         f'<text class="name" x="{number(MARGIN)}" y="28">{escape(name)}</text>',
         f'<text class="m" x="{number(MARGIN + text_width(name, 15) + 12)}" y="28">{escape(figures)}</text>',
