@@ -8,6 +8,7 @@ import gc
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -268,23 +269,34 @@ def schema(output: str) -> None:
 @click.option("--ir-version", type=int, default=8, show_default=True, help="ONNX file format version, exactly.")
 @click.option("--layout", type=click.Choice(["nhwc", "nchw"]), default="nhwc", show_default=True, help="Of the input.")
 @click.option("--fold/--no-fold", default=True, show_default=True, help="Fold batch norm, drop what inference drops.")
+@click.option("--with-preprocess", metavar="RUN", help="Take raw images, preprocess them as this run's folder says.")
+@click.option(
+    "--raw", type=click.Choice(["uint8", "float32"]), default="uint8", help="Type of those.  [default: uint8]"
+)
 def compile_command(spec: str, output: str | None, **options: Any) -> None:
     """Compile a spec to an ONNX file.
 
     \b
       graphc compile lenet5 -o lenet.onnx
       graphc compile net.yaml --weights trained.npz
+      graphc compile net.yaml --with-preprocess run1
     """
     gc.set_threshold(100_000)  # looking for cycles, of which there are few here, took a fifteenth of the time
     from graphc.compiler import Emission, compile_spec
 
     target = output or f"{Path(spec).stem}.onnx"
-    how = Emission(options["opset"], options["ir_version"], options["layout"], options["fold"])
+    run, weights_from, preprocess = options["with_preprocess"], options["weights"], None
+    if run is not None:
+        from graphc.train.fitted import fronts_of_run
+
+        preprocess = partial(fronts_of_run, run, options["raw"])
+        weights_from = weights_from or Path(run) / "best.safetensors"
+    how = Emission(options["opset"], options["ir_version"], options["layout"], options["fold"], preprocess)
     plan, report = compile_spec(
         spec,
         target,
         options["settings"],
-        weights_from=options["weights"],
+        weights_from=weights_from,
         partial=options["partial"],
         weights_to=options["save_weights"],
         seed=options["seed"],

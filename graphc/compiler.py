@@ -8,7 +8,7 @@ These functions are also the Python API: `plan_spec("vgg_16")`, `compile_spec("n
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +26,7 @@ from graphc.types import Array
 if TYPE_CHECKING:
     from graphc import initializers, weights
     from graphc.emit import model as emit
+    from graphc.emit.front import Front
 else:  # planning loads neither onnx nor numpy
     emit = lazy_import("graphc.emit.model")
     initializers = lazy_import("graphc.initializers")
@@ -51,6 +52,8 @@ class Emission:
     """Of the graph's image inputs: nhwc puts one Transpose behind each, nchw none."""
     fold: bool = True
     """Fold batch norm into the weights before it, drop what does nothing in inference."""
+    preprocess: Callable[[Plan], Mapping[str, Front]] | None = None
+    """What the file does to raw images before the network, by input name."""
 
 
 def plan_spec(
@@ -81,6 +84,7 @@ def compile_plan(
         layout=how.layout,
         fold=how.fold,
         metadata=metadata or {},
+        fronts=how.preprocess(planned) if how.preprocess else None,
     )
 
 

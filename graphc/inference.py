@@ -36,7 +36,9 @@ def run_files(
     session = Session(model, provider=provider)
     given = session.inputs[0]
     channels_last = given.layout == "nhwc"
-    arrays = [read_array(path, given.shape, channels_last, scale, mean, std) for path in files]
+    raw = given.dtype == "uint8"  # the file has its own preprocessing
+    arrays = [read_array(path, given.shape, channels_last, 1.0 if raw else scale, mean, std) for path in files]
+    arrays = [array.astype(np.uint8) for array in arrays] if raw else arrays
     results = session.run({given.name: join(arrays, files)})
     if name is not None and name not in results:
         raise SpecError("G330", f"{model} has no output {name!r}{did_you_mean(name, results)}")

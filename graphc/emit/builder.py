@@ -74,11 +74,11 @@ class GraphBuilder:
 
     # -- layers, in order ------------------------------------------------------------------------------------
 
-    def image_input(self, name: str, shape: Shape) -> Value:
-        """The N C H W form of an N H W C graph input."""
-        source = Value(name, shape)
+    def image_input(self, name: str, shape: Shape, preprocessed: str | None = None) -> Value:
+        """The N C H W form of an N H W C graph input, or of what preprocessing makes of it."""
+        source = Value(preprocessed or name, shape)
         node = helper.make_node(
-            "Transpose", [name], [self._value_names.unique(f"{name}/Transpose")], perm=TO_CHANNELS_FIRST
+            "Transpose", [source.name], [self._value_names.unique(f"{name}/Transpose")], perm=TO_CHANNELS_FIRST
         )
         node.name = self._node_names.unique(f"{name}/Transpose")
         node.doc_string = f"input {name}: N H W C to N C H W"
@@ -86,6 +86,22 @@ class GraphBuilder:
         value = Value(node.output[0], shape)
         self._channels_last[value.name] = source
         return value
+
+    def prepare(self, name: str, kind: str, *inputs: str, **attributes: Any) -> str:
+        """A node of an input's preprocessing; its value's name."""
+        _require(kind, self.opset)
+        full = f"{name}/preprocess/{kind}"
+        node = helper.make_node(kind, list(inputs), [self._value_names.unique(full)], **attributes)
+        node.name = self._node_names.unique(full)
+        node.doc_string = f"preprocessing of {name}"
+        self.nodes.append(node)
+        found: str = node.output[0]
+        return found
+
+    def prepared_constant(self, name: str, label: str, array: Array) -> str:
+        full = self._value_names.unique(f"{name}/preprocess/{label}")
+        self.tensors[full] = array
+        return full
 
     def begin(self, node: Node) -> None:
         """What follows belongs to this layer."""

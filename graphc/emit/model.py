@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import onnx
@@ -21,6 +21,7 @@ import graphc
 from graphc.dims import Shape
 from graphc.emit.arrays import c_ordered, file_parts, file_size
 from graphc.emit.builder import GraphBuilder, Value
+from graphc.emit.front import Front, absorb, emit_front
 from graphc.errors import RuleError, SpecError
 from graphc.files import atomic_write
 from graphc.graph import Plan
@@ -67,22 +68,31 @@ def emit(
     fold: bool = True,
     outputs: Mapping[str, str] | None = None,
     metadata: Mapping[str, str] | None = None,
+    fronts: Mapping[str, Front] | None = None,
 ) -> OnnxModel:
     """The plan with these weights (by full name) as a checked model.
 
     Image inputs are N H W C with one Transpose behind each, or N C H W with layout="nchw"; image outputs are
     N C H W. Without `fold` batch norms stay as they are. `outputs` (name -> node) replaces the
     graph's own. `metadata` is added to the file's.
+    `fronts`: preprocessing by input name.
     """
+    fronts = dict(fronts or {})
+    if fronts and layout != "nhwc":
+        raise SpecError("G322", "preprocessing reads images N H W C: --with-preprocess goes with --layout nhwc")
     ir_version = _versions(opset, ir_version)
     graph = inference(plan, params, outputs)
     graph = simplify(graph) if fold else drop_idle(graph)
+    if fold:
+        graph, fronts = absorb(graph, fronts)
     reserved = {given.name for given in plan.graph.inputs} | set(graph.outputs)
     build = GraphBuilder(plan.graph, opset, reserved, readers_of_any_order(graph))
     inputs = {given.name: Value(given.name, given.shape) for given in plan.graph.inputs}
-    values = dict(inputs)
+    prepared = {name: emit_front(build, name, front) for name, front in fronts.items()}
+    values = {name: replace(value, name=prepared.get(name, name)) for name, value in inputs.items()}
     if layout == "nhwc":
-        values.update({n: build.image_input(n, v.shape) for n, v in inputs.items() if len(v.shape) == 3})
+        images = {name: value for name, value in inputs.items() if len(value.shape) == 3}
+        values.update({name: build.image_input(name, v.shape, prepared.get(name)) for name, v in images.items()})
     values.update(emit_layers(graph, build, values))
     produced = connect_outputs(graph, build, values)
     infos = [
@@ -94,7 +104,7 @@ def emit(
         helper.make_graph(
             build.nodes,
             plan.graph.name,
-            [value_info(value, plan.graph.batch, channels_last=layout == "nhwc") for value in inputs.values()],
+            [input_info(value, plan.graph.batch, layout == "nhwc", fronts.get(name)) for name, value in inputs.items()],
             [value_info(Value(name, graph.shapes[node]), plan.graph.batch) for name, node in graph.outputs.items()],
             value_info=list({info.name: info for info in infos}.values()),
         ),
@@ -168,6 +178,14 @@ def connect_outputs(graph: Inference, build: GraphBuilder, values: Mapping[str, 
             build.rename(values[node].name, name)
     build.drop_unread(set(graph.outputs))
     return set(graph.outputs)
+
+
+def input_info(value: Value, batch: str | int, channels_last: bool, front: Front | None) -> ValueInfoProto:
+    """The declaration of an input; a preprocessed one takes raw images."""
+    if front is None:
+        return value_info(value, batch, channels_last)
+    sizes = [size if isinstance(size, int) else str(size) for size in (batch, *front.shape)]
+    return helper.make_tensor_value_info(value.name, front.element, sizes)
 
 
 def value_info(value: Value, batch: str | int, channels_last: bool = False) -> ValueInfoProto:

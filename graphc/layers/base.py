@@ -74,6 +74,13 @@ class Layer(Documented):
         """This layer in inference as (scale, offset), y = x*scale + offset, of shape [C] or [], where it is one."""
         return None
 
+    def absorb_input(
+        self, params: Params, scale: Array, offset: Array, shape: Shape
+    ) -> tuple[Layer, dict[str, Array]] | None:
+        """This layer and its variables with an input (of this shape) times `scale` plus `offset` ([C]) before it taken
+        in, or None where that cannot be exact."""
+        return None
+
     def absorb_affine(self, params: Params, scale: Array, offset: Array) -> tuple[Layer, dict[str, Array]] | None:
         """One layer, with all its variables, for this one followed by y*scale + offset (each [C]); None where a
         kind cannot."""

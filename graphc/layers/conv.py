@@ -8,10 +8,11 @@ from typing import ClassVar
 from graphc.dims import Shape
 from graphc.errors import RuleError
 from graphc.kernels.conv import conv2d, conv2d_grad_input, conv2d_grad_weights
-from graphc.layers.base import elements, image
+from graphc.layers.base import Layer, elements, image
 from graphc.layers.fields import IntPair, Padding, PositiveInt
 from graphc.layers.weighted import Weighted
 from graphc.layers.windowed import Windowed
+from graphc.lazy import np
 from graphc.types import Array, Context, Gradients, OnnxBuilder, Params, ParamSpec, Step, Value
 
 
@@ -68,6 +69,21 @@ class Conv2d(Convolution):
 
     def scaled_weights(self, params: Params, scale: Array) -> dict[str, Array]:
         return {"weights": params["weights"] * scale}
+
+    def absorb_input(
+        self, params: Params, scale: Array, offset: Array, shape: Shape
+    ) -> tuple[Layer, dict[str, Array]] | None:
+        height, width, _ = image(shape, self.kind)
+        unpadded = all(window.pads == (0, 0) for window in self.windows(height, width))
+        if self.groups > 1 or (offset.any() and not unpadded):
+            return None
+        weights = params["weights"]
+        found = {**params, "weights": (weights * scale[:, None]).astype(weights.dtype)}
+        if not offset.any():
+            return self, found
+        biases = np.tensordot(weights.sum(axis=(0, 1), dtype=np.float64), offset, axes=(0, 0))
+        biases += params["biases"] if self.has_bias else 0
+        return self.model_copy(update={"bias": True}), {**found, "biases": biases.astype(weights.dtype)}
 
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
         (x,) = inputs

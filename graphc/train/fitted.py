@@ -9,9 +9,13 @@ import numpy as np
 from graphc import weights
 from graphc.data.preprocess import RAW, Preprocess
 from graphc.data.reading import open_regular
+from graphc.emit.front import ELEMENTS, Front
 from graphc.files import shown
+from graphc.graph import Plan
+from graphc.layers.base import static
 from graphc.safetensors_file import SafetensorsFile
-from graphc.train.recipe import Recipe
+from graphc.train.recipe import Recipe, read_recipe
+from graphc.train.run_folder import RunFolder
 from graphc.types import Array
 
 WHOLE = "*"
@@ -40,6 +44,21 @@ def with_fitted(recipe: Recipe, path: Path) -> Recipe:
     whole = settings.pop(WHOLE)
     data = recipe.data.model_copy(update={"preprocess": whole, "preprocess_inputs": settings})
     return recipe.model_copy(update={"data": data})
+
+
+def fronts_of_run(run: Path | str, element: str, plan: Plan) -> dict[str, Front]:
+    """A run's preprocessing for an ONNX file, of every input that is an image; `element`: uint8 or float32."""
+    folder = RunFolder(run)
+    folder.read_facts()
+    recipe = with_fitted(read_recipe(folder.recipe), folder.preprocess)
+    found = {}
+    for given in plan.graph.inputs:
+        settings = recipe.data.preprocess_inputs.get(given.name, recipe.data.preprocess)
+        if len(given.shape) == 3:
+            shape = settings.input_shape(static(given.shape, "preprocessing")) if settings.steps else given.shape
+            operations = settings.operations(shape)  # type: ignore[arg-type]
+            found[given.name] = Front(shape, tuple(operations), ELEMENTS[element])
+    return found
 
 
 def _each(recipe: Recipe) -> dict[str, Preprocess]:

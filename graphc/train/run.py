@@ -80,7 +80,8 @@ def read_set(source: Source, base: Path, limit: int = MEMORY_LIMIT) -> Examples:
 
 
 def _there(coordinates: Array) -> Array:
-    return np.isfinite(coordinates).all(axis=-1).astype(np.float32)
+    finite: Array = np.all(np.isfinite(coordinates), axis=-1)
+    return finite.astype(np.float32)
 
 
 def fitted(recipe: Recipe, plan: Plan, train: Examples) -> Recipe:
