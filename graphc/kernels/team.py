@@ -9,6 +9,7 @@ that share single operations do all the time.
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -16,8 +17,10 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-PARTS = 4
-"""Of a batch; a smaller batch has one an example."""
+PARTS = 2
+"""Of a batch; a smaller batch has one an example. More of them serve more cores and have shorter operations."""
+SWITCH_INTERVAL = 1e-4
+"""Seconds after which a thread that waits for the interpreter's lock demands it (Python's default is 5e-3)."""
 
 
 class Team:
@@ -34,8 +37,13 @@ class Team:
         meeting = Meeting(parts, self._turns)
         bounds = [count * part // parts for part in range(parts + 1)]
         members = [Member(part, slice(*bounds[part : part + 2]), meeting) for part in range(parts)]
-        futures = [self._pool.submit(meeting.attend, work, member) for member in members]
-        wait(futures)
+        interval = sys.getswitchinterval()
+        sys.setswitchinterval(SWITCH_INTERVAL)
+        try:
+            futures = [self._pool.submit(meeting.attend, work, member) for member in members]
+            wait(futures)
+        finally:
+            sys.setswitchinterval(interval)
         errors = [error for future in futures if (error := future.exception())]
         if errors:
             raise next((error for error in errors if not isinstance(error, threading.BrokenBarrierError)), errors[0])

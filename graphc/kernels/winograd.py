@@ -24,8 +24,9 @@ from graphc.types import Array, Context
 TILE = 4
 POINTS = [Fraction(point) for point in ("0", "1", "-1", "2", "-2", "1/2", "-1/2")]
 """Where polynomials are evaluated, besides infinity; TILE + taps - 2 of them."""
-CHUNK_BYTES = 3 << 18
-"""Columns of one chunk (of all products): they should stay in one core's second-level cache."""
+CHUNK_BYTES = 3 << 20
+"""Columns of one chunk, of all products. One product's fit a second-level cache; smaller chunks would be a little
+better for one thread, but many short operations keep several threads waiting for the interpreter's lock."""
 LEAST_ROWS = 256
 """Of one product: fewer would not pay for reading the filters."""
 
