@@ -8,6 +8,7 @@ import gc
 import os
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -374,7 +375,10 @@ quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print errors on
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override a key of the recipe.")
 @threads_option
 @quiet_option
-def train(recipe: str, output: str | None, settings: tuple[str, ...], threads: int | None, quiet: bool) -> None:
+@click.option("--dashboard", is_flag=True, help="Serve a live page of the run, on this machine alone.")
+def train(
+    recipe: str, output: str | None, settings: tuple[str, ...], threads: int | None, quiet: bool, dashboard: bool
+) -> None:
     """Train a recipe; the run's folder keeps log, checkpoints and the best weights as ONNX.
 
     \b
@@ -388,7 +392,8 @@ def train(recipe: str, output: str | None, settings: tuple[str, ...], threads: i
     folder = output or str(
         Path("runs") / (Path(recipe).stem if Path(recipe).stem != "recipe" else Path(recipe).parent.name)
     )
-    run_training(recipe, folder, settings, reporter(quiet), Options(threads))
+    with serving(folder) if dashboard else nullcontext():
+        run_training(recipe, folder, settings, reporter(quiet), Options(threads))
     say(f"wrote {folder}")
 
 
@@ -451,6 +456,12 @@ def predict(run_folder: str, files: tuple[str, ...], top: int, weights: str | No
 
 
 # plumbing --------------------------------------------------------------------------------------------------
+
+
+def serving(folder: str) -> Any:
+    from graphc.report.dashboard import dashboard
+
+    return dashboard(folder, say)
 
 
 def limits(max_layers: int | None, max_memory: float | None) -> Any:

@@ -21,7 +21,8 @@ def page(plan: Plan, params: Mapping[str, Array] | None, more: Mapping[str, Any]
     """The report of a plan as HTML.
 
     `params` are the weights with which it is measured how outputs move with the image; None measures nothing.
-    `more` is what there is besides: `image`, `activity`, `runs`.
+    `more` is what there is besides: `image`, `activity`, `runs`; with `live` the page asks its server for `runs`
+    every so many milliseconds, and may ask nobody else.
     """
     data = {**facts(plan, drifts(plan, params) if params is not None else {}), **more}
     parts = {
@@ -30,6 +31,7 @@ def page(plan: Plan, params: Mapping[str, Array] | None, more: Mapping[str, Any]
         "picture": draw_svg(plan, style=False),
         "script": (HERE / "page.js").read_text(encoding="utf-8"),
         "data": in_script(data),
+        "connect": "'self'" if "live" in more else "'none'",
     }
     text = (HERE / "page.html").read_text(encoding="utf-8")
     pieces = text.split("{{")

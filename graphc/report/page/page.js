@@ -401,6 +401,18 @@ function confusion(matrix, classes) {
       title: `${count} of ${name(true_)} found as ${name(found)}`}, String(count))))))));
 }
 
+// A dashboard asks for the curves again and again, until the training that serves them has ended.
+async function follow() {
+  try {
+    const answer = await fetch("runs.json", {cache: "no-store"});
+    data.runs = await answer.json();
+    drawTraining();
+    setTimeout(follow, data.live);
+  } catch {
+    byId("headline").textContent = `${data.headline} (training has ended)`;
+  }
+}
+
 // the start ----------------------------------------------------------------------------------------------------
 
 document.querySelectorAll("#stage .b, #stage .f").forEach(block => {
@@ -436,3 +448,4 @@ drawGrowth();
 drawSummary();
 const spatialLayers = data.layers.filter(layer => isImage(layer.shape) && layer.shape[0] > 1);
 select((spatialLayers[spatialLayers.length - 1] || data.layers[data.layers.length - 1]).name);
+if (data.live) setTimeout(follow, data.live);

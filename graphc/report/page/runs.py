@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from graphc.graph import Plan
 from graphc.report.page.facts import digits
 from graphc.report.page.tiles import data_uri, thumbnail
 from graphc.train.evaluation import predictions
+from graphc.train.fitted import with_fitted
 from graphc.train.heads import Heads
 from graphc.train.metrics import classes_of, labels_of
 from graphc.train.network import Network
@@ -61,13 +62,18 @@ def is_run(path: str) -> bool:
 def read_run(path: str) -> TrainedRun:
     folder = RunFolder(path)
     known = folder.read_facts()
-    recipe = read_recipe(folder.recipe)
-    kept = recipe.model.model_copy(update={"spec": str(folder.spec.resolve() / known["spec"])})
-    plan = plan_of(kept, folder.spec)
+    recipe, plan = read_model(folder, known)
     found, report = weights.load(folder.best, {name: spec.shape for name, spec in plan.variables.items()})
     report.raise_if_incomplete()
     params = {name: value.astype(recipe.dtype, copy=False) for name, value in found.items()}
     return TrainedRun(Path(path).name, folder, recipe, plan, params, tuple(known["classes"]), Path(known["base"]))
+
+
+def read_model(folder: RunFolder, known: Mapping[str, Any]) -> tuple[Recipe, Plan]:
+    """What a run trains, which its folder has from the beginning; `known` are its facts."""
+    recipe = with_fitted(read_recipe(folder.recipe), folder.preprocess)
+    kept = recipe.model.model_copy(update={"spec": str(folder.spec.resolve() / known["spec"])})
+    return recipe, plan_of(kept, folder.spec)
 
 
 def run_facts(run: TrainedRun, examples: Examples | None) -> dict[str, Any]:

@@ -1,0 +1,87 @@
+"""`graphc train --dashboard`: the report of a run while it trains, on this machine alone."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from graphc.errors import GraphcError
+from graphc.report.page.build import page
+from graphc.report.page.runs import NOT_JUDGED, curves, read_model
+from graphc.train.run_folder import RunFolder
+
+EVERY = 2000
+"""Milliseconds between two looks at the log."""
+HERE = "127.0.0.1"
+WAITING = (
+    '<!doctype html><meta charset="utf-8"><meta http-equiv="refresh" content="1"><title>graphc</title>'
+    "<p>The training has not begun yet."
+)
+
+
+@contextmanager
+def dashboard(folder: str | Path, say: Callable[[str], None], port: int = 0) -> Iterator[str]:
+    """Serve the report of a run's folder, which need not be there yet; the page's address. Port 0: any that is free."""
+    server = ThreadingHTTPServer((HERE, port), handler_of(RunFolder(folder)))
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True)
+    thread.start()
+    address = f"http://{HERE}:{server.server_port}/"
+    say(f"dashboard: {address}")
+    try:
+        yield address
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def handler_of(folder: RunFolder) -> type[BaseHTTPRequestHandler]:
+    """Answers `/` with the page and `/runs.json` with the curves, to requests that mean this machine."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            host = (self.headers.get("Host") or "").rpartition(":")[0]
+            if host not in (HERE, "localhost"):  # another site's name that was made to point here
+                self.send_error(403)
+            elif self.path == "/":
+                self.answer("text/html", live_page(folder))
+            elif self.path == "/runs.json":
+                self.answer("application/json", json.dumps(live_runs(folder)))
+            else:
+                self.send_error(404)
+
+        def answer(self, kind: str, text: str) -> None:
+            body = text.encode()
+            self.send_response(200)
+            self.send_header("Content-Type", f"{kind}; charset=utf-8")
+            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Cache-Control", "no-store")
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Say nothing: the terminal is the training's."""
+
+    return Handler
+
+
+def live_page(folder: RunFolder) -> str:
+    try:
+        _, plan = read_model(folder, folder.read_facts())
+        return page(plan, None, {"runs": live_runs(folder), "live": EVERY})
+    except (GraphcError, OSError):
+        return WAITING
+
+
+def live_runs(folder: RunFolder) -> list[dict[str, Any]]:
+    """The one run's curves so far; a line that is being written counts the next time."""
+    lines = folder.log.read_text(encoding="utf-8").split("\n")[:-1] if folder.log.exists() else []
+    return [
+        {"name": folder.path.name, "curves": curves([json.loads(line) for line in lines]), "classes": [], **NOT_JUDGED}
+    ]
