@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -150,13 +149,9 @@ class Batches:
             with prefetched(partial(self.make, epoch=epoch), parts) as made:
                 yield made
             return
-        first = next(parts, None)
-        if first is None:
-            yield iter(())
-            return
         if self._feeder is None or not self._feeder.alive:
-            self._feeder = Feeder(self, self._layout(first[:1], epoch), self.size, self.workers)
-        with self._feeder.batches(chain([first], parts), epoch) as filled:
+            self._feeder = Feeder(self, self._layout(epoch), self.size, self.workers)
+        with self._feeder.batches(parts, epoch) as filled:
             yield map(self._batch, filled)
 
     def fill_all(self, rows: Array, epoch: int | None, arrays: Mapping[str, Array]) -> None:
@@ -180,11 +175,17 @@ class Batches:
             self._feeder.close()
             self._feeder = None
 
-    def _layout(self, row: Array, epoch: int | None) -> Layout:
-        """Shape and type of one example's arrays, found out by making one."""
-        inputs = {name: np.empty((1, *shape), dtype) for name, (shape, dtype) in self._shapes.items()}
-        targets = {_target(name): array for name, array in self.fill(row, epoch, inputs).items()}
-        return {name: (array.shape[1:], array.dtype) for name, array in {**inputs, **targets}.items()}
+    def _layout(self, epoch: int | None) -> Layout:
+        """Shape and type of one example's arrays."""
+        found = {name: (array.shape[1:], array.dtype) for name, array in self.examples.targets.items()}
+        if self._one_by_one(epoch):
+            for name in self._annotations:
+                found[name] = (found[name][0], np.dtype(np.int64 if name == MASK else np.float32))
+            for name in {BOXES, POINTS}.intersection(self._annotations):
+                found[f"{name}_there"] = (found[name][0][:-1], np.dtype(np.float32))
+        if epoch is not None and self._augmenting is not None and self._augmenting.mixes:
+            found[LABEL] = ((self._augmenting.classes,), np.dtype(np.float32))
+        return {**self._shapes, **{_target(name): each for name, each in found.items()}}
 
     def _one_by_one(self, epoch: int | None) -> bool:
         """Whether examples have to be made singly: files, annotations with coordinates, augmentation."""

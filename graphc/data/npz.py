@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+import math
 import struct
 import zipfile
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, BinaryIO
 
 import numpy as np
 from numpy.lib import format as npy
@@ -21,10 +22,15 @@ from graphc.types import Array
 
 HEADER_LIMIT = 10_000
 CHUNK = 1 << 20
+LOCAL_HEADER = struct.Struct("<4s22xHH")
+"""Before a member: signature, and the lengths of its name and extra field."""
 
 
-def read_npz(path: Path, names: Iterable[str], limit: int) -> dict[str, Array]:
-    """The named arrays of a file; an array that is not there is an error that lists those that are."""
+def read_npz(path: Path, names: Iterable[str], limit: int, mapped: bool = False) -> dict[str, Array]:
+    """The named arrays of a file; an array that is not there is an error that lists those that are.
+
+    `mapped`: arrays stay in the file, and their pages are read when they are asked for.
+    """
     with open_regular(path) as raw:
         try:
             archive = zipfile.ZipFile(raw)
@@ -39,8 +45,30 @@ def read_npz(path: Path, names: Iterable[str], limit: int) -> dict[str, Array]:
                 found = ", ".join(sorted(members)[:10]) or "nothing"
                 hint = did_you_mean(name, members)
                 raise DataError("G408", f"expected an array {name!r}{hint}, found {found}", Place(shown(path)))
+            if mapped:
+                arrays[name] = _map_member(raw, members[name], path)
+                continue
             arrays[name] = _read_member(archive, members[name], path, limit - sum(a.nbytes for a in arrays.values()))
         return arrays
+
+
+def _map_member(raw: BinaryIO, info: zipfile.ZipInfo, path: Path) -> Array:
+    """A member that is stored as it is (`np.savez`, not `np.savez_compressed`), as a map of the file."""
+    where = f"{shown(path)}[{info.filename}]"
+    if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1:
+        message = "only arrays that are not compressed can be mapped (np.savez writes such)"
+        raise DataError("G401", message, Place(where))
+    raw.seek(info.header_offset)
+    local = raw.read(LOCAL_HEADER.size)
+    if len(local) < LOCAL_HEADER.size or local[:4] != b"PK\x03\x04":
+        raise DataError("G401", "the archive is damaged", Place(where))
+    _, names, extra = LOCAL_HEADER.unpack(local)
+    raw.seek(names + extra, io.SEEK_CUR)
+    shape, fortran, dtype = _read_header(raw, where)
+    offset, size = raw.tell(), math.prod(shape) * dtype.itemsize
+    if offset + size > raw.seek(0, io.SEEK_END) or not size:
+        raise DataError("G401", f"the header announces {size:,} bytes, the file ends before", Place(where))
+    return np.memmap(path, dtype, "r", offset, shape, "F" if fortran else "C")
 
 
 def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path, limit: int) -> Array:
@@ -53,6 +81,16 @@ def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path, li
 
 
 def _read_npy(file: IO[bytes], where: str, limit: int) -> Array:
+    shape, fortran, dtype = _read_header(file, where)
+    size = check_memory(shape, dtype.itemsize, limit, where)
+    data = _exactly(file, size, where)
+    flat = np.frombuffer(data, dtype).astype(dtype.newbyteorder("="), copy=False)
+    values = flat.reshape(shape, order="F" if fortran else "C")
+    return np.ascontiguousarray(values) if fortran else values
+
+
+def _read_header(file: IO[bytes], where: str) -> tuple[tuple[int, ...], bool, Any]:
+    """(shape, whether in Fortran's order, type) of an array whose values follow."""
     start = file.read(8)
     if len(start) < 8 or start[:6] != npy.MAGIC_PREFIX or start[6] not in (1, 2, 3):
         raise DataError("G401", "expected an array in NumPy's format", Place(where))
@@ -70,11 +108,7 @@ def _read_npy(file: IO[bytes], where: str, limit: int) -> Array:
         raise DataError("G401", f"expected numbers, found {dtype} (object arrays are refused)", Place(where))
     if any(axis < 0 for axis in shape):
         raise DataError("G401", f"the header announces the shape {shape}", Place(where))
-    size = check_memory(shape, dtype.itemsize, limit, where)
-    data = _exactly(file, size, where)
-    flat = np.frombuffer(data, dtype).astype(dtype.newbyteorder("="), copy=False)
-    values = flat.reshape(shape, order="F" if fortran else "C")
-    return np.ascontiguousarray(values) if fortran else values
+    return shape, fortran, dtype
 
 
 def _exactly(file: IO[bytes], size: int, where: str) -> bytearray:

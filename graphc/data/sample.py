@@ -60,7 +60,10 @@ class Sample:
 def sample_of(image: Array, annotations: dict[str, Array]) -> Sample:
     """An example from its arrays by target name; boxes (4) and points (2) of a single thing count as one."""
     boxes, points = annotations.get(BOXES), annotations.get(POINTS)
-    found: dict[str, Any] = {"mask": annotations.get(MASK)}
+    mask = annotations.get(MASK)
+    if mask is not None and mask.shape != image.shape[:2]:
+        raise ValueError(f"expected a mask of the image's size {image.shape[:2]}, found {mask.shape}")
+    found: dict[str, Any] = {"mask": mask}
     if boxes is not None:
         boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
         found |= {"boxes": boxes, "whole": boxes, "boxes_there": _there(annotations.get(BOXES_THERE), boxes)}

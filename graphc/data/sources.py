@@ -8,13 +8,18 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
+from graphc.data.annotated import Entry, Reading, examples_of, in_memory
+from graphc.data.archives import open_archive
 from graphc.data.cifar import CIFAR10_CLASSES, read_cifar
 from graphc.data.digits import read_digits
-from graphc.data.examples import IMAGE, LABEL, Examples
-from graphc.data.folder import read_folder
+from graphc.data.examples import IMAGE, LABEL, Examples, check_memory
+from graphc.data.folder import find_images, read_folder
 from graphc.data.idx import read_idx
 from graphc.data.images import PIXEL_LIMIT
+from graphc.data.lists import read_coco, read_list
 from graphc.data.npz import read_npz
+from graphc.data.shapes import CLASSES, make_shapes
+from graphc.data.stored import Folder
 from graphc.errors import DataError, Place
 from graphc.files import shown
 from graphc.settings import LIST, ONE_OR_LIST, Kind
@@ -41,14 +46,17 @@ class Npz(Source):
     inputs: str | dict[str, str] = "x"
     """Name of the array of inputs; or of one array for each input of the network."""
     targets: str | dict[str, str] = "y"
-    """Name of the array of labels; or of one array for each target."""
+    """Name of the array of labels; or of one array for each target. Targets that are called `boxes` (N 4 or N K 4:
+    left, top, right, bottom in pixels), `mask` (N H W) or `points` (N K 2) move with the image."""
+    mapped: bool = False
+    """Leave the arrays in the file until they are needed; it must not be compressed."""
     classes: Annotated[tuple[str, ...], LIST] = ()
     """Names of the classes."""
 
     def load(self, base: Path, limit: int) -> Examples:
         inputs = {IMAGE: self.inputs} if isinstance(self.inputs, str) else self.inputs
         targets = {LABEL: self.targets} if isinstance(self.targets, str) else self.targets
-        arrays = read_npz(base / self.path, {**inputs, **targets}.values(), limit)
+        arrays = read_npz(base / self.path, {**inputs, **targets}.values(), limit, self.mapped)
         rows = {key: _with_rows(array, key, base / self.path) for key, array in arrays.items()}
         return Examples(
             {name: rows[key] for name, key in inputs.items()},
@@ -95,22 +103,122 @@ class Cifar10(Source):
         return Examples({IMAGE: np.concatenate(images)}, targets, CIFAR10_CLASSES, shown(base / self.files[0]))
 
 
-class ImageFolder(Source):
-    """A folder with one folder a class, its name the class's."""
-
-    kind: ClassVar[str] = "image_folder"
+class _Images(Source):
+    """Images in files."""
 
     path: str
-    """The folder."""
+    """The folder, list or archive."""
     size: Annotated[tuple[Side, Side], LIST]
-    """[height, width] that every image is resized to."""
+    """[height, width] that every image is resized to, unless augmentation cuts it to that size."""
     channels: Literal[1, 3, 4] = 3
     """1: grey, 3: RGB, 4: RGB and alpha."""
     max_pixels: int = Field(default=PIXEL_LIMIT, gt=0)
     """An image of more is refused before it is read."""
+    bad_files: Literal["error", "skip"] = "error"
+    """What happens to a file that is no image, or a damaged one; skip: all are read once, the bad ones counted."""
+
+    def reading(self, boxes: int | None = None, classes: tuple[str, ...] = ()) -> Reading:
+        return Reading(self.size, self.channels, self.max_pixels, self.bad_files == "skip", boxes, classes)
+
+
+class ImageFolder(_Images):
+    """A folder with one folder a class, its name the class's."""
+
+    kind: ClassVar[str] = "image_folder"
+
+    keep: Literal["memory", "files"] = "memory"
+    """Read everything in the beginning, or each image when it is needed."""
 
     def load(self, base: Path, limit: int) -> Examples:
-        return read_folder(base / self.path, self.size, self.channels, limit, self.max_pixels)
+        root = base / self.path
+        if self.keep == "memory" and self.bad_files == "error":
+            return read_folder(root, self.size, self.channels, limit, self.max_pixels)
+        found = find_images(root)
+        names = [str(path.relative_to(root)) for path in found.paths]
+        entries = [Entry(name, label) for name, label in zip(names, found.labels, strict=True)]
+        examples = examples_of(entries, Folder(root), self.reading(classes=found.classes), shown(root))
+        return in_memory(examples, limit) if self.keep == "memory" else examples
+
+
+class Archive(_Images):
+    """Images in a zip, or in a tar that is not compressed, read in place; one folder a class."""
+
+    kind: ClassVar[str] = "archive"
+
+    inside: str = ""
+    """The folder of the archive that holds the classes' folders."""
+    labelled: bool = True
+    """Whether folders are classes; else all images are taken, without labels."""
+
+    def load(self, base: Path, limit: int) -> Examples:
+        archive = open_archive(base / self.path)
+        start = f"{self.inside.strip('/')}/" if self.inside.strip("/") else ""
+        names = sorted(name for name in archive.members if name.startswith(start))
+        where = shown(base / self.path)
+        if not self.labelled:
+            return examples_of([Entry(name) for name in names], archive, self.reading(), where)
+        folders = {name: name.removeprefix(start).rpartition("/")[0].partition("/")[0] for name in names}
+        classes = tuple(sorted({folder for folder in folders.values() if folder}))
+        if not classes:
+            raise DataError(
+                "G403", f"expected one folder a class in {start or 'the archive'}, found none", Place(where)
+            )
+        entries = [Entry(name, classes.index(folder)) for name, folder in folders.items() if folder]
+        return examples_of(entries, archive, self.reading(classes=classes), where)
+
+
+class ImageList(_Images):
+    """A CSV or JSON list of images with labels, boxes, key points and masks."""
+
+    kind: ClassVar[str] = "list"
+
+    folder: str | None = None
+    """Where the paths in the list start; default: the list's own folder. No path may lead out of it."""
+    classes: Annotated[tuple[str, ...], LIST] = ()
+    """Names of the classes; default: those in the list, sorted."""
+    max_boxes: Side | None = None
+    """Boxes an image may have; default: what the list has."""
+
+    def load(self, base: Path, limit: int) -> Examples:
+        entries, classes = read_list(base / self.path, self.classes)
+        return self._examples(base, entries, classes)
+
+    def _examples(self, base: Path, entries: list[Entry], classes: tuple[str, ...]) -> Examples:
+        root = (base / self.path).parent if self.folder is None else base / self.folder
+        return examples_of(entries, Folder(root), self.reading(self.max_boxes, classes), shown(base / self.path))
+
+
+class Coco(ImageList):
+    """COCO's JSON: boxes with their classes (targets `boxes` and `box_label`), and key points."""
+
+    kind: ClassVar[str] = "coco"
+
+    def load(self, base: Path, limit: int) -> Examples:
+        entries, classes = read_coco(base / self.path, self.classes)
+        return self._examples(base, entries, classes)
+
+
+class Shapes(Source):
+    """Synthetic pictures of shapes on textured grounds, with label, boxes and mask."""
+
+    kind: ClassVar[str] = "shapes"
+
+    count: int = Field(gt=0, le=10_000_000)
+    """How many."""
+    size: Annotated[tuple[Side, Side], LIST] = (32, 32)
+    """[height, width]."""
+    channels: Literal[1, 3] = 3
+    """Grey or in colour."""
+    most: int = Field(default=1, gt=0, le=50)
+    """Shapes in a picture, at most."""
+    classes: int = Field(default=len(CLASSES), gt=0, le=len(CLASSES))
+    """disk, square, triangle, ring, cross: the first so many."""
+    seed: int = Field(default=0, ge=0, lt=2**32)
+    """Two sets of one seed begin alike."""
+
+    def load(self, base: Path, limit: int) -> Examples:
+        check_memory((self.count, *self.size, self.channels + 8), 1, limit, "shapes")
+        return make_shapes(self.count, self.size, self.channels, self.most, self.classes, self.seed)
 
 
 class Digits(Source):
@@ -125,7 +233,7 @@ class Digits(Source):
         return read_digits(self.part)
 
 
-SOURCES: tuple[type[Source], ...] = (Npz, Idx, Cifar10, ImageFolder, Digits)
+SOURCES: tuple[type[Source], ...] = (Npz, Idx, Cifar10, ImageFolder, Archive, ImageList, Coco, Shapes, Digits)
 
 
 def _whole(labels: Array) -> Array:

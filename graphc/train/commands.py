@@ -77,6 +77,9 @@ def train(
     recipe = fitted(recipe, plan, sets.train)
     stepper = Stepper(plan, recipe, options.threads)
     reporter = reporter or Silent()
+    for examples in filter(None, (sets.train, sets.validation)):
+        if examples.skipped:
+            reporter.say(f"{examples.source}: {len(examples.skipped)} files left out, the first: {examples.skipped[0]}")
     with folder.locked():
         folder.require_new()
         state = new_state(stepper)

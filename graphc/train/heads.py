@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from graphc.data.examples import LABEL, Examples, check_labels
+from graphc.data.stored import StoredMasks
 from graphc.dims import format_shape
 from graphc.errors import DataError, Place, SpecError, did_you_mean
 from graphc.graph import Plan
@@ -89,6 +90,8 @@ class Heads:
         if head.shape in (found, (*found, 1)):
             return
         if found == head.shape[:-1]:
+            if isinstance(target, StoredMasks):
+                return  # in files: looked at when they are read
             ignored = head.loss.ignore if isinstance(head.loss, SoftmaxCrossEntropy) else None
             kept = target if ignored is None else np.where(target == ignored, 0, target)
             check_labels(kept, head.shape[-1], source)

@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_info
 
 from graphc import __version__, initializers
 from graphc.compiler import plan_spec
+from graphc.data.annotated import finite
 from graphc.data.augment.base import Augmentation
 from graphc.data.augment.mix import Mix
 from graphc.data.batches import Augmenting, Batches
@@ -29,7 +30,6 @@ from graphc.train.heads import Heads
 from graphc.train.recipe import Data, Model, Recipe
 from graphc.train.state import TrainState
 from graphc.train.stepper import Stepper
-from graphc.types import Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +75,8 @@ def read_sets(recipe: Recipe, base: Path, limit: int = MEMORY_LIMIT) -> Sets:
 def read_set(source: Source, base: Path, limit: int = MEMORY_LIMIT) -> Examples:
     """All examples of a source; of boxes and key points it is always said which are there."""
     examples = source.load(base, limit)
-    there = {f"{name}_there": _there(examples.targets[name]) for name in (BOXES, POINTS) if name in examples.targets}
+    there = {f"{name}_there": finite(examples.targets[name]) for name in (BOXES, POINTS) if name in examples.targets}
     return replace(examples, targets={**there, **examples.targets})
-
-
-def _there(coordinates: Array) -> Array:
-    finite: Array = np.all(np.isfinite(coordinates), axis=-1)
-    return finite.astype(np.float32)
 
 
 def fitted(recipe: Recipe, plan: Plan, train: Examples) -> Recipe:

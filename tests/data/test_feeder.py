@@ -1,0 +1,225 @@
+"""The queue: the same bits for any number of workers; what dies is named; nothing stays behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from graphc.data.augment.base import Augmentation
+from graphc.data.augment.colour import Noise
+from graphc.data.augment.geometry import FlipHorizontal, PadCrop
+from graphc.data.augment.mix import MixUp
+from graphc.data.batches import Augmenting, Batches, balanced_order, epoch_order
+from graphc.data.examples import Examples, class_weights, split
+from graphc.data.preprocess import Preprocess
+from graphc.data.sources import ImageFolder, Shapes
+from graphc.errors import DataError, MachineError
+
+STEPS = (FlipHorizontal(), PadCrop(pad=2), Noise(deviation=(0.01, 0.1)))
+COUNT = 22
+
+
+def _batches(workers, examples=None, steps=STEPS, mixes=(), size=4):
+    examples = Shapes(count=COUNT, size=(12, 12)).load(None, 10**9) if examples is None else examples
+    shape = examples.inputs["image"].shape[1:]
+    augmenting = Augmenting(3, steps, mixes, classes=5)
+    return Batches(
+        examples, size, {"image": shape}, np.float32, {"image": Preprocess(mean=(0.4,))}, augmenting, workers
+    )
+
+
+def _all(batches, epoch=1, start=0):
+    """Every array of an epoch, copied."""
+    order = epoch_order(3, epoch, len(batches.examples))
+    with batches.ahead(batches.parts(order, start), epoch) as made:
+        return [{**{k: v.copy() for k, v in batch.inputs.items()}, **batch.targets} for batch in made]
+
+
+def _same(a, b):
+    assert len(a) == len(b)
+    for one, other in zip(a, b, strict=True):
+        assert one.keys() == other.keys()
+        for name in one:
+            np.testing.assert_array_equal(one[name], other[name])
+            assert one[name].dtype == other[name].dtype
+
+
+@pytest.mark.parametrize("mixes", [(), (MixUp(),)], ids=["boxes", "mixed"])
+def test_any_number_of_workers_gives_the_same_bits(mixes):
+    examples = Shapes(count=COUNT, size=(12, 12)).load(None, 10**9)
+    if mixes:
+        examples = Examples(examples.inputs, {"label": examples.targets["label"]})
+    found = []
+    for workers in (0, 1, 3):
+        batches = _batches(workers, examples, mixes=mixes)
+        found.append(_all(batches) + _all(batches, epoch=2))
+        batches.close()
+    _same(found[0], found[1])
+    _same(found[0], found[2])
+    assert (found[0][0]["image"] != found[0][6]["image"]).any()
+
+
+def test_the_batch_size_changes_no_example():
+    whole, parts = _batches(0, size=COUNT), _batches(0, size=5)
+    _same(_all(whole), [{k: np.concatenate([b[k] for b in _all(parts)]) for k in _all(whole)[0]}])
+
+
+def test_an_epoch_goes_on_in_its_middle_with_the_same_stream():
+    batches = _batches(2)
+    _same(_all(batches)[3:], _all(batches, start=3))
+    batches.close()
+
+
+def test_a_batch_stays_as_it_is_until_the_next_but_one_is_asked_for():
+    batches = _batches(2)
+    with batches.ahead(batches.parts(np.arange(COUNT)), 0) as made:
+        before = next(made)
+        kept = before.inputs["image"].copy()
+        next(made)
+        np.testing.assert_array_equal(before.inputs["image"], kept)
+    batches.close()
+
+
+def test_leaving_early_and_coming_back():
+    batches = _batches(2)
+    with batches.ahead(batches.parts(np.arange(COUNT)), 1) as made:
+        next(made)
+    _same(_all(batches), _all(_batches(0)))
+    batches.close()
+
+
+class Fatal(Augmentation):
+    """Ends its process at one example in three."""
+
+    kind = "fatal"
+
+    def apply(self, sample, rng, size):
+        if sample.image[0, 0, 0] == 7:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return sample
+
+
+class Raising(Augmentation):
+    kind = "raising"
+
+    def apply(self, sample, rng, size):
+        if sample.image[0, 0, 0] == 7:
+            raise ZeroDivisionError("nothing to divide by")
+        return sample
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Ten images, the fifth of another colour."""
+    (tmp_path / "set" / "cat").mkdir(parents=True)
+    for number in range(10):
+        image = Image.fromarray(np.full((8, 8, 3), 7 if number == 4 else 90, np.uint8))
+        image.save(tmp_path / "set" / "cat" / f"{number}.png")
+    return tmp_path / "set"
+
+
+def _from(folder):
+    return ImageFolder(path=".", size=(8, 8), keep="files").load(folder, 10**9)
+
+
+def test_a_worker_that_dies_is_named_with_its_sample(folder):
+    batches = _batches(2, _from(folder), (Fatal(),), size=2)
+    started = time.monotonic()
+    with pytest.raises(MachineError, match=r"data worker \d \(pid \d+\) was killed by signal 9 at .*4\.png"):
+        _all(batches)
+    assert time.monotonic() - started < 30  # in fact a fraction of a second: the pipe ends with the process
+    assert not batches._feeder.alive
+    batches.close()
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_worker_that_raises_is_named_with_its_sample(folder, workers):
+    batches = _batches(workers, _from(folder), (Raising(),), size=2)
+    with pytest.raises(DataError, match=r"4\.png: ZeroDivisionError: nothing to divide by"):
+        _all(batches)
+    batches.close()
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_file_that_goes_bad_is_named(folder, workers):
+    batches = _batches(workers, _from(folder), size=2)
+    (folder / "cat" / "4.png").write_bytes(b"")
+    with pytest.raises(DataError, match=r"4\.png: error\[G406\]"):
+        _all(batches)
+    batches.close()
+
+
+SCRIPT = """
+import sys, time
+import numpy as np
+from tests.data.test_feeder import _batches
+batches = _batches(2)
+with batches.ahead(batches.parts(np.arange(22)), 0) as made:
+    next(made)
+    print(*(w.process.pid for w in batches._feeder._workers), flush=True)
+    time.sleep(60)
+"""
+
+
+def _gone(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="reads /proc")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_nothing_is_left_behind(number):
+    before = set(os.listdir("/dev/shm"))
+    process = subprocess.Popen(
+        [sys.executable, "-c", SCRIPT], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+    pids = [int(pid) for pid in process.stdout.readline().split()]
+    assert len(pids) == 2
+    if number == signal.SIGINT:
+        os.killpg(process.pid, number)  # as a terminal does
+    else:
+        process.send_signal(number)
+    process.communicate(timeout=30)
+    deadline = time.monotonic() + 20
+    while not all(map(_gone, pids)):
+        assert time.monotonic() < deadline, "workers outlive their parent"
+        time.sleep(0.02)
+    assert set(os.listdir("/dev/shm")) <= before
+
+
+def test_a_balanced_order_shows_every_class_alike():
+    labels = np.array([0] * 50 + [1] * 5 + [2] * 11)
+    order = balanced_order(1, 0, labels)
+    assert len(order) == 66
+    assert np.bincount(labels[order]).tolist() == [22, 22, 22]
+    assert len(set(order[labels[order] == 1])) == 5
+    assert len(set(order[labels[order] == 0])) == 22
+    assert order.tolist() == balanced_order(1, 0, labels).tolist() != balanced_order(1, 1, labels).tolist()
+
+
+def test_a_stratified_split_takes_the_share_of_each_class():
+    labels = np.array([0] * 60 + [1] * 20 + [2] * 20)
+    examples = Examples({"image": np.arange(100)[:, None]}, {"label": labels})
+    rest, drawn = split(examples, 0.2, seed=3, stratified=True)
+    assert np.bincount(drawn.targets["label"]).tolist() == [12, 4, 4]
+    assert sorted([*rest.inputs["image"].ravel(), *drawn.inputs["image"].ravel()]) == list(range(100))
+    assert drawn.inputs["image"].tolist() != split(examples, 0.2, 4, True)[1].inputs["image"].tolist()
+
+
+def test_class_weights_make_classes_weigh_alike():
+    labels = np.array([0] * 6 + [1] * 2)
+    weights = class_weights(labels, 3)
+    assert weights == pytest.approx((8 / 18, 8 / 6, 0))
+    per_class = np.bincount(labels, np.array(weights)[labels])
+    assert per_class[0] == pytest.approx(per_class[1])
