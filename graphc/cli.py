@@ -18,6 +18,7 @@ import click
 from graphc import __version__
 from graphc.errors import GraphcError, MachineError, SpecError, Warn
 
+MEASURES = click.Choice(["params", "MACs", "memory", "time"], case_sensitive=False)
 FORMATS = click.Choice(["table", "json", "csv", "md"])
 
 
@@ -107,7 +108,9 @@ def check(spec: str, strict: bool, **options: Any) -> None:
 @click.option("--depth", type=click.IntRange(1), help="Fold groups below this depth into one row.")
 @click.option("--columns", metavar="NAME,…", help="Only these columns.")
 @click.option("--tree", "as_tree", is_flag=True, help="Indent layers below their groups, with sums.")
-@click.option("--by", type=click.Choice(["params", "MACs", "memory"], case_sensitive=False), help="Largest first.")
+@click.option(
+    "--by", type=click.Choice(["params", "MACs", "memory", "time"], case_sensitive=False), help="Largest first."
+)
 def show(spec: str, form: str, depth: int | None, columns: str | None, **options: Any) -> None:
     """Show every layer: shape, receptive field, parameters, MACs, memory.
 
@@ -129,7 +132,7 @@ def show(spec: str, form: str, depth: int | None, columns: str | None, **options
     if by is None:
         out(render(plan, form, depth=depth, columns=chosen, as_tree=as_tree))
     else:
-        out(where(plan, by, form, depth=depth))
+        out(where(plan, "ms" if by == "time" else by, form, depth=depth))
     warn(plan)
 
 

@@ -81,6 +81,13 @@ def test_shares_add_up(measure: str) -> None:
     assert [row[measure] for row in rows] == sorted((row[measure] for row in rows), reverse=True)
 
 
+def test_where_the_time_goes() -> None:
+    rows = json.loads(where(plan_spec("lenet5"), "ms", "json", depth=1))
+    assert {row["layer"] for row in rows} == {"conv1", "pool1", "conv2", "pool2", "flatten", "fc", "logits"}
+    assert all(row["ms"] > 0 for row in rows)
+    assert sum(row["share"] for row in rows) == pytest.approx(1)
+
+
 def test_chosen_columns() -> None:
     text = show(plan_spec("lenet5"), "csv", columns=("params", "layer"))
     assert text.splitlines()[:2] == ["params,layer", "156,conv1"]
@@ -88,8 +95,9 @@ def test_chosen_columns() -> None:
 
 def test_where_needs_fixed_sizes() -> None:
     plan = plan_of("inputs: {image: [N, H, W, 3]}\nlayers: [conv2d: {filters: 4, kernel: 3}]")
-    with pytest.raises(SpecError, match="MACs needs fixed sizes"):
-        where(plan, "MACs", "table")
+    for measure in ("MACs", "ms"):
+        with pytest.raises(SpecError, match=f"{measure} needs fixed sizes"):
+            where(plan, measure, "table")
 
 
 def test_a_terminal_has_colours_and_keeps_its_width(monkeypatch: pytest.MonkeyPatch) -> None:

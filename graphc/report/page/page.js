@@ -39,13 +39,13 @@ function bytes(value) {
 const full = value => value === null || value === undefined ? "–" : value.toLocaleString("en-US");
 const pair = values => values[0] === values[1] ? String(values[0]) : values.join("×");
 const fieldText = field => field ? pair(field.size) : "whole input";
-const percent = value => value === null || value === undefined ? "–" : value && value < 1e-4 ? value.toExponential(1) : (100 * value).toPrecision(3) + " %";
+const percent = value => value === null || value === undefined ? "–" : value === 0 ? "0" : value < 1e-4 ? value.toExponential(1) : (100 * value).toPrecision(3) + " %";
 const accent = family => (data.accents[family] || data.accents.input)[isDark() ? 1 : 0];
 
 function named(layer) {
   const cut = layer.name.lastIndexOf("/") + 1;
   return [h("span", {class: "dot", style: `--accent:${accent(layer.family)}`}),
-    h("span", {class: "path"}, layer.name.slice(0, cut)), layer.name.slice(cut)];
+    h("span", {class: "path", title: layer.name}, layer.name.slice(0, cut)), layer.name.slice(cut)];
 }
 
 // theme --------------------------------------------------------------------------------------------------------
@@ -55,9 +55,8 @@ function isDark() {
 }
 function switchTheme() {
   root.dataset.theme = isDark() ? "light" : "dark";
-  drawTable();
-  drawGrowth();
-  drawTraining();
+  for (const draw of [drawTable, drawGrowth, drawTraining, drawEconomy]) draw();
+  drawDetail(layers.get(state.layer));
 }
 
 // summary ------------------------------------------------------------------------------------------------------
@@ -65,7 +64,7 @@ function switchTheme() {
 function drawSummary() {
   const totals = data.totals, fields = data.layers.filter(layer => layer.field);
   const largest = fields.reduce((best, layer) => Math.max(best, ...layer.field.size), 0);
-  const trained = totals.params === totals.trainable_params ? "all trained" : `${short(totals.trainable_params)} trained`;
+  const fixed = totals.params - totals.trainable_params, trained = fixed ? `${full(fixed)} of them not trained` : "all trained";
   const tiles = [
     [full(totals.layers), "layers"],
     [short(totals.params), `parameters, ${trained}`],
@@ -273,7 +272,7 @@ function drawStrip(layer, regions, spatial) {
   fill("strip", passed.map(each => {
     const [height, width] = each.shape, scale = 80 / Math.max(height, width);
     return h("div", {class: "mini", title: `${each.name} ${each.shape.join("×")}`, onclick: () => select(each.name)},
-      s("svg", {width: width * scale, height: height * scale}, rectangle(regions.get(each.name), scale, "region")), each.name);
+      s("svg", {width: width * scale, height: height * scale}, rectangle(regions.get(each.name), scale, "region")), each.name.split("/").pop());
   }));
 }
 
