@@ -9,7 +9,9 @@ from itertools import combinations, pairwise
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from graphc.cli import cli
 from graphc.compiler import plan_spec
 from graphc.report.picture.blocks import blocks, title
 from graphc.report.picture.draw import FORMATS
@@ -32,6 +34,20 @@ def test_pictures(name: str, golden: Golden) -> None:
 @pytest.mark.parametrize("end", [".dot", ".mmd"])
 def test_text_for_other_tools(end: str, golden: Golden) -> None:
     golden(f"lenet5{end}", FORMATS[end](plan_spec("lenet5")))
+
+
+def test_the_command_writes_what_the_name_asks_for(tmp_path: Path, golden: Golden) -> None:
+    target = tmp_path / "net.svg"
+    result = CliRunner().invoke(cli, ["draw", "lenet5", "-o", str(target)])
+    assert result.exit_code == 0, result.output
+    golden("lenet5.svg", target.read_text(encoding="utf-8"))
+
+
+def test_other_endings_are_refused(tmp_path: Path) -> None:
+    result = CliRunner().invoke(cli, ["draw", "lenet5", "-o", str(tmp_path / "net.png")])
+    assert result.exit_code == 2
+    assert "net.png ends in none of .svg, .html, .dot, .mmd" in result.output
+    assert list(tmp_path.iterdir()) == []
 
 
 # geometry --------------------------------------------------------------------------------------------------

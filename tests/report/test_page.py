@@ -67,6 +67,31 @@ def test_resnet_50_is_small() -> None:
     assert len(report_of(plan_spec("resnet_v1_50")).encode()) < 3_000_000
 
 
+ODD = {
+    "symbolic sizes": "inputs: {image: [N, H, W, 3]}\nlayers: [conv2d: [4, 3], global_avg_pool2d, fully_connected: 10]",
+    "no image": "inputs: {x: [N, 7]}\nlayers: [fully_connected: 3, relu]",
+    "two inputs": """
+        inputs: {a: [N, 16, 16, 3], b: [N, 5]}
+        layers:
+          - conv2d: {inputs: a, filters: 4, kernel: 3}
+          - global_avg_pool2d: {name: g}
+          - fully_connected: {name: f, inputs: b, units: 4}
+          - concat: {inputs: [g, f]}
+        """,
+    "an output in the middle": """
+        layers: [conv2d: {name: a, filters: 4, kernel: 3}, conv2d: {name: b, filters: 4, kernel: 3}]
+        outputs: {one: a, two: b, three: b}
+        """,
+    "one value twice": "layers: [conv2d: {name: a, filters: 4, kernel: 3}, add: {inputs: [a, a]}]",
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_models_have_a_page(name: str) -> None:
+    plan = plan_of(ODD[name])
+    assert [layer["name"] for layer in data_of(report_of(plan))["layers"]] == [each.node.name for each in plan.nodes]
+
+
 # in a browser ----------------------------------------------------------------------------------------------
 
 
@@ -143,6 +168,16 @@ def test_the_page_draws_what_is_seen(name: str, chromium: Browser, tmp_path: Pat
         expected = seen(plan, last.node.name, row, column)[plan.graph.inputs[0].name]
         assert expected is not None
         assert drawn == [list(interval) for interval in expected], (row, column)
+    assert view.problems == []
+
+
+@needs_chromium
+@pytest.mark.parametrize("name", ODD)
+def test_odd_models_are_drawn(name: str, chromium: Browser, tmp_path: Path) -> None:
+    view = opened(chromium, tmp_path, plan_of(ODD[name]))
+    for layer in plan_of(ODD[name]).nodes:
+        view.evaluate(f"select({json.dumps(layer.node.name)})")
+        assert view.evaluate("document.querySelector('#detail h3').textContent") == layer.node.name
     assert view.problems == []
 
 

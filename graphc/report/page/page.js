@@ -155,7 +155,7 @@ function drawDetail(layer) {
     facts.push(["shared", `${short(layer.params)} parameters, each used ${short(e.sharing)} times; fully connected ${short(e.dense_params)}`]);
   }
   if (layer.drift) {
-    facts.push(["moves with the image", `error ${percent(layer.drift.inside)} inside, ${percent(layer.drift.everywhere)} with borders, ` +
+    facts.push(["moves with the image", `error ${layer.drift.inside === null ? "not measurable" : percent(layer.drift.inside)} inside, ${percent(layer.drift.everywhere)} with borders, ` +
       `after ${layer.drift.shift} pixels; ${percent(layer.drift.one_pixel)} after one`]);
   }
   const table = (rows, cells) => h("table", {}, h("tbody", {}, rows.map(row => h("tr", {}, cells(row)))));
