@@ -47,3 +47,24 @@ def test_edges_are_the_sobel_gradients(example, tmp_path: Path) -> None:
     edges = Session(str(model)).run({"image": ramp[None, :, :, None]})["edges"][0, :, 1:-1, 1:-1]
     assert (edges[0] == 0).all()
     assert (edges[1] == 8).all()
+
+
+def test_segmentation_learns_the_masks(tmp_path: Path) -> None:
+    """More of the pixels than by calling everything the ground, which gives a mean IoU of about 0.22."""
+    from graphc.train.commands import train
+
+    settings = ["data.train.shapes.count=200", "data.validation.shapes.count=40", "epochs=4"]
+    last = train(EXAMPLES / "segmentation" / "recipe.yaml", tmp_path / "run", settings)
+    assert last["validation_mean_iou"] > 0.28
+
+
+def test_boxes_are_found(tmp_path: Path) -> None:
+    """In a short run already much closer than the mean box would be."""
+    from graphc.data.sources import Shapes
+    from graphc.train.commands import train
+
+    settings = ["data.validation.shapes.count=60", "epochs=8"]
+    last = train(EXAMPLES / "boxes" / "recipe.yaml", tmp_path / "run", settings)
+    boxes = Shapes(count=60, classes=3, seed=2).load(Path(), 10**8).targets["boxes"] / 32
+    mean_box = float(np.abs(boxes - boxes.mean(axis=0)).mean())
+    assert last["validation_mae"] < 0.85 * mean_box

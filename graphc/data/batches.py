@@ -24,6 +24,8 @@ from graphc.types import Array
 
 AHEAD = 2
 """Batches made ready before they are asked for."""
+RAW_IMAGES = "/raw"
+"""Target with the images before preprocessing, where a teacher wants them."""
 BALANCED = 0xBA1
 """Keeps the random numbers of a balanced order apart."""
 
@@ -93,9 +95,11 @@ class Batches:
         augmenting: Augmenting | None = None,
         workers: int = 0,
         relative: bool = True,
+        keep_raw: bool = False,
     ) -> None:
         """`shapes`: one example's shape by input name; `preprocess`: by input name too; `workers`: processes, 0 for
-        a thread; `relative`: boxes and points as shares of the image's width and height, not in pixels."""
+        a thread; `relative`: boxes and points as shares of the image's width and height, not in pixels; `keep_raw`:
+        images before preprocessing become a target."""
         self.examples = examples
         self.size = size
         self.workers = workers
@@ -104,6 +108,7 @@ class Batches:
         self._preprocess = preprocess
         self._augmenting = augmenting
         self._relative = relative
+        self._keep_raw = keep_raw
         self._shapes = {name: (shape, np.dtype(dtype)) for name, shape in shapes.items()}
         self._annotations = [name for name in ANNOTATIONS if name in examples.targets]
         self._pictured = next((name for name, array in examples.inputs.items() if array.ndim == 4), None)
@@ -133,6 +138,8 @@ class Batches:
                 images, targets = self._pictures(rows, epoch)
             else:
                 images = arrays[name][rows]
+            if self._keep_raw and name == self._pictured:
+                targets = {**targets, RAW_IMAGES: images}
             wanted = images.shape if self._preprocess[name].steps else out.shape
             self._preprocess[name].apply(images.reshape(wanted), out)
         rest = {name: array[rows] for name, array in self.examples.targets.items() if name not in targets}
@@ -185,6 +192,9 @@ class Batches:
                 found[f"{name}_there"] = (found[name][0][:-1], np.dtype(np.float32))
         if epoch is not None and self._augmenting is not None and self._augmenting.mixes:
             found[LABEL] = ((self._augmenting.classes,), np.dtype(np.float32))
+        if self._keep_raw and self._pictured is not None:
+            images = self.examples.inputs[self._pictured]
+            found[RAW_IMAGES] = (images.shape[1:], images.dtype)
         return {**self._shapes, **{_target(name): each for name, each in found.items()}}
 
     def _one_by_one(self, epoch: int | None) -> bool:

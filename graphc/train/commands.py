@@ -35,6 +35,7 @@ from graphc.train.run import (
     describe_difference,
     fitted,
     make_batches,
+    make_stepper,
     new_state,
     plan_of,
     preprocessing,
@@ -75,7 +76,7 @@ def train(
     plan = plan_of(recipe.model, base)
     sets = read_sets(recipe, base, options.max_memory)
     recipe = fitted(recipe, plan, sets.train)
-    stepper = Stepper(plan, recipe, options.threads)
+    stepper = make_stepper(recipe, plan, base, options.threads)
     reporter = reporter or Silent()
     for examples in filter(None, (sets.train, sets.validation)):
         if examples.skipped:
@@ -112,7 +113,7 @@ def resume(run: Path | str, reporter: Reporter | None = None, options: Options =
         sets = read_sets(recipe, base, options.max_memory)
         if sets.fingerprints() != facts["data"]:
             raise DataError("G409", "the data are not those that the run began with", Place(sets.train.source))
-        stepper = Stepper(plan, recipe, options.threads)
+        stepper = make_stepper(recipe, plan, base, options.threads)
         state = new_state(stepper)
         trainer = _trainer(stepper, state, sets, folder, reporter)
         checkpoint, warnings = Checkpoints(folder.checkpoints).latest()
@@ -180,7 +181,8 @@ def _trainer(stepper: Stepper, state: Any, sets: Sets, folder: RunFolder, report
     for examples in filter(None, (sets.train, sets.validation)):
         stepper.heads.check(examples)
     validation = make_batches(recipe, plan, sets.validation) if sets.validation is not None else None
-    train_batches = make_batches(recipe, plan, sets.train, None, augmenting(recipe, stepper.heads, sets.train))
+    how = augmenting(recipe, stepper.heads, sets.train)
+    train_batches = make_batches(recipe, plan, sets.train, how, training=True)
     return Trainer(stepper, state, train_batches, validation, folder, reporter, bit_settings())
 
 

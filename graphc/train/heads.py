@@ -11,6 +11,7 @@ from graphc.dims import format_shape
 from graphc.errors import DataError, Place, SpecError, did_you_mean
 from graphc.graph import Plan
 from graphc.lazy import np
+from graphc.train.distill import SOFT, distilled
 from graphc.train.losses import Loss, SoftmaxCrossEntropy
 from graphc.train.network import Run
 from graphc.train.recipe import Recipe
@@ -51,6 +52,7 @@ class Heads:
 
     def __init__(self, plan: Plan, recipe: Recipe) -> None:
         self.targets = _targets(plan, recipe)
+        self.teacher = recipe.teacher
         self.nodes = tuple(dict.fromkeys(target.node for target in self.targets))
 
     @property
@@ -65,7 +67,10 @@ class Heads:
         total = 0.0
         for head in self.targets:
             weights = targets[head.example_weights] if head.example_weights else None
-            loss, gradient = head.loss(run.value(head.node), targets[head.target], weights)
+            if self.teacher is not None and SOFT in targets:
+                loss, gradient = distilled(head.loss, self.teacher, run.value(head.node), targets, head.target)
+            else:
+                loss, gradient = head.loss(run.value(head.node), targets[head.target], weights)
             parts[head.name] = loss
             total += head.weight * loss
             if head.weight != 1:
@@ -82,7 +87,9 @@ class Heads:
                     hint = did_you_mean(name, examples.targets)
                     message = f"the head {head.name} needs the target {name!r}{hint}, the data have {found}"
                     raise DataError("G408", message, Place(examples.source))
-            self._check_target(head, examples.targets[head.target], examples.source)
+            target = examples.targets[head.target]
+            labelled = self.teacher is None or target.ndim != 1
+            self._check_target(head, target if labelled else np.maximum(target, 0), examples.source)
 
     @staticmethod
     def _check_target(head: Target, target: Array, source: str) -> None:

@@ -8,7 +8,7 @@ place: its class weights divide by their own sum.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -49,8 +49,8 @@ class SoftmaxCrossEntropy(Loss):
 
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     """Share of the probability that is spread over all classes."""
-    class_weights: Annotated[tuple[float, ...] | None, LIST] = None
-    """One weight a class; of a distribution, the expected weight."""
+    class_weights: Annotated[tuple[float, ...] | Literal["balanced"] | None, LIST] = None
+    """One weight a class; of a distribution, the expected weight. balanced: classes of the training set weigh alike."""
     ignore: int | None = None
     """A class index whose examples (pixels) weigh nothing."""
 
@@ -80,6 +80,7 @@ class SoftmaxCrossEntropy(Loss):
     def _class_weight(self, q: Array) -> Array | None:
         if self.class_weights is None:
             return None
+        assert not isinstance(self.class_weights, str), "fitted() comes first"
         if len(self.class_weights) != q.shape[-1]:
             found = f"{len(self.class_weights)} class_weights for {q.shape[-1]} classes"
             raise RuleError("G601", f"softmax_cross_entropy expects one weight a class, got {found}", "class_weights")

@@ -34,6 +34,7 @@ from graphc.data.sources import SOURCES, Source
 from graphc.errors import Place, SpecError
 from graphc.settings import LIST, ONE_OR_LIST, OneOf, Settings, validate
 from graphc.spec.source import SpecList, SpecMap, load_file, load_text, resolve
+from graphc.train.distill import Teacher
 from graphc.train.losses import LOSSES, Loss
 from graphc.train.metrics import METRICS, Metric
 from graphc.train.optimizers import OPTIMIZERS, Optimizer
@@ -79,6 +80,8 @@ class Data(Settings):
     """The same for single inputs of a network with several, by name."""
     augment: Annotated[tuple[AnyAugmentation, ...], LIST] = ()
     """What happens to training examples and their annotations, in order; mixup and cutmix come last."""
+    unlabelled: AnySource | None = None
+    """More images to learn from, without labels: they need a `teacher`."""
     keep_boxes: float = Field(default=0.25, ge=0, le=1)
     """Part of a box that augmentation must leave in the picture, or the box is no longer there."""
     coordinates: Literal["relative", "pixels"] = "relative"
@@ -204,6 +207,8 @@ class Recipe(Settings):
     """Keep a moving average of the variables."""
     start: Start | None = None
     """Weights to begin with."""
+    teacher: Teacher | None = None
+    """A larger network whose answers are learned too."""
     log_steps: Positive | None = None
     """Steps between lines in the log inside an epoch; there is one an epoch anyway."""
     checkpoint_steps: Positive | None = None
@@ -221,6 +226,12 @@ class Recipe(Settings):
             raise ValueError("expected either `loss` or `heads`")
         if (self.epochs is None) == (self.steps is None):
             raise ValueError("expected either `epochs` or `steps`")
+        if self.data.unlabelled is not None and (
+            self.teacher is None or any(isinstance(s, Mix) for s in self.data.augment)
+        ):
+            raise ValueError("data.unlabelled: expected a `teacher`, and neither mixup nor cutmix")
+        if self.teacher is not None and self.loss is None:
+            raise ValueError("teacher: expected a single `loss`, not `heads`")
         names = [metric.name for metric in self.metrics]
         if len(set(names)) < len(names):
             raise ValueError(f"expected each metric once, found {', '.join(names)}")

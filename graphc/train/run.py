@@ -17,7 +17,7 @@ from graphc.data.annotated import finite
 from graphc.data.augment.base import Augmentation
 from graphc.data.augment.mix import Mix
 from graphc.data.batches import Augmenting, Batches
-from graphc.data.examples import IMAGE, LABEL, MEMORY_LIMIT, Examples, split
+from graphc.data.examples import IMAGE, LABEL, MEMORY_LIMIT, Examples, class_weights, split
 from graphc.data.preprocess import Preprocess
 from graphc.data.sample import ANNOTATIONS, BOXES, POINTS
 from graphc.data.sources import Source
@@ -26,7 +26,9 @@ from graphc.errors import DataError, Place, SpecError, did_you_mean
 from graphc.graph import Plan
 from graphc.spec.documents import read_document
 from graphc.spec.zoo import find
-from graphc.train.heads import Heads
+from graphc.train.distill import TeacherModel, with_unlabelled
+from graphc.train.heads import Heads, Target
+from graphc.train.losses import Loss, SoftmaxCrossEntropy
 from graphc.train.recipe import Data, Model, Recipe
 from graphc.train.state import TrainState
 from graphc.train.stepper import Stepper
@@ -64,12 +66,22 @@ def read_sets(recipe: Recipe, base: Path, limit: int = MEMORY_LIMIT) -> Sets:
     train = read_set(recipe.data.train, base, limit)
     if recipe.data.balanced and (LABEL not in train.targets or train.targets[LABEL].ndim != 1):
         raise DataError("G408", "`balanced` needs one label an example", Place(train.source))
+    validation = None
     if recipe.data.validation is not None:
-        return Sets(train, read_set(recipe.data.validation, base, limit))
-    if recipe.data.validation_share is not None:
-        rest, drawn = split(train, recipe.data.validation_share, recipe.seed, recipe.data.stratified)
-        return Sets(rest, drawn)
-    return Sets(train, None)
+        validation = read_set(recipe.data.validation, base, limit)
+    elif recipe.data.validation_share is not None:
+        train, validation = split(train, recipe.data.validation_share, recipe.seed, recipe.data.stratified)
+    if recipe.data.unlabelled is not None:
+        train = with_unlabelled(train, recipe.data.unlabelled.load(base, limit), limit)
+    return Sets(train, validation)
+
+
+def make_stepper(recipe: Recipe, plan: Plan, base: Path, threads: int | None) -> Stepper:
+    """What computes the steps, with its teacher where it has one."""
+    if recipe.teacher is None:
+        return Stepper(plan, recipe, threads)
+    classes = Heads(plan, recipe).first.shape[-1]
+    return Stepper(plan, recipe, threads, TeacherModel(recipe.teacher, base, classes, threads))
 
 
 def read_set(source: Source, base: Path, limit: int = MEMORY_LIMIT) -> Examples:
@@ -85,8 +97,30 @@ def fitted(recipe: Recipe, plan: Plan, train: Examples) -> Recipe:
     inputs = fit_inputs(train, plan, data).inputs
     first = next(iter(inputs.values()))
     each = {name: settings.fitted(inputs[name]) for name, settings in data.preprocess_inputs.items() if name in inputs}
-    whole = data.preprocess.fitted(first)
-    return recipe.model_copy(update={"data": data.model_copy(update={"preprocess": whole, "preprocess_inputs": each})})
+    data = data.model_copy(update={"preprocess": data.preprocess.fitted(first), "preprocess_inputs": each})
+    recipe = recipe.model_copy(update={"data": data})
+    return _with_class_weights(recipe, plan, train)
+
+
+def _with_class_weights(recipe: Recipe, plan: Plan, train: Examples) -> Recipe:
+    """Balanced class weights as numbers, from the training set's labels."""
+    found = {head.name: _class_weights(head, train) for head in Heads(plan, recipe).targets}
+    if recipe.loss is not None:
+        return recipe.model_copy(update={"loss": next(iter(found.values()))})
+    heads = tuple(head.model_copy(update={"loss": found[head.output]}) for head in recipe.heads)
+    return recipe.model_copy(update={"heads": heads})
+
+
+def _class_weights(head: Target, train: Examples) -> Loss:
+    loss = head.loss
+    if not isinstance(loss, SoftmaxCrossEntropy) or loss.class_weights != "balanced":
+        return loss
+    labels = train.targets.get(head.target)
+    if labels is None or labels.shape[1:] != head.shape[:-1]:
+        raise DataError("G408", "balanced class_weights need labels", Place(train.source))
+    counted = labels[np.arange(len(labels))]
+    counted = counted[(counted >= 0) & (counted != loss.ignore)]
+    return loss.model_copy(update={"class_weights": class_weights(counted, head.shape[-1])})
 
 
 def fit_inputs(examples: Examples, plan: Plan, data: Data) -> Examples:
@@ -123,16 +157,24 @@ def preprocessing(data: Data, name: str) -> Preprocess:
 
 
 def make_batches(
-    recipe: Recipe, plan: Plan, examples: Examples, size: int | None = None, augmenting: Augmenting | None = None
+    recipe: Recipe,
+    plan: Plan,
+    examples: Examples,
+    augmenting: Augmenting | None = None,
+    size: int | None = None,
+    training: bool = False,
 ) -> Batches:
-    """A data set as batches for the plan's inputs."""
+    """A data set as batches for the plan's inputs; `training`: with what a teacher reads."""
     data = recipe.data
     examples = fit_inputs(examples, plan, data)
     preprocess = {name: preprocessing(data, name) for name in examples.inputs}
     shapes = {name: preprocess[name].output_shape(array.shape[1:]) for name, array in examples.inputs.items()}
     relative = data.coordinates == "relative"
     dtype = np.dtype(recipe.dtype)
-    return Batches(examples, size or recipe.batch, shapes, dtype, preprocess, augmenting, data.workers, relative)
+    keep_raw = recipe.teacher is not None and training
+    return Batches(
+        examples, size or recipe.batch, shapes, dtype, preprocess, augmenting, data.workers, relative, keep_raw
+    )
 
 
 def augmenting(recipe: Recipe, heads: Heads, examples: Examples) -> Augmenting | None:

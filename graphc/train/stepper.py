@@ -13,12 +13,13 @@ from graphc.errors import DivergedError
 from graphc.graph import Plan
 from graphc.kernels.team import Team
 from graphc.train.diagnosis import first_bad_array, first_bad_value
+from graphc.train.distill import TeacherModel
 from graphc.train.freezing import frozen_plan
 from graphc.train.heads import Heads, Judgement
 from graphc.train.learning import Learning, clip, length, move_average
 from graphc.train.network import Network, Run
 from graphc.train.optimizers import square_sum
-from graphc.train.recipe import Recipe
+from graphc.train.recipe import Data, Recipe
 from graphc.train.state import TrainState
 from graphc.types import Array
 
@@ -44,9 +45,12 @@ class Computed:
 class Stepper:
     """A plan, a recipe, and the network between them."""
 
-    def __init__(self, plan: Plan, recipe: Recipe, threads: int | None = None) -> None:
+    def __init__(
+        self, plan: Plan, recipe: Recipe, threads: int | None = None, teacher: TeacherModel | None = None
+    ) -> None:
         self.plan = plan
         self.recipe = recipe
+        self.teacher = teacher
         self.heads = Heads(plan, recipe)
         self.learning = Learning.of(plan.variables, recipe)
         frozen = self.learning.frozen
@@ -64,7 +68,8 @@ class Stepper:
         """Gradients of one step, averaged over the examples of all its batches; the state stays as it is."""
         done = Computed()
         params = state.params
-        for number, batch in enumerate(batches):
+        for number, given in enumerate(batches):
+            batch = given if self.teacher is None else self.teacher.with_answers(given)
             micro_step = state.step * self.recipe.accumulate + number
             run = self.network.forward(params, batch.inputs, True, micro_step, keep=self.heads.nodes)
             judgement = self.heads.judge(run, batch.targets)
@@ -90,7 +95,7 @@ class Stepper:
     def _add(self, done: Computed, run: Run, judgement: Judgement, batch: Batch) -> None:
         """One batch more: sums over examples, divided in the end."""
         first, count = self.heads.first, len(batch)
-        done.judged.append((run.value(first.node), batch.targets[first.target]))
+        done.judged.append(_labelled(run.value(first.node), batch.targets[first.target], self.recipe.data))
         done.loss += judgement.loss * count
         for name, loss in judgement.parts.items():
             done.parts[name] = done.parts.get(name, 0.0) + loss * count
@@ -132,3 +137,11 @@ def _norm(gradient: Array) -> float:
     """The length of a gradient; squares that overflow float32 are added up in float64."""
     square = square_sum(gradient)
     return math.sqrt(square if math.isfinite(square) else square_sum(gradient.astype(np.float64)))
+
+
+def _labelled(prediction: Array, target: Array, data: Data) -> tuple[Array, Array]:
+    """Only what has a label can be judged."""
+    if data.unlabelled is None:
+        return prediction, target
+    there = target >= 0
+    return prediction[there], target[there]

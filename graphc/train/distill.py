@@ -1,0 +1,127 @@
+"""Distillation: a student learns from the labels and from what a larger network thinks of each image.
+
+loss = (1 - weight) * hard + weight * temperature**2 * KL(softmax(teacher/temperature), softmax(student/temperature))
+
+(Hinton, Vinyals, Dean 2015.) The teacher is any classifier as an ONNX file; it sees the augmented images. Images
+without a label (label -1) have the second part only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from pydantic import Field
+
+from graphc.data.annotated import in_memory
+from graphc.data.batches import RAW_IMAGES, Batch
+from graphc.data.examples import IMAGE, LABEL, Examples
+from graphc.data.preprocess import Preprocess
+from graphc.errors import DataError, Place, SpecError
+from graphc.files import shown
+from graphc.runtime import Session
+from graphc.settings import Settings
+from graphc.train.losses import Loss
+from graphc.types import Array
+
+SOFT = "/teacher"
+"""The teacher's answer among a batch's targets."""
+
+
+class Teacher(Settings):
+    """A network to learn from."""
+
+    path: str
+    """The ONNX file: one image input, N H W C or N C H W, in bytes or float32."""
+    temperature: float = Field(default=4.0, gt=0, le=1000)
+    """Divides logits: the higher, the more is said of the less likely classes."""
+    weight: float = Field(default=0.9, ge=0, le=1)
+    """The teacher's share of the loss."""
+    output: str | None = None
+    """Which output holds the logits; default: the first."""
+    preprocess: Preprocess | None = None
+    """What the teacher's images go through; default: what the student's do. A teacher that reads bytes gets them."""
+
+
+class TeacherModel:
+    """A teacher at work."""
+
+    def __init__(self, settings: Teacher, base: Path, classes: int, threads: int | None = None) -> None:
+        self.settings = settings
+        self._session = Session(base / settings.path, threads=threads)
+        if len(self._session.inputs) != 1:
+            raise SpecError("G613", f"a teacher has one input, {shown(settings.path)} has {len(self._session.inputs)}")
+        self._input = self._session.inputs[0]
+        self._classes = classes
+
+    def with_answers(self, batch: Batch) -> Batch:
+        """The batch with the teacher's logits among its targets."""
+        name, raw = next(iter(batch.inputs)), batch.targets[RAW_IMAGES]
+        images = self._images(raw, batch.inputs[name])
+        outputs = [self.settings.output] if self.settings.output else None
+        logits = next(iter(self._session.run({self._input.name: images}, outputs).values()))
+        if logits.shape != (len(batch), self._classes):
+            found = "×".join(map(str, logits.shape))
+            raise DataError("G404", f"expected the teacher's logits for {self._classes} classes, found {found}")
+        return Batch(batch.inputs, {**batch.targets, SOFT: logits})
+
+    def _images(self, raw: Array, preprocessed: Array) -> Array:
+        """What the teacher reads, in its order of axes."""
+        if self._input.dtype == "uint8":
+            images = raw
+        elif self.settings.preprocess is None:
+            images = preprocessed
+        else:
+            images = np.empty(raw.shape, np.float32)
+            self.settings.preprocess.apply(raw, images)
+        if self._channels_first(images.shape[-1]):
+            images = images.transpose(0, 3, 1, 2)
+        return np.ascontiguousarray(images, self._input.dtype)
+
+    def _channels_first(self, channels: int) -> bool:
+        shape = self._input.shape
+        return self._input.layout != "nhwc" and len(shape) == 4 and shape[1] == channels
+
+
+def distilled(
+    loss: Loss, settings: Teacher, prediction: Array, targets: Mapping[str, Array], label: str
+) -> tuple[float, Array]:
+    """(loss, gradient) of both parts."""
+    known = targets[label]
+    there = (known >= 0) if known.ndim == 1 else np.ones(len(known), bool)
+    hard, gradient = 0.0, np.zeros_like(prediction)
+    if there.any():
+        labels = np.where(known < 0, 0, known) if known.ndim == 1 else known
+        hard, gradient = loss(prediction, labels, there.astype(prediction.dtype))
+    soft, pull = softened(prediction, targets[SOFT], settings.temperature)
+    share = settings.weight
+    return (1 - share) * hard + share * soft, (1 - share) * gradient + prediction.dtype.type(share) * pull
+
+
+def softened(prediction: Array, teacher: Array, temperature: float) -> tuple[float, Array]:
+    """temperature² * KL(teacher, student) at this temperature, a mean over the batch, and its gradient."""
+    p, q = _log_softmax(prediction / temperature), _log_softmax(teacher.astype(prediction.dtype) / temperature)
+    loss = float((np.exp(q) * (q - p)).sum(dtype=np.float64)) * temperature**2 / len(prediction)
+    gradient = (np.exp(p) - np.exp(q)) * (temperature / len(prediction))
+    return loss, gradient.astype(prediction.dtype)
+
+
+def _log_softmax(logits: Array) -> Array:
+    shifted: Array = logits - logits.max(axis=-1, keepdims=True)
+    sums: Array = np.exp(shifted).sum(axis=-1, keepdims=True)
+    return np.asarray(shifted - np.log(sums))
+
+
+def with_unlabelled(labelled: Examples, unlabelled: Examples, limit: int) -> Examples:
+    """Both together, the second with the label -1; all in memory."""
+    both = [in_memory(each, limit) if hasattr(each.inputs[IMAGE], "read") else each for each in (labelled, unlabelled)]
+    images = [each.inputs[IMAGE] for each in both]
+    if images[0].shape[1:] != images[1].shape[1:] or images[0].dtype != images[1].dtype:
+        found = " and ".join(f"{'×'.join(map(str, each.shape[1:]))} {each.dtype}" for each in images)
+        raise DataError(
+            "G404", f"expected unlabelled images like the labelled, found {found}", Place(unlabelled.source)
+        )
+    labels = [both[0].targets[LABEL], np.full(len(both[1]), -1, np.int64)]
+    joined = {IMAGE: np.concatenate(images)}, {LABEL: np.concatenate(labels)}
+    return Examples(*joined, labelled.classes, labelled.source, labelled.skipped + unlabelled.skipped)

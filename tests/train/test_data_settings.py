@@ -1,0 +1,85 @@
+"""What a recipe says about its data: augmentation, balance, workers, and what is refused."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from graphc.errors import GraphcError
+from graphc.train.commands import resume, train
+from graphc.train.recipe import read_recipe
+
+AUGMENT = "data.augment=[flip_horizontal, {pad_crop: {pad: 1}}, {noise: {deviation: [0, 0.1]}}]"
+
+
+def _bytes(run):
+    return (run / "best.safetensors").read_bytes(), (run / "metrics.jsonl").read_bytes()
+
+
+@pytest.mark.parametrize("mix", [[], ["mixup"], [{"cutmix": {"probability": 0.5}}]], ids=str)
+def test_augmented_training_is_the_same_with_any_workers(project, mix):
+    settings = [AUGMENT, "epochs=2"]
+    if mix:
+        settings = [f"data.augment={json.dumps(['flip_vertical', *mix])}", "epochs=2"]
+    for workers in (0, 2):
+        train(project / "recipe.yaml", project / f"run{workers}", [*settings, f"data.workers={workers}"])
+    assert _bytes(project / "run0") == _bytes(project / "run2")
+    train(project / "recipe.yaml", project / "plain", ["epochs=2"])
+    assert _bytes(project / "run0") != _bytes(project / "plain")
+
+
+def test_a_resumed_run_sees_the_same_stream(project, monkeypatch):
+    from graphc.train import trainer
+
+    settings = [AUGMENT, "epochs=2", "checkpoint_steps=1"]
+    train(project / "recipe.yaml", project / "whole", settings)
+
+    class Stop(Exception):
+        pass
+
+    def stopping(self, made):
+        if self.state.step == 4:
+            raise Stop
+        return step(self, made)
+
+    step = trainer.Trainer._step
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer.Trainer, "_step", stopping)
+        with pytest.raises(Stop):
+            train(project / "recipe.yaml", project / "cut", settings)
+    resume(project / "cut")
+    assert _bytes(project / "whole") == _bytes(project / "cut")
+
+
+def test_balanced_class_weights_come_from_the_training_set(project):
+    whole = np.load(project / "train.npz")
+    rows = np.concatenate([np.flatnonzero(whole["y"] == label)[:count] for label, count in ((0, 20), (1, 10), (2, 5))])
+    np.savez(project / "train.npz", x=whole["x"][rows], y=whole["y"][rows])
+    train(project / "recipe.yaml", project / "run",
+          ["epochs=1", "loss={softmax_cross_entropy: {class_weights: balanced}}"])  # fmt: skip
+    weights = json.loads((project / "run" / "recipe.json").read_text())["loss"]["softmax_cross_entropy"][
+        "class_weights"
+    ]
+    np.testing.assert_allclose(weights, [35 / 60, 35 / 30, 35 / 15])
+
+
+def test_balanced_sampling_trains(project):
+    assert train(project / "recipe.yaml", project / "run", ["data.balanced=true"])["validation_accuracy"] > 0.8
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("data.augment=[mixup, flip_horizontal]", "expected mixup and cutmix after all else"),
+        ("data.augment=[flip_horizontally]", "flip_horizontal"),
+        ("data.augment=[{scale: {range: [2, 1]}}]", r"expected \[least, most\]"),
+        ("data.augment=[{rotate: {degrees: 400}}]", "less than or equal to 180"),
+        ("data.workers=-1", "greater than or equal to 0"),
+        ("data.preprocess={steps: [rescale], mean: fit}", "expected either `steps`"),
+    ],
+)
+def test_settings_that_cannot_be(project, setting, words):
+    with pytest.raises(GraphcError, match=words):
+        read_recipe(project / "recipe.yaml", [setting])
