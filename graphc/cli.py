@@ -219,7 +219,7 @@ def report(spec_or_run: tuple[str, ...], output: str | None, **options: Any) -> 
     if runs:
         page = report_runs([read_run(path) for path in runs], say)
     else:
-        page = report_spec(make_plan(spec_or_run[0], **options), weights, images)
+        page = report_spec(make_plan(spec_or_run[0], **options), weights, images, say)
     target = output or f"{Path(spec_or_run[0]).stem}.html"
     atomic_write(target, page.encode())
     say(f"wrote {target}: {len(page.encode()) / 1e6:.1f} MB")

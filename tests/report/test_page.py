@@ -13,6 +13,7 @@ import pytest
 from graphc import initializers
 from graphc.compiler import plan_spec
 from graphc.graph import Plan
+from graphc.report.page import report
 from graphc.report.page.build import in_script, page
 from graphc.report.seen import seen
 from tests.passes.specs import plan_of
@@ -61,6 +62,14 @@ def test_the_facts_are_the_plans() -> None:
 
 def test_no_text_ends_the_data_early() -> None:
     assert in_script({"name": "</script><b>&"}) == '{"name":"\\u003c/script>\\u003cb>\\u0026"}'
+
+
+def test_what_would_take_minutes_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report, "MOST_MACS", 1000)
+    said: list[str] = []
+    data = data_of(report.report_spec(plan_spec("lenet5"), None, (), said.append))
+    assert all(layer["drift"] is None for layer in data["layers"])
+    assert said == ["not measured how outputs move with the image: 417 k MACs an example, the limit is 1.00 k"]
 
 
 def test_resnet_50_is_small() -> None:

@@ -14,18 +14,22 @@ from graphc.data.images import read_image
 from graphc.errors import GraphcError, SpecError
 from graphc.graph import GraphInput, Plan
 from graphc.layers.base import static
+from graphc.passes.expectations import totals
 from graphc.report.page.activity import activity
 from graphc.report.page.build import page
 from graphc.report.page.runs import TrainedRun, pictures, run_facts
 from graphc.report.page.tiles import data_uri, thumbnail
+from graphc.report.tables import short
 from graphc.train.run import make_batches
 from graphc.types import Array
 
+MOST_MACS = 25_000_000_000
+"""Of one example, up to which it is measured how outputs move with the image."""
 SHOWN = 8
 """Validation examples whose activations are looked at."""
 
 
-def report_spec(plan: Plan, weights_from: str | None, images: Sequence[str]) -> str:
+def report_spec(plan: Plan, weights_from: str | None, images: Sequence[str], say: Callable[[str], None]) -> str:
     """A page about a spec; activations need weights and images."""
     params, _ = initial_or_loaded(plan, 0, weights_from)
     more: dict[str, Any] = {}
@@ -35,7 +39,16 @@ def report_spec(plan: Plan, weights_from: str | None, images: Sequence[str]) -> 
         more["image"] = data_uri(thumbnail(pixels[0]))
         if weights_from is not None:
             more["activity"] = activity(plan, params, {given.name: np.asarray(pixels / 255, np.float32)})
-    return page(plan, params, more)
+    return page(plan, measurable(plan, params, say), more)
+
+
+def measurable(plan: Plan, params: Mapping[str, Array], say: Callable[[str], None]) -> Mapping[str, Array] | None:
+    """The weights, to measure how outputs move with the image; None where that would take minutes."""
+    macs = totals(plan)["macs"]
+    if macs is None or macs <= MOST_MACS:
+        return params
+    say(f"not measured how outputs move with the image: {short(macs)} MACs an example, the limit is {short(MOST_MACS)}")
+    return None
 
 
 def report_runs(runs: Sequence[TrainedRun], say: Callable[[str], None]) -> str:
@@ -49,12 +62,12 @@ def report_runs(runs: Sequence[TrainedRun], say: Callable[[str], None]) -> str:
         if images is not None:
             more["image"] = data_uri(thumbnail(images[0]))
             more["activity"] = activity(first.plan, first.params, batch_of(first, few))
-    return page(first.plan, first.params, more)
+    return page(first.plan, measurable(first.plan, first.params, say), more)
 
 
 def batch_of(run: TrainedRun, examples: Examples) -> Mapping[str, Array]:
     """Examples as the network reads them."""
-    return make_batches(run.recipe, run.plan, examples, len(examples)).make(np.arange(len(examples))).inputs
+    return make_batches(run.recipe, run.plan, examples, size=len(examples)).make(np.arange(len(examples))).inputs
 
 
 def examples_of(run: TrainedRun, say: Callable[[str], None]) -> Examples | None:

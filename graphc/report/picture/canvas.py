@@ -76,13 +76,13 @@ class Canvas:
             parts.append(pill(x + width, y, badge))
         self.blocks.append("".join([*parts, "</g>"]))
 
-    def svg(self, width: float, height: float, style: str, top: str) -> str:
-        """All sheets as one picture; `top` is drawn first."""
+    def svg(self, width: float, height: float, name: str, style: str, top: str) -> str:
+        """All sheets as one picture called `name`; `top` is drawn first."""
         size = f"{number(width)} {number(height)}"
         return "\n".join(
             [
                 f'<svg xmlns="http://www.w3.org/2000/svg" class="graphc" viewBox="0 0 {size}" width="{number(width)}" '
-                f'height="{number(height)}">',
+                f'height="{number(height)}" role="group" aria-label={quoteattr(name)}>',
                 *([f"<style>{style}</style>"] if style else []),
                 top,
                 *self.frames,

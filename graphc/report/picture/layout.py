@@ -90,7 +90,7 @@ def stack(boxes: Sequence[Box]) -> Box:
     y = 0.0
     for index, box in enumerate(boxes):
         if index:
-            y += GAP if box.solid and boxes[index - 1].solid else 3.0
+            y += gap(boxes[index - 1], box)
         tops.append(y)
         y += box.height
 
@@ -104,6 +104,11 @@ def stack(boxes: Sequence[Box]) -> Box:
     if not boxes:
         return Box(LANE, 0, LANE / 2, draw, solid=False, arrow=False)
     return Box(axis + right, y, axis, draw, boxes[0].solid, boxes[0].arrow, boxes[0].begins, boxes[-1].ends)
+
+
+def gap(above: Box, below: Box) -> float:
+    """Pixels between two boxes of a series; paths side by side have room for their lines inside."""
+    return GAP if above.solid and below.solid else 3.0
 
 
 def parallel_box(item: Parallel, style: Style) -> Box:

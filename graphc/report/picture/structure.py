@@ -133,6 +133,7 @@ class Dissection:
                 self.readers[source].append(name)
         self.sides: dict[str, list[Path]] = {}
         self.order = list(self.blocks)
+        self.index = {name: place for place, name in enumerate(self.order)}
         self.split_off_sides()
         for name in self.order:
             if not self.readers[name]:
@@ -156,8 +157,9 @@ class Dissection:
             parent = parents.pop()
             inner = Dissection([self.blocks[name] for name in part], {parent})
             self.sides.setdefault(parent, []).append(Path(inner.series(), ends=True))
-            self.readers[parent] = [name for name in self.readers[parent] if name not in part]
-            self.order = [name for name in self.order if name not in part]
+            gone = set(part)
+            self.readers[parent] = [name for name in self.readers[parent] if name not in gone]
+            self.order = [name for name in self.order if name not in gone]
 
     def find_meetings(self) -> None:
         """Where all paths from a block meet again: its immediate post-dominator."""
@@ -220,7 +222,7 @@ class Dissection:
             if name not in found:
                 found.add(name)
                 waiting.extend(reader for reader in self.readers[name] if reader != stop)
-        return [name for name in self.order if name in found]
+        return sorted(found, key=self.index.__getitem__)
 
     def path(self, entry: str, part: Sequence[str], stop: str) -> Path:
         begins, ends = entry == START, stop == END

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from xml.sax.saxutils import escape
 
 from graphc.graph import Plan
@@ -10,7 +11,7 @@ from graphc.report.families import ACCENTS
 from graphc.report.picture.blocks import Block, blocks
 from graphc.report.picture.box import Box
 from graphc.report.picture.canvas import Canvas, number, polyline, text_width
-from graphc.report.picture.layout import Style, measure, stack
+from graphc.report.picture.layout import Style, gap, measure, stack
 from graphc.report.picture.structure import Frame, Item, Series, blocks_of, structure
 from graphc.report.tables import short
 
@@ -42,7 +43,7 @@ def draw_svg(plan: Plan, *, style: bool = True) -> str:
     head, wide = heading(plan, shown)
     width = max(width, wide)
     background = f'<rect class="page" width="{number(width)}" height="{number(height)}"/>'
-    return canvas.svg(width, height, css() if style else "", background + head)
+    return canvas.svg(width, height, plan.graph.name, css() if style else "", background + head)
 
 
 def spread(series: Series) -> Series:
@@ -72,14 +73,18 @@ def first_blocks(item: Item) -> list[Block]:
 
 def best_columns(boxes: list[Box]) -> list[Box]:
     """Boxes as the number of columns whose page has the shape nearest to a sheet on its side."""
-    best = [stack(boxes)]
-    if best[0].height <= TALLEST:
+    whole = stack(boxes)
+    best = [whole]
+    if whole.height <= TALLEST:
         return best
     for count in range(2, len(boxes) + 1):
         columns = [stack(part) for part in split(boxes, count)]
-        even = max(column.height for column in columns) <= UNEVEN * stack(boxes).height / count
+        even = max(column.height for column in columns) <= UNEVEN * whole.height / count
         if even and misfit(columns) < misfit(best):
             best = columns
+        width, height = page_size(columns)
+        if width > SHAPE * height:  # more columns only make it wider
+            break
     return best
 
 
@@ -108,10 +113,13 @@ def split(boxes: list[Box], count: int) -> list[list[Box]]:
 
 def filled(boxes: list[Box], limit: float) -> list[list[Box]]:
     """Runs of boxes, each as long as `limit` lets it be."""
-    runs: list[list[Box]] = [[]]
-    for box in boxes:
-        if runs[-1] and stack([*runs[-1], box]).height > limit:
+    runs = [[boxes[0]]]
+    height = boxes[0].height
+    for before, box in pairwise(boxes):
+        height += gap(before, box) + box.height
+        if height > limit:
             runs.append([])
+            height = box.height
         runs[-1].append(box)
     return runs
 
