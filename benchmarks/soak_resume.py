@@ -67,6 +67,10 @@ def main() -> None:
             found = state(run)
             other = [name for name in expected if found.get(name) != expected[name]]
             print(f"run {number}: {kills} kills, {asked} requests, other bytes: {other or 'none'}", flush=True)
+            for name in other:
+                if name.endswith(".json"):
+                    print((Path(folder) / "whole" / "checkpoints" / name).read_text())
+                    print((run / "checkpoints" / name).read_text())
             assert not other
         print(f"{runs} runs, {total} kills, all with the same bytes")
 

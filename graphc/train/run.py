@@ -209,11 +209,9 @@ def bit_settings() -> dict[str, Any]:
 
     The number of threads is not among it: batches are cut into the same slices for any number.
     """
-    blas = [
-        {key: str(info.get(key)) for key in ("internal_api", "version", "architecture")}
-        for info in threadpool_info()
-        if info.get("user_api") == "blas"
-    ]
+    libraries = [info for info in threadpool_info() if info["user_api"] == "blas"]
+    own = [info for info in libraries if "numpy" in info["filepath"]] or libraries  # SciPy's computes nothing here
+    blas = sorted({f"{info['internal_api']} {info['version']} {info.get('architecture')}" for info in own})
     return {"graphc": __version__, "numpy": np.__version__, "machine": platform.machine(), "blas": blas}
 
 

@@ -195,6 +195,21 @@ def test_other_settings_are_said(project, monkeypatch):
     resume(project / "run")
 
 
+def test_settings_do_not_depend_on_what_else_is_loaded(monkeypatch):
+    from graphc.train import run
+
+    def library(path, version):
+        return {"user_api": "blas", "internal_api": "openblas", "version": version, "filepath": path}
+
+    ours = [library("/x/numpy.libs/b.so", "2"), library("/x/numpy.libs/a.so", "1")]
+    found = []
+    for loaded in (ours, [library("/x/scipy.libs/c.so", "3"), *reversed(ours)]):
+        monkeypatch.setattr(run, "threadpool_info", lambda loaded=loaded: loaded)
+        found.append(run.bit_settings())
+    assert found[0] == found[1]
+    assert found[0]["blas"] == ["openblas 1 None", "openblas 2 None"]
+
+
 def test_a_log_that_was_cut_is_noticed(project):
     train(project / "recipe.yaml", project / "run", ["epochs=1"])
     (project / "run" / "metrics.jsonl").write_text("")
