@@ -7,16 +7,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from graphc.dims import Formula
+from graphc.dims import Formula, Shape, evaluate_shape
 from graphc.emit.model import emit
+from graphc.errors import GraphcError
 from graphc.graph import Plan
 from graphc.initializers import Normal
+from graphc.passes.infer_shapes import check_sizes
 from graphc.runtime import Session
 from graphc.train.network import evaluate
 from graphc.types import Array
 
 FREE_SIZE = 64
-"""Height or width of a test image where the spec leaves it open."""
+"""Height or width of a test image where the spec leaves it open, doubled while a layer finds it too small."""
+LARGEST_FREE_SIZE = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +70,32 @@ def watched(plan: Plan) -> dict[str, list[str]]:
 
 
 def random_inputs(plan: Plan, batch: int, seed: int) -> dict[str, Array]:
-    """Normally distributed inputs; where a size is a symbol, every symbol is FREE_SIZE."""
+    """Normally distributed inputs; where a size is a symbol, every symbol is FREE_SIZE, or what the layers need."""
     count = plan.graph.batch if isinstance(plan.graph.batch, int) else batch
-    found = {}
-    for given in plan.graph.inputs:
-        symbols = {name: FREE_SIZE for size in given.shape if isinstance(size, Formula) for name in size.symbols()}
-        shape = tuple(size if isinstance(size, int) else size.evaluate(symbols) for size in given.shape)
-        found[given.name] = Normal(stddev=1.0).draw((count, *shape), f"input {given.name}", seed)
-    return found
+    return {
+        name: Normal(stddev=1.0).draw((count, *shape), f"input {name}", seed)
+        for name, shape in _test_shapes(plan).items()
+    }
+
+
+def _test_shapes(plan: Plan) -> dict[str, tuple[int, ...]]:
+    """A shape that the layers can take for every input, where the spec leaves sizes open."""
+    size = FREE_SIZE
+    while True:
+        shapes = {each.name: _sized(each.shape, size) for each in plan.graph.inputs}
+        try:
+            check_sizes(plan.graph, shapes)
+        except GraphcError:
+            if size >= LARGEST_FREE_SIZE:
+                raise
+            size *= 2
+        else:
+            return shapes
+
+
+def _sized(shape: Shape, size: int) -> tuple[int, ...]:
+    symbols = {name: size for each in shape if isinstance(each, Formula) for name in each.symbols()}
+    return evaluate_shape(shape, symbols)
 
 
 def _difference(ours: Array, theirs: Array) -> tuple[float, float]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from graphc.errors import SpecError
 from graphc.graph import Plan
 from graphc.initializers import initial_values
 from graphc.layers.activation import Relu
+from graphc.train.network import evaluate
 from graphc.verify import random_inputs, verify
 from tests.passes.specs import plan_of
 
@@ -44,3 +46,19 @@ def test_a_difference_is_seen(monkeypatch):
 def test_symbols_and_a_fixed_batch_get_sizes():
     plan = plan_of("inputs: {x: [2, H, 16*W, 3]}\nlayers: [relu]")
     assert {name: array.shape for name, array in random_inputs(plan, 5, 0).items()} == {"x": (2, 64, 1024, 3)}
+
+
+def test_an_open_size_grows_until_the_layers_can_take_it():
+    plan = plan_of("inputs: {x: [N, H, 2*W, 3]}\nlayers: [{conv2d: {filters: 2, kernel: 70, padding: valid}}]")
+    assert random_inputs(plan, 1, 0)["x"].shape == (1, 128, 256, 3)
+
+
+def test_images_too_small_for_a_layer_are_an_error_at_the_layer():
+    plan = plan_of("""
+        inputs: {x: [N, H, W, 3]}
+        layers: [{crop: {name: centre, cut: 3}}, {conv2d: {filters: 2, kernel: 3}}]
+    """)
+    params = initial_values(plan.variables, 0)
+    assert evaluate(plan, params, {"x": np.ones((1, 8, 8, 3), np.float32)})["conv2d"].shape == (1, 2, 2, 2)
+    with pytest.raises(SpecError, match=r"net.yaml:\d+:\d+: error\[G203\]: centre: cutting 6 of 6 pixels"):
+        evaluate(plan, params, {"x": np.ones((1, 6, 8, 3), np.float32)})

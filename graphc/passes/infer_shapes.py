@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 from graphc.dims import Shape, format_shape
 from graphc.errors import GraphcError, RuleError, SpecError, SpecErrors
 from graphc.graph import LayerGraph, Node
@@ -28,6 +31,12 @@ def infer_shapes(graph: LayerGraph) -> dict[str, Shape]:
     if errors:
         raise errors[0] if len(errors) == 1 else SpecErrors(errors[:MAX_ERRORS])
     return shapes
+
+
+def check_sizes(graph: LayerGraph, sizes: Mapping[str, tuple[int, ...]]) -> None:
+    """An error where a layer cannot take inputs of these sizes, by input name, that the spec leaves open."""
+    inputs = tuple(replace(each, shape=sizes[each.name]) for each in graph.inputs)
+    infer_shapes(replace(graph, inputs=inputs))
 
 
 def at_node(node: Node, error: RuleError, inputs: list[Shape]) -> SpecError:

@@ -17,10 +17,12 @@ from typing import Any
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
+from graphc.dims import Shape
 from graphc.graph import Node, Plan
 from graphc.kernels.context import RunContext
 from graphc.kernels.team import Member, Team
 from graphc.kernels.workspace import Workspace
+from graphc.passes.infer_shapes import check_sizes
 from graphc.types import Array, Gradients, Params
 
 Backward = Callable[[Array], Gradients]
@@ -47,6 +49,8 @@ class Network:
         """Names of the variables under each owner: nodes that share have none of their own."""
         self.learning = self._nodes_with_gradients()
         self.readers = Counter(name for node in self.graph.nodes for name in node.inputs)
+        self._fitting = {tuple(each.shape for each in self.graph.inputs)}
+        """Shapes of the inputs, in order, that all layers can take."""
         self.givers = {node.name for node in self.graph.nodes if node.layer.gives_output_away}
         self._team = Team(parts, threads)
         self._blas = ThreadpoolController()
@@ -62,6 +66,7 @@ class Network:
         """Outputs, and with `training` the way back; `keep` names more nodes whose values are wanted."""
         wanted = {*self.graph.outputs.values(), *keep}
         count = len(next(iter(inputs.values())))
+        self._check_sizes(inputs)
 
         def work(member: Member) -> Walk:
             walk = Walk(self, member, training, step)
@@ -97,6 +102,13 @@ class Network:
         """The network's own threads share the batch; a second layer of threads under them would only fight."""
         with self._blas.limit(limits=1, user_api="blas"):
             yield
+
+    def _check_sizes(self, inputs: Mapping[str, Array]) -> None:
+        """An error with a layer and its place where images, whose size the spec leaves open, are too small for it."""
+        shapes: tuple[Shape, ...] = tuple(inputs[each.name].shape[1:] for each in self.graph.inputs)
+        if shapes not in self._fitting:
+            check_sizes(self.graph, {name: array.shape[1:] for name, array in inputs.items()})
+            self._fitting.add(shapes)
 
     def _nodes_with_gradients(self) -> set[str]:
         """Nodes at or above a variable that learns."""
