@@ -458,6 +458,55 @@ def predict(run_folder: str, files: tuple[str, ...], top: int, weights: str | No
         out(json.dumps(answer) + "\n")
 
 
+# data ------------------------------------------------------------------------------------------------------
+
+
+@cli.group()
+def data() -> None:
+    """Look at a recipe's data before training."""
+
+
+recipe_set_option = click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override a key of the recipe."
+)
+
+
+@data.command(name="stats")
+@click.argument("recipe")
+@recipe_set_option
+@format_option
+@click.option("-o", "--output", metavar="PNG", help="Also a chart of classes and values.")
+def data_stats(recipe: str, settings: tuple[str, ...], form: str, output: str | None) -> None:
+    """Count examples, classes, sizes, values, correlations, duplicates, bad files.
+
+    \b
+      graphc data stats recipe.yaml
+      graphc data stats recipe.yaml --format json -o chart.png
+    """
+    from graphc.train.look import stats
+
+    out(stats(recipe, settings, form, output))
+
+
+@data.command(name="preview")
+@click.argument("recipe")
+@recipe_set_option
+@click.option("-o", "--output", metavar="PNG", default="preview.png", show_default=True, help="The picture.")
+@click.option("--count", type=click.IntRange(1, 200), default=8, show_default=True, help="Examples.")
+@click.option("--columns", type=click.IntRange(1, 50), default=5, show_default=True, help="Augmented forms of each.")
+@click.option("--epoch", type=click.IntRange(0), default=0, show_default=True, help="Of the first form.")
+def data_preview(recipe: str, settings: tuple[str, ...], output: str, **options: int) -> None:
+    """Draw examples beside what augmentation makes of them, annotations drawn in.
+
+    \b
+      graphc data preview examples/boxes/recipe.yaml -o boxes.png
+    """
+    from graphc.train.look import preview
+
+    words = preview(recipe, settings, output, **options)
+    say(f"wrote {output}: {words}")
+
+
 # plumbing --------------------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,136 @@
+"""What a data set is like: counts, balance, sizes, values, correlation, duplicates, files that cannot be read."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from graphc.data.examples import LABEL, Examples
+from graphc.data.preprocess import Preprocess
+from graphc.data.sample import BOXES_THERE, POINTS_THERE
+from graphc.data.steps import Whiten
+from graphc.data.stored import StoredImages
+from graphc.types import Array
+
+LOOKED_AT = 10_000
+"""Images of which values are looked at, at most, spread evenly over the set."""
+LOOKED_AT_BYTES = 2**28
+"""And their bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """Of one set."""
+
+    facts: Mapping[str, Any]
+    """What is printed, in order."""
+    classes: Mapping[str, int]
+    """Examples of each class."""
+    histogram: Array
+    """Channels × 32: how often values lie in each of 32 equal parts of their range."""
+    digests: Mapping[str, int]
+    """Digest of an image's pixels -> the first example that has them."""
+
+
+def statistics(examples: Examples) -> Statistics:
+    """Look at a set; of a large one, values and duplicates of some thousand images only."""
+    images = next(array for array in examples.inputs.values())
+    fitting = max(16, LOOKED_AT_BYTES // max(int(np.prod(images.shape[1:])), 1))
+    rows = np.unique(np.linspace(0, len(examples) - 1, min(len(examples), LOOKED_AT, fitting)).astype(np.intp))
+    values = images[rows]
+    facts: dict[str, Any] = {"examples": len(examples), **_class_facts(examples), **_size_facts(images, rows)}
+    histogram = np.zeros((1, 32), np.int64)
+    if values.ndim >= 3:
+        pictures = values if values.ndim == 4 else values[..., None]
+        facts |= _value_facts(pictures)
+        histogram = _histogram(pictures)
+    digests: dict[str, int] = {}
+    repeated = []
+    for row, value in zip(rows.tolist(), values, strict=True):
+        first = digests.setdefault(_digest(value), row)
+        repeated += [(first, row)] if first != row else []
+    pairs = ", ".join(f"{examples.name(a)} = {examples.name(b)}" for a, b in repeated[:3])
+    facts |= {"duplicates": f"{len(repeated)} ({pairs})" if repeated else 0, "unreadable files": len(examples.skipped)}
+    facts |= {f"unreadable {number + 1}": said for number, said in enumerate(examples.skipped[:10])}
+    return Statistics(facts, _classes(examples), histogram, digests)
+
+
+def shared(a: Statistics, b: Statistics) -> int:
+    """Images that two sets have in common, of those looked at."""
+    return len(a.digests.keys() & b.digests.keys())
+
+
+def _classes(examples: Examples) -> dict[str, int]:
+    labels = examples.targets.get(LABEL)
+    if labels is None or labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
+        return {}
+    counts = Counter(labels.tolist())
+    known = range(max(len(examples.classes), max(counts) + 1))
+    return {examples.classes[n] if n < len(examples.classes) else str(n): counts.get(n, 0) for n in known}
+
+
+def _class_facts(examples: Examples) -> dict[str, Any]:
+    counts = _classes(examples)
+    facts: dict[str, Any] = {}
+    if counts:
+        least, most = min(counts.values()), max(counts.values())
+        ratio = f"{most / least:.2f}" if least else "some classes are empty"
+        facts |= {"classes": len(counts), "largest class / smallest": ratio}
+    for name, what in ((BOXES_THERE, "boxes"), (POINTS_THERE, "key points")):
+        if name in examples.targets:
+            there = examples.targets[name].reshape(len(examples), -1).sum(axis=1)
+            facts[f"{what} an image"] = f"{there.min():.0f} to {there.max():.0f}, {there.mean():.2f} on average"
+    return facts
+
+
+def _size_facts(images: Any, rows: Array) -> dict[str, Any]:
+    if not isinstance(images, StoredImages):
+        return {"size": "×".join(map(str, images.shape[1:]))}
+    sizes = np.array([images.read(row).shape[:2] for row in rows.tolist()])
+    low, middle, high = (np.percentile(sizes, part, axis=0).astype(int) for part in (0, 50, 100))
+    spread = ", ".join(f"{what} {a}×{b}" for what, (a, b) in (("least", low), ("median", middle), ("most", high)))
+    return {"size": spread, "resized to": "×".join(map(str, images.shape[1:]))}
+
+
+def _value_facts(images: Array) -> dict[str, Any]:
+    """Means, deviations, and correlations of channels before and after whitening."""
+    channels = images.shape[-1]
+    flat = images.reshape(-1, channels).astype(np.float64)
+    facts: dict[str, Any] = {
+        "values": f"{images.dtype}, {flat.min():g} to {flat.max():g}",
+        "channel means": _listed(flat.mean(axis=0)),
+        "channel deviations": _listed(flat.std(axis=0)),
+    }
+    if channels > 1:
+        whitened = np.empty(images.shape)
+        Preprocess(steps=(Whiten(),)).fitted(images.astype(np.float32)).apply(images, whitened)
+        facts["channel correlations"] = _correlations(flat)
+        facts["after whitening"] = _correlations(whitened.reshape(-1, channels))
+    return facts
+
+
+def _correlations(values: Array) -> str:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        matrix = np.corrcoef(values.T)
+    pairs = itertools.combinations(range(values.shape[1]), 2)
+    return _listed(np.array([matrix[pair] for pair in pairs]))
+
+
+def _listed(numbers: Array) -> str:
+    return ", ".join(f"{number + 0.0:.3f}" for number in np.round(numbers, 3).tolist())
+
+
+def _histogram(images: Array) -> Array:
+    top = 255 if images.dtype == np.uint8 else float(images.max()) or 1.0
+    low = min(0.0, float(images.min()))
+    return np.stack([np.histogram(images[..., c], 32, (low, top))[0] for c in range(images.shape[-1])])
+
+
+def _digest(value: Array) -> str:
+    return hashlib.sha256(np.ascontiguousarray(value).data.cast("B")).hexdigest()

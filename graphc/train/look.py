@@ -1,0 +1,109 @@
+"""`graphc data stats` and `graphc data preview`, as functions: look before training."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from graphc.data.annotated import BOX_LABEL
+from graphc.data.augment.base import Augmentation, augment, generator
+from graphc.data.augment.mix import Mix
+from graphc.data.examples import LABEL, MEMORY_LIMIT, Examples
+from graphc.data.preview import chart, sheet
+from graphc.data.sample import ANNOTATIONS, Sample, sample_of
+from graphc.data.sources import Source
+from graphc.data.stats import Statistics, shared, statistics
+from graphc.data.stored import STORED
+from graphc.errors import DataError, Place
+from graphc.files import atomic_write
+from graphc.report.tables import render
+from graphc.train.recipe import Recipe, read_recipe
+from graphc.train.run import read_set
+from graphc.types import Array
+
+
+def stats(recipe_path: Path | str, overrides: Sequence[str], form: str, picture: str | None) -> str:
+    """A table of facts about a recipe's sets; `picture`: also a chart as PNG."""
+    recipe, base = read_recipe(recipe_path, overrides), Path(recipe_path).parent
+    found: dict[str, Statistics] = {}
+    for name in ("train", "validation", "test"):
+        source = getattr(recipe.data, name)
+        if source is not None:
+            found[name] = statistics(read_set(_tolerant(source), base, MEMORY_LIMIT))
+    cells: list[list[Any]] = [[name, what, value] for name, each in found.items() for what, value in each.facts.items()]
+    cells += [[name, f"class {label}", count] for name, each in found.items() for label, count in each.classes.items()]
+    cells += [
+        ["train", f"also in {name}", shared(found["train"], each)] for name, each in found.items() if name != "train"
+    ]
+    if picture is not None:
+        _write(chart(found), picture)
+    return render(("set", "what", "value"), cells, form)
+
+
+def preview(
+    recipe_path: Path | str, overrides: Sequence[str], output: str, count: int = 8, columns: int = 5, epoch: int = 0
+) -> str:
+    """A contact sheet of `count` training examples and what the epochs from `epoch` on make of them; what it shows."""
+    recipe, base = read_recipe(recipe_path, overrides), Path(recipe_path).parent
+    examples = read_set(recipe.data.train, base, MEMORY_LIMIT)
+    images = next(iter(examples.inputs.values()))
+    if images.ndim not in (3, 4):
+        raise DataError("G404", "expected images to look at", Place(examples.source))
+    size = (int(images.shape[1]), int(images.shape[2]))
+    chosen = np.random.default_rng([recipe.seed, 0x10CC]).permutation(len(examples))[:count]
+    rows, labels, box_labels = [], [], []
+    for row in sorted(chosen.tolist()):
+        original = _sample(examples, row)
+        augmented = [_augmented(recipe, original, row, epoch + each, size) for each in range(columns)]
+        rows.append([original, *augmented])
+        labels.append(_label(examples, row))
+        box_labels.append(examples.targets[BOX_LABEL][row] if BOX_LABEL in examples.targets else None)
+    _write(sheet(rows, labels, box_labels), output)
+    steps = ", ".join(step.kind for step in recipe.data.augment) or "no augmentation"
+    mixed = (
+        " (mixup and cutmix mix whole batches: not shown)"
+        if any(isinstance(s, Mix) for s in recipe.data.augment)
+        else ""
+    )
+    return f"{len(rows)} examples, epochs {epoch} to {epoch + columns - 1}: {steps}{mixed}"
+
+
+def _augmented(recipe: Recipe, sample: Sample, row: int, epoch: int, size: tuple[int, int]) -> Sample:
+    """What training makes of the example in an epoch, to the bit."""
+    steps = [step for step in recipe.data.augment if isinstance(step, Augmentation)]
+    return augment(sample, steps, generator(recipe.seed, epoch, row), size, recipe.data.keep_boxes)
+
+
+def _sample(examples: Examples, row: int) -> Sample:
+    image = _row(next(iter(examples.inputs.values())), row)
+    annotations = {name: _row(examples.targets[name], row) for name in ANNOTATIONS if name in examples.targets}
+    return sample_of(image[..., None] if image.ndim == 2 else image, annotations)
+
+
+def _row(array: Any, row: int) -> Array:
+    found: Array = array.read(row) if isinstance(array, STORED) else array[row]
+    return found
+
+
+def _label(examples: Examples, row: int) -> str:
+    labels = examples.targets.get(LABEL)
+    if labels is None or labels.ndim != 1:
+        return examples.name(row)
+    kind = int(labels[row])
+    return f"{examples.name(row)}: {examples.classes[kind] if kind < len(examples.classes) else kind}"
+
+
+def _tolerant(source: Source) -> Source:
+    """Bad files are to be counted here, not to end the command."""
+    return source.model_copy(update={"bad_files": "skip"}) if "bad_files" in type(source).model_fields else source
+
+
+def _write(image: Image.Image, path: str) -> None:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    atomic_write(path, buffer.getvalue())
