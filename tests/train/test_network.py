@@ -20,7 +20,7 @@ from graphc.layers.merge import Add
 from graphc.layers.pool import MaxPool2d
 from graphc.layers.reshape import Flatten
 from graphc.passes.plan import plan
-from graphc.train.network import Network, evaluate
+from graphc.train.network import Network, Wiring, evaluate
 from graphc.types import Gradients, ParamSpec, Step
 
 HERE = Place("net.yaml", 1, 1)
@@ -150,8 +150,8 @@ def test_random_numbers_depend_on_seed_step_and_layer_only(threads):
     assert not np.array_equal(first["a"], later["a"])
 
 
-def small_plan() -> Plan:
-    bn = BatchNorm(scale=True)
+def small_plan(**arguments) -> Plan:
+    bn = BatchNorm(scale=True, **arguments)
     return net(
         ("conv1", Conv2d(filters=8, kernel=3), ("x",)),
         ("bn1", bn, ("conv1",)),
@@ -218,3 +218,19 @@ def test_inference_keeps_the_values_asked_for_from_being_written_over():
     for name in every:
         alone = evaluate(planned, params, {"x": images}, keep=[name])
         np.testing.assert_array_equal(alone[name], together[name], err_msg=name)
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_batch_norm_and_relu_in_one_are_the_same_bits(frozen):
+    planned = small_plan(frozen=frozen)
+    params, (images, dy) = initial_values(planned.variables, 0), small_batch()
+    params = {name: array + np.float32(0.1) for name, array in params.items()}
+    network = Network(planned)
+    names = [[node.name for node in Wiring.of(planned.graph.nodes, frozenset(kept)).nodes] for kept in ([], ["bn1"])]
+    assert "bn1" not in names[0]
+    assert "bn1" in names[1]
+    together = step_of(network, params, images, dy)
+    apart = network.forward(params, {"x": images}, training=True, keep=["bn1"])
+    np.testing.assert_array_equal(apart.outputs["y"], together["logits"])
+    for name, array in {**apart.updates, **apart.backward({"logits": dy})}.items():
+        np.testing.assert_array_equal(together[name], array, err_msg=name)

@@ -195,6 +195,19 @@ def test_other_settings_are_said(project, monkeypatch):
     resume(project / "run")
 
 
+def test_a_full_disk(project):
+    """No file may grow beyond 3,000 bytes: one sentence, exit code 3, and the folder can be used again."""
+    limited = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))\n" + RUN
+    command = [sys.executable, "-c", limited, str(project / "recipe.yaml"), str(project / "run"), *SETTINGS]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=100)
+    assert done.returncode == 3
+    assert "cannot write" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list((project / "run").rglob("*.tmp"))
+    train(project / "recipe.yaml", project / "run", SETTINGS)
+
+
 def test_settings_do_not_depend_on_what_else_is_loaded(monkeypatch):
     from graphc.train import run
 
