@@ -39,21 +39,24 @@ def moments(context: Context, x: Array) -> tuple[int, Array, Array]:
     return pixels, mean.astype(x.dtype), (squares.sum(axis=0) / pixels).astype(x.dtype)
 
 
-def scale_and_shift(context: Context, x: Array, factor: Array, offset: Array) -> Array:
-    """x*factor + offset."""
+def scale_and_shift(context: Context, x: Array, factor: Array, offset: Array, floor: float | None = None) -> Array:
+    """x*factor + offset, nowhere below `floor`."""
     y = context.empty(x.shape, x.dtype)
 
     for rows, out in _chunks(x, y):
         np.multiply(rows, _repeat(factor, rows), out=out)
         np.add(out, _repeat(offset, rows), out=out)
+        if floor is not None:
+            np.maximum(out, floor, out=out)
     return y
 
 
-def centred_sums(context: Context, dy: Array, x: Array, mean: Array) -> tuple[Array, Array]:
-    """Sums a channel, over this part of the batch, of dy and of dy*(x - mean)."""
+def centred_sums(context: Context, dy: Array, x: Array, mean: Array, above: Array | None = None) -> tuple[Array, Array]:
+    """Sums a channel, over this part of the batch, of dy and of dy*(x - mean); dy counts where `above` is positive."""
     channels = x.shape[-1]
     first, second = np.zeros((2, channels), np.float64)
-    for rows, given in _chunks(x, dy):
+    for rows, dy_rows, *mask in _chunks(x, dy, *([] if above is None else [above])):
+        given = _passed(context, dy_rows, *mask)
         ones = np.ones(len(rows), x.dtype)
         product = np.subtract(rows, _repeat(mean, rows), out=context.empty(rows.shape, x.dtype))
         product *= given
@@ -62,15 +65,25 @@ def centred_sums(context: Context, dy: Array, x: Array, mean: Array) -> tuple[Ar
     return first.astype(x.dtype), second.astype(x.dtype)
 
 
-def combine(context: Context, dy: Array, by: Array, x: Array, factor: Array, offset: Array) -> Array:
-    """dy*by + x*factor + offset."""
+def combine(
+    context: Context, dy: Array, by: Array, x: Array, factor: Array, offset: Array, above: Array | None = None
+) -> Array:
+    """dy*by + x*factor + offset; dy counts where `above` is positive."""
     out = context.empty(x.shape, x.dtype)
-    for given, rows, target in _chunks(dy, x, out):
+    for dy_rows, rows, target, *mask in _chunks(dy, x, out, *([] if above is None else [above])):
         other = np.multiply(rows, _repeat(factor, rows), out=context.empty(rows.shape, x.dtype))
         other += _repeat(offset, rows)
-        np.multiply(given, _repeat(by, rows), out=target)
+        np.multiply(_passed(context, dy_rows, *mask), _repeat(by, rows), out=target)
         np.add(target, other, out=target)
     return out
+
+
+def _passed(context: Context, dy: Array, above: Array | None = None) -> Array:
+    """dy where `above` is positive, else nothing; all of dy without `above`."""
+    if above is None:
+        return dy
+    positive = np.greater(above, 0, out=context.empty(dy.shape, bool))
+    return np.multiply(dy, positive, out=context.empty(dy.shape, dy.dtype))
 
 
 def _chunks(*arrays: Array) -> Iterator[tuple[Array, ...]]:

@@ -99,6 +99,11 @@ class Layer(Documented):
         """This layer as ONNX nodes, in inference; images are N C H W inside."""
         raise NotImplementedError(self.kind)
 
+    def joined(self, following: Layer) -> Layer | None:
+        """One layer with this one's variables for this one and `following` on arrays, where that takes fewer passes
+        over memory."""
+        return None
+
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
         """This layer on arrays (batch first, channels last), with its backward."""
         raise NotImplementedError(self.kind)

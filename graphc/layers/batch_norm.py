@@ -8,7 +8,7 @@ from typing import ClassVar
 from graphc.dims import Shape
 from graphc.initializers import Ones, Zeros
 from graphc.kernels.channels import centred_sums, combine, moments, scale_and_shift
-from graphc.layers.base import channels
+from graphc.layers.base import Layer, channels
 from graphc.layers.fields import Bool, PositiveNumber, Share
 from graphc.layers.normalization import Normalization
 from graphc.lazy import np
@@ -21,6 +21,7 @@ class BatchNorm(Normalization):
     kind: ClassVar[str] = "batch_norm"
     elementwise: ClassVar[bool] = True
     gives_output_away: ClassVar[bool] = True
+    with_relu: ClassVar[bool] = False
 
     decay: Share = 0.999
     """Of the moving statistics: moving*decay + batch*(1 - decay)."""
@@ -30,6 +31,9 @@ class BatchNorm(Normalization):
     """Multiply by a learned gamma. Off as in TF-Slim: a convolution or ReLU that follows makes it redundant."""
     frozen: Bool = False
     """Use the moving statistics in training too, and leave them as they are."""
+
+    def joined(self, following: Layer) -> Layer | None:
+        return BatchNormRelu(**dict(self)) if following.kind == "relu" else None
 
     def declare_params(self, *inputs: Shape) -> dict[str, ParamSpec]:
         affine = super().declare_params(*inputs)
@@ -70,10 +74,11 @@ class BatchNorm(Normalization):
             count, mean, variance = 0, params["moving_mean"], params["moving_variance"]
         inverse = 1 / np.sqrt(variance + x.dtype.type(self.epsilon))
         factor, offset = self._affine(mean, inverse, params)
-        y = scale_and_shift(context, x, factor, offset)
+        y = scale_and_shift(context, x, factor, offset, 0 if self.with_relu else None)
+        above = y if self.with_relu else None
 
         def backward(dy: Array) -> Gradients:
-            total, along = centred_sums(context, dy, x, mean)
+            total, along = centred_sums(context, dy, x, mean, above)
             along *= inverse  # sum of dy times the normalized x
             found = {"beta": total, "gamma": along}
             gradients = {name: found[name] for name in ("beta", "gamma") if name in params and self.trainable}
@@ -81,11 +86,13 @@ class BatchNorm(Normalization):
             if not context.input_gradient:
                 return Gradients((None,), gradients)
             if not batch:
-                return Gradients((scale_and_shift(context, dy, factor, np.zeros_like(factor)),), gradients)
+                zero = np.zeros_like(factor)
+                return Gradients((combine(context, dy, factor, x, zero, zero, above),), gradients)
             # factor*(dy - mean of dy - normalized x * mean of dy*normalized x), means over the whole batch
             dy_mean, along_mean = (sum(of_parts) / count for of_parts in zip(*sums, strict=True))
             slope = -factor * inverse * along_mean
-            return Gradients((combine(context, dy, factor, x, slope, -factor * dy_mean - slope * mean),), gradients)
+            shift = -factor * dy_mean - slope * mean
+            return Gradients((combine(context, dy, factor, x, slope, shift, above),), gradients)
 
         return Step(y, backward, self._moved(params, count, mean, variance) if batch else {})
 
@@ -93,3 +100,10 @@ class BatchNorm(Normalization):
         """The moving statistics, one batch further; the moving variance gets the unbiased one."""
         batch = {"moving_mean": mean, "moving_variance": variance * (count / max(count - 1, 1))}
         return {name: params[name] * self.decay + value * (1 - self.decay) for name, value in batch.items()}
+
+
+class BatchNormRelu(BatchNorm):
+    """Batch normalization and ReLU in the same passes over memory; made by `joined`, not written in specs."""
+
+    with_relu: ClassVar[bool] = True
+    gives_output_away: ClassVar[bool] = False  # backward looks where it is positive

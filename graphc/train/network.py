@@ -12,6 +12,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -48,10 +49,9 @@ class Network:
         self.locals = {planned.node.variables: tuple(planned.params) for planned in plan.nodes if planned.params}
         """Names of the variables under each owner: nodes that share have none of their own."""
         self.learning = self._nodes_with_gradients()
-        self.readers = Counter(name for node in self.graph.nodes for name in node.inputs)
+        self._wirings: dict[frozenset[str], Wiring] = {}
         self._fitting = {tuple(each.shape for each in self.graph.inputs)}
         """Shapes of the inputs, in order, that all layers can take."""
-        self.givers = {node.name for node in self.graph.nodes if node.layer.gives_output_away}
         self._team = Team(parts, threads)
         self._blas = ThreadpoolController()
 
@@ -64,13 +64,16 @@ class Network:
         keep: Iterable[str] = (),
     ) -> Run:
         """Outputs, and with `training` the way back; `keep` names more nodes whose values are wanted."""
-        wanted = {*self.graph.outputs.values(), *keep}
+        wanted = frozenset({*self.graph.outputs.values(), *keep})
+        if wanted not in self._wirings:
+            self._wirings[wanted] = Wiring.of(self.graph.nodes, wanted)
+        wiring = self._wirings[wanted]
         count = len(next(iter(inputs.values())))
         self._check_sizes(inputs)
 
         def work(member: Member) -> Walk:
-            walk = Walk(self, member, training, step)
-            walk.forward(params, {name: array[member.examples] for name, array in inputs.items()}, wanted)
+            walk = Walk(self, wiring, member, training, step)
+            walk.forward(params, {name: array[member.examples] for name, array in inputs.items()})
             return walk
 
         with self.single_threaded_blas():
@@ -120,6 +123,40 @@ class Network:
         return learning
 
 
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """Which layers run, and what becomes of their values."""
+
+    nodes: tuple[Node, ...]
+    readers: Counter[str]
+    """How many layers read a value."""
+    givers: frozenset[str]
+    """Values that their only reader may write over."""
+    wanted: frozenset[str]
+
+    @staticmethod
+    def of(nodes: tuple[Node, ...], wanted: frozenset[str]) -> Wiring:
+        joined = tuple(_joined(nodes, wanted))
+        readers = Counter(name for node in joined for name in node.inputs)
+        given = (node.name for node in joined if node.layer.gives_output_away)
+        return Wiring(joined, readers, frozenset(name for name in given if readers[name] == 1) - wanted, wanted)
+
+
+def _joined(nodes: tuple[Node, ...], wanted: Collection[str]) -> Iterator[Node]:
+    """The nodes, where a layer can take its only reader in as one; the joined node has the reader's name."""
+    readers = Counter(name for node in nodes for name in node.inputs)
+    followers = {node.inputs[0]: node for node in nodes if len(node.inputs) == 1 and readers[node.inputs[0]] == 1}
+    taken: set[str] = set()
+    for node in nodes:
+        following = followers.get(node.name)
+        layer = node.layer.joined(following.layer) if following and node.name not in wanted else None
+        if following and layer:
+            taken.add(following.name)
+            yield replace(node, name=following.name, layer=layer)
+        elif node.name not in taken:
+            yield node
+
+
 class Run:
     """One forward pass and the way back, which can be gone once."""
 
@@ -139,7 +176,7 @@ class Run:
         return self.values[node]
 
     def backward(self, gradients: Mapping[str, Array]) -> dict[str, Array]:
-        """Gradients of the trainable variables, by full name, from gradients of node values.
+        """Gradients of the trainable variables, by full name, from gradients of outputs and kept nodes.
 
         A variable that no gradient reaches is left out. Closures are dropped on the way, and with them what
         they hold: a second call finds nothing.
@@ -151,8 +188,9 @@ class Run:
 class Walk:
     """One part of a batch on its way through the layers and back."""
 
-    def __init__(self, network: Network, member: Member, training: bool, step: int) -> None:
+    def __init__(self, network: Network, wiring: Wiring, member: Member, training: bool, step: int) -> None:
         self.network = network
+        self.wiring = wiring
         self.member = member
         self.training = training
         self.step = step
@@ -160,16 +198,16 @@ class Walk:
         self.updates: dict[str, Array] = {}
         self._backwards: dict[str, Backward] = {}
 
-    def forward(self, params: Mapping[str, Array], inputs: Mapping[str, Array], wanted: Collection[str]) -> None:
+    def forward(self, params: Mapping[str, Array], inputs: Mapping[str, Array]) -> None:
         """Through all layers; afterwards `values` holds what is wanted."""
         self.values.update(inputs)
-        readers = self.network.readers.copy()
-        for node in self.network.graph.nodes:
+        wanted, readers = self.wiring.wanted, self.wiring.readers.copy()
+        for node in self.wiring.nodes:
             arrays = [self.values[name] for name in node.inputs]
             for name in node.inputs:
                 readers[name] -= 1
             self._drop([name for name in node.inputs if not readers[name] and name not in wanted])
-            context = self._context(node, wanted)
+            context = self._context(node)
             answer = node.layer.forward(context, self._params_of(node, params), *arrays)
             del arrays
             if self.training:
@@ -185,7 +223,7 @@ class Walk:
     def backward(self, gradients: dict[str, Array]) -> dict[str, Array]:
         """Against the order of the layers, dropping closures on the way."""
         graph, found = self.network.graph, dict[str, Array]()
-        for node in reversed(graph.nodes):
+        for node in reversed(self.wiring.nodes):
             backward = self._backwards.pop(node.name, None)
             dy = gradients.pop(node.name, None)
             if backward is None or dy is None:
@@ -214,14 +252,14 @@ class Walk:
     def _gather(self, value: Any) -> list[Any]:
         return self.member.gather(value)  # of the run under way: forward and backward have one each
 
-    def _context(self, node: Node, wanted: Collection[str]) -> RunContext:
-        network, source = self.network, node.inputs[0]
+    def _context(self, node: Node) -> RunContext:
+        network = self.network
         return RunContext(
             training=self.training,
             workspace=network.workspace,
             key=(network.seed, self.step, zlib.crc32(node.name.encode()), self.member.part),
             input_gradient=any(name in network.learning for name in node.inputs),
-            overwrite=network.readers[source] == 1 and source in network.givers and source not in wanted,
+            overwrite=node.inputs[0] in self.wiring.givers,
             part=self.member.part,
             gather=self._gather,
         )
