@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from graphc.train import optimizers
 from graphc.train.optimizers import (
@@ -140,6 +141,15 @@ def test_lamb_of_zero_weights_moves():
 def test_square_sum():
     array = np.arange(100_000, dtype=np.float64).reshape(100, 1000)
     assert square_sum(array) == pytest.approx((array**2).sum(), rel=1e-12)
+
+
+def test_square_sum_does_not_depend_on_blas_threads():
+    array = np.random.default_rng(0).normal(size=200_000).astype(np.float32)
+    sums = []
+    for threads in (1, 2, 4):
+        with threadpool_limits(threads):
+            sums.append(square_sum(array))
+    assert len(set(sums)) == 1
 
 
 def _torch_optimizer(torch, settings, variable):
