@@ -216,6 +216,8 @@ def report(spec_or_run: tuple[str, ...], output: str | None, **options: Any) -> 
     runs = [path for path in spec_or_run if is_run(path)]
     if len(runs) < len(spec_or_run) and len(spec_or_run) > 1:
         raise click.UsageError("expected one SPEC, or folders of runs")
+    if runs and (weights or images):
+        raise click.UsageError("--weights and --image are for a SPEC: a run has its own")
     if runs:
         page = report_runs([read_run(path) for path in runs], say)
     else:

@@ -12,7 +12,7 @@ from typing import Any
 
 from graphc.errors import GraphcError
 from graphc.report.page.build import page
-from graphc.report.page.runs import NOT_JUDGED, curves, read_model
+from graphc.report.page.runs import NOT_JUDGED, curves, read_facts, read_log, read_model
 from graphc.train.run_folder import RunFolder
 
 EVERY = 2000
@@ -73,15 +73,13 @@ def handler_of(folder: RunFolder) -> type[BaseHTTPRequestHandler]:
 
 def live_page(folder: RunFolder) -> str:
     try:
-        _, plan = read_model(folder, folder.read_facts())
+        _, plan = read_model(folder, read_facts(folder))
         return page(plan, None, {"runs": live_runs(folder), "live": EVERY})
     except (GraphcError, OSError):
         return WAITING
 
 
 def live_runs(folder: RunFolder) -> list[dict[str, Any]]:
-    """The one run's curves so far; a line that is being written counts the next time."""
-    lines = folder.log.read_text(encoding="utf-8").split("\n")[:-1] if folder.log.exists() else []
-    return [
-        {"name": folder.path.name, "curves": curves([json.loads(line) for line in lines]), "classes": [], **NOT_JUDGED}
-    ]
+    """The one run's curves so far."""
+    found = {"name": folder.path.name, "curves": curves(read_log(folder)), "classes": []}
+    return [{**found, **NOT_JUDGED}]

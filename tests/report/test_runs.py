@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -15,9 +16,11 @@ from click.testing import CliRunner
 from PIL import Image
 
 from graphc.cli import cli
+from graphc.errors import WeightsError
 from graphc.report.dashboard import dashboard
-from graphc.report.page.runs import curves, read_run, run_facts
+from graphc.report.page.runs import curves, read_log, read_run, run_facts
 from graphc.train.commands import train
+from graphc.train.run_folder import RunFolder
 from tests.report.browser import FOUND, browser
 from tests.report.test_page import data_of
 from tests.train.conftest import RECIPE, SPEC, write_data
@@ -102,6 +105,50 @@ def test_specs_and_runs_are_not_mixed(project: Path) -> None:
     result = CliRunner().invoke(cli, ["report", "lenet5", str(project / "one")])
     assert result.exit_code == 2
     assert "expected one SPEC, or folders of runs" in result.output
+
+
+def copied(project: Path, target: Path) -> Path:
+    shutil.copytree(project / "one", target)
+    return target
+
+
+def test_a_line_that_was_not_finished_does_not_count(project: Path, tmp_path: Path) -> None:
+    run = copied(project, tmp_path / "run")
+    with (run / "metrics.jsonl").open("a") as log:
+        log.write('{"epoch": 5, "st')
+    assert len(curves(read_log(RunFolder(run)))["loss"]) == 4
+
+
+@pytest.mark.parametrize("line", ["{", "[]", "7", '{"loss": 1}', '{"step": "x"}'])
+def test_a_line_that_is_no_record_is_an_error(line: str, project: Path, tmp_path: Path) -> None:
+    run = copied(project, tmp_path / "run")
+    with (run / "metrics.jsonl").open("a") as log:
+        log.write(line + "\n")
+    result = CliRunner().invoke(cli, ["report", str(run), "-o", str(tmp_path / "page.html")])
+    assert isinstance(result.exception, WeightsError)
+    assert "metrics.jsonl:5:1: error[G324]: expected a record" in str(result.exception)
+    assert not (tmp_path / "page.html").exists()
+
+
+@pytest.mark.parametrize(
+    "facts", ["{}", '{"spec": 1, "base": "", "classes": []}', '{"spec": "", "base": "", "classes": 1}']
+)
+def test_facts_that_are_not_ours_are_an_error(facts: str, project: Path, tmp_path: Path) -> None:
+    run = copied(project, tmp_path / "run")
+    (run / "run.json").write_text(facts)
+    with pytest.raises(WeightsError, match="expected `spec`, `base` and `classes`"):
+        read_run(str(run))
+
+
+def test_a_folder_without_a_run_is_an_error(tmp_path: Path) -> None:
+    result = CliRunner().invoke(cli, ["report", str(tmp_path)])
+    assert "no run.json" in str(result.exception)
+
+
+def test_a_run_has_its_own_weights(project: Path) -> None:
+    result = CliRunner().invoke(cli, ["report", str(project / "one"), "--weights", "other.npz"])
+    assert result.exit_code == 2
+    assert "--weights and --image are for a SPEC" in result.output
 
 
 # live ------------------------------------------------------------------------------------------------------

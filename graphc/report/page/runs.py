@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,8 @@ import numpy as np
 
 from graphc import weights
 from graphc.data.examples import Examples
+from graphc.errors import Place, WeightsError
+from graphc.files import shown
 from graphc.graph import Plan
 from graphc.report.page.facts import digits
 from graphc.report.page.tiles import data_uri, thumbnail
@@ -56,17 +59,30 @@ class TrainedRun:
 
 
 def is_run(path: str) -> bool:
-    return (Path(path) / "run.json").is_file()
+    return Path(path).is_dir()
 
 
 def read_run(path: str) -> TrainedRun:
     folder = RunFolder(path)
-    known = folder.read_facts()
+    known = read_facts(folder)
     recipe, plan = read_model(folder, known)
     found, report = weights.load(folder.best, {name: spec.shape for name, spec in plan.variables.items()})
     report.raise_if_incomplete()
     params = {name: value.astype(recipe.dtype, copy=False) for name, value in found.items()}
     return TrainedRun(Path(path).name, folder, recipe, plan, params, tuple(known["classes"]), Path(known["base"]))
+
+
+def read_facts(folder: RunFolder) -> dict[str, Any]:
+    """run.json, with what a report needs of it."""
+    known = folder.read_facts()
+    texts = [
+        known.get("spec"),
+        known.get("base"),
+        *(known["classes"] if isinstance(known.get("classes"), list) else [None]),
+    ]
+    if not all(isinstance(text, str) for text in texts):
+        raise WeightsError("G323", "expected `spec`, `base` and `classes`, found others", Place(shown(folder.facts)))
+    return known
 
 
 def read_model(folder: RunFolder, known: Mapping[str, Any]) -> tuple[Recipe, Plan]:
@@ -76,9 +92,24 @@ def read_model(folder: RunFolder, known: Mapping[str, Any]) -> tuple[Recipe, Pla
     return recipe, plan_of(kept, folder.spec)
 
 
+def read_log(folder: RunFolder) -> list[dict[str, Any]]:
+    """The log's lines; one that a killed or running training has not finished does not count."""
+    if not folder.log.exists():
+        return []
+    found = []
+    for number, line in enumerate(folder.log.read_text(encoding="utf-8", errors="replace").split("\n")[:-1], start=1):
+        try:
+            record = json.loads(line)
+            found.append({**record, "step": int(record["step"])})
+        except (ValueError, TypeError, KeyError, RecursionError):
+            place = Place(shown(folder.log), number, 1)
+            raise WeightsError("G324", "expected a record with its step, as graphc writes them", place) from None
+    return found
+
+
 def run_facts(run: TrainedRun, examples: Examples | None) -> dict[str, Any]:
     """For the page; without `examples` the curves alone."""
-    found = {"name": run.name, "curves": curves(run.folder.records()), "classes": list(run.classes)}
+    found = {"name": run.name, "curves": curves(read_log(run.folder)), "classes": list(run.classes)}
     return {**found, **(judgement(run, examples) if examples is not None else NOT_JUDGED)}
 
 
