@@ -45,9 +45,9 @@ class Window:
         if padding == "same":
             totals = {max(extent - (residue or stride), 0) for residue in residues(size, stride)}
             befores = {total // 2 for total in totals}
-            total = totals.pop() if len(totals) == 1 else None
-            pads = None if total is None else (total // 2, total - total // 2)
+            total = totals.pop() if len(totals) == 1 else extent - 1  # as many after as there can be add no window
             before = befores.pop() if len(befores) == 1 else None
+            pads = None if before is None else (before, total - before)
             return Window(size, kernel, stride, dilation, (size + stride - 1) // stride, pads, before)
         if padding == "valid":
             pads = (0, 0)

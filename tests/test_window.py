@@ -39,6 +39,7 @@ def test_same_of_a_symbol() -> None:
     assert (unknown.pads, unknown.before, str(unknown.output)) == (None, None, "(H + 1)//2")
     assert Window.over(H, 3, 1, "same").pads == (1, 1)
     assert Window.over(H, 2, 2, "same").before == 0  # 0 or 1 after, never any before
+    assert Window.over(H, 2, 2, "same").pads == (0, 1)  # the one too many is in no window
     assert Window.over(H * 32, 3, 2, "same").pads == (0, 1)
 
 

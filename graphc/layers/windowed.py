@@ -33,10 +33,17 @@ class Windowed(Layer):
     def windows(self, height: Dim, width: Dim) -> tuple[Window, Window]:
         """The window along both axes of an image."""
         pair = self.window_along(0, height), self.window_along(1, width)
-        if self.spread() != (1, 1) and None in (pair[0].pads, pair[1].pads):
-            message = "stride and dilation together with padding=same need a fixed size: use same_fixed, or set one"
-            raise RuleError("G205", f"{self.kind}: {message}", "padding")
+        if None in (pair[0].pads, pair[1].pads):
+            self._check_auto_pad(pair)
         return pair
+
+    def _check_auto_pad(self, pair: tuple[Window, Window]) -> None:
+        """Runtimes disagree on, or refuse, SAME_UPPER with dilation, and on windows that leave pixels out."""
+        needs = "with padding=same need a fixed size: use same_fixed, or set one"
+        if self.spread() != (1, 1):
+            raise RuleError("G205", f"{self.kind}: stride and dilation together {needs}", "padding")
+        if any(window.kernel < window.stride for window in pair):
+            raise RuleError("G205", f"{self.kind}: strides larger than the kernel {needs}", "padding")
 
     def window_along(self, axis: int, size: Dim) -> Window:
         padding = axis_padding(self.padding, axis)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from graphc.dims import Formula
 from graphc.errors import RuleError
 from graphc.layers.global_pool import GlobalAvgPool2d, GlobalMaxPool2d
 from graphc.layers.pool import AvgPool2d, MaxPool2d
@@ -90,3 +91,12 @@ def test_global_average_is_emitted_as_a_pool_and_a_flatten():
     nodes = emitted_nodes(Case(GlobalAvgPool2d(), ((8, 8, 3),)))
     assert [node["op_type"] for node in nodes] == ["GlobalAveragePool", "Flatten"]
     assert nodes[1]["axis"] == 1
+
+
+def test_same_padding_of_an_open_size_by_strides_larger_than_the_kernel():
+    height, width = Formula.symbol("H"), Formula.symbol("W")
+    assert MaxPool2d(kernel=2, stride=3, padding="same").infer_shape((height, width, 1))[0] == (height + 2) // 3
+    with pytest.raises(RuleError, match="strides larger than the kernel with padding=same need a fixed size"):
+        MaxPool2d(kernel=3, stride=4, padding="same").infer_shape((height, width, 1))
+    with pytest.raises(RuleError, match="strides larger than the kernel"):  # the height's pads decide for both axes
+        AvgPool2d(kernel=(3, 1), stride=2, padding="same").infer_shape((height, width, 1))

@@ -29,6 +29,8 @@ CASES = [
     ),
     Case(MaxPool2d(kernel=3, stride=2, padding="same"), ((8, 8, 2),)),
     Case(AvgPool2d(kernel=3, stride=2, padding="same"), ((8, 8, 2),)),
+    Case(MaxPool2d(kernel=2, stride=3, padding="same"), ((9, 7, 2),)),
+    Case(AvgPool2d(kernel=2, stride=3, padding="same"), ((9, 7, 2),)),
     Case(GlobalAvgPool2d(), (IMAGE,)),
     Case(GlobalAvgPool2d(keep_dims=True), (IMAGE,)),
     Case(GlobalMaxPool2d(), (IMAGE,)),
