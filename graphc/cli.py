@@ -242,16 +242,22 @@ def list_zoo(form: str) -> None:
 
 @cli.command()
 @click.option("-o", "--output", default="-", help="File to write; - is standard output.")
-def schema(output: str) -> None:
+@click.option("--recipe", is_flag=True, help="Of training recipes instead.")
+def schema(output: str, recipe: bool) -> None:
     """Write the JSON Schema of spec files, for editors.
 
     \b
       graphc schema -o graphc.schema.json
+      graphc schema --recipe -o recipe.schema.json
     """
     import json
 
     from graphc.files import atomic_write
-    from graphc.spec.schema import json_schema
+
+    if recipe:
+        from graphc.train.recipe import recipe_schema as json_schema
+    else:
+        from graphc.spec.schema import json_schema
 
     text = json.dumps(json_schema(), indent=1) + "\n"
     if output == "-":
