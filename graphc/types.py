@@ -69,8 +69,8 @@ class Context(Protocol):
     def gather(self, value: Any) -> list[Any]:
         """Every part's value, in the order of the parts; a layer that asks must ask in every part."""
 
-    def each_slice(self, work: Callable[[slice], Any], count: int) -> list[Any]:
-        """`work` on consecutive slices of range(count); the results in order."""
+    def each_slice(self, work: Callable[[slice], Any], array: Array) -> list[Any]:
+        """`work` on runs of the array's examples that fit the cache, for several passes; the results in order."""
 
 
 class Value(Protocol):

@@ -94,8 +94,7 @@ def _chunks(*arrays: Array) -> Iterator[tuple[Array, ...]]:
     while 2 * together * channels <= WIDTH and pixels % (2 * together) == 0:
         together *= 2
     matrices = [array.reshape(-1, together * channels) for array in arrays]
-    row_bytes = together * channels * arrays[0].itemsize
-    for rows in chunks(slice(0, pixels // together), row_bytes, CHUNK_BYTES):
+    for rows in chunks(matrices[0], CHUNK_BYTES):
         yield tuple(matrix[rows] for matrix in matrices)
 
 

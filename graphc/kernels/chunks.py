@@ -1,28 +1,19 @@
-"""A slice of the batch in cache-sized chunks, and sums of the slices' results."""
+"""Runs of examples that fit the cache."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from graphc.types import Array, Context
+from graphc.types import Array
 
 
-def chunks(images: slice, image_bytes: int, chunk_bytes: int, least: int = 1) -> Iterator[slice]:
-    """Runs of nearly equal numbers of images, none over `chunk_bytes` unless `least` images are."""
-    count = images.stop - images.start
-    parts = -(-count // max(least, chunk_bytes // image_bytes))
-    step = -(-count // parts)
-    for start in range(images.start, images.stop, step):
-        yield slice(start, min(start + step, images.stop))
+def chunks(x: Array, chunk_bytes: int, example_bytes: int | None = None, least: int = 1) -> Iterator[slice]:
+    """Runs of nearly equal numbers of examples, none over `chunk_bytes` unless `least` examples are.
 
-
-def sum_in_order(context: Context, parts: list[Array]) -> Array:
-    """The sum of the slices' results, always in the same order; the first one is written over."""
-    total = parts[0]
-
-    def work(rows: slice) -> None:
-        for part in parts[1:]:
-            total[rows] += part[rows]
-
-    context.each_slice(work, len(total))
-    return total
+    An example's bytes are x's own, or those of what is made of it.
+    """
+    each = max(1, x[:1].nbytes if example_bytes is None else example_bytes)
+    parts = -(-len(x) // max(least, chunk_bytes // each))
+    step = -(-len(x) // max(parts, 1))
+    for start in range(0, len(x), max(step, 1)):
+        yield slice(start, min(start + step, len(x)))

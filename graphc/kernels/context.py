@@ -6,12 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from graphc.kernels.chunks import chunks
 from graphc.kernels.workspace import Workspace
 from graphc.lazy import np
 from graphc.types import Array
 
 if TYPE_CHECKING:
     import numpy
+
+SLICE_BYTES = 1 << 20
+"""Half of a core's second-level cache."""
 
 
 def _alone(value: Any) -> list[Any]:
@@ -40,5 +44,5 @@ class RunContext:
     def random(self) -> numpy.random.Generator:
         return np.random.default_rng(self.key)
 
-    def each_slice(self, work: Callable[[slice], Any], count: int) -> list[Any]:
-        return [work(slice(0, count))]
+    def each_slice(self, work: Callable[[slice], Any], array: Array) -> list[Any]:
+        return [work(part) for part in chunks(array, SLICE_BYTES)]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from graphc.kernels.chunks import chunks, sum_in_order
+from graphc.kernels.chunks import chunks
 from graphc.kernels.unfold import Grid, Pads, Pair, fold, pad_images, windows
 from graphc.kernels.winograd import suits, winograd_conv2d, winograd_grad_weights
 from graphc.lazy import np
@@ -26,14 +26,11 @@ def conv2d(context: Context, x: Array, w: Array, stride: Pair, pads: Pads, dilat
         return winograd_conv2d(context, x, w, grid)
     y = context.empty((len(x), *grid.output, w.shape[3]), x.dtype)
 
-    def work(images: slice) -> None:
-        for part in chunks(images, _column_bytes(grid, w.shape, x), CHUNK_BYTES):
-            padded = pad_images(context, x[part], grid)
-            for inputs, outputs in _groups(w, groups):
-                columns = _columns(context, padded[..., inputs], grid)
-                np.matmul(columns, _matrix(w[..., outputs]), out=_rows(y[part][..., outputs]))
-
-    context.each_slice(work, len(x))
+    for part in chunks(x, CHUNK_BYTES, _column_bytes(grid, w.shape, x)):
+        padded = pad_images(context, x[part], grid)
+        for inputs, outputs in _groups(w, groups):
+            columns = _columns(context, padded[..., inputs], grid)
+            np.matmul(columns, _matrix(w[..., outputs]), out=_rows(y[part][..., outputs]))
     return y
 
 
@@ -55,19 +52,16 @@ def conv2d_grad_input(
         return conv2d(context, dy, turned, stride, opposite, dilation, groups)  # itself a convolution
     dx = context.empty(x_shape, dy.dtype)
 
-    def work(images: slice) -> None:
-        for part in chunks(images, _column_bytes(grid, w.shape, dy), CHUNK_BYTES):
-            for inputs, outputs in _groups(w, groups):
-                rows = _rows(dy[part][..., outputs])
-                if grid.is_identity:
-                    np.matmul(rows, _matrix(w[..., outputs]).T, out=_rows(dx[part][..., inputs]))
-                    continue
-                columns = context.empty((len(rows), grid.kernel[0] * grid.kernel[1] * w.shape[2]), dy.dtype)
-                np.matmul(rows, _matrix(w[..., outputs]).T, out=columns)
-                patches = columns.reshape(-1, *grid.output, *w.shape[:3])
-                dx[part][..., inputs] = fold(context, patches, grid)
-
-    context.each_slice(work, len(dy))
+    for part in chunks(dy, CHUNK_BYTES, _column_bytes(grid, w.shape, dy)):
+        for inputs, outputs in _groups(w, groups):
+            rows = _rows(dy[part][..., outputs])
+            if grid.is_identity:
+                np.matmul(rows, _matrix(w[..., outputs]).T, out=_rows(dx[part][..., inputs]))
+                continue
+            columns = context.empty((len(rows), grid.kernel[0] * grid.kernel[1] * w.shape[2]), dy.dtype)
+            np.matmul(rows, _matrix(w[..., outputs]).T, out=columns)
+            patches = columns.reshape(-1, *grid.output, *w.shape[:3])
+            dx[part][..., inputs] = fold(context, patches, grid)
     return dx
 
 
@@ -87,18 +81,15 @@ def conv2d_grad_weights(
     if groups == 1 and suits(grid, w_shape[2]):
         return winograd_grad_weights(context, x, dy, w_shape, grid)
 
-    def work(images: slice) -> Array:
-        dw = context.empty(w_shape, x.dtype)
-        dw[...] = 0
-        for part in chunks(images, _column_bytes(grid, w_shape, x), CHUNK_BYTES):
-            padded = pad_images(context, x[part], grid)
-            for inputs, outputs in _groups(dw, groups):
-                columns = _columns(context, padded[..., inputs], grid)
-                product = columns.T @ _rows(dy[part][..., outputs])
-                dw[..., outputs] += product.reshape(*w_shape[:3], -1)
-        return dw
-
-    return sum_in_order(context, context.each_slice(work, len(x)))
+    dw = context.empty(w_shape, x.dtype)
+    dw[...] = 0
+    for part in chunks(x, CHUNK_BYTES, _column_bytes(grid, w_shape, x)):
+        padded = pad_images(context, x[part], grid)
+        for inputs, outputs in _groups(dw, groups):
+            columns = _columns(context, padded[..., inputs], grid)
+            product = columns.T @ _rows(dy[part][..., outputs])
+            dw[..., outputs] += product.reshape(*w_shape[:3], -1)
+    return dw
 
 
 def _columns(context: Context, padded: Array, grid: Grid) -> Array:

@@ -5,7 +5,6 @@ x is N H W C, w is kh kw C m, y is N H' W' C*m; output channel c*m + j is filter
 
 from __future__ import annotations
 
-from graphc.kernels.chunks import sum_in_order
 from graphc.kernels.unfold import Grid, Pads, Pair, pad_images
 from graphc.lazy import np
 from graphc.types import Array, Context
@@ -28,7 +27,7 @@ def depthwise_conv2d(context: Context, x: Array, w: Array, stride: Pair, pads: P
                 if i or j:
                     target += product
 
-    context.each_slice(work, len(x))
+    context.each_slice(work, x)
     return y
 
 
@@ -52,7 +51,7 @@ def depthwise_conv2d_grad_input(
                     target += source[..., m] * w[i, j, :, m]
         dx[images] = padded[:, top : top + x_shape[1], left : left + x_shape[2]]
 
-    context.each_slice(work, len(dy))
+    context.each_slice(work, dy)
     return dx
 
 
@@ -72,7 +71,8 @@ def depthwise_conv2d_grad_weights(
                 np.einsum("nhwc,nhwcm->cm", grid.tap(padded, i, j), source, out=dw[i, j])
         return dw
 
-    return sum_in_order(context, context.each_slice(work, len(x)))
+    total: Array = sum(context.each_slice(work, x))
+    return total
 
 
 def _by_channel(y: Array, multiplier: int) -> Array:

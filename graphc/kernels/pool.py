@@ -30,7 +30,7 @@ def max_pool2d(context: Context, x: Array, kernel: Pair, stride: Pair, pads: Pad
         for tap in others:
             np.maximum(largest, tap, out=largest)
 
-    context.each_slice(work, len(x))
+    context.each_slice(work, x)
     return y
 
 
@@ -39,26 +39,23 @@ def max_pool2d_grad(context: Context, dy: Array, x: Array, y: Array, kernel: Pai
     grid = Grid((x.shape[1], x.shape[2]), kernel, stride, pads, (1, 1))
     dx = context.empty(x.shape, dy.dtype)
 
-    def work(images: slice) -> None:
-        for part in chunks(images, x[0].nbytes, CHUNK_BYTES):
-            values = _padded(context, x[part], grid, -np.inf)
-            gradient = dx[part] if grid.padded == grid.size else context.empty(values.shape, dy.dtype)
-            if not grid.is_tiling:
-                gradient[...] = 0
-            taken = context.empty(dy[part].shape, dy.dtype)
-            free = np.ones(taken.shape, bool)  # outputs whose gradient no tap has taken yet
-            for tap, target in zip(_taps(values, grid), _taps(gradient, grid), strict=True):
-                largest = tap == y[part]
-                largest &= free
-                free ^= largest
-                if grid.is_tiling:
-                    np.multiply(dy[part], largest, out=target)
-                else:
-                    np.add(target, np.multiply(dy[part], largest, out=taken), out=target)
-            if grid.padded != grid.size:
-                dx[part] = _cropped(gradient, grid)
-
-    context.each_slice(work, len(x))
+    for part in chunks(x, CHUNK_BYTES):
+        values = _padded(context, x[part], grid, -np.inf)
+        gradient = dx[part] if grid.padded == grid.size else context.empty(values.shape, dy.dtype)
+        if not grid.is_tiling:
+            gradient[...] = 0
+        taken = context.empty(dy[part].shape, dy.dtype)
+        free = np.ones(taken.shape, bool)  # outputs whose gradient no tap has taken yet
+        for tap, target in zip(_taps(values, grid), _taps(gradient, grid), strict=True):
+            largest = tap == y[part]
+            largest &= free
+            free ^= largest
+            if grid.is_tiling:
+                np.multiply(dy[part], largest, out=target)
+            else:
+                np.add(target, np.multiply(dy[part], largest, out=taken), out=target)
+        if grid.padded != grid.size:
+            dx[part] = _cropped(gradient, grid)
     return dx
 
 
@@ -76,7 +73,7 @@ def avg_pool2d(context: Context, x: Array, kernel: Pair, stride: Pair, pads: Pad
             total += tap
         total *= share
 
-    context.each_slice(work, len(x))
+    context.each_slice(work, x)
     return y
 
 
@@ -96,7 +93,7 @@ def avg_pool2d_grad(
             np.add(target, shares, out=target)
         dx[images] = _cropped(gradient, grid)
 
-    context.each_slice(work, len(dy))
+    context.each_slice(work, dy)
     return dx
 
 

@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 PARTS = 2
 """Of a batch; a smaller batch has one an example. More of them serve more cores and have shorter operations."""
-SWITCH_INTERVAL = 1e-4
+SWITCH_INTERVAL = 5e-5
 """Seconds after which a thread that waits for the interpreter's lock demands it (Python's default is 5e-3)."""
 
 

@@ -16,7 +16,7 @@ from fractions import Fraction
 from functools import cache
 from typing import Any
 
-from graphc.kernels.chunks import chunks, sum_in_order
+from graphc.kernels.chunks import chunks
 from graphc.kernels.unfold import Grid, pad_images, strided
 from graphc.lazy import np
 from graphc.types import Array, Context
@@ -45,19 +45,16 @@ def winograd_conv2d(context: Context, x: Array, w: Array, grid: Grid) -> Array:
     tiles, (height, width) = _tiles(grid), grid.output
     y = context.empty((len(x), height, width, w.shape[3]), x.dtype)
 
-    def work(images: slice) -> None:
-        for part in _chunks(images, grid, x):
-            columns = _columns(context, x[part], grid)
-            products = context.empty((*columns.shape[:2], w.shape[3]), x.dtype)
-            np.matmul(columns, filters, out=products)
-            rows = products.reshape(len(products), -1, width * w.shape[3]).swapaxes(0, 1)
-            whole = height == tiles * TILE
-            target = y[part] if whole else context.empty((part.stop - part.start, tiles * TILE, *y.shape[2:]), x.dtype)
-            np.matmul(outputs, rows, out=target.reshape(len(rows), TILE, -1))
-            if not whole:
-                y[part] = target[:, :height]
-
-    context.each_slice(work, len(x))
+    for part in _chunks(grid, x):
+        columns = _columns(context, x[part], grid)
+        products = context.empty((*columns.shape[:2], w.shape[3]), x.dtype)
+        np.matmul(columns, filters, out=products)
+        rows = products.reshape(len(products), -1, width * w.shape[3]).swapaxes(0, 1)
+        whole = height == tiles * TILE
+        target = y[part] if whole else context.empty((part.stop - part.start, tiles * TILE, *y.shape[2:]), x.dtype)
+        np.matmul(outputs, rows, out=target.reshape(len(rows), TILE, -1))
+        if not whole:
+            y[part] = target[:, :height]
     return y
 
 
@@ -67,28 +64,24 @@ def winograd_grad_weights(context: Context, x: Array, dy: Array, w_shape: tuple[
     points = len(from_filters)
     tiles, (height, width) = _tiles(grid), grid.output
 
-    def work(images: slice) -> Array:
-        total: Array | None = None
-        for part in _chunks(images, grid, x):
-            target = dy[part]
-            if height != tiles * TILE:
-                target = context.empty((part.stop - part.start, tiles * TILE, *dy.shape[2:]), x.dtype)
-                target[:, :height] = dy[part]
-                target[:, height:] = 0
-            rows = target.reshape(-1, TILE, width * dy.shape[3])
-            products = context.empty((points, len(rows), width * dy.shape[3]), x.dtype)
-            np.matmul(outputs.T, rows, out=products.swapaxes(0, 1))
-            columns = _columns(context, x[part], grid)
-            gradient = context.empty((points, columns.shape[2], dy.shape[3]), x.dtype)
-            np.matmul(columns.swapaxes(1, 2), products.reshape(points, -1, dy.shape[3]), out=gradient)
-            if total is None:
-                total = gradient
-            else:
-                total += gradient
-        assert total is not None
-        return total
-
-    total = sum_in_order(context, context.each_slice(work, len(x)))
+    total: Array | None = None
+    for part in _chunks(grid, x):
+        target = dy[part]
+        if height != tiles * TILE:
+            target = context.empty((part.stop - part.start, tiles * TILE, *dy.shape[2:]), x.dtype)
+            target[:, :height] = dy[part]
+            target[:, height:] = 0
+        rows = target.reshape(-1, TILE, width * dy.shape[3])
+        products = context.empty((points, len(rows), width * dy.shape[3]), x.dtype)
+        np.matmul(outputs.T, rows, out=products.swapaxes(0, 1))
+        columns = _columns(context, x[part], grid)
+        gradient = context.empty((points, columns.shape[2], dy.shape[3]), x.dtype)
+        np.matmul(columns.swapaxes(1, 2), products.reshape(points, -1, dy.shape[3]), out=gradient)
+        if total is None:
+            total = gradient
+        else:
+            total += gradient
+    assert total is not None
     return (from_filters.T @ total.reshape(points, -1)).reshape(w_shape)
 
 
@@ -119,10 +112,10 @@ def _tiles(grid: Grid) -> int:
     return -(-grid.output[0] // TILE)
 
 
-def _chunks(images: slice, grid: Grid, x: Array) -> Iterator[slice]:
+def _chunks(grid: Grid, x: Array) -> Iterator[slice]:
     rows = _tiles(grid) * grid.output[1]
     image_bytes = (TILE + grid.kernel[0] - 1) * rows * grid.kernel[1] * x.shape[3] * x.itemsize
-    return chunks(images, image_bytes, CHUNK_BYTES, -(-LEAST_ROWS // rows))
+    return chunks(x, CHUNK_BYTES, image_bytes, -(-LEAST_ROWS // rows))
 
 
 @cache

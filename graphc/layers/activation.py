@@ -35,10 +35,10 @@ class Activation(Layer):
 
         def backward(dy: Array) -> Gradients:
             dx = context.empty(x.shape, x.dtype)
-            context.each_slice(lambda part: np.multiply(dy[part], self.slope(x[part], y[part]), out=dx[part]), len(x))
+            context.each_slice(lambda part: np.multiply(dy[part], self.slope(x[part], y[part]), out=dx[part]), x)
             return Gradients((dx,))
 
-        context.each_slice(fill, len(x))
+        context.each_slice(fill, x)
         return Step(y, backward)
 
 
@@ -55,11 +55,11 @@ class Relu(Layer):
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
         (x,) = inputs
         y = x if context.overwrite else context.empty(x.shape, x.dtype)
-        context.each_slice(lambda part: np.maximum(x[part], 0, out=y[part]), len(x))
+        context.each_slice(lambda part: np.maximum(x[part], 0, out=y[part]), x)
 
         def backward(dy: Array) -> Gradients:
             dx = context.empty(dy.shape, dy.dtype)
-            context.each_slice(lambda part: np.multiply(dy[part], y[part] > 0, out=dx[part]), len(dy))
+            context.each_slice(lambda part: np.multiply(dy[part], y[part] > 0, out=dx[part]), dy)
             return Gradients((dx,))
 
         return Step(y, backward)

@@ -117,7 +117,7 @@ class Add(Elementwise):
         def backward(dy: Array) -> Gradients:
             return Gradients(tuple(_summed(dy, x.shape) for x in inputs))
 
-        context.each_slice(add, len(y))
+        context.each_slice(add, y)
         return Step(y, backward)
 
 

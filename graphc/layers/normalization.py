@@ -59,7 +59,7 @@ class Normalization(Layer):
             y[part] += 0 if beta is None else beta
             return inverse
 
-        inverses = np.concatenate(context.each_slice(forward, len(x)))
+        inverses = np.concatenate(context.each_slice(forward, x))
         each = len(inverses) // len(x)
 
         def backward(dy: Array) -> Gradients:
@@ -71,7 +71,7 @@ class Normalization(Layer):
                 back = _standardized_back(given, normal[part].reshape(view), inverse, groups)
                 dx[part] = back.reshape(dx[part].shape)
 
-            context.each_slice(work, len(x))
+            context.each_slice(work, x)
             total, along = centred_sums(context, dy, normal, np.zeros(x.shape[-1], x.dtype))
             found = {"beta": total, "gamma": along} if self.trainable else {}
             return Gradients((dx,), {name: found[name] for name in found if name in params})

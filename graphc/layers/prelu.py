@@ -61,8 +61,8 @@ class PRelu(Layer):
                 slopes: Array = np.ones(len(below), x.dtype) @ below
                 return slopes
 
-            slopes = sum(context.each_slice(work, len(x)))
+            slopes = sum(context.each_slice(work, x))
             return Gradients((dx,), {"alpha": slopes} if self.trainable else {})
 
-        context.each_slice(fill, len(x))
+        context.each_slice(fill, x)
         return Step(y, backward)

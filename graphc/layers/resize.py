@@ -130,10 +130,10 @@ class Resize(Layer):
             def work(part: slice) -> None:
                 dx[part] = rows.adjoint(columns.adjoint(dy[part], 2, width), 1, height)
 
-            context.each_slice(work, len(x))
+            context.each_slice(work, x)
             return Gradients((dx,))
 
-        context.each_slice(fill, len(x))
+        context.each_slice(fill, x)
         return Step(y, backward)
 
 
