@@ -8,6 +8,7 @@ import numpy as np
 
 from graphc.graph import Plan
 from graphc.kernels.context import RunContext
+from graphc.layers.base import Layer
 from graphc.types import Array, Gradients
 
 
@@ -25,9 +26,14 @@ def input_gradients(
         node = each.node
         names = {local: plan.graph.variable(node, local) for local in owned.get(node.variables, ())}
         own = {local: params[name] for local, name in names.items()}
-        step = node.layer.forward(RunContext(training=False), own, *(values[source] for source in node.inputs))
+        step = frozen(node.layer).forward(RunContext(training=False), own, *(values[source] for source in node.inputs))
         values[node.name], backwards[node.name] = step.output, step.backward
     return {name: walk_back(plan, backwards, values, name, seed(values[name])) for name, seed in seeds.items()}
+
+
+def frozen(layer: Layer) -> Layer:
+    """The layer without the gradients of its variables, which nobody asks for here."""
+    return layer.model_copy(update={"trainable": False}) if getattr(layer, "trainable", False) else layer
 
 
 def walk_back(
