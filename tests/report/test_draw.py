@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
 from itertools import combinations
@@ -261,3 +262,31 @@ def test_the_drawn_page_answers(chromium: Browser, tmp_path: Path) -> None:
     chromium.press("t")
     assert chromium.evaluate(colour) != light
     assert chromium.problems == []
+
+
+@pytest.mark.skipif(FOUND is None, reason="no Chromium: apt-get install chromium")
+def test_a_picture_is_light_or_dark_as_the_system_is(chromium: Browser, tmp_path: Path) -> None:
+    path = tmp_path / "net.svg"
+    path.write_text(draw_svg(plan_spec("lenet5")), encoding="utf-8")
+    chromium.open(path)
+    found = {}
+    for scheme in ("light", "dark"):
+        chromium.command("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+        found[scheme] = [
+            brightness(chromium, f"document.querySelector('{each}')")
+            for each in (".page", ".b text", ".convolution .stripe")
+        ]
+    page, words, stripe = found["light"]
+    assert page > words
+    assert page - stripe > 80
+    page, words, stripe = found["dark"]
+    assert page < words
+    assert stripe - page > 80
+
+
+def brightness(chromium: Browser, element: str) -> float:
+    """Of an element's colour, 0 to 255."""
+    style = f"getComputedStyle({element})"
+    colour = chromium.evaluate(f"{element}.matches('.stripe') ? {style}.stroke : {style}.fill")
+    red, green, blue = (int(part) for part in re.findall(r"\d+", colour)[:3])
+    return 0.3 * red + 0.59 * green + 0.11 * blue
