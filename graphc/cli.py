@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 from graphc import __version__
-from graphc.errors import GraphcError, MachineError, SpecError, Warn
+from graphc.errors import GraphcError, MachineError, SpecError, Warn, counted
 
 MEASURES = click.Choice(["params", "MACs", "memory", "time"], case_sensitive=False)
 FORMATS = click.Choice(["table", "json", "csv", "md"])
@@ -97,8 +97,8 @@ def check(spec: str, strict: bool, **options: Any) -> None:
     plan = make_plan(spec, **options)
     warnings = warn(plan)
     if strict and warnings:
-        raise SpecError("G230", f"{warnings} warnings, and --strict allows none")
-    say(f"{spec}: {len(plan.nodes)} layers, no errors")
+        raise SpecError("G230", f"{counted(warnings, 'warning')}, and --strict allows none")
+    say(f"{spec}: {counted(len(plan.nodes), 'layer')}, no errors")
 
 
 @cli.command()
@@ -297,6 +297,8 @@ def compile_command(spec: str, output: str | None, **options: Any) -> None:
     from graphc.compiler import Emission, compile_spec
 
     target = output or f"{Path(spec).stem}.onnx"
+    if target == "-":
+        raise click.BadParameter("an ONNX file is not printed; name a file", param_hint="--output")
     run, weights_from, preprocess = options["with_preprocess"], options["weights"], None
     if run is not None:
         from graphc.train.fitted import fronts_of_run
@@ -319,7 +321,7 @@ def compile_command(spec: str, output: str | None, **options: Any) -> None:
     warn(plan)
     if report is not None:
         say("\n".join([report.describe(), *map(str, report.warnings)]))
-    say(f"wrote {target}: {len(plan.nodes)} layers, {Path(target).stat().st_size:,} bytes")
+    say(f"wrote {target}: {counted(len(plan.nodes), 'layer')}, {Path(target).stat().st_size:,} bytes")
 
 
 @cli.command()
@@ -370,6 +372,8 @@ def run(model: str, files: tuple[str, ...], **options: Any) -> None:
     from graphc.inference import run_files
 
     out(run_files(model, files, **options))
+    if options["output"] != "-":
+        say(f"wrote {options['output']}")
 
 
 # training --------------------------------------------------------------------------------------------------
@@ -528,6 +532,8 @@ def limits(max_layers: int | None, max_memory: float | None) -> Any:
     from graphc.compiler import Limits
 
     default = Limits()
+    if max_memory is not None and not 0 < max_memory < 2**20:
+        raise click.BadParameter(f"expected GiB from 0 to 2**20, got {max_memory:g}", param_hint="--max-memory")
     memory = default.memory if max_memory is None else int(max_memory * 2**30)
     return Limits(max_layers or default.layers, memory)
 

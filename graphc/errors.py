@@ -101,6 +101,11 @@ def missing_extra(package: str, extra: str) -> MachineError:
     return MachineError("G501", f"this needs the package {package}: install graphc[{extra}]")
 
 
+def counted(count: int, thing: str) -> str:
+    """`1 layer`, `2 layers`."""
+    return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """` (did you mean 'kernel'?)` where a known word is near, else nothing."""
     near = difflib.get_close_matches(str(word), list(known), n=1, cutoff=0.6)

@@ -53,16 +53,25 @@ def read_array(
 ) -> Array:
     """A batch of float32: a .npy as it is, an image resized to the model and scaled."""
     if path.endswith(".npy"):
-        try:
-            array = np.load(path, allow_pickle=False)
-        except (ValueError, EOFError, OSError) as error:
-            raise DataError("G401", f"{path}: expected a .npy array, got {error}") from None
-        array = np.asarray(array, np.float32)
+        array = read_npy(path)
         return array[None] if array.ndim == len(shape) - 1 else array
     pixels = read_image(path, shape if channels_last else [shape[0], *shape[2:], shape[1]])
     pixels = pixels * np.float32(scale)
-    pixels = (pixels - numbers(mean, 0.0)) / numbers(std, 1.0)
+    pixels = (pixels - numbers("--mean", mean, 0.0, pixels)) / numbers("--std", std, 1.0, pixels)
     return np.ascontiguousarray(pixels if channels_last else pixels.transpose(0, 3, 1, 2), np.float32)
+
+
+def read_npy(path: str) -> Array:
+    """The numbers of a .npy file as float32."""
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)  # mapped: a header alone cannot claim memory
+    except Exception as error:  # NumPy reads the header with Python's tokenizer, which has errors of its own
+        raise DataError("G401", f"{path}: expected a .npy array, got {error}") from None
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf":
+        found = getattr(array, "dtype", type(array).__name__)
+        raise DataError("G401", f"{path}: expected numbers, got {found}")
+    with np.errstate(over="ignore"):
+        return np.array(array, np.float32)
 
 
 def read_image(path: str, shape: Sequence[int | str]) -> Array:
@@ -86,13 +95,19 @@ def read_image(path: str, shape: Sequence[int | str]) -> Array:
     return array.reshape(1, converted.height, converted.width, int(shape[3]))
 
 
-def numbers(text: str | None, default: float) -> Array:
+def numbers(option: str, text: str | None, default: float, pixels: Array) -> Array:
+    """One number, or one a channel."""
     if text is None:
         return np.float32(default)  # type: ignore[return-value]
+    channels = pixels.shape[-1]
     try:
-        return np.array([float(part) for part in text.split(",")], np.float32)
+        found = np.array([float(part) for part in text.split(",")], np.float32)
     except ValueError:
-        raise SpecError("G331", f"expected numbers with commas, got {text!r}") from None
+        raise SpecError("G331", f"{option} expects numbers with commas, got {text!r}") from None
+    if len(found) not in (1, channels) or not np.isfinite(found).all() or (option == "--std" and not found.all()):
+        count = "1 number" if channels == 1 else f"1 or {channels} numbers"
+        raise SpecError("G331", f"{option} expects {count}{', not 0' if option == '--std' else ''}, got {text!r}")
+    return found
 
 
 def join(arrays: list[Array], files: Sequence[str]) -> Array:

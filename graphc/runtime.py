@@ -50,7 +50,7 @@ class Session:
         """`model`: a path, or a serialized model. `limit`: seconds that a run may take."""
         ort = _onnxruntime()
         options = ort.SessionOptions()
-        options.log_severity_level = 3
+        options.log_severity_level = 4  # what fails is told by an error of ours
         if threads is not None:
             options.intra_op_num_threads = threads
         wanted = _provider(ort, provider)
@@ -60,6 +60,9 @@ class Session:
         self.name = "the model" if isinstance(model, bytes) else shown(model)
         try:
             self._session = ort.InferenceSession(source, options, providers=[wanted])
+            layout = self._session.get_modelmeta().custom_metadata_map.get("graphc.layout", "")
+            self.inputs = tuple(_port(each, layout) for each in self._session.get_inputs())
+            self.outputs = tuple(_port(each, "nchw" if layout else "") for each in self._session.get_outputs())
         except Exception as error:
             raise WeightsError("G340", f"{self.name}: expected an ONNX model, got: {_first_line(error)}") from None
         if self._session.get_providers()[0] != wanted:
@@ -67,9 +70,6 @@ class Session:
             raise MachineError("G503", f"{wanted} did not start (no driver or no device); started: {found}")
         self._ort = ort
         self._limit = limit
-        layout = self._session.get_modelmeta().custom_metadata_map.get("graphc.layout", "")
-        self.inputs = tuple(_port(each, layout) for each in self._session.get_inputs())
-        self.outputs = tuple(_port(each, "nchw" if layout else "") for each in self._session.get_outputs())
 
     def run(self, feeds: Mapping[str, Array], outputs: list[str] | None = None) -> dict[str, Array]:
         """The outputs (all, or those named) for these inputs."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from graphc.dims import format_shape
-from graphc.errors import Warn, WeightsError
+from graphc.errors import Warn, WeightsError, counted
 from graphc.files import atomic_write, machine_error, shown
 from graphc.lazy import np
 from graphc.npz import NpzFile, write_npz
@@ -72,7 +72,7 @@ class LoadReport:
 
     def describe(self) -> str:
         """How many were loaded, then the names that were missing, unused or of another shape."""
-        lines = [f"{self.path}: loaded {len(self.loaded)} variables"]
+        lines = [f"{self.path}: loaded {counted(len(self.loaded), 'variable')}"]
         for what, names in (("missing", self.missing), ("unused", self.unused), ("mis-shaped", (*self.mis_shaped,))):
             if names:
                 lines.append(f"  {len(names)} {what}: {_listed(names)}")

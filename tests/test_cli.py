@@ -181,7 +181,11 @@ def test_run_until_an_image_comes_out(graphc: Run) -> None:
     [
         (("check", "nowhere.yaml"), 2, "error[G101]: there is no file"),
         (("show", "vgg16"), 2, "did you mean 'vgg_16'?"),
-        (("check", "small.yaml", "--set", "clases=3"), 2, "the spec has no variable 'clases' (did you mean 'classes'?)"),
+        (
+            ("check", "small.yaml", "--set", "clases=3"),
+            2,
+            "the spec has no variable 'clases' (did you mean 'classes'?)",
+        ),
         (("compile", "small.yaml", "--opset", "99"), 2, "opset 99 is not supported"),
         (("compile", "small.yaml", "--ir-version", "3"), 2, "got 3"),
         (("compile", "small.yaml", "--until", "con"), 2, "did you mean 'conv'?"),
@@ -194,6 +198,11 @@ def test_run_until_an_image_comes_out(graphc: Run) -> None:
         (("frobnicate",), 2, "No such command"),
         (("check", "small.yaml", "--max-layers", "2"), 2, "--max-layers"),
         (("check", "small.yaml", "--max-memory", "1e-7"), 2, "--max-memory"),
+        (("check", "small.yaml", "--max-memory", "nan"), 2, "got nan"),
+        (("check", "small.yaml", "--max-memory", "inf"), 2, "got inf"),
+        (("check", "."), 2, "expected a file, found a folder"),
+        (("check", "frobnicate"), 2, "no zoo spec 'frobnicate' (graphc list shows the zoo)"),
+        (("compile", "small.yaml", "-o", "-"), 2, "name a file"),
     ],
 )
 def test_bad_input_is_one_sentence_and_an_exit_code(
@@ -205,6 +214,42 @@ def test_bad_input_is_one_sentence_and_an_exit_code(
     assert told in ended.err
     assert "Traceback" not in ended.err
     assert sorted(Path().iterdir()) == before, "a failed command leaves the folder as it was"
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (b"\x93NUMPY\x01\x00\x0a\x00{'descr': [\n", "x.npy: expected a .npy array"),
+        (np.array(["seven"]), "x.npy: expected numbers, got <U5"),
+        (np.ones((8, 8, 3), complex), "x.npy: expected numbers, got complex128"),
+        (b"PK\x05\x06" + bytes(18), "x.npy: expected numbers, got NpzFile"),
+    ],
+)
+def test_arrays_that_are_no_numbers(graphc: Run, data: bytes | np.ndarray, told: str) -> None:
+    graphc("compile", "small.yaml")
+    if isinstance(data, bytes):
+        Path("x.npy").write_bytes(data)
+    else:
+        np.save("x.npy", data)
+    ended = graphc("run", "small.onnx", "x.npy")
+    assert (ended.code, ended.out) == (2, "")
+    assert told in ended.err
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--mean", "1,2"), "--mean expects 1 or 3 numbers, got '1,2'"),
+        (("--std", "1,0,1"), "--std expects 1 or 3 numbers, not 0, got '1,0,1'"),
+        (("--std", "x"), "--std expects numbers with commas, got 'x'"),
+    ],
+)
+def test_scaling_that_cannot_be(graphc: Run, options: tuple[str, ...], told: str) -> None:
+    graphc("compile", "small.yaml")
+    Image.new("RGB", (8, 8)).save("x.png")
+    ended = graphc("run", "small.onnx", "x.png", *options)
+    assert (ended.code, ended.out) == (2, "")
+    assert told in ended.err
 
 
 def test_a_bug_of_ours_says_so(graphc: Run, monkeypatch: pytest.MonkeyPatch) -> None:

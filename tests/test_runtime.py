@@ -62,6 +62,13 @@ def test_files_that_are_no_models(tmp_path):
         Session(tmp_path / "bad.onnx")
 
 
+def test_a_name_that_is_no_text():
+    model = endless()
+    assert b"always" in model
+    with pytest.raises(WeightsError, match="expected an ONNX model"):
+        Session(model.replace(b"\x0a\x01x", b"\x0a\x01\xff").replace(b"\x12\x01x", b"\x12\x01\xff"))
+
+
 def test_a_provider_that_is_not_there_is_no_silent_fallback(session: Session, monkeypatch):
     with pytest.raises(SpecError, match="expected provider cpu or cuda, got 'tpu'"):
         Session(b"", provider="tpu")

@@ -26,13 +26,15 @@ def find(spec: str | Path) -> Path:
     """The file that a command line means: a path, or the name of a spec of the zoo."""
     path = Path(spec)
     text = str(spec)
+    names = zoo_names()
     if "/" in text or path.suffix in SUFFIXES or "\0" in text or path.is_file():
-        if path.stem in zoo_names() and "\0" not in text and not path.exists():
+        if path.stem in names and "\0" not in text and not path.exists():
             raise SpecError("G101", f"there is no file {shown(path)}; the zoo has {path.stem!r}", Place(shown(path)))
         return path
-    names = zoo_names()
     if text not in names:
-        hint = did_you_mean(text, names) or f"; the zoo has {', '.join(names)}"
+        if path.is_dir():
+            return path  # whose reader says that it is a folder
+        hint = did_you_mean(text, names) or " (graphc list shows the zoo)"
         raise SpecError("G101", f"there is no file and no zoo spec {shown(path)!r}{hint}")
     path = zoo_folder() / f"{text}.yaml"
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
