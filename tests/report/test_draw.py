@@ -13,9 +13,10 @@ from click.testing import CliRunner
 
 from graphc.cli import cli
 from graphc.compiler import plan_spec
-from graphc.report.picture.blocks import blocks, title
+from graphc.report.picture.blocks import Block, blocks, title
 from graphc.report.picture.draw import FORMATS
-from graphc.report.picture.structure import Block, Fold, Frame, Item, Parallel, Series, Tangle, blocks_of, structure
+from graphc.report.picture.items import Fold, Frame, Item, Parallel, Series, Tangle, blocks_of
+from graphc.report.picture.structure import structure
 from graphc.report.picture.svg import draw_svg
 from graphc.spec.zoo import zoo_names
 from tests.passes.specs import plan_of

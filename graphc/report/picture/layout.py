@@ -9,8 +9,8 @@ from graphc.dims import format_shape
 from graphc.report.picture.blocks import Block, tooltip
 from graphc.report.picture.box import ASIDE, GAP, LANE, Box
 from graphc.report.picture.canvas import Canvas, pill, text_width
+from graphc.report.picture.items import Fold, Frame, Item, Parallel, Path, Series, blocks_of
 from graphc.report.picture.ranks import ranked
-from graphc.report.picture.structure import Fold, Frame, Item, Parallel, Path, Series, blocks_of
 from graphc.report.tables import short
 
 FRAME = 9.0

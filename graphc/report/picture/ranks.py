@@ -12,7 +12,7 @@ from itertools import pairwise
 
 from graphc.report.picture.box import ASIDE, LANE, Box
 from graphc.report.picture.canvas import Canvas
-from graphc.report.picture.structure import Tangle
+from graphc.report.picture.items import Tangle
 
 SWEEPS = 8
 BETWEEN = 22.0

@@ -11,8 +11,9 @@ from graphc.report.families import ACCENTS
 from graphc.report.picture.blocks import Block, blocks
 from graphc.report.picture.box import Box
 from graphc.report.picture.canvas import Canvas, number, polyline, text_width
+from graphc.report.picture.items import Frame, Item, Series, blocks_of
 from graphc.report.picture.layout import Style, gap, measure, stack
-from graphc.report.picture.structure import Frame, Item, Series, blocks_of, structure
+from graphc.report.picture.structure import structure
 from graphc.report.tables import short
 
 MARGIN = 18.0
