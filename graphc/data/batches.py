@@ -24,6 +24,8 @@ from graphc.types import Array
 
 AHEAD = 2
 """Batches made ready before they are asked for."""
+TOGETHER = 16
+"""Examples that are read before the first of them is changed."""
 RAW_IMAGES = "/raw"
 """Target with the images before preprocessing, where a teacher wants them."""
 BALANCED = 0xBA1
@@ -208,7 +210,7 @@ class Batches:
 
     def _pictures(self, rows: Array, epoch: int | None) -> tuple[Array, dict[str, Array]]:
         """(images, annotations and whatever else changes with them) of these rows."""
-        samples = [self._sample(row, epoch) for row in rows.tolist()]
+        samples = self._samples(rows.tolist(), epoch)
         images = np.stack([sample.image for sample in samples])
         targets = self._moved_targets(samples)
         how = self._augmenting
@@ -220,16 +222,32 @@ class Batches:
         )
         return mixed, {**targets, LABEL: shares}
 
-    def _sample(self, row: int, epoch: int | None) -> Sample:
+    def _samples(self, rows: list[int], epoch: int | None) -> list[Sample]:
+        """Finished examples; some are read, then changed, before the next ones are: each code stays in the caches."""
+        how, size = self._augmenting, tuple(self.examples.inputs[self._pictured or IMAGE].shape[1:3])
+        if epoch is None or how is None:
+            return [self._named(row, lambda row: drop_lost_boxes(resize(self._read(row), *size), 0)) for row in rows]
+        found: list[Sample] = []
+        for start in range(0, len(rows), TOGETHER):
+            some = rows[start : start + TOGETHER]
+            read = {row: self._named(row, self._read) for row in some}
+
+            def change(row: int, read: dict[int, Sample] = read) -> Sample:
+                return augment(read[row], how.steps, generator(how.seed, epoch, row), size, how.keep_boxes)
+
+            found += [self._named(row, change) for row in some]
+        return found
+
+    def _read(self, row: int) -> Sample:
+        """An example as it is stored."""
+        annotations = {name: _row(self.examples.targets[name], row) for name in self._annotations}
+        return sample_of(_row(self.examples.inputs[self._pictured or IMAGE], row), annotations)
+
+    def _named(self, row: int, work: Callable[[int], Sample]) -> Sample:
+        """The result of some work on an example, whose name is in every error."""
         self.at[0] = row
-        images = self.examples.inputs[self._pictured or IMAGE]
-        how, size = self._augmenting, tuple(images.shape[1:3])
         try:
-            annotations = {name: _row(self.examples.targets[name], row) for name in self._annotations}
-            sample = sample_of(_row(images, row), annotations)
-            if epoch is None or how is None:
-                return drop_lost_boxes(resize(sample, *size), 0)
-            return augment(sample, how.steps, generator(how.seed, epoch, row), size, how.keep_boxes)
+            return work(row)
         except (GraphcError, MemoryError):
             raise
         except Exception as error:

@@ -11,7 +11,7 @@ from graphc.errors import DataError, Place
 from graphc.files import machine_error, shown
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path | str) -> BinaryIO:
     """A regular file, open for reading; devices, pipes and folders are refused without being read."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)

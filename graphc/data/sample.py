@@ -53,8 +53,16 @@ class Sample:
     def with_values(self, values: Array) -> Sample:
         """The image with these values; bytes are rounded and cut off."""
         if self.image.dtype == np.uint8:
-            return replace(self, image=np.clip(np.rint(values), 0, 255).astype(np.uint8))
+            return replace(self, image=as_bytes(values))
         return replace(self, image=values.astype(self.image.dtype))
+
+
+def as_bytes(values: Array) -> Array:
+    """Rounded and cut off; the floats given are written over."""
+    np.rint(values, out=values)
+    np.minimum(values, 255, out=values)
+    np.maximum(values, 0, out=values)
+    return values.astype(np.uint8)
 
 
 def sample_of(image: Array, annotations: dict[str, Array]) -> Sample:
@@ -187,6 +195,8 @@ def _around(boxes: Array, move: Move) -> Array:
 
 def _inside(sample: Sample) -> Sample:
     """Boxes cut off at the image's edges; points beyond them are not there."""
+    if sample.boxes is None and sample.points is None:
+        return sample
     height, width = sample.size
     boxes, there = sample.boxes, sample.points_there
     if boxes is not None:

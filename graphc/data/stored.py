@@ -36,11 +36,13 @@ class Store(Protocol):
         """What messages call a file."""
 
 
-@dataclass(frozen=True, slots=True)
 class Folder:
     """Files below a folder; a name that leads out of it, by `..` or a link, is refused."""
 
-    root: Path
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._real = os.path.realpath(root)
+        self._folders: dict[str, str] = {}
 
     def read(self, name: str) -> bytes:
         with open_regular(self._path(name)) as file:
@@ -51,22 +53,30 @@ class Folder:
 
     def size(self, name: str) -> int:
         try:
-            return self._path(name).stat().st_size
+            return os.stat(self._path(name)).st_size
         except OSError:
             return -1  # `read` says why
 
-    def _path(self, name: str) -> Path:
+    def shown(self, name: str) -> str:
+        return shown(f"{self.root}/{name}")
+
+    def _path(self, name: str) -> str:
+        """The real path; folders on the way are looked at once."""
+        folder, _, file = name.rpartition("/")
+        if folder not in self._folders:
+            self._folders[folder] = self._inside(folder or ".", name)
+        path = f"{self._folders[folder]}/{file}"
+        return self._inside(name, name) if "\0" in file or file in ("", ".", "..") or os.path.islink(path) else path
+
+    def _inside(self, part: str, name: str) -> str:
         try:
-            path = Path(os.path.realpath(self.root / name))
+            path = os.path.realpath(os.path.join(self._real, part))
         except ValueError:
             raise DataError("G401", f"the path {name!r} holds a NUL character") from None
-        if not path.is_relative_to(os.path.realpath(self.root)):
+        if path != self._real and not path.startswith(f"{self._real.rstrip(os.sep)}{os.sep}"):
             message = f"expected a file inside {shown(self.root)}, found a path out of it"
             raise DataError("G403", message, Place(shown(name)))
         return path
-
-    def shown(self, name: str) -> str:
-        return shown(self.root / name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 from graphc.data.folder import find_images, read_folder
 from graphc.data.images import read_image
@@ -87,6 +87,18 @@ def test_a_bomb_is_refused_by_its_header(tmp_path):
         read_image(tmp_path / "a.png")
     with pytest.raises(DataError, match="24 pixels, the limit is 20"):
         read_image(_save(tmp_path / "b.png"), pixels=20)
+
+
+def test_whatever_a_decoder_raises_is_an_error_of_the_file(tmp_path, monkeypatch):
+    """A damaged TIFF can make Pillow raise a TypeError."""
+    path = _save(tmp_path / "a.tif")
+
+    def fails(self):
+        raise TypeError("'IFDRational' object cannot be interpreted as an integer")
+
+    monkeypatch.setattr(TiffImagePlugin.TiffImageFile, "load", fails)
+    with pytest.raises(DataError, match="the image is damaged or cut off: 'IFDRational'"):
+        read_image(path)
 
 
 @pytest.mark.parametrize("keep", [0, 2, 30, 200])

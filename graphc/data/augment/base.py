@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, ClassVar, TypeAlias
 
 from pydantic import Field
@@ -42,6 +42,46 @@ class Affine(Augmentation):
         raise NotImplementedError(self.kind)
 
 
+class Recolour(Augmentation):
+    """An augmentation that is a matrix on the channels of each pixel, and an offset: several in a row are done at
+    once, with one rounding."""
+
+    kind: ClassVar[str] = "recolour"
+
+    def matrix(self, rng: np.random.Generator, mean: Callable[[], Array], channels: int) -> tuple[Array, Array]:
+        """([C, C], [C]), new values from old; `mean` gives the image's mean of each channel."""
+        raise NotImplementedError(self.kind)
+
+    def apply(self, sample: Sample, rng: np.random.Generator, size: tuple[int, int]) -> Sample:
+        return _Colours(sample).then(self, rng).applied()
+
+
+class _Colours:
+    """Changes of colour that are not yet made."""
+
+    def __init__(self, sample: Sample) -> None:
+        self._sample = sample
+        self._channels = sample.image.shape[2]
+        self._matrix: Array = np.eye(self._channels)
+        self._offset: Array = np.zeros(self._channels)
+
+    def then(self, step: Recolour, rng: np.random.Generator) -> _Colours:
+        matrix, offset = step.matrix(rng, self._mean, self._channels)
+        self._matrix, self._offset = matrix @ self._matrix, matrix @ self._offset + offset
+        return self
+
+    def applied(self) -> Sample:
+        flat = self._sample.image.reshape(-1, self._channels).astype(np.float32)
+        mixed = flat @ self._matrix.T.astype(np.float32)
+        mixed += self._offset.astype(np.float32)
+        return self._sample.with_values(mixed.reshape(self._sample.image.shape))
+
+    def _mean(self) -> Array:
+        flat = self._sample.image.reshape(-1, self._channels).astype(np.float32)
+        mean: Array = np.full(len(flat), 1 / len(flat), np.float32) @ flat
+        return np.asarray(self._matrix @ mean + self._offset)
+
+
 def augment(
     sample: Sample,
     steps: Sequence[Augmentation],
@@ -51,19 +91,26 @@ def augment(
 ) -> Sample:
     """The example through all steps and into the network's size; boxes with too small a rest are gone."""
     matrix: Array | None = None
+    colours: _Colours | None = None
     fill = 0.0
     for step in steps:
         if step.probability < 1 and rng.random() >= step.probability:
             continue
+        if matrix is not None and not isinstance(step, Affine):
+            sample, matrix = warp(sample, matrix, fill), None
+        if colours is not None and not isinstance(step, Recolour):
+            sample, colours = colours.applied(), None
         if isinstance(step, Affine):
             own = step.matrix(rng, sample.size)
             matrix, fill = (own if matrix is None else own @ matrix), step.fill
-            continue
-        if matrix is not None:
-            sample, matrix = warp(sample, matrix, fill), None
-        sample = step.apply(sample, rng, size)
+        elif isinstance(step, Recolour):
+            colours = (colours or _Colours(sample)).then(step, rng)
+        else:
+            sample = step.apply(sample, rng, size)
     if matrix is not None:
         sample = warp(sample, matrix, fill)
+    if colours is not None:
+        sample = colours.applied()
     return drop_lost_boxes(resize(sample, *size), keep_boxes)
 
 

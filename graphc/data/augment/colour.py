@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Annotated, ClassVar, TypeAlias
 
 from pydantic import Field, model_validator
 
-from graphc.data.augment.base import Augmentation, Share
+from graphc.data.augment.base import Augmentation, Recolour, Share
 from graphc.data.sample import Sample
 from graphc.lazy import np
 from graphc.settings import LIST
@@ -20,7 +21,7 @@ GREY = (0.299, 0.587, 0.114)
 Strength: TypeAlias = Annotated[float, Field(ge=0, le=10)]
 
 
-class _Factor(Augmentation):
+class _Factor(Recolour):
     """A factor drawn from 1 - amount to 1 + amount, never below 0."""
 
     amount: Strength = 0.25
@@ -35,8 +36,8 @@ class Brightness(_Factor):
 
     kind: ClassVar[str] = "brightness"
 
-    def apply(self, sample: Sample, rng: np.random.Generator, size: tuple[int, int]) -> Sample:
-        return _curve(sample, self.factor(rng), 0.0)
+    def matrix(self, rng: np.random.Generator, mean: Callable[[], Array], channels: int) -> tuple[Array, Array]:
+        return self.factor(rng) * np.eye(channels), np.zeros(channels)
 
 
 class Contrast(_Factor):
@@ -44,11 +45,10 @@ class Contrast(_Factor):
 
     kind: ClassVar[str] = "contrast"
 
-    def apply(self, sample: Sample, rng: np.random.Generator, size: tuple[int, int]) -> Sample:
-        factor = self.factor(rng)
-        means = sample.image.mean(axis=(0, 1), dtype=np.float64)
-        grey = float(means @ GREY) if len(means) == 3 else float(means.mean())
-        return _curve(sample, factor, (1 - factor) * grey)
+    def matrix(self, rng: np.random.Generator, mean: Callable[[], Array], channels: int) -> tuple[Array, Array]:
+        factor, means = self.factor(rng), mean()
+        grey = float(means @ GREY) if channels == 3 else float(means.mean())
+        return factor * np.eye(channels), np.full(channels, (1 - factor) * grey)
 
 
 class Saturation(_Factor):
@@ -56,12 +56,13 @@ class Saturation(_Factor):
 
     kind: ClassVar[str] = "saturation"
 
-    def apply(self, sample: Sample, rng: np.random.Generator, size: tuple[int, int]) -> Sample:
+    def matrix(self, rng: np.random.Generator, mean: Callable[[], Array], channels: int) -> tuple[Array, Array]:
         factor = self.factor(rng)
-        return _mix_channels(sample, factor * np.eye(3) + (1 - factor) * np.tile(GREY, (3, 1)))
+        kept = np.eye(channels)
+        return (factor * kept + (1 - factor) * np.array([GREY]) if channels == 3 else kept), np.zeros(channels)
 
 
-class Hue(Augmentation):
+class Hue(Recolour):
     """Colours turned about the grey axis; images that are not in colour stay as they are."""
 
     kind: ClassVar[str] = "hue"
@@ -69,12 +70,13 @@ class Hue(Augmentation):
     degrees: float = Field(default=18, ge=0, le=180)
     """Farthest, to either side; 120 turns red into green."""
 
-    def apply(self, sample: Sample, rng: np.random.Generator, size: tuple[int, int]) -> Sample:
+    def matrix(self, rng: np.random.Generator, mean: Callable[[], Array], channels: int) -> tuple[Array, Array]:
         angle = math.radians(rng.uniform(-self.degrees, self.degrees))
+        if channels != 3:
+            return np.eye(channels), np.zeros(channels)
         a, b = math.cos(angle), math.sin(angle) / math.sqrt(3)
         c = (1 - a) / 3
-        turn = np.array([[a + c, c - b, c + b], [c + b, a + c, c - b], [c - b, c + b, a + c]])
-        return _mix_channels(sample, turn)
+        return np.array([[a + c, c - b, c + b], [c + b, a + c, c - b], [c - b, c + b, a + c]]), np.zeros(3)
 
 
 class Blur(Augmentation):
@@ -143,22 +145,6 @@ def _span(rng: np.random.Generator, length: int, share: float) -> slice:
     half = share * length / 2
     middle = rng.uniform(0, length)
     return slice(max(round(middle - half), 0), min(round(middle + half), length))
-
-
-def _curve(sample: Sample, factor: float, offset: float) -> Sample:
-    """value*factor + offset, of bytes through a table."""
-    if sample.image.dtype != np.uint8:
-        return sample.with_values(sample.image * factor + offset)
-    table = np.clip(np.rint(np.arange(256) * factor + offset), 0, 255).astype(np.uint8)
-    return replace(sample, image=table[sample.image])
-
-
-def _mix_channels(sample: Sample, matrix: Array) -> Sample:
-    if sample.image.shape[2] != 3:
-        return sample
-    return sample.with_values(
-        sample.image.reshape(-1, 3).astype(np.float32).dot(matrix.T.astype(np.float32)).reshape(sample.image.shape)
-    )
 
 
 def _convolve(values: Array, weights: Array, axis: int) -> Array:
