@@ -570,6 +570,9 @@ def say(text: str) -> None:
 
 def main() -> None:
     """Run a command; every failure is one sentence and an exit code (see graphc.errors)."""
+    # a stream is None where the caller closed it: `graphc check net.yaml >&-`
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
     code = run_command()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):

@@ -280,6 +280,13 @@ def test_a_closed_pipe_is_no_error(tmp_path: Path) -> None:
     assert "Error" not in ended.stderr
 
 
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-"])
+def test_closed_streams_are_no_error(closed: str, tmp_path: Path) -> None:
+    command = f"{sys.executable} -m graphc list --help {closed}"
+    ended = subprocess.run(command, shell=True, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
 @pytest.mark.parametrize("name", sorted(cli.commands))
 def test_every_command_has_help_that_ends_in_an_example(name: str, graphc: Run) -> None:
     ended = graphc(name, "--help")
