@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from graphc import initializers
-from graphc.report.page.activity import activity, advice, check, count_twins
+from graphc.report.page.activity import activity
+from graphc.report.page.health import advice, check, count_twins
 from graphc.report.page.tiles import mosaic
 from tests.passes.specs import plan_of
 
