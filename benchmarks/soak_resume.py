@@ -47,7 +47,7 @@ def disturbed(recipe: str, run: Path, whole: float, rng: random.Random) -> tuple
             kills, asked = kills + (not polite), asked + polite
         if code == 0:
             return kills, asked
-        assert code in (130, -signal.SIGKILL, -signal.SIGINT), code
+        assert code not in (2, 3, 4), code  # 1: Python itself, interrupted while it starts
 
 
 def main() -> None:
