@@ -79,3 +79,18 @@ def blocks_of(item: Item) -> Iterator[Block]:
 def is_end(item: Item) -> bool:
     """Whether this is an input or output of the model."""
     return isinstance(item, Block) and not item.members
+
+
+def drawn(series: Series) -> list[Block]:
+    """Blocks that are on the page: of repeats the first."""
+    found: list[Block] = []
+    for item in series:
+        if isinstance(item, Block):
+            found.append(item)
+        elif isinstance(item, Tangle):
+            found.extend(item.blocks)
+        elif isinstance(item, Parallel):
+            found.extend(block for path in item.paths for block in drawn(path.items))
+        else:
+            found.extend(drawn(item.items))
+    return found

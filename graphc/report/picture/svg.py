@@ -10,7 +10,7 @@ from graphc.report.families import ACCENTS
 from graphc.report.picture.blocks import Block, blocks
 from graphc.report.picture.canvas import Canvas, number, text_width
 from graphc.report.picture.columns import MARGIN, best_columns, place
-from graphc.report.picture.items import Frame, Item, Series, blocks_of
+from graphc.report.picture.items import Frame, Series, drawn
 from graphc.report.picture.layout import Style, measure
 from graphc.report.picture.structure import structure
 from graphc.report.tables import short
@@ -42,22 +42,6 @@ def spread(series: Series) -> Series:
         if isinstance(item, Frame) and not item.ends and len(drawn(item.items)) > ALMOST_ALL * count:
             return spread((*series[:index], *item.items, *series[index + 1 :]))
     return series
-
-
-def drawn(series: Series) -> list[Block]:
-    """Blocks that are on the page: of repeats the first."""
-    found: list[Block] = []
-    for item in series:
-        found.extend(first_blocks(item))
-    return found
-
-
-def first_blocks(item: Item) -> list[Block]:
-    items = getattr(item, "items", None)
-    if items is not None:
-        return drawn(items)
-    paths = getattr(item, "paths", None)
-    return list(blocks_of(item)) if paths is None else [each for path in paths for each in drawn(path.items)]
 
 
 def heading(plan: Plan, found: list[Block]) -> tuple[str, float]:
