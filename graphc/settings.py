@@ -121,7 +121,7 @@ def validate(model: type[Model], tree: Any, place_of: PlaceOf) -> Model:
 
 def _explained(model: type[BaseModel], error: ValidationError, place_of: PlaceOf) -> Iterator[SpecError]:
     """One error for each place that is wrong; of a union's many complaints the last, its widest member's."""
-    by_path = {_path(item["loc"]): item for item in error.errors(include_url=False)}
+    by_path = {_path(item["loc"], item["type"]): item for item in error.errors(include_url=False)}
     for path, item in by_path.items():
         name = ".".join(map(str, path))
         where = f"{name}: " if name else ""
@@ -140,8 +140,10 @@ def _explained(model: type[BaseModel], error: ValidationError, place_of: PlaceOf
             yield SpecError("G604", f"{where}{expected}, found {_described(item['input'])}", place_of(path, False))
 
 
-def _path(loc: Sequence[int | str]) -> tuple[int | str, ...]:
-    """Where an error is, without the names that a union gives its members."""
+def _path(loc: Sequence[int | str], kind: str) -> tuple[int | str, ...]:
+    """Where an error is, without the names that a union gives its members; an unknown key may look like one."""
+    if kind == "extra_forbidden":
+        return (*_path(loc[:-1], ""), loc[-1])
     return tuple(part for part in loc if isinstance(part, int) or not any(sign in part for sign in "[]'("))
 
 
