@@ -152,10 +152,12 @@ def _fields_at(model: type[BaseModel], path: Sequence[int | str]) -> list[str]:
     here: list[type[BaseModel]] = [model]
     choice: OneOf | None = None
     for part in path:
-        if choice is not None:
-            here, choice = [choice.kinds[str(part)]], None
+        if isinstance(part, int):  # an item of a list is what the list is of
             continue
-        fields = [cls.model_fields[str(part)] for cls in here if str(part) in cls.model_fields]
+        if choice is not None:
+            here, choice = [choice.kinds[part]], None
+            continue
+        fields = [cls.model_fields[part] for cls in here if part in cls.model_fields]
         if fields:
             annotation = fields[0].annotation
             choice = next((m for m in [*fields[0].metadata, *_metadata(annotation)] if isinstance(m, OneOf)), None)

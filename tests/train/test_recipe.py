@@ -69,6 +69,8 @@ GOLDEN = {
         "k: 0",
         "10:33: error[G604]: metrics.1.top_k.k: expected greater than or equal to 1, found 0",
     ),
+    "unknown in a list": ("k: 2", "kk: 2", "10:30: error[G602]: unknown key 'kk'"),
+    "brackets in a key": ("epochs: 3", "'epoch]s': 3", "9:1: error[G602]: unknown key 'epoch]s'"),
     "missing": ("learning_rate: 1e-3\n", "", "1:1: error[G603]: the recipe lacks the key 'learning_rate'"),
     "missing inside": ("digits", "{idx: {images: a}}", "4:16: error[G603]: data.train.idx lacks the key 'labels'"),
     "no choice": ("digits", "{digits: {part: tset}}", "4:26: error[G604]: data.train.digits.part: expected 'train',"),
