@@ -24,7 +24,7 @@ from graphc.types import Array
 
 AHEAD = 2
 """Batches made ready before they are asked for."""
-TOGETHER = 16
+TOGETHER = 64
 """Examples that are read before the first of them is changed."""
 RAW_IMAGES = "/raw"
 """Target with the images before preprocessing, where a teacher wants them."""

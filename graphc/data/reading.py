@@ -13,6 +13,25 @@ from graphc.files import machine_error, shown
 
 def open_regular(path: Path | str) -> BinaryIO:
     """A regular file, open for reading; devices, pipes and folders are refused without being read."""
+    return os.fdopen(_open(path), "rb")
+
+
+def read_regular(path: Path | str, limit: int) -> bytes:
+    """The bytes of a regular file, at most one more than `limit`."""
+    handle = _open(path)
+    try:
+        data = os.read(handle, min(os.fstat(handle).st_size, limit) + 1)
+        while len(data) <= limit and (more := os.read(handle, limit + 1 - len(data))):
+            data += more
+        return data
+    except OSError as error:
+        raise machine_error("read", path, error) from None
+    finally:
+        os.close(handle)
+
+
+def _open(path: Path | str) -> int:
+    """A handle of a regular file."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except ValueError:
@@ -26,4 +45,4 @@ def open_regular(path: Path | str) -> BinaryIO:
         os.close(handle)
         what = "a folder" if stat.S_ISDIR(mode) else "a device or a pipe"
         raise DataError("G401", f"expected a file, found {what}", Place(shown(path)))
-    return os.fdopen(handle, "rb")
+    return handle

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from graphc.data.images import PIXEL_LIMIT, decode_image, decode_mask
-from graphc.data.reading import open_regular
+from graphc.data.reading import read_regular
 from graphc.data.sample import Sample, resize
 from graphc.errors import DataError, Place
 from graphc.files import shown
@@ -45,8 +45,7 @@ class Folder:
         self._folders: dict[str, str] = {}
 
     def read(self, name: str) -> bytes:
-        with open_regular(self._path(name)) as file:
-            data = file.read(LARGEST_FILE + 1)
+        data = read_regular(self._path(name), LARGEST_FILE)
         if len(data) > LARGEST_FILE:
             raise DataError("G406", f"the file has more than {LARGEST_FILE:,} bytes", Place(self.shown(name)))
         return data
