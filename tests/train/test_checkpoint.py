@@ -87,6 +87,22 @@ def test_a_damaged_newest_is_named_and_the_one_before_is_used(checkpoints, tmp_p
     assert len(list(tmp_path.iterdir())) == 2
 
 
+@pytest.mark.parametrize("suffix", ["json", "safetensors"])
+def test_any_changed_byte_and_any_cut_is_noticed(checkpoints, tmp_path, suffix):
+    _save(checkpoints, 1)
+    _save(checkpoints, 2)
+    path = tmp_path / f"step-0000000002-epoch-000000.{suffix}"
+    whole = path.read_bytes()
+    rng = np.random.default_rng(0)
+    for _ in range(150):
+        changed = bytearray(whole)
+        changed[rng.integers(len(whole) - 1)] ^= 1 << rng.integers(8)  # the last byte of the JSON is a line break
+        cut = whole[: rng.integers(len(whole) - 2)]
+        for data in (bytes(changed), cut):
+            path.write_bytes(data)
+            assert checkpoints.latest()[0].facts["step"] == 1
+
+
 def test_missing_arrays_are_damage_too(checkpoints, tmp_path):
     _save(checkpoints, 1)
     _save(checkpoints, 2)
