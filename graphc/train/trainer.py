@@ -81,17 +81,25 @@ class Trainer:
         self.length = Length.of(self.recipe, len(train.examples))
         self.checkpoints = Checkpoints(folder.checkpoints)
         self.interruption = Interruption()
-        self.events = Events(folder.path / "tensorboard", state.step) if self.recipe.tensorboard else None
+        self.events: Events | None = None
         self._saved_at: tuple[int, int] | None = None
+        self._waited = 0.0
+        """Seconds of this epoch in which there was no batch."""
 
     def fit(self) -> None:
         """Train to the end; afterwards the state is the last step's, and the best weights are in the folder."""
         self.reporter.begin(self.state.step, self.length.steps)
+        self._saved_at = (self.state.step, self.state.epoch)
+        if self.recipe.tensorboard:
+            self.events = Events(self.folder.path / "tensorboard", self.state.step)
         try:
             with self.interruption.watching(), warnings.catch_warnings():
                 warnings.simplefilter("ignore", RuntimeWarning)  # overflows are found by their results
                 while not self._finished():
                     self._epoch()
+        except DivergedError as error:
+            error.notes = (*error.notes, f"the last checkpoint, after step {self._saved_at[0]}, is kept")
+            raise
         finally:
             self.reporter.end()
             if self.events is not None:
@@ -107,7 +115,7 @@ class Trainer:
         if not state.position:
             state.order = self._order()[: self.length.rows]
             state.totals = self._new_totals()
-        started = time.perf_counter()
+        started, self._waited = time.perf_counter(), 0.0
         examples = 0
         parts = self.train.parts(state.order, state.position * self.recipe.accumulate)
         with self.train.ahead(parts, state.epoch) as made:
@@ -143,7 +151,10 @@ class Trainer:
         """The batches of one step: as many as are accumulated, fewer at the end of an epoch."""
         left = min(self.length.step_rows, self.length.rows - self.state.position * self.length.step_rows)
         for _ in range(-(-left // self.recipe.batch)):
-            yield next(made)
+            asked = time.perf_counter()
+            batch = next(made)
+            self._waited += time.perf_counter() - asked
+            yield batch
 
     @contextmanager
     def _ending_when_asked(self) -> Iterator[None]:
@@ -227,7 +238,9 @@ class Trainer:
         if judged:
             self._watch(record)
         self._log(record)
-        self.folder.append_timing({"epoch": state.epoch, "seconds": seconds, "examples": examples})
+        self.folder.append_timing(
+            {"epoch": state.epoch, "seconds": seconds, "waited": self._waited, "examples": examples}
+        )
         self.reporter.epoch_done(record, seconds, examples)
         self.save()
         if self.interruption.signal is not None and not self._finished():

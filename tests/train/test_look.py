@@ -1,0 +1,96 @@
+"""`graphc data stats` and `graphc data preview`."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from graphc.cli import cli
+from graphc.data.preview import TILE, colour, tile
+from graphc.data.sample import sample_of
+
+RECIPE = """\
+recipe: 1
+model: net.yaml
+data:
+  train: {image_folder: {path: train, size: [8, 8]}}
+  test: {image_folder: {path: test, size: [8, 8]}}
+  augment: [flip_horizontal]
+loss: softmax_cross_entropy
+optimizer: adam
+learning_rate: 0.1
+epochs: 1
+"""
+
+
+@pytest.fixture
+def project(tmp_path):
+    """Three cats, of which two are the same, a dog that is also in the test set, and a file that is no image."""
+    rng = np.random.default_rng(0)
+    images = {name: rng.integers(0, 256, (8, 8, 3), dtype=np.uint8) for name in "abc"}
+    for path, name in (("train/cat/0", "a"), ("train/cat/1", "b"), ("train/cat/2", "a"), ("train/dog/0", "c"),
+                       ("test/cat/0", "c")):  # fmt: skip
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(images[name]).save(tmp_path / f"{path}.png")
+    (tmp_path / "train" / "dog" / "bad.png").write_bytes(b"no image")
+    (tmp_path / "recipe.yaml").write_text(RECIPE)
+    return tmp_path
+
+
+def _pixels(path):
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
+def _run(*arguments):
+    cli.main(["data", *map(str, arguments)], standalone_mode=False)
+
+
+def test_stats_count_what_is_there(project, capsys):
+    _run("stats", project / "recipe.yaml", "--format", "json", "-o", project / "chart.png")
+    rows = json.loads(capsys.readouterr().out)
+    found = {(row["set"], row["what"]): row["value"] for row in rows}
+    assert found["train", "examples"] == 4
+    assert found["train", "class cat"] == 3
+    assert found["train", "largest class / smallest"] == "3.00"
+    assert found["train", "unreadable files"] == 1
+    assert "bad.png" in found["train", "unreadable 1"]
+    assert found["train", "duplicates"].startswith("1 (")
+    assert found["train", "also in test"] == 1
+    pixels = np.concatenate([_pixels(path).reshape(-1, 3) for path in project.glob("train/*/[0-9].png")])
+    means = [float(part) for part in found["train", "channel means"].split(",")]
+    np.testing.assert_allclose(means, pixels.mean(axis=0), atol=1e-3)
+    assert all(abs(float(part)) < 1e-3 for part in found["train", "after whitening"].split(","))
+    assert _pixels(project / "chart.png").shape[1] > 300
+
+
+def test_a_sheet_shows_originals_and_augmented_forms(project, capsys):
+    settings = [
+        "--set",
+        "data.train={shapes: {count: 9}}",
+        "--set",
+        "data.augment=[{flip_horizontal: {probability: 1}}]",
+    ]
+    _run("preview", project / "recipe.yaml", *settings, "-o", project / "sheet.png", "--count", 2, "--columns", 3)
+    assert "2 examples, epochs 0 to 2: flip_horizontal" in capsys.readouterr().err
+    sheet = _pixels(project / "sheet.png")
+    assert sheet.shape[1] > 4 * TILE
+    original, augmented = sheet[40:180, 6 : 6 + TILE], sheet[40:180, 18 + TILE : 18 + 2 * TILE]
+    agreement = (original[:, ::-1] == augmented).all(axis=2).mean()
+    assert agreement > 0.9  # all but the frames of boxes, which are drawn afterwards
+
+
+def test_annotations_are_drawn_where_they_are():
+    sample = sample_of(
+        np.zeros((16, 16, 3), np.uint8),
+        {"boxes": np.array([[2, 4, 10, 12]]), "points": np.array([[8, 8]]), "mask": np.eye(16, dtype=int) * 2},
+    )
+    drawn = np.asarray(tile(sample, np.array([5])))
+    factor = TILE // 16
+    assert tuple(drawn[4 * factor, 6 * factor]) == colour(5)
+    assert tuple(drawn[8 * factor, 8 * factor]) == colour(3)
+    assert drawn[15 * factor + 2, 15 * factor + 2].any()
+    assert not drawn[15 * factor + 2, 2].any()
