@@ -39,13 +39,17 @@ Set = tuple[Array, Array]
 # the command line --------------------------------------------------------------------------------------------
 
 
-def arguments(doc: str, here: Path, data: str = "") -> argparse.Namespace:
-    """`--small`, `--out FOLDER` and, where `data` says what for, `--data FOLDER`."""
+def arguments(
+    doc: str, here: Path, data: str = "", more: Callable[[argparse.ArgumentParser], None] | None = None
+) -> argparse.Namespace:
+    """`--small`, `--out FOLDER`, where `data` says what for `--data FOLDER`, and what the example adds."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--small", action="store_true", help="a setting of seconds, which shows less")
     parser.add_argument("--out", type=Path, default=here, help="folder for the pictures")
     if data:
         parser.add_argument("--data", type=Path, help=data)
+    if more:
+        more(parser)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     return options
@@ -70,7 +74,7 @@ def digits(part: str) -> Set:
 
 
 def cifar10(folder: Path | None, part: str, count: int | None = None) -> Set:
-    """Images of CIFAR-10 as bytes, 32×32×3, `count` of them drawn by seed 0: from its binary version or from PART.npz."""
+    """Images of CIFAR-10 as bytes, 32×32×3, `count` of them by seed 0: from the binary version or PART.npz."""
     names = [f"data_batch_{number}.bin" for number in range(1, 6)] if part == "train" else ["test_batch.bin"]
     if folder is None or not any((folder / name).is_file() for name in (names[0], f"{part}.npz")):
         raise SystemExit(

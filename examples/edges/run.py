@@ -44,7 +44,9 @@ def main() -> float:
         model = Path(folder) / "sobel.onnx"
         compile_spec(HERE / "sobel.yaml", model)
         session = Session(str(model))
-        edges, shifted = (session.run({"image": image[None, :, :, None]})["edges"][0] for image in (photo, shift(photo)))
+        edges, shifted = (
+            session.run({"image": image[None, :, :, None]})["edges"][0] for image in (photo, shift(photo))
+        )
 
     inside = (slice(None), slice(SHIFT[0] + 1, -1), slice(SHIFT[1] + 1, -1))  # away from the rim and the wrapped part
     error = float(np.abs(shift(edges) - shifted)[inside].max())
