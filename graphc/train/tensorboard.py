@@ -9,16 +9,21 @@ from typing import Any
 from graphc.errors import missing_extra
 
 
+def require() -> Any:
+    """The package, or an error that says what to install."""
+    try:
+        import tensorboardX  # noqa: PLC0415
+    except ImportError:
+        raise missing_extra("tensorboardX", "tb") from None
+    return tensorboardX
+
+
 class Events:
     """Writes each number of a log line as a scalar at its step."""
 
     def __init__(self, folder: Path, step: int) -> None:
         """`step`: where training goes on; what a killed run wrote after it is struck out."""
-        try:
-            import tensorboardX  # noqa: PLC0415
-        except ImportError:
-            raise missing_extra("tensorboardX", "tb") from None
-        self._writer = tensorboardX.SummaryWriter(str(folder), purge_step=step)
+        self._writer = require().SummaryWriter(str(folder), purge_step=step)
 
     def add(self, record: Mapping[str, Any]) -> None:
         """One line of the log."""

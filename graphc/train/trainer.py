@@ -30,7 +30,7 @@ from graphc.train.run_folder import RunFolder
 from graphc.train.schedules import learning_rate
 from graphc.train.state import TrainState
 from graphc.train.stepper import Computed, Stepper
-from graphc.train.tensorboard import Events
+from graphc.train.tensorboard import Events, require
 from graphc.types import Array
 
 SUMS = "epoch"
@@ -82,6 +82,8 @@ class Trainer:
         self.checkpoints = Checkpoints(folder.checkpoints)
         self.interruption = Interruption()
         self.events: Events | None = None
+        if self.recipe.tensorboard:
+            require()
         self._saved_at: tuple[int, int] | None = None
         self._waited = 0.0
         """Seconds of this epoch in which there was no batch."""

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from graphc.errors import MachineError
-from graphc.train.commands import train
+from graphc.train.commands import resume, train
 
 
 class _Writer:
@@ -38,6 +38,16 @@ def test_numbers_of_the_log_become_scalars(project, monkeypatch):
     assert ("accuracy/validation", last["validation_accuracy"], last["step"]) in scalars
     assert ("loss/train", last["loss"], last["step"]) in scalars
     assert scalars[-1] == "closed"
+
+
+def test_a_resumed_run_goes_on_where_it_was(project, monkeypatch):
+    class Stub:
+        SummaryWriter = _Writer
+
+    monkeypatch.setitem(sys.modules, "tensorboardX", Stub)
+    last = train(project / "recipe.yaml", project / "run", ["epochs=1", "tensorboard=true"])
+    resume(project / "run")
+    assert WRITERS[-1].scalars[0][1] == last["step"]
 
 
 def test_without_the_extra_it_says_which(project, monkeypatch):

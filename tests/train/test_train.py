@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -296,6 +297,7 @@ def test_divergence_names_the_tensor_and_keeps_the_checkpoint(project, override)
     with pytest.raises(DivergedError, match=r"step \d+: .*(variable|gradient of|output of layer|params/)") as caught:
         _train(project, override, "average=", "schedule=constant")
     assert caught.value.exit_code == 4
+    assert re.search(r"the last checkpoint, after step \d+, is kept", str(caught.value))
     kept = list((project / "run" / "checkpoints").glob("*.safetensors"))
     assert kept
     for path in kept:
