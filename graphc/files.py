@@ -43,6 +43,7 @@ def atomic_write(path: Path | str, data: bytes | Callable[[BinaryIO], None]) -> 
     """Write a file beside `path` and move it there: readers see the old file or the new one, never a part."""
     path = Path(path)
     try:
+        _check_place(path)
         with _temporary_beside(path) as (name, file):
             if isinstance(data, bytes):
                 file.write(data)
@@ -54,6 +55,13 @@ def atomic_write(path: Path | str, data: bytes | Callable[[BinaryIO], None]) -> 
         sync_folder(path.parent)
     except OSError as error:
         raise machine_error("write", path, error) from error
+
+
+def _check_place(path: Path) -> None:
+    """An error where the move would take the place of a device or a pipe: `-o /dev/null`, `-o /dev/stdout`."""
+    is_stream = path.is_symlink() and str(path.readlink()).startswith("/proc/")
+    if is_stream or (path.exists() and not path.is_file() and not path.is_dir()):
+        raise MachineError("G502", f"cannot write {shown(path)}: it is a device or a pipe; name a file")
 
 
 @contextlib.contextmanager

@@ -52,6 +52,20 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch, c
     assert bool(caught.value.notes) == (number != errno.EIO)
 
 
+def test_a_pipe_or_a_stream_is_not_replaced(tmp_path):
+    pipe, stream, link = tmp_path / "pipe", tmp_path / "stream", tmp_path / "link"
+    os.mkfifo(pipe)
+    stream.symlink_to("/proc/self/fd/1")
+    for path in (pipe, stream):
+        with pytest.raises(MachineError, match=f"cannot write {path}: it is a device or a pipe; name a file"):
+            atomic_write(path, b"x")
+    assert pipe.is_fifo()
+    assert stream.is_symlink()
+    link.symlink_to(tmp_path / "file")
+    atomic_write(link, b"x")
+    assert link.read_bytes() == b"x"
+
+
 def test_any_exception_removes_the_temporary(tmp_path):
     def stop(file: object) -> None:
         raise KeyboardInterrupt

@@ -57,7 +57,7 @@ def footline(plan: Plan) -> str:
     sums = totals(plan)
     params, trainable = sums["params"] or 0, sums["trainable_params"] or 0
     fixed = "" if trainable == params else f" ({params - trainable:,} of them not trained)"
-    words = [f"{short(params)} parameters{fixed}, {bytes_text(4 * params).strip()} as float32"]
+    words = [f"{short(params)} parameters{fixed}, {' '.join(bytes_text(4 * params).split())} as float32"]
     if sums["macs"] is not None:
         words.append(f"{short(sums['macs'])} MACs an example")
     return "; ".join(words)
