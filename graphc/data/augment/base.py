@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Annotated, ClassVar, TypeAlias
 
 from pydantic import Field
@@ -11,9 +12,6 @@ from graphc.data.sample import Sample, drop_lost_boxes, resize, warp
 from graphc.lazy import np
 from graphc.settings import Kind
 from graphc.types import Array
-
-TAG = 0xA06
-"""Keeps these random numbers apart from those that shuffle."""
 
 Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 
@@ -56,14 +54,19 @@ class Recolour(Augmentation):
         return _Colours(sample).then(self, rng).applied()
 
 
+@cache
+def unchanged(channels: int) -> tuple[Array, Array]:
+    """The matrix and the offset that leave colours as they are; nobody writes into them."""
+    return np.eye(channels), np.zeros(channels)
+
+
 class _Colours:
     """Changes of colour that are not yet made."""
 
     def __init__(self, sample: Sample) -> None:
         self._sample = sample
         self._channels = sample.image.shape[2]
-        self._matrix: Array = np.eye(self._channels)
-        self._offset: Array = np.zeros(self._channels)
+        self._matrix, self._offset = unchanged(self._channels)
 
     def then(self, step: Recolour, rng: np.random.Generator) -> _Colours:
         matrix, offset = step.matrix(rng, self._mean, self._channels)
@@ -115,5 +118,6 @@ def augment(
 
 
 def generator(seed: int, epoch: int, row: int, stream: int = 0) -> np.random.Generator:
-    """Random numbers of one example in one epoch."""
-    return np.random.Generator(np.random.PCG64(np.random.SeedSequence((seed, TAG, epoch, row, stream))))
+    """Random numbers of one example in one epoch: Philox counts up from 0 under a key, which is cheap to set."""
+    key = np.array([seed | epoch << 32, row | stream << 56], np.uint64)
+    return np.random.Generator(np.random.Philox(key=key))

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, TypeAlias
 
 from pydantic import Field, model_validator
 
-from graphc.data.augment.base import Augmentation, Recolour, Share
+from graphc.data.augment.base import Augmentation, Recolour, Share, unchanged
 from graphc.data.sample import Sample
 from graphc.lazy import np
 from graphc.settings import LIST
@@ -37,7 +37,8 @@ class Brightness(_Factor):
     kind: ClassVar[str] = "brightness"
 
     def matrix(self, rng: np.random.Generator, mean: Callable[[], Array], channels: int) -> tuple[Array, Array]:
-        return self.factor(rng) * np.eye(channels), np.zeros(channels)
+        same, nothing = unchanged(channels)
+        return self.factor(rng) * same, nothing
 
 
 class Contrast(_Factor):
@@ -48,7 +49,7 @@ class Contrast(_Factor):
     def matrix(self, rng: np.random.Generator, mean: Callable[[], Array], channels: int) -> tuple[Array, Array]:
         factor, means = self.factor(rng), mean()
         grey = float(means @ GREY) if channels == 3 else float(means.mean())
-        return factor * np.eye(channels), np.full(channels, (1 - factor) * grey)
+        return factor * unchanged(channels)[0], np.full(channels, (1 - factor) * grey)
 
 
 class Saturation(_Factor):
@@ -58,8 +59,8 @@ class Saturation(_Factor):
 
     def matrix(self, rng: np.random.Generator, mean: Callable[[], Array], channels: int) -> tuple[Array, Array]:
         factor = self.factor(rng)
-        kept = np.eye(channels)
-        return (factor * kept + (1 - factor) * np.array([GREY]) if channels == 3 else kept), np.zeros(channels)
+        same, nothing = unchanged(channels)
+        return (factor * same + (1 - factor) * np.array(GREY) if channels == 3 else same), nothing
 
 
 class Hue(Recolour):
@@ -73,10 +74,10 @@ class Hue(Recolour):
     def matrix(self, rng: np.random.Generator, mean: Callable[[], Array], channels: int) -> tuple[Array, Array]:
         angle = math.radians(rng.uniform(-self.degrees, self.degrees))
         if channels != 3:
-            return np.eye(channels), np.zeros(channels)
+            return unchanged(channels)
         a, b = math.cos(angle), math.sin(angle) / math.sqrt(3)
         c = (1 - a) / 3
-        return np.array([[a + c, c - b, c + b], [c + b, a + c, c - b], [c - b, c + b, a + c]]), np.zeros(3)
+        return np.array([[a + c, c - b, c + b], [c + b, a + c, c - b], [c - b, c + b, a + c]]), unchanged(channels)[1]
 
 
 class Blur(Augmentation):
