@@ -475,7 +475,11 @@ def predict(run_folder: str, files: tuple[str, ...], top: int, weights: str | No
 
 @cli.group()
 def data() -> None:
-    """Look at a recipe's data before training."""
+    """Look at a recipe's data before training.
+
+    \b
+      graphc data stats recipe.yaml
+    """
 
 
 recipe_set_option = click.option(

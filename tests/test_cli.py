@@ -113,6 +113,8 @@ def test_symbolic_sizes_are_formulas_in_table_and_file(graphc: Run) -> None:
 
 def test_explain(graphc: Run) -> None:
     assert "filters    8" in graphc("explain", "small.yaml", "conv.filters").out
+    (kernel,) = json.loads(graphc("explain", "small.yaml", "conv.kernel", "--format", "json").out)
+    assert kernel["value"] == [3, 3]
     assert "Output channels." in graphc("explain", "conv2d").out
     wrong = graphc("explain", "small.yaml", "cov")
     assert (wrong.code, wrong.err) == (2, "error[G121]: no end point or layer is named 'cov' (did you mean 'conv'?)\n")

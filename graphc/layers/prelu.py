@@ -8,6 +8,7 @@ from typing import ClassVar
 from graphc.dims import Shape
 from graphc.initializers import AnyInitializer, Constant
 from graphc.layers.base import Layer, channels, scalar
+from graphc.layers.fields import Bool
 from graphc.lazy import np
 from graphc.regularizers import Regularizer
 from graphc.types import Array, Context, Gradients, OnnxBuilder, Params, ParamSpec, Step, Value
@@ -25,7 +26,7 @@ class PRelu(Layer):
     """How the slopes start."""
     alpha_regularizer: Regularizer | None = None
     """Penalty on the slopes."""
-    trainable: bool = True
+    trainable: Bool = True
     """Whether training changes the slopes."""
 
     def declare_params(self, *inputs: Shape) -> dict[str, ParamSpec]:

@@ -29,6 +29,8 @@ def explain_layer(plan: Plan, target: str, form: str) -> str:
             hint = did_you_mean(argument, known)
             raise SpecError("G111", f"{node.layer.kind} has no argument {argument!r}{hint}")
         rows = [row for row in rows if row[0] == argument]
+    if form == "json":
+        rows = [[name, written(getattr(node.layer, name)), source] for name, _, source in rows]
     table = render(("argument", "value", "from"), rows, form)
     if form != "table":
         return table
