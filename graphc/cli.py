@@ -6,6 +6,7 @@ import contextlib
 import errno
 import gc
 import os
+import signal
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -577,11 +578,17 @@ def main() -> None:
     # a stream is None where the caller closed it: `graphc check net.yaml >&-`
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
+    signal.signal(signal.SIGTERM, _terminate)
     code = run_command()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
             stream.flush()
     os._exit(code)  # nothing is left to do; after a signal threads may be at work still on a step that was given up
+
+
+def _terminate(*_: object) -> None:
+    """Leave by way of every `finally`, so that nothing half-written stays."""
+    raise SystemExit(143)
 
 
 def run_command() -> int:
@@ -598,6 +605,9 @@ def run_command() -> int:
     except (click.Abort, KeyboardInterrupt):
         say("interrupted")
         return 130
+    except SystemExit as error:
+        say("terminated")
+        return error.code if isinstance(error.code, int) else 1
     except MemoryError:
         say("error[G503]: this needs more memory than there is")
         return 3

@@ -289,6 +289,20 @@ def test_closed_streams_are_no_error(closed: str, tmp_path: Path) -> None:
     assert (ended.returncode, ended.stderr) == (0, "")
 
 
+def test_a_signal_to_end_leaves_nothing_half_written(tmp_path: Path) -> None:
+    program = """
+import os, signal, sys
+from graphc.cli import main
+os.fsync = lambda handle: os.kill(os.getpid(), signal.SIGTERM)
+sys.argv = ["graphc", "new", "net.yaml"]
+main()
+"""
+    command = [sys.executable, "-c", program]
+    ended = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (143, "", "terminated\n")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("name", sorted(cli.commands))
 def test_every_command_has_help_that_ends_in_an_example(name: str, graphc: Run) -> None:
     ended = graphc(name, "--help")
