@@ -13,8 +13,8 @@ from graphc.train.recipe import read_recipe_text
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
-def test_the_readmes_recipe_is_one():
-    blocks = re.findall(r"```yaml\n(.*?)```", (EXAMPLES / "README.md").read_text(), re.DOTALL)
+def test_the_guides_recipe_is_one():
+    blocks = re.findall(r"```yaml\n(.*?)```", (EXAMPLES / "TRAINING.md").read_text(), re.DOTALL)
     whole, heads = blocks
     assert read_recipe_text(whole).accumulate == 2
     without_loss = re.sub(r"(?m)^loss: .*\n", "", whole)
