@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import colorsys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -93,14 +93,7 @@ def chart(sets: dict[str, Statistics]) -> Image.Image:
         draw.text((GAP, top), f"{name}: examples of each class", INK)
         draw.text((2 * GAP + side, top), "values, dark to bright, of each channel", INK)
         base = top + HEAD + height
-        _bars(
-            draw,
-            list(found.classes.values()),
-            (GAP, base),
-            side,
-            height,
-            [colour(n) for n in range(len(found.classes))],
-        )
+        _bars(draw, found.classes, (GAP, base), side, height)
         for channel, counts in enumerate(found.histogram):
             ink = PRIMARIES[channel] if len(found.histogram) >= 3 else PRIMARIES[3]
             points = [
@@ -115,15 +108,13 @@ def chart(sets: dict[str, Statistics]) -> Image.Image:
 
 
 def _bars(
-    draw: ImageDraw.ImageDraw,
-    counts: list[int],
-    corner: tuple[int, int],
-    width: int,
-    height: int,
-    inks: list[tuple[int, int, int]],
+    draw: ImageDraw.ImageDraw, classes: Mapping[str, int], corner: tuple[int, int], width: int, height: int
 ) -> None:
-    """Bars that stand on `corner`."""
-    for number, (count, ink) in enumerate(zip(counts, inks, strict=True)):
-        left = corner[0] + number * width / len(counts)
-        right = corner[0] + (number + 1) * width / len(counts) - 1
-        draw.rectangle((left, corner[1] - count / max(*counts, 1) * height, max(right, left), corner[1]), fill=ink)
+    """A bar for each class, standing on `corner`; the names of a few."""
+    step = width / max(len(classes), 1)
+    for number, (name, count) in enumerate(classes.items()):
+        left = corner[0] + number * step
+        top = corner[1] - count / max(*classes.values(), 1) * height
+        draw.rectangle((left, top, max(left + step - 1, left), corner[1]), fill=colour(number))
+        if step >= 3 * HEAD:
+            draw.text((left + 3, corner[1] - HEAD), name[: int(step / 7)], INK)
