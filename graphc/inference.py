@@ -66,10 +66,10 @@ def read_npy(path: str) -> Array:
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)  # mapped: a header alone cannot claim memory
     except Exception as error:  # NumPy reads the header with Python's tokenizer, which has errors of its own
-        raise DataError("G401", f"{path}: expected a .npy array, got {error}") from None
+        raise DataError("G421", f"{path}: expected a .npy array, got {error}") from None
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf":
         found = getattr(array, "dtype", type(array).__name__)
-        raise DataError("G401", f"{path}: expected numbers, got {found}")
+        raise DataError("G421", f"{path}: expected numbers, got {found}")
     with np.errstate(over="ignore"):
         return np.array(array, np.float32)
 
@@ -77,17 +77,17 @@ def read_npy(path: str) -> Array:
 def read_image(path: str, shape: Sequence[int | str]) -> Array:
     """An image as (1, height, width, channels), resized where the model's size is fixed."""
     if len(shape) != 4 or shape[3] not in (1, 3):
-        raise DataError("G402", f"{path}: the model reads {list(shape)}, not an image of 1 or 3 channels; give a .npy")
+        raise DataError("G422", f"{path}: the model reads {list(shape)}, not an image of 1 or 3 channels; give a .npy")
     try:
         with Image.open(path, formats=IMAGE_FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 found = f"{image.width}×{image.height}"
-                raise DataError("G403", f"{path}: expected at most {MAX_PIXELS:,} pixels, got {found}")
+                raise DataError("G423", f"{path}: expected at most {MAX_PIXELS:,} pixels, got {found}")
             converted = image.convert("L" if shape[3] == 1 else "RGB")
     except FileNotFoundError:
-        raise DataError("G404", f"{path}: no such file") from None
+        raise DataError("G424", f"{path}: no such file") from None
     except (UnidentifiedImageError, OSError, ValueError) as error:
-        raise DataError("G405", f"{path}: expected an image, got {error}") from None
+        raise DataError("G425", f"{path}: expected an image, got {error}") from None
     height, width = shape[1], shape[2]
     if isinstance(height, int) and isinstance(width, int):
         converted = converted.resize((width, height), Image.Resampling.BILINEAR)
@@ -114,7 +114,7 @@ def join(arrays: list[Array], files: Sequence[str]) -> Array:
     for array, path in zip(arrays, files, strict=True):
         if array.shape[1:] != arrays[0].shape[1:]:
             found = f"{files[0]} {arrays[0].shape[1:]} and {path} {array.shape[1:]}"
-            raise DataError("G406", f"expected files of one shape, got {found}")
+            raise DataError("G426", f"expected files of one shape, got {found}")
     return np.concatenate(arrays) if len(arrays) > 1 else arrays[0]
 
 
