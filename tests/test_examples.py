@@ -68,3 +68,68 @@ def test_boxes_are_found(tmp_path: Path) -> None:
     boxes = Shapes(count=60, classes=3, seed=2).load(Path(), 10**8).targets["boxes"] / 32
     mean_box = float(np.abs(boxes - boxes.mean(axis=0)).mean())
     assert last["validation_mae"] < 0.85 * mean_box
+
+
+def test_a_convolutional_net_knows_shifted_digits(example, tmp_path: Path) -> None:
+    found = example("properties", "--small", "--out", str(tmp_path)).main()
+    assert found["dense"][2] < 0.3
+    assert found["conv"][0] - found["conv"][1] < 0.05
+    assert (tmp_path / "shifts.png").is_file()
+
+
+def test_activations_reach_the_training_error(example, tmp_path: Path) -> None:
+    found = example("activations", "--small", "--out", str(tmp_path)).main()
+    assert found["relu"][1] <= 60
+    assert found["sigmoid"][1] is None
+    assert (tmp_path / "error.png").is_file()
+
+
+def test_cifar10_that_is_missing_is_asked_for(example, tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="needs CIFAR-10: --data FOLDER"):
+        example("activations", "--data", str(tmp_path), "--out", str(tmp_path)).main()
+
+
+def test_batch_norm_trains_where_bias_does_not_and_learns_to_undo_itself(example, tmp_path: Path) -> None:
+    found = example("batch_norm", "--small", "--out", str(tmp_path)).main()
+    assert found["largest"]["batch norm"] > found["largest"]["bias"]
+    for _, learned, of_data in found["undone"]:
+        assert abs(learned - of_data) < 0.02
+
+
+def test_pooling_keeps_what_the_lecture_says(example, tmp_path: Path) -> None:
+    remains, accuracies = example("pooling", "--small", "--out", str(tmp_path)).main()
+    lines = {pool: numbers[0] for pool, numbers in remains.items()}
+    errors = {pool: numbers[4] for pool, numbers in remains.items()}
+    assert lines == {"max": 1.0, "average": 0.5, "stride": 0.5}
+    assert errors["average"] < errors["max"] < errors["stride"]
+    assert set(accuracies) == set(lines)
+
+
+def test_a_pointwise_convolution_stays_above_the_optimum(example, tmp_path: Path) -> None:
+    convolved, optimum = example("pointwise", "--small", "--out", str(tmp_path)).main()[32]
+    assert optimum < convolved < 2 * optimum
+
+
+def test_l1_empties_weights(example, tmp_path: Path) -> None:
+    found = example("maps", "--small", "--out", str(tmp_path)).main()
+    free, bound = (int(found[name]["weights below 0.001"].rstrip("%")) for name in ("none", "l1 0.0001"))
+    assert bound > free + 10
+
+
+def test_whitening_finds_sum_and_difference(example, tmp_path: Path) -> None:
+    found = example("whitening", "--small", "--out", str(tmp_path)).main()
+    assert np.allclose(np.abs(found["axes"]), np.sqrt(0.5), atol=0.02)
+    assert all(loss < np.log(10) for loss in found["loss"].values())
+
+
+def test_the_cat_detector_slides_over_a_photograph(example, tmp_path: Path) -> None:
+    found = example("cats", "--small", "--out", str(tmp_path)).main()
+    assert found["accuracy"] > 0.5
+    with Image.open(tmp_path / "heat.png") as picture:
+        assert picture.width > 500
+
+
+def test_little_data_by_every_method(example, tmp_path: Path) -> None:
+    (found,) = example("little_data", "--small", "--out", str(tmp_path)).main().values()
+    assert min(accuracy for (accuracy,) in found.values()) > 0.15
+    assert found["teacher"][0] > found["augmented"][0]
