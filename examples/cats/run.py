@@ -131,7 +131,7 @@ def found_first(map: np.ndarray, place: int) -> bool:
 
 
 def draw(picture: np.ndarray, map: np.ndarray, path: Path, place: int | None) -> None:
-    """The picture, the cat framed where its place is known, and the heat map on it, each window's value at its middle."""
+    """The picture, the cat framed where its place is known, and the heat map on it, a window's value at its middle."""
     height, width = (TILE - STRIDE) / 2 + STRIDE * np.array(map.shape)
     sheet, axes = common.figure(2)
     for axis in axes:
