@@ -1,6 +1,6 @@
 """Compiling 10,000 layers against 1,000: whole processes, interleaved, medians, as a ratio.
 
-    python benchmarks/scaling.py
+python benchmarks/scaling.py
 """
 
 from __future__ import annotations

@@ -14,7 +14,9 @@ def wiring(text: str, *settings: str) -> dict[str, tuple[str, ...]]:
 
 def test_sugar_becomes_layers_in_tf_slims_order() -> None:
     found = wiring("""
-        layers: [{conv2d: {name: a, filters: 8, kernel: 3, normalizer: batch_norm, activation: {leaky_relu: 0.2}}}, flatten]
+        layers:
+          - conv2d: {name: a, filters: 8, kernel: 3, normalizer: batch_norm, activation: {leaky_relu: 0.2}}
+          - flatten
     """)
     assert found == {
         "a": ("image",),

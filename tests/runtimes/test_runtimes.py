@@ -44,9 +44,7 @@ def one_case_a_kind() -> list[Case]:
 
 def compare(plan: Plan, params: Mapping[str, np.ndarray], runtime: str, batch: int, folder: Path) -> None:
     rng = np.random.default_rng(batch)
-    inputs = {
-        each.name: rng.standard_normal((batch, *each.shape)).astype(np.float32) for each in plan.graph.inputs
-    }
+    inputs = {each.name: rng.standard_normal((batch, *each.shape)).astype(np.float32) for each in plan.graph.inputs}
     path = folder / "model.onnx"
     write_model(compile_plan(plan, params), path)
     found = RUNTIMES[runtime](path, inputs)
@@ -68,7 +66,8 @@ def test_one_model_a_kind(runtime: str, case: Case, batch: int, tmp_path: Path) 
         pytest.skip(reason)
     params = initial_params(case, np.random.default_rng(0), "float32")
     plan = one_layer_plan(case)
-    compare(plan, {plan.graph.scoped(f"layer/{name}"): value for name, value in params.items()}, runtime, batch, tmp_path)
+    variables = {plan.graph.scoped(f"layer/{name}"): value for name, value in params.items()}
+    compare(plan, variables, runtime, batch, tmp_path)
 
 
 @pytest.mark.parametrize("batch", [1, 3])
