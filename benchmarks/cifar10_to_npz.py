@@ -1,6 +1,6 @@
 """Decode a folder of CIFAR-10 images (train/CLASS/, test/CLASS/) once, into train.npz and test.npz.
 
-    python benchmarks/cifar10_to_npz.py FOLDER [OUTPUT]
+python benchmarks/cifar10_to_npz.py FOLDER [OUTPUT]
 """
 
 from __future__ import annotations
