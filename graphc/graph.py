@@ -8,7 +8,7 @@ from typing import Any
 
 from graphc.dims import Shape, is_static
 from graphc.errors import Place, Warn
-from graphc.layers.base import Layer
+from graphc.layers.base import Layer, elements
 from graphc.receptive_field import ReceptiveField
 from graphc.types import ParamSpec
 
@@ -95,15 +95,15 @@ class PlannedNode:
     @property
     def activation_bytes(self) -> int | None:
         """Memory of the output for one example, float32; None where a size is a symbol."""
-        return 4 * _product(self.shape) if is_static(self.shape) else None  # type: ignore[arg-type]
+        return 4 * elements(self.shape) if is_static(self.shape) else None
 
     @property
     def param_count(self) -> int:
-        return sum(_product(spec.shape) for spec in self.params.values())
+        return sum(elements(spec.shape) for spec in self.params.values())
 
     @property
     def trainable_count(self) -> int:
-        return sum(_product(spec.shape) for spec in self.params.values() if spec.trainable)
+        return sum(elements(spec.shape) for spec in self.params.values() if spec.trainable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +120,3 @@ class Plan:
             for planned in self.nodes
             for local, spec in planned.params.items()
         }
-
-
-def _product(shape: tuple[int, ...]) -> int:
-    count = 1
-    for size in shape:
-        count *= size
-    return count

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from graphc.dims import Shape, format_shape, is_static
 from graphc.errors import RuleError, SpecError
 from graphc.graph import LayerGraph, Node, Plan, PlannedNode
+from graphc.layers.base import elements
 from graphc.passes.infer_shapes import at_node, infer_shapes
 from graphc.passes.receptive_fields import first_seen, receptive_fields
 from graphc.types import ParamSpec
@@ -76,27 +77,18 @@ def check_sizes(planned: list[PlannedNode], max_bytes: int) -> None:
     total = 0
     for each in planned:
         for local, spec in each.params.items():
-            size = FLOAT * count(spec.shape)
+            size = FLOAT * elements(spec.shape)
             total += size
             if total > max_bytes:
                 shape = format_shape(spec.shape)
                 what = f"{local} of {shape} is {show_bytes(size)}, the variables so far {show_bytes(total)}"
                 message = f"{each.node.name}: {what}, over the limit of {show_bytes(max_bytes)} (--max-memory)"
                 raise SpecError("G207", message, each.node.place)
-        if is_static(each.shape) and FLOAT * count(each.shape) > max_bytes:
-            size = FLOAT * count(each.shape)
+        if is_static(each.shape) and FLOAT * elements(each.shape) > max_bytes:
+            size = FLOAT * elements(each.shape)
             what = f"its output of {format_shape(each.shape)} is {show_bytes(size)}"
             message = f"{each.node.name}: {what}, over the limit of {show_bytes(max_bytes)} (--max-memory)"
             raise SpecError("G207", message, each.node.place)
-
-
-def count(shape: Shape) -> int:
-    """Elements of a static shape, in exact integers."""
-    number = 1
-    for size in shape:
-        assert isinstance(size, int)
-        number *= size
-    return number
 
 
 def show_bytes(size: int) -> str:
