@@ -1,21 +1,26 @@
 """Sums and affine maps a channel, in chunks that stay in the cache while several operations pass over them.
 
-Arrays are batch first, channels last. Few channels are handled as if several pixels were one, so that the inner
-loops stay long; column sums are products with a row of ones, which run at the speed of memory.
+Arrays are batch first, channels last. Many pixels are handled as one row, so that the inner loops are long;
+column sums are products with a row of ones, which run at the speed of memory.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
-from graphc.kernels.chunks import chunks
+from graphc.kernels.relu import passed, relu
 from graphc.lazy import np
 from graphc.types import Array, Context
 
-CHUNK_BYTES = 1 << 20
-"""Of one array: three of them fit one core's second-level cache."""
-WIDTH = 512
-"""Channels are repeated up to about this many columns."""
+CHUNK_BYTES = 1 << 19
+"""Of one array: three of them fit a second-level cache, or nearly."""
+WIDTH = 1 << 13
+"""Numbers of one row; NumPy broadcasts rows of fewer at two thirds of the speed."""
+SUM_WIDTH = 1 << 9
+"""Columns of a product that adds up rows: enough for long loops, and few left to add."""
+FAR = 16
+"""Squares of a channel over squares about its mean, from which on their difference has lost too many digits."""
 
 
 def moments(context: Context, x: Array) -> tuple[int, Array, Array]:
@@ -25,86 +30,110 @@ def moments(context: Context, x: Array) -> tuple[int, Array, Array]:
     found = []
     for (rows,) in _chunks(x):
         count = rows.size // channels
-        ones = np.ones(len(rows), x.dtype)
-        mean = _narrow(ones @ rows, channels) / count
-        centred = np.subtract(rows, _repeat(mean, rows), out=context.empty(rows.shape, x.dtype))
-        centred *= centred
-        found.append((count, mean, _narrow(ones @ centred, channels)))
-    parts = [chunk for chunks_of_part in context.gather(found) for chunk in chunks_of_part]
-    counts = np.array([count for count, _, _ in parts], np.float64)[:, None]
-    means = np.array([mean for _, mean, _ in parts], np.float64)
-    mean = (counts * means).sum(axis=0) / counts.sum()
-    squares = np.array([squared for _, _, squared in parts], np.float64) + counts * (means - mean) ** 2
-    pixels = int(counts.sum())
-    return pixels, mean.astype(x.dtype), (squares.sum(axis=0) / pixels).astype(x.dtype)
+        mean = _sums(rows, channels) / count
+        work = context.empty(rows.shape, x.dtype)
+        squares = _sums(np.square(rows, out=work), channels)
+        about_mean = squares - count * mean * mean
+        if (squares > FAR * about_mean).any():
+            np.subtract(rows, _row(mean, x)[: rows.shape[1]], out=work)
+            about_mean = _sums(np.square(work, out=work), channels)
+        found.append((np.full(channels, count), mean, about_mean))
+    every = np.concatenate(context.gather(np.array(found, np.float64)))
+    counts, means, squares = every.swapaxes(0, 1)
+    pixels = counts.sum(axis=0)
+    mean = (counts * means).sum(axis=0) / pixels
+    squares = squares + counts * (means - mean) ** 2
+    return int(pixels[0]), mean.astype(x.dtype), (squares.sum(axis=0) / pixels).astype(x.dtype)
 
 
-def scale_and_shift(context: Context, x: Array, factor: Array, offset: Array, floor: float | None = None) -> Array:
-    """x*factor + offset, nowhere below `floor`."""
+def scale_and_shift(context: Context, x: Array, factor: Array, offset: Array, with_relu: bool = False) -> Array:
+    """x*factor + offset, and with a ReLU nowhere below 0."""
     y = context.empty(x.shape, x.dtype)
+    factors, offsets = _row(factor, x), _row(offset, x)
 
     for rows, out in _chunks(x, y):
-        np.multiply(rows, _repeat(factor, rows), out=out)
-        np.add(out, _repeat(offset, rows), out=out)
-        if floor is not None:
-            np.maximum(out, floor, out=out)
+        width = rows.shape[1]
+        np.multiply(rows, factors[:width], out=out)
+        np.add(out, offsets[:width], out=out)
+        if with_relu:
+            relu(out, out)
     return y
 
 
-def centred_sums(context: Context, dy: Array, x: Array, mean: Array, above: Array | None = None) -> tuple[Array, Array]:
-    """Sums a channel, over this part of the batch, of dy and of dy*(x - mean); dy counts where `above` is positive."""
+def add_bias(x: Array, biases: Array, out: Array) -> None:
+    """x + biases; `out` may be x."""
+    row = _row(biases, x)
+    for rows, target in _chunks(x, out):
+        np.add(rows, row[: rows.shape[1]], out=target)
+
+
+def bias_gradient(dy: Array) -> Array:
+    """The sum of dy over all axes but the last."""
+    rows = dy.reshape(-1, dy.shape[-1])
+    total: Array = np.ones(len(rows), dy.dtype) @ rows
+    return total
+
+
+def centred_sums(context: Context, dy: Array, x: Array, mean: Array) -> tuple[Array, Array]:
+    """Sums a channel, over this part of the batch, of dy and of dy*(x - mean)."""
+    first, second, _ = passed_sums(context, dy, x, mean, None)
+    return first, second
+
+
+def passed_sums(context: Context, dy: Array, x: Array, mean: Array, y: Array | None) -> tuple[Array, Array, Array]:
+    """`centred_sums` of what a ReLU whose value was y lets pass of dy, and that itself; all of dy without y."""
     channels = x.shape[-1]
+    given = dy if y is None else context.empty(dy.shape, dy.dtype)
+    means = _row(mean, x)
     first, second = np.zeros((2, channels), np.float64)
-    for rows, dy_rows, *mask in _chunks(x, dy, *([] if above is None else [above])):
-        given = _passed(context, dy_rows, *mask)
-        ones = np.ones(len(rows), x.dtype)
-        product = np.subtract(rows, _repeat(mean, rows), out=context.empty(rows.shape, x.dtype))
-        product *= given
-        first += _narrow(ones @ given, channels)
-        second += _narrow(ones @ product, channels)
-    return first.astype(x.dtype), second.astype(x.dtype)
+    for rows, dy_rows, given_rows, *above in _chunks(x, dy, given, *([] if y is None else [y])):
+        for y_rows in above:
+            passed(context, dy_rows, y_rows, out=given_rows)
+        product = np.subtract(rows, means[: rows.shape[1]], out=context.empty(rows.shape, x.dtype))
+        product *= given_rows
+        first += _sums(given_rows, channels)
+        second += _sums(product, channels)
+    return first.astype(x.dtype), second.astype(x.dtype), given
 
 
-def combine(
-    context: Context, dy: Array, by: Array, x: Array, factor: Array, offset: Array, above: Array | None = None
-) -> Array:
-    """dy*by + x*factor + offset; dy counts where `above` is positive."""
+def combine(context: Context, dy: Array, by: Array, x: Array, factor: Array, offset: Array) -> Array:
+    """dy*by + x*factor + offset."""
     out = context.empty(x.shape, x.dtype)
-    for dy_rows, rows, target, *mask in _chunks(dy, x, out, *([] if above is None else [above])):
-        other = np.multiply(rows, _repeat(factor, rows), out=context.empty(rows.shape, x.dtype))
-        other += _repeat(offset, rows)
-        np.multiply(_passed(context, dy_rows, *mask), _repeat(by, rows), out=target)
+    bys, factors, offsets = (_row(vector, x) for vector in (by, factor, offset))
+    for dy_rows, rows, target in _chunks(dy, x, out):
+        width = rows.shape[1]
+        other = np.multiply(rows, factors[:width], out=context.empty(rows.shape, x.dtype))
+        other += offsets[:width]
+        np.multiply(dy_rows, bys[:width], out=target)
         np.add(target, other, out=target)
     return out
 
 
-def _passed(context: Context, dy: Array, above: Array | None = None) -> Array:
-    """dy where `above` is positive, else nothing; all of dy without `above`."""
-    if above is None:
-        return dy
-    positive = np.greater(above, 0, out=context.empty(dy.shape, bool))
-    return np.multiply(dy, positive, out=context.empty(dy.shape, dy.dtype))
-
-
 def _chunks(*arrays: Array) -> Iterator[tuple[Array, ...]]:
-    """Arrays of one shape as matrices of whole pixels, several to a row where channels are few."""
-    channels = arrays[0].shape[-1]
-    pixels = arrays[0].size // channels
-    together = 1
-    while 2 * together * channels <= WIDTH and pixels % (2 * together) == 0:
-        together *= 2
-    matrices = [array.reshape(-1, together * channels) for array in arrays]
-    for rows in chunks(matrices[0], CHUNK_BYTES):
-        yield tuple(matrix[rows] for matrix in matrices)
+    """Arrays of one shape as matrices of many whole pixels a row; what does not fill a row comes last, as one."""
+    width = _width(arrays[0])
+    step = max(1, CHUNK_BYTES // (width * arrays[0].itemsize)) * width
+    flat = [array.reshape(-1) for array in arrays]
+    whole = arrays[0].size // width * width
+    for start in range(0, whole, step):
+        yield tuple(array[start : min(start + step, whole)].reshape(-1, width) for array in flat)
+    if whole < arrays[0].size:
+        yield tuple(array[whole:].reshape(1, -1) for array in flat)
 
 
-def _repeat(vector: Array, rows: Array) -> Array:
-    """A vector of channels for rows of several pixels."""
-    times = rows.shape[1] // len(vector)
-    return vector if times == 1 else np.concatenate((vector,) * times)
+def _width(x: Array) -> int:
+    channels = x.shape[-1]
+    return int(channels * max(1, min(WIDTH, x.size) // channels))
 
 
-def _narrow(sums: Array, channels: int) -> Array:
-    """Column sums of rows of several pixels, a channel."""
-    total: Array = sums.reshape(-1, channels).sum(axis=0)
+def _row(vector: Array, x: Array) -> Array:
+    """A number a channel, repeated for a whole row of x's pixels."""
+    return np.broadcast_to(vector, (_width(x) // len(vector), len(vector))).reshape(-1)
+
+
+def _sums(rows: Array, channels: int) -> Array:
+    """The sum of each channel over rows of several pixels."""
+    together = math.gcd(rows.size // channels, max(1, SUM_WIDTH // channels))
+    narrow = rows.reshape(-1, together * channels)
+    total: Array = (np.ones(len(narrow), rows.dtype) @ narrow).reshape(-1, channels).sum(axis=0)
     return total

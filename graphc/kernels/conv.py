@@ -8,10 +8,11 @@ in the order of the slices.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import ModuleType
 
+from graphc.kernels import winograd, winograd_2d
 from graphc.kernels.chunks import chunks
-from graphc.kernels.unfold import Grid, Pads, Pair, fold, pad_images, windows
-from graphc.kernels.winograd import suits, winograd_conv2d, winograd_grad_weights
+from graphc.kernels.unfold import Grid, Pads, Pair, copy_strided, fold, pad_images, windows
 from graphc.lazy import np
 from graphc.types import Array, Context
 
@@ -22,8 +23,9 @@ CHUNK_BYTES = 1 << 20
 def conv2d(context: Context, x: Array, w: Array, stride: Pair, pads: Pads, dilation: Pair, groups: int) -> Array:
     """Every window of x times the filters."""
     grid = Grid(x.shape[1:3], w.shape[:2], stride, pads, dilation)
-    if groups == 1 and suits(grid, w.shape[2]):
-        return winograd_conv2d(context, x, w, grid)
+    if fast := _fast(context, grid, w.shape, groups):
+        found: Array = fast.conv2d(context, x, w, grid)
+        return found
     y = context.empty((len(x), *grid.output, w.shape[3]), x.dtype)
 
     for part in chunks(x, CHUNK_BYTES, _column_bytes(grid, w.shape, x)):
@@ -78,9 +80,9 @@ def conv2d_grad_weights(
     """The gradient of w: windows times output gradients, summed over the batch."""
     kernel = (w_shape[0], w_shape[1])
     grid = Grid(x.shape[1:3], kernel, stride, pads, dilation)
-    if groups == 1 and suits(grid, w_shape[2]):
-        return winograd_grad_weights(context, x, dy, w_shape, grid)
-
+    if fast := _fast(context, grid, w_shape, groups):
+        found: Array = fast.grad_weights(context, x, dy, w_shape, grid)
+        return found
     dw = context.empty(w_shape, x.dtype)
     dw[...] = 0
     for part in chunks(x, CHUNK_BYTES, _column_bytes(grid, w_shape, x)):
@@ -92,14 +94,21 @@ def conv2d_grad_weights(
     return dw
 
 
+def _fast(context: Context, grid: Grid, w_shape: tuple[int, ...], groups: int) -> ModuleType | None:
+    """The kernels that need fewer products; the less exact of them in training only."""
+    if groups > 1:
+        return None
+    if context.training and winograd_2d.suits(grid, *w_shape[2:]):
+        return winograd_2d
+    return winograd if winograd.suits(grid, w_shape[2]) else None
+
+
 def _columns(context: Context, padded: Array, grid: Grid) -> Array:
     """Windows as rows of a matrix: n*H'*W' × kh*kw*C."""
     if grid.is_identity:
         return _rows(padded)
-    view = windows(padded, grid)
-    columns = context.empty(view.shape, padded.dtype)
-    columns[...] = view
-    return columns.reshape(-1, view.shape[3] * view.shape[4] * view.shape[5])
+    shape, strides = windows(padded, grid)
+    return copy_strided(context, padded, shape, strides).reshape(-1, shape[3] * shape[4] * shape[5])
 
 
 def _column_bytes(grid: Grid, w_shape: tuple[int, ...], x: Array) -> int:

@@ -11,6 +11,9 @@ from typing import TypeAlias
 from graphc.lazy import np
 from graphc.types import Array, Context
 
+SHORTEST_RUN = 16
+"""Bytes that are worth copying as one element."""
+
 Pair: TypeAlias = tuple[int, int]
 Pads: TypeAlias = tuple[Pair, Pair]
 """Pixels ((top, bottom), (left, right))."""
@@ -65,36 +68,65 @@ class Grid:
         return padded[:, top : top + (rows - 1) * sh + 1 : sh, left : left + (columns - 1) * sw + 1 : sw]
 
 
-def pad_images(context: Context, x: Array, grid: Grid, rows: int = 0) -> Array:
-    """x with its zeros around it, and more below up to `rows`; x itself where there are none."""
+def pad_images(context: Context, x: Array, grid: Grid, rows: int = 0, columns: int = 0) -> Array:
+    """x with its zeros around it, and more up to `rows` and `columns`; x itself where there are none. Contiguous."""
     (top, _), (left, _) = grid.pads
     height, width = grid.size
-    rows, columns = max(rows, grid.padded[0]), grid.padded[1]
+    rows, columns = max(rows, grid.padded[0]), max(columns, grid.padded[1])
     if (rows, columns) == grid.size:
-        return x
-    padded = context.empty((len(x), rows, columns, x.shape[3]), x.dtype)
-    padded[:, :top] = 0
-    padded[:, top + height :] = 0
-    padded[:, top : top + height, :left] = 0
-    padded[:, top : top + height, left + width :] = 0
+        return np.ascontiguousarray(x)
+    channels = x.shape[3]
+    padded = context.empty((len(x), rows, columns, channels), x.dtype)
+    numbers = padded.reshape(len(x), -1)
+    first, line = (top * columns + left) * channels, columns * channels
+    numbers[:, :first] = 0
+    numbers[:, first + (height - 1) * line + width * channels :] = 0
+    if width < columns:  # from the end of each line to the next
+        shape = (len(x), height - 1, (columns - width) * channels)
+        n, _, w, c = padded.strides
+        strided(padded, shape, (n, columns * w, c), (first + width * channels) * c)[...] = 0
     padded[:, top : top + height, left : left + width] = x
     return padded
 
 
-def windows(padded: Array, grid: Grid) -> Array:
-    """The windows of padded images, as a view: n × output × kernel × C."""
+def windows(padded: Array, grid: Grid) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The windows of padded images as a view's shape and strides: n × output × kernel × C."""
     (rows, columns), (kh, kw) = grid.output, grid.kernel
     n, h, w, c = padded.strides
     shape = (len(padded), rows, columns, kh, kw, padded.shape[3])
     (sh, sw), (dh, dw) = grid.stride, grid.dilation
-    return strided(padded, shape, (n, h * sh, w * sw, h * dh, w * dw, c))
+    return shape, (n, h * sh, w * sw, h * dh, w * dw, c)
 
 
-def strided(x: Array, shape: tuple[int, ...], strides: tuple[int, ...]) -> Array:
-    """A view of x in another shape; ten times faster than `as_strided` where x is contiguous, and bounds-checked."""
-    if x.flags.c_contiguous:
-        return np.ndarray(shape, x.dtype, buffer=x, strides=strides)
-    return np.lib.stride_tricks.as_strided(x, shape, strides)
+def strided(x: Array, shape: tuple[int, ...], strides: tuple[int, ...], offset: int = 0) -> Array:
+    """A view of a contiguous x in another shape, `offset` bytes on; ten times faster than `as_strided`, and
+    bounds-checked."""
+    return np.ndarray(shape, x.dtype, buffer=x, offset=offset, strides=strides)
+
+
+def copy_strided(
+    context: Context, x: Array, shape: tuple[int, ...], strides: tuple[int, ...], out: Array | None = None
+) -> Array:
+    """What `strided` sees, as a contiguous array of its own, or in `out`.
+
+    Trailing axes that lie next to each other are copied as one large element: NumPy's loop over elements of any
+    size is about twice as fast as one loop for each short run of numbers.
+    """
+    out = context.empty(shape, x.dtype) if out is None else out.reshape(shape)
+    axes, run = len(shape), x.itemsize
+    while axes and strides[axes - 1] == run:
+        axes -= 1
+        run *= shape[axes]
+    if not x.flags.c_contiguous:  # a group's channels
+        out[...] = np.lib.stride_tricks.as_strided(x, shape, strides)
+        return out
+    if run < SHORTEST_RUN or not out.size:
+        out[...] = strided(x, shape, strides)
+        return out
+    element = np.dtype((np.void, run))
+    runs = np.ndarray(shape[:axes], element, buffer=x, strides=strides[:axes])
+    np.copyto(np.ndarray(shape[:axes], element, buffer=out), runs)
+    return out
 
 
 def fold(context: Context, patches: Array, grid: Grid) -> Array:

@@ -1,11 +1,13 @@
-"""Winograd's F(4, r) along the height, for three or five taps; plain unfolding along the width.
+"""Winograd's F(4, r) along the height, for three or five taps; an ordinary sum along the width.
 
 Four outputs of three taps need six products instead of twelve, of five taps eight instead of twenty. Per column of
-the image, with input rows d and filter rows g:  y = A [(G g) * (B d)].  The width stays an ordinary sum, so each
-product is one matrix product over all taps of a row: large enough to run at full speed, which the 36 small ones of
-the two-dimensional F(4x4, 3x3) do not, and numbers grow less (float32 stays within 1e-5 of the direct sum).
+the image, with input rows d and filter rows g:  y = A [(G g) * (B d)]. The adjoint is the transpose:
+dg = G' [(B d) * (A' dy)].
 
-The adjoint is the transpose: dg = G' [(B d) * (A' dy)].
+Along the width nothing is unfolded. The transformed rows of all images lie one after the other, each with its
+padding, as one line of pixels; a window of kw pixels is a run of numbers in it, and every kw-th run is the row of a
+matrix that is there already. So kw products, each beginning one pixel later, make the outputs in turn; those of
+windows that reach from one row into the next are made too, and left out.
 """
 
 from __future__ import annotations
@@ -24,88 +26,108 @@ from graphc.types import Array, Context
 TILE = 4
 POINTS = [Fraction(point) for point in ("0", "1", "-1", "2", "-2", "1/2", "-1/2")]
 """Where polynomials are evaluated, besides infinity; TILE + taps - 2 of them."""
-CHUNK_BYTES = 3 << 20
-"""Columns of one chunk, of all products. One product's fit a second-level cache; smaller chunks would be a little
-better for one thread, but many short operations keep several threads waiting for the interpreter's lock."""
-LEAST_ROWS = 256
+CHUNK_BYTES = 1 << 20
+"""Of the transformed images of one chunk."""
+LEAST_PIXELS = 512
 """Of one product: fewer would not pay for reading the filters."""
 
 
 def suits(grid: Grid, channels: int) -> bool:
     """Three or five taps down at stride 1, and few rows lost where four do not divide the height."""
-    vertical = grid.kernel[0] in (3, 5) and grid.stride[0] == grid.dilation[0] == 1
-    height = grid.output[0]
-    return vertical and channels >= 8 and height >= 0.7 * _tiles(grid) * TILE
+    dense = grid.kernel[0] in (3, 5) and grid.stride == grid.dilation == (1, 1)
+    return dense and channels >= 8 and grid.output[0] >= 0.7 * _tiles(grid) * TILE
 
 
-def winograd_conv2d(context: Context, x: Array, w: Array, grid: Grid) -> Array:
-    """`conv2d` of one group."""
-    filters = _transform_filters(w)
-    outputs = _matrices(grid.kernel[0], x.dtype)[2]
-    tiles, (height, width) = _tiles(grid), grid.output
-    y = context.empty((len(x), height, width, w.shape[3]), x.dtype)
+def conv2d(context: Context, x: Array, w: Array, grid: Grid) -> Array:
+    """`kernels.conv.conv2d` of one group."""
+    _, from_filters, down = matrices(grid.kernel[0], x.dtype)
+    points, filters = len(from_filters), w.shape[3]
+    transformed = (from_filters @ w.reshape(len(w), -1)).reshape(points, -1, filters)
+    y = context.empty((len(x), *grid.output, filters), x.dtype)
 
     for part in _chunks(grid, x):
-        columns = _columns(context, x[part], grid)
-        products = context.empty((*columns.shape[:2], w.shape[3]), x.dtype)
-        np.matmul(columns, filters, out=products)
-        rows = products.reshape(len(products), -1, width * w.shape[3]).swapaxes(0, 1)
-        whole = height == tiles * TILE
-        target = y[part] if whole else context.empty((part.stop - part.start, tiles * TILE, *y.shape[2:]), x.dtype)
-        np.matmul(outputs, rows, out=target.reshape(len(rows), TILE, -1))
-        if not whole:
-            y[part] = target[:, :height]
+        line = _Line(grid, part.stop - part.start)
+        pixels = _transform(context, x[part], grid, line)
+        products = context.empty((points, line.runs, line.kw, filters), x.dtype)
+        for k in range(line.kw):
+            np.matmul(line.runs_from(pixels, k), transformed, out=products[:, :, k])
+        rows = line.rows_of(products).transpose(1, 2, 0, 3)
+        for tiles, outputs, used in _whole_and_rest(grid, y[part]):
+            np.matmul(down[:used], rows[:, tiles, :, : outputs.shape[3]], out=outputs)
     return y
 
 
-def winograd_grad_weights(context: Context, x: Array, dy: Array, w_shape: tuple[int, ...], grid: Grid) -> Array:
-    """`conv2d_grad_weights` of one group."""
-    _, from_filters, outputs = _matrices(grid.kernel[0], x.dtype)
-    points = len(from_filters)
-    tiles, (height, width) = _tiles(grid), grid.output
+def grad_weights(context: Context, x: Array, dy: Array, w_shape: tuple[int, ...], grid: Grid) -> Array:
+    """`kernels.conv.conv2d_grad_weights` of one group."""
+    _, from_filters, down = matrices(grid.kernel[0], x.dtype)
+    points, filters = len(from_filters), w_shape[3]
+    width = grid.output[1] * filters
 
-    total: Array | None = None
+    total = np.zeros((points, w_shape[1] * w_shape[2], filters), x.dtype)
     for part in _chunks(grid, x):
-        target = dy[part]
-        if height != tiles * TILE:
-            target = context.empty((part.stop - part.start, tiles * TILE, *dy.shape[2:]), x.dtype)
-            target[:, :height] = dy[part]
-            target[:, height:] = 0
-        rows = target.reshape(-1, TILE, width * dy.shape[3])
-        products = context.empty((points, len(rows), width * dy.shape[3]), x.dtype)
-        np.matmul(outputs.T, rows, out=products.swapaxes(0, 1))
-        columns = _columns(context, x[part], grid)
-        gradient = context.empty((points, columns.shape[2], dy.shape[3]), x.dtype)
-        np.matmul(columns.swapaxes(1, 2), products.reshape(points, -1, dy.shape[3]), out=gradient)
-        if total is None:
-            total = gradient
-        else:
-            total += gradient
-    assert total is not None
+        line = _Line(grid, part.stop - part.start)
+        pixels = _transform(context, x[part], grid, line)
+        products = context.empty((points, line.runs, line.kw, filters), x.dtype)
+        products.reshape(points, -1)[:, line.pixels * filters :] = 0
+        rows = line.rows_of(products)
+        rows[..., width:] = 0  # windows that reach into the next row
+        for tiles, gradients, used in _whole_and_rest(grid, dy[part]):
+            np.matmul(down[:used].T, gradients, out=rows[:, :, tiles, :width].transpose(1, 2, 0, 3))
+        for k in range(line.kw):
+            total += np.matmul(line.runs_from(pixels, k).swapaxes(1, 2), products[:, :, k])
     return (from_filters.T @ total.reshape(points, -1)).reshape(w_shape)
 
 
-def _columns(context: Context, x: Array, grid: Grid) -> Array:
-    """B d, unfolded along the width: points × (n tiles W') × (kw C)."""
-    transform = _matrices(grid.kernel[0], x.dtype)[0]
-    points, tiles, (_, width), channels = len(transform), _tiles(grid), grid.output, x.shape[3]
-    padded = pad_images(context, x, grid, rows=tiles * TILE + grid.kernel[0] - 1)
-    n, h, w, c = padded.strides
-    rows = strided(padded, (len(x), tiles, points, padded.shape[2] * channels), (n, TILE * h, h, c))
-    transformed = context.empty((points, len(x), tiles, padded.shape[2], channels), x.dtype)
-    np.matmul(transform, rows, out=transformed.reshape(points, len(x), tiles, -1).transpose(1, 2, 0, 3))
-    p, n, t, w, c = transformed.strides
-    (_, stride), (_, dilation), kw = grid.stride, grid.dilation, grid.kernel[1]
-    shape = (points, len(x), tiles, width, kw, channels)
-    columns = context.empty(shape, x.dtype)
-    columns[...] = strided(transformed, shape, (p, n, t, w * stride, w * dilation, c))
-    return columns.reshape(points, -1, kw * channels)
+class _Line:
+    """The transformed rows of some images, one after the other, and its windows."""
+
+    def __init__(self, grid: Grid, images: int) -> None:
+        self.kw = grid.kernel[1]
+        self.shape = (images, _tiles(grid), grid.padded[1])
+        self.pixels = math.prod(self.shape)
+        self.runs = -(-self.pixels // self.kw)
+        """Windows that begin at every kw-th pixel."""
+
+    @property
+    def length(self) -> int:
+        """Pixels with those behind the end that the last windows read."""
+        return self.runs * self.kw + self.kw - 1
+
+    def rows_of(self, pixels: Array) -> Array:
+        """points × images × tiles × (a row's pixels and their channels), of an array with the line's pixels."""
+        images, tiles, width = self.shape
+        row = width * pixels.shape[-1] * pixels.itemsize
+        strides = (pixels.strides[0], tiles * row, row, pixels.itemsize)
+        return strided(pixels, (len(pixels), images, tiles, row // pixels.itemsize), strides)
+
+    def runs_from(self, pixels: Array, first: int) -> Array:
+        """Every kw-th window from a pixel on, as the rows of matrices: points × runs × kw*C."""
+        pixel = pixels.shape[2] * pixels.itemsize
+        strides = (pixels.strides[0], self.kw * pixel, pixels.itemsize)
+        return strided(pixels, (len(pixels), self.runs, self.kw * pixels.shape[2]), strides, first * pixel)
 
 
-def _transform_filters(w: Array) -> Array:
-    """G g: points × (kw C) × F."""
-    transform = _matrices(w.shape[0], w.dtype)[1]
-    return (transform @ w.reshape(w.shape[0], -1)).reshape(len(transform), -1, w.shape[3])
+def _transform(context: Context, x: Array, grid: Grid, line: _Line) -> Array:
+    """B d: points × the line's pixels × C."""
+    into = matrices(grid.kernel[0], x.dtype)[0]
+    padded = pad_images(context, x, grid, line.shape[1] * TILE + grid.kernel[0] - 1)
+    n, h, _, c = padded.strides
+    tiles = strided(padded, (*line.shape[:2], len(into), padded[0, 0].size), (n, TILE * h, h, c))
+    pixels = context.empty((len(into), line.length, x.shape[3]), x.dtype)
+    pixels[:, line.pixels :] = 0
+    np.matmul(into, tiles, out=line.rows_of(pixels).transpose(1, 2, 0, 3))
+    return pixels
+
+
+def _whole_and_rest(grid: Grid, images: Array) -> Iterator[tuple[slice, Array, int]]:
+    """Which tiles, images as n × tiles × rows × (W*C) there, and the rows of a tile: four, at the end what is left."""
+    n, height, width, channels = images.shape
+    whole, rest = divmod(height, TILE)
+    rows = images.reshape(n, height, width * channels)
+    if whole:
+        yield slice(whole), rows[:, : whole * TILE].reshape(n, whole, TILE, -1), TILE
+    if rest:
+        yield slice(whole, whole + 1), rows[:, None, whole * TILE :], rest
 
 
 def _tiles(grid: Grid) -> int:
@@ -113,13 +135,13 @@ def _tiles(grid: Grid) -> int:
 
 
 def _chunks(grid: Grid, x: Array) -> Iterator[slice]:
-    rows = _tiles(grid) * grid.output[1]
-    image_bytes = (TILE + grid.kernel[0] - 1) * rows * grid.kernel[1] * x.shape[3] * x.itemsize
-    return chunks(x, CHUNK_BYTES, image_bytes, -(-LEAST_ROWS // rows))
+    pixels = _tiles(grid) * grid.padded[1]
+    image_bytes = (TILE + grid.kernel[0] - 1) * pixels * x.shape[3] * x.itemsize
+    return chunks(x, CHUNK_BYTES, image_bytes, -(-LEAST_PIXELS // pixels))
 
 
 @cache
-def _matrices(taps: int, dtype: Any) -> tuple[Array, Array, Array]:
+def matrices(taps: int, dtype: Any) -> tuple[Array, Array, Array]:
     """B (points × points), G (points × taps) and A (TILE × points), by Cook and Toom."""
     points = POINTS[: TILE + taps - 2]
     inputs = [[*_product_of_roots(points[:j] + points[j + 1 :]), 0] for j in range(len(points))]

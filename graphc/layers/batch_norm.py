@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from graphc.dims import Shape
 from graphc.initializers import Ones, Zeros
-from graphc.kernels.channels import centred_sums, combine, moments, scale_and_shift
+from graphc.kernels.channels import combine, moments, passed_sums, scale_and_shift
 from graphc.layers.base import Layer, channels
 from graphc.layers.fields import Bool, PositiveNumber, Share
 from graphc.layers.normalization import Normalization
@@ -74,11 +74,10 @@ class BatchNorm(Normalization):
             count, mean, variance = 0, params["moving_mean"], params["moving_variance"]
         inverse = 1 / np.sqrt(variance + x.dtype.type(self.epsilon))
         factor, offset = self._affine(mean, inverse, params)
-        y = scale_and_shift(context, x, factor, offset, 0 if self.with_relu else None)
-        above = y if self.with_relu else None
+        y = scale_and_shift(context, x, factor, offset, self.with_relu)
 
         def backward(dy: Array) -> Gradients:
-            total, along = centred_sums(context, dy, x, mean, above)
+            total, along, given = passed_sums(context, dy, x, mean, y if self.with_relu else None)
             along *= inverse  # sum of dy times the normalized x
             found = {"beta": total, "gamma": along}
             gradients = {name: found[name] for name in ("beta", "gamma") if name in params and self.trainable}
@@ -87,12 +86,12 @@ class BatchNorm(Normalization):
                 return Gradients((None,), gradients)
             if not batch:
                 zero = np.zeros_like(factor)
-                return Gradients((combine(context, dy, factor, x, zero, zero, above),), gradients)
+                return Gradients((combine(context, given, factor, x, zero, zero),), gradients)
             # factor*(dy - mean of dy - normalized x * mean of dy*normalized x), means over the whole batch
             dy_mean, along_mean = (sum(of_parts) / count for of_parts in zip(*sums, strict=True))
             slope = -factor * inverse * along_mean
             shift = -factor * dy_mean - slope * mean
-            return Gradients((combine(context, dy, factor, x, slope, shift, above),), gradients)
+            return Gradients((combine(context, given, factor, x, slope, shift),), gradients)
 
         return Step(y, backward, self._moved(params, count, mean, variance) if batch else {})
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from graphc.dims import Shape
 from graphc.initializers import AnyInitializer, Zeros
-from graphc.kernels.bias import add_bias, bias_gradient
+from graphc.kernels.channels import add_bias, bias_gradient
 from graphc.layers.base import Layer, channels, elements
 from graphc.layers.fields import Bool
 from graphc.lazy import np
@@ -52,9 +52,9 @@ class BiasAdd(Layer):
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
         (x,) = inputs
         y = x if context.overwrite else context.empty(x.shape, x.dtype)
-        add_bias(context, x, params["biases"], out=y)
+        add_bias(x, params["biases"], out=y)
 
         def backward(dy: Array) -> Gradients:
-            return Gradients((dy,), {"biases": bias_gradient(context, dy)} if self.trainable else {})
+            return Gradients((dy,), {"biases": bias_gradient(dy)} if self.trainable else {})
 
         return Step(y, backward)

@@ -98,13 +98,13 @@ class Conv2d(Convolution):
         weights = params["weights"]
         geometry = (self.stride, self.pads(x), self.dilation, self.groups)
         y = conv2d(context, x, weights, *geometry)
-        self.add_biases(context, params, y)
+        self.add_biases(params, y)
 
         def backward(dy: Array) -> Gradients:
             gradients = {}
             if self.trainable:
                 gradients["weights"] = conv2d_grad_weights(context, x, dy, weights.shape, *geometry)
-                gradients |= self.bias_gradients(context, dy)
+                gradients |= self.bias_gradients(dy)
             if not context.input_gradient:
                 return Gradients((None,), gradients)
             return Gradients((conv2d_grad_input(context, dy, weights, x.shape, *geometry),), gradients)

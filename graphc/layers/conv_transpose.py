@@ -94,13 +94,13 @@ class Conv2dTranspose(Weighted):
         weights = params["weights"]
         size, geometry = self.mirror(x)
         y = conv2d_grad_input(context, x, weights, (len(x), *size, self.filters), *geometry)
-        self.add_biases(context, params, y)
+        self.add_biases(params, y)
 
         def backward(dy: Array) -> Gradients:
             gradients = {}
             if self.trainable:
                 gradients["weights"] = conv2d_grad_weights(context, dy, x, weights.shape, *geometry)
-                gradients |= self.bias_gradients(context, dy)
+                gradients |= self.bias_gradients(dy)
             return Gradients((conv2d(context, dy, weights, *geometry) if context.input_gradient else None,), gradients)
 
         return Step(y, backward)

@@ -58,10 +58,10 @@ class DepthwiseConv2d(Convolution):
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
         (x,) = inputs
         y = depthwise_conv2d(context, x, params["depthwise_weights"], self.stride, self.pads(x), self.dilation)
-        self.add_biases(context, params, y)
+        self.add_biases(params, y)
 
         def backward(dy: Array) -> Gradients:
-            biases = self.bias_gradients(context, dy) if self.trainable else {}
+            biases = self.bias_gradients(dy) if self.trainable else {}
             return self.depthwise_gradients(context, params, x, dy, biases)
 
         return Step(y, backward)
@@ -137,13 +137,13 @@ class SeparableConv2d(DepthwiseConv2d):
         pointwise = ((1, 1), ((0, 0), (0, 0)), (1, 1), 1)
         middle = depthwise_conv2d(context, x, params["depthwise_weights"], self.stride, self.pads(x), self.dilation)
         y = conv2d(context, middle, weights, *pointwise)
-        self.add_biases(context, params, y)
+        self.add_biases(params, y)
 
         def backward(dy: Array) -> Gradients:
             gradients = {}
             if self.trainable:
                 gradients["pointwise_weights"] = conv2d_grad_weights(context, middle, dy, weights.shape, *pointwise)
-                gradients |= self.bias_gradients(context, dy)
+                gradients |= self.bias_gradients(dy)
             dmiddle = conv2d_grad_input(context, dy, weights, middle.shape, *pointwise)
             return self.depthwise_gradients(context, params, x, dmiddle, gradients)
 

@@ -57,13 +57,13 @@ class FullyConnected(Weighted):
         (x,) = inputs
         weights = params["weights"]
         y = dense(context, x, weights)
-        self.add_biases(context, params, y)
+        self.add_biases(params, y)
 
         def backward(dy: Array) -> Gradients:
             gradients: dict[str, Array] = {}
             if self.trainable:
                 shared = dense_grad_weights(context, x, dy)
-                gradients = self.bias_gradients(context, dy)
+                gradients = self.bias_gradients(dy)
                 if shared is not None:
                     gradients["weights"] = shared
             return Gradients((dense_grad_input(context, dy, weights) if context.input_gradient else None,), gradients)

@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 
 from graphc.dims import Dim, Shape, format_shape
 from graphc.errors import RuleError
+from graphc.kernels.relu import passed, relu
 from graphc.layers.base import Layer, elements, scalar, static
 from graphc.layers.crop import along, inner_axis
 from graphc.layers.fields import Number
@@ -98,6 +99,10 @@ class Add(Elementwise):
 
     kind: ClassVar[str] = "add"
     gives_output_away: ClassVar[bool] = True
+    with_relu: ClassVar[bool] = False
+
+    def joined(self, following: Layer) -> Layer | None:
+        return AddRelu() if following.kind == "relu" else None
 
     def count_flops(self, *inputs: Shape) -> int:
         return (len(inputs) - 1) * elements(static(self.infer_shape(*inputs), self.kind))
@@ -113,12 +118,24 @@ class Add(Elementwise):
             np.add(first[part], others[0][part] if others else 0, out=y[part])
             for x in others[1:]:
                 y[part] += x[part]
+            if self.with_relu:
+                relu(y[part], y[part])
 
         def backward(dy: Array) -> Gradients:
-            return Gradients(tuple(_summed(dy, x.shape) for x in inputs))
+            given = context.empty(dy.shape, dy.dtype) if self.with_relu else dy
+            if self.with_relu:
+                context.each_slice(lambda part: passed(context, dy[part], y[part], out=given[part]), dy)
+            return Gradients(tuple(_summed(given, x.shape) for x in inputs))
 
         context.each_slice(add, y)
         return Step(y, backward)
+
+
+class AddRelu(Add):
+    """Addition and ReLU in the same passes over memory; made by `joined`, not written in specs."""
+
+    with_relu: ClassVar[bool] = True
+    gives_output_away: ClassVar[bool] = False  # backward looks where it is positive
 
 
 class Multiply(Elementwise):

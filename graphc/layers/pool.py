@@ -8,6 +8,7 @@ from typing import ClassVar
 from graphc.dims import Shape
 from graphc.errors import RuleError
 from graphc.kernels.pool import avg_pool2d, avg_pool2d_grad, max_pool2d, max_pool2d_grad
+from graphc.kernels.relu import passed, relu
 from graphc.layers.base import elements, image
 from graphc.layers.fields import IntPair
 from graphc.layers.windowed import Windowed
@@ -54,6 +55,24 @@ class MaxPool2d(Pool2d):
 
         def backward(dy: Array) -> Gradients:
             return Gradients((max_pool2d_grad(context, dy, x, y, *geometry),))
+
+        return Step(y, backward)
+
+
+class ReluMaxPool2d(MaxPool2d):
+    """ReLU and then the largest of every window, the other way round: fewer numbers for the ReLU, the same result.
+    Made by `Relu.joined`, not written in specs."""
+
+    def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
+        pooled = super().forward(context, params, *inputs)
+        largest = pooled.output
+        y = context.empty(largest.shape, largest.dtype)
+        context.each_slice(lambda part: relu(largest[part], y[part]), y)
+
+        def backward(dy: Array) -> Gradients:
+            given = context.empty(dy.shape, dy.dtype)
+            context.each_slice(lambda part: passed(context, dy[part], y[part], out=given[part]), dy)
+            return pooled.backward(given)
 
         return Step(y, backward)
 

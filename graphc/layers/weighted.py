@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import ClassVar
 
 from graphc.initializers import AnyInitializer, Xavier, Zeros
-from graphc.kernels.bias import add_bias, bias_gradient
+from graphc.kernels.channels import add_bias, bias_gradient
 from graphc.layers.base import Layer
 from graphc.layers.fields import Bool
 from graphc.regularizers import Regularizer
-from graphc.types import Array, Context, OnnxBuilder, Params, ParamSpec
+from graphc.types import Array, OnnxBuilder, Params, ParamSpec
 
 
 class Weighted(Layer):
@@ -55,10 +55,10 @@ class Weighted(Layer):
         biases = params["biases"] * scale + offset if self.has_bias else offset
         return self.model_copy(update={"bias": True}), {**params, **weights, "biases": biases}
 
-    def add_biases(self, context: Context, params: Params, y: Array) -> None:
+    def add_biases(self, params: Params, y: Array) -> None:
         """Onto y itself."""
         if self.has_bias:
-            add_bias(context, y, params["biases"], out=y)
+            add_bias(y, params["biases"], out=y)
 
-    def bias_gradients(self, context: Context, dy: Array) -> dict[str, Array]:
-        return {"biases": bias_gradient(context, dy)} if self.has_bias else {}
+    def bias_gradients(self, dy: Array) -> dict[str, Array]:
+        return {"biases": bias_gradient(dy)} if self.has_bias else {}

@@ -31,17 +31,15 @@ def test_channel_kernels_are_their_formulas(shape):
     np.testing.assert_allclose(variance, x.var(axis=axes), rtol=1e-12)
     np.testing.assert_allclose(kernel.scale_and_shift(context, x, a, b), x * a + b, rtol=0, atol=1e-14)
     np.testing.assert_allclose(kernel.combine(context, dy, a, x, b, c), dy * a + x * b + c, rtol=0, atol=1e-13)
-    np.testing.assert_array_equal(
-        kernel.scale_and_shift(context, x, a, b, 0), np.maximum(kernel.scale_and_shift(context, x, a, b), 0)
-    )
-    passed, above = dy * (x > 3), x - 3
-    np.testing.assert_array_equal(
-        kernel.combine(context, dy, a, x, b, c, above), kernel.combine(context, passed, a, x, b, c)
-    )
-    for found, expected in zip(
-        kernel.centred_sums(context, dy, x, mean, above), kernel.centred_sums(context, passed, x, mean), strict=True
-    ):
-        np.testing.assert_array_equal(found, expected)
+    y = kernel.scale_and_shift(context, x, a, b, with_relu=True)
+    np.testing.assert_array_equal(y, np.maximum(kernel.scale_and_shift(context, x, a, b), 0))
+    *found, given = kernel.passed_sums(context, dy, x, mean, y)
+    np.testing.assert_array_equal(given, dy * (y > 0))
+    for one, expected in zip(found, kernel.centred_sums(context, given, x, mean), strict=True):
+        np.testing.assert_array_equal(one, expected)
+    np.testing.assert_allclose(kernel.bias_gradient(dy), dy.sum(axis=axes), rtol=0, atol=1e-11)
+    kernel.add_bias(dy, a, out=given)
+    np.testing.assert_array_equal(given, dy + a)
     total, along = kernel.centred_sums(context, dy, x, mean)
     np.testing.assert_allclose(total, dy.sum(axis=axes), rtol=0, atol=1e-11)
     np.testing.assert_allclose(along, (dy * (x - mean)).sum(axis=axes), rtol=0, atol=1e-11)
