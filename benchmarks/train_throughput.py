@@ -39,8 +39,8 @@ Step = Callable[[], None]
 
 def graphc_step(net: str, threads: int) -> Step:
     planned = plan(expand(read_spec(NETS[net])))
-    network = Network(planned, threads=threads)
-    params = initializers.initial_values(planned.variables, 0)
+    network = Network(planned, threads=threads, processes=True)
+    params = network.place(initializers.initial_values(planned.variables, 0))
     images, labels = _batch(tuple(planned.graph.inputs[0].shape))
     (logits,) = planned.graph.outputs.values()
     sgd, step = Sgd(), 0

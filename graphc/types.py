@@ -63,6 +63,9 @@ class Context(Protocol):
     def empty(self, shape: tuple[int, ...], dtype: Any) -> Array:
         """An array with no particular contents, from the step's workspace."""
 
+    def common(self, shape: tuple[int, ...], dtype: Any) -> Array:
+        """One array that every part sees and may write in; a layer that asks must ask in every part."""
+
     def random(self) -> np.random.Generator:
         """This layer's random numbers for this step (dropout)."""
 

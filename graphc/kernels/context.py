@@ -37,9 +37,14 @@ class RunContext:
     part: int = 0
     """Which part of the batch this is."""
     gather: Callable[[Any], list[Any]] = _alone
+    shared_empty: Callable[[tuple[int, ...], Any], Array] | None = None
+    """Where the batch has other parts: an array that all of them see."""
 
     def empty(self, shape: tuple[int, ...], dtype: Any) -> Array:
         return self.workspace.empty(shape, dtype)
+
+    def common(self, shape: tuple[int, ...], dtype: Any) -> Array:
+        return self.empty(shape, dtype) if self.shared_empty is None else self.shared_empty(shape, dtype)
 
     def random(self) -> numpy.random.Generator:
         return np.random.default_rng(self.key)

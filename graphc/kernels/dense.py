@@ -7,6 +7,8 @@ they found. A small one costs less than the meeting.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from graphc.lazy import np
 from graphc.types import Array, Context
 
@@ -43,20 +45,20 @@ def dense_grad_weights(context: Context, x: Array, dy: Array) -> Array | None:
     shape = (x.shape[1], dy.shape[1])
     if shape[0] * shape[1] < SHARED_FROM:
         return np.matmul(x.T, dy, out=context.empty(shape, x.dtype))
-    dw = context.empty(shape, x.dtype) if context.part == 0 else None
-    parts = context.gather((x, dy, dw))
-    inputs = _joined(context, [part[0] for part in parts])
+    dw = context.common(shape, x.dtype)
+    parts = context.gather((x, dy))
+    inputs, gradients = (_joined(context, arrays) for arrays in zip(*parts, strict=True))
     own = _piece(shape[0], context.part, len(parts))
-    np.matmul(inputs[:, own].T, _joined(context, [part[1] for part in parts]), out=parts[0][2][own])
+    np.matmul(inputs[:, own].T, gradients, out=dw[own])
     context.gather(None)  # until every piece is there
-    return dw
+    return dw if context.part == 0 else None
 
 
 def _piece(count: int, part: int, parts: int) -> slice:
     return slice(count * part // parts, count * (part + 1) // parts)
 
 
-def _joined(context: Context, parts: list[Array]) -> Array:
+def _joined(context: Context, parts: Sequence[Array]) -> Array:
     """The whole batch's vectors."""
     if len(parts) == 1:
         return parts[0]

@@ -13,7 +13,10 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
+
+from graphc.kernels.workspace import Workspace
+from graphc.types import Array
 
 T = TypeVar("T")
 
@@ -29,14 +32,14 @@ class Team:
     def __init__(self, parts: int | None = None, threads: int | None = None) -> None:
         self.parts = parts = parts or PARTS
         self._pool = ThreadPoolExecutor(parts, "graphc")
-        self._turns = threading.Semaphore(min(parts, threads or len(os.sched_getaffinity(0))))
+        self.threads = min(parts, threads or len(os.sched_getaffinity(0)))
+        self._turns = threading.Semaphore(self.threads)
 
     def run(self, work: Callable[[Member], T], count: int) -> list[T]:
         """`work` by every part of a batch of `count`; the results in order."""
-        parts = min(self.parts, count)
-        meeting = Meeting(parts, self._turns)
-        bounds = [count * part // parts for part in range(parts + 1)]
-        members = [Member(part, slice(*bounds[part : part + 2]), meeting) for part in range(parts)]
+        examples = parts_of(count, self.parts)
+        meeting = Meeting(len(examples), self._turns)
+        members = [Member(part, own, meeting) for part, own in enumerate(examples)]
         interval = sys.getswitchinterval()
         sys.setswitchinterval(SWITCH_INTERVAL)
         try:
@@ -50,8 +53,25 @@ class Team:
         return [future.result() for future in futures]
 
 
-class Meeting:
+def parts_of(count: int, parts: int) -> list[slice]:
+    """`count` examples in at most so many parts of nearly equal size."""
+    parts = min(parts, count)
+    bounds = [count * part // parts for part in range(parts + 1)]
+    return [slice(*bounds[part : part + 2]) for part in range(parts)]
+
+
+class AnyMeeting(Protocol):
     """Where the parts of one run meet."""
+
+    def gather(self, member: Member, value: Any) -> list[Any]:
+        """Every part's value, in order."""
+
+    def common(self, member: Member, shape: tuple[int, ...], dtype: Any, workspace: Workspace) -> Array:
+        """One array that all parts see."""
+
+
+class Meeting:
+    """Where parts in threads of one process meet."""
 
     def __init__(self, parts: int, turns: threading.Semaphore) -> None:
         self._turns = turns
@@ -78,11 +98,16 @@ class Meeting:
             self._turns.acquire()
         return list(board)
 
+    def common(self, member: Member, shape: tuple[int, ...], dtype: Any, workspace: Workspace) -> Array:
+        """The first part's array, given to all."""
+        array: Array = self.gather(member, workspace.empty(shape, dtype) if member.part == 0 else None)[0]
+        return array
+
 
 class Member:
     """One part of one run."""
 
-    def __init__(self, part: int, examples: slice, meeting: Meeting) -> None:
+    def __init__(self, part: int, examples: slice, meeting: AnyMeeting) -> None:
         self.part = part
         self.examples = examples
         """Its own, of the batch."""
@@ -92,3 +117,7 @@ class Member:
     def gather(self, value: Any) -> list[Any]:
         """Every part's value, in order; all parts meet here."""
         return self._meeting.gather(self, value)
+
+    def common(self, shape: tuple[int, ...], dtype: Any, workspace: Workspace) -> Array:
+        """One array that all parts see, from the first part's workspace; all parts meet here."""
+        return self._meeting.common(self, shape, dtype, workspace)

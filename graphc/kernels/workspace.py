@@ -15,15 +15,15 @@ from graphc.types import Array
 
 ALIGNMENT = 64
 """Bytes: a cache line, and the widest vector register."""
-SMALLEST = 1 << 12
-"""Bytes below which NumPy's own allocation is as good."""
-
 Block: TypeAlias = tuple[Array, int]
 """Memory, and the aligned address in it at which arrays start."""
 
 
 class Workspace:
     """A pool of blocks by size. Threads may share it: taking and giving back are single list operations."""
+
+    smallest = 1 << 12
+    """Bytes below which NumPy's own allocation is as good."""
 
     def __init__(self) -> None:
         self._free: defaultdict[int, list[Block]] = defaultdict(list)
@@ -34,16 +34,21 @@ class Workspace:
         """An array with no particular contents."""
         dtype = np.dtype(dtype)
         needed = math.prod(shape) * dtype.itemsize
-        if needed < SMALLEST:
+        if needed < self.smallest:
             return np.empty(shape, dtype)
         size = block_size(needed)
         free = self._free[size]
         try:
             block = free.pop()
         except IndexError:
-            block = _new_block(size)
+            block = self._new_block(size)
             self.allocated += size
         return np.asarray(_Lease(block, free, shape, dtype.str))
+
+    def _new_block(self, size: int) -> Block:
+        memory = np.empty(size + ALIGNMENT, np.uint8)
+        address = memory.ctypes.data
+        return memory, address + -address % ALIGNMENT
 
 
 class _Lease:
@@ -63,11 +68,5 @@ class _Lease:
 
 def block_size(needed: int) -> int:
     """`needed` rounded up to an eighth of its power of two, so that nearly equal sizes share blocks."""
-    grain = max(ALIGNMENT, 1 << (needed.bit_length() - 4))
+    grain = max(ALIGNMENT, 1 << max(needed.bit_length() - 4, 0))
     return -(-needed // grain) * grain
-
-
-def _new_block(size: int) -> Block:
-    memory = np.empty(size + ALIGNMENT, np.uint8)
-    address = memory.ctypes.data
-    return memory, address + -address % ALIGNMENT

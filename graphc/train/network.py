@@ -1,32 +1,28 @@
 """Run a Plan on arrays, forward and backward.
 
-Layers answer with a `Step`: an output and its backward as a closure. A walk takes one part of the batch through
-them: it wires outputs to inputs, drops each value after its last reader, adds gradients where paths meet, and keeps
-away from what nobody needs (images, frozen variables and all below them). The network sends a team of walks, puts
-their outputs together and adds their gradients in order.
+Layers answer with a `Step`: an output and its backward as a closure. A walk (`graphc.train.walk`) takes one part of
+the batch through them. The network sends a walk for each part, in threads or, for training, in processes, puts their
+outputs together and adds their gradients in order.
 """
 
 from __future__ import annotations
 
-import zlib
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+import sys
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from graphc.dims import Shape
-from graphc.graph import Node, Plan
-from graphc.kernels.context import RunContext
+from graphc.graph import Plan
+from graphc.kernels.shared import Commons
 from graphc.kernels.team import Member, Team
 from graphc.kernels.workspace import Workspace
 from graphc.passes.infer_shapes import check_sizes
-from graphc.types import Array, Gradients, Params
-
-Backward = Callable[[Array], Gradients]
+from graphc.train.crew import Arrived, Crew
+from graphc.train.walk import Walk, Wiring
+from graphc.types import Array
 
 
 class Network:
@@ -39,9 +35,12 @@ class Network:
         seed: int = 0,
         frozen: Collection[str] = (),
         parts: int | None = None,
+        processes: bool = False,
     ) -> None:
-        """`frozen`: full names of variables that need no gradient. The results depend on the seed and on the number
-        of `parts` of a batch (default: `team.PARTS`), not on the number of threads (default: the processor's)."""
+        """`frozen`: full names of variables that need no gradient. `processes`: train in several, one a part of the
+        batch, where there are the processors and the system for it. The results depend on the seed and on the number
+        of `parts` of a batch (default: `team.PARTS`), not on the number of threads (default: the processor's) nor on
+        whether they are processes."""
         self.graph = plan.graph
         self.seed = seed
         self.workspace = Workspace()
@@ -54,6 +53,32 @@ class Network:
         """Shapes of the inputs, in order, that all layers can take."""
         self._team = Team(parts, threads)
         self._blas = ThreadpoolController()
+        self._processes = processes and self._team.threads > 1 and sys.platform == "linux"
+        self._crew: Crew | None = None
+        self._placed: dict[str, Array] = {}
+
+    def place(self, params: Mapping[str, Array]) -> dict[str, Array]:
+        """The variables where other processes see them change, if there are to be any: the caller's own from now on.
+
+        Without it every forward pass hands them on anew.
+        """
+        if not self._processes or self._crew is not None:
+            return dict(params)
+        try:
+            commons = Commons()
+        except OSError:  # the system grants no more addresses than it has memory
+            self._processes = False
+            return dict(params)
+        self._placed = {name: commons.empty(array.shape, array.dtype) for name, array in params.items()}
+        for name, array in params.items():
+            np.copyto(self._placed[name], array)
+        return dict(self._placed)
+
+    def close(self) -> None:
+        """End the processes, if there are any."""
+        if self._crew is not None:
+            self._crew.close()
+            self._crew = None
 
     def forward(
         self,
@@ -65,30 +90,52 @@ class Network:
     ) -> Run:
         """Outputs, and with `training` the way back; `keep` names more nodes whose values are wanted."""
         wanted = frozenset({*self.graph.outputs.values(), *keep})
-        if wanted not in self._wirings:
-            self._wirings[wanted] = Wiring.of(self.graph.nodes, wanted)
-        wiring = self._wirings[wanted]
         count = len(next(iter(inputs.values())))
         self._check_sizes(inputs)
 
         def work(member: Member) -> Walk:
-            walk = Walk(self, wiring, member, training, step)
+            walk = Walk(self, self.wiring(wanted), member, training, step)
             walk.forward(params, {name: array[member.examples] for name, array in inputs.items()})
             return walk
 
         with self.single_threaded_blas():
+            crew = self._crew_for(training)
+            if crew is not None:
+                return Run(self, crew.forward(wanted, params, inputs, training, step), count)
             return Run(self, self._team.run(work, count), count)
 
-    def backward(self, walks: list[Walk], gradients: Mapping[str, Array], count: int) -> dict[str, Array]:
+    def wiring(self, wanted: frozenset[str]) -> Wiring:
+        """Which layers run so that these nodes have values."""
+        if wanted not in self._wirings:
+            self._wirings[wanted] = Wiring.of(self.graph.nodes, wanted)
+        return self._wirings[wanted]
+
+    def _crew_for(self, training: bool) -> Crew | None:
+        """The processes: made for the first step of training, and anew after an error has ended them."""
+        if self._crew is not None and not self._crew.close.alive:
+            self._crew = None
+        if self._crew is None and self._processes and training:
+            try:
+                self._crew = Crew(self, self._placed, self._team.parts)
+            except OSError:
+                self._processes = False
+        return self._crew
+
+    def backward(self, walks: Sequence[Walk | Arrived], gradients: Mapping[str, Array], count: int) -> dict[str, Array]:
         """The sum of the parts' gradients of variables."""
+        own = [walk for walk in walks if isinstance(walk, Walk)]
 
         def work(member: Member) -> dict[str, Array]:
-            walk = walks[member.part]
+            walk = own[member.part]
             walk.member = member
             return walk.backward({name: array[member.examples] for name, array in gradients.items()})
 
         with self.single_threaded_blas():
-            total, *others = self._team.run(work, count)
+            if len(own) < len(walks):
+                assert self._crew is not None
+                total, *others = self._crew.backward(own[0], gradients, count)
+            else:
+                total, *others = self._team.run(work, count)
             names = [name for name in total if name in others[0]] if others else []
 
             def add(member: Member) -> None:
@@ -123,52 +170,19 @@ class Network:
         return learning
 
 
-@dataclass(frozen=True, slots=True)
-class Wiring:
-    """Which layers run, and what becomes of their values."""
-
-    nodes: tuple[Node, ...]
-    readers: Counter[str]
-    """How many layers read a value."""
-    givers: frozenset[str]
-    """Values that their only reader may write over."""
-    wanted: frozenset[str]
-
-    @staticmethod
-    def of(nodes: tuple[Node, ...], wanted: frozenset[str]) -> Wiring:
-        joined = tuple(_joined(nodes, wanted))
-        readers = Counter(name for node in joined for name in node.inputs)
-        given = (node.name for node in joined if node.layer.gives_output_away)
-        return Wiring(joined, readers, frozenset(name for name in given if readers[name] == 1) - wanted, wanted)
-
-
-def _joined(nodes: tuple[Node, ...], wanted: Collection[str]) -> Iterator[Node]:
-    """The nodes, where a layer can take its only reader in as one; the joined node has the reader's name."""
-    readers = Counter(name for node in nodes for name in node.inputs)
-    followers = {node.inputs[0]: node for node in nodes if len(node.inputs) == 1 and readers[node.inputs[0]] == 1}
-    taken: set[str] = set()
-    for node in nodes:
-        following = followers.get(node.name)
-        layer = node.layer.joined(following.layer) if following and node.name not in wanted else None
-        if following and layer:
-            taken.add(following.name)
-            yield replace(node, name=following.name, layer=layer)
-        elif node.name not in taken:
-            yield node
-
-
 class Run:
     """One forward pass and the way back, which can be gone once."""
 
-    def __init__(self, network: Network, walks: list[Walk], count: int) -> None:
+    def __init__(self, network: Network, walks: Sequence[Walk | Arrived], count: int) -> None:
         self._network = network
-        self._walks = walks
+        self._walks: Sequence[Walk | Arrived] = walks
         self._count = count
         self.values = {name: np.concatenate([walk.values[name] for walk in walks]) for name in walks[0].values}
         """Outputs and kept nodes by node name."""
         self.outputs = {name: self.values[node] for name, node in network.graph.outputs.items()}
         """By output name."""
-        self.updates = walks[0].updates
+        first = walks[0]
+        self.updates = first.updates if isinstance(first, Walk) else {}
         """New values of variables that back-propagation does not train, by full name."""
 
     def value(self, node: str) -> Array:
@@ -183,92 +197,6 @@ class Run:
         """
         walks, self._walks = self._walks, []
         return self._network.backward(walks, gradients, self._count) if walks else {}
-
-
-class Walk:
-    """One part of a batch on its way through the layers and back."""
-
-    def __init__(self, network: Network, wiring: Wiring, member: Member, training: bool, step: int) -> None:
-        self.network = network
-        self.wiring = wiring
-        self.member = member
-        self.training = training
-        self.step = step
-        self.values: dict[str, Array] = {}
-        self.updates: dict[str, Array] = {}
-        self._backwards: dict[str, Backward] = {}
-
-    def forward(self, params: Mapping[str, Array], inputs: Mapping[str, Array]) -> None:
-        """Through all layers; afterwards `values` holds what is wanted."""
-        self.values.update(inputs)
-        wanted, readers = self.wiring.wanted, self.wiring.readers.copy()
-        for node in self.wiring.nodes:
-            arrays = [self.values[name] for name in node.inputs]
-            for name in node.inputs:
-                readers[name] -= 1
-            self._drop([name for name in node.inputs if not readers[name] and name not in wanted])
-            context = self._context(node)
-            answer = node.layer.forward(context, self._params_of(node, params), *arrays)
-            del arrays
-            if self.training:
-                graph = self.network.graph
-                self.updates.update({graph.variable(node, local): new for local, new in answer.updates.items()})
-                if node.name in self.network.learning:
-                    self._backwards[node.name] = answer.backward
-            if readers[node.name] or node.name in wanted:
-                self.values[node.name] = answer.output
-            del answer
-        self._drop([name for name in self.values if name not in wanted])
-
-    def backward(self, gradients: dict[str, Array]) -> dict[str, Array]:
-        """Against the order of the layers, dropping closures on the way."""
-        graph, found = self.network.graph, dict[str, Array]()
-        for node in reversed(self.wiring.nodes):
-            backward = self._backwards.pop(node.name, None)
-            dy = gradients.pop(node.name, None)
-            if backward is None or dy is None:
-                continue
-            answer = backward(dy)
-            del backward, dy
-            for local, gradient in answer.params.items():
-                name = graph.variable(node, local)
-                if name in self.network.trainable:
-                    found[name] = found[name] + gradient if name in found else gradient
-            for name, arrived in zip(node.inputs, answer.inputs, strict=True):
-                if arrived is not None and name in self.network.learning:
-                    gradients[name] = self._sum(gradients[name], arrived) if name in gradients else arrived
-            del answer
-        return found
-
-    def _drop(self, names: Iterable[str]) -> None:
-        for name in names:
-            self.values.pop(name, None)
-
-    def _sum(self, a: Array, b: Array) -> Array:
-        """a + b in a new array: both may be seen by others."""
-        total: Array = np.add(a, b, out=self.network.workspace.empty(a.shape, a.dtype))
-        return total
-
-    def _gather(self, value: Any) -> list[Any]:
-        return self.member.gather(value)  # of the run under way: forward and backward have one each
-
-    def _context(self, node: Node) -> RunContext:
-        network = self.network
-        return RunContext(
-            training=self.training,
-            workspace=network.workspace,
-            key=(network.seed, self.step, zlib.crc32(node.name.encode()), self.member.part),
-            input_gradient=any(name in network.learning for name in node.inputs),
-            overwrite=node.inputs[0] in self.wiring.givers,
-            part=self.member.part,
-            gather=self._gather,
-        )
-
-    def _params_of(self, node: Node, params: Mapping[str, Array]) -> Params:
-        """A node's variables by local name; a shared moving average goes on from its first reader's update."""
-        graph = self.network.graph
-        names = {local: graph.variable(node, local) for local in self.network.locals.get(node.variables, ())}
-        return {local: self.updates.get(name, params[name]) for local, name in names.items()}
 
 
 def evaluate(

@@ -200,7 +200,7 @@ def new_state(stepper: Stepper) -> TrainState:
     """Variables as their initializers say, before the first step."""
     recipe = stepper.recipe
     drawn = initializers.initial_values(stepper.plan.variables, recipe.seed)
-    params = {name: value.astype(recipe.dtype, copy=False) for name, value in drawn.items()}
+    params = stepper.network.place({name: value.astype(recipe.dtype, copy=False) for name, value in drawn.items()})
     return TrainState.start(params, recipe.optimizer, list(stepper.learning.learning), recipe.average is not None)
 
 

@@ -54,7 +54,7 @@ class Stepper:
         self.heads = Heads(plan, recipe)
         self.learning = Learning.of(plan.variables, recipe)
         frozen = self.learning.frozen
-        self.network = Network(frozen_plan(plan, frozen), threads, recipe.seed, frozen)
+        self.network = Network(frozen_plan(plan, frozen), threads, recipe.seed, frozen, processes=True)
         self._team = Team(threads=threads)
         self._sums: dict[str, Array] = {}
 

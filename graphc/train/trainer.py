@@ -104,6 +104,7 @@ class Trainer:
             raise
         finally:
             self.reporter.end()
+            self.stepper.network.close()
             if self.events is not None:
                 self.events.close()
 

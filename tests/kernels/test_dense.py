@@ -8,10 +8,17 @@ import pytest
 from graphc.kernels import dense as kernel
 from graphc.kernels.context import RunContext
 from graphc.kernels.team import Member, Team
+from graphc.kernels.workspace import Workspace
 
 
 def products(member: Member, x, w, dy):
-    context = RunContext(part=member.part, gather=member.gather)
+    workspace = Workspace()
+    context = RunContext(
+        workspace=workspace,
+        part=member.part,
+        gather=member.gather,
+        shared_empty=lambda shape, dtype: member.common(shape, dtype, workspace),
+    )
     x, dy = x[member.examples], dy[member.examples]
     y = kernel.dense(context, x, w)
     return y, kernel.dense_grad_input(context, dy, w), kernel.dense_grad_weights(context, x, dy)

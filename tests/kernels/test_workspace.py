@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from graphc.kernels.workspace import SMALLEST, Workspace, block_size
+from graphc.kernels.workspace import Workspace, block_size
 
 
 def test_memory_comes_back_with_the_last_view():
@@ -29,7 +29,7 @@ def test_arrays_start_on_a_cache_line_and_can_be_written():
 
 
 def test_blocks_waste_at_most_an_eighth():
-    for needed in range(SMALLEST, 1 << 16, 97):
+    for needed in range(Workspace.smallest, 1 << 16, 97):
         assert needed <= block_size(needed) <= needed * 9 / 8 + 64
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import weakref
 from typing import ClassVar
 
@@ -20,7 +21,8 @@ from graphc.layers.merge import Add
 from graphc.layers.pool import MaxPool2d
 from graphc.layers.reshape import Flatten
 from graphc.passes.plan import plan
-from graphc.train.network import Network, Wiring, evaluate
+from graphc.train.network import Network, evaluate
+from graphc.train.walk import Wiring
 from graphc.types import Gradients, ParamSpec, Step
 
 HERE = Place("net.yaml", 1, 1)
@@ -188,6 +190,29 @@ def test_bits_do_not_depend_on_the_number_of_threads():
             np.testing.assert_array_equal(array, first[name], err_msg=name)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="processes need Linux")
+def test_bits_do_not_depend_on_processes():
+    planned = small_plan()
+    params, (images, dy) = initial_values(planned.variables, 0), small_batch()
+    threads = Network(planned, parts=3)
+    network = Network(planned, parts=3, threads=2, processes=True)
+    placed = network.place(params)
+    for given in (placed, params, {**placed, "net/bn1/beta": params["net/bn1/beta"]}):
+        for count in (16, 3, 2, 1):
+            expected = step_of(threads, params, images[:count], dy[:count])
+            found = step_of(network, given, images[:count], dy[:count])
+            assert found.keys() == expected.keys()
+            for name, array in found.items():
+                np.testing.assert_array_equal(array, expected[name], err_msg=f"{name} of {count}")
+    placed["net/logits/biases"] += 1  # as an optimizer does
+    np.testing.assert_allclose(
+        network.forward(placed, {"x": images}, training=False).outputs["y"],
+        threads.forward(params, {"x": images}, training=False).outputs["y"] + 1,
+        rtol=1e-5,
+    )
+    network.close()
+
+
 def test_parts_of_a_batch_are_one_batch_to_batch_norm():
     planned = small_plan()
     params = {name: array.astype(np.float64) for name, array in initial_values(planned.variables, 0).items()}
@@ -221,16 +246,22 @@ def test_inference_keeps_the_values_asked_for_from_being_written_over():
 
 
 @pytest.mark.parametrize("frozen", [False, True])
-def test_batch_norm_and_relu_in_one_are_the_same_bits(frozen):
+def test_layers_joined_in_one_are_the_same_bits(frozen):
+    """ReLU with the pooling behind it, or with the batch norm or sum before it."""
     planned = small_plan(frozen=frozen)
     params, (images, dy) = initial_values(planned.variables, 0), small_batch()
     params = {name: array + np.float32(0.1) for name, array in params.items()}
     network = Network(planned)
-    names = [[node.name for node in Wiring.of(planned.graph.nodes, frozenset(kept)).nodes] for kept in ([], ["bn1"])]
-    assert "bn1" not in names[0]
-    assert "bn1" in names[1]
     together = step_of(network, params, images, dy)
-    apart = network.forward(params, {"x": images}, training=True, keep=["bn1"])
-    np.testing.assert_array_equal(apart.outputs["y"], together["logits"])
-    for name, array in {**apart.updates, **apart.backward({"logits": dy})}.items():
-        np.testing.assert_array_equal(together[name], array, err_msg=name)
+    for kept, joined in {
+        (): {"bn1", "pool", "relu2"},
+        ("relu1",): {"relu1", "pool", "relu2"},
+        ("bn1",): {"bn1", "pool", "relu2"},
+        ("bn1", "relu1", "sum"): {"bn1", "relu1", "pool", "sum", "relu2"},
+    }.items():
+        nodes = Wiring.of(planned.graph.nodes, frozenset(kept)).nodes
+        assert {node.name for node in nodes} & {"bn1", "relu1", "pool", "sum", "relu2"} == joined
+        apart = network.forward(params, {"x": images}, training=True, keep=kept)
+        np.testing.assert_array_equal(apart.outputs["y"], together["logits"])
+        for name, array in {**apart.updates, **apart.backward({"logits": dy})}.items():
+            np.testing.assert_array_equal(together[name], array, err_msg=name)

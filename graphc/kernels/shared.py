@@ -1,0 +1,106 @@
+"""Memory that a process shares with those it forks.
+
+Each mapping reserves as many addresses as the machine has memory and takes a page when it is touched, so nothing has
+to grow, and every process finds a thing at the same place.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+import struct
+from typing import Any
+
+from graphc.kernels.workspace import ALIGNMENT, Block, Workspace
+from graphc.lazy import np
+from graphc.types import Array
+
+NO_RESERVE = 0x4000
+"""Linux: pages count when they are touched."""
+
+
+def mapping() -> mmap.mmap:
+    """Addresses for as much as the machine has; an OSError where the system grants only what it could fill."""
+    size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return mmap.mmap(-1, size, mmap.MAP_SHARED | mmap.MAP_ANONYMOUS | NO_RESERVE)
+
+
+class Mailbox:
+    """One value at a time, from one process to others; its arrays are read where they lie."""
+
+    def __init__(self) -> None:
+        self._memory = memoryview(mapping())
+
+    def write(self, value: Any) -> None:
+        """Arrays, numbers, texts, and mappings, lists and tuples of them. They stay until the next `write`, which must
+        not come before everyone is done with what was read."""
+        arrays: list[Array] = []
+        text = json.dumps(_described(value, arrays)).encode()
+        struct.pack_into("=q", self._memory, 0, len(text))
+        self._memory[TEXT : TEXT + len(text)] = text
+        at = TEXT + len(text)
+        for array in arrays:
+            at += -at % ALIGNMENT
+            np.copyto(np.ndarray(array.shape, array.dtype, self._memory, at), array)
+            at += array.nbytes
+
+    def read(self) -> Any:
+        """What was written last; arrays are views of the shared memory, tuples are lists."""
+        (length,) = struct.unpack_from("=q", self._memory)
+        at = TEXT + length
+
+        def value_of(described: Any) -> Any:
+            nonlocal at
+            if isinstance(described, list):
+                return [value_of(each) for each in described]
+            if not isinstance(described, dict):
+                return described
+            if MAPPING in described:
+                return {name: value_of(each) for name, each in described[MAPPING].items()}
+            dtype, shape = described[ARRAY]
+            at += -at % ALIGNMENT
+            array: Array = np.ndarray(shape, dtype, self._memory, at)
+            at += array.nbytes
+            return array
+
+        return value_of(json.loads(bytes(self._memory[TEXT:at])))
+
+
+TEXT = 8
+"""Where a mailbox's description begins, behind its length."""
+ARRAY, MAPPING = "array", "mapping"
+
+
+def _described(value: Any, arrays: list[Array]) -> Any:
+    """The value as JSON, its arrays apart."""
+    if isinstance(value, (list, tuple)):
+        return [_described(each, arrays) for each in value]
+    if isinstance(value, dict):
+        return {MAPPING: {name: _described(each, arrays) for name, each in value.items()}}
+    if value is None or (isinstance(value, (bool, int, float, str)) and not isinstance(value, np.generic)):
+        return value
+    array = np.asarray(value)
+    arrays.append(array)
+    return {ARRAY: [array.dtype.str, array.shape]}
+
+
+class Commons(Workspace):
+    """A workspace in shared memory: one process takes arrays from it, the others find them by their offset."""
+
+    smallest = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._memory = np.frombuffer(mapping(), np.uint8)
+        self._address = self._memory.ctypes.data
+
+    def _new_block(self, size: int) -> Block:
+        return self._memory[self.allocated : self.allocated + size], self._address + self.allocated
+
+    def offset(self, array: Array) -> int:
+        return int(array.ctypes.data) - self._address
+
+    def at(self, offset: int, shape: tuple[int, ...], dtype: Any) -> Array:
+        """The array that the owner has there."""
+        return np.ndarray(shape, dtype, self._memory, offset)

@@ -1,0 +1,301 @@
+"""The parts of a batch in processes of their own: the first in this one, the others in workers forked from it.
+
+Threads take turns at the interpreter; processes do not. A worker is told over a pipe to go forward or backward and
+keeps its walk in between. What is large goes through shared memory: variables lie in it, batches and results are
+written to mailboxes. Parts meet by posting in their mailbox and raising the others' semaphores.
+
+A worker keeps nothing open but its own pipe, and ends when that closes: with the network, or with this process,
+however it ends. Whatever goes wrong in one part ends all workers; the next batch finds new ones.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+import traceback
+import warnings
+import weakref
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+from graphc.errors import MachineError
+from graphc.kernels.shared import Commons, Mailbox
+from graphc.kernels.team import Member, parts_of
+from graphc.kernels.workspace import Workspace
+from graphc.train.walk import Walk
+from graphc.types import Array
+
+if TYPE_CHECKING:
+    from graphc.train.network import Network
+
+T = TypeVar("T")
+
+SPIN = 3e-4
+"""Seconds to look again and again for what another part posts: to sleep and be woken takes a tenth of a
+millisecond."""
+LOOK_AROUND = 0.2
+"""Seconds after which who still waits makes sure that the others are there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """What came back from another part's way forward."""
+
+    values: dict[str, Array]
+
+
+class Exchange:
+    """Where parts in several processes meet."""
+
+    def __init__(self, parts: int) -> None:
+        context = multiprocessing.get_context("fork")
+        self._boxes = [(Mailbox(), Mailbox()) for _ in range(parts)]
+        """Of each part: nobody can be two meetings ahead, so two are enough."""
+        self._posted = [[context.Semaphore(0) for _ in range(parts)] for _ in range(parts)]
+        """[from][to]: how often one part has posted what another has not yet taken."""
+        self._commons = Commons()
+        self.look_around: Callable[[], None] = lambda: None
+        """Raises, or ends the process, where the others are not there any more."""
+        self.parts = parts
+        """At work in this run."""
+
+    def gather(self, member: Member, value: Any) -> list[Any]:
+        """Every part's value, in order."""
+        if self.parts == 1:
+            return [value]
+        box = member.meetings % 2
+        member.meetings += 1
+        others = [part for part in range(self.parts) if part != member.part]
+        self._boxes[member.part][box].write(value)
+        for part in others:
+            self._posted[member.part][part].release()
+        found = [value] * self.parts
+        for part in others:
+            self._wait(self._posted[part][member.part])
+            found[part] = self._boxes[part][box].read()
+        return found
+
+    def common(self, member: Member, shape: tuple[int, ...], dtype: Any, workspace: Workspace) -> Array:
+        """One array that all parts see."""
+        array = self._commons.empty(shape, dtype) if member.part == 0 else None
+        offset = None if array is None else self._commons.offset(array)
+        offset = self.gather(member, offset)[0]
+        return self._commons.at(offset, shape, dtype) if array is None else array
+
+    def _wait(self, posted: Any) -> None:
+        end = time.perf_counter() + SPIN
+        while not posted.acquire(block=False):
+            if time.perf_counter() > end:
+                while not posted.acquire(timeout=LOOK_AROUND):
+                    self.look_around()
+                return
+
+
+class Crew:
+    """The workers of a network."""
+
+    def __init__(self, network: Network, placed: Mapping[str, Array], parts: int) -> None:
+        """`placed`: variables that lie in shared memory already."""
+        self.network = network
+        self.placed = placed
+        self.parts = parts
+        self.exchange = Exchange(parts)
+        self.forwards = Mailbox()
+        """Inputs, which layers hold until they have gone back, and variables that are not placed."""
+        self.backwards = Mailbox()
+        """Gradients of outputs."""
+        self.results = [Mailbox() for _ in range(parts)]
+        self._workers = [self._start(part) for part in range(1, parts)]
+        self.exchange.look_around = self._look_around
+        self.close = weakref.finalize(self, _end, self._workers)
+        """End the workers."""
+
+    def _start(self, part: int) -> Worker:
+        context = multiprocessing.get_context("fork")
+        pipe, other = context.Pipe()
+        process = context.Process(target=_work, args=(self, part, other), name=f"graphc-part-{part}", daemon=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of fork beside threads: workers take no lock of ours
+            process.start()
+        other.close()
+        return Worker(part, process, pipe)
+
+    def forward(
+        self,
+        wanted: frozenset[str],
+        params: Mapping[str, Array],
+        inputs: Mapping[str, Array],
+        training: bool,
+        step: int,
+    ) -> list[Walk | Arrived]:
+        """Every part's way through the layers."""
+        count = len(next(iter(inputs.values())))
+        elsewhere = {name: array for name, array in params.items() if array is not self.placed.get(name)}
+        self.forwards.write((elsewhere, dict(inputs)))
+
+        def own(member: Member) -> Walk:
+            walk = Walk(self.network, self.network.wiring(wanted), member, training, step)
+            walk.forward(params, {name: array[member.examples] for name, array in inputs.items()})
+            return walk
+
+        walk, others = self._by_all(own, ("forward", count, wanted, training, step), count)
+        return [walk, *map(Arrived, others)]
+
+    def backward(self, walk: Walk, gradients: Mapping[str, Array], count: int) -> list[dict[str, Array]]:
+        """Every part's gradients of variables, from the first part's walk and those that the workers keep."""
+        self.backwards.write(dict(gradients))
+
+        def own(member: Member) -> dict[str, Array]:
+            walk.member = member
+            return walk.backward({name: array[member.examples] for name, array in gradients.items()})
+
+        found, others = self._by_all(own, ("backward", count), count)
+        return [found, *others]
+
+    def _by_all(self, own: Callable[[Member], T], command: tuple[Any, ...], count: int) -> tuple[T, list[Any]]:
+        """What the first part finds here, and the others in their processes."""
+        member = self.member(0, count)
+        workers = self._workers[: self.exchange.parts - 1]
+        try:
+            for worker in workers:
+                worker.send(command)
+            found = own(member)
+            for worker in workers:
+                worker.finish()
+        except BaseException:
+            self.close()  # or the others would wait for ever
+            raise
+        return found, [self.results[worker.part].read() for worker in workers]
+
+    def member(self, part: int, count: int) -> Member:
+        """A part of a batch of `count` examples."""
+        examples = parts_of(count, self.parts)
+        self.exchange.parts = len(examples)
+        return Member(part, examples[part], self.exchange)
+
+    def _look_around(self) -> None:
+        for worker in self._workers:
+            worker.look()
+
+
+class Worker:
+    """A worker as its parent sees it."""
+
+    def __init__(self, part: int, process: Any, pipe: Connection) -> None:
+        self.part = part
+        self.process = process
+        self._pipe = pipe
+        self._done = False
+
+    def send(self, command: tuple[Any, ...]) -> None:
+        self._done = False
+        try:
+            self._pipe.send(command)
+        except OSError:
+            raise self._died() from None
+
+    def finish(self) -> None:
+        """Wait until it has done what it was told."""
+        while not self._done:
+            self.look(LOOK_AROUND)
+
+    def look(self, timeout: float = 0) -> None:
+        """Whether it is done, or has an error, or is gone."""
+        try:
+            if self._pipe.poll(timeout):
+                error = self._pipe.recv()
+                if error is not None:
+                    raise error
+                self._done = True
+        except (EOFError, OSError):
+            raise self._died() from None
+
+    def _died(self) -> MachineError:
+        self.process.join(1.0)
+        code = self.process.exitcode
+        how = f"was killed by signal {-code}" if code is not None and code < 0 else f"ended with exit code {code}"
+        return MachineError("G521", f"the process of part {self.part} (pid {self.process.pid}) {how}")
+
+    def end(self) -> None:
+        self._pipe.close()
+        self.process.kill()
+        self.process.join()
+
+
+def _end(workers: list[Worker]) -> None:
+    for worker in workers:
+        worker.end()
+
+
+def _work(crew: Crew, part: int, pipe: Connection) -> NoReturn:
+    """A worker's life."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # they reach the whole group: the parent decides
+    _close_all_but(pipe.fileno())
+    parent = os.getppid()
+
+    def look_around() -> None:
+        if pipe.poll() or os.getppid() != parent:  # the pipe has nothing to say before we are done, but its end
+            os._exit(0)
+
+    crew.exchange.look_around = look_around
+    hands = Hands(crew, part)
+    with crew.network.single_threaded_blas():
+        while True:
+            try:
+                command, *arguments = pipe.recv()
+                pipe.send(_tried(getattr(hands, command), arguments))
+            except (EOFError, OSError):
+                os._exit(0)
+
+
+class Hands:
+    """What a worker does when it is told."""
+
+    def __init__(self, crew: Crew, part: int) -> None:
+        self._crew = crew
+        self._part = part
+        self._walk: Walk | None = None
+
+    def forward(self, count: int, wanted: frozenset[str], training: bool, step: int) -> None:
+        crew, network = self._crew, self._crew.network
+        self._walk = None
+        elsewhere, inputs = crew.forwards.read()
+        member = crew.member(self._part, count)
+        walk = Walk(network, network.wiring(wanted), member, training, step)
+        walk.forward({**crew.placed, **elsewhere}, {name: array[member.examples] for name, array in inputs.items()})
+        crew.results[self._part].write(walk.values)
+        self._walk = walk if training else None
+
+    def backward(self, count: int) -> None:
+        crew, walk = self._crew, self._walk
+        assert walk is not None
+        self._walk = None
+        gradients = crew.backwards.read()
+        walk.member = crew.member(self._part, count)
+        found = walk.backward({name: array[walk.member.examples] for name, array in gradients.items()})
+        crew.results[self._part].write(found)
+
+
+def _tried(work: Callable[..., None], arguments: list[Any]) -> Exception | None:
+    """The error that came of it, in a form that can be sent."""
+    try:
+        work(*arguments)
+    except MemoryError as error:
+        return MemoryError(str(error))  # NumPy's own cannot be sent
+    except Exception as error:
+        return error if type(error).__module__ == "builtins" else RuntimeError(traceback.format_exc())
+    return None
+
+
+def _close_all_but(kept: int) -> None:
+    """What a forked process inherits keeps locks held and other pipes open."""
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) > 2 and int(name) != kept:
+            with suppress(OSError):
+                os.close(int(name))

@@ -1,0 +1,153 @@
+"""One part of a batch on its way through the layers and back.
+
+A walk wires outputs to inputs, drops each value after its last reader, adds gradients where paths meet, and keeps
+away from what nobody needs (images, frozen variables and all below them).
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from graphc.graph import Node
+from graphc.kernels.context import RunContext
+from graphc.kernels.team import Member
+from graphc.types import Array, Gradients, Params
+
+if TYPE_CHECKING:
+    from graphc.train.network import Network
+
+Backward = Callable[[Array], Gradients]
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """Which layers run, and what becomes of their values."""
+
+    nodes: tuple[Node, ...]
+    readers: Counter[str]
+    """How many layers read a value."""
+    givers: frozenset[str]
+    """Values that their only reader may write over."""
+    wanted: frozenset[str]
+
+    @staticmethod
+    def of(nodes: tuple[Node, ...], wanted: frozenset[str]) -> Wiring:
+        joined = tuple(_joined(nodes, wanted))
+        readers = Counter(name for node in joined for name in node.inputs)
+        given = (node.name for node in joined if node.layer.gives_output_away)
+        return Wiring(joined, readers, frozenset(name for name in given if readers[name] == 1) - wanted, wanted)
+
+
+def _joined(nodes: tuple[Node, ...], wanted: Set[str]) -> Iterator[Node]:
+    """The nodes, where a layer can take its only reader in as one; the joined node has the reader's name.
+
+    Later pairs come first: of batch norm, ReLU and pooling in a row the last two are joined.
+    """
+    readers = Counter(name for node in nodes for name in node.inputs)
+    followers = {node.inputs[0]: node for node in nodes if len(node.inputs) == 1 and readers[node.inputs[0]] == 1}
+    joined: dict[str, Node] = {}
+    taken: set[str] = set()
+    for node in reversed(nodes):
+        following = followers.get(node.name)
+        if following and following.name not in joined and node.name not in wanted | taken:
+            layer = node.layer.joined(following.layer)
+            if layer:
+                joined[node.name] = replace(node, name=following.name, layer=layer)
+                taken.add(following.name)
+    return (joined.get(node.name, node) for node in nodes if node.name not in taken)
+
+
+class Walk:
+    """One part of a batch on its way through the layers and back."""
+
+    def __init__(self, network: Network, wiring: Wiring, member: Member, training: bool, step: int) -> None:
+        self.network = network
+        self.wiring = wiring
+        self.member = member
+        self.training = training
+        self.step = step
+        self.values: dict[str, Array] = {}
+        self.updates: dict[str, Array] = {}
+        self._backwards: dict[str, Backward] = {}
+
+    def forward(self, params: Mapping[str, Array], inputs: Mapping[str, Array]) -> None:
+        """Through all layers; afterwards `values` holds what is wanted."""
+        self.values.update(inputs)
+        wanted, readers = self.wiring.wanted, self.wiring.readers.copy()
+        for node in self.wiring.nodes:
+            arrays = [self.values[name] for name in node.inputs]
+            for name in node.inputs:
+                readers[name] -= 1
+            self._drop([name for name in node.inputs if not readers[name] and name not in wanted])
+            context = self._context(node)
+            answer = node.layer.forward(context, self._params_of(node, params), *arrays)
+            del arrays
+            if self.training:
+                graph = self.network.graph
+                self.updates.update({graph.variable(node, local): new for local, new in answer.updates.items()})
+                if node.name in self.network.learning:
+                    self._backwards[node.name] = answer.backward
+            if readers[node.name] or node.name in wanted:
+                self.values[node.name] = answer.output
+            del answer
+        self._drop([name for name in self.values if name not in wanted])
+
+    def backward(self, gradients: dict[str, Array]) -> dict[str, Array]:
+        """Against the order of the layers, dropping closures on the way."""
+        graph, found = self.network.graph, dict[str, Array]()
+        for node in reversed(self.wiring.nodes):
+            backward = self._backwards.pop(node.name, None)
+            dy = gradients.pop(node.name, None)
+            if backward is None or dy is None:
+                continue
+            answer = backward(dy)
+            del backward, dy
+            for local, gradient in answer.params.items():
+                name = graph.variable(node, local)
+                if name in self.network.trainable:
+                    found[name] = found[name] + gradient if name in found else gradient
+            for name, arrived in zip(node.inputs, answer.inputs, strict=True):
+                if arrived is not None and name in self.network.learning:
+                    gradients[name] = self._sum(gradients[name], arrived) if name in gradients else arrived
+            del answer
+        return found
+
+    def _drop(self, names: Iterable[str]) -> None:
+        for name in names:
+            self.values.pop(name, None)
+
+    def _sum(self, a: Array, b: Array) -> Array:
+        """a + b in a new array: both may be seen by others."""
+        total: Array = np.add(a, b, out=self.network.workspace.empty(a.shape, a.dtype))
+        return total
+
+    def _gather(self, value: Any) -> list[Any]:
+        return self.member.gather(value)  # of the run under way: forward and backward have one each
+
+    def _common(self, shape: tuple[int, ...], dtype: Any) -> Array:
+        return self.member.common(shape, dtype, self.network.workspace)
+
+    def _context(self, node: Node) -> RunContext:
+        network = self.network
+        return RunContext(
+            training=self.training,
+            workspace=network.workspace,
+            key=(network.seed, self.step, zlib.crc32(node.name.encode()), self.member.part),
+            input_gradient=any(name in network.learning for name in node.inputs),
+            overwrite=node.inputs[0] in self.wiring.givers,
+            part=self.member.part,
+            gather=self._gather,
+            shared_empty=self._common,
+        )
+
+    def _params_of(self, node: Node, params: Mapping[str, Array]) -> Params:
+        """A node's variables by local name; a shared moving average goes on from its first reader's update."""
+        graph = self.network.graph
+        names = {local: graph.variable(node, local) for local in self.network.locals.get(node.variables, ())}
+        return {local: self.updates.get(name, params[name]) for local, name in names.items()}

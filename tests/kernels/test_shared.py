@@ -1,0 +1,62 @@
+"""What processes see of each other's memory."""
+
+from __future__ import annotations
+
+import multiprocessing
+import sys
+
+import numpy as np
+import pytest
+
+from graphc.kernels.shared import Commons, Mailbox
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="shared memory is taken page by page on Linux")
+
+
+def in_another_process(work) -> None:
+    process = multiprocessing.get_context("fork").Process(target=work)
+    process.start()
+    process.join(30)
+    assert process.exitcode == 0
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        {"a": np.arange(5, dtype=np.float32), "b": [np.zeros((0, 3)), "text"]},
+        (np.arange(24.0).reshape(2, 3, 4).transpose(2, 0, 1), np.float64(2)),
+        [np.ones(1 << 20)],
+    ],
+)
+def test_a_mailbox_gives_what_another_process_wrote(value):
+    box = Mailbox()
+    in_another_process(lambda: box.write(value))
+    np.testing.assert_equal(box.read(), list(value) if isinstance(value, tuple) else value)
+    box.write("the next")
+    assert box.read() == "the next"
+
+
+def test_arrays_in_a_mailbox_are_not_copied():
+    box = Mailbox()
+    box.write(np.zeros(3))
+    first, second = box.read(), box.read()
+    first[1] = 5
+    assert list(second) == [0, 5, 0]
+
+
+def test_commons_are_found_by_their_offset():
+    commons = Commons()
+    arrays = [commons.empty((3,), np.float32), commons.empty((100, 7), np.float64)]
+    for array in arrays:
+        array[...] = 1
+    offset = commons.offset(arrays[1])
+
+    def work() -> None:
+        commons.at(offset, (100, 7), np.float64)[3] = 2
+
+    in_another_process(work)
+    assert arrays[1].sum() == 707
+    assert arrays[0].sum() == 3
+    del array, arrays
+    assert commons.offset(commons.empty((100, 7), np.float64)) == offset  # taken again

@@ -1,0 +1,140 @@
+"""Parts of a batch in processes: what happens when one fails, and that none is left behind."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+from graphc.errors import MachineError
+from graphc.layers.base import Layer
+from graphc.train.network import Network
+from graphc.types import Gradients, Step
+from tests.train.test_network import Scale, net
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes need Linux")
+
+X = np.arange(12.0).reshape(4, 3)
+
+
+class Troubled(Layer):
+    """Does in one part, forward or backward, what it is told."""
+
+    kind: ClassVar[str] = "troubled"
+    family: ClassVar[str] = "test"
+
+    forwards: str = ""
+    backwards: str = ""
+    part: int = 1
+
+    def forward(self, context, params, *inputs):
+        self._go(context, self.forwards)
+        total = sum(context.gather(inputs[0].sum()))
+
+        def backward(dy):
+            self._go(context, self.backwards)
+            return Gradients((dy + context.gather(0)[1],))
+
+        return Step(inputs[0] + total, backward)
+
+    def _go(self, context, trouble):
+        if context.part == self.part and trouble == "error":
+            raise ValueError(f"part {self.part}")
+        if context.part == self.part and trouble == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def network_of(**trouble) -> Network:
+    planned = net(("a", Scale(), ("x",)), ("b", Troubled(**trouble), ("a",)))
+    return Network(planned, parts=2, threads=2, processes=True)
+
+
+def step_of(network: Network) -> float:
+    run = network.forward({"net/a/factor": np.float64(1), "net/a/seen": np.float64(0)}, {"x": X}, training=True)
+    run.backward({"b": X})
+    return run.outputs["y"][0, 0]
+
+
+def workers() -> set[int]:
+    """Live children of this process."""
+    found = set()
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rsplit(")", 1)[1].split()
+        except OSError:
+            continue
+        if int(fields[1]) == os.getpid() and fields[0] != "Z":
+            found.add(int(path.parent.name))
+    return found
+
+
+def test_workers_end_with_their_network():
+    before = workers()
+    network = network_of()
+    assert step_of(network) == X.sum()
+    assert len(workers() - before) == 1
+    network.close()
+    assert workers() == before
+    assert step_of(network) == X.sum()  # a new one
+    del network
+    gc.collect()
+    assert workers() == before
+
+
+@pytest.mark.parametrize("part", [0, 1])
+@pytest.mark.parametrize("trouble", ["forwards", "backwards"])
+def test_an_error_in_one_part_comes_out_and_ends_the_workers(trouble, part):
+    before = workers()
+    network = network_of(**{trouble: "error"}, part=part)
+    with pytest.raises(ValueError, match=f"part {part}"):
+        step_of(network)
+    assert workers() == before
+
+
+@pytest.mark.parametrize("trouble", ["forwards", "backwards"])
+def test_a_killed_worker_is_named(trouble):
+    before = workers()
+    network = network_of(**{trouble: "kill"})
+    started = time.monotonic()
+    with pytest.raises(MachineError, match=r"the process of part 1 \(pid \d+\) was killed by signal 9") as caught:
+        step_of(network)
+    assert caught.value.code == "G521"
+    assert time.monotonic() - started < 5
+    assert workers() == before
+
+
+def test_a_killed_trainer_leaves_nothing_behind(tmp_path):
+    """The worker ends by itself, and holds nothing open meanwhile."""
+    script = textwrap.dedent(
+        f"""
+        import os, time, fcntl
+        from tests.train.test_crew import network_of, step_of, workers
+        handle = os.open({str(tmp_path / "lock")!r}, os.O_CREAT | os.O_RDWR)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        network = network_of()
+        step_of(network)
+        print(*workers(), flush=True)
+        time.sleep(60)
+        """
+    )
+    root = Path(__file__).parents[2]
+    process = subprocess.Popen([sys.executable, "-c", script], cwd=root, stdout=subprocess.PIPE, text=True)
+    (worker,) = map(int, process.stdout.readline().split())
+    held = [os.readlink(path) for path in Path(f"/proc/{worker}/fd").iterdir()]
+    assert not [path for path in held if "lock" in path]
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + 10
+    while Path(f"/proc/{worker}").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not Path(f"/proc/{worker}").exists()
+    process.stdout.close()
