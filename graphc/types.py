@@ -63,6 +63,9 @@ class Context(Protocol):
     def empty(self, shape: tuple[int, ...], dtype: Any) -> Array:
         """An array with no particular contents, from the step's workspace."""
 
+    def kept(self, key: Any, shape: tuple[int, ...], dtype: Any) -> tuple[Array, bool]:
+        """An array as its last user under this key left it, and whether it is a new one."""
+
     def common(self, shape: tuple[int, ...], dtype: Any) -> Array:
         """One array that every part sees and may write in; a layer that asks must ask in every part."""
 

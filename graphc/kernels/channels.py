@@ -13,8 +13,8 @@ from graphc.kernels.relu import passed, relu
 from graphc.lazy import np
 from graphc.types import Array, Context
 
-CHUNK_BYTES = 1 << 19
-"""Of one array: three of them fit a second-level cache, or nearly."""
+CHUNK_BYTES = 1 << 20
+"""Of one array: half of a second-level cache, or all of it. Shorter operations would leave more to the interpreter."""
 WIDTH = 1 << 13
 """Numbers of one row; NumPy broadcasts rows of fewer at two thirds of the speed."""
 SUM_WIDTH = 1 << 9
@@ -74,25 +74,33 @@ def bias_gradient(dy: Array) -> Array:
     return total
 
 
-def centred_sums(context: Context, dy: Array, x: Array, mean: Array) -> tuple[Array, Array]:
-    """Sums a channel, over this part of the batch, of dy and of dy*(x - mean)."""
-    first, second, _ = passed_sums(context, dy, x, mean, None)
+def product_sums(context: Context, dy: Array, x: Array) -> tuple[Array, Array]:
+    """Sums a channel, over this part of the batch, of dy and of dy*x."""
+    zero = np.zeros(x.shape[-1], x.dtype)
+    first, second, _ = passed_sums(context, dy, x, zero, zero, None)
     return first, second
 
 
-def passed_sums(context: Context, dy: Array, x: Array, mean: Array, y: Array | None) -> tuple[Array, Array, Array]:
-    """`centred_sums` of what a ReLU whose value was y lets pass of dy, and that itself; all of dy without y."""
+def passed_sums(
+    context: Context, dy: Array, x: Array, mean: Array, inverse: Array, y: Array | None
+) -> tuple[Array, Array, Array]:
+    """Sums a channel, over this part of the batch, of dy and of dy*(x - mean), and that dy: what of it a ReLU lets pass
+    whose value was y, or all of it without y. `inverse`: one over x's deviation."""
     channels = x.shape[-1]
     given = dy if y is None else context.empty(dy.shape, dy.dtype)
+    far = bool((np.square(mean * inverse) > FAR).any())
     means = _row(mean, x)
     first, second = np.zeros((2, channels), np.float64)
     for rows, dy_rows, given_rows, *above in _chunks(x, dy, given, *([] if y is None else [y])):
         for y_rows in above:
             passed(context, dy_rows, y_rows, out=given_rows)
-        product = np.subtract(rows, means[: rows.shape[1]], out=context.empty(rows.shape, x.dtype))
-        product *= given_rows
-        first += _sums(given_rows, channels)
-        second += _sums(product, channels)
+        total = _sums(given_rows, channels)
+        if far:
+            centred = np.subtract(rows, means[: rows.shape[1]], out=context.empty(rows.shape, x.dtype))
+            second += _products(centred, given_rows, channels)
+        else:
+            second += _products(rows, given_rows, channels) - mean * total
+        first += total
     return first.astype(x.dtype), second.astype(x.dtype), given
 
 
@@ -128,7 +136,9 @@ def _width(x: Array) -> int:
 
 def _row(vector: Array, x: Array) -> Array:
     """A number a channel, repeated for a whole row of x's pixels."""
-    return np.broadcast_to(vector, (_width(x) // len(vector), len(vector))).reshape(-1)
+    row = np.empty((_width(x) // len(vector), len(vector)), x.dtype)
+    row[...] = vector
+    return row.reshape(-1)
 
 
 def _sums(rows: Array, channels: int) -> Array:
@@ -136,4 +146,10 @@ def _sums(rows: Array, channels: int) -> Array:
     together = math.gcd(rows.size // channels, max(1, SUM_WIDTH // channels))
     narrow = rows.reshape(-1, together * channels)
     total: Array = (np.ones(len(narrow), rows.dtype) @ narrow).reshape(-1, channels).sum(axis=0)
+    return total
+
+
+def _products(a: Array, b: Array, channels: int) -> Array:
+    """The sum of each channel of a*b."""
+    total: Array = np.einsum("ij,ij->j", a, b).reshape(-1, channels).sum(axis=0)
     return total

@@ -43,6 +43,9 @@ class RunContext:
     def empty(self, shape: tuple[int, ...], dtype: Any) -> Array:
         return self.workspace.empty(shape, dtype)
 
+    def kept(self, key: Any, shape: tuple[int, ...], dtype: Any) -> tuple[Array, bool]:
+        return self.workspace.kept(key, shape, dtype)
+
     def common(self, shape: tuple[int, ...], dtype: Any) -> Array:
         return self.empty(shape, dtype) if self.shared_empty is None else self.shared_empty(shape, dtype)
 

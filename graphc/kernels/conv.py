@@ -22,7 +22,7 @@ CHUNK_BYTES = 1 << 20
 
 def conv2d(context: Context, x: Array, w: Array, stride: Pair, pads: Pads, dilation: Pair, groups: int) -> Array:
     """Every window of x times the filters."""
-    grid = Grid(x.shape[1:3], w.shape[:2], stride, pads, dilation)
+    grid = Grid.of(x.shape[1:3], w.shape[:2], stride, pads, dilation)
     if fast := _fast(context, grid, w.shape, groups):
         found: Array = fast.conv2d(context, x, w, grid)
         return found
@@ -47,7 +47,7 @@ def conv2d_grad_input(
     groups: int,
 ) -> Array:
     """The gradient of x: each output's gradient spread over its window through the filters."""
-    grid = Grid((x_shape[1], x_shape[2]), w.shape[:2], stride, pads, dilation)
+    grid = Grid.of((x_shape[1], x_shape[2]), w.shape[:2], stride, pads, dilation)
     opposite = grid.opposite_pads
     if groups == 1 and stride == (1, 1) and not grid.is_identity and min(map(min, opposite)) >= 0:
         turned = np.ascontiguousarray(w[::-1, ::-1].swapaxes(2, 3))
@@ -79,7 +79,7 @@ def conv2d_grad_weights(
 ) -> Array:
     """The gradient of w: windows times output gradients, summed over the batch."""
     kernel = (w_shape[0], w_shape[1])
-    grid = Grid(x.shape[1:3], kernel, stride, pads, dilation)
+    grid = Grid.of(x.shape[1:3], kernel, stride, pads, dilation)
     if fast := _fast(context, grid, w_shape, groups):
         found: Array = fast.grad_weights(context, x, dy, w_shape, grid)
         return found

@@ -13,7 +13,7 @@ from graphc.types import Array, Context
 def depthwise_conv2d(context: Context, x: Array, w: Array, stride: Pair, pads: Pads, dilation: Pair) -> Array:
     """Every window of each channel times the channel's filters."""
     kh, kw, channels, multiplier = w.shape
-    grid = Grid(x.shape[1:3], (kh, kw), stride, pads, dilation)
+    grid = Grid.of(x.shape[1:3], (kh, kw), stride, pads, dilation)
     y = context.empty((len(x), *grid.output, channels * multiplier), x.dtype)
 
     def work(images: slice) -> None:
@@ -36,7 +36,7 @@ def depthwise_conv2d_grad_input(
 ) -> Array:
     """The gradient of x: each output's gradient spread over its window."""
     kh, kw, _, multiplier = w.shape
-    grid = Grid((x_shape[1], x_shape[2]), (kh, kw), stride, pads, dilation)
+    grid = Grid.of((x_shape[1], x_shape[2]), (kh, kw), stride, pads, dilation)
     (top, _), (left, _) = pads
     dx = context.empty(x_shape, dy.dtype)
 
@@ -60,7 +60,7 @@ def depthwise_conv2d_grad_weights(
 ) -> Array:
     """The gradient of w: windows times output gradients, summed over pixels and the batch."""
     kh, kw, _, multiplier = w_shape
-    grid = Grid(x.shape[1:3], (kh, kw), stride, pads, dilation)
+    grid = Grid.of(x.shape[1:3], (kh, kw), stride, pads, dilation)
 
     def work(images: slice) -> Array:
         dw = context.empty(w_shape, x.dtype)

@@ -20,7 +20,7 @@ CHUNK_BYTES = 1 << 20
 
 def max_pool2d(context: Context, x: Array, kernel: Pair, stride: Pair, pads: Pads) -> Array:
     """The largest of every window."""
-    grid = Grid((x.shape[1], x.shape[2]), kernel, stride, pads, (1, 1))
+    grid = Grid.of((x.shape[1], x.shape[2]), kernel, stride, pads, (1, 1))
     y = context.empty((len(x), *grid.output, x.shape[3]), x.dtype)
 
     def work(images: slice) -> None:
@@ -36,7 +36,7 @@ def max_pool2d(context: Context, x: Array, kernel: Pair, stride: Pair, pads: Pad
 
 def max_pool2d_grad(context: Context, dy: Array, x: Array, y: Array, kernel: Pair, stride: Pair, pads: Pads) -> Array:
     """The gradient of x: each output's gradient goes to the first largest of its window."""
-    grid = Grid((x.shape[1], x.shape[2]), kernel, stride, pads, (1, 1))
+    grid = Grid.of((x.shape[1], x.shape[2]), kernel, stride, pads, (1, 1))
     dx = context.empty(x.shape, dy.dtype)
 
     for part in chunks(x, CHUNK_BYTES):
@@ -61,7 +61,7 @@ def max_pool2d_grad(context: Context, dy: Array, x: Array, y: Array, kernel: Pai
 
 def avg_pool2d(context: Context, x: Array, kernel: Pair, stride: Pair, pads: Pads) -> Array:
     """The mean of every window's pixels."""
-    grid = Grid((x.shape[1], x.shape[2]), kernel, stride, pads, (1, 1))
+    grid = Grid.of((x.shape[1], x.shape[2]), kernel, stride, pads, (1, 1))
     y = context.empty((len(x), *grid.output, x.shape[3]), x.dtype)
     share = _shares(grid).astype(x.dtype)
 
@@ -81,7 +81,7 @@ def avg_pool2d_grad(
     context: Context, dy: Array, x_shape: tuple[int, ...], kernel: Pair, stride: Pair, pads: Pads
 ) -> Array:
     """The gradient of x: each output's gradient in equal shares to its window's pixels."""
-    grid = Grid((x_shape[1], x_shape[2]), kernel, stride, pads, (1, 1))
+    grid = Grid.of((x_shape[1], x_shape[2]), kernel, stride, pads, (1, 1))
     dx = context.empty(x_shape, dy.dtype)
     share = _shares(grid).astype(dy.dtype)
 

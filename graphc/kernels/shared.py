@@ -92,11 +92,13 @@ class Commons(Workspace):
 
     def __init__(self) -> None:
         super().__init__()
-        self._memory = np.frombuffer(mapping(), np.uint8)
-        self._address = self._memory.ctypes.data
+        self._memory = mapping()
+        self._address = np.frombuffer(self._memory, np.uint8).ctypes.data
 
     def _new_block(self, size: int) -> Block:
-        return self._memory[self.allocated : self.allocated + size], self._address + self.allocated
+        offset = self.allocated
+        self.allocated += size
+        return self._memory, offset
 
     def offset(self, array: Array) -> int:
         return int(array.ctypes.data) - self._address

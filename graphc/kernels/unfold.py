@@ -6,6 +6,7 @@ Arrays are N H W C. A `Grid` says which taps of a padded image each output posit
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache, cached_property
 from typing import TypeAlias
 
 from graphc.lazy import np
@@ -19,7 +20,7 @@ Pads: TypeAlias = tuple[Pair, Pair]
 """Pixels ((top, bottom), (left, right))."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Grid:
     """The windows of one convolution over images of `size` pixels; every pair is (vertical, horizontal)."""
 
@@ -29,26 +30,32 @@ class Grid:
     pads: Pads
     dilation: Pair
 
-    @property
+    @staticmethod
+    @cache
+    def of(size: Pair, kernel: Pair, stride: Pair, pads: Pads, dilation: Pair) -> Grid:
+        """The same one for the same windows, so that it is worked out once."""
+        return Grid(size, kernel, stride, pads, dilation)
+
+    @cached_property
     def padded(self) -> Pair:
         (top, bottom), (left, right) = self.pads
         return self.size[0] + top + bottom, self.size[1] + left + right
 
-    @property
+    @cached_property
     def output(self) -> Pair:
         (height, width), (kh, kw) = self.padded, self.kernel
         rows = (height - (kh - 1) * self.dilation[0] - 1) // self.stride[0] + 1
         columns = (width - (kw - 1) * self.dilation[1] - 1) // self.stride[1] + 1
         return rows, columns
 
-    @property
+    @cached_property
     def is_tiling(self) -> bool:
         """Whether every pixel is in exactly one window."""
         rows, columns = self.output
         whole = self.padded == (rows * self.stride[0], columns * self.stride[1])
         return whole and self.stride == self.kernel and self.dilation == (1, 1)
 
-    @property
+    @cached_property
     def opposite_pads(self) -> Pads:
         """Pads of the stride-1 convolution that takes output gradients back to inputs; negative where pads exceed
         the window."""
@@ -56,7 +63,7 @@ class Grid:
         (top, bottom), (left, right) = self.pads
         return (over[0] - top, over[0] - bottom), (over[1] - left, over[1] - right)
 
-    @property
+    @cached_property
     def is_identity(self) -> bool:
         """Whether every window is its own pixel: a 1×1 convolution with stride 1 and no padding."""
         return self.kernel == self.stride == (1, 1) and self.pads == ((0, 0), (0, 0))
@@ -75,16 +82,10 @@ def pad_images(context: Context, x: Array, grid: Grid, rows: int = 0, columns: i
     rows, columns = max(rows, grid.padded[0]), max(columns, grid.padded[1])
     if (rows, columns) == grid.size:
         return np.ascontiguousarray(x)
-    channels = x.shape[3]
-    padded = context.empty((len(x), rows, columns, channels), x.dtype)
-    numbers = padded.reshape(len(x), -1)
-    first, line = (top * columns + left) * channels, columns * channels
-    numbers[:, :first] = 0
-    numbers[:, first + (height - 1) * line + width * channels :] = 0
-    if width < columns:  # from the end of each line to the next
-        shape = (len(x), height - 1, (columns - width) * channels)
-        n, _, w, c = padded.strides
-        strided(padded, shape, (n, columns * w, c), (first + width * channels) * c)[...] = 0
+    shape = (len(x), rows, columns, x.shape[3])
+    padded, new = context.kept(("padded", grid.size, grid.pads), shape, x.dtype)
+    if new:
+        padded[...] = 0  # what is around the images stays so
     padded[:, top : top + height, left : left + width] = x
     return padded
 

@@ -19,7 +19,7 @@ from graphc.kernels.winograd import TILE, matrices
 from graphc.lazy import np
 from graphc.types import Array, Context
 
-CHUNK_BYTES = 1 << 20
+CHUNK_BYTES = 5 << 18
 """Of the transformed images of one chunk."""
 LEAST_TILES = 96
 """Rows of one product: fewer would not pay for reading the filters."""
@@ -58,7 +58,7 @@ def grad_weights(context: Context, x: Array, dy: Array, w_shape: tuple[int, ...]
     """`kernels.conv.conv2d_grad_weights` of one group."""
     (_, filters_down, down), (_, filters_along, along) = _matrices(grid, x)
     rows, columns = _tiles(grid)
-    bare = Grid(grid.output, (1, 1), (1, 1), ((0, 0), (0, 0)), (1, 1))
+    bare = Grid.of(grid.output, (1, 1), (1, 1), ((0, 0), (0, 0)), (1, 1))
 
     total: Array | None = None
     for part in _chunks(grid, x):

@@ -1,12 +1,13 @@
 """Memory that is used again: a step's arrays come from a pool and go back when nobody holds them.
 
-Python's reference counts are the liveness plan: an array and all its views keep one lease alive, and the lease's
-end puts the memory back. After the first step the pool has what a step needs and nothing faults in fresh memory.
+Python's reference counts are the liveness plan: an array's views keep the array, and its end puts the memory back.
+After the first step the pool has what a step needs and nothing faults in fresh memory.
 """
 
 from __future__ import annotations
 
 import math
+import weakref
 from collections import defaultdict
 from typing import Any, TypeAlias
 
@@ -15,8 +16,9 @@ from graphc.types import Array
 
 ALIGNMENT = 64
 """Bytes: a cache line, and the widest vector register."""
-Block: TypeAlias = tuple[Array, int]
-"""Memory, and the aligned address in it at which arrays start."""
+
+Block: TypeAlias = tuple[Any, int]
+"""Memory, and the offset in it of the first aligned address."""
 
 
 class Workspace:
@@ -27,43 +29,66 @@ class Workspace:
 
     def __init__(self) -> None:
         self._free: defaultdict[int, list[Block]] = defaultdict(list)
+        self._kept: defaultdict[Any, list[Block]] = defaultdict(list)
+        self._pools: dict[Any, tuple[int, list[Block]]] = {}
+        """Where arrays of a shape and type come from, so that it is worked out once: bytes, free blocks."""
+        self._loans: dict[int, _Loan] = {}
         self.allocated = 0
         """Bytes ever taken from the system: what the pool holds, lent or free."""
 
     def empty(self, shape: tuple[int, ...], dtype: Any) -> Array:
         """An array with no particular contents."""
-        dtype = np.dtype(dtype)
-        needed = math.prod(shape) * dtype.itemsize
-        if needed < self.smallest:
+        try:
+            size, free = self._pools[shape, dtype]
+        except KeyError:
+            size = self._size(shape, dtype)
+            self._pools[shape, dtype] = size, self._free[size]
+            return self.empty(shape, dtype)
+        if size < self.smallest:
             return np.empty(shape, dtype)
-        size = block_size(needed)
-        free = self._free[size]
         try:
             block = free.pop()
         except IndexError:
             block = self._new_block(size)
-            self.allocated += size
-        return np.asarray(_Lease(block, free, shape, dtype.str))
+        return self._lend(block, free, shape, dtype)
+
+    def kept(self, key: Any, shape: tuple[int, ...], dtype: Any) -> tuple[Array, bool]:
+        """An array as its last user under this key left it, and whether it is a new one."""
+        free = self._kept[key, shape, dtype]
+        try:
+            return self._lend(free.pop(), free, shape, dtype), False
+        except IndexError:
+            return self._lend(self._new_block(self._size(shape, dtype)), free, shape, dtype), True
+
+    def _lend(self, block: Block, free: list[Block], shape: tuple[int, ...], dtype: Any) -> Array:
+        memory, offset = block
+        array: Array = np.ndarray(shape, dtype, memory, offset)
+        loan = _Loan(array, self._back)
+        loan.block, loan.free = block, free
+        self._loans[id(loan)] = loan
+        return array
+
+    def _back(self, loan: _Loan) -> None:
+        del self._loans[id(loan)]
+        loan.free.append(loan.block)
+
+    @staticmethod
+    def _size(shape: tuple[int, ...], dtype: Any) -> int:
+        return block_size(math.prod(shape) * np.dtype(dtype).itemsize)
 
     def _new_block(self, size: int) -> Block:
-        memory = np.empty(size + ALIGNMENT, np.uint8)
-        address = memory.ctypes.data
-        return memory, address + -address % ALIGNMENT
+        self.allocated += size
+        memory = bytearray(size + ALIGNMENT)  # not an array: views of views would hold on to it, not to what is lent
+        return memory, -np.frombuffer(memory, np.uint8).ctypes.data % ALIGNMENT
 
 
-class _Lease:
-    """The owner of one array's memory, until the array and its views are gone."""
+class _Loan(weakref.ref[Any]):
+    """Notices that an array and all its views are gone."""
 
-    __slots__ = ("__array_interface__", "_block", "_free")
+    __slots__ = ("block", "free")
 
-    def __init__(self, block: Block, free: list[Block], shape: tuple[int, ...], typestr: str) -> None:
-        self._block = block
-        self._free = free
-        address = block[1]
-        self.__array_interface__ = {"version": 3, "shape": shape, "typestr": typestr, "data": (address, False)}
-
-    def __del__(self) -> None:
-        self._free.append(self._block)
+    block: Block
+    free: list[Block]
 
 
 def block_size(needed: int) -> int:

@@ -77,7 +77,7 @@ class BatchNorm(Normalization):
         y = scale_and_shift(context, x, factor, offset, self.with_relu)
 
         def backward(dy: Array) -> Gradients:
-            total, along, given = passed_sums(context, dy, x, mean, y if self.with_relu else None)
+            total, along, given = passed_sums(context, dy, x, mean, inverse, y if self.with_relu else None)
             along *= inverse  # sum of dy times the normalized x
             found = {"beta": total, "gamma": along}
             gradients = {name: found[name] for name in ("beta", "gamma") if name in params and self.trainable}

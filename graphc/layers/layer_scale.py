@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from graphc.dims import Shape
 from graphc.initializers import AnyInitializer, Ones
-from graphc.kernels.channels import centred_sums, scale_and_shift
+from graphc.kernels.channels import product_sums, scale_and_shift
 from graphc.layers.base import Layer, channels
 from graphc.layers.fields import Bool
 from graphc.lazy import np
@@ -53,7 +53,7 @@ class LayerScale(Layer):
         zeros = np.zeros_like(gamma)
 
         def backward(dy: Array) -> Gradients:
-            gradients = {"gamma": centred_sums(context, dy, x, zeros)[1]} if self.trainable else {}
+            gradients = {"gamma": product_sums(context, dy, x)[1]} if self.trainable else {}
             if not context.input_gradient:
                 return Gradients((None,), gradients)
             return Gradients((scale_and_shift(context, dy, gamma, zeros),), gradients)

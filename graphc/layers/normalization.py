@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from graphc.dims import Shape
 from graphc.initializers import AnyInitializer, Ones, Zeros
-from graphc.kernels.channels import centred_sums
+from graphc.kernels.channels import product_sums
 from graphc.layers.base import Layer, channels
 from graphc.layers.fields import Bool
 from graphc.lazy import np
@@ -72,7 +72,7 @@ class Normalization(Layer):
                 dx[part] = back.reshape(dx[part].shape)
 
             context.each_slice(work, x)
-            total, along = centred_sums(context, dy, normal, np.zeros(x.shape[-1], x.dtype))
+            total, along = product_sums(context, dy, normal)
             found = {"beta": total, "gamma": along} if self.trainable else {}
             return Gradients((dx,), {name: found[name] for name in found if name in params})
 

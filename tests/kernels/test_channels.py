@@ -33,16 +33,17 @@ def test_channel_kernels_are_their_formulas(shape):
     np.testing.assert_allclose(kernel.combine(context, dy, a, x, b, c), dy * a + x * b + c, rtol=0, atol=1e-13)
     y = kernel.scale_and_shift(context, x, a, b, with_relu=True)
     np.testing.assert_array_equal(y, np.maximum(kernel.scale_and_shift(context, x, a, b), 0))
-    *found, given = kernel.passed_sums(context, dy, x, mean, y)
-    np.testing.assert_array_equal(given, dy * (y > 0))
-    for one, expected in zip(found, kernel.centred_sums(context, given, x, mean), strict=True):
-        np.testing.assert_array_equal(one, expected)
+    for inverse in (np.ones(shape[-1]), np.full(shape[-1], 1e3)):  # the mean near, the mean far away
+        total, along, given = kernel.passed_sums(context, dy, x, mean, inverse, y)
+        np.testing.assert_array_equal(given, dy * (y > 0))
+        np.testing.assert_allclose(total, given.sum(axis=axes), rtol=0, atol=1e-11)
+        np.testing.assert_allclose(along, (given * (x - mean)).sum(axis=axes), rtol=0, atol=1e-11)
+    total, along = kernel.product_sums(context, dy, x)
+    np.testing.assert_allclose(total, dy.sum(axis=axes), rtol=0, atol=1e-11)
+    np.testing.assert_allclose(along, (dy * x).sum(axis=axes), rtol=0, atol=1e-11)
     np.testing.assert_allclose(kernel.bias_gradient(dy), dy.sum(axis=axes), rtol=0, atol=1e-11)
     kernel.add_bias(dy, a, out=given)
     np.testing.assert_array_equal(given, dy + a)
-    total, along = kernel.centred_sums(context, dy, x, mean)
-    np.testing.assert_allclose(total, dy.sum(axis=axes), rtol=0, atol=1e-11)
-    np.testing.assert_allclose(along, (dy * (x - mean)).sum(axis=axes), rtol=0, atol=1e-11)
 
 
 def test_variance_of_float32_survives_a_large_mean():
