@@ -103,6 +103,7 @@ CORE_TAG = "tag:yaml.org,2002:"
 SCALAR_TYPES: dict[str, Any] = {
     "null": (type(None),), "bool": (bool,), "int": (int,), "float": (int, float), "str": (str,)
 }  # fmt: skip
+LIBYAML_DEPTH = 1000
 REFUSED = re.compile("[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 BREAK = re.compile(r"\r\n|\r|\n")
 HINTS = {
@@ -133,7 +134,7 @@ def load_text(text: str | bytes, path: str, limits: Limits = LIMITS) -> Tree:
         for event in yaml.parse(content, Loader=LOADER):
             reader.take(event)
     except yaml.MarkedYAMLError as error:
-        raise _syntax_error(error, path) from None
+        raise _syntax_error(error, path, limits) from None
     except yaml.YAMLError as error:
         raise SpecError("G102", f"this is not YAML: {error}", Place(path)) from None
     if not reader.documents or (reader.root is None and reader.implicit):
@@ -165,10 +166,12 @@ def _place_after(text: str, path: str) -> Place:
     return Place(path, len(lines), len(lines[-1]) + 1)
 
 
-def _syntax_error(error: yaml.MarkedYAMLError, path: str) -> SpecError:
+def _syntax_error(error: yaml.MarkedYAMLError, path: str, limits: Limits) -> SpecError:
     mark = error.problem_mark or error.context_mark
     place = Place(path, mark.line + 1, mark.column + 1) if mark else Place(path)
     problem = error.problem or "cannot be read"
+    if "maximum nesting depth" in problem:  # newer versions of libyaml have a limit too, and they read ahead
+        return SpecError("G108", f"nested deeper than {min(limits.depth, LIBYAML_DEPTH)} levels", place)
     hint = next((hint for part, hint in HINTS.items() if part in problem), None)
     where = f" {error.context}" if error.context else ""
     if error.context and error.context_mark:
