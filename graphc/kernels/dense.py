@@ -23,8 +23,8 @@ def dense(context: Context, x: Array, w: Array) -> Array:
     parts = context.gather(x)
     everything = _joined(context, parts)
     own = _piece(w.shape[1], context.part, len(parts))
-    product = context.empty((len(everything), own.stop - own.start), x.dtype)
-    np.matmul(everything, w[:, own], out=product)
+    product = context.empty((own.stop - own.start, len(everything)), x.dtype)
+    np.matmul(w[:, own].T, everything.T, out=product)
     return _swap(context, product, parts, w.shape[1])
 
 
@@ -35,8 +35,8 @@ def dense_grad_input(context: Context, dy: Array, w: Array) -> Array:
     parts = context.gather(dy)
     everything = _joined(context, parts)
     own = _piece(len(w), context.part, len(parts))
-    product = context.empty((len(everything), own.stop - own.start), dy.dtype)
-    np.matmul(everything, w[own].T, out=product)
+    product = context.empty((own.stop - own.start, len(everything)), dy.dtype)
+    np.matmul(w[own], everything.T, out=product)
     return _swap(context, product, parts, len(w))
 
 
@@ -67,9 +67,11 @@ def _joined(context: Context, parts: Sequence[Array]) -> Array:
 
 
 def _swap(context: Context, product: Array, parts: list[Array], width: int) -> Array:
-    """From a piece of every example's vector to this part's whole vectors."""
+    """From a piece (units × examples) of every example's vector to this part's whole vectors."""
     pieces = context.gather(product)
     before = sum(map(len, parts[: context.part]))
-    rows = slice(before, before + len(parts[context.part]))
-    y = context.empty((len(parts[context.part]), width), product.dtype)
-    return np.concatenate([piece[rows] for piece in pieces], axis=1, out=y)
+    own = slice(before, before + len(parts[context.part]))
+    y = context.empty((own.stop - own.start, width), product.dtype)
+    for part, piece in enumerate(pieces):
+        y[:, _piece(width, part, len(parts))] = piece[:, own].T
+    return y
