@@ -29,7 +29,7 @@ METHODS = ("labels", "augmented", "teacher", "taught", "taught on all")
 def main() -> dict[int, dict[str, list[float]]]:
     """Test accuracies by number of labels and method, one a seed."""
     options = common.arguments(__doc__, HERE)
-    counts, seeds = ((50,), 1) if options.small else (COUNTS, 3)
+    counts, seeds = ((50,), 1) if options.small else (COUNTS, 5)
     steps = 60 if options.small else 400
     found = {count: {name: [] for name in METHODS} for count in counts}
     for count in counts:
