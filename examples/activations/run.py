@@ -24,7 +24,7 @@ RATES = {
 """Learning rates that are tried; the best of each activation counts."""
 ENOUGH = 0.75
 """Training accuracy: 25 % error."""
-IMAGES = 10_000
+IMAGES = 5_000
 """Of CIFAR-10."""
 
 
