@@ -43,17 +43,17 @@ def main() -> dict[str, Any]:
     for name in names:
         runs = {}
         lowest = POWERS[list(STEPS).index(name)]
-        for rate in [10 ** (lowest + step / 2) for step in ((1, 3) if options.small else range(5))]:
+        for rate in [10 ** (lowest + step / 2) for step in ((1, 3) if options.small else range(7))]:
             settings = {"data.preprocess": {"steps": STEPS[name]}, "learning_rate": rate, "epochs": epochs}
             runs[rate] = common.train(HERE / "recipe.yaml", settings)
-        rate = min(runs, key=lambda rate: np.nan_to_num(runs[rate].last("loss"), nan=np.inf))
+        rate = min(runs, key=lambda rate: quickness(runs[rate]))
         best[name] = (rate, runs[rate])
     rows = [
         [
             name,
             float(f"{rate:.2g}"),
             run.first_step("validation_accuracy", ENOUGH),
-            next((record["step"] for record in run.records if record["loss"] <= LOW), None),
+            steps_to_low(run),
             run.last("loss"),
             run.last("validation_accuracy"),
         ]
@@ -63,6 +63,15 @@ def main() -> dict[str, Any]:
     common.table(columns, rows)
     plot({name: run for name, (_, run) in best.items()}, options.out / "convergence.png")
     return {"axes": axes, "loss": {name: run.last("loss") for name, (_, run) in best.items()}}
+
+
+def quickness(run: common.Trained) -> tuple[float, float]:
+    """Less is quicker: steps to a low loss, then the last loss; a diverged run comes last."""
+    return steps_to_low(run) or np.inf, float(np.nan_to_num(run.last("loss"), nan=np.inf))
+
+
+def steps_to_low(run: common.Trained) -> int | None:
+    return next((record["step"] for record in run.records if record["loss"] <= LOW), None)
 
 
 def signals(path: Path) -> np.ndarray:
