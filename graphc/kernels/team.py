@@ -11,9 +11,13 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from functools import cache
 from typing import Any, Protocol, TypeVar
+
+from threadpoolctl import ThreadpoolController
 
 from graphc.kernels.workspace import Workspace
 from graphc.types import Array
@@ -24,6 +28,18 @@ PARTS = 2
 """Of a batch; a smaller batch has one an example. More of them serve more cores and have shorter operations."""
 SWITCH_INTERVAL = 5e-5
 """Seconds after which a thread that waits for the interpreter's lock demands it (Python's default is 5e-3)."""
+
+
+@contextmanager
+def single_threaded_blas() -> Iterator[None]:
+    """The parts share the batch; a second layer of threads under them would only fight."""
+    with _blas().limit(limits=1, user_api="blas"):
+        yield
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    return ThreadpoolController()
 
 
 class Team:

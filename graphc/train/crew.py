@@ -21,17 +21,14 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from graphc.errors import MachineError
 from graphc.kernels.shared import Commons, Mailbox
-from graphc.kernels.team import Member, parts_of
+from graphc.kernels.team import Member, parts_of, single_threaded_blas
 from graphc.kernels.workspace import Workspace
-from graphc.train.walk import Walk
+from graphc.train.walk import Course, Walk
 from graphc.types import Array
-
-if TYPE_CHECKING:
-    from graphc.train.network import Network
 
 T = TypeVar("T")
 
@@ -97,11 +94,11 @@ class Exchange:
 
 
 class Crew:
-    """The workers of a network."""
+    """The workers that walk a course."""
 
-    def __init__(self, network: Network, placed: Mapping[str, Array], parts: int) -> None:
+    def __init__(self, course: Course, placed: Mapping[str, Array], parts: int) -> None:
         """`placed`: variables that lie in shared memory already."""
-        self.network = network
+        self.course = course
         self.placed = placed
         self.parts = parts
         self.exchange = Exchange(parts)
@@ -139,7 +136,7 @@ class Crew:
         self.forwards.write((elsewhere, dict(inputs)))
 
         def own(member: Member) -> Walk:
-            walk = Walk(self.network, self.network.wiring(wanted), member, training, step)
+            walk = Walk(self.course, wanted, member, training, step)
             walk.forward(params, {name: array[member.examples] for name, array in inputs.items()})
             return walk
 
@@ -245,7 +242,7 @@ def _work(crew: Crew, part: int, pipe: Connection) -> NoReturn:
 
     crew.exchange.look_around = look_around
     hands = Hands(crew, part)
-    with crew.network.single_threaded_blas():
+    with single_threaded_blas():
         while True:
             try:
                 command, *arguments = pipe.recv()
@@ -263,11 +260,11 @@ class Hands:
         self._walk: Walk | None = None
 
     def forward(self, count: int, wanted: frozenset[str], training: bool, step: int) -> None:
-        crew, network = self._crew, self._crew.network
+        crew = self._crew
         self._walk = None
         elsewhere, inputs = crew.forwards.read()
         member = crew.member(self._part, count)
-        walk = Walk(network, network.wiring(wanted), member, training, step)
+        walk = Walk(crew.course, wanted, member, training, step)
         walk.forward({**crew.placed, **elsewhere}, {name: array[member.examples] for name, array in inputs.items()})
         crew.results[self._part].write(walk.values)
         self._walk = walk if training else None

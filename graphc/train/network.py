@@ -8,20 +8,17 @@ outputs together and adds their gradients in order.
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
-from threadpoolctl import ThreadpoolController
 
 from graphc.dims import Shape
 from graphc.graph import Plan
 from graphc.kernels.shared import Commons
-from graphc.kernels.team import Member, Team
-from graphc.kernels.workspace import Workspace
+from graphc.kernels.team import Member, Team, single_threaded_blas
 from graphc.passes.infer_shapes import check_sizes
 from graphc.train.crew import Arrived, Crew
-from graphc.train.walk import Walk, Wiring
+from graphc.train.walk import Course, Walk
 from graphc.types import Array
 
 
@@ -42,17 +39,10 @@ class Network:
         of `parts` of a batch (default: `team.PARTS`), not on the number of threads (default: the processor's) nor on
         whether they are processes."""
         self.graph = plan.graph
-        self.seed = seed
-        self.workspace = Workspace()
-        self.trainable = {name for name, spec in plan.variables.items() if spec.trainable} - set(frozen)
-        self.locals = {planned.node.variables: tuple(planned.params) for planned in plan.nodes if planned.params}
-        """Names of the variables under each owner: nodes that share have none of their own."""
-        self.learning = self._nodes_with_gradients()
-        self._wirings: dict[frozenset[str], Wiring] = {}
+        self.course = Course(plan, seed, frozen)
         self._fitting = {tuple(each.shape for each in self.graph.inputs)}
         """Shapes of the inputs, in order, that all layers can take."""
         self._team = Team(parts, threads)
-        self._blas = ThreadpoolController()
         self._processes = processes and self._team.threads > 1 and sys.platform == "linux"
         self._crew: Crew | None = None
         self._placed: dict[str, Array] = {}
@@ -94,21 +84,15 @@ class Network:
         self._check_sizes(inputs)
 
         def work(member: Member) -> Walk:
-            walk = Walk(self, self.wiring(wanted), member, training, step)
+            walk = Walk(self.course, wanted, member, training, step)
             walk.forward(params, {name: array[member.examples] for name, array in inputs.items()})
             return walk
 
-        with self.single_threaded_blas():
+        with single_threaded_blas():
             crew = self._crew_for(training)
             if crew is not None:
                 return Run(self, crew.forward(wanted, params, inputs, training, step), count)
             return Run(self, self._team.run(work, count), count)
-
-    def wiring(self, wanted: frozenset[str]) -> Wiring:
-        """Which layers run so that these nodes have values."""
-        if wanted not in self._wirings:
-            self._wirings[wanted] = Wiring.of(self.graph.nodes, wanted)
-        return self._wirings[wanted]
 
     def _crew_for(self, training: bool) -> Crew | None:
         """The processes: made for the first step of training, and anew after an error has ended them."""
@@ -116,7 +100,7 @@ class Network:
             self._crew = None
         if self._crew is None and self._processes and training:
             try:
-                self._crew = Crew(self, self._placed, self._team.parts)
+                self._crew = Crew(self.course, self._placed, self._team.parts)
             except OSError:
                 self._processes = False
         return self._crew
@@ -130,7 +114,7 @@ class Network:
             walk.member = member
             return walk.backward({name: array[member.examples] for name, array in gradients.items()})
 
-        with self.single_threaded_blas():
+        with single_threaded_blas():
             if len(own) < len(walks):
                 assert self._crew is not None
                 total, *others = self._crew.backward(own[0], gradients, count)
@@ -147,27 +131,12 @@ class Network:
                 self._team.run(add, len(names))
         return total
 
-    @contextmanager
-    def single_threaded_blas(self) -> Iterator[None]:
-        """The network's own threads share the batch; a second layer of threads under them would only fight."""
-        with self._blas.limit(limits=1, user_api="blas"):
-            yield
-
     def _check_sizes(self, inputs: Mapping[str, Array]) -> None:
         """An error with a layer and its place where images, whose size the spec leaves open, are too small for it."""
         shapes: tuple[Shape, ...] = tuple(inputs[each.name].shape[1:] for each in self.graph.inputs)
         if shapes not in self._fitting:
             check_sizes(self.graph, {name: array.shape[1:] for name, array in inputs.items()})
             self._fitting.add(shapes)
-
-    def _nodes_with_gradients(self) -> set[str]:
-        """Nodes at or above a variable that learns."""
-        learning: set[str] = set()
-        for node in self.graph.nodes:
-            own = (self.graph.variable(node, local) for local in self.locals.get(node.variables, ()))
-            if any(name in self.trainable for name in own) or learning.intersection(node.inputs):
-                learning.add(node.name)
-        return learning
 
 
 class Run:

@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from graphc.graph import Node
+from graphc.graph import Node, Plan
 from graphc.kernels.context import RunContext
 from graphc.kernels.team import Member
+from graphc.kernels.workspace import Workspace
 from graphc.types import Array, Gradients, Params
-
-if TYPE_CHECKING:
-    from graphc.train.network import Network
 
 Backward = Callable[[Array], Gradients]
 
@@ -63,12 +61,42 @@ def _joined(nodes: tuple[Node, ...], wanted: Set[str]) -> Iterator[Node]:
     return (joined.get(node.name, node) for node in nodes if node.name not in taken)
 
 
+class Course:
+    """What all walks over a plan share."""
+
+    def __init__(self, plan: Plan, seed: int = 0, frozen: Collection[str] = ()) -> None:
+        """`frozen`: full names of variables that need no gradient."""
+        self.graph = plan.graph
+        self.seed = seed
+        self.workspace = Workspace()
+        self.trainable = {name for name, spec in plan.variables.items() if spec.trainable} - set(frozen)
+        self.locals = {planned.node.variables: tuple(planned.params) for planned in plan.nodes if planned.params}
+        """Names of the variables under each owner: nodes that share have none of their own."""
+        self.learning = self._nodes_with_gradients()
+        self._wirings: dict[frozenset[str], Wiring] = {}
+
+    def wiring(self, wanted: frozenset[str]) -> Wiring:
+        """Which layers run so that these nodes have values."""
+        if wanted not in self._wirings:
+            self._wirings[wanted] = Wiring.of(self.graph.nodes, wanted)
+        return self._wirings[wanted]
+
+    def _nodes_with_gradients(self) -> set[str]:
+        """Nodes at or above a variable that learns."""
+        learning: set[str] = set()
+        for node in self.graph.nodes:
+            own = (self.graph.variable(node, local) for local in self.locals.get(node.variables, ()))
+            if any(name in self.trainable for name in own) or learning.intersection(node.inputs):
+                learning.add(node.name)
+        return learning
+
+
 class Walk:
     """One part of a batch on its way through the layers and back."""
 
-    def __init__(self, network: Network, wiring: Wiring, member: Member, training: bool, step: int) -> None:
-        self.network = network
-        self.wiring = wiring
+    def __init__(self, course: Course, wanted: frozenset[str], member: Member, training: bool, step: int) -> None:
+        self.course = course
+        self.wiring = course.wiring(wanted)
         self.member = member
         self.training = training
         self.step = step
@@ -89,9 +117,9 @@ class Walk:
             answer = node.layer.forward(context, self._params_of(node, params), *arrays)
             del arrays
             if self.training:
-                graph = self.network.graph
+                graph = self.course.graph
                 self.updates.update({graph.variable(node, local): new for local, new in answer.updates.items()})
-                if node.name in self.network.learning:
+                if node.name in self.course.learning:
                     self._backwards[node.name] = answer.backward
             if readers[node.name] or node.name in wanted:
                 self.values[node.name] = answer.output
@@ -100,7 +128,7 @@ class Walk:
 
     def backward(self, gradients: dict[str, Array]) -> dict[str, Array]:
         """Against the order of the layers, dropping closures on the way."""
-        graph, found = self.network.graph, dict[str, Array]()
+        graph, found = self.course.graph, dict[str, Array]()
         for node in reversed(self.wiring.nodes):
             backward = self._backwards.pop(node.name, None)
             dy = gradients.pop(node.name, None)
@@ -110,10 +138,10 @@ class Walk:
             del backward, dy
             for local, gradient in answer.params.items():
                 name = graph.variable(node, local)
-                if name in self.network.trainable:
+                if name in self.course.trainable:
                     found[name] = found[name] + gradient if name in found else gradient
             for name, arrived in zip(node.inputs, answer.inputs, strict=True):
-                if arrived is not None and name in self.network.learning:
+                if arrived is not None and name in self.course.learning:
                     gradients[name] = self._sum(gradients[name], arrived) if name in gradients else arrived
             del answer
         return found
@@ -124,22 +152,22 @@ class Walk:
 
     def _sum(self, a: Array, b: Array) -> Array:
         """a + b in a new array: both may be seen by others."""
-        total: Array = np.add(a, b, out=self.network.workspace.empty(a.shape, a.dtype))
+        total: Array = np.add(a, b, out=self.course.workspace.empty(a.shape, a.dtype))
         return total
 
     def _gather(self, value: Any) -> list[Any]:
         return self.member.gather(value)  # of the run under way: forward and backward have one each
 
     def _common(self, shape: tuple[int, ...], dtype: Any) -> Array:
-        return self.member.common(shape, dtype, self.network.workspace)
+        return self.member.common(shape, dtype, self.course.workspace)
 
     def _context(self, node: Node) -> RunContext:
-        network = self.network
+        course = self.course
         return RunContext(
             training=self.training,
-            workspace=network.workspace,
-            key=(network.seed, self.step, zlib.crc32(node.name.encode()), self.member.part),
-            input_gradient=any(name in network.learning for name in node.inputs),
+            workspace=course.workspace,
+            key=(course.seed, self.step, zlib.crc32(node.name.encode()), self.member.part),
+            input_gradient=any(name in course.learning for name in node.inputs),
             overwrite=node.inputs[0] in self.wiring.givers,
             part=self.member.part,
             gather=self._gather,
@@ -148,6 +176,6 @@ class Walk:
 
     def _params_of(self, node: Node, params: Mapping[str, Array]) -> Params:
         """A node's variables by local name; a shared moving average goes on from its first reader's update."""
-        graph = self.network.graph
-        names = {local: graph.variable(node, local) for local in self.network.locals.get(node.variables, ())}
+        graph = self.course.graph
+        names = {local: graph.variable(node, local) for local in self.course.locals.get(node.variables, ())}
         return {local: self.updates.get(name, params[name]) for local, name in names.items()}

@@ -230,7 +230,7 @@ def test_no_fresh_memory_after_the_first_steps():
     held = []
     for _ in range(5):
         step_of(network, params, images, dy)
-        held.append(network.workspace.allocated)
+        held.append(network.course.workspace.allocated)
     assert held[0] > 0
     assert held[1:] == [held[0]] * 4
 
