@@ -13,6 +13,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import time
 import traceback
 import warnings
@@ -39,11 +40,18 @@ LOOK_AROUND = 0.2
 """Seconds after which who still waits makes sure that the others are there."""
 
 
+def can_fork() -> bool:
+    """Whether this process may have workers: on Linux, and not where it is a pool's worker itself."""
+    return sys.platform == "linux" and not multiprocessing.current_process().daemon
+
+
 @dataclass(frozen=True, slots=True)
 class Arrived:
     """What came back from another part's way forward."""
 
     values: dict[str, Array]
+    batch: int
+    """How many batches had gone forward: a worker can go back with the last one only."""
 
 
 class Exchange:
@@ -107,6 +115,7 @@ class Crew:
         self.backwards = Mailbox()
         """Gradients of outputs."""
         self.results = [Mailbox() for _ in range(parts)]
+        self._batches = 0
         self._workers = [self._start(part) for part in range(1, parts)]
         self.exchange.look_around = self._look_around
         self.close = weakref.finalize(self, _end, self._workers)
@@ -140,10 +149,11 @@ class Crew:
             walk.forward(params, {name: array[member.examples] for name, array in inputs.items()})
             return walk
 
-        walk, others = self._by_all(own, ("forward", count, wanted, training, step), count)
-        return [walk, *map(Arrived, others)]
+        self._batches += 1
+        walk, others = self._by_all(own, ("forward", count, self._batches, wanted, training, step), count)
+        return [walk, *(Arrived(values, self._batches) for values in others)]
 
-    def backward(self, walk: Walk, gradients: Mapping[str, Array], count: int) -> list[dict[str, Array]]:
+    def backward(self, walk: Walk, batch: int, gradients: Mapping[str, Array], count: int) -> list[dict[str, Array]]:
         """Every part's gradients of variables, from the first part's walk and those that the workers keep."""
         self.backwards.write(dict(gradients))
 
@@ -151,7 +161,7 @@ class Crew:
             walk.member = member
             return walk.backward({name: array[member.examples] for name, array in gradients.items()})
 
-        found, others = self._by_all(own, ("backward", count), count)
+        found, others = self._by_all(own, ("backward", count, batch), count)
         return [found, *others]
 
     def _by_all(self, own: Callable[[Member], T], command: tuple[Any, ...], count: int) -> tuple[T, list[Any]]:
@@ -258,8 +268,9 @@ class Hands:
         self._crew = crew
         self._part = part
         self._walk: Walk | None = None
+        self._batch = 0
 
-    def forward(self, count: int, wanted: frozenset[str], training: bool, step: int) -> None:
+    def forward(self, count: int, batch: int, wanted: frozenset[str], training: bool, step: int) -> None:
         crew = self._crew
         self._walk = None
         elsewhere, inputs = crew.forwards.read()
@@ -267,11 +278,12 @@ class Hands:
         walk = Walk(crew.course, wanted, member, training, step)
         walk.forward({**crew.placed, **elsewhere}, {name: array[member.examples] for name, array in inputs.items()})
         crew.results[self._part].write(walk.values)
-        self._walk = walk if training else None
+        self._walk, self._batch = walk if training else None, batch
 
-    def backward(self, count: int) -> None:
+    def backward(self, count: int, batch: int) -> None:
         crew, walk = self._crew, self._walk
-        assert walk is not None
+        if walk is None or batch != self._batch:
+            raise RuntimeError("another batch has gone forward since: only the last one can go back")
         self._walk = None
         gradients = crew.backwards.read()
         walk.member = crew.member(self._part, count)

@@ -7,7 +7,6 @@ outputs together and adds their gradients in order.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
@@ -17,7 +16,7 @@ from graphc.graph import Plan
 from graphc.kernels.shared import Commons
 from graphc.kernels.team import Member, Team, single_threaded_blas
 from graphc.passes.infer_shapes import check_sizes
-from graphc.train.crew import Arrived, Crew
+from graphc.train.crew import Arrived, Crew, can_fork
 from graphc.train.walk import Course, Walk
 from graphc.types import Array
 
@@ -43,7 +42,7 @@ class Network:
         self._fitting = {tuple(each.shape for each in self.graph.inputs)}
         """Shapes of the inputs, in order, that all layers can take."""
         self._team = Team(parts, threads)
-        self._processes = processes and self._team.threads > 1 and sys.platform == "linux"
+        self._processes = processes and self._team.threads > 1 and can_fork()
         self._crew: Crew | None = None
         self._placed: dict[str, Array] = {}
 
@@ -101,13 +100,14 @@ class Network:
         if self._crew is None and self._processes and training:
             try:
                 self._crew = Crew(self.course, self._placed, self._team.parts)
-            except OSError:
+            except (OSError, ImportError):  # no memory to share, or no semaphores
                 self._processes = False
         return self._crew
 
     def backward(self, walks: Sequence[Walk | Arrived], gradients: Mapping[str, Array], count: int) -> dict[str, Array]:
         """The sum of the parts' gradients of variables."""
         own = [walk for walk in walks if isinstance(walk, Walk)]
+        elsewhere = [walk for walk in walks if isinstance(walk, Arrived)]
 
         def work(member: Member) -> dict[str, Array]:
             walk = own[member.part]
@@ -115,9 +115,9 @@ class Network:
             return walk.backward({name: array[member.examples] for name, array in gradients.items()})
 
         with single_threaded_blas():
-            if len(own) < len(walks):
+            if elsewhere:
                 assert self._crew is not None
-                total, *others = self._crew.backward(own[0], gradients, count)
+                total, *others = self._crew.backward(own[0], elsewhere[0].batch, gradients, count)
             else:
                 total, *others = self._team.run(work, count)
             names = [name for name in total if name in others[0]] if others else []

@@ -90,6 +90,16 @@ def test_workers_end_with_their_network():
     assert workers() == before
 
 
+def test_only_the_last_batch_goes_back():
+    network = network_of()
+    params = {"net/a/factor": np.float64(1), "net/a/seen": np.float64(0)}
+    first, second = (network.forward(params, {"x": X}, training=True) for _ in range(2))
+    assert set(second.backward({"b": X})) == {"net/a/factor"}
+    with pytest.raises(RuntimeError, match="another batch has gone forward since"):
+        first.backward({"b": X})
+    network.close()
+
+
 @pytest.mark.parametrize("part", [0, 1])
 @pytest.mark.parametrize("trouble", ["forwards", "backwards"])
 def test_an_error_in_one_part_comes_out_and_ends_the_workers(trouble, part):
