@@ -30,13 +30,10 @@ def conv2d(context: Context, x: Array, w: Array, stride: Pair, pads: Pads, dilat
     if fast := _fast(context, grid, w.shape, groups):
         found: Array = fast.conv2d(context, x, w, grid)
         return found
-    y = context.empty((len(x), *grid.output, w.shape[3]), x.dtype)
     if _is_narrow(grid, w.shape, groups):
-        wide, matrix = grid.wider(TOGETHER), _widened(w)
-        for part in chunks(x, CHUNK_BYTES, _column_bytes(wide, w.shape, x)):
-            columns = _columns(context, pad_images(context, x[part], wide), wide)
-            np.matmul(columns, matrix, out=y[part].reshape(len(columns), -1))
-        return y
+        wide = conv2d(context, x, _widened(w), (1, TOGETHER), pads, dilation, groups)
+        return wide.reshape(len(x), *grid.output, w.shape[3])
+    y = context.empty((len(x), *grid.output, w.shape[3]), x.dtype)
 
     for part in chunks(x, CHUNK_BYTES, _column_bytes(grid, w.shape, x)):
         padded = pad_images(context, x[part], grid)
@@ -94,12 +91,11 @@ def conv2d_grad_weights(
         found: Array = fast.grad_weights(context, x, dy, w_shape, grid)
         return found
     if _is_narrow(grid, w_shape, groups):
-        wide = grid.wider(TOGETHER)
-        total = np.zeros((wide.kernel[0] * wide.kernel[1] * w_shape[2], TOGETHER * w_shape[3]), x.dtype)
-        for part in chunks(x, CHUNK_BYTES, _column_bytes(wide, w_shape, x)):
-            columns = _columns(context, pad_images(context, x[part], wide), wide)
-            total += columns.T @ dy[part].reshape(len(columns), -1)
-        return _narrowed(total, w_shape)
+        rows, width = grid.output
+        together = dy.reshape(len(x), rows, width // TOGETHER, -1)
+        shape = (w_shape[0], w_shape[1] + TOGETHER - 1, w_shape[2], together.shape[3])
+        wide = conv2d_grad_weights(context, x, together, shape, (1, TOGETHER), pads, dilation, groups)
+        return _narrowed(wide, w_shape)
 
     dw = context.empty(w_shape, x.dtype)
     dw[...] = 0
@@ -123,26 +119,26 @@ def _fast(context: Context, grid: Grid, w_shape: tuple[int, ...], groups: int) -
 
 def _is_narrow(grid: Grid, w_shape: tuple[int, ...], groups: int) -> bool:
     """So few numbers in a window that copying them costs more than multiplying: first layers, of images."""
-    kh, kw, inputs, outputs = w_shape
-    few = kw > 1 and kh * kw * inputs <= NARROW and outputs <= NARROW // 2
+    kh, kw, inputs, filters = w_shape
+    few = kw > 1 and kh * kw * inputs <= NARROW and filters <= NARROW // 2
     plain = groups == 1 and grid.stride == grid.dilation == (1, 1)
     return few and plain and grid.output[1] % TOGETHER == 0
 
 
 def _widened(w: Array) -> Array:
-    """A matrix from the window of neighbouring outputs to all of them: the filters, each time one pixel further."""
-    kh, kw, inputs, outputs = w.shape
-    matrix = np.zeros((kh, kw + TOGETHER - 1, inputs, TOGETHER, outputs), w.dtype)
+    """Filters from the window of neighbouring outputs to all of them: w, each time one pixel further."""
+    kh, kw, inputs, filters = w.shape
+    wide = np.zeros((kh, kw + TOGETHER - 1, inputs, TOGETHER, filters), w.dtype)
     for i in range(TOGETHER):
-        matrix[:, i : i + kw, :, i] = w
-    return matrix.reshape(-1, TOGETHER * outputs)
+        wide[:, i : i + kw, :, i] = w
+    return wide.reshape(*wide.shape[:3], -1)
 
 
-def _narrowed(total: Array, w_shape: tuple[int, ...]) -> Array:
+def _narrowed(wide: Array, w_shape: tuple[int, ...]) -> Array:
     """The adjoint of `_widened`."""
-    kh, kw, inputs, outputs = w_shape
-    matrix = total.reshape(kh, kw + TOGETHER - 1, inputs, TOGETHER, outputs)
-    dw: Array = sum(matrix[:, i : i + kw, :, i] for i in range(TOGETHER))  # type: ignore[assignment]
+    kh, kw, inputs, filters = w_shape
+    each = wide.reshape(kh, kw + TOGETHER - 1, inputs, TOGETHER, filters)
+    dw: Array = sum(each[:, i : i + kw, :, i] for i in range(TOGETHER))  # type: ignore[assignment]
     return dw
 
 

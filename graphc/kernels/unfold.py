@@ -36,11 +36,6 @@ class Grid:
         """The same one for the same windows, so that it is worked out once."""
         return Grid(size, kernel, stride, pads, dilation)
 
-    def wider(self, together: int) -> Grid:
-        """Windows of so many neighbouring outputs each (stride and dilation are 1)."""
-        kernel = self.kernel[0], self.kernel[1] + together - 1
-        return Grid.of(self.size, kernel, (1, together), self.pads, self.dilation)
-
     @cached_property
     def padded(self) -> Pair:
         (top, bottom), (left, right) = self.pads
