@@ -64,17 +64,19 @@ def step_of(network: Network) -> float:
     return run.outputs["y"][0, 0]
 
 
+def state_of(process: int | str) -> tuple[str, int]:
+    """(letter, parent) of a process; Z where it is gone, or nobody has asked for its end."""
+    try:
+        letter, parent, *_ = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()
+    except OSError:
+        return "Z", 0
+    return letter, int(parent)
+
+
 def workers() -> set[int]:
     """Live children of this process."""
-    found = set()
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = path.read_text().rsplit(")", 1)[1].split()
-        except OSError:
-            continue
-        if int(fields[1]) == os.getpid() and fields[0] != "Z":
-            found.add(int(path.parent.name))
-    return found
+    states = {int(path.name): state_of(path.name) for path in Path("/proc").glob("[0-9]*")}
+    return {process for process, (letter, parent) in states.items() if parent == os.getpid() and letter != "Z"}
 
 
 def test_workers_end_with_their_network():
@@ -144,7 +146,7 @@ def test_a_killed_trainer_leaves_nothing_behind(tmp_path):
     process.kill()
     process.wait()
     deadline = time.monotonic() + 10
-    while Path(f"/proc/{worker}").exists() and time.monotonic() < deadline:
+    while state_of(worker)[0] != "Z" and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert not Path(f"/proc/{worker}").exists()
+    assert state_of(worker)[0] == "Z"
     process.stdout.close()
