@@ -46,8 +46,9 @@ def main() -> None:
     parser.add_argument("--examples", type=int, default=10_000)
     parser.add_argument("--tests", type=int, default=10_000)
     parser.add_argument("--epochs", type=int, default=30)
-    parser.add_argument("--net", default=str(NETS / "resnet20_cifar.yaml"))
+    parser.add_argument("--net", default=str(NETS.parent / "cifar10" / "resnet20.yaml"))
     parser.add_argument("--student", default=str(NETS / "student.yaml"))
+    parser.add_argument("--runs", nargs="*", help="some of plain, augmented, student, taught (which needs augmented)")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     whole = np.load(options.data / "train.npz")
@@ -63,7 +64,8 @@ def main() -> None:
         "student": (options.student, AUGMENT, None),
         "taught": (options.student, AUGMENT, teacher),
     }
-    for name, (net, augment, taught_by) in runs.items():
+    for name in options.runs or runs:
+        net, augment, taught_by = runs[name]
         data = {**RECIPE["data"], "augment": augment}
         recipe = {**RECIPE, "model": str(Path(net).resolve()), "data": data, "epochs": options.epochs}
         path = options.out / f"{name}.json"
