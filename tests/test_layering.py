@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent / "graphc"
 
 ORDER = [
     {"lazy", "errors", "documented"},
-    {"files", "dims", "regularizers", "settings"},
+    {"files", "dims", "regularizers", "settings", "workers"},
     {"window"},
     {"receptive_field", "quantiles"},
     {"initializers"},

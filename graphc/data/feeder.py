@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import math
 import mmap
-import multiprocessing
 import os
 import signal
 import time
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -24,6 +22,7 @@ import numpy as np
 
 from graphc.errors import DataError, GraphcError, MachineError, Place
 from graphc.types import Array
+from graphc.workers import fork, how_it_ended
 
 Layout: TypeAlias = Mapping[str, tuple[tuple[int, ...], Any]]
 """Shape and type of one example's arrays, by name."""
@@ -84,16 +83,8 @@ class Feeder:
             self._workers.append(self._start(number, maker))
 
     def _start(self, number: int, maker: Maker) -> _Worker:
-        context = multiprocessing.get_context("fork")  # the examples are there already, without a copy
-        pipe, other = context.Pipe()
-        inherited = [pipe, *(worker.pipe for worker in self._workers)]
-        arguments = (number, maker, other, inherited, self._slots, self._rows)
-        process = context.Process(target=_work, args=arguments, name=f"graphc-data-{number}", daemon=True)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # of fork beside threads: workers take no lock of ours
-            process.start()
-        other.close()
-        return _Worker(process, pipe)
+        inherited = [worker.pipe for worker in self._workers]
+        return _Worker(*fork(_work, f"graphc-data-{number}", number, maker, inherited, self._slots, self._rows))
 
     @contextmanager
     def batches(self, parts: Iterator[Array], epoch: int | None) -> Iterator[Iterator[dict[str, Array]]]:
@@ -196,9 +187,7 @@ class _Run:
     def _died(self, worker: _Worker) -> MachineError:
         """What became of a worker; the others are ended."""
         number = self._feeder._workers.index(worker)
-        worker.process.join(PATIENCE)
-        code = worker.process.exitcode
-        how = f"was killed by signal {-code}" if code is not None and code < 0 else f"ended with exit code {code}"
+        how = how_it_ended(worker.process, PATIENCE)
         row = int(self._feeder._rows[number])
         where = f"at {self._feeder._name(row)}" if row >= 0 else "before its first example"
         self._feeder.close()
@@ -206,9 +195,9 @@ class _Run:
 
 
 def _work(
+    pipe: Connection,
     number: int,
     maker: Maker,
-    pipe: Connection,
     inherited: list[Connection],
     slots: list[dict[str, Array]],
     rows: Array,

@@ -3,6 +3,9 @@
 x is n inputs, w is inputs units, y is n units, n being this part's examples. A large matrix costs more to read
 than to multiply with a few examples, so each part reads a piece of it, for all examples, and the parts swap what
 they found. A small one costs less than the meeting.
+
+Pieces are made transposed, the matrix times few vectors: BLAS reads the matrix as it lies and takes two thirds to nine
+tenths of the time.
 """
 
 from __future__ import annotations

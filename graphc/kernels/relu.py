@@ -33,6 +33,13 @@ def passed(context: Context, dy: Array, y: Array, out: Array) -> None:
     np.bitwise_and(dy.view(whole), mask, out=out.view(whole))
 
 
+def relu_grad(context: Context, dy: Array, y: Array) -> Array:
+    """`passed` as an array of its own, a cacheful at a time."""
+    dx = context.empty(dy.shape, dy.dtype)
+    context.each_slice(lambda part: passed(context, dy[part], y[part], out=dx[part]), dy)
+    return dx
+
+
 @cache
 def _zeros(dtype: Any) -> Array:
     return np.zeros(WIDTH, dtype)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from functools import cache
@@ -129,6 +129,10 @@ class Member:
         """Its own, of the batch."""
         self.meetings = 0
         self._meeting = meeting
+
+    def part_of(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
+        """Its own examples of a batch's arrays."""
+        return {name: array[self.examples] for name, array in arrays.items()}
 
     def gather(self, value: Any) -> list[Any]:
         """Every part's value, in order; all parts meet here."""

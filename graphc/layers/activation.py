@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar
 
-from graphc.kernels.relu import passed, relu
+from graphc.kernels.relu import relu, relu_grad
 from graphc.layers.base import Layer, scalar
 from graphc.layers.fields import Number
 from graphc.layers.pool import ReluMaxPool2d
@@ -63,9 +63,7 @@ class Relu(Layer):
         context.each_slice(lambda part: relu(x[part], y[part]), x)
 
         def backward(dy: Array) -> Gradients:
-            dx = context.empty(dy.shape, dy.dtype)
-            context.each_slice(lambda part: passed(context, dy[part], y[part], out=dx[part]), dy)
-            return Gradients((dx,))
+            return Gradients((relu_grad(context, dy, y),))
 
         return Step(y, backward)
 

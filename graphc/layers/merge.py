@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 
 from graphc.dims import Dim, Shape, format_shape
 from graphc.errors import RuleError
-from graphc.kernels.relu import passed, relu
+from graphc.kernels.relu import relu, relu_grad
 from graphc.layers.base import Layer, elements, scalar, static
 from graphc.layers.crop import along, inner_axis
 from graphc.layers.fields import Number
@@ -122,9 +122,7 @@ class Add(Elementwise):
                 relu(y[part], y[part])
 
         def backward(dy: Array) -> Gradients:
-            given = context.empty(dy.shape, dy.dtype) if self.with_relu else dy
-            if self.with_relu:
-                context.each_slice(lambda part: passed(context, dy[part], y[part], out=given[part]), dy)
+            given = relu_grad(context, dy, y) if self.with_relu else dy
             return Gradients(tuple(_summed(given, x.shape) for x in inputs))
 
         context.each_slice(add, y)

@@ -8,7 +8,7 @@ from typing import ClassVar
 from graphc.dims import Shape
 from graphc.errors import RuleError
 from graphc.kernels.pool import avg_pool2d, avg_pool2d_grad, max_pool2d, max_pool2d_grad
-from graphc.kernels.relu import passed, relu
+from graphc.kernels.relu import relu, relu_grad
 from graphc.layers.base import elements, image
 from graphc.layers.fields import IntPair
 from graphc.layers.windowed import Windowed
@@ -70,9 +70,7 @@ class ReluMaxPool2d(MaxPool2d):
         context.each_slice(lambda part: relu(largest[part], y[part]), y)
 
         def backward(dy: Array) -> Gradients:
-            given = context.empty(dy.shape, dy.dtype)
-            context.each_slice(lambda part: passed(context, dy[part], y[part], out=given[part]), dy)
-            return pooled.backward(given)
+            return pooled.backward(relu_grad(context, dy, y))
 
         return Step(y, backward)
 

@@ -16,11 +16,11 @@ import signal
 import sys
 import time
 import traceback
-import warnings
 import weakref
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any, NoReturn, TypeVar
 
@@ -30,12 +30,15 @@ from graphc.kernels.team import Member, parts_of, single_threaded_blas
 from graphc.kernels.workspace import Workspace
 from graphc.train.walk import Course, Walk
 from graphc.types import Array
+from graphc.workers import fork, how_it_ended
 
 T = TypeVar("T")
 
 SPIN = 3e-4
 """Seconds to look again and again for what another part posts: to sleep and be woken takes a tenth of a
 millisecond."""
+PATIENCE = 1.0
+"""Seconds for a worker whose pipe is closed to end."""
 LOOK_AROUND = 0.2
 """Seconds after which who still waits makes sure that the others are there."""
 
@@ -116,20 +119,10 @@ class Crew:
         """Gradients of outputs."""
         self.results = [Mailbox() for _ in range(parts)]
         self._batches = 0
-        self._workers = [self._start(part) for part in range(1, parts)]
-        self.exchange.look_around = self._look_around
+        self._workers = [Worker(part, *fork(_work, f"graphc-part-{part}", self, part)) for part in range(1, parts)]
+        self.exchange.look_around = partial(_look_at, self._workers)  # not a method: a circle would outlive its owner
         self.close = weakref.finalize(self, _end, self._workers)
         """End the workers."""
-
-    def _start(self, part: int) -> Worker:
-        context = multiprocessing.get_context("fork")
-        pipe, other = context.Pipe()
-        process = context.Process(target=_work, args=(self, part, other), name=f"graphc-part-{part}", daemon=True)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # of fork beside threads: workers take no lock of ours
-            process.start()
-        other.close()
-        return Worker(part, process, pipe)
 
     def forward(
         self,
@@ -145,9 +138,7 @@ class Crew:
         self.forwards.write((elsewhere, dict(inputs)))
 
         def own(member: Member) -> Walk:
-            walk = Walk(self.course, wanted, member, training, step)
-            walk.forward(params, {name: array[member.examples] for name, array in inputs.items()})
-            return walk
+            return self.course.walk(wanted, member, training, step, params, inputs)
 
         self._batches += 1
         walk, others = self._by_all(own, ("forward", count, self._batches, wanted, training, step), count)
@@ -157,11 +148,7 @@ class Crew:
         """Every part's gradients of variables, from the first part's walk and those that the workers keep."""
         self.backwards.write(dict(gradients))
 
-        def own(member: Member) -> dict[str, Array]:
-            walk.member = member
-            return walk.backward({name: array[member.examples] for name, array in gradients.items()})
-
-        found, others = self._by_all(own, ("backward", count, batch), count)
+        found, others = self._by_all(lambda member: walk.backward(member, gradients), ("backward", count, batch), count)
         return [found, *others]
 
     def _by_all(self, own: Callable[[Member], T], command: tuple[Any, ...], count: int) -> tuple[T, list[Any]]:
@@ -184,10 +171,6 @@ class Crew:
         examples = parts_of(count, self.parts)
         self.exchange.parts = len(examples)
         return Member(part, examples[part], self.exchange)
-
-    def _look_around(self) -> None:
-        for worker in self._workers:
-            worker.look()
 
 
 class Worker:
@@ -223,9 +206,7 @@ class Worker:
             raise self._died() from None
 
     def _died(self) -> MachineError:
-        self.process.join(1.0)
-        code = self.process.exitcode
-        how = f"was killed by signal {-code}" if code is not None and code < 0 else f"ended with exit code {code}"
+        how = how_it_ended(self.process, PATIENCE)
         return MachineError("G521", f"the process of part {self.part} (pid {self.process.pid}) {how}")
 
     def end(self) -> None:
@@ -234,12 +215,17 @@ class Worker:
         self.process.join()
 
 
+def _look_at(workers: list[Worker]) -> None:
+    for worker in workers:
+        worker.look()
+
+
 def _end(workers: list[Worker]) -> None:
     for worker in workers:
         worker.end()
 
 
-def _work(crew: Crew, part: int, pipe: Connection) -> NoReturn:
+def _work(pipe: Connection, crew: Crew, part: int) -> NoReturn:
     """A worker's life."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # they reach the whole group: the parent decides
@@ -275,8 +261,7 @@ class Hands:
         self._walk = None
         elsewhere, inputs = crew.forwards.read()
         member = crew.member(self._part, count)
-        walk = Walk(crew.course, wanted, member, training, step)
-        walk.forward({**crew.placed, **elsewhere}, {name: array[member.examples] for name, array in inputs.items()})
+        walk = crew.course.walk(wanted, member, training, step, {**crew.placed, **elsewhere}, inputs)
         crew.results[self._part].write(walk.values)
         self._walk, self._batch = walk if training else None, batch
 
@@ -285,10 +270,7 @@ class Hands:
         if walk is None or batch != self._batch:
             raise RuntimeError("another batch has gone forward since: only the last one can go back")
         self._walk = None
-        gradients = crew.backwards.read()
-        walk.member = crew.member(self._part, count)
-        found = walk.backward({name: array[walk.member.examples] for name, array in gradients.items()})
-        crew.results[self._part].write(found)
+        crew.results[self._part].write(walk.backward(crew.member(self._part, count), crew.backwards.read()))
 
 
 def _tried(work: Callable[..., None], arguments: list[Any]) -> Exception | None:

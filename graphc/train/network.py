@@ -83,9 +83,7 @@ class Network:
         self._check_sizes(inputs)
 
         def work(member: Member) -> Walk:
-            walk = Walk(self.course, wanted, member, training, step)
-            walk.forward(params, {name: array[member.examples] for name, array in inputs.items()})
-            return walk
+            return self.course.walk(wanted, member, training, step, params, inputs)
 
         with single_threaded_blas():
             crew = self._crew_for(training)
@@ -110,9 +108,7 @@ class Network:
         elsewhere = [walk for walk in walks if isinstance(walk, Arrived)]
 
         def work(member: Member) -> dict[str, Array]:
-            walk = own[member.part]
-            walk.member = member
-            return walk.backward({name: array[member.examples] for name, array in gradients.items()})
+            return own[member.part].backward(member, gradients)
 
         with single_threaded_blas():
             if elsewhere:

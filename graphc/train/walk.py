@@ -81,6 +81,20 @@ class Course:
             self._wirings[wanted] = Wiring.of(self.graph.nodes, wanted)
         return self._wirings[wanted]
 
+    def walk(
+        self,
+        wanted: frozenset[str],
+        member: Member,
+        training: bool,
+        step: int,
+        params: Mapping[str, Array],
+        inputs: Mapping[str, Array],
+    ) -> Walk:
+        """A walk that has gone forward with the member's part of the inputs."""
+        walk = Walk(self, wanted, member, training, step)
+        walk.forward(params, member.part_of(inputs))
+        return walk
+
     def _nodes_with_gradients(self) -> set[str]:
         """Nodes at or above a variable that learns."""
         learning: set[str] = set()
@@ -126,8 +140,9 @@ class Walk:
             del answer
         self._drop([name for name in self.values if name not in wanted])
 
-    def backward(self, gradients: dict[str, Array]) -> dict[str, Array]:
-        """Against the order of the layers, dropping closures on the way."""
+    def backward(self, member: Member, given: Mapping[str, Array]) -> dict[str, Array]:
+        """Against the order of the layers with the member's part of what is given, dropping closures on the way."""
+        self.member, gradients = member, member.part_of(given)
         graph, found = self.course.graph, dict[str, Array]()
         for node in reversed(self.wiring.nodes):
             backward = self._backwards.pop(node.name, None)

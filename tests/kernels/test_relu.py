@@ -21,6 +21,7 @@ def test_relu_and_what_it_lets_pass(dtype, count):
     given = np.empty_like(x)
     kernel.passed(RunContext(), dy, y, out=given)
     np.testing.assert_array_equal(given, np.where(y > 0, dy, 0))
+    np.testing.assert_array_equal(kernel.relu_grad(RunContext(), dy, y), given)
 
 
 def test_a_nan_is_not_hidden():

@@ -26,6 +26,12 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes need 
 X = np.arange(12.0).reshape(4, 3)
 
 
+@pytest.fixture(autouse=True)
+def _nothing_of_earlier_tests():
+    """Networks in circles of garbage still have their workers."""
+    gc.collect()
+
+
 class Troubled(Layer):
     """Does in one part, forward or backward, what it is told."""
 
@@ -88,7 +94,6 @@ def test_workers_end_with_their_network():
     assert workers() == before
     assert step_of(network) == X.sum()  # a new one
     del network
-    gc.collect()
     assert workers() == before
 
 
