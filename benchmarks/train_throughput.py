@@ -45,6 +45,7 @@ def graphc_step(net: str, threads: int) -> Step:
     planned = plan(expand(read_spec(NETS[net])))
     network = Network(planned, threads=threads, processes=True)
     params = network.place(initializers.initial_values(planned.variables, 0))
+    network.start()
     images, labels = _batch(tuple(planned.graph.inputs[0].shape))
     (logits,) = planned.graph.outputs.values()
     sgd, team, step = Sgd(), Team(threads=threads), 0

@@ -5,7 +5,7 @@ keeps its walk in between. What is large goes through shared memory: variables l
 written to mailboxes. Parts meet by posting in their mailbox and raising the others' semaphores.
 
 A worker keeps nothing open but its own pipe, and ends when that closes: with the network, or with this process,
-however it ends. Whatever goes wrong in one part ends all workers; the next batch finds new ones.
+however it ends. Whatever goes wrong in one part ends all workers.
 """
 
 from __future__ import annotations

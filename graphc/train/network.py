@@ -33,10 +33,10 @@ class Network:
         parts: int | None = None,
         processes: bool = False,
     ) -> None:
-        """`frozen`: full names of variables that need no gradient. `processes`: train in several, one a part of the
-        batch, where there are the processors and the system for it. The results depend on the seed and on the number
-        of `parts` of a batch (default: `team.PARTS`), not on the number of threads (default: the processor's) nor on
-        whether they are processes."""
+        """`frozen`: full names of variables that need no gradient. `processes`: from `start` to `close` work in several,
+        one a part of the batch, where there are the processors and the system for it. The results depend on the seed
+        and on the number of `parts` of a batch (default: `team.PARTS`), not on the number of threads (default: the
+        processor's) nor on whether they are processes."""
         self.graph = plan.graph
         self.course = Course(plan, seed, frozen)
         self._fitting = {tuple(each.shape for each in self.graph.inputs)}
@@ -63,6 +63,19 @@ class Network:
             np.copyto(self._placed[name], array)
         return dict(self._placed)
 
+    def start(self) -> None:
+        """Fork the processes, if there are to be any; until then, and after `close` or an error, threads do the work.
+
+        No other thread may be at work: a fork takes OpenBLAS's threads from a product that is under way, which then
+        waits for them for ever.
+        """
+        if not self._processes or self._working_crew() is not None:
+            return
+        try:
+            self._crew = Crew(self.course, self._placed, self._team.parts)
+        except (OSError, ImportError):  # no memory to share, or no semaphores
+            self._processes = False
+
     def close(self) -> None:
         """End the processes, if there are any."""
         if self._crew is not None:
@@ -86,21 +99,14 @@ class Network:
             return self.course.walk(wanted, member, training, step, params, inputs)
 
         with single_threaded_blas():
-            crew = self._crew_for(training)
+            crew = self._working_crew()
             if crew is not None:
                 return Run(self, crew.forward(wanted, params, inputs, training, step), count)
             return Run(self, self._team.run(work, count), count)
 
-    def _crew_for(self, training: bool) -> Crew | None:
-        """The processes: made for the first step of training, and anew after an error has ended them."""
-        if self._crew is not None and not self._crew.close.alive:
-            self._crew = None
-        if self._crew is None and self._processes and training:
-            try:
-                self._crew = Crew(self.course, self._placed, self._team.parts)
-            except (OSError, ImportError):  # no memory to share, or no semaphores
-                self._processes = False
-        return self._crew
+    def _working_crew(self) -> Crew | None:
+        """The processes, unless an error has ended them."""
+        return self._crew if self._crew is not None and self._crew.close.alive else None
 
     def backward(self, walks: Sequence[Walk | Arrived], gradients: Mapping[str, Array], count: int) -> dict[str, Array]:
         """The sum of the parts' gradients of variables."""

@@ -95,6 +95,7 @@ class Trainer:
         if self.recipe.tensorboard:
             self.events = Events(self.folder.path / "tensorboard", self.state.step)
         try:
+            self.stepper.network.start()  # before the thread that makes batches
             with self.interruption.watching(), warnings.catch_warnings():
                 warnings.simplefilter("ignore", RuntimeWarning)  # overflows are found by their results
                 while not self._finished():

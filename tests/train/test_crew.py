@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from pathlib import Path
 from typing import ClassVar
@@ -17,6 +18,8 @@ import pytest
 
 from graphc.errors import MachineError
 from graphc.layers.base import Layer
+from graphc.train import crew
+from graphc.train.commands import Options, train
 from graphc.train.network import Network
 from graphc.types import Gradients, Step
 from tests.train.test_network import Scale, net
@@ -61,7 +64,9 @@ class Troubled(Layer):
 
 def network_of(**trouble) -> Network:
     planned = net(("a", Scale(), ("x",)), ("b", Troubled(**trouble), ("a",)))
-    return Network(planned, parts=2, threads=2, processes=True)
+    network = Network(planned, parts=2, threads=2, processes=True)
+    network.start()
+    return network
 
 
 def step_of(network: Network) -> float:
@@ -92,7 +97,11 @@ def test_workers_end_with_their_network():
     assert len(workers() - before) == 1
     network.close()
     assert workers() == before
-    assert step_of(network) == X.sum()  # a new one
+    assert step_of(network) == X.sum()  # in threads
+    assert workers() == before
+    network.start()
+    assert step_of(network) == X.sum()
+    assert len(workers() - before) == 1
     del network
     assert workers() == before
 
@@ -126,6 +135,23 @@ def test_a_killed_worker_is_named(trouble):
         step_of(network)
     assert caught.value.code == "G521"
     assert time.monotonic() - started < 5
+    assert workers() == before
+
+
+def test_workers_are_forked_before_the_thread_that_makes_batches(project, monkeypatch):
+    """A fork takes OpenBLAS's threads from a product that is under way in another thread, which then never ends."""
+    threads = []
+
+    class Seen(crew.Crew):
+        def __init__(self, *arguments):
+            threads.append({thread.name for thread in threading.enumerate()})
+            super().__init__(*arguments)
+
+    monkeypatch.setattr("graphc.train.network.Crew", Seen)
+    before = workers()
+    train(project / "recipe.yaml", project / "run", ["epochs=2"], options=Options(threads=2))
+    assert len(threads) == 1
+    assert not [name for name in threads[0] if name.startswith("graphc-batches")]
     assert workers() == before
 
 

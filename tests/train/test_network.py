@@ -197,6 +197,7 @@ def test_bits_do_not_depend_on_processes():
     threads = Network(planned, parts=3)
     network = Network(planned, parts=3, threads=2, processes=True)
     placed = network.place(params)
+    network.start()
     for given in (placed, params, {**placed, "net/bn1/beta": params["net/bn1/beta"]}):
         for count in (16, 3, 2, 1):
             expected = step_of(threads, params, images[:count], dy[:count])
