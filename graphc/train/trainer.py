@@ -95,9 +95,9 @@ class Trainer:
         if self.recipe.tensorboard:
             self.events = Events(self.folder.path / "tensorboard", self.state.step)
         try:
-            self.stepper.network.start()  # before the thread that makes batches
             with self.interruption.watching(), warnings.catch_warnings():
                 warnings.simplefilter("ignore", RuntimeWarning)  # overflows are found by their results
+                self.stepper.network.start()  # before the thread that makes batches
                 while not self._finished():
                     self._epoch()
         except DivergedError as error:
