@@ -35,8 +35,8 @@ class Network:
     ) -> None:
         """`frozen`: full names of variables that need no gradient. `processes`: from `start` to `close` work in
         several, one a part of the batch, where there are the processors and the system for it. The results depend on
-        the seed and on the number of `parts` of a batch (default: `team.PARTS`), not on the number of threads (default: the
-        processor's) nor on whether they are processes."""
+        the seed and on the number of `parts` of a batch (default: `team.PARTS`), not on the number of threads
+        (default: the processor's) nor on whether they are processes."""
         self.graph = plan.graph
         self.course = Course(plan, seed, frozen)
         self._fitting = {tuple(each.shape for each in self.graph.inputs)}
