@@ -23,8 +23,8 @@ CHUNK_BYTES = 5 << 18
 """Of the transformed images of one chunk."""
 LEAST_TILES = 96
 """Rows of one product: fewer would not pay for reading the filters."""
-LEAST_CHANNELS = 32
-"""Narrower images cost more to transform than is saved."""
+LEAST_CHANNELS = {3: 48, 5: 32}
+"""By the taps: narrower images cost more to transform than is saved against one dimension."""
 
 
 def suits(grid: Grid, channels: int, filters: int) -> bool:
@@ -32,7 +32,7 @@ def suits(grid: Grid, channels: int, filters: int) -> bool:
     dense = set(grid.kernel) <= {3, 5} and grid.stride == grid.dilation == (1, 1)
     (rows, columns), (height, width) = _tiles(grid), grid.output
     useful = height * width >= 0.6 * rows * columns * TILE * TILE
-    return dense and useful and min(channels, filters) >= LEAST_CHANNELS
+    return dense and useful and min(channels, filters) >= LEAST_CHANNELS[max(grid.kernel)]
 
 
 def conv2d(context: Context, x: Array, w: Array, grid: Grid) -> Array:
@@ -79,7 +79,7 @@ def grad_weights(context: Context, x: Array, dy: Array, w_shape: tuple[int, ...]
 def _transform_filters(context: Context, w: Array) -> Array:
     """G g G': across × down × C × F."""
     kh, kw, inputs, outputs = w.shape
-    down, along = matrices(kh, w.dtype)[1], matrices(kw, w.dtype)[1]
+    down, along = matrices(TILE, kh, w.dtype)[1], matrices(TILE, kw, w.dtype)[1]
     half = context.empty((len(down), kw, inputs * outputs), w.dtype)
     np.matmul(down, w.reshape(kh, -1), out=half.reshape(len(down), -1))
     filters = context.empty((len(along), len(down), inputs, outputs), w.dtype)
@@ -139,4 +139,4 @@ def _chunks(grid: Grid, x: Array) -> Iterator[slice]:
 
 def _matrices(grid: Grid, x: Array) -> tuple[tuple[Array, Array, Array], ...]:
     """Down and along the image."""
-    return tuple(matrices(taps, x.dtype) for taps in grid.kernel)
+    return tuple(matrices(TILE, taps, x.dtype) for taps in grid.kernel)
