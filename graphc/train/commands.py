@@ -168,7 +168,7 @@ def predict(
     recipe, plan, _ = _planned(folder, facts)
     head = Heads(plan, recipe).first
     params = _load(plan, weights_path or folder.best, recipe.dtype)
-    network = Network(plan, options.threads, recipe.seed)
+    network = Network(plan, options.threads, recipe.seed, parts=recipe.parts)
     for names, batches in _inputs(inputs, plan, recipe, options.max_memory):
         for rows, values in predictions(network, [head.node], params, batches):
             for row, prediction in zip(rows, values[head.node], strict=True):

@@ -34,7 +34,7 @@ class Network:
         processes: bool = False,
     ) -> None:
         """`frozen`: full names of variables that need no gradient. `processes`: from `start` to `close` work in
-        several, one a part of the batch, where there are the processors and the system for it. The results depend on
+        several, one a part of the batch, where there are as many threads and the system for it. The results depend on
         the seed and on the number of `parts` of a batch (default: `team.PARTS`), not on the number of threads
         (default: the processor's) nor on whether they are processes."""
         self.graph = plan.graph
@@ -42,7 +42,7 @@ class Network:
         self._fitting = {tuple(each.shape for each in self.graph.inputs)}
         """Shapes of the inputs, in order, that all layers can take."""
         self._team = Team(parts, threads)
-        self._processes = processes and self._team.threads > 1 and can_fork()
+        self._processes = processes and 1 < self._team.parts == self._team.threads and can_fork()
         self._crew: Crew | None = None
         self._placed: dict[str, Array] = {}
 

@@ -54,8 +54,10 @@ class Stepper:
         self.heads = Heads(plan, recipe)
         self.learning = Learning.of(plan.variables, recipe)
         frozen = self.learning.frozen
-        self.network = Network(frozen_plan(plan, frozen), threads, recipe.seed, frozen, processes=True)
-        self._team = Team(threads=threads)
+        self.network = Network(
+            frozen_plan(plan, frozen), threads, recipe.seed, frozen, parts=recipe.parts, processes=True
+        )
+        self._team = Team(recipe.parts, threads)
         self._sums: dict[str, Array] = {}
 
     def step(self, state: TrainState, batches: Iterable[Batch], rate: float) -> Computed:

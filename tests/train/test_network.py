@@ -195,7 +195,7 @@ def test_bits_do_not_depend_on_processes():
     planned = small_plan()
     params, (images, dy) = initial_values(planned.variables, 0), small_batch()
     threads = Network(planned, parts=3)
-    network = Network(planned, parts=3, threads=2, processes=True)
+    network = Network(planned, parts=3, threads=3, processes=True)
     placed = network.place(params)
     network.start()
     for given in (placed, params, {**placed, "net/bn1/beta": params["net/bn1/beta"]}):

@@ -170,10 +170,12 @@ def test_a_damaged_newest_checkpoint_costs_nothing_but_time(project, undisturbed
     assert _state(run) == undisturbed
 
 
-def test_threads_do_not_change_the_bytes(project):
+@pytest.mark.parametrize("parts", [2, 3])
+def test_threads_do_not_change_the_bytes(project, parts):
     states = []
-    for threads in (1, 2):
-        train(project / "recipe.yaml", project / str(threads), ["epochs=2"], options=Options(threads=threads))
+    settings = ["epochs=2", f"parts={parts}"]
+    for threads in (1, parts):
+        train(project / "recipe.yaml", project / str(threads), settings, options=Options(threads=threads))
         states.append(_state(project / str(threads)))
     assert states[0] == states[1]
 
