@@ -382,6 +382,9 @@ def run(model: str, files: tuple[str, ...], **options: Any) -> None:
 threads_option = click.option(
     "--threads", type=click.IntRange(1), help="The results do not depend on it.  [default: the processors]"
 )
+data_memory_option = click.option(
+    "--max-memory", type=float, metavar="GIB", help="Of a data set in memory.  [default: 8]"
+)
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
 
 
@@ -390,10 +393,11 @@ quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print errors on
 @click.option("-o", "--output", metavar="FOLDER", help="The run's folder.  [default: runs/NAME-of-the-recipe]")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override a key of the recipe.")
 @threads_option
+@data_memory_option
 @quiet_option
 @click.option("--dashboard", is_flag=True, help="Serve a live page of the run, on this machine alone.")
 def train(
-    recipe: str, output: str | None, settings: tuple[str, ...], threads: int | None, quiet: bool, dashboard: bool
+    recipe: str, output: str | None, settings: tuple[str, ...], quiet: bool, dashboard: bool, **options: Any
 ) -> None:
     """Train a recipe; the run's folder keeps log, checkpoints and the best weights as ONNX.
 
@@ -401,15 +405,13 @@ def train(
       graphc train examples/digits/recipe.yaml -o runs/digits
       graphc train recipe.yaml --set epochs=5 --set optimizer=adamw
     """
-    from graphc.train.commands import Options
     from graphc.train.commands import train as run_training
     from graphc.train.progress import reporter
 
-    folder = output or str(
-        Path("runs") / (Path(recipe).stem if Path(recipe).stem != "recipe" else Path(recipe).parent.name)
-    )
+    path = Path(recipe).absolute()
+    folder = output or str(Path("runs") / (path.stem if path.stem != "recipe" else path.parent.name or "run"))
     with serving(folder) if dashboard else nullcontext():
-        run_training(recipe, folder, settings, reporter(quiet), Options(threads))
+        run_training(recipe, folder, settings, reporter(quiet), train_options(**options))
     say(f"wrote {folder}")
 
 
@@ -417,18 +419,18 @@ def train(
 @click.argument("run_folder", metavar="RUN")
 @click.option("--exact", is_flag=True, help="Refuse where the last bits could differ (other NumPy, other processor).")
 @threads_option
+@data_memory_option
 @quiet_option
-def resume(run_folder: str, exact: bool, threads: int | None, quiet: bool) -> None:
+def resume(run_folder: str, quiet: bool, **options: Any) -> None:
     """Go on with a run that was stopped: it ends with the same bytes as one that was not.
 
     \b
       graphc resume runs/digits
     """
-    from graphc.train.commands import Options
     from graphc.train.commands import resume as resume_training
     from graphc.train.progress import reporter
 
-    resume_training(run_folder, reporter(quiet), Options(threads, exact=exact))
+    resume_training(run_folder, reporter(quiet), train_options(**options))
     say(f"wrote {run_folder}")
 
 
@@ -437,7 +439,8 @@ def resume(run_folder: str, exact: bool, threads: int | None, quiet: bool) -> No
 @click.option("--data", metavar="RECIPE", help="Take the test set of another recipe.")
 @weights_option
 @threads_option
-def eval_command(run_folder: str, data: str | None, weights: str | None, threads: int | None) -> None:
+@data_memory_option
+def eval_command(run_folder: str, data: str | None, weights: str | None, **options: Any) -> None:
     """Loss and metrics of a run's best weights on its test set, as JSON.
 
     \b
@@ -445,9 +448,9 @@ def eval_command(run_folder: str, data: str | None, weights: str | None, threads
     """
     import json
 
-    from graphc.train.commands import Options, evaluate_run
+    from graphc.train.commands import evaluate_run
 
-    out(json.dumps(evaluate_run(run_folder, data, weights, Options(threads)), indent=1) + "\n")
+    out(json.dumps(evaluate_run(run_folder, data, weights, train_options(**options)), indent=1) + "\n")
 
 
 @cli.command()
@@ -456,7 +459,8 @@ def eval_command(run_folder: str, data: str | None, weights: str | None, threads
 @click.option("--top", type=click.IntRange(1), default=1, show_default=True, help="Classes to print.")
 @weights_option
 @threads_option
-def predict(run_folder: str, files: tuple[str, ...], top: int, weights: str | None, threads: int | None) -> None:
+@data_memory_option
+def predict(run_folder: str, files: tuple[str, ...], top: int, weights: str | None, **options: Any) -> None:
     """Classify images, or the rows of .npz files, with a run's best weights: one JSON object a line.
 
     \b
@@ -464,10 +468,9 @@ def predict(run_folder: str, files: tuple[str, ...], top: int, weights: str | No
     """
     import json
 
-    from graphc.train.commands import Options
     from graphc.train.commands import predict as run_prediction
 
-    for answer in run_prediction(run_folder, files, top, weights, Options(threads)):
+    for answer in run_prediction(run_folder, files, top, weights, train_options(**options)):
         out(json.dumps(answer) + "\n")
 
 
@@ -491,9 +494,10 @@ recipe_set_option = click.option(
 @data.command(name="stats")
 @click.argument("recipe")
 @recipe_set_option
+@data_memory_option
 @format_option
 @click.option("-o", "--output", metavar="PNG", help="Also a chart of classes and values.")
-def data_stats(recipe: str, settings: tuple[str, ...], form: str, output: str | None) -> None:
+def data_stats(recipe: str, settings: tuple[str, ...], max_memory: float | None, form: str, output: str | None) -> None:
     """Count examples, classes, sizes, values, correlations, duplicates, bad files.
 
     \b
@@ -502,17 +506,18 @@ def data_stats(recipe: str, settings: tuple[str, ...], form: str, output: str | 
     """
     from graphc.train.look import stats
 
-    out(stats(recipe, settings, form, output))
+    out(stats(recipe, settings, form, output, limits(None, max_memory).memory))
 
 
 @data.command(name="preview")
 @click.argument("recipe")
 @recipe_set_option
+@data_memory_option
 @click.option("-o", "--output", metavar="PNG", default="preview.png", show_default=True, help="The picture.")
 @click.option("--count", type=click.IntRange(1, 200), default=8, show_default=True, help="Examples.")
 @click.option("--columns", type=click.IntRange(1, 50), default=5, show_default=True, help="Augmented forms of each.")
 @click.option("--epoch", type=click.IntRange(0), default=0, show_default=True, help="Of the first form.")
-def data_preview(recipe: str, settings: tuple[str, ...], output: str, **options: int) -> None:
+def data_preview(recipe: str, settings: tuple[str, ...], max_memory: float | None, output: str, **options: int) -> None:
     """Draw examples beside what augmentation makes of them, annotations drawn in.
 
     \b
@@ -520,7 +525,7 @@ def data_preview(recipe: str, settings: tuple[str, ...], output: str, **options:
     """
     from graphc.train.look import preview
 
-    words = preview(recipe, settings, output, **options)
+    words = preview(recipe, settings, output, **options, limit=limits(None, max_memory).memory)
     say(f"wrote {output}: {words}")
 
 
@@ -531,6 +536,12 @@ def serving(folder: str) -> Any:
     from graphc.report.dashboard import dashboard
 
     return dashboard(folder, say)
+
+
+def train_options(threads: int | None, max_memory: float | None, exact: bool = False) -> Any:
+    from graphc.train.commands import Options
+
+    return Options(threads, limits(None, max_memory).memory, exact)
 
 
 def limits(max_layers: int | None, max_memory: float | None) -> Any:
@@ -606,6 +617,8 @@ def run_command() -> int:
         say("interrupted")
         return 130
     except SystemExit as error:
+        if error.code == 1:  # click's, where nobody reads our output any more
+            return 0
         say("terminated")
         return error.code if isinstance(error.code, int) else 1
     except MemoryError:

@@ -23,24 +23,27 @@ class Found:
     classes: tuple[str, ...]
     paths: tuple[Path, ...]
     labels: tuple[int, ...]
+    links: tuple[str, ...] = ()
+    """What was said of links to images and folders."""
 
 
-def find_images(root: Path) -> Found:
-    """Every image below each class folder, sorted by name; links are not followed."""
-    names = sorted((e.name for e in _entries(root) if e.is_dir(follow_symlinks=False)), key=os.fsencode)
-    names = [name for name in names if not name.startswith(".")]
+def find_images(root: Path, skip_links: bool = False) -> Found:
+    """Every image below each class folder, sorted by name; a link is an error, or left out and counted."""
+    links: list[str] = []
+    folders = [e for e in _entries(root) if not e.name.startswith(".") and _is_folder(e)]
+    names = sorted((e.name for e in folders if not _is_link(e, links, skip_links)), key=os.fsencode)
     if not names:
         raise DataError("G403", "expected one folder a class, found no folders", Place(shown(root)))
     _refuse_look_alikes(names, root)
     paths: list[Path] = []
     labels: list[int] = []
     for label, name in enumerate(names):
-        found = _images_below(root / name)
+        found = _images_below(root / name, links, skip_links)
         if not found:
             raise DataError("G403", f"the class folder {shown(name)!r} has no images", Place(shown(root / name)))
         paths += found
         labels += [label] * len(found)
-    return Found(tuple(shown(name) for name in names), tuple(paths), tuple(labels))
+    return Found(tuple(shown(name) for name in names), tuple(paths), tuple(labels), tuple(links))
 
 
 def read_folder(root: Path, size: tuple[int, int], channels: int, limit: int, pixels: int) -> Examples:
@@ -67,7 +70,27 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
         raise machine_error("read", folder, error) from None
 
 
-def _images_below(folder: Path) -> list[Path]:
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a folder or a link to one."""
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
+def _is_link(entry: os.DirEntry[str], links: list[str], skip: bool) -> bool:
+    """Links can lead anywhere, or in circles: they are not followed, and nobody shall miss what is behind them."""
+    if not entry.is_symlink():
+        return False
+    message = "expected a file or folder, found a symbolic link, which is not followed"
+    error = DataError("G403", message, Place(shown(entry.path)), notes=["`bad_files: skip` leaves links out"])
+    if not skip:
+        raise error
+    links.append(f"{shown(entry.path)}: {message}")
+    return True
+
+
+def _images_below(folder: Path, links: list[str], skip_links: bool) -> list[Path]:
     """Image files of a folder and its folders; hidden ones and a desktop's own files are passed over."""
     found: list[Path] = []
     open_folders = [folder]
@@ -75,9 +98,12 @@ def _images_below(folder: Path) -> list[Path]:
         for entry in _entries(open_folders.pop()):
             if entry.name.startswith(".") or entry.name.lower() in IGNORED:
                 continue
-            if entry.is_dir(follow_symlinks=False):
+            is_folder, is_image = _is_folder(entry), entry.name.lower().endswith(SUFFIXES)
+            if not (is_folder or is_image) or _is_link(entry, links, skip_links):
+                continue
+            if is_folder:
                 open_folders.append(Path(entry.path))
-            elif entry.is_file(follow_symlinks=False) and entry.name.lower().endswith(SUFFIXES):
+            elif entry.is_file():
                 found.append(Path(entry.path))
     return sorted(found, key=os.fsencode)
 

@@ -23,6 +23,8 @@ CHUNK_BYTES = 2**26
 """Of images that are looked at together while steps are fitted."""
 
 AnyStep: TypeAlias = Annotated[Step, OneOf(STEPS)]
+CONSTANT = 1e-6
+"""Deviation over mean up to which a channel counts as constant: sums of squares do not tell less."""
 RAW = "raw"
 """Under this name the fitted arrays hold the shape that images come in."""
 
@@ -70,7 +72,7 @@ class Preprocess(Settings):
         return Preprocess(
             scale=self.scale,
             mean=tuple(float(m * scale) for m in mean) if self.mean == "fit" else self.mean,
-            std=tuple(float(max(s * scale, 1e-12)) for s in std) if self.std == "fit" else self.std,
+            std=tuple(_dividing(mean, std, scale).tolist()) if self.std == "fit" else self.std,
         )
 
     def apply(self, images: Array, out: Array) -> None:
@@ -144,6 +146,11 @@ def _of(arrays: Mapping[str, Array], number: int) -> Arrays:
     """One step's arrays."""
     start = f"{number}/"
     return {name.removeprefix(start): array for name, array in arrays.items() if name.startswith(start)}
+
+
+def _dividing(mean: Array, std: Array, scale: float) -> Array:
+    """Scaled deviations to divide by: a channel that is the same everywhere, but for rounding, is only centred."""
+    return np.where(std > CONSTANT * np.abs(mean), std * scale, 1.0)
 
 
 def channel_statistics(images: Array) -> tuple[Array, Array]:

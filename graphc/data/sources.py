@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
@@ -133,10 +134,11 @@ class ImageFolder(_Images):
         root = base / self.path
         if self.keep == "memory" and self.bad_files == "error":
             return read_folder(root, self.size, self.channels, limit, self.max_pixels)
-        found = find_images(root)
+        found = find_images(root, self.bad_files == "skip")
         names = [str(path.relative_to(root)) for path in found.paths]
         entries = [Entry(name, label) for name, label in zip(names, found.labels, strict=True)]
         examples = examples_of(entries, Folder(root), self.reading(classes=found.classes), shown(root))
+        examples = replace(examples, skipped=found.links + examples.skipped)
         return in_memory(examples, limit) if self.keep == "memory" else examples
 
 

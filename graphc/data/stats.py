@@ -22,6 +22,10 @@ LOOKED_AT = 10_000
 """Images of which values are looked at, at most, spread evenly over the set."""
 LOOKED_AT_BYTES = 2**28
 """And their bytes."""
+MOST_GAPS = 1000
+"""Numbers between labels that are listed as empty classes."""
+MOST_CLASSES = 10_000
+"""Different labels that are listed one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,8 @@ def statistics(examples: Examples) -> Statistics:
     histogram = np.zeros((1, 32), np.int64)
     if values.ndim >= 3:
         pictures = values if values.ndim == 4 else values[..., None]
+        if pictures.dtype == bool:
+            pictures = pictures.astype(np.uint8)
         facts |= _value_facts(pictures)
         histogram = _histogram(pictures)
     digests: dict[str, int] = {}
@@ -71,8 +77,12 @@ def _classes(examples: Examples) -> dict[str, int]:
     if labels is None or labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
         return {}
     counts = Counter(labels.tolist())
-    known = range(max(len(examples.classes), max(counts) + 1))
-    return {examples.classes[n] if n < len(examples.classes) else str(n): counts.get(n, 0) for n in known}
+    last = max(counts)
+    gapless = range(last + 1) if last < len(counts) + len(examples.classes) + MOST_GAPS else ()
+    kinds = sorted({*counts, *range(len(examples.classes)), *gapless})
+    if len(kinds) > MOST_CLASSES:
+        return {}
+    return {examples.classes[n] if 0 <= n < len(examples.classes) else str(n): counts.get(n, 0) for n in kinds}
 
 
 def _class_facts(examples: Examples) -> dict[str, Any]:
@@ -102,6 +112,10 @@ def _value_facts(images: Array) -> dict[str, Any]:
     """Means, deviations, and correlations of channels before and after whitening."""
     channels = images.shape[-1]
     flat = images.reshape(-1, channels).astype(np.float64)
+    wrong = ~np.isfinite(flat)
+    if wrong.any():
+        rows = np.count_nonzero(wrong.reshape(len(images), -1).any(axis=1))
+        return {"values": f"{images.dtype}, {np.count_nonzero(wrong)} of them not finite, in {rows} examples"}
     facts: dict[str, Any] = {
         "values": f"{images.dtype}, {flat.min():g} to {flat.max():g}",
         "channel means": _listed(flat.mean(axis=0)),
@@ -127,6 +141,8 @@ def _listed(numbers: Array) -> str:
 
 
 def _histogram(images: Array) -> Array:
+    if not np.isfinite(images).all():
+        return np.zeros((images.shape[-1], 32), np.int64)
     top = 255 if images.dtype == np.uint8 else float(images.max()) or 1.0
     low = min(0.0, float(images.min()))
     return np.stack([np.histogram(images[..., c], 32, (low, top))[0] for c in range(images.shape[-1])])

@@ -65,6 +65,10 @@ class SpecMap(dict[str, Any]):
     def empty(cls, place: Place) -> SpecMap:
         return cls({}, place, {}, {})
 
+    def copy(self) -> SpecMap:
+        """The same values under the same keys."""
+        return SpecMap(self, self.place, dict(self.key_places), dict(self.places))
+
     def put(self, key: str, value: Any, key_place: Place, place: Place) -> None:
         """Set a key with its places."""
         self[key] = value

@@ -25,6 +25,7 @@ from graphc.train.checkpoint import Checkpoints, Moment
 from graphc.train.evaluation import evaluate, predictions
 from graphc.train.fitted import save_fitted, with_fitted
 from graphc.train.heads import Heads
+from graphc.train.losses import Loss
 from graphc.train.network import Network
 from graphc.train.progress import Reporter, Silent
 from graphc.train.recipe import Data, Recipe, dump_recipe, read_recipe
@@ -34,6 +35,8 @@ from graphc.train.run import (
     bit_settings,
     describe_difference,
     fitted,
+    inputs_of_bytes,
+    labelled_alike,
     make_batches,
     make_stepper,
     new_state,
@@ -97,6 +100,7 @@ def train(
                 "base": str(base.resolve()),
                 "data": sets.fingerprints(),
                 "classes": list(sets.train.classes),
+                "bytes": inputs_of_bytes(sets.train, plan, recipe.data),
             }
         )
         trainer.fit()
@@ -144,6 +148,7 @@ def evaluate_run(
     recipe, plan, base = _planned(folder, facts)
     source_recipe, source_base = (read_recipe(data), Path(data).parent) if data is not None else (recipe, base)
     examples = read_set(require_test_source(source_recipe), source_base, options.max_memory)
+    examples = labelled_alike(examples, facts["classes"])
     stepper = Stepper(plan, recipe, options.threads)
     stepper.heads.check(examples)
     params = _load(plan, weights_path or folder.best, recipe.dtype)
@@ -172,7 +177,7 @@ def predict(
     for names, batches in _inputs(inputs, plan, recipe, options.max_memory):
         for rows, values in predictions(network, [head.node], params, batches):
             for row, prediction in zip(rows, values[head.node], strict=True):
-                yield {"input": names[row], **_described(prediction, facts["classes"], top)}
+                yield {"input": names[row], **_described(prediction, head.loss, facts["classes"], top)}
 
 
 def _trainer(stepper: Stepper, state: Any, sets: Sets, folder: RunFolder, reporter: Reporter) -> Trainer:
@@ -244,12 +249,13 @@ def _read_images(paths: Sequence[str], plan: Plan, data: Data) -> Examples:
     return Examples({given.name: pixels}, {LABEL: np.zeros(len(paths), np.int64)}, (), "images")
 
 
-def _described(prediction: Array, classes: Sequence[str], top: int) -> dict[str, Any]:
-    """The most probable classes of one prediction, or its values where it is no row of logits."""
-    if prediction.ndim != 1 or len(prediction) == 1:
+def _described(prediction: Array, loss: Loss, classes: Sequence[str], top: int) -> dict[str, Any]:
+    """The most probable classes of one prediction, or its values where its loss makes it no row of classes."""
+    scores = loss.scores(prediction) if prediction.ndim == 1 and len(prediction) > 1 else None
+    if scores is None:
         return {"values": prediction.tolist()}
-    exponents = np.exp(prediction - prediction.max(), dtype=np.float64)
-    probabilities = exponents / exponents.sum()
-    order = np.argsort(-probabilities, kind="stable")[:top]
-    found = [{"class": classes[i] if classes else str(i), "probability": float(probabilities[i])} for i in order]
+    what, numbers = scores
+    order = np.argsort(-numbers, kind="stable")[:top].tolist()
+    names = {i: classes[i] if i < len(classes) else str(i) for i in order}
+    found = [{"class": names[i], what: float(numbers[i])} for i in order]
     return {**found[0], **({"top": found} if top > 1 else {})}

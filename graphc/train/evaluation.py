@@ -32,7 +32,7 @@ def evaluate(
             run = network.forward(params, batch.inputs, training=False, keep=heads.nodes)
             loss += heads.judge(run, batch.targets).loss * len(batch)
             for metric, sums in totals:
-                metric.add(sums, run.value(heads.first.node), batch.targets[heads.first.target])
+                metric.add(sums, *heads.judged(run, batch.targets))
     penalty = learning.penalty(params) if learning is not None else 0.0
     return {"loss": loss / len(rows) + penalty, **{metric.name: metric.result(sums) for metric, sums in totals}}
 

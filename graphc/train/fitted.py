@@ -47,16 +47,18 @@ def with_fitted(recipe: Recipe, path: Path) -> Recipe:
 
 
 def fronts_of_run(run: Path | str, element: str, plan: Plan) -> dict[str, Front]:
-    """A run's preprocessing for an ONNX file, of every input that is an image; `element`: uint8 or float32."""
+    """A run's preprocessing for an ONNX file, of every input that is an image; `element`: uint8 or float32, whose
+    numbers are those that the run was trained on: bytes held as floats, or floats."""
     folder = RunFolder(run)
-    folder.read_facts()
+    facts = folder.read_facts()
     recipe = with_fitted(read_recipe(folder.recipe), folder.preprocess)
     found = {}
     for given in plan.graph.inputs:
         settings = recipe.data.preprocess_inputs.get(given.name, recipe.data.preprocess)
         if len(given.shape) == 3:
             shape = settings.input_shape(static(given.shape, "preprocessing")) if settings.steps else given.shape
-            operations = settings.operations(shape)  # type: ignore[arg-type]
+            bytes_come = element == "uint8" or given.name in facts.get("bytes", [given.name])
+            operations = settings.operations(shape, 1 / 255 if bytes_come else 1.0)  # type: ignore[arg-type]
             found[given.name] = Front(shape, tuple(operations), ELEMENTS[element])
     return found
 

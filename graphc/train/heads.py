@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from graphc.data.examples import LABEL, Examples, check_labels
+from graphc.data.examples import LABEL, Examples, check_labels, check_shares
 from graphc.data.stored import StoredMasks
 from graphc.dims import format_shape
 from graphc.errors import DataError, Place, SpecError, did_you_mean
 from graphc.graph import Plan
 from graphc.lazy import np
 from graphc.train.distill import SOFT, distilled
-from graphc.train.losses import Loss, SoftmaxCrossEntropy
+from graphc.train.losses import Hinge, Log, Loss, SigmoidCrossEntropy, SoftmaxCrossEntropy
 from graphc.train.network import Run
 from graphc.train.recipe import Recipe
 from graphc.types import Array
 
 DEFAULT_OUTPUT = "logits"
+BETWEEN_0_AND_1 = (SigmoidCrossEntropy, Hinge, Log)
+"""Losses whose targets say how far something is so, element by element."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,7 @@ class Target:
     """A loss on one node."""
 
     name: str
-    """As the recipe calls the output."""
+    """As the recipe calls the output; of several on one output the later ones have a number."""
     node: str
     shape: tuple[int, ...]
     """Of one prediction."""
@@ -52,7 +54,10 @@ class Heads:
 
     def __init__(self, plan: Plan, recipe: Recipe) -> None:
         self.targets = _targets(plan, recipe)
+        for head in self.targets:
+            head.loss.check(head.shape, head.name)
         self.teacher = recipe.teacher
+        self._unlabelled = recipe.data.unlabelled is not None
         self.nodes = tuple(dict.fromkeys(target.node for target in self.targets))
 
     @property
@@ -78,6 +83,18 @@ class Heads:
             gradients[head.node] = gradients[head.node] + gradient if head.node in gradients else gradient
         return Judgement(total, parts, gradients)
 
+    def judged(self, run: Run, targets: Mapping[str, Array]) -> tuple[Array, Array]:
+        """The first head's predictions and targets that metrics count: those with a label that is not ignored."""
+        prediction, target = run.value(self.first.node), targets[self.first.target]
+        if target.shape != prediction.shape[:-1]:
+            return prediction, target
+        counted = np.ones(target.shape, bool)
+        if self._unlabelled:
+            counted &= target >= 0
+        if isinstance(self.first.loss, SoftmaxCrossEntropy) and self.first.loss.ignore is not None:
+            counted &= target != self.first.loss.ignore
+        return (prediction, target) if counted.all() else (prediction[counted], target[counted])
+
     def check(self, examples: Examples) -> None:
         """Whether a data set has the targets that the losses need, labels in range."""
         for head in self.targets:
@@ -95,6 +112,8 @@ class Heads:
     def _check_target(head: Target, target: Array, source: str) -> None:
         found = target.shape[1:]
         if head.shape in (found, (*found, 1)):
+            if isinstance(head.loss, BETWEEN_0_AND_1) and not isinstance(target, StoredMasks):
+                check_shares(target, source)
             return
         if found == head.shape[:-1]:
             if isinstance(target, StoredMasks):
@@ -116,11 +135,13 @@ def _targets(plan: Plan, recipe: Recipe) -> tuple[Target, ...]:
         name = _only_output(plan)
         node = plan.graph.outputs[name]
         return (Target(name, node, _static(shapes[node], name), recipe.loss, LABEL, 1.0, None),)
-    found = []
+    found: list[Target] = []
     for head in recipe.heads:
         node = _node(plan, head.output)
         shape = _static(shapes[node], head.output)
-        found.append(Target(head.output, node, shape, head.loss, head.target, head.weight, head.example_weights))
+        before = sum(other.node == node for other in found)
+        name = f"{head.output}_{before + 1}" if before else head.output
+        found.append(Target(name, node, shape, head.loss, head.target, head.weight, head.example_weights))
     return tuple(found)
 
 

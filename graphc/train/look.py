@@ -27,14 +27,16 @@ from graphc.train.run import read_set
 from graphc.types import Array
 
 
-def stats(recipe_path: Path | str, overrides: Sequence[str], form: str, picture: str | None) -> str:
+def stats(
+    recipe_path: Path | str, overrides: Sequence[str], form: str, picture: str | None, limit: int = MEMORY_LIMIT
+) -> str:
     """A table of facts about a recipe's sets; `picture`: also a chart as PNG."""
     recipe, base = read_recipe(recipe_path, overrides), Path(recipe_path).parent
     found: dict[str, Statistics] = {}
     for name in ("train", "validation", "test"):
         source = getattr(recipe.data, name)
         if source is not None:
-            found[name] = statistics(read_set(_tolerant(source), base, MEMORY_LIMIT))
+            found[name] = statistics(read_set(_tolerant(source), base, limit))
     cells: list[list[Any]] = [[name, what, value] for name, each in found.items() for what, value in each.facts.items()]
     cells += [[name, f"class {label}", count] for name, each in found.items() for label, count in each.classes.items()]
     cells += [
@@ -46,11 +48,17 @@ def stats(recipe_path: Path | str, overrides: Sequence[str], form: str, picture:
 
 
 def preview(
-    recipe_path: Path | str, overrides: Sequence[str], output: str, count: int = 8, columns: int = 5, epoch: int = 0
+    recipe_path: Path | str,
+    overrides: Sequence[str],
+    output: str,
+    count: int = 8,
+    columns: int = 5,
+    epoch: int = 0,
+    limit: int = MEMORY_LIMIT,
 ) -> str:
     """A contact sheet of `count` training examples and what the epochs from `epoch` on make of them; what it shows."""
     recipe, base = read_recipe(recipe_path, overrides), Path(recipe_path).parent
-    examples = read_set(recipe.data.train, base, MEMORY_LIMIT)
+    examples = read_set(recipe.data.train, base, limit)
     images = next(iter(examples.inputs.values()))
     if images.ndim not in (3, 4):
         raise DataError("G404", "expected images to look at", Place(examples.source))
@@ -94,8 +102,10 @@ def _label(examples: Examples, row: int) -> str:
     labels = examples.targets.get(LABEL)
     if labels is None or labels.ndim != 1:
         return examples.name(row)
-    kind = int(labels[row])
-    return f"{examples.name(row)}: {examples.classes[kind] if kind < len(examples.classes) else kind}"
+    kind = labels[row]
+    if not np.issubdtype(labels.dtype, np.integer):
+        return f"{examples.name(row)}: {kind:g}"
+    return f"{examples.name(row)}: {examples.classes[kind] if 0 <= kind < len(examples.classes) else kind}"
 
 
 def _tolerant(source: Source) -> Source:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from graphc.errors import DataError, RuleError
+from graphc.errors import DataError, SpecError
 from graphc.lazy import np
 from graphc.settings import LIST, Kind
 from graphc.types import Array
@@ -37,6 +37,13 @@ class Loss(Kind):
     def elements(self, prediction: Array, target: Array) -> tuple[Array, Array, Array | None]:
         """Unreduced losses, their gradients (a new array of the prediction's shape), and weights of the loss's own."""
         raise NotImplementedError(self.kind)
+
+    def scores(self, prediction: Array) -> tuple[str, Array] | None:
+        """What a row of predictions says of each class, and what that is called; None where it is of no classes."""
+        return None
+
+    def check(self, shape: tuple[int, ...], name: str) -> None:
+        """Whether the settings fit a head of this name and shape."""
 
 
 class SoftmaxCrossEntropy(Loss):
@@ -77,13 +84,20 @@ class SoftmaxCrossEntropy(Loss):
         exponents -= q
         return losses, exponents, own
 
+    def scores(self, prediction: Array) -> tuple[str, Array] | None:
+        exponents = np.exp(prediction - prediction.max(), dtype=np.float64)
+        return "probability", exponents / exponents.sum()
+
+    def check(self, shape: tuple[int, ...], name: str) -> None:
+        if isinstance(self.class_weights, tuple) and len(self.class_weights) != shape[-1]:
+            found = f"{len(self.class_weights)} class_weights for the {shape[-1]} classes of {name}"
+            raise SpecError("G601", f"softmax_cross_entropy expects one weight a class, got {found}")
+
     def _class_weight(self, q: Array) -> Array | None:
         if self.class_weights is None:
             return None
         assert not isinstance(self.class_weights, str), "fitted() comes first"
-        if len(self.class_weights) != q.shape[-1]:
-            found = f"{len(self.class_weights)} class_weights for {q.shape[-1]} classes"
-            raise RuleError("G601", f"softmax_cross_entropy expects one weight a class, got {found}", "class_weights")
+        self.check(q.shape, "the prediction")
         return np.asarray(q @ np.asarray(self.class_weights, q.dtype))
 
 
@@ -103,6 +117,9 @@ class SigmoidCrossEntropy(Loss):
         losses = np.maximum(prediction, 0) - prediction * z + np.log1p(small)
         sigmoid = np.where(prediction >= 0, 1, small) / (1 + small)
         return losses, sigmoid - z, None
+
+    def scores(self, prediction: Array) -> tuple[str, Array] | None:
+        return "probability", 1 / (1 + np.exp(-prediction.astype(np.float64)))
 
 
 class MeanSquared(Loss):
@@ -149,6 +166,9 @@ class Hinge(Loss):
         margin = 1 - sign * prediction
         return np.maximum(margin, 0), np.where(margin > 0, -sign, 0).astype(prediction.dtype), None
 
+    def scores(self, prediction: Array) -> tuple[str, Array] | None:
+        return "score", prediction
+
 
 class Log(Loss):
     """-z*log(p + epsilon) - (1 - z)*log(1 - p + epsilon), for probabilities p."""
@@ -162,6 +182,9 @@ class Log(Loss):
         z = _like(target, prediction, self.kind)
         yes, no = prediction + self.epsilon, 1 - prediction + self.epsilon
         return -z * np.log(yes) - (1 - z) * np.log(no), (1 - z) / no - z / yes, None
+
+    def scores(self, prediction: Array) -> tuple[str, Array] | None:
+        return "probability", prediction
 
 
 class Cosine(Loss):

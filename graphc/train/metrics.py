@@ -23,6 +23,8 @@ class Metric(Kind):
     """Settings of a metric."""
 
     better: ClassVar[Literal["higher", "lower"]] = "higher"
+    is_number: ClassVar[bool] = True
+    """Whether the result is one number, which can be watched."""
 
     @property
     def name(self) -> str:
@@ -84,6 +86,7 @@ class ConfusionMatrix(Metric):
     """Examples (pixels) by true class (row) and predicted class (column)."""
 
     kind: ClassVar[str] = "confusion_matrix"
+    is_number: ClassVar[bool] = False
 
     ignore: int | None = None
     """A target that does not count."""
@@ -109,6 +112,8 @@ class ConfusionMatrix(Metric):
 
 class _FromConfusion(ConfusionMatrix):
     """A number per class out of the confusion matrix, then one number of them."""
+
+    is_number: ClassVar[bool] = True
 
     average: Literal["macro", "weighted", "micro", "binary"] = "macro"
     """macro: mean over classes; weighted: by how often a class is true; micro: over all examples; binary: class 1."""
@@ -161,6 +166,7 @@ class MeanIou(ConfusionMatrix):
     """Intersection over union of true and predicted, averaged over the classes that occur in either."""
 
     kind: ClassVar[str] = "mean_iou"
+    is_number: ClassVar[bool] = True
 
     def result(self, totals: Totals) -> float | list[Any]:
         matrix = totals["matrix"].astype(np.float64)
@@ -191,6 +197,9 @@ class Auc(Metric):
         classes = prediction.shape[-1]
         labels = labels_of(target, prediction).ravel()
         scores = (_probabilities(prediction) if self.logits else prediction).reshape(-1, classes)
+        if not self.logits and not ((scores >= 0) & (scores <= 1)).all():
+            found = f"{scores.min():g} to {scores.max():g}"
+            raise DataError("G404", f"auc with `logits: false` expects probabilities, found {found}")
         bins = np.minimum((scores * self.bins).astype(np.int64), self.bins - 1)
         for index in range(classes):
             positive = labels == (index if classes > 1 else 1)

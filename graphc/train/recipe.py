@@ -238,8 +238,9 @@ class Recipe(Settings):
         names = [metric.name for metric in self.metrics]
         if len(set(names)) < len(names):
             raise ValueError(f"expected each metric once, found {', '.join(names)}")
-        if self.watch not in (None, "loss", *names):
-            raise ValueError(f"watch: expected loss or a metric, found {self.watch!r}; metrics: {', '.join(names)}")
+        numbers = ["loss", *(metric.name for metric in self.metrics if metric.is_number)]
+        if self.watch not in (None, *numbers):
+            raise ValueError(f"watch: expected one of {', '.join(numbers)}, found {self.watch!r}")
         return self
 
 
@@ -257,7 +258,7 @@ def recipe_from_tree(tree: Any, path: str, overrides: Sequence[str] = ()) -> Rec
     if not isinstance(tree, SpecMap):
         raise SpecError("G605", "expected a mapping with the keys of a recipe", Place(path, 1, 1))
     for override in overrides:
-        _override(tree, override)
+        tree = _overridden(tree, override)
     return validate(Recipe, tree, lambda keys, of_key: place_in(tree, keys, of_key))
 
 
@@ -286,18 +287,21 @@ def dump_recipe(recipe: Recipe) -> str:
     return json.dumps(recipe.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
 
 
-def _override(tree: SpecMap, text: str) -> None:
-    """Set `key.path=value` in the tree."""
+def _overridden(tree: SpecMap, text: str) -> SpecMap:
+    """The tree with `key.path=value`; what an alias puts in other places too stays there as it is."""
     where = Place("--set")
     path, sign, value = text.partition("=")
     if not sign or not path:
         raise SpecError("G605", f"expected KEY=VALUE, found {text!r}", where)
     *above, last = path.split(".")
+    found = branch = tree.copy()
     for key in above:
-        inner = tree.get(key)
-        if not isinstance(inner, SpecMap):
-            inner = SpecMap.empty(where)
-            tree.put(key, inner, where, where)
-        tree = inner
+        inner = branch.get(key)
+        if isinstance(inner, SpecMap):
+            branch.put(key, inner := inner.copy(), branch.key_places[key], branch.places[key])
+        else:
+            branch.put(key, inner := SpecMap.empty(where), where, where)
+        branch = inner
     parsed = load_text(value, "--set") if value[:1] in ("{", "[") else resolve(value, where)
-    tree.put(last, parsed, where, where)
+    branch.put(last, parsed, where, where)
+    return found

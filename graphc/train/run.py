@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,11 @@ from threadpoolctl import threadpool_info
 
 from graphc import __version__, initializers
 from graphc.compiler import plan_spec
-from graphc.data.annotated import finite
+from graphc.data.annotated import BOX_LABEL, finite
 from graphc.data.augment.base import Augmentation
 from graphc.data.augment.mix import Mix
 from graphc.data.batches import Augmenting, Batches
-from graphc.data.examples import IMAGE, LABEL, MEMORY_LIMIT, Examples, class_weights, split
+from graphc.data.examples import IMAGE, LABEL, MEMORY_LIMIT, Examples, class_weights, in_classes, split
 from graphc.data.preprocess import Preprocess
 from graphc.data.sample import ANNOTATIONS, BOXES, POINTS
 from graphc.data.sources import Source
@@ -68,7 +68,7 @@ def read_sets(recipe: Recipe, base: Path, limit: int = MEMORY_LIMIT) -> Sets:
         raise DataError("G408", "`balanced` needs one label an example", Place(train.source))
     validation = None
     if recipe.data.validation is not None:
-        validation = read_set(recipe.data.validation, base, limit)
+        validation = labelled_alike(read_set(recipe.data.validation, base, limit), train.classes)
     elif recipe.data.validation_share is not None:
         train, validation = split(train, recipe.data.validation_share, recipe.seed, recipe.data.stratified)
     if recipe.data.unlabelled is not None:
@@ -91,12 +91,23 @@ def read_set(source: Source, base: Path, limit: int = MEMORY_LIMIT) -> Examples:
     return replace(examples, targets={**there, **examples.targets})
 
 
+def labelled_alike(examples: Examples, classes: Sequence[str]) -> Examples:
+    """Examples with labels that count the training set's classes."""
+    return in_classes(examples, tuple(classes), (LABEL, BOX_LABEL))
+
+
 def fitted(recipe: Recipe, plan: Plan, train: Examples) -> Recipe:
     """The recipe with every `fit` of its preprocessing answered by the training set."""
     data = recipe.data
     inputs = fit_inputs(train, plan, data).inputs
+    for name in data.preprocess_inputs:
+        if name not in inputs:
+            found = f"{name!r}{did_you_mean(name, inputs)}"
+            raise SpecError(
+                "G606", f"preprocess_inputs: expected an input of the spec ({', '.join(inputs)}), found {found}"
+            )
     first = next(iter(inputs.values()))
-    each = {name: settings.fitted(inputs[name]) for name, settings in data.preprocess_inputs.items() if name in inputs}
+    each = {name: settings.fitted(inputs[name]) for name, settings in data.preprocess_inputs.items()}
     data = data.model_copy(update={"preprocess": data.preprocess.fitted(first), "preprocess_inputs": each})
     recipe = recipe.model_copy(update={"data": data})
     return _with_class_weights(recipe, plan, train)
@@ -104,10 +115,10 @@ def fitted(recipe: Recipe, plan: Plan, train: Examples) -> Recipe:
 
 def _with_class_weights(recipe: Recipe, plan: Plan, train: Examples) -> Recipe:
     """Balanced class weights as numbers, from the training set's labels."""
-    found = {head.name: _class_weights(head, train) for head in Heads(plan, recipe).targets}
+    losses = [_class_weights(head, train) for head in Heads(plan, recipe).targets]
     if recipe.loss is not None:
-        return recipe.model_copy(update={"loss": next(iter(found.values()))})
-    heads = tuple(head.model_copy(update={"loss": found[head.output]}) for head in recipe.heads)
+        return recipe.model_copy(update={"loss": losses[0]})
+    heads = tuple(head.model_copy(update={"loss": loss}) for head, loss in zip(recipe.heads, losses, strict=True))
     return recipe.model_copy(update={"heads": heads})
 
 
@@ -140,6 +151,11 @@ def fit_inputs(examples: Examples, plan: Plan, data: Data) -> Examples:
             inputs[name] = array = array[..., None]
         _check_shape(name, preprocessing(data, name).output_shape(array.shape[1:]), shape, examples.source)
     return replace(examples, inputs={name: inputs[name] for name in wanted})
+
+
+def inputs_of_bytes(examples: Examples, plan: Plan, data: Data) -> list[str]:
+    """Inputs that come as numbers from 0 to 255, which preprocessing divides unless told otherwise."""
+    return [name for name, array in fit_inputs(examples, plan, data).inputs.items() if array.dtype == np.uint8]
 
 
 def _check_shape(name: str, found: tuple[int, ...], wanted: tuple[Any, ...], source: str) -> None:
@@ -188,6 +204,9 @@ def augmenting(recipe: Recipe, heads: Heads, examples: Examples) -> Augmenting |
     if len(pictures) != 1:
         raise DataError("G404", f"augment expects one input with images, found {len(pictures)}", Place(examples.source))
     there = [name for name in ANNOTATIONS if name in examples.targets]
+    if mixes and heads.first.shape[-1] == 1:
+        message = f"{mixes[0].kind} expects one output a class, found a single one"
+        raise DataError("G404", message, Place(examples.source))
     plain = heads.first.target == LABEL and examples.targets[LABEL].ndim == 1 and len(heads.targets) == 1
     if mixes and (there or not plain):
         found = f"{', '.join(there)} too" if there else "other targets"

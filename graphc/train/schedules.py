@@ -33,6 +33,14 @@ class Constant(Schedule):
         return 1.0
 
 
+def power(base: float, exponent: float) -> float:
+    """base ** exponent; infinity where that is too large."""
+    try:
+        return float(base**exponent)
+    except OverflowError:
+        return math.inf
+
+
 class Step(Schedule):
     """rate ** (number of whole periods so far)."""
 
@@ -44,7 +52,7 @@ class Step(Schedule):
     """Factor at the end of each period."""
 
     def factor(self, now: float, end: float) -> float:
-        return float(self.rate ** math.floor(now / self.every))
+        return power(self.rate, math.floor(now / self.every))
 
 
 class Piecewise(Schedule):
@@ -83,7 +91,7 @@ class Exponential(Schedule):
 
     def factor(self, now: float, end: float) -> float:
         periods = now / self.every
-        return float(self.rate ** (math.floor(periods) if self.staircase else periods))
+        return power(self.rate, math.floor(periods) if self.staircase else periods)
 
 
 class Polynomial(Schedule):

@@ -19,7 +19,7 @@ from graphc.train.heads import Heads, Judgement
 from graphc.train.learning import Learning, clip, length, move_average
 from graphc.train.network import Network, Run
 from graphc.train.optimizers import square_sum
-from graphc.train.recipe import Data, Recipe
+from graphc.train.recipe import Recipe
 from graphc.train.state import TrainState
 from graphc.types import Array
 
@@ -96,8 +96,8 @@ class Stepper:
 
     def _add(self, done: Computed, run: Run, judgement: Judgement, batch: Batch) -> None:
         """One batch more: sums over examples, divided in the end."""
-        first, count = self.heads.first, len(batch)
-        done.judged.append(_labelled(run.value(first.node), batch.targets[first.target], self.recipe.data))
+        count = len(batch)
+        done.judged.append(self.heads.judged(run, batch.targets))
         done.loss += judgement.loss * count
         for name, loss in judgement.parts.items():
             done.parts[name] = done.parts.get(name, 0.0) + loss * count
@@ -139,11 +139,3 @@ def _norm(gradient: Array) -> float:
     """The length of a gradient; squares that overflow float32 are added up in float64."""
     square = square_sum(gradient)
     return math.sqrt(square if math.isfinite(square) else square_sum(gradient.astype(np.float64)))
-
-
-def _labelled(prediction: Array, target: Array, data: Data) -> tuple[Array, Array]:
-    """Only what has a label can be judged."""
-    if data.unlabelled is None:
-        return prediction, target
-    there = target >= 0
-    return prediction[there], target[there]

@@ -7,6 +7,7 @@ state whole. So a run that is killed and resumed ends with the bytes of one that
 from __future__ import annotations
 
 import math
+import shlex
 import time
 import warnings
 from collections.abc import Iterator
@@ -170,7 +171,9 @@ class Trainer:
     def _end_asked(self) -> None:
         assert self.interruption.signal is not None
         self.save()
-        message = f"stopped after step {self.state.step}, saved; `graphc resume {self.folder.path}` goes on"
+        message = (
+            f"stopped after step {self.state.step}, saved; `graphc resume {shlex.quote(str(self.folder.path))}` goes on"
+        )
         raise Interrupted(self.interruption.signal, message)
 
     def _rate(self) -> float:
@@ -304,5 +307,5 @@ def watched(recipe: Recipe) -> str:
     """What `best` and early stopping look at: the recipe's choice, else the first metric that is one number."""
     if recipe.watch is not None:
         return recipe.watch
-    names = [metric.name for metric in recipe.metrics if metric.kind != "confusion_matrix"]
+    names = [metric.name for metric in recipe.metrics if metric.is_number]
     return names[0] if names else "loss"

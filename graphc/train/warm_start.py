@@ -53,6 +53,11 @@ def warm_start(params: Mapping[str, Array], start: Start, base: Path, plan: Plan
         if theirs[name] in report.mis_shaped
     ]
     wrong += [f"{name}: not in the file" for name in chosen if theirs[name] in report.missing]
+    wrong += [
+        f"{name}: expected {format_shape(params[name].shape)}, found {format_shape(found[theirs[name]].shape)}"
+        for name in chosen
+        if theirs[name] in found and found[theirs[name]].shape != params[name].shape  # one array for two variables
+    ]
     if wrong:
         message = f"{report.path}: {len(wrong)} of {len(chosen)} variables cannot be taken: `exclude` them, or `rename`"
         raise WeightsError("G325", message, notes=wrong[:10])

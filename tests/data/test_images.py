@@ -125,10 +125,20 @@ def test_hidden_and_desktop_files_are_passed_over(classes):
     assert len(find_images(classes).paths) == 4
 
 
-def test_links_are_not_followed(classes, tmp_path):
-    (classes / "cat" / "loop").symlink_to(classes)
-    (classes / "cat" / "other").symlink_to(tmp_path)
-    (classes / "cat" / "link.png").symlink_to(classes / "dog" / "0.png")
+@pytest.mark.parametrize("name", ["cat/loop", "cat/circle.png", "cat/link.png", "bird"])
+def test_links_are_not_followed(classes, name):
+    targets = {"cat/loop": classes, "cat/circle.png": "circle.png", "cat/link.png": classes / "dog" / "0.png"}
+    (classes / name).symlink_to(targets.get(name, classes / "dog"))
+    with pytest.raises(DataError, match=rf"{name}: error\[G403\]: .* symbolic link"):
+        find_images(classes)
+    found = find_images(classes, skip_links=True)
+    assert len(found.paths) == 4
+    assert len(found.links) == 1
+
+
+def test_links_to_other_things_are_no_images(classes):
+    (classes / "cat" / "notes").symlink_to("/etc/hostname")
+    (classes / "readme").symlink_to("/etc/hostname")
     assert len(find_images(classes).paths) == 4
 
 

@@ -11,6 +11,9 @@ from PIL import Image
 from graphc.cli import cli
 from graphc.data.preview import TILE, colour, tile
 from graphc.data.sample import sample_of
+from graphc.data.sources import Npz
+from graphc.errors import DataError
+from graphc.train.look import _label
 
 RECIPE = """\
 recipe: 1
@@ -94,3 +97,46 @@ def test_annotations_are_drawn_where_they_are():
     assert tuple(drawn[8 * factor, 8 * factor]) == colour(3)
     assert drawn[15 * factor + 2, 15 * factor + 2].any()
     assert not drawn[15 * factor + 2, 2].any()
+
+
+LABELS = {
+    "unlabelled": ([-1, 0, 1, 1], {"class -1": 1, "class cat": 1, "class dog": 2}, ": -1"),
+    "far": ([0, 1, 1, 2**32], {"class cat": 1, "class dog": 2, "class 4294967296": 1}, ": 4294967296"),
+    "values": ([0.5, 1.25, 3.75, 1.0], {}, ": 3.75"),
+    "not finite": ([0.5, np.nan, np.inf, 1.0], {}, ": nan"),
+}
+
+
+@pytest.mark.parametrize(("labels", "classes", "caption"), LABELS.values(), ids=LABELS)
+def test_odd_labels_are_shown_as_they_are(project, capsys, labels, classes, caption):
+    np.savez(project / "odd.npz", x=np.zeros((4, 8, 8, 3), np.uint8), y=np.array(labels))
+    settings = ["--set", "data.train={npz: {path: odd.npz, classes: [cat, dog]}}", "--set", "data.test="]
+    _run("stats", project / "recipe.yaml", *settings, "--format", "json")
+    rows = json.loads(capsys.readouterr().out)
+    assert {row["what"]: row["value"] for row in rows if row["what"].startswith("class ")} == classes
+    examples = Npz(path="odd.npz", classes=("cat", "dog")).load(project, 10**9)
+    assert any(_label(examples, row).endswith(caption) for row in range(4))
+    _run("preview", project / "recipe.yaml", *settings, "-o", project / "sheet.png")
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_values_that_are_not_finite_are_counted(project, capsys, bad):
+    images = np.random.default_rng(0).random((6, 8, 8, 3)).astype(np.float32)
+    images[2, 0, 0, 0] = images[2, 0, 1, 0] = bad
+    np.savez(project / "odd.npz", x=images, y=np.zeros(6, int))
+    _run("stats", project / "recipe.yaml", "--set", "data.train={npz: {path: odd.npz}}", "--format", "json")
+    found = {row["what"]: row["value"] for row in json.loads(capsys.readouterr().out) if row["set"] == "train"}
+    assert found["values"] == "float32, 2 of them not finite, in 1 examples"
+
+
+def test_images_of_two_values(project, capsys):
+    np.savez(project / "odd.npz", x=np.eye(8, dtype=bool)[None].repeat(3, axis=0), y=np.zeros(3, int))
+    _run("stats", project / "recipe.yaml", "--set", "data.train={npz: {path: odd.npz}}")
+    assert "0 to 1" in capsys.readouterr().out
+
+
+def test_more_memory_can_be_asked_for(project):
+    settings = ["--set", "data.train={shapes: {count: 200, size: [64, 64]}}", "--max-memory", "0.001"]
+    with pytest.raises(DataError, match=r"the limit is 1,073,741 \(--max-memory raises it\)"):
+        _run("stats", project / "recipe.yaml", *settings)
+    _run("stats", project / "recipe.yaml", *settings[:-1], "0.1")

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from graphc.errors import DataError, RuleError
+from graphc.errors import DataError, SpecError
 from graphc.train import losses
 from graphc.train.losses import LOSSES, Absolute, Cosine, Hinge, Huber, Log, MeanSquared
 from graphc.train.losses import SigmoidCrossEntropy as Sigmoid
@@ -119,7 +119,7 @@ def test_a_label_out_of_range_is_named(bad):
 def test_shapes_that_do_not_fit_are_named():
     with pytest.raises(DataError, match=r"mean_squared expects targets of the prediction's shape.*\[2, 4\]"):
         MeanSquared()(np.zeros((2, 3)), np.zeros((2, 4)))
-    with pytest.raises(RuleError, match="2 class_weights for 3 classes"):
+    with pytest.raises(SpecError, match="2 class_weights for the 3 classes"):
         Softmax(class_weights=(1.0, 2.0))(np.zeros((2, 3)), np.array([0, 1]))
     with pytest.raises(DataError, match="expected weights of shape"):
         MeanSquared()(np.zeros((2, 3)), np.zeros((2, 3)), np.ones(3))

@@ -143,6 +143,31 @@ def test_raw_values_in_floats(tmp_path):
     assert model.run({"image": images[:2].astype(np.float32)})["logits"].shape == (2, 3)
 
 
+def test_raw_floats_are_those_that_were_trained_on(tmp_path):
+    """Of a run on numbers between 0 and 1 nothing is divided by 255."""
+    images = _run(tmp_path, {"mean": "fit"})
+    shares = (images / np.float32(255)).astype(np.float32)
+    np.savez(tmp_path / "train.npz", x=shares, y=np.zeros(len(shares), int))
+    train(tmp_path / "recipe.yaml", tmp_path / "floats", ["data.preprocess={mean: fit}"])
+    arguments = ["compile", str(tmp_path / "small.yaml"), "-o", str(tmp_path / "raw.onnx"), "--raw", "float32"]
+    cli.main([*arguments, "--with-preprocess", str(tmp_path / "floats")], standalone_mode=False)
+    logits = Session(str(tmp_path / "raw.onnx")).run({"image": shares[:6]})["logits"]
+    exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
+    found = [row["probability"] for row in predict(tmp_path / "floats", [str(tmp_path / "train.npz")])][:6]
+    np.testing.assert_allclose(found, (exponents / exponents.sum(axis=1, keepdims=True)).max(axis=1), atol=1e-5)
+
+
+@pytest.mark.parametrize("value", [0, 3, 100, 255])
+def test_a_constant_channel_is_only_centred(value):
+    images = np.random.default_rng(0).integers(0, 256, (50, 8, 8, 3), dtype=np.uint8)
+    images[..., 1] = value
+    settings = Preprocess(mean="fit", std="fit").fitted(images)
+    out = np.empty(images.shape, np.float32)
+    settings.apply(images, out)
+    assert np.abs(out[..., 1]).max() < 1e-6
+    assert out[..., 0].std() == pytest.approx(1, abs=1e-3)
+
+
 def test_a_run_keeps_what_was_fitted(tmp_path):
     _run(tmp_path, {"steps": ["rescale", {"whiten": {"over": "pixels"}}]})
     before = json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[-1])

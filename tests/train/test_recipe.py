@@ -42,6 +42,15 @@ def test_json_is_the_same_language():
     assert read_recipe_text(dump_recipe(read_recipe_text(TEXT)), "recipe.json").epochs == 3
 
 
+def test_overrides_change_one_place():
+    text = TEXT.replace("data:", "data: &d", 1) if "data:\n" not in TEXT else TEXT
+    source = "{digits: {part: train}}"
+    text = f"recipe: 1\nmodel: net.yaml\ndata: {{train: &d {source}, validation: *d, test: *d}}\nloss: hinge\n"
+    text += "optimizer: sgd\nlearning_rate: 1\nepochs: 1\n"
+    data = read_recipe_text(text, overrides=["data.test.digits.part=test"]).data
+    assert [each.part for each in (data.train, data.validation, data.test)] == ["train", "train", "test"]
+
+
 def test_overrides():
     recipe = read_recipe_text(
         TEXT, overrides=["epochs=5", "optimizer.adam.beta2=0.9", "schedule={step: {every: 2}}", "average.decay=0.5"]

@@ -66,3 +66,8 @@ def test_warm_up_multiplies_any_schedule():
 def test_piecewise_says_what_does_not_fit(arguments, words):
     with pytest.raises(ValidationError, match=words):
         Piecewise(**arguments)
+
+
+def test_a_factor_too_large_for_a_number_is_infinite():
+    assert Exponential(rate=1.5, every=1).factor(1e5, 1) == math.inf
+    assert Step(rate=2, every=1).factor(5000, 1) == math.inf

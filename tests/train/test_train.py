@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from graphc import weights
+from graphc.cli import cli
 from graphc.errors import DataError, DivergedError, GraphcError, MachineError, SpecError, WeightsError
 from graphc.train.commands import evaluate_run, predict, resume, train
 
@@ -140,6 +141,32 @@ def test_early_stopping(project):
     assert last["epoch"] == 3
 
 
+def test_two_losses_on_one_output(project):
+    heads = "heads=[{output: logits, loss: softmax_cross_entropy}, {output: logits, loss: hinge, weight: 0.1}]"
+    _train(project, "loss=", heads, "epochs=1")
+    kept = json.loads((project / "run" / "recipe.json").read_text())
+    assert [next(iter(head["loss"])) for head in kept["heads"]] == ["softmax_cross_entropy", "hinge"]
+    record = json.loads((project / "run" / "metrics.jsonl").read_text())
+    assert record["loss_logits"] > 0
+    assert record["loss_logits_2"] > 0
+    assert record["loss"] > record["loss_logits"] + 0.1 * record["loss_logits_2"]
+
+
+def test_ignored_labels_do_not_count(project):
+    settings = ["loss={softmax_cross_entropy: {ignore: 255}}", "metrics=[accuracy, {top_k: {k: 2}}, f1, mean_iou, auc]"]
+    _train(project, *settings)
+    expected = evaluate_run(project / "run", project / "recipe.yaml")
+    for name in ("train", "test"):
+        with np.load(project / f"{name}.npz") as data:
+            x, y = np.concatenate([data["x"], data["x"][:9]]), np.concatenate([data["y"], np.full(9, 255)])
+        np.savez(project / f"{name}.npz", x=x, y=y)
+    found = evaluate_run(project / "run", project / "recipe.yaml")
+    assert (expected.pop("examples"), found.pop("examples")) == (40, 49)
+    assert expected.pop("loss") == pytest.approx(found.pop("loss"), rel=0.3)
+    assert found == expected
+    assert _train(project, *settings, run="b")["accuracy"] > 0.8  # in training too
+
+
 def test_heads(project):
     spec = (project / "tiny.yaml").read_text()
     spec = spec.replace("outputs:", "  - fully_connected: {name: aux, inputs: conv1, units: 3}\noutputs:")
@@ -167,6 +194,14 @@ def test_warm_start(project):
     assert "other/logits/weights: expected 36×4, found 36×3" in str(caught.value)
     start = 'start={path: a/best.safetensors, exclude: ["*/logits/*"], rename: {"other/": "tiny/"}}'
     assert _train(project, "model=other.yaml", start, run="d")["epoch"] == 4
+
+
+def test_warm_start_gives_one_array_to_two_variables_of_its_shape_only(project):
+    _train(project, "epochs=1", run="a")
+    start = 'start={path: a/best.safetensors, rename: {"tiny/logits": "tiny/conv1"}}'
+    with pytest.raises(WeightsError, match="variables cannot be taken") as caught:
+        _train(project, start, run="b")
+    assert "expected 36×3, found 3×3×1×4" in str(caught.value) or "expected 3×3×1×4, found 36×3" in str(caught.value)
 
 
 def test_warm_start_from_onnx(project):
@@ -200,6 +235,33 @@ def test_predict_names_classes(project):
     assert found[0]["top"][0]["probability"] >= found[0]["top"][1]["probability"]
     with pytest.raises(SpecError, match=r"expected images or \.npz files, found x\.txt"):
         list(predict(project / "run", ["x.txt"]))
+
+
+@pytest.mark.parametrize(
+    ("loss", "what"), [("mean_squared", None), ("sigmoid_cross_entropy", "probability"), ("hinge", "score")]
+)
+def test_predict_says_what_the_loss_makes_of_an_output(project, loss, what):
+    for name in ("train", "test"):
+        with np.load(project / f"{name}.npz") as data:
+            np.savez(project / f"{name}.npz", x=data["x"], y=np.eye(3, dtype=np.float32)[data["y"]])
+    _train(project, f"loss={loss}", "epochs=1", "data.train.npz.classes=[dark]")
+    (row, *_) = predict(project / "run", [str(project / "test.npz")], top=3)
+    if what is None:
+        assert len(row["values"]) == 3
+        return
+    assert {each["class"] for each in row["top"]} == {"dark", "1", "2"}
+    numbers = [each[what] for each in row["top"]]
+    assert numbers == sorted(numbers, reverse=True)
+    assert sum(numbers) != pytest.approx(1, abs=1e-3)
+
+
+def test_predict_takes_probabilities_as_they_are(project):
+    spec = (project / "tiny.yaml").read_text().replace("outputs: {logits: logits}", "  - softmax: {name: p}")
+    (project / "tiny.yaml").write_text(f"{spec}outputs: {{p: p}}\n")
+    _train(project, "loss=log", "epochs=2")
+    (row, *_) = predict(project / "run", [str(project / "test.npz")], top=3)
+    assert sum(each["probability"] for each in row["top"]) == pytest.approx(1)
+    assert row["probability"] > 0.6
 
 
 def test_pixels_and_weights(project):
@@ -256,6 +318,31 @@ def test_folders_of_images(project):
         _train(project, source, "data.validation=", run="b")
 
 
+def test_classes_are_compared_by_name(project):
+    from PIL import Image
+
+    for part, names in (("train", "abc"), ("test", "bc"), ("other", "bd")):
+        for level, name in enumerate("abcd"):
+            if name in names:
+                (project / part / name).mkdir(parents=True)
+                for index in range(8):
+                    picture = np.full((6, 6), 20 + 60 * level + index, np.uint8)
+                    Image.fromarray(picture).save(project / part / name / f"{index}.png")
+    source = "{{image_folder: {{path: {}, size: [6, 6], channels: 1}}}}".format
+    settings = [f"data.train={source('train')}", "epochs=30", "data.preprocess={mean: fit, std: fit}"]
+    last = _train(project, *settings, f"data.validation={source('test')}", f"data.test={source('test')}")
+    assert last["validation_accuracy"] == 1
+    assert evaluate_run(project / "run")["accuracy"] == 1
+    with pytest.raises(DataError, match=r"expected the training set's classes \(a, b, c\), found 'd'"):
+        _train(project, *settings, f"data.validation={source('other')}", run="b")
+
+
+def test_a_recipe_called_recipe_lends_its_folders_name(project, monkeypatch):
+    monkeypatch.chdir(project)
+    cli.main(["train", "recipe.yaml", "--set", "epochs=1", "-q"], standalone_mode=False)
+    assert (project / "runs" / project.name / "best.onnx").exists()
+
+
 BAD = {
     "label out of range": (("data.train.npz.y=y",), "unknown key 'y'"),
     "unknown metric": (("metrics=[acuracy]",), r"did you mean 'accuracy'\?"),
@@ -263,11 +350,15 @@ BAD = {
     "all frozen": (('freeze=["*"]',), "nothing is left to learn"),
     "no head": (("loss=", "heads=[{output: logist, loss: hinge}]"), r"did you mean 'logits'\?"),
     "no target": (("loss=", "heads=[{output: logits, loss: hinge, target: lable}]"), r"did you mean 'label'\?"),
-    "watch": (("watch=f1",), "expected loss or a metric, found 'f1'"),
+    "watch": (("watch=f1",), "expected one of loss, accuracy, found 'f1'"),
     "no file": (("data.train.npz.path=none.npz",), "there is no file"),
     "no spec": (("model=tiny2.yaml",), "there is no file"),
     "two lengths": (("steps=3",), "expected either `epochs` or `steps`"),
     "number": (("batch=0",), "batch: expected greater than 0, found 0"),
+    "watch a matrix": (("metrics=[confusion_matrix]", "watch=confusion_matrix"), "expected one of loss, found"),
+    "class weights": (("loss={softmax_cross_entropy: {class_weights: [1, 2]}}",), "2 class_weights for the 3 classes"),
+    "no input": (("data.preprocess_inputs={imgae: {mean: fit}}",), r"found 'imgae' \(did you mean 'image'\?\)"),
+    "probabilities": (("metrics=[{auc: {logits: false}}]", "watch=loss"), "auc with `logits: false` expects prob"),
     "two sets": (("data.validation_share=0.1",), "at most one of"),
 }
 
@@ -277,7 +368,18 @@ def test_bad_recipes_say_what_is_wrong(project, overrides, words):
     with pytest.raises(GraphcError, match=words) as caught:
         _train(project, *overrides)
     assert caught.value.exit_code == 2
-    assert not (project / "run" / "run.json").exists()
+    assert (project / "run" / "run.json").exists() == ("auc" in words)  # which shows in the first step only
+
+
+def test_targets_of_one_output_lie_between_0_and_1(project):
+    (project / "tiny.yaml").write_text((project / "tiny.yaml").read_text().replace("units: 3", "units: 1"))
+    with pytest.raises(DataError, match=r"expected targets from 0 to 1, found 2 at example \d+"):
+        _train(project, "loss=sigmoid_cross_entropy")
+    for name in ("train", "test"):
+        write_data(project / f"{name}.npz", 60, 0, label_limit=2)
+    with pytest.raises(DataError, match="mixup expects one output a class, found a single one"):
+        _train(project, "loss=sigmoid_cross_entropy", "data.augment=[mixup]")
+    assert _train(project, "loss=sigmoid_cross_entropy", run="b")["validation_accuracy"] > 0.8
 
 
 def test_bad_data_say_what_is_wrong(project):
