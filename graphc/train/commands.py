@@ -12,6 +12,7 @@ import numpy as np
 
 from graphc import weights
 from graphc.compiler import compile_plan
+from graphc.data.annotated import BOX_LABEL
 from graphc.data.batches import Batches
 from graphc.data.examples import LABEL, MEMORY_LIMIT, Examples
 from graphc.data.images import SUFFIXES, read_image
@@ -24,8 +25,7 @@ from graphc.spec.model import read_spec
 from graphc.train.checkpoint import Checkpoints, Moment
 from graphc.train.evaluation import evaluate, predictions
 from graphc.train.fitted import save_fitted, with_fitted
-from graphc.train.heads import Heads
-from graphc.train.losses import Loss
+from graphc.train.heads import Heads, Target
 from graphc.train.network import Network
 from graphc.train.progress import Reporter, Silent
 from graphc.train.recipe import Data, Recipe, dump_recipe, read_recipe
@@ -167,17 +167,23 @@ def predict(
     weights_path: Path | str | None = None,
     options: Options = Options(),
 ) -> Iterator[dict[str, Any]]:
-    """For each image (or row of an .npz file's `x`): its name, and the `top` classes with their probabilities."""
+    """For each image (or row of an .npz file's `x`): its name, and the `top` classes with their probabilities, or the
+    values where the loss is of no classes; of several heads the first one's, and all of them under `heads`."""
     folder = RunFolder(run)
     facts = folder.read_facts()
     recipe, plan, _ = _planned(folder, facts)
-    head = Heads(plan, recipe).first
+    heads = {head.node: head for head in reversed(Heads(plan, recipe).targets)}  # the first on each output
     params = _load(plan, weights_path or folder.best, recipe.dtype)
     network = Network(plan, options.threads, recipe.seed, parts=recipe.parts)
     for names, batches in _inputs(inputs, plan, recipe, options.max_memory):
-        for rows, values in predictions(network, [head.node], params, batches):
-            for row, prediction in zip(rows, values[head.node], strict=True):
-                yield {"input": names[row], **_described(prediction, head.loss, facts["classes"], top)}
+        for rows, values in predictions(network, list(heads), params, batches):
+            for place, row in enumerate(rows):
+                found = {
+                    head.name: _described(values[node][place], head, facts["classes"], top)
+                    for node, head in reversed(heads.items())
+                }
+                first = next(iter(found.values()))
+                yield {"input": names[row], **first, **({"heads": found} if len(found) > 1 else {})}
 
 
 def _trainer(stepper: Stepper, state: Any, sets: Sets, folder: RunFolder, reporter: Reporter) -> Trainer:
@@ -249,12 +255,13 @@ def _read_images(paths: Sequence[str], plan: Plan, data: Data) -> Examples:
     return Examples({given.name: pixels}, {LABEL: np.zeros(len(paths), np.int64)}, (), "images")
 
 
-def _described(prediction: Array, loss: Loss, classes: Sequence[str], top: int) -> dict[str, Any]:
+def _described(prediction: Array, head: Target, classes: Sequence[str], top: int) -> dict[str, Any]:
     """The most probable classes of one prediction, or its values where its loss makes it no row of classes."""
-    scores = loss.scores(prediction) if prediction.ndim == 1 and len(prediction) > 1 else None
+    scores = head.loss.scores(prediction) if prediction.ndim == 1 and len(prediction) > 1 else None
     if scores is None:
         return {"values": prediction.tolist()}
     what, numbers = scores
+    classes = classes if head.target in (LABEL, BOX_LABEL) else ()
     order = np.argsort(-numbers, kind="stable")[:top].tolist()
     names = {i: classes[i] if i < len(classes) else str(i) for i in order}
     found = [{"class": names[i], what: float(numbers[i])} for i in order]

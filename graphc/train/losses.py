@@ -119,7 +119,7 @@ class SigmoidCrossEntropy(Loss):
         return losses, sigmoid - z, None
 
     def scores(self, prediction: Array) -> tuple[str, Array] | None:
-        return "probability", 1 / (1 + np.exp(-prediction.astype(np.float64)))
+        return "probability", np.exp(-np.logaddexp(0, -prediction.astype(np.float64)))
 
 
 class MeanSquared(Loss):

@@ -178,6 +178,10 @@ def test_heads(project):
     last = _train(project, "loss=", heads)
     assert last["loss"] > last["loss_logits"] + 0.3 * last["loss_aux"]
     assert last["validation_accuracy"] > 0.8
+    (row, *_) = predict(project / "run", [str(project / "test.npz")])
+    assert list(row["heads"]) == ["logits", "aux"]
+    assert row["heads"]["logits"] == {"class": row["class"], "probability": row["probability"]}
+    assert "score" in row["heads"]["aux"]
     single = _train(project, "epochs=1", run="by_name")
     assert "loss_aux" not in single
 
