@@ -12,7 +12,7 @@ from graphc.data.examples import IMAGE, LABEL, Examples, check_memory
 from graphc.data.images import PIXEL_LIMIT
 from graphc.data.sample import BOXES, BOXES_THERE, MASK, POINTS, POINTS_THERE
 from graphc.data.stored import Store, StoredImages, StoredMasks
-from graphc.errors import DataError, Place
+from graphc.errors import DataError, Place, did_you_mean
 from graphc.types import Array
 
 BOX_LABEL = "box_label"
@@ -75,6 +75,29 @@ def in_memory(examples: Examples, limit: int) -> Examples:
     inputs = {name: array[every] for name, array in examples.inputs.items()}
     targets = {name: array[every] for name, array in examples.targets.items()}
     return replace(examples, inputs=inputs, targets=targets)
+
+
+def labelled_alike(examples: Examples, classes: Sequence[str]) -> Examples:
+    """The examples with their labels counted as in another set, by the names of its classes."""
+    if not classes or not examples.classes or examples.classes == tuple(classes):
+        return examples
+    unknown = sorted(set(examples.classes) - set(classes))
+    if unknown:
+        found = f"{unknown[0]!r}{did_you_mean(unknown[0], classes)}"
+        message = f"expected the training set's classes ({', '.join(classes)}), found {found}"
+        raise DataError("G405", message, Place(examples.source))
+    numbers = np.array([classes.index(name) for name in examples.classes])
+    counted = {
+        name: _renumbered(examples.targets[name], numbers) for name in (LABEL, BOX_LABEL) if name in examples.targets
+    }
+    return replace(examples, targets={**examples.targets, **counted}, classes=tuple(classes))
+
+
+def _renumbered(labels: Array, numbers: Array) -> Array:
+    """Labels in other numbers; what is no class (-1: none) stays."""
+    known = (labels >= 0) & (labels < len(numbers))
+    found: Array = np.where(known, numbers[np.where(known, labels, 0).astype(np.intp)], labels).astype(labels.dtype)
+    return found
 
 
 def _box_targets(entries: Sequence[Entry], most: int | None, source: str) -> dict[str, Array]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from graphc.data.stored import STORED
-from graphc.errors import DataError, Place, did_you_mean
+from graphc.errors import DataError, Place
 from graphc.types import Array
 
 MEMORY_LIMIT = 8 * 2**30
@@ -74,27 +74,6 @@ class Examples:
         return digest.hexdigest()
 
 
-def in_classes(examples: Examples, classes: tuple[str, ...], names: Collection[str] = (LABEL,)) -> Examples:
-    """The examples with their labels (targets of these names) counted as in another set, by the classes' names."""
-    if not classes or not examples.classes or examples.classes == classes:
-        return examples
-    unknown = sorted(set(examples.classes) - set(classes))
-    if unknown:
-        found = f"{unknown[0]!r}{did_you_mean(unknown[0], classes)}"
-        message = f"expected the training set's classes ({', '.join(classes)}), found {found}"
-        raise DataError("G405", message, Place(examples.source))
-    numbers = np.array([classes.index(name) for name in examples.classes])
-    targets = {name: _renumbered(rows, numbers) if name in names else rows for name, rows in examples.targets.items()}
-    return replace(examples, targets=targets, classes=classes)
-
-
-def _renumbered(labels: Rows, numbers: Array) -> Rows:
-    """Labels in other numbers; what is no class (-1: none) stays."""
-    whole = np.asarray(labels)
-    known = (whole >= 0) & (whole < len(numbers))
-    return np.where(known, numbers[np.where(known, whole, 0).astype(np.intp)], whole).astype(whole.dtype)
-
-
 def _taken(array: Rows, rows: Array) -> Rows:
     return array.take(rows) if isinstance(array, STORED) else array[rows]
 
@@ -148,20 +127,17 @@ def check_labels(labels: Array, classes: int, source: str) -> None:
     """Labels must be whole numbers below `classes`; the first that is not is named."""
     if not np.issubdtype(labels.dtype, np.integer):
         raise DataError("G405", f"expected labels that are whole numbers, found {labels.dtype}", Place(source))
-    wrong = (labels < 0) | (labels >= classes)
-    if wrong.any():
-        first = int(np.flatnonzero(wrong)[0])
-        value = int(labels.ravel()[first])
-        example = first // max(math.prod(labels.shape[1:]), 1)
-        message = f"expected labels from 0 to {classes - 1}, found {value} at example {example}"
-        raise DataError("G405", f"{message} ({int(wrong.sum())} such labels)", Place(source))
+    _refuse(labels, (labels < 0) | (labels >= classes), f"labels from 0 to {classes - 1}", "labels", source)
 
 
 def check_shares(targets: Array, source: str) -> None:
     """Targets of one output must lie between 0 and 1; the first that does not is named."""
-    wrong = ~((targets >= 0) & (targets <= 1))
+    _refuse(targets, ~((targets >= 0) & (targets <= 1)), "targets from 0 to 1", "targets", source)
+
+
+def _refuse(values: Array, wrong: Array, expected: str, what: str, source: str) -> None:
     if wrong.any():
         first = int(np.flatnonzero(wrong)[0])
-        example = first // max(math.prod(targets.shape[1:]), 1)
-        message = f"expected targets from 0 to 1, found {targets.ravel()[first]:g} at example {example}"
-        raise DataError("G405", f"{message} ({int(wrong.sum())} such targets)", Place(source))
+        example = first // max(math.prod(values.shape[1:]), 1)
+        message = f"expected {expected}, found {values.ravel()[first]} at example {example}"
+        raise DataError("G405", f"{message} ({int(wrong.sum())} such {what})", Place(source))

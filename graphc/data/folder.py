@@ -83,9 +83,8 @@ def _is_link(entry: os.DirEntry[str], links: list[str], skip: bool) -> bool:
     if not entry.is_symlink():
         return False
     message = "expected a file or folder, found a symbolic link, which is not followed"
-    error = DataError("G403", message, Place(shown(entry.path)), notes=["`bad_files: skip` leaves links out"])
     if not skip:
-        raise error
+        raise DataError("G403", message, Place(shown(entry.path)), notes=["`bad_files: skip` leaves links out"])
     links.append(f"{shown(entry.path)}: {message}")
     return True
 

@@ -140,7 +140,7 @@ def _tile(context: Context, grid: Grid) -> int:
     """The rows of a tile; longer ones are less exact: in training, of three taps, where they need fewer products."""
     if not context.training or grid.kernel[0] > 3:
         return TILE
-    return min((TILE, LONG_TILE), key=lambda tile: _tiles(grid, tile) * (tile + 2))
+    return min((TILE, LONG_TILE), key=lambda tile: _tiles(grid, tile) * (tile + grid.kernel[0] - 1))
 
 
 def _tiles(grid: Grid, tile: int) -> int:

@@ -12,7 +12,7 @@ import numpy as np
 
 from graphc import weights
 from graphc.compiler import compile_plan
-from graphc.data.annotated import BOX_LABEL
+from graphc.data.annotated import BOX_LABEL, labelled_alike
 from graphc.data.batches import Batches
 from graphc.data.examples import LABEL, MEMORY_LIMIT, Examples
 from graphc.data.images import SUFFIXES, read_image
@@ -36,7 +36,6 @@ from graphc.train.run import (
     describe_difference,
     fitted,
     inputs_of_bytes,
-    labelled_alike,
     make_batches,
     make_stepper,
     new_state,
@@ -172,7 +171,9 @@ def predict(
     folder = RunFolder(run)
     facts = folder.read_facts()
     recipe, plan, _ = _planned(folder, facts)
-    heads = {head.node: head for head in reversed(Heads(plan, recipe).targets)}  # the first on each output
+    heads: dict[str, Target] = {}
+    for head in Heads(plan, recipe).targets:
+        heads.setdefault(head.node, head)
     params = _load(plan, weights_path or folder.best, recipe.dtype)
     network = Network(plan, options.threads, recipe.seed, parts=recipe.parts)
     for names, batches in _inputs(inputs, plan, recipe, options.max_memory):
@@ -180,7 +181,7 @@ def predict(
             for place, row in enumerate(rows):
                 found = {
                     head.name: _described(values[node][place], head, facts["classes"], top)
-                    for node, head in reversed(heads.items())
+                    for node, head in heads.items()
                 }
                 first = next(iter(found.values()))
                 yield {"input": names[row], **first, **({"heads": found} if len(found) > 1 else {})}

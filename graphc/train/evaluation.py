@@ -31,8 +31,9 @@ def evaluate(
         for batch in made:
             run = network.forward(params, batch.inputs, training=False, keep=heads.nodes)
             loss += heads.judge(run, batch.targets).loss * len(batch)
+            prediction, target = heads.judged(run, batch.targets)
             for metric, sums in totals:
-                metric.add(sums, *heads.judged(run, batch.targets))
+                metric.add(sums, prediction, target)
     penalty = learning.penalty(params) if learning is not None else 0.0
     return {"loss": loss / len(rows) + penalty, **{metric.name: metric.result(sums) for metric, sums in totals}}
 

@@ -12,14 +12,12 @@ from graphc.errors import DataError, Place, SpecError, did_you_mean
 from graphc.graph import Plan
 from graphc.lazy import np
 from graphc.train.distill import SOFT, distilled
-from graphc.train.losses import Hinge, Log, Loss, SigmoidCrossEntropy, SoftmaxCrossEntropy
+from graphc.train.losses import Loss, SoftmaxCrossEntropy
 from graphc.train.network import Run
 from graphc.train.recipe import Recipe
 from graphc.types import Array
 
 DEFAULT_OUTPUT = "logits"
-BETWEEN_0_AND_1 = (SigmoidCrossEntropy, Hinge, Log)
-"""Losses whose targets say how far something is so, element by element."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +33,11 @@ class Target:
     target: str
     weight: float
     example_weights: str | None
+
+    @property
+    def ignored(self) -> int | None:
+        """The label that does not count."""
+        return self.loss.ignore if isinstance(self.loss, SoftmaxCrossEntropy) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +94,8 @@ class Heads:
         counted = np.ones(target.shape, bool)
         if self._unlabelled:
             counted &= target >= 0
-        if isinstance(self.first.loss, SoftmaxCrossEntropy) and self.first.loss.ignore is not None:
-            counted &= target != self.first.loss.ignore
+        if self.first.ignored is not None:
+            counted &= target != self.first.ignored
         return (prediction, target) if counted.all() else (prediction[counted], target[counted])
 
     def check(self, examples: Examples) -> None:
@@ -112,14 +115,13 @@ class Heads:
     def _check_target(head: Target, target: Array, source: str) -> None:
         found = target.shape[1:]
         if head.shape in (found, (*found, 1)):
-            if isinstance(head.loss, BETWEEN_0_AND_1) and not isinstance(target, StoredMasks):
+            if head.loss.of_shares and not isinstance(target, StoredMasks):
                 check_shares(target, source)
             return
         if found == head.shape[:-1]:
             if isinstance(target, StoredMasks):
                 return  # in files: looked at when they are read
-            ignored = head.loss.ignore if isinstance(head.loss, SoftmaxCrossEntropy) else None
-            kept = target if ignored is None else np.where(target == ignored, 0, target)
+            kept = target if head.ignored is None else np.where(target == head.ignored, 0, target)
             check_labels(kept, head.shape[-1], source)
             return
         message = (

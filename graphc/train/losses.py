@@ -21,6 +21,9 @@ from graphc.types import Array
 class Loss(Kind):
     """Settings of a loss; `elements` is its formula."""
 
+    of_shares: ClassVar[bool] = False
+    """Whether targets of the prediction's shape say how far something is so: from 0 to 1."""
+
     def __call__(self, prediction: Array, target: Array, weights: Array | None = None) -> tuple[float, Array]:
         """The weighted mean loss and its gradient, in the prediction's dtype."""
         losses, gradient, own = self.elements(prediction, target)
@@ -105,6 +108,7 @@ class SigmoidCrossEntropy(Loss):
     """max(x, 0) - x*z + log(1 + exp(-|x|)) for logits x and targets z in [0, 1]; smoothing: z*(1 - s) + s/2."""
 
     kind: ClassVar[str] = "sigmoid_cross_entropy"
+    of_shares: ClassVar[bool] = True
 
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     """How far targets are drawn towards a half."""
@@ -160,6 +164,7 @@ class Hinge(Loss):
     """max(0, 1 - y*prediction), y being -1 or 1 for targets of 0 and 1 (or for class indices, one against all)."""
 
     kind: ClassVar[str] = "hinge"
+    of_shares: ClassVar[bool] = True
 
     def elements(self, prediction: Array, target: Array) -> tuple[Array, Array, Array | None]:
         sign = 2 * _like(target, prediction, self.kind) - 1
@@ -174,6 +179,7 @@ class Log(Loss):
     """-z*log(p + epsilon) - (1 - z)*log(1 - p + epsilon), for probabilities p."""
 
     kind: ClassVar[str] = "log"
+    of_shares: ClassVar[bool] = True
 
     epsilon: float = Field(default=1e-7, gt=0)
     """Keeps the logarithm from infinity."""

@@ -82,11 +82,8 @@ class TopK(Accuracy):
         totals["count"] += right.size
 
 
-class ConfusionMatrix(Metric):
+class _Counts(Metric):
     """Examples (pixels) by true class (row) and predicted class (column)."""
-
-    kind: ClassVar[str] = "confusion_matrix"
-    is_number: ClassVar[bool] = False
 
     ignore: int | None = None
     """A target that does not count."""
@@ -105,15 +102,20 @@ class ConfusionMatrix(Metric):
         counts = np.bincount(labels * classes + found, minlength=classes * classes)
         totals["matrix"] += counts.reshape(classes, classes)
 
+
+class ConfusionMatrix(_Counts):
+    """Examples (pixels) by true class (row) and predicted class (column)."""
+
+    kind: ClassVar[str] = "confusion_matrix"
+    is_number: ClassVar[bool] = False
+
     def result(self, totals: Totals) -> float | list[Any]:
         matrix: list[Any] = totals["matrix"].tolist()
         return matrix
 
 
-class _FromConfusion(ConfusionMatrix):
+class _FromConfusion(_Counts):
     """A number per class out of the confusion matrix, then one number of them."""
-
-    is_number: ClassVar[bool] = True
 
     average: Literal["macro", "weighted", "micro", "binary"] = "macro"
     """macro: mean over classes; weighted: by how often a class is true; micro: over all examples; binary: class 1."""
@@ -162,11 +164,10 @@ class F1(_FromConfusion):
         return np.asarray(2 * hits / np.maximum(true + found, 1))
 
 
-class MeanIou(ConfusionMatrix):
+class MeanIou(_Counts):
     """Intersection over union of true and predicted, averaged over the classes that occur in either."""
 
     kind: ClassVar[str] = "mean_iou"
-    is_number: ClassVar[bool] = True
 
     def result(self, totals: Totals) -> float | list[Any]:
         matrix = totals["matrix"].astype(np.float64)

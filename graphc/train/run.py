@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,11 @@ from threadpoolctl import threadpool_info
 
 from graphc import __version__, initializers
 from graphc.compiler import plan_spec
-from graphc.data.annotated import BOX_LABEL, finite
+from graphc.data.annotated import finite, labelled_alike
 from graphc.data.augment.base import Augmentation
 from graphc.data.augment.mix import Mix
 from graphc.data.batches import Augmenting, Batches
-from graphc.data.examples import IMAGE, LABEL, MEMORY_LIMIT, Examples, class_weights, in_classes, split
+from graphc.data.examples import IMAGE, LABEL, MEMORY_LIMIT, Examples, class_weights, split
 from graphc.data.preprocess import Preprocess
 from graphc.data.sample import ANNOTATIONS, BOXES, POINTS
 from graphc.data.sources import Source
@@ -89,11 +89,6 @@ def read_set(source: Source, base: Path, limit: int = MEMORY_LIMIT) -> Examples:
     examples = source.load(base, limit)
     there = {f"{name}_there": finite(examples.targets[name]) for name in (BOXES, POINTS) if name in examples.targets}
     return replace(examples, targets={**there, **examples.targets})
-
-
-def labelled_alike(examples: Examples, classes: Sequence[str]) -> Examples:
-    """Examples with labels that count the training set's classes."""
-    return in_classes(examples, tuple(classes), (LABEL, BOX_LABEL))
 
 
 def fitted(recipe: Recipe, plan: Plan, train: Examples) -> Recipe:

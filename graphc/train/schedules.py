@@ -33,14 +33,6 @@ class Constant(Schedule):
         return 1.0
 
 
-def power(base: float, exponent: float) -> float:
-    """base ** exponent; infinity where that is too large."""
-    try:
-        return float(base**exponent)
-    except OverflowError:
-        return math.inf
-
-
 class Step(Schedule):
     """rate ** (number of whole periods so far)."""
 
@@ -52,7 +44,7 @@ class Step(Schedule):
     """Factor at the end of each period."""
 
     def factor(self, now: float, end: float) -> float:
-        return power(self.rate, math.floor(now / self.every))
+        return _power(self.rate, math.floor(now / self.every))
 
 
 class Piecewise(Schedule):
@@ -91,7 +83,7 @@ class Exponential(Schedule):
 
     def factor(self, now: float, end: float) -> float:
         periods = now / self.every
-        return power(self.rate, math.floor(periods) if self.staircase else periods)
+        return _power(self.rate, math.floor(periods) if self.staircase else periods)
 
 
 class Polynomial(Schedule):
@@ -179,3 +171,11 @@ def _share(now: float, end: float) -> float:
 
 def _anneal(first: float, last: float, share: float) -> float:
     return last + (first - last) * (1 + math.cos(math.pi * share)) / 2
+
+
+def _power(base: float, exponent: float) -> float:
+    """base ** exponent; infinity where that is too large."""
+    try:
+        return float(base**exponent)
+    except OverflowError:
+        return math.inf

@@ -47,17 +47,14 @@ def warm_start(params: Mapping[str, Array], start: Start, base: Path, plan: Plan
     chosen = [name for name in params if matches(name, start.include) and not matches(name, start.exclude)]
     theirs = {name: _renamed(name, start.rename) for name in chosen}
     found, report = _read(base / start.path, {theirs[name]: params[name].shape for name in chosen}, plan)
+    there = {name: array.shape for name, array in found.items()}
+    there |= {name: shapes[1] for name, shapes in report.mis_shaped.items()}
     wrong = [
-        f"{name}: expected {format_shape(params[name].shape)}, found {format_shape(report.mis_shaped[theirs[name]][1])}"
+        f"{name}: expected {format_shape(params[name].shape)}, found {format_shape(there[theirs[name]])}"
         for name in chosen
-        if theirs[name] in report.mis_shaped
+        if there.get(theirs[name], params[name].shape) != params[name].shape
     ]
     wrong += [f"{name}: not in the file" for name in chosen if theirs[name] in report.missing]
-    wrong += [
-        f"{name}: expected {format_shape(params[name].shape)}, found {format_shape(found[theirs[name]].shape)}"
-        for name in chosen
-        if theirs[name] in found and found[theirs[name]].shape != params[name].shape  # one array for two variables
-    ]
     if wrong:
         message = f"{report.path}: {len(wrong)} of {len(chosen)} variables cannot be taken: `exclude` them, or `rename`"
         raise WeightsError("G325", message, notes=wrong[:10])

@@ -43,7 +43,6 @@ def test_json_is_the_same_language():
 
 
 def test_overrides_change_one_place():
-    text = TEXT.replace("data:", "data: &d", 1) if "data:\n" not in TEXT else TEXT
     source = "{digits: {part: train}}"
     text = f"recipe: 1\nmodel: net.yaml\ndata: {{train: &d {source}, validation: *d, test: *d}}\nloss: hinge\n"
     text += "optimizer: sgd\nlearning_rate: 1\nepochs: 1\n"

@@ -182,6 +182,10 @@ def test_heads(project):
     assert list(row["heads"]) == ["logits", "aux"]
     assert row["heads"]["logits"] == {"class": row["class"], "probability": row["probability"]}
     assert "score" in row["heads"]["aux"]
+    _train(project, "loss=", heads.replace("]", ", {output: logits, loss: hinge}]"), "epochs=1", run="three")
+    (row, *_) = predict(project / "three", [str(project / "test.npz")])
+    assert list(row["heads"]) == ["logits", "aux"]
+    assert row["probability"] == row["heads"]["logits"]["probability"]
     single = _train(project, "epochs=1", run="by_name")
     assert "loss_aux" not in single
 
