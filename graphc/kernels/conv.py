@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from types import ModuleType
 
-from graphc.kernels import winograd, winograd_2d
+from graphc.kernels import fourier, winograd, winograd_2d
 from graphc.kernels.chunks import chunks
 from graphc.kernels.unfold import Grid, Pads, Pair, copy_strided, fold, pad_images, windows
 from graphc.lazy import np
@@ -27,6 +27,8 @@ NARROW = 64
 def conv2d(context: Context, x: Array, w: Array, stride: Pair, pads: Pads, dilation: Pair, groups: int) -> Array:
     """Every window of x times the filters."""
     grid = Grid.of(x.shape[1:3], w.shape[:2], stride, pads, dilation)
+    if groups == 1 and fourier.suits(grid, w.shape, len(x)):
+        return fourier.conv2d(context, x, w, grid)
     if fast := _fast(context, grid, w.shape, groups):
         found: Array = fast.conv2d(context, x, w, grid)
         return found
@@ -106,6 +108,25 @@ def conv2d_grad_weights(
             product = columns.T @ _rows(dy[part][..., outputs])
             dw[..., outputs] += product.reshape(*w_shape[:3], -1)
     return dw
+
+
+def conv2d_gradients(
+    context: Context,
+    x: Array,
+    dy: Array,
+    w: Array,
+    stride: Pair,
+    pads: Pads,
+    dilation: Pair,
+    groups: int,
+) -> tuple[Array, Array]:
+    """`conv2d_grad_input` and `conv2d_grad_weights`, which may share their work."""
+    grid = Grid.of(x.shape[1:3], w.shape[:2], stride, pads, dilation)
+    if groups == 1 and fourier.suits(grid, w.shape, len(x)):
+        return fourier.gradients(context, x, dy, w, grid)
+    geometry = (stride, pads, dilation, groups)
+    dw = conv2d_grad_weights(context, x, dy, w.shape, *geometry)
+    return conv2d_grad_input(context, dy, w, x.shape, *geometry), dw
 
 
 def _fast(context: Context, grid: Grid, w_shape: tuple[int, ...], groups: int) -> ModuleType | None:

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from graphc.dims import Shape
 from graphc.errors import RuleError
-from graphc.kernels.conv import conv2d, conv2d_grad_input, conv2d_grad_weights
+from graphc.kernels.conv import conv2d, conv2d_grad_input, conv2d_grad_weights, conv2d_gradients
 from graphc.layers.base import Layer, elements, image
 from graphc.layers.fields import IntPair, Padding, PositiveInt
 from graphc.layers.weighted import Weighted
@@ -101,12 +101,13 @@ class Conv2d(Convolution):
         self.add_biases(params, y)
 
         def backward(dy: Array) -> Gradients:
-            gradients = {}
-            if self.trainable:
-                gradients["weights"] = conv2d_grad_weights(context, x, dy, weights.shape, *geometry)
-                gradients |= self.bias_gradients(dy)
-            if not context.input_gradient:
-                return Gradients((None,), gradients)
-            return Gradients((conv2d_grad_input(context, dy, weights, x.shape, *geometry),), gradients)
+            if not self.trainable:
+                dx = conv2d_grad_input(context, dy, weights, x.shape, *geometry) if context.input_gradient else None
+                return Gradients((dx,))
+            if context.input_gradient:
+                dx, dw = conv2d_gradients(context, x, dy, weights, *geometry)
+            else:
+                dx, dw = None, conv2d_grad_weights(context, x, dy, weights.shape, *geometry)
+            return Gradients((dx,), {"weights": dw, **self.bias_gradients(dy)})
 
         return Step(y, backward)
