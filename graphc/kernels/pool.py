@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Iterator
 
 from graphc.kernels.chunks import chunks
-from graphc.kernels.unfold import Grid, Pads, Pair
+from graphc.kernels.unfold import Grid, Pads, Pair, copy_strided
 from graphc.lazy import np
 from graphc.types import Array, Context
 
@@ -18,42 +18,56 @@ CHUNK_BYTES = 1 << 20
 """Of the images that one pass over the taps reads."""
 
 
-def max_pool2d(context: Context, x: Array, kernel: Pair, stride: Pair, pads: Pads) -> Array:
-    """The largest of every window."""
+def max_pool2d(
+    context: Context, x: Array, kernel: Pair, stride: Pair, pads: Pads, winners: Array | None = None
+) -> Array:
+    """The largest of every window; `winners`, made by `places`, get which tap it was, the first of equal ones."""
     grid = Grid.of((x.shape[1], x.shape[2]), kernel, stride, pads, (1, 1))
     y = context.empty((len(x), *grid.output, x.shape[3]), x.dtype)
 
-    def work(images: slice) -> None:
-        first, *others = _taps(_padded(context, x[images], grid, -np.inf), grid)
-        largest = y[images]
+    for part in chunks(y, CHUNK_BYTES // (kernel[0] * kernel[1])):
+        padded = _padded(context, x[part], grid, -np.inf)
+        (rows, columns), (n, h, w, c) = grid.output, padded.strides
+        shape = (*kernel, len(padded), rows, columns, x.shape[3])
+        taps = copy_strided(context, padded, shape, (h, w, n, stride[0] * h, stride[1] * w, c))
+        first, *others = taps.reshape(-1, *shape[2:])
+        largest = y[part]
         largest[...] = first
-        for tap in others:
+        if winners is not None:
+            winners[part] = 0
+        for place, tap in enumerate(others, 1):
+            if winners is not None:
+                here = np.multiply(tap > largest, winners.dtype.type(place))
+                np.maximum(winners[part], here, out=winners[part])
             np.maximum(largest, tap, out=largest)
-
-    context.each_slice(work, x)
     return y
 
 
-def max_pool2d_grad(context: Context, dy: Array, x: Array, y: Array, kernel: Pair, stride: Pair, pads: Pads) -> Array:
-    """The gradient of x: each output's gradient goes to the first largest of its window."""
+def places(context: Context, x: Array, kernel: Pair, stride: Pair, pads: Pads) -> Array:
+    """An array for the number of a tap for each output."""
     grid = Grid.of((x.shape[1], x.shape[2]), kernel, stride, pads, (1, 1))
-    dx = context.empty(x.shape, dy.dtype)
+    return context.empty((len(x), *grid.output, x.shape[3]), np.min_scalar_type(kernel[0] * kernel[1] - 1))
 
-    for part in chunks(x, CHUNK_BYTES):
-        values = _padded(context, x[part], grid, -np.inf)
-        gradient = dx[part] if grid.padded == grid.size else context.empty(values.shape, dy.dtype)
+
+def max_pool2d_grad(
+    context: Context, dy: Array, winners: Array, x_shape: tuple[int, ...], kernel: Pair, stride: Pair, pads: Pads
+) -> Array:
+    """The gradient of x: each output's gradient goes to its winner."""
+    grid = Grid.of((x_shape[1], x_shape[2]), kernel, stride, pads, (1, 1))
+    dx = context.empty(x_shape, dy.dtype)
+
+    for part in chunks(dx, CHUNK_BYTES):
+        gradient = dx[part]
+        if grid.padded != grid.size:
+            gradient = context.empty((len(gradient), *grid.padded, x_shape[3]), dy.dtype)
         if not grid.is_tiling:
             gradient[...] = 0
-        taken = context.empty(dy[part].shape, dy.dtype)
-        free = np.ones(taken.shape, bool)  # outputs whose gradient no tap has taken yet
-        for tap, target in zip(_taps(values, grid), _taps(gradient, grid), strict=True):
-            largest = tap == y[part]
-            largest &= free
-            free ^= largest
+        for place, tap in enumerate(_taps(gradient, grid)):
+            here = winners[part] == place
             if grid.is_tiling:
-                np.multiply(dy[part], largest, out=target)
+                np.multiply(dy[part], here, out=tap)
             else:
-                np.add(target, np.multiply(dy[part], largest, out=taken), out=target)
+                np.add(tap, dy[part] * here, out=tap)
         if grid.padded != grid.size:
             dx[part] = _cropped(gradient, grid)
     return dx

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from graphc.dims import Shape
 from graphc.errors import RuleError
-from graphc.kernels.pool import avg_pool2d, avg_pool2d_grad, max_pool2d, max_pool2d_grad
+from graphc.kernels.pool import avg_pool2d, avg_pool2d_grad, max_pool2d, max_pool2d_grad, places
 from graphc.kernels.relu import relu, relu_grad
 from graphc.layers.base import elements, image
 from graphc.layers.fields import IntPair
@@ -51,10 +51,13 @@ class MaxPool2d(Pool2d):
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
         (x,) = inputs
         geometry = (self.kernel, self.step(), self.pads(x))
-        y = max_pool2d(context, x, *geometry)
+        shape = x.shape
+        winners = places(context, x, *geometry) if context.training else None
+        y = max_pool2d(context, x, *geometry, winners)
 
         def backward(dy: Array) -> Gradients:
-            return Gradients((max_pool2d_grad(context, dy, x, y, *geometry),))
+            assert winners is not None
+            return Gradients((max_pool2d_grad(context, dy, winners, shape, *geometry),))
 
         return Step(y, backward)
 
