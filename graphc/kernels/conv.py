@@ -10,32 +10,29 @@ from __future__ import annotations
 from collections.abc import Iterator
 from types import ModuleType
 
-from graphc.kernels import fourier, winograd, winograd_2d
+from graphc.kernels import fourier, narrow, winograd, winograd_2d
 from graphc.kernels.chunks import chunks
+from graphc.kernels.pixels import Slopes, images_first, pixels_first
 from graphc.kernels.unfold import Grid, Pads, Pair, copy_strided, fold, pad_images, windows
 from graphc.lazy import np
 from graphc.types import Array, Context
 
 CHUNK_BYTES = 1 << 20
 """Columns of one chunk: half of the second-level cache of one core."""
-TOGETHER = 4
-"""Neighbouring outputs of narrow images that are one row of the columns: more products, fewer copies."""
-NARROW = 64
-"""Numbers in a window, and twice the filters, up to which that pays."""
 
 
 def conv2d(context: Context, x: Array, w: Array, stride: Pair, pads: Pads, dilation: Pair, groups: int) -> Array:
     """Every window of x times the filters."""
     grid = Grid.of(x.shape[1:3], w.shape[:2], stride, pads, dilation)
-    if groups == 1 and fourier.suits(grid, w.shape, len(x)):
-        return fourier.conv2d(context, x, w, grid)
-    if fast := _fast(context, grid, w.shape, groups):
+    blocks = by_blocks(grid, w.shape, groups, len(x))
+    if not blocks and (fast := _fast(context, grid, w.shape, groups)):
         found: Array = fast.conv2d(context, x, w, grid)
         return found
-    if _is_narrow(grid, w.shape, groups):
-        wide = conv2d(context, x, _widened(w), (1, TOGETHER), pads, dilation, groups)
-        return wide.reshape(len(x), *grid.output, w.shape[3])
     y = context.empty((len(x), *grid.output, w.shape[3]), x.dtype)
+    if blocks:
+        for block, pixels in blocks.outputs(context, x, w, grid, _whole_rows(grid)):
+            images_first(pixels, out=block.of(y))
+        return y
 
     for part in chunks(x, CHUNK_BYTES, _column_bytes(grid, w.shape, x)):
         padded = pad_images(context, x[part], grid)
@@ -92,12 +89,6 @@ def conv2d_grad_weights(
     if fast := _fast(context, grid, w_shape, groups):
         found: Array = fast.grad_weights(context, x, dy, w_shape, grid)
         return found
-    if _is_narrow(grid, w_shape, groups):
-        rows, width = grid.output
-        together = dy.reshape(len(x), rows, width // TOGETHER, -1)
-        shape = (w_shape[0], w_shape[1] + TOGETHER - 1, w_shape[2], together.shape[3])
-        wide = conv2d_grad_weights(context, x, together, shape, (1, TOGETHER), pads, dilation, groups)
-        return _narrowed(wide, w_shape)
 
     dw = context.empty(w_shape, x.dtype)
     dw[...] = 0
@@ -119,14 +110,36 @@ def conv2d_gradients(
     pads: Pads,
     dilation: Pair,
     groups: int,
-) -> tuple[Array, Array]:
-    """`conv2d_grad_input` and `conv2d_grad_weights`, which may share their work."""
+) -> tuple[Array | None, Array]:
+    """Of x, if the context asks for it, and of w: they may share their work."""
     grid = Grid.of(x.shape[1:3], w.shape[:2], stride, pads, dilation)
-    if groups == 1 and fourier.suits(grid, w.shape, len(x)):
-        return fourier.gradients(context, x, dy, w, grid)
     geometry = (stride, pads, dilation, groups)
-    dw = conv2d_grad_weights(context, x, dy, w.shape, *geometry)
-    return conv2d_grad_input(context, dy, w, x.shape, *geometry), dw
+    dx: Array | None = None
+    if blocks := by_blocks(grid, w.shape, groups, len(x)):
+        dx, dw = blocks.gradients(context, x, w, grid, _whole_rows(grid), _slopes(context, dy))
+    else:
+        dw = conv2d_grad_weights(context, x, dy, w.shape, *geometry)
+    if context.input_gradient and dx is None:
+        dx = conv2d_grad_input(context, dy, w, x.shape, *geometry)
+    return dx, dw
+
+
+def by_blocks(grid: Grid, w_shape: tuple[int, ...], groups: int, images: int) -> ModuleType | None:
+    """The kernels that make their outputs in blocks with the pixels first."""
+    if groups > 1:
+        return None
+    if fourier.suits(grid, w_shape, images):
+        return fourier
+    return narrow if narrow.suits(grid, w_shape) else None
+
+
+def _whole_rows(grid: Grid) -> Pair:
+    """The window of blocks that are copied: in long runs."""
+    return 1, grid.output[1]
+
+
+def _slopes(context: Context, dy: Array) -> Slopes:
+    return lambda block: pixels_first(context, block.of(dy))
 
 
 def _fast(context: Context, grid: Grid, w_shape: tuple[int, ...], groups: int) -> ModuleType | None:
@@ -136,31 +149,6 @@ def _fast(context: Context, grid: Grid, w_shape: tuple[int, ...], groups: int) -
     if context.training and winograd_2d.suits(grid, *w_shape[2:]):
         return winograd_2d
     return winograd if winograd.suits(grid, w_shape[2]) else None
-
-
-def _is_narrow(grid: Grid, w_shape: tuple[int, ...], groups: int) -> bool:
-    """So few numbers in a window that copying them costs more than multiplying: first layers, of images."""
-    kh, kw, inputs, filters = w_shape
-    few = kw > 1 and kh * kw * inputs <= NARROW and filters <= NARROW // 2
-    plain = groups == 1 and grid.stride == grid.dilation == (1, 1)
-    return few and plain and grid.output[1] % TOGETHER == 0
-
-
-def _widened(w: Array) -> Array:
-    """Filters from the window of neighbouring outputs to all of them: w, each time one pixel further."""
-    kh, kw, inputs, filters = w.shape
-    wide = np.zeros((kh, kw + TOGETHER - 1, inputs, TOGETHER, filters), w.dtype)
-    for i in range(TOGETHER):
-        wide[:, i : i + kw, :, i] = w
-    return wide.reshape(*wide.shape[:3], -1)
-
-
-def _narrowed(wide: Array, w_shape: tuple[int, ...]) -> Array:
-    """The adjoint of `_widened`."""
-    kh, kw, inputs, filters = w_shape
-    each = wide.reshape(kh, kw + TOGETHER - 1, inputs, TOGETHER, filters)
-    dw: Array = sum(each[:, i : i + kw, :, i] for i in range(TOGETHER))  # type: ignore[assignment]
-    return dw
 
 
 def _columns(context: Context, padded: Array, grid: Grid) -> Array:

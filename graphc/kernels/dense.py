@@ -1,16 +1,15 @@
-"""Products of a batch of vectors with a matrix, shared between the parts of the batch by pieces of the matrix.
+"""Products of a batch of vectors with a matrix, shared between the parts of the batch by rows of the matrix.
 
 x is n inputs, w is inputs units, y is n units, n being this part's examples. A large matrix costs more to read
-than to multiply with a few examples, so each part reads a piece of it, for all examples, and the parts swap what
-they found. A small one costs less than the meeting.
+than to multiply with a few examples, so each part takes some of its rows, the same ones there and back, for all
+examples: their share of every output, their gradient, and the gradients of their inputs. The parts swap what they
+found. A small matrix costs less than the meeting.
 
-Pieces are made transposed, the matrix times few vectors: BLAS reads the matrix as it lies and takes two thirds to nine
-tenths of the time.
+Products are made transposed, the matrix times few vectors: BLAS reads the matrix as it lies and takes two thirds to
+nine tenths of the time.
 """
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 from graphc.lazy import np
 from graphc.types import Array, Context
@@ -19,62 +18,74 @@ SHARED_FROM = 1 << 17
 """Elements of a matrix that is shared."""
 
 
-def dense(context: Context, x: Array, w: Array) -> Array:
-    """x @ w."""
+def dense(context: Context, x: Array, w: Array) -> tuple[Array, Array]:
+    """x @ w, and of x what `dense_gradients` wants: of a shared matrix the own rows' inputs, of all examples."""
     if w.size < SHARED_FROM:
-        return np.matmul(x, w, out=context.empty((len(x), w.shape[1]), x.dtype))
-    parts = context.gather(x)
-    everything = _joined(context, parts)
-    own = _piece(w.shape[1], context.part, len(parts))
-    product = context.empty((own.stop - own.start, len(everything)), x.dtype)
-    np.matmul(w[:, own].T, everything.T, out=product)
-    return _swap(context, product, parts, w.shape[1])
+        return np.matmul(x, w, out=context.empty((len(x), w.shape[1]), x.dtype)), x
+    everyones = context.gather(x)
+    own = _rows(context, len(w), len(everyones))
+    inputs = _joined(context, [part[:, own] for part in everyones])
+    share = context.empty((w.shape[1], len(inputs)), x.dtype)
+    np.matmul(w[own].T, inputs.T, out=share)
+
+    examples = _examples(context, everyones)
+    first, *others = (share[:, examples].T for share in context.gather(share))
+    y = context.empty(first.shape, x.dtype)
+    y[...] = first
+    for other in others:
+        y += other
+    return y, inputs
 
 
-def dense_grad_input(context: Context, dy: Array, w: Array) -> Array:
-    """dy @ w.T."""
+def dense_gradients(
+    context: Context, inputs: Array, dy: Array, w: Array, of_weights: bool = True
+) -> tuple[Array | None, Array | None]:
+    """dy @ w.T, if the context asks for it, and x.T @ dy, which of a shared matrix the first part has for all.
+
+    `inputs` are what `dense` gave.
+    """
+    dx = dw = None
     if w.size < SHARED_FROM:
-        return np.matmul(dy, w.T, out=context.empty((len(dy), len(w)), dy.dtype))
-    parts = context.gather(dy)
-    everything = _joined(context, parts)
-    own = _piece(len(w), context.part, len(parts))
-    product = context.empty((own.stop - own.start, len(everything)), dy.dtype)
-    np.matmul(w[own], everything.T, out=product)
-    return _swap(context, product, parts, len(w))
+        if of_weights:
+            dw = np.matmul(inputs.T, dy, out=context.empty(w.shape, dy.dtype))
+        if context.input_gradient:
+            dx = np.matmul(dy, w.T, out=context.empty((len(dy), len(w)), dy.dtype))
+        return dx, dw
+
+    everyones = context.gather(dy)
+    own = _rows(context, len(w), len(everyones))
+    every = _joined(context, everyones)
+    if of_weights:
+        dw = context.common(w.shape, dy.dtype)
+        np.matmul(inputs.T, every, out=dw[own])
+    found = None
+    if context.input_gradient:
+        found = context.empty((own.stop - own.start, len(every)), dy.dtype)
+        np.matmul(w[own], every.T, out=found)
+    pieces = context.gather(found)  # by now every row of dw is there
+    if context.input_gradient:
+        dx = context.empty((len(dy), len(w)), dy.dtype)
+        examples = _examples(context, everyones)
+        for part, piece in enumerate(pieces):
+            dx[:, _rows(context, len(w), len(pieces), part)] = piece[:, examples].T
+    return dx, dw if context.part == 0 else None
 
 
-def dense_grad_weights(context: Context, x: Array, dy: Array) -> Array | None:
-    """x.T @ dy; of a shared matrix the first part has all of it and the others have none."""
-    shape = (x.shape[1], dy.shape[1])
-    if shape[0] * shape[1] < SHARED_FROM:
-        return np.matmul(x.T, dy, out=context.empty(shape, x.dtype))
-    dw = context.common(shape, x.dtype)
-    parts = context.gather((x, dy))
-    inputs, gradients = (_joined(context, arrays) for arrays in zip(*parts, strict=True))
-    own = _piece(shape[0], context.part, len(parts))
-    np.matmul(inputs[:, own].T, gradients, out=dw[own])
-    context.gather(None)  # until every piece is there
-    return dw if context.part == 0 else None
-
-
-def _piece(count: int, part: int, parts: int) -> slice:
+def _rows(context: Context, count: int, parts: int, part: int | None = None) -> slice:
+    """A part's rows of the matrix, by default the own ones."""
+    part = context.part if part is None else part
     return slice(count * part // parts, count * (part + 1) // parts)
 
 
-def _joined(context: Context, parts: Sequence[Array]) -> Array:
-    """The whole batch's vectors."""
+def _examples(context: Context, everyones: list[Array]) -> slice:
+    """Which of all examples are this part's."""
+    before = sum(map(len, everyones[: context.part]))
+    return slice(before, before + len(everyones[context.part]))
+
+
+def _joined(context: Context, parts: list[Array]) -> Array:
+    """All examples' vectors."""
     if len(parts) == 1:
         return parts[0]
     shape = (sum(map(len, parts)), parts[0].shape[1])
     return np.concatenate(parts, out=context.empty(shape, parts[0].dtype))
-
-
-def _swap(context: Context, product: Array, parts: list[Array], width: int) -> Array:
-    """From a piece (units × examples) of every example's vector to this part's whole vectors."""
-    pieces = context.gather(product)
-    before = sum(map(len, parts[: context.part]))
-    own = slice(before, before + len(parts[context.part]))
-    y = context.empty((own.stop - own.start, width), product.dtype)
-    for part, piece in enumerate(pieces):
-        y[:, _piece(width, part, len(parts))] = piece[:, own].T
-    return y

@@ -18,10 +18,13 @@ from functools import cache
 from typing import Any
 
 from graphc.kernels.chunks import chunks
-from graphc.kernels.unfold import Grid, copy_strided
+from graphc.kernels.pixels import Block, Slopes, images_first, pixels_first, stretches
+from graphc.kernels.unfold import Grid, Pair
 from graphc.lazy import np
 from graphc.types import Array, Context
 
+INPUT_GRADIENT = True
+"""Whether `gradients` has that of the input."""
 CHUNK_BYTES = 1 << 19
 """Of one row of the spectra of a chunk's images, inputs or outputs, whichever are wider."""
 LEAST_IMAGES = 16
@@ -40,52 +43,58 @@ def suits(grid: Grid, w_shape: tuple[int, ...], images: int) -> bool:
     return dense and small and min(inputs, outputs) >= LEAST_CHANNELS and images >= LEAST_IMAGES
 
 
-def conv2d(context: Context, x: Array, w: Array, grid: Grid) -> Array:
-    """`kernels.conv.conv2d` of one group."""
+def outputs(context: Context, x: Array, w: Array, grid: Grid, window: Pair) -> Iterator[tuple[Block, Array]]:
+    """`kernels.conv.conv2d` of one group, rows by columns by n by filters, in whole windows; good until the next."""
     down, along = _down(grid, x.dtype), _along(grid, x.dtype)
-    inputs, outputs = w.shape[2:]
+    inputs, filters = w.shape[2:]
     taps = _by_rows(context, down.taps, w)
-    y = context.empty((len(x), *grid.output, outputs), x.dtype)
 
     for part in _chunks(along, x, w):
-        images = _by_rows(context, down.into, _pixels_first(context, x[part]))
-        count = images.shape[2] // inputs
-        found = context.empty((len(images), 2 * grid.output[1], count * outputs), x.dtype)
+        count = part.stop - part.start
+        images = _by_rows(context, down.into, pixels_first(context, x[part]))
+        found = context.empty((len(images), 2 * grid.output[1], count * filters), x.dtype)
         for row in range(len(images)):
             spectra = _times(context, along.into, images[row]).reshape(-1, count, inputs)
-            filters = _times(context, along.taps, taps[row]).reshape(-1, inputs, outputs)
-            products = context.empty((len(spectra), count, outputs), x.dtype)
-            np.matmul(spectra, filters, out=products)
+            own = _times(context, along.taps, taps[row]).reshape(-1, inputs, filters)
+            products = context.empty((len(spectra), count, filters), x.dtype)
+            np.matmul(spectra, own, out=products)
             _times(context, along.out, products, out=found[row])
-        pixels = _times(context, down.out, found).reshape(*grid.output, count, outputs)
-        _images_first(context, pixels, out=y[part])
-    return y
+        parts = found.reshape(2 * len(found), grid.output[1], -1)
+        for block in _blocks(grid, part, w, window):
+            pixels = _times(context, down.out, parts[:, block.columns])
+            yield block, pixels.reshape(grid.output[0], -1, count, filters)
 
 
-def gradients(context: Context, x: Array, dy: Array, w: Array, grid: Grid) -> tuple[Array, Array]:
-    """`kernels.conv.conv2d_gradients` of one group, of x and of w."""
+def gradients(
+    context: Context, x: Array, w: Array, grid: Grid, window: Pair, slopes: Slopes
+) -> tuple[Array | None, Array]:
+    """Of x, if the context asks for it, and of w, from those of the blocks that `outputs` gave."""
     down, along = _down(grid, x.dtype), _along(grid, x.dtype)
-    inputs, outputs = w.shape[2:]
+    inputs, filters = w.shape[2:]
     taps = _by_rows(context, down.taps, w)
     total = np.zeros(taps.shape, x.dtype)
-    dx = context.empty(x.shape, x.dtype)
+    dx = context.empty(x.shape, x.dtype) if context.input_gradient else None
 
     for part in _chunks(along, x, w):
-        images = _by_rows(context, down.into, _pixels_first(context, x[part]))
-        slopes = _by_rows(context, down.out.T, _pixels_first(context, dy[part]))
-        count = images.shape[2] // inputs
-        found = context.empty(images.shape, x.dtype)
+        count = part.stop - part.start
+        images = _by_rows(context, down.into, pixels_first(context, x[part]))
+        slope_rows = context.empty((len(images), 2 * grid.output[1], count * filters), x.dtype)
+        parts = slope_rows.reshape(2 * len(images), grid.output[1], -1)
+        for block in _blocks(grid, part, w, window):
+            _times(context, down.out.T, slopes(block), out=parts[:, block.columns])
         for row in range(len(images)):
             spectra = _times(context, along.into, images[row]).reshape(-1, count, inputs)
-            filters = _times(context, along.taps, taps[row]).reshape(-1, inputs, outputs)
-            slope = _times(context, along.out.T, slopes[row]).reshape(-1, count, outputs)
-            products = context.empty(filters.shape, x.dtype)
+            slope = _times(context, along.out.T, slope_rows[row]).reshape(-1, count, filters)
+            products = context.empty((len(spectra), inputs, filters), x.dtype)
             np.matmul(spectra.swapaxes(1, 2), slope, out=products)
             total[row] += _times(context, along.taps.T, products)
-            np.matmul(slope, filters.swapaxes(1, 2), out=spectra)
-            _times(context, along.into.T, spectra, out=found[row])
-        pixels = _times(context, down.into.T, found).reshape(*grid.size, count, inputs)
-        _images_first(context, pixels, out=dx[part])
+            if dx is not None:
+                own = _times(context, along.taps, taps[row]).reshape(-1, inputs, filters)
+                np.matmul(slope, own.swapaxes(1, 2), out=spectra)
+                _times(context, along.into.T, spectra, out=images[row])
+        if dx is not None:
+            pixels = _times(context, down.into.T, images)
+            images_first(pixels.reshape(*grid.size, count, inputs), out=dx[part])
     return dx, (down.taps.T @ total.reshape(len(down.taps), -1)).reshape(w.shape)
 
 
@@ -142,10 +151,10 @@ def _times(context: Context, matrix: Array, x: Array, out: Array | None = None) 
     """matrix times x, whose first axes are taken as one, and so are the rest."""
     rows, inner = matrix.shape
     x = x.reshape(inner, -1)
-    if out is None:
-        out = context.empty((rows, x.shape[1]), x.dtype)
-    runs = max(x.shape[1] // LONG_ROW, 1)
-    if x.shape[1] % runs:
+    long = x.shape[1]
+    out = context.empty((rows, long), x.dtype) if out is None else out.reshape(rows, long)
+    runs = max(long // LONG_ROW, 1)
+    if long % runs:
         return np.matmul(matrix, x, out=out)
     np.matmul(matrix, x.reshape(inner, runs, -1).swapaxes(0, 1), out=out.reshape(rows, runs, -1).swapaxes(0, 1))
     return out
@@ -153,22 +162,15 @@ def _times(context: Context, matrix: Array, x: Array, out: Array | None = None) 
 
 def _by_rows(context: Context, matrix: Array, pixels: Array) -> Array:
     """Of pixels down by along by n by C the spectrum's rows: rows × (2 parts by along) × (n by C)."""
-    width = pixels.shape[1]
-    return _times(context, matrix, pixels).reshape(len(matrix) // 2, 2 * width, -1)
-
-
-def _pixels_first(context: Context, images: Array) -> Array:
-    """From n H W C to H W n C."""
-    n, height, width, channels = images.shape
-    image, row, column, channel = images.strides
-    return copy_strided(context, images, (height, width, n, channels), (row, column, image, channel))
-
-
-def _images_first(context: Context, pixels: Array, out: Array) -> None:
-    """From H W n C to n H W C."""
-    row, column, image, channel = pixels.strides
-    copy_strided(context, pixels, out.shape, (image, row, column, channel), out)
+    return _times(context, matrix, pixels).reshape(len(matrix) // 2, 2 * pixels.shape[1], -1)
 
 
 def _chunks(along: Axis, x: Array, w: Array) -> Iterator[slice]:
     return chunks(x, CHUNK_BYTES, len(along.into) * max(w.shape[2:]) * x.itemsize, LEAST_IMAGES)
+
+
+def _blocks(grid: Grid, images: slice, w: Array, window: Pair) -> Iterator[Block]:
+    """Some columns of the outputs, all rows."""
+    rows, columns = grid.output
+    column_bytes = rows * (images.stop - images.start) * w.shape[3] * w.itemsize
+    return (Block(images, slice(0, rows), some) for some in stretches(columns, column_bytes, window[1]))

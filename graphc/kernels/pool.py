@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from typing import Any
 
 from graphc.kernels.chunks import chunks
 from graphc.kernels.unfold import Grid, Pads, Pair, copy_strided
@@ -30,23 +31,14 @@ def max_pool2d(
         (rows, columns), (n, h, w, c) = grid.output, padded.strides
         shape = (*kernel, len(padded), rows, columns, x.shape[3])
         taps = copy_strided(context, padded, shape, (h, w, n, stride[0] * h, stride[1] * w, c))
-        first, *others = taps.reshape(-1, *shape[2:])
-        largest = y[part]
-        largest[...] = first
-        if winners is not None:
-            winners[part] = 0
-        for place, tap in enumerate(others, 1):
-            if winners is not None:
-                here = np.multiply(tap > largest, winners.dtype.type(place))
-                np.maximum(winners[part], here, out=winners[part])
-            np.maximum(largest, tap, out=largest)
+        _largest(taps.reshape(-1, *shape[2:]), y[part], None if winners is None else winners[part])
     return y
 
 
 def places(context: Context, x: Array, kernel: Pair, stride: Pair, pads: Pads) -> Array:
     """An array for the number of a tap for each output."""
     grid = Grid.of((x.shape[1], x.shape[2]), kernel, stride, pads, (1, 1))
-    return context.empty((len(x), *grid.output, x.shape[3]), np.min_scalar_type(kernel[0] * kernel[1] - 1))
+    return context.empty((len(x), *grid.output, x.shape[3]), _number(kernel))
 
 
 def max_pool2d_grad(
@@ -71,6 +63,24 @@ def max_pool2d_grad(
         if grid.padded != grid.size:
             dx[part] = _cropped(gradient, grid)
     return dx
+
+
+def tile_max(context: Context, pixels: Array, window: Pair) -> tuple[Array, Array]:
+    """The largest of windows that tile H W n C, as such, and the winners."""
+    taps = _tiles(pixels, window)
+    shape = (taps.shape[2], taps.shape[3], *pixels.shape[2:])
+    y, winners = context.empty(shape, pixels.dtype), context.empty(shape, _number(window))
+    _largest(taps.reshape(-1, *taps.shape[2:]), y.reshape(taps.shape[2:]), winners.reshape(taps.shape[2:]))
+    return y, winners
+
+
+def tile_max_grad(context: Context, dy: Array, winners: Array, window: Pair) -> Array:
+    """The gradient of the pixels."""
+    pixels = context.empty((len(dy) * window[0], dy.shape[1] * window[1], *dy.shape[2:]), dy.dtype)
+    taps = _tiles(pixels, window)
+    for place, tap in enumerate(tap for row in taps for tap in row):
+        np.multiply(dy.reshape(tap.shape), winners.reshape(tap.shape) == place, out=tap)
+    return pixels
 
 
 def avg_pool2d(context: Context, x: Array, kernel: Pair, stride: Pair, pads: Pads) -> Array:
@@ -109,6 +119,31 @@ def avg_pool2d_grad(
 
     context.each_slice(work, dy)
     return dx
+
+
+def _largest(taps: Array, y: Array, winners: Array | None) -> None:
+    """Of taps × anything, and which it was."""
+    largest, *others = taps
+    if winners is not None:
+        winners[...] = 0
+    if not others:
+        y[...] = largest
+    for place, tap in enumerate(others, 1):
+        if winners is not None:
+            here = np.multiply(tap > largest, winners.dtype.type(place))
+            np.maximum(winners, here, out=winners)
+        largest = np.maximum(largest, tap, out=y)
+
+
+def _number(kernel: Pair) -> Any:
+    """The type of a tap's number."""
+    return np.min_scalar_type(kernel[0] * kernel[1] - 1)
+
+
+def _tiles(pixels: Array, window: Pair) -> Array:
+    """Each tap of the windows that tile H W n C, as a view: kh × kw × rows × columns × (n by C)."""
+    (height, width), (kh, kw) = pixels.shape[:2], window
+    return pixels.reshape(height // kh, kh, width // kw, kw, -1).transpose(1, 3, 0, 2, 4)
 
 
 def _taps(padded: Array, grid: Grid) -> Iterator[Array]:

@@ -7,9 +7,12 @@ from typing import ClassVar
 
 from graphc.dims import Shape
 from graphc.errors import RuleError
-from graphc.kernels.conv import conv2d, conv2d_grad_input, conv2d_grad_weights, conv2d_gradients
+from graphc.kernels.conv import conv2d, conv2d_grad_input, conv2d_gradients
+from graphc.kernels.conv_pool import conv_max_pool2d, conv_max_pool2d_gradients, method
+from graphc.kernels.relu import relu, relu_grad
 from graphc.layers.base import Layer, elements, image
 from graphc.layers.fields import IntPair, Padding, PositiveInt
+from graphc.layers.pool import MaxPool2d
 from graphc.layers.weighted import Weighted
 from graphc.layers.windowed import Windowed
 from graphc.lazy import np
@@ -85,6 +88,9 @@ class Conv2d(Convolution):
         biases += params["biases"] if self.has_bias else 0
         return self.model_copy(update={"bias": True}), {**found, "biases": biases.astype(weights.dtype)}
 
+    def joined(self, following: Layer) -> Layer | None:
+        return PooledConv2d(**dict(self), pool=following) if isinstance(following, MaxPool2d) else None
+
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
         (x,) = inputs
         weights = build.constant("weights", params["weights"].transpose(3, 2, 0, 1))  # F C/groups kh kw
@@ -104,10 +110,48 @@ class Conv2d(Convolution):
             if not self.trainable:
                 dx = conv2d_grad_input(context, dy, weights, x.shape, *geometry) if context.input_gradient else None
                 return Gradients((dx,))
-            if context.input_gradient:
-                dx, dw = conv2d_gradients(context, x, dy, weights, *geometry)
-            else:
-                dx, dw = None, conv2d_grad_weights(context, x, dy, weights.shape, *geometry)
+            dx, dw = conv2d_gradients(context, x, dy, weights, *geometry)
             return Gradients((dx,), {"weights": dw, **self.bias_gradients(dy)})
 
         return Step(y, backward)
+
+
+class PooledConv2d(Conv2d):
+    """A convolution and the largest of every window behind it, with or without a ReLU, in one. Made by
+    `Conv2d.joined`, not written in specs."""
+
+    gives_output_away: ClassVar[bool] = False
+
+    pool: MaxPool2d
+
+    def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
+        (x,) = inputs
+        weights, window = params["weights"], self.pool.kernel
+        grid = self.grid(x.shape[1], x.shape[2])
+        kernels = method(context, x, weights, grid, self.groups, self.pool.grid(*grid.output))
+        if kernels is None or not self.trainable:
+            return self._one_after_the_other(context, params, x)
+
+        y, winners = conv_max_pool2d(context, kernels, x, weights, grid, window)
+        self.add_biases(params, y)  # the same for all pixels of a window, so it changes no winner
+        if self.pool.rectifies:
+            relu(y, out=y)
+
+        def backward(dy: Array) -> Gradients:
+            if self.pool.rectifies:
+                dy = relu_grad(context, dy, y)
+            dx, dw = conv_max_pool2d_gradients(context, kernels, x, dy, weights, winners, grid, window)
+            return Gradients((dx,), {"weights": dw, **self.bias_gradients(dy)})
+
+        return Step(y, backward)
+
+    def _one_after_the_other(self, context: Context, params: Params, x: Array) -> Step:
+        convolved = super().forward(context, params, x)
+        pooled = self.pool.forward(context, {}, convolved.output)
+
+        def backward(dy: Array) -> Gradients:
+            (between,) = pooled.backward(dy).inputs
+            assert between is not None
+            return convolved.backward(between)
+
+        return Step(pooled.output, backward)

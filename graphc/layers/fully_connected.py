@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from graphc.dims import Shape, format_shape
 from graphc.errors import RuleError
-from graphc.kernels.dense import dense, dense_grad_input, dense_grad_weights
+from graphc.kernels.dense import dense, dense_gradients
 from graphc.layers.base import channels
 from graphc.layers.fields import PositiveInt
 from graphc.layers.weighted import Weighted
@@ -56,16 +56,12 @@ class FullyConnected(Weighted):
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
         (x,) = inputs
         weights = params["weights"]
-        y = dense(context, x, weights)
+        y, kept = dense(context, x, weights)
         self.add_biases(params, y)
 
         def backward(dy: Array) -> Gradients:
-            gradients: dict[str, Array] = {}
-            if self.trainable:
-                shared = dense_grad_weights(context, x, dy)
-                gradients = self.bias_gradients(dy)
-                if shared is not None:
-                    gradients["weights"] = shared
-            return Gradients((dense_grad_input(context, dy, weights) if context.input_gradient else None,), gradients)
+            dx, dw = dense_gradients(context, kept, dy, weights, of_weights=self.trainable)
+            gradients = self.bias_gradients(dy) if self.trainable else {}
+            return Gradients((dx,), gradients if dw is None else {"weights": dw, **gradients})
 
         return Step(y, backward)

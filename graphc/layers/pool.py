@@ -43,6 +43,8 @@ class MaxPool2d(Pool2d):
     """The largest value of every window; padding never wins."""
 
     kind: ClassVar[str] = "max_pool2d"
+    rectifies: ClassVar[bool] = False
+    """Whether there is a ReLU in it."""
 
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
         (x,) = inputs
@@ -65,6 +67,8 @@ class MaxPool2d(Pool2d):
 class ReluMaxPool2d(MaxPool2d):
     """ReLU and then the largest of every window, the other way round: fewer numbers for the ReLU, the same result.
     Made by `Relu.joined`, not written in specs."""
+
+    rectifies: ClassVar[bool] = True
 
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
         pooled = super().forward(context, params, *inputs)

@@ -6,7 +6,7 @@ from typing import Any
 
 from graphc.dims import Dim, Shape
 from graphc.errors import RuleError
-from graphc.kernels.unfold import Pads
+from graphc.kernels.unfold import Grid, Pads
 from graphc.layers.base import Layer, image
 from graphc.layers.fields import IntPair, Padding, axis_padding
 from graphc.receptive_field import Reach
@@ -59,12 +59,16 @@ class Windowed(Layer):
         rows, columns = self.windows(height, width)
         return Reach.of(rows), Reach.of(columns)
 
-    def pads(self, x: Array) -> Pads:
-        """Pixels around these images."""
-        rows, columns = self.windows(x.shape[1], x.shape[2])
+    def grid(self, height: int, width: int) -> Grid:
+        """The windows over images of this size."""
+        rows, columns = self.windows(height, width)
         assert rows.pads is not None
         assert columns.pads is not None
-        return rows.pads, columns.pads
+        return Grid.of((height, width), self.kernel, self.step(), (rows.pads, columns.pads), self.spread())
+
+    def pads(self, x: Array) -> Pads:
+        """Pixels around these images."""
+        return self.grid(x.shape[1], x.shape[2]).pads
 
     def onnx_window(self, shape: Shape) -> dict[str, Any]:
         """The window as attributes of an ONNX node."""

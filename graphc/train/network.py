@@ -20,6 +20,9 @@ from graphc.train.crew import Arrived, Crew, can_fork
 from graphc.train.walk import Course, Walk
 from graphc.types import Array
 
+WORTH_SHARING = 200_000
+"""Numbers to add from which several threads are quicker than one."""
+
 
 class Network:
     """A Plan with threads and memory to run it."""
@@ -124,13 +127,15 @@ class Network:
                 total, *others = self._team.run(work, count)
             names = [name for name in total if name in others[0]] if others else []
 
-            def add(member: Member) -> None:
-                for name in names[member.examples]:
+            def add(some: slice) -> None:
+                for name in names[some]:
                     for part in others:
                         total[name] += part[name]
 
-            if names:
-                self._team.run(add, len(names))
+            if sum(total[name].size for name in names) < WORTH_SHARING:
+                add(slice(None))
+            else:
+                self._team.run(lambda member: add(member.examples), len(names))
         return total
 
     def _check_sizes(self, inputs: Mapping[str, Array]) -> None:

@@ -18,8 +18,8 @@ from graphc.lazy import np
 from graphc.settings import Kind
 from graphc.types import Array
 
-BLOCK = 32_768
-"""Elements updated at a time: 128 kB of float32 an array."""
+BLOCK = 65_536
+"""Elements updated at a time: 256 kB of float32 an array."""
 
 Share: TypeAlias = Callable[[Callable[[slice], None], int], None]
 """Work on slices of range(count), by threads or alone; no result depends on how it is cut."""

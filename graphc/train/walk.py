@@ -45,7 +45,7 @@ class Wiring:
 def _joined(nodes: tuple[Node, ...], wanted: Set[str]) -> Iterator[Node]:
     """The nodes, where a layer can take its only reader in as one; the joined node has the reader's name.
 
-    Later pairs come first: of batch norm, ReLU and pooling in a row the last two are joined.
+    From the end on, so that what is joined may be joined again: a ReLU and a pooling, and both with a convolution.
     """
     readers = Counter(name for node in nodes for name in node.inputs)
     followers = {node.inputs[0]: node for node in nodes if len(node.inputs) == 1 and readers[node.inputs[0]] == 1}
@@ -53,11 +53,13 @@ def _joined(nodes: tuple[Node, ...], wanted: Set[str]) -> Iterator[Node]:
     taken: set[str] = set()
     for node in reversed(nodes):
         following = followers.get(node.name)
-        if following and following.name not in joined and node.name not in wanted | taken:
-            layer = node.layer.joined(following.layer)
-            if layer:
-                joined[node.name] = replace(node, name=following.name, layer=layer)
-                taken.add(following.name)
+        if following is None or node.name in wanted:
+            continue
+        rest = joined.get(following.name, following)
+        layer = node.layer.joined(rest.layer)
+        if layer:
+            joined[node.name] = replace(node, name=rest.name, layer=layer)
+            taken.add(following.name)
     return (joined.get(node.name, node) for node in nodes if node.name not in taken)
 
 

@@ -20,8 +20,8 @@ def products(member: Member, x, w, dy):
         shared_empty=lambda shape, dtype: member.common(shape, dtype, workspace),
     )
     x, dy = x[member.examples], dy[member.examples]
-    y = kernel.dense(context, x, w)
-    return y, kernel.dense_grad_input(context, dy, w), kernel.dense_grad_weights(context, x, dy)
+    y, kept = kernel.dense(context, x, w)
+    return y, *kernel.dense_gradients(context, kept, dy, w)
 
 
 @pytest.mark.parametrize("count", [1, 3, 10])
@@ -36,3 +36,16 @@ def test_products_do_not_depend_on_how_the_matrix_is_shared(count, shared_from, 
     np.testing.assert_allclose(np.concatenate(dx), dy @ w.T, rtol=0, atol=1e-13)
     np.testing.assert_allclose(sum(part for part in dw if part is not None), x.T @ dy, rtol=0, atol=1e-13)
     assert sum(part is not None for part in dw) == (1 if shared_from == 0 else len(dw))
+
+
+@pytest.mark.parametrize("shared_from", [0, 1 << 30])
+def test_gradients_that_nobody_wants_are_left_out(shared_from, monkeypatch):
+    monkeypatch.setattr(kernel, "SHARED_FROM", shared_from)
+    x, w, dy = np.ones((3, 7)), np.ones((7, 5)), np.ones((3, 5))
+    _, kept = kernel.dense(RunContext(), x, w)
+    dx, dw = kernel.dense_gradients(RunContext(input_gradient=False), kept, dy, w)
+    assert dx is None
+    assert dw is not None
+    dx, dw = kernel.dense_gradients(RunContext(), kept, dy, w, of_weights=False)
+    assert dx is not None
+    assert dw is None

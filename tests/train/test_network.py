@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import weakref
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -20,12 +21,15 @@ from graphc.layers.fully_connected import FullyConnected
 from graphc.layers.merge import Add
 from graphc.layers.pool import MaxPool2d
 from graphc.layers.reshape import Flatten
+from graphc.passes.expand import expand
 from graphc.passes.plan import plan
+from graphc.spec.model import read_spec
 from graphc.train.network import Network, evaluate
 from graphc.train.walk import Wiring
 from graphc.types import Gradients, ParamSpec, Step
 
 HERE = Place("net.yaml", 1, 1)
+LENET = Path(__file__).parents[2] / "specs/lenet.yaml"
 
 
 class Scale(Layer):
@@ -266,3 +270,21 @@ def test_layers_joined_in_one_are_the_same_bits(frozen):
         np.testing.assert_array_equal(apart.outputs["y"], together["logits"])
         for name, array in {**apart.updates, **apart.backward({"logits": dy})}.items():
             np.testing.assert_array_equal(together[name], array, err_msg=name)
+
+
+def test_a_convolution_is_joined_with_the_pooling_behind_it():
+    """Its ReLU between them or not, and not where somebody wants what is between."""
+    planned = plan(expand(read_spec(LENET)))
+    params = initial_values(planned.variables, 0)
+    rng = np.random.default_rng(3)
+    images, dy = rng.normal(size=(6, 28, 28, 1)).astype(np.float32), rng.normal(size=(6, 10)).astype(np.float32)
+    network = Network(planned)
+    nodes = [node.name for node in planned.graph.nodes]
+    found = []
+    for keep, left in (((), 8), (nodes, len(nodes))):
+        assert len(Wiring.of(planned.graph.nodes, frozenset({*planned.graph.outputs.values(), *keep})).nodes) == left
+        run = network.forward(params, {"image": images}, training=True, keep=keep)
+        found.append([run.outputs["logits"], run.backward({"fc4": dy})])
+    (logits, together), (expected, apart) = found
+    for name, ours, theirs in [("logits", logits, expected), *((name, together[name], apart[name]) for name in apart)]:
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5 * np.abs(theirs).max(), err_msg=name)

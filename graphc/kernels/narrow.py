@@ -1,0 +1,79 @@
+"""Convolution of images with few channels, the first layers', by unfolding along the width alone.
+
+With the pixels first, and channels as images of their own, the kernel's columns side by side are a few copies of long
+rows: [row][tap and channel][column and image]. What the window of one row of outputs sees is then a matrix that is
+there already, kh*kw*C rows one after the other, and the next row's begins a few rows later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from graphc.kernels.chunks import chunks
+from graphc.kernels.pixels import Block, Slopes, stretches
+from graphc.kernels.unfold import Grid, Pair, strided
+from graphc.lazy import np
+from graphc.types import Array, Context
+
+INPUT_GRADIENT = False
+"""Whether `gradients` has that of the input."""
+CHUNK_BYTES = 3 << 18
+"""Of the unfolded images of one chunk."""
+MOST_NUMBERS = 64
+"""In a window, and twice the filters, up to which it pays."""
+
+
+def suits(grid: Grid, w_shape: tuple[int, ...]) -> bool:
+    kh, kw, inputs, filters = w_shape
+    few = kw > 1 and kh * kw * inputs <= MOST_NUMBERS and 2 * filters <= MOST_NUMBERS
+    return few and grid.stride == grid.dilation == (1, 1)
+
+
+def outputs(context: Context, x: Array, w: Array, grid: Grid, window: Pair) -> Iterator[tuple[Block, Array]]:
+    """`kernels.conv.conv2d` of one group, rows by columns by n by filters, in whole windows; good until the next."""
+    filters = w.shape[3]
+    for block, lines in _blocks(context, x, w.shape, grid, window):
+        count = block.images.stop - block.images.start
+        pixels = context.empty((len(lines), grid.output[1], count, filters), x.dtype)
+        np.matmul(lines.swapaxes(1, 2), w.reshape(-1, filters), out=pixels.reshape(len(lines), -1, filters))
+        yield block, pixels
+
+
+def gradients(context: Context, x: Array, w: Array, grid: Grid, window: Pair, slopes: Slopes) -> tuple[None, Array]:
+    """Of w only, from those of the blocks that `outputs` gave."""
+    filters = w.shape[3]
+    dw = np.zeros((w.size // filters, filters), x.dtype)
+    for block, lines in _blocks(context, x, w.shape, grid, window):
+        dw += np.matmul(lines, slopes(block).reshape(len(lines), -1, filters)).sum(axis=0)
+    return None, dw.reshape(w.shape)
+
+
+def _blocks(
+    context: Context, x: Array, w_shape: tuple[int, ...], grid: Grid, window: Pair
+) -> Iterator[tuple[Block, Array]]:
+    """Blocks and what their rows' windows see: rows × kh*kw*C × (columns by n)."""
+    kh, kw, inputs, filters = w_shape
+    rows, columns = grid.output
+    image_bytes = grid.padded[0] * kw * inputs * columns * x.itemsize
+    for images in chunks(x, CHUNK_BYTES, image_bytes):
+        unfolded = _unfold(context, x[images], grid)
+        _, lines, line = unfolded.shape
+        row, step, item = unfolded.strides
+        windows = strided(unfolded, (rows, kh * lines, line), (row, step, item))
+        for some in stretches(rows, line * filters * x.itemsize, window[0]):
+            yield Block(images, some, slice(0, columns)), windows[some]
+
+
+def _unfold(context: Context, x: Array, grid: Grid) -> Array:
+    """Each row's taps along the width: rows × kw*C × (columns by n)."""
+    n, height, width, channels = x.shape
+    (rows, columns), (top, _), (left, _) = grid.padded, *grid.pads
+    padded, new = context.kept(("narrow", grid.size, grid.pads), (rows, channels, columns, n), x.dtype)
+    if new:
+        padded[...] = 0  # what is around the images stays so
+    padded[:, :, left : left + width][top : top + height] = x.transpose(1, 3, 2, 0)
+    taps, across = grid.kernel[1], grid.output[1]
+    unfolded = context.empty((rows, taps, channels, across, n), x.dtype)
+    for tap in range(taps):
+        unfolded[:, tap] = padded[:, :, tap : tap + across]
+    return unfolded.reshape(rows, taps * channels, across * n)

@@ -1,0 +1,136 @@
+"""Convolutions that make their outputs in blocks, against the direct sums."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import pytest
+
+from graphc.kernels import conv, fourier, narrow
+from graphc.kernels import pixels as kernel
+from graphc.kernels.context import RunContext
+from graphc.kernels.pixels import images_first, pixels_first
+from graphc.kernels.unfold import Grid
+from tests.kernels.test_conv import plain_conv2d
+
+CONTEXT = RunContext()
+GEOMETRIES = [
+    # size, kernel, pads
+    ((14, 14), (5, 5), ((2, 2), (2, 2))),
+    ((13, 9), (5, 7), ((2, 1), (0, 6))),
+    ((7, 8), (7, 5), ((0, 0), (0, 0))),
+    ((5, 6), (5, 5), ((4, 4), (4, 3))),
+    ((3, 2), (5, 6), ((1, 2), (5, 5))),
+    ((8, 8), (3, 1), ((1, 1), (0, 0))),
+]
+TOLERANCES = {fourier: {np.float64: 1e-13, np.float32: 1e-6}, narrow: {np.float64: 1e-14, np.float32: 2e-6}}
+"""Relative to the largest value."""
+
+
+@pytest.fixture(params=[1 << 20, 1 << 12], ids=["one chunk", "many chunks"], autouse=True)
+def _chunk_bytes(request, monkeypatch):
+    monkeypatch.setattr(fourier, "LEAST_IMAGES", 2)
+    for module, name in ((fourier, "CHUNK_BYTES"), (narrow, "CHUNK_BYTES"), (kernel, "BLOCK_BYTES")):
+        monkeypatch.setattr(module, name, request.param)
+
+
+def drawn(seed, *shapes):
+    rng = np.random.default_rng(seed)
+    return [rng.normal(size=shape) for shape in shapes]
+
+
+def whole(blocks, shape, dtype):
+    """The images that the blocks are of."""
+    y = np.full(shape, np.nan, dtype)
+    for block, pixels in blocks:
+        assert pixels.dtype == dtype
+        images_first(pixels, out=block.of(y))
+    return y
+
+
+def slopes_of(dy):
+    return lambda block: pixels_first(CONTEXT, block.of(dy))
+
+
+@pytest.mark.parametrize("geometry", GEOMETRIES)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("method", [fourier, narrow])
+def test_blocks_are_of_the_direct_sum(method, geometry, dtype):
+    size, kernel, pads = geometry
+    x, w = drawn(0, (5, *size, 3), (*kernel, 3, 7))
+    expected = plain_conv2d(x, w, (1, 1), pads, (1, 1), 1)
+    grid = Grid.of(size, kernel, (1, 1), pads, (1, 1))
+    y = whole(method.outputs(CONTEXT, x.astype(dtype), w.astype(dtype), grid, (2, 2)), expected.shape, dtype)
+    tolerance = TOLERANCES[method][dtype]
+    np.testing.assert_allclose(y, expected, rtol=0, atol=tolerance * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("geometry", GEOMETRIES)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("method", [fourier, narrow])
+def test_gradients_are_those_of_unfolding(method, geometry, dtype, monkeypatch):
+    size, kernel, pads = geometry
+    grid = Grid.of(size, kernel, (1, 1), pads, (1, 1))
+    x, w, dy = drawn(1, (5, *size, 3), (*kernel, 3, 7), (5, *grid.output, 7))
+    monkeypatch.setattr(conv, "by_blocks", lambda *_: None)
+    monkeypatch.setattr(narrow, "suits", lambda *_: False)
+    expected = conv.conv2d_gradients(CONTEXT, x, dy, w, (1, 1), pads, (1, 1), 1)
+    x, w, dy = (array.astype(dtype) for array in (x, w, dy))
+    dx, dw = method.gradients(RunContext(input_gradient=method is fourier), x, w, grid, (2, 2), slopes_of(dy))
+    for found, plain in zip((dx, dw), expected, strict=True):
+        if found is not None:
+            assert found.dtype == dtype
+            np.testing.assert_allclose(found, plain, rtol=0, atol=TOLERANCES[method][dtype] * np.abs(plain).max())
+
+
+def test_the_gradient_of_the_input_is_left_out_where_nobody_wants_it():
+    grid = Grid.of((8, 8), (5, 5), (1, 1), ((2, 2), (2, 2)), (1, 1))
+    x, w, dy = drawn(3, (5, 8, 8, 6), (5, 5, 6, 7), (5, 8, 8, 7))
+    gradients = partial(fourier.gradients, x=x, w=w, grid=grid, window=(1, 1), slopes=slopes_of(dy))
+    none, dw = gradients(RunContext(input_gradient=False))
+    assert none is None
+    np.testing.assert_array_equal(gradients(CONTEXT)[1], dw)
+
+
+def test_blocks_are_whole_windows(monkeypatch):
+    monkeypatch.setattr(kernel, "BLOCK_BYTES", 1)
+    grid = Grid.of((8, 10), (5, 5), (1, 1), ((2, 2), (2, 2)), (1, 1))
+    for method, counted in ((narrow, (4, 10)), (fourier, (8, 5))):
+        blocks = method.outputs(CONTEXT, np.ones((2, 8, 10, 2)), np.ones((5, 5, 2, 4)), grid, (4, 5))
+        assert {pixels.shape[:2] for _, pixels in blocks} == {counted}
+
+
+def test_spectra_are_for_many_taps_and_small_images(monkeypatch):
+    monkeypatch.setattr(fourier, "LEAST_IMAGES", 16)
+
+    def suits(size, kernel, channels=16, images=16, stride=(1, 1)):
+        grid = Grid.of((size, size), (kernel, kernel), stride, ((2, 2), (2, 2)), (1, 1))
+        return fourier.suits(grid, (kernel, kernel, channels, channels), images)
+
+    assert suits(16, 5)
+    assert not suits(17, 5)
+    assert suits(32, 7)
+    assert not suits(8, 3)
+    assert not suits(14, 5, channels=3)
+    assert not suits(14, 5, images=1)
+    assert not suits(14, 5, stride=(2, 1))
+
+
+@pytest.mark.parametrize(("method", "inputs"), [(fourier, 6), (narrow, 2)])
+def test_convolution_takes_them_both_ways(method, inputs, monkeypatch):
+    """Whether gradients come together or one alone, they are the same."""
+    x, w, dy = drawn(2, (16, 8, 8, inputs), (5, 5, inputs, 8), (16, 8, 8, 8))
+    geometry = ((1, 1), ((2, 2), (2, 2)), (1, 1), 1)
+    calls = []
+    for name in ("outputs", "gradients"):
+        real = getattr(method, name)
+        monkeypatch.setattr(method, name, lambda *given, real=real, name=name: calls.append(name) or real(*given))
+    y = conv.conv2d(CONTEXT, x, w, *geometry)
+    np.testing.assert_allclose(y, plain_conv2d(x, w, *geometry), rtol=0, atol=1e-11)
+    dx, dw = conv.conv2d_gradients(CONTEXT, x, dy, w, *geometry)
+    assert calls[0] == "outputs"
+    assert "gradients" in calls
+    alone = conv.conv2d_grad_input(CONTEXT, dy, w, x.shape, *geometry)
+    np.testing.assert_allclose(dx, alone, rtol=0, atol=1e-11)
+    np.testing.assert_allclose(dw, conv.conv2d_grad_weights(CONTEXT, x, dy, w.shape, *geometry), rtol=0, atol=1e-10)

@@ -1,0 +1,96 @@
+"""A convolution with the pooling behind it in one layer is the two layers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from graphc.kernels import conv_pool, fourier, narrow, pixels
+from graphc.kernels.context import RunContext
+from graphc.layers import conv
+from graphc.layers.conv import Conv2d, PooledConv2d
+from graphc.layers.pool import MaxPool2d, ReluMaxPool2d
+
+
+def outcome(layer, x, dy, **given):
+    """Output and every gradient, in float64."""
+    rng = np.random.default_rng(0)
+    context = RunContext(training=True, **given)
+    params = {name: rng.normal(size=spec.shape) for name, spec in layer.declare_params(x.shape[1:]).items()}
+    step = layer.forward(context, params, x)
+    gradients = step.backward(dy)
+    return [step.output, gradients.inputs[0], *(gradients.params[name] for name in sorted(gradients.params))]
+
+
+@pytest.fixture
+def _small_blocks(monkeypatch):
+    monkeypatch.setattr(pixels, "BLOCK_BYTES", 1 << 10)
+    for module in (fourier, narrow):
+        monkeypatch.setattr(module, "CHUNK_BYTES", 1 << 10)
+
+
+@pytest.mark.usefixtures("_small_blocks")
+@pytest.mark.parametrize("pool", [MaxPool2d(kernel=2), ReluMaxPool2d(kernel=2), MaxPool2d(kernel=(3, 4))])
+@pytest.mark.parametrize(("inputs", "kernels"), [(6, fourier), (2, narrow)])
+@pytest.mark.parametrize("bias", [False, True])
+def test_in_blocks_it_is_one_after_the_other(pool, inputs, kernels, bias, monkeypatch):
+    layer = PooledConv2d(filters=8, kernel=5, padding="same", bias=bias, pool=pool)
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(33, 6, 8, inputs)).round(1)  # with equal values in a window
+    dy = rng.normal(size=(33, 6 // pool.kernel[0], 8 // pool.kernel[1], 8))
+    used, real = [], conv.method
+    monkeypatch.setattr(conv, "method", lambda *given: used.append(real(*given)) or used[-1])
+    found = outcome(layer, x, dy, input_gradient=kernels is fourier)
+    assert used == [kernels]
+    monkeypatch.setattr(conv, "method", lambda *_: None)
+    expected = outcome(layer, x, dy, input_gradient=kernels is fourier)
+    for ours, theirs in zip(found, expected, strict=True):
+        if theirs is None:
+            assert ours is None
+        else:
+            np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-11)
+
+
+@pytest.mark.parametrize(
+    ("pool", "given"),
+    [
+        (MaxPool2d(kernel=3, stride=2), {}),
+        (MaxPool2d(kernel=2, padding=1), {}),
+        (MaxPool2d(kernel=3), {}),
+        (MaxPool2d(kernel=2), {"filters": 64}),
+        (MaxPool2d(kernel=2), {"stride": 2}),
+        (MaxPool2d(kernel=2), {"groups": 2}),
+        (MaxPool2d(kernel=2), {"trainable": False}),
+    ],
+)
+def test_where_blocks_do_not_fit_it_is_one_after_the_other(pool, given):
+    layer = PooledConv2d(**{"filters": 8, "kernel": 3, "padding": "same", "pool": pool, **given})
+    plain = Conv2d(**{"filters": 8, "kernel": 3, "padding": "same", **given})
+    rng = np.random.default_rng(2)
+    x = rng.normal(size=(2, 8, 8, 2))
+    dy = rng.normal(size=(2, *pool.infer_shape(plain.infer_shape((8, 8, 2)))))
+    found = outcome(layer, x, dy)
+    context = RunContext(training=True)
+    params = dict(zip(("weights", "biases"), _params(plain), strict=True))
+    y = plain.forward(context, params, x)
+    pooled = pool.forward(context, {}, y.output)
+    expected = y.backward(pooled.backward(dy).inputs[0])
+    np.testing.assert_array_equal(found[0], pooled.output)
+    np.testing.assert_array_equal(found[1], expected.inputs[0])
+    assert len(found) == 2 + len(expected.params)
+
+
+def _params(layer):
+    rng = np.random.default_rng(0)
+    return [rng.normal(size=spec.shape) for spec in layer.declare_params((8, 8, 2)).values()]
+
+
+def test_gradients_that_the_blocks_do_not_give_are_a_reason_against_them():
+    layer = Conv2d(filters=8, kernel=3, padding="same")
+    grid = layer.grid(8, 8)
+    arrays = np.ones((4, 8, 8, 2)), np.ones((3, 3, 2, 8))
+    tiling = MaxPool2d(kernel=2).grid(8, 8)
+    for wanted, expected in ((False, narrow), (True, None)):
+        context = RunContext(training=True, input_gradient=wanted)
+        assert conv_pool.method(context, *arrays, grid, 1, tiling) is expected
+    assert conv_pool.method(RunContext(input_gradient=False), *arrays, grid, 1, tiling) is None
