@@ -43,14 +43,14 @@ Step = Callable[[], None]
 
 def graphc_step(net: str, threads: int) -> Step:
     planned = plan(expand(read_spec(NETS[net])))
-    network = Network(planned, threads=threads, processes=True)
+    network = Network(planned, threads=threads, processes=True, factors=planned.variables)  # as the trainer does
     params = network.place(initializers.initial_values(planned.variables, 0))
     network.start()
     images, labels = _batch(tuple(planned.graph.inputs[0].shape))
     (logits,) = planned.graph.outputs.values()
     sgd, team, step = Sgd(), Team(threads=threads), 0
 
-    def share(work: Callable[[slice], None], count: int) -> None:  # as the trainer does
+    def share(work: Callable[[slice], None], count: int) -> None:
         team.run(lambda member: work(member.examples), count)
 
     def run() -> None:

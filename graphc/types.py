@@ -13,9 +13,12 @@ from graphc.regularizers import Regularizer
 if TYPE_CHECKING:
     import numpy as np
 
+    from graphc.kernels.outer_product import OuterProduct
+
     Array: TypeAlias = np.ndarray[Any, Any]
+    Gradient: TypeAlias = Array | OuterProduct
 else:
-    Array = Any
+    Array = Gradient = Any
 
 Params: TypeAlias = Mapping[str, Array]
 """A layer's variables by local name: weights, biases, gamma, …"""
@@ -36,7 +39,7 @@ class Gradients:
     """What a layer's backward gives: one gradient an input (None: not needed), one a trainable variable."""
 
     inputs: tuple[Array | None, ...]
-    params: dict[str, Array] = field(default_factory=dict)
+    params: Mapping[str, Gradient] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,8 @@ class Context(Protocol):
     training: bool
     input_gradient: bool
     """Whether backward is asked for the gradients of the inputs (not of images, nor below frozen layers)."""
+    factors: bool
+    """Whether the gradient of weights that are a large matrix may come as its factors, an `OuterProduct`."""
     part: int
     """Which part of the batch this is, from 0."""
     overwrite: bool

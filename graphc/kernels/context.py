@@ -34,6 +34,8 @@ class RunContext:
     """Whether backward is asked for the gradient of the inputs (not of images, nor below frozen layers)."""
     overwrite: bool = False
     """Whether the layer may write its output over its first input: nobody else reads it."""
+    factors: bool = False
+    """Whether the gradient of weights may come as its factors."""
     part: int = 0
     """Which part of the batch this is."""
     gather: Callable[[Any], list[Any]] = _alone

@@ -11,22 +11,28 @@ nine tenths of the time.
 
 from __future__ import annotations
 
+from graphc.kernels.outer_product import OuterProduct
 from graphc.lazy import np
-from graphc.types import Array, Context
+from graphc.types import Array, Context, Gradient
 
 SHARED_FROM = 1 << 17
 """Elements of a matrix that is shared."""
 
 
 def dense(context: Context, x: Array, w: Array) -> tuple[Array, Array]:
-    """x @ w, and of x what `dense_gradients` wants: of a shared matrix the own rows' inputs, of all examples."""
+    """x @ w, and what `dense_gradients` wants of x; of a shared matrix all examples' inputs, those of the own rows, or
+    the first part's of all where the gradient comes as its factors."""
     if w.size < SHARED_FROM:
         return np.matmul(x, w, out=context.empty((len(x), w.shape[1]), x.dtype)), x
     everyones = context.gather(x)
     own = _rows(context, len(w), len(everyones))
-    inputs = _joined(context, [part[:, own] for part in everyones])
+    if context.factors and context.part == 0:
+        inputs = _joined(context, everyones)
+        own_inputs = inputs[:, own]
+    else:
+        inputs = own_inputs = _joined(context, [part[:, own] for part in everyones])
     share = context.empty((w.shape[1], len(inputs)), x.dtype)
-    np.matmul(w[own].T, inputs.T, out=share)
+    np.matmul(w[own].T, own_inputs.T, out=share)
 
     examples = _examples(context, everyones)
     first, *others = (share[:, examples].T for share in context.gather(share))
@@ -39,12 +45,13 @@ def dense(context: Context, x: Array, w: Array) -> tuple[Array, Array]:
 
 def dense_gradients(
     context: Context, inputs: Array, dy: Array, w: Array, of_weights: bool = True
-) -> tuple[Array | None, Array | None]:
+) -> tuple[Array | None, Gradient | None]:
     """dy @ w.T, if the context asks for it, and x.T @ dy, which of a shared matrix the first part has for all.
 
     `inputs` are what `dense` gave.
     """
-    dx = dw = None
+    dx: Array | None = None
+    dw: Gradient | None = None
     if w.size < SHARED_FROM:
         if of_weights:
             dw = np.matmul(inputs.T, dy, out=context.empty(w.shape, dy.dtype))
@@ -55,9 +62,11 @@ def dense_gradients(
     everyones = context.gather(dy)
     own = _rows(context, len(w), len(everyones))
     every = _joined(context, everyones)
-    if of_weights:
-        dw = context.common(w.shape, dy.dtype)
-        np.matmul(inputs.T, every, out=dw[own])
+    if of_weights and context.factors:
+        dw = OuterProduct(inputs, every)
+    elif of_weights:
+        dw = whole = context.common(w.shape, dy.dtype)
+        np.matmul(inputs.T, every, out=whole[own])
     found = None
     if context.input_gradient:
         found = context.empty((own.stop - own.start, len(every)), dy.dtype)

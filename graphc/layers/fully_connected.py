@@ -11,7 +11,7 @@ from graphc.kernels.dense import dense, dense_gradients
 from graphc.layers.base import channels
 from graphc.layers.fields import PositiveInt
 from graphc.layers.weighted import Weighted
-from graphc.types import Array, Context, Gradients, OnnxBuilder, Params, ParamSpec, Step, Value
+from graphc.types import Array, Context, Gradient, Gradients, OnnxBuilder, Params, ParamSpec, Step, Value
 
 
 class FullyConnected(Weighted):
@@ -61,7 +61,7 @@ class FullyConnected(Weighted):
 
         def backward(dy: Array) -> Gradients:
             dx, dw = dense_gradients(context, kept, dy, weights, of_weights=self.trainable)
-            gradients = self.bias_gradients(dy) if self.trainable else {}
+            gradients: dict[str, Gradient] = {**self.bias_gradients(dy)} if self.trainable else {}
             return Gradients((dx,), gradients if dw is None else {"weights": dw, **gradients})
 
         return Step(y, backward)

@@ -29,7 +29,7 @@ from graphc.kernels.shared import Commons, Mailbox
 from graphc.kernels.team import Member, parts_of, single_threaded_blas
 from graphc.kernels.workspace import Workspace
 from graphc.train.walk import Course, Walk
-from graphc.types import Array
+from graphc.types import Array, Gradient
 from graphc.workers import fork, how_it_ended
 
 T = TypeVar("T")
@@ -144,7 +144,7 @@ class Crew:
         walk, others = self._by_all(own, ("forward", count, self._batches, wanted, training, step), count)
         return [walk, *(Arrived(values, self._batches) for values in others)]
 
-    def backward(self, walk: Walk, batch: int, gradients: Mapping[str, Array], count: int) -> list[dict[str, Array]]:
+    def backward(self, walk: Walk, batch: int, gradients: Mapping[str, Array], count: int) -> list[dict[str, Gradient]]:
         """Every part's gradients of variables, from the first part's walk and those that the workers keep."""
         self.backwards.write(dict(gradients))
 
@@ -191,8 +191,9 @@ class Worker:
 
     def finish(self) -> None:
         """Wait until it has done what it was told."""
+        end = time.perf_counter() + SPIN
         while not self._done:
-            self.look(LOOK_AROUND)
+            self.look(0 if time.perf_counter() < end else LOOK_AROUND)
 
     def look(self, timeout: float = 0) -> None:
         """Whether it is done, or has an error, or is gone."""
@@ -243,8 +244,16 @@ def _work(pipe: Connection, crew: Crew, part: int) -> NoReturn:
             try:
                 command, *arguments = pipe.recv()
                 pipe.send(_tried(getattr(hands, command), arguments))
+                if command == "forward":  # the way back will not be long
+                    _spin(pipe)
             except (EOFError, OSError):
                 os._exit(0)
+
+
+def _spin(pipe: Connection) -> None:
+    end = time.perf_counter() + SPIN
+    while not pipe.poll(0) and time.perf_counter() < end:
+        pass
 
 
 class Hands:

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from graphc.train.network import Network
-from graphc.types import Array
+from graphc.types import Array, Gradient
 
 
-def first_bad_array(arrays: Mapping[str, Array]) -> str | None:
+def first_bad_array(arrays: Mapping[str, Gradient]) -> str | None:
     """The name of the first array with a NaN or an infinity."""
     return next((name for name, array in arrays.items() if not np.isfinite(array).all()), None)
 

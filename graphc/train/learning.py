@@ -10,11 +10,12 @@ from fnmatch import fnmatchcase
 import numpy as np
 
 from graphc.errors import SpecError, did_you_mean
+from graphc.kernels.outer_product import OuterProduct, scale
 from graphc.regularizers import Regularizer
 from graphc.train.optimizers import Share, alone, blocks, square_sum
 from graphc.train.recipe import Average, Clip, Recipe
 from graphc.train.state import TrainState
-from graphc.types import Array, ParamSpec
+from graphc.types import Array, Gradient, ParamSpec
 
 WORTH_SHARING = 200_000
 """Elements of a variable from which several threads are quicker than one."""
@@ -57,12 +58,19 @@ class Learning:
         """The regularizers' share of the loss."""
         return sum(penalty(params[name], regularizer) for name, regularizer in self.regularizers.items())
 
-    def add_penalty_gradients(self, params: Mapping[str, Array], gradients: Mapping[str, Array]) -> None:
+    @property
+    def by_blocks(self) -> frozenset[str]:
+        """Variables of whose gradients nobody needs the whole at once."""
+        whole = self.recipe.accumulate > 1 or not self.recipe.optimizer.by_blocks
+        return frozenset() if whole else frozenset(self.learning) - self.regularizers.keys()
+
+    def add_penalty_gradients(self, params: Mapping[str, Array], gradients: Mapping[str, Gradient]) -> None:
         for name, gradient in gradients.items():
             if name in self.regularizers:
+                assert not isinstance(gradient, OuterProduct)
                 add_penalty_gradient(gradient, params[name], self.regularizers[name])
 
-    def apply(self, state: TrainState, gradients: Mapping[str, Array], rate: float, share: Share = alone) -> None:
+    def apply(self, state: TrainState, gradients: Mapping[str, Gradient], rate: float, share: Share = alone) -> None:
         """One step of the optimizer for every variable that learns, in place; gradients are used up."""
         optimizer, step = self.recipe.optimizer, state.step + 1
         for name in self.learning:
@@ -91,7 +99,7 @@ def add_penalty_gradient(gradient: Array, variable: Array, regularizer: Regulari
             g[part] += regularizer.l1 * np.sign(w[part])
 
 
-def clip(gradients: Mapping[str, Array], norms: Mapping[str, float], limits: Clip) -> None:
+def clip(gradients: Mapping[str, Gradient], norms: Mapping[str, float], limits: Clip) -> None:
     """Shorten gradients whose length is above the limits, in place: each variable's first, then all together."""
     norms = dict(norms)
     if limits.variable_norm is not None:
@@ -106,12 +114,12 @@ def length(norms: Mapping[str, float]) -> float:
     return math.sqrt(sum(norm * norm for norm in norms.values()))
 
 
-def _shorten(gradients: Iterable[Array], norm: float, longest: float) -> float:
+def _shorten(gradients: Iterable[Gradient], norm: float, longest: float) -> float:
     factor = longest / (norm + EPSILON)
     if factor >= 1:
         return norm
     for gradient in gradients:
-        np.multiply(gradient, factor, out=gradient)
+        scale(gradient, factor)
     return norm * factor
 
 

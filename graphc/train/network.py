@@ -18,7 +18,7 @@ from graphc.kernels.team import Member, Team, single_threaded_blas
 from graphc.passes.infer_shapes import check_sizes
 from graphc.train.crew import Arrived, Crew, can_fork
 from graphc.train.walk import Course, Walk
-from graphc.types import Array
+from graphc.types import Array, Gradient
 
 WORTH_SHARING = 200_000
 """Numbers to add from which several threads are quicker than one."""
@@ -35,13 +35,15 @@ class Network:
         frozen: Collection[str] = (),
         parts: int | None = None,
         processes: bool = False,
+        factors: Collection[str] = (),
     ) -> None:
-        """`frozen`: full names of variables that need no gradient. `processes`: from `start` to `close` work in
+        """`frozen`: full names of variables that need no gradient; `factors`: of those whose gradient may come as an
+        `OuterProduct`. `processes`: from `start` to `close` work in
         several, one a part of the batch, where there are as many threads and the system for it. The results depend on
         the seed and on the number of `parts` of a batch (default: `team.PARTS`), not on the number of threads
         (default: the processor's) nor on whether they are processes."""
         self.graph = plan.graph
-        self.course = Course(plan, seed, frozen)
+        self.course = Course(plan, seed, frozen, factors)
         self._fitting = {tuple(each.shape for each in self.graph.inputs)}
         """Shapes of the inputs, in order, that all layers can take."""
         self._team = Team(parts, threads)
@@ -111,12 +113,14 @@ class Network:
         """The processes, unless an error has ended them."""
         return self._crew if self._crew is not None and self._crew.close.alive else None
 
-    def backward(self, walks: Sequence[Walk | Arrived], gradients: Mapping[str, Array], count: int) -> dict[str, Array]:
+    def backward(
+        self, walks: Sequence[Walk | Arrived], gradients: Mapping[str, Array], count: int
+    ) -> dict[str, Gradient]:
         """The sum of the parts' gradients of variables."""
         own = [walk for walk in walks if isinstance(walk, Walk)]
         elsewhere = [walk for walk in walks if isinstance(walk, Arrived)]
 
-        def work(member: Member) -> dict[str, Array]:
+        def work(member: Member) -> dict[str, Gradient]:
             return own[member.part].backward(member, gradients)
 
         with single_threaded_blas():
@@ -130,7 +134,7 @@ class Network:
             def add(some: slice) -> None:
                 for name in names[some]:
                     for part in others:
-                        total[name] += part[name]
+                        total[name] += part[name]  # type: ignore[operator]  # factors are the first part's alone
 
             if sum(total[name].size for name in names) < WORTH_SHARING:
                 add(slice(None))
@@ -165,7 +169,7 @@ class Run:
         """The value of an output or kept node, by node name."""
         return self.values[node]
 
-    def backward(self, gradients: Mapping[str, Array]) -> dict[str, Array]:
+    def backward(self, gradients: Mapping[str, Array]) -> dict[str, Gradient]:
         """Gradients of the trainable variables, by full name, from gradients of outputs and kept nodes.
 
         A variable that no gradient reaches is left out. Closures are dropped on the way, and with them what

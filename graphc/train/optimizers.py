@@ -14,15 +14,16 @@ from typing import ClassVar, TypeAlias
 
 from pydantic import Field
 
+from graphc.kernels.outer_product import OuterProduct
 from graphc.lazy import np
 from graphc.settings import Kind
-from graphc.types import Array
+from graphc.types import Array, Gradient
 
 BLOCK = 65_536
 """Elements updated at a time: 256 kB of float32 an array."""
 
 Share: TypeAlias = Callable[[Callable[[slice], None], int], None]
-"""Work on slices of range(count), by threads or alone; no result depends on how it is cut."""
+"""Work on slices of range(count), which are blocks, by threads or alone; no result depends on how it is cut."""
 
 
 def alone(work: Callable[[slice], None], count: int) -> None:
@@ -31,6 +32,9 @@ def alone(work: Callable[[slice], None], count: int) -> None:
 
 class Optimizer(Kind):
     """Settings of an optimizer."""
+
+    by_blocks: ClassVar[bool] = True
+    """Whether a block of a variable moves without the rest of its gradient."""
 
     weight_decay: float = Field(default=0.0, ge=0)
     """Decay of the weights; the spec's regularizers are another way to the same end."""
@@ -52,7 +56,7 @@ class Optimizer(Kind):
     def update(
         self,
         variable: Array,
-        gradient: Array,
+        gradient: Gradient,
         slots: tuple[Array, ...],
         rate: float,
         step: int,
@@ -60,13 +64,14 @@ class Optimizer(Kind):
     ) -> None:
         """Step number `step` (from 1) of a whole variable, in place; may overwrite the gradient."""
         decay = self.decay_of(variable)
-        w, g, *s = (_flat(array) for array in (variable, gradient, *slots))
+        w, *s = (_flat(array) for array in (variable, *slots))
+        parts, gradient_of = _by_blocks(gradient)
 
-        def work(stretch: slice) -> None:
-            for part in blocks(stretch.stop, stretch.start):
-                self.update_block(w[part], g[part], tuple(slot[part] for slot in s), rate, step, decay)
+        def work(some: slice) -> None:
+            for part in parts[some]:
+                self.update_block(w[part], gradient_of(part), tuple(slot[part] for slot in s), rate, step, decay)
 
-        share(work, variable.size)
+        share(work, len(parts))
 
     def update_block(self, w: Array, g: Array, slots: tuple[Array, ...], rate: float, step: int, decay: float) -> None:
         """The formula, on flat views."""
@@ -245,6 +250,7 @@ class Lamb(Adam):
     """r = m̂/(sqrt(v̂) + epsilon) + decay*w; w -= rate * |w|/|r| * r, per variable (You et al. 2020, no clip on |w|)."""
 
     kind: ClassVar[str] = "lamb"
+    by_blocks: ClassVar[bool] = False
 
     epsilon: float = Field(default=1e-6, gt=0)
     """Outside the square root."""
@@ -252,30 +258,31 @@ class Lamb(Adam):
     def update(
         self,
         variable: Array,
-        gradient: Array,
+        gradient: Gradient,
         slots: tuple[Array, ...],
         rate: float,
         step: int,
         share: Share = alone,
     ) -> None:
         decay = self.decay_of(variable)
-        w, r, m, v = (_flat(array) for array in (variable, gradient, *slots))
+        w, r, m, v = (_flat(array) for array in (variable, np.asarray(gradient), *slots))
+        parts = list(blocks(w.size))
 
-        def turn(stretch: slice) -> None:
-            for part in blocks(stretch.stop, stretch.start):
+        def turn(some: slice) -> None:
+            for part in parts[some]:
                 direction, factor = self._direction(r[part], (m[part], v[part]), step)
                 np.multiply(direction, factor, out=r[part])
                 _add(r[part], decay, w[part])
 
-        share(turn, variable.size)
+        share(turn, len(parts))
         long, wide = math.sqrt(square_sum(w)), math.sqrt(square_sum(r))
         trust = long / wide if long and wide else 1.0
 
-        def move(stretch: slice) -> None:
-            for part in blocks(stretch.stop, stretch.start):
+        def move(some: slice) -> None:
+            for part in parts[some]:
                 _add(w[part], -rate * trust, r[part])
 
-        share(move, variable.size)
+        share(move, len(parts))
 
 
 OPTIMIZERS: tuple[type[Optimizer], ...] = (Sgd, Momentum, Nesterov, RmsProp, Adagrad, Adam, AdamW, Lamb)
@@ -286,13 +293,28 @@ def new_slots(optimizer: Optimizer, variable: Array) -> tuple[Array, ...]:
     return tuple(np.full_like(variable, optimizer.start(slot)) for slot in optimizer.slots)
 
 
-def blocks(stop: int, start: int = 0) -> Iterator[slice]:
-    """Consecutive slices of range(start, stop), each small enough for the cache."""
-    return (slice(at, min(at + BLOCK, stop)) for at in range(start, stop, BLOCK))
+def blocks(count: int, size: int | None = None) -> Iterator[slice]:
+    """Consecutive slices of range(count), each small enough for the cache."""
+    size = size or BLOCK
+    return (slice(at, min(at + size, count)) for at in range(0, count, size))
 
 
-def square_sum(array: Array) -> float:
+def _by_blocks(gradient: Gradient) -> tuple[list[slice], Callable[[slice], Array]]:
+    """Slices of a flat variable, and the gradient there."""
+    if not isinstance(gradient, OuterProduct):
+        return list(blocks(gradient.size)), _flat(gradient).__getitem__
+    factors, columns = gradient, gradient.shape[1]
+
+    def some_rows(part: slice) -> Array:
+        return _flat(factors.rows(slice(part.start // columns, part.stop // columns)))
+
+    return list(blocks(gradient.size, max(BLOCK // columns, 1) * columns)), some_rows
+
+
+def square_sum(array: Gradient) -> float:
     """Sum of squares, block by block, added up in float64: the same bits on any number of BLAS's threads."""
+    if isinstance(array, OuterProduct):
+        return array.square_sum()
     flat = _flat(array)
     total = 0.0
     for part in blocks(flat.size):

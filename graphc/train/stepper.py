@@ -11,6 +11,7 @@ import numpy as np
 from graphc.data.batches import Batch
 from graphc.errors import DivergedError
 from graphc.graph import Plan
+from graphc.kernels.outer_product import OuterProduct, scale
 from graphc.kernels.team import Team
 from graphc.train.diagnosis import first_bad_array, first_bad_value
 from graphc.train.distill import TeacherModel
@@ -21,14 +22,14 @@ from graphc.train.network import Network, Run
 from graphc.train.optimizers import square_sum
 from graphc.train.recipe import Recipe
 from graphc.train.state import TrainState
-from graphc.types import Array
+from graphc.types import Array, Gradient
 
 
 @dataclass
 class Computed:
     """What a step found out, before it changes anything."""
 
-    gradients: dict[str, Array] = field(default_factory=dict)
+    gradients: dict[str, Gradient] = field(default_factory=dict)
     updates: dict[str, Array] = field(default_factory=dict)
     """New moving averages of batch norm."""
     judged: list[tuple[Array, Array]] = field(default_factory=list)
@@ -55,7 +56,13 @@ class Stepper:
         self.learning = Learning.of(plan.variables, recipe)
         frozen = self.learning.frozen
         self.network = Network(
-            frozen_plan(plan, frozen), threads, recipe.seed, frozen, parts=recipe.parts, processes=True
+            frozen_plan(plan, frozen),
+            threads,
+            recipe.seed,
+            frozen,
+            parts=recipe.parts,
+            processes=True,
+            factors=self.learning.by_blocks,
         )
         self._team = Team(recipe.parts, threads)
         self._sums: dict[str, Array] = {}
@@ -106,20 +113,23 @@ class Stepper:
         frozen = self.learning.frozen
         done.updates |= {name: np.array(value) for name, value in run.updates.items() if name not in frozen}
         if self.recipe.accumulate == 1:
-            done.gradients = {name: np.ascontiguousarray(gradient) for name, gradient in found.items()}
+            done.gradients = {
+                name: gradient if isinstance(gradient, OuterProduct) else np.ascontiguousarray(gradient)
+                for name, gradient in found.items()
+            }
             return
         for name, gradient in found.items():
+            total = self._sums.setdefault(name, np.empty(gradient.shape, gradient.dtype))
             if name in done.gradients:
-                done.gradients[name] += count * gradient
+                total += count * np.asarray(gradient)
             else:
-                total = self._sums.setdefault(name, np.empty(gradient.shape, gradient.dtype))
                 done.gradients[name] = np.multiply(gradient, count, out=total)
 
     def _finish(self, done: Computed, state: TrainState) -> None:
         """Sums become means; regularizers come in; lengths are checked and clipped."""
         if self.recipe.accumulate > 1:
             for gradient in done.gradients.values():
-                np.multiply(gradient, 1.0 / done.examples, out=gradient)
+                scale(gradient, 1.0 / done.examples)
         self.learning.add_penalty_gradients(state.params, done.gradients)
         norms = {name: _norm(gradient) for name, gradient in done.gradients.items()}
         done.gradient_norm = length(norms)
@@ -135,7 +145,7 @@ class Stepper:
         return DivergedError("G620", f"step {step + 1}: the loss is not finite; the first bad tensor is {where}")
 
 
-def _norm(gradient: Array) -> float:
+def _norm(gradient: Gradient) -> float:
     """The length of a gradient; squares that overflow float32 are added up in float64."""
     square = square_sum(gradient)
-    return math.sqrt(square if math.isfinite(square) else square_sum(gradient.astype(np.float64)))
+    return math.sqrt(square if math.isfinite(square) else square_sum(np.asarray(gradient, np.float64)))

@@ -18,7 +18,7 @@ from graphc.graph import Node, Plan
 from graphc.kernels.context import RunContext
 from graphc.kernels.team import Member
 from graphc.kernels.workspace import Workspace
-from graphc.types import Array, Gradients, Params
+from graphc.types import Array, Gradient, Gradients, Params
 
 Backward = Callable[[Array], Gradients]
 
@@ -66,12 +66,14 @@ def _joined(nodes: tuple[Node, ...], wanted: Set[str]) -> Iterator[Node]:
 class Course:
     """What all walks over a plan share."""
 
-    def __init__(self, plan: Plan, seed: int = 0, frozen: Collection[str] = ()) -> None:
-        """`frozen`: full names of variables that need no gradient."""
+    def __init__(self, plan: Plan, seed: int = 0, frozen: Collection[str] = (), factors: Collection[str] = ()) -> None:
+        """`frozen`: full names of variables that need no gradient; `factors`: of those whose gradient may come as an
+        `OuterProduct`."""
         self.graph = plan.graph
         self.seed = seed
         self.workspace = Workspace()
         self.trainable = {name for name, spec in plan.variables.items() if spec.trainable} - set(frozen)
+        self.factors = frozenset(factors)
         self.locals = {planned.node.variables: tuple(planned.params) for planned in plan.nodes if planned.params}
         """Names of the variables under each owner: nodes that share have none of their own."""
         self.learning = self._nodes_with_gradients()
@@ -142,10 +144,10 @@ class Walk:
             del answer
         self._drop([name for name in self.values if name not in wanted])
 
-    def backward(self, member: Member, given: Mapping[str, Array]) -> dict[str, Array]:
+    def backward(self, member: Member, given: Mapping[str, Array]) -> dict[str, Gradient]:
         """Against the order of the layers with the member's part of what is given, dropping closures on the way."""
         self.member, gradients = member, member.part_of(given)
-        graph, found = self.course.graph, dict[str, Array]()
+        graph, found = self.course.graph, dict[str, Gradient]()
         for node in reversed(self.wiring.nodes):
             backward = self._backwards.pop(node.name, None)
             dy = gradients.pop(node.name, None)
@@ -156,7 +158,7 @@ class Walk:
             for local, gradient in answer.params.items():
                 name = graph.variable(node, local)
                 if name in self.course.trainable:
-                    found[name] = found[name] + gradient if name in found else gradient
+                    found[name] = np.add(found[name], gradient) if name in found else gradient
             for name, arrived in zip(node.inputs, answer.inputs, strict=True):
                 if arrived is not None and name in self.course.learning:
                     gradients[name] = self._sum(gradients[name], arrived) if name in gradients else arrived
@@ -185,6 +187,7 @@ class Walk:
             workspace=course.workspace,
             key=(course.seed, self.step, zlib.crc32(node.name.encode()), self.member.part),
             input_gradient=any(name in course.learning for name in node.inputs),
+            factors=self._names_of(node).get("weights") in self.course.factors,
             overwrite=node.inputs[0] in self.wiring.givers,
             part=self.member.part,
             gather=self._gather,
@@ -193,6 +196,9 @@ class Walk:
 
     def _params_of(self, node: Node, params: Mapping[str, Array]) -> Params:
         """A node's variables by local name; a shared moving average goes on from its first reader's update."""
+        return {local: self.updates.get(name, params[name]) for local, name in self._names_of(node).items()}
+
+    def _names_of(self, node: Node) -> dict[str, str]:
+        """Full names by local name."""
         graph = self.course.graph
-        names = {local: graph.variable(node, local) for local in self.course.locals.get(node.variables, ())}
-        return {local: self.updates.get(name, params[name]) for local, name in names.items()}
+        return {local: graph.variable(node, local) for local in self.course.locals.get(node.variables, ())}

@@ -7,15 +7,17 @@ import pytest
 
 from graphc.kernels import dense as kernel
 from graphc.kernels.context import RunContext
+from graphc.kernels.outer_product import OuterProduct
 from graphc.kernels.team import Member, Team
 from graphc.kernels.workspace import Workspace
 
 
-def products(member: Member, x, w, dy):
+def products(member: Member, x, w, dy, factors):
     workspace = Workspace()
     context = RunContext(
         workspace=workspace,
         part=member.part,
+        factors=factors,
         gather=member.gather,
         shared_empty=lambda shape, dtype: member.common(shape, dtype, workspace),
     )
@@ -26,16 +28,19 @@ def products(member: Member, x, w, dy):
 
 @pytest.mark.parametrize("count", [1, 3, 10])
 @pytest.mark.parametrize("shared_from", [0, 1 << 30])
-def test_products_do_not_depend_on_how_the_matrix_is_shared(count, shared_from, monkeypatch):
+@pytest.mark.parametrize("factors", [False, True])
+def test_products_do_not_depend_on_how_the_matrix_is_shared(count, shared_from, factors, monkeypatch):
     monkeypatch.setattr(kernel, "SHARED_FROM", shared_from)
     rng = np.random.default_rng(0)
     x, w, dy = rng.normal(size=(count, 7)), rng.normal(size=(7, 5)), rng.normal(size=(count, 5))
-    found = Team(4, 2).run(lambda member: products(member, x, w, dy), count)
+    found = Team(4, 2).run(lambda member: products(member, x, w, dy, factors), count)
     y, dx, dw = zip(*found, strict=True)
     np.testing.assert_allclose(np.concatenate(y), x @ w, rtol=0, atol=1e-13)
     np.testing.assert_allclose(np.concatenate(dx), dy @ w.T, rtol=0, atol=1e-13)
-    np.testing.assert_allclose(sum(part for part in dw if part is not None), x.T @ dy, rtol=0, atol=1e-13)
-    assert sum(part is not None for part in dw) == (1 if shared_from == 0 else len(dw))
+    there = [np.asarray(part) for part in dw if part is not None]
+    np.testing.assert_allclose(sum(there), x.T @ dy, rtol=0, atol=1e-13)
+    assert len(there) == (1 if shared_from == 0 else len(dw))
+    assert isinstance(dw[0], OuterProduct) == (factors and shared_from == 0)
 
 
 @pytest.mark.parametrize("shared_from", [0, 1 << 30])

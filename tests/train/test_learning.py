@@ -40,6 +40,13 @@ def test_patterns_choose_variables():
     assert _learning('multipliers: {"*/body/*": 0.5}').factors["net/head/weights"] == 1
 
 
+def test_gradients_may_come_as_factors_where_nobody_needs_the_whole():
+    assert _learning().by_blocks == {"net/head/weights"}  # the body's penalty is added to its whole gradient
+    assert _learning("accumulate: 2").by_blocks == frozenset()
+    lamb = RECIPE.replace("sgd", "lamb")
+    assert Learning.of(VARIABLES, read_recipe_text(lamb)).by_blocks == frozenset()
+
+
 def test_a_frozen_variables_penalty_stays_in_the_loss():
     params = {name: np.ones(spec.shape) for name, spec in VARIABLES.items()}
     assert _learning('freeze: "*/body/*"').penalty(params) == pytest.approx(0.1 * 4 / 2)

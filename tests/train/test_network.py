@@ -13,6 +13,7 @@ import pytest
 from graphc.errors import Place
 from graphc.graph import GraphInput, LayerGraph, Node, Plan
 from graphc.initializers import Initializer, initial_values
+from graphc.kernels.outer_product import OuterProduct
 from graphc.layers.activation import Relu
 from graphc.layers.base import Layer
 from graphc.layers.batch_norm import BatchNorm
@@ -270,6 +271,20 @@ def test_layers_joined_in_one_are_the_same_bits(frozen):
         np.testing.assert_array_equal(apart.outputs["y"], together["logits"])
         for name, array in {**apart.updates, **apart.backward({"logits": dy})}.items():
             np.testing.assert_array_equal(together[name], array, err_msg=name)
+
+
+def test_a_large_matrix_may_have_its_gradient_as_factors():
+    planned = plan(expand(read_spec(LENET)))
+    params = initial_values(planned.variables, 0)
+    rng = np.random.default_rng(4)
+    images, dy = rng.normal(size=(6, 28, 28, 1)).astype(np.float32), rng.normal(size=(6, 10)).astype(np.float32)
+    found = []
+    for factors in ((), ("LeNet/fc3/weights",)):
+        run = Network(planned, factors=factors).forward(params, {"image": images}, training=True)
+        found.append(run.backward({"fc4": dy}))
+    assert [name for name, gradient in found[1].items() if isinstance(gradient, OuterProduct)] == [*factors]
+    for name, gradient in found[0].items():
+        np.testing.assert_allclose(found[1][name], gradient, rtol=0, atol=1e-6 * np.abs(gradient).max(), err_msg=name)
 
 
 def test_a_convolution_is_joined_with_the_pooling_behind_it():

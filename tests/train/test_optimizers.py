@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
+from graphc.kernels.outer_product import OuterProduct
 from graphc.train import optimizers
 from graphc.train.optimizers import (
     OPTIMIZERS,
@@ -113,6 +114,28 @@ def test_blocks_do_not_change_the_result(settings, monkeypatch):
             settings.update(variable, gradients[step].copy(), slots, RATE, step + 1)
         results.append(variable)
     np.testing.assert_allclose(results[0], results[1], rtol=1e-14)
+
+
+@pytest.mark.parametrize("settings", [settings for settings, _ in FORMULAS], ids=lambda s: s.kind)
+@pytest.mark.parametrize("block", [5, 23, 1000])
+def test_a_gradient_as_its_factors_is_the_gradient(settings, block, monkeypatch):
+    monkeypatch.setattr(optimizers, "BLOCK", block)
+    rng = np.random.default_rng(0)
+    start, inputs, slopes = rng.normal(size=(7, 11)), rng.normal(size=(3, 4, 7)), rng.normal(size=(3, 4, 11))
+
+    def halves(work, count):
+        work(slice(0, count // 2))
+        work(slice(count // 2, count))
+
+    results = []
+    for as_factors in (False, True):
+        variable, slots = start.copy(), new_slots(settings, start)
+        for step in range(3):
+            factors = OuterProduct(inputs[step], slopes[step])
+            gradient = factors if as_factors else np.asarray(factors)
+            settings.update(variable, gradient, slots, RATE, step + 1, halves)
+        results.append(variable)
+    np.testing.assert_allclose(results[0], results[1], rtol=1e-12)
 
 
 @pytest.mark.parametrize("settings", [settings for settings, _ in FORMULAS], ids=lambda s: s.kind)

@@ -1,0 +1,64 @@
+"""The gradient of a large matrix as its two factors, made a few rows at a time where it is used.
+
+A batch of 64 vectors through a matrix of three million numbers has a gradient of rank 64: its factors are a twelfth
+of its size, its length takes two products of 64 by 64, and what an optimizer needs of it at a time stays in the cache.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from graphc.lazy import np
+from graphc.types import Array, Gradient
+
+SMALL_PRODUCT = 1_000_000
+"""Multiplications up to which OpenBLAS takes the kernels that do not pack, which are faster here."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OuterProduct:
+    """inputs.T @ slopes, of examples × rows and examples × columns. NumPy takes it for an array and makes it whole."""
+
+    inputs: Array
+    slopes: Array
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.inputs.shape[1], self.slopes.shape[1]
+
+    @property
+    def size(self) -> int:
+        rows, columns = self.shape
+        return rows * columns
+
+    @property
+    def dtype(self) -> Any:
+        return self.slopes.dtype
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        whole: Array = np.matmul(self.inputs.T, self.slopes)
+        return whole.astype(dtype or self.dtype, copy=False)
+
+    def rows(self, some: slice) -> Array:
+        """Some rows, as an array of their own."""
+        inputs = self.inputs[:, some].T
+        (rows, examples), columns = inputs.shape, self.slopes.shape[1]
+        found = np.empty((rows, columns), self.dtype)
+        width = next((each for each in (512, 256, 128, 64) if rows * examples * each <= SMALL_PRODUCT), columns)
+        if columns % width:
+            return np.matmul(inputs, self.slopes, out=found)
+        tiles = self.slopes.reshape(examples, -1, width).swapaxes(0, 1)
+        np.matmul(inputs, tiles, out=found.reshape(rows, -1, width).swapaxes(0, 1))
+        return found
+
+    def square_sum(self) -> float:
+        """Of all its numbers: the examples' products with each other, in float64."""
+        inputs, slopes = self.inputs.astype(np.float64), self.slopes.astype(np.float64)
+        return float(np.vdot(inputs @ inputs.T, slopes @ slopes.T))
+
+
+def scale(gradient: Gradient, factor: float) -> None:
+    """Times this, in place."""
+    array = gradient.slopes if isinstance(gradient, OuterProduct) else gradient
+    np.multiply(array, factor, out=array)

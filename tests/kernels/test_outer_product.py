@@ -1,0 +1,26 @@
+"""A gradient as its factors is the gradient."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from graphc.kernels.outer_product import OuterProduct, scale
+
+
+@pytest.mark.parametrize(("examples", "columns"), [(5, 7), (64, 1024), (300, 384), (4000, 512)])
+def test_it_is_the_product_of_its_factors(examples, columns):
+    rng = np.random.default_rng(0)
+    inputs, slopes = rng.normal(size=(examples, 20)), rng.normal(size=(examples, columns))
+    whole, found = inputs.T @ slopes, OuterProduct(inputs, slopes)
+    assert (found.shape, found.size, found.dtype) == (whole.shape, whole.size, whole.dtype)
+    np.testing.assert_allclose(np.asarray(found), whole, rtol=0, atol=1e-11)
+    np.testing.assert_allclose(found.rows(slice(3, 11)), whole[3:11], rtol=0, atol=1e-11)
+    assert found.square_sum() == pytest.approx(np.square(whole).sum(), rel=1e-12)
+    scale(found, 0.5)
+    np.testing.assert_allclose(np.add(found, whole), 1.5 * whole, rtol=0, atol=1e-11)
+
+
+def test_squares_that_overflow_float32_do_not_overflow():
+    large = np.full((2, 3), 1e15, np.float32)
+    assert OuterProduct(large, large).square_sum() == pytest.approx(9 * 4e60, rel=1e-6)
