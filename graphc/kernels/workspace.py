@@ -30,8 +30,9 @@ class Workspace:
     def __init__(self) -> None:
         self._free: defaultdict[int, list[Block]] = defaultdict(list)
         self._kept: defaultdict[Any, list[Block]] = defaultdict(list)
-        self._pools: dict[Any, tuple[int, list[Block]]] = {}
-        """Where arrays of a shape and type come from, so that it is worked out once: bytes, free blocks."""
+        self._pools: dict[Any, tuple[int, list[Block], list[Block]]] = {}
+        """Where arrays of a shape and type come from, so that it is worked out once: bytes, free blocks of that size,
+        and of twice that size, which are taken before there is a new one."""
         self._loans: dict[int, _Loan] = {}
         self.allocated = 0
         """Bytes ever taken from the system: what the pool holds, lent or free."""
@@ -39,18 +40,19 @@ class Workspace:
     def empty(self, shape: tuple[int, ...], dtype: Any) -> Array:
         """An array with no particular contents."""
         try:
-            size, free = self._pools[shape, dtype]
+            size, free, larger = self._pools[shape, dtype]
         except KeyError:
             size = self._size(shape, dtype)
-            self._pools[shape, dtype] = size, self._free[size]
+            self._pools[shape, dtype] = size, self._free[size], self._free[2 * size]
             return self.empty(shape, dtype)
         if size < self.smallest:
             return np.empty(shape, dtype)
+        pool = free or larger
         try:
-            block = free.pop()
+            block = pool.pop()
         except IndexError:
-            block = self._new_block(size)
-        return self._lend(block, free, shape, dtype)
+            pool, block = free, self._new_block(size)
+        return self._lend(block, pool, shape, dtype)
 
     def kept(self, key: Any, shape: tuple[int, ...], dtype: Any) -> tuple[Array, bool]:
         """An array as its last user under this key left it, and whether it is a new one."""
@@ -92,6 +94,5 @@ class _Loan(weakref.ref[Any]):
 
 
 def block_size(needed: int) -> int:
-    """`needed` rounded up to an eighth of its power of two, so that nearly equal sizes share blocks."""
-    grain = max(ALIGNMENT, 1 << max(needed.bit_length() - 4, 0))
-    return -(-needed // grain) * grain
+    """The next power of two: the fewer sizes, the sooner a block is used again, while the cache still has it."""
+    return max(ALIGNMENT, 1 << (needed - 1).bit_length())

@@ -19,8 +19,8 @@ from graphc.lazy import np
 from graphc.settings import Kind
 from graphc.types import Array, Gradient
 
-BLOCK = 65_536
-"""Elements updated at a time: 256 kB of float32 an array."""
+BLOCK = 131_072
+"""Elements updated at a time: 512 kB of float32 an array; in smaller ones threads wait for the interpreter's lock."""
 
 Share: TypeAlias = Callable[[Callable[[slice], None], int], None]
 """Work on slices of range(count), which are blocks, by threads or alone; no result depends on how it is cut."""

@@ -28,9 +28,20 @@ def test_arrays_start_on_a_cache_line_and_can_be_written():
     assert array.sum() == 3000
 
 
-def test_blocks_waste_at_most_an_eighth():
+def test_blocks_are_less_than_twice_what_is_needed():
     for needed in range(Workspace.smallest, 1 << 16, 97):
-        assert needed <= block_size(needed) <= needed * 9 / 8 + 64
+        assert needed <= block_size(needed) < needed * 2
+
+
+def test_a_free_block_of_twice_the_size_comes_before_a_new_one():
+    workspace = Workspace()
+    address = workspace.empty((8000,), np.float32).ctypes.data
+    small = workspace.empty((4000,), np.float32)
+    assert small.ctypes.data == address
+    large = workspace.empty((8000,), np.float32)
+    del small
+    assert workspace.empty((7000,), np.float32).ctypes.data == address  # it went back to where it came from
+    assert large.ctypes.data != address
 
 
 def test_small_arrays_are_not_pooled():
