@@ -71,7 +71,7 @@ def gradients(
     """Of x, if the context asks for it, and of w, from those of the blocks that `outputs` gave."""
     down, along = _down(grid, x.dtype), _along(grid, x.dtype)
     inputs, filters = w.shape[2:]
-    taps = _by_rows(context, down.taps, w)
+    taps = _by_rows(context, down.taps, np.ascontiguousarray(w.swapaxes(2, 3)))
     total = np.zeros(taps.shape, x.dtype)
     dx = context.empty(x.shape, x.dtype) if context.input_gradient else None
 
@@ -89,8 +89,8 @@ def gradients(
             np.matmul(spectra.swapaxes(1, 2), slope, out=products)
             total[row] += _times(context, along.taps.T, products)
             if dx is not None:
-                own = _times(context, along.taps, taps[row]).reshape(-1, inputs, filters)
-                np.matmul(slope, own.swapaxes(1, 2), out=spectra)
+                own = _times(context, along.taps, taps[row]).reshape(-1, filters, inputs)
+                np.matmul(slope, own, out=spectra)
                 _times(context, along.into.T, spectra, out=images[row])
         if dx is not None:
             pixels = _times(context, down.into.T, images)

@@ -33,10 +33,12 @@ class Dropout(Layer):
         (x,) = inputs
         if not context.training or self.rate == 0:
             return Step(x, lambda dy: Gradients((dy,)))
-        kept = context.random().random(x.shape, dtype=np.float32) >= self.rate
-        factor = kept * x.dtype.type(1 / (1 - self.rate))
+        drawn = context.random().random(dtype=np.float32, out=context.empty(x.shape, np.float32))
+        kept = drawn >= self.rate
+        factor = np.multiply(kept, x.dtype.type(1 / (1 - self.rate)), out=context.empty(x.shape, x.dtype))
 
-        def backward(dy: Array) -> Gradients:
-            return Gradients((dy * factor,))
+        def scaled(values: Array) -> Array:
+            product: Array = np.multiply(values, factor, out=context.empty(x.shape, x.dtype))
+            return product
 
-        return Step(np.multiply(x, factor, out=context.empty(x.shape, x.dtype)), backward)
+        return Step(scaled(x), lambda dy: Gradients((scaled(dy),)))
