@@ -85,7 +85,7 @@ class Sgd(Optimizer):
 
     def update_block(self, w: Array, g: Array, slots: tuple[Array, ...], rate: float, step: int, decay: float) -> None:
         _add(g, decay, w)
-        _add(w, -rate, g)
+        _add(w, -rate, g, spare=g)
 
 
 class Momentum(Optimizer):
@@ -108,7 +108,7 @@ class Momentum(Optimizer):
         self._move(w, g, m, rate)
 
     def _move(self, w: Array, g: Array, m: Array, rate: float) -> None:
-        _add(w, -rate, m)
+        _add(w, -rate, m, spare=g)
 
 
 class Nesterov(Momentum):
@@ -118,7 +118,7 @@ class Nesterov(Momentum):
 
     def _move(self, w: Array, g: Array, m: Array, rate: float) -> None:
         _add(g, self.momentum, m)
-        _add(w, -rate, g)
+        _add(w, -rate, g, spare=g)
 
 
 class RmsProp(Optimizer):
@@ -189,7 +189,7 @@ class Adagrad(Optimizer):
         root = np.sqrt(s)
         root += self.epsilon
         g /= root
-        _add(w, -rate / (1 + (step - 1) * self.rate_decay), g)
+        _add(w, -rate / (1 + (step - 1) * self.rate_decay), g, spare=g)
 
 
 class Adam(Optimizer):
@@ -211,7 +211,7 @@ class Adam(Optimizer):
     def update_block(self, w: Array, g: Array, slots: tuple[Array, ...], rate: float, step: int, decay: float) -> None:
         _add(g, decay, w)
         direction, factor = self._direction(g, slots, step)
-        _add(w, -rate * factor, direction)
+        _add(w, -rate * factor, direction, spare=direction)
 
     def _direction(self, g: Array, slots: tuple[Array, ...], step: int) -> tuple[Array, float]:
         """Both moments moved on; a new array and the factor that makes it m̂/(sqrt(v̂) + epsilon).
@@ -220,12 +220,13 @@ class Adam(Optimizer):
         """
         m, v = slots
         m *= self.beta1
-        _add(m, 1 - self.beta1, g)
+        root = np.multiply(g, 1 - self.beta1)
+        m += root
         v *= self.beta2
         g *= g
-        _add(v, 1 - self.beta2, g)
+        _add(v, 1 - self.beta2, g, spare=g)
         correction = math.sqrt(1 - self.beta2**step)
-        root = np.sqrt(v)
+        np.sqrt(v, out=root)
         root += correction * self.epsilon
         np.divide(m, root, out=root)
         return root, correction / (1 - self.beta1**step)
@@ -243,7 +244,7 @@ class AdamW(Adam):
         if decay:
             w *= 1 - rate * decay
         direction, factor = self._direction(g, slots, step)
-        _add(w, -rate * factor, direction)
+        _add(w, -rate * factor, direction, spare=direction)
 
 
 class Lamb(Adam):
@@ -327,7 +328,7 @@ def _flat(array: Array) -> Array:
     return array.reshape(-1)
 
 
-def _add(to: Array, factor: float, array: Array) -> None:
-    """to += factor * array."""
+def _add(to: Array, factor: float, array: Array, spare: Array | None = None) -> None:
+    """to += factor * array; `spare` may be written over, and array too if it is that."""
     if factor:
-        to += factor * array
+        to += np.multiply(array, factor, out=spare)
