@@ -30,8 +30,7 @@ def conv2d(context: Context, x: Array, w: Array, stride: Pair, pads: Pads, dilat
         return found
     y = context.empty((len(x), *grid.output, w.shape[3]), x.dtype)
     if blocks:
-        for block, pixels in blocks.outputs(context, x, w, grid, _whole_rows(grid)):
-            images_first(pixels, out=block.of(y))
+        blocks.outputs(context, x, w, grid, _whole_rows(grid), lambda block, pixels: images_first(pixels, block.of(y)))
         return y
 
     for part in chunks(x, CHUNK_BYTES, _column_bytes(grid, w.shape, x)):

@@ -31,10 +31,13 @@ def conv_max_pool2d(
     (rows, columns), (height, width) = grid.output, window
     y = context.empty((len(x), rows // height, columns // width, w.shape[3]), x.dtype)
     winners = []
-    for block, pixels in kernels.outputs(context, x, w, grid, window):
+
+    def take(block: Block, pixels: Array) -> None:
         largest, places = tile_max(context, pixels, window)
         images_first(largest, out=block.pooled(window).of(y))
         winners.append(places)
+
+    kernels.outputs(context, x, w, grid, window, take)
     return y, winners
 
 

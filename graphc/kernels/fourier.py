@@ -6,8 +6,8 @@ the ordinary spectrum of P columns. A complex product takes three real ones (Gau
 parts and their sums. So a plane of 14×14 pixels takes 384 products, where a direct sum of 5×5 takes 4900.
 
 Every transform is a product of a small matrix with long rows: arrays lie [row][column][image][channel]. A row of the
-spectrum is made, multiplied and taken back before the next one, so that it stays in the cache. float32 stays within
-1e-6 of the largest value.
+spectrum is made, multiplied and taken back before the next one, in the same memory, which stays in the cache. float32
+stays within 1e-6 of the largest value.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from functools import cache
 from typing import Any
 
 from graphc.kernels.chunks import chunks
-from graphc.kernels.pixels import Block, Slopes, images_first, pixels_first, stretches
+from graphc.kernels.pixels import Block, Slopes, Take, images_first, pixels_first, stretches
 from graphc.kernels.unfold import Grid, Pair
 from graphc.lazy import np
 from graphc.types import Array, Context
@@ -43,8 +43,8 @@ def suits(grid: Grid, w_shape: tuple[int, ...], images: int) -> bool:
     return dense and small and min(inputs, outputs) >= LEAST_CHANNELS and images >= LEAST_IMAGES
 
 
-def outputs(context: Context, x: Array, w: Array, grid: Grid, window: Pair) -> Iterator[tuple[Block, Array]]:
-    """`kernels.conv.conv2d` of one group, rows by columns by n by filters, in whole windows; good until the next."""
+def outputs(context: Context, x: Array, w: Array, grid: Grid, window: Pair, take: Take) -> None:
+    """`kernels.conv.conv2d` of one group, rows by columns by n by filters, in blocks of whole windows."""
     down, along = _down(grid, x.dtype), _along(grid, x.dtype)
     inputs, filters = w.shape[2:]
     taps = _by_rows(context, down.taps, w)
@@ -54,15 +54,11 @@ def outputs(context: Context, x: Array, w: Array, grid: Grid, window: Pair) -> I
         images = _by_rows(context, down.into, pixels_first(context, x[part]))
         found = context.empty((len(images), 2 * grid.output[1], count * filters), x.dtype)
         for row in range(len(images)):
-            spectra = _times(context, along.into, images[row]).reshape(-1, count, inputs)
-            own = _times(context, along.taps, taps[row]).reshape(-1, inputs, filters)
-            products = context.empty((len(spectra), count, filters), x.dtype)
-            np.matmul(spectra, own, out=products)
-            _times(context, along.out, products, out=found[row])
+            _multiply(context, along, images[row], taps[row], (count, inputs, filters), out=found[row])
         parts = found.reshape(2 * len(found), grid.output[1], -1)
         for block in _blocks(grid, part, w, window):
-            pixels = _times(context, down.out, parts[:, block.columns])
-            yield block, pixels.reshape(grid.output[0], -1, count, filters)
+            shape = (grid.output[0], -1, count, filters)
+            take(block, _times(context, down.out, parts[:, block.columns]).reshape(shape))
 
 
 def gradients(
@@ -83,19 +79,50 @@ def gradients(
         for block in _blocks(grid, part, w, window):
             _times(context, down.out.T, slopes(block), out=parts[:, block.columns])
         for row in range(len(images)):
-            spectra = _times(context, along.into, images[row]).reshape(-1, count, inputs)
-            slope = _times(context, along.out.T, slope_rows[row]).reshape(-1, count, filters)
-            products = context.empty((len(spectra), inputs, filters), x.dtype)
-            np.matmul(spectra.swapaxes(1, 2), slope, out=products)
-            total[row] += _times(context, along.taps.T, products)
-            if dx is not None:
-                own = _times(context, along.taps, taps[row]).reshape(-1, filters, inputs)
-                np.matmul(slope, own, out=spectra)
-                _times(context, along.into.T, spectra, out=images[row])
+            rows = images[row], slope_rows[row], taps[row], total[row]
+            _multiply_back(context, along, *rows, (count, inputs, filters))
         if dx is not None:
             pixels = _times(context, down.into.T, images)
             images_first(pixels.reshape(*grid.size, count, inputs), out=dx[part])
     return dx, (down.taps.T @ total.reshape(len(down.taps), -1)).reshape(w.shape)
+
+
+def _multiply(
+    context: Context, along: Axis, images: Array, taps: Array, sizes: tuple[int, int, int], out: Array
+) -> None:
+    """One row of the spectra, along the image: forth, times the filters, and back."""
+    count, inputs, outputs = sizes
+    spectra = _times(context, along.into, images).reshape(-1, count, inputs)
+    filters = _times(context, along.taps, taps).reshape(-1, inputs, outputs)
+    products = context.empty((len(spectra), count, outputs), out.dtype)
+    np.matmul(spectra, filters, out=products)
+    _times(context, along.out, products, out=out)
+
+
+def _multiply_back(
+    context: Context,
+    along: Axis,
+    images: Array,
+    slopes: Array,
+    taps: Array,
+    total: Array,
+    sizes: tuple[int, int, int],
+) -> None:
+    """The way back of one row: the taps' gradient onto `total`, that of the images, if it is wanted, over `images`.
+
+    `taps` have their outputs before their inputs.
+    """
+    count, inputs, outputs = sizes
+    spectra = _times(context, along.into, images).reshape(-1, count, inputs)
+    slope = _times(context, along.out.T, slopes).reshape(-1, count, outputs)
+    products = context.empty((len(spectra), inputs, outputs), images.dtype)
+    np.matmul(spectra.swapaxes(1, 2), slope, out=products)
+    total += _times(context, along.taps.T, products)
+    if context.input_gradient:
+        del products
+        filters = _times(context, along.taps, taps).reshape(-1, outputs, inputs)
+        np.matmul(slope, filters, out=spectra)
+        _times(context, along.into.T, spectra, out=images)
 
 
 @dataclass(frozen=True, slots=True)

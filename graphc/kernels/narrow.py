@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from graphc.kernels.chunks import chunks
-from graphc.kernels.pixels import Block, Slopes, stretches
+from graphc.kernels.pixels import Block, Slopes, Take, stretches
 from graphc.kernels.unfold import Grid, Pair, strided
 from graphc.lazy import np
 from graphc.types import Array, Context
@@ -29,14 +29,14 @@ def suits(grid: Grid, w_shape: tuple[int, ...]) -> bool:
     return few and grid.stride == grid.dilation == (1, 1)
 
 
-def outputs(context: Context, x: Array, w: Array, grid: Grid, window: Pair) -> Iterator[tuple[Block, Array]]:
-    """`kernels.conv.conv2d` of one group, rows by columns by n by filters, in whole windows; good until the next."""
+def outputs(context: Context, x: Array, w: Array, grid: Grid, window: Pair, take: Take) -> None:
+    """`kernels.conv.conv2d` of one group, rows by columns by n by filters, in blocks of whole windows."""
     filters = w.shape[3]
     for block, lines in _blocks(context, x, w.shape, grid, window):
-        count = block.images.stop - block.images.start
-        pixels = context.empty((len(lines), grid.output[1], count, filters), x.dtype)
-        np.matmul(lines.swapaxes(1, 2), w.reshape(-1, filters), out=pixels.reshape(len(lines), -1, filters))
-        yield block, pixels
+        pixels = context.empty((len(lines), lines.shape[2], filters), x.dtype)
+        np.matmul(lines.swapaxes(1, 2), w.reshape(-1, filters), out=pixels)
+        take(block, pixels.reshape(len(lines), grid.output[1], -1, filters))
+        del pixels  # its memory is the next one's, still in the cache
 
 
 def gradients(context: Context, x: Array, w: Array, grid: Grid, window: Pair, slopes: Slopes) -> tuple[None, Array]:

@@ -39,6 +39,8 @@ class Block:
         return Block(self.images, rows, columns)
 
 
+Take: TypeAlias = Callable[[Block, Array], None]
+"""What becomes of a block's outputs, pixels first; they go when it returns."""
 Slopes: TypeAlias = Callable[[Block], Array]
 """The gradient of a block's outputs, pixels first."""
 

@@ -40,15 +40,6 @@ def drawn(seed, *shapes):
     return [rng.normal(size=shape) for shape in shapes]
 
 
-def whole(blocks, shape, dtype):
-    """The images that the blocks are of."""
-    y = np.full(shape, np.nan, dtype)
-    for block, pixels in blocks:
-        assert pixels.dtype == dtype
-        images_first(pixels, out=block.of(y))
-    return y
-
-
 def slopes_of(dy):
     return lambda block: pixels_first(CONTEXT, block.of(dy))
 
@@ -61,7 +52,13 @@ def test_blocks_are_of_the_direct_sum(method, geometry, dtype):
     x, w = drawn(0, (5, *size, 3), (*kernel, 3, 7))
     expected = plain_conv2d(x, w, (1, 1), pads, (1, 1), 1)
     grid = Grid.of(size, kernel, (1, 1), pads, (1, 1))
-    y = whole(method.outputs(CONTEXT, x.astype(dtype), w.astype(dtype), grid, (2, 2)), expected.shape, dtype)
+    y = np.full(expected.shape, np.nan, dtype)
+
+    def take(block, pixels):
+        assert pixels.dtype == dtype
+        images_first(pixels, out=block.of(y))
+
+    method.outputs(CONTEXT, x.astype(dtype), w.astype(dtype), grid, (2, 2), take)
     tolerance = TOLERANCES[method][dtype]
     np.testing.assert_allclose(y, expected, rtol=0, atol=tolerance * np.abs(expected).max())
 
@@ -97,8 +94,10 @@ def test_blocks_are_whole_windows(monkeypatch):
     monkeypatch.setattr(kernel, "BLOCK_BYTES", 1)
     grid = Grid.of((8, 10), (5, 5), (1, 1), ((2, 2), (2, 2)), (1, 1))
     for method, counted in ((narrow, (4, 10)), (fourier, (8, 5))):
-        blocks = method.outputs(CONTEXT, np.ones((2, 8, 10, 2)), np.ones((5, 5, 2, 4)), grid, (4, 5))
-        assert {pixels.shape[:2] for _, pixels in blocks} == {counted}
+        sizes = set()
+        arrays = np.ones((2, 8, 10, 2)), np.ones((5, 5, 2, 4))
+        method.outputs(CONTEXT, *arrays, grid, (4, 5), lambda _, pixels, sizes=sizes: sizes.add(pixels.shape[:2]))
+        assert sizes == {counted}
 
 
 def test_spectra_are_for_many_taps_and_small_images(monkeypatch):
