@@ -1,4 +1,7 @@
-"""Runs of examples that fit the cache."""
+"""Runs of examples that fit the cache.
+
+Who walks them lets go of a chunk's arrays before the next one's: these then get the same memory, which the cache has.
+"""
 
 from __future__ import annotations
 

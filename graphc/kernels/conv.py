@@ -38,6 +38,7 @@ def conv2d(context: Context, x: Array, w: Array, stride: Pair, pads: Pads, dilat
         for inputs, outputs in _groups(w, groups):
             columns = _columns(context, padded[..., inputs], grid)
             np.matmul(columns, _matrix(w[..., outputs]), out=_rows(y[part][..., outputs]))
+            del columns
     return y
 
 
@@ -69,6 +70,7 @@ def conv2d_grad_input(
             np.matmul(rows, _matrix(w[..., outputs]).T, out=columns)
             patches = columns.reshape(-1, *grid.output, *w.shape[:3])
             dx[part][..., inputs] = fold(context, patches, grid)
+            del columns, patches
     return dx
 
 
@@ -97,6 +99,7 @@ def conv2d_grad_weights(
             columns = _columns(context, padded[..., inputs], grid)
             product = columns.T @ _rows(dy[part][..., outputs])
             dw[..., outputs] += product.reshape(*w_shape[:3], -1)
+            del columns
     return dw
 
 

@@ -58,6 +58,7 @@ def conv2d(context: Context, x: Array, w: Array, grid: Grid) -> Array:
         rows = line.rows_of(products).transpose(1, 2, 0, 3)
         for tiles, outputs, used in _whole_and_rest(tile, y[part]):
             np.matmul(down[:used], rows[:, tiles, :, : outputs.shape[3]], out=outputs)
+        del pixels, products, rows
     return y
 
 
@@ -80,6 +81,7 @@ def grad_weights(context: Context, x: Array, dy: Array, w_shape: tuple[int, ...]
             np.matmul(down[:used].T, gradients, out=rows[:, :, tiles, :width].transpose(1, 2, 0, 3))
         for k in range(line.kw):
             total += np.matmul(line.runs_from(pixels, k).swapaxes(1, 2), products[:, :, k])
+        del pixels, products, rows
     return (from_filters.T @ total.reshape(points, -1)).reshape(w_shape)
 
 

@@ -46,11 +46,14 @@ def conv2d(context: Context, x: Array, w: Array, grid: Grid) -> Array:
         tiles = _transform_images(context, x[part], grid)
         products = context.empty((*tiles.shape[:3], outputs), x.dtype)
         np.matmul(tiles, filters, out=products)
-        half = context.empty((across, TILE, tiles.shape[2] * outputs), x.dtype)
+        del tiles
+        half = context.empty((across, TILE, products.shape[2] * outputs), x.dtype)
         np.matmul(down, products.reshape(across, points, -1), out=half)
         pixels = context.empty((TILE, TILE, half.shape[2]), x.dtype)
         np.matmul(along, half.swapaxes(0, 1), out=pixels)
+        del half, products
         _put_together(context, pixels, grid, out=y[part])
+        del pixels
     return y
 
 
@@ -71,6 +74,7 @@ def grad_weights(context: Context, x: Array, dy: Array, w_shape: tuple[int, ...]
             total = found
         else:
             total += found
+        del tiles, padded, products, found
     assert total is not None
     half = (filters_along.T @ total.reshape(len(total), -1)).reshape(w_shape[1], total.shape[1], -1)
     return np.ascontiguousarray((filters_down.T @ half).swapaxes(0, 1)).reshape(w_shape)
