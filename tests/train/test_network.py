@@ -273,6 +273,27 @@ def test_layers_joined_in_one_are_the_same_bits(frozen):
             np.testing.assert_array_equal(together[name], array, err_msg=name)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="processes need Linux")
+@pytest.mark.parametrize("factors", [(), ("LeNet/fc3/weights",)])
+def test_lenets_bits_do_not_depend_on_processes(factors):
+    """Spectra, blocks, a matrix shared by rows: what a small net has none of."""
+    planned = plan(expand(read_spec(LENET)))
+    params = initial_values(planned.variables, 0)
+    rng = np.random.default_rng(5)
+    images, dy = rng.normal(size=(35, 28, 28, 1)).astype(np.float32), rng.normal(size=(35, 10)).astype(np.float32)
+    found = []
+    for threads, processes in ((1, False), (2, False), (2, True)):
+        network = Network(planned, threads, parts=2, processes=processes, factors=factors)
+        network.start()
+        run = network.forward(params, {"image": images}, training=True)
+        gradients = {name: np.array(gradient) for name, gradient in run.backward({"fc4": dy}).items()}
+        found.append({"logits": run.outputs["logits"], **gradients})
+        network.close()
+    for other in found[1:]:
+        for name, array in found[0].items():
+            np.testing.assert_array_equal(other[name], array, err_msg=name)
+
+
 def test_a_large_matrix_may_have_its_gradient_as_factors():
     planned = plan(expand(read_spec(LENET)))
     params = initial_values(planned.variables, 0)
