@@ -1,8 +1,8 @@
 """Convolution as matrix products over unfolded windows, in chunks that stay in the cache.
 
-x is N H W C, w is kh kw C/groups F, y is N H' W' F. Every product walks the batch in the context's slices, and
-each slice in chunks of whole images whose columns (windows as rows) fit the cache. Sums over the batch are taken
-in the order of the slices.
+x is N H W C, w is kh kw C/groups F, y is N H' W' F. Every product walks the batch in chunks of whole images whose
+columns (windows as rows) fit the cache. Sums over the batch are taken in the order of the chunks. Where other kernels
+need fewer products or copies, they do it instead: `by_blocks`, `_fast`.
 """
 
 from __future__ import annotations

@@ -148,10 +148,11 @@ class PooledConv2d(Conv2d):
     def _one_after_the_other(self, context: Context, params: Params, x: Array) -> Step:
         convolved = super().forward(context, params, x)
         pooled = self.pool.forward(context, {}, convolved.output)
+        convolution_back, pooling_back = convolved.backward, pooled.backward  # not what is between
 
         def backward(dy: Array) -> Gradients:
-            (between,) = pooled.backward(dy).inputs
+            (between,) = pooling_back(dy).inputs
             assert between is not None
-            return convolved.backward(between)
+            return convolution_back(between)
 
         return Step(pooled.output, backward)

@@ -72,12 +72,11 @@ class ReluMaxPool2d(MaxPool2d):
 
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
         pooled = super().forward(context, params, *inputs)
-        largest = pooled.output
-        y = context.empty(largest.shape, largest.dtype)
-        context.each_slice(lambda part: relu(largest[part], y[part]), y)
+        y, pooling_back = pooled.output, pooled.backward  # which does not read the output
+        context.each_slice(lambda part: relu(y[part], y[part]), y)
 
         def backward(dy: Array) -> Gradients:
-            return pooled.backward(relu_grad(context, dy, y))
+            return pooling_back(relu_grad(context, dy, y))
 
         return Step(y, backward)
 
