@@ -15,7 +15,7 @@ from graphc.kernels.unfold import Grid, Pair
 from graphc.types import Array, Context
 
 
-def method(context: Context, x: Array, w: Array, grid: Grid, groups: int, window: Grid) -> ModuleType | None:
+def pooling_kernels(context: Context, x: Array, w: Array, grid: Grid, groups: int, window: Grid) -> ModuleType | None:
     """The kernels that can do it: in training, where windows tile the outputs and nobody wants gradients that the
     kernels do not make."""
     kernels = by_blocks(grid, w.shape, groups, len(x))

@@ -8,7 +8,7 @@ from typing import ClassVar
 from graphc.dims import Shape
 from graphc.errors import RuleError
 from graphc.kernels.conv import conv2d, conv2d_grad_input, conv2d_gradients
-from graphc.kernels.conv_pool import conv_max_pool2d, conv_max_pool2d_gradients, method
+from graphc.kernels.conv_pool import conv_max_pool2d, conv_max_pool2d_gradients, pooling_kernels
 from graphc.kernels.relu import relu, relu_grad
 from graphc.layers.base import Layer, elements, image
 from graphc.layers.fields import IntPair, Padding, PositiveInt
@@ -128,7 +128,7 @@ class PooledConv2d(Conv2d):
         (x,) = inputs
         weights, window = params["weights"], self.pool.kernel
         grid = self.grid(x.shape[1], x.shape[2])
-        kernels = method(context, x, weights, grid, self.groups, self.pool.grid(*grid.output))
+        kernels = pooling_kernels(context, x, weights, grid, self.groups, self.pool.grid(*grid.output))
         if kernels is None or not self.trainable:
             return self._one_after_the_other(context, params, x)
 

@@ -38,11 +38,11 @@ def test_in_blocks_it_is_one_after_the_other(pool, inputs, kernels, bias, monkey
     rng = np.random.default_rng(1)
     x = rng.normal(size=(33, 6, 8, inputs)).round(1)  # with equal values in a window
     dy = rng.normal(size=(33, 6 // pool.kernel[0], 8 // pool.kernel[1], 8))
-    used, real = [], conv.method
-    monkeypatch.setattr(conv, "method", lambda *given: used.append(real(*given)) or used[-1])
+    used, real = [], conv.pooling_kernels
+    monkeypatch.setattr(conv, "pooling_kernels", lambda *given: used.append(real(*given)) or used[-1])
     found = outcome(layer, x, dy, input_gradient=kernels is fourier)
     assert used == [kernels]
-    monkeypatch.setattr(conv, "method", lambda *_: None)
+    monkeypatch.setattr(conv, "pooling_kernels", lambda *_: None)
     expected = outcome(layer, x, dy, input_gradient=kernels is fourier)
     for ours, theirs in zip(found, expected, strict=True):
         if theirs is None:
@@ -92,5 +92,5 @@ def test_gradients_that_the_blocks_do_not_give_are_a_reason_against_them():
     tiling = MaxPool2d(kernel=2).grid(8, 8)
     for wanted, expected in ((False, narrow), (True, None)):
         context = RunContext(training=True, input_gradient=wanted)
-        assert conv_pool.method(context, *arrays, grid, 1, tiling) is expected
-    assert conv_pool.method(RunContext(input_gradient=False), *arrays, grid, 1, tiling) is None
+        assert conv_pool.pooling_kernels(context, *arrays, grid, 1, tiling) is expected
+    assert conv_pool.pooling_kernels(RunContext(input_gradient=False), *arrays, grid, 1, tiling) is None
