@@ -19,23 +19,16 @@ CHUNK_BYTES = 1 << 20
 """Of the images that one pass over the taps reads."""
 
 
-def max_pool2d(
-    context: Context, x: Array, kernel: Pair, stride: Pair, pads: Pads, winners: Array | None = None
-) -> Array:
-    """The largest of every window; `winners`, made by `places`, get which tap it was, the first of equal ones."""
+def max_pool2d(context: Context, x: Array, kernel: Pair, stride: Pair, pads: Pads) -> tuple[Array, Array]:
+    """The largest of every window, and its winner: the number of the tap that has it, the first of equal ones."""
     grid = Grid.of((x.shape[1], x.shape[2]), kernel, stride, pads, (1, 1))
-    y = context.empty((len(x), *grid.output, x.shape[3]), x.dtype)
+    shape = (len(x), *grid.output, x.shape[3])
+    y, winners = context.empty(shape, x.dtype), context.empty(shape, _number(kernel))
 
     for part in chunks(x, CHUNK_BYTES):
         taps = (_copy(context, tap) for tap in _taps(_padded(context, x[part], grid, -np.inf), grid))
-        _largest(taps, y[part], None if winners is None else winners[part])
-    return y
-
-
-def places(context: Context, x: Array, kernel: Pair, stride: Pair, pads: Pads) -> Array:
-    """An array for the number of a tap for each output."""
-    grid = Grid.of((x.shape[1], x.shape[2]), kernel, stride, pads, (1, 1))
-    return context.empty((len(x), *grid.output, x.shape[3]), _number(kernel))
+        _largest(taps, y[part], winners[part])
+    return y, winners
 
 
 def max_pool2d_grad(
@@ -119,15 +112,13 @@ def avg_pool2d_grad(
     return dx
 
 
-def _largest(taps: Iterator[Array], y: Array, winners: Array | None) -> None:
+def _largest(taps: Iterator[Array], y: Array, winners: Array) -> None:
     """The largest of several arrays, number by number, and which of them has it."""
     largest = next(taps)
-    if winners is not None:
-        winners[...] = 0
+    winners[...] = 0
     for place, tap in enumerate(taps, 1):
-        if winners is not None:
-            here = np.multiply(tap > largest, winners.dtype.type(place))
-            np.maximum(winners, here, out=winners)
+        here = np.multiply(tap > largest, winners.dtype.type(place))
+        np.maximum(winners, here, out=winners)
         largest = np.maximum(largest, tap, out=y)
     if largest is not y:  # a window of one pixel
         y[...] = largest

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from graphc.dims import Shape
 from graphc.errors import RuleError
-from graphc.kernels.pool import avg_pool2d, avg_pool2d_grad, max_pool2d, max_pool2d_grad, places
+from graphc.kernels.pool import avg_pool2d, avg_pool2d_grad, max_pool2d, max_pool2d_grad
 from graphc.kernels.relu import relu, relu_grad
 from graphc.layers.base import elements, image
 from graphc.layers.fields import IntPair
@@ -54,11 +54,9 @@ class MaxPool2d(Pool2d):
         (x,) = inputs
         geometry = (self.kernel, self.step(), self.pads(x))
         shape = x.shape
-        winners = places(context, x, *geometry) if context.training else None
-        y = max_pool2d(context, x, *geometry, winners)
+        y, winners = max_pool2d(context, x, *geometry)
 
         def backward(dy: Array) -> Gradients:
-            assert winners is not None
             return Gradients((max_pool2d_grad(context, dy, winners, shape, *geometry),))
 
         return Step(y, backward)

@@ -15,7 +15,7 @@ def apply(layer: Layer, x: np.ndarray, **params: np.ndarray) -> np.ndarray:
 
 def gradient(layer: Layer, x: np.ndarray, dy: np.ndarray, **params: np.ndarray) -> np.ndarray:
     """The gradient of that image, likewise."""
-    (dx,) = layer.forward(RunContext(training=True), params, x[None]).backward(dy.astype(x.dtype)[None]).inputs
+    (dx,) = layer.forward(RunContext(), params, x[None]).backward(dy.astype(x.dtype)[None]).inputs
     return np.squeeze(dx)
 
 
