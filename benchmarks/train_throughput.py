@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from graphc import initializers
-from graphc.kernels.team import Team
+from graphc.kernels.team import Team, single_threaded_blas
 from graphc.passes.expand import expand
 from graphc.passes.plan import plan
 from graphc.spec.model import read_spec
@@ -58,8 +58,9 @@ def graphc_step(net: str, threads: int) -> Step:
         step += 1
         done = network.forward(params, {planned.graph.inputs[0].name: images}, training=True, step=step)
         gradients = done.backward({logits: _softmax_gradient(done.value(logits), labels)})
-        for name, gradient in gradients.items():
-            sgd.update(params[name], gradient, (), RATE, step, share if gradient.size >= WORTH_SHARING else alone)
+        with single_threaded_blas():
+            for name, gradient in gradients.items():
+                sgd.update(params[name], gradient, (), RATE, step, share if gradient.size >= WORTH_SHARING else alone)
         params.update(done.updates)
 
     return run

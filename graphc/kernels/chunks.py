@@ -1,6 +1,6 @@
 """Runs of examples that fit the cache.
 
-Who walks them lets go of a chunk's arrays before the next one's: these then get the same memory, which the cache has.
+Where a walk lets go of a chunk's arrays before the next one's, these get the same memory, which the cache has.
 """
 
 from __future__ import annotations

@@ -20,8 +20,8 @@ SHARED_FROM = 1 << 17
 
 
 def dense(context: Context, x: Array, w: Array) -> tuple[Array, Array]:
-    """x @ w, and what `dense_gradients` wants of x; of a shared matrix all examples' inputs, those of the own rows, or
-    the first part's of all where the gradient comes as its factors."""
+    """x @ w, and what `dense_gradients` wants of x: of a shared matrix all examples' inputs of the own rows; where the
+    gradient comes as its factors the first part keeps the inputs of all rows."""
     if w.size < SHARED_FROM:
         return np.matmul(x, w, out=context.empty((len(x), w.shape[1]), x.dtype)), x
     everyones = context.gather(x)
@@ -63,7 +63,7 @@ def dense_gradients(
     own = _rows(context, len(w), len(everyones))
     every = _joined(context, everyones)
     if of_weights and context.factors:
-        dw = OuterProduct(inputs, every)
+        dw = OuterProduct(inputs, every) if context.part == 0 else None
     elif of_weights:
         dw = whole = context.common(w.shape, dy.dtype)
         np.matmul(inputs.T, every, out=whole[own])

@@ -16,12 +16,14 @@ SMALL_PRODUCT = 1_000_000
 """Multiplications up to which OpenBLAS takes the kernels that do not pack, which are faster here."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class OuterProduct:
-    """inputs.T @ slopes, of examples × rows and examples × columns. NumPy takes it for an array and makes it whole."""
+    """factor * inputs.T @ slopes, of examples × rows and examples × columns. NumPy takes it for an array and makes it
+    whole. Its arrays may be others' too and stay as they are. Bits depend on BLAS's threads: call it with one."""
 
     inputs: Array
     slopes: Array
+    factor: float = 1.0
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -38,7 +40,7 @@ class OuterProduct:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         whole: Array = np.matmul(self.inputs.T, self.slopes)
-        return whole.astype(dtype or self.dtype, copy=False)
+        return self._scaled(whole).astype(dtype or self.dtype, copy=False)
 
     def rows(self, some: slice) -> Array:
         """Some rows, as an array of their own."""
@@ -47,18 +49,25 @@ class OuterProduct:
         found = np.empty((rows, columns), self.dtype)
         width = next((each for each in (512, 256, 128, 64) if rows * examples * each <= SMALL_PRODUCT), columns)
         if columns % width:
-            return np.matmul(inputs, self.slopes, out=found)
+            return self._scaled(np.matmul(inputs, self.slopes, out=found))
         tiles = self.slopes.reshape(examples, -1, width).swapaxes(0, 1)
         np.matmul(inputs, tiles, out=found.reshape(rows, -1, width).swapaxes(0, 1))
-        return found
+        return self._scaled(found)
 
     def square_sum(self) -> float:
-        """Of all its numbers: the examples' products with each other, in float64."""
+        """Of all its numbers: the examples' products with each other, in float64. Where examples cancel, what is left
+        is rounding error, which may be negative; then it is 0."""
         inputs, slopes = self.inputs.astype(np.float64), self.slopes.astype(np.float64)
-        return float(np.vdot(inputs @ inputs.T, slopes @ slopes.T))
+        return max(self.factor**2 * float(np.vdot(inputs @ inputs.T, slopes @ slopes.T)), 0.0)
+
+    def _scaled(self, product: Array) -> Array:
+        """A new product times the factor."""
+        return product if self.factor == 1 else np.multiply(product, self.factor, out=product)
 
 
 def scale(gradient: Gradient, factor: float) -> None:
     """Times this, in place."""
-    array = gradient.slopes if isinstance(gradient, OuterProduct) else gradient
-    np.multiply(array, factor, out=array)
+    if isinstance(gradient, OuterProduct):
+        gradient.factor *= factor
+    else:
+        np.multiply(gradient, factor, out=gradient)

@@ -134,12 +134,14 @@ class PooledConv2d(Conv2d):
 
         y, winners = conv_max_pool2d(context, kernels, x, weights, grid, window)
         self.add_biases(params, y)  # the same for all pixels of a window, so it changes no winner
+        rectified: Array | None = None
         if self.pool.rectifies:
             relu(y, out=y)
+            rectified = y
 
         def backward(dy: Array) -> Gradients:
-            if self.pool.rectifies:
-                dy = relu_grad(context, dy, y)
+            if rectified is not None:
+                dy = relu_grad(context, dy, rectified)
             dx, dw = conv_max_pool2d_gradients(context, kernels, x, dy, weights, winners, grid, window)
             return Gradients((dx,), {"weights": dw, **self.bias_gradients(dy)})
 

@@ -33,12 +33,11 @@ class Dropout(Layer):
         (x,) = inputs
         if not context.training or self.rate == 0:
             return Step(x, lambda dy: Gradients((dy,)))
-        drawn = context.random().random(dtype=np.float32, out=context.empty(x.shape, np.float32))
-        kept = drawn >= self.rate
+        kept = context.random().random(dtype=np.float32, out=context.empty(x.shape, np.float32)) >= self.rate
         factor = np.multiply(kept, x.dtype.type(1 / (1 - self.rate)), out=context.empty(x.shape, x.dtype))
 
         def scaled(values: Array) -> Array:
-            product: Array = np.multiply(values, factor, out=context.empty(x.shape, x.dtype))
+            product: Array = np.multiply(values, factor, out=context.empty(values.shape, values.dtype))
             return product
 
         return Step(scaled(x), lambda dy: Gradients((scaled(dy),)))

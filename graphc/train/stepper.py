@@ -12,7 +12,7 @@ from graphc.data.batches import Batch
 from graphc.errors import DivergedError
 from graphc.graph import Plan
 from graphc.kernels.outer_product import OuterProduct, scale
-from graphc.kernels.team import Team
+from graphc.kernels.team import Team, single_threaded_blas
 from graphc.train.diagnosis import first_bad_array, first_bad_value
 from graphc.train.distill import TeacherModel
 from graphc.train.freezing import frozen_plan
@@ -91,7 +91,8 @@ class Stepper:
 
     def update(self, state: TrainState, computed: Computed, rate: float) -> None:
         """Variables, slots, moving averages, in place; one step more."""
-        self.learning.apply(state, computed.gradients, rate, self._share)
+        with single_threaded_blas():  # factors become gradients here
+            self.learning.apply(state, computed.gradients, rate, self._share)
         for name, value in computed.updates.items():
             np.copyto(state.params[name], value)
         if self.recipe.average is not None:
@@ -131,7 +132,8 @@ class Stepper:
             for gradient in done.gradients.values():
                 scale(gradient, 1.0 / done.examples)
         self.learning.add_penalty_gradients(state.params, done.gradients)
-        norms = {name: _norm(gradient) for name, gradient in done.gradients.items()}
+        with single_threaded_blas():
+            norms = {name: _norm(gradient) for name, gradient in done.gradients.items()}
         done.gradient_norm = length(norms)
         if not math.isfinite(done.gradient_norm):
             name = first_bad_array(done.gradients)
@@ -148,4 +150,7 @@ class Stepper:
 def _norm(gradient: Gradient) -> float:
     """The length of a gradient; squares that overflow float32 are added up in float64."""
     square = square_sum(gradient)
+    if isinstance(gradient, OuterProduct) and math.sqrt(square) > np.finfo(gradient.dtype).max:
+        gradient = np.asarray(gradient)  # one of its numbers may be infinite though the factors are not
+        square = math.inf
     return math.sqrt(square if math.isfinite(square) else square_sum(np.asarray(gradient, np.float64)))

@@ -1,0 +1,93 @@
+"""Steps of nets with a large matrix, whose gradient comes as its factors: they are the steps of whole gradients."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from graphc.compiler import plan_model
+from graphc.data.batches import Batch
+from graphc.initializers import initial_values
+from graphc.kernels.outer_product import OuterProduct
+from graphc.spec.model import read_spec_text
+from graphc.train import stepper
+from graphc.train.recipe import read_recipe_text
+from graphc.train.state import TrainState
+from graphc.train.stepper import Stepper
+
+SPEC = """\
+graphc: 1
+name: net
+inputs: {image: [N, 20, 20, 1]}
+layers:
+  - flatten: {name: vector}
+  - fully_connected: {name: a, units: 512}
+  - fully_connected: {name: b, units: 512, inputs: vector}
+  - add: {name: sum, inputs: [a, b]}
+  - fully_connected: {name: logits, units: 2}
+outputs: {logits: logits}
+"""
+RECIPE = """\
+recipe: 1
+model: net
+data: {train: digits}
+loss: softmax_cross_entropy
+optimizer: momentum
+learning_rate: 0.1
+steps: 1
+"""
+
+
+def a_step(factors: bool, *lines: str) -> tuple[Stepper, TrainState, Batch]:
+    """What a step takes, its gradients as factors or whole."""
+    one = Stepper(plan_model(read_spec_text(SPEC, "net.yaml")), read_recipe_text(RECIPE + "\n".join(lines)))
+    if not factors:
+        one.network.course.factors = frozenset()
+    params = initial_values(one.plan.variables, 0)
+    state = TrainState.start(params, one.recipe.optimizer, list(one.learning.learning), False)
+    images = np.random.default_rng(0).normal(size=(12, 20, 20, 1)).astype(np.float32)
+    return one, state, Batch({"image": images}, {"label": np.arange(12) % 2})
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+@pytest.mark.parametrize(
+    "clip", ["{global_norm: 0.05}", "{variable_norm: 0.05}", "{variable_norm: 0.1, global_norm: 0.05}"]
+)
+def test_two_matrices_behind_one_sum_are_clipped_once_each(clip, parts):
+    """With one part they have the same array of slopes."""
+    found = []
+    for factors in (True, False):
+        one, state, batch = a_step(factors, f"clip: {clip}", f"parts: {parts}")
+        done = one.compute(state, [batch])
+        assert isinstance(done.gradients["net/a/weights"], OuterProduct) == factors
+        found.append({name: np.asarray(gradient) for name, gradient in done.gradients.items()})
+        one.network.close()
+    for name, gradient in found[1].items():
+        np.testing.assert_allclose(found[0][name], gradient, rtol=0, atol=1e-6 * np.abs(gradient).max(), err_msg=name)
+
+
+def test_factors_whose_product_overflows_are_not_finite():
+    large = np.full((2, 3), 1e20, np.float32)
+    with np.errstate(over="ignore"):
+        assert stepper._norm(OuterProduct(large, large)) == math.inf
+    assert stepper._norm(OuterProduct(large / np.float32(1e5), large)) == pytest.approx(6e35, rel=1e-5)
+
+
+def test_factors_become_gradients_with_one_thread_of_blas(monkeypatch):
+    """More of them round otherwise."""
+    threads = set()
+    for real in (OuterProduct.rows, OuterProduct.square_sum):
+
+        def counted(*given, real=real):
+            threads.update(each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas")
+            return real(*given)
+
+        monkeypatch.setattr(OuterProduct, real.__name__, counted)
+    one, state, batch = a_step(True)
+    with threadpool_limits(2, user_api="blas"):
+        one.step(state, [batch], 0.1)
+    assert threads == {1}
+    one.network.close()
