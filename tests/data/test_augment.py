@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from graphc.data.augment import AUGMENTATIONS
@@ -79,6 +79,7 @@ def test_a_marked_pixel_is_exactly_where_the_annotations_say(step, dtype, place)
 
 @pytest.mark.parametrize("step", MOVING, ids=lambda step: step.kind)
 @given(place=PLACES)
+@example(place=(20, 22, 0.0, 1.0, 128566))
 @settings(max_examples=40, deadline=None)
 def test_a_marked_square_is_found_where_the_annotations_say(step, place):
     sample, seed = _from(place)
@@ -94,10 +95,12 @@ def test_a_marked_square_is_found_where_the_annotations_say(step, place):
         np.testing.assert_allclose([left + right, top + bottom], 2 * found.points[0], atol=1e-6)
     where = np.argwhere(bright > 128)
     if len(where):  # nothing bright beyond the box, to the width of a blurred edge
-        assert where[:, 1].min() >= left - 1
-        assert where[:, 1].max() + 1 <= right + 1
-        assert where[:, 0].min() >= top - 1
-        assert where[:, 0].max() + 1 <= bottom + 1
+        # At the image's own rim half a pixel of the original, up to a quarter larger, is bright or not as a whole.
+        edge = max(1, 0.5 + 0.5 * 1.25 * 32 / min(place[:2]))
+        assert where[:, 1].min() >= left - edge
+        assert where[:, 1].max() + 1 <= right + edge
+        assert where[:, 0].min() >= top - edge
+        assert where[:, 0].max() + 1 <= bottom + edge
     assert set(np.unique(found.mask)) <= {0, 7}
     surely = (bright == 255) | (bright == 0)
     np.testing.assert_array_equal((found.mask == 7)[surely], (bright == 255)[surely])

@@ -37,5 +37,5 @@ def test_examples_that_cancel_have_no_negative_squares():
         inputs = np.repeat(rng.normal(size=(1, 777)), 16, axis=0)
         slopes = rng.normal(size=(16, 40))
         sums.append(OuterProduct(inputs, slopes - slopes.mean(axis=0)).square_sum())
-    assert 0 <= min(sums)
+    assert min(sums) >= 0
     assert max(sums) < 1e-8
