@@ -22,11 +22,10 @@ from pathlib import Path
 import numpy as np
 
 from graphc import initializers
-from graphc.kernels.team import Team, single_threaded_blas
+from graphc.kernels.team import WORTH_SHARING, Team, single_threaded_blas
 from graphc.passes.expand import expand
 from graphc.passes.plan import plan
 from graphc.spec.model import read_spec
-from graphc.train.learning import WORTH_SHARING
 from graphc.train.network import Network
 from graphc.train.optimizers import Sgd, alone
 

@@ -2,7 +2,7 @@
 
 x is N H W C, w is kh kw C/groups F, y is N H' W' F. Every product walks the batch in chunks of whole images whose
 columns (windows as rows) fit the cache. Sums over the batch are taken in the order of the chunks. Where other kernels
-need fewer products or copies, they do it instead: `by_blocks`, `_fast`.
+need fewer products or copies, they do it instead: `block_kernels`, `_fast`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ CHUNK_BYTES = 1 << 20
 def conv2d(context: Context, x: Array, w: Array, stride: Pair, pads: Pads, dilation: Pair, groups: int) -> Array:
     """Every window of x times the filters."""
     grid = Grid.of(x.shape[1:3], w.shape[:2], stride, pads, dilation)
-    blocks = by_blocks(grid, w.shape, groups, len(x))
+    blocks = block_kernels(grid, w.shape, groups, len(x))
     if not blocks and (fast := _fast(context, grid, w.shape, groups)):
         found: Array = fast.conv2d(context, x, w, grid)
         return found
@@ -117,7 +117,7 @@ def conv2d_gradients(
     grid = Grid.of(x.shape[1:3], w.shape[:2], stride, pads, dilation)
     geometry = (stride, pads, dilation, groups)
     dx: Array | None = None
-    if blocks := by_blocks(grid, w.shape, groups, len(x)):
+    if blocks := block_kernels(grid, w.shape, groups, len(x)):
         dx, dw = blocks.gradients(context, x, w, grid, _whole_rows(grid), _slopes(context, dy))
     else:
         dw = conv2d_grad_weights(context, x, dy, w.shape, *geometry)
@@ -126,7 +126,7 @@ def conv2d_gradients(
     return dx, dw
 
 
-def by_blocks(grid: Grid, w_shape: tuple[int, ...], groups: int, images: int) -> ModuleType | None:
+def block_kernels(grid: Grid, w_shape: tuple[int, ...], groups: int, images: int) -> ModuleType | None:
     """The kernels that make their outputs in blocks with the pixels first."""
     if groups > 1:
         return None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from graphc.kernels.conv import by_blocks
+from graphc.kernels.conv import block_kernels
 from graphc.kernels.pixels import Block, images_first, pixels_first
 from graphc.kernels.pool import tile_max, tile_max_grad
 from graphc.kernels.unfold import Grid, Pair
@@ -18,7 +18,7 @@ from graphc.types import Array, Context
 def pooling_kernels(context: Context, x: Array, w: Array, grid: Grid, groups: int, window: Grid) -> ModuleType | None:
     """The kernels that can do it: in training, where windows tile the outputs and nobody wants gradients that the
     kernels do not make."""
-    kernels = by_blocks(grid, w.shape, groups, len(x))
+    kernels = block_kernels(grid, w.shape, groups, len(x))
     if kernels is None or (context.input_gradient and not kernels.INPUT_GRADIENT):
         return None
     return kernels if context.training and window.is_tiling and window.padded == window.size else None

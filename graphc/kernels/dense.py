@@ -2,8 +2,8 @@
 
 x is n inputs, w is inputs units, y is n units, n being this part's examples. A large matrix costs more to read
 than to multiply with a few examples, so each part takes some of its rows, the same ones there and back, for all
-examples: their share of every output, their gradient, and the gradients of their inputs. The parts swap what they
-found. A small matrix costs less than the meeting.
+examples: their share of every output, their gradient (as factors it is whole, and the first part's alone), and the
+gradients of their inputs. The parts swap what they found. A small matrix costs less than the meeting.
 
 Products are made transposed, the matrix times few vectors: BLAS reads the matrix as it lies and takes two thirds to
 nine tenths of the time.
@@ -25,7 +25,7 @@ def dense(context: Context, x: Array, w: Array) -> tuple[Array, Array]:
     if w.size < SHARED_FROM:
         return np.matmul(x, w, out=context.empty((len(x), w.shape[1]), x.dtype)), x
     everyones = context.gather(x)
-    own = _rows(context, len(w), len(everyones))
+    own = _rows(len(w), context.part, len(everyones))
     if context.factors and context.part == 0:
         inputs = _joined(context, everyones)
         own_inputs = inputs[:, own]
@@ -60,7 +60,7 @@ def dense_gradients(
         return dx, dw
 
     everyones = context.gather(dy)
-    own = _rows(context, len(w), len(everyones))
+    own = _rows(len(w), context.part, len(everyones))
     every = _joined(context, everyones)
     if of_weights and context.factors:
         dw = OuterProduct(inputs, every) if context.part == 0 else None
@@ -76,13 +76,12 @@ def dense_gradients(
         dx = context.empty((len(dy), len(w)), dy.dtype)
         examples = _examples(context, everyones)
         for part, piece in enumerate(pieces):
-            dx[:, _rows(context, len(w), len(pieces), part)] = piece[:, examples].T
+            dx[:, _rows(len(w), part, len(pieces))] = piece[:, examples].T
     return dx, dw if context.part == 0 else None
 
 
-def _rows(context: Context, count: int, parts: int, part: int | None = None) -> slice:
-    """A part's rows of the matrix, by default the own ones."""
-    part = context.part if part is None else part
+def _rows(count: int, part: int, parts: int) -> slice:
+    """A part's, of a matrix with so many."""
     return slice(count * part // parts, count * (part + 1) // parts)
 
 

@@ -28,18 +28,19 @@ INPUT_GRADIENT = True
 CHUNK_BYTES = 1 << 19
 """Of one row of the spectra of a chunk's images, inputs or outputs, whichever are wider."""
 LEAST_IMAGES = 16
-"""Rows of one product: fewer would not pay for transforming the filters."""
+"""Of a batch: fewer would not pay for transforming the filters."""
 LEAST_CHANNELS = 6
-"""Fewer cost more to transform than is saved; so do images of more rows or columns than 0.8 times the taps."""
+"""Fewer cost more to transform than is saved."""
 LONG_ROW = 1 << 10
 """Numbers of a row for which BLAS's products with a small matrix are fastest."""
 
 
 def suits(grid: Grid, w_shape: tuple[int, ...], images: int) -> bool:
-    """Five taps or more both ways at stride 1, and for so many taps small images, of which there are enough."""
+    """Five taps or more both ways at stride 1, padded images of at most 0.8 times as many pixels a side as there are
+    taps, and enough of them."""
     kh, kw, inputs, outputs = w_shape
     dense = grid.stride == grid.dilation == (1, 1) and min(kh, kw) >= 5
-    small = 5 * max(grid.padded) <= 4 * kh * kw
+    small = 5 * max(grid.padded) <= 4 * kh * kw  # wider ones cost more to transform than is saved
     return dense and small and min(inputs, outputs) >= LEAST_CHANNELS and images >= LEAST_IMAGES
 
 

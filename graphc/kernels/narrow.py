@@ -20,7 +20,7 @@ INPUT_GRADIENT = False
 CHUNK_BYTES = 3 << 18
 """Of the unfolded images of one chunk."""
 MOST_NUMBERS = 64
-"""In a window, and twice the filters, up to which it pays."""
+"""In a window, and half as many filters, up to which it pays."""
 
 
 def suits(grid: Grid, w_shape: tuple[int, ...]) -> bool:

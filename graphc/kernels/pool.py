@@ -42,14 +42,12 @@ def max_pool2d_grad(
         gradient = dx[part]
         if grid.padded != grid.size:
             gradient = context.empty((len(gradient), *grid.padded, x_shape[3]), dy.dtype)
-        if not grid.is_tiling:
+        if grid.is_tiling:
+            _give(dy[part], winners[part], _taps(gradient, grid))
+        else:
             gradient[...] = 0
-        for place, tap in enumerate(_taps(gradient, grid)):
-            here = winners[part] == place
-            if grid.is_tiling:
-                np.multiply(dy[part], here, out=tap)
-            else:
-                np.add(tap, dy[part] * here, out=tap)
+            for place, tap in enumerate(_taps(gradient, grid)):
+                np.add(tap, dy[part] * (winners[part] == place), out=tap)
         if grid.padded != grid.size:
             dx[part] = _cropped(gradient, grid)
     return dx
@@ -57,20 +55,17 @@ def max_pool2d_grad(
 
 def tile_max(context: Context, pixels: Array, window: Pair) -> tuple[Array, Array]:
     """The largest of windows that tile H W n C, as such, and the winners."""
-    taps = _tiles(pixels, window)
-    shape = (taps.shape[2], taps.shape[3], *pixels.shape[2:])
+    (height, width), (kh, kw) = pixels.shape[:2], window
+    shape = (height // kh, width // kw, *pixels.shape[2:])
     y, winners = context.empty(shape, pixels.dtype), context.empty(shape, _number(window))
-    each = (tap for row in taps for tap in row)
-    _largest(each, y.reshape(taps.shape[2:]), winners.reshape(taps.shape[2:]))
+    _largest(_tiles(pixels, window), _flat(y), _flat(winners))
     return y, winners
 
 
 def tile_max_grad(context: Context, dy: Array, winners: Array, window: Pair) -> Array:
     """The gradient of the pixels."""
     pixels = context.empty((len(dy) * window[0], dy.shape[1] * window[1], *dy.shape[2:]), dy.dtype)
-    taps = _tiles(pixels, window)
-    for place, tap in enumerate(tap for row in taps for tap in row):
-        np.multiply(dy.reshape(tap.shape), winners.reshape(tap.shape) == place, out=tap)
+    _give(_flat(dy), _flat(winners), _tiles(pixels, window))
     return pixels
 
 
@@ -124,15 +119,28 @@ def _largest(taps: Iterator[Array], y: Array, winners: Array) -> None:
         y[...] = largest
 
 
+def _give(dy: Array, winners: Array, taps: Iterator[Array]) -> None:
+    """Each gradient to the tap that won, zero to the others."""
+    for place, tap in enumerate(taps):
+        np.multiply(dy, winners == place, out=tap)
+
+
 def _number(kernel: Pair) -> Any:
     """The type of a tap's number."""
     return np.min_scalar_type(kernel[0] * kernel[1] - 1)
 
 
-def _tiles(pixels: Array, window: Pair) -> Array:
-    """Each tap of the windows that tile H W n C, as a view: kh × kw × rows × columns × (n by C)."""
+def _tiles(pixels: Array, window: Pair) -> Iterator[Array]:
+    """What every tap of the windows that tile H W n C reads, as views, row by row: rows × columns × (n by C)."""
     (height, width), (kh, kw) = pixels.shape[:2], window
-    return pixels.reshape(height // kh, kh, width // kw, kw, -1).transpose(1, 3, 0, 2, 4)
+    tiles = pixels.reshape(height // kh, kh, width // kw, kw, -1)
+    for i, j in itertools.product(range(kh), range(kw)):
+        yield tiles[:, i, :, j]
+
+
+def _flat(pixels: Array) -> Array:
+    """H W n C with the last two as one."""
+    return pixels.reshape(*pixels.shape[:2], -1)
 
 
 def _copy(context: Context, tap: Array) -> Array:

@@ -26,6 +26,8 @@ T = TypeVar("T")
 
 PARTS = 2
 """Of a batch; a smaller batch has one an example. More of them serve more cores and have shorter operations."""
+WORTH_SHARING = 200_000
+"""Numbers to add or to update from which several threads are quicker than one."""
 SWITCH_INTERVAL = 5e-5
 """Seconds after which a thread that waits for the interpreter's lock demands it (Python's default is 5e-3)."""
 

@@ -61,7 +61,11 @@ class FullyConnected(Weighted):
 
         def backward(dy: Array) -> Gradients:
             dx, dw = dense_gradients(context, kept, dy, weights, of_weights=self.trainable)
-            gradients: dict[str, Gradient] = {**self.bias_gradients(dy)} if self.trainable else {}
-            return Gradients((dx,), gradients if dw is None else {"weights": dw, **gradients})
+            gradients: dict[str, Gradient] = {}
+            if dw is not None:
+                gradients["weights"] = dw
+            if self.trainable:
+                gradients |= self.bias_gradients(dy)
+            return Gradients((dx,), gradients)
 
         return Step(y, backward)

@@ -11,14 +11,13 @@ import numpy as np
 
 from graphc.errors import SpecError, did_you_mean
 from graphc.kernels.outer_product import OuterProduct, scale
+from graphc.kernels.team import WORTH_SHARING
 from graphc.regularizers import Regularizer
 from graphc.train.optimizers import Share, alone, blocks, square_sum
 from graphc.train.recipe import Average, Clip, Recipe
 from graphc.train.state import TrainState
 from graphc.types import Array, Gradient, ParamSpec
 
-WORTH_SHARING = 200_000
-"""Elements of a variable from which several threads are quicker than one."""
 EPSILON = 1e-6
 """Added to a norm before dividing by it, as PyTorch does."""
 

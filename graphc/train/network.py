@@ -14,14 +14,11 @@ import numpy as np
 from graphc.dims import Shape
 from graphc.graph import Plan
 from graphc.kernels.shared import Commons
-from graphc.kernels.team import Member, Team, single_threaded_blas
+from graphc.kernels.team import WORTH_SHARING, Member, Team, single_threaded_blas
 from graphc.passes.infer_shapes import check_sizes
 from graphc.train.crew import Arrived, Crew, can_fork
 from graphc.train.walk import Course, Walk
 from graphc.types import Array, Gradient
-
-WORTH_SHARING = 200_000
-"""Numbers to add from which several threads are quicker than one."""
 
 
 class Network:
@@ -38,10 +35,10 @@ class Network:
         factors: Collection[str] = (),
     ) -> None:
         """`frozen`: full names of variables that need no gradient; `factors`: of those whose gradient may come as an
-        `OuterProduct`. `processes`: from `start` to `close` work in
-        several, one a part of the batch, where there are as many threads and the system for it. The results depend on
-        the seed and on the number of `parts` of a batch (default: `team.PARTS`), not on the number of threads
-        (default: the processor's) nor on whether they are processes."""
+        `OuterProduct`. `processes`: from `start` to `close` work in several, one a part of the batch, where there are
+        as many threads and the system for it. The results depend on the seed and on the number of `parts` of a batch
+        (default: `team.PARTS`), not on the number of threads (default: the processor's) nor on whether they are
+        processes."""
         self.graph = plan.graph
         self.course = Course(plan, seed, frozen, factors)
         self._fitting = {tuple(each.shape for each in self.graph.inputs)}

@@ -120,10 +120,10 @@ class Stepper:
             }
             return
         for name, gradient in found.items():
-            total = self._sums.setdefault(name, np.empty(gradient.shape, gradient.dtype))
             if name in done.gradients:
-                total += count * np.asarray(gradient)
+                self._sums[name] += np.multiply(gradient, count)
             else:
+                total = self._sums.setdefault(name, np.empty(gradient.shape, gradient.dtype))
                 done.gradients[name] = np.multiply(gradient, count, out=total)
 
     def _finish(self, done: Computed, state: TrainState) -> None:
@@ -148,9 +148,9 @@ class Stepper:
 
 
 def _norm(gradient: Gradient) -> float:
-    """The length of a gradient; squares that overflow float32 are added up in float64."""
-    square = square_sum(gradient)
-    if isinstance(gradient, OuterProduct) and math.sqrt(square) > np.finfo(gradient.dtype).max:
-        gradient = np.asarray(gradient)  # one of its numbers may be infinite though the factors are not
-        square = math.inf
-    return math.sqrt(square if math.isfinite(square) else square_sum(np.asarray(gradient, np.float64)))
+    """The length of a gradient. Where it is no number of the gradient's type, squares have overflowed, or one of the
+    numbers has though its factors are finite: then it is taken in float64."""
+    norm = math.sqrt(square_sum(gradient))
+    if not norm <= np.finfo(gradient.dtype).max:
+        norm = math.sqrt(square_sum(np.asarray(gradient, np.float64)))
+    return norm

@@ -131,8 +131,9 @@ class Walk:
             for name in node.inputs:
                 readers[name] -= 1
             self._drop([name for name in node.inputs if not readers[name] and name not in wanted])
-            context = self._context(node)
-            answer = node.layer.forward(context, self._params_of(node, params), *arrays)
+            names = self._names_of(node)
+            context = self._context(node, names)
+            answer = node.layer.forward(context, self._params_of(names, params), *arrays)
             del arrays
             if self.training:
                 graph = self.course.graph
@@ -180,25 +181,25 @@ class Walk:
     def _common(self, shape: tuple[int, ...], dtype: Any) -> Array:
         return self.member.common(shape, dtype, self.course.workspace)
 
-    def _context(self, node: Node) -> RunContext:
+    def _context(self, node: Node, names: Mapping[str, str]) -> RunContext:
         course = self.course
         return RunContext(
             training=self.training,
             workspace=course.workspace,
             key=(course.seed, self.step, zlib.crc32(node.name.encode()), self.member.part),
             input_gradient=any(name in course.learning for name in node.inputs),
-            factors=self._names_of(node).get("weights") in self.course.factors,
+            factors=names.get("weights") in self.course.factors,
             overwrite=node.inputs[0] in self.wiring.givers,
             part=self.member.part,
             gather=self._gather,
             shared_empty=self._common,
         )
 
-    def _params_of(self, node: Node, params: Mapping[str, Array]) -> Params:
+    def _params_of(self, names: Mapping[str, str], params: Mapping[str, Array]) -> Params:
         """A node's variables by local name; a shared moving average goes on from its first reader's update."""
-        return {local: self.updates.get(name, params[name]) for local, name in self._names_of(node).items()}
+        return {local: self.updates.get(name, params[name]) for local, name in names.items()}
 
     def _names_of(self, node: Node) -> dict[str, str]:
-        """Full names by local name."""
+        """A node's variables: full names by local name."""
         graph = self.course.graph
         return {local: graph.variable(node, local) for local in self.course.locals.get(node.variables, ())}
