@@ -19,6 +19,8 @@ from graphc.types import Array, Context
 
 CHUNK_BYTES = 1 << 20
 """Columns of one chunk: half of the second-level cache of one core."""
+EACH = (1, 1)
+"""The window of outputs that no pooling reads."""
 
 
 def conv2d(context: Context, x: Array, w: Array, stride: Pair, pads: Pads, dilation: Pair, groups: int) -> Array:
@@ -30,7 +32,7 @@ def conv2d(context: Context, x: Array, w: Array, stride: Pair, pads: Pads, dilat
         return found
     y = context.empty((len(x), *grid.output, w.shape[3]), x.dtype)
     if blocks:
-        blocks.outputs(context, x, w, grid, _whole_rows(grid), lambda block, pixels: images_first(pixels, block.of(y)))
+        blocks.outputs(context, x, w, grid, EACH, lambda block, pixels: images_first(pixels[:, 0], block.of(y)))
         return y
 
     for part in chunks(x, CHUNK_BYTES, _column_bytes(grid, w.shape, x)):
@@ -118,7 +120,7 @@ def conv2d_gradients(
     geometry = (stride, pads, dilation, groups)
     dx: Array | None = None
     if blocks := block_kernels(grid, w.shape, groups, len(x)):
-        dx, dw = blocks.gradients(context, x, w, grid, _whole_rows(grid), _slopes(context, dy))
+        dx, dw = blocks.gradients(context, x, w, grid, EACH, _slopes(context, dy))
     else:
         dw = conv2d_grad_weights(context, x, dy, w.shape, *geometry)
     if context.input_gradient and dx is None:
@@ -135,13 +137,8 @@ def block_kernels(grid: Grid, w_shape: tuple[int, ...], groups: int, images: int
     return narrow if narrow.suits(grid, w_shape) else None
 
 
-def _whole_rows(grid: Grid) -> Pair:
-    """The window of blocks that are copied: in long runs."""
-    return 1, grid.output[1]
-
-
 def _slopes(context: Context, dy: Array) -> Slopes:
-    return lambda block: pixels_first(context, block.of(dy))
+    return lambda block: pixels_first(context, block.of(dy))[:, None]
 
 
 def _fast(context: Context, grid: Grid, w_shape: tuple[int, ...], groups: int) -> ModuleType | None:

@@ -5,13 +5,14 @@ than to multiply with a few examples, so each part takes some of its rows, the s
 examples: their share of every output, their gradient (as factors it is whole, and the first part's alone), and the
 gradients of their inputs. The parts swap what they found. A small matrix costs less than the meeting.
 
-Products are made transposed, the matrix times few vectors: BLAS reads the matrix as it lies and takes two thirds to
-nine tenths of the time.
+There the examples are columns: BLAS has fast products of a large matrix as it lies with few columns.
 """
 
 from __future__ import annotations
 
 from graphc.kernels.outer_product import OuterProduct
+from graphc.kernels.pixels import apart
+from graphc.kernels.small_products import times, transposed_times
 from graphc.lazy import np
 from graphc.types import Array, Context, Gradient
 
@@ -20,19 +21,19 @@ SHARED_FROM = 1 << 17
 
 
 def dense(context: Context, x: Array, w: Array) -> tuple[Array, Array]:
-    """x @ w, and what `dense_gradients` wants of x: of a shared matrix all examples' inputs of the own rows; where the
-    gradient comes as its factors the first part keeps the inputs of all rows."""
+    """x @ w, and what `dense_gradients` wants of x: of a shared matrix the inputs of the own rows by all examples;
+    where the gradient comes as its factors the first part keeps the inputs of all rows."""
     if w.size < SHARED_FROM:
         return np.matmul(x, w, out=context.empty((len(x), w.shape[1]), x.dtype)), x
     everyones = context.gather(x)
     own = _rows(len(w), context.part, len(everyones))
     if context.factors and context.part == 0:
-        inputs = _joined(context, everyones)
-        own_inputs = inputs[:, own]
+        inputs = _as_columns(context, everyones)
+        own_inputs = inputs[own]
     else:
-        inputs = own_inputs = _joined(context, [part[:, own] for part in everyones])
-    share = context.empty((w.shape[1], len(inputs)), x.dtype)
-    np.matmul(w[own].T, own_inputs.T, out=share)
+        inputs = own_inputs = _as_columns(context, [part[:, own] for part in everyones])
+    share = context.empty((w.shape[1], inputs.shape[1]), x.dtype)
+    transposed_times(w[own], own_inputs, out=share)
 
     examples = _examples(context, everyones)
     first, *others = (share[:, examples].T for share in context.gather(share))
@@ -61,16 +62,16 @@ def dense_gradients(
 
     everyones = context.gather(dy)
     own = _rows(len(w), context.part, len(everyones))
-    every = _joined(context, everyones)
+    rows, columns = _as_rows(context, everyones), _as_columns(context, everyones)  # before parts meet again
     if of_weights and context.factors:
-        dw = OuterProduct(inputs, every) if context.part == 0 else None
+        dw = OuterProduct(inputs.T, rows) if context.part == 0 else None
     elif of_weights:
         dw = whole = context.common(w.shape, dy.dtype)
-        np.matmul(inputs.T, every, out=whole[own])
+        np.matmul(inputs, rows, out=whole[own])
     found = None
     if context.input_gradient:
-        found = context.empty((own.stop - own.start, len(every)), dy.dtype)
-        np.matmul(w[own], every.T, out=found)
+        found = context.empty((own.stop - own.start, columns.shape[1]), dy.dtype)
+        times(w[own], columns, out=found)
     pieces = context.gather(found)  # by now every row of dw is there
     if context.input_gradient:
         dx = context.empty((len(dy), len(w)), dy.dtype)
@@ -91,9 +92,14 @@ def _examples(context: Context, everyones: list[Array]) -> slice:
     return slice(before, before + len(everyones[context.part]))
 
 
-def _joined(context: Context, parts: list[Array]) -> Array:
+def _as_rows(context: Context, parts: list[Array]) -> Array:
     """All examples' vectors."""
-    if len(parts) == 1:
-        return parts[0]
     shape = (sum(map(len, parts)), parts[0].shape[1])
-    return np.concatenate(parts, out=context.empty(shape, parts[0].dtype))
+    return np.concatenate(parts, out=apart(context, shape, parts[0].dtype))
+
+
+def _as_columns(context: Context, parts: list[Array]) -> Array:
+    """All examples' vectors, one beside the other."""
+    columns = context.empty((parts[0].shape[1], sum(map(len, parts))), parts[0].dtype)
+    np.concatenate(parts, out=columns.T)
+    return columns

@@ -18,7 +18,7 @@ from functools import cache
 from typing import Any
 
 from graphc.kernels.chunks import chunks
-from graphc.kernels.pixels import Block, Slopes, Take, images_first, pixels_first, stretches
+from graphc.kernels.pixels import Block, Slopes, Take, apart, images_first, pixels_first, stretches
 from graphc.kernels.unfold import Grid, Pair
 from graphc.lazy import np
 from graphc.types import Array, Context
@@ -31,7 +31,7 @@ LEAST_IMAGES = 16
 """Of a batch: fewer would not pay for transforming the filters."""
 LEAST_CHANNELS = 6
 """Fewer cost more to transform than is saved."""
-LONG_ROW = 1 << 10
+RUN = 1 << 9
 """Numbers of a row for which BLAS's products with a small matrix are fastest."""
 
 
@@ -45,85 +45,79 @@ def suits(grid: Grid, w_shape: tuple[int, ...], images: int) -> bool:
 
 
 def outputs(context: Context, x: Array, w: Array, grid: Grid, window: Pair, take: Take) -> None:
-    """`kernels.conv.conv2d` of one group, rows by columns by n by filters, in blocks of whole windows."""
-    down, along = _down(grid, x.dtype), _along(grid, x.dtype)
-    inputs, filters = w.shape[2:]
-    taps = _by_rows(context, down.taps, w)
-
-    for part in _chunks(along, x, w):
-        count = part.stop - part.start
-        images = _by_rows(context, down.into, pixels_first(context, x[part]))
-        found = context.empty((len(images), 2 * grid.output[1], count * filters), x.dtype)
-        for row in range(len(images)):
-            _multiply(context, along, images[row], taps[row], (count, inputs, filters), out=found[row])
-        parts = found.reshape(2 * len(found), grid.output[1], -1)
-        for block in _blocks(grid, part, w, window):
-            shape = (grid.output[0], -1, count, filters)
-            take(block, _times(context, down.out, parts[:, block.columns]).reshape(shape))
+    """`kernels.conv.conv2d` of one group, in blocks of whole windows."""
+    down, along = _down(grid, x.dtype), _along(grid, window[1], x.dtype)
+    taps = _rows_of(context, down.taps, w)
+    for images in _chunks(along, x, w):
+        rows = _rows_of(context, down.into, pixels_first(context, x[images]))
+        found = _empty_rows(context, len(rows), grid.output[1], (len(x[images]), w.shape[3]), x.dtype)
+        _multiply(context, along, rows, taps, out=found)
+        del rows
+        for block, parts in _blocks(found, grid, images, window):
+            pixels = apart(context, (len(down.out), *parts.shape[1:]), x.dtype)
+            _times(down.out, parts, out=pixels)
+            take(block, pixels)
+            del pixels  # its memory is the next one's, still in the cache
+        del found, parts
 
 
 def gradients(
     context: Context, x: Array, w: Array, grid: Grid, window: Pair, slopes: Slopes
 ) -> tuple[Array | None, Array]:
     """Of x, if the context asks for it, and of w, from those of the blocks that `outputs` gave."""
-    down, along = _down(grid, x.dtype), _along(grid, x.dtype)
-    inputs, filters = w.shape[2:]
-    taps = _by_rows(context, down.taps, np.ascontiguousarray(w.swapaxes(2, 3)))
-    total = np.zeros(taps.shape, x.dtype)
+    down, along = _down(grid, x.dtype), _along(grid, window[1], x.dtype)
+    taps = _rows_of(context, down.taps, np.ascontiguousarray(w.swapaxes(2, 3)))
     dx = context.empty(x.shape, x.dtype) if context.input_gradient else None
-
-    for part in _chunks(along, x, w):
-        count = part.stop - part.start
-        images = _by_rows(context, down.into, pixels_first(context, x[part]))
-        slope_rows = context.empty((len(images), 2 * grid.output[1], count * filters), x.dtype)
-        parts = slope_rows.reshape(2 * len(images), grid.output[1], -1)
-        for block in _blocks(grid, part, w, window):
-            _times(context, down.out.T, slopes(block), out=parts[:, block.columns])
-        for row in range(len(images)):
-            rows = images[row], slope_rows[row], taps[row], total[row]
-            _multiply_back(context, along, *rows, (count, inputs, filters))
+    dw = np.zeros(w.shape, x.dtype)
+    for images in _chunks(along, x, w):
+        rows = _rows_of(context, down.into, pixels_first(context, x[images]))
+        slope_rows = _empty_rows(context, len(rows), grid.output[1], (len(x[images]), w.shape[3]), x.dtype)
+        for block, parts in _blocks(slope_rows, grid, images, window):
+            _times(down.out.T, slopes(block), out=parts)
+        found = _empty_rows(context, len(rows), w.shape[1], w.shape[2:], x.dtype)
+        _multiply_back(context, along, rows, slope_rows, taps, out=found)
+        del slope_rows, parts
+        dw += _pixels_of(context, down.taps.T, found)
         if dx is not None:
-            pixels = _times(context, down.into.T, images)
-            images_first(pixels.reshape(*grid.size, count, inputs), out=dx[part])
-    return dx, (down.taps.T @ total.reshape(len(down.taps), -1)).reshape(w.shape)
+            images_first(_pixels_of(context, down.into.T, rows), out=dx[images])
+        del rows, found
+    return dx, dw
 
 
-def _multiply(
-    context: Context, along: Axis, images: Array, taps: Array, sizes: tuple[int, int, int], out: Array
-) -> None:
-    """One row of the spectra, along the image: forth, times the filters, and back."""
-    count, inputs, outputs = sizes
-    spectra = _times(context, along.into, images).reshape(-1, count, inputs)
-    filters = _times(context, along.taps, taps).reshape(-1, inputs, outputs)
-    products = context.empty((len(spectra), count, outputs), out.dtype)
-    np.matmul(spectra, filters, out=products)
-    _times(context, along.out, products, out=out)
+def _multiply(context: Context, along: Axis, rows: Array, taps: Array, out: Array) -> None:
+    """Rows of the images' spectrum times those of the taps: forth along the image, multiplied, and back."""
+    images, kernels, products = (_Spectrum(context, along, each) for each in (rows, taps, out))
+    for row, tap, found in zip(_runs(rows), _runs(taps), _runs(out), strict=True):
+        np.matmul(along.into, row, out=images.runs)
+        np.matmul(along.taps, tap, out=kernels.runs)
+        np.matmul(images.matrices, kernels.matrices, out=products.matrices)
+        np.matmul(along.out, products.runs, out=found)
 
 
-def _multiply_back(
-    context: Context,
-    along: Axis,
-    images: Array,
-    slopes: Array,
-    taps: Array,
-    total: Array,
-    sizes: tuple[int, int, int],
-) -> None:
-    """The way back of one row: the taps' gradient onto `total`, that of the images, if it is wanted, over `images`.
+def _multiply_back(context: Context, along: Axis, rows: Array, slopes: Array, taps: Array, out: Array) -> None:
+    """The gradient of the taps' rows; that of the images' rows, if it is wanted, over these.
 
     `taps` have their outputs before their inputs.
     """
-    count, inputs, outputs = sizes
-    spectra = _times(context, along.into, images).reshape(-1, count, inputs)
-    slope = _times(context, along.out.T, slopes).reshape(-1, count, outputs)
-    products = context.empty((len(spectra), inputs, outputs), images.dtype)
-    np.matmul(spectra.swapaxes(1, 2), slope, out=products)
-    total += _times(context, along.taps.T, products)
-    if context.input_gradient:
-        del products
-        filters = _times(context, along.taps, taps).reshape(-1, outputs, inputs)
-        np.matmul(slope, filters, out=spectra)
-        _times(context, along.into.T, spectra, out=images)
+    images, kernels, products, gradient = (_Spectrum(context, along, each) for each in (rows, taps, slopes, out))
+    for row, tap, slope, found in zip(_runs(rows), _runs(taps), _runs(slopes), _runs(out), strict=True):
+        np.matmul(along.into, row, out=images.runs)
+        np.matmul(along.out.T, slope, out=products.runs)
+        np.matmul(images.matrices.swapaxes(1, 2), products.matrices, out=gradient.matrices)
+        np.matmul(along.taps.T, gradient.runs, out=found)
+        if context.input_gradient:
+            np.matmul(along.taps, tap, out=kernels.runs)
+            np.matmul(products.matrices, kernels.matrices, out=images.matrices)
+            np.matmul(along.into.T, images.runs, out=row)
+
+
+class _Spectrum:
+    """Of one row: as long runs, which transforms take, and as a matrix for each frequency."""
+
+    def __init__(self, context: Context, along: Axis, rows: Array) -> None:
+        lines = apart(context, (len(along.into), *rows.shape[2:]), rows.dtype)
+        self.matrices = lines
+        self.runs = _runs(lines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +152,7 @@ def _down(grid: Grid, dtype: Any) -> Axis:
 
 
 @cache
-def _along(grid: Grid, dtype: Any) -> Axis:
+def _along(grid: Grid, window: int, dtype: Any) -> Axis:
     """From the real and the imaginary part of each column to Gauss's three numbers, and back."""
     (_, width), (_, taps), (_, columns), (_, (left, right)) = grid.size, grid.kernel, grid.output, grid.pads
     period = width + max(left, right)
@@ -169,36 +163,53 @@ def _along(grid: Grid, dtype: Any) -> Axis:
         real, imaginary = np.stack([turns.real, -turns.imag], 1), np.stack([turns.imag, turns.real], 1)
         return np.stack([real, imaginary, real + imaginary], 1).reshape(3 * period, -1)
 
-    turns = np.exp(2j * np.pi * np.multiply.outer(np.arange(columns), frequencies)) / period
+    order = np.arange(columns).reshape(-1, window).T.ravel()
+    turns = np.exp(2j * np.pi * np.multiply.outer(order, frequencies)) / period
     of_three = turns[..., None] * np.array([1 - 1j, -1 - 1j, 1j])  # ac - bd + i((a + b)(c + d) - ac - bd)
     out = np.stack([of_three.real, of_three.imag]).reshape(2 * columns, -1)
     return Axis.of(thrice(np.arange(width)), thrice(left - np.arange(taps)), out, dtype)
 
 
-def _times(context: Context, matrix: Array, x: Array, out: Array | None = None) -> Array:
-    """matrix times x, whose first axes are taken as one, and so are the rest."""
-    rows, inner = matrix.shape
-    x = x.reshape(inner, -1)
-    long = x.shape[1]
-    out = context.empty((rows, long), x.dtype) if out is None else out.reshape(rows, long)
-    runs = max(long // LONG_ROW, 1)
-    if long % runs:
-        return np.matmul(matrix, x, out=out)
-    np.matmul(matrix, x.reshape(inner, runs, -1).swapaxes(0, 1), out=out.reshape(rows, runs, -1).swapaxes(0, 1))
-    return out
+def _rows_of(context: Context, matrix: Array, pixels: Array) -> Array:
+    """Of pixels the rows of the spectrum down: rows × (2 parts by along) × n × C."""
+    rows = _empty_rows(context, len(matrix) // 2, pixels.shape[1], pixels.shape[2:], pixels.dtype)
+    _times(matrix, pixels, out=rows.reshape(len(matrix), -1, *pixels.shape[2:]))
+    return rows
 
 
-def _by_rows(context: Context, matrix: Array, pixels: Array) -> Array:
-    """Of pixels down by along by n by C the spectrum's rows: rows × (2 parts by along) × (n by C)."""
-    return _times(context, matrix, pixels).reshape(len(matrix) // 2, 2 * pixels.shape[1], -1)
+def _pixels_of(context: Context, matrix: Array, rows: Array) -> Array:
+    """Of the spectrum's rows the pixels."""
+    parts = rows.reshape(matrix.shape[1], -1, *rows.shape[2:])
+    pixels = apart(context, (len(matrix), *parts.shape[1:]), rows.dtype)
+    _times(matrix, parts, out=pixels)
+    return pixels
+
+
+def _empty_rows(context: Context, count: int, along: int, run: tuple[int, ...], dtype: Any) -> Array:
+    return apart(context, (count * 2 * along, *run), dtype).reshape(count, 2 * along, *run)
+
+
+def _times(matrix: Array, x: Array, out: Array) -> None:
+    """matrix times x along its first axis."""
+    np.matmul(matrix, _runs(np.moveaxis(x, 0, -3)), out=_runs(np.moveaxis(out, 0, -3)))
+
+
+def _runs(lines: Array) -> Array:
+    """Each n × C as one run of numbers, or several of a length that BLAS is fast at: … × runs × lines × run."""
+    *axes, count, n, channels = lines.shape
+    long = n * channels
+    runs = next((each for each in range(-(-long // RUN), 4 * long // RUN + 1) if long % each == 0), 1)
+    return lines.reshape(*axes, count, runs, -1).swapaxes(-2, -3)
 
 
 def _chunks(along: Axis, x: Array, w: Array) -> Iterator[slice]:
     return chunks(x, CHUNK_BYTES, len(along.into) * max(w.shape[2:]) * x.itemsize, LEAST_IMAGES)
 
 
-def _blocks(grid: Grid, images: slice, w: Array, window: Pair) -> Iterator[Block]:
-    """Some columns of the outputs, all rows."""
-    rows, columns = grid.output
-    column_bytes = rows * (images.stop - images.start) * w.shape[3] * w.itemsize
-    return (Block(images, slice(0, rows), some) for some in stretches(columns, column_bytes, window[1]))
+def _blocks(rows: Array, grid: Grid, images: slice, window: Pair) -> Iterator[tuple[Block, Array]]:
+    """Some windows side by side, over all rows, and what they are made of: parts of rows × place × windows × n × C."""
+    wide, columns = window[1], grid.output[1]
+    parts = rows.reshape(2 * len(rows), wide, columns // wide, *rows.shape[2:])
+    for some in stretches(columns, grid.output[0] * rows[0, 0].nbytes, wide):
+        windows = slice(some.start // wide, some.stop // wide)
+        yield Block(images, slice(0, grid.output[0]), some), parts[:, :, windows]

@@ -7,6 +7,7 @@ there already, kh*kw*C rows one after the other, and the next row's begins a few
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 from graphc.kernels.chunks import chunks
@@ -30,12 +31,12 @@ def suits(grid: Grid, w_shape: tuple[int, ...]) -> bool:
 
 
 def outputs(context: Context, x: Array, w: Array, grid: Grid, window: Pair, take: Take) -> None:
-    """`kernels.conv.conv2d` of one group, rows by columns by n by filters, in blocks of whole windows."""
+    """`kernels.conv.conv2d` of one group, in blocks of whole windows."""
     filters = w.shape[3]
     for block, lines in _blocks(context, x, w.shape, grid, window):
         pixels = context.empty((len(lines), lines.shape[2], filters), x.dtype)
         np.matmul(lines.swapaxes(1, 2), w.reshape(-1, filters), out=pixels)
-        take(block, pixels.reshape(len(lines), grid.output[1], -1, filters))
+        take(block, pixels.reshape(len(lines), window[1], grid.output[1] // window[1], -1, filters))
         del pixels  # its memory is the next one's, still in the cache
 
 
@@ -56,7 +57,7 @@ def _blocks(
     rows, columns = grid.output
     image_bytes = grid.padded[0] * kw * inputs * columns * x.itemsize
     for images in chunks(x, CHUNK_BYTES, image_bytes):
-        unfolded = _unfold(context, x[images], grid)
+        unfolded = _unfold(context, x[images], grid, window[1])
         _, lines, line = unfolded.shape
         row, step, item = unfolded.strides
         windows = strided(unfolded, (rows, kh * lines, line), (row, step, item))
@@ -64,16 +65,25 @@ def _blocks(
             yield Block(images, some, slice(0, columns)), windows[some]
 
 
-def _unfold(context: Context, x: Array, grid: Grid) -> Array:
-    """Each row's taps along the width: rows × kw*C × (columns by n)."""
-    n, height, width, channels = x.shape
+def _unfold(context: Context, x: Array, grid: Grid, wide: int) -> Array:
+    """Each row's taps along the width: rows × kw*C × (columns by n), columns sorted by their place in windows so wide.
+
+    So are those of the padded images: the tap t of the outputs at one place reads one run of what is at place + t.
+    """
+    n, height, _, channels = x.shape
     (rows, columns), (top, _), (left, _) = grid.padded, *grid.pads
-    padded, new = context.kept(("narrow", grid.size, grid.pads), (rows, channels, columns, n), x.dtype)
+    windows, taps = grid.output[1] // wide, grid.kernel[1]
+    shape = (rows, channels, wide, -(-columns // wide), n)
+    padded, new = context.kept(("narrow", grid.size, grid.pads), shape, x.dtype)
     if new:
         padded[...] = 0  # what is around the images stays so
-    padded[:, :, left : left + width][top : top + height] = x.transpose(1, 3, 2, 0)
-    taps, across = grid.kernel[1], grid.output[1]
-    unfolded = context.empty((rows, taps, channels, across, n), x.dtype)
-    for tap in range(taps):
-        unfolded[:, tap] = padded[:, :, tap : tap + across]
-    return unfolded.reshape(rows, taps * channels, across * n)
+    for place in range(wide):
+        first = (place - left) % wide
+        pixels = x[:, :, first::wide].transpose(1, 3, 2, 0)
+        before = (left + first) // wide
+        padded[top : top + height, :, place, before : before + pixels.shape[2]] = pixels
+    unfolded = context.empty((rows, taps, channels, wide, windows, n), x.dtype)
+    for tap, place in itertools.product(range(taps), range(wide)):
+        before, read = divmod(place + tap, wide)
+        unfolded[:, tap, :, place] = padded[:, :, read, before : before + windows]
+    return unfolded.reshape(rows, taps * channels, -1)

@@ -1,14 +1,16 @@
 """Images with the pixels first: [row][column][image][channel].
 
-A row of pixels is a long run of numbers there, however few the channels, and a pooling's taps are whole rows. Some
-convolutions make their outputs so, and give them out in blocks that stay in the cache.
+A row of pixels is a long run of numbers there, however few the channels. Some convolutions make their outputs so, and
+give them out in blocks that stay in the cache. For a pooling behind them the columns are sorted by their place in its
+windows, [row][place][window][image][channel]: a tap of all windows is then one run in every row.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from graphc.kernels.unfold import elements
 from graphc.lazy import np
@@ -16,6 +18,8 @@ from graphc.types import Array, Context
 
 BLOCK_BYTES = 1 << 19
 """Of the outputs of one block: half of a small second-level cache."""
+CACHE_LINE = 64
+"""Bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +44,9 @@ class Block:
 
 
 Take: TypeAlias = Callable[[Block, Array], None]
-"""What becomes of a block's outputs, pixels first; they go when it returns."""
+"""What becomes of a block's outputs, rows × place × windows × n × C; they go when it returns."""
 Slopes: TypeAlias = Callable[[Block], Array]
-"""The gradient of a block's outputs, pixels first."""
+"""The gradient of a block's outputs, rows × place × windows × n × C."""
 
 
 def stretches(count: int, bytes_each: int, window: int) -> Iterator[slice]:
@@ -51,10 +55,22 @@ def stretches(count: int, bytes_each: int, window: int) -> Iterator[slice]:
     return (slice(start, min(start + step, count)) for start in range(0, count, step))
 
 
+def apart(context: Context, shape: tuple[int, ...], dtype: Any) -> Array:
+    """An array whose first axis steps over an odd number of cache lines.
+
+    A first-level cache has a few lines for each place in a page. Of rows a power of two apart, that few of one column;
+    products that read or write a column of several rows at a time are slower by half then.
+    """
+    long = math.prod(shape[1:])
+    line = CACHE_LINE // np.dtype(dtype).itemsize
+    step = (-(-long // line) | 1) * line
+    return context.empty((shape[0], step), dtype)[:, :long].reshape(shape)
+
+
 def pixels_first(context: Context, images: Array) -> Array:
     """A copy of n H W C as H W n C."""
     n, height, width, channels = images.shape
-    pixels = context.empty((height, width, n, channels), images.dtype)
+    pixels = apart(context, (height, width, n, channels), images.dtype)
     source, target = elements(images, pixels)
     np.copyto(target, source.transpose(1, 2, 0, *range(3, source.ndim)))
     return pixels

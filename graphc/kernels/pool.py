@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from graphc.kernels.chunks import chunks
+from graphc.kernels.pixels import apart
 from graphc.kernels.unfold import Grid, Pads, Pair, elements
 from graphc.lazy import np
 from graphc.types import Array, Context
@@ -54,18 +55,17 @@ def max_pool2d_grad(
 
 
 def tile_max(context: Context, pixels: Array, window: Pair) -> tuple[Array, Array]:
-    """The largest of windows that tile H W n C, as such, and the winners."""
-    (height, width), (kh, kw) = pixels.shape[:2], window
-    shape = (height // kh, width // kw, *pixels.shape[2:])
+    """The largest of windows that tile images, of rows × place in the window × windows × n × C, and the winners."""
+    shape = (len(pixels) // window[0], *pixels.shape[2:])
     y, winners = context.empty(shape, pixels.dtype), context.empty(shape, _number(window))
-    _largest(_tiles(pixels, window), _flat(y), _flat(winners))
+    _largest(_tiles(pixels, window), y, winners)
     return y, winners
 
 
 def tile_max_grad(context: Context, dy: Array, winners: Array, window: Pair) -> Array:
     """The gradient of the pixels."""
-    pixels = context.empty((len(dy) * window[0], dy.shape[1] * window[1], *dy.shape[2:]), dy.dtype)
-    _give(_flat(dy), _flat(winners), _tiles(pixels, window))
+    pixels = apart(context, (len(dy) * window[0], window[1], *dy.shape[1:]), dy.dtype)
+    _give(dy, winners, _tiles(pixels, window))
     return pixels
 
 
@@ -112,7 +112,7 @@ def _largest(taps: Iterator[Array], y: Array, winners: Array) -> None:
     largest = next(taps)
     winners[...] = 0
     for place, tap in enumerate(taps, 1):
-        here = np.multiply(tap > largest, winners.dtype.type(place))
+        here = (tap > largest).view(np.uint8) * winners.dtype.type(place)
         np.maximum(winners, here, out=winners)
         largest = np.maximum(largest, tap, out=y)
     if largest is not y:  # a window of one pixel
@@ -122,7 +122,7 @@ def _largest(taps: Iterator[Array], y: Array, winners: Array) -> None:
 def _give(dy: Array, winners: Array, taps: Iterator[Array]) -> None:
     """Each gradient to the tap that won, zero to the others."""
     for place, tap in enumerate(taps):
-        np.multiply(dy, winners == place, out=tap)
+        np.multiply(dy, (winners == place).astype(dy.dtype), out=tap)
 
 
 def _number(kernel: Pair) -> Any:
@@ -131,16 +131,9 @@ def _number(kernel: Pair) -> Any:
 
 
 def _tiles(pixels: Array, window: Pair) -> Iterator[Array]:
-    """What every tap of the windows that tile H W n C reads, as views, row by row: rows × columns × (n by C)."""
-    (height, width), (kh, kw) = pixels.shape[:2], window
-    tiles = pixels.reshape(height // kh, kh, width // kw, kw, -1)
-    for i, j in itertools.product(range(kh), range(kw)):
-        yield tiles[:, i, :, j]
-
-
-def _flat(pixels: Array) -> Array:
-    """H W n C with the last two as one."""
-    return pixels.reshape(*pixels.shape[:2], -1)
+    """What every tap of the windows reads, as views, row by row."""
+    for i, j in itertools.product(range(window[0]), range(window[1])):
+        yield pixels[i :: window[0], j]
 
 
 def _copy(context: Context, tap: Array) -> Array:

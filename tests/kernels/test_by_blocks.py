@@ -16,13 +16,13 @@ from tests.kernels.test_conv import plain_conv2d
 
 CONTEXT = RunContext()
 GEOMETRIES = [
-    # size, kernel, pads
-    ((14, 14), (5, 5), ((2, 2), (2, 2))),
-    ((13, 9), (5, 7), ((2, 1), (0, 6))),
-    ((7, 8), (7, 5), ((0, 0), (0, 0))),
-    ((5, 6), (5, 5), ((4, 4), (4, 3))),
-    ((3, 2), (5, 6), ((1, 2), (5, 5))),
-    ((8, 8), (3, 1), ((1, 1), (0, 0))),
+    # size, kernel, pads, window
+    ((14, 14), (5, 5), ((2, 2), (2, 2)), (2, 2)),
+    ((13, 9), (5, 7), ((2, 1), (0, 6)), (4, 3)),
+    ((7, 8), (7, 5), ((0, 0), (0, 0)), (1, 2)),
+    ((5, 6), (5, 5), ((4, 4), (4, 3)), (3, 1)),
+    ((3, 2), (5, 6), ((1, 2), (5, 5)), (2, 7)),
+    ((8, 8), (3, 1), ((1, 1), (0, 0)), (1, 1)),
 ]
 TOLERANCES = {fourier: {np.float64: 1e-13, np.float32: 1e-6}, narrow: {np.float64: 1e-14, np.float32: 2e-6}}
 """Relative to the largest value."""
@@ -40,15 +40,21 @@ def drawn(seed, *shapes):
     return [rng.normal(size=shape) for shape in shapes]
 
 
-def slopes_of(dy):
-    return lambda block: pixels_first(CONTEXT, block.of(dy))
+def by_place(pixels, wide):
+    """The columns of H W n C sorted by their place in windows so wide."""
+    height, width, *rest = pixels.shape
+    return pixels.reshape(height, width // wide, wide, *rest).swapaxes(1, 2)
+
+
+def slopes_of(dy, wide):
+    return lambda block: by_place(pixels_first(CONTEXT, block.of(dy)), wide)
 
 
 @pytest.mark.parametrize("geometry", GEOMETRIES)
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("method", [fourier, narrow])
 def test_blocks_are_of_the_direct_sum(method, geometry, dtype):
-    size, kernel, pads = geometry
+    size, kernel, pads, window = geometry
     x, w = drawn(0, (5, *size, 3), (*kernel, 3, 7))
     expected = plain_conv2d(x, w, (1, 1), pads, (1, 1), 1)
     grid = Grid.of(size, kernel, (1, 1), pads, (1, 1))
@@ -56,9 +62,11 @@ def test_blocks_are_of_the_direct_sum(method, geometry, dtype):
 
     def take(block, pixels):
         assert pixels.dtype == dtype
-        images_first(pixels, out=block.of(y))
+        assert pixels.shape[1] == window[1]
+        height, place, windows, *rest = pixels.shape
+        images_first(pixels.swapaxes(1, 2).reshape(height, windows * place, *rest), out=block.of(y))
 
-    method.outputs(CONTEXT, x.astype(dtype), w.astype(dtype), grid, (2, 2), take)
+    method.outputs(CONTEXT, x.astype(dtype), w.astype(dtype), grid, window, take)
     tolerance = TOLERANCES[method][dtype]
     np.testing.assert_allclose(y, expected, rtol=0, atol=tolerance * np.abs(expected).max())
 
@@ -67,13 +75,14 @@ def test_blocks_are_of_the_direct_sum(method, geometry, dtype):
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("method", [fourier, narrow])
 def test_gradients_are_those_of_unfolding(method, geometry, dtype, monkeypatch):
-    size, kernel, pads = geometry
+    size, kernel, pads, window = geometry
     grid = Grid.of(size, kernel, (1, 1), pads, (1, 1))
     x, w, dy = drawn(1, (5, *size, 3), (*kernel, 3, 7), (5, *grid.output, 7))
     monkeypatch.setattr(conv, "block_kernels", lambda *_: None)
     expected = conv.conv2d_gradients(CONTEXT, x, dy, w, (1, 1), pads, (1, 1), 1)
     x, w, dy = (array.astype(dtype) for array in (x, w, dy))
-    dx, dw = method.gradients(RunContext(input_gradient=method is fourier), x, w, grid, (2, 2), slopes_of(dy))
+    context = RunContext(input_gradient=method is fourier)
+    dx, dw = method.gradients(context, x, w, grid, window, slopes_of(dy, window[1]))
     for found, plain in zip((dx, dw), expected, strict=True):
         if found is not None:
             assert found.dtype == dtype
@@ -83,7 +92,7 @@ def test_gradients_are_those_of_unfolding(method, geometry, dtype, monkeypatch):
 def test_the_gradient_of_the_input_is_left_out_where_nobody_wants_it():
     grid = Grid.of((8, 8), (5, 5), (1, 1), ((2, 2), (2, 2)), (1, 1))
     x, w, dy = drawn(3, (5, 8, 8, 6), (5, 5, 6, 7), (5, 8, 8, 7))
-    gradients = partial(fourier.gradients, x=x, w=w, grid=grid, window=(1, 1), slopes=slopes_of(dy))
+    gradients = partial(fourier.gradients, x=x, w=w, grid=grid, window=(1, 1), slopes=slopes_of(dy, 1))
     none, dw = gradients(RunContext(input_gradient=False))
     assert none is None
     np.testing.assert_array_equal(gradients(CONTEXT)[1], dw)
@@ -92,10 +101,10 @@ def test_the_gradient_of_the_input_is_left_out_where_nobody_wants_it():
 def test_blocks_are_whole_windows(monkeypatch):
     monkeypatch.setattr(kernel, "BLOCK_BYTES", 1)
     grid = Grid.of((8, 10), (5, 5), (1, 1), ((2, 2), (2, 2)), (1, 1))
-    for method, counted in ((narrow, (4, 10)), (fourier, (8, 5))):
+    for method, counted in ((narrow, (4, 5, 2)), (fourier, (8, 5, 1))):
         sizes = set()
         arrays = np.ones((2, 8, 10, 2)), np.ones((5, 5, 2, 4))
-        method.outputs(CONTEXT, *arrays, grid, (4, 5), lambda _, pixels, sizes=sizes: sizes.add(pixels.shape[:2]))
+        method.outputs(CONTEXT, *arrays, grid, (4, 5), lambda _, pixels, sizes=sizes: sizes.add(pixels.shape[:3]))
         assert sizes == {counted}
 
 

@@ -1,0 +1,76 @@
+"""Products of a large matrix with a few columns, in pieces that BLAS multiplies as they lie.
+
+A product usually packs its operands first, which takes a third of the time where one of them has but a few columns.
+For processors with AVX-512 OpenBLAS has kernels for small products that do not pack. Other processors, and other
+libraries, get the whole at once. Bits depend on which of these it is.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+from threadpoolctl import threadpool_info
+
+from graphc.lazy import np
+from graphc.types import Array
+
+MOST_MULTIPLICATIONS = 1_000_000
+"""Of a product that OpenBLAS takes for small."""
+MOST_COLUMNS = 64
+"""With more of them packing costs less than the pieces."""
+ARCHITECTURES = {"SkylakeX", "Cooperlake", "SapphireRapids"}
+"""OpenBLAS's names of what it has small kernels for; AMD's processors with AVX-512 are among them."""
+ROWS = 8
+"""Of a matrix multiplied as it lies, at a time; of more the first-level cache cannot hold a column."""
+WIDTHS = (128, 64, 32)
+"""Of columns of a matrix multiplied transposed, at a time."""
+
+
+def times(matrix: Array, few: Array, out: Array) -> None:
+    """matrix @ few, of contiguous rows."""
+    (rows, inner), columns = matrix.shape, few.shape[1]
+    whole = rows // ROWS * ROWS
+    if not whole or not _in_pieces(columns):
+        np.matmul(matrix, few, out=out)
+        return
+    products = out[:whole].reshape(-1, ROWS, columns)
+    step = MOST_MULTIPLICATIONS // (ROWS * columns)
+    for some in _stretches(inner, step):
+        pieces = matrix[:whole, some].reshape(len(products), ROWS, -1)
+        _add_products(pieces, few[some], products, first=some.start == 0)
+    np.matmul(matrix[whole:], few, out=out[whole:])
+
+
+def transposed_times(matrix: Array, few: Array, out: Array) -> None:
+    """matrix.T @ few, of contiguous rows."""
+    (inner, rows), columns = matrix.shape, few.shape[1]
+    width = next((width for width in WIDTHS if rows % width == 0), 0)
+    if not width or not _in_pieces(columns):
+        np.matmul(matrix.T, few, out=out)
+        return
+    products = out.reshape(-1, width, columns)
+    step = MOST_MULTIPLICATIONS // (width * columns)
+    for some in _stretches(inner, step):
+        pieces = matrix[some].reshape(-1, len(products), width).transpose(1, 2, 0)
+        _add_products(pieces, few[some], products, first=some.start == 0)
+
+
+def _add_products(pieces: Array, few: Array, products: Array, first: bool) -> None:
+    if first:
+        np.matmul(pieces, few, out=products)
+    else:
+        products += pieces @ few
+
+
+def _stretches(count: int, step: int) -> list[slice]:
+    return [slice(at, min(at + step, count)) for at in range(0, count, step)]
+
+
+def _in_pieces(columns: int) -> bool:
+    return columns <= MOST_COLUMNS and do_not_pack()
+
+
+@cache
+def do_not_pack() -> bool:
+    """Whether there are kernels for small products."""
+    return any(library.get("architecture") in ARCHITECTURES for library in threadpool_info())

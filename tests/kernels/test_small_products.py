@@ -1,0 +1,54 @@
+"""Products in pieces are the whole product."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from graphc.kernels import small_products
+from graphc.kernels.small_products import times, transposed_times
+
+SIZES = [(64, 256, 5), (67, 130, 64), (7, 96, 3), (40, 33, 9), (33, 64, 65), (8, 1, 1)]
+"""rows, columns and how many are the few."""
+
+
+@pytest.fixture(params=[False, True], ids=["at once", "in pieces"], autouse=True)
+def _pieces(request, monkeypatch):
+    monkeypatch.setattr(small_products, "do_not_pack", lambda: request.param)
+    monkeypatch.setattr(small_products, "MOST_MULTIPLICATIONS", 70_000)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_matrix_times_few(size):
+    rows, inner, few = size
+    rng = np.random.default_rng(0)
+    matrix, columns = rng.normal(size=(rows, inner)), rng.normal(size=(inner, few))
+    found = np.full((rows, few), np.nan)
+    times(matrix, columns, out=found)
+    np.testing.assert_allclose(found, matrix @ columns, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_transposed_matrix_times_few(size):
+    inner, rows, few = size
+    rng = np.random.default_rng(1)
+    matrix, columns = rng.normal(size=(inner, rows)), rng.normal(size=(inner, few))
+    found = np.full((rows, few), np.nan)
+    transposed_times(matrix, columns, out=found)
+    np.testing.assert_allclose(found, matrix.T @ columns, rtol=0, atol=1e-12)
+
+
+def test_pieces_are_small_products(monkeypatch):
+    sizes = []
+    real = small_products._add_products
+
+    def counted(pieces, few, products, first):
+        sizes.append(pieces.shape[1] * few.size)
+        real(pieces, few, products, first)
+
+    monkeypatch.setattr(small_products, "_add_products", counted)
+    for multiply, shape in ((times, (16, 400)), (transposed_times, (400, 64))):
+        few = np.ones((400, 32))
+        multiply(np.ones(shape), few, out=np.empty((shape[0] if multiply is times else shape[1], 32)))
+    assert bool(sizes) == small_products.do_not_pack()
+    assert all(size <= 70_000 for size in sizes)
