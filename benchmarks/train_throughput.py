@@ -49,9 +49,6 @@ def graphc_step(net: str, threads: int) -> Step:
     (logits,) = planned.graph.outputs.values()
     sgd, team, step = Sgd(), Team(threads=threads), 0
 
-    def share(work: Callable[[slice], None], count: int) -> None:
-        team.run(lambda member: work(member.examples), count)
-
     def run() -> None:
         nonlocal step
         step += 1
@@ -59,7 +56,8 @@ def graphc_step(net: str, threads: int) -> Step:
         gradients = done.backward({logits: _softmax_gradient(done.value(logits), labels)})
         with single_threaded_blas():
             for name, gradient in gradients.items():
-                sgd.update(params[name], gradient, (), RATE, step, share if gradient.size >= WORTH_SHARING else alone)
+                share = team.share if gradient.size >= WORTH_SHARING else alone
+                sgd.update(params[name], gradient, (), RATE, step, share)
         params.update(done.updates)
 
     return run

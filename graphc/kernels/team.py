@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -58,17 +59,44 @@ class Team:
         examples = parts_of(count, self.parts)
         meeting = Meeting(len(examples), self._turns)
         members = [Member(part, own, meeting) for part, own in enumerate(examples)]
-        interval = sys.getswitchinterval()
-        sys.setswitchinterval(SWITCH_INTERVAL)
-        try:
+        with _quick_switches():
             futures = [self._pool.submit(meeting.attend, work, member) for member in members]
             wait(futures)
-        finally:
-            sys.setswitchinterval(interval)
         errors = [error for future in futures if (error := future.exception())]
         if errors:
             raise next((error for error in errors if not isinstance(error, threading.BrokenBarrierError)), errors[0])
         return [future.result() for future in futures]
+
+    def share(self, work: Callable[[slice], None], count: int) -> None:
+        """`work` on range(count), one after the other by whoever is free: the calling thread, and others that wake."""
+        left = deque(range(count))
+
+        def take() -> None:
+            while left:
+                try:
+                    one = left.popleft()
+                except IndexError:  # another was quicker
+                    return
+                work(slice(one, one + 1))
+
+        with _quick_switches():
+            helpers = [self._pool.submit(take) for _ in range(min(self.threads, count) - 1)]
+            try:
+                take()
+            finally:
+                wait(helpers)
+        for helper in helpers:
+            helper.result()
+
+
+@contextmanager
+def _quick_switches() -> Iterator[None]:
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_INTERVAL)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(interval)
 
 
 def parts_of(count: int, parts: int) -> list[slice]:

@@ -1,11 +1,12 @@
 """The parts of a batch in processes of their own: the first in this one, the others in workers forked from it.
 
-Threads take turns at the interpreter; processes do not. A worker is told over a pipe to go forward or backward and
-keeps its walk in between. What is large goes through shared memory: variables lie in it, batches and results are
-written to mailboxes. Parts meet by posting in their mailbox and raising the others' semaphores.
+Threads take turns at the interpreter; processes do not. A worker is told to go forward or backward and keeps its walk
+in between. All goes through shared memory: variables lie in it, orders, batches and results are written to mailboxes,
+and a semaphore says when. Parts meet by posting in their mailbox and raising the others' semaphores.
 
-A worker keeps nothing open but its own pipe, and ends when that closes: with the network, or with this process,
-however it ends. Whatever goes wrong in one part ends all workers.
+A worker's pipe is for what goes wrong: an error goes up, and its end comes down. A worker keeps nothing else open and
+ends when it closes: with the network, or with this process, however it ends. Whatever goes wrong in one part ends all
+workers.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from graphc.workers import fork, how_it_ended
 T = TypeVar("T")
 
 SPIN = 3e-4
-"""Seconds to look again and again for what another part posts: to sleep and be woken takes a tenth of a
+"""Seconds to look again and again for what another process posts: to sleep and be woken takes a tenth of a
 millisecond."""
 PATIENCE = 1.0
 """Seconds for a worker whose pipe is closed to end."""
@@ -84,7 +85,7 @@ class Exchange:
             self._posted[member.part][part].release()
         found = [value] * self.parts
         for part in others:
-            self._wait(self._posted[part][member.part])
+            _wait(self._posted[part][member.part], self.look_around)
             found[part] = self._boxes[part][box].read()
         return found
 
@@ -94,14 +95,6 @@ class Exchange:
         offset = None if array is None else self._commons.offset(array)
         offset = self.gather(member, offset)[0]
         return self._commons.at(offset, shape, dtype) if array is None else array
-
-    def _wait(self, posted: Any) -> None:
-        end = time.perf_counter() + SPIN
-        while not posted.acquire(block=False):
-            if time.perf_counter() > end:
-                while not posted.acquire(timeout=LOOK_AROUND):
-                    self.look_around()
-                return
 
 
 class Crew:
@@ -113,11 +106,16 @@ class Crew:
         self.placed = placed
         self.parts = parts
         self.exchange = Exchange(parts)
+        self.orders = Mailbox()
+        """What the workers are to do, and its arguments."""
         self.forwards = Mailbox()
         """Inputs, which layers hold until they have gone back, and variables that are not placed."""
         self.backwards = Mailbox()
         """Gradients of outputs."""
         self.results = [Mailbox() for _ in range(parts)]
+        semaphore = multiprocessing.get_context("fork").Semaphore
+        self.told, self.done = ([semaphore(0) for _ in range(parts)] for _ in range(2))
+        """Of each part: raised twice for an order, before it is written and after, and when it is carried out."""
         self._batches = 0
         self._workers = [Worker(part, *fork(_work, f"graphc-part-{part}", self, part)) for part in range(1, parts)]
         self.exchange.look_around = partial(_look_at, self._workers)  # not a method: a circle would outlive its owner
@@ -135,36 +133,47 @@ class Crew:
         """Every part's way through the layers."""
         count = len(next(iter(inputs.values())))
         elsewhere = {name: array for name, array in params.items() if array is not self.placed.get(name)}
-        self.forwards.write((elsewhere, dict(inputs)))
 
         def own(member: Member) -> Walk:
             return self.course.walk(wanted, member, training, step, params, inputs)
 
         self._batches += 1
-        walk, others = self._by_all(own, ("forward", count, self._batches, wanted, training, step), count)
+        order = ("forward", count, self._batches, list(wanted), training, step)
+        walk, others = self._by_all(own, count, order, self.forwards, (elsewhere, dict(inputs)))
         return [walk, *(Arrived(values, self._batches) for values in others)]
 
     def backward(self, walk: Walk, batch: int, gradients: Mapping[str, Array], count: int) -> list[dict[str, Gradient]]:
         """Every part's gradients of variables, from the first part's walk and those that the workers keep."""
-        self.backwards.write(dict(gradients))
 
-        found, others = self._by_all(lambda member: walk.backward(member, gradients), ("backward", count, batch), count)
+        def own(member: Member) -> dict[str, Gradient]:
+            return walk.backward(member, gradients)
+
+        order = ("backward", count, batch)
+        found, others = self._by_all(own, count, order, self.backwards, dict(gradients))
         return [found, *others]
 
-    def _by_all(self, own: Callable[[Member], T], command: tuple[Any, ...], count: int) -> tuple[T, list[Any]]:
+    def _by_all(
+        self, own: Callable[[Member], T], count: int, order: tuple[Any, ...], box: Mailbox, given: Any
+    ) -> tuple[T, list[Any]]:
         """What the first part finds here, and the others in their processes."""
         member = self.member(0, count)
         workers = self._workers[: self.exchange.parts - 1]
         try:
-            for worker in workers:
-                worker.send(command)
+            self._raise_told(workers)  # they wake while we write
+            box.write(given)
+            self.orders.write(order)
+            self._raise_told(workers)
             found = own(member)
             for worker in workers:
-                worker.finish()
+                _wait(self.done[worker.part], worker.look)
         except BaseException:
             self.close()  # or the others would wait for ever
             raise
         return found, [self.results[worker.part].read() for worker in workers]
+
+    def _raise_told(self, workers: list[Worker]) -> None:
+        for worker in workers:
+            self.told[worker.part].release()
 
     def member(self, part: int, count: int) -> Member:
         """A part of a batch of `count` examples."""
@@ -180,29 +189,12 @@ class Worker:
         self.part = part
         self.process = process
         self._pipe = pipe
-        self._done = False
 
-    def send(self, command: tuple[Any, ...]) -> None:
-        self._done = False
+    def look(self) -> None:
+        """Whether it has an error, or is gone."""
         try:
-            self._pipe.send(command)
-        except OSError:
-            raise self._died() from None
-
-    def finish(self) -> None:
-        """Wait until it has done what it was told."""
-        end = time.perf_counter() + SPIN
-        while not self._done:
-            self.look(0 if time.perf_counter() < end else LOOK_AROUND)
-
-    def look(self, timeout: float = 0) -> None:
-        """Whether it is done, or has an error, or is gone."""
-        try:
-            if self._pipe.poll(timeout):
-                error = self._pipe.recv()
-                if error is not None:
-                    raise error
-                self._done = True
+            if self._pipe.poll():
+                raise self._pipe.recv()
         except (EOFError, OSError):
             raise self._died() from None
 
@@ -234,26 +226,36 @@ def _work(pipe: Connection, crew: Crew, part: int) -> NoReturn:
     parent = os.getppid()
 
     def look_around() -> None:
-        if pipe.poll() or os.getppid() != parent:  # the pipe has nothing to say before we are done, but its end
+        if pipe.poll() or os.getppid() != parent:  # the pipe has nothing to say but its end
             os._exit(0)
 
     crew.exchange.look_around = look_around
     hands = Hands(crew, part)
+    spin = 0.0
     with single_threaded_blas():
         while True:
+            _wait(crew.told[part], look_around, spin)
+            _wait(crew.told[part], look_around)
+            what, *arguments = crew.orders.read()
+            spin = SPIN if what == "forward" else 0.0  # the way back will not be long; then others need the processor
+            error = _tried(getattr(hands, what), arguments)
+            if error is None:
+                crew.done[part].release()
+                continue
             try:
-                command, *arguments = pipe.recv()
-                pipe.send(_tried(getattr(hands, command), arguments))
-                if command == "forward":  # the way back will not be long
-                    _spin(pipe)
-            except (EOFError, OSError):
+                pipe.send(error)
+            except OSError:
                 os._exit(0)
 
 
-def _spin(pipe: Connection) -> None:
-    end = time.perf_counter() + SPIN
-    while not pipe.poll(0) and time.perf_counter() < end:
-        pass
+def _wait(posted: Any, look_around: Callable[[], None], spin: float = SPIN) -> None:
+    """Until somebody has raised this semaphore."""
+    end = time.perf_counter() + spin
+    while not posted.acquire(block=False):
+        if time.perf_counter() >= end:
+            while not posted.acquire(timeout=LOOK_AROUND):
+                look_around()
+            return
 
 
 class Hands:
@@ -265,12 +267,12 @@ class Hands:
         self._walk: Walk | None = None
         self._batch = 0
 
-    def forward(self, count: int, batch: int, wanted: frozenset[str], training: bool, step: int) -> None:
+    def forward(self, count: int, batch: int, wanted: list[str], training: bool, step: int) -> None:
         crew = self._crew
         self._walk = None
         elsewhere, inputs = crew.forwards.read()
         member = crew.member(self._part, count)
-        walk = crew.course.walk(wanted, member, training, step, {**crew.placed, **elsewhere}, inputs)
+        walk = crew.course.walk(frozenset(wanted), member, training, step, {**crew.placed, **elsewhere}, inputs)
         crew.results[self._part].write(walk.values)
         self._walk, self._batch = walk if training else None, batch
 

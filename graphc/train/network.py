@@ -136,7 +136,7 @@ class Network:
             if sum(total[name].size for name in names) < WORTH_SHARING:
                 add(slice(None))
             else:
-                self._team.run(lambda member: add(member.examples), len(names))
+                self._team.share(add, len(names))
         return total
 
     def _check_sizes(self, inputs: Mapping[str, Array]) -> None:

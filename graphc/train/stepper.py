@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -92,15 +92,12 @@ class Stepper:
     def update(self, state: TrainState, computed: Computed, rate: float) -> None:
         """Variables, slots, moving averages, in place; one step more."""
         with single_threaded_blas():  # factors become gradients here
-            self.learning.apply(state, computed.gradients, rate, self._share)
+            self.learning.apply(state, computed.gradients, rate, self._team.share)
         for name, value in computed.updates.items():
             np.copyto(state.params[name], value)
         if self.recipe.average is not None:
             move_average(state.average, state.params, self.recipe.average, state.step)
         state.step += 1
-
-    def _share(self, work: Callable[[slice], None], count: int) -> None:
-        self._team.run(lambda member: work(member.examples), count)
 
     def _add(self, done: Computed, run: Run, judgement: Judgement, batch: Batch) -> None:
         """One batch more: sums over examples, divided in the end."""
