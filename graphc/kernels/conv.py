@@ -32,7 +32,8 @@ def conv2d(context: Context, x: Array, w: Array, stride: Pair, pads: Pads, dilat
         return found
     y = context.empty((len(x), *grid.output, w.shape[3]), x.dtype)
     if blocks:
-        blocks.outputs(context, x, w, grid, EACH, lambda block, pixels: images_first(pixels[:, 0], block.of(y)))
+        images = blocks.prepared(context, x, w.shape, grid)
+        blocks.outputs(context, images, w, grid, EACH, lambda block, pixels: images_first(pixels[:, 0], block.of(y)))
         return y
 
     for part in chunks(x, CHUNK_BYTES, _column_bytes(grid, w.shape, x)):
@@ -120,7 +121,8 @@ def conv2d_gradients(
     geometry = (stride, pads, dilation, groups)
     dx: Array | None = None
     if blocks := block_kernels(grid, w.shape, groups, len(x)):
-        dx, dw = blocks.gradients(context, x, w, grid, EACH, _slopes(context, dy))
+        images = blocks.prepared(context, x, w.shape, grid)
+        dx, dw = blocks.gradients(context, images, w, grid, EACH, _slopes(context, dy))
     else:
         dw = conv2d_grad_weights(context, x, dy, w.shape, *geometry)
     if context.input_gradient and dx is None:

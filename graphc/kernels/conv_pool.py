@@ -7,6 +7,7 @@ forgotten in the cache, and what stays is a byte a window.
 from __future__ import annotations
 
 from types import ModuleType
+from typing import Any
 
 from graphc.kernels.conv import block_kernels
 from graphc.kernels.pixels import Block, images_first, pixels_first
@@ -26,8 +27,9 @@ def pooling_kernels(context: Context, x: Array, w: Array, grid: Grid, groups: in
 
 def conv_max_pool2d(
     context: Context, kernels: ModuleType, x: Array, w: Array, grid: Grid, window: Pair
-) -> tuple[Array, list[Array]]:
-    """The largest of every window of the convolution, and each block's winners for the way back."""
+) -> tuple[Array, Any, list[Array]]:
+    """The largest of every window of the convolution, and for the way back x as the kernels want it and each block's
+    winners."""
     (rows, columns), (height, width) = grid.output, window
     y = context.empty((len(x), rows // height, columns // width, w.shape[3]), x.dtype)
     winners = []
@@ -37,14 +39,15 @@ def conv_max_pool2d(
         images_first(largest, out=block.pooled(window).of(y))
         winners.append(places)
 
-    kernels.outputs(context, x, w, grid, window, take)
-    return y, winners
+    images = kernels.prepared(context, x, w.shape, grid)
+    kernels.outputs(context, images, w, grid, window, take)
+    return y, images, winners
 
 
 def conv_max_pool2d_gradients(
     context: Context,
     kernels: ModuleType,
-    x: Array,
+    images: Any,
     dy: Array,
     w: Array,
     winners: list[Array],
@@ -58,5 +61,5 @@ def conv_max_pool2d_gradients(
         pooled = pixels_first(context, block.pooled(window).of(dy))
         return tile_max_grad(context, pooled, next(ahead), window)
 
-    gradients: tuple[Array | None, Array] = kernels.gradients(context, x, w, grid, window, slopes)
+    gradients: tuple[Array | None, Array] = kernels.gradients(context, images, w, grid, window, slopes)
     return gradients

@@ -44,17 +44,21 @@ def suits(grid: Grid, w_shape: tuple[int, ...], images: int) -> bool:
     return dense and small and min(inputs, outputs) >= LEAST_CHANNELS and images >= LEAST_IMAGES
 
 
-def outputs(context: Context, x: Array, w: Array, grid: Grid, window: Pair, take: Take) -> None:
+def prepared(context: Context, x: Array, w_shape: tuple[int, ...], grid: Grid) -> list[tuple[slice, Array]]:
+    """What the others take of x: the spectrum's rows, in chunks of images."""
+    into = _down(grid, x.dtype).into
+    return [(images, _rows_of(context, into, pixels_first(context, x[images]))) for images in _chunks(x, w_shape, grid)]
+
+
+def outputs(context: Context, x: list[tuple[slice, Array]], w: Array, grid: Grid, window: Pair, take: Take) -> None:
     """`kernels.conv.conv2d` of one group, in blocks of whole windows."""
-    down, along = _down(grid, x.dtype), _along(grid, window[1], x.dtype)
+    down, along = _down(grid, w.dtype), _along(grid, window[1], w.dtype)
     taps = _rows_of(context, down.taps, w)
-    for images in _chunks(along, x, w):
-        rows = _rows_of(context, down.into, pixels_first(context, x[images]))
-        found = _empty_rows(context, len(rows), grid.output[1], (len(x[images]), w.shape[3]), x.dtype)
+    for images, rows in x:
+        found = _empty_rows(context, len(rows), grid.output[1], (rows.shape[2], w.shape[3]), w.dtype)
         _multiply(context, along, rows, taps, out=found)
-        del rows
         for block, parts in _blocks(found, grid, images, window):
-            pixels = apart(context, (len(down.out), *parts.shape[1:]), x.dtype)
+            pixels = apart(context, (len(down.out), *parts.shape[1:]), w.dtype)
             _times(down.out, parts, out=pixels)
             take(block, pixels)
             del pixels  # its memory is the next one's, still in the cache
@@ -62,25 +66,30 @@ def outputs(context: Context, x: Array, w: Array, grid: Grid, window: Pair, take
 
 
 def gradients(
-    context: Context, x: Array, w: Array, grid: Grid, window: Pair, slopes: Slopes
+    context: Context, x: list[tuple[slice, Array]], w: Array, grid: Grid, window: Pair, slopes: Slopes
 ) -> tuple[Array | None, Array]:
-    """Of x, if the context asks for it, and of w, from those of the blocks that `outputs` gave."""
-    down, along = _down(grid, x.dtype), _along(grid, window[1], x.dtype)
+    """Of x, which is used up, if the context asks for it, and of w, from those of the blocks that `outputs` gave."""
+    down, along = _down(grid, w.dtype), _along(grid, window[1], w.dtype)
+    inputs, filters = w.shape[2:]
     taps = _rows_of(context, down.taps, np.ascontiguousarray(w.swapaxes(2, 3)))
-    dx = context.empty(x.shape, x.dtype) if context.input_gradient else None
-    dw = np.zeros(w.shape, x.dtype)
-    for images in _chunks(along, x, w):
-        rows = _rows_of(context, down.into, pixels_first(context, x[images]))
-        slope_rows = _empty_rows(context, len(rows), grid.output[1], (len(x[images]), w.shape[3]), x.dtype)
+    dx: Array | None = None
+    dw = context.empty(w.shape, w.dtype)
+    for number, (images, rows) in enumerate(x):
+        slope_rows = _empty_rows(context, len(rows), grid.output[1], (rows.shape[2], filters), w.dtype)
         for block, parts in _blocks(slope_rows, grid, images, window):
             _times(down.out.T, slopes(block), out=parts)
-        found = _empty_rows(context, len(rows), w.shape[1], w.shape[2:], x.dtype)
+        found = _empty_rows(context, len(rows), w.shape[1], (inputs, filters), w.dtype)
         _multiply_back(context, along, rows, slope_rows, taps, out=found)
         del slope_rows, parts
-        dw += _pixels_of(context, down.taps.T, found)
-        if dx is not None:
+        if number == 0:
+            _times(down.taps.T, _parts(found), out=dw)
+        else:
+            dw += _pixels_of(context, down.taps.T, found)
+        del found
+        if context.input_gradient:
+            if dx is None:
+                dx = context.empty((x[-1][0].stop, *grid.size, inputs), w.dtype)
             images_first(_pixels_of(context, down.into.T, rows), out=dx[images])
-        del rows, found
     return dx, dw
 
 
@@ -99,15 +108,16 @@ def _multiply_back(context: Context, along: Axis, rows: Array, slopes: Array, ta
 
     `taps` have their outputs before their inputs.
     """
-    images, kernels, products, gradient = (_Spectrum(context, along, each) for each in (rows, taps, slopes, out))
+    images, products, gradient = (_Spectrum(context, along, each) for each in (rows, slopes, out))
+    kernels = gradient.matrices.reshape(-1, *taps.shape[2:])  # in the same memory, once the gradient is done
     for row, tap, slope, found in zip(_runs(rows), _runs(taps), _runs(slopes), _runs(out), strict=True):
         np.matmul(along.into, row, out=images.runs)
         np.matmul(along.out.T, slope, out=products.runs)
         np.matmul(images.matrices.swapaxes(1, 2), products.matrices, out=gradient.matrices)
         np.matmul(along.taps.T, gradient.runs, out=found)
         if context.input_gradient:
-            np.matmul(along.taps, tap, out=kernels.runs)
-            np.matmul(products.matrices, kernels.matrices, out=images.matrices)
+            np.matmul(along.taps, tap, out=gradient.runs)
+            np.matmul(products.matrices, kernels, out=images.matrices)
             np.matmul(along.into.T, images.runs, out=row)
 
 
@@ -173,13 +183,13 @@ def _along(grid: Grid, window: int, dtype: Any) -> Axis:
 def _rows_of(context: Context, matrix: Array, pixels: Array) -> Array:
     """Of pixels the rows of the spectrum down: rows × (2 parts by along) × n × C."""
     rows = _empty_rows(context, len(matrix) // 2, pixels.shape[1], pixels.shape[2:], pixels.dtype)
-    _times(matrix, pixels, out=rows.reshape(len(matrix), -1, *pixels.shape[2:]))
+    _times(matrix, pixels, out=_parts(rows))
     return rows
 
 
 def _pixels_of(context: Context, matrix: Array, rows: Array) -> Array:
     """Of the spectrum's rows the pixels."""
-    parts = rows.reshape(matrix.shape[1], -1, *rows.shape[2:])
+    parts = _parts(rows)
     pixels = apart(context, (len(matrix), *parts.shape[1:]), rows.dtype)
     _times(matrix, parts, out=pixels)
     return pixels
@@ -189,27 +199,36 @@ def _empty_rows(context: Context, count: int, along: int, run: tuple[int, ...], 
     return apart(context, (count * 2 * along, *run), dtype).reshape(count, 2 * along, *run)
 
 
+def _parts(rows: Array) -> Array:
+    """The real part of a row after the imaginary one of that before: parts of rows × along × n × C."""
+    return rows.reshape(2 * len(rows), -1, *rows.shape[2:])
+
+
 def _times(matrix: Array, x: Array, out: Array) -> None:
     """matrix times x along its first axis."""
-    np.matmul(matrix, _runs(np.moveaxis(x, 0, -3)), out=_runs(np.moveaxis(out, 0, -3)))
+    np.matmul(matrix, _runs(x.swapaxes(0, -3)), out=_runs(out.swapaxes(0, -3)))
 
 
 def _runs(lines: Array) -> Array:
     """Each n × C as one run of numbers, or several of a length that BLAS is fast at: … × runs × lines × run."""
-    *axes, count, n, channels = lines.shape
-    long = n * channels
-    runs = next((each for each in range(-(-long // RUN), 4 * long // RUN + 1) if long % each == 0), 1)
-    return lines.reshape(*axes, count, runs, -1).swapaxes(-2, -3)
+    *axes, n, channels = lines.shape
+    return lines.reshape(*axes, _runs_of(n * channels), -1).swapaxes(-2, -3)
 
 
-def _chunks(along: Axis, x: Array, w: Array) -> Iterator[slice]:
-    return chunks(x, CHUNK_BYTES, len(along.into) * max(w.shape[2:]) * x.itemsize, LEAST_IMAGES)
+@cache
+def _runs_of(long: int) -> int:
+    return next((runs for runs in range(-(-long // RUN), 4 * long // RUN + 1) if long % runs == 0), 1)
+
+
+def _chunks(x: Array, w_shape: tuple[int, ...], grid: Grid) -> Iterator[slice]:
+    frequencies = len(_along(grid, 1, x.dtype).into)
+    return chunks(x, CHUNK_BYTES, frequencies * max(w_shape[2:]) * x.itemsize, LEAST_IMAGES)
 
 
 def _blocks(rows: Array, grid: Grid, images: slice, window: Pair) -> Iterator[tuple[Block, Array]]:
     """Some windows side by side, over all rows, and what they are made of: parts of rows × place × windows × n × C."""
     wide, columns = window[1], grid.output[1]
-    parts = rows.reshape(2 * len(rows), wide, columns // wide, *rows.shape[2:])
+    parts = _parts(rows).reshape(-1, wide, columns // wide, *rows.shape[2:])
     for some in stretches(columns, grid.output[0] * rows[0, 0].nbytes, wide):
         windows = slice(some.start // wide, some.stop // wide)
         yield Block(images, slice(0, grid.output[0]), some), parts[:, :, windows]

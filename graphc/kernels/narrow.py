@@ -30,6 +30,11 @@ def suits(grid: Grid, w_shape: tuple[int, ...]) -> bool:
     return few and grid.stride == grid.dilation == (1, 1)
 
 
+def prepared(context: Context, x: Array, w_shape: tuple[int, ...], grid: Grid) -> Array:
+    """What the others take of x: x, which is smaller than anything made of it."""
+    return x
+
+
 def outputs(context: Context, x: Array, w: Array, grid: Grid, window: Pair, take: Take) -> None:
     """`kernels.conv.conv2d` of one group, in blocks of whole windows."""
     filters = w.shape[3]

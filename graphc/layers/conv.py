@@ -132,7 +132,7 @@ class PooledConv2d(Conv2d):
         if kernels is None or not self.trainable:
             return self._one_after_the_other(context, params, x)
 
-        y, winners = conv_max_pool2d(context, kernels, x, weights, grid, window)
+        y, images, winners = conv_max_pool2d(context, kernels, x, weights, grid, window)
         self.add_biases(params, y)  # the same for all pixels of a window, so it changes no winner
         rectified: Array | None = None
         if self.pool.rectifies:
@@ -142,7 +142,7 @@ class PooledConv2d(Conv2d):
         def backward(dy: Array) -> Gradients:
             if rectified is not None:
                 dy = relu_grad(context, dy, rectified)
-            dx, dw = conv_max_pool2d_gradients(context, kernels, x, dy, weights, winners, grid, window)
+            dx, dw = conv_max_pool2d_gradients(context, kernels, images, dy, weights, winners, grid, window)
             return Gradients((dx,), {"weights": dw, **self.bias_gradients(dy)})
 
         return Step(y, backward)

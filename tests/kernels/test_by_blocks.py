@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 import pytest
 
@@ -66,7 +64,8 @@ def test_blocks_are_of_the_direct_sum(method, geometry, dtype):
         height, place, windows, *rest = pixels.shape
         images_first(pixels.swapaxes(1, 2).reshape(height, windows * place, *rest), out=block.of(y))
 
-    method.outputs(CONTEXT, x.astype(dtype), w.astype(dtype), grid, window, take)
+    images = method.prepared(CONTEXT, x.astype(dtype), w.shape, grid)
+    method.outputs(CONTEXT, images, w.astype(dtype), grid, window, take)
     tolerance = TOLERANCES[method][dtype]
     np.testing.assert_allclose(y, expected, rtol=0, atol=tolerance * np.abs(expected).max())
 
@@ -82,7 +81,8 @@ def test_gradients_are_those_of_unfolding(method, geometry, dtype, monkeypatch):
     expected = conv.conv2d_gradients(CONTEXT, x, dy, w, (1, 1), pads, (1, 1), 1)
     x, w, dy = (array.astype(dtype) for array in (x, w, dy))
     context = RunContext(input_gradient=method is fourier)
-    dx, dw = method.gradients(context, x, w, grid, window, slopes_of(dy, window[1]))
+    images = method.prepared(context, x, w.shape, grid)
+    dx, dw = method.gradients(context, images, w, grid, window, slopes_of(dy, window[1]))
     for found, plain in zip((dx, dw), expected, strict=True):
         if found is not None:
             assert found.dtype == dtype
@@ -92,7 +92,11 @@ def test_gradients_are_those_of_unfolding(method, geometry, dtype, monkeypatch):
 def test_the_gradient_of_the_input_is_left_out_where_nobody_wants_it():
     grid = Grid.of((8, 8), (5, 5), (1, 1), ((2, 2), (2, 2)), (1, 1))
     x, w, dy = drawn(3, (5, 8, 8, 6), (5, 5, 6, 7), (5, 8, 8, 7))
-    gradients = partial(fourier.gradients, x=x, w=w, grid=grid, window=(1, 1), slopes=slopes_of(dy, 1))
+
+    def gradients(context):
+        images = fourier.prepared(context, x, w.shape, grid)
+        return fourier.gradients(context, images, w, grid, (1, 1), slopes_of(dy, 1))
+
     none, dw = gradients(RunContext(input_gradient=False))
     assert none is None
     np.testing.assert_array_equal(gradients(CONTEXT)[1], dw)
@@ -103,8 +107,9 @@ def test_blocks_are_whole_windows(monkeypatch):
     grid = Grid.of((8, 10), (5, 5), (1, 1), ((2, 2), (2, 2)), (1, 1))
     for method, counted in ((narrow, (4, 5, 2)), (fourier, (8, 5, 1))):
         sizes = set()
-        arrays = np.ones((2, 8, 10, 2)), np.ones((5, 5, 2, 4))
-        method.outputs(CONTEXT, *arrays, grid, (4, 5), lambda _, pixels, sizes=sizes: sizes.add(pixels.shape[:3]))
+        images = method.prepared(CONTEXT, np.ones((2, 8, 10, 2)), (5, 5, 2, 4), grid)
+        w = np.ones((5, 5, 2, 4))
+        method.outputs(CONTEXT, images, w, grid, (4, 5), lambda _, pixels, sizes=sizes: sizes.add(pixels.shape[:3]))
         assert sizes == {counted}
 
 
