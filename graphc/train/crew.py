@@ -106,15 +106,13 @@ class Crew:
         self.placed = placed
         self.parts = parts
         self.exchange = Exchange(parts)
-        self.orders = Mailbox()
-        """What the workers are to do, and its arguments."""
-        self.forwards = Mailbox()
-        """Inputs, which layers hold until they have gone back, and variables that are not placed."""
-        self.backwards = Mailbox()
-        """Gradients of outputs."""
         self.results = [Mailbox() for _ in range(parts)]
-        semaphore = multiprocessing.get_context("fork").Semaphore
-        self.told, self.done = ([semaphore(0) for _ in range(parts)] for _ in range(2))
+        self.orders = (Mailbox(), Mailbox())
+        """What the workers are to do, in turns: layers hold the inputs in one until they have gone back."""
+        context = multiprocessing.get_context("fork")
+        self.turn = context.RawValue("b", 0)
+        """Where the last order is."""
+        self.told, self.done = ([context.Semaphore(0) for _ in range(parts)] for _ in range(2))
         """Of each part: raised twice for an order, before it is written and after, and when it is carried out."""
         self._batches = 0
         self._workers = [Worker(part, *fork(_work, f"graphc-part-{part}", self, part)) for part in range(1, parts)]
@@ -138,8 +136,8 @@ class Crew:
             return self.course.walk(wanted, member, training, step, params, inputs)
 
         self._batches += 1
-        order = ("forward", count, self._batches, list(wanted), training, step)
-        walk, others = self._by_all(own, count, order, self.forwards, (elsewhere, dict(inputs)))
+        order = ("forward", count, self._batches, list(wanted), training, step, elsewhere, dict(inputs))
+        walk, others = self._by_all(own, count, order)
         return [walk, *(Arrived(values, self._batches) for values in others)]
 
     def backward(self, walk: Walk, batch: int, gradients: Mapping[str, Array], count: int) -> list[dict[str, Gradient]]:
@@ -148,20 +146,17 @@ class Crew:
         def own(member: Member) -> dict[str, Gradient]:
             return walk.backward(member, gradients)
 
-        order = ("backward", count, batch)
-        found, others = self._by_all(own, count, order, self.backwards, dict(gradients))
+        found, others = self._by_all(own, count, ("backward", count, batch, dict(gradients)))
         return [found, *others]
 
-    def _by_all(
-        self, own: Callable[[Member], T], count: int, order: tuple[Any, ...], box: Mailbox, given: Any
-    ) -> tuple[T, list[Any]]:
+    def _by_all(self, own: Callable[[Member], T], count: int, order: tuple[Any, ...]) -> tuple[T, list[Any]]:
         """What the first part finds here, and the others in their processes."""
         member = self.member(0, count)
         workers = self._workers[: self.exchange.parts - 1]
         try:
             self._raise_told(workers)  # they wake while we write
-            box.write(given)
-            self.orders.write(order)
+            self.turn.value ^= 1
+            self.orders[self.turn.value].write(order)
             self._raise_told(workers)
             found = own(member)
             for worker in workers:
@@ -236,7 +231,7 @@ def _work(pipe: Connection, crew: Crew, part: int) -> NoReturn:
         while True:
             _wait(crew.told[part], look_around, spin)
             _wait(crew.told[part], look_around)
-            what, *arguments = crew.orders.read()
+            what, *arguments = crew.orders[crew.turn.value].read()
             spin = SPIN if what == "forward" else 0.0  # the way back will not be long; then others need the processor
             error = _tried(getattr(hands, what), arguments)
             if error is None:
@@ -267,21 +262,29 @@ class Hands:
         self._walk: Walk | None = None
         self._batch = 0
 
-    def forward(self, count: int, batch: int, wanted: list[str], training: bool, step: int) -> None:
+    def forward(
+        self,
+        count: int,
+        batch: int,
+        wanted: list[str],
+        training: bool,
+        step: int,
+        elsewhere: dict[str, Array],
+        inputs: dict[str, Array],
+    ) -> None:
         crew = self._crew
         self._walk = None
-        elsewhere, inputs = crew.forwards.read()
         member = crew.member(self._part, count)
         walk = crew.course.walk(frozenset(wanted), member, training, step, {**crew.placed, **elsewhere}, inputs)
         crew.results[self._part].write(walk.values)
         self._walk, self._batch = walk if training else None, batch
 
-    def backward(self, count: int, batch: int) -> None:
+    def backward(self, count: int, batch: int, gradients: dict[str, Array]) -> None:
         crew, walk = self._crew, self._walk
         if walk is None or batch != self._batch:
             raise RuntimeError("another batch has gone forward since: only the last one can go back")
         self._walk = None
-        crew.results[self._part].write(walk.backward(crew.member(self._part, count), crew.backwards.read()))
+        crew.results[self._part].write(walk.backward(crew.member(self._part, count), gradients))
 
 
 def _tried(work: Callable[..., None], arguments: list[Any]) -> Exception | None:
