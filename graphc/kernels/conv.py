@@ -121,7 +121,7 @@ def conv2d_gradients(
     geometry = (stride, pads, dilation, groups)
     dx: Array | None = None
     if blocks := block_kernels(grid, w.shape, groups, len(x)):
-        images = blocks.prepared(context, x, w.shape, grid)
+        images = list(blocks.prepared(context, x, w.shape, grid))
         dx, dw = blocks.gradients(context, images, w, grid, EACH, _slopes(context, dy))
     else:
         dw = conv2d_grad_weights(context, x, dy, w.shape, *geometry)

@@ -7,10 +7,9 @@ forgotten in the cache, and what stays is a byte a window.
 from __future__ import annotations
 
 from types import ModuleType
-from typing import Any
 
 from graphc.kernels.conv import block_kernels
-from graphc.kernels.pixels import Block, images_first, pixels_first
+from graphc.kernels.pixels import Block, Parts, images_first, pixels_first
 from graphc.kernels.pool import tile_max, tile_max_grad
 from graphc.kernels.unfold import Grid, Pair
 from graphc.types import Array, Context
@@ -27,8 +26,8 @@ def pooling_kernels(context: Context, x: Array, w: Array, grid: Grid, groups: in
 
 def conv_max_pool2d(
     context: Context, kernels: ModuleType, x: Array, w: Array, grid: Grid, window: Pair
-) -> tuple[Array, Any, list[Array]]:
-    """The largest of every window of the convolution, and for the way back x as the kernels want it and each block's
+) -> tuple[Array, list[tuple[slice, Array]], list[Array]]:
+    """The largest of every window of the convolution, and for the way back what the kernels take of x and each block's
     winners."""
     (rows, columns), (height, width) = grid.output, window
     y = context.empty((len(x), rows // height, columns // width, w.shape[3]), x.dtype)
@@ -39,15 +38,21 @@ def conv_max_pool2d(
         images_first(largest, out=block.pooled(window).of(y))
         winners.append(places)
 
-    images = kernels.prepared(context, x, w.shape, grid)
-    kernels.outputs(context, images, w, grid, window, take)
-    return y, images, winners
+    kept = []
+
+    def images() -> Parts:
+        for part in kernels.prepared(context, x, w.shape, grid):
+            kept.append(part)
+            yield part
+
+    kernels.outputs(context, images(), w, grid, window, take)
+    return y, kept, winners
 
 
 def conv_max_pool2d_gradients(
     context: Context,
     kernels: ModuleType,
-    images: Any,
+    images: list[tuple[slice, Array]],
     dy: Array,
     w: Array,
     winners: list[Array],

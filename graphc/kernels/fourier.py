@@ -18,7 +18,7 @@ from functools import cache
 from typing import Any
 
 from graphc.kernels.chunks import chunks
-from graphc.kernels.pixels import Block, Slopes, Take, apart, images_first, pixels_first, stretches
+from graphc.kernels.pixels import Block, Parts, Slopes, Take, apart, images_first, pixels_first, stretches
 from graphc.kernels.unfold import Grid, Pair
 from graphc.lazy import np
 from graphc.types import Array, Context
@@ -44,19 +44,21 @@ def suits(grid: Grid, w_shape: tuple[int, ...], images: int) -> bool:
     return dense and small and min(inputs, outputs) >= LEAST_CHANNELS and images >= LEAST_IMAGES
 
 
-def prepared(context: Context, x: Array, w_shape: tuple[int, ...], grid: Grid) -> list[tuple[slice, Array]]:
-    """What the others take of x: the spectrum's rows, in chunks of images."""
+def prepared(context: Context, x: Array, w_shape: tuple[int, ...], grid: Grid) -> Parts:
+    """What the others take of x, a chunk of images at a time: the spectrum's rows."""
     into = _down(grid, x.dtype).into
-    return [(images, _rows_of(context, into, pixels_first(context, x[images]))) for images in _chunks(x, w_shape, grid)]
+    for images in _chunks(x, w_shape, grid):
+        yield images, _rows_of(context, into, pixels_first(context, x[images]))
 
 
-def outputs(context: Context, x: list[tuple[slice, Array]], w: Array, grid: Grid, window: Pair, take: Take) -> None:
+def outputs(context: Context, x: Parts, w: Array, grid: Grid, window: Pair, take: Take) -> None:
     """`kernels.conv.conv2d` of one group, in blocks of whole windows."""
     down, along = _down(grid, w.dtype), _along(grid, window[1], w.dtype)
     taps = _rows_of(context, down.taps, w)
     for images, rows in x:
         found = _empty_rows(context, len(rows), grid.output[1], (rows.shape[2], w.shape[3]), w.dtype)
         _multiply(context, along, rows, taps, out=found)
+        del rows
         for block, parts in _blocks(found, grid, images, window):
             pixels = apart(context, (len(down.out), *parts.shape[1:]), w.dtype)
             _times(down.out, parts, out=pixels)

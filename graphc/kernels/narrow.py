@@ -11,7 +11,7 @@ import itertools
 from collections.abc import Iterator
 
 from graphc.kernels.chunks import chunks
-from graphc.kernels.pixels import Block, Slopes, Take, stretches
+from graphc.kernels.pixels import Block, Parts, Slopes, Take, stretches
 from graphc.kernels.unfold import Grid, Pair, strided
 from graphc.lazy import np
 from graphc.types import Array, Context
@@ -30,43 +30,44 @@ def suits(grid: Grid, w_shape: tuple[int, ...]) -> bool:
     return few and grid.stride == grid.dilation == (1, 1)
 
 
-def prepared(context: Context, x: Array, w_shape: tuple[int, ...], grid: Grid) -> Array:
-    """What the others take of x: x, which is smaller than anything made of it."""
-    return x
+def prepared(context: Context, x: Array, w_shape: tuple[int, ...], grid: Grid) -> Parts:
+    """What the others take of x, a chunk of images at a time: the images, which are smaller than all made of them."""
+    image_bytes = grid.padded[0] * w_shape[1] * x.shape[3] * grid.output[1] * x.itemsize
+    return ((images, x[images]) for images in chunks(x, CHUNK_BYTES, image_bytes))
 
 
-def outputs(context: Context, x: Array, w: Array, grid: Grid, window: Pair, take: Take) -> None:
+def outputs(context: Context, x: Parts, w: Array, grid: Grid, window: Pair, take: Take) -> None:
     """`kernels.conv.conv2d` of one group, in blocks of whole windows."""
     filters = w.shape[3]
     for block, lines in _blocks(context, x, w.shape, grid, window):
-        pixels = context.empty((len(lines), lines.shape[2], filters), x.dtype)
+        pixels = context.empty((len(lines), lines.shape[2], filters), w.dtype)
         np.matmul(lines.swapaxes(1, 2), w.reshape(-1, filters), out=pixels)
         take(block, pixels.reshape(len(lines), window[1], grid.output[1] // window[1], -1, filters))
         del pixels  # its memory is the next one's, still in the cache
 
 
-def gradients(context: Context, x: Array, w: Array, grid: Grid, window: Pair, slopes: Slopes) -> tuple[None, Array]:
+def gradients(
+    context: Context, x: list[tuple[slice, Array]], w: Array, grid: Grid, window: Pair, slopes: Slopes
+) -> tuple[None, Array]:
     """Of w only, from those of the blocks that `outputs` gave."""
     filters = w.shape[3]
-    dw = np.zeros((w.size // filters, filters), x.dtype)
+    dw = np.zeros((w.size // filters, filters), w.dtype)
     for block, lines in _blocks(context, x, w.shape, grid, window):
         dw += np.matmul(lines, slopes(block).reshape(len(lines), -1, filters)).sum(axis=0)
     return None, dw.reshape(w.shape)
 
 
 def _blocks(
-    context: Context, x: Array, w_shape: tuple[int, ...], grid: Grid, window: Pair
+    context: Context, x: Parts, w_shape: tuple[int, ...], grid: Grid, window: Pair
 ) -> Iterator[tuple[Block, Array]]:
     """Blocks and what their rows' windows see: rows × kh*kw*C × (columns by n)."""
-    kh, kw, inputs, filters = w_shape
     rows, columns = grid.output
-    image_bytes = grid.padded[0] * kw * inputs * columns * x.itemsize
-    for images in chunks(x, CHUNK_BYTES, image_bytes):
-        unfolded = _unfold(context, x[images], grid, window[1])
+    for images, pixels in x:
+        unfolded = _unfold(context, pixels, grid, window[1])
         _, lines, line = unfolded.shape
         row, step, item = unfolded.strides
-        windows = strided(unfolded, (rows, kh * lines, line), (row, step, item))
-        for some in stretches(rows, line * filters * x.itemsize, window[0]):
+        windows = strided(unfolded, (rows, w_shape[0] * lines, line), (row, step, item))
+        for some in stretches(rows, line * w_shape[3] * unfolded.itemsize, window[0]):
             yield Block(images, some, slice(0, columns)), windows[some]
 
 

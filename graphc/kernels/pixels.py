@@ -8,7 +8,7 @@ windows, [row][place][window][image][channel]: a tap of all windows is then one 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -43,6 +43,8 @@ class Block:
         return Block(self.images, rows, columns)
 
 
+Parts: TypeAlias = Iterable[tuple[slice, Array]]
+"""Which images, and what a kernel takes of them."""
 Take: TypeAlias = Callable[[Block, Array], None]
 """What becomes of a block's outputs, rows × place × windows × n × C; they go when it returns."""
 Slopes: TypeAlias = Callable[[Block], Array]

@@ -81,7 +81,7 @@ def test_gradients_are_those_of_unfolding(method, geometry, dtype, monkeypatch):
     expected = conv.conv2d_gradients(CONTEXT, x, dy, w, (1, 1), pads, (1, 1), 1)
     x, w, dy = (array.astype(dtype) for array in (x, w, dy))
     context = RunContext(input_gradient=method is fourier)
-    images = method.prepared(context, x, w.shape, grid)
+    images = list(method.prepared(context, x, w.shape, grid))
     dx, dw = method.gradients(context, images, w, grid, window, slopes_of(dy, window[1]))
     for found, plain in zip((dx, dw), expected, strict=True):
         if found is not None:
@@ -94,7 +94,7 @@ def test_the_gradient_of_the_input_is_left_out_where_nobody_wants_it():
     x, w, dy = drawn(3, (5, 8, 8, 6), (5, 5, 6, 7), (5, 8, 8, 7))
 
     def gradients(context):
-        images = fourier.prepared(context, x, w.shape, grid)
+        images = list(fourier.prepared(context, x, w.shape, grid))
         return fourier.gradients(context, images, w, grid, (1, 1), slopes_of(dy, 1))
 
     none, dw = gradients(RunContext(input_gradient=False))
