@@ -11,7 +11,6 @@ There the examples are columns: BLAS has fast products of a large matrix as it l
 from __future__ import annotations
 
 from graphc.kernels.outer_product import OuterProduct
-from graphc.kernels.pixels import apart
 from graphc.kernels.small_products import times, transposed_times
 from graphc.lazy import np
 from graphc.types import Array, Context, Gradient
@@ -95,7 +94,7 @@ def _examples(context: Context, everyones: list[Array]) -> slice:
 def _as_rows(context: Context, parts: list[Array]) -> Array:
     """All examples' vectors."""
     shape = (sum(map(len, parts)), parts[0].shape[1])
-    return np.concatenate(parts, out=apart(context, shape, parts[0].dtype))
+    return np.concatenate(parts, out=context.empty(shape, parts[0].dtype))
 
 
 def _as_columns(context: Context, parts: list[Array]) -> Array:

@@ -6,14 +6,15 @@ of its size, its length takes two products of 64 by 64, and what an optimizer ne
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from graphc.kernels.small_products import small_width
 from graphc.lazy import np
 from graphc.types import Array, Gradient
 
-SMALL_PRODUCT = 1_000_000
-"""Multiplications up to which OpenBLAS takes the kernels that do not pack, which are faster here."""
+BLOCK = 131_072
+"""Numbers made at a time: 512 kB of float32."""
 
 
 @dataclass(slots=True, eq=False)
@@ -24,6 +25,8 @@ class OuterProduct:
     inputs: Array
     slopes: Array
     factor: float = 1.0
+    _tiles: Array | None = field(default=None, init=False, repr=False)
+    """The slopes times the factor, some columns after the others, from the first use on."""
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -40,19 +43,29 @@ class OuterProduct:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         whole: Array = np.matmul(self.inputs.T, self.slopes)
-        return self._scaled(whole).astype(dtype or self.dtype, copy=False)
+        return np.multiply(whole, self.factor, out=whole).astype(dtype or self.dtype, copy=False)
+
+    @property
+    def rows_at_a_time(self) -> int:
+        """How many `rows` are made quickly and stay in the cache."""
+        return max(BLOCK // self.shape[1], 1)
 
     def rows(self, some: slice) -> Array:
         """Some rows, as an array of their own."""
+        if self._tiles is None:
+            self._tiles = self._scaled_tiles()
         inputs = self.inputs[:, some].T
-        (rows, examples), columns = inputs.shape, self.slopes.shape[1]
-        found = np.empty((rows, columns), self.dtype)
-        width = next((each for each in (512, 256, 128, 64) if rows * examples * each <= SMALL_PRODUCT), columns)
-        if columns % width:
-            return self._scaled(np.matmul(inputs, self.slopes, out=found))
+        tiles, _, width = self._tiles.shape
+        found = np.empty((len(inputs), tiles * width), self.dtype)
+        np.matmul(inputs, self._tiles, out=found.reshape(-1, tiles, width).swapaxes(0, 1))
+        return found
+
+    def _scaled_tiles(self) -> Array:
+        """So many columns that their product is a small one, if that is quicker."""
+        examples, columns = self.slopes.shape
+        width = small_width(self.rows_at_a_time * examples, columns) or columns
         tiles = self.slopes.reshape(examples, -1, width).swapaxes(0, 1)
-        np.matmul(inputs, tiles, out=found.reshape(rows, -1, width).swapaxes(0, 1))
-        return self._scaled(found)
+        return np.multiply(tiles, self.factor, order="C")
 
     def square_sum(self) -> float:
         """Of all its numbers: the examples' products with each other, in float64. Where examples cancel, what is left
@@ -60,14 +73,10 @@ class OuterProduct:
         inputs, slopes = self.inputs.astype(np.float64), self.slopes.astype(np.float64)
         return max(self.factor**2 * float(np.vdot(inputs @ inputs.T, slopes @ slopes.T)), 0.0)
 
-    def _scaled(self, product: Array) -> Array:
-        """A new product times the factor."""
-        return product if self.factor == 1 else np.multiply(product, self.factor, out=product)
-
 
 def scale(gradient: Gradient, factor: float) -> None:
     """Times this, in place."""
     if isinstance(gradient, OuterProduct):
-        gradient.factor *= factor
+        gradient.factor, gradient._tiles = gradient.factor * factor, None
     else:
         np.multiply(gradient, factor, out=gradient)

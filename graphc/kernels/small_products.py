@@ -22,15 +22,17 @@ ARCHITECTURES = {"SkylakeX", "Cooperlake", "SapphireRapids"}
 """OpenBLAS's names of what it has small kernels for; AMD's processors with AVX-512 are among them."""
 ROWS = 8
 """Of a matrix multiplied as it lies, at a time; of more the first-level cache cannot hold a column."""
-WIDTHS = (128, 64, 32)
-"""Of columns of a matrix multiplied transposed, at a time."""
+WIDTHS = (512, 256, 128, 64, 32)
+"""How many columns may be multiplied at a time."""
+LEAST_ROWS = 120
+"""Of a matrix multiplied transposed, at a time: every product is a pass over the sums."""
 
 
 def times(matrix: Array, few: Array, out: Array) -> None:
     """matrix @ few, of contiguous rows."""
     (rows, inner), columns = matrix.shape, few.shape[1]
     whole = rows // ROWS * ROWS
-    if not whole or not _in_pieces(columns):
+    if not whole or columns > MOST_COLUMNS or not do_not_pack():
         np.matmul(matrix, few, out=out)
         return
     products = out[:whole].reshape(-1, ROWS, columns)
@@ -44,8 +46,8 @@ def times(matrix: Array, few: Array, out: Array) -> None:
 def transposed_times(matrix: Array, few: Array, out: Array) -> None:
     """matrix.T @ few, of contiguous rows."""
     (inner, rows), columns = matrix.shape, few.shape[1]
-    width = next((width for width in WIDTHS if rows % width == 0), 0)
-    if not width or not _in_pieces(columns):
+    width = small_width(LEAST_ROWS * columns, rows)
+    if not width or columns > MOST_COLUMNS:
         np.matmul(matrix.T, few, out=out)
         return
     products = out.reshape(-1, width, columns)
@@ -66,8 +68,10 @@ def _stretches(count: int, step: int) -> list[slice]:
     return [slice(at, min(at + step, count)) for at in range(0, count, step)]
 
 
-def _in_pieces(columns: int) -> bool:
-    return columns <= MOST_COLUMNS and do_not_pack()
+def small_width(each: int, columns: int) -> int:
+    """How wide to cut so many columns, of which each takes so many multiplications; 0: better not at all."""
+    fitting = (width for width in WIDTHS if columns % width == 0 and each * width <= MOST_MULTIPLICATIONS)
+    return next(fitting, 0) if do_not_pack() else 0
 
 
 @cache

@@ -14,7 +14,7 @@ from typing import ClassVar, TypeAlias
 
 from pydantic import Field
 
-from graphc.kernels.outer_product import OuterProduct
+from graphc.kernels.outer_product import OuterProduct, scale
 from graphc.lazy import np
 from graphc.settings import Kind
 from graphc.types import Array, Gradient
@@ -82,6 +82,20 @@ class Sgd(Optimizer):
     """w -= rate * (g + decay*w)."""
 
     kind: ClassVar[str] = "sgd"
+
+    def update(
+        self,
+        variable: Array,
+        gradient: Gradient,
+        slots: tuple[Array, ...],
+        rate: float,
+        step: int,
+        share: Share = alone,
+    ) -> None:
+        if isinstance(gradient, OuterProduct) and not self.decay_of(variable):
+            scale(gradient, rate)  # a factor, not all its numbers
+            rate = 1.0
+        super().update(variable, gradient, slots, rate, step, share)
 
     def update_block(self, w: Array, g: Array, slots: tuple[Array, ...], rate: float, step: int, decay: float) -> None:
         _add(g, decay, w)
@@ -309,7 +323,7 @@ def _by_blocks(gradient: Gradient) -> tuple[list[slice], Callable[[slice], Array
     def some_rows(part: slice) -> Array:
         return _flat(factors.rows(slice(part.start // columns, part.stop // columns)))
 
-    return list(blocks(gradient.size, max(BLOCK // columns, 1) * columns)), some_rows
+    return list(blocks(gradient.size, gradient.rows_at_a_time * columns)), some_rows
 
 
 def square_sum(array: Gradient) -> float:
@@ -330,5 +344,7 @@ def _flat(array: Array) -> Array:
 
 def _add(to: Array, factor: float, array: Array, spare: Array | None = None) -> None:
     """to += factor * array; `spare` may be written over, and array too if it is that."""
-    if factor:
+    if factor == -1:
+        to -= array
+    elif factor:
         to += np.multiply(array, factor, out=spare)

@@ -18,7 +18,7 @@ from graphc.graph import Node, Plan
 from graphc.kernels.context import RunContext
 from graphc.kernels.team import Member
 from graphc.kernels.workspace import Workspace
-from graphc.types import Array, Gradient, Gradients, Params
+from graphc.types import Array, Gradient, Gradients
 
 Backward = Callable[[Array], Gradients]
 
@@ -63,6 +63,22 @@ def _joined(nodes: tuple[Node, ...], wanted: Set[str]) -> Iterator[Node]:
     return (joined.get(node.name, node) for node in nodes if node.name not in taken)
 
 
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """A layer on the way, and what is the same for it in every step."""
+
+    node: Node
+    names: Mapping[str, str]
+    """Its variables: full names by local name."""
+    key: int
+    """Of its random numbers."""
+    learns: bool
+    """Whether it is at or above a variable that learns; so are its inputs where it owes them a gradient:"""
+    input_gradients: tuple[bool, ...]
+    factors: bool
+    """Whether the gradient of its weights may come as an `OuterProduct`."""
+
+
 class Course:
     """What all walks over a plan share."""
 
@@ -77,13 +93,14 @@ class Course:
         self.locals = {planned.node.variables: tuple(planned.params) for planned in plan.nodes if planned.params}
         """Names of the variables under each owner: nodes that share have none of their own."""
         self.learning = self._nodes_with_gradients()
-        self._wirings: dict[frozenset[str], Wiring] = {}
+        self._ways: dict[frozenset[str], tuple[Wiring, tuple[Stop, ...]]] = {}
 
-    def wiring(self, wanted: frozenset[str]) -> Wiring:
+    def way(self, wanted: frozenset[str]) -> tuple[Wiring, tuple[Stop, ...]]:
         """Which layers run so that these nodes have values."""
-        if wanted not in self._wirings:
-            self._wirings[wanted] = Wiring.of(self.graph.nodes, wanted)
-        return self._wirings[wanted]
+        if wanted not in self._ways:
+            wiring = Wiring.of(self.graph.nodes, wanted)
+            self._ways[wanted] = wiring, tuple(self._stop(node) for node in wiring.nodes)
+        return self._ways[wanted]
 
     def walk(
         self,
@@ -98,6 +115,17 @@ class Course:
         walk = Walk(self, wanted, member, training, step)
         walk.forward(params, member.part_of(inputs))
         return walk
+
+    def _stop(self, node: Node) -> Stop:
+        names = {local: self.graph.variable(node, local) for local in self.locals.get(node.variables, ())}
+        return Stop(
+            node,
+            names,
+            key=zlib.crc32(node.name.encode()),
+            learns=node.name in self.learning,
+            input_gradients=tuple(name in self.learning for name in node.inputs),
+            factors=names.get("weights") in self.factors,
+        )
 
     def _nodes_with_gradients(self) -> set[str]:
         """Nodes at or above a variable that learns."""
@@ -114,7 +142,7 @@ class Walk:
 
     def __init__(self, course: Course, wanted: frozenset[str], member: Member, training: bool, step: int) -> None:
         self.course = course
-        self.wiring = course.wiring(wanted)
+        self.wiring, self.stops = course.way(wanted)
         self.member = member
         self.training = training
         self.step = step
@@ -126,19 +154,19 @@ class Walk:
         """Through all layers; afterwards `values` holds what is wanted."""
         self.values.update(inputs)
         wanted, readers = self.wiring.wanted, self.wiring.readers.copy()
-        for node in self.wiring.nodes:
+        for stop in self.stops:
+            node = stop.node
             arrays = [self.values[name] for name in node.inputs]
             for name in node.inputs:
                 readers[name] -= 1
             self._drop([name for name in node.inputs if not readers[name] and name not in wanted])
-            names = self._names_of(node)
-            context = self._context(node, names)
-            answer = node.layer.forward(context, self._params_of(names, params), *arrays)
+            own = {local: self.updates.get(name, params[name]) for local, name in stop.names.items()}
+            answer = node.layer.forward(self._context(stop), own, *arrays)
             del arrays
             if self.training:
-                graph = self.course.graph
-                self.updates.update({graph.variable(node, local): new for local, new in answer.updates.items()})
-                if node.name in self.course.learning:
+                # a moving average that layers share goes on from its first reader's update
+                self.updates.update({stop.names[local]: new for local, new in answer.updates.items()})
+                if stop.learns:
                     self._backwards[node.name] = answer.backward
             if readers[node.name] or node.name in wanted:
                 self.values[node.name] = answer.output
@@ -148,8 +176,9 @@ class Walk:
     def backward(self, member: Member, given: Mapping[str, Array]) -> dict[str, Gradient]:
         """Against the order of the layers with the member's part of what is given, dropping closures on the way."""
         self.member, gradients = member, member.part_of(given)
-        graph, found = self.course.graph, dict[str, Gradient]()
-        for node in reversed(self.wiring.nodes):
+        found: dict[str, Gradient] = {}
+        for stop in reversed(self.stops):
+            node = stop.node
             backward = self._backwards.pop(node.name, None)
             dy = gradients.pop(node.name, None)
             if backward is None or dy is None:
@@ -157,11 +186,11 @@ class Walk:
             answer = backward(dy)
             del backward, dy
             for local, gradient in answer.params.items():
-                name = graph.variable(node, local)
+                name = stop.names[local]
                 if name in self.course.trainable:
                     found[name] = np.add(found[name], gradient) if name in found else gradient
-            for name, arrived in zip(node.inputs, answer.inputs, strict=True):
-                if arrived is not None and name in self.course.learning:
+            for name, arrived, wanted in zip(node.inputs, answer.inputs, stop.input_gradients, strict=True):
+                if arrived is not None and wanted:
                     gradients[name] = self._sum(gradients[name], arrived) if name in gradients else arrived
             del answer
         return found
@@ -181,25 +210,16 @@ class Walk:
     def _common(self, shape: tuple[int, ...], dtype: Any) -> Array:
         return self.member.common(shape, dtype, self.course.workspace)
 
-    def _context(self, node: Node, names: Mapping[str, str]) -> RunContext:
+    def _context(self, stop: Stop) -> RunContext:
         course = self.course
         return RunContext(
             training=self.training,
             workspace=course.workspace,
-            key=(course.seed, self.step, zlib.crc32(node.name.encode()), self.member.part),
-            input_gradient=any(name in course.learning for name in node.inputs),
-            factors=names.get("weights") in self.course.factors,
-            overwrite=node.inputs[0] in self.wiring.givers,
+            key=(course.seed, self.step, stop.key, self.member.part),
+            input_gradient=any(stop.input_gradients),
+            factors=stop.factors,
+            overwrite=stop.node.inputs[0] in self.wiring.givers,
             part=self.member.part,
             gather=self._gather,
             shared_empty=self._common,
         )
-
-    def _params_of(self, names: Mapping[str, str], params: Mapping[str, Array]) -> Params:
-        """A node's variables by local name; a shared moving average goes on from its first reader's update."""
-        return {local: self.updates.get(name, params[name]) for local, name in names.items()}
-
-    def _names_of(self, node: Node) -> dict[str, str]:
-        """A node's variables: full names by local name."""
-        graph = self.course.graph
-        return {local: graph.variable(node, local) for local in self.course.locals.get(node.variables, ())}

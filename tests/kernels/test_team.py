@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 
@@ -55,3 +56,31 @@ def test_no_more_threads_work_than_allowed():
 
     Team(4, 1).run(work, 4)
     assert most == 1
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_shared_work_is_done_once(threads):
+    done = []
+    Team(threads, threads).share(lambda some: done.extend(range(100)[some]), 100)
+    assert sorted(done) == list(range(100))
+
+
+@pytest.mark.parametrize("mine", [True, False])
+def test_an_error_in_shared_work_comes_out_when_all_have_stopped(mine):
+    """Whether it is the calling thread's or a helper's."""
+    at_work, both = [], threading.Barrier(2)
+
+    def work(some):
+        if some.start < 2:
+            both.wait(5)  # one of the first two each
+        at_work.append(some)
+        try:
+            if (threading.current_thread() is threading.main_thread()) == mine:
+                raise ValueError("trouble")
+            time.sleep(0.01)
+        finally:
+            at_work.remove(some)
+
+    with pytest.raises(ValueError, match="trouble"):
+        Team(2, 2).share(work, 10)
+    assert not at_work
