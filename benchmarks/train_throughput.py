@@ -3,7 +3,8 @@
     python benchmarks/train_throughput.py [--threads 2] [--rounds 5] [--net vgg_cifar]
 
 Both take turns in one process, a few steps each, so that whatever else the machine does hits both; the ratio is
-the median over rounds of ours against PyTorch's best configuration (channels_last or not) in the same round.
+the median over rounds, after one to warm up, of ours against PyTorch's best configuration (channels_last or not) in the
+same round.
 Peak memory comes from a process of its own for each, less what the process held before the net was made; what
 graphc's worker has to itself counts.
 """
@@ -112,9 +113,11 @@ def compare(net: str, threads: int, rounds: int) -> str:
     if _has_torch():
         steps |= {"torch": torch_step(net, threads, False), "torch channels_last": torch_step(net, threads, True)}
     speeds: dict[str, list[float]] = {name: [] for name in steps}
-    for _ in range(rounds):
+    for number in range(1 + rounds):
         for name, step in steps.items():
-            speeds[name].append(images_a_second(step))
+            found = images_a_second(step)
+            if number:  # in the first, threads of all kinds still start and wait for work
+                speeds[name].append(found)
     line = f"{net:15}" + "".join(f"  {name} {statistics.median(found):6.0f}/s" for name, found in speeds.items())
     ours, *theirs = speeds.values()
     if theirs:
