@@ -53,13 +53,13 @@ def graphc_step(net: str, threads: int) -> Step:
     def run() -> None:
         nonlocal step
         step += 1
-        done = network.forward(params, {planned.graph.inputs[0].name: images}, training=True, step=step)
-        gradients = done.backward({logits: _softmax_gradient(done.value(logits), labels)})
-        with single_threaded_blas():
+        with single_threaded_blas:  # the trainer: for all steps at once
+            done = network.forward(params, {planned.graph.inputs[0].name: images}, training=True, step=step)
+            gradients = done.backward({logits: _softmax_gradient(done.value(logits), labels)})
             for name, gradient in gradients.items():
                 share = team.share if gradient.size >= WORTH_SHARING else alone
                 sgd.update(params[name], gradient, (), RATE, step, share)
-        params.update(done.updates)
+            params.update(done.updates)
 
     return run
 

@@ -33,11 +33,32 @@ SWITCH_INTERVAL = 5e-5
 """Seconds after which a thread that waits for the interpreter's lock demands it (Python's default is 5e-3)."""
 
 
-@contextmanager
-def single_threaded_blas() -> Iterator[None]:
-    """The parts share the batch; a second layer of threads under them would only fight."""
-    with _blas().limit(limits=1, user_api="blas"):
-        yield
+class SingleThreadedBlas:
+    """The parts share the batch; a second layer of threads under them would only fight.
+
+    Whoever is first to ask changes the setting and the last one changes it back: within a longer stretch it costs
+    nothing to ask again.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._limits: Any = None
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                self._limits = _blas().limit(limits=1, user_api="blas")
+            self._inside += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                self._limits.restore_original_limits()
+
+
+single_threaded_blas = SingleThreadedBlas()
 
 
 @cache

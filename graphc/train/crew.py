@@ -227,7 +227,7 @@ def _work(pipe: Connection, crew: Crew, part: int) -> NoReturn:
     crew.exchange.look_around = look_around
     hands = Hands(crew, part)
     spin = 0.0
-    with single_threaded_blas():
+    with single_threaded_blas:
         while True:
             _wait(crew.told[part], look_around, spin)
             _wait(crew.told[part], look_around)

@@ -100,7 +100,7 @@ class Network:
         def work(member: Member) -> Walk:
             return self.course.walk(wanted, member, training, step, params, inputs)
 
-        with single_threaded_blas():
+        with single_threaded_blas:
             crew = self._working_crew()
             if crew is not None:
                 return Run(self, crew.forward(wanted, params, inputs, training, step), count)
@@ -120,7 +120,7 @@ class Network:
         def work(member: Member) -> dict[str, Gradient]:
             return own[member.part].backward(member, gradients)
 
-        with single_threaded_blas():
+        with single_threaded_blas:
             if elsewhere:
                 assert self._crew is not None
                 total, *others = self._crew.backward(own[0], elsewhere[0].batch, gradients, count)

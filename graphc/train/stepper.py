@@ -91,7 +91,7 @@ class Stepper:
 
     def update(self, state: TrainState, computed: Computed, rate: float) -> None:
         """Variables, slots, moving averages, in place; one step more."""
-        with single_threaded_blas():  # factors become gradients here
+        with single_threaded_blas:  # factors become gradients here
             self.learning.apply(state, computed.gradients, rate, self._team.share)
         for name, value in computed.updates.items():
             np.copyto(state.params[name], value)
@@ -129,7 +129,7 @@ class Stepper:
             for gradient in done.gradients.values():
                 scale(gradient, 1.0 / done.examples)
         self.learning.add_penalty_gradients(state.params, done.gradients)
-        with single_threaded_blas():
+        with single_threaded_blas:
             norms = {name: _norm(gradient) for name, gradient in done.gradients.items()}
         done.gradient_norm = length(norms)
         if not math.isfinite(done.gradient_norm):

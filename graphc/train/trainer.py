@@ -21,6 +21,7 @@ from graphc import weights
 from graphc.data.batches import Batch, Batches, balanced_order, epoch_order
 from graphc.data.examples import LABEL
 from graphc.errors import DivergedError
+from graphc.kernels.team import single_threaded_blas
 from graphc.train.checkpoint import Checkpoints, Moment
 from graphc.train.diagnosis import first_bad_array
 from graphc.train.evaluation import evaluate
@@ -96,7 +97,7 @@ class Trainer:
         if self.recipe.tensorboard:
             self.events = Events(self.folder.path / "tensorboard", self.state.step)
         try:
-            with self.interruption.watching(), warnings.catch_warnings():
+            with self.interruption.watching(), single_threaded_blas, warnings.catch_warnings():
                 warnings.simplefilter("ignore", RuntimeWarning)  # overflows are found by their results
                 self.stepper.network.start()  # before the thread that makes batches
                 while not self._finished():

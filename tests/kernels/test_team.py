@@ -6,8 +6,9 @@ import threading
 import time
 
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
-from graphc.kernels.team import Member, Team
+from graphc.kernels.team import Member, Team, single_threaded_blas
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
@@ -84,3 +85,16 @@ def test_an_error_in_shared_work_comes_out_when_all_have_stopped(mine):
     with pytest.raises(ValueError, match="trouble"):
         Team(2, 2).share(work, 10)
     assert not at_work
+
+
+def test_blas_has_one_thread_until_the_last_who_asked_is_done():
+    def threads():
+        return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
+
+    with threadpool_limits(2, "blas"):
+        before = threads()
+        with single_threaded_blas:
+            with single_threaded_blas:
+                assert threads() == {1}
+            assert threads() == {1}
+        assert threads() == before
