@@ -6,15 +6,13 @@ of its size, its length takes two products of 64 by 64, and what an optimizer ne
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from graphc.kernels.small_products import small_width
 from graphc.lazy import np
 from graphc.types import Array, Gradient
-
-BLOCK = 131_072
-"""Numbers made at a time: 512 kB of float32."""
 
 
 @dataclass(slots=True, eq=False)
@@ -25,8 +23,6 @@ class OuterProduct:
     inputs: Array
     slopes: Array
     factor: float = 1.0
-    _tiles: Array | None = field(default=None, init=False, repr=False)
-    """The slopes times the factor, some columns after the others, from the first use on."""
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -45,27 +41,20 @@ class OuterProduct:
         whole: Array = np.matmul(self.inputs.T, self.slopes)
         return np.multiply(whole, self.factor, out=whole).astype(dtype or self.dtype, copy=False)
 
-    @property
-    def rows_at_a_time(self) -> int:
-        """How many `rows` are made quickly and stay in the cache."""
-        return max(BLOCK // self.shape[1], 1)
-
-    def rows(self, some: slice) -> Array:
-        """Some rows, as an array of their own."""
-        if self._tiles is None:
-            self._tiles = self._scaled_tiles()
-        inputs = self.inputs[:, some].T
-        tiles, _, width = self._tiles.shape
-        found = np.empty((len(inputs), tiles * width), self.dtype)
-        np.matmul(inputs, self._tiles, out=found.reshape(-1, tiles, width).swapaxes(0, 1))
-        return found
-
-    def _scaled_tiles(self) -> Array:
-        """So many columns that their product is a small one, if that is quicker."""
+    def by_rows(self, at_a_time: int) -> Callable[[slice], Array]:
+        """What makes some rows, at most so many, as an array of their own."""
         examples, columns = self.slopes.shape
-        width = small_width(self.rows_at_a_time * examples, columns) or columns
+        width = small_width(at_a_time * examples, columns) or columns
         tiles = self.slopes.reshape(examples, -1, width).swapaxes(0, 1)
-        return np.multiply(tiles, self.factor, order="C")
+        tiles = np.multiply(tiles, self.factor, order="C")
+
+        def rows(some: slice) -> Array:
+            inputs = self.inputs[:, some].T
+            found = np.empty((len(inputs), columns), self.dtype)
+            np.matmul(inputs, tiles, out=found.reshape(len(inputs), -1, width).swapaxes(0, 1))
+            return found
+
+        return rows
 
     def square_sum(self) -> float:
         """Of all its numbers: the examples' products with each other, in float64. Where examples cancel, what is left
@@ -77,6 +66,6 @@ class OuterProduct:
 def scale(gradient: Gradient, factor: float) -> None:
     """Times this, in place."""
     if isinstance(gradient, OuterProduct):
-        gradient.factor, gradient._tiles = gradient.factor * factor, None
+        gradient.factor *= factor
     else:
         np.multiply(gradient, factor, out=gradient)

@@ -318,12 +318,14 @@ def _by_blocks(gradient: Gradient) -> tuple[list[slice], Callable[[slice], Array
     """Slices of a flat variable, and the gradient there."""
     if not isinstance(gradient, OuterProduct):
         return list(blocks(gradient.size)), _flat(gradient).__getitem__
-    factors, columns = gradient, gradient.shape[1]
+    columns = gradient.shape[1]
+    at_a_time = max(BLOCK // columns, 1)
+    rows = gradient.by_rows(at_a_time)
 
     def some_rows(part: slice) -> Array:
-        return _flat(factors.rows(slice(part.start // columns, part.stop // columns)))
+        return _flat(rows(slice(part.start // columns, part.stop // columns)))
 
-    return list(blocks(gradient.size, gradient.rows_at_a_time * columns)), some_rows
+    return list(blocks(gradient.size, at_a_time * columns)), some_rows
 
 
 def square_sum(array: Gradient) -> float:

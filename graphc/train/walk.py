@@ -73,8 +73,9 @@ class Stop:
     key: int
     """Of its random numbers."""
     learns: bool
-    """Whether it is at or above a variable that learns; so are its inputs where it owes them a gradient:"""
+    """Whether it is at or above a variable that learns."""
     input_gradients: tuple[bool, ...]
+    """Of each input, whether what made it wants a gradient."""
     factors: bool
     """Whether the gradient of its weights may come as an `OuterProduct`."""
 
@@ -160,11 +161,11 @@ class Walk:
             for name in node.inputs:
                 readers[name] -= 1
             self._drop([name for name in node.inputs if not readers[name] and name not in wanted])
+            # A moving average that layers share goes on from its first reader's update.
             own = {local: self.updates.get(name, params[name]) for local, name in stop.names.items()}
             answer = node.layer.forward(self._context(stop), own, *arrays)
             del arrays
             if self.training:
-                # a moving average that layers share goes on from its first reader's update
                 self.updates.update({stop.names[local]: new for local, new in answer.updates.items()})
                 if stop.learns:
                     self._backwards[node.name] = answer.backward

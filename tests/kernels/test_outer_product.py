@@ -15,12 +15,12 @@ def test_it_is_the_product_of_its_factors(examples, columns):
     whole, found = inputs.T @ slopes, OuterProduct(inputs, slopes)
     assert (found.shape, found.size, found.dtype) == (whole.shape, whole.size, whole.dtype)
     np.testing.assert_allclose(np.asarray(found), whole, rtol=0, atol=1e-11)
-    np.testing.assert_allclose(found.rows(slice(3, 11)), whole[3:11], rtol=0, atol=1e-11)
+    np.testing.assert_allclose(found.by_rows(8)(slice(3, 11)), whole[3:11], rtol=0, atol=1e-11)
     assert found.square_sum() == pytest.approx(np.square(whole).sum(), rel=1e-12)
     before = slopes.copy()
     scale(found, 0.5)
     np.testing.assert_allclose(np.add(found, whole), 1.5 * whole, rtol=0, atol=1e-11)
-    np.testing.assert_allclose(found.rows(slice(3, 11)), whole[3:11] / 2, rtol=0, atol=1e-11)
+    np.testing.assert_allclose(found.by_rows(8)(slice(3, 11)), whole[3:11] / 2, rtol=0, atol=1e-11)
     assert found.square_sum() == pytest.approx(np.square(whole / 2).sum(), rel=1e-12)
     np.testing.assert_array_equal(slopes, before)  # which may be somebody else's
 

@@ -79,7 +79,7 @@ def test_factors_whose_product_overflows_are_not_finite():
 def test_factors_become_gradients_with_one_thread_of_blas(monkeypatch):
     """More of them round otherwise."""
     threads = set()
-    for real in (OuterProduct.rows, OuterProduct.square_sum):
+    for real in (OuterProduct.by_rows, OuterProduct.square_sum):
 
         def counted(*given, real=real):
             threads.update(each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas")
