@@ -59,7 +59,7 @@ def conv_max_pool2d_gradients(
     grid: Grid,
     window: Pair,
 ) -> tuple[Array | None, Array]:
-    """Of x, if the context asks for it, and of w."""
+    """Of x, if the context asks for it, and of w. `images` may be used up."""
     ahead = iter(winners)
 
     def slopes(block: Block) -> Array:

@@ -5,13 +5,13 @@ than to multiply with a few examples, so each part takes some of its rows, the s
 examples: their share of every output, their gradient (as factors it is whole, and the first part's alone), and the
 gradients of their inputs. The parts swap what they found. A small matrix costs less than the meeting.
 
-There the examples are columns: BLAS has fast products of a large matrix as it lies with few columns.
+Of a large matrix the examples are columns: BLAS has fast products of it, as it lies, with few of them.
 """
 
 from __future__ import annotations
 
 from graphc.kernels.outer_product import OuterProduct
-from graphc.kernels.small_products import times, transposed_times
+from graphc.kernels.small_products import in_pieces, times, transposed_times
 from graphc.lazy import np
 from graphc.types import Array, Context, Gradient
 
@@ -27,10 +27,10 @@ def dense(context: Context, x: Array, w: Array) -> tuple[Array, Array]:
     everyones = context.gather(x)
     own = _rows(len(w), context.part, len(everyones))
     if context.factors and context.part == 0:
-        inputs = _as_columns(context, everyones)
+        inputs = _side_by_side(context, everyones)
         own_inputs = inputs[own]
     else:
-        inputs = own_inputs = _as_columns(context, [part[:, own] for part in everyones])
+        inputs = own_inputs = _side_by_side(context, [part[:, own] for part in everyones])
     share = context.empty((w.shape[1], inputs.shape[1]), x.dtype)
     transposed_times(w[own], own_inputs, out=share)
 
@@ -61,12 +61,12 @@ def dense_gradients(
 
     everyones = context.gather(dy)
     own = _rows(len(w), context.part, len(everyones))
-    rows, columns = _as_rows(context, everyones), _as_columns(context, everyones)  # before parts meet again
+    columns = _side_by_side(context, everyones)  # before parts meet again
     if of_weights and context.factors:
-        dw = OuterProduct(inputs.T, rows) if context.part == 0 else None
+        dw = OuterProduct(inputs.T, _joined(context, everyones)) if context.part == 0 else None
     elif of_weights:
         dw = whole = context.common(w.shape, dy.dtype)
-        np.matmul(inputs, rows, out=whole[own])
+        np.matmul(inputs, columns.T, out=whole[own])
     found = None
     if context.input_gradient:
         found = context.empty((own.stop - own.start, columns.shape[1]), dy.dtype)
@@ -91,14 +91,19 @@ def _examples(context: Context, everyones: list[Array]) -> slice:
     return slice(before, before + len(everyones[context.part]))
 
 
-def _as_rows(context: Context, parts: list[Array]) -> Array:
+def _joined(context: Context, parts: list[Array]) -> Array:
     """All examples' vectors."""
+    if len(parts) == 1:
+        return parts[0]
     shape = (sum(map(len, parts)), parts[0].shape[1])
     return np.concatenate(parts, out=context.empty(shape, parts[0].dtype))
 
 
-def _as_columns(context: Context, parts: list[Array]) -> Array:
-    """All examples' vectors, one beside the other."""
-    columns = context.empty((parts[0].shape[1], sum(map(len, parts))), parts[0].dtype)
+def _side_by_side(context: Context, parts: list[Array]) -> Array:
+    """All examples' vectors as columns."""
+    count = sum(map(len, parts))
+    if not in_pieces(count):
+        return _joined(context, parts).T
+    columns = context.empty((parts[0].shape[1], count), parts[0].dtype)
     np.concatenate(parts, out=columns.T)
     return columns

@@ -74,24 +74,29 @@ def gradients(
     down, along = _down(grid, w.dtype), _along(grid, window[1], w.dtype)
     inputs, filters = w.shape[2:]
     taps = _rows_of(context, down.taps, np.ascontiguousarray(w.swapaxes(2, 3)))
+    count = x[-1][0].stop
     dx: Array | None = None
-    dw = context.empty(w.shape, w.dtype)
-    for number, (images, rows) in enumerate(x):
+    dw: Array | None = None
+    while x:
+        images, rows = x.pop(0)
         slope_rows = _empty_rows(context, len(rows), grid.output[1], (rows.shape[2], filters), w.dtype)
         for block, parts in _blocks(slope_rows, grid, images, window):
             _times(down.out.T, slopes(block), out=parts)
         found = _empty_rows(context, len(rows), w.shape[1], (inputs, filters), w.dtype)
         _multiply_back(context, along, rows, slope_rows, taps, out=found)
         del slope_rows, parts
-        if number == 0:
+        if dw is None:
+            dw = context.empty(w.shape, w.dtype)
             _times(down.taps.T, _parts(found), out=dw)
         else:
             dw += _pixels_of(context, down.taps.T, found)
         del found
         if context.input_gradient:
             if dx is None:
-                dx = context.empty((x[-1][0].stop, *grid.size, inputs), w.dtype)
+                dx = context.empty((count, *grid.size, inputs), w.dtype)
             images_first(_pixels_of(context, down.into.T, rows), out=dx[images])
+        del rows
+    assert dw is not None
     return dx, dw
 
 

@@ -32,7 +32,7 @@ def times(matrix: Array, few: Array, out: Array) -> None:
     """matrix @ few, of contiguous rows."""
     (rows, inner), columns = matrix.shape, few.shape[1]
     whole = rows // ROWS * ROWS
-    if not whole or columns > MOST_COLUMNS or not do_not_pack():
+    if not whole or not in_pieces(columns):
         np.matmul(matrix, few, out=out)
         return
     products = out[:whole].reshape(-1, ROWS, columns)
@@ -47,7 +47,7 @@ def transposed_times(matrix: Array, few: Array, out: Array) -> None:
     """matrix.T @ few, of contiguous rows."""
     (inner, rows), columns = matrix.shape, few.shape[1]
     width = small_width(LEAST_ROWS * columns, rows)
-    if not width or columns > MOST_COLUMNS:
+    if not inner or not width or not in_pieces(columns):
         np.matmul(matrix.T, few, out=out)
         return
     products = out.reshape(-1, width, columns)
@@ -66,6 +66,11 @@ def _add_products(pieces: Array, few: Array, products: Array, first: bool) -> No
 
 def _stretches(count: int, step: int) -> list[slice]:
     return [slice(at, min(at + step, count)) for at in range(0, count, step)]
+
+
+def in_pieces(columns: int) -> bool:
+    """Whether so many columns are few: then they should lie as such, else as transposed rows is as good."""
+    return columns <= MOST_COLUMNS and do_not_pack()
 
 
 def small_width(each: int, columns: int) -> int:

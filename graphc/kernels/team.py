@@ -13,7 +13,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from functools import cache
 from typing import Any, Protocol, TypeVar
@@ -100,11 +100,14 @@ class Team:
                     return
                 work(slice(one, one + 1))
 
+        helpers: list[Future[None]] = []
         with _quick_switches():
-            helpers = [self._pool.submit(take) for _ in range(min(self.threads, count) - 1)]
             try:
+                helpers.extend(self._pool.submit(take) for _ in range(min(self.threads, count) - 1))
                 take()
             finally:
+                left.clear()  # after an error
+                helpers = [helper for helper in helpers if not helper.cancel()]
                 wait(helpers)
         for helper in helpers:
             helper.result()

@@ -136,17 +136,19 @@ class Crew:
             return self.course.walk(wanted, member, training, step, params, inputs)
 
         self._batches += 1
-        order = ("forward", count, self._batches, list(wanted), training, step, elsewhere, dict(inputs))
+        order = ("forward", count, list(wanted), training, step, elsewhere, dict(inputs))
         walk, others = self._by_all(own, count, order)
         return [walk, *(Arrived(values, self._batches) for values in others)]
 
     def backward(self, walk: Walk, batch: int, gradients: Mapping[str, Array], count: int) -> list[dict[str, Gradient]]:
         """Every part's gradients of variables, from the first part's walk and those that the workers keep."""
+        if batch != self._batches:
+            raise RuntimeError("another batch has gone forward since: only the last one can go back")
 
         def own(member: Member) -> dict[str, Gradient]:
             return walk.backward(member, gradients)
 
-        found, others = self._by_all(own, count, ("backward", count, batch, dict(gradients)))
+        found, others = self._by_all(own, count, ("backward", count, dict(gradients)))
         return [found, *others]
 
     def _by_all(self, own: Callable[[Member], T], count: int, order: tuple[Any, ...]) -> tuple[T, list[Any]]:
@@ -154,13 +156,14 @@ class Crew:
         member = self.member(0, count)
         workers = self._workers[: self.exchange.parts - 1]
         try:
-            self._raise_told(workers)  # they wake while we write
-            self.turn.value ^= 1
-            self.orders[self.turn.value].write(order)
-            self._raise_told(workers)
+            if workers:
+                self._raise_told(workers)  # they wake while we write
+                self.turn.value ^= 1
+                self.orders[self.turn.value].write(order)
+                self._raise_told(workers)
             found = own(member)
             for worker in workers:
-                _wait(self.done[worker.part], worker.look)
+                _wait(self.done[worker.part], self.exchange.look_around)  # at all: one may be waiting for another
         except BaseException:
             self.close()  # or the others would wait for ever
             raise
@@ -260,12 +263,10 @@ class Hands:
         self._crew = crew
         self._part = part
         self._walk: Walk | None = None
-        self._batch = 0
 
     def forward(
         self,
         count: int,
-        batch: int,
         wanted: list[str],
         training: bool,
         step: int,
@@ -277,12 +278,11 @@ class Hands:
         member = crew.member(self._part, count)
         walk = crew.course.walk(frozenset(wanted), member, training, step, {**crew.placed, **elsewhere}, inputs)
         crew.results[self._part].write(walk.values)
-        self._walk, self._batch = walk if training else None, batch
+        self._walk = walk
 
-    def backward(self, count: int, batch: int, gradients: dict[str, Array]) -> None:
+    def backward(self, count: int, gradients: dict[str, Array]) -> None:
         crew, walk = self._crew, self._walk
-        if walk is None or batch != self._batch:
-            raise RuntimeError("another batch has gone forward since: only the last one can go back")
+        assert walk is not None
         self._walk = None
         crew.results[self._part].write(walk.backward(crew.member(self._part, count), gradients))
 

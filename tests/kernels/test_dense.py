@@ -29,10 +29,13 @@ def products(member: Member, x, w, dy, factors):
 @pytest.mark.parametrize("count", [1, 3, 10])
 @pytest.mark.parametrize("shared_from", [0, 1 << 30])
 @pytest.mark.parametrize("factors", [False, True])
-def test_products_do_not_depend_on_how_the_matrix_is_shared(count, shared_from, factors, monkeypatch):
+@pytest.mark.parametrize("size", [(7, 5), (2, 32)], ids=["more rows than parts", "fewer rows than parts"])
+def test_products_do_not_depend_on_how_the_matrix_is_shared(count, shared_from, factors, size, monkeypatch):
     monkeypatch.setattr(kernel, "SHARED_FROM", shared_from)
+    monkeypatch.setattr(Workspace, "empty", lambda _, shape, dtype: np.full(shape, np.nan, dtype))
     rng = np.random.default_rng(0)
-    x, w, dy = rng.normal(size=(count, 7)), rng.normal(size=(7, 5)), rng.normal(size=(count, 5))
+    rows, columns = size
+    x, w, dy = rng.normal(size=(count, rows)), rng.normal(size=size), rng.normal(size=(count, columns))
     found = Team(4, 2).run(lambda member: products(member, x, w, dy, factors), count)
     y, dx, dw = zip(*found, strict=True)
     np.testing.assert_allclose(np.concatenate(y), x @ w, rtol=0, atol=1e-13)

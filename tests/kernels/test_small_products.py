@@ -8,7 +8,7 @@ import pytest
 from graphc.kernels import small_products
 from graphc.kernels.small_products import times, transposed_times
 
-SIZES = [(64, 256, 5), (67, 130, 64), (7, 96, 3), (40, 33, 9), (33, 64, 65), (8, 1, 1)]
+SIZES = [(64, 256, 5), (67, 130, 64), (7, 96, 3), (40, 33, 9), (33, 64, 65), (8, 1, 1), (0, 32, 4)]
 """rows, columns and how many are the few."""
 
 

@@ -113,6 +113,10 @@ def test_only_the_last_batch_goes_back():
     assert set(second.backward({"b": X})) == {"net/a/factor"}
     with pytest.raises(RuntimeError, match="another batch has gone forward since"):
         first.backward({"b": X})
+    last = network.forward(params, {"x": X}, training=True)
+    network.forward(params, {"x": X[:1]}, training=False)  # which the worker does not see
+    with pytest.raises(RuntimeError, match="another batch has gone forward since"):
+        last.backward({"b": X})
     network.close()
 
 
