@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from graphc.kernels.chunks import slices
 from graphc.kernels.relu import passed, relu
 from graphc.lazy import np
 from graphc.types import Array, Context
@@ -123,8 +124,8 @@ def _chunks(*arrays: Array) -> Iterator[tuple[Array, ...]]:
     step = max(1, CHUNK_BYTES // (width * arrays[0].itemsize)) * width
     flat = [array.reshape(-1) for array in arrays]
     whole = arrays[0].size // width * width
-    for start in range(0, whole, step):
-        yield tuple(array[start : min(start + step, whole)].reshape(-1, width) for array in flat)
+    for some in slices(whole, step):
+        yield tuple(array[some].reshape(-1, width) for array in flat)
     if whole < arrays[0].size:
         yield tuple(array[whole:].reshape(1, -1) for array in flat)
 

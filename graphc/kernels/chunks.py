@@ -18,5 +18,9 @@ def chunks(x: Array, chunk_bytes: int, example_bytes: int | None = None, least: 
     each = max(1, x[:1].nbytes if example_bytes is None else example_bytes)
     parts = -(-len(x) // max(least, chunk_bytes // each))
     step = -(-len(x) // max(parts, 1))
-    for start in range(0, len(x), max(step, 1)):
-        yield slice(start, min(start + step, len(x)))
+    return slices(len(x), max(step, 1))
+
+
+def slices(count: int, step: int) -> Iterator[slice]:
+    """Consecutive runs of range(count), `step` long but for the last."""
+    return (slice(start, min(start + step, count)) for start in range(0, count, step))

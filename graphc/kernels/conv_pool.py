@@ -9,7 +9,7 @@ from __future__ import annotations
 from types import ModuleType
 
 from graphc.kernels.conv import block_kernels
-from graphc.kernels.pixels import Block, Parts, images_first, pixels_first
+from graphc.kernels.pixels import Block, Chunk, Chunks, images_first, pixels_first
 from graphc.kernels.pool import tile_max, tile_max_grad
 from graphc.kernels.unfold import Grid, Pair
 from graphc.types import Array, Context
@@ -26,7 +26,7 @@ def pooling_kernels(context: Context, x: Array, w: Array, grid: Grid, groups: in
 
 def conv_max_pool2d(
     context: Context, kernels: ModuleType, x: Array, w: Array, grid: Grid, window: Pair
-) -> tuple[Array, list[tuple[slice, Array]], list[Array]]:
+) -> tuple[Array, list[Chunk], list[Array]]:
     """The largest of every window of the convolution, and for the way back what the kernels take of x and each block's
     winners."""
     (rows, columns), (height, width) = grid.output, window
@@ -40,7 +40,7 @@ def conv_max_pool2d(
 
     kept = []
 
-    def images() -> Parts:
+    def images() -> Chunks:
         for part in kernels.prepared(context, x, w.shape, grid):
             kept.append(part)
             yield part
@@ -52,7 +52,7 @@ def conv_max_pool2d(
 def conv_max_pool2d_gradients(
     context: Context,
     kernels: ModuleType,
-    images: list[tuple[slice, Array]],
+    images: list[Chunk],
     dy: Array,
     w: Array,
     winners: list[Array],

@@ -18,7 +18,7 @@ from functools import cache
 from typing import Any
 
 from graphc.kernels.chunks import chunks
-from graphc.kernels.pixels import Block, Parts, Slopes, Take, apart, images_first, pixels_first, stretches
+from graphc.kernels.pixels import Block, Chunk, Chunks, Slopes, Take, apart, images_first, pixels_first, stretches
 from graphc.kernels.unfold import Grid, Pair
 from graphc.lazy import np
 from graphc.types import Array, Context
@@ -44,14 +44,14 @@ def suits(grid: Grid, w_shape: tuple[int, ...], images: int) -> bool:
     return dense and small and min(inputs, outputs) >= LEAST_CHANNELS and images >= LEAST_IMAGES
 
 
-def prepared(context: Context, x: Array, w_shape: tuple[int, ...], grid: Grid) -> Parts:
+def prepared(context: Context, x: Array, w_shape: tuple[int, ...], grid: Grid) -> Chunks:
     """What the others take of x, a chunk of images at a time: the spectrum's rows."""
     into = _down(grid, x.dtype).into
     for images in _chunks(x, w_shape, grid):
         yield images, _rows_of(context, into, pixels_first(context, x[images]))
 
 
-def outputs(context: Context, x: Parts, w: Array, grid: Grid, window: Pair, take: Take) -> None:
+def outputs(context: Context, x: Chunks, w: Array, grid: Grid, window: Pair, take: Take) -> None:
     """`kernels.conv.conv2d` of one group, in blocks of whole windows."""
     down, along = _down(grid, w.dtype), _along(grid, window[1], w.dtype)
     taps = _rows_of(context, down.taps, w)
@@ -68,7 +68,7 @@ def outputs(context: Context, x: Parts, w: Array, grid: Grid, window: Pair, take
 
 
 def gradients(
-    context: Context, x: list[tuple[slice, Array]], w: Array, grid: Grid, window: Pair, slopes: Slopes
+    context: Context, x: list[Chunk], w: Array, grid: Grid, window: Pair, slopes: Slopes
 ) -> tuple[Array | None, Array]:
     """Of x, which is used up, if the context asks for it, and of w, from those of the blocks that `outputs` gave."""
     down, along = _down(grid, w.dtype), _along(grid, window[1], w.dtype)
@@ -171,8 +171,8 @@ def _down(grid: Grid, dtype: Any) -> Axis:
 @cache
 def _along(grid: Grid, window: int, dtype: Any) -> Axis:
     """From the real and the imaginary part of each column to Gauss's three numbers, and back."""
-    (_, width), (_, taps), (_, columns), (_, (left, right)) = grid.size, grid.kernel, grid.output, grid.pads
-    period = width + max(left, right)
+    (_, width), (_, taps), (_, columns), (_, (left, _)) = grid.size, grid.kernel, grid.output, grid.pads
+    period = _columns_period(grid)
     frequencies = np.arange(period) / period
 
     def thrice(positions: Array) -> Array:
@@ -185,6 +185,10 @@ def _along(grid: Grid, window: int, dtype: Any) -> Axis:
     of_three = turns[..., None] * np.array([1 - 1j, -1 - 1j, 1j])  # ac - bd + i((a + b)(c + d) - ac - bd)
     out = np.stack([of_three.real, of_three.imag]).reshape(2 * columns, -1)
     return Axis.of(thrice(np.arange(width)), thrice(left - np.arange(taps)), out, dtype)
+
+
+def _columns_period(grid: Grid) -> int:
+    return grid.size[1] + max(grid.pads[1])
 
 
 def _rows_of(context: Context, matrix: Array, pixels: Array) -> Array:
@@ -207,7 +211,7 @@ def _empty_rows(context: Context, count: int, along: int, run: tuple[int, ...], 
 
 
 def _parts(rows: Array) -> Array:
-    """The real part of a row after the imaginary one of that before: parts of rows × along × n × C."""
+    """Each row's real part and its imaginary one, one after the other: parts × along × n × C."""
     return rows.reshape(2 * len(rows), -1, *rows.shape[2:])
 
 
@@ -228,8 +232,8 @@ def _runs_of(long: int) -> int:
 
 
 def _chunks(x: Array, w_shape: tuple[int, ...], grid: Grid) -> Iterator[slice]:
-    frequencies = len(_along(grid, 1, x.dtype).into)
-    return chunks(x, CHUNK_BYTES, frequencies * max(w_shape[2:]) * x.itemsize, LEAST_IMAGES)
+    image_bytes = 3 * _columns_period(grid) * max(w_shape[2:]) * x.itemsize
+    return chunks(x, CHUNK_BYTES, image_bytes, LEAST_IMAGES)
 
 
 def _blocks(rows: Array, grid: Grid, images: slice, window: Pair) -> Iterator[tuple[Block, Array]]:

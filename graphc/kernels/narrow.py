@@ -11,7 +11,7 @@ import itertools
 from collections.abc import Iterator
 
 from graphc.kernels.chunks import chunks
-from graphc.kernels.pixels import Block, Parts, Slopes, Take, stretches
+from graphc.kernels.pixels import Block, Chunk, Chunks, Slopes, Take, stretches
 from graphc.kernels.unfold import Grid, Pair, strided
 from graphc.lazy import np
 from graphc.types import Array, Context
@@ -30,13 +30,13 @@ def suits(grid: Grid, w_shape: tuple[int, ...]) -> bool:
     return few and grid.stride == grid.dilation == (1, 1)
 
 
-def prepared(context: Context, x: Array, w_shape: tuple[int, ...], grid: Grid) -> Parts:
+def prepared(context: Context, x: Array, w_shape: tuple[int, ...], grid: Grid) -> Chunks:
     """What the others take of x, a chunk of images at a time: the images, which are smaller than all made of them."""
     image_bytes = grid.padded[0] * w_shape[1] * x.shape[3] * grid.output[1] * x.itemsize
     return ((images, x[images]) for images in chunks(x, CHUNK_BYTES, image_bytes))
 
 
-def outputs(context: Context, x: Parts, w: Array, grid: Grid, window: Pair, take: Take) -> None:
+def outputs(context: Context, x: Chunks, w: Array, grid: Grid, window: Pair, take: Take) -> None:
     """`kernels.conv.conv2d` of one group, in blocks of whole windows."""
     filters = w.shape[3]
     for block, lines in _blocks(context, x, w.shape, grid, window):
@@ -47,7 +47,7 @@ def outputs(context: Context, x: Parts, w: Array, grid: Grid, window: Pair, take
 
 
 def gradients(
-    context: Context, x: list[tuple[slice, Array]], w: Array, grid: Grid, window: Pair, slopes: Slopes
+    context: Context, x: list[Chunk], w: Array, grid: Grid, window: Pair, slopes: Slopes
 ) -> tuple[None, Array]:
     """Of w only, from those of the blocks that `outputs` gave."""
     filters = w.shape[3]
@@ -58,7 +58,7 @@ def gradients(
 
 
 def _blocks(
-    context: Context, x: Parts, w_shape: tuple[int, ...], grid: Grid, window: Pair
+    context: Context, x: Chunks, w_shape: tuple[int, ...], grid: Grid, window: Pair
 ) -> Iterator[tuple[Block, Array]]:
     """Blocks and what their rows' windows see: rows × kh*kw*C × (columns by n)."""
     rows, columns = grid.output

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from graphc.kernels.chunks import slices
 from graphc.kernels.unfold import elements
 from graphc.lazy import np
 from graphc.types import Array, Context
@@ -43,8 +44,9 @@ class Block:
         return Block(self.images, rows, columns)
 
 
-Parts: TypeAlias = Iterable[tuple[slice, Array]]
+Chunk: TypeAlias = tuple[slice, Array]
 """Which images, and what a kernel takes of them."""
+Chunks: TypeAlias = Iterable[Chunk]
 Take: TypeAlias = Callable[[Block, Array], None]
 """What becomes of a block's outputs, rows × place × windows × n × C; they go when it returns."""
 Slopes: TypeAlias = Callable[[Block], Array]
@@ -54,7 +56,7 @@ Slopes: TypeAlias = Callable[[Block], Array]
 def stretches(count: int, bytes_each: int, window: int) -> Iterator[slice]:
     """Rows or columns of a block, in whole windows."""
     step = max(BLOCK_BYTES // bytes_each // window, 1) * window
-    return (slice(start, min(start + step, count)) for start in range(0, count, step))
+    return slices(count, step)
 
 
 def apart(context: Context, shape: tuple[int, ...], dtype: Any) -> Array:

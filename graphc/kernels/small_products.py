@@ -11,6 +11,7 @@ from functools import cache
 
 from threadpoolctl import threadpool_info
 
+from graphc.kernels.chunks import slices
 from graphc.lazy import np
 from graphc.types import Array
 
@@ -37,7 +38,7 @@ def times(matrix: Array, few: Array, out: Array) -> None:
         return
     products = out[:whole].reshape(-1, ROWS, columns)
     step = MOST_MULTIPLICATIONS // (ROWS * columns)
-    for some in _stretches(inner, step):
+    for some in slices(inner, step):
         pieces = matrix[:whole, some].reshape(len(products), ROWS, -1)
         _add_products(pieces, few[some], products, first=some.start == 0)
     np.matmul(matrix[whole:], few, out=out[whole:])
@@ -52,7 +53,7 @@ def transposed_times(matrix: Array, few: Array, out: Array) -> None:
         return
     products = out.reshape(-1, width, columns)
     step = MOST_MULTIPLICATIONS // (width * columns)
-    for some in _stretches(inner, step):
+    for some in slices(inner, step):
         pieces = matrix[some].reshape(-1, len(products), width).transpose(1, 2, 0)
         _add_products(pieces, few[some], products, first=some.start == 0)
 
@@ -62,10 +63,6 @@ def _add_products(pieces: Array, few: Array, products: Array, first: bool) -> No
         np.matmul(pieces, few, out=products)
     else:
         products += pieces @ few
-
-
-def _stretches(count: int, step: int) -> list[slice]:
-    return [slice(at, min(at + step, count)) for at in range(0, count, step)]
 
 
 def in_pieces(columns: int) -> bool:

@@ -14,6 +14,7 @@ from typing import ClassVar, TypeAlias
 
 from pydantic import Field
 
+from graphc.kernels.chunks import slices
 from graphc.kernels.outer_product import OuterProduct, scale
 from graphc.lazy import np
 from graphc.settings import Kind
@@ -64,6 +65,7 @@ class Optimizer(Kind):
     ) -> None:
         """Step number `step` (from 1) of a whole variable, in place; may overwrite the gradient."""
         decay = self.decay_of(variable)
+        rate = self.rate_left(gradient, rate, decay)
         w, *s = (_flat(array) for array in (variable, *slots))
         parts, gradient_of = _by_blocks(gradient)
 
@@ -72,6 +74,10 @@ class Optimizer(Kind):
                 self.update_block(w[part], gradient_of(part), tuple(slot[part] for slot in s), rate, step, decay)
 
         share(work, len(parts))
+
+    def rate_left(self, gradient: Gradient, rate: float, decay: float) -> float:
+        """The rate for `update_block`: what a gradient has not taken on itself."""
+        return rate
 
     def update_block(self, w: Array, g: Array, slots: tuple[Array, ...], rate: float, step: int, decay: float) -> None:
         """The formula, on flat views."""
@@ -83,19 +89,11 @@ class Sgd(Optimizer):
 
     kind: ClassVar[str] = "sgd"
 
-    def update(
-        self,
-        variable: Array,
-        gradient: Gradient,
-        slots: tuple[Array, ...],
-        rate: float,
-        step: int,
-        share: Share = alone,
-    ) -> None:
-        if isinstance(gradient, OuterProduct) and not self.decay_of(variable):
-            scale(gradient, rate)  # a factor, not all its numbers
-            rate = 1.0
-        super().update(variable, gradient, slots, rate, step, share)
+    def rate_left(self, gradient: Gradient, rate: float, decay: float) -> float:
+        if decay or not isinstance(gradient, OuterProduct):
+            return rate
+        scale(gradient, rate)  # one number, in place of all that it is made into
+        return 1.0
 
     def update_block(self, w: Array, g: Array, slots: tuple[Array, ...], rate: float, step: int, decay: float) -> None:
         _add(g, decay, w)
@@ -310,8 +308,7 @@ def new_slots(optimizer: Optimizer, variable: Array) -> tuple[Array, ...]:
 
 def blocks(count: int, size: int | None = None) -> Iterator[slice]:
     """Consecutive slices of range(count), each small enough for the cache."""
-    size = size or BLOCK
-    return (slice(at, min(at + size, count)) for at in range(0, count, size))
+    return slices(count, size or BLOCK)
 
 
 def _by_blocks(gradient: Gradient) -> tuple[list[slice], Callable[[slice], Array]]:

@@ -78,6 +78,8 @@ class Stop:
     """Of each input, whether what made it wants a gradient."""
     factors: bool
     """Whether the gradient of its weights may come as an `OuterProduct`."""
+    overwrite: bool
+    """Whether it may write its output over its first input."""
 
 
 class Course:
@@ -100,7 +102,7 @@ class Course:
         """Which layers run so that these nodes have values."""
         if wanted not in self._ways:
             wiring = Wiring.of(self.graph.nodes, wanted)
-            self._ways[wanted] = wiring, tuple(self._stop(node) for node in wiring.nodes)
+            self._ways[wanted] = wiring, tuple(self._stop(node, wiring) for node in wiring.nodes)
         return self._ways[wanted]
 
     def walk(
@@ -117,7 +119,7 @@ class Course:
         walk.forward(params, member.part_of(inputs))
         return walk
 
-    def _stop(self, node: Node) -> Stop:
+    def _stop(self, node: Node, wiring: Wiring) -> Stop:
         names = {local: self.graph.variable(node, local) for local in self.locals.get(node.variables, ())}
         return Stop(
             node,
@@ -126,6 +128,7 @@ class Course:
             learns=node.name in self.learning,
             input_gradients=tuple(name in self.learning for name in node.inputs),
             factors=names.get("weights") in self.factors,
+            overwrite=node.inputs[0] in wiring.givers,
         )
 
     def _nodes_with_gradients(self) -> set[str]:
@@ -219,7 +222,7 @@ class Walk:
             key=(course.seed, self.step, stop.key, self.member.part),
             input_gradient=any(stop.input_gradients),
             factors=stop.factors,
-            overwrite=stop.node.inputs[0] in self.wiring.givers,
+            overwrite=stop.overwrite,
             part=self.member.part,
             gather=self._gather,
             shared_empty=self._common,

@@ -19,23 +19,16 @@ def _pieces(request, monkeypatch):
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_a_matrix_times_few(size):
+@pytest.mark.parametrize("multiply", [times, transposed_times])
+def test_a_matrix_times_few(multiply, size):
     rows, inner, few = size
     rng = np.random.default_rng(0)
-    matrix, columns = rng.normal(size=(rows, inner)), rng.normal(size=(inner, few))
-    found = np.full((rows, few), np.nan)
-    times(matrix, columns, out=found)
-    np.testing.assert_allclose(found, matrix @ columns, rtol=0, atol=1e-12)
-
-
-@pytest.mark.parametrize("size", SIZES)
-def test_a_transposed_matrix_times_few(size):
-    inner, rows, few = size
-    rng = np.random.default_rng(1)
-    matrix, columns = rng.normal(size=(inner, rows)), rng.normal(size=(inner, few))
-    found = np.full((rows, few), np.nan)
-    transposed_times(matrix, columns, out=found)
-    np.testing.assert_allclose(found, matrix.T @ columns, rtol=0, atol=1e-12)
+    matrix = rng.normal(size=(rows, inner))
+    operand = matrix if multiply is times else matrix.T
+    columns = rng.normal(size=(operand.shape[1], few))
+    found = np.full((len(operand), few), np.nan)
+    multiply(matrix, columns, out=found)
+    np.testing.assert_allclose(found, operand @ columns, rtol=0, atol=1e-12)
 
 
 def test_pieces_are_small_products(monkeypatch):
