@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from graphc.data.target_kind import TargetKind
 from graphc.errors import DataError, SpecError
 from graphc.lazy import np
 from graphc.settings import LIST, Kind
@@ -21,6 +22,8 @@ from graphc.types import Array
 class Loss(Kind):
     """Settings of a loss; `elements` is its formula."""
 
+    target_kinds: ClassVar[frozenset[TargetKind]] = frozenset({TargetKind.VALUES})
+    """What its targets can be."""
     of_shares: ClassVar[bool] = False
     """Whether targets of the prediction's shape say how far something is so: from 0 to 1."""
 
@@ -56,6 +59,7 @@ class SoftmaxCrossEntropy(Loss):
     """
 
     kind: ClassVar[str] = "softmax_cross_entropy"
+    target_kinds = frozenset({TargetKind.CLASS, TargetKind.DISTRIBUTION})
 
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     """Share of the probability that is spread over all classes."""
@@ -108,6 +112,7 @@ class SigmoidCrossEntropy(Loss):
     """max(x, 0) - x*z + log(1 + exp(-|x|)) for logits x and targets z in [0, 1]; smoothing: z*(1 - s) + s/2."""
 
     kind: ClassVar[str] = "sigmoid_cross_entropy"
+    target_kinds = frozenset({TargetKind.CLASS, TargetKind.MULTI_LABEL})
     of_shares: ClassVar[bool] = True
 
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
@@ -164,6 +169,7 @@ class Hinge(Loss):
     """max(0, 1 - y*prediction), y being -1 or 1 for targets of 0 and 1 (or for class indices, one against all)."""
 
     kind: ClassVar[str] = "hinge"
+    target_kinds = frozenset({TargetKind.CLASS, TargetKind.MULTI_LABEL})
     of_shares: ClassVar[bool] = True
 
     def elements(self, prediction: Array, target: Array) -> tuple[Array, Array, Array | None]:
@@ -179,6 +185,7 @@ class Log(Loss):
     """-z*log(p + epsilon) - (1 - z)*log(1 - p + epsilon), for probabilities p."""
 
     kind: ClassVar[str] = "log"
+    target_kinds = frozenset({TargetKind.CLASS, TargetKind.MULTI_LABEL})
     of_shares: ClassVar[bool] = True
 
     epsilon: float = Field(default=1e-7, gt=0)
