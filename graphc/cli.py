@@ -21,6 +21,8 @@ from graphc.errors import GraphcError, MachineError, SpecError, Warn, counted
 
 MEASURES = click.Choice(["params", "MACs", "memory", "time"], case_sensitive=False)
 FORMATS = click.Choice(["table", "json", "csv", "md"])
+TERMINATED = 128 + 15
+"""Exit code after SIGTERM."""
 
 
 def with_options(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -599,7 +601,7 @@ def main() -> None:
 
 def _terminate(*_: object) -> None:
     """Leave by way of every `finally`, so that nothing half-written stays."""
-    raise SystemExit(143)
+    raise SystemExit(TERMINATED)
 
 
 def run_command() -> int:
@@ -617,10 +619,10 @@ def run_command() -> int:
         say("interrupted")
         return 130
     except SystemExit as error:
-        if error.code == 1:  # click's, where nobody reads our output any more
-            return 0
-        say("terminated")
-        return error.code if isinstance(error.code, int) else 1
+        if error.code == TERMINATED:
+            say("terminated")
+            return TERMINATED
+        return 0  # click's: completion is done, or nobody reads our output any more
     except MemoryError:
         say("error[G503]: this needs more memory than there is")
         return 3

@@ -6,21 +6,73 @@ in code it is an instance.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, TypeAlias, TypeVar, get_args
+from itertools import combinations
+from typing import Any, ClassVar, Self, TypeAlias, TypeVar, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    ValidationError,
+    model_validator,
+)
+from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import PydanticCustomError, core_schema
 
 from graphc.errors import Place, SpecError, SpecErrors, did_you_mean
+
+JsonSchema: TypeAlias = dict[str, Any]
 
 
 class Settings(BaseModel):
     """A group of settings: unknown keys are errors, `true` is not a number and `"1"` neither."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+        json_schema_extra=lambda schema, cls: cls.add_rules(schema),
     )
+
+    exactly_one: ClassVar[tuple[tuple[str, ...], ...]] = ()
+    """Groups of keys of which one is given."""
+    at_most_one: ClassVar[tuple[tuple[str, ...], ...]] = ()
+    """Groups of keys of which one is given, or none."""
+
+    @model_validator(mode="after")
+    def _choices(self) -> Self:
+        for keys in self.exactly_one:
+            if sum(getattr(self, key) not in NOTHING for key in keys) != 1:
+                raise ValueError(f"expected either {' or '.join(f'`{key}`' for key in keys)}")
+        for keys in self.at_most_one:
+            if sum(getattr(self, key) not in NOTHING for key in keys) > 1:
+                raise ValueError(f"expected at most one of {' and '.join(f'`{key}`' for key in keys)}")
+        return self
+
+    @classmethod
+    def add_rules(cls, schema: JsonSchema) -> None:
+        """Write what fields do not say into the JSON Schema of this group."""
+        schema.pop("title", None)
+        rules: list[JsonSchema] = [{"oneOf": [_given(key) for key in keys]} for keys in cls.exactly_one]
+        for keys in cls.at_most_one:
+            rules += [{"not": {"allOf": [_given(key) for key in pair]}} for pair in combinations(keys, 2)]
+        if rules:
+            schema["allOf"] = rules
+
+
+NOTHING = (None, ())
+"""Values of a key that is not given."""
+
+
+def _given(key: str) -> JsonSchema:
+    """The JSON Schema of mappings in which a key is given."""
+    return {"required": [key], "properties": {key: {"not": {"enum": [None, []]}}}}
 
 
 class Kind(Settings):
@@ -28,14 +80,70 @@ class Kind(Settings):
 
     kind: ClassVar[str]
 
+    @classmethod
+    def needs_arguments(cls) -> bool:
+        return any(field.is_required() for field in cls.model_fields.values())
+
+    @classmethod
+    def add_rules(cls, schema: JsonSchema) -> None:
+        super().add_rules(schema)
+        if not cls.needs_arguments():
+            schema["type"] = ["object", "null"]
+
+
+class Untitled(GenerateJsonSchema):
+    """JSON Schemas without a title beside every key."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False
+
 
 LIST = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
 """Takes a list where a tuple is kept."""
 
-ONE_OR_LIST = BeforeValidator(
-    lambda value: tuple(value) if isinstance(value, list) else (value,) if isinstance(value, str) else value
-)
+
+class Short:
+    """Annotation of a field that may be written in a shorter form, which `expand` makes the long one of."""
+
+    def expand(self, value: Any) -> Any:
+        raise NotImplementedError
+
+    def json_schema(self, long: JsonSchema, handler: GetJsonSchemaHandler) -> JsonSchema:
+        """The JSON Schema of the short form, where `long` is the long one's."""
+        raise NotImplementedError
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        return core_schema.no_info_before_validator_function(self.expand, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchema:
+        long = handler(schema)
+        return {"anyOf": [self.json_schema(long, handler), long]}
+
+
+class _OneOrList(Short):
+    def expand(self, value: Any) -> Any:
+        return tuple(value) if isinstance(value, list) else (value,) if isinstance(value, str) else value
+
+    def json_schema(self, long: JsonSchema, handler: GetJsonSchemaHandler) -> JsonSchema:
+        return {"type": "string"}
+
+
+ONE_OR_LIST = _OneOrList()
 """Takes one text for a tuple of one."""
+
+
+class ShortFor(Short):
+    """A text alone stands for a group of settings with this one key: `Annotated[Model, ShortFor("spec")]`."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+
+    def expand(self, value: Any) -> Any:
+        return {self.key: value} if isinstance(value, str) else value
+
+    def json_schema(self, long: JsonSchema, handler: GetJsonSchemaHandler) -> JsonSchema:
+        properties: JsonSchema = handler.resolve_ref_schema(long)["properties"]
+        return {"type": "string", "description": properties[self.key].get("description", "")}
 
 
 class OneOf:
@@ -56,9 +164,9 @@ class OneOf:
             serialization=core_schema.plain_serializer_function_ser_schema(_written),
         )
 
-    def __get_pydantic_json_schema__(
-        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
-    ) -> dict[str, Any]:
+    def __get_pydantic_json_schema__(self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchema:
+        alone = {name: kind for name, kind in self.kinds.items() if not kind.needs_arguments()}
+        names = {"enum": list(alone), "enumDescriptions": [inspect.getdoc(kind) or "" for kind in alone.values()]}
         mapping = {
             "type": "object",
             "properties": {name: handler(kind) for name, kind in self.schemas.items()},
@@ -66,7 +174,7 @@ class OneOf:
             "minProperties": 1,
             "maxProperties": 1,
         }
-        return {"anyOf": [{"enum": list(self.kinds)}, mapping]}
+        return {"anyOf": [names, mapping] if alone else [mapping]}
 
     def _check(self, value: Any) -> Any:
         """The value as it is, if it names a kind."""

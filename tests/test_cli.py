@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -301,6 +302,15 @@ main()
     ended = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
     assert (ended.returncode, ended.stdout, ended.stderr) == (143, "", "terminated\n")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("instruction", ["bash_source", "zsh_source", "fish_source", "bash_complete"])
+def test_completion_says_nothing_besides(instruction: str) -> None:
+    typed = {"_GRAPHC_COMPLETE": instruction, "COMP_WORDS": "graphc sho", "COMP_CWORD": "1"}
+    command = [sys.executable, "-m", "graphc"]
+    ended = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **typed}, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "_GRAPHC_COMPLETE" in ended.stdout or ended.stdout == "plain,show\n"
 
 
 @pytest.mark.parametrize("name", sorted(cli.commands))

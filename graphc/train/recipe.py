@@ -24,7 +24,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from graphc.data.augment import AUGMENTATIONS
 from graphc.data.augment.base import Augmentation
@@ -33,7 +33,7 @@ from graphc.data.preprocess import Preprocess
 from graphc.data.sources import SOURCES, Source
 from graphc.errors import Place, SpecError
 from graphc.kernels.team import PARTS
-from graphc.settings import LIST, ONE_OR_LIST, OneOf, Settings, validate
+from graphc.settings import LIST, ONE_OR_LIST, OneOf, Settings, ShortFor, Untitled, validate
 from graphc.spec.source import SpecList, SpecMap, load_file, load_text, resolve
 from graphc.train.distill import Teacher
 from graphc.train.losses import LOSSES, Loss
@@ -67,6 +67,8 @@ class Model(Settings):
 class Data(Settings):
     """Where examples come from."""
 
+    at_most_one = (("validation", "validation_share"),)
+
     train: AnySource
     """What is learned from."""
     validation: AnySource | None = None
@@ -96,8 +98,6 @@ class Data(Settings):
 
     @model_validator(mode="after")
     def _fits(self) -> Data:
-        if self.validation is not None and self.validation_share is not None:
-            raise ValueError("expected at most one of `validation` and `validation_share`")
         mixing = [isinstance(step, Mix) for step in self.augment]
         if mixing != sorted(mixing):
             raise ValueError("augment: expected mixup and cutmix after all else: they mix finished examples")
@@ -162,9 +162,11 @@ class StopEarly(Settings):
 class Recipe(Settings):
     """How a spec is trained."""
 
+    exactly_one = (("loss", "heads"), ("epochs", "steps"))
+
     recipe: Literal[1]
     """Version of this format."""
-    model: Annotated[Model, BeforeValidator(lambda value: {"spec": value} if isinstance(value, str) else value)]
+    model: Annotated[Model, ShortFor("spec")]
     """The spec: a path or zoo name, or a mapping with `spec` and `set`."""
     data: Data
     """Training, validation and test set."""
@@ -190,7 +192,7 @@ class Recipe(Settings):
     """How often the training set is gone through; or:"""
     steps: Positive | None = None
     """How many steps in all."""
-    metrics: Annotated[tuple[AnyMetric, ...], LIST] = ()
+    metrics: Annotated[tuple[AnyMetric, ...], LIST] = Field(default=(), json_schema_extra={"uniqueItems": True})
     """What is reported besides the loss."""
     validate_every: Positive = 1
     """Epochs between validations; the last epoch always has one."""
@@ -225,10 +227,6 @@ class Recipe(Settings):
 
     @model_validator(mode="after")
     def _fits(self) -> Recipe:
-        if (self.loss is None) == (not self.heads):
-            raise ValueError("expected either `loss` or `heads`")
-        if (self.epochs is None) == (self.steps is None):
-            raise ValueError("expected either `epochs` or `steps`")
         if self.data.unlabelled is not None and (
             self.teacher is None or any(isinstance(s, Mix) for s in self.data.augment)
         ):
@@ -278,7 +276,7 @@ def place_in(tree: Any, keys: Sequence[int | str], of_key: bool = False) -> Plac
 
 def recipe_schema() -> dict[str, Any]:
     """The JSON Schema of recipes, for editors."""
-    schema = Recipe.model_json_schema()
+    schema = Recipe.model_json_schema(schema_generator=Untitled)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "graphc training recipe"}
 
 
