@@ -13,6 +13,7 @@ from functools import cache
 from typing import Any
 
 from pydantic import BaseModel, GetJsonSchemaHandler
+from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import CoreSchema
 
 
@@ -53,3 +54,22 @@ def _own_texts(cls: type) -> dict[str, str]:
         ):
             texts[field.target.id] = inspect.cleandoc(below.value.value).replace("\n", " ")
     return texts
+
+
+class ReadableSchema(GenerateJsonSchema):
+    """JSON Schemas for people: no title beside a key that says the same, defaults as a user would write them."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False
+
+    def encode_default(self, dft: Any) -> Any:
+        return super().encode_default(written(dft))
+
+
+def written(value: Any) -> Any:
+    """A value as a user would write it: of a model its kind, and what differs from the defaults."""
+    if isinstance(value, BaseModel):
+        given = {name: written(getattr(value, name)) for name in value.model_fields_set}
+        kind = getattr(value, "kind", None)
+        return given if kind is None else {kind: given} if given else kind
+    return list(value) if isinstance(value, tuple) else value

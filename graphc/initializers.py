@@ -23,7 +23,7 @@ from pydantic import (
     ValidationError,
 )
 
-from graphc.documented import Documented
+from graphc.documented import Documented, ReadableSchema
 from graphc.errors import RuleError, did_you_mean
 from graphc.lazy import np
 from graphc.quantiles import Quantiles, normal_quantiles, truncated_quantiles
@@ -38,7 +38,7 @@ BLOCK = 1 << 14
 class Initializer(Documented):
     """The start of a variable, as data; `draw` makes the array."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, defer_build=True)
 
     kind: ClassVar[str] = ""
     positional: ClassVar[tuple[str, ...]] = ()
@@ -316,29 +316,28 @@ class _Schema:
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return {"anyOf": [{"enum": list(KINDS)}, *(_schema(kind) for kind in KINDS.values())]}
+        mapping = {
+            "type": "object",
+            "properties": {name: _schema(kind) for name, kind in KINDS.items()},
+            "additionalProperties": False,
+            "minProperties": 1,
+            "maxProperties": 1,
+        }
+        alone = [kind.kind for kind in KINDS.values() if kind is not Constant]
+        return {"anyOf": [{"type": "string", "enum": alone}, mapping], "title": "initializer"}
 
 
 def _schema(kind: type[Initializer]) -> dict[str, Any]:
+    """What follows a kind: its arguments by name, or some of them by position."""
     number: dict[str, Any] = {"type": "number"}
+    schema: dict[str, Any] = {**kind.model_json_schema(schema_generator=ReadableSchema), "description": kind.__doc__}
+    del schema["title"]
     if kind is Constant:
-        forms: list[dict[str, Any]] = [number, {"type": "array"}]
-        arguments: dict[str, Any] = {
-            "type": "object",
-            "properties": {"value": {"anyOf": [number, {"type": "array"}]}},
-            "required": ["value"],
-            "additionalProperties": False,
-        }
-    else:
-        forms = [number, {"type": "array", "items": number}] if kind.positional else []
-        arguments = {key: item for key, item in kind.model_json_schema().items() if key not in ("title", "description")}
-    return {
-        "type": "object",
-        "description": kind.__doc__,
-        "properties": {kind.kind: {"anyOf": [arguments, *forms]}},
-        "required": [kind.kind],
-        "additionalProperties": False,
-    }
+        schema["properties"]["value"] |= {"type": ["number", "array"]}
+        return {**schema, "type": ["object", "number", "array"]}
+    if not kind.positional:
+        return schema
+    return {**schema, "type": ["object", "number", "array"], "items": number, "maxItems": len(kind.positional)}
 
 
 AnyInitializer: TypeAlias = Annotated[Initializer, BeforeValidator(parse), PlainSerializer(_dump), _Schema]

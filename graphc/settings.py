@@ -20,7 +20,6 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
-from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import PydanticCustomError, core_schema
 
 from graphc.errors import Place, SpecError, SpecErrors, did_you_mean
@@ -71,8 +70,8 @@ NOTHING = (None, ())
 
 
 def _given(key: str) -> JsonSchema:
-    """The JSON Schema of mappings in which a key is given."""
-    return {"required": [key], "properties": {key: {"not": {"enum": [None, []]}}}}
+    """The JSON Schema of mappings in which a key is given; in the negative, of which editors offer no keys."""
+    return {"not": {"properties": {key: {"enum": [None, []]}}}}
 
 
 class Kind(Settings):
@@ -87,15 +86,9 @@ class Kind(Settings):
     @classmethod
     def add_rules(cls, schema: JsonSchema) -> None:
         super().add_rules(schema)
+        schema["title"] = cls.kind
         if not cls.needs_arguments():
             schema["type"] = ["object", "null"]
-
-
-class Untitled(GenerateJsonSchema):
-    """JSON Schemas without a title beside every key."""
-
-    def field_title_should_be_set(self, schema: Any) -> bool:
-        return False
 
 
 LIST = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
@@ -166,7 +159,8 @@ class OneOf:
 
     def __get_pydantic_json_schema__(self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchema:
         alone = {name: kind for name, kind in self.kinds.items() if not kind.needs_arguments()}
-        names = {"enum": list(alone), "enumDescriptions": [inspect.getdoc(kind) or "" for kind in alone.values()]}
+        meanings = [inspect.getdoc(kind) or "" for kind in alone.values()]
+        names = {"type": "string", "enum": list(alone), "enumDescriptions": meanings}
         mapping = {
             "type": "object",
             "properties": {name: handler(kind) for name, kind in self.schemas.items()},

@@ -13,8 +13,9 @@ def _pair(value: Any) -> Any:
     return (value, value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-_Positive = Annotated[StrictInt, Field(gt=0, le=1_000_000_000)]
-_Natural = Annotated[StrictInt, Field(ge=0, le=1_000_000_000)]
+_MOST = 1_000_000_000
+_Positive = Annotated[StrictInt, Field(gt=0, le=_MOST)]
+_Natural = Annotated[StrictInt, Field(ge=0, le=_MOST)]
 
 PositiveInt: TypeAlias = _Positive
 NaturalInt: TypeAlias = _Natural
@@ -24,17 +25,12 @@ PositiveNumber: TypeAlias = Annotated[float, Field(strict=True, gt=0)]
 Share: TypeAlias = Annotated[float, Field(strict=True, ge=0, lt=1)]
 """From 0 to just below 1: a rate, a decay."""
 
+_SIZE: dict[str, Any] = {"type": "integer", "exclusiveMinimum": 0, "maximum": _MOST}
+
 IntPair: TypeAlias = Annotated[
     tuple[_Positive, _Positive],
     BeforeValidator(_pair),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "integer", "exclusiveMinimum": 0},
-                {"type": "array", "items": {"type": "integer", "exclusiveMinimum": 0}, "minItems": 2, "maxItems": 2},
-            ]
-        }
-    ),
+    WithJsonSchema({"anyOf": [_SIZE, {"type": "array", "items": _SIZE, "minItems": 2, "maxItems": 2}]}),
 ]
 """One positive integer for both axes, or [height, width]."""
 
@@ -47,21 +43,18 @@ def _padding(value: Any) -> Any:
     return value
 
 
+_PIXELS: dict[str, Any] = {"type": "integer", "minimum": 0, "maximum": _MOST}
+_TWO: dict[str, Any] = {"type": "array", "items": _PIXELS, "minItems": 2, "maxItems": 2}
+_SIDES: list[dict[str, Any]] = [_PIXELS, _TWO, {**_TWO, "items": _TWO}]
+"""The forms of a padding in pixels."""
+
 Padding: TypeAlias = Annotated[
     Union[
         Literal["same", "valid", "same_fixed"],
         tuple[tuple[_Natural, _Natural], tuple[_Natural, _Natural]],
     ],
     BeforeValidator(_padding),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"enum": ["same", "valid", "same_fixed"]},
-                {"type": "integer", "minimum": 0},
-                {"type": "array", "minItems": 2, "maxItems": 2},
-            ]
-        }
-    ),
+    WithJsonSchema({"anyOf": [{"enum": ["same", "valid", "same_fixed"]}, *_SIDES]}),
 ]
 """same, valid, same_fixed, pixels for every side, [vertical, horizontal], or [[top, bottom], [left, right]]."""
 
@@ -69,9 +62,7 @@ Padding: TypeAlias = Annotated[
 PixelPadding: TypeAlias = Annotated[
     tuple[tuple[_Natural, _Natural], tuple[_Natural, _Natural]],
     BeforeValidator(_padding),
-    WithJsonSchema(
-        {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "array", "minItems": 2, "maxItems": 2}]},
-    ),
+    WithJsonSchema({"anyOf": _SIDES}),
 ]
 """Pixels for every side, [vertical, horizontal], or [[top, bottom], [left, right]]."""
 

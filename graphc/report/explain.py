@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from graphc.documented import field_texts
+from graphc.documented import field_texts, written
 from graphc.errors import SpecError, did_you_mean
 from graphc.graph import Node, Plan
 from graphc.layers import CATALOGUE
-from graphc.layers.base import Layer
 from graphc.passes.truncate import find_layer
 from graphc.report.tables import render
+from graphc.spec.schema import argument_order
 
 
 def explain_layer(plan: Plan, target: str, form: str) -> str:
@@ -22,7 +21,7 @@ def explain_layer(plan: Plan, target: str, form: str) -> str:
     nodes = {each.node.name: each.node for each in plan.nodes}
     name, _, argument = target.partition(".")
     node = nodes[name] if name in nodes else nodes[find_layer(plan.graph, name)]
-    rows = [argument_row(node, field) for field in fields_in_order(type(node.layer))]
+    rows = [argument_row(node, field) for field in argument_order(type(node.layer))]
     if argument:
         known = [row[0] for row in rows]
         if argument not in known:
@@ -50,12 +49,6 @@ def argument_row(node: Node, field: str) -> list[Any]:
     return [field, value, given.source + place]
 
 
-def fields_in_order(layer: type[Layer]) -> list[str]:
-    """A kind's arguments: the positional ones first, then its own, then those it shares with others."""
-    own = [name for name in layer.model_fields if name in layer.__annotations__]
-    return list(dict.fromkeys([*layer.positional, *own, *layer.model_fields]))
-
-
 def explain_kind(kind: str, form: str) -> str:
     """What a kind takes, with defaults and meanings."""
     if kind not in CATALOGUE:
@@ -63,7 +56,7 @@ def explain_kind(kind: str, form: str) -> str:
         raise SpecError("G110", f"no layer kind is named {kind!r}{hint}; for a layer: graphc explain SPEC LAYER")
     layer = CATALOGUE[kind]
     rows = []
-    for name in fields_in_order(layer):
+    for name in argument_order(layer):
         value = layer.model_fields[name].default
         default = "required" if value is PydanticUndefined else show(written(value))
         rows.append([name, default, field_texts(layer).get(name, "")])
@@ -73,15 +66,6 @@ def explain_kind(kind: str, form: str) -> str:
     )
     table = render(("argument", "default", "meaning"), rows, form)
     return table if form != "table" else f"{kind}: {layer.__doc__ or ''}\n{table}"
-
-
-def written(value: Any) -> Any:
-    """An argument's value as a spec would have it."""
-    if isinstance(value, BaseModel):
-        given = {name: written(getattr(value, name)) for name in value.model_fields_set}
-        kind = getattr(value, "kind", None)
-        return given if kind is None else {kind: given} if given else kind
-    return list(value) if isinstance(value, tuple) else value
 
 
 def show(value: Any) -> str:

@@ -31,9 +31,10 @@ from graphc.data.augment.base import Augmentation
 from graphc.data.augment.mix import Mix
 from graphc.data.preprocess import Preprocess
 from graphc.data.sources import SOURCES, Source
+from graphc.documented import ReadableSchema
 from graphc.errors import Place, SpecError
 from graphc.kernels.team import PARTS
-from graphc.settings import LIST, ONE_OR_LIST, OneOf, Settings, ShortFor, Untitled, validate
+from graphc.settings import LIST, ONE_OR_LIST, OneOf, Settings, ShortFor, validate
 from graphc.spec.source import SpecList, SpecMap, load_file, load_text, resolve
 from graphc.train.distill import Teacher
 from graphc.train.losses import LOSSES, Loss
@@ -276,7 +277,7 @@ def place_in(tree: Any, keys: Sequence[int | str], of_key: bool = False) -> Plac
 
 def recipe_schema() -> dict[str, Any]:
     """The JSON Schema of recipes, for editors."""
-    schema = Recipe.model_json_schema(schema_generator=Untitled)
+    schema = Recipe.model_json_schema(schema_generator=ReadableSchema)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "graphc training recipe"}
 
 
