@@ -127,7 +127,7 @@ class FromSchema:
             return {name: self.value(properties[name])}
         needed = [*schema.get("required", ())]
         for rule in schema.get("allOf", ()):
-            needed += self.random.choice(rule["oneOf"])["required"] if "oneOf" in rule else []
+            needed += [*self.random.choice(rule["oneOf"])["not"]["properties"]] if "oneOf" in rule else []
         others = [name for name in properties if name not in needed and self.random.random() < 0.2]
         return {name: self.value(properties[name]) for name in [*needed, *others]}
 
