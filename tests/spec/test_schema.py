@@ -165,8 +165,9 @@ VALUES = [
     "height", "xavier", "zeros", "constant", [], [1], [1, 2], [1, 2, 3], [0, 0], [-1, 2], [1.5, 2], ["a"], [True, True],
     [[1, 2]], [[1, 2], [3, 4]], [[0, 0], [0, 0]], [[1, 2], 3], {}, {"l2": 0.1}, {"l1": 0, "l2": 1}, {"l3": 1},
     {"l2": -1}, {"l2": "0.1"}, {"l2": True}, {"constant": 1}, {"constant": {"value": 2}}, {"constant": {}},
-    {"constant": [1, [2]]}, {"normal": 0.1}, {"normal": [0.1, 0.2, 0.3]}, {"normal": {"stddev": 0.1}}, {"normal": {"stddev": "0.1"}},
-    {"normal": {"std": 0.1}}, {"normal": None}, {"he": {"uniform": True}}, {"he": {"uniform": 1}}, {"he": 3},
+    {"constant": [1, [2]]}, {"normal": 0.1}, {"normal": [0.1, 0.2, 0.3]}, {"normal": {"stddev": 0.1}},
+    {"normal": {"stddev": "0.1"}}, {"normal": {"std": 0.1}}, {"normal": None}, {"he": {"uniform": True}},
+    {"he": {"uniform": 1}}, {"he": 3},
     {"variance_scaling": {"mode": "fan_in"}}, {"variance_scaling": {"mode": "fan"}}, {"zeros": {}, "ones": {}},
 ]  # fmt: skip
 
