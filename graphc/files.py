@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from graphc.errors import GraphcError, MachineError, Place, SpecError
+from graphc.system import NotPlain, is_reserved, is_stream, open_plain, replace, set_permissions, sync_folder
 
 ADVICE = {
     errno.ENOSPC: "the disk is full: free some space or write elsewhere",
@@ -25,6 +25,9 @@ ADVICE = {
     errno.EISDIR: "a folder of this name is in the way",
     errno.EMFILE: "too many files are open: raise the limit (ulimit -n)",
 }
+
+NO_PATHS = (errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL)
+"""What systems say of texts that cannot be a path."""
 
 
 def machine_error(action: str, path: Path | str, error: OSError) -> MachineError:
@@ -44,14 +47,16 @@ def atomic_write(path: Path | str, data: bytes | Callable[[BinaryIO], None]) -> 
     path = Path(path)
     try:
         _check_place(path)
-        with _temporary_beside(path) as (name, file):
-            if isinstance(data, bytes):
-                file.write(data)
-            else:
-                data(file)
-            file.flush()
-            os.fsync(file.fileno())
-            os.replace(name, path)
+        with _temporary_beside(path) as name:
+            with open(name, "wb") as file:
+                set_permissions(file.fileno(), path)
+                if isinstance(data, bytes):
+                    file.write(data)
+                else:
+                    data(file)
+                file.flush()
+                os.fsync(file.fileno())
+            replace(name, path)
         sync_folder(path.parent)
     except OSError as error:
         raise machine_error("write", path, error) from error
@@ -59,74 +64,57 @@ def atomic_write(path: Path | str, data: bytes | Callable[[BinaryIO], None]) -> 
 
 def _check_place(path: Path) -> None:
     """An error where the move would take the place of a device or a pipe: `-o /dev/null`, `-o /dev/stdout`."""
-    is_stream = path.is_symlink() and str(path.readlink()).startswith("/proc/")
-    if is_stream or (path.exists() and not path.is_file() and not path.is_dir()):
+    if is_reserved(path) or is_stream(path) or (path.exists() and not path.is_file() and not path.is_dir()):
         raise MachineError("G502", f"cannot write {shown(path)}: it is a device or a pipe; name a file")
 
 
 @contextlib.contextmanager
-def _temporary_beside(path: Path) -> Iterator[tuple[str, BinaryIO]]:
-    """A new file in the folder of `path`, with the permissions that `path` has or would get."""
+def _temporary_beside(path: Path) -> Iterator[str]:
+    """A new file in the folder of `path`, which is gone again after an error."""
     handle, name = tempfile.mkstemp(prefix=f".{path.name[:100]}.{os.getpid()}.", suffix=".tmp", dir=path.parent)
+    os.close(handle)
     try:
-        with os.fdopen(handle, "wb") as file:
-            os.fchmod(file.fileno(), _mode(path))
-            yield name, file
+        yield name
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(name)
         raise
 
 
-def _mode(path: Path) -> int:
-    try:
-        return stat.S_IMODE(path.stat().st_mode)
-    except OSError:
-        mask = os.umask(0)
-        os.umask(mask)
-        return 0o666 & ~mask
+def read_limited(path: Path | str, limit: int, error: type[GraphcError] = SpecError, code: str = "G101") -> bytes:
+    """The bytes of a plain file of at most `limit` bytes; `error` where it is none, or larger.
 
-
-def sync_folder(folder: Path) -> None:
-    """Make a rename in this folder outlast a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def read_limited(
-    path: Path | str, limit: int, error: type[GraphcError] = SpecError, code: str = "G101", dir_fd: int | None = None
-) -> bytes:
-    """The bytes of a regular file of at most `limit` bytes; `error` where it is none, or larger.
-
-    A path below `dir_fd` must not be a symbolic link. Devices and pipes are refused without being read.
+    Devices and pipes are refused without being read.
     """
+    with open_regular(path, error, code) as file:
+        return read_open(file, path, limit, error, code)
+
+
+def read_open(file: BinaryIO, path: Path | str, limit: int, error: type[GraphcError], code: str) -> bytes:
+    """The bytes of a plain file that is open; `path` is what messages call it."""
     try:
-        follow = 0 if dir_fd is None else os.O_NOFOLLOW
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | follow, dir_fd=dir_fd)
+        size = os.fstat(file.fileno()).st_size
+        if size <= limit:
+            data = file.read(limit + 1)
+            if len(data) <= limit:
+                return data
+    except OSError as problem:
+        raise machine_error("read", path, problem) from None
+    size = max(size, limit + 1)
+    raise error(code, f"the file has {size:,} bytes, the limit is {limit:,}", Place(shown(path)))
+
+
+def open_regular(path: Path | str, error: type[GraphcError] = SpecError, code: str = "G101") -> BinaryIO:
+    """A plain file, open for reading; `error` where there is none, or a folder, a device or a pipe."""
+    try:
+        return os.fdopen(open_plain(path), "rb")
     except ValueError:
         raise error(code, f"the path {str(path)!r} holds a NUL character") from None
+    except NotPlain as problem:
+        raise error(code, f"expected a file, found {problem.found}", Place(shown(path))) from None
     except (FileNotFoundError, NotADirectoryError):
         raise error(code, f"there is no file {shown(path)}", Place(shown(path))) from None
     except OSError as problem:
-        if problem.errno in (errno.ELOOP, errno.ENAMETOOLONG):
+        if problem.errno in NO_PATHS:
             raise error(code, f"cannot read {shown(path)}: {problem.strerror}") from None
         raise machine_error("read", path, problem) from None
-    try:
-        status = os.fstat(handle)
-        if not stat.S_ISREG(status.st_mode):
-            what = "a folder" if stat.S_ISDIR(status.st_mode) else "a device or a pipe"
-            raise error(code, f"expected a file, found {what}", Place(shown(path)))
-        if status.st_size <= limit:
-            with os.fdopen(handle, "rb", closefd=False) as file:
-                data = file.read(limit + 1)
-            if len(data) <= limit:
-                return data
-        size = max(status.st_size, limit + 1)
-        raise error(code, f"the file has {size:,} bytes, the limit is {limit:,}", Place(shown(path)))
-    except OSError as problem:
-        raise machine_error("read", path, problem) from None
-    finally:
-        os.close(handle)

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import errno
-import os
-import stat
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from graphc.dims import format_shape
 from graphc.errors import Warn, WeightsError, counted
-from graphc.files import atomic_write, machine_error, shown
+from graphc.files import atomic_write, open_regular, shown
 from graphc.lazy import np
 from graphc.npz import NpzFile, write_npz
 from graphc.safetensors_file import SafetensorsFile, write_safetensors
@@ -90,7 +86,7 @@ class LoadReport:
 def load(path: str | Path, shapes: Mapping[str, tuple[int, ...]]) -> tuple[dict[str, Array], LoadReport]:
     """The wanted variables (full name -> shape) that the file has in this shape, as float32."""
     open_file = READERS[_suffix(path)]
-    with _opened(path) as file:
+    with open_regular(path, WeightsError, "G300") as file:
         source = open_file(file, shown(path))
         there = set(source.names)
         found = {name: source.shape(name) for name in shapes if name in there}
@@ -119,22 +115,6 @@ def _suffix(path: str | Path) -> str:
     if suffix not in READERS:
         raise WeightsError("G300", f"expected a file of weights ending in {' or '.join(READERS)}, got {shown(path)}")
     return suffix
-
-
-@contextmanager
-def _opened(path: str | Path) -> Iterator[BinaryIO]:
-    """A regular file, opened without waiting for pipes."""
-    try:
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ENOTDIR):
-            raise WeightsError("G300", f"there is no file {shown(path)}") from None
-        raise machine_error("read", path, error) from None
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
-        os.close(handle)
-        raise WeightsError("G300", f"{shown(path)}: expected a file, found a folder, a device or a pipe")
-    with os.fdopen(handle, "rb") as file:
-        yield file
 
 
 def _listed(names: tuple[str, ...]) -> str:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import warnings
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
+from graphc.system import fork_context
+
 
 def fork(work: Callable[..., None], name: str, *arguments: Any) -> tuple[Any, Connection]:
     """A daemon process that does `work(its end of the pipe, *arguments)`, and our end. Nothing is copied or sent: the
     arguments are there already."""
-    context = multiprocessing.get_context("fork")
+    context = fork_context()
     ours, theirs = context.Pipe()
     process = context.Process(target=_begin, args=(work, ours, theirs, arguments), name=name, daemon=True)
     with warnings.catch_warnings():

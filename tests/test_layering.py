@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parent.parent / "graphc"
 
 ORDER = [
-    {"lazy", "errors", "documented"},
+    {"lazy", "errors", "documented", "system"},
     {"files", "dims", "regularizers", "settings", "workers"},
     {"window"},
     {"receptive_field", "quantiles"},

@@ -16,6 +16,7 @@ from graphc.data.reading import open_regular
 from graphc.data.stored import LARGEST_FILE
 from graphc.errors import DataError, Place
 from graphc.files import shown
+from graphc.system import read_at
 
 MOST_MEMBERS = 20_000_000
 
@@ -81,7 +82,7 @@ class Archive:
         if handle is None:
             with open_regular(self.path) as file:
                 handle = self._handles[os.getpid()] = os.dup(file.fileno())
-        data = os.pread(handle, count, offset)
+        data = read_at(handle, count, offset)
         if len(data) != count:
             raise self._broken(name, f"the archive is cut off: expected {count:,} bytes, found {len(data):,}")
         return data

@@ -20,6 +20,7 @@ from graphc.data.preprocess import Preprocess
 from graphc.data.sample import ANNOTATIONS, BOXES, MASK, POINTS, Sample, drop_lost_boxes, resize, sample_of
 from graphc.data.stored import STORED
 from graphc.errors import DataError, GraphcError, Place
+from graphc.system import can_fork
 from graphc.types import Array
 
 AHEAD = 2
@@ -154,7 +155,7 @@ class Batches:
     @contextmanager
     def ahead(self, parts: Iterator[Array], epoch: int | None = None) -> Iterator[Iterator[Batch]]:
         """The batches of these parts, made ahead of time by a thread or by worker processes."""
-        if not self.workers:
+        if not self.workers or not can_fork():
             with prefetched(partial(self.make, epoch=epoch), parts) as made:
                 yield made
             return

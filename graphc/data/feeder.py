@@ -8,7 +8,6 @@ The memory has no name and the pipes end with the processes: whatever happens, n
 from __future__ import annotations
 
 import math
-import mmap
 import os
 import signal
 import time
@@ -21,6 +20,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 
 from graphc.errors import DataError, GraphcError, MachineError, Place
+from graphc.system import shared_memory
 from graphc.types import Array
 from graphc.workers import fork, how_it_ended
 
@@ -67,7 +67,7 @@ class Feeder:
             nbytes = size * math.prod(shape) * np.dtype(dtype).itemsize
             total += -(-nbytes // ALIGNMENT) * ALIGNMENT
         count = AHEAD * workers + 2
-        self._memory = mmap.mmap(-1, max(count * total, 1))
+        self._memory = shared_memory(count * total)
         self._slots = [
             {
                 name: np.ndarray((size, *shape), dtype, self._memory, slot * total + offsets[name])
@@ -75,7 +75,7 @@ class Feeder:
             }
             for slot in range(count)
         ]
-        self._rows = np.ndarray((workers,), np.int64, mmap.mmap(-1, 8 * workers))
+        self._rows = np.ndarray((workers,), np.int64, shared_memory(8 * workers))
         self._rows[:] = -1
         self._job = 0
         self._workers: list[_Worker] = []

@@ -7,30 +7,20 @@ to grow, and every process finds a thing at the same place.
 from __future__ import annotations
 
 import json
-import mmap
-import os
 import struct
 from typing import Any
 
 from graphc.kernels.workspace import ALIGNMENT, Block, Workspace
 from graphc.lazy import np
+from graphc.system import shared_memory
 from graphc.types import Array
-
-NO_RESERVE = 0x4000
-"""Linux: pages count when they are touched."""
-
-
-def mapping() -> mmap.mmap:
-    """Addresses for as much as the machine has; an OSError where the system grants only what it could fill."""
-    size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return mmap.mmap(-1, size, mmap.MAP_SHARED | mmap.MAP_ANONYMOUS | NO_RESERVE)
 
 
 class Mailbox:
     """One value at a time, from one process to others; its arrays are read where they lie."""
 
     def __init__(self) -> None:
-        self._memory = memoryview(mapping())
+        self._memory = memoryview(shared_memory())
 
     def write(self, value: Any) -> None:
         """Arrays, numbers, texts, and mappings, lists and tuples of them. They stay until the next `write`, which must
@@ -92,7 +82,7 @@ class Commons(Workspace):
 
     def __init__(self) -> None:
         super().__init__()
-        self._memory = mapping()
+        self._memory = shared_memory()
         self._address = np.frombuffer(self._memory, np.uint8).ctypes.data
 
     def _new_block(self, size: int) -> Block:

@@ -8,11 +8,10 @@ that share single operations do all the time.
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from functools import cache
@@ -21,6 +20,7 @@ from typing import Any, Protocol, TypeVar
 from threadpoolctl import ThreadpoolController
 
 from graphc.kernels.workspace import Workspace
+from graphc.system import processors
 from graphc.types import Array
 
 T = TypeVar("T")
@@ -31,6 +31,8 @@ WORTH_SHARING = 200_000
 """Numbers to add or to update from which several threads are quicker than one."""
 SWITCH_INTERVAL = 5e-5
 """Seconds after which a thread that waits for the interpreter's lock demands it (Python's default is 5e-3)."""
+LOOK_AROUND = 0.1
+"""Seconds after which who waits hears of a signal, where a signal does not end waiting (Windows)."""
 
 
 class SingleThreadedBlas:
@@ -72,7 +74,7 @@ class Team:
     def __init__(self, parts: int | None = None, threads: int | None = None) -> None:
         self.parts = parts = parts or PARTS
         self._pool = ThreadPoolExecutor(parts, "graphc")
-        self.threads = min(parts, threads or len(os.sched_getaffinity(0)))
+        self.threads = min(parts, threads or processors())
         self._turns = threading.Semaphore(self.threads)
 
     def run(self, work: Callable[[Member], T], count: int) -> list[T]:
@@ -82,7 +84,7 @@ class Team:
         members = [Member(part, own, meeting) for part, own in enumerate(examples)]
         with _quick_switches():
             futures = [self._pool.submit(meeting.attend, work, member) for member in members]
-            wait(futures)
+            _wait_for(futures)
         errors = [error for future in futures if (error := future.exception())]
         if errors:
             raise next((error for error in errors if not isinstance(error, threading.BrokenBarrierError)), errors[0])
@@ -108,9 +110,14 @@ class Team:
             finally:
                 left.clear()  # after an error
                 helpers = [helper for helper in helpers if not helper.cancel()]
-                wait(helpers)
+                _wait_for(helpers)
         for helper in helpers:
             helper.result()
+
+
+def _wait_for(futures: Sequence[Future[Any]]) -> None:
+    while wait(futures, LOOK_AROUND).not_done:
+        pass
 
 
 @contextmanager

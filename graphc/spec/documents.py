@@ -7,18 +7,16 @@ changes meanwhile. Each file is read once.
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from graphc.errors import Place, SpecError, SpecErrors, did_you_mean
-from graphc.files import machine_error, read_limited, shown
+from graphc.files import NO_PATHS, machine_error, read_limited, read_open, shown
 from graphc.spec.source import LIMITS, Limits, SpecList, SpecMap, clipped, decode, load_text
+from graphc.system import NotPlain, open_below
 
 KEYS = (
     "graphc", "name", "scope", "extends", "include", "vars", "inputs", "arg_scopes", "arg_scope", "blocks", "layers",
@@ -100,31 +98,20 @@ class _Reader:
         return self.merged(target, text)
 
     def read(self, parts: list[str], place: Place) -> bytes:
+        name = "/".join(parts)
         try:
-            with folder_at(self.folder, parts[:-1]) as handle:
-                return read_limited(parts[-1], self.limits.file_bytes, SpecError, "G181", dir_fd=handle)
+            with os.fdopen(open_below(self.folder, name, hard_links=True), "rb") as file:
+                return read_open(file, parts[-1], self.limits.file_bytes, SpecError, "G181")
         except SpecError as error:
-            why = error.message.removesuffix(f" {parts[-1]}")
-            raise SpecError("G181", f"cannot include {'/'.join(parts)}: {why}", place) from None
+            raise SpecError("G181", f"cannot include {name}: {error.message}", place) from None
+        except NotPlain as error:
+            raise SpecError("G181", f"cannot include {name}: expected a file, found {error.found}", place) from None
+        except (FileNotFoundError, NotADirectoryError):
+            raise SpecError("G181", f"cannot include {name}: there is no file", place) from None
         except OSError as error:
-            if error.errno in (errno.ENOTDIR, errno.ELOOP, errno.ENOENT):
-                message = f"cannot include {'/'.join(parts)}: expected folders, without symbolic links"
-                raise SpecError("G181", message, place) from None
-            raise machine_error("read", "/".join(parts), error) from None
-
-
-@contextlib.contextmanager
-def folder_at(folder: Path, parts: list[str]) -> Iterator[int]:
-    """A handle of a folder below `folder`, no step of the way a symbolic link."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        for part in parts:
-            inner = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=handle)
-            os.close(handle)
-            handle = inner
-        yield handle
-    finally:
-        os.close(handle)
+            if error.errno in NO_PATHS:
+                raise SpecError("G181", f"cannot include {name}: {error.strerror}", place) from None
+            raise machine_error("read", name, error) from None
 
 
 def relative_parts(written: str, place: Place) -> list[str]:

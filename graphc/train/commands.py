@@ -18,10 +18,11 @@ from graphc.data.examples import LABEL, MEMORY_LIMIT, Examples
 from graphc.data.images import SUFFIXES, read_image
 from graphc.data.sources import Npz
 from graphc.emit.model import write_model
-from graphc.errors import DataError, Place, SpecError, WeightsError
+from graphc.errors import DataError, Place, SpecError, Warn, WeightsError, counted
 from graphc.graph import Plan
 from graphc.layers.base import static
 from graphc.spec.model import read_spec
+from graphc.system import can_fork
 from graphc.train.checkpoint import Checkpoints, Moment
 from graphc.train.evaluation import evaluate, predictions
 from graphc.train.fitted import save_fitted, with_fitted
@@ -51,6 +52,8 @@ from graphc.train.stepper import Stepper
 from graphc.train.trainer import Trainer
 from graphc.train.warm_start import warm_start
 from graphc.types import Array
+
+NO_WORKERS = "processes are forked on Linux only: a thread makes the batches in place of {}, the result is the same"
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +195,8 @@ def _trainer(stepper: Stepper, state: Any, sets: Sets, folder: RunFolder, report
     recipe, plan = stepper.recipe, stepper.plan
     for examples in filter(None, (sets.train, sets.validation)):
         stepper.heads.check(examples)
+    if recipe.data.workers and not can_fork():
+        reporter.say(str(Warn("G522", NO_WORKERS.format(counted(recipe.data.workers, "worker")))))
     validation = make_batches(recipe, plan, sets.validation) if sets.validation is not None else None
     how = augmenting(recipe, stepper.heads, sets.train)
     train_batches = make_batches(recipe, plan, sets.train, how, training=True)

@@ -11,15 +11,12 @@ workers.
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
-import sys
 import time
 import traceback
 import weakref
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection
@@ -29,6 +26,7 @@ from graphc.errors import MachineError
 from graphc.kernels.shared import Commons, Mailbox
 from graphc.kernels.team import Member, parts_of, single_threaded_blas
 from graphc.kernels.workspace import Workspace
+from graphc.system import close_all_but, fork_context, stop_signals
 from graphc.train.walk import Course, Walk
 from graphc.types import Array, Gradient
 from graphc.workers import fork, how_it_ended
@@ -44,11 +42,6 @@ LOOK_AROUND = 0.2
 """Seconds after which who still waits makes sure that the others are there."""
 
 
-def can_fork() -> bool:
-    """Whether this process may have workers: on Linux, and not where it is a pool's worker itself."""
-    return sys.platform == "linux" and not multiprocessing.current_process().daemon
-
-
 @dataclass(frozen=True, slots=True)
 class Arrived:
     """What came back from another part's way forward."""
@@ -62,7 +55,7 @@ class Exchange:
     """Where parts in several processes meet."""
 
     def __init__(self, parts: int) -> None:
-        context = multiprocessing.get_context("fork")
+        context = fork_context()
         self._boxes = [(Mailbox(), Mailbox()) for _ in range(parts)]
         """Of each part: nobody can be two meetings ahead, so two are enough."""
         self._posted = [[context.Semaphore(0) for _ in range(parts)] for _ in range(parts)]
@@ -109,7 +102,7 @@ class Crew:
         self.results = [Mailbox() for _ in range(parts)]
         self.orders = (Mailbox(), Mailbox())
         """What the workers are to do, in turns: layers hold the inputs in one until they have gone back."""
-        context = multiprocessing.get_context("fork")
+        context = fork_context()
         self.turn = context.RawValue("b", 0)
         """Where the last order is."""
         self.told, self.done = ([context.Semaphore(0) for _ in range(parts)] for _ in range(2))
@@ -218,9 +211,9 @@ def _end(workers: list[Worker]) -> None:
 
 def _work(pipe: Connection, crew: Crew, part: int) -> NoReturn:
     """A worker's life."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in stop_signals():
         signal.signal(number, signal.SIG_IGN)  # they reach the whole group: the parent decides
-    _close_all_but(pipe.fileno())
+    close_all_but(pipe.fileno())
     parent = os.getppid()
 
     def look_around() -> None:
@@ -296,11 +289,3 @@ def _tried(work: Callable[..., None], arguments: list[Any]) -> Exception | None:
     except Exception as error:
         return error if type(error).__module__ == "builtins" else RuntimeError(traceback.format_exc())
     return None
-
-
-def _close_all_but(kept: int) -> None:
-    """What a forked process inherits keeps locks held and other pipes open."""
-    for name in os.listdir("/proc/self/fd"):
-        if int(name) > 2 and int(name) != kept:
-            with suppress(OSError):
-                os.close(int(name))

@@ -10,9 +10,12 @@ from types import FrameType
 from typing import Any
 
 from graphc.errors import GraphcError
+from graphc.system import stop_signals, wake_main_thread
 
 PATIENCE = 2.5
 """Seconds that a step may still take after a signal before it is given up."""
+AGAIN = 0.1
+"""Seconds between two looks whether there is a step to be given up."""
 
 
 class Interrupted(GraphcError):
@@ -20,7 +23,7 @@ class Interrupted(GraphcError):
 
     def __init__(self, number: int, message: str) -> None:
         super().__init__("G610", message)
-        self.exit_code = 128 + number
+        self.exit_code = 130 if number == signal.SIGINT else 143
 
 
 class Abandoned(BaseException):
@@ -33,20 +36,25 @@ class Interruption:
     def __init__(self) -> None:
         self.signal: int | None = None
         self._computing = False
+        self._over = threading.Event()
+        """Nobody waits for a step any more."""
+        self._waiting: threading.Thread | None = None
+        self._overdue = False
+        """The next signal is not a person's: a step takes too long."""
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Take SIGINT and SIGTERM meanwhile (in the main thread; elsewhere signals are not ours)."""
+        """Take the signals that ask to stop (in the main thread; elsewhere signals are not ours)."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        taken = (signal.SIGINT, signal.SIGTERM)
-        before = {number: signal.signal(number, self._asked) for number in taken}
-        before[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._waited)
+        before = {number: signal.signal(number, self._asked) for number in stop_signals()}
         try:
             yield
         finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
+            self._over.set()
+            if self._waiting is not None:
+                self._waiting.join()
             for number, handler in before.items():
                 signal.signal(number, handler)
 
@@ -60,12 +68,26 @@ class Interruption:
             self._computing = False
 
     def _asked(self, number: int, frame: FrameType | None) -> Any:
-        if self.signal is not None:
+        if self._overdue:
+            self._overdue = False
+            self._give_up()
+        elif self.signal is not None:
             raise Interrupted(number, "stopped at once; the last checkpoint is where `graphc resume` goes on")
-        self.signal = number
-        signal.setitimer(signal.ITIMER_REAL, PATIENCE, 0.1)
+        else:
+            self.signal = number
+            self._waiting = threading.Thread(target=self._wait, args=(number,), name="graphc-patience", daemon=True)
+            self._waiting.start()
 
-    def _waited(self, number: int, frame: FrameType | None) -> Any:
+    def _wait(self, number: int) -> None:
+        """Of a step that is still at work when patience ends, tell the main thread."""
+        over = self._over.wait(PATIENCE)
+        while not over:
+            if self._computing and not self._overdue:
+                self._overdue = True
+                wake_main_thread(number)
+            over = self._over.wait(AGAIN)
+
+    def _give_up(self) -> None:
         if self._computing:
             self._computing = False
             raise Abandoned

@@ -16,7 +16,8 @@ from graphc.graph import Plan
 from graphc.kernels.shared import Commons
 from graphc.kernels.team import WORTH_SHARING, Member, Team, single_threaded_blas
 from graphc.passes.infer_shapes import check_sizes
-from graphc.train.crew import Arrived, Crew, can_fork
+from graphc.system import can_fork
+from graphc.train.crew import Arrived, Crew
 from graphc.train.walk import Course, Walk
 from graphc.types import Array, Gradient
 

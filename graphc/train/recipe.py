@@ -95,7 +95,8 @@ class Data(Settings):
     balanced: bool = False
     """Show every class as often as any other: examples of small classes come several times an epoch."""
     workers: int = Field(default=0, ge=0, le=64)
-    """Processes that decode and augment ahead of training; 0: one thread. The bits are the same for any number."""
+    """Processes that decode and augment ahead of training; 0: one thread. The bits are the same for any number.
+    They need Linux; elsewhere the thread does their work."""
 
     @model_validator(mode="after")
     def _fits(self) -> Data:

@@ -13,18 +13,16 @@ lock              held by the one trainer that may write here
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import json
 import os
-import socket
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from graphc.errors import MachineError, Place, WeightsError
-from graphc.files import atomic_write, machine_error, read_limited, shown, sync_folder
+from graphc.files import atomic_write, machine_error, read_limited, shown
+from graphc.system import Held, locked, sync_folder
 
 LARGEST = 16_000_000
 STARTED = frozenset({"lock", "recipe.json", "preprocess.safetensors", "spec", "metrics.jsonl", "checkpoints"})
@@ -48,31 +46,16 @@ class RunFolder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """The folder, made if need be, for this process alone; the kernel frees it however the process ends."""
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            handle = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        except OSError as error:
-            raise machine_error("write in", self.path, error) from None
-        try:
-            self._take(handle)
+        """The folder, made if need be, for this process alone; the system frees it however the process ends."""
+        with ExitStack() as held:
+            try:
+                self.path.mkdir(parents=True, exist_ok=True)
+                held.enter_context(locked(self.path / "lock"))
+            except Held as other:
+                raise MachineError("G510", f"{shown(self.path)} is in use by {other.holder}") from None
+            except OSError as error:
+                raise machine_error("write in", self.path, error) from None
             yield
-        finally:
-            os.close(handle)
-
-    def _take(self, handle: int) -> None:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
-                raise machine_error("lock", self.path, error) from None
-            holder = os.pread(handle, 200, 0).decode(errors="replace").strip() or "another process"
-            raise MachineError("G510", f"{shown(self.path)} is in use by {holder}") from None
-        try:
-            os.ftruncate(handle, 0)
-            os.pwrite(handle, f"pid {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
-        except OSError as error:
-            raise machine_error("write", self.path / "lock", error) from None
 
     def require_new(self) -> None:
         """Refuse a folder that holds a run, or things that are not ours; what a killed start left is ours."""
@@ -136,12 +119,12 @@ class RunFolder:
 
     def records(self) -> list[dict[str, Any]]:
         """The log's lines."""
-        return [json.loads(line) for line in self.log.read_text().splitlines()]
+        return [json.loads(line) for line in self.log.read_text(encoding="utf-8").splitlines()]
 
 
 def _append(path: Path, record: Mapping[str, Any]) -> None:
     try:
-        with path.open("a") as file:
+        with path.open("a", encoding="utf-8", newline="\n") as file:
             file.write(json.dumps(record) + "\n")
     except OSError as error:
         raise machine_error("write", path, error) from None

@@ -90,7 +90,7 @@ def test_paths_are_relative_to_the_file_that_names_them(write):
 )  # fmt: skip
 def test_paths_that_lead_elsewhere_are_refused_before_anything_is_opened(write, target, monkeypatch):
     path = write("net.yaml", LAYERS + f'include: ["{target}"]\n')
-    monkeypatch.setattr(documents, "folder_at", None)
+    monkeypatch.setattr(documents, "open_below", None)
     error = refusal(path)
     assert error.code == "G180"
     assert error.place == Place(str(path), 3, 11)
