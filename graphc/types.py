@@ -56,6 +56,8 @@ class Context(Protocol):
     """How a layer runs on its part of a batch, other parts beside it: where arrays come from, whether it trains."""
 
     training: bool
+    step: int
+    """Batches of this training that went before."""
     input_gradient: bool
     """Whether backward is asked for the gradients of the inputs (not of images, nor below frozen layers)."""
     factors: bool

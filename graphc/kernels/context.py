@@ -28,6 +28,8 @@ class RunContext:
 
     training: bool = False
     workspace: Workspace = field(default_factory=Workspace)
+    step: int = 0
+    """Batches of this training that went before."""
     key: tuple[int, ...] = (0,)
     """Seed, step, layer and part: all that the layer's random numbers depend on."""
     input_gradient: bool = True

@@ -99,6 +99,9 @@ class Layer(Documented):
         """This layer as ONNX nodes, in inference; images are N C H W inside."""
         raise NotImplementedError(self.kind)
 
+    def check_batch(self, examples: int, *inputs: Shape) -> None:
+        """An error where training cannot take a batch of so many examples of these shapes; symbols pass."""
+
     def joined(self, following: Layer) -> Layer | None:
         """One layer with this one's variables for this one and `following` on arrays, where that takes fewer passes
         over memory."""

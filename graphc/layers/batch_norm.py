@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from graphc.dims import Shape
+from graphc.dims import Shape, is_static
 from graphc.initializers import Ones, Zeros
 from graphc.kernels.channels import combine, moments, passed_sums, scale_and_shift
-from graphc.layers.base import Layer, channels
+from graphc.kernels.moving_average import ramped
+from graphc.layers.base import Layer, channels, elements
 from graphc.layers.fields import Bool, PositiveNumber, Share
-from graphc.layers.normalization import Normalization
+from graphc.layers.normalization import Normalization, one_value
 from graphc.lazy import np
 from graphc.types import Array, Context, Gradients, OnnxBuilder, Params, ParamSpec, Step, Value
 
@@ -25,6 +26,9 @@ class BatchNorm(Normalization):
 
     decay: Share = 0.999
     """Of the moving statistics: moving*decay + batch*(1 - decay)."""
+    ramp: Bool = True
+    """Begin with a smaller decay, min(decay, (1 + n)/(10 + n)) after n batches, so that the statistics are right after
+    few steps too. Off: `decay` from the first batch on, as in TF-Slim and PyTorch."""
     epsilon: PositiveNumber = 0.001
     """Added to the variance."""
     scale: Bool = False
@@ -34,6 +38,10 @@ class BatchNorm(Normalization):
 
     def joined(self, following: Layer) -> Layer | None:
         return BatchNormRelu(**dict(self)) if following.kind == "relu" else None
+
+    def values_a_mean(self, examples: int, *inputs: Shape) -> int | None:
+        plane = inputs[0][:-1]
+        return examples * elements(plane) if is_static(plane) and not self.frozen else None
 
     def declare_params(self, *inputs: Shape) -> dict[str, ParamSpec]:
         affine = super().declare_params(*inputs)
@@ -70,6 +78,8 @@ class BatchNorm(Normalization):
         batch = context.training and not self.frozen
         if batch:
             count, mean, variance = moments(context, x)
+            if count == 1:
+                raise one_value(self.kind)
         else:
             count, mean, variance = 0, params["moving_mean"], params["moving_variance"]
         inverse = 1 / np.sqrt(variance + x.dtype.type(self.epsilon))
@@ -93,12 +103,13 @@ class BatchNorm(Normalization):
             shift = -factor * dy_mean - slope * mean
             return Gradients((combine(context, given, factor, x, slope, shift),), gradients)
 
-        return Step(y, backward, self._moved(params, count, mean, variance) if batch else {})
+        return Step(y, backward, self._moved(context, params, count, mean, variance) if batch else {})
 
-    def _moved(self, params: Params, count: int, mean: Array, variance: Array) -> dict[str, Array]:
+    def _moved(self, context: Context, params: Params, count: int, mean: Array, variance: Array) -> dict[str, Array]:
         """The moving statistics, one batch further; the moving variance gets the unbiased one."""
-        batch = {"moving_mean": mean, "moving_variance": variance * (count / max(count - 1, 1))}
-        return {name: params[name] * self.decay + value * (1 - self.decay) for name, value in batch.items()}
+        batch = {"moving_mean": mean, "moving_variance": variance * (count / (count - 1))}
+        decay = ramped(self.decay, context.step) if self.ramp else self.decay
+        return {name: params[name] * decay + value * (1 - decay) for name, value in batch.items()}
 
 
 class BatchNormRelu(BatchNorm):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from graphc.dims import Shape
+from graphc.dims import Shape, is_static
 from graphc.errors import RuleError
-from graphc.layers.base import image
+from graphc.layers.base import elements, image
 from graphc.layers.fields import PositiveInt, PositiveNumber
 from graphc.layers.normalization import Normalization, emit_grouped
 from graphc.types import Array, Context, OnnxBuilder, Params, Step, Value
@@ -32,6 +32,9 @@ class GroupNorm(Normalization):
         if count % self.groups:
             raise RuleError("G204", f"groups={self.groups} does not divide the {count} channels", "groups")
         return inputs[0]
+
+    def values_a_mean(self, examples: int, *inputs: Shape) -> int | None:
+        return elements(inputs[0]) // self.groups if is_static(inputs[0]) else None
 
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
         return emit_grouped(build, inputs[0], self.groups, self.epsilon, params.get("gamma"), params.get("beta"))

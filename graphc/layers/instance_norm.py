@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from graphc.dims import Shape
-from graphc.layers.base import image
+from graphc.dims import Shape, is_static
+from graphc.layers.base import elements, image
 from graphc.layers.fields import PositiveNumber
 from graphc.layers.normalization import Normalization
 from graphc.types import Array, Context, OnnxBuilder, Params, Step, Value
@@ -24,6 +24,10 @@ class InstanceNorm(Normalization):
     def infer_shape(self, *inputs: Shape) -> Shape:
         image(inputs[0], self.kind)
         return inputs[0]
+
+    def values_a_mean(self, examples: int, *inputs: Shape) -> int | None:
+        plane = inputs[0][:-1]
+        return elements(plane) if is_static(plane) else None
 
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
         (x,) = inputs

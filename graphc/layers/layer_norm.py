@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
-from graphc.layers.base import channels, static
+from graphc.dims import Shape, is_static
+from graphc.layers.base import channels, elements, static
 from graphc.layers.fields import PositiveNumber
 from graphc.layers.normalization import Normalization, emit_grouped
 from graphc.lazy import np
@@ -27,6 +28,10 @@ class LayerNorm(Normalization):
     @property
     def sees_everything(self) -> bool:  # type: ignore[override]
         return self.axes == "all"
+
+    def values_a_mean(self, examples: int, *inputs: Shape) -> int | None:
+        averaged = inputs[0] if self.axes == "all" else inputs[0][-1:]
+        return elements(averaged) if is_static(averaged) else None
 
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
         x = build.in_order(inputs[0])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from graphc.dims import Shape
+from graphc.errors import RuleError
 from graphc.initializers import AnyInitializer, Ones, Zeros
 from graphc.kernels.channels import product_sums
 from graphc.layers.base import Layer, channels
@@ -34,6 +35,14 @@ class Normalization(Layer):
     """Penalty on gamma."""
     trainable: Bool = True
     """Whether training changes beta and gamma."""
+
+    def values_a_mean(self, examples: int, *inputs: Shape) -> int | None:
+        """How many values one mean is taken of in a batch of so many examples; None where a size is a symbol."""
+        raise NotImplementedError(self.kind)
+
+    def check_batch(self, examples: int, *inputs: Shape) -> None:
+        if self.values_a_mean(examples, *inputs) == 1:
+            raise one_value(self.kind)
 
     def declare_params(self, *inputs: Shape) -> dict[str, ParamSpec]:
         shape = (channels(inputs[0], self.kind),)
@@ -83,6 +92,11 @@ class Normalization(Layer):
         gamma = params["gamma"] if self.scale else np.ones(count, np.float32)
         beta = params["beta"] if self.center else np.zeros(count, np.float32)
         return gamma, beta
+
+
+def one_value(kind: str) -> RuleError:
+    """The error for a mean of one value: standardized it is 0, whatever it was."""
+    return RuleError("G614", f"{kind} expects at least 2 values for each mean in training, found 1, which becomes 0")
 
 
 def _standardized(x: Array, groups: int, epsilon: float) -> tuple[Array, Array]:

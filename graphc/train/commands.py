@@ -26,7 +26,9 @@ from graphc.system import can_fork
 from graphc.train.checkpoint import Checkpoints, Moment
 from graphc.train.evaluation import evaluate, predictions
 from graphc.train.fitted import save_fitted, with_fitted
+from graphc.train.freezing import frozen_plan
 from graphc.train.heads import Heads, Target
+from graphc.train.length import Length, check_batches
 from graphc.train.network import Network
 from graphc.train.progress import Reporter, Silent
 from graphc.train.recipe import Data, Recipe, dump_recipe, read_recipe
@@ -82,6 +84,7 @@ def train(
     sets = read_sets(recipe, base, options.max_memory)
     recipe = fitted(recipe, plan, sets.train)
     stepper = make_stepper(recipe, plan, base, options.threads)
+    check_batches(frozen_plan(plan, stepper.learning.frozen), Length.of(recipe, len(sets.train)))
     reporter = reporter or Silent()
     for examples in filter(None, (sets.train, sets.validation)):
         if examples.skipped:

@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 import numpy as np
 
 from graphc.errors import SpecError, did_you_mean
+from graphc.kernels.moving_average import ramped
 from graphc.kernels.outer_product import OuterProduct, scale
 from graphc.kernels.team import WORTH_SHARING
 from graphc.regularizers import Regularizer
@@ -124,7 +125,7 @@ def _shorten(gradients: Iterable[Gradient], norm: float, longest: float) -> floa
 
 def move_average(average: Mapping[str, Array], params: Mapping[str, Array], settings: Average, step: int) -> None:
     """average = decay*average + (1 - decay)*params, in place; `step` counts from 0."""
-    decay = min(settings.decay, (1 + step) / (10 + step)) if settings.ramp else settings.decay
+    decay = ramped(settings.decay, step) if settings.ramp else settings.decay
     for name, mean in average.items():
         m, w = mean.reshape(-1), params[name].reshape(-1)
         for part in blocks(m.size):

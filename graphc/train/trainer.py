@@ -12,7 +12,6 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,6 +25,7 @@ from graphc.train.checkpoint import Checkpoints, Moment
 from graphc.train.diagnosis import first_bad_array
 from graphc.train.evaluation import evaluate
 from graphc.train.interruption import Abandoned, Interrupted, Interruption
+from graphc.train.length import Length
 from graphc.train.progress import Reporter
 from graphc.train.recipe import Recipe
 from graphc.train.run_folder import RunFolder
@@ -37,29 +37,6 @@ from graphc.types import Array
 
 SUMS = "epoch"
 """Totals of the epoch's losses, beside those of the metrics."""
-
-
-@dataclass(frozen=True, slots=True)
-class Length:
-    """How long training is."""
-
-    rows: int
-    """Examples of an epoch; fewer than there are where a short batch is dropped."""
-    step_rows: int
-    """Examples of a step."""
-    steps: int
-    """In all."""
-
-    @staticmethod
-    def of(recipe: Recipe, examples: int) -> Length:
-        step_rows = recipe.batch * recipe.accumulate
-        rows = examples // step_rows * step_rows if recipe.short_batch == "drop" and examples > step_rows else examples
-        per_epoch = -(-rows // step_rows)
-        return Length(rows, step_rows, recipe.steps or (recipe.epochs or 0) * per_epoch)
-
-    @property
-    def epoch_steps(self) -> int:
-        return -(-self.rows // self.step_rows)
 
 
 class Trainer:

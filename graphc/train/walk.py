@@ -14,10 +14,12 @@ from typing import Any
 
 import numpy as np
 
+from graphc.errors import RuleError
 from graphc.graph import Node, Plan
 from graphc.kernels.context import RunContext
 from graphc.kernels.team import Member
 from graphc.kernels.workspace import Workspace
+from graphc.passes.infer_shapes import at_node
 from graphc.types import Array, Gradient, Gradients
 
 Backward = Callable[[Array], Gradients]
@@ -166,7 +168,10 @@ class Walk:
             self._drop([name for name in node.inputs if not readers[name] and name not in wanted])
             # A moving average that layers share goes on from its first reader's update.
             own = {local: self.updates.get(name, params[name]) for local, name in stop.names.items()}
-            answer = node.layer.forward(self._context(stop), own, *arrays)
+            try:
+                answer = node.layer.forward(self._context(stop), own, *arrays)
+            except RuleError as error:
+                raise at_node(node, error, [array.shape[1:] for array in arrays]) from None
             del arrays
             if self.training:
                 self.updates.update({stop.names[local]: new for local, new in answer.updates.items()})
@@ -218,6 +223,7 @@ class Walk:
         course = self.course
         return RunContext(
             training=self.training,
+            step=self.step,
             workspace=course.workspace,
             key=(course.seed, self.step, stop.key, self.member.part),
             input_gradient=any(stop.input_gradients),

@@ -25,7 +25,7 @@ arg_scope:
     kernel: 3
     padding: same_fixed
     activation: relu
-    normalizer: {batch_norm: {decay: 0.9, epsilon: 1e-5, scale: true}}
+    normalizer: {batch_norm: {decay: 0.9, ramp: false, epsilon: 1e-5, scale: true}}
     weights_regularizer: {l2: 0.001}
 layers:
   - conv2d: {name: conv1, filters: 6}
