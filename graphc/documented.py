@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import ast
 import inspect
+import json
+import re
 import textwrap
 from functools import cache
 from typing import Any
@@ -73,3 +75,20 @@ def written(value: Any) -> Any:
         kind = getattr(value, "kind", None)
         return given if kind is None else {kind: given} if given else kind
     return list(value) if isinstance(value, tuple) else value
+
+
+PLAIN = re.compile(r"[A-Za-z_*/][\w./*<>= -]*")
+WORDS = {None: "none", True: "true", False: "false"}
+
+
+def flow(value: Any) -> str:
+    """A value on one line of YAML; null is none."""
+    if value is None or isinstance(value, bool):
+        return WORDS[value]
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key}: {flow(item)}' for key, item in value.items())}}}"
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(flow, value))}]"
+    if isinstance(value, str):
+        return value if PLAIN.fullmatch(value) else json.dumps(value, ensure_ascii=False)
+    return str(value)

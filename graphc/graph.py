@@ -40,6 +40,8 @@ class Node:
     arguments: Mapping[str, Argument] = field(default_factory=dict)
     trail: tuple[str, ...] = ()
     """How it came to be, outermost first: `specs/resnet.yaml:40:5 repeat block1, 2 of 3`, …"""
+    followed_by: Mapping[str, Argument] = field(default_factory=dict)
+    """Its `normalizer` and `activation` as written: nodes of their own, below this one's name."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ one example's, channels last, without the batch; a size may be a formula (`graph
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import ConfigDict
 
@@ -48,6 +48,10 @@ class Layer(Documented):
     """Output is an array of its own that backward does not read: the next layer may write over it."""
     costly: ClassVar[str] = ""
     """What this kind costs more than it looks, as a sentence for a warning."""
+
+    def in_force(self, argument: str) -> Any:
+        """An argument's value, or what it comes to where it was left out."""
+        return getattr(self, argument)
 
     def infer_shape(self, *inputs: Shape) -> Shape:
         """The output's shape; the first input's where a kind does not say otherwise."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from graphc.initializers import AnyInitializer, Xavier, Zeros
 from graphc.kernels.channels import add_bias, bias_gradient
@@ -33,6 +33,9 @@ class Weighted(Layer):
     @property
     def has_bias(self) -> bool:
         return self.bias is not False
+
+    def in_force(self, argument: str) -> Any:
+        return self.has_bias if argument == "bias" else super().in_force(argument)
 
     def declare_weights(self, *shape: int) -> ParamSpec:
         return ParamSpec(shape, self.weights_initializer, self.trainable, self.weights_regularizer)

@@ -17,7 +17,6 @@ from typing import Any, ParamSpec, TypeVar
 from graphc.errors import GraphcError, Place, SpecError, SpecErrors, did_you_mean
 from graphc.graph import Argument, LayerGraph
 from graphc.layers import CATALOGUE
-from graphc.layers.base import Layer
 from graphc.passes.arguments import argument_names, build_layer, check_argument
 from graphc.passes.bounds import check_bounds
 from graphc.passes.entries import (
@@ -247,22 +246,24 @@ class _Expansion:
     def expand_layer(self, entry: Entry, at: Surroundings, sources: list[Ref]) -> Ref:
         kind = CATALOGUE[entry.kind]
         arguments = self.effective(entry, kind.positional, at)
-        normalizer, activation = (self.pop_sugar(arguments, kind, name) for name in ("normalizer", "activation"))
-        if normalizer is not None and "bias" in kind.model_fields and "bias" not in arguments:
-            arguments["bias"] = Argument(
-                False, normalizer.place, f"no bias beside the normalizer {clipped(normalizer.value)}"
-            )
+        followed_by = {name: arguments.pop(name) for name in kind.accepts if name in arguments}
+        following = [each for each in followed_by.values() if each.value is not None]
+        normalizer = followed_by.get("normalizer")
+        if normalizer in following and "bias" in kind.model_fields and "bias" not in arguments:
+            assert normalizer is not None
+            source = f"no bias beside the normalizer {entry_kind(normalizer.value)}"
+            arguments["bias"] = Argument(False, normalizer.place, source)
         name = self.claim(entry, entry.kind, at)
         share = self.shared(entry, at)
         full = scoped(at.group, name)
         check_arity(kind, full, len(sources), entry)
         layer = build_layer(kind, full, arguments, entry.place)
         variables = share or scoped(at.variables, name)
-        output: Ref = self.add(Draft(full, layer, tuple(sources), entry.place, variables, arguments, at.trail))
+        draft = Draft(full, layer, tuple(sources), entry.place, variables, arguments, at.trail, followed_by)
+        output: Ref = self.add(draft)
         below = replace(at, group=full, variables=variables)
-        for sugar in (normalizer, activation):
-            if sugar is not None:
-                output = self.expand_sugar(sugar, below, output, entry.place)
+        for sugar in following:
+            output = self.expand_sugar(sugar, below, output, entry.place)
         self.names.targets[full] = output
         return output
 
@@ -284,13 +285,6 @@ class _Expansion:
             value = self.check_argument(entry.kind, name, argument.value, entry.places.get(name, entry.place))
             arguments[name] = argument if value is argument.value else replace(argument, value=value)
         return arguments
-
-    @staticmethod
-    def pop_sugar(arguments: dict[str, Argument], kind: type[Layer], name: str) -> Argument | None:
-        if name not in kind.accepts or name not in arguments:
-            return None
-        argument = arguments.pop(name)
-        return None if argument.value is None else argument
 
     def expand_sugar(self, sugar: Argument, at: Surroundings, source: Ref, place: Place) -> Ref:
         """`activation: relu` and `normalizer: {batch_norm: {…}}` as layers of their own, below the layer's name."""

@@ -28,6 +28,7 @@ class Draft:
     variables: str
     arguments: Mapping[str, Argument]
     trail: tuple[str, ...]
+    followed_by: Mapping[str, Argument]
 
 
 def wire(
@@ -54,6 +55,7 @@ def wire(
             drafts[number].variables,
             drafts[number].arguments,
             drafts[number].trail,
+            drafts[number].followed_by,
         )
         for number in order
     )

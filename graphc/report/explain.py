@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from pydantic_core import PydanticUndefined
 
-from graphc.documented import field_texts, written
+from graphc.documented import field_texts, flow, written
 from graphc.errors import SpecError, did_you_mean
-from graphc.graph import Node, Plan
+from graphc.graph import Argument, Node, Plan
 from graphc.layers import CATALOGUE
 from graphc.passes.truncate import find_layer
 from graphc.report.tables import render
@@ -21,32 +20,48 @@ def explain_layer(plan: Plan, target: str, form: str) -> str:
     nodes = {each.node.name: each.node for each in plan.nodes}
     name, _, argument = target.partition(".")
     node = nodes[name] if name in nodes else nodes[find_layer(plan.graph, name)]
-    rows = [argument_row(node, field) for field in argument_order(type(node.layer))]
+    rows = argument_rows(node)
     if argument:
         known = [row[0] for row in rows]
         if argument not in known:
             hint = did_you_mean(argument, known)
             raise SpecError("G111", f"{node.layer.kind} has no argument {argument!r}{hint}")
         rows = [row for row in rows if row[0] == argument]
-    if form == "json":
-        rows = [[name, written(getattr(node.layer, name)), source] for name, _, source in rows]
+    if form != "json":
+        rows = [[name, show(value), source] for name, value, source in rows]
     table = render(("argument", "value", "from"), rows, form)
     if form != "table":
         return table
     head = f"{node.name}: {node.layer.kind}, written at {node.place}\n"
     trail = "".join(f"  {step}\n" for step in node.trail)
     reads = f"  reads {', '.join(node.inputs)}\n"
-    return head + trail + reads + table
+    below = [f"{each.name} ({each.layer.kind})" for each in nodes.values() if belongs(each, node)]
+    followed = f"  followed by {', '.join(below)}\n" if below else ""
+    return head + trail + reads + followed + table
 
 
-def argument_row(node: Node, field: str) -> list[Any]:
-    """Argument, value as it would be written, and where it came from."""
-    value = show(written(getattr(node.layer, field)))
-    given = node.arguments.get(field)
-    if given is None:
-        return [field, value, f"default of {node.layer.kind}"]
-    place = f" at {given.place}" if given.place is not None and str(given.place) not in given.source else ""
-    return [field, value, given.source + place]
+def belongs(node: Node, layer: Node) -> bool:
+    """Whether a node is the normalizer or the activation of a layer."""
+    return bool(layer.followed_by) and node.name.startswith(f"{layer.name}/")
+
+
+def argument_rows(node: Node) -> list[list[Any]]:
+    """Every argument in force: its name, its value as it would be written, and where it came from."""
+    layer = node.layer
+    given = {**node.arguments, **node.followed_by}
+    rows = []
+    for name in (*argument_order(type(layer)), *layer.accepts):
+        if name in node.followed_by:
+            value = node.followed_by[name].value
+        else:
+            value = None if name in layer.accepts else written(layer.in_force(name))
+        rows.append([name, value, source_of(given[name]) if name in given else f"default of {layer.kind}"])
+    return rows
+
+
+def source_of(argument: Argument) -> str:
+    place = argument.place
+    return argument.source if place is None or str(place) in argument.source else f"{argument.source} at {place}"
 
 
 def explain_kind(kind: str, form: str) -> str:
@@ -68,6 +83,6 @@ def explain_kind(kind: str, form: str) -> str:
     return table if form != "table" else f"{kind}: {layer.__doc__ or ''}\n{table}"
 
 
-def show(value: Any) -> str:
-    text = value if isinstance(value, str) else "none" if value is None else json.dumps(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+def show(value: Any, length: int = 80) -> str:
+    text = value if isinstance(value, str) else flow(value)
+    return text if len(text) <= length else f"{text[: length - 3]}..."

@@ -9,7 +9,7 @@ from graphc.dims import is_static
 from graphc.graph import Plan, PlannedNode
 from graphc.passes.expectations import totals
 from graphc.receptive_field import Reach
-from graphc.report.explain import argument_row
+from graphc.report.explain import argument_rows, show
 from graphc.report.families import ACCENTS
 from graphc.report.picture.blocks import blocks, title
 from graphc.report.properties import Drift, Economy, economies
@@ -62,7 +62,7 @@ def layer_facts(plan: Plan, planned: PlannedNode) -> Json:
             [plan.graph.variable(node, local), "×".join(map(str, spec.shape)), spec.trainable]
             for local, spec in planned.params.items()
         ],
-        "arguments": [argument_row(node, field) for field in type(node.layer).model_fields],
+        "arguments": [[name, show(value), source] for name, value, source in argument_rows(node)],
         "place": str(node.place),
         "trail": list(node.trail),
     }
