@@ -11,7 +11,7 @@ import numpy as np
 from graphc.data.examples import IMAGE, LABEL, Examples, check_memory
 from graphc.data.images import PIXEL_LIMIT
 from graphc.data.sample import BOXES, BOXES_THERE, MASK, POINTS, POINTS_THERE
-from graphc.data.stored import Store, StoredImages, StoredMasks
+from graphc.data.stored import Drawing, Store, StoredImages, StoredMasks
 from graphc.errors import DataError, Place, did_you_mean
 from graphc.types import Array
 
@@ -31,7 +31,10 @@ class Entry:
     box_labels: Sequence[int] = ()
     points: Sequence[Sequence[float]] = ()
     """x, y in pixels; not numbers where a point is not in the picture."""
-    mask: str | None = None
+    mask: str | Drawing | None = None
+    """The name of its file in the store, or how it is drawn."""
+    size: tuple[int, int] | None = None
+    """(height, width) of the image in which boxes, points and mask were drawn, where the annotation says so."""
 
 
 @dataclass(frozen=True, slots=True)

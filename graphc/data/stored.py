@@ -123,12 +123,25 @@ class StoredImages:
         return _digest(self.names, self.shape, self.store)
 
 
+class Drawing(Protocol):
+    """A mask that is drawn when it is needed, from polygons or run lengths."""
+
+    def draw(self) -> Array:
+        """height × width class indices, in the size in which the annotation was made."""
+
+    def __str__(self) -> str:
+        """What messages call it."""
+
+    def __repr__(self) -> str:
+        """All that it is drawn from, for the fingerprint."""
+
+
 @dataclass(frozen=True, slots=True)
 class StoredMasks:
-    """Masks in files, as N H W class indices: the values of a grey or palette PNG."""
+    """Masks in files, as N H W class indices: the values of a grey or palette PNG; or drawings."""
 
     store: Store
-    names: Sequence[str]
+    names: Sequence[str | Drawing]
     size: tuple[int, int]
     pixels: int = PIXEL_LIMIT
 
@@ -144,10 +157,13 @@ class StoredMasks:
 
     def read(self, row: int) -> Array:
         name = self.names[row]
+        if not isinstance(name, str):
+            return name.draw()
         return decode_mask(self.store.read(name), self.store.shown(name), self.pixels)
 
     def name(self, row: int) -> str:
-        return self.store.shown(self.names[row])
+        name = self.names[row]
+        return self.store.shown(name) if isinstance(name, str) else str(name)
 
     def take(self, rows: Array) -> StoredMasks:
         return replace(self, names=[self.names[row] for row in rows.tolist()])
@@ -168,9 +184,10 @@ class StoredMasks:
 STORED = (StoredImages, StoredMasks)
 
 
-def _digest(names: Sequence[str], shape: tuple[int, ...], store: Store) -> bytes:
+def _digest(names: Sequence[str | Drawing], shape: tuple[int, ...], store: Store) -> bytes:
     """Over names and sizes of the files: reading them all could take hours."""
     digest = hashlib.sha256(repr(shape).encode())
     for name in names:
-        digest.update(f"{name} {store.size(name)};".encode("utf-8", "surrogateescape"))
+        said = f"{name} {store.size(name)};" if isinstance(name, str) else f"{name!r};"
+        digest.update(said.encode("utf-8", "surrogateescape"))
     return digest.digest()
