@@ -23,6 +23,7 @@ from typing import Any
 from graphc.errors import MachineError, Place, WeightsError
 from graphc.files import atomic_write, machine_error, read_limited, shown
 from graphc.system import Held, locked, sync_folder
+from graphc.valid_json import dumps, not_finite
 
 LARGEST = 16_000_000
 STARTED = frozenset({"lock", "recipe.json", "preprocess.safetensors", "spec", "metrics.jsonl", "checkpoints"})
@@ -92,8 +93,10 @@ class RunFolder:
         except (ValueError, TypeError, RecursionError):
             raise WeightsError("G323", "the file is not as graphc wrote it", Place(shown(self.facts))) from None
 
-    def append_log(self, record: Mapping[str, Any]) -> None:
-        _append(self.log, record)
+    def append_log(self, record: dict[str, Any]) -> None:
+        """A line; a number that is not finite is null there, and `not_finite` says what it was."""
+        bad = not_finite(record)
+        _append(self.log, {**record, "not_finite": bad} if bad else record)
 
     def append_timing(self, record: Mapping[str, Any]) -> None:
         _append(self.timing, record)
@@ -125,6 +128,6 @@ class RunFolder:
 def _append(path: Path, record: Mapping[str, Any]) -> None:
     try:
         with path.open("a", encoding="utf-8", newline="\n") as file:
-            file.write(json.dumps(record) + "\n")
+            file.write(dumps(record) + "\n")
     except OSError as error:
         raise machine_error("write", path, error) from None

@@ -1,12 +1,14 @@
 """Learning-rate schedules: a factor of the base rate as a function of how far training has come.
 
 Every schedule sees `now` and `end`, both in epochs (`unit: epoch`, fractions included) or in steps (`unit: step`),
-`now` being 0 at the first step. Warm-up multiplies any schedule by a ramp.
+`now` being 0 at the first step; `reduce_on_plateau` looks at how training goes instead. Warm-up multiplies any
+schedule by a ramp.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -14,14 +16,34 @@ from pydantic import Field, model_validator
 from graphc.settings import LIST, Kind, Settings
 
 
+@dataclass
+class Plateau:
+    """How `reduce_on_plateau` has done so far."""
+
+    factor: float = 1.0
+    """Of the rate, now."""
+    reference: float | None = None
+    """The last value that counted as an improvement."""
+    waited: int = 0
+    """Validations since then."""
+    resting: int = 0
+    """Validations that do not count yet after a reduction."""
+
+
 class Schedule(Kind):
     """Settings of a schedule."""
+
+    depends_on_end: ClassVar[bool] = False
+    """Whether another number of epochs changes the rate of an epoch."""
 
     unit: Literal["epoch", "step"] = "epoch"
     """What lengths are counted in."""
 
     def factor(self, now: float, end: float) -> float:
         raise NotImplementedError(self.kind)
+
+    def judge(self, plateau: Plateau, value: float, lower: bool) -> None:
+        """Look at the watched number after a validation; `lower`: a lower one is better."""
 
 
 class Constant(Schedule):
@@ -90,6 +112,7 @@ class Polynomial(Schedule):
     """(1 - final) * (1 - now/end)**power + final."""
 
     kind: ClassVar[str] = "polynomial"
+    depends_on_end: ClassVar[bool] = True
 
     power: float = Field(default=1.0, gt=0)
     """1 is a line."""
@@ -104,6 +127,7 @@ class Cosine(Schedule):
     """Half a cosine from 1 to `final`; `cycles` of them, each starting again at 1."""
 
     kind: ClassVar[str] = "cosine"
+    depends_on_end: ClassVar[bool] = True
 
     final: float = Field(default=0.0, ge=0)
     """Factor at the end."""
@@ -120,6 +144,7 @@ class OneCycle(Schedule):
     """Cosine up from `start` to 1 over the first `rise` of the run, then cosine down to `final` (Smith 2018)."""
 
     kind: ClassVar[str] = "one_cycle"
+    depends_on_end: ClassVar[bool] = True
 
     start: float = Field(default=0.04, ge=0)
     """Factor at the beginning."""
@@ -135,7 +160,49 @@ class OneCycle(Schedule):
         return _anneal(1.0, self.final, (share - self.rise) / (1 - self.rise))
 
 
-SCHEDULES: tuple[type[Schedule], ...] = (Constant, Step, Piecewise, Exponential, Polynomial, Cosine, OneCycle)
+class ReduceOnPlateau(Schedule):
+    """The rate times `factor` whenever the watched number (`watch`) has not become better for a while."""
+
+    kind: ClassVar[str] = "reduce_on_plateau"
+
+    rate: float = Field(default=0.1, gt=0, lt=1)
+    """Factor at each reduction."""
+    patience: int = Field(default=10, ge=1)
+    """Validations without an improvement."""
+    delta: float = Field(default=0.0, ge=0)
+    """What counts as an improvement: more than this."""
+    cooldown: int = Field(default=0, ge=0)
+    """Validations after a reduction that are not counted."""
+    minimum: float = Field(default=0.0, ge=0)
+    """Share of the base rate below which the rate does not fall."""
+
+    def factor(self, now: float, end: float) -> float:
+        return 1.0
+
+    def judge(self, plateau: Plateau, value: float, lower: bool) -> None:
+        before = plateau.reference
+        better = before is None or (before - value if lower else value - before) > self.delta
+        if better:
+            plateau.reference, plateau.waited = value, 0
+        if plateau.resting:
+            plateau.resting -= 1
+        elif not better:
+            plateau.waited += 1
+            if plateau.waited >= self.patience:
+                plateau.factor = max(plateau.factor * self.rate, self.minimum)
+                plateau.resting, plateau.waited = self.cooldown, 0
+
+
+SCHEDULES: tuple[type[Schedule], ...] = (
+    Constant,
+    Step,
+    Piecewise,
+    Exponential,
+    Polynomial,
+    Cosine,
+    OneCycle,
+    ReduceOnPlateau,
+)
 
 
 class WarmUp(Settings):

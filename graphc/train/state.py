@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from graphc.train.optimizers import Optimizer, new_slots
+from graphc.train.schedules import Plateau
 from graphc.types import Array
 
 Totals = dict[str, dict[str, Array]]
@@ -18,9 +19,13 @@ Totals = dict[str, dict[str, Array]]
 class Watch:
     """How the watched number has done so far."""
 
+    name: str = ""
+    """Of the number; empty before the first validation."""
     best: float | None = None
     epoch: int = 0
     """Of the best value."""
+    reference: float | None = None
+    """What early stopping compares with: the last value that was better than the one before by more than its delta."""
     waited: int = 0
     """Validations since then."""
 
@@ -46,6 +51,7 @@ class TrainState:
     position: int = 0
     """Steps done of the epoch that is under way."""
     watch: Watch = field(default_factory=Watch)
+    plateau: Plateau = field(default_factory=Plateau)
 
     @staticmethod
     def start(params: Mapping[str, Array], optimizer: Optimizer, learning: list[str], averaged: bool) -> TrainState:
@@ -68,7 +74,8 @@ class TrainState:
 
     def facts(self) -> dict[str, Any]:
         """Everything that is not an array."""
-        return {"step": self.step, "epoch": self.epoch, "position": self.position, "watch": asdict(self.watch)}
+        counts = {"step": self.step, "epoch": self.epoch, "position": self.position}
+        return {**counts, "watch": asdict(self.watch), "plateau": asdict(self.plateau)}
 
     def restore(self, arrays: Mapping[str, Array], facts: Mapping[str, Any], optimizer: Optimizer) -> None:
         """Take over what `arrays` and `facts` gave; a KeyError or ValueError where they are of another state."""
@@ -84,4 +91,4 @@ class TrainState:
                 _, one, key = name.split("/")
                 self.totals.setdefault(one, {})[key] = np.array(value)
         self.step, self.epoch, self.position = facts["step"], facts["epoch"], facts["position"]
-        self.watch = Watch(**facts["watch"])
+        self.watch, self.plateau = Watch(**facts["watch"]), Plateau(**facts["plateau"])

@@ -6,7 +6,6 @@ state whole. So a run that is killed and resumed ends with the bytes of one that
 
 from __future__ import annotations
 
-import math
 import shlex
 import time
 import warnings
@@ -27,12 +26,12 @@ from graphc.train.evaluation import evaluate
 from graphc.train.interruption import Abandoned, Interrupted, Interruption
 from graphc.train.length import Length
 from graphc.train.progress import Reporter
-from graphc.train.recipe import Recipe
 from graphc.train.run_folder import RunFolder
 from graphc.train.schedules import learning_rate
 from graphc.train.state import TrainState
 from graphc.train.stepper import Computed, Stepper
 from graphc.train.tensorboard import Events, require
+from graphc.train.watching import Watcher
 from graphc.types import Array
 
 SUMS = "epoch"
@@ -58,6 +57,7 @@ class Trainer:
         self.train, self.validation = train, validation
         self.folder, self.reporter, self.settings = folder, reporter, settings
         self.length = Length.of(self.recipe, len(train.examples))
+        self.watcher = Watcher(self.recipe, "validation_" if validation is not None else "")
         self.checkpoints = Checkpoints(folder.checkpoints)
         self.interruption = Interruption()
         self.events: Events | None = None
@@ -156,7 +156,7 @@ class Trainer:
 
     def _rate(self) -> float:
         recipe, length = self.recipe, self.length
-        return learning_rate(
+        rate = learning_rate(
             recipe.learning_rate,
             recipe.schedule,
             recipe.warm_up,
@@ -164,6 +164,7 @@ class Trainer:
             length.steps,
             length.epoch_steps,
         )
+        return rate * self.state.plateau.factor
 
     # totals and log ----------------------------------------------------------------------------------------
 
@@ -243,19 +244,11 @@ class Trainer:
 
     def _watch(self, record: dict[str, Any]) -> None:
         """Compare the watched number with its best; keep the weights where it is better."""
-        watch, name = self.state.watch, watched(self.recipe)
-        value = record[f"validation_{name}" if self.validation is not None else name]
-        if not math.isfinite(value):
-            raise DivergedError("G620", f"epoch {self.state.epoch}: the watched {name} is not finite")
-        lower = name == "loss" or next(m for m in self.recipe.metrics if m.name == name).better == "lower"
-        delta = self.recipe.stop_early.delta if self.recipe.stop_early else 0.0
-        gain = 0.0 if watch.best is None else (watch.best - value if lower else value - watch.best)
-        if watch.best is None or gain > delta:
+        if said := self.watcher.choose(record, self.state.watch):
+            self.reporter.say(f"warning[G621]: {said}")
+        if self.watcher.judge(record, self.state):
             self._require_finite()
             weights.save(self.folder.best, self.best_params)
-            watch.best, watch.epoch, watch.waited = value, self.state.epoch, 0
-        else:
-            watch.waited += 1
 
     def _finished(self) -> bool:
         """No epoch is under way, and no other is wanted."""
@@ -279,11 +272,3 @@ class Trainer:
         name = first_bad_array(self.state.arrays(self.recipe.optimizer))
         if name is not None:
             raise DivergedError("G620", f"step {self.state.step}: {name} is not finite")
-
-
-def watched(recipe: Recipe) -> str:
-    """What `best` and early stopping look at: the recipe's choice, else the first metric that is one number."""
-    if recipe.watch is not None:
-        return recipe.watch
-    names = [metric.name for metric in recipe.metrics if metric.is_number]
-    return names[0] if names else "loss"

@@ -14,7 +14,9 @@ from graphc.train.schedules import (
     Exponential,
     OneCycle,
     Piecewise,
+    Plateau,
     Polynomial,
+    ReduceOnPlateau,
     Step,
     WarmUp,
     learning_rate,
@@ -30,6 +32,7 @@ VALUES = [
     (Cosine(final=0.2), {0: 1, 5: 0.6, 10: 0.2}),
     (Cosine(cycles=2), {0: 1, 2.5: 0.5, 5: 1, 7.5: 0.5, 10: 0}),
     (OneCycle(start=0.1, final=0.0, rise=0.5), {0: 0.1, 2.5: 0.55, 5: 1, 7.5: 0.5, 10: 0}),
+    (ReduceOnPlateau(), {0: 1, 5: 1, 10: 1}),
 ]
 
 
@@ -71,3 +74,29 @@ def test_piecewise_says_what_does_not_fit(arguments, words):
 def test_a_factor_too_large_for_a_number_is_infinite():
     assert Exponential(rate=1.5, every=1).factor(1e5, 1) == math.inf
     assert Step(rate=2, every=1).factor(5000, 1) == math.inf
+
+
+@pytest.mark.parametrize(
+    ("settings", "values", "factors"),
+    [
+        # PyTorch's ReduceLROnPlateau with a patience of one less, followed by hand
+        ({"patience": 2}, [5, 4, 4, 4, 3, 4, 4], [1, 1, 1, 0.1, 0.1, 0.1, 0.01]),
+        ({"patience": 1, "rate": 0.5, "cooldown": 2}, [5, 5, 5, 5, 5, 5], [1, 0.5, 0.5, 0.5, 0.25, 0.25]),
+        ({"patience": 1, "rate": 0.5, "minimum": 0.3}, [5, 5, 5, 5], [1, 0.5, 0.3, 0.3]),
+        ({"patience": 1, "delta": 0.5}, [5, 4.8, 4.4, 4.0], [1, 0.1, 0.1, 0.01]),
+    ],
+)
+def test_reduce_on_plateau(settings, values, factors):
+    for sign, lower in ((1, True), (-1, False)):
+        plateau, found = Plateau(), []
+        for value in values:
+            ReduceOnPlateau(**settings).judge(plateau, sign * value, lower)
+            found.append(plateau.factor)
+        assert found == pytest.approx(factors)
+
+
+def test_whose_rates_depend_on_the_end():
+    """The others have the same rate at a place whatever the end."""
+    for schedule, _ in VALUES:
+        same = all(schedule.factor(now, 10) == schedule.factor(now, 20) for now in range(10))
+        assert same != schedule.depends_on_end, schedule.kind

@@ -1,0 +1,76 @@
+"""What is looked at after each validation: which weights are best, when training ends early, when the rate falls."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from graphc.errors import DivergedError
+from graphc.train.recipe import Recipe
+from graphc.train.state import TrainState, Watch
+
+LOSS = "loss"
+
+
+def watched(recipe: Recipe) -> str:
+    """What `best`, early stopping and `reduce_on_plateau` look at: the recipe's choice, else the first metric that is
+    one number, else the loss."""
+    if recipe.watch is not None:
+        return recipe.watch
+    names = [metric.name for metric in recipe.metrics if metric.is_number]
+    return names[0] if names else LOSS
+
+
+class Watcher:
+    """Compares the watched number with what it has been."""
+
+    def __init__(self, recipe: Recipe, prefix: str) -> None:
+        """`prefix`: of the judged numbers in the log's records."""
+        self.recipe = recipe
+        self.prefix = prefix
+        self.lower = {metric.name for metric in recipe.metrics if metric.better == "lower"} | {LOSS}
+
+    def choose(self, record: Mapping[str, Any], watch: Watch) -> str | None:
+        """Settle at the first validation what is watched; a sentence where it is not what the recipe asks for.
+
+        A metric may be undefined on a data set, as AUC is where a class is missing: then the loss is watched.
+        """
+        if watch.name:
+            return None
+        wanted = watched(self.recipe)
+        watch.name = wanted if _finite(record[self.prefix + wanted]) else LOSS
+        if watch.name == wanted:
+            return None
+        return f"{self.prefix}{wanted} is undefined on these data: best weights are those of the lowest loss"
+
+    def judge(self, record: Mapping[str, Any], state: TrainState) -> bool:
+        """Whether this is the best value so far; early stopping and the schedule see it too."""
+        watch, value = state.watch, record[self.prefix + state.watch.name]
+        if not _finite(value):
+            if watch.name == LOSS:
+                raise DivergedError("G620", f"epoch {state.epoch}: the watched {watch.name} is not finite")
+            watch.waited += 1  # undefined in this epoch: no improvement
+            return False
+        lower = watch.name in self.lower
+        stop = self.recipe.stop_early
+        if gain(value, watch.reference, lower) > (stop.delta if stop else 0.0):
+            watch.reference, watch.waited = value, 0
+        else:
+            watch.waited += 1
+        self.recipe.schedule.judge(state.plateau, value, lower)
+        if gain(value, watch.best, lower) <= 0:
+            return False
+        watch.best, watch.epoch = value, state.epoch
+        return True
+
+
+def gain(value: float, before: float | None, lower: bool) -> float:
+    """By how much a value is better than one before; infinity where there is none."""
+    if before is None:
+        return math.inf
+    return before - value if lower else value - before
+
+
+def _finite(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
