@@ -419,20 +419,23 @@ def train(
 
 @cli.command()
 @click.argument("run_folder", metavar="RUN")
+@click.option("--epochs", type=click.IntRange(1), help="So many epochs in all, in place of the recipe's.")
+@click.option("--data", metavar="FOLDER", help="Where the recipe's paths start now, if the data have moved.")
 @click.option("--exact", is_flag=True, help="Refuse where the last bits could differ (other NumPy, other processor).")
 @threads_option
 @data_memory_option
 @quiet_option
-def resume(run_folder: str, quiet: bool, **options: Any) -> None:
+def resume(run_folder: str, quiet: bool, epochs: int | None, data: str | None, **options: Any) -> None:
     """Go on with a run that was stopped: it ends with the same bytes as one that was not.
 
     \b
       graphc resume runs/digits
+      graphc resume runs/digits --epochs 30 --data /mnt/digits
     """
     from graphc.train.commands import resume as resume_training
     from graphc.train.progress import reporter
 
-    resume_training(run_folder, reporter(quiet), train_options(**options))
+    resume_training(run_folder, reporter(quiet), train_options(**options), epochs=epochs, data=data)
     say(f"wrote {run_folder}")
 
 
@@ -443,16 +446,15 @@ def resume(run_folder: str, quiet: bool, **options: Any) -> None:
 @threads_option
 @data_memory_option
 def eval_command(run_folder: str, data: str | None, weights: str | None, **options: Any) -> None:
-    """Loss and metrics of a run's best weights on its test set, as JSON.
+    """Loss and metrics of a run's best weights on its test set (else its validation set), as JSON.
 
     \b
       graphc eval runs/digits
     """
-    import json
-
     from graphc.train.commands import evaluate_run
+    from graphc.valid_json import dumps
 
-    out(json.dumps(evaluate_run(run_folder, data, weights, train_options(**options)), indent=1) + "\n")
+    out(dumps(evaluate_run(run_folder, data, weights, train_options(**options)), indent=1) + "\n")
 
 
 @cli.command()

@@ -23,8 +23,9 @@ from graphc.graph import Plan
 from graphc.layers.base import static
 from graphc.spec.model import read_spec
 from graphc.system import can_fork
-from graphc.train.checkpoint import Checkpoints, Moment
+from graphc.train.checkpoint import Checkpoint, Checkpoints, Moment
 from graphc.train.evaluation import evaluate, predictions
+from graphc.train.extension import existing_folder, with_epochs
 from graphc.train.fitted import save_fitted, with_fitted
 from graphc.train.freezing import frozen_plan
 from graphc.train.heads import Heads, Target
@@ -44,9 +45,8 @@ from graphc.train.run import (
     new_state,
     plan_of,
     preprocessing,
-    read_set,
     read_sets,
-    require_test_source,
+    read_test,
     spec_texts,
 )
 from graphc.train.run_folder import RunFolder
@@ -112,33 +112,57 @@ def train(
         return _finish(trainer)
 
 
-def resume(run: Path | str, reporter: Reporter | None = None, options: Options = Options()) -> dict[str, Any]:
-    """Go on with a run from its newest whole checkpoint; the log's last line."""
+def resume(
+    run: Path | str,
+    reporter: Reporter | None = None,
+    options: Options = Options(),
+    *,
+    epochs: int | None = None,
+    data: Path | str | None = None,
+) -> dict[str, Any]:
+    """Go on with a run from its newest whole checkpoint; the log's last line.
+
+    `epochs`: how many there are to be in all, in place of the recipe's; `data`: the folder that the recipe's paths
+    start at, where it has moved.
+    """
     folder = RunFolder(run)
     facts = folder.read_facts()
     reporter = reporter or Silent()
     with folder.locked():
+        checkpoint = _newest_checkpoint(folder, reporter)
         recipe, plan, base = _planned(folder, facts)
+        if epochs is not None:
+            recipe = with_epochs(recipe, epochs, checkpoint.facts["epoch"], reporter)
+        base = base if data is None else existing_folder(data)
         sets = read_sets(recipe, base, options.max_memory)
         if sets.fingerprints() != facts["data"]:
             raise DataError("G409", "the data are not those that the run began with", Place(sets.train.source))
         stepper = make_stepper(recipe, plan, base, options.threads)
         state = new_state(stepper)
         trainer = _trainer(stepper, state, sets, folder, reporter)
-        checkpoint, warnings = Checkpoints(folder.checkpoints).latest()
-        if checkpoint is None:
-            raise WeightsError("G321", f"{folder.checkpoints}: there is no checkpoint")
-        for warning in warnings:
-            reporter.say(f"{warning}; the one before it is used")
         _compare_settings(checkpoint.facts["settings"], trainer.settings, reporter, options.exact)
         try:
             state.restore(checkpoint.arrays, checkpoint.facts, recipe.optimizer)
-        except (KeyError, ValueError) as error:
+        except (KeyError, ValueError, TypeError) as error:
             raise WeightsError("G320", f"{checkpoint.path}: the checkpoint is of another network: {error}") from None
+        if epochs is not None:
+            state.watch.waited = 0  # or early stopping would end at once what it had ended
+            folder.write_recipe(dump_recipe(recipe))
+        if data is not None:
+            folder.write_facts({**facts, "base": str(base.resolve())})
         folder.truncate_log(checkpoint.facts["log_bytes"])
         trainer.checkpoints.forget_after(Moment(state.step, state.epoch))
         trainer.fit()
         return _finish(trainer)
+
+
+def _newest_checkpoint(folder: RunFolder, reporter: Reporter) -> Checkpoint:
+    checkpoint, warnings = Checkpoints(folder.checkpoints).latest()
+    if checkpoint is None:
+        raise WeightsError("G321", f"{folder.checkpoints}: there is no checkpoint")
+    for warning in warnings:
+        reporter.say(f"{warning}; the one before it is used")
+    return checkpoint
 
 
 def evaluate_run(
@@ -147,12 +171,13 @@ def evaluate_run(
     weights_path: Path | str | None = None,
     options: Options = Options(),
 ) -> dict[str, Any]:
-    """Loss and metrics of a run's best weights on its test set; `data`: on the one of another recipe."""
+    """Loss and metrics of a run's best weights on its test set (else what it was validated on); `data`: on the one of
+    another recipe."""
     folder = RunFolder(run)
     facts = folder.read_facts()
     recipe, plan, base = _planned(folder, facts)
     source_recipe, source_base = (read_recipe(data), Path(data).parent) if data is not None else (recipe, base)
-    examples = read_set(require_test_source(source_recipe), source_base, options.max_memory)
+    name, examples = read_test(source_recipe, source_base, options.max_memory)
     examples = labelled_alike(examples, facts["classes"])
     stepper = Stepper(plan, recipe, options.threads)
     stepper.heads.check(examples)
@@ -162,7 +187,7 @@ def evaluate_run(
         found = evaluate(stepper.network, stepper.heads, params, batches, recipe.metrics, stepper.learning)
     finally:
         batches.close()
-    return {"examples": len(examples), **found}
+    return {"set": name, "examples": len(examples), **found}
 
 
 def predict(

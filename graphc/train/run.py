@@ -238,9 +238,14 @@ def describe_difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> st
     )
 
 
-def require_test_source(recipe: Recipe) -> Source:
-    """The recipe's test set, or what comes nearest."""
-    source = recipe.data.test or recipe.data.validation
-    if source is None:
+def read_test(recipe: Recipe, base: Path, limit: int = MEMORY_LIMIT) -> tuple[str, Examples]:
+    """What a run is evaluated on, and its name: the recipe's test set, else what it was validated on."""
+    data = recipe.data
+    if data.test is not None:
+        return "test", read_set(data.test, base, limit)
+    if data.validation is not None:
+        return "validation", read_set(data.validation, base, limit)
+    held_out = read_sets(recipe, base, limit).validation
+    if held_out is None:
         raise SpecError("G611", "the recipe names neither a test nor a validation set: say which data to read")
-    return source
+    return "validation_share", held_out

@@ -77,8 +77,11 @@ class RunFolder:
                 atomic_write(self.spec / name, text.encode())
         except OSError as error:
             raise machine_error("write in", self.path, error) from None
-        atomic_write(self.recipe, recipe.encode())
+        self.write_recipe(recipe)
         self.truncate_log(0)
+
+    def write_recipe(self, recipe: str) -> None:
+        atomic_write(self.recipe, recipe.encode())
 
     def write_facts(self, facts: Mapping[str, Any]) -> None:
         atomic_write(self.facts, (json.dumps(facts, indent=1) + "\n").encode())
