@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import gc
 import os
 import signal
@@ -17,7 +16,9 @@ from typing import Any
 import click
 
 from graphc import __version__
+from graphc.console import discard_output, open_streams
 from graphc.errors import GraphcError, MachineError, SpecError, Warn, counted
+from graphc.system import is_broken_pipe
 
 MEASURES = click.Choice(["params", "MACs", "memory", "time"], case_sensitive=False)
 FORMATS = click.Choice(["table", "json", "csv", "md"])
@@ -590,9 +591,7 @@ def say(text: str) -> None:
 
 def main() -> None:
     """Run a command; every failure is one sentence and an exit code (see graphc.errors)."""
-    # a stream is None where the caller closed it: `graphc check net.yaml >&-`
-    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
-    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
+    open_streams()
     signal.signal(signal.SIGTERM, _terminate)
     code = run_command()
     for stream in (sys.stdout, sys.stderr):
@@ -628,11 +627,9 @@ def run_command() -> int:
     except MemoryError:
         say("error[G503]: this needs more memory than there is")
         return 3
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except OSError as error:
-        if error.errno == errno.EPIPE:
+        if is_broken_pipe(error):
+            discard_output()
             return 0
         where = f"{error.filename}: " if error.filename else ""
         say(f"{where}error[G504]: {error.strerror or error}")

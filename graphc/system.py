@@ -97,6 +97,11 @@ def wake_main_thread(number: int) -> None:
         _thread.interrupt_main(signal.Signals(number))
 
 
+def is_broken_pipe(error: OSError) -> bool:
+    """Whether nobody reads our output any more."""
+    return error.errno == errno.EPIPE or (IS_WINDOWS and error.errno == errno.EINVAL and error.filename is None)
+
+
 # -- opening files ----------------------------------------------------------------------------------------------
 
 

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parent.parent / "graphc"
 
 ORDER = [
-    {"lazy", "errors", "documented", "system", "valid_json"},
+    {"lazy", "errors", "documented", "system", "console", "valid_json"},
     {"files", "dims", "regularizers", "settings", "workers"},
     {"window"},
     {"receptive_field", "quantiles"},

@@ -1,0 +1,42 @@
+"""Standard output and error, which may be closed, or unable to show more than ASCII or a country's letters."""
+
+from __future__ import annotations
+
+import codecs
+import os
+import sys
+
+LOOK_ALIKES = {
+    "×": "x", "→": "->", "←": "<-", "…": "...", "–": "-", "—": "-", "·": ".", "±": "+-", "²": "2", "³": "3", "≤": "<=",
+    "≥": ">=", "≈": "~", "π": "pi", "Φ": "Phi", "\u0302": "^", "•": "*", "█": "#", "▉": "#", "▊": "#", "▋": "#",
+    "▌": "#", "▍": "#", "▎": "#", "▏": "#", "│": "|", "║": "|", "─": "-", "━": "-", "═": "=", "╸": "-", "╺": "-",
+}  # fmt: skip
+"""What is shown where an encoding lacks a character of ours."""
+CORNERS = range(0x2500, 0x2580)
+"""The other characters that boxes are drawn with: a plus."""
+ON_ERROR = "graphc.look_alike"
+
+
+def open_streams() -> None:
+    """Standard output and error that take every text. A stream is None where the caller has closed it."""
+    codecs.register_error(ON_ERROR, look_alike)
+    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors=ON_ERROR)
+
+
+def look_alike(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Of the first character that an encoding lacks, one that looks like it; else its number, `\\u4e2d`."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    letter = error.object[error.start]
+    plain = LOOK_ALIKES.get(letter) or ("+" if ord(letter) in CORNERS else None)
+    return plain or letter.encode("ascii", "backslashreplace").decode("ascii"), error.start + 1
+
+
+def discard_output() -> None:
+    """Let standard output lead nowhere: nobody reads it any more."""
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
