@@ -106,6 +106,11 @@ class Layer(Documented):
     def check_batch(self, examples: int, *inputs: Shape) -> None:
         """An error where training cannot take a batch of so many examples of these shapes; symbols pass."""
 
+    def young(self, batches: int) -> str:
+        """What is wrong with statistics that this layer has collected in so many batches of training; empty where
+        inference may rely on them, or there are none."""
+        return ""
+
     def joined(self, following: Layer) -> Layer | None:
         """One layer with this one's variables for this one and `following` on arrays, where that takes fewer passes
         over memory."""

@@ -8,12 +8,17 @@ from typing import ClassVar
 from graphc.dims import Shape, is_static
 from graphc.initializers import Ones, Zeros
 from graphc.kernels.channels import combine, moments, passed_sums, scale_and_shift
-from graphc.kernels.moving_average import ramped
+from graphc.kernels.moving_average import initial_share, ramped
 from graphc.layers.base import Layer, channels, elements
 from graphc.layers.fields import Bool, PositiveNumber, Share
 from graphc.layers.normalization import Normalization, one_value
 from graphc.lazy import np
 from graphc.types import Array, Context, Gradients, OnnxBuilder, Params, ParamSpec, Step, Value
+
+FORGOTTEN = 0.01
+"""Weight of what the moving statistics began with, up to which it does no harm."""
+FEW = 100
+"""Batches before which moving statistics follow weights that still change much."""
 
 
 class BatchNorm(Normalization):
@@ -42,6 +47,20 @@ class BatchNorm(Normalization):
     def values_a_mean(self, examples: int, *inputs: Shape) -> int | None:
         plane = inputs[0][:-1]
         return examples * elements(plane) if is_static(plane) and not self.frozen else None
+
+    def young(self, batches: int) -> str:
+        if self.frozen:
+            return ""
+        rest = initial_share(self.decay, self.ramp, batches)
+        if rest > FORGOTTEN:
+            what_to_do = "a smaller `decay`" if self.ramp else "`ramp: true` or a smaller `decay`"
+            kept = f"still hold {rest:.0%} of what they began with after {batches:,} batches at decay {self.decay:g}"
+            return f"moving statistics of batch norm {kept}; set {what_to_do}"
+        if batches < FEW:
+            return (
+                f"moving statistics of batch norm have seen {batches:,} batches only; train longer, or smaller batches"
+            )
+        return ""
 
     def declare_params(self, *inputs: Shape) -> dict[str, ParamSpec]:
         affine = super().declare_params(*inputs)

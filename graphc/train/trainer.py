@@ -32,6 +32,7 @@ from graphc.train.state import TrainState
 from graphc.train.stepper import Computed, Stepper
 from graphc.train.tensorboard import Events, require
 from graphc.train.watching import Watcher
+from graphc.train.young_statistics import lag_warning
 from graphc.types import Array
 
 SUMS = "epoch"
@@ -64,6 +65,7 @@ class Trainer:
         if self.recipe.tensorboard:
             require()
         self._saved_at: tuple[int, int] | None = None
+        self._warned = False
         self._waited = 0.0
         """Seconds of this epoch in which there was no batch."""
 
@@ -223,6 +225,7 @@ class Trainer:
         state.epoch, state.position = state.epoch + 1, 0
         if judged:
             self._watch(record)
+            self._warn_of_lag(record)
         self._log(record)
         self.folder.append_timing(
             {"epoch": state.epoch, "seconds": seconds, "waited": self._waited, "examples": examples}
@@ -249,6 +252,17 @@ class Trainer:
         if self.watcher.judge(record, self.state):
             self._require_finite()
             weights.save(self.folder.best, self.best_params)
+
+    def _warn_of_lag(self, record: dict[str, Any]) -> None:
+        """In the log each time, to people once."""
+        batches = self.state.step * self.recipe.accumulate
+        warning = lag_warning(self.stepper.network.graph.nodes, record, batches)
+        if warning is None:
+            return
+        record["warning"] = warning
+        if not self._warned:
+            self.reporter.say(f"warning[G622]: {warning}")
+        self._warned = True
 
     def _finished(self) -> bool:
         """No epoch is under way, and no other is wanted."""
