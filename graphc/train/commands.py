@@ -84,7 +84,7 @@ def train(
     sets = read_sets(recipe, base, options.max_memory)
     recipe = fitted(recipe, plan, sets.train)
     stepper = make_stepper(recipe, plan, base, options.threads)
-    check_batches(frozen_plan(plan, stepper.learning.frozen), Length.of(recipe, len(sets.train)))
+    check_batches(frozen_plan(plan, stepper.learning.frozen_for_good), Length.of(recipe, len(sets.train)))
     reporter = reporter or Silent()
     for examples in filter(None, (sets.train, sets.validation)):
         if examples.skipped:

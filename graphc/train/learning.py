@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 import numpy as np
@@ -15,9 +15,11 @@ from graphc.kernels.outer_product import OuterProduct, scale
 from graphc.kernels.team import WORTH_SHARING
 from graphc.regularizers import Regularizer
 from graphc.train.optimizers import Share, alone, blocks, square_sum
-from graphc.train.recipe import Average, Clip, Recipe
+from graphc.train.recipe import Average, Clip, Freeze, Recipe
 from graphc.train.state import TrainState
 from graphc.types import Array, Gradient, ParamSpec
+
+NEVER = math.inf
 
 EPSILON = 1e-6
 """Added to a norm before dividing by it, as PyTorch does."""
@@ -36,13 +38,18 @@ class Learning:
     """Learning-rate factor of each variable that learns."""
     regularizers: Mapping[str, Regularizer]
     """Of each variable that has one and learns, and of frozen ones too: a penalty stays in the loss."""
+    frozen_for_good: frozenset[str] = frozenset()
+    """Those that no later epoch lets learn."""
+    began: Mapping[str, int] = field(default_factory=dict)
+    """The step before which a variable was frozen, where there is one."""
 
     @staticmethod
-    def of(variables: Mapping[str, ParamSpec], recipe: Recipe) -> Learning:
-        """The recipe's patterns, answered for these variables."""
-        for pattern in (*recipe.freeze, *recipe.multipliers):
+    def of(variables: Mapping[str, ParamSpec], recipe: Recipe, epoch: int = 0, epoch_steps: int = 0) -> Learning:
+        """The recipe's patterns, answered for these variables in the epoch after `epoch` whole ones."""
+        for pattern in (*(each.pattern for each in recipe.freeze), *recipe.multipliers):
             require_match(pattern, variables)
-        frozen = frozenset(name for name in variables if matches(name, recipe.freeze))
+        until = {name: _frozen_until(name, recipe.freeze) for name in variables}
+        frozen = frozenset(name for name, end in until.items() if end > epoch)
         learning = tuple(name for name, spec in variables.items() if spec.trainable and name not in frozen)
         if not learning:
             raise SpecError("G608", "nothing is left to learn: every variable is frozen")
@@ -52,6 +59,8 @@ class Learning:
             learning,
             {name: _factor(name, recipe.multipliers) for name in learning},
             {name: spec.regularizer for name, spec in variables.items() if spec.regularizer is not None},
+            frozenset(name for name, end in until.items() if end == NEVER),
+            {name: int(until[name]) * epoch_steps for name in learning if until[name]},
         )
 
     def penalty(self, params: Mapping[str, Array]) -> float:
@@ -72,10 +81,10 @@ class Learning:
 
     def apply(self, state: TrainState, gradients: Mapping[str, Gradient], rate: float, share: Share = alone) -> None:
         """One step of the optimizer for every variable that learns, in place; gradients are used up."""
-        optimizer, step = self.recipe.optimizer, state.step + 1
+        optimizer = self.recipe.optimizer
         for name in self.learning:
             if name in gradients:
-                own = rate * self.factors[name]
+                own, step = rate * self.factors[name], state.step + 1 - self.began.get(name, 0)
                 large = gradients[name].size >= WORTH_SHARING
                 of_all = share if large else alone
                 optimizer.update(state.params[name], gradients[name], state.slots[name], own, step, of_all)
@@ -143,6 +152,12 @@ def require_match(pattern: str, names: Iterable[str]) -> None:
     if not any(fnmatchcase(name, pattern) for name in known):
         hint = did_you_mean(pattern, known) or f"; there is {known[0]}, for one" if known else ""
         raise SpecError("G609", f"the pattern {pattern!r} fits no variable{hint}")
+
+
+def _frozen_until(name: str, patterns: Iterable[Freeze]) -> float:
+    """The epoch after which a variable learns: 0 where nothing freezes it, `NEVER` where it stays frozen."""
+    ends = (each.until_epoch or NEVER for each in patterns if fnmatchcase(name, each.pattern))
+    return max(ends, default=0)
 
 
 def _factor(name: str, multipliers: Mapping[str, float]) -> float:

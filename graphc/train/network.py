@@ -41,6 +41,7 @@ class Network:
         (default: `team.PARTS`), not on the number of threads (default: the processor's) nor on whether they are
         processes."""
         self.graph = plan.graph
+        self._seed = seed
         self.course = Course(plan, seed, frozen, factors)
         self._fitting = {tuple(each.shape for each in self.graph.inputs)}
         """Shapes of the inputs, in order, that all layers can take."""
@@ -78,6 +79,12 @@ class Network:
             self._crew = Crew(self.course, self._placed, self._team.parts)
         except (OSError, ImportError):  # no memory to share, or no semaphores
             self._processes = False
+
+    def freeze(self, plan: Plan, frozen: Collection[str], factors: Collection[str]) -> None:
+        """Go on with other frozen variables; processes end, and `start` begins them anew."""
+        self.close()
+        self.graph = plan.graph
+        self.course = Course(plan, self._seed, frozen, factors)
 
     def close(self) -> None:
         """End the processes, if there are any."""

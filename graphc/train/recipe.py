@@ -152,6 +152,15 @@ class Start(Settings):
     """Beginning of a variable's name in the spec -> beginning of its name in the file."""
 
 
+class Freeze(Settings):
+    """Variables that stay as they are."""
+
+    pattern: str
+    """Which, by name (`*` stands for anything, `/` too)."""
+    until_epoch: Positive | None = None
+    """They learn after so many epochs; null: never."""
+
+
 class StopEarly(Settings):
     """End when the watched number has not become better for a while."""
 
@@ -206,8 +215,8 @@ class Recipe(Settings):
     """Limits for gradients."""
     multipliers: dict[str, float] = Field(default={})
     """Learning-rate factors by variable name pattern (`*/logits/*`); the first that fits counts."""
-    freeze: Patterns = ()
-    """Patterns of variables that stay as they are, moving averages too."""
+    freeze: Annotated[tuple[Annotated[Freeze, ShortFor("pattern")], ...], ONE_OR_LIST] = ()
+    """Patterns of variables that stay as they are, moving averages too; `until_epoch` lets them learn later."""
     average: Average | None = None
     """Keep a moving average of the variables."""
     start: Start | None = None

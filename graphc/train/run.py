@@ -215,7 +215,9 @@ def new_state(stepper: Stepper) -> TrainState:
     recipe = stepper.recipe
     drawn = initializers.initial_values(stepper.plan.variables, recipe.seed)
     params = stepper.network.place({name: value.astype(recipe.dtype, copy=False) for name, value in drawn.items()})
-    return TrainState.start(params, recipe.optimizer, list(stepper.learning.learning), recipe.average is not None)
+    frozen = stepper.learning.frozen_for_good
+    learning = [name for name, spec in stepper.plan.variables.items() if spec.trainable and name not in frozen]
+    return TrainState.start(params, recipe.optimizer, learning, recipe.average is not None)
 
 
 def bit_settings() -> dict[str, Any]:

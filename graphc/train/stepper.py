@@ -67,6 +67,15 @@ class Stepper:
         self._team = Team(recipe.parts, threads)
         self._sums: dict[str, Array] = {}
 
+    def begin_epoch(self, epoch: int, epoch_steps: int) -> int:
+        """Let learn what is frozen in the first `epoch` epochs only; how many variables more that are."""
+        before = self.learning
+        self.learning = Learning.of(self.plan.variables, self.recipe, epoch, epoch_steps)
+        frozen = self.learning.frozen
+        if frozen != before.frozen:
+            self.network.freeze(frozen_plan(self.plan, frozen), frozen, self.learning.by_blocks)
+        return len(before.frozen) - len(frozen)
+
     def step(self, state: TrainState, batches: Iterable[Batch], rate: float) -> Computed:
         """Compute on all batches of the step, then update the state."""
         computed = self.compute(state, batches)

@@ -78,7 +78,6 @@ class Trainer:
         try:
             with self.interruption.watching(), single_threaded_blas, warnings.catch_warnings():
                 warnings.simplefilter("ignore", RuntimeWarning)  # overflows are found by their results
-                self.stepper.network.start()  # before the thread that makes batches
                 while not self._finished():
                     self._epoch()
         except DivergedError as error:
@@ -97,6 +96,9 @@ class Trainer:
 
     def _epoch(self) -> None:
         state = self.state
+        if thawed := self.stepper.begin_epoch(state.epoch, self.length.epoch_steps):
+            self.reporter.say(f"epoch {state.epoch + 1}: {thawed} variables are frozen no longer")
+        self.stepper.network.start()  # before the thread that makes batches
         if not state.position:
             state.order = self._order()[: self.length.rows]
             state.totals = self._new_totals()
