@@ -19,9 +19,10 @@ def statistics(channels: int) -> dict[str, np.ndarray]:
     return {"moving_mean": np.zeros(channels), "moving_variance": np.ones(channels)}
 
 
-def test_defaults_are_tf_slims() -> None:
+def test_defaults_are_tf_slims_but_for_the_moving_statistics() -> None:
     layer = BatchNorm()
-    assert (layer.decay, layer.epsilon, layer.center, layer.scale) == (0.999, 0.001, True, False)
+    assert (layer.epsilon, layer.center, layer.scale) == (0.001, True, False)
+    assert (layer.decay, layer.ramp) == (0.9, True)
 
 
 def test_variables_are_in_tf_slims_order() -> None:
