@@ -60,7 +60,8 @@ class Session:
         self.name = "the model" if isinstance(model, bytes) else shown(model)
         try:
             self._session = ort.InferenceSession(source, options, providers=[wanted])
-            layout = self._session.get_modelmeta().custom_metadata_map.get("graphc.layout", "")
+            self.metadata = dict(self._session.get_modelmeta().custom_metadata_map)
+            layout = self.metadata.get("graphc.layout", "")
             self.inputs = tuple(_port(each, layout) for each in self._session.get_inputs())
             self.outputs = tuple(_port(each, "nchw" if layout else "") for each in self._session.get_outputs())
         except Exception as error:

@@ -83,7 +83,7 @@ def train(
     plan = plan_of(recipe.model, base)
     sets = read_sets(recipe, base, options.max_memory)
     recipe = fitted(recipe, plan, sets.train)
-    stepper = make_stepper(recipe, plan, base, options.threads)
+    stepper = make_stepper(recipe, plan, base, options.threads, sets.train.classes)
     check_batches(frozen_plan(plan, stepper.learning.frozen_for_good), Length.of(recipe, len(sets.train)))
     reporter = reporter or Silent()
     for examples in filter(None, (sets.train, sets.validation)):
@@ -137,7 +137,7 @@ def resume(
         sets = read_sets(recipe, base, options.max_memory)
         if sets.fingerprints() != facts["data"]:
             raise DataError("G409", "the data are not those that the run began with", Place(sets.train.source))
-        stepper = make_stepper(recipe, plan, base, options.threads)
+        stepper = make_stepper(recipe, plan, base, options.threads, sets.train.classes)
         state = new_state(stepper)
         trainer = _trainer(stepper, state, sets, folder, reporter)
         _compare_settings(checkpoint.facts["settings"], trainer.settings, reporter, options.exact)

@@ -8,7 +8,8 @@ without a label (label -1) have the second part only.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from graphc.data.annotated import in_memory
 from graphc.data.batches import RAW_IMAGES, Batch
 from graphc.data.examples import IMAGE, LABEL, Examples
 from graphc.data.preprocess import Preprocess
-from graphc.errors import DataError, Place, SpecError
+from graphc.errors import DataError, Place, SpecError, did_you_mean
 from graphc.files import shown
 from graphc.runtime import Session
 from graphc.settings import Settings
@@ -33,7 +34,9 @@ class Teacher(Settings):
     """A network to learn from."""
 
     path: str
-    """The ONNX file: one image input, N H W C or N C H W, in bytes or float32."""
+    """The ONNX file: one image input, N H W C or N C H W, in bytes or float32. Where it carries the names of its
+    classes, as files written by graphc do, the training set's are found by name and others are left out; else both
+    count alike."""
     temperature: float = Field(default=4.0, gt=0, le=1000)
     """Divides logits: the higher, the more is said of the less likely classes."""
     weight: float = Field(default=0.9, ge=0, le=1)
@@ -47,9 +50,13 @@ class Teacher(Settings):
 class TeacherModel:
     """A teacher at work."""
 
-    def __init__(self, settings: Teacher, base: Path, classes: int, threads: int | None = None) -> None:
+    def __init__(
+        self, settings: Teacher, base: Path, classes: int, names: Sequence[str] = (), threads: int | None = None
+    ) -> None:
+        """`classes`: how many the student has; `names`: theirs, where they are known."""
         self.settings = settings
         self._session = Session(base / settings.path, threads=threads)
+        self._columns = _columns(settings.path, named_classes(self._session.metadata), list(names))
         if len(self._session.inputs) != 1:
             raise SpecError("G613", f"a teacher has one input, {shown(settings.path)} has {len(self._session.inputs)}")
         self._input = self._session.inputs[0]
@@ -61,6 +68,8 @@ class TeacherModel:
         images = self._images(raw, batch.inputs[name])
         outputs = [self.settings.output] if self.settings.output else None
         logits = next(iter(self._session.run({self._input.name: images}, outputs).values()))
+        if self._columns is not None and logits.ndim == 2 and logits.shape[1] > max(self._columns):
+            logits = logits[:, self._columns]
         if logits.shape != (len(batch), self._classes):
             found = "×".join(map(str, logits.shape))
             raise DataError("G404", f"expected the teacher's logits for {self._classes} classes, found {found}")
@@ -82,6 +91,28 @@ class TeacherModel:
     def _channels_first(self, channels: int) -> bool:
         shape = self._input.shape
         return self._input.layout != "nhwc" and len(shape) == 4 and shape[1] == channels
+
+
+def named_classes(metadata: Mapping[str, str]) -> list[str]:
+    """The names of its classes that a file written by graphc carries; empty where it carries none."""
+    try:
+        found = json.loads(metadata.get("graphc.classes", "[]"))
+    except (ValueError, RecursionError):
+        return []
+    return found if isinstance(found, list) and all(isinstance(name, str) for name in found) else []
+
+
+def _columns(path: str, theirs: list[str], ours: list[str]) -> list[int] | None:
+    """Where each of our classes stands among the teacher's, by name; None where either has no names."""
+    if not theirs or not ours:
+        return None
+    places = {name: place for place, name in enumerate(theirs)}
+    if missing := [name for name in ours if name not in places]:
+        found = f"{shown(path)} knows {', '.join(map(shown, theirs[:10]))}{' …' if len(theirs) > 10 else ''}"
+        raise SpecError(
+            "G613", f"expected a teacher of the class {shown(missing[0])!r}{did_you_mean(missing[0], theirs)}, {found}"
+        )
+    return [places[name] for name in ours]
 
 
 def distilled(

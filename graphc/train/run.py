@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -76,12 +76,12 @@ def read_sets(recipe: Recipe, base: Path, limit: int = MEMORY_LIMIT) -> Sets:
     return Sets(train, validation)
 
 
-def make_stepper(recipe: Recipe, plan: Plan, base: Path, threads: int | None) -> Stepper:
-    """What computes the steps, with its teacher where it has one."""
+def make_stepper(recipe: Recipe, plan: Plan, base: Path, threads: int | None, names: Sequence[str] = ()) -> Stepper:
+    """What computes the steps, with its teacher where it has one; `names`: of the training set's classes."""
     if recipe.teacher is None:
         return Stepper(plan, recipe, threads)
     classes = Heads(plan, recipe).first.shape[-1]
-    return Stepper(plan, recipe, threads, TeacherModel(recipe.teacher, base, classes, threads))
+    return Stepper(plan, recipe, threads, TeacherModel(recipe.teacher, base, classes, names, threads))
 
 
 def read_set(source: Source, base: Path, limit: int = MEMORY_LIMIT) -> Examples:

@@ -79,6 +79,50 @@ def test_unlabelled_images_are_learned_from(taught, workers):
     assert len(Npz(path="few.npz").load(taught, 10**6)) == 6
 
 
+NAMED = "data.{0}.npz.classes=[{1}]"
+
+
+def _named(project, run, order, *more):
+    """A run on the three classes in this order: their names, and the numbers that stand for them."""
+    names = ("neither", "above", "below")
+    for name in ("train", "test"):
+        with np.load(project / f"{name}.npz") as data:
+            np.savez(project / f"{run}_{name}.npz", x=data["x"], y=np.argsort(order)[data["y"]])
+    shown = ", ".join(names[place] for place in order)
+    paths = [f"data.{key}.npz.path={run}_{name}.npz" for key, name in (("train", "train"), ("validation", "test"))]
+    settings = [*paths, NAMED.format("train", shown), NAMED.format("validation", shown), *more]
+    return train(project / "recipe.yaml", project / run, ["epochs=8", *settings])
+
+
+def test_a_teachers_classes_are_found_by_name(project):
+    """A student that learns from the teacher alone counts the classes in another order, and does not see one."""
+    assert _named(project, "teacher", [0, 1, 2])["validation_accuracy"] > 0.8
+    teacher = "teacher={path: teacher/best.onnx, weight: 1.0, temperature: 2}"
+    last = _named(project, "student", [2, 0, 1], teacher)
+    assert last["validation_accuracy"] > 0.8
+    for name in ("train", "test"):
+        with np.load(project / f"{name}.npz") as data:
+            kept = data["y"] > 0
+            np.savez(project / f"{name}.npz", x=data["x"][kept], y=data["y"][kept])
+    (project / "tiny.yaml").write_text((project / "tiny.yaml").read_text().replace("units: 3", "units: 2"))
+    for key in ("train", "test"):
+        with np.load(project / f"{key}.npz") as data:
+            np.savez(project / f"{key}.npz", x=data["x"], y=2 - data["y"])  # below, above
+    names = [NAMED.format(key, "below, above") for key in ("train", "validation")]
+    last = train(project / "recipe.yaml", project / "fewer", ["epochs=8", *names, teacher])
+    assert last["validation_accuracy"] > 0.8
+
+
+def test_a_class_that_the_teacher_does_not_know(project):
+    _named(project, "teacher", [0, 1, 2])
+    names = [NAMED.format(key, "neither, abov, below") for key in ("train", "validation")]
+    with pytest.raises(
+        GraphcError, match=r"a teacher of the class 'abov' \(did you mean 'above'\?\), .* knows neither"
+    ):
+        train(project / "recipe.yaml", project / "student", [*names, "teacher={path: teacher/best.onnx}"])
+    assert not (project / "student").exists()
+
+
 def test_a_teacher_of_other_classes_is_refused(taught):
     spec = (taught / "tiny.yaml").read_text().replace("units: 3", "units: 4")
     (taught / "other.yaml").write_text(spec)
