@@ -17,7 +17,7 @@ import click
 
 from graphc import __version__
 from graphc.console import discard_output, open_streams
-from graphc.errors import GraphcError, MachineError, SpecError, Warn, counted
+from graphc.errors import GraphcError, SpecError, Warn, counted
 from graphc.system import is_broken_pipe
 
 MEASURES = click.Choice(["params", "MACs", "memory", "time"], case_sensitive=False)
@@ -72,20 +72,23 @@ def cli() -> None:
 
 @cli.command()
 @click.argument("path", default="net.yaml")
-@click.option("--force", is_flag=True, help="Overwrite the file.")
-def new(path: str, force: bool) -> None:
-    """Write a commented starter spec.
+@click.option(
+    "--recipe", is_flag=False, flag_value="recipe.yaml", metavar="[FILE]", help="A recipe too.  [default: recipe.yaml]"
+)
+@click.option("--data", metavar="FOLDER", help="What to train on: MNIST's files, or images with one folder a class.")
+@click.option("--force", is_flag=True, help="Overwrite what is there.")
+def new(path: str, recipe: str | None, data: str | None, force: bool) -> None:
+    """Write a commented starter spec, and a recipe to train it with.
 
     \b
       graphc new net.yaml
+      graphc new --recipe
+      graphc new --recipe --data photos
     """
-    from graphc.files import atomic_write
-    from graphc.spec.starter import STARTER
+    from graphc.train.new import new as write
 
-    if Path(path).exists() and not force:
-        raise MachineError("G502", f"{path} exists; --force overwrites it")
-    atomic_write(path, STARTER.encode())
-    say(f"wrote {path}: next, graphc show {path}")
+    for line in write(path, recipe, data, force):
+        say(line)
 
 
 @cli.command()

@@ -1,0 +1,50 @@
+"""`graphc new`, as a function."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from graphc.errors import MachineError, SpecError
+from graphc.files import atomic_write
+from graphc.spec.model import read_spec
+from graphc.spec.starter import starter
+from graphc.train.starter import Starting, recipe_text, starting, variables
+
+
+def new(path: str, recipe: str | None, data: str | None, force: bool) -> list[str]:
+    """Write a spec, and with `recipe` or `data` a recipe that trains it; what there is to say.
+
+    A spec that is there already stays where a recipe is asked for.
+    """
+    if recipe is None and data is not None:
+        recipe = str(Path(path).with_name("recipe.yaml"))
+    if recipe is not None and Path(recipe).resolve() == Path(path).resolve():
+        raise SpecError("G616", f"--recipe expects another file than the spec's, found {recipe} for both")
+    kept = Path(path).exists() and not force
+    for file in (path,) if recipe is None else (recipe,):
+        if Path(file).exists() and not force:
+            raise MachineError("G502", f"{file} exists; --force overwrites it")
+    if recipe is None:
+        atomic_write(path, starter().encode())
+        return [f"wrote {path}: next, graphc show {path}"]
+    base = Path(recipe).parent
+    start = starting(Path(data) if data is not None else None, base)
+    model = _model(path, base, start, kept)
+    said = [f"{path} is there already and stays as it is"] if kept else [f"wrote {path}: next, graphc show {path}"]
+    if not kept:
+        atomic_write(path, starter(**variables(start)).encode())
+    atomic_write(recipe, recipe_text(start, Path(recipe).name, model).encode())
+    files = "" if data is not None else ", with MNIST's four files beside it"
+    return [*said, f"wrote {recipe}: next{files}, graphc train {recipe}"]
+
+
+def _model(path: str, base: Path, start: Starting, kept: bool) -> str:
+    """What stands for the spec in the recipe: its path, and its variables where they are not as the data need them."""
+    name = Path(os.path.relpath(path, base)).as_posix()
+    known = read_spec(path).vars if kept else {}
+    other = {key: value for key, value in variables(start).items() if known.get(key, value) != value}
+    if not other:
+        return name
+    settings = ", ".join(f"{key}: {value}" for key, value in other.items())
+    return f"{{spec: {name}, set: {{{settings}}}}}"
