@@ -18,7 +18,7 @@ import click
 from graphc import __version__
 from graphc.console import discard_output, open_streams
 from graphc.errors import GraphcError, SpecError, Warn, counted
-from graphc.system import is_broken_pipe
+from graphc.system import is_broken_pipe, stop_signals
 
 MEASURES = click.Choice(["params", "MACs", "memory", "time"], case_sensitive=False)
 FORMATS = click.Choice(["table", "json", "csv", "md"])
@@ -595,7 +595,9 @@ def say(text: str) -> None:
 def main() -> None:
     """Run a command; every failure is one sentence and an exit code (see graphc.errors)."""
     open_streams()
-    signal.signal(signal.SIGTERM, _terminate)
+    for number in stop_signals():
+        if number != signal.SIGINT:  # Python's own
+            signal.signal(number, _terminate)
     code = run_command()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):

@@ -47,8 +47,8 @@ def atomic_write(path: Path | str, data: bytes | Callable[[BinaryIO], None]) -> 
     path = Path(path)
     try:
         _check_place(path)
-        with _temporary_beside(path) as name:
-            with open(name, "wb") as file:
+        with _temporary_beside(path) as (handle, name):
+            with os.fdopen(handle, "wb") as file:
                 set_permissions(file.fileno(), path)
                 if isinstance(data, bytes):
                     file.write(data)
@@ -69,12 +69,11 @@ def _check_place(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _temporary_beside(path: Path) -> Iterator[str]:
-    """A new file in the folder of `path`, which is gone again after an error."""
+def _temporary_beside(path: Path) -> Iterator[tuple[int, str]]:
+    """A new file in the folder of `path`, for the caller to close, which is gone again after an error."""
     handle, name = tempfile.mkstemp(prefix=f".{path.name[:100]}.{os.getpid()}.", suffix=".tmp", dir=path.parent)
-    os.close(handle)
     try:
-        yield name
+        yield handle, name
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(name)

@@ -29,6 +29,8 @@ from pathlib import Path, PureWindowsPath
 from typing import Any
 
 IS_WINDOWS = os.name == "nt"
+MOST_HANDLES = 1 << 16
+"""Descriptors that a process is thought to have open where the system does not list them."""
 
 
 # -- processors and processes -----------------------------------------------------------------------------------
@@ -71,7 +73,9 @@ def close_all_but(kept: int) -> None:
     try:
         handles = [int(name) for name in os.listdir("/proc/self/fd")]
     except OSError:  # no /proc
-        handles = list(range(os.sysconf("SC_OPEN_MAX")))
+        os.closerange(3, kept)
+        os.closerange(kept + 1, max(min(os.sysconf("SC_OPEN_MAX"), MOST_HANDLES), kept + 1))
+        return
     for handle in handles:
         if handle > 2 and handle != kept:
             with contextlib.suppress(OSError):
@@ -212,6 +216,11 @@ def _steps(folder: Path | str, parts: list[str]) -> list[os.stat_result]:
         if _is_link(status):
             raise NotPlain("a symbolic link", path)
     return found
+
+
+def is_link(entry: Path | os.DirEntry[str]) -> bool:
+    """Whether it leads elsewhere: a symbolic link, or one of Windows' junctions."""
+    return entry.is_symlink() or bool(getattr(entry, "is_junction", bool)())
 
 
 def _is_link(status: os.stat_result) -> bool:

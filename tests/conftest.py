@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import runpy
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +13,7 @@ import pytest
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="Write golden files anew; look at the difference.")
+    parser.addoption("--without-posix", action="store_true", help="Take away what Windows and macOS lack.")
     parser.addoption("--runtimes", action="store_true", help="Run the models in every runtime that is installed.")
 
 
@@ -29,11 +33,26 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--without-posix"):
+        take_away_posix()
     config.addinivalue_line("markers", "runtimes: every runtime that is installed; run by --runtimes")
+    config.addinivalue_line("markers", "posix: about forks, pipes with names, permissions or signals of POSIX")
+
+
+def take_away_posix() -> None:
+    """From this process and from those that tests start."""
+    folder = Path(__file__).parent / "without_posix"
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])])
+    runpy.run_path(str(folder / "sitecustomize.py"))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    left_out = {}
     if not config.getoption("--runtimes"):
-        for item in items:
-            if item.get_closest_marker("runtimes"):
-                item.add_marker(pytest.mark.skip(reason="other runtimes are a group of their own: --runtimes"))
+        left_out["runtimes"] = "other runtimes are a group of their own: --runtimes"
+    if not hasattr(os, "fork") or sys.platform == "darwin":
+        left_out["posix"] = "about what this system lacks"
+    for item in items:
+        for marker, reason in left_out.items():
+            if item.get_closest_marker(marker):
+                item.add_marker(pytest.mark.skip(reason=reason))

@@ -82,6 +82,7 @@ print(json.dumps(grown))
 """
 
 
+@pytest.mark.posix
 def test_each_is_answered_in_little_memory():
     """In a process of its own, below 250 MB; more than 2 GB or 20 s of processor time kill it."""
     command = [sys.executable, "-c", ANSWER_EACH, json.dumps([arguments(name) for name in SPECS])]

@@ -24,6 +24,7 @@ def test_bytes_and_writers_replace_the_file(tmp_path):
     assert contents(tmp_path) == {"a.bin": b"two"}
 
 
+@pytest.mark.posix
 def test_a_new_file_has_the_usual_permissions_and_an_old_one_keeps_its_own(tmp_path):
     plain, made = tmp_path / "plain", tmp_path / "made"
     plain.touch()
@@ -52,6 +53,7 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch, c
     assert bool(caught.value.notes) == (number != errno.EIO)
 
 
+@pytest.mark.posix
 def test_a_pipe_or_a_stream_is_not_replaced(tmp_path):
     pipe, stream, link = tmp_path / "pipe", tmp_path / "stream", tmp_path / "link"
     os.mkfifo(pipe)
@@ -84,6 +86,7 @@ def test_places_where_nothing_can_be_written(tmp_path, where):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
 
 
+@pytest.mark.posix
 def test_fsync_comes_before_the_rename_and_the_folder_after(tmp_path, monkeypatch):
     calls = []
     for name in ("fsync", "replace"):
@@ -103,6 +106,7 @@ def test_reading_stops_at_the_limit(tmp_path):
         read_limited(tmp_path / "none", 9, WeightsError, "G301")
 
 
+@pytest.mark.posix
 def test_pipes_and_devices_are_not_read(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", Path("/dev/zero")):

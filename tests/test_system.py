@@ -228,6 +228,7 @@ MISSING = (
 )  # fmt: skip
 
 
+@pytest.mark.posix
 def test_training_gives_the_same_bytes_without_what_other_systems_lack(tmp_path):
     (tmp_path / "net.yaml").write_text(
         textwrap.dedent("""

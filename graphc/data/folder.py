@@ -12,6 +12,7 @@ from graphc.data.examples import IMAGE, LABEL, Examples, check_memory
 from graphc.data.images import SUFFIXES, read_image
 from graphc.errors import DataError, Place
 from graphc.files import machine_error, shown
+from graphc.system import is_link
 
 IGNORED = ("thumbs.db", "desktop.ini")
 
@@ -80,7 +81,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 def _is_link(entry: os.DirEntry[str], links: list[str], skip: bool) -> bool:
     """Links can lead anywhere, or in circles: they are not followed, and nobody shall miss what is behind them."""
-    if not entry.is_symlink():
+    if not is_link(entry):
         return False
     message = "expected a file or folder, found a symbolic link, which is not followed"
     if not skip:

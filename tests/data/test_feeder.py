@@ -129,6 +129,7 @@ def _from(folder):
     return ImageFolder(path=".", size=(8, 8), keep="files").load(folder, 10**9)
 
 
+@pytest.mark.posix
 def test_a_worker_that_dies_is_named_with_its_sample(folder):
     batches = _batches(2, _from(folder), (Fatal(),), size=2)
     started = time.monotonic()
@@ -176,9 +177,10 @@ def _gone(pid):
         return True
 
 
-@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="reads /proc")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_nothing_is_left_behind(number):
+@pytest.mark.posix
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGKILL"])
+def test_nothing_is_left_behind(name):
+    number = signal.Signals[name]
     before = set(os.listdir("/dev/shm"))
     process = subprocess.Popen(
         [sys.executable, "-c", SCRIPT], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,

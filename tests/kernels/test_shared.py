@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import multiprocessing
-import sys
 
 import numpy as np
 import pytest
 
 from graphc.kernels.shared import Commons, Mailbox
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="shared memory is taken page by page on Linux")
+pytestmark = pytest.mark.posix
 
 
 def in_another_process(work) -> None:

@@ -109,7 +109,8 @@ def test_links_pipes_devices_and_folders_are_refused(write, tmp_path):
     (path.parent / "null.yaml").symlink_to("/dev/zero")
     (path.parent / "linked").symlink_to(outside)
     (path.parent / "folder.yaml").mkdir()
-    os.mkfifo(path.parent / "pipe.yaml")
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(path.parent / "pipe.yaml")
     for target in ("link.yaml", "null.yaml", "linked/x.yaml", "folder.yaml", "pipe.yaml", "net.yaml/x", "none/x.yaml"):
         path.write_text(LAYERS + f"include: {target}\n")
         error = refusal(path)

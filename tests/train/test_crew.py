@@ -24,7 +24,7 @@ from graphc.train.network import Network
 from graphc.types import Gradients, Step
 from tests.train.test_network import Scale, net
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes need Linux")
+pytestmark = pytest.mark.posix
 
 X = np.arange(12.0).reshape(4, 3)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import weakref
 from pathlib import Path
 from typing import ClassVar
@@ -195,7 +194,7 @@ def test_bits_do_not_depend_on_the_number_of_threads():
             np.testing.assert_array_equal(array, first[name], err_msg=name)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="processes need Linux")
+@pytest.mark.posix
 def test_bits_do_not_depend_on_processes():
     planned = small_plan()
     params, (images, dy) = initial_values(planned.variables, 0), small_batch()
@@ -273,7 +272,7 @@ def test_layers_joined_in_one_are_the_same_bits(frozen):
             np.testing.assert_array_equal(together[name], array, err_msg=name)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="processes need Linux")
+@pytest.mark.posix
 @pytest.mark.parametrize("factors", [(), ("LeNet/fc3/weights",)])
 def test_lenets_bits_do_not_depend_on_processes(factors):
     """Spectra, blocks, a matrix shared by rows: what a small net has none of."""
