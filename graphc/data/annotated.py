@@ -8,15 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from graphc.data.examples import IMAGE, LABEL, Examples, check_memory
+from graphc.data.examples import BOX_LABEL, IMAGE, LABEL, Examples, check_memory
 from graphc.data.images import PIXEL_LIMIT
 from graphc.data.sample import BOXES, BOXES_THERE, MASK, POINTS, POINTS_THERE
 from graphc.data.stored import Drawing, Store, StoredImages, StoredMasks
 from graphc.errors import DataError, Place, did_you_mean
 from graphc.types import Array
-
-BOX_LABEL = "box_label"
-"""Target with the class of each box, -1 where there is none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -22,6 +22,8 @@ Rows: TypeAlias = Any
 
 LABEL = "label"
 """What the targets of a data set with one kind of target are called."""
+BOX_LABEL = "box_label"
+"""Target with the class of each box, -1 where there is none."""
 IMAGE = "image"
 """What the inputs of a data set with one kind of input are called."""
 
@@ -33,11 +35,15 @@ class Examples:
     inputs: Mapping[str, Rows]
     targets: Mapping[str, Rows]
     classes: tuple[str, ...] = ()
-    """Names of the classes that labels count, where they are known."""
+    """Names of the classes that `label` and `box_label` count, where they are known."""
     source: str = ""
     """Where they come from, for messages."""
     skipped: tuple[str, ...] = ()
     """Files that could not be read and were left out, as the recipe allowed: what was said of each."""
+    target_classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Names of the classes that other targets count, by target."""
+    notes: tuple[str, ...] = ()
+    """What else was left out or decided in reading, to be said once."""
 
     def __post_init__(self) -> None:
         counts = {name: len(array) for name, array in {**self.inputs, **self.targets}.items()}
@@ -49,6 +55,10 @@ class Examples:
 
     def __len__(self) -> int:
         return len(next(iter(self.inputs.values())))
+
+    def classes_of(self, target: str) -> tuple[str, ...]:
+        """Names of the classes that a target counts; nothing where they have none."""
+        return self.classes if target in (LABEL, BOX_LABEL) else self.target_classes.get(target, ())
 
     def take(self, rows: Array) -> Examples:
         """Some of the examples, in this order."""
@@ -97,14 +107,22 @@ def split(examples: Examples, share: float, seed: int, stratified: bool = False)
 def _depths(examples: Examples, shuffled: Array) -> Array:
     """How far down its class each of the shuffled examples stands, from 0 to 1: the first so many by depth are the
     same share of every class."""
-    if LABEL not in examples.targets or examples.targets[LABEL].ndim != 1:
-        raise DataError("G408", "a stratified split needs one label an example", Place(examples.source))
+    check_one_class(examples, "a stratified split")
     labels = examples.targets[LABEL][shuffled]
     depths = np.empty(len(labels))
     for value in np.unique(labels):
         rows = np.flatnonzero(labels == value)
         depths[rows] = (np.arange(len(rows)) + 0.5) / len(rows)
     return depths
+
+
+def check_one_class(examples: Examples, what: str) -> None:
+    """An error where examples are not of one class each."""
+    labels = examples.targets.get(LABEL)
+    if labels is None or labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
+        found = "none" if labels is None else f"{labels.dtype} of shape {list(labels.shape)}"
+        message = f"{what} needs one label an example, the index of its class, found {found}"
+        raise DataError("G408", message, Place(examples.source))
 
 
 def class_weights(labels: Array, classes: int) -> tuple[float, ...]:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageDraw
 
-from graphc.data.annotated import BOX_LABEL, finite
-from graphc.data.examples import IMAGE, LABEL, Examples
+from graphc.data.annotated import finite
+from graphc.data.examples import BOX_LABEL, IMAGE, LABEL, Examples
 from graphc.data.sample import BOXES, BOXES_THERE, MASK
 from graphc.types import Array
 

@@ -12,9 +12,9 @@ import numpy as np
 
 from graphc import weights
 from graphc.compiler import compile_plan
-from graphc.data.annotated import BOX_LABEL, labelled_alike
+from graphc.data.annotated import labelled_alike
 from graphc.data.batches import Batches
-from graphc.data.examples import LABEL, MEMORY_LIMIT, Examples
+from graphc.data.examples import BOX_LABEL, LABEL, MEMORY_LIMIT, Examples
 from graphc.data.images import SUFFIXES, read_image
 from graphc.data.sources import Npz
 from graphc.emit.model import write_model

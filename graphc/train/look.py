@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from graphc.data.annotated import BOX_LABEL
 from graphc.data.augment.base import Augmentation, augment, generator
 from graphc.data.augment.mix import Mix
-from graphc.data.examples import LABEL, MEMORY_LIMIT, Examples
+from graphc.data.examples import BOX_LABEL, LABEL, MEMORY_LIMIT, Examples
 from graphc.data.preview import chart, sheet
 from graphc.data.sample import ANNOTATIONS, Sample, sample_of
 from graphc.data.sources import Source

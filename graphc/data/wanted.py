@@ -1,0 +1,57 @@
+"""What the losses of a recipe want of a data set, said to its source before it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from graphc.data.target_kind import TargetKind
+
+
+@dataclass(frozen=True, slots=True)
+class Want:
+    """What is wanted of one target."""
+
+    kinds: frozenset[TargetKind] = frozenset({TargetKind.CLASS})
+    """What the losses take."""
+    shape: tuple[int, ...] | None = None
+    """Of the prediction that it is compared with, where a model is known."""
+
+    @property
+    def outputs(self) -> int | None:
+        """Numbers that are predicted at each place."""
+        if self.shape is None:
+            return None
+        return self.shape[-1] if self.shape else 1
+
+    @property
+    def classes(self) -> int | None:
+        """How many classes the prediction can tell apart; a single output tells two apart."""
+        return None if self.outputs is None else max(self.outputs, 2)
+
+    @property
+    def of_values(self) -> bool:
+        """Whether only numbers to be predicted will do."""
+        return self.kinds == {TargetKind.VALUES}
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is wanted of a data set."""
+
+    targets: Mapping[str, Want] | None = None
+    """By target name; None: nobody said, whatever there is is read."""
+    classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Names of the training set's classes by target: other sets count them by name."""
+
+    def of(self, target: str) -> Want:
+        """What is wanted of a target; classes where nobody said."""
+        return (self.targets or {}).get(target, Want())
+
+    def reads(self, target: str) -> bool:
+        """Whether somebody wants the target."""
+        return self.targets is None or target in self.targets
+
+
+ANYTHING = Wanted()
+NO_TARGETS = Wanted({})

@@ -1,0 +1,60 @@
+"""What a recipe's losses want of its data sets, and the classes that these share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from graphc.data.examples import LABEL, Examples
+from graphc.data.target_kind import TargetKind
+from graphc.data.wanted import Want, Wanted
+from graphc.graph import Plan
+from graphc.train.heads import Heads
+from graphc.train.recipe import Recipe
+
+VALUES = frozenset({TargetKind.VALUES})
+
+
+def wanted_targets(recipe: Recipe, plan: Plan | None = None) -> Wanted:
+    """The targets that losses and weights name, with what may stand there; without a plan shapes are not known."""
+    found: dict[str, Want] = {}
+    for target, want in _wants(recipe, plan):
+        before = found.get(target)
+        found[target] = want if before is None else Want(before.kinds | want.kinds, _larger(before.shape, want.shape))
+    if recipe.data.balanced or recipe.data.stratified:
+        found.setdefault(LABEL, Want())
+    return Wanted(found)
+
+
+def shared_classes(train: Examples, wanted: Wanted) -> dict[str, tuple[str, ...]]:
+    """Names of the training set's classes by target; those of labels without names are their numbers."""
+    names = {target: train.classes_of(target) for target in train.targets if train.classes_of(target)}
+    return with_numbers(names, wanted)
+
+
+def with_numbers(names: Mapping[str, Sequence[str]], wanted: Wanted) -> dict[str, tuple[str, ...]]:
+    """The names by target, and numbers for other targets that are classes."""
+    found = {target: tuple(each) for target, each in names.items() if each}
+    for target, want in (wanted.targets or {}).items():
+        if target not in found and TargetKind.CLASS in want.kinds and want.classes is not None:
+            found[target] = tuple(map(str, range(want.classes)))
+    return found
+
+
+def _wants(recipe: Recipe, plan: Plan | None) -> Iterator[tuple[str, Want]]:
+    """(target, what one loss wants of it), weights of examples too."""
+    if plan is not None:
+        for head in Heads(plan, recipe).targets:
+            yield head.target, Want(head.loss.target_kinds, head.shape)
+            if head.example_weights:
+                yield head.example_weights, Want(VALUES)
+        return
+    if recipe.loss is not None:
+        yield LABEL, Want(recipe.loss.target_kinds)
+    for written in recipe.heads:
+        yield written.target, Want(written.loss.target_kinds)
+        if written.example_weights:
+            yield written.example_weights, Want(VALUES)
+
+
+def _larger(a: tuple[int, ...] | None, b: tuple[int, ...] | None) -> tuple[int, ...] | None:
+    return b if a is None else a if b is None else max(a, b)
