@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,7 +12,7 @@ from graphc.data.examples import BOX_LABEL, IMAGE, LABEL, Examples, check_memory
 from graphc.data.images import PIXEL_LIMIT
 from graphc.data.sample import BOXES, BOXES_THERE, MASK, POINTS, POINTS_THERE
 from graphc.data.stored import Drawing, Store, StoredImages, StoredMasks
-from graphc.errors import DataError, Place, did_you_mean
+from graphc.errors import DataError, Place
 from graphc.types import Array
 
 
@@ -48,8 +48,11 @@ class Reading:
     classes: tuple[str, ...] = field(default=())
 
 
-def examples_of(entries: Sequence[Entry], store: Store, how: Reading, source: str) -> Examples:
-    """The data set; with `skip` every file is decoded once, and the bad ones are left out and counted."""
+def examples_of(
+    entries: Sequence[Entry], store: Store, how: Reading, source: str, others: Mapping[str, Array] | None = None
+) -> Examples:
+    """The data set, with other targets of the entries; with `skip` every file is decoded once, and the bad ones are
+    left out and counted."""
     if not entries:
         raise DataError("G403", "found no images", Place(source))
     images = StoredImages(store, [entry.name for entry in entries], how.size, how.channels, how.pixels)
@@ -57,13 +60,15 @@ def examples_of(entries: Sequence[Entry], store: Store, how: Reading, source: st
     if any(masked) and not all(masked):
         raise DataError("G402", f"expected a mask for every image, found {sum(masked)} of {len(masked)}", Place(source))
     masks = StoredMasks(store, [entry.mask or "" for entry in entries], how.size, how.pixels) if any(masked) else None
-    targets: dict[str, Any] = {} if masks is None else {MASK: masks}
+    if not how.skip:
+        _require_files([images, *([masks] if masks is not None else [])])
+    targets: dict[str, Any] = {**(others or {}), **({} if masks is None else {MASK: masks})}
     labelled = [entry.label for entry in entries if entry.label is not None]
     if labelled and len(labelled) < len(entries):
         raise DataError("G402", f"found labels for {len(labelled)} of {len(entries)} images", Place(source))
     if labelled:
         targets[LABEL] = np.array(labelled, np.int64)
-    targets |= _box_targets(entries, how.boxes, source) | _point_targets(entries)
+    targets |= _box_targets(entries, how.boxes, source) | _point_targets(entries, source)
     examples = Examples({IMAGE: images}, targets, how.classes, source)
     return _without_bad(examples, images, masks) if how.skip else examples
 
@@ -77,33 +82,25 @@ def in_memory(examples: Examples, limit: int) -> Examples:
     return replace(examples, inputs=inputs, targets=targets)
 
 
-def labelled_alike(examples: Examples, classes: Sequence[str]) -> Examples:
-    """The examples with their labels counted as in another set, by the names of its classes."""
-    if not classes or not examples.classes or examples.classes == tuple(classes):
-        return examples
-    unknown = sorted(set(examples.classes) - set(classes))
-    if unknown:
-        found = f"{unknown[0]!r}{did_you_mean(unknown[0], classes)}"
-        message = f"expected the training set's classes ({', '.join(classes)}), found {found}"
-        raise DataError("G405", message, Place(examples.source))
-    numbers = np.array([classes.index(name) for name in examples.classes])
-    counted = {
-        name: _renumbered(examples.targets[name], numbers) for name in (LABEL, BOX_LABEL) if name in examples.targets
-    }
-    return replace(examples, targets={**examples.targets, **counted}, classes=tuple(classes))
-
-
-def _renumbered(labels: Array, numbers: Array) -> Array:
-    """Labels in other numbers; what is no class (-1: none) stays."""
-    known = (labels >= 0) & (labels < len(numbers))
-    found: Array = np.where(known, numbers[np.where(known, labels, 0).astype(np.intp)], labels).astype(labels.dtype)
-    return found
+def _require_files(stored: Sequence[StoredImages | StoredMasks]) -> None:
+    """An error for the first file that is not there, before hours of training come to it."""
+    files = [(each.store, name) for each in stored for name in each.names if isinstance(name, str)]
+    missing = [(store, name) for store, name in files if store.size(name) < 0]
+    if missing:
+        store, name = missing[0]
+        more = f" ({len(missing):,} of {len(files):,} files are missing)" if len(missing) > 1 else ""
+        notes = ["paths are written with /"] if "\\" in name else []
+        notes.append("`bad_files: skip` leaves out and counts what cannot be read")
+        try:
+            store.read(name)
+        except DataError as error:
+            raise DataError(error.code, f"{error.message}{more}", error.place, notes) from None
 
 
 def _box_targets(entries: Sequence[Entry], most: int | None, source: str) -> dict[str, Array]:
     """Boxes N K 4 (N 4 where one is the most), their classes, and which there are; nothing where no image has any."""
     found = max(len(entry.boxes) for entry in entries)
-    if not found:
+    if not found and most is None:
         return {}
     if most is not None and found > most:
         raise DataError("G402", f"expected at most {most} boxes in an image, found {found}", Place(source))
@@ -121,10 +118,13 @@ def _box_targets(entries: Sequence[Entry], most: int | None, source: str) -> dic
     return {BOXES: boxes, BOXES_THERE: there, **classes}
 
 
-def _point_targets(entries: Sequence[Entry]) -> dict[str, Array]:
+def _point_targets(entries: Sequence[Entry], source: str) -> dict[str, Array]:
     most = max(len(entry.points) for entry in entries)
     if not most:
         return {}
+    if (other := next((e for e in entries if len(e.points) not in (0, most)), None)) is not None:
+        message = f"expected {most} key points in every image, found {len(other.points)} in {other.name}"
+        raise DataError("G402", message, Place(source))
     points = np.full((len(entries), most, 2), np.nan, np.float32)
     for row, entry in enumerate(entries):
         if entry.points:

@@ -20,12 +20,14 @@ from graphc.data.examples import BOX_LABEL, LABEL, Examples
 from graphc.data.target_kind import TargetKind
 from graphc.data.wanted import Want, Wanted
 from graphc.errors import DataError, Place, did_you_mean
+from graphc.files import shown
 from graphc.types import Array
 
 WHOLE = re.compile(r"-?(?:0|[1-9]\d*)", re.ASCII)
 WHOLE_WITH_POINT = re.compile(r"(-?(?:0|[1-9]\d*))\.0*", re.ASCII)
 NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 TRUTH = ("false", "true")
+SEPARATORS = ("|", ",", ";", " ")
 LISTED = 10
 """Class names that an error lists."""
 
@@ -36,7 +38,7 @@ def class_text(value: Any) -> str:
         return TRUTH[int(value)]
     if isinstance(value, (float, np.floating)) and math.isfinite(value) and value == int(value):
         return str(int(value))
-    return unicodedata.normalize("NFC", str(value).strip())
+    return shown(unicodedata.normalize("NFC", str(value).strip()))
 
 
 def ordered(names: Iterable[str]) -> tuple[str, ...]:
@@ -45,10 +47,11 @@ def ordered(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(different, key=int) if all(map(WHOLE.fullmatch, different)) else sorted(different))
 
 
-def class_names(labels: Iterable[str], classes: int | None, refuse: Callable[[str], DataError]) -> tuple[str, ...]:
+def class_names(labels: Iterable[str], classes: int | None, refuse: Callable[[str, str], DataError]) -> tuple[str, ...]:
     """The classes that labels name, in order; `classes`: how many the network tells apart.
 
-    What looks like a number to be predicted, or like one class spelled in two ways, is an error.
+    What looks like a number to be predicted, or like one class spelled in two ways, is an error: `refuse` makes it of
+    a sentence and the name.
     """
     names = set(labels)
     spelled = {_spelled(name) for name in names}
@@ -61,14 +64,32 @@ def class_names(labels: Iterable[str], classes: int | None, refuse: Callable[[st
     if (fraction := next((name for name in sorted(names) if _is_fraction(name)), None)) is not None:
         raise refuse(
             f"expected the names of classes, found {fraction!r}: a loss such as mean_squared predicts numbers; "
-            "`classes` lists names that look like numbers"
+            "`classes` lists names that look like numbers",
+            fraction,
         )
     if (twins := look_alikes(names)) is not None:
         raise refuse(
             f"expected class names that differ in more than case, found {twins[0]!r} and {twins[1]!r}; "
-            "`classes` lists names that are meant to"
+            "`classes` lists names that are meant to",
+            twins[1],
+        )
+    if (joined := _joined(names)) is not None:
+        raise refuse(
+            f"expected one class an example, found {joined!r}, which is several: `label_separator` takes them apart; "
+            "`classes` lists names that are meant to be so",
+            joined,
         )
     return ordered(names)
+
+
+def _joined(names: set[str]) -> str | None:
+    """A name that is put together from others."""
+    for name in sorted(names):
+        for sign in SEPARATORS:
+            parts = [part.strip() for part in name.split(sign)]
+            if len(parts) > 1 and names.issuperset(parts):
+                return name
+    return None
 
 
 def look_alikes(names: Iterable[str]) -> tuple[str, str] | None:
@@ -104,11 +125,11 @@ class ClassIndex:
             found = number if 0 <= number < len(self.names) else None
         return found
 
-    def unknown(self, name: str) -> str:
-        """The sentence for a name that is no class."""
+    def unknown(self, name: str, expected: str = "a class") -> str:
+        """The sentence for a name that is none of the classes."""
         more = f" … ({len(self.names)} in all)" if len(self.names) > LISTED else ""
         known = ", ".join(self.names[:LISTED]) + more
-        return f"expected a class among {known}, found {name[:60]!r}{did_you_mean(name, self.names)}"
+        return f"expected {expected} ({known}), found {name[:60]!r}{did_you_mean(name, self.names)}"
 
 
 def labelled_alike(examples: Examples, classes: Mapping[str, Sequence[str]]) -> Examples:
@@ -173,8 +194,8 @@ def _counted(
         labels = found[name]
         if np.issubdtype(labels.dtype, np.integer):
             used = np.unique(labels)
-            if (lost := next((n for n in used if 0 <= n < len(own) and numbers[n] < 0), None)) is not None:
-                message = f"{name} counts the training set's classes: {known.unknown(own[lost])}"
+            if (lost := next((n for n in used.tolist() if 0 <= n < len(own) and numbers[n] < 0), None)) is not None:
+                message = known.unknown(own[lost], "the training set's classes")
                 raise DataError("G405", message, Place(examples.source))
             found[name] = _renumbered(labels, numbers)
         elif labels.ndim == 2 and labels.shape[1] == len(own):
@@ -191,8 +212,8 @@ def _renumbered(labels: Array, numbers: Array) -> Array:
 
 def _reordered(labels: Array, numbers: Array, own: Sequence[str], known: ClassIndex, source: str) -> Array:
     """One column a class in the order of other classes; those that do not occur here are 0."""
-    if (lost := next((n for n in np.flatnonzero(numbers < 0) if labels[:, n].any()), None)) is not None:
-        raise DataError("G405", known.unknown(own[lost]), Place(source))
+    if (lost := next((n for n in np.flatnonzero(numbers < 0).tolist() if labels[:, n].any()), None)) is not None:
+        raise DataError("G405", known.unknown(own[lost], "the training set's classes"), Place(source))
     found = np.zeros((len(labels), len(known.names)), labels.dtype)
     found[:, numbers[numbers >= 0]] = labels[:, numbers >= 0]
     return found

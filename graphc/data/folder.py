@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from graphc.data.classes import ordered
 from graphc.data.examples import IMAGE, LABEL, Examples, check_memory
 from graphc.data.images import SUFFIXES, read_image
 from graphc.errors import DataError, Place
@@ -32,7 +34,7 @@ def find_images(root: Path, skip_links: bool = False) -> Found:
     """Every image below each class folder, sorted by name; a link is an error, or left out and counted."""
     links: list[str] = []
     folders = [e for e in _entries(root) if not e.name.startswith(".") and _is_folder(e)]
-    names = sorted((e.name for e in folders if not _is_link(e, links, skip_links)), key=os.fsencode)
+    names = ordered(e.name for e in folders if not _is_link(e, links, skip_links))
     if not names:
         raise DataError("G403", "expected one folder a class, found no folders", Place(shown(root)))
     _refuse_look_alikes(names, root)
@@ -108,7 +110,7 @@ def _images_below(folder: Path, links: list[str], skip_links: bool) -> list[Path
     return sorted(found, key=os.fsencode)
 
 
-def _refuse_look_alikes(names: list[str], root: Path) -> None:
+def _refuse_look_alikes(names: Sequence[str], root: Path) -> None:
     """Two classes that differ only in case would be one on another machine."""
     seen: dict[str, str] = {}
     for name in names:

@@ -1,187 +1,158 @@
-"""Lists of images with annotations: CSV, JSON, and COCO's JSON.
+"""Lists of images with their annotations, CSV and JSON: one example a line, or a line for each box of an image.
 
-CSV has a header: `image` and any of `label`, `left,top,right,bottom` with `box_label`, `x1,y1,x2,y2…` (key
-points), and `mask`.
-An image with several boxes has a line for each. JSON is a list of mappings with `image`, `label`, `boxes`,
-`box_labels`, `points`, `mask`. Labels are names or numbers; boxes are in pixels.
+Columns of CSV: `image`; the targets by their names; `left`, `top`, `right`, `bottom` and `box_label`; `x1`, `y1`,
+`x2`, `y2` … (key points); `mask`; `height` and `width` of the image in which these were drawn. JSON is a list of
+mappings with the same keys, but `boxes`, `box_labels` and `points` as lists. Coordinates are in pixels.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-import math
-import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from graphc.data.annotated import Entry
-from graphc.errors import DataError, Place
-from graphc.files import read_limited, shown
+from graphc.data.classes import ClassIndex, class_text
+from graphc.data.examples import BOX_LABEL, LABEL
+from graphc.data.labels import Column, Typed, class_index, indices, is_missing, typed
+from graphc.data.listed import Listed, Roles, from_csv, from_json
+from graphc.data.sample import BOXES, BOXES_THERE, MASK, POINTS, POINTS_THERE
+from graphc.data.tables import Table
+from graphc.data.target_kind import TargetKind
+from graphc.data.wanted import Wanted
+from graphc.errors import counted
 
-LARGEST_LIST = 2**30
-BOX = ("left", "top", "right", "bottom")
-COLUMNS = ("image", "label", *BOX, "box_label", "mask")
-
-
-@dataclass
-class _Known:
-    """What the lines of a list have said of one image so far."""
-
-    label: Any = None
-    boxes: list[list[float]] = field(default_factory=list)
-    box_labels: list[Any] = field(default_factory=list)
-    points: list[list[float]] = field(default_factory=list)
-    mask: str | None = None
+ANNOTATED = (BOXES, BOXES_THERE, BOX_LABEL, POINTS, POINTS_THERE, MASK)
+"""Targets that are made of annotations, not read from a column of their name."""
 
 
-def read_list(path: Path, classes: tuple[str, ...]) -> tuple[list[Entry], tuple[str, ...]]:
-    """(entries, names of the classes) of a .csv or .json file; class names are sorted unless they are given."""
-    text = _text(path)
-    known = _from_json(text, path) if path.suffix.lower() == ".json" else _from_csv(text, path)
-    said = [each.label for each in known.values()] + [label for each in known.values() for label in each.box_labels]
-    names = classes or _names(said)
-    entries = []
-    for name, each in known.items():
-        label = None if each.label is None else _index(each.label, names, path)
-        box_labels = [_index(value, names, path) for value in each.box_labels]
-        entries.append(Entry(name, label, each.boxes, box_labels, each.points, each.mask))
-    return entries, names
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """How a list is read."""
+
+    table: Table
+    roles: Roles
+    classes: tuple[str, ...]
+    """Names of the classes, where the source gives them."""
+    separator: str | None
+    """What stands between the labels of an example that has several."""
+    wanted: Wanted
 
 
-def read_coco(path: Path, classes: tuple[str, ...]) -> tuple[list[Entry], tuple[str, ...]]:
-    """(entries, names of the classes) of COCO's JSON: boxes with their classes, key points of the first object that
-    has some. Classes in the order of their numbers; with `classes` only those."""
-    tree = _json(_text(path), path)
-    images, found = _rows(tree, "images", path), _rows(tree, "annotations", path)
-    try:
-        categories = sorted(_rows(tree, "categories", path), key=lambda each: each["id"])
-        names = classes or tuple(str(each["name"]) for each in categories)
-        index = {each["id"]: names.index(each["name"]) for each in categories if each["name"] in names}
-        known: dict[Any, _Known] = {each["id"]: _Known() for each in images}
-        for each in found:
-            if each.get("iscrowd") or each["category_id"] not in index:
-                continue
-            here = known[each["image_id"]]
-            left, top, width, height = (float(value) for value in each["bbox"])
-            here.boxes.append([left, top, left + width, top + height])
-            here.box_labels.append(index[each["category_id"]])
-            if not here.points and each.get("keypoints"):
-                values = each["keypoints"]
-                triples = zip(values[::3], values[1::3], values[2::3], strict=True)
-                here.points = [[float(x), float(y)] if seen else [math.nan] * 2 for x, y, seen in triples]
-        entries = []
-        for image in images:
-            here = known[image["id"]]
-            entries.append(Entry(str(image["file_name"]), None, here.boxes, here.box_labels, here.points))
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError("G411", f"expected COCO's form, found no such thing: {error!r}", Place(shown(path))) from None
-    return entries, names
+@dataclass(frozen=True, slots=True)
+class ListedSet:
+    """A list, read."""
+
+    entries: list[Entry]
+    targets: Mapping[str, Typed]
+    classes: tuple[str, ...]
+    """Of `label` and `box_label`."""
+    notes: tuple[str, ...]
 
 
-def _from_csv(text: str, path: Path) -> dict[str, _Known]:
-    rows = csv.DictReader(io.StringIO(text))
-    columns = list(rows.fieldnames or ())
-    points = sorted(int(m[1]) for name in columns if (m := re.fullmatch(r"x(\d{1,4})", name or "")))
-    unknown = [name for name in columns if name not in COLUMNS and not re.fullmatch(r"[xy]\d{1,4}", name or "")]
-    if "image" not in columns or unknown:
-        found = ", ".join(map(str, columns[:12]))
-        raise DataError(
-            "G411",
-            f"expected the columns image, {', '.join(COLUMNS[1:])}, x1, y1 …, found {found}",
-            Place(shown(path), 1, 1),
-        )
-    known: dict[str, _Known] = {}
-    try:
-        for row in rows:
-            here = known.setdefault(_path(row["image"]), _Known())
-            here.label = row.get("label") or here.label
-            here.mask = row.get("mask") or here.mask
-            if row.get("left"):
-                here.boxes.append([_number(row[name]) for name in BOX])
-                here.box_labels += [row["box_label"]] if row.get("box_label") else []
-            if points and not here.points:
-                here.points = [[_number(row[f"x{n}"], math.nan), _number(row[f"y{n}"], math.nan)] for n in points]
-    except (ValueError, TypeError, KeyError, csv.Error) as error:
-        raise DataError("G411", f"the line cannot be read: {error}", Place(shown(path), rows.line_num, 1)) from None
-    return known
+def read_examples(reader: Reader) -> ListedSet:
+    """The examples of a list, their targets as the losses want them."""
+    table, roles = reader.table, reader.roles
+    roles.check(table)
+    names = _target_names(reader)
+    examples = list(from_json(table, roles) if table.is_json else from_csv(table, roles))
+    if not examples:
+        raise table.error(1, "found no images", "G403")
+    _refuse_shares(examples, table)
+    index = _box_classes(reader, examples, LABEL in names)
+    shared = {LABEL: index.names, BOX_LABEL: index.names} if index is not None else {}
+    targets = {name: _target(reader, examples, name, {**shared, **reader.wanted.classes}) for name in names}
+    entries = [_entry(each, index, table) for each in examples]
+    classes = targets[LABEL].classes if LABEL in targets else index.names if index is not None else ()
+    return ListedSet(entries, targets, classes, tuple(_notes(reader, names, examples)))
 
 
-def _from_json(text: str, path: Path) -> dict[str, _Known]:
-    tree = _json(text, path)
-    known: dict[str, _Known] = {}
-    if not isinstance(tree, list):
-        raise DataError("G411", "expected a list of mappings with `image`", Place(shown(path)))
-    for number, row in enumerate(tree):
-        try:
-            boxes = [[_number(value) for value in _exactly(box, 4)] for box in row.get("boxes", ())]
-            points = [[_number(value, math.nan) for value in _exactly(point, 2)] for point in row.get("points", ())]
-            mask = None if row.get("mask") is None else _path(row["mask"])
-            entry = _Known(row.get("label"), boxes, list(row.get("box_labels", ())), points, mask)
-            known[_path(row["image"])] = entry
-            if entry.box_labels and len(entry.box_labels) != len(boxes):
-                raise ValueError(f"{len(boxes)} boxes and {len(entry.box_labels)} box_labels")
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise DataError("G411", f"entry {number} cannot be read: {error!r}", Place(shown(path))) from None
-    return known
+def _target_names(reader: Reader) -> list[str]:
+    """The targets that are read from columns: those that a loss wants, or `label` where nobody said."""
+    table, roles, wanted = reader.table, reader.roles, reader.wanted
+    if wanted.targets is None:
+        own = [name for name in roles.columns if not roles.is_annotation(name)]
+        return list(dict.fromkeys([*([LABEL] if roles.column(LABEL) in table.columns else []), *own]))
+    names = [name for name in wanted.targets if name not in ANNOTATED]
+    for name in names:
+        for column in roles.of(name):
+            if column not in table.columns:
+                raise table.without(column, name)
+    return names
 
 
-def _text(path: Path) -> str:
-    try:
-        return read_limited(path, LARGEST_LIST, DataError, "G401").decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError("G411", f"expected text in UTF-8: {error}", Place(shown(path))) from None
+def _target(reader: Reader, examples: Sequence[Listed], name: str, known: Mapping[str, Sequence[str]]) -> Typed:
+    """A target's values of all examples."""
+    columns, want = reader.roles.of(name), reader.wanted.of(name)
+    split = reader.separator if TargetKind.MULTI_LABEL in want.kinds else None
+    cells = [_cell(each, columns, split) for each in examples]
+    names = tuple(columns) if len(columns) > 1 else ()
+    return typed(_column(reader, examples, name, cells, names), want, reader.classes, known.get(name, ()))
 
 
-def _json(text: str, path: Path) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise DataError("G411", f"expected JSON: {error}", Place(shown(path))) from None
+def _column(
+    reader: Reader, examples: Sequence[Listed], name: str, cells: Sequence[Any], names: tuple[str, ...] = ()
+) -> Column:
+    return Column(name, cells, lambda row, message: reader.table.error(examples[row].line, message, "G405"), names)
 
 
-def _rows(tree: Any, key: str, path: Path) -> list[Mapping[str, Any]]:
-    rows = tree.get(key) if isinstance(tree, dict) else None
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise DataError("G411", f"expected COCO's form, found no list {key!r}", Place(shown(path)))
-    return rows
+def _cell(example: Listed, columns: Sequence[str], separator: str | None) -> Any:
+    """What an example says of a target: of several columns a list, and where labels are separated, these."""
+    values = [example.values.get(column) for column in columns]
+    if len(values) > 1:
+        return values
+    if separator is None or isinstance(values[0], list):
+        return values[0]
+    return [] if is_missing(values[0]) else [part.strip() for part in str(values[0]).split(separator)]
 
 
-def _path(value: Any) -> str:
-    if not isinstance(value, str) or not value:
-        raise ValueError(f"expected a path, found {value!r}")
-    return value
+def _box_classes(reader: Reader, examples: Sequence[Listed], labelled: bool) -> ClassIndex | None:
+    """The classes of boxes; with the examples' own labels, where these are classes, one set of names."""
+    boxes = [(each, label) for each in examples for label in each.box_labels if not is_missing(label)]
+    if not boxes:
+        return None
+    want = reader.wanted.of(BOX_LABEL)
+    said = [*boxes]
+    if labelled and TargetKind.CLASS in (own := reader.wanted.of(LABEL)).kinds and len(reader.roles.of(LABEL)) == 1:
+        column = reader.roles.column(LABEL)
+        said += [(each, each.values.get(column)) for each in examples if not is_missing(each.values.get(column))]
+        want = own if want.classes is None else want
+    cells = [label for _, label in said]
+    column_of = _column(reader, [each for each, _ in said], BOX_LABEL, cells)
+    known = reader.wanted.classes.get(BOX_LABEL, ())
+    index = class_index(column_of, [class_text(cell) for cell in cells], want, reader.classes, known)
+    of_boxes = _column(reader, [each for each, _ in boxes], BOX_LABEL, [])
+    indices(of_boxes, [class_text(label) for _, label in boxes], index)
+    return index
 
 
-def _number(value: Any, default: float | None = None) -> float:
-    if default is not None and value in ("", None):
-        return default
-    found = float(value)
-    if not math.isfinite(found):
-        raise ValueError(f"expected a number, found {value!r}")
-    return found
+def _entry(example: Listed, index: ClassIndex | None, table: Table) -> Entry:
+    labels: list[int] = []
+    for label in example.box_labels:
+        number = None if index is None or is_missing(label) else index.get(class_text(label))
+        labels.append(-1 if number is None else number)
+    return Entry(example.image, None, example.boxes, labels, example.points, example.mask, example.size)
 
 
-def _exactly(values: Sequence[Any], count: int) -> Sequence[Any]:
-    if len(values) != count:
-        raise ValueError(f"expected {count} numbers, found {len(values)}")
-    return values
+def _refuse_shares(examples: Sequence[Listed], table: Table) -> None:
+    """Coordinates that are all between 0 and 1, with fractions, are shares of the image, not pixels."""
+    for what in ("boxes", "points"):
+        found = [number for each in examples for place in getattr(each, what) for number in place]
+        finite = [number for number in found if number == number]  # noqa: PLR0124
+        if finite and all(0 <= number <= 1 for number in finite) and not all(map(float.is_integer, finite)):
+            first = next(each for each in examples if getattr(each, what))
+            raise table.error(first.line, f"expected {what} in pixels, found shares of the image (all from 0 to 1)")
 
 
-def _names(labels: Iterable[Any]) -> tuple[str, ...]:
-    """The classes that labels name; whole numbers are indices and have no names."""
-    names = {str(label) for label in labels if label is not None}
-    return () if all(name.isdecimal() for name in names) else tuple(sorted(names))
-
-
-def _index(label: Any, names: tuple[str, ...], path: Path) -> int:
-    text = str(label)
-    if text in names:
-        return names.index(text)
-    if text.isdecimal() and len(text) < 10 and (not names or int(text) < len(names)):
-        return int(text)
-    known = ", ".join(names[:10]) or "whole numbers"
-    raise DataError("G411", f"expected a class among {known}, found {text[:60]!r}", Place(shown(path)))
+def _notes(reader: Reader, names: Sequence[str], examples: Sequence[Listed]) -> list[str]:
+    """What is in the list and not read."""
+    roles = reader.roles
+    sized = any(each.size for each in examples)
+    read = {column for name in names for column in roles.of(name)} | roles.annotations(reader.table, sized)
+    extra = [column or "(without a name)" for column in reader.table.columns if column not in read]
+    notes = [f"{counted(len(extra), 'column')} not read: {', '.join(extra[:12])}"] if extra else []
+    labels = [label for each in examples for label in each.box_labels]
+    without = sum(map(is_missing, labels))
+    if without and without < len(labels):
+        notes.append(f"{without} of {len(labels):,} boxes have no label (-1)")
+    return notes

@@ -7,7 +7,7 @@ import math
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
@@ -26,9 +26,12 @@ LOCAL_HEADER = struct.Struct("<4s22xHH")
 """Before a member: signature, and the lengths of its name and extra field."""
 
 
-def read_npz(path: Path, names: Iterable[str], limit: int, mapped: bool = False) -> dict[str, Array]:
+def read_npz(
+    path: Path, names: Iterable[str], limit: int, mapped: bool = False, texts: Collection[str] = ()
+) -> dict[str, Array]:
     """The named arrays of a file; an array that is not there is an error that lists those that are.
 
+    `texts`: those that may be of texts instead of numbers.
     `mapped`: arrays stay in the file, and their pages are read when they are asked for.
     """
     with open_regular(path) as raw:
@@ -46,13 +49,14 @@ def read_npz(path: Path, names: Iterable[str], limit: int, mapped: bool = False)
                 hint = did_you_mean(name, members)
                 raise DataError("G408", f"expected an array {name!r}{hint}, found {found}", Place(shown(path)))
             if mapped:
-                arrays[name] = _map_member(raw, members[name], path)
+                arrays[name] = _map_member(raw, members[name], path, name in texts)
                 continue
-            arrays[name] = _read_member(archive, members[name], path, limit - sum(a.nbytes for a in arrays.values()))
+            left = limit - sum(array.nbytes for array in arrays.values())
+            arrays[name] = _read_member(archive, members[name], path, left, name in texts)
         return arrays
 
 
-def _map_member(raw: BinaryIO, info: zipfile.ZipInfo, path: Path) -> Array:
+def _map_member(raw: BinaryIO, info: zipfile.ZipInfo, path: Path, text: bool) -> Array:
     """A member that is stored as it is (`np.savez`, not `np.savez_compressed`), as a map of the file."""
     where = f"{shown(path)}[{info.filename}]"
     if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1:
@@ -64,24 +68,24 @@ def _map_member(raw: BinaryIO, info: zipfile.ZipInfo, path: Path) -> Array:
         raise DataError("G401", "the archive is damaged", Place(where))
     _, names, extra = LOCAL_HEADER.unpack(local)
     raw.seek(names + extra, io.SEEK_CUR)
-    shape, fortran, dtype = _read_header(raw, where)
+    shape, fortran, dtype = _read_header(raw, where, text)
     offset, size = raw.tell(), math.prod(shape) * dtype.itemsize
     if offset + size > raw.seek(0, io.SEEK_END) or not size:
         raise DataError("G401", f"the header announces {size:,} bytes, the file ends before", Place(where))
     return np.memmap(path, dtype, "r", offset, shape, "F" if fortran else "C")
 
 
-def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path, limit: int) -> Array:
+def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path, limit: int, text: bool) -> Array:
     where = f"{shown(path)}[{info.filename}]"
     try:
         with archive.open(info) as file:
-            return _read_npy(file, where, limit)
+            return _read_npy(file, where, limit, text)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
         raise DataError("G401", f"the array is damaged or cut off: {error}", Place(where)) from None
 
 
-def _read_npy(file: IO[bytes], where: str, limit: int) -> Array:
-    shape, fortran, dtype = _read_header(file, where)
+def _read_npy(file: IO[bytes], where: str, limit: int, text: bool) -> Array:
+    shape, fortran, dtype = _read_header(file, where, text)
     size = check_memory(shape, dtype.itemsize, limit, where)
     data = _exactly(file, size, where)
     flat = np.frombuffer(data, dtype).astype(dtype.newbyteorder("="), copy=False)
@@ -89,7 +93,7 @@ def _read_npy(file: IO[bytes], where: str, limit: int) -> Array:
     return np.ascontiguousarray(values) if fortran else values
 
 
-def _read_header(file: IO[bytes], where: str) -> tuple[tuple[int, ...], bool, Any]:
+def _read_header(file: IO[bytes], where: str, text: bool) -> tuple[tuple[int, ...], bool, Any]:
     """(shape, whether in Fortran's order, type) of an array whose values follow."""
     start = file.read(8)
     if len(start) < 8 or start[:6] != npy.MAGIC_PREFIX or start[6] not in (1, 2, 3):
@@ -104,10 +108,11 @@ def _read_header(file: IO[bytes], where: str) -> tuple[tuple[int, ...], bool, An
         shape, fortran, dtype = read_header(header)
     except (ValueError, TypeError, KeyError, SyntaxError, UnicodeError, RecursionError, MemoryError) as error:
         raise DataError("G401", f"the array's header cannot be read: {error}", Place(where)) from None
-    if dtype.hasobject or dtype.kind not in "biuf":
-        raise DataError("G401", f"expected numbers, found {dtype} (object arrays are refused)", Place(where))
-    if any(axis < 0 for axis in shape):
-        raise DataError("G401", f"the header announces the shape {shape}", Place(where))
+    if dtype.hasobject or dtype.kind not in ("biufUS" if text else "biuf"):
+        expected = "numbers or texts" if text else "numbers"
+        raise DataError("G401", f"expected {expected}, found {dtype} (object arrays are refused)", Place(where))
+    if any(axis < 0 for axis in shape) or not dtype.itemsize:
+        raise DataError("G401", f"the header announces the shape {shape} of {dtype}", Place(where))
     return shape, fortran, dtype
 
 

@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from graphc.data.annotated import Entry, Reading, examples_of, in_memory
 from graphc.data.archives import open_archive
 from graphc.data.cifar import CIFAR10_CLASSES, read_cifar
+from graphc.data.classes import ordered
+from graphc.data.coco import GROUND, CocoRules, read_coco
 from graphc.data.digits import read_digits
-from graphc.data.examples import IMAGE, LABEL, Examples, check_memory
+from graphc.data.examples import BOX_LABEL, IMAGE, LABEL, Examples, check_memory
 from graphc.data.folder import find_images, read_folder
 from graphc.data.idx import read_idx
 from graphc.data.images import PIXEL_LIMIT
-from graphc.data.lists import read_coco, read_list
+from graphc.data.labels import Column, Typed, typed
+from graphc.data.listed import IMAGE as IMAGE_COLUMN
+from graphc.data.listed import Roles
+from graphc.data.lists import Reader, read_examples
 from graphc.data.npz import read_npz
+from graphc.data.sample import MASK
 from graphc.data.shapes import CLASSES, make_shapes
 from graphc.data.stored import Folder
+from graphc.data.tables import read_table
+from graphc.data.wanted import ANYTHING, Wanted
 from graphc.errors import DataError, Place
 from graphc.files import shown
 from graphc.settings import LIST, ONE_OR_LIST, Kind
@@ -29,11 +38,25 @@ from graphc.types import Array
 Side = Annotated[int, Field(gt=0, le=100_000)]
 
 
+def _names(value: object) -> object:
+    """Whole numbers are names too; a name comes once."""
+    if not isinstance(value, (list, tuple)):
+        return value
+    names = tuple(str(name) if type(name) is int else name for name in value)
+    if len(set(map(str, names))) < len(names):
+        raise ValueError("expected each class once")
+    return names
+
+
+ClassNames = Annotated[tuple[str, ...], BeforeValidator(_names)]
+
+
 class Source(Kind):
     """A kind of data set."""
 
-    def load(self, base: Path, limit: int) -> Examples:
-        """All examples, at most `limit` bytes of them; relative paths start at `base`."""
+    def load(self, base: Path, limit: int, wanted: Wanted = ANYTHING) -> Examples:
+        """All examples, at most `limit` bytes of them; relative paths start at `base`; `wanted`: what the losses want
+        of the targets."""
         raise NotImplementedError(self.kind)
 
 
@@ -51,19 +74,24 @@ class Npz(Source):
     left, top, right, bottom in pixels), `mask` (N H W) or `points` (N K 2) move with the image."""
     mapped: bool = False
     """Leave the arrays in the file until they are needed; it must not be compressed."""
-    classes: Annotated[tuple[str, ...], LIST] = ()
+    classes: ClassNames = ()
     """Names of the classes."""
 
-    def load(self, base: Path, limit: int) -> Examples:
+    def load(self, base: Path, limit: int, wanted: Wanted = ANYTHING) -> Examples:
         inputs = {IMAGE: self.inputs} if isinstance(self.inputs, str) else self.inputs
         targets = {LABEL: self.targets} if isinstance(self.targets, str) else self.targets
-        arrays = read_npz(base / self.path, {**inputs, **targets}.values(), limit, self.mapped)
-        rows = {key: _with_rows(array, key, base / self.path) for key, array in arrays.items()}
+        path = base / self.path
+        texts = set(targets.values()) - set(inputs.values())
+        arrays = read_npz(path, {**inputs, **targets}.values(), limit, self.mapped, texts)
+        rows = {key: _with_rows(array, key, path) for key, array in arrays.items()}
+        typed = {name: array_target(rows[key], name, key, path, self.classes, wanted) for name, key in targets.items()}
+        named = {name: each.classes for name, each in typed.items() if each.classes}
         return Examples(
             {name: rows[key] for name, key in inputs.items()},
-            {name: _whole(rows[key]) for name, key in targets.items()},
-            self.classes,
-            shown(base / self.path),
+            {name: each.values for name, each in typed.items()},
+            named.pop(LABEL, self.classes),
+            shown(path),
+            target_classes=named,
         )
 
 
@@ -76,10 +104,10 @@ class Idx(Source):
     """The file of images."""
     labels: str
     """The file of labels."""
-    classes: Annotated[tuple[str, ...], LIST] = ()
+    classes: ClassNames = ()
     """Names of the classes."""
 
-    def load(self, base: Path, limit: int) -> Examples:
+    def load(self, base: Path, limit: int, wanted: Wanted = ANYTHING) -> Examples:
         images = read_idx(base / self.images, limit)
         labels = _whole(read_idx(base / self.labels, limit - images.nbytes))
         return Examples({IMAGE: images}, {LABEL: labels}, self.classes, shown(base / self.images))
@@ -93,7 +121,7 @@ class Cifar10(Source):
     files: Annotated[tuple[str, ...], ONE_OR_LIST] = Field(min_length=1)
     """data_batch_1.bin and so on, in order."""
 
-    def load(self, base: Path, limit: int) -> Examples:
+    def load(self, base: Path, limit: int, wanted: Wanted = ANYTHING) -> Examples:
         images: list[Array] = []
         labels: list[Array] = []
         for name in self.files:
@@ -130,7 +158,7 @@ class ImageFolder(_Images):
     keep: Literal["memory", "files"] = "memory"
     """Read everything in the beginning, or each image when it is needed."""
 
-    def load(self, base: Path, limit: int) -> Examples:
+    def load(self, base: Path, limit: int, wanted: Wanted = ANYTHING) -> Examples:
         root = base / self.path
         if self.keep == "memory" and self.bad_files == "error":
             return read_folder(root, self.size, self.channels, limit, self.max_pixels)
@@ -152,7 +180,7 @@ class Archive(_Images):
     labelled: bool = True
     """Whether folders are classes; else all images are taken, without labels."""
 
-    def load(self, base: Path, limit: int) -> Examples:
+    def load(self, base: Path, limit: int, wanted: Wanted = ANYTHING) -> Examples:
         archive = open_archive(base / self.path)
         start = f"{self.inside.strip('/')}/" if self.inside.strip("/") else ""
         names = sorted(name for name in archive.members if name.startswith(start))
@@ -160,7 +188,7 @@ class Archive(_Images):
         if not self.labelled:
             return examples_of([Entry(name) for name in names], archive, self.reading(), where)
         folders = {name: name.removeprefix(start).rpartition("/")[0].partition("/")[0] for name in names}
-        classes = tuple(sorted({folder for folder in folders.values() if folder}))
+        classes = ordered(folder for folder in folders.values() if folder)
         if not classes:
             raise DataError(
                 "G403", f"expected one folder a class in {start or 'the archive'}, found none", Place(where)
@@ -169,35 +197,72 @@ class Archive(_Images):
         return examples_of(entries, archive, self.reading(classes=classes), where)
 
 
-class ImageList(_Images):
-    """A CSV or JSON list of images with labels, boxes, key points and masks."""
-
-    kind: ClassVar[str] = "list"
+class _Listed(_Images):
+    """Images in files, with annotations in one file."""
 
     folder: str | None = None
-    """Where the paths in the list start; default: the list's own folder. No path may lead out of it."""
-    classes: Annotated[tuple[str, ...], LIST] = ()
-    """Names of the classes; default: those in the list, sorted."""
+    """Where the paths of images start; default: the list's own folder. No path may lead out of it."""
+    classes: ClassNames = ()
+    """Names of the classes; default: those that occur, in order."""
     max_boxes: Side | None = None
     """Boxes an image may have; default: what the list has."""
 
-    def load(self, base: Path, limit: int) -> Examples:
-        entries, classes = read_list(base / self.path, self.classes)
-        return self._examples(base, entries, classes)
-
-    def _examples(self, base: Path, entries: list[Entry], classes: tuple[str, ...]) -> Examples:
+    def _examples(
+        self, base: Path, entries: list[Entry], classes: tuple[str, ...], others: Mapping[str, Array] | None = None
+    ) -> Examples:
         root = (base / self.path).parent if self.folder is None else base / self.folder
-        return examples_of(entries, Folder(root), self.reading(self.max_boxes, classes), shown(base / self.path))
+        reading = self.reading(self.max_boxes, classes)
+        return examples_of(entries, Folder(root), reading, shown(base / self.path), others)
 
 
-class Coco(ImageList):
-    """COCO's JSON: boxes with their classes (targets `boxes` and `box_label`), and key points."""
+class ImageList(_Listed):
+    """A CSV or JSON list of images with labels, other targets, boxes, key points and masks."""
+
+    kind: ClassVar[str] = "list"
+
+    columns: dict[str, Annotated[tuple[str, ...], ONE_OR_LIST]] = Field(default={})
+    """What is read -> its column, where that has another name: `{image: id_code, label: diagnosis}`. Of a target,
+    several columns may be named: numbers to predict, or one 0 or 1 for each of several labels."""
+    delimiter: Literal[",", ";", "\t", "|"] | None = None
+    """What stands between the values of a CSV; default: what the header shows."""
+    label_separator: str | None = Field(default=None, min_length=1)
+    """What stands between the labels of an example that has several, within a column."""
+
+    def load(self, base: Path, limit: int, wanted: Wanted = ANYTHING) -> Examples:
+        roles = Roles(self.columns)
+        table = read_table(base / self.path, roles.column(IMAGE_COLUMN), self.delimiter)
+        found = read_examples(Reader(table, roles, self.classes, self.label_separator, wanted))
+        targets = {name: each.values for name, each in found.targets.items()}
+        classes = {name: each.classes for name, each in found.targets.items() if each.classes and name != LABEL}
+        examples = self._examples(base, found.entries, found.classes, targets)
+        return replace(examples, target_classes=classes, notes=found.notes)
+
+
+class Coco(_Listed):
+    """COCO's JSON: boxes with their classes (targets `boxes` and `box_label`), key points, and masks."""
 
     kind: ClassVar[str] = "coco"
 
-    def load(self, base: Path, limit: int) -> Examples:
-        entries, classes = read_coco(base / self.path, self.classes)
-        return self._examples(base, entries, classes)
+    masks: bool = False
+    """Draw a mask of each image (target `mask`) from polygons and run lengths: 0 for the ground, the index of the class
+    + 1 for objects, smaller objects over larger ones."""
+    crowd: Literal["error", "skip", "mask"] = "skip"
+    """What happens to annotations of crowds; skip: they are left out and counted; mask: they are drawn, without a
+    box."""
+    bad_annotations: Literal["error", "skip"] = "error"
+    """What happens to annotations of unknown images or categories, without a box, or with one outside the image; skip:
+    they are left out and counted."""
+
+    def load(self, base: Path, limit: int, wanted: Wanted = ANYTHING) -> Examples:
+        known = tuple(wanted.classes.get(BOX_LABEL) or wanted.classes.get(LABEL, ()))
+        if not known and (mask_names := wanted.classes.get(MASK, ())):
+            known = mask_names[1:]
+        skip = self.bad_annotations == "skip"
+        rules = CocoRules(self.classes, known, self.masks, self.crowd, skip, self.max_pixels)
+        found = read_coco(base / self.path, rules)
+        examples = self._examples(base, found.entries, found.classes)
+        classes = {MASK: (GROUND, *found.classes)} if self.masks else {}
+        return replace(examples, target_classes=classes, notes=found.notes)
 
 
 class Shapes(Source):
@@ -218,7 +283,7 @@ class Shapes(Source):
     seed: int = Field(default=0, ge=0, lt=2**32)
     """Two sets of one seed begin alike."""
 
-    def load(self, base: Path, limit: int) -> Examples:
+    def load(self, base: Path, limit: int, wanted: Wanted = ANYTHING) -> Examples:
         check_memory((self.count, *self.size, self.channels + 8), 1, limit, "shapes")
         return make_shapes(self.count, self.size, self.channels, self.most, self.classes, self.seed)
 
@@ -231,7 +296,7 @@ class Digits(Source):
     part: Literal["train", "test", "all"] = "all"
     """test: every fifth digit; train: the others."""
 
-    def load(self, base: Path, limit: int) -> Examples:
+    def load(self, base: Path, limit: int, wanted: Wanted = ANYTHING) -> Examples:
         return read_digits(self.part)
 
 
@@ -241,6 +306,26 @@ SOURCES: tuple[type[Source], ...] = (Npz, Idx, Cifar10, ImageFolder, Archive, Im
 def _whole(labels: Array) -> Array:
     """Labels as int64; other numbers stay as they are (values to regress, or to be refused as classes)."""
     return labels.astype(np.int64) if np.issubdtype(labels.dtype, np.integer) else labels
+
+
+def array_target(array: Array, target: str, key: str, path: Path, classes: tuple[str, ...], wanted: Wanted) -> Typed:
+    """A target of an array: whole numbers are indices of classes, texts are their names."""
+    if array.dtype.kind not in "US":
+        return Typed(_whole(array))
+    texts = np.char.decode(array, "utf-8", "backslashreplace") if array.dtype.kind == "S" else array
+    if texts.ndim != 1:
+        message = f"expected one text an example in {key!r}, found the shape {list(texts.shape)}"
+        raise DataError("G402", message, Place(shown(path)))
+
+    def fail(row: int, message: str) -> DataError:
+        return DataError("G405", f"{message} at example {row}", Place(f"{shown(path)}[{key}]"))
+
+    try:
+        cells = [text.strip() for text in texts.tolist()]
+    except ValueError as error:
+        raise DataError("G401", f"the texts are damaged: {error}", Place(f"{shown(path)}[{key}]")) from None
+    known = wanted.classes.get(target, ())
+    return typed(Column(target, cells, fail), wanted.of(target), classes, known)
 
 
 def _with_rows(array: Array, key: str, path: Path) -> Array:

@@ -63,6 +63,7 @@ def statistics(examples: Examples) -> Statistics:
         repeated += [(first, row)] if first != row else []
     pairs = ", ".join(f"{examples.name(a)} = {examples.name(b)}" for a, b in repeated[:3])
     facts |= {"duplicates": f"{len(repeated)} ({pairs})" if repeated else 0, "unreadable files": len(examples.skipped)}
+    facts |= {f"note {number + 1}": note for number, note in enumerate(examples.notes)}
     facts |= {f"unreadable {number + 1}": said for number, said in enumerate(examples.skipped[:10])}
     return Statistics(facts, _classes(examples), histogram, digests)
 

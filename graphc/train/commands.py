@@ -12,9 +12,8 @@ import numpy as np
 
 from graphc import weights
 from graphc.compiler import compile_plan
-from graphc.data.annotated import labelled_alike
 from graphc.data.batches import Batches
-from graphc.data.examples import BOX_LABEL, LABEL, MEMORY_LIMIT, Examples
+from graphc.data.examples import LABEL, MEMORY_LIMIT, Examples
 from graphc.data.images import SUFFIXES, read_image
 from graphc.data.sources import Npz
 from graphc.emit.model import write_model
@@ -47,10 +46,12 @@ from graphc.train.run import (
     preprocessing,
     read_sets,
     read_test,
+    said_of,
     spec_texts,
 )
 from graphc.train.run_folder import RunFolder
 from graphc.train.stepper import Stepper
+from graphc.train.targets import classes_in
 from graphc.train.trainer import Trainer
 from graphc.train.warm_start import warm_start
 from graphc.types import Array
@@ -81,14 +82,13 @@ def train(
     recipe, base = read_recipe(recipe_path, overrides), Path(recipe_path).parent
     folder = RunFolder(output)
     plan = plan_of(recipe.model, base)
-    sets = read_sets(recipe, base, options.max_memory)
+    sets = read_sets(recipe, plan, base, options.max_memory)
     recipe = fitted(recipe, plan, sets.train)
     stepper = make_stepper(recipe, plan, base, options.threads, sets.train.classes)
     check_batches(frozen_plan(plan, stepper.learning.frozen_for_good), Length.of(recipe, len(sets.train)))
     reporter = reporter or Silent()
-    for examples in filter(None, (sets.train, sets.validation)):
-        if examples.skipped:
-            reporter.say(f"{examples.source}: {len(examples.skipped)} files left out, the first: {examples.skipped[0]}")
+    for sentence in sets.said():
+        reporter.say(sentence)
     with folder.locked():
         folder.require_new()
         state = new_state(stepper)
@@ -105,6 +105,7 @@ def train(
                 "base": str(base.resolve()),
                 "data": sets.fingerprints(),
                 "classes": list(sets.train.classes),
+                "target_classes": {target: list(names) for target, names in sets.train.target_classes.items()},
                 "bytes": inputs_of_bytes(sets.train, plan, recipe.data),
             }
         )
@@ -134,7 +135,7 @@ def resume(
         if epochs is not None:
             recipe = with_epochs(recipe, epochs, checkpoint.facts["epoch"], reporter)
         base = base if data is None else existing_folder(data)
-        sets = read_sets(recipe, base, options.max_memory)
+        sets = read_sets(recipe, plan, base, options.max_memory)
         if sets.fingerprints() != facts["data"]:
             raise DataError("G409", "the data are not those that the run began with", Place(sets.train.source))
         stepper = make_stepper(recipe, plan, base, options.threads, sets.train.classes)
@@ -176,9 +177,11 @@ def evaluate_run(
     folder = RunFolder(run)
     facts = folder.read_facts()
     recipe, plan, base = _planned(folder, facts)
-    source_recipe, source_base = (read_recipe(data), Path(data).parent) if data is not None else (recipe, base)
-    name, examples = read_test(source_recipe, source_base, options.max_memory)
-    examples = labelled_alike(examples, facts["classes"])
+    judged = recipe
+    if data is not None:
+        other, base = read_recipe(data), Path(data).parent
+        judged = recipe.model_copy(update={"data": other.data, "seed": other.seed})
+    name, examples = read_test(judged, plan, base, classes_in(facts), options.max_memory)
     stepper = Stepper(plan, recipe, options.threads)
     stepper.heads.check(examples)
     params = _load(plan, weights_path or folder.best, recipe.dtype)
@@ -187,7 +190,8 @@ def evaluate_run(
         found = evaluate(stepper.network, stepper.heads, params, batches, recipe.metrics, stepper.learning)
     finally:
         batches.close()
-    return {"set": name, "examples": len(examples), **found}
+    said = said_of(examples)
+    return {"set": name, "examples": len(examples), **({"notes": said} if said else {}), **found}
 
 
 def predict(
@@ -202,6 +206,7 @@ def predict(
     folder = RunFolder(run)
     facts = folder.read_facts()
     recipe, plan, _ = _planned(folder, facts)
+    classes = classes_in(facts)
     heads: dict[str, Target] = {}
     for head in Heads(plan, recipe).targets:
         heads.setdefault(head.node, head)
@@ -211,7 +216,7 @@ def predict(
         for rows, values in predictions(network, list(heads), params, batches):
             for place, row in enumerate(rows):
                 found = {
-                    head.name: _described(values[node][place], head, facts["classes"], top)
+                    head.name: _described(values[node][place], head, classes.get(head.target, ()), top)
                     for node, head in heads.items()
                 }
                 first = next(iter(found.values()))
@@ -295,7 +300,6 @@ def _described(prediction: Array, head: Target, classes: Sequence[str], top: int
     if scores is None:
         return {"values": prediction.tolist()}
     what, numbers = scores
-    classes = classes if head.target in (LABEL, BOX_LABEL) else ()
     order = np.argsort(-numbers, kind="stable")[:top].tolist()
     names = {i: classes[i] if i < len(classes) else str(i) for i in order}
     found = [{"class": names[i], what: float(numbers[i])} for i in order]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -154,5 +155,10 @@ def with_unlabelled(labelled: Examples, unlabelled: Examples, limit: int) -> Exa
             "G404", f"expected unlabelled images like the labelled, found {found}", Place(unlabelled.source)
         )
     labels = [both[0].targets[LABEL], np.full(len(both[1]), -1, np.int64)]
-    joined = {IMAGE: np.concatenate(images)}, {LABEL: np.concatenate(labels)}
-    return Examples(*joined, labelled.classes, labelled.source, labelled.skipped + unlabelled.skipped)
+    return replace(
+        labelled,
+        inputs={IMAGE: np.concatenate(images)},
+        targets={LABEL: np.concatenate(labels)},
+        skipped=labelled.skipped + unlabelled.skipped,
+        notes=labelled.notes + unlabelled.notes,
+    )

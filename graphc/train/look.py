@@ -23,6 +23,7 @@ from graphc.files import atomic_write
 from graphc.report.tables import render
 from graphc.train.recipe import Recipe, read_recipe
 from graphc.train.run import read_set
+from graphc.train.targets import wanted_targets
 from graphc.types import Array
 
 
@@ -32,10 +33,11 @@ def stats(
     """A table of facts about a recipe's sets; `picture`: also a chart as PNG."""
     recipe, base = read_recipe(recipe_path, overrides), Path(recipe_path).parent
     found: dict[str, Statistics] = {}
+    wanted = wanted_targets(recipe)
     for name in ("train", "validation", "test"):
         source = getattr(recipe.data, name)
         if source is not None:
-            found[name] = statistics(read_set(_tolerant(source), base, limit))
+            found[name] = statistics(read_set(_tolerant(source), base, limit, wanted))
     cells: list[list[Any]] = [[name, what, value] for name, each in found.items() for what, value in each.facts.items()]
     cells += [[name, f"class {label}", count] for name, each in found.items() for label, count in each.classes.items()]
     cells += [
@@ -57,7 +59,7 @@ def preview(
 ) -> str:
     """A contact sheet of `count` training examples and what the epochs from `epoch` on make of them; what it shows."""
     recipe, base = read_recipe(recipe_path, overrides), Path(recipe_path).parent
-    examples = read_set(recipe.data.train, base, limit)
+    examples = read_set(recipe.data.train, base, limit, wanted_targets(recipe))
     images = next(iter(examples.inputs.values()))
     if images.ndim not in (3, 4):
         raise DataError("G404", "expected images to look at", Place(examples.source))

@@ -13,14 +13,16 @@ from threadpoolctl import threadpool_info
 
 from graphc import __version__, initializers
 from graphc.compiler import plan_spec
-from graphc.data.annotated import finite, labelled_alike
+from graphc.data.annotated import finite
 from graphc.data.augment.base import Augmentation
 from graphc.data.augment.mix import Mix
 from graphc.data.batches import Augmenting, Batches
-from graphc.data.examples import IMAGE, LABEL, MEMORY_LIMIT, Examples, class_weights, split
+from graphc.data.classes import labelled_alike, typed_alike
+from graphc.data.examples import IMAGE, LABEL, MEMORY_LIMIT, Examples, check_one_class, class_weights, split
 from graphc.data.preprocess import Preprocess
 from graphc.data.sample import ANNOTATIONS, BOXES, POINTS
 from graphc.data.sources import Source
+from graphc.data.wanted import ANYTHING, NO_TARGETS, Wanted
 from graphc.dims import format_shape
 from graphc.errors import DataError, Place, SpecError, did_you_mean
 from graphc.graph import Plan
@@ -32,6 +34,7 @@ from graphc.train.losses import Loss, SoftmaxCrossEntropy
 from graphc.train.recipe import Data, Model, Recipe
 from graphc.train.state import TrainState
 from graphc.train.stepper import Stepper
+from graphc.train.targets import shared_classes, wanted_targets, with_numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +44,20 @@ class Sets:
     train: Examples
     validation: Examples | None
 
+    def said(self) -> list[str]:
+        """What was left out or decided in reading, each sentence once."""
+        return list(dict.fromkeys(said for each in (self.train, self.validation) if each for said in said_of(each)))
+
     def fingerprints(self) -> list[str]:
         return [examples.fingerprint() for examples in (self.train, self.validation) if examples is not None]
+
+
+def said_of(examples: Examples) -> list[str]:
+    """What was left out or decided in reading a data set."""
+    found = [f"{examples.source}: {note}" for note in examples.notes]
+    if examples.skipped:
+        found.append(f"{examples.source}: {len(examples.skipped)} files left out, the first: {examples.skipped[0]}")
+    return found
 
 
 def plan_of(model: Model, base: Path) -> Plan:
@@ -61,18 +76,20 @@ def spec_texts(model: Model, base: Path) -> dict[str, str]:
     return read_document(find(spec_path(model, base))).texts
 
 
-def read_sets(recipe: Recipe, base: Path, limit: int = MEMORY_LIMIT) -> Sets:
-    """Training and validation examples."""
-    train = read_set(recipe.data.train, base, limit)
-    if recipe.data.balanced and (LABEL not in train.targets or train.targets[LABEL].ndim != 1):
-        raise DataError("G408", "`balanced` needs one label an example", Place(train.source))
+def read_sets(recipe: Recipe, plan: Plan, base: Path, limit: int = MEMORY_LIMIT) -> Sets:
+    """Training and validation examples, with the targets that the losses want; classes count by name in both."""
+    wanted = wanted_targets(recipe, plan)
+    train = read_set(recipe.data.train, base, limit, wanted)
+    if recipe.data.balanced:
+        check_one_class(train, "`balanced`")
     validation = None
     if recipe.data.validation is not None:
-        validation = labelled_alike(read_set(recipe.data.validation, base, limit), train.classes)
+        known = replace(wanted, classes=shared_classes(train, wanted))
+        validation = read_set(recipe.data.validation, base, limit, known)
     elif recipe.data.validation_share is not None:
         train, validation = split(train, recipe.data.validation_share, recipe.seed, recipe.data.stratified)
     if recipe.data.unlabelled is not None:
-        train = with_unlabelled(train, recipe.data.unlabelled.load(base, limit), limit)
+        train = with_unlabelled(train, recipe.data.unlabelled.load(base, limit, NO_TARGETS), limit)
     return Sets(train, validation)
 
 
@@ -84,9 +101,10 @@ def make_stepper(recipe: Recipe, plan: Plan, base: Path, threads: int | None, na
     return Stepper(plan, recipe, threads, TeacherModel(recipe.teacher, base, classes, names, threads))
 
 
-def read_set(source: Source, base: Path, limit: int = MEMORY_LIMIT) -> Examples:
-    """All examples of a source; of boxes and key points it is always said which are there."""
-    examples = source.load(base, limit)
+def read_set(source: Source, base: Path, limit: int = MEMORY_LIMIT, wanted: Wanted = ANYTHING) -> Examples:
+    """All examples of a source, targets as the losses want them; of boxes and key points it is always said which are
+    there."""
+    examples = typed_alike(source.load(base, limit, wanted), wanted)
     there = {f"{name}_there": finite(examples.targets[name]) for name in (BOXES, POINTS) if name in examples.targets}
     return replace(examples, targets={**there, **examples.targets})
 
@@ -240,14 +258,18 @@ def describe_difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> st
     )
 
 
-def read_test(recipe: Recipe, base: Path, limit: int = MEMORY_LIMIT) -> tuple[str, Examples]:
-    """What a run is evaluated on, and its name: the recipe's test set, else what it was validated on."""
-    data = recipe.data
+def read_test(
+    recipe: Recipe, plan: Plan, base: Path, classes: Mapping[str, Sequence[str]], limit: int = MEMORY_LIMIT
+) -> tuple[str, Examples]:
+    """What a run is evaluated on, and its name: the recipe's test set, else what it was validated on; `classes`: the
+    training set's names by target."""
+    data, wanted = recipe.data, wanted_targets(recipe, plan)
+    known = replace(wanted, classes=with_numbers(classes, wanted))
     if data.test is not None:
-        return "test", read_set(data.test, base, limit)
+        return "test", read_set(data.test, base, limit, known)
     if data.validation is not None:
-        return "validation", read_set(data.validation, base, limit)
-    held_out = read_sets(recipe, base, limit).validation
+        return "validation", read_set(data.validation, base, limit, known)
+    held_out = read_sets(recipe, plan, base, limit).validation
     if held_out is None:
         raise SpecError("G611", "the recipe names neither a test nor a validation set: say which data to read")
-    return "validation_share", held_out
+    return "validation_share", labelled_alike(held_out, known.classes)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
-from graphc.data.examples import LABEL, Examples
+from graphc.data.examples import BOX_LABEL, LABEL, Examples
+from graphc.data.sample import MASK
 from graphc.data.target_kind import TargetKind
 from graphc.data.wanted import Want, Wanted
 from graphc.graph import Plan
@@ -31,11 +33,17 @@ def shared_classes(train: Examples, wanted: Wanted) -> dict[str, tuple[str, ...]
     return with_numbers(names, wanted)
 
 
+def classes_in(facts: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """Names of the training set's classes by target, from a run's facts; runs of old know one kind of class."""
+    found = {LABEL: facts["classes"], BOX_LABEL: facts["classes"], **facts.get("target_classes", {})}
+    return {target: tuple(names) for target, names in found.items()}
+
+
 def with_numbers(names: Mapping[str, Sequence[str]], wanted: Wanted) -> dict[str, tuple[str, ...]]:
     """The names by target, and numbers for other targets that are classes."""
     found = {target: tuple(each) for target, each in names.items() if each}
     for target, want in (wanted.targets or {}).items():
-        if target not in found and TargetKind.CLASS in want.kinds and want.classes is not None:
+        if target not in (*found, MASK) and TargetKind.CLASS in want.kinds and want.classes is not None:
             found[target] = tuple(map(str, range(want.classes)))
     return found
 

@@ -89,13 +89,13 @@ def test_coco(folder):
 @pytest.mark.parametrize(
     ("name", "text", "words"),
     [
-        ("a.csv", "picture,label\n0.png,1\n", "expected the columns image"),
-        ("a.csv", "image,left,top,right,bottom\n0.png,0,0,x,1\n", r"a\.csv:2:1.*cannot be read"),
+        ("a.csv", "picture,label\n0.png,1\n", r"a\.csv:1:1.*expected a header with the column 'image'"),
+        ("a.csv", "image,left,top,right,bottom\n0.png,0,0,x,1\n", r"a\.csv:2:1.*box: expected numbers, found 'x'"),
         ("a.json", '{"image": "0.png"}', "expected a list of mappings"),
-        ("a.json", '[{"image": "0.png", "boxes": [[1, 2, 3]]}]', "entry 0 cannot be read.*expected 4 numbers"),
-        ("a.json", '[{"image": 3}]', "entry 0 cannot be read"),
+        ("a.json", '[{"image": "0.png", "boxes": [[1, 2, 3]]}]', r"a\.json:1:1.*boxes: expected 4 numbers, found 3"),
+        ("a.json", '[{"image": 3}]', "image: expected a path, found 3"),
         ("a.json", "[" * 100_000, "expected JSON"),
-        ("a.json", '[{"image": "0.png"}, {"image": "1.png", "label": 1}]', "labels for 1 of 2 images"),
+        ("a.json", '[{"image": "0.png"}, {"image": "1.png", "label": 1}]', "'label' for every example.* for 1 of 2"),
         ("a.json", '[{"image": "0.png", "mask": "0_mask.png"}, {"image": "1.png"}]', "a mask for every image"),
         ("a.json", "[]", "found no images"),
         ("a.csv", b"image\n\xff\xfe.png\n", "expected text in UTF-8"),
@@ -122,9 +122,11 @@ def test_no_path_leads_out_of_the_folder(tmp_path, path):
     (folder / "link.png").symlink_to(tmp_path / "secret.png")
     (folder / "loop.png").symlink_to("loop.png")
     (folder / "a.json").write_text(json.dumps([{"image": path}]))
-    images = ImageList(path="a.json", size=(4, 6)).load(folder, LIMIT).inputs["image"]
     with pytest.raises(GraphcError, match=r"out of it|symbolic links|NUL"):
-        images.read(0)
+        ImageList(path="a.json", size=(4, 6)).load(folder, LIMIT)
+    found = ImageList(path="a.json", size=(4, 6), bad_files="skip")
+    with pytest.raises(GraphcError, match=r"none of the images can be read|NUL"):
+        found.load(folder, LIMIT)
 
 
 def _members(kind, path, files):

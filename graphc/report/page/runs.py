@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from graphc.train.network import Network
 from graphc.train.recipe import Recipe, read_recipe
 from graphc.train.run import make_batches, plan_of, read_set, read_sets
 from graphc.train.run_folder import RunFolder
+from graphc.train.targets import shared_classes, wanted_targets
 from graphc.types import Array
 
 MISTAKES = 24
@@ -52,9 +53,12 @@ class TrainedRun:
     def judged(self) -> Examples:
         """The validation set (else the test set, else what was learned from), its beginning."""
         data = self.recipe.data
-        examples = read_sets(self.recipe, self.base).validation
+        sets = read_sets(self.recipe, self.plan, self.base)
+        examples = sets.validation
         if examples is None:
-            examples = read_set(data.test or data.train, self.base)
+            wanted = wanted_targets(self.recipe, self.plan)
+            known = replace(wanted, classes=shared_classes(sets.train, wanted))
+            examples = sets.train if data.test is None else read_set(data.test, self.base, wanted=known)
         return examples.take(np.arange(min(len(examples), EXAMPLES)))
 
 

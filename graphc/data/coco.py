@@ -1,0 +1,301 @@
+"""COCO's JSON: boxes with their classes, key points, and masks drawn from polygons and run lengths."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from graphc.data.annotated import Entry
+from graphc.data.classes import ClassIndex, class_text, ordered
+from graphc.data.images import PIXEL_LIMIT
+from graphc.data.segmentation import BadAreaError, area_of, box_of, polygons_of, run_lengths
+from graphc.data.tables import read_json
+from graphc.errors import DataError, Place, did_you_mean
+from graphc.files import shown
+from graphc.types import Array
+
+GROUND = "background"
+"""Name of class 0 of masks; the class of index k is k + 1 there."""
+CROWD = "of crowds"
+LARGEST = 1e9
+"""Coordinates and areas are smaller."""
+
+
+@dataclass(frozen=True, slots=True)
+class CocoRules:
+    """What is read of a COCO file, and what happens to the rest."""
+
+    classes: tuple[str, ...] = ()
+    """Only these; none: all categories."""
+    known: tuple[str, ...] = ()
+    """The training set's classes, which labels count where there are any."""
+    masks: bool = False
+    """Draw a mask for each image."""
+    crowd: Literal["error", "skip", "mask"] = "skip"
+    """What happens to annotations of crowds."""
+    skip_bad: bool = False
+    """Leave out and count annotations that cannot be used, rather than fail."""
+    pixels: int = PIXEL_LIMIT
+    """That a mask may have."""
+
+
+@dataclass(frozen=True, slots=True)
+class CocoSet:
+    """A COCO file, read."""
+
+    entries: list[Entry]
+    classes: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CocoMask:
+    """The mask of one image: 0, and where objects are the index of their class + 1, smaller objects over larger."""
+
+    name: str
+    size: tuple[int, int]
+    parts: tuple[tuple[int, Any], ...]
+    """(value, segmentation), largest first."""
+
+    def draw(self) -> Array:
+        mask = np.zeros(self.size, np.int64)
+        for value, segmentation in self.parts:
+            mask[area_of(segmentation, *self.size)] = value
+        return mask
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class _BadError(Exception):
+    """An annotation that cannot be used: what kind of fault, and a sentence."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+@dataclass
+class _Image:
+    """An image and what is known of it so far."""
+
+    name: str
+    size: tuple[int, int] | None
+    boxes: list[list[float]] = field(default_factory=list)
+    box_labels: list[int] = field(default_factory=list)
+    points: list[list[float]] = field(default_factory=list)
+    areas: list[tuple[float, Any, int]] = field(default_factory=list)
+    """(its size, segmentation, value in the mask)."""
+
+
+def read_coco(path: Path, rules: CocoRules) -> CocoSet:
+    """The images of a file with their annotations; what is left out is counted."""
+    tree = read_json(path)
+    images = _images(_rows(tree, "images", path), path)
+    annotations = _rows(tree, "annotations", path)
+    classes, index = _classes(_rows(tree, "categories", path), annotations, rules, path)
+    left: Counter[str] = Counter()
+    first: dict[str, str] = {}
+    for number, each in enumerate(annotations):
+        try:
+            left.update(_take(each, images, index, rules))
+        except (_BadError, BadAreaError) as error:
+            kind = error.kind if isinstance(error, _BadError) else "their area cannot be drawn"
+            said = f"annotation {each.get('id', number)}: {error}"
+            if kind == CROWD or not rules.skip_bad:
+                notes = [] if kind == CROWD else ["`bad_annotations: skip` leaves such out and counts them"]
+                raise DataError("G411", said, Place(shown(path)), notes) from None
+            left[kind] += 1
+            first.setdefault(kind, f"; {said}")
+    entries = [_entry(image, rules, path) for image in images.values()]
+    notes = [f"{count:,} annotations left out: {kind}{first.get(kind, '')}" for kind, count in left.items()]
+    return CocoSet(entries, classes, tuple(notes))
+
+
+def _take(
+    each: Mapping[str, Any], images: Mapping[str, _Image], index: Mapping[str, int | str | None], rules: CocoRules
+) -> list[str]:
+    """Add one annotation to its image; what is left out of it as the recipe says."""
+    image, category = images.get(_key(each.get("image_id"))), _key(each.get("category_id"))
+    if image is None:
+        raise _BadError("of no image", f"expected the id of an image, found {each.get('image_id')!r:.60}")
+    if category not in index:
+        raise _BadError("of no category", f"expected the id of a category, found {each.get('category_id')!r:.60}")
+    label = index[category]
+    if isinstance(label, str):
+        raise _BadError("of classes that the training set does not have", label)
+    if label is None:
+        return ["of categories that are not among `classes`"]
+    crowd = bool(each.get("iscrowd"))
+    if crowd and rules.crowd == "error":
+        raise _BadError(CROWD, "found a crowd, which is no single object (`crowd: skip` leaves these out)")
+    if crowd and (rules.crowd == "skip" or not rules.masks):
+        return [CROWD]
+    box = None if crowd else _box(each, image)
+    if rules.masks:
+        image.areas.append((*_area(each, image), label + 1))
+    if box is None:
+        return []
+    image.boxes.append(box)
+    image.box_labels.append(label)
+    points = _points(each)
+    further = bool(points and image.points)
+    image.points = image.points or points
+    return ["key points of further objects in an image (the boxes are kept)"] if further else []
+
+
+def _box(each: Mapping[str, Any], image: _Image) -> list[float]:
+    """Left, top, right, bottom; around the area where there is no box."""
+    found = each.get("bbox")
+    if not found:
+        size = image.size
+        if size is None or not each.get("segmentation"):
+            raise _BadError("without a box", f"expected `bbox`, found {found!r}")
+        box = box_of(each["segmentation"], *size)
+    elif not _are_numbers(found, 4):
+        raise _BadError("without a box", f"expected `bbox` of x, y, width and height, found {found!r:.60}")
+    else:
+        left, top, width, height = map(float, found)
+        box = [left, top, left + width, top + height] if min(width, height) > 0 else None
+    if box is None or box[0] >= box[2] or box[1] >= box[3]:
+        raise _BadError("with an empty box", f"expected a box with an area, found {found!r:.60}")
+    if image.size is not None and (min(box[2:]) <= 0 or box[0] >= image.size[1] or box[1] >= image.size[0]):
+        message = f"expected a box in the image of {image.size[1]}×{image.size[0]}, found {found!r:.60}"
+        raise _BadError("with a box outside the image", message)
+    return box
+
+
+def _area(each: Mapping[str, Any], image: _Image) -> tuple[float, Any]:
+    """(size, segmentation) of an area that can be drawn; the size is the annotation's own, or of the box around it."""
+    found = each.get("segmentation")
+    if image.size is None:
+        raise _BadError("their area cannot be drawn", f"masks need height and width of the image {image.name}")
+    if isinstance(found, Mapping):
+        run_lengths(found, *image.size)
+    else:
+        polygons_of(found, *image.size)
+    size = each.get("area")
+    if not _are_numbers([size], 1):
+        left, top, right, bottom = box_of(found, *image.size) or [0.0] * 4
+        size = (right - left) * (bottom - top)
+    return float(size or 0), found
+
+
+def _points(each: Mapping[str, Any]) -> list[list[float]]:
+    """x and y of each key point; not numbers where it is not labelled."""
+    values = each.get("keypoints") or []
+    if not _are_numbers(values, len(values)) or len(values) % 3:
+        raise _BadError("with bad key points", f"expected x, y and visibility of each, found {values!r:.60}")
+    triples = zip(values[::3], values[1::3], values[2::3], strict=True)
+    points = [[float(x), float(y)] if seen else [math.nan] * 2 for x, y, seen in triples]
+    return points if any(values[2::3]) else []
+
+
+def _entry(image: _Image, rules: CocoRules, path: Path) -> Entry:
+    mask = None
+    if rules.masks:
+        if image.size is None:
+            message = f"masks need height and width of each image, found none of {image.name}"
+            raise DataError("G411", message, Place(shown(path)))
+        if math.prod(image.size) > rules.pixels:
+            found = f"{image.size[1]}×{image.size[0]}"
+            raise DataError("G406", f"the image {image.name} has {found} pixels, the limit is {rules.pixels:,}")
+        areas = sorted(image.areas, key=lambda area: -area[0])
+        mask = CocoMask(f"the mask of {image.name}", image.size, tuple((value, area) for _, area, value in areas))
+    return Entry(image.name, None, image.boxes, image.box_labels, image.points, mask, image.size)
+
+
+def _images(rows: Sequence[Mapping[str, Any]], path: Path) -> dict[str, _Image]:
+    """The images by their ids."""
+    found: dict[str, _Image] = {}
+    for row in rows:
+        key, name = _id_of(row, "image", path), row.get("file_name")
+        if not isinstance(name, str) or not name:
+            raise _not_coco(f"an image without 'file_name' (id {key})", path)
+        if key in found:
+            raise _not_coco(f"two images with the id {key}", path)
+        size = row.get("height"), row.get("width")
+        if size != (None, None) and not all(type(side) is int and 0 < side < 10**9 for side in size):
+            raise _not_coco(f"the image {name} with height {size[0]!r} and width {size[1]!r}", path)
+        found[key] = _Image(name, None if size[0] is None else (int(size[0]), int(size[1] or 0)))
+    return found
+
+
+def _classes(
+    rows: Sequence[Mapping[str, Any]], annotations: Sequence[Mapping[str, Any]], rules: CocoRules, path: Path
+) -> tuple[tuple[str, ...], dict[str, int | str | None]]:
+    """(names of the classes, index of each category's id; None where the recipe leaves it out, a sentence where there
+    is none)."""
+    names = _categories(rows, annotations, path)
+    keys = ordered(names)
+    own = tuple(rules.classes) or tuple(names[key] for key in keys)
+    unknown = [name for name in rules.classes if name not in {*names.values(), *rules.known}]
+    if unknown:
+        known = ", ".join(names[key] for key in keys[:10])
+        message = f"classes: expected categories of the file ({known}), found {unknown[0]!r}"
+        raise DataError("G411", message + did_you_mean(unknown[0], names.values()), Place(shown(path)))
+    index = ClassIndex(rules.known or own)
+    found: dict[str, int | str | None] = {}
+    for key, name in names.items():
+        number = index.get(name)
+        found[key] = None if name not in own else index.unknown(name) if number is None else number
+    return index.names, found
+
+
+def _categories(
+    rows: Sequence[Mapping[str, Any]], annotations: Sequence[Mapping[str, Any]], path: Path
+) -> dict[str, str]:
+    """The names of categories by id; of several with one name, those that no annotation uses are none."""
+    names: dict[str, str] = {}
+    for row in rows:
+        key = _id_of(row, "category", path)
+        if not isinstance(row.get("name"), (str, int)) or key in names:
+            found = f"two categories with the id {key}" if key in names else f"a category without 'name' (id {key})"
+            raise _not_coco(found, path)
+        names[key] = class_text(row["name"])
+    used = {_key(each.get("category_id")) for each in annotations}
+    keys: dict[str, list[str]] = {}
+    for key, name in names.items():
+        keys.setdefault(name, []).append(key)
+    for name, same in keys.items():
+        kept = [key for key in same if key in used] or same[:1]
+        if len(kept) > 1:
+            raise _not_coco(f"categories {' and '.join(kept)} with the same name {name!r}", path)
+        for key in same:
+            if key not in kept:
+                del names[key]
+    return names
+
+
+def _id_of(row: Mapping[str, Any], what: str, path: Path) -> str:
+    key = _key(row.get("id"))
+    if not key:
+        raise _not_coco(f"an {what} without 'id'".replace("an c", "a c"), path)
+    return key
+
+
+def _key(value: Any) -> str:
+    """An id as text: 1, 1.0 and "1" are the same; nothing where it is none."""
+    return class_text(value) if isinstance(value, (int, float, str)) and not isinstance(value, bool) else ""
+
+
+def _are_numbers(values: Any, count: int) -> bool:
+    is_list = isinstance(values, list) and len(values) == count
+    return is_list and all(type(value) in (int, float) and abs(value) < LARGEST for value in values)
+
+
+def _rows(tree: Any, key: str, path: Path) -> list[Mapping[str, Any]]:
+    rows = tree.get(key) if isinstance(tree, dict) else None
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise _not_coco(f"no list {key!r}", path)
+    return rows
+
+
+def _not_coco(found: str, path: Path) -> DataError:
+    return DataError("G411", f"expected COCO's form, found {found}", Place(shown(path)))

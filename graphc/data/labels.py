@@ -1,0 +1,172 @@
+"""Targets as lists write them (texts, numbers, lists of these) become arrays of what the losses want."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from graphc.data.classes import NUMBER, TRUTH, ClassIndex, class_names, class_text
+from graphc.data.target_kind import TargetKind
+from graphc.data.wanted import Want
+from graphc.errors import DataError, counted
+from graphc.types import Array
+
+Fail = Callable[[int, str], DataError]
+"""The error for an example, with the place where the list says it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One target of a list."""
+
+    target: str
+    cells: Sequence[Any]
+    """One an example: a text, a number, a truth value, None where there is nothing; or a list of these."""
+    fail: Fail
+    names: tuple[str, ...] = ()
+    """Of the columns of numbers that each list was put together from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """A target as an array, one row an example, and the names of the classes that it counts."""
+
+    values: Array
+    classes: tuple[str, ...] = ()
+
+
+def typed(column: Column, want: Want, given: Sequence[str], known: Sequence[str]) -> Typed:
+    """A target as the losses want it; `given`: the classes that the source names, `known`: the training set's."""
+    if TargetKind.VALUES in want.kinds and not want.of_values:
+        message = f"{column.target}: one loss wants numbers to predict, another classes: give each a target of its own"
+        raise column.fail(0, message)
+    lists = [isinstance(cell, (list, tuple)) for cell in column.cells]
+    if any(lists):
+        if not all(lists):
+            raise column.fail(lists.index(False), f"{column.target}: expected a list as in other examples")
+        names = not column.names and all(isinstance(each, str) for cell in column.cells for each in cell)
+        return _multi_hot(column, want, given, known) if names else _vectors(column, want, given)
+    _refuse_missing(column, given)
+    if want.of_values:
+        return Typed(np.array([_number(column, row, cell) for row, cell in enumerate(column.cells)], np.float64))
+    if _are_shares(column, want):
+        return Typed(np.array([float(cell) for cell in column.cells], np.float64))
+    if TargetKind.CLASS not in want.kinds and (want.outputs or 2) > 1:
+        return _multi_hot(column, want, given, known)
+    texts = [class_text(cell) for cell in column.cells]
+    index = class_index(column, texts, want, given, known)
+    return Typed(np.array(indices(column, texts, index), np.int64), index.names)
+
+
+def class_index(
+    column: Column, texts: Sequence[str], want: Want, given: Sequence[str], known: Sequence[str]
+) -> ClassIndex:
+    """The classes that labels count: those that the source names, the training set's, else those that occur."""
+    if given:
+        return ClassIndex(given, numbered=True)
+    if known:
+        return ClassIndex(known)
+
+    def refuse(message: str, name: str) -> DataError:
+        row = next((at for at, cell in enumerate(column.cells) if name in _texts(cell)), 0)
+        return column.fail(row, f"{column.target}: {message}")
+
+    return ClassIndex(class_names(texts, want.classes, refuse))
+
+
+def indices(column: Column, texts: Sequence[str], index: ClassIndex) -> list[int]:
+    """The class of each text; one that is none is an error at its line."""
+    found = [index.get(text) for text in texts]
+    if None in found:
+        row = found.index(None)
+        raise column.fail(row, f"{column.target}: {index.unknown(texts[row])}")
+    return [number for number in found if number is not None]
+
+
+def _multi_hot(column: Column, want: Want, given: Sequence[str], known: Sequence[str]) -> Typed:
+    """1 for each label that an example names, else 0: N K float32."""
+    if TargetKind.MULTI_LABEL not in want.kinds:
+        raise column.fail(0, f"{column.target}: expected one class an example, found a list{_losses(want)}")
+    named = [_texts(cell) for cell in column.cells]
+    index = class_index(column, [name for names in named for name in names], want, given, known)
+    found = np.zeros((len(named), len(index.names)), np.float32)
+    for row, names in enumerate(named):
+        for name in names:
+            number = index.get(name)
+            if number is None:
+                raise column.fail(row, f"{column.target}: {index.unknown(name)}")
+            found[row, number] = 1
+    return Typed(found, index.names)
+
+
+def _vectors(column: Column, want: Want, given: Sequence[str]) -> Typed:
+    """Numbers, several an example: N K."""
+    if want.kinds == {TargetKind.CLASS}:
+        raise column.fail(0, f"{column.target}: expected one class an example, found a list{_losses(want)}")
+    length = len(column.cells[0])
+    rows = []
+    for row, cell in enumerate(column.cells):
+        if len(cell) != length:
+            message = f"{column.target}: expected {length} numbers as in other examples, found {len(cell)}"
+            raise column.fail(row, message)
+        rows.append([_number(column, row, each, truth=not want.of_values) for each in cell])
+    names = () if want.of_values else tuple(given) or column.names
+    if names and len(names) != length:
+        raise column.fail(0, f"{column.target}: expected {len(names)} numbers, one a class, found {length}")
+    return Typed(np.array(rows, np.float64), names)
+
+
+def _losses(want: Want) -> str:
+    return f" (the loss takes {' or '.join(sorted(kind.value for kind in want.kinds))})"
+
+
+def _texts(cell: Any) -> list[str]:
+    return [class_text(each) for each in (cell if isinstance(cell, (list, tuple)) else [cell])]
+
+
+def _refuse_missing(column: Column, given: Sequence[str]) -> None:
+    missing = [row for row, cell in enumerate(column.cells) if is_missing(cell) and class_text(cell) not in given]
+    if missing:
+        there = f"found it for {len(column.cells) - len(missing)} of {counted(len(column.cells), 'example')}"
+        raise column.fail(missing[0], f"expected a value of {column.target!r} for every example, {there}")
+
+
+def is_missing(cell: Any) -> bool:
+    """Nothing, an empty text, or not a number (which pandas writes for nothing)."""
+    return cell is None or (isinstance(cell, str) and cell.lower() in ("", "nan")) or cell != cell  # noqa: PLR0124
+
+
+def _are_shares(column: Column, want: Want) -> bool:
+    """Whether single numbers say how probable the only output is: 0.3, not only 0 and 1."""
+    if TargetKind.MULTI_LABEL not in want.kinds or (want.outputs or 1) > 1:
+        return False
+    numbers = [float(cell) for cell in column.cells if is_number(cell)]
+    return len(numbers) == len(column.cells) and any(not number.is_integer() for number in numbers)
+
+
+def is_number(cell: Any) -> bool:
+    """Whether a cell says a finite number."""
+    if isinstance(cell, str):
+        return NUMBER.fullmatch(cell) is not None and math.isfinite(float(cell))
+    return isinstance(cell, (int, float)) and not isinstance(cell, bool) and _is_finite(cell)
+
+
+def _is_finite(number: float) -> bool:
+    try:
+        return math.isfinite(number)
+    except OverflowError:
+        return False
+
+
+def _number(column: Column, row: int, cell: Any, truth: bool = False) -> float:
+    """A cell as a number; with `truth`, true and false as 1 and 0."""
+    if truth and class_text(cell).lower() in TRUTH:
+        return float(TRUTH.index(class_text(cell).lower()))
+    if not is_number(cell):
+        hint = " (numbers are written with a point)" if isinstance(cell, str) and "," in cell else ""
+        raise column.fail(row, f"{column.target}: expected a number, found {cell!r:.60}{hint}")
+    return float(cell)
