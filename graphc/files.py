@@ -28,6 +28,9 @@ ADVICE = {
 
 NO_PATHS = (errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL)
 """What systems say of texts that cannot be a path."""
+CONTROLS = {number: f"\\x{number:02x}" for number in (*range(32), 127)}
+"""Characters that would break a line or steer a terminal."""
+ESCAPED = "in double quotes, YAML takes \\n and \\t for a line break and a tab: write a path with / or in single quotes"
 
 
 def machine_error(action: str, path: Path | str, error: OSError) -> MachineError:
@@ -38,8 +41,13 @@ def machine_error(action: str, path: Path | str, error: OSError) -> MachineError
 
 
 def shown(path: Path | str) -> str:
-    """A path as text that any terminal can print."""
-    return str(path).encode("utf-8", "backslashreplace").decode("utf-8")
+    """A path as text that any terminal can print on one line."""
+    return str(path).encode("utf-8", "backslashreplace").decode("utf-8").translate(CONTROLS)
+
+
+def why_missing(path: Path | str) -> list[str]:
+    """What may be wrong with a path where nothing is."""
+    return [] if CONTROLS.keys().isdisjoint(map(ord, str(path))) else [ESCAPED]
 
 
 def atomic_write(path: Path | str, data: bytes | Callable[[BinaryIO], None]) -> None:
@@ -112,7 +120,7 @@ def open_regular(path: Path | str, error: type[GraphcError] = SpecError, code: s
     except NotPlain as problem:
         raise error(code, f"expected a file, found {problem.found}", Place(shown(path))) from None
     except (FileNotFoundError, NotADirectoryError):
-        raise error(code, f"there is no file {shown(path)}", Place(shown(path))) from None
+        raise error(code, f"there is no file {shown(path)}", Place(shown(path)), why_missing(path)) from None
     except OSError as problem:
         if problem.errno in NO_PATHS:
             raise error(code, f"cannot read {shown(path)}: {problem.strerror}") from None

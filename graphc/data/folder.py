@@ -13,7 +13,7 @@ from graphc.data.classes import ordered
 from graphc.data.examples import IMAGE, LABEL, Examples, check_memory
 from graphc.data.images import SUFFIXES, read_image
 from graphc.errors import DataError, Place
-from graphc.files import machine_error, shown
+from graphc.files import machine_error, shown, why_missing
 from graphc.system import is_link
 
 IGNORED = ("thumbs.db", "desktop.ini")
@@ -68,7 +68,9 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
     except ValueError:
         raise DataError("G403", f"the path {str(folder)!r} holds a NUL character") from None
     except (FileNotFoundError, NotADirectoryError):
-        raise DataError("G403", f"there is no folder {shown(folder)}", Place(shown(folder))) from None
+        raise DataError(
+            "G403", f"there is no folder {shown(folder)}", Place(shown(folder)), why_missing(folder)
+        ) from None
     except OSError as error:
         raise machine_error("read", folder, error) from None
 

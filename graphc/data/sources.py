@@ -163,7 +163,7 @@ class ImageFolder(_Images):
         if self.keep == "memory" and self.bad_files == "error":
             return read_folder(root, self.size, self.channels, limit, self.max_pixels)
         found = find_images(root, self.bad_files == "skip")
-        names = [str(path.relative_to(root)) for path in found.paths]
+        names = [path.relative_to(root).as_posix() for path in found.paths]
         entries = [Entry(name, label) for name, label in zip(names, found.labels, strict=True)]
         examples = examples_of(entries, Folder(root), self.reading(classes=found.classes), shown(root))
         examples = replace(examples, skipped=found.links + examples.skipped)

@@ -17,6 +17,7 @@ from graphc.data.reading import read_regular
 from graphc.data.sample import Sample, resize
 from graphc.errors import DataError, Place
 from graphc.files import shown
+from graphc.system import is_plain_name
 from graphc.types import Array
 
 LARGEST_FILE = 2**28
@@ -65,7 +66,7 @@ class Folder:
         if folder not in self._folders:
             self._folders[folder] = self._inside(folder or ".", name)
         path = f"{self._folders[folder]}/{file}"
-        return self._inside(name, name) if "\0" in file or file in ("", ".", "..") or os.path.islink(path) else path
+        return path if is_plain_name(file) and not os.path.islink(path) else self._inside(name, name)
 
     def _inside(self, part: str, name: str) -> str:
         try:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from graphc.errors import Place, SpecError, SpecErrors, did_you_mean
-from graphc.files import NO_PATHS, machine_error, read_limited, read_open, shown
+from graphc.files import NO_PATHS, machine_error, read_limited, read_open, shown, why_missing
 from graphc.spec.source import LIMITS, Limits, SpecList, SpecMap, clipped, decode, load_text
 from graphc.system import NotPlain, open_below
 
@@ -98,16 +98,17 @@ class _Reader:
         return self.merged(target, text)
 
     def read(self, parts: list[str], place: Place) -> bytes:
-        name = "/".join(parts)
+        path = "/".join(parts)
+        name = shown(path)
         try:
-            with os.fdopen(open_below(self.folder, name, hard_links=True), "rb") as file:
+            with os.fdopen(open_below(self.folder, path, hard_links=True), "rb") as file:
                 return read_open(file, parts[-1], self.limits.file_bytes, SpecError, "G181")
         except SpecError as error:
             raise SpecError("G181", f"cannot include {name}: {error.message}", place) from None
         except NotPlain as error:
             raise SpecError("G181", f"cannot include {name}: expected a file, found {error.found}", place) from None
         except (FileNotFoundError, NotADirectoryError):
-            raise SpecError("G181", f"cannot include {name}: there is no file", place) from None
+            raise SpecError("G181", f"cannot include {name}: there is no file", place, why_missing(path)) from None
         except OSError as error:
             if error.errno in NO_PATHS:
                 raise SpecError("G181", f"cannot include {name}: {error.strerror}", place) from None

@@ -110,6 +110,7 @@ SCALAR_TYPES: dict[str, Any] = {
 LIBYAML_DEPTH = 1000
 REFUSED = re.compile("[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 BREAK = re.compile(r"\r\n|\r|\n")
+BACKSLASH = "in double quotes a backslash begins an escape: write a path with / or in single quotes"
 HINTS = {
     "cannot start any token": "indent with spaces; text that starts with @, ` or % needs quotes",
     "mapping values are not allowed": "a colon inside text needs quotes, and each key its own line",
@@ -120,6 +121,8 @@ HINTS = {
     "did not find expected ',' or '}'": "a mapping in braces is not closed, or lacks a comma",
     "did not find expected <document start>": "something follows after the end of the document",
     "unexpected end of stream": "a quote is not closed",
+    "unknown escape character": BACKSLASH,
+    "expected hexdecimal number": BACKSLASH,
 }
 
 
