@@ -84,7 +84,8 @@ def texts_without_encoding(tree: ast.AST) -> Iterator[int]:
         modes = [arg.value for arg in node.args[:2] if isinstance(arg, ast.Constant) and isinstance(arg.value, str)]
         if name not in TEXT_CALLS or "encoding" in keywords or any("b" in mode for mode in modes):
             continue
-        if name == "open" and owner_of(node.func) in NOT_FILES:
+        is_method = isinstance(node.func, ast.Attribute)
+        if (name == "open" and owner_of(node.func) in NOT_FILES) or (name != "open" and not is_method):
             continue
         yield node.lineno
 
