@@ -144,24 +144,25 @@ def show(spec: str, form: str, depth: int | None, columns: str | None, **options
 
 
 @cli.command()
-@click.argument("spec_or_kind")
+@click.argument("spec_or_word")
 @click.argument("layer", required=False)
 @set_option
 @format_option
-def explain(spec_or_kind: str, layer: str | None, form: str, settings: tuple[str, ...]) -> None:
-    """Explain a layer's effective arguments (SPEC LAYER[.ARG]), or list a kind's (KIND).
+def explain(spec_or_word: str, layer: str | None, form: str, settings: tuple[str, ...]) -> None:
+    """Explain a layer's effective arguments (SPEC LAYER[.ARG]), or what a kind or a key means (WORD).
 
     \b
       graphc explain vgg_16 conv3/conv3_2
       graphc explain vgg_16 conv3/conv3_2.padding
       graphc explain conv2d
+      graphc explain adam
     """
-    from graphc.report.explain import explain_kind, explain_layer
+    from graphc.report.explain import explain_layer, explain_word
 
     if layer is None:
-        out(explain_kind(spec_or_kind, form))
+        out(explain_word(spec_or_word, form))
     else:
-        out(explain_layer(make_plan(spec_or_kind, settings=settings), layer, form))
+        out(explain_layer(make_plan(spec_or_word, settings=settings), layer, form))
 
 
 @cli.command()

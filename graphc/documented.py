@@ -77,7 +77,7 @@ def written(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-PLAIN = re.compile(r"[A-Za-z_*/][\w./*<>= -]*")
+PLAIN = re.compile(r"[A-Za-z_/][\w./*<>= -]*")
 WORDS = {None: "none", True: "true", False: "false"}
 
 

@@ -78,6 +78,14 @@ class Kind(Settings):
     """Settings of one kind among several."""
 
     kind: ClassVar[str]
+    called: ClassVar[str] = ""
+    """What the kinds are that this one is chosen among; left out: the name of their base class."""
+
+    @classmethod
+    def vocabulary(cls) -> str:
+        """loss, optimizer, …: what this is a kind of."""
+        base = next(each for each in reversed(cls.__mro__) if issubclass(each, Kind) and each is not Kind)
+        return cls.called or base.__name__.lower()
 
     @classmethod
     def needs_arguments(cls) -> bool:
@@ -144,6 +152,7 @@ class OneOf:
 
     def __init__(self, kinds: Sequence[type[Kind]]) -> None:
         self.kinds = {kind.kind: kind for kind in kinds}
+        self.vocabulary = kinds[0].vocabulary()
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
         self.schemas = {name: handler.generate_schema(kind) for name, kind in self.kinds.items()}
@@ -168,7 +177,7 @@ class OneOf:
             "minProperties": 1,
             "maxProperties": 1,
         }
-        return {"anyOf": [names, mapping] if alone else [mapping]}
+        return {"anyOf": [names, mapping] if alone else [mapping], "title": self.vocabulary}
 
     def _check(self, value: Any) -> Any:
         """The value as it is, if it names a kind."""

@@ -33,6 +33,8 @@ LARGEST_WHITENING = 4096
 class Step(Kind):
     """A step of preprocessing."""
 
+    called: ClassVar[str] = "preprocessing step"
+
     def fit(self, chunks: Chunks) -> dict[str, Array]:
         """What the step learns from the training set, by name."""
         return {}

@@ -1,18 +1,18 @@
-"""`graphc explain`: where each effective argument of a layer comes from; what a kind takes."""
+"""`graphc explain`: where each effective argument of a layer comes from; what a kind or a key means."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-from pydantic_core import PydanticUndefined
-
-from graphc.documented import field_texts, flow, written
+from graphc.documented import flow, written
 from graphc.errors import SpecError, did_you_mean
 from graphc.graph import Argument, Node, Plan
-from graphc.layers import CATALOGUE
 from graphc.passes.truncate import find_layer
 from graphc.report.tables import render
+from graphc.report.vocabulary import Setting, Word, find, words
 from graphc.spec.schema import argument_order
+from graphc.spec.zoo import SUFFIXES, zoo_names
 
 
 def explain_layer(plan: Plan, target: str, form: str) -> str:
@@ -64,23 +64,39 @@ def source_of(argument: Argument) -> str:
     return argument.source if place is None or str(place) in argument.source else f"{argument.source} at {place}"
 
 
-def explain_kind(kind: str, form: str) -> str:
-    """What a kind takes, with defaults and meanings."""
-    if kind not in CATALOGUE:
-        hint = did_you_mean(kind, CATALOGUE)
-        raise SpecError("G110", f"no layer kind is named {kind!r}{hint}; for a layer: graphc explain SPEC LAYER")
-    layer = CATALOGUE[kind]
-    rows = []
-    for name in argument_order(layer):
-        value = layer.model_fields[name].default
-        default = "required" if value is PydanticUndefined else show(written(value))
-        rows.append([name, default, field_texts(layer).get(name, "")])
-    rows.extend(
-        [name, "none", f"{name.capitalize()} after the layer: a kind, or a kind with arguments."]
-        for name in layer.accepts
-    )
-    table = render(("argument", "default", "meaning"), rows, form)
-    return table if form != "table" else f"{kind}: {layer.__doc__ or ''}\n{table}"
+def explain_word(name: str, form: str) -> str:
+    """What a kind or a key means, and what it takes, in each of its senses."""
+    senses = find(name)
+    if not senses:
+        raise unknown(name)
+    if form != "table":
+        rows = [[*row_of(each), word.vocabulary] for word in senses for each in word.settings]
+        return render(("argument", "type", "default", "meaning", "of"), rows, form)
+    return "\n".join(map(described, senses))
+
+
+def row_of(setting: Setting) -> list[str]:
+    return [setting.name, setting.type, setting.default, setting.meaning]
+
+
+def described(word: Word) -> str:
+    """One sense of a word, as a page of its own."""
+    lines = [f"{word.name}: {word.vocabulary}", *(f"  {line}" for line in word.meaning.splitlines())]
+    if word.note:
+        lines.append(f"  {word.note}")
+    if word.settings:
+        lines.append(render(("argument", "type", "default", "meaning"), list(map(row_of, word.settings)), "table"))
+    if word.example:
+        lines.append(f"  for example: {word.example}")
+    return "\n".join(line.rstrip("\n") for line in lines) + "\n"
+
+
+def unknown(name: str) -> SpecError:
+    """The error for a word that nothing means."""
+    if name in zoo_names() or Path(name).suffix in SUFFIXES:
+        return SpecError("G110", f"{name} is a spec: say which layer, graphc explain {name} LAYER")
+    hint = did_you_mean(name, sorted({word.name for word in words()}))
+    return SpecError("G110", f"no kind and no key is named {name!r}{hint}; for a layer: graphc explain SPEC LAYER")
 
 
 def show(value: Any, length: int = 80) -> str:

@@ -36,8 +36,11 @@ def json_schema() -> Schema:
     definitions: Schema = {"expression": EXPRESSION}
     for layer in CATALOGUE.values():
         definitions[f"arguments_of_{layer.kind}"] = _arguments(layer, definitions)
-    definitions["activation"] = _sugar("What follows the layer; none: nothing.", ACTIVATIONS)
-    definitions["normalizer"] = _sugar("What follows the weights, before the activation.", NORMALIZERS)
+    definitions["activation"] = {**_sugar("What follows the layer; none: nothing.", ACTIVATIONS), "title": "activation"}
+    definitions["normalizer"] = {
+        **_sugar("What follows the weights, before the activation.", NORMALIZERS),
+        "title": "normalizer",
+    }
     definitions["layer"] = _layer()
     definitions["arg_scope"] = _arg_scope()
     definitions["block"] = _block()
@@ -183,7 +186,7 @@ def _sugar(description: str, kinds: frozenset[str]) -> Schema:
     named = {kind: _after(kind) for kind in sorted(kinds)}
     with_arguments = {"type": "object", "properties": named, **ONE_KEY}
     names: Schema = {"type": ["string", "null"], "enum": ["none", *named, None]}
-    return {"anyOf": [names, with_arguments, TEXT], "description": description}
+    return {"anyOf": [names, with_arguments, TEXT], "description": description, "default": None}
 
 
 def _after(kind: str, common: Schema | None = None) -> Schema:
@@ -214,7 +217,7 @@ def _layer() -> Schema:
         entries[kind] = {**_object({**common, **own}, description), "required": needed}
     one, several = {"required": ["layer"]}, {"required": ["layers"]}
     entries["repeat"] |= {"if": one, "then": {"not": several}, "else": several}
-    return {"type": ["object", "string"], "properties": entries, **ONE_KEY}
+    return {"type": ["object", "string"], "properties": entries, **ONE_KEY, "title": "layer"}
 
 
 def compositions() -> dict[str, tuple[str, Schema, list[str]]]:
@@ -280,6 +283,7 @@ def compositions() -> dict[str, tuple[str, Schema, list[str]]]:
 
 def _arg_scope() -> Schema:
     return {
+        "title": "argument scope",
         "type": ["object", "string", "null", "array"],
         "properties": {kind: {"$ref": f"#/$defs/arguments_of_{kind}"} for kind in sorted(CATALOGUE)},
         "additionalProperties": ANY_MAPPING,
@@ -299,7 +303,7 @@ def _block() -> Schema:
         "arg_scope": {**SCOPE, "description": "Defaults inside the block, within those of its user."},
         "layers": {**LAYERS, "description": "The block's layers."},
     }
-    return {**_object(properties, "A layer kind of your own."), "required": ["layers"]}
+    return {**_object(properties, "A layer kind of your own."), "required": ["layers"], "title": "block"}
 
 
 def _first_line(layer: type[Layer]) -> str:

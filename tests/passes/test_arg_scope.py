@@ -8,7 +8,7 @@ from graphc.documented import field_texts
 from graphc.errors import SpecError
 from graphc.layers import CATALOGUE
 from graphc.layers.base import Layer
-from graphc.report.explain import explain_kind, explain_layer
+from graphc.report.explain import explain_layer, explain_word
 from tests.passes.specs import graph_of, nodes_of, plan_of
 
 
@@ -62,7 +62,7 @@ def test_05_the_current_scope_is_what_explain_tells() -> None:
 @pytest.mark.parametrize("kind", sorted(CATALOGUE))
 def test_06_scoped_arguments_are_a_kinds_arguments(kind: str) -> None:
     """TF-Slim's arg_scoped_arguments lists local variables for most layers; explain lists every argument."""
-    told = explain_kind(kind, "csv")
+    told = explain_word(kind, "csv")
     for name in CATALOGUE[kind].model_fields:
         assert f"\n{name}," in told
 

@@ -21,6 +21,8 @@ from graphc.types import Array
 class Mix(Kind):
     """Something that mixes two examples."""
 
+    called: ClassVar[str] = "augmentation"
+
     probability: Share = 1.0
     """How often it happens."""
     alpha: float = Field(default=0.2, gt=0, le=100)

@@ -1,0 +1,93 @@
+"""The reference: everything that a spec and a recipe can say, as two pages of Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from graphc.report.vocabulary import Setting, Word, recipe_words, spec_words, title_of, vocabularies
+
+MADE = "Made from the code by `python -m pytest tests/report/test_reference.py --update-golden`."
+SPEC = f"""\
+# Reference: specs
+
+{MADE} How the parts work together is told in [specs/README.md](../specs/README.md); `graphc explain WORD` shows any
+of this in a terminal, `graphc schema` writes it for an editor. Any value may be an expression, `${{…}}`.
+"""
+RECIPE = f"""\
+# Reference: recipes
+
+{MADE} How training goes is told in [examples/TRAINING.md](../examples/TRAINING.md); `graphc explain WORD` shows any
+of this in a terminal, `graphc schema --recipe` writes it for an editor.
+"""
+
+
+def pages() -> dict[str, str]:
+    """File name -> page."""
+    return {"spec.md": _page(SPEC, spec_words()), "recipe.md": _page(RECIPE, recipe_words())}
+
+
+def _page(head: str, some: Sequence[Word]) -> str:
+    keys: dict[str, list[Word]] = {}
+    for word in some:
+        if word.is_key:
+            keys.setdefault(word.vocabulary, []).append(word)
+    groups = vocabularies(some)
+    parts = [head, *(_keys(above, each, groups) for above, each in keys.items())]
+    parts += [_kinds(vocabulary, each) for vocabulary, each in groups.items()]
+    return "\n".join(parts)
+
+
+def _keys(above: str, some: Sequence[Word], kinds: Iterable[str]) -> str:
+    """A group of settings: one table, in which a choice among kinds leads to them."""
+    title = f"Keys of {above.removeprefix('key of ')}" if above.startswith("key of ") else title_of(above)
+    rows = [replace(word.row, type=_linked(word.row.type, kinds)) for word in some]
+    return f"## {title}\n\n{_table(rows)}"
+
+
+def _linked(type_: str, kinds: Iterable[str]) -> str:
+    for kind in kinds:
+        for noun in (title_of(kind).lower(), kind):
+            if type_.endswith(noun):
+                return f"{type_.removesuffix(noun)}[{noun}](#{title_of(kind).lower().replace(' ', '-')})"
+    return type_
+
+
+def _kinds(vocabulary: str, some: Sequence[Word]) -> str:
+    listed = ", ".join(f"[`{word.name}`](#{anchor(word)})" for word in some)
+    return "\n".join([f"## {title_of(vocabulary)}\n\n{listed}\n", *map(_kind, some)])
+
+
+def _kind(word: Word) -> str:
+    parts = [f"### {word.name} ({word.vocabulary})", _text(word.meaning)]
+    if word.note:
+        parts.append(word.note)
+    if word.settings:
+        parts.append(_table(word.settings).rstrip("\n"))
+    parts.append(f"```yaml\n{word.example}\n```")
+    return "\n\n".join(parts) + "\n"
+
+
+def anchor(word: Word) -> str:
+    """What GitHub makes of a kind's heading."""
+    return f"{word.name}-{word.vocabulary}".replace(" ", "-")
+
+
+def _table(rows: Iterable[Setting]) -> str:
+    lines = ["| | type | default | meaning |", "|---|---|---|---|"]
+    lines += [f"| `{row.name}` | {_cell(row.type)} | {_code(row.default)} | {_cell(row.meaning)} |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def _code(default: str) -> str:
+    return default if default in ("required", "none") else f"`{default.replace('|', chr(92) + '|')}`"
+
+
+def _cell(text: str) -> str:
+    return " ".join(_text(text).split()).replace("|", "\\|")
+
+
+def _text(text: str) -> str:
+    """Docstrings as Markdown: a star is a star."""
+    parts = text.split("`")  # what stands in backquotes stays as it is
+    return "`".join(part if i % 2 else part.replace("*", "\\*").replace("<", "&lt;") for i, part in enumerate(parts))

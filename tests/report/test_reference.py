@@ -1,0 +1,114 @@
+"""The reference pages hold everything that specs and recipes can say, as the code has it now."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from graphc.initializers import KINDS
+from graphc.layers import CATALOGUE
+from graphc.passes.entries import COMMON_KEYS, COMPOSITION_KEYS
+from graphc.passes.expectations import FIELDS, TOTALS
+from graphc.report.reference import pages
+from graphc.report.vocabulary import Word, recipe_words, spec_words
+from graphc.settings import Kind, Settings
+from graphc.spec.documents import KEYS
+from graphc.spec.model import BLOCK_KEYS
+from graphc.spec.source import load_text
+from graphc.train.recipe import Recipe
+from tests.passes.specs import plan_of
+from tests.train.test_recipe_schema import RULES, faults, models
+
+FOLDER = Path(__file__).parents[2] / "docs"
+AGAIN = "python -m pytest tests/report/test_reference.py --update-golden"
+SPEC_PAGE, RECIPE_PAGE = pages()["spec.md"], pages()["recipe.md"]
+
+
+@pytest.mark.parametrize("name", pages())
+def test_pages_are_as_the_code_has_it(name, request):
+    path = FOLDER / name
+    if request.config.getoption("--update-golden"):
+        FOLDER.mkdir(exist_ok=True)
+        path.write_text(pages()[name], encoding="utf-8")
+    assert path.exists(), f"docs/{name} is missing: run {AGAIN}"
+    if path.read_text(encoding="utf-8") != pages()[name]:
+        pytest.fail(f"docs/{name} is not what the code says now: run {AGAIN}", pytrace=False)
+
+
+def section(page: str, kind: str, vocabulary: str) -> str:
+    return page.split(f"\n### {kind} ({vocabulary})\n", 1)[1].split("\n### ", 1)[0].split("\n## ", 1)[0]
+
+
+@pytest.mark.parametrize("kind", CATALOGUE)
+def test_every_layer_stands_there_with_every_argument(kind):
+    told = section(SPEC_PAGE, kind, "layer")
+    for name in (*CATALOGUE[kind].model_fields, *CATALOGUE[kind].accepts):
+        assert f"\n| `{name}` |" in told
+
+
+def test_every_other_word_of_specs_stands_there():
+    for kind, keys in COMPOSITION_KEYS.items():
+        told = section(SPEC_PAGE, kind, "composition")
+        for key in keys:
+            assert f"\n| `{key}` |" in told
+    for kind, initializer in KINDS.items():
+        told = section(SPEC_PAGE, kind, "initializer")
+        for name in initializer.model_fields:
+            assert f"\n| `{name}` |" in told
+    for key in (*KEYS, *COMMON_KEYS, *BLOCK_KEYS, *TOTALS, *FIELDS):
+        assert f"\n| `{key}` |" in SPEC_PAGE.split("\n## Layers\n", 1)[0]
+
+
+def written() -> list[type[Settings]]:
+    """Every group of settings and every kind; not the bases of kinds."""
+    found = [model for model in models(Recipe, set()) if not issubclass(model, Kind) or hasattr(model, "kind")]
+    return sorted(found, key=lambda model: f"{model.__module__} {model.__name__}")
+
+
+@pytest.mark.parametrize("model", written())
+def test_every_setting_of_recipes_stands_there(model: type[Settings]):
+    for name, field in model.model_fields.items():
+        told = section(RECIPE_PAGE, model.kind, model.vocabulary()) if issubclass(model, Kind) else RECIPE_PAGE
+        assert f"\n| `{name}` |" in told
+        assert field.description is not None
+
+
+def test_links_lead_to_sections():
+    for page in pages().values():
+        heads = {line.lstrip("# ") for line in page.splitlines() if line.startswith("#")}
+        anchors = {head.lower().replace("(", "").replace(")", "").replace(" ", "-") for head in heads}
+        for target in page.split("](#")[1:]:
+            assert target.partition(")")[0] in anchors
+
+
+def of_kinds(words: tuple[Word, ...]) -> list[Word]:
+    return [word for word in words if not word.is_key]
+
+
+@pytest.mark.parametrize("word", of_kinds(spec_words()), ids=lambda word: f"{word.vocabulary} {word.name}")
+def test_every_example_of_a_spec_is_one(word: Word):
+    shape = [64, 8, 8] if word.name == "conv2d_transpose" else [16, 16, 64]
+    vectors = word.name in ("maxout", "fully_connected")
+    plan = plan_of(f"""
+        inputs: {{left: {[2, 60] if vectors else [2, *shape]}, right: {[2, 60] if vectors else [2, *shape]}}}
+        arg_scope: {{conv2d: {{kernel: 3}}}}
+        layers:
+          - add: {{inputs: [left, right]}}
+          {word.example}
+    """)
+    assert len(plan.nodes) >= 2
+
+
+@pytest.mark.parametrize("word", of_kinds(recipe_words()), ids=lambda word: f"{word.vocabulary} {word.name}")
+def test_every_example_of_a_kind_is_read(word: Word):
+    base = load_text("recipe: 1\nmodel: a\ndata: {train: digits}\noptimizer: sgd\nlearning_rate: 1\nepochs: 1\n", "a")
+    example = load_text(word.example, "example.yaml")
+    data = {"data": {**base["data"], **example.get("data", {})}}
+    tree = {"loss": "hinge", **base, **example, **data}
+    assert faults(tree) == set(), (word.example, RULES)
+
+
+@pytest.mark.parametrize("word", [word for word in recipe_words() if word.is_key], ids=lambda word: word.path)
+def test_every_example_of_a_key_has_its_form(word: Word):
+    assert faults(load_text(word.example, "example.yaml")) <= {*RULES, "missing"}, word.example
