@@ -110,15 +110,14 @@ class Short:
         raise NotImplementedError
 
     def json_schema(self, long: JsonSchema, handler: GetJsonSchemaHandler) -> JsonSchema:
-        """The JSON Schema of the short form, where `long` is the long one's."""
+        """The JSON Schema of all forms, where `long` is the long one's."""
         raise NotImplementedError
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
         return core_schema.no_info_before_validator_function(self.expand, handler(source))
 
     def __get_pydantic_json_schema__(self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchema:
-        long = handler(schema)
-        return {"anyOf": [self.json_schema(long, handler), long]}
+        return self.json_schema(handler(schema), handler)
 
 
 class _OneOrList(Short):
@@ -126,7 +125,7 @@ class _OneOrList(Short):
         return tuple(value) if isinstance(value, list) else (value,) if isinstance(value, str) else value
 
     def json_schema(self, long: JsonSchema, handler: GetJsonSchemaHandler) -> JsonSchema:
-        return {"type": "string"}
+        return {"anyOf": [{"type": "string"}, long]}
 
 
 ONE_OR_LIST = _OneOrList()
@@ -144,7 +143,7 @@ class ShortFor(Short):
 
     def json_schema(self, long: JsonSchema, handler: GetJsonSchemaHandler) -> JsonSchema:
         properties: JsonSchema = handler.resolve_ref_schema(long)["properties"]
-        return {"type": "string", "description": properties[self.key].get("description", "")}
+        return {"anyOf": [{"type": "string", "description": properties[self.key].get("description", "")}, long]}
 
 
 class OneOf:

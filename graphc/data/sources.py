@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
-from pydantic import BeforeValidator, Field
+from pydantic import Field, GetJsonSchemaHandler
 
 from graphc.data.annotated import Entry, Reading, examples_of, in_memory
 from graphc.data.archives import open_archive
@@ -32,23 +32,28 @@ from graphc.data.tables import read_table
 from graphc.data.wanted import ANYTHING, Wanted
 from graphc.errors import DataError, Place
 from graphc.files import shown
-from graphc.settings import LIST, ONE_OR_LIST, Kind
+from graphc.settings import LIST, ONE_OR_LIST, JsonSchema, Kind, Short
 from graphc.types import Array
 
 Side = Annotated[int, Field(gt=0, le=100_000)]
 
 
-def _names(value: object) -> object:
+class _ClassNames(Short):
     """Whole numbers are names too; a name comes once."""
-    if not isinstance(value, (list, tuple)):
-        return value
-    names = tuple(str(name) if type(name) is int else name for name in value)
-    if len(set(map(str, names))) < len(names):
-        raise ValueError("expected each class once")
-    return names
+
+    def expand(self, value: Any) -> Any:
+        if not isinstance(value, (list, tuple)):
+            return value
+        names = tuple(str(name) if type(name) is int else name for name in value)
+        if len(set(map(str, names))) < len(names):
+            raise ValueError("expected each class once")
+        return names
+
+    def json_schema(self, long: JsonSchema, handler: GetJsonSchemaHandler) -> JsonSchema:
+        return {**long, "items": {"type": ["string", "integer"]}, "uniqueItems": True}
 
 
-ClassNames = Annotated[tuple[str, ...], BeforeValidator(_names)]
+ClassNames = Annotated[tuple[str, ...], _ClassNames()]
 
 
 class Source(Kind):
