@@ -208,6 +208,47 @@ def test_another_thread_reaches_the_main_threads_handler(monkeypatch, kill):
         signal.signal(signal.SIGTERM, before)
 
 
+@pytest.mark.posix
+def test_nothing_is_forked_where_that_is_not_safe(monkeypatch):
+    assert system.can_fork()
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "platform", "darwin")
+        assert not system.can_fork()
+    monkeypatch.delattr(os, "fork")
+    assert not system.can_fork()
+
+
+def test_processors_are_counted_everywhere(monkeypatch):
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    assert system.processors() == os.cpu_count()
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert system.processors() == 1
+
+
+@pytest.mark.posix
+@pytest.mark.parametrize("listed", [True, False])
+def test_a_worker_keeps_nothing_open_but_its_pipe(tmp_path, listed):
+    """In a process of its own, with and without a /proc that lists what is open."""
+    program = textwrap.dedent(f"""
+        import os
+        from graphc import system
+        if not {listed}:
+            def nothing(path): raise FileNotFoundError(path)
+            os.listdir = nothing
+        opened = [os.open(os.devnull, os.O_RDONLY) for _ in range(20)]
+        system.close_all_but(opened[7])
+        def is_open(handle):
+            try:
+                os.fstat(handle)
+            except OSError:
+                return False
+            return True
+        assert [handle for handle in opened if is_open(handle)] == [opened[7]]
+        assert all(map(is_open, range(3)))
+    """)
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True)
+
+
 TAKEN_AWAY = """
 import os, sys
 for name in {names}:
