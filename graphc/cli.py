@@ -466,21 +466,43 @@ def eval_command(run_folder: str, data: str | None, weights: str | None, **optio
 @click.argument("run_folder", metavar="RUN")
 @click.argument("files", nargs=-1, required=True)
 @click.option("--top", type=click.IntRange(1), default=1, show_default=True, help="Classes to print.")
+@click.option(
+    "-o", "--output", metavar="FILE", help=".csv, .json or .jsonl; a folder: masks as PNGs.  [default: JSON lines]"
+)
+@click.option(
+    "--bad-files",
+    type=click.Choice(["error", "skip"]),
+    help="What happens to a file that cannot be read.  [default: as in the recipe]",
+)
 @weights_option
 @threads_option
 @data_memory_option
-def predict(run_folder: str, files: tuple[str, ...], top: int, weights: str | None, **options: Any) -> None:
-    """Classify images, or the rows of .npz files, with a run's best weights: one JSON object a line.
+def predict(run_folder: str, files: tuple[str, ...], top: int, output: str | None, **options: Any) -> None:
+    """Classify images (of folders: all below them), or the rows of .npz files, with a run's best weights.
 
     \b
       graphc predict runs/digits digit.png --top 3
+      graphc predict runs/net photos -o photos.csv --bad-files skip
+      graphc predict runs/segmentation photos -o masks
     """
-    import json
+    from graphc.train import answers
+    from graphc.train.predict import predict as run_prediction
+    from graphc.train.predict import predict_masks
+    from graphc.valid_json import dumps
 
-    from graphc.train.commands import predict as run_prediction
-
-    for answer in run_prediction(run_folder, files, top, weights, train_options(**options)):
-        out(json.dumps(answer) + "\n")
+    bad_files, weights = options.pop("bad_files"), options.pop("weights")
+    common = {"weights_path": weights, "options": train_options(**options), "bad_files": bad_files, "say": say}
+    if output is not None:
+        answers.check_output(output)
+        if answers.is_folder(output):
+            say(f"wrote {predict_masks(run_folder, files, output, **common)}")
+            return
+    found = run_prediction(run_folder, files, top, **common)
+    if output is not None:
+        say(f"wrote {answers.write_answers(found, output)}")
+        return
+    for answer in found:
+        out(dumps(answer) + "\n")
 
 
 # data ------------------------------------------------------------------------------------------------------

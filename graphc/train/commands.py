@@ -3,35 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from graphc import weights
 from graphc.compiler import compile_plan
-from graphc.data.batches import Batches
-from graphc.data.examples import LABEL, MEMORY_LIMIT, Examples
-from graphc.data.images import SUFFIXES, read_image
-from graphc.data.sources import Npz
 from graphc.emit.model import write_model
-from graphc.errors import DataError, Place, SpecError, Warn, WeightsError, counted
-from graphc.graph import Plan
-from graphc.layers.base import static
+from graphc.errors import DataError, Place, Warn, WeightsError, counted
 from graphc.spec.model import read_spec
 from graphc.system import can_fork
 from graphc.train.checkpoint import Checkpoint, Checkpoints, Moment
-from graphc.train.evaluation import evaluate, predictions
+from graphc.train.evaluation import evaluate
 from graphc.train.extension import existing_folder, with_epochs
-from graphc.train.fitted import save_fitted, with_fitted
+from graphc.train.fitted import save_fitted
 from graphc.train.freezing import frozen_plan
-from graphc.train.heads import Heads, Target
 from graphc.train.length import Length, check_batches
-from graphc.train.network import Network
+from graphc.train.predict import predict
 from graphc.train.progress import Reporter, Silent
-from graphc.train.recipe import Data, Recipe, dump_recipe, read_recipe
+from graphc.train.recipe import dump_recipe, read_recipe
 from graphc.train.run import (
     Sets,
     augmenting,
@@ -43,7 +32,6 @@ from graphc.train.run import (
     make_stepper,
     new_state,
     plan_of,
-    preprocessing,
     read_sets,
     read_test,
     said_of,
@@ -52,23 +40,11 @@ from graphc.train.run import (
 from graphc.train.run_folder import RunFolder
 from graphc.train.stepper import Stepper
 from graphc.train.targets import classes_in
+from graphc.train.trained import DEFAULT, Options, load_weights, planned
 from graphc.train.trainer import Trainer
 from graphc.train.warm_start import warm_start
-from graphc.types import Array
 
 NO_WORKERS = "processes are forked on Linux only: a thread makes the batches in place of {}, the result is the same"
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What the command line says besides the recipe."""
-
-    threads: int | None = None
-    """None: as many as there are processors. The results do not depend on it."""
-    max_memory: int = MEMORY_LIMIT
-    """Bytes that a data set may take."""
-    exact: bool = False
-    """Refuse to resume where the result could differ in its last bits."""
 
 
 def train(
@@ -76,7 +52,7 @@ def train(
     output: Path | str,
     overrides: Sequence[str] = (),
     reporter: Reporter | None = None,
-    options: Options = Options(),
+    options: Options = DEFAULT,
 ) -> dict[str, Any]:
     """Train a recipe in a new folder; the log's last line."""
     recipe, base = read_recipe(recipe_path, overrides), Path(recipe_path).parent
@@ -116,7 +92,7 @@ def train(
 def resume(
     run: Path | str,
     reporter: Reporter | None = None,
-    options: Options = Options(),
+    options: Options = DEFAULT,
     *,
     epochs: int | None = None,
     data: Path | str | None = None,
@@ -131,7 +107,7 @@ def resume(
     reporter = reporter or Silent()
     with folder.locked():
         checkpoint = _newest_checkpoint(folder, reporter)
-        recipe, plan, base = _planned(folder, facts)
+        recipe, plan, base = planned(folder, facts)
         if epochs is not None:
             recipe = with_epochs(recipe, epochs, checkpoint.facts["epoch"], reporter)
         base = base if data is None else existing_folder(data)
@@ -170,13 +146,13 @@ def evaluate_run(
     run: Path | str,
     data: Path | str | None = None,
     weights_path: Path | str | None = None,
-    options: Options = Options(),
+    options: Options = DEFAULT,
 ) -> dict[str, Any]:
     """Loss and metrics of a run's best weights on its test set (else what it was validated on); `data`: on the one of
     another recipe."""
     folder = RunFolder(run)
     facts = folder.read_facts()
-    recipe, plan, base = _planned(folder, facts)
+    recipe, plan, base = planned(folder, facts)
     judged = recipe
     if data is not None:
         other, base = read_recipe(data), Path(data).parent
@@ -184,7 +160,7 @@ def evaluate_run(
     name, examples = read_test(judged, plan, base, classes_in(facts), options.max_memory)
     stepper = Stepper(plan, recipe, options.threads)
     stepper.heads.check(examples)
-    params = _load(plan, weights_path or folder.best, recipe.dtype)
+    params = load_weights(plan, weights_path or folder.best, recipe.dtype)
     batches = make_batches(recipe, plan, examples)
     try:
         found = evaluate(stepper.network, stepper.heads, params, batches, recipe.metrics, stepper.learning)
@@ -192,35 +168,6 @@ def evaluate_run(
         batches.close()
     said = said_of(examples)
     return {"set": name, "examples": len(examples), **({"notes": said} if said else {}), **found}
-
-
-def predict(
-    run: Path | str,
-    inputs: Sequence[str],
-    top: int = 1,
-    weights_path: Path | str | None = None,
-    options: Options = Options(),
-) -> Iterator[dict[str, Any]]:
-    """For each image (or row of an .npz file's `x`): its name, and the `top` classes with their probabilities, or the
-    values where the loss is of no classes; of several heads the first one's, and all of them under `heads`."""
-    folder = RunFolder(run)
-    facts = folder.read_facts()
-    recipe, plan, _ = _planned(folder, facts)
-    classes = classes_in(facts)
-    heads: dict[str, Target] = {}
-    for head in Heads(plan, recipe).targets:
-        heads.setdefault(head.node, head)
-    params = _load(plan, weights_path or folder.best, recipe.dtype)
-    network = Network(plan, options.threads, recipe.seed, parts=recipe.parts)
-    for names, batches in _inputs(inputs, plan, recipe, options.max_memory):
-        for rows, values in predictions(network, list(heads), params, batches):
-            for place, row in enumerate(rows):
-                found = {
-                    head.name: _described(values[node][place], head, classes.get(head.target, ()), top)
-                    for node, head in heads.items()
-                }
-                first = next(iter(found.values()))
-                yield {"input": names[row], **first, **({"heads": found} if len(found) > 1 else {})}
 
 
 def _trainer(stepper: Stepper, state: Any, sets: Sets, folder: RunFolder, reporter: Reporter) -> Trainer:
@@ -240,7 +187,7 @@ def _finish(trainer: Trainer) -> dict[str, Any]:
     """The best weights compiled; the log's last line."""
     folder, plan = trainer.folder, trainer.stepper.plan
     facts = folder.read_facts()
-    params = _load(plan, folder.best, "float32")
+    params = load_weights(plan, folder.best, "float32")
     metadata = {
         "graphc.spec": read_spec(folder.spec / facts["spec"], trainer.recipe.model.set).source,
         "graphc.recipe": dump_recipe(trainer.recipe),
@@ -248,19 +195,6 @@ def _finish(trainer: Trainer) -> dict[str, Any]:
     }
     write_model(compile_plan(plan, params, metadata=metadata), folder.onnx)
     return folder.records()[-1]
-
-
-def _planned(folder: RunFolder, facts: Mapping[str, Any]) -> tuple[Recipe, Plan, Path]:
-    """(recipe, plan, the folder that the data's paths start at) of a run."""
-    recipe = with_fitted(read_recipe(folder.recipe), folder.preprocess)
-    kept = recipe.model.model_copy(update={"spec": str(folder.spec.resolve() / facts["spec"])})
-    return recipe, plan_of(kept, folder.spec), Path(facts["base"])
-
-
-def _load(plan: Plan, path: Path | str, dtype: str) -> dict[str, Array]:
-    found, report = weights.load(path, {name: spec.shape for name, spec in plan.variables.items()})
-    report.raise_if_incomplete()
-    return {name: value.astype(dtype, copy=False) for name, value in found.items()}
 
 
 def _compare_settings(before: Mapping[str, Any], now: Mapping[str, Any], reporter: Reporter, exact: bool) -> None:
@@ -271,36 +205,4 @@ def _compare_settings(before: Mapping[str, Any], now: Mapping[str, Any], reporte
         reporter.say(f"warning[G326]: the last bits may differ from an uninterrupted run's: {difference}")
 
 
-def _inputs(paths: Sequence[str], plan: Plan, recipe: Recipe, limit: int) -> Iterator[tuple[list[str], Batches]]:
-    """(names, batches): all images together, each .npz file for itself."""
-    images = [path for path in paths if path.lower().endswith(SUFFIXES)]
-    arrays = [path for path in paths if path.lower().endswith(".npz")]
-    if other := [path for path in paths if path not in images and path not in arrays]:
-        raise SpecError("G612", f"expected images or .npz files, found {other[0]}")
-    if images:
-        examples = _read_images(images, plan, recipe.data)
-        yield images, make_batches(recipe, plan, examples)
-    for path in arrays:
-        examples = Npz(path=path, targets={}).load(Path(), limit)
-        yield [f"{path}[{row}]" for row in range(len(examples))], make_batches(recipe, plan, examples)
-
-
-def _read_images(paths: Sequence[str], plan: Plan, data: Data) -> Examples:
-    """Images in the shape that the preprocessing of the plan's only input takes."""
-    given = plan.graph.inputs[0]
-    wanted = preprocessing(data, given.name).input_shape(static(given.shape, "predict"))
-    height, width, channels = wanted
-    pixels = np.stack([read_image(Path(path), channels, (height, width)) for path in paths])
-    return Examples({given.name: pixels}, {LABEL: np.zeros(len(paths), np.int64)}, (), "images")
-
-
-def _described(prediction: Array, head: Target, classes: Sequence[str], top: int) -> dict[str, Any]:
-    """The most probable classes of one prediction, or its values where its loss makes it no row of classes."""
-    scores = head.loss.scores(prediction) if prediction.ndim == 1 and len(prediction) > 1 else None
-    if scores is None:
-        return {"values": prediction.tolist()}
-    what, numbers = scores
-    order = np.argsort(-numbers, kind="stable")[:top].tolist()
-    names = {i: classes[i] if i < len(classes) else str(i) for i in order}
-    found = [{"class": names[i], what: float(numbers[i])} for i in order]
-    return {**found[0], **({"top": found} if top > 1 else {})}
+__all__ = ["Options", "evaluate_run", "predict", "resume", "train"]

@@ -242,7 +242,7 @@ def test_predict_names_classes(project):
     assert right == evaluate_run(project / "run")["accuracy"]
     assert found[3]["input"].endswith("test.npz[3]")
     assert found[0]["top"][0]["probability"] >= found[0]["top"][1]["probability"]
-    with pytest.raises(SpecError, match=r"expected images or \.npz files, found x\.txt"):
+    with pytest.raises(SpecError, match=r"expected images, \.npz files or folders, found x\.txt"):
         list(predict(project / "run", ["x.txt"]))
 
 

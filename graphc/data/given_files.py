@@ -1,0 +1,73 @@
+"""Files that a command line names: single ones, and folders with everything below them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from graphc.data.folder import IGNORED
+from graphc.data.images import SUFFIXES
+from graphc.errors import DataError, Place, SpecError
+from graphc.files import machine_error, shown
+
+ARRAYS = ".npz"
+NOT_DATA = ("__macosx",)
+"""Folders that archives of macOS have beside the data."""
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """One file."""
+
+    path: Path
+    name: str
+    """As messages and results call it."""
+    below: Path
+    """Its path from the folder that was named, where one was; else its name alone."""
+
+    @property
+    def is_image(self) -> bool:
+        return self.path.name.lower().endswith(SUFFIXES)
+
+
+def given_files(paths: Sequence[str]) -> tuple[list[Given], list[str]]:
+    """The images and .npz files that the paths name, and what was said of each file in a folder that is neither."""
+    found: list[Given] = []
+    left_out: list[str] = []
+    for text in paths:
+        path = Path(text)
+        if path.is_dir():
+            found += _below(path, left_out)
+        elif text.lower().endswith((*SUFFIXES, ARRAYS)):
+            found.append(Given(path, text, Path(path.name)))
+        else:
+            raise SpecError("G612", f"expected images, .npz files or folders, found {shown(text)}")
+    return found, left_out
+
+
+def _below(root: Path, left_out: list[str]) -> list[Given]:
+    """The images in a folder and its folders, in the order of their names; links are not followed."""
+    found: list[Given] = []
+
+    def failed(error: OSError) -> None:
+        raise machine_error("read", error.filename or root, error) from None
+
+    for folder, folders, names in os.walk(root, onerror=failed):
+        folders[:] = sorted(
+            (name for name in folders if not name.startswith(".") and name.lower() not in NOT_DATA), key=os.fsencode
+        )
+        for name in sorted(names, key=os.fsencode):
+            path = Path(folder) / name
+            if name.startswith(".") or name.lower() in IGNORED:
+                continue
+            if path.is_symlink():
+                left_out.append(f"{shown(path)}: a link, which is not followed")
+            elif name.lower().endswith(SUFFIXES):
+                found.append(Given(path, shown(path), path.relative_to(root)))
+            else:
+                left_out.append(f"{shown(path)}: not an image by its name")
+    if not found:
+        raise DataError("G403", "expected images in the folder, found none", Place(shown(root)))
+    return found

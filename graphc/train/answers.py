@@ -1,0 +1,125 @@
+"""What `graphc predict` has found, in files: a table, JSON, or a folder of masks."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from graphc.errors import SpecError
+from graphc.files import atomic_write, shown
+from graphc.train.heads import Target
+from graphc.types import Array
+from graphc.valid_json import dumps
+
+Answer = Mapping[str, Any]
+LARGEST_MASK = 256
+"""Classes that a PNG's palette has room for."""
+
+
+def write_answers(answers: Iterable[Answer], output: str) -> str:
+    """Write them as the file's ending says; what was written, in words."""
+    write = WRITERS[Path(output).suffix.lower()]
+    rows = list(answers)
+    atomic_write(output, write(rows).encode())
+    return f"{output}: {len(rows):,} predictions"
+
+
+def check_output(output: str) -> None:
+    """An error where nothing of this name can be written; a name without an ending is a folder of masks."""
+    suffix = Path(output).suffix.lower()
+    if suffix and suffix not in WRITERS and not Path(output).is_dir():
+        known = ", ".join(WRITERS)
+        raise SpecError("G617", f"expected -o with an ending of {known}, or a folder for masks, found {shown(output)}")
+
+
+def is_folder(output: str) -> bool:
+    return Path(output).is_dir() or not Path(output).suffix
+
+
+def as_csv(rows: list[Answer]) -> str:
+    """A line a prediction; the first line names the columns."""
+    cells = [dict(_cells(row)) for row in rows]
+    columns = list(dict.fromkeys(name for each in cells for name in each))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(cells)
+    return text.getvalue()
+
+
+WRITERS: dict[str, Callable[[list[Answer]], str]] = {
+    ".csv": as_csv,
+    ".json": lambda rows: dumps(rows, indent=1) + "\n",
+    ".jsonl": lambda rows: "".join(dumps(row) + "\n" for row in rows),
+}
+
+
+def _cells(answer: Answer, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Column and value: `class`, or with several `class_1` and so on; of several heads `NAME.class`."""
+    if "input" in answer:
+        yield "input", answer["input"]
+    if "heads" in answer:
+        for name, each in answer["heads"].items():
+            yield from _cells(each, f"{name}.")
+    elif "top" in answer:
+        for place, each in enumerate(answer["top"], start=1):
+            yield from ((f"{prefix}{key}_{place}", value) for key, value in each.items())
+    elif "values" in answer:
+        yield from _values(answer["values"], prefix)
+    else:
+        yield from ((f"{prefix}{key}", value) for key, value in answer.items() if key != "input")
+
+
+def _values(values: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+    if not isinstance(values, list):
+        values = [values]
+    if any(isinstance(value, list) for value in values):
+        raise SpecError("G617", "a CSV has no room for maps: name a folder with -o to get them as masks, or a .json")
+    if len(values) == 1:
+        yield f"{prefix}value", values[0]
+    else:
+        yield from ((f"{prefix}value_{place}", value) for place, value in enumerate(values, start=1))
+
+
+def mask_of(prediction: Array, head: Target) -> Array:
+    """The class of each pixel, H W uint8: the highest, or of a single output whether it is more likely than not."""
+    scores = head.loss.scores(prediction) if prediction.ndim == 3 else None
+    if scores is None or prediction.shape[-1] > LARGEST_MASK:
+        shape = "×".join(map(str, prediction.shape))
+        raise SpecError(
+            "G617",
+            f"masks expect up to {LARGEST_MASK} classes a pixel, {head.name} with {head.loss.kind} gives {shape}",
+        )
+    what, numbers = scores
+    if numbers.shape[-1] == 1:
+        return (numbers[..., 0] > (0.5 if what == "probability" else 0.0)).astype(np.uint8)
+    return np.asarray(numbers.argmax(axis=-1), np.uint8)
+
+
+def write_mask(mask: Array, path: Path) -> None:
+    """A PNG whose values are classes, with a palette to look at."""
+    image = Image.fromarray(mask, "L")
+    image.putpalette(PALETTE)
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    atomic_write(path, buffer.getvalue())
+
+
+def _palette() -> bytes:
+    """Black for class 0, then colors that differ in the bits of the class, as PASCAL VOC's do."""
+    table = np.zeros((256, 3), np.uint8)
+    for kind in range(256):
+        for bit in range(8):
+            for channel in range(3):
+                table[kind, channel] |= ((kind >> (3 * bit + channel)) & 1) << (7 - bit) if 3 * bit + channel < 8 else 0
+    return table.tobytes()
+
+
+PALETTE = _palette()

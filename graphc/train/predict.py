@@ -1,0 +1,175 @@
+"""`graphc predict`, as functions: what a run's best network says of files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from graphc.data.batches import Batches
+from graphc.data.examples import LABEL, Examples
+from graphc.data.given_files import Given, given_files
+from graphc.data.images import PIXEL_LIMIT, read_image
+from graphc.data.sources import Npz
+from graphc.errors import DataError, Place, SpecError, counted
+from graphc.files import shown
+from graphc.layers.base import static
+from graphc.train.answers import mask_of, write_mask
+from graphc.train.evaluation import predictions
+from graphc.train.heads import Heads, Target
+from graphc.train.network import Network
+from graphc.train.run import make_batches, preprocessing
+from graphc.train.run_folder import RunFolder
+from graphc.train.targets import classes_in
+from graphc.train.trained import DEFAULT, Options, load_weights, planned
+from graphc.types import Array
+
+BadFiles: TypeAlias = Literal["error", "skip"]
+AT_ONCE = 256
+"""Images that are in memory together, or a batch where that is more."""
+
+
+def predict(
+    run: Path | str,
+    inputs: Sequence[str],
+    top: int = 1,
+    weights_path: Path | str | None = None,
+    options: Options = DEFAULT,
+    bad_files: BadFiles | None = None,
+    say: Callable[[str], None] = lambda message: None,
+) -> Iterator[dict[str, Any]]:
+    """For each image (of a folder: all below it) or row of an .npz file's `x`: its name, and the `top` classes with
+    their probabilities, or the values where the loss is of no classes; of several heads the first one's, and all of
+    them under `heads`. `bad_files`: whether one that cannot be read is an error or skipped, said and counted; default:
+    as in the recipe."""
+    predictor = Predictor(run, weights_path, options, bad_files, say)
+    classes = classes_in(predictor.facts)
+    for given, values in predictor.predicted(inputs):
+        found = {
+            head.name: described(values[node], head, classes.get(head.target, ()), top)
+            for node, head in predictor.heads.items()
+        }
+        first = next(iter(found.values()))
+        yield {"input": given.name, **first, **({"heads": found} if len(found) > 1 else {})}
+
+
+def predict_masks(
+    run: Path | str,
+    inputs: Sequence[str],
+    output: Path | str,
+    weights_path: Path | str | None = None,
+    options: Options = DEFAULT,
+    bad_files: BadFiles | None = None,
+    say: Callable[[str], None] = lambda message: None,
+) -> str:
+    """The classes of each image's pixels, of the first head, as PNGs in a folder; what was written, in words."""
+    predictor = Predictor(run, weights_path, options, bad_files, say)
+    node, head = next(iter(predictor.heads.items()))
+    _check_names(inputs, Path(output))
+    count = 0
+    for given, values in predictor.predicted(inputs):
+        mask = mask_of(values[node], head)
+        write_mask(mask, _mask_path(given, Path(output)))
+        count += 1
+    return f"{output}: {count:,} masks of {mask.shape[0]}×{mask.shape[1]} pixels, a class a pixel"
+
+
+def _mask_path(given: Given, output: Path) -> Path:
+    return output / given.below.with_suffix(".png")
+
+
+def _check_names(inputs: Sequence[str], output: Path) -> None:
+    """An error where two masks would have one name."""
+    written: dict[Path, str] = {}
+    for given in given_files(inputs)[0]:
+        path = _mask_path(given, output)
+        if path in written:
+            found = f"{written[path]} and {given.name}"
+            raise SpecError("G617", f"expected another name for each mask, found {shown(path)} for {found}")
+        written[path] = given.name
+
+
+class Predictor:
+    """A run's best network at work on files."""
+
+    def __init__(
+        self,
+        run: Path | str,
+        weights_path: Path | str | None,
+        options: Options,
+        bad_files: BadFiles | None,
+        say: Callable[[str], None],
+    ) -> None:
+        folder = RunFolder(run)
+        self.facts = folder.read_facts()
+        self.recipe, self.plan, _ = planned(folder, self.facts)
+        self.heads: dict[str, Target] = {}
+        """The first on each node."""
+        for head in Heads(self.plan, self.recipe).targets:
+            self.heads.setdefault(head.node, head)
+        self._params = load_weights(self.plan, weights_path or folder.best, self.recipe.dtype)
+        self._network = Network(self.plan, options.threads, self.recipe.seed, parts=self.recipe.parts)
+        self._limit = options.max_memory
+        self._skips = (bad_files or getattr(self.recipe.data.train, "bad_files", "error")) == "skip"
+        self._say = say
+
+    def predicted(self, inputs: Sequence[str]) -> Iterator[tuple[Given, dict[str, Array]]]:
+        """Each file (or row) and the values of the heads' nodes for it."""
+        files, left_out = given_files(inputs)
+        count = 0
+        for named, batches in self._inputs(files, left_out):
+            for rows, values in predictions(self._network, list(self.heads), self._params, batches):
+                for place, row in enumerate(rows):
+                    count += 1
+                    yield named[row], {node: value[place] for node, value in values.items()}
+        if left_out:
+            self._say(f"left out {counted(len(left_out), 'file')}, the first: {left_out[0]}")
+        if not count:
+            raise DataError("G403", "nothing is left to predict", Place(shown(inputs[0])))
+
+    def _inputs(self, files: Sequence[Given], left_out: list[str]) -> Iterator[tuple[list[Given], Batches]]:
+        """(names, batches): images some batches at a time, each .npz file for itself."""
+        images = [file for file in files if file.is_image]
+        step = self.recipe.batch * max(1, AT_ONCE // self.recipe.batch)
+        for start in range(0, len(images), step):
+            read = list(self._read(images[start : start + step], left_out))
+            if read:
+                given = self.plan.graph.inputs[0]
+                pixels = np.stack([image for _, image in read])
+                examples = Examples({given.name: pixels}, {LABEL: np.zeros(len(read), np.int64)}, (), "images")
+                yield [file for file, _ in read], make_batches(self.recipe, self.plan, examples)
+        for file in files:
+            if not file.is_image:
+                examples = Npz(path=str(file.path), targets={}).load(Path(), self._limit)
+                rows = [
+                    Given(file.path, f"{file.name}[{row}]", file.below.with_name(f"{file.below.stem}[{row}].npz"))
+                    for row in range(len(examples))
+                ]
+                yield rows, make_batches(self.recipe, self.plan, examples)
+
+    def _read(self, files: Sequence[Given], left_out: list[str]) -> Iterator[tuple[Given, Array]]:
+        """Images in the shape that the preprocessing of the plan's only input takes."""
+        given, data = self.plan.graph.inputs[0], self.recipe.data
+        height, width, channels = preprocessing(data, given.name).input_shape(static(given.shape, "predict"))
+        limit = getattr(data.train, "max_pixels", PIXEL_LIMIT)
+        for file in files:
+            try:
+                yield file, read_image(file.path, channels, (height, width), limit)
+            except DataError as error:
+                if not self._skips:
+                    raise
+                left_out.append(str(error))
+
+
+def described(prediction: Array, head: Target, classes: Sequence[str], top: int) -> dict[str, Any]:
+    """The most probable classes of one prediction, or its values where its loss makes it no row of classes."""
+    scores = head.loss.scores(prediction) if prediction.ndim == 1 and len(prediction) > 1 else None
+    if scores is None:
+        return {"values": prediction.tolist()}
+    what, numbers = scores
+    order = np.argsort(-numbers, kind="stable")[:top].tolist()
+    names = {i: classes[i] if i < len(classes) else str(i) for i in order}
+    found = [{"class": names[i], what: float(numbers[i])} for i in order]
+    return {**found[0], **({"top": found} if top > 1 else {})}

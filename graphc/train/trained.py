@@ -1,0 +1,46 @@
+"""A run read back: its recipe, its plan and its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from graphc import weights
+from graphc.data.examples import MEMORY_LIMIT
+from graphc.graph import Plan
+from graphc.train.fitted import with_fitted
+from graphc.train.recipe import Recipe, read_recipe
+from graphc.train.run import plan_of
+from graphc.train.run_folder import RunFolder
+from graphc.types import Array
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line says besides the recipe."""
+
+    threads: int | None = None
+    """None: as many as there are processors. The results do not depend on it."""
+    max_memory: int = MEMORY_LIMIT
+    """Bytes that a data set may take."""
+    exact: bool = False
+    """Refuse to resume where the result could differ in its last bits."""
+
+
+DEFAULT = Options()
+
+
+def planned(folder: RunFolder, facts: Mapping[str, Any]) -> tuple[Recipe, Plan, Path]:
+    """(recipe, plan, the folder that the data's paths start at) of a run."""
+    recipe = with_fitted(read_recipe(folder.recipe), folder.preprocess)
+    kept = recipe.model.model_copy(update={"spec": str(folder.spec.resolve() / facts["spec"])})
+    return recipe, plan_of(kept, folder.spec), Path(facts["base"])
+
+
+def load_weights(plan: Plan, path: Path | str, dtype: str) -> dict[str, Array]:
+    """Every variable of the plan, from a file."""
+    found, report = weights.load(path, {name: spec.shape for name, spec in plan.variables.items()})
+    report.raise_if_incomplete()
+    return {name: value.astype(dtype, copy=False) for name, value in found.items()}
