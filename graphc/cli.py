@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from graphc import __version__
 from graphc.console import discard_output, open_streams
@@ -558,6 +559,33 @@ def data_preview(recipe: str, settings: tuple[str, ...], max_memory: float | Non
 
     words = preview(recipe, settings, output, **options, limit=limits(None, max_memory).memory)
     say(f"wrote {output}: {words}")
+
+
+# completion ------------------------------------------------------------------------------------------------
+
+
+class Completed(click.types.StringParamType):
+    """A text that a shell completes."""
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        from graphc.completion import complete
+
+        names = [each.name or "" for each in ctx.command.params if isinstance(each, click.Argument)]
+        given = {**ctx.params, **dict(zip(names, ctx.args, strict=False))}  # args: where an option lacks its value yet
+        found = complete(param.name or "", incomplete, given)
+        return [CompletionItem(incomplete, type="file")] if found is None else list(map(CompletionItem, found))
+
+
+def complete_texts(group: click.Group) -> None:
+    for command in group.commands.values():
+        if isinstance(command, click.Group):
+            complete_texts(command)
+        for parameter in command.params:
+            if isinstance(parameter.type, click.types.StringParamType):
+                parameter.type = Completed()
+
+
+complete_texts(cli)
 
 
 # plumbing --------------------------------------------------------------------------------------------------

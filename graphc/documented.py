@@ -10,8 +10,9 @@ import ast
 import inspect
 import json
 import re
-import textwrap
+import sys
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 from pydantic import BaseModel, GetJsonSchemaHandler
@@ -43,19 +44,33 @@ def field_texts(model: type[BaseModel]) -> dict[str, str]:
 
 
 def _own_texts(cls: type) -> dict[str, str]:
-    (definition,) = ast.parse(textwrap.dedent(inspect.getsource(cls))).body
-    assert isinstance(definition, ast.ClassDef)
-    texts = {}
-    for field, below in zip(definition.body, definition.body[1:], strict=False):
-        if (
-            isinstance(field, ast.AnnAssign)
-            and isinstance(field.target, ast.Name)
-            and isinstance(below, ast.Expr)
-            and isinstance(below.value, ast.Constant)
-            and isinstance(below.value.value, str)
-        ):
-            texts[field.target.id] = inspect.cleandoc(below.value.value).replace("\n", " ")
-    return texts
+    body = _class_bodies(cls.__module__)[cls.__qualname__]
+    return {
+        field.target.id: inspect.cleandoc(below.value.value).replace("\n", " ")
+        for field, below in pairwise(body)
+        if isinstance(field, ast.AnnAssign)
+        and isinstance(field.target, ast.Name)
+        and isinstance(below, ast.Expr)
+        and isinstance(below.value, ast.Constant)
+        and isinstance(below.value.value, str)
+    }
+
+
+@cache
+def _class_bodies(module: str) -> dict[str, list[ast.stmt]]:
+    """Statements of every class of a module, by the class's qualified name."""
+    found: dict[str, list[ast.stmt]] = {}
+
+    def visit(node: ast.AST, above: str) -> None:
+        for each in ast.iter_child_nodes(node):
+            if isinstance(each, ast.ClassDef):
+                found[f"{above}{each.name}"] = each.body
+                visit(each, f"{above}{each.name}.")
+            elif isinstance(each, ast.FunctionDef):
+                visit(each, f"{above}{each.name}.<locals>.")
+
+    visit(ast.parse(inspect.getsource(sys.modules[module])), "")
+    return found
 
 
 class ReadableSchema(GenerateJsonSchema):

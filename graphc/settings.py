@@ -22,6 +22,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError, core_schema
 
+from graphc.documented import field_texts
 from graphc.errors import Place, SpecError, SpecErrors, did_you_mean
 
 JsonSchema: TypeAlias = dict[str, Any]
@@ -35,7 +36,6 @@ class Settings(BaseModel):
         extra="forbid",
         strict=True,
         allow_inf_nan=False,
-        use_attribute_docstrings=True,
         json_schema_extra=lambda schema, cls: cls.add_rules(schema),
     )
 
@@ -58,6 +58,8 @@ class Settings(BaseModel):
     def add_rules(cls, schema: JsonSchema) -> None:
         """Write what fields do not say into the JSON Schema of this group."""
         schema.pop("title", None)
+        for name, text in field_texts(cls).items():
+            schema["properties"][name].setdefault("description", text)
         rules: list[JsonSchema] = [{"oneOf": [_given(key) for key in keys]} for keys in cls.exactly_one]
         for keys in cls.at_most_one:
             rules += [{"not": {"allOf": [_given(key) for key in pair]}} for pair in combinations(keys, 2)]

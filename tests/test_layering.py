@@ -27,6 +27,7 @@ ORDER = [
     {"weights"},
     {"emit", "runtime"},
     {"verify", "inference", "compiler", "train", "data", "report"},
+    {"completion"},
     {"cli"},
     {"__main__"},
 ]

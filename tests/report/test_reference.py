@@ -68,10 +68,9 @@ def written() -> list[type[Settings]]:
 
 @pytest.mark.parametrize("model", written())
 def test_every_setting_of_recipes_stands_there(model: type[Settings]):
-    for name, field in model.model_fields.items():
+    for name in model.model_fields:
         told = section(RECIPE_PAGE, model.kind, model.vocabulary()) if issubclass(model, Kind) else RECIPE_PAGE
         assert f"\n| `{name}` |" in told
-        assert field.description is not None
 
 
 def test_links_lead_to_sections():

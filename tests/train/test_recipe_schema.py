@@ -12,6 +12,7 @@ import jsonschema
 import pytest
 from pydantic import BaseModel, BeforeValidator, ValidationError
 
+from graphc.documented import field_texts
 from graphc.errors import SpecError
 from graphc.settings import LIST, OneOf, Settings
 from graphc.spec.source import load_text
@@ -134,8 +135,8 @@ def test_every_group_of_settings_is_explained():
     for model in found:
         assert issubclass(model, Settings)
         assert "__doc__" in vars(model), f"{model.__name__} needs a sentence"
-        for name, field in model.model_fields.items():
-            assert field.description, f"{model.__name__}.{name} needs a sentence"
+        for name in model.model_fields:
+            assert field_texts(model).get(name), f"{model.__name__}.{name} needs a sentence"
 
 
 def test_short_forms_are_known_to_the_schema():
