@@ -16,7 +16,7 @@ from graphc.data.classes import ClassIndex, class_text, ordered
 from graphc.data.images import PIXEL_LIMIT
 from graphc.data.segmentation import BadAreaError, area_of, box_of, polygons_of, run_lengths
 from graphc.data.tables import read_json
-from graphc.errors import DataError, Place, did_you_mean
+from graphc.errors import DataError, Place, counted, did_you_mean
 from graphc.files import shown
 from graphc.types import Array
 
@@ -114,7 +114,7 @@ def read_coco(path: Path, rules: CocoRules) -> CocoSet:
             left[kind] += 1
             first.setdefault(kind, f"; {said}")
     entries = [_entry(image, rules, path) for image in images.values()]
-    notes = [f"{count:,} annotations left out: {kind}{first.get(kind, '')}" for kind, count in left.items()]
+    notes = [f"{counted(count, 'annotation')} left out: {kind}{first.get(kind, '')}" for kind, count in left.items()]
     return CocoSet(entries, classes, tuple(notes))
 
 
@@ -137,14 +137,13 @@ def _take(
         raise _BadError(CROWD, "found a crowd, which is no single object (`crowd: skip` leaves these out)")
     if crowd and (rules.crowd == "skip" or not rules.masks):
         return [CROWD]
-    box = None if crowd else _box(each, image)
+    box, points = (None, []) if crowd else (_box(each, image), _points(each))
     if rules.masks:
         image.areas.append((*_area(each, image), label + 1))
     if box is None:
         return []
     image.boxes.append(box)
     image.box_labels.append(label)
-    points = _points(each)
     further = bool(points and image.points)
     image.points = image.points or points
     return ["key points of further objects in an image (the boxes are kept)"] if further else []

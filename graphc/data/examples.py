@@ -53,6 +53,10 @@ class Examples:
         if not len(self):
             raise DataError("G402", "found no examples", Place(self.source))
 
+        if len(set(self.classes)) < len(self.classes):
+            twice = next(name for at, name in enumerate(self.classes) if name in self.classes[:at])
+            raise DataError("G405", f"classes: expected each name once, found {twice!r} twice", Place(self.source))
+
     def __len__(self) -> int:
         return len(next(iter(self.inputs.values())))
 

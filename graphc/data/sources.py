@@ -225,7 +225,7 @@ class ImageList(_Listed):
 
     kind: ClassVar[str] = "list"
 
-    columns: dict[str, Annotated[tuple[str, ...], ONE_OR_LIST]] = Field(default={})
+    columns: dict[str, Annotated[tuple[str, ...], ONE_OR_LIST, Field(min_length=1)]] = Field(default={})
     """What is read -> its column, where that has another name: `{image: id_code, label: diagnosis}`. Of a target,
     several columns may be named: numbers to predict, or one 0 or 1 for each of several labels."""
     delimiter: Literal[",", ";", "\t", "|"] | None = None

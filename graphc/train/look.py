@@ -111,7 +111,8 @@ def _label(examples: Examples, row: int) -> str:
 
 def _tolerant(source: Source) -> Source:
     """Bad files are to be counted here, not to end the command."""
-    return source.model_copy(update={"bad_files": "skip"}) if "bad_files" in type(source).model_fields else source
+    there = {"bad_files", "bad_annotations"} & type(source).model_fields.keys()
+    return source.model_copy(update=dict.fromkeys(there, "skip"))
 
 
 def _write(image: Image.Image, path: str) -> None:

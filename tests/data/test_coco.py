@@ -1,0 +1,219 @@
+"""COCO's files as people have them; masks held to pycocotools'."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from graphc.data.sources import Coco
+from graphc.data.wanted import ANYTHING, Wanted
+from graphc.errors import DataError
+
+LIMIT = 10_000_000
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of pycocotools
+HEIGHT, WIDTH = 20, 40
+CATEGORIES = [{"id": 1, "name": "red"}, {"id": 3, "name": "blue"}]
+
+
+def _image(key, name="0.png", **others):
+    return {"id": key, "file_name": name, "width": WIDTH, "height": HEIGHT, **others}
+
+
+def _box(key, image, category, box, **others):
+    return {"id": key, "image_id": image, "category_id": category, "bbox": box, "iscrowd": 0, **others}
+
+
+GOOD = _box(1, 1, 1, [30, 2, 8, 6])
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for number in range(3):
+        Image.new("RGB", (WIDTH, HEIGHT)).save(tmp_path / f"{number}.png")
+    return tmp_path
+
+
+def _read(folder, images, annotations, categories=CATEGORIES, wanted=ANYTHING, **settings):
+    tree = {"images": images, "annotations": annotations, "categories": categories}
+    (folder / "coco.json").write_text(json.dumps(tree))
+    return Coco(path="coco.json", size=(HEIGHT, WIDTH), **settings).load(folder, LIMIT, wanted)
+
+
+@pytest.mark.parametrize("ids", [(1, 1), ("1", "1"), ("1", 1), (1, "1"), (1, 1.0), ("a b", "a b")])
+def test_ids_may_be_texts(folder, ids):
+    found = _read(folder, [_image(ids[0])], [{**GOOD, "image_id": ids[1]}])
+    assert found.targets["boxes"].tolist() == [[30, 2, 38, 8]]
+
+
+def test_categories_of_text_ids(folder):
+    found = _read(
+        folder, [_image(1)], [{**GOOD, "category_id": "x"}], [{"id": "x", "name": "a"}, {"id": "b", "name": "c"}]
+    )
+    assert (found.classes, found.targets["box_label"].tolist()) == (("c", "a"), [1])
+
+
+BAD = {
+    "no such category": ({**GOOD, "category_id": 7}, "expected the id of a category, found 7", "of no category"),
+    "no such image": ({**GOOD, "image_id": 99}, "expected the id of an image, found 99", "of no image"),
+    "no image at all": ({"id": 2, "category_id": 1, "bbox": [0, 0, 3, 3]}, "found None", "of no image"),
+    "no box": ({**GOOD, "bbox": None}, "expected `bbox`, found None", "without a box"),
+    "three numbers": ({**GOOD, "bbox": [1, 2, 3]}, r"x, y, width and height, found \[1, 2, 3\]", "without a box"),
+    "a text": ({**GOOD, "bbox": [1, 2, "3", 4]}, "x, y, width and height", "without a box"),
+    "no width": ({**GOOD, "bbox": [30, 2, 0, 6]}, "a box with an area", "with an empty box"),
+    "negative height": ({**GOOD, "bbox": [30, 9, 3, -6]}, "a box with an area", "with an empty box"),
+    "right of it": ({**GOOD, "bbox": [50, 2, 5, 5]}, "a box in the image of 40×20", "with a box outside"),
+    "above it": ({**GOOD, "bbox": [5, -9, 5, 9]}, "a box in the image", "with a box outside"),
+    "key points": ({**GOOD, "keypoints": [1, 2]}, "x, y and visibility", "with bad key points"),
+}
+
+
+@pytest.mark.parametrize(("annotation", "words", "kind"), BAD.values(), ids=BAD)
+def test_annotations_that_cannot_be_used(folder, annotation, words, kind):
+    annotation = {**annotation, "id": 2}
+    with pytest.raises(DataError, match=rf"coco\.json: error\[G411\]: annotation 2: .*{words}"):
+        _read(folder, [_image(1)], [GOOD, annotation])
+    found = _read(folder, [_image(1)], [GOOD, annotation, annotation], bad_annotations="skip")
+    assert found.targets["boxes"].tolist() == [[30, 2, 38, 8]]
+    assert len(found.notes) == 1
+    assert found.notes[0].startswith(f"2 annotations left out: {kind}")
+
+
+def test_a_box_that_reaches_a_little_beyond_the_image_is_kept(folder):
+    found = _read(folder, [_image(1)], [{**GOOD, "bbox": [30.0000001, 2, 10.0000003, 18.0000001]}])
+    assert found.targets["boxes_there"].tolist() == [1]
+
+
+def test_a_box_around_the_area_where_none_is_given(folder):
+    polygon = {**GOOD, "bbox": [], "segmentation": [[30, 2, 38, 2, 38, 8]]}
+    lengths = {**GOOD, "segmentation": {"size": [HEIGHT, WIDTH], "counts": [42, 3, 755]}}
+    del lengths["bbox"]
+    found = _read(folder, [_image(1), _image(2)], [polygon, {**lengths, "image_id": 2}])
+    assert found.targets["boxes"].tolist() == [[30, 2, 38, 8], [2, 2, 3, 5]]
+
+
+def test_images_without_objects(folder):
+    found = _read(folder, [_image(1), _image(2)], [GOOD])
+    assert found.targets["boxes_there"].tolist() == [1, 0]
+    assert found.targets["box_label"].tolist() == [0, -1]
+    alone = _read(folder, [_image(1)], [], max_boxes=2)
+    assert alone.targets["boxes"].shape == (1, 2, 4)
+
+
+def test_a_missing_image(folder):
+    images = [_image(1), _image(2, "nothere.jpg")]
+    with pytest.raises(DataError, match=r"nothere\.jpg: error\[G401\]: there is no file"):
+        _read(folder, images, [GOOD])
+    found = _read(folder, images, [GOOD], bad_files="skip")
+    assert (len(found), len(found.skipped)) == (1, 1)
+
+
+def test_crowds(folder):
+    everything = {"counts": [0, HEIGHT * WIDTH], "size": [HEIGHT, WIDTH]}
+    crowd = _box(2, 1, 3, [0, 0, 40, 20], segmentation=everything, area=800)
+    crowd["iscrowd"] = 1
+    good = {**GOOD, "segmentation": [[30, 2, 38, 2, 38, 8, 30, 8]]}
+    with pytest.raises(DataError, match="annotation 2: found a crowd"):
+        _read(folder, [_image(1)], [good, crowd], crowd="error", bad_annotations="skip")
+    skipped = _read(folder, [_image(1)], [good, crowd], masks=True)
+    assert skipped.targets["boxes"].tolist() == [[30, 2, 38, 8]]
+    assert skipped.notes == ("1 annotation left out: of crowds",)
+    assert np.bincount(skipped.targets["mask"][np.arange(1)].ravel()).tolist() == [752, 48]
+    drawn = _read(folder, [_image(1)], [good, crowd], masks=True, crowd="mask")
+    assert drawn.targets["boxes"].tolist() == [[30, 2, 38, 8]]
+    assert np.bincount(drawn.targets["mask"][np.arange(1)].ravel()).tolist() == [0, 48, 752]
+
+
+REFUSED = {
+    "two images of an id": ([_image(1), _image("1", "1.png")], CATEGORIES, {}, "two images with the id 1"),
+    "two categories of an id": ([_image(1)], [*CATEGORIES, {"id": 3, "name": "x"}], {}, "two categories with the id 3"),
+    "no name": ([_image(1)], [{"id": 1}], {}, r"a category without 'name' \(id 1\)"),
+    "no file": ([{"id": 1}], CATEGORIES, {}, "an image without 'file_name'"),
+    "no id": ([{"file_name": "a"}], CATEGORIES, {}, "an image without 'id'"),
+    "a size of text": ([_image(1, height="20")], CATEGORIES, {}, "with height '20'"),
+    "a class that is none": ([_image(1)], CATEGORIES, {"classes": ("rd",)}, r"found 'rd' \(did you mean 'red'\?\)"),
+    "masks without sizes": ([{"id": 1, "file_name": "0.png"}], CATEGORIES, {"masks": True}, "masks need height and"),
+    "masks too large": ([_image(1)], CATEGORIES, {"masks": True, "max_pixels": 700}, "the limit is 700"),
+}
+
+
+@pytest.mark.parametrize(("images", "categories", "settings", "words"), REFUSED.values(), ids=REFUSED)
+def test_files_that_say_no_one_thing(folder, images, categories, settings, words):
+    with pytest.raises(DataError, match=words):
+        _read(folder, images, [], categories, **settings)
+
+
+def test_two_categories_with_one_name(folder):
+    """As some exports have: one of them is a group that no annotation uses."""
+    categories = [{"id": 0, "name": "cells"}, {"id": 1, "name": "cells"}, {"id": 2, "name": "wbc"}]
+    found = _read(folder, [_image(1)], [GOOD, {**GOOD, "category_id": 2}], categories)
+    assert (found.classes, found.targets["box_label"].tolist()) == (("cells", "wbc"), [[0, 1]])
+    with pytest.raises(DataError, match="categories 0 and 1 with the same name 'cells'"):
+        _read(folder, [_image(1)], [GOOD, {**GOOD, "category_id": 0}], categories)
+
+
+def test_only_some_classes_and_those_of_the_training_set(folder):
+    annotations = [GOOD, {**GOOD, "category_id": 3}]
+    some = _read(folder, [_image(1)], annotations, classes=("blue",))
+    assert (some.classes, some.targets["box_label"].tolist()) == (("blue",), [0])
+    assert some.notes == ("1 annotation left out: of categories that are not among `classes`",)
+    known = Wanted({}, {"box_label": ("green", "blue", "red")})
+    assert _read(folder, [_image(1)], annotations, wanted=known).targets["box_label"].tolist() == [[2, 1]]
+    other = Wanted({}, {"box_label": ("green", "red")})
+    with pytest.raises(DataError, match=r"annotation 1: expected a class \(green, red\), found 'blue'"):
+        _read(folder, [_image(1)], annotations, wanted=other)
+    left = _read(folder, [_image(1)], annotations, wanted=other, bad_annotations="skip")
+    assert left.targets["box_label"].tolist() == [1]
+
+
+def test_key_points_of_further_objects_are_counted(folder):
+    first = {**GOOD, "keypoints": [30, 2, 2, 38, 2, 1, 0, 0, 0]}
+    second = {**GOOD, "bbox": [3, 2, 8, 6], "keypoints": [3, 2, 2, 5, 2, 2, 7, 3, 2]}
+    found = _read(folder, [_image(1)], [first, second])
+    assert found.targets["points_there"].tolist() == [[1, 1, 0]]
+    assert found.notes[0].startswith("1 annotation left out: key points of further objects")
+
+
+def test_masks_are_those_of_pycocotools_smaller_objects_over_larger(folder):
+    coco = pytest.importorskip("pycocotools.mask")
+    rng = np.random.default_rng(5)
+    annotations, wanted = [], np.zeros((2, HEIGHT, WIDTH), np.int64)
+    for number in range(12):
+        polygon = np.round(rng.uniform([0, 0], [WIDTH, HEIGHT], (5, 2)), 2).ravel().tolist()
+        form = coco.frPyObjects([polygon], HEIGHT, WIDTH)[0]
+        area = float(coco.area(form))
+        if number % 2:
+            polygon = {"size": [HEIGHT, WIDTH], "counts": form["counts"].decode()}
+        annotations.append(_box(number, number % 3 % 2, [1, 3][number % 5 % 2], [0, 0, 9, 9], area=area))
+        annotations[-1]["segmentation"] = polygon if number % 2 else [polygon]
+    for each in sorted(annotations, key=lambda each: -each["area"]):
+        form = each["segmentation"]
+        form = coco.frPyObjects(form, HEIGHT, WIDTH)[0] if isinstance(form, list) else form
+        there = coco.decode({"size": form["size"], "counts": form["counts"]}).astype(bool)
+        wanted[each["image_id"]][there] = {1: 1, 3: 2}[each["category_id"]]
+    found = _read(folder, [_image(0), _image(1, "1.png")], annotations, masks=True)
+    np.testing.assert_array_equal(found.targets["mask"][np.arange(2)], wanted)
+    assert found.target_classes == {"mask": ("background", "red", "blue")}
+    assert len(found.fingerprint()) == 64
+    annotations[0]["segmentation"][0][0] += 1
+    assert _read(folder, [_image(0), _image(1, "1.png")], annotations, masks=True).fingerprint() != found.fingerprint()
+
+
+@pytest.mark.parametrize(
+    ("segmentation", "words"),
+    [
+        (None, "expected polygons or run lengths"),
+        ([[1, 2, 3, 4]], "three corners"),
+        ({"size": [1, 1]}, "of an image of"),
+    ],
+)
+def test_areas_that_cannot_be_drawn(folder, segmentation, words):
+    annotation = {**GOOD, "segmentation": segmentation}
+    with pytest.raises(DataError, match=rf"annotation 1: .*{words}"):
+        _read(folder, [_image(1)], [annotation], masks=True)
+    found = _read(folder, [_image(1)], [annotation], masks=True, bad_annotations="skip")
+    assert "boxes" not in found.targets
+    assert not found.targets["mask"][np.arange(1)].any()
+    assert found.notes[0].startswith("1 annotation left out: their area cannot be drawn; annotation 1")
