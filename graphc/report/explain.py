@@ -68,11 +68,25 @@ def explain_word(name: str, form: str) -> str:
     """What a kind or a key means, and what it takes, in each of its senses."""
     senses = find(name)
     if not senses:
-        raise unknown(name)
+        return explain_argument(name, form)
     if form != "table":
         rows = [[*row_of(each), word.vocabulary] for word in senses for each in word.settings]
         return render(("argument", "type", "default", "meaning", "of"), rows, form)
     return "\n".join(map(described, senses))
+
+
+def explain_argument(name: str, form: str) -> str:
+    """What a word means as an argument of kinds."""
+    rows = [
+        [f"{word.name} ({word.vocabulary})", *row_of(each)[1:]]
+        for word in words()
+        for each in word.settings
+        if each.name == name and not word.is_key
+    ]
+    if not rows:
+        raise unknown(name)
+    table = render(("argument of", "type", "default", "meaning"), rows, form)
+    return table if form != "table" else f"{name}: argument\n{table}"
 
 
 def row_of(setting: Setting) -> list[str]:

@@ -9,7 +9,7 @@ import pytest
 
 from graphc.errors import SpecError
 from graphc.graph import Plan
-from graphc.report.explain import explain_layer
+from graphc.report.explain import explain_layer, explain_word
 from tests.passes.specs import plan_of
 
 
@@ -76,3 +76,65 @@ def test_one_argument_of_a_layer():
     ]
     with pytest.raises(SpecError, match="conv2d has no argument 'activate' \\(did you mean 'activation'\\?\\)"):
         explain_layer(plan, "a.activate", "table")
+
+
+WORDS = {
+    "adam": ["optimizer"],
+    "random_crop": ["augmentation"],
+    "repeat": ["composition"],
+    "mean_squared": ["loss"],
+    "accuracy": ["metric"],
+    "image_folder": ["source"],
+    "xavier": ["initializer"],
+    "cosine": ["loss", "schedule"],
+    "conv2d": ["layer"],
+    "l2": ["regularizer"],
+    "whiten": ["preprocessing step"],
+    "crop": ["layer", "preprocessing step"],
+    "warm_up": ["key of a recipe"],
+    "arg_scope": ["key of a spec", "key of a block"],
+    "momentum": ["optimizer"],
+}
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_a_word_is_told_in_each_of_its_senses(word):
+    page = explain_word(word, "table")
+    heads = [line.removeprefix(f"{word}: ") for line in page.splitlines() if line.startswith(f"{word}: ")]
+    assert heads == WORDS[word]
+    assert word.startswith("arg_scope") or page.count("  for example: ") == len(heads)
+
+
+def test_a_kind_tells_type_default_meaning_and_example():
+    rows = {row["argument"]: row for row in json.loads(explain_word("adam", "json"))}
+    assert rows["beta1"] == {
+        "argument": "beta1",
+        "type": "number ≥ 0 and < 1",
+        "default": "0.9",
+        "meaning": "Decay of the moving mean of gradients.",
+        "of": "optimizer",
+    }
+    assert "optimizer: {adam: {" in explain_word("adam", "table")
+    assert "By position: filters, kernel, stride." in explain_word("conv2d", "table")
+    assert "Kinds: constant, step," in explain_word("schedule", "table")
+
+
+@pytest.mark.parametrize(
+    ("word", "near"),
+    [("admn", "adam"), ("random_corp", "random_crop"), ("acuracy", "accuracy"),
+     ("image_foldr", "image_folder"), ("repaet", "repeat"), ("cosin", "cosine"), ("epohcs", "epochs")],
+)  # fmt: skip
+def test_an_unknown_word_has_a_near_one_of_any_vocabulary(word, near):
+    with pytest.raises(SpecError, match=f"no kind and no key is named '{word}' .*{near}"):
+        explain_word(word, "table")
+
+
+def test_a_spec_alone_is_no_word():
+    with pytest.raises(SpecError, match="vgg_16 is a spec: say which layer, graphc explain vgg_16 LAYER"):
+        explain_word("vgg_16", "table")
+
+
+def test_an_argument_is_told_of_every_kind_that_takes_it():
+    rows = json.loads(explain_word("label_smoothing", "json"))
+    assert {row["argument of"] for row in rows} >= {"softmax_cross_entropy (loss)", "sigmoid_cross_entropy (loss)"}
+    assert "conv2d (layer)" in explain_word("filters", "table")
