@@ -222,38 +222,47 @@ def _layer() -> Schema:
 
 def compositions() -> dict[str, tuple[str, Schema, list[str]]]:
     """Kind -> what it does, its keys besides those of every layer, and which of them are required."""
-    activation: Schema = {"$ref": "#/$defs/activation"}
-    merging = {kind: {"$ref": f"#/$defs/layer/properties/{kind}"} for kind in MERGES}
-    merge = {
-        "anyOf": [
-            {**TEXT, "enum": list(MERGES)},
-            {**_object(merging, ""), **ONE_KEY},
-            {"$ref": "#/$defs/expression"},
-        ],
-        "description": "How the paths become one.",
+    return {
+        "group": ("A naming scope, an argument scope, or both.", _grouped(), ["layers"]),
+        "repeat": ("The same layers several times.", _repeated(), ["times"]),
+        "stack": ("One layer kind, one element an entry of args.", _stacked(), ["layer", "args"]),
+        "branches": ("Paths side by side from one input, then merged.", _branched(), ["paths"]),
+        "residual": ("Layers plus a shortcut.", _residual(), ["layers"]),
     }
-    each = {**TEXT, "description": "Element i is named each_i; left out: the name."}
-    repeated = {
-        "times": {"type": ["integer", "string"], "minimum": 0, **_as_expression(), "description": "How often."},
-        "layer": {**LAYER, "description": "What is repeated: one layer."},
-        "layers": {**LAYERS, "description": "Or several, each time in a group of their own."},
-        "each": each,
-        "index": {**TEXT, "description": "A name for the element's number, from 1."},
-    }
-    stacked = {
-        "layer": {**LAYER, "description": "The kind, with what all elements share."},
-        "args": {
-            "type": ["array", "string"],
-            **_as_expression(),
-            "description": "One element each: a mapping of arguments, a list of them by position, or the first one.",
-        },
-        "each": each,
-    }
-    scoped = {
+
+
+EACH: Schema = {**TEXT, "description": "Element i is named each_i; left out: the name."}
+ACTIVATION: Schema = {"$ref": "#/$defs/activation"}
+
+
+def _grouped() -> Schema:
+    return {
         "layers": {**LAYERS_OR_NONE, "description": "The group's layers."},
         "arg_scope": {**SCOPE, "description": "Defaults for them."},
         "as": {**TEXT, "description": "A name for this scope."},
     }
+
+
+def _repeated() -> Schema:
+    return {
+        "times": {"type": ["integer", "string"], "minimum": 0, **_as_expression(), "description": "How often."},
+        "layer": {**LAYER, "description": "What is repeated: one layer."},
+        "layers": {**LAYERS, "description": "Or several, each time in a group of their own."},
+        "each": EACH,
+        "index": {**TEXT, "description": "A name for the element's number, from 1."},
+    }
+
+
+def _stacked() -> Schema:
+    meaning = "One element each: a mapping of arguments, a list of them by position, or the first one."
+    return {
+        "layer": {**LAYER, "description": "The kind, with what all elements share."},
+        "args": {"type": ["array", "string"], **_as_expression(), "description": meaning},
+        "each": EACH,
+    }
+
+
+def _branched() -> Schema:
     path = {
         "type": ["array", "object"],
         "items": LAYER,
@@ -261,24 +270,23 @@ def compositions() -> dict[str, tuple[str, Schema, list[str]]]:
         "required": ["when", "layers"],
         "additionalProperties": False,
     }
-    paths = {
-        "paths": {**_map(path, "Path -> its layers."), "type": "object", "minProperties": 1},
-        "merge": {**merge, "default": "concat"},
-        "activation": activation,
-    }
-    residual = {
+    paths = {**_map(path, "Path -> its layers."), "type": "object", "minProperties": 1}
+    return {"paths": paths, "merge": {**_merge(), "default": "concat"}, "activation": ACTIVATION}
+
+
+def _residual() -> Schema:
+    return {
         "layers": {**LAYERS_OR_NONE, "description": "The long way."},
         "shortcut": {**LAYERS_OR_NONE, "description": "The short one; left out: the input itself."},
-        "merge": {**merge, "default": "add"},
-        "activation": activation,
+        "merge": {**_merge(), "default": "add"},
+        "activation": ACTIVATION,
     }
-    return {
-        "group": ("A naming scope, an argument scope, or both.", scoped, ["layers"]),
-        "repeat": ("The same layers several times.", repeated, ["times"]),
-        "stack": ("One layer kind, one element an entry of args.", stacked, ["layer", "args"]),
-        "branches": ("Paths side by side from one input, then merged.", paths, ["paths"]),
-        "residual": ("Layers plus a shortcut.", residual, ["layers"]),
-    }
+
+
+def _merge() -> Schema:
+    named = {kind: {"$ref": f"#/$defs/layer/properties/{kind}"} for kind in MERGES}
+    forms = [{**TEXT, "enum": list(MERGES)}, {**_object(named, ""), **ONE_KEY}, {"$ref": "#/$defs/expression"}]
+    return {"anyOf": forms, "description": "How the paths become one."}
 
 
 def _arg_scope() -> Schema:

@@ -144,4 +144,4 @@ def test_short_forms_are_known_to_the_schema():
     for model in models(Recipe, set()):
         for name, field in model.model_fields.items():
             unknown = [each for each in field.metadata if isinstance(each, BeforeValidator) and each is not LIST]
-            assert not unknown, f"{model.__name__}.{name}"
+            assert not unknown, f"{model.__name__}.{name}: write a settings.Short, which has both"
