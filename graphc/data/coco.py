@@ -15,7 +15,7 @@ from graphc.data.annotated import Entry
 from graphc.data.classes import ClassIndex, class_text, ordered
 from graphc.data.images import PIXEL_LIMIT
 from graphc.data.segmentation import BadAreaError, area_of, box_of, polygons_of, run_lengths
-from graphc.data.tables import read_json
+from graphc.data.tables import is_path, read_json
 from graphc.errors import DataError, Place, counted, did_you_mean
 from graphc.files import shown
 from graphc.types import Array
@@ -189,7 +189,7 @@ def _area(each: Mapping[str, Any], image: _Image) -> tuple[float, Any]:
 def _points(each: Mapping[str, Any]) -> list[list[float]]:
     """x and y of each key point; not numbers where it is not labelled."""
     values = each.get("keypoints") or []
-    if not _are_numbers(values, len(values)) or len(values) % 3:
+    if not isinstance(values, list) or not _are_numbers(values, len(values)) or len(values) % 3:
         raise _BadError("with bad key points", f"expected x, y and visibility of each, found {values!r:.60}")
     triples = zip(values[::3], values[1::3], values[2::3], strict=True)
     points = [[float(x), float(y)] if seen else [math.nan] * 2 for x, y, seen in triples]
@@ -215,14 +215,14 @@ def _images(rows: Sequence[Mapping[str, Any]], path: Path) -> dict[str, _Image]:
     found: dict[str, _Image] = {}
     for row in rows:
         key, name = _id_of(row, "image", path), row.get("file_name")
-        if not isinstance(name, str) or not name:
-            raise _not_coco(f"an image without 'file_name' (id {key})", path)
+        if not is_path(name):
+            raise _not_coco(f"an image (id {key}) whose 'file_name' is {name!r:.60}", path)
         if key in found:
             raise _not_coco(f"two images with the id {key}", path)
         size = row.get("height"), row.get("width")
         if size != (None, None) and not all(type(side) is int and 0 < side < 10**9 for side in size):
             raise _not_coco(f"the image {name} with height {size[0]!r} and width {size[1]!r}", path)
-        found[key] = _Image(name, None if size[0] is None else (int(size[0]), int(size[1] or 0)))
+        found[key] = _Image(str(name), None if size[0] is None else (int(size[0]), int(size[1] or 0)))
     return found
 
 

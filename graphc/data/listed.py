@@ -10,7 +10,7 @@ from typing import Any
 
 from graphc.data.labels import is_missing, is_number
 from graphc.data.sample import MASK
-from graphc.data.tables import Row, Table
+from graphc.data.tables import Row, Table, is_path
 from graphc.errors import DataError
 
 IMAGE = "image"
@@ -140,9 +140,9 @@ def _image(row: Row, table: Table, roles: Roles) -> str:
 
 
 def _path(value: Any, line: int, what: str, table: Table) -> str:
-    if not isinstance(value, str) or not value:
+    if not is_path(value):
         raise table.error(line, f"{what}: expected a path, found {value!r:.60}")
-    return value
+    return str(value)
 
 
 def _finished(listed: Listed, table: Table, roles: Roles) -> Listed:

@@ -73,6 +73,16 @@ def read_text(path: Path) -> str:
         raise DataError("G411", f"expected text in UTF-8: {error.reason}", Place(shown(path), line, 1)) from None
 
 
+def is_path(value: Any) -> bool:
+    """Whether a value is a text that a file can be called."""
+    if not isinstance(value, str) or not value:
+        return False
+    try:
+        return b"\0" not in value.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # half a character, as JSON can write it
+        return False
+
+
 def read_json(path: Path) -> Any:
     """The value in a JSON file."""
     try:

@@ -67,6 +67,7 @@ BAD = {
     "right of it": ({**GOOD, "bbox": [50, 2, 5, 5]}, "a box in the image of 40×20", "with a box outside"),
     "above it": ({**GOOD, "bbox": [5, -9, 5, 9]}, "a box in the image", "with a box outside"),
     "key points": ({**GOOD, "keypoints": [1, 2]}, "x, y and visibility", "with bad key points"),
+    "a number of key points": ({**GOOD, "keypoints": 3}, "x, y and visibility", "with bad key points"),
 }
 
 
@@ -130,7 +131,7 @@ REFUSED = {
     "two images of an id": ([_image(1), _image("1", "1.png")], CATEGORIES, {}, "two images with the id 1"),
     "two categories of an id": ([_image(1)], [*CATEGORIES, {"id": 3, "name": "x"}], {}, "two categories with the id 3"),
     "no name": ([_image(1)], [{"id": 1}], {}, r"a category without 'name' \(id 1\)"),
-    "no file": ([{"id": 1}], CATEGORIES, {}, "an image without 'file_name'"),
+    "no file": ([{"id": 1}], CATEGORIES, {}, r"an image \(id 1\) whose 'file_name' is None"),
     "no id": ([{"file_name": "a"}], CATEGORIES, {}, "an image without 'id'"),
     "a size of text": ([_image(1, height="20")], CATEGORIES, {}, "with height '20'"),
     "a class that is none": ([_image(1)], CATEGORIES, {"classes": ("rd",)}, r"found 'rd' \(did you mean 'red'\?\)"),
