@@ -51,6 +51,8 @@ def typed(column: Column, want: Want, given: Sequence[str], known: Sequence[str]
         names = not column.names and all(isinstance(each, str) for cell in column.cells for each in cell)
         return _multi_hot(column, want, given, known) if names else _vectors(column, want, given)
     _refuse_missing(column, given)
+    if (row := next((row for row, cell in enumerate(column.cells) if isinstance(cell, dict)), None)) is not None:
+        raise column.fail(row, f"{column.target}: expected a name or a number, found a mapping")
     if want.of_values:
         return Typed(np.array([_number(column, row, cell) for row, cell in enumerate(column.cells)], np.float64))
     if _are_shares(column, want):
@@ -96,6 +98,8 @@ def _multi_hot(column: Column, want: Want, given: Sequence[str], known: Sequence
     found = np.zeros((len(named), len(index.names)), np.float32)
     for row, names in enumerate(named):
         for name in names:
+            if not name:
+                raise column.fail(row, f"{column.target}: expected the names of labels, found an empty one")
             number = index.get(name)
             if number is None:
                 raise column.fail(row, f"{column.target}: {index.unknown(name)}")

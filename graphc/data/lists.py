@@ -103,7 +103,8 @@ def _cell(example: Listed, columns: Sequence[str], separator: str | None) -> Any
         return values
     if separator is None or isinstance(values[0], list):
         return values[0]
-    return [] if is_missing(values[0]) else [part.strip() for part in str(values[0]).split(separator)]
+    parts = [] if is_missing(values[0]) else str(values[0]).split(separator)
+    return [part.strip() for part in parts if part.strip()]
 
 
 def _box_classes(reader: Reader, examples: Sequence[Listed], labelled: bool) -> ClassIndex | None:

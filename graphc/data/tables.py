@@ -142,9 +142,18 @@ def _short(text: str) -> str:
     return repr(text.strip()[:80])
 
 
+def _mapping(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for at, key in enumerate(keys) if key in keys[:at])
+        raise ValueError(f"the key {twice!r} stands twice in a mapping")
+    return found
+
+
 def _json_rows(text: str, path: str, lines: bool) -> Iterator[Row]:
     """The mappings of a JSON list, or of a file with one on each line."""
-    decoder, at, line = json.JSONDecoder(), 0, 1
+    decoder, at, line = json.JSONDecoder(object_pairs_hook=_mapping), 0, 1
     space = re.compile(r"[ \t\n\r]*")
 
     def skipped(to: int) -> int:

@@ -136,6 +136,7 @@ def test_several_targets_of_each_kind(folder):
 
 MULTI_LABEL = {
     "separator": ("image,label\n0.png,cat|dog\n1.png,\n2.png, eel \n", {"label_separator": "|"}),
+    "separators too many": ("image,label\n0.png,|cat||dog|\n1.png,|\n2.png,eel|\n", {"label_separator": "|"}),
     "space": ("image,label\n0.png,cat dog\n1.png,\n2.png,eel\n", {"label_separator": " "}),
     "names": ([{"image": f"{n}.png", "label": names} for n, names in enumerate([["cat", "dog"], [], ["eel"]])], {}),
     "columns": (
@@ -234,6 +235,8 @@ REFUSED = {
     "fraction": (PLAIN.replace("3.png,dog", "3.png,0.5"), {}, r"a\.csv:5:1.*label: expected the names of classes"),
     "several": (PLAIN.replace("3.png,dog", "3.png,cat dog"), {}, r"a\.csv:5:1.*'cat dog', which is several"),
     "list": ([{"image": "0.png", "label": ["a"]}], {}, r"label: expected one class an example, found a list"),
+    "a mapping": ([{"image": "0.png", "label": {"a": 1}}], {}, "expected a name or a number, found a mapping"),
+    "a key again": ('[{"image": "0.png", "label": 1, "label": 2}]', {"name": "a.json"}, "the key 'label' stands twice"),
     "no image": ("image,label\n,a\n", {}, r"a\.csv:2:1.*image: expected a path, found ''"),
     "missing": (PLAIN.replace("2.png", "9.png"), {}, r"9\.png: error\[G401\]: there is no file"),
     "all missing": (PLAIN.replace("png", "gif"), {}, r"4 of 4 files are missing"),
