@@ -103,7 +103,9 @@ def _box_targets(entries: Sequence[Entry], most: int | None, source: str) -> dic
     if not found and most is None:
         return {}
     if most is not None and found > most:
-        raise DataError("G402", f"expected at most {most} boxes in an image, found {found}", Place(source))
+        name = next(entry.name for entry in entries if len(entry.boxes) == found)
+        expected = f"{most} box" if most == 1 else f"{most} boxes"
+        raise DataError("G402", f"expected at most {expected} in an image, found {found} in {name}", Place(source))
     most = found if most is None else most
     boxes = np.full((len(entries), most, 4), np.nan, np.float32)
     labels = np.full((len(entries), most), -1, np.int64)

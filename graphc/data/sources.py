@@ -210,13 +210,18 @@ class _Listed(_Images):
     classes: ClassNames = ()
     """Names of the classes; default: those that occur, in order."""
     max_boxes: Side | None = None
-    """Boxes an image may have; default: what the list has."""
+    """Boxes an image may have; default: as many as the network predicts, else what the list has."""
 
     def _examples(
-        self, base: Path, entries: list[Entry], classes: tuple[str, ...], others: Mapping[str, Array] | None = None
+        self,
+        base: Path,
+        entries: list[Entry],
+        classes: tuple[str, ...],
+        wanted: Wanted,
+        others: Mapping[str, Array] | None = None,
     ) -> Examples:
         root = (base / self.path).parent if self.folder is None else base / self.folder
-        reading = self.reading(self.max_boxes, classes)
+        reading = self.reading(self.max_boxes or wanted.boxes, classes)
         return examples_of(entries, Folder(root), reading, shown(base / self.path), others)
 
 
@@ -239,7 +244,7 @@ class ImageList(_Listed):
         found = read_examples(Reader(table, roles, self.classes, self.label_separator, wanted))
         targets = {name: each.values for name, each in found.targets.items()}
         classes = {name: each.classes for name, each in found.targets.items() if each.classes and name != LABEL}
-        examples = self._examples(base, found.entries, found.classes, targets)
+        examples = self._examples(base, found.entries, found.classes, wanted, targets)
         return replace(examples, target_classes=classes, notes=found.notes)
 
 
@@ -265,7 +270,7 @@ class Coco(_Listed):
         skip = self.bad_annotations == "skip"
         rules = CocoRules(self.classes, known, self.masks, self.crowd, skip, self.max_pixels)
         found = read_coco(base / self.path, rules)
-        examples = self._examples(base, found.entries, found.classes)
+        examples = self._examples(base, found.entries, found.classes, wanted)
         classes = {MASK: (GROUND, *found.classes)} if self.masks else {}
         return replace(examples, target_classes=classes, notes=found.notes)
 

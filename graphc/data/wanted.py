@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from graphc.data.sample import BOXES
 from graphc.data.target_kind import TargetKind
 
 
@@ -48,9 +49,13 @@ class Wanted:
         """What is wanted of a target; classes where nobody said."""
         return (self.targets or {}).get(target, Want())
 
-    def reads(self, target: str) -> bool:
-        """Whether somebody wants the target."""
-        return self.targets is None or target in self.targets
+    @property
+    def boxes(self) -> int | None:
+        """Boxes that the network predicts for an image, where it predicts boxes: N K 4, or N 4 for one."""
+        shape = self.of(BOXES).shape
+        if shape is None or shape[-1:] != (4,) or len(shape) > 2:
+            return None
+        return shape[0] if len(shape) == 2 else 1
 
 
 ANYTHING = Wanted()

@@ -213,6 +213,16 @@ def test_a_data_set_without_boxes_has_the_shape_that_max_boxes_says(folder):
     assert not found.targets["boxes_there"].any()
 
 
+def test_there_are_as_many_boxes_as_the_network_predicts(folder):
+    text = "image,left,top,right,bottom\n0.png,1,2,3,4\n0.png,2,2,3,4\n1.png,,,,\n"
+    four = Wanted({"boxes": Want(frozenset(VALUES), (4, 4))})
+    assert _read(folder, text, four).targets["boxes"].shape == (2, 4, 4)
+    one = Wanted({"boxes": Want(frozenset(VALUES), (4,))})
+    with pytest.raises(DataError, match=r"expected at most 1 box in an image, found 2 in 0\.png"):
+        _read(folder, text, one)
+    assert _read(folder, text.replace("0.png,2,2,3,4\n", ""), one).targets["boxes"].shape == (2, 4)
+
+
 def test_labels_that_nobody_wants_are_not_read(folder):
     found = _read(folder, "image,label\n0.png,\n1.png,0.5\n", NO_TARGETS)
     assert not found.targets
