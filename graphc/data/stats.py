@@ -35,7 +35,7 @@ class Statistics:
     facts: Mapping[str, Any]
     """What is printed, in order."""
     classes: Mapping[str, int]
-    """Examples of each class."""
+    """Examples of each class; of several labels, those for which each holds."""
     histogram: Array
     """Channels × 32: how often values lie in each of 32 equal parts of their range."""
     digests: Mapping[str, int]
@@ -75,6 +75,8 @@ def shared(a: Statistics, b: Statistics) -> int:
 
 def _classes(examples: Examples) -> dict[str, int]:
     labels = examples.targets.get(LABEL)
+    if labels is not None and labels.ndim == 2 and labels.shape[1] == len(examples.classes):
+        return dict(zip(examples.classes, np.count_nonzero(labels, axis=0).tolist(), strict=True))
     if labels is None or labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
         return {}
     counts = Counter(labels.tolist())

@@ -10,6 +10,7 @@ from PIL import Image
 
 from graphc.errors import DataError, GraphcError
 from graphc.train.commands import evaluate_run, predict, train
+from graphc.train.look import stats
 
 RECIPE = """\
 recipe: 1
@@ -170,3 +171,12 @@ def test_what_does_not_fit(project, settings, words):
     with pytest.raises(GraphcError, match=words):
         train(project / "recipe.yaml", project / "run", [*more, *settings])
     assert not (project / "run").exists()
+
+
+def test_data_stats_say_what_lists_hold_and_what_is_not_read(project):
+    _list(project, "train.csv", "image,label,split", [(f"{n}.png", "|".join("abc"[: n % 4]), "x") for n in range(8)])
+    sources = "data.train={list: {path: train.csv, size: [6, 6], label_separator: '|'}}"
+    rows = json.loads(stats(project / "recipe.yaml", [sources, "loss=sigmoid_cross_entropy"], "json", None))
+    found = {row["what"]: row["value"] for row in rows}
+    assert [found[f"class {name}"] for name in "abc"] == [6, 4, 2]
+    assert found["note 1"] == "1 column not read: split"
