@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from graphc.data.classes import NUMBER, TRUTH, ClassIndex, class_names, class_text
+from graphc.data.classes import LISTED, NUMBER, TRUTH, ClassIndex, class_names, class_text
 from graphc.data.target_kind import TargetKind
 from graphc.data.wanted import Want
 from graphc.errors import DataError, counted
@@ -60,8 +60,11 @@ def typed(column: Column, want: Want, given: Sequence[str], known: Sequence[str]
     if TargetKind.CLASS not in want.kinds and (want.outputs or 2) > 1:
         return _multi_hot(column, want, given, known)
     texts = [class_text(cell) for cell in column.cells]
-    index = class_index(column, texts, want, given, known)
-    return Typed(np.array(indices(column, texts, index), np.int64), index.names)
+    rows = [row for row, text in enumerate(texts) if text != want.ignored]
+    index = class_index(column, [texts[row] for row in rows], want, given, known)
+    numbers = np.full(len(texts), -1 if want.ignore is None else want.ignore, np.int64)
+    numbers[rows] = indices(column, rows, texts, index)
+    return Typed(numbers, index.names)
 
 
 def class_index(
@@ -77,16 +80,23 @@ def class_index(
         row = next((at for at, cell in enumerate(column.cells) if name in _texts(cell)), 0)
         return column.fail(row, f"{column.target}: {message}")
 
-    return ClassIndex(class_names(texts, want.classes, refuse))
+    names = class_names(texts, want.classes, refuse)
+    if want.classes is not None and len(names) > want.classes:
+        some = ", ".join(names[:LISTED]) + (" …" if len(names) > LISTED else "")
+        message = f"{column.target}: found {len(names):,} classes ({some}), the network tells {want.classes} apart"
+        raise column.fail(0, message)
+    return ClassIndex(names)
 
 
-def indices(column: Column, texts: Sequence[str], index: ClassIndex) -> list[int]:
-    """The class of each text; one that is none is an error at its line."""
-    found = [index.get(text) for text in texts]
-    if None in found:
-        row = found.index(None)
-        raise column.fail(row, f"{column.target}: {index.unknown(texts[row])}")
-    return [number for number in found if number is not None]
+def indices(column: Column, rows: Sequence[int], texts: Sequence[str], index: ClassIndex) -> list[int]:
+    """The class of the text of each of these rows; one that is none is an error at its line."""
+    found = []
+    for row in rows:
+        number = index.get(texts[row])
+        if number is None:
+            raise column.fail(row, f"{column.target}: {index.unknown(texts[row])}")
+        found.append(number)
+    return found
 
 
 def _multi_hot(column: Column, want: Want, given: Sequence[str], known: Sequence[str]) -> Typed:
@@ -95,6 +105,12 @@ def _multi_hot(column: Column, want: Want, given: Sequence[str], known: Sequence
         raise column.fail(0, f"{column.target}: expected one class an example, found a list{_losses(want)}")
     named = [_texts(cell) for cell in column.cells]
     index = class_index(column, [name for names in named for name in names], want, given, known)
+    if want.outputs not in (None, len(index.names)):
+        some = ", ".join(index.names[:LISTED])
+        message = (
+            f"{column.target}: found {counted(len(index.names), 'label')} ({some}), the network has {want.outputs}"
+        )
+        raise column.fail(0, f"{message} outputs: `classes` names all labels")
     found = np.zeros((len(named), len(index.names)), np.float32)
     for row, names in enumerate(named):
         for name in names:

@@ -123,7 +123,7 @@ def _box_classes(reader: Reader, examples: Sequence[Listed], labelled: bool) -> 
     known = reader.wanted.classes.get(BOX_LABEL, ())
     index = class_index(column_of, [class_text(cell) for cell in cells], want, reader.classes, known)
     of_boxes = _column(reader, [each for each, _ in boxes], BOX_LABEL, [])
-    indices(of_boxes, [class_text(label) for _, label in boxes], index)
+    indices(of_boxes, range(len(boxes)), [class_text(label) for _, label in boxes], index)
     return index
 
 

@@ -17,6 +17,8 @@ class Want:
     """What the losses take."""
     shape: tuple[int, ...] | None = None
     """Of the prediction that it is compared with, where a model is known."""
+    ignore: int | None = None
+    """The label that does not count."""
 
     @property
     def outputs(self) -> int | None:
@@ -29,6 +31,13 @@ class Want:
     def classes(self) -> int | None:
         """How many classes the prediction can tell apart; a single output tells two apart."""
         return None if self.outputs is None else max(self.outputs, 2)
+
+    @property
+    def ignored(self) -> str | None:
+        """How the label that does not count is written, where it is no class's index."""
+        if self.ignore is None or 0 <= self.ignore < (self.classes or 0):
+            return None
+        return str(self.ignore)
 
     @property
     def of_values(self) -> bool:

@@ -20,8 +20,7 @@ def wanted_targets(recipe: Recipe, plan: Plan | None = None) -> Wanted:
     """The targets that losses and weights name, with what may stand there; without a plan shapes are not known."""
     found: dict[str, Want] = {}
     for target, want in _wants(recipe, plan):
-        before = found.get(target)
-        found[target] = want if before is None else Want(before.kinds | want.kinds, _larger(before.shape, want.shape))
+        found[target] = want if target not in found else _both(found[target], want)
     if recipe.data.balanced or recipe.data.stratified:
         found.setdefault(LABEL, Want())
     return Wanted(found)
@@ -52,7 +51,7 @@ def _wants(recipe: Recipe, plan: Plan | None) -> Iterator[tuple[str, Want]]:
     """(target, what one loss wants of it), weights of examples too."""
     if plan is not None:
         for head in Heads(plan, recipe).targets:
-            yield head.target, Want(head.loss.target_kinds, head.shape)
+            yield head.target, Want(head.loss.target_kinds, head.shape, head.ignored)
             if head.example_weights:
                 yield head.example_weights, Want(VALUES)
         return
@@ -64,5 +63,7 @@ def _wants(recipe: Recipe, plan: Plan | None) -> Iterator[tuple[str, Want]]:
             yield written.example_weights, Want(VALUES)
 
 
-def _larger(a: tuple[int, ...] | None, b: tuple[int, ...] | None) -> tuple[int, ...] | None:
-    return b if a is None else a if b is None else max(a, b)
+def _both(a: Want, b: Want) -> Want:
+    """What two losses want of one target."""
+    shape = b.shape if a.shape is None else a.shape if b.shape is None else max(a.shape, b.shape)
+    return Want(a.kinds | b.kinds, shape, a.ignore if b.ignore is None else b.ignore)

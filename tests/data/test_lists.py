@@ -165,6 +165,26 @@ def test_several_labels_are_matched_by_name(folder):
         _read(folder, "image,label\n0.png,cat\n1.png,ell\n", wanted, label_separator="|")
 
 
+@pytest.mark.parametrize("ignore", [-1, 255])
+def test_labels_that_do_not_count(folder, ignore):
+    want = Want(frozenset(CLASS), (2,), ignore)
+    found = _read(folder, f"image,label\n0.png,1\n1.png,{ignore}\n2.png,0\n", Wanted({"label": want}))
+    assert (found.classes, found.targets["label"].tolist()) == (("0", "1"), [1, ignore, 0])
+    inside = Want(frozenset(CLASS), (2,), 1)  # the index of a class: its name is told as any
+    found = _read(folder, "image,label\n0.png,b\n1.png,a\n", Wanted({"label": inside}))
+    assert found.targets["label"].tolist() == [1, 0]
+
+
+def test_more_classes_or_other_labels_than_the_network_has(folder):
+    with pytest.raises(DataError, match=r"found 4 classes \(a, b, c, d\), the network tells 3 apart"):
+        _read(folder, "image,label\n0.png,a\n1.png,b\n2.png,c\n3.png,d\n", _wanted(label=(CLASS, 3)))
+    text = "image,label\n0.png,a|b\n1.png,c\n"
+    with pytest.raises(DataError, match=r"found 3 labels \(a, b, c\), the network has 4 outputs: `classes` names all"):
+        _read(folder, text, _wanted(label=(MULTI, 4)), label_separator="|")
+    found = _read(folder, text, _wanted(label=(MULTI, 4)), label_separator="|", classes=("a", "b", "c", "d"))
+    assert found.targets["label"].shape == (2, 4)
+
+
 def test_shares_of_a_single_output(folder):
     found = _read(folder, "image,label\n0.png,0.25\n1.png,1\n", _wanted(label=(MULTI, 1)))
     assert found.targets["label"].tolist() == [0.25, 1]
