@@ -56,7 +56,8 @@ class FromFields:
         if origin is tuple:
             return self.row(inner, metadata)
         if origin is dict:
-            return {f"key{i}": self.value(inner[1]) for i in range(self.random.randrange(3))}
+            start = "key" if inner[0] is str else ""  # keys of a document are texts, of numbers too
+            return {f"{start}{i}": self.value(inner[1]) for i in range(self.random.randrange(3))}
         if isinstance(annotation, type) and issubclass(annotation, Settings):
             return self.group(annotation)
         return self.leaf(annotation, metadata)
