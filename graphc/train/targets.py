@@ -51,7 +51,7 @@ def _wants(recipe: Recipe, plan: Plan | None) -> Iterator[tuple[str, Want]]:
     """(target, what one loss wants of it), weights of examples too."""
     if plan is not None:
         for head in Heads(plan, recipe).targets:
-            yield head.target, Want(head.loss.target_kinds, head.shape, head.ignored)
+            yield head.target, Want(head.loss.target_kinds, head.shape, getattr(head.loss, "ignore", None))
             if head.example_weights:
                 yield head.example_weights, Want(VALUES)
         return
