@@ -64,6 +64,8 @@ def shared_memory(size: int | None = None) -> mmap.mmap:
     """
     if size is not None:
         return mmap.mmap(-1, max(size, 1))
+    if not (hasattr(os, "sysconf") and hasattr(mmap, "MAP_SHARED") and hasattr(mmap, "MAP_ANONYMOUS")):
+        raise OSError(errno.ENOSYS, "no memory that is taken page by page")
     size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return mmap.mmap(-1, size, mmap.MAP_SHARED | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0x4000))
 

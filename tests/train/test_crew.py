@@ -106,6 +106,17 @@ def test_workers_end_with_their_network():
     assert workers() == before
 
 
+@pytest.mark.parametrize("missing", ["os.fork", "os.sysconf", "mmap.MAP_SHARED", "mmap.MAP_ANONYMOUS"])
+def test_threads_do_the_work_where_processes_cannot(monkeypatch, missing):
+    monkeypatch.delattr(missing)
+    before = workers()
+    network = network_of()
+    network.place({"net/a/factor": np.ones(1)})
+    network.start()
+    assert step_of(network) == X.sum()
+    assert workers() == before
+
+
 def test_only_the_last_batch_goes_back():
     network = network_of()
     params = {"net/a/factor": np.float64(1), "net/a/seen": np.float64(0)}
