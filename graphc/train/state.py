@@ -91,4 +91,4 @@ class TrainState:
                 _, one, key = name.split("/")
                 self.totals.setdefault(one, {})[key] = np.array(value)
         self.step, self.epoch, self.position = facts["step"], facts["epoch"], facts["position"]
-        self.watch, self.plateau = Watch(**facts["watch"]), Plateau(**facts["plateau"])
+        self.watch, self.plateau = Watch(**facts["watch"]), Plateau(**facts.get("plateau", {}))

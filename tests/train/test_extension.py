@@ -68,6 +68,15 @@ def test_epochs_that_are_done_already(project: Path) -> None:
         resume(project / "steps", epochs=9)
 
 
+def test_a_checkpoint_of_before_reduce_on_plateau(project: Path) -> None:
+    from graphc.train.state import TrainState
+
+    state = TrainState({}, {})
+    facts = {"step": 3, "epoch": 1, "position": 0, "watch": {"best": 0.5, "epoch": 1, "waited": 0}}
+    state.restore({"order": np.arange(3)}, facts, read_recipe(project / "recipe.yaml").optimizer)
+    assert (state.step, state.plateau.factor, state.watch.best) == (3, 1.0, 0.5)
+
+
 def test_data_that_have_moved(project: Path) -> None:
     train(project / "recipe.yaml", project / "run", ("epochs=2", "schedule=constant"))
     moved = project / "elsewhere"
