@@ -167,6 +167,8 @@ def _kind_of(number: str) -> str:
 
 def plural(noun: str) -> str:
     """`losses` for loss; what is more than a word stays as it is."""
+    if noun.startswith("list of "):
+        return f"lists of {noun.removeprefix('list of ')}"
     if not noun.replace(" ", "").isalpha() or " or " in noun:
         return noun
     return f"{noun}es" if noun.endswith("s") else f"{noun}s"

@@ -17,6 +17,7 @@ from graphc.train.evaluation import evaluate
 from graphc.train.extension import existing_folder, with_epochs
 from graphc.train.fitted import save_fitted
 from graphc.train.freezing import frozen_plan
+from graphc.train.heads import Heads
 from graphc.train.length import Length, check_batches
 from graphc.train.predict import predict
 from graphc.train.progress import Reporter, Silent
@@ -39,6 +40,7 @@ from graphc.train.run import (
 )
 from graphc.train.run_folder import RunFolder
 from graphc.train.stepper import Stepper
+from graphc.train.target_checks import check_inputs
 from graphc.train.targets import classes_in
 from graphc.train.trained import DEFAULT, Options, load_weights, planned
 from graphc.train.trainer import Trainer
@@ -58,6 +60,7 @@ def train(
     recipe, base = read_recipe(recipe_path, overrides), Path(recipe_path).parent
     folder = RunFolder(output)
     plan = plan_of(recipe.model, base)
+    Heads(plan, recipe)  # what is wrong with losses and metrics is said before anything is read
     sets = read_sets(recipe, plan, base, options.max_memory)
     recipe = fitted(recipe, plan, sets.train)
     stepper = make_stepper(recipe, plan, base, options.threads, sets.train.classes)
@@ -160,10 +163,11 @@ def evaluate_run(
     name, examples = read_test(judged, plan, base, classes_in(facts), options.max_memory)
     stepper = Stepper(plan, recipe, options.threads)
     stepper.heads.check(examples)
+    check_inputs(examples, recipe.dtype)
     params = load_weights(plan, weights_path or folder.best, recipe.dtype)
     batches = make_batches(recipe, plan, examples)
     try:
-        found = evaluate(stepper.network, stepper.heads, params, batches, recipe.metrics, stepper.learning)
+        found = evaluate(stepper.network, stepper.heads, params, batches, stepper.learning)
     finally:
         batches.close()
     said = said_of(examples)
@@ -175,6 +179,7 @@ def _trainer(stepper: Stepper, state: Any, sets: Sets, folder: RunFolder, report
     recipe, plan = stepper.recipe, stepper.plan
     for examples in filter(None, (sets.train, sets.validation)):
         stepper.heads.check(examples)
+        check_inputs(examples, recipe.dtype)
     if recipe.data.workers and not can_fork():
         reporter.say(str(Warn("G522", NO_WORKERS.format(counted(recipe.data.workers, "worker")))))
     validation = make_batches(recipe, plan, sets.validation) if sets.validation is not None else None

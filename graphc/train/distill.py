@@ -24,7 +24,7 @@ from graphc.errors import DataError, Place, SpecError, did_you_mean
 from graphc.files import shown
 from graphc.runtime import Session
 from graphc.settings import Settings
-from graphc.train.losses import Loss
+from graphc.train.losses import Loss, Mean
 from graphc.types import Array
 
 SOFT = "/teacher"
@@ -118,17 +118,14 @@ def _columns(path: str, theirs: list[str], ours: list[str]) -> list[int] | None:
 
 def distilled(
     loss: Loss, settings: Teacher, prediction: Array, targets: Mapping[str, Array], label: str
-) -> tuple[float, Array]:
-    """(loss, gradient) of both parts."""
+) -> tuple[Mean, Mean]:
+    """The loss of the labels that are known, and that of what the teacher says."""
     known = targets[label]
     there = (known >= 0) if known.ndim == 1 else np.ones(len(known), bool)
-    hard, gradient = 0.0, np.zeros_like(prediction)
-    if there.any():
-        labels = np.where(known < 0, 0, known) if known.ndim == 1 else known
-        hard, gradient = loss(prediction, labels, there.astype(prediction.dtype))
-    soft, pull = softened(prediction, targets[SOFT], settings.temperature)
-    share = settings.weight
-    return (1 - share) * hard + share * soft, (1 - share) * gradient + prediction.dtype.type(share) * pull
+    labels = np.where(known < 0, 0, known) if known.ndim == 1 else known
+    hard = loss.mean(prediction, labels, there.astype(prediction.dtype))
+    value, gradient = softened(prediction, targets[SOFT], settings.temperature)
+    return hard, Mean(value, len(prediction), gradient)
 
 
 def softened(prediction: Array, teacher: Array, temperature: float) -> tuple[float, Array]:

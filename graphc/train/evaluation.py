@@ -10,8 +10,8 @@ import numpy as np
 from graphc.data.batches import Batches, prefetched
 from graphc.train.heads import Heads
 from graphc.train.learning import Learning
-from graphc.train.metrics import Metric
 from graphc.train.network import Network
+from graphc.train.sums import Sums
 from graphc.types import Array
 
 
@@ -20,22 +20,19 @@ def evaluate(
     heads: Heads,
     params: Mapping[str, Array],
     batches: Batches,
-    metrics: Sequence[Metric],
     learning: Learning | None = None,
 ) -> dict[str, Any]:
-    """`loss` (regularizers included, as in training) and each metric, by name."""
-    totals = [(metric, metric.start(heads.first.shape)) for metric in metrics]
-    loss = 0.0
+    """`loss` (regularizers included, as in training), each head's own where there are several, and each metric, by
+    name. Means are over the data set: they do not depend on the size of its batches."""
+    sums = Sums(heads)
     rows = np.arange(len(batches.examples))
     with batches.ahead(batches.parts(rows)) as made:
         for batch in made:
             run = network.forward(params, batch.inputs, training=False, keep=heads.nodes)
-            loss += heads.judge(run, batch.targets).loss * len(batch)
-            prediction, target = heads.judged(run, batch.targets)
-            for metric, sums in totals:
-                metric.add(sums, prediction, target)
+            sums.add_terms(heads.judge(run, batch.targets).terms)
+            sums.add_judged(heads.judged(run, batch.targets))
     penalty = learning.penalty(params) if learning is not None else 0.0
-    return {"loss": loss / len(rows) + penalty, **{metric.name: metric.result(sums) for metric, sums in totals}}
+    return {"loss": sums.loss() + penalty, **sums.head_losses(), **sums.metrics()}
 
 
 def predictions(

@@ -1,20 +1,21 @@
-"""Where losses meet the network: which node's value is compared with which target."""
+"""Where losses and metrics meet the network: which node's value is compared with which target."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from graphc.data.examples import LABEL, Examples, check_labels, check_shares
-from graphc.data.stored import StoredMasks
-from graphc.dims import format_shape
+from graphc.data.examples import LABEL, Examples
 from graphc.errors import DataError, Place, SpecError, did_you_mean
 from graphc.graph import Plan
 from graphc.lazy import np
 from graphc.train.distill import SOFT, distilled
-from graphc.train.losses import Loss, SoftmaxCrossEntropy
+from graphc.train.losses import Loss, Mean
+from graphc.train.metrics import Head, Metric
 from graphc.train.network import Run
+from graphc.train.pairing import check_pairing
 from graphc.train.recipe import Recipe
+from graphc.train.target_checks import check_target, check_weights
 from graphc.types import Array
 
 DEFAULT_OUTPUT = "logits"
@@ -34,72 +35,120 @@ class Target:
     weight: float
     example_weights: str | None
 
-    @property
-    def ignored(self) -> int | None:
-        """The label that does not count."""
-        return self.loss.ignore if isinstance(self.loss, SoftmaxCrossEntropy) else None
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """A metric on one head."""
+
+    name: str
+    """In the log."""
+    metric: Metric
+    head: int
+    """Which of the heads."""
+    keys: tuple[str | int, ...]
+    """Where the recipe says it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What the heads say of one batch."""
+    """What the losses say of one batch."""
 
-    loss: float
-    """Weighted sum over the heads, regularizers not included."""
-    parts: dict[str, float]
-    """Each head's own loss."""
+    terms: tuple[Mean, ...]
+    """One for each head; with a teacher two: of the labels, and of what the teacher says."""
     gradients: dict[str, Array]
     """By node, of the weighted sum."""
 
 
 class Heads:
-    """Every loss of a recipe, on the nodes of a plan."""
+    """Every loss and metric of a recipe, on the nodes of a plan."""
 
     def __init__(self, plan: Plan, recipe: Recipe) -> None:
         self.targets = _targets(plan, recipe)
-        for head in self.targets:
-            head.loss.check(head.shape, head.name)
+        for number, head in enumerate(self.targets):
+            keys = ("loss",) if recipe.loss is not None else ("heads", number, "loss")
+            with recipe.placing(keys):
+                head.loss.check(head.shape, head.name)
+        self.recipe = recipe
         self.teacher = recipe.teacher
         self._unlabelled = recipe.data.unlabelled is not None
         self.nodes = tuple(dict.fromkeys(target.node for target in self.targets))
+        self.judges = _judges(self.targets, recipe)
+        """The recipe's metrics."""
+        self.judged_heads = tuple(dict.fromkeys(judge.head for judge in self.judges))
+        self._forms = tuple(Head(head.shape, head.loss) for head in self.targets)
+        for judge in self.judges:
+            with recipe.placing(judge.keys):
+                head = self.targets[judge.head]
+                check_pairing(judge.metric, self._forms[judge.head], head.name)
 
     @property
     def first(self) -> Target:
-        """The head that metrics judge."""
+        """The head that metrics judge, where the recipe names none."""
         return self.targets[0]
 
-    def judge(self, run: Run, targets: Mapping[str, Array]) -> Judgement:
-        """Losses and gradients of a forward pass."""
-        parts: dict[str, float] = {}
-        gradients: dict[str, Array] = {}
-        total = 0.0
-        for head in self.targets:
-            weights = targets[head.example_weights] if head.example_weights else None
-            if self.teacher is not None and SOFT in targets:
-                loss, gradient = distilled(head.loss, self.teacher, run.value(head.node), targets, head.target)
-            else:
-                loss, gradient = head.loss(run.value(head.node), targets[head.target], weights)
-            parts[head.name] = loss
-            total += head.weight * loss
-            if head.weight != 1:
-                gradient *= head.weight
-            gradients[head.node] = gradients[head.node] + gradient if head.node in gradients else gradient
-        return Judgement(total, parts, gradients)
+    @property
+    def factors(self) -> tuple[float, ...]:
+        """Of each term in the sum of all losses."""
+        if self.teacher is not None:
+            return (1 - self.teacher.weight, self.teacher.weight)
+        return tuple(head.weight for head in self.targets)
 
-    def judged(self, run: Run, targets: Mapping[str, Array]) -> tuple[Array, Array]:
-        """The first head's predictions and targets that metrics count: those with a label that is not ignored."""
-        prediction, target = run.value(self.first.node), targets[self.first.target]
-        if target.shape != prediction.shape[:-1]:
-            return prediction, target
-        counted = np.ones(target.shape, bool)
-        if self._unlabelled:
+    def form(self, index: int) -> Head:
+        """What metrics know of a head."""
+        return self._forms[index]
+
+    def judge(self, run: Run, targets: Mapping[str, Array], shares: Sequence[float] | None = None) -> Judgement:
+        """Losses and gradients of a forward pass; `shares`: this batch's part of each term's mean, default all."""
+        predictions = [run.value(head.node) for head in self.targets]
+        terms = self._terms(predictions, targets)
+        gradients: dict[str, Array] = {}
+        for number, (term, factor) in enumerate(zip(terms, self.factors_of(terms), strict=True)):
+            node = self.targets[min(number, len(self.targets) - 1)].node
+            gradient, scale = term.gradient, factor * (1.0 if shares is None else shares[number])
+            if scale != 1:
+                gradient *= scale
+            gradients[node] = gradients[node] + gradient if node in gradients else gradient
+        return Judgement(terms, gradients)
+
+    def factors_of(self, terms: Sequence[Mean]) -> tuple[float, ...]:
+        """Of each term in the sum of all losses; where nothing is distilled the labels' term stands alone."""
+        return self.factors if len(terms) == len(self.factors) else (1.0,)
+
+    def counts(self, targets: Mapping[str, Array]) -> tuple[int, ...]:
+        """How many loss values each term is a mean of; it does not depend on the predictions."""
+        rows = len(next(iter(targets.values())))
+        nothing = [np.zeros((rows, *head.shape), self.recipe.dtype) for head in self.targets]
+        return tuple(term.count for term in self._terms(nothing, targets))
+
+    def _terms(self, predictions: Sequence[Array], targets: Mapping[str, Array]) -> tuple[Mean, ...]:
+        if self.teacher is not None and SOFT in targets:
+            return distilled(self.first.loss, self.teacher, predictions[0], targets, self.first.target)
+        found = []
+        for head, prediction in zip(self.targets, predictions, strict=True):
+            weights = targets[head.example_weights] if head.example_weights else None
+            found.append(head.loss.mean(prediction, targets[head.target], weights))
+        return tuple(found)
+
+    def judged(self, run: Run, targets: Mapping[str, Array]) -> dict[int, tuple[Array, Array]]:
+        """(predictions, targets) that metrics count, by head: without ignored labels, and what weighs nothing."""
+        return {index: self._judged(self.targets[index], run, targets) for index in self.judged_heads}
+
+    def _judged(self, head: Target, run: Run, targets: Mapping[str, Array]) -> tuple[Array, Array]:
+        prediction, target = run.value(head.node), targets[head.target]
+        labels = target.shape == prediction.shape[:-1]
+        counted = np.ones(prediction.shape[:-1] if labels else prediction.shape[:1], bool)
+        if labels and self._unlabelled:
             counted &= target >= 0
-        if self.first.ignored is not None:
-            counted &= target != self.first.ignored
+        if labels and head.loss.ignored is not None:
+            counted &= target != head.loss.ignored
+        if head.example_weights:
+            weights = targets[head.example_weights]
+            if weights.ndim <= counted.ndim:
+                counted &= (weights != 0).reshape(weights.shape + (1,) * (counted.ndim - weights.ndim))
         return (prediction, target) if counted.all() else (prediction[counted], target[counted])
 
     def check(self, examples: Examples) -> None:
-        """Whether a data set has the targets that the losses need, labels in range."""
+        """Whether a data set has the targets that the losses need, and metrics can judge them."""
         for head in self.targets:
             for name in filter(None, (head.target, head.example_weights)):
                 if name not in examples.targets:
@@ -107,28 +156,36 @@ class Heads:
                     hint = did_you_mean(name, examples.targets)
                     message = f"the head {head.name} needs the target {name!r}{hint}, the data have {found}"
                     raise DataError("G408", message, Place(examples.source))
+            if head.example_weights:
+                check_weights(examples.targets[head.example_weights], head.example_weights, examples.source)
+        kinds = []
+        for index, head in enumerate(self.targets):
+            binary = any(judge.head == index for judge in self.judges)
             target = examples.targets[head.target]
-            labelled = self.teacher is None or target.ndim != 1
-            self._check_target(head, target if labelled else np.maximum(target, 0), examples.source)
-
-    @staticmethod
-    def _check_target(head: Target, target: Array, source: str) -> None:
-        found = target.shape[1:]
-        if head.shape in (found, (*found, 1)):
-            if head.loss.of_shares and not isinstance(target, StoredMasks):
-                check_shares(target, source)
-            return
-        if found == head.shape[:-1]:
-            if isinstance(target, StoredMasks):
-                return  # in files: looked at when they are read
-            kept = target if head.ignored is None else np.where(target == head.ignored, 0, target)
-            check_labels(kept, head.shape[-1], source)
-            return
-        message = (
-            f"{head.name} gives {format_shape(head.shape)} an example: expected targets of this shape or labels of "
-            f"{format_shape(head.shape[:-1])}, found {format_shape(found)}"
+            if self.teacher is not None and target.ndim == 1:
+                target = np.maximum(target, 0)  # -1: no label
+            kinds.append(check_target(head.loss, head.shape, head.name, target, examples, binary))
+        for judge in self.judges:
+            with self.recipe.placing(judge.keys):
+                head = self.targets[judge.head]
+                check_pairing(judge.metric, self._forms[judge.head], head.name, kinds[judge.head])
+        self._forms = tuple(
+            replace(form, classes=examples.classes_of(head.target))
+            for form, head in zip(self._forms, self.targets, strict=True)
         )
-        raise DataError("G404", message, Place(source))
+
+
+def _judges(targets: Sequence[Target], recipe: Recipe) -> tuple[Judge, ...]:
+    names = [head.name for head in targets]
+    found = []
+    for said in recipe.named_metrics:
+        if said.head is not None and said.head not in names:
+            with recipe.placing(said.keys[:2], of_key=True):
+                hint = did_you_mean(said.head, names)
+                raise SpecError("G606", f"metrics: expected a head ({', '.join(names)}), found {said.head!r}{hint}")
+        index = 0 if said.head is None else names.index(said.head)
+        found.append(Judge(said.name, said.metric, index, said.keys))
+    return tuple(found)
 
 
 def _targets(plan: Plan, recipe: Recipe) -> tuple[Target, ...]:
@@ -136,14 +193,15 @@ def _targets(plan: Plan, recipe: Recipe) -> tuple[Target, ...]:
     if recipe.loss is not None:
         name = _only_output(plan)
         node = plan.graph.outputs[name]
-        return (Target(name, node, _static(shapes[node], name), recipe.loss, LABEL, 1.0, None),)
+        return (Target(name, node, _static(shapes[node], name), recipe.loss, LABEL, 1.0, recipe.example_weights),)
     found: list[Target] = []
     for head in recipe.heads:
         node = _node(plan, head.output)
         shape = _static(shapes[node], head.output)
         before = sum(other.node == node for other in found)
         name = f"{head.output}_{before + 1}" if before else head.output
-        found.append(Target(name, node, shape, head.loss, head.target, head.weight, head.example_weights))
+        weights = head.example_weights or recipe.example_weights
+        found.append(Target(name, node, shape, head.loss, head.target, head.weight, weights))
     return tuple(found)
 
 

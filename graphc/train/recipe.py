@@ -20,11 +20,13 @@ Paths start at the recipe's folder. Every setting is in the JSON Schema (`recipe
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, PrivateAttr, Tag, model_validator
 
 from graphc.data.augment import AUGMENTATIONS
 from graphc.data.augment.base import Augmentation
@@ -51,6 +53,14 @@ AnySchedule: TypeAlias = Annotated[Schedule, OneOf(SCHEDULES)]
 AnyAugmentation: TypeAlias = Annotated[Augmentation | Mix, OneOf(AUGMENTATIONS)]
 AnySource: TypeAlias = Annotated[Source, OneOf(SOURCES)]
 Positive: TypeAlias = Annotated[int, Field(gt=0, le=1_000_000_000)]
+MetricList: TypeAlias = Annotated[
+    tuple[AnyMetric, ...], LIST, Field(json_schema_extra={"type": "array", "uniqueItems": True})
+]
+Metrics: TypeAlias = Annotated[
+    Annotated[MetricList, Tag("(list)")] | Annotated[dict[str, MetricList], Tag("(by head)")],
+    Discriminator(lambda value: "(by head)" if isinstance(value, dict) else "(list)"),
+    Field(json_schema_extra=lambda schema: schema.update(anyOf=schema.pop("oneOf"))),
+]
 Patterns: TypeAlias = Annotated[tuple[str, ...], ONE_OR_LIST]
 
 
@@ -184,7 +194,7 @@ class Recipe(Settings):
     loss: AnyLoss | None = None
     """The loss of the only output, or of the one named logits."""
     heads: Annotated[tuple[Head, ...], LIST] = ()
-    """Instead of `loss`: losses of several outputs; metrics are the first one's."""
+    """Instead of `loss`: losses of several outputs."""
     optimizer: AnyOptimizer
     """What turns gradients into updates."""
     learning_rate: float = Field(ge=0)
@@ -203,8 +213,10 @@ class Recipe(Settings):
     """How often the training set is gone through; or:"""
     steps: Positive | None = None
     """How many steps in all."""
-    metrics: Annotated[tuple[AnyMetric, ...], LIST] = Field(default=(), json_schema_extra={"uniqueItems": True})
-    """What is reported besides the loss."""
+    example_weights: str | None = None
+    """A target of the data that weighs the examples; of `heads`, where they name no other."""
+    metrics: Metrics = ()
+    """What is reported besides the loss: a list, of the first head; or a list for each head, by its name."""
     validate_every: Positive = 1
     """Epochs between validations; the last epoch always has one."""
     watch: str | None = None
@@ -235,6 +247,8 @@ class Recipe(Settings):
     """Of weights and arithmetic."""
     tensorboard: bool = False
     """Write event files too (extra: tb)."""
+    _tree: SpecMap | None = PrivateAttr(default=None)
+    """The file's contents, which know their lines."""
 
     @model_validator(mode="after")
     def _fits(self) -> Recipe:
@@ -244,13 +258,52 @@ class Recipe(Settings):
             raise ValueError("data.unlabelled: expected a `teacher`, and neither mixup nor cutmix")
         if self.teacher is not None and self.loss is None:
             raise ValueError("teacher: expected a single `loss`, not `heads`")
-        names = [metric.name for metric in self.metrics]
+        names = [each.name for each in self.named_metrics]
         if len(set(names)) < len(names):
             raise ValueError(f"expected each metric once, found {', '.join(names)}")
-        numbers = ["loss", *(metric.name for metric in self.metrics if metric.is_number)]
+        numbers = ["loss", *(each.name for each in self.named_metrics if each.metric.is_number)]
         if self.watch not in (None, *numbers):
             raise ValueError(f"watch: expected one of {', '.join(numbers)}, found {self.watch!r}")
         return self
+
+    @property
+    def named_metrics(self) -> tuple[NamedMetric, ...]:
+        """Every metric with its name in the log: `accuracy`, or `accuracy_HEAD` where metrics are written by head."""
+        if isinstance(self.metrics, tuple):
+            return tuple(NamedMetric(m.name, m, None, ("metrics", n)) for n, m in enumerate(self.metrics))
+        return tuple(
+            NamedMetric(f"{metric.name}_{head}", metric, head, ("metrics", head, number))
+            for head, metrics in self.metrics.items()
+            for number, metric in enumerate(metrics)
+        )
+
+    @contextmanager
+    def placing(self, keys: Sequence[int | str], of_key: bool = False) -> Iterator[None]:
+        """A SpecError without a place gets that of what the recipe's file says at these keys."""
+        try:
+            yield
+        except SpecError as error:
+            if error.place is None and self._tree is not None:
+                error.place = place_in(self._tree, keys, of_key)
+            raise
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Recipe) and self.__dict__ == other.__dict__
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+@dataclass(frozen=True, slots=True)
+class NamedMetric:
+    """A metric of a recipe."""
+
+    name: str
+    """In the log."""
+    metric: Metric
+    head: str | None
+    """The head that it judges; None: the first."""
+    keys: tuple[int | str, ...]
+    """Where the recipe says it."""
 
 
 def read_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
@@ -268,7 +321,9 @@ def recipe_from_tree(tree: Any, path: str, overrides: Sequence[str] = ()) -> Rec
         raise SpecError("G605", "expected a mapping with the keys of a recipe", Place(path, 1, 1))
     for override in overrides:
         tree = _overridden(tree, override)
-    return validate(Recipe, tree, lambda keys, of_key: place_in(tree, keys, of_key))
+    recipe = validate(Recipe, tree, lambda keys, of_key: place_in(tree, keys, of_key))
+    recipe._tree = tree
+    return recipe
 
 
 def place_in(tree: Any, keys: Sequence[int | str], of_key: bool = False) -> Place | None:

@@ -30,7 +30,7 @@ from graphc.spec.documents import read_document
 from graphc.spec.zoo import find
 from graphc.train.distill import TeacherModel, with_unlabelled
 from graphc.train.heads import Heads, Target
-from graphc.train.losses import Loss, SoftmaxCrossEntropy
+from graphc.train.losses import Loss, OverClasses
 from graphc.train.recipe import Data, Model, Recipe
 from graphc.train.state import TrainState
 from graphc.train.stepper import Stepper
@@ -137,7 +137,7 @@ def _with_class_weights(recipe: Recipe, plan: Plan, train: Examples) -> Recipe:
 
 def _class_weights(head: Target, train: Examples) -> Loss:
     loss = head.loss
-    if not isinstance(loss, SoftmaxCrossEntropy) or loss.class_weights != "balanced":
+    if not isinstance(loss, OverClasses) or loss.class_weights != "balanced":
         return loss
     labels = train.targets.get(head.target)
     if labels is None or labels.shape[1:] != head.shape[:-1]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,6 +22,7 @@ from graphc.train.network import Network, Run
 from graphc.train.optimizers import square_sum
 from graphc.train.recipe import Recipe
 from graphc.train.state import TrainState
+from graphc.train.sums import Sums
 from graphc.types import Array, Gradient
 
 
@@ -32,12 +33,16 @@ class Computed:
     gradients: dict[str, Gradient] = field(default_factory=dict)
     updates: dict[str, Array] = field(default_factory=dict)
     """New moving averages of batch norm."""
-    judged: list[tuple[Array, Array]] = field(default_factory=list)
-    """(prediction, target) of the first head, a pair a batch."""
+    judged: list[dict[int, tuple[Array, Array]]] = field(default_factory=list)
+    """(prediction, target) of each head that metrics judge, for each batch."""
     loss: float = 0.0
     """Of the heads, weighted, and of the regularizers."""
-    parts: dict[str, float] = field(default_factory=dict)
-    """Each head's own loss."""
+    penalty: float = 0.0
+    """Of the regularizers alone."""
+    sums: Sums = field(kw_only=True)
+    """Of the losses over the step's batches."""
+    count: int = 0
+    """What summed gradients are divided by."""
     gradient_norm: float = 0.0
     """Length of all gradients together, before clipping."""
     examples: int = 0
@@ -83,20 +88,35 @@ class Stepper:
         return computed
 
     def compute(self, state: TrainState, batches: Iterable[Batch]) -> Computed:
-        """Gradients of one step, averaged over the examples of all its batches; the state stays as it is."""
-        done = Computed()
+        """Gradients of one step, means over all its batches; the state stays as it is."""
+        done = Computed(sums=Sums(self.heads))
         params = state.params
-        for number, given in enumerate(batches):
-            batch = given if self.teacher is None else self.teacher.with_answers(given)
+        for number, (batch, shares) in enumerate(self._with_shares(batches)):
             micro_step = state.step * self.recipe.accumulate + number
             run = self.network.forward(params, batch.inputs, True, micro_step, keep=self.heads.nodes)
-            judgement = self.heads.judge(run, batch.targets)
-            if not math.isfinite(judgement.loss):
+            judgement = self.heads.judge(run, batch.targets, shares)
+            if not all(math.isfinite(term.value) for term in judgement.terms):
                 raise self._diverged(params, batch, micro_step, state.step)
-            self._add(done, run, judgement, batch)
+            self._add(done, run, judgement, batch, 1 if shares is not None else judgement.terms[0].count)
             params = {**params, **done.updates}
         self._finish(done, state)
         return done
+
+    def _with_shares(self, batches: Iterable[Batch]) -> Iterator[tuple[Batch, list[float] | None]]:
+        """Each batch with its part of every term's mean over the step.
+
+        The mean of all rows is sum(count * mean) / sum(count). Of one term that can be divided in the end. Several
+        terms may have different counts in each batch (ignored labels, weights of 0), so their counts must be known
+        before the first batch goes back: then the step's batches are held in memory together.
+        """
+        answered = batches if self.teacher is None else map(self.teacher.with_answers, batches)
+        if self.recipe.accumulate == 1 or len(self.heads.factors) == 1:
+            yield from ((batch, None) for batch in answered)
+            return
+        held = [Batch({name: array.copy() for name, array in b.inputs.items()}, b.targets) for b in answered]
+        counts = np.array([self.heads.counts(batch.targets) for batch in held], np.float64)
+        shares = counts / np.maximum(counts.sum(axis=0), 1)
+        yield from zip(held, shares.tolist(), strict=True)
 
     def update(self, state: TrainState, computed: Computed, rate: float) -> None:
         """Variables, slots, moving averages, in place; one step more."""
@@ -108,14 +128,12 @@ class Stepper:
             move_average(state.average, state.params, self.recipe.average, state.step)
         state.step += 1
 
-    def _add(self, done: Computed, run: Run, judgement: Judgement, batch: Batch) -> None:
-        """One batch more: sums over examples, divided in the end."""
-        count = len(batch)
+    def _add(self, done: Computed, run: Run, judgement: Judgement, batch: Batch, count: int) -> None:
+        """One batch more: `count` times its gradients, divided in the end by the sum of all counts."""
         done.judged.append(self.heads.judged(run, batch.targets))
-        done.loss += judgement.loss * count
-        for name, loss in judgement.parts.items():
-            done.parts[name] = done.parts.get(name, 0.0) + loss * count
-        done.examples += count
+        done.sums.add_terms(judgement.terms)
+        done.examples += len(batch)
+        done.count += count
         found = run.backward(judgement.gradients)
         frozen = self.learning.frozen
         done.updates |= {name: np.array(value) for name, value in run.updates.items() if name not in frozen}
@@ -136,7 +154,7 @@ class Stepper:
         """Sums become means; regularizers come in; lengths are checked and clipped."""
         if self.recipe.accumulate > 1:
             for gradient in done.gradients.values():
-                scale(gradient, 1.0 / done.examples)
+                scale(gradient, 1.0 / max(done.count, 1) if len(self.heads.factors) == 1 else 1.0)
         self.learning.add_penalty_gradients(state.params, done.gradients)
         with single_threaded_blas:
             norms = {name: _norm(gradient) for name, gradient in done.gradients.items()}
@@ -145,8 +163,8 @@ class Stepper:
             name = first_bad_array(done.gradients)
             raise DivergedError("G620", f"step {state.step + 1}: the gradient of {name} is not finite")
         clip(done.gradients, norms, self.recipe.clip)
-        done.loss = done.loss / done.examples + self.learning.penalty(state.params)
-        done.parts = {name: loss / done.examples for name, loss in done.parts.items()}
+        done.penalty = self.learning.penalty(state.params)
+        done.loss = done.sums.loss() + done.penalty
 
     def _diverged(self, params: Mapping[str, Array], batch: Batch, micro_step: int, step: int) -> DivergedError:
         where = first_bad_value(self.network, params, batch.inputs, micro_step) or "the loss itself"

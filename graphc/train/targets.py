@@ -57,6 +57,8 @@ def _wants(recipe: Recipe, plan: Plan | None) -> Iterator[tuple[str, Want]]:
         return
     if recipe.loss is not None:
         yield LABEL, Want(recipe.loss.target_kinds)
+    if recipe.example_weights:
+        yield recipe.example_weights, Want(VALUES)
     for written in recipe.heads:
         yield written.target, Want(written.loss.target_kinds)
         if written.example_weights:

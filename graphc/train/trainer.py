@@ -30,13 +30,14 @@ from graphc.train.run_folder import RunFolder
 from graphc.train.schedules import learning_rate
 from graphc.train.state import TrainState
 from graphc.train.stepper import Computed, Stepper
+from graphc.train.sums import Sums
 from graphc.train.tensorboard import Events, require
 from graphc.train.watching import Watcher
 from graphc.train.young_statistics import lag_warning
 from graphc.types import Array
 
 SUMS = "epoch"
-"""Totals of the epoch's losses, beside those of the metrics."""
+"""Totals of the epoch besides those of losses and metrics."""
 
 
 class Trainer:
@@ -173,23 +174,19 @@ class Trainer:
     # totals and log ----------------------------------------------------------------------------------------
 
     def _new_totals(self) -> dict[str, dict[str, Array]]:
-        names = ["loss", "gradient_norm", "steps", "examples"]
-        names += [f"head {number}" for number in range(len(self.stepper.heads.targets))]
-        shape = self.stepper.heads.first.shape
-        totals = {metric.name: metric.start(shape) for metric in self.recipe.metrics}
-        return {SUMS: {name: np.zeros((), np.float64) for name in names}, **totals}
+        names = ("penalty", "gradient_norm", "steps", "examples")
+        return {SUMS: {name: np.zeros((), np.float64) for name in names}, **Sums(self.stepper.heads).totals}
 
     def _count(self, computed: Computed) -> None:
         sums = self.state.totals[SUMS]
         sums["steps"] += 1
         sums["examples"] += computed.examples
-        sums["loss"] += computed.loss * computed.examples
+        sums["penalty"] += computed.penalty * computed.examples
         sums["gradient_norm"] += computed.gradient_norm
-        for number, loss in enumerate(computed.parts.values()):
-            sums[f"head {number}"] += loss * computed.examples
-        for metric in self.recipe.metrics:
-            for prediction, target in computed.judged:
-                metric.add(self.state.totals[metric.name], prediction, target)
+        epoch = Sums(self.stepper.heads, self.state.totals)
+        epoch.add_sums(computed.sums)
+        for judged in computed.judged:
+            epoch.add_judged(judged)
 
     def _log_step(self, computed: Computed, rate: float) -> None:
         if self._due(self.recipe.log_steps):
@@ -206,12 +203,10 @@ class Trainer:
 
     def _training_record(self) -> dict[str, Any]:
         sums = {name: float(value) for name, value in self.state.totals[SUMS].items()}
-        heads = self.stepper.heads.targets
-        means = {f"loss_{head.name}": sums[f"head {n}"] / sums["examples"] for n, head in enumerate(heads)}
-        parts = means if len(heads) > 1 else {}
-        metrics = {m.name: m.result(self.state.totals[m.name]) for m in self.recipe.metrics}
-        loss = {"loss": sums["loss"] / sums["examples"], **parts, **metrics}
-        return {**loss, "gradient_norm": sums["gradient_norm"] / sums["steps"]}
+        epoch = Sums(self.stepper.heads, self.state.totals)
+        loss = epoch.loss() + sums["penalty"] / sums["examples"]
+        losses = {"loss": loss, **epoch.head_losses(), **epoch.metrics()}
+        return {**losses, "gradient_norm": sums["gradient_norm"] / sums["steps"]}
 
     # the end of an epoch -------------------------------------------------------------------------------------
 
@@ -242,9 +237,7 @@ class Trainer:
             return {}
         stepper = self.stepper
         with self._ending_when_asked(), self.interruption.computing():
-            found = evaluate(
-                stepper.network, stepper.heads, self.best_params, self.validation, self.recipe.metrics, stepper.learning
-            )
+            found = evaluate(stepper.network, stepper.heads, self.best_params, self.validation, stepper.learning)
         return {f"validation_{name}": value for name, value in found.items()}
 
     def _watch(self, record: dict[str, Any]) -> None:

@@ -18,7 +18,7 @@ def watched(recipe: Recipe) -> str:
     one number, else the loss."""
     if recipe.watch is not None:
         return recipe.watch
-    names = [metric.name for metric in recipe.metrics if metric.is_number]
+    names = [each.name for each in recipe.named_metrics if each.metric.is_number]
     return names[0] if names else LOSS
 
 
@@ -29,7 +29,7 @@ class Watcher:
         """`prefix`: of the judged numbers in the log's records."""
         self.recipe = recipe
         self.prefix = prefix
-        self.lower = {metric.name for metric in recipe.metrics if metric.better == "lower"} | {LOSS}
+        self.lower = {each.name for each in recipe.named_metrics if each.metric.better == "lower"} | {LOSS}
 
     def choose(self, record: Mapping[str, Any], watch: Watch) -> str | None:
         """Settle at the first validation what is watched; a sentence where it is not what the recipe asks for.

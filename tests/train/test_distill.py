@@ -39,7 +39,10 @@ def test_examples_without_a_label_have_the_teachers_part_only():
     prediction, teacher = rng.normal(size=(4, 3)), rng.normal(size=(4, 3))
     settings = Teacher(path="x", weight=0.25, temperature=3)
     targets = {"label": np.array([1, -1, 2, -1]), SOFT: teacher}
-    loss, gradient = distilled(SoftmaxCrossEntropy(), settings, prediction, targets, "label")
+    known, taught = distilled(SoftmaxCrossEntropy(), settings, prediction, targets, "label")
+    loss = 0.75 * known.value + 0.25 * taught.value
+    gradient = 0.75 * known.gradient + 0.25 * taught.gradient
+    assert (known.count, taught.count) == (2, 4)
     hard, hard_gradient = SoftmaxCrossEntropy()(prediction[::2], np.array([1, 2]))
     soft, pull = softened(prediction, teacher, 3)
     assert loss == pytest.approx(0.75 * hard + 0.25 * soft)

@@ -18,7 +18,7 @@ def test_the_guides_recipe_is_one():
     whole, *parts = blocks
     assert read_recipe_text(whole).accumulate == 2
     heads = [len(read_recipe_text(_with(whole, part)).heads) for part in parts]
-    assert heads[:2] == [2, 3]
+    assert [count for count in heads if count][:2] == [2, 3]
 
 
 def _with(whole, part):

@@ -9,7 +9,18 @@ import pytest
 
 from graphc.errors import DataError, SpecError
 from graphc.train import losses
-from graphc.train.losses import LOSSES, Absolute, Cosine, Hinge, Huber, Log, MeanSquared
+from graphc.train.losses import (
+    LOSSES,
+    Absolute,
+    Cosine,
+    Dice,
+    Hinge,
+    Huber,
+    Log,
+    MeanSquared,
+    SigmoidFocal,
+    SoftmaxFocal,
+)
 from graphc.train.losses import SigmoidCrossEntropy as Sigmoid
 from graphc.train.losses import SoftmaxCrossEntropy as Softmax
 
@@ -29,6 +40,16 @@ CASES = [
     _case(Softmax(), shape=(2, 3, 3, 4), kind="distribution", weights="element"),
     _case(Sigmoid(label_smoothing=0.1), kind="binary"),
     _case(Sigmoid(), kind="indices", weights="example"),
+    _case(Sigmoid(pos_weight=3.0), kind="binary"),
+    _case(Sigmoid(pos_weight=(0.5, 1.0, 2.0, 30.0), label_smoothing=0.1), kind="binary", weights="example"),
+    _case(SoftmaxFocal(), kind="indices", weights="example"),
+    _case(SoftmaxFocal(gamma=0.5, ignore=2, class_weights=(1.0, 2.0, 3.0, 0.5)), shape=(2, 3, 3, 4), kind="indices"),
+    _case(SoftmaxFocal(gamma=1.0), kind="distribution"),
+    _case(SigmoidFocal(), kind="binary"),
+    _case(SigmoidFocal(gamma=0.7, alpha=None), kind="share"),
+    _case(Dice(), shape=(3, 4, 4, 3), kind="indices", weights="example"),
+    _case(Dice(ignore=1, smooth=0.1), shape=(3, 4, 4, 3), kind="indices"),
+    _case(Dice(), shape=(3, 4, 4, 1), kind="binary"),
     _case(MeanSquared(), weights="element"),
     _case(MeanSquared(), shape=(2, 3, 3, 2)),
     _case(Absolute(), weights="example"),
@@ -45,6 +66,8 @@ def _target(kind, shape):
         return rng.integers(0, shape[-1], shape[:-1])
     if kind == "binary":
         return rng.integers(0, 2, shape)
+    if kind == "share":
+        return rng.random(shape)
     if kind == "distribution":
         q = rng.uniform(0.1, 1, shape)
         return q / q.sum(axis=-1, keepdims=True)
@@ -108,6 +131,64 @@ def test_ignored_pixels_do_not_count():
     kept = Softmax()(logits[:, [0, 1], [0, 1]], target[:, [0, 1], [0, 1]])[0]
     assert value == pytest.approx(kept)
     assert not gradient[0, 0, 1].any()
+
+
+def test_gamma_zero_is_cross_entropy():
+    logits, labels = rng.normal(size=(7, 3)) * 4, rng.integers(0, 3, 7)
+    assert SoftmaxFocal(gamma=0.0)(logits, labels)[0] == pytest.approx(Softmax()(logits, labels)[0])
+    answers = rng.integers(0, 2, (7, 3))
+    focal = SigmoidFocal(gamma=0.0, alpha=None)(logits, answers)[0]
+    assert focal == pytest.approx(Sigmoid()(logits, answers)[0])
+
+
+def test_focal_and_dice_by_hand():
+    p = 1 / (1 + math.exp(-0.5))
+    hard, easy = (
+        SigmoidFocal()(np.array([[0.5]]), np.array([[0]]))[0],
+        SigmoidFocal()(np.array([[0.5]]), np.array([[1]]))[0],
+    )
+    assert hard == pytest.approx(0.75 * p**2 * -math.log(1 - p))
+    assert easy == pytest.approx(0.25 * (1 - p) ** 2 * -math.log(p))
+    q = math.exp(1) / (math.exp(1) + 2)
+    assert SoftmaxFocal()(np.array([[1.0, 0.0, 0.0]]), np.array([0]))[0] == pytest.approx((1 - q) ** 2 * -math.log(q))
+    large = np.full((1, 2, 2, 1), 50.0)  # all four pixels are predicted, two are of the class
+    assert Dice()(large, np.array([[[1, 1], [0, 0]]]))[0] == pytest.approx(1 - (2 * 2 + 1) / (4 + 2 + 1))
+
+
+def test_focal_is_finite_where_everything_is_right():
+    for loss in (SigmoidFocal(gamma=0.5), SigmoidFocal(), SoftmaxFocal(gamma=0.5)):
+        for dtype in (np.float32, np.float64):
+            logits = np.array([[200.0, -200.0]], dtype)
+            target = np.array([0]) if loss.kind == "softmax_focal" else np.array([[1, 0]])
+            value, gradient = loss(logits, target)
+            assert value == pytest.approx(0, abs=1e-6)
+            assert np.isfinite(gradient).all()
+
+
+def test_pos_weight_is_a_factor_where_the_target_is_one():
+    logits, z = rng.normal(size=(6, 2)), rng.integers(0, 2, (6, 2))
+    sigmoid = 1 / (1 + np.exp(-logits))
+    expected = -(3 * z * np.log(sigmoid) + (1 - z) * np.log(1 - sigmoid)).mean()
+    assert Sigmoid(pos_weight=3.0)(logits, z)[0] == pytest.approx(expected)
+    with pytest.raises(SpecError, match="pos_weight: expected numbers above 0, got -1"):
+        Sigmoid(pos_weight=-1.0).check((2,), "logits")
+    with pytest.raises(SpecError, match="3 pos_weight for the 2 classes of logits"):
+        Sigmoid(pos_weight=(1.0, 2.0, 3.0)).check((2,), "logits")
+
+
+def test_a_mean_says_of_how_many_values():
+    logits, labels = rng.normal(size=(6, 3)), np.array([0, 255, 2, 1, 255, 0])
+    loss = Softmax(ignore=255)
+    parts = [loss.mean(logits[:2], labels[:2]), loss.mean(logits[2:], labels[2:])]
+    whole = loss.mean(logits, labels)
+    assert [part.count for part in parts] == [1, 3]
+    assert sum(part.value * part.count for part in parts) / 4 == pytest.approx(whole.value)
+    assert loss.mean(logits, np.full(6, 255)).count == 0
+
+
+def test_the_softmax_of_one_output_is_refused():
+    with pytest.raises(SpecError, match=r"softmax_cross_entropy expects two or more outputs, logits has 1"):
+        Softmax().check((1,), "logits")
 
 
 @pytest.mark.parametrize("bad", [-1, 3])

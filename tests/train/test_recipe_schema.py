@@ -80,7 +80,7 @@ def test_bad_recipes_are_refused(name):
 
 def test_what_the_loader_takes_is_valid():
     taken = 0
-    for seed in range(600):
+    for seed in range(800):
         tree = FromFields(seed).group(Recipe)
         found = faults(tree)
         assert found <= RULES, "the generator writes what has the right form"

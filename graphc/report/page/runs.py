@@ -20,7 +20,7 @@ from graphc.report.page.tiles import data_uri, thumbnail
 from graphc.train.evaluation import predictions
 from graphc.train.fitted import with_fitted
 from graphc.train.heads import Heads
-from graphc.train.metrics import classes_of, labels_of
+from graphc.train.metrics import Head
 from graphc.train.network import Network
 from graphc.train.recipe import Recipe, read_recipe
 from graphc.train.run import make_batches, plan_of, read_set, read_sets
@@ -145,7 +145,8 @@ def judgement(run: TrainedRun, examples: Examples) -> dict[str, Any]:
     network = Network(run.plan)
     parts = [values[head.node].copy() for _, values in predictions(network, [head.node], run.params, batches)]
     logits = np.concatenate(parts).astype(np.float64)
-    labels, found = labels_of(target, logits), classes_of(logits)
+    form = Head(head.shape, head.loss)
+    labels, found = form.labels(logits, target), form.predicted(logits)
     count = head.shape[0]
     matrix = np.bincount(labels * count + found, minlength=count * count).reshape(count, count)
     return {

@@ -1,0 +1,48 @@
+"""Losses: `LOSSES` is the catalogue, a line a kind; what they share is in `base`."""
+
+from __future__ import annotations
+
+from graphc.train.losses.base import Loss, Mean
+from graphc.train.losses.cross_entropy import (
+    Hinge,
+    Log,
+    OverClasses,
+    SigmoidCrossEntropy,
+    SigmoidFocal,
+    SoftmaxCrossEntropy,
+    SoftmaxFocal,
+)
+from graphc.train.losses.dice import Dice
+from graphc.train.losses.regression import Absolute, Cosine, Huber, MeanSquared
+
+LOSSES: tuple[type[Loss], ...] = (
+    SoftmaxCrossEntropy,
+    SigmoidCrossEntropy,
+    SoftmaxFocal,
+    SigmoidFocal,
+    Dice,
+    MeanSquared,
+    Absolute,
+    Huber,
+    Hinge,
+    Log,
+    Cosine,
+)
+
+__all__ = [
+    "LOSSES",
+    "Absolute",
+    "Cosine",
+    "Dice",
+    "Hinge",
+    "Huber",
+    "Log",
+    "Loss",
+    "Mean",
+    "MeanSquared",
+    "OverClasses",
+    "SigmoidCrossEntropy",
+    "SigmoidFocal",
+    "SoftmaxCrossEntropy",
+    "SoftmaxFocal",
+]

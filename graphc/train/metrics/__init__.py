@@ -1,0 +1,45 @@
+"""Metrics: `METRICS` is the catalogue, a line a kind; what they share is in `base`."""
+
+from __future__ import annotations
+
+from graphc.train.metrics.base import Head, Metric, Result, Totals
+from graphc.train.metrics.classification import F1, Accuracy, ConfusionMatrix, MeanIou, Precision, Recall, TopK
+from graphc.train.metrics.ranking import Auc, AveragePrecision
+from graphc.train.metrics.regression import R2, MeanAbsoluteError, MeanSquaredError, RootMeanSquaredError
+
+METRICS: tuple[type[Metric], ...] = (
+    Accuracy,
+    TopK,
+    ConfusionMatrix,
+    Precision,
+    Recall,
+    F1,
+    MeanIou,
+    Auc,
+    AveragePrecision,
+    MeanAbsoluteError,
+    MeanSquaredError,
+    RootMeanSquaredError,
+    R2,
+)
+
+__all__ = [
+    "F1",
+    "METRICS",
+    "R2",
+    "Accuracy",
+    "Auc",
+    "AveragePrecision",
+    "ConfusionMatrix",
+    "Head",
+    "MeanAbsoluteError",
+    "MeanIou",
+    "MeanSquaredError",
+    "Metric",
+    "Precision",
+    "Recall",
+    "Result",
+    "RootMeanSquaredError",
+    "TopK",
+    "Totals",
+]

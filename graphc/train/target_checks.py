@@ -1,0 +1,101 @@
+"""Targets of a data set, checked against the losses that will read them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from graphc.data.examples import Examples, check_labels
+from graphc.data.stored import StoredMasks
+from graphc.data.target_kind import TargetKind
+from graphc.dims import format_shape
+from graphc.errors import DataError, Place
+from graphc.lazy import np
+from graphc.train.losses import Loss
+from graphc.types import Array
+
+SUM_TOLERANCE = 1e-3
+"""How far from 1 the shares of a distribution may sum up."""
+
+
+def check_target(
+    loss: Loss, shape: tuple[int, ...], name: str, target: Any, examples: Examples, binary: bool
+) -> TargetKind:
+    """What the targets of a head are (`shape`: of one prediction, `name`: of the head), or an error that names the
+    first that the loss cannot take; `binary`: a metric judges them too, which takes no shares between 0 and 1.
+
+    Masks in files are looked at when they are read.
+    """
+    stored = isinstance(target, StoredMasks)
+    kind = loss.kind_of(shape, target.shape[1:], stored or np.issubdtype(target.dtype, np.integer))
+    if kind is None:
+        raise _misfit(loss, shape, name, target, examples)
+    if stored:
+        return kind
+    source = examples.source
+    if kind is TargetKind.VALUES:
+        _refuse(target, ~np.isfinite(target), "targets that are numbers", examples)
+    elif kind is TargetKind.DISTRIBUTION:
+        _refuse(target, ~((target >= 0) & (target <= 1 + SUM_TOLERANCE)), "shares of classes from 0 to 1", examples)
+        wrong = np.abs(target.sum(axis=-1) - 1) > SUM_TOLERANCE
+        _refuse(target.sum(axis=-1), wrong, "shares of classes that sum up to 1", examples)
+    elif kind is TargetKind.CLASS and shape[-1] > 1:
+        check_labels(target if loss.ignored is None else np.where(target == loss.ignored, 0, target), shape[-1], source)
+    else:
+        counted = target if loss.ignored is None else np.where(target == loss.ignored, 0, target)
+        _refuse(target, ~((counted >= 0) & (counted <= 1)), "targets from 0 to 1", examples)
+        if binary:
+            _refuse(target, (counted != 0) & (counted != 1), "targets of 0 or 1 (a metric judges them)", examples)
+    return kind
+
+
+def check_weights(weights: Array, name: str, source: str) -> None:
+    """Weights of examples must be numbers from 0 on."""
+    wrong = ~(np.isfinite(weights) & (np.asarray(weights) >= 0))
+    if wrong.any():
+        first = int(np.flatnonzero(wrong)[0])
+        example = first // max(math.prod(weights.shape[1:]), 1)
+        message = f"expected weights from 0 on in {name}, found {weights.ravel()[first]} at example {example}"
+        raise DataError("G405", message, Place(source))
+
+
+def check_inputs(examples: Examples, dtype: str) -> None:
+    """Floating-point inputs in memory must be finite numbers, in `dtype` too; the first that is not is named."""
+    for name, array in examples.inputs.items():
+        if not isinstance(array, np.ndarray) or not np.issubdtype(array.dtype, np.floating):
+            continue
+        largest = np.finfo(dtype).max
+        for start in range(0, len(array), 1024):  # a mapped file is not read whole
+            some = array[start : start + 1024]
+            wrong = ~(np.abs(some) <= largest)
+            if wrong.any():
+                first = int(np.flatnonzero(wrong)[0])
+                row = start + first // max(math.prod(array.shape[1:]), 1)
+                message = f"expected finite numbers ({dtype}) in {name}, found {some.ravel()[first]} at example {row}"
+                raise DataError("G405", message, Place(examples.source))
+
+
+def _refuse(values: Array, wrong: Array, expected: str, examples: Examples) -> None:
+    if not wrong.any():
+        return
+    first = int(np.flatnonzero(wrong)[0])
+    row = first // max(math.prod(values.shape[1:]), 1)
+    name = examples.name(row)
+    named = f"example {row}" if name == f"example {row}" else f"example {row} ({name})"
+    value, count = values.ravel()[first], int(np.count_nonzero(wrong))
+    message = f"expected {expected}, found {value} at {named} ({count} such targets)"
+    masks = values.ndim >= 3 and np.issubdtype(values.dtype, np.integer)
+    notes = [f"say on the source what it means: `mask_values: {{{value}: 1}}`"] if masks else []
+    raise DataError("G405", message, Place(examples.source), notes)
+
+
+def _misfit(loss: Loss, shape: tuple[int, ...], name: str, target: Any, examples: Examples) -> DataError:
+    found = target.shape[1:]
+    if found == shape[:-1] and TargetKind.CLASS in loss.kinds(shape):
+        expected = f"expected labels that are whole numbers from 0 to {shape[-1] - 1}"
+        return DataError("G405", f"{expected}, found {target.dtype}", Place(examples.source))
+    message = (
+        f"{name} gives {format_shape(shape)} an example: expected targets of this shape or labels of "
+        f"{format_shape(shape[:-1])}, found {format_shape(found)}"
+    )
+    return DataError("G404", message, Place(examples.source))
