@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeAlias, Union
+from typing import Any, TypeAlias, Union
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +159,11 @@ def _floor_div(size: Formula, divisor: int) -> Dim:
         return reduced // (divisor // shared) + _formula(outside, 0)
     numerator = Formula(tuple(sorted(inside.items(), key=lambda item: str(item[0]))), size.constant)
     return _formula({**outside, FloorDiv(numerator, divisor): 1}, 0)
+
+
+def whole(number: Any) -> Any:
+    """A float whose value is a whole number as an integer, anything else as it is: `64 * 0.25` is 16."""
+    return int(number) if isinstance(number, float) and number.is_integer() and abs(number) < 2**63 else number
 
 
 def residues(size: Dim, modulus: int) -> range:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +111,19 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """` (did you mean 'kernel'?)` where a known word is near, else nothing."""
     near = difflib.get_close_matches(str(word), list(known), n=1, cutoff=0.6)
     return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+BOOLEAN_WORDS = {
+    "yes": "true", "on": "true", "y": "true", "true": "true", "no": "false", "off": "false", "n": "false",
+    "false": "false", "none": "null",
+}  # fmt: skip
+"""What YAML 1.1, or a text in quotes, means by a condition -> what to write."""
+
+
+def write_boolean(value: Any) -> str:
+    """`: no is text here, write false` where a text was meant as a condition, else nothing."""
+    word = BOOLEAN_WORDS.get(value.lower()) if isinstance(value, str) else None
+    return f": {value} is text here, write {word}" if word else ""
 
 
 class RuleError(Exception):

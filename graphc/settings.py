@@ -23,7 +23,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError, core_schema
 
 from graphc.documented import field_texts
-from graphc.errors import Place, SpecError, SpecErrors, did_you_mean
+from graphc.errors import Place, SpecError, SpecErrors, did_you_mean, write_boolean
 
 JsonSchema: TypeAlias = dict[str, Any]
 
@@ -249,7 +249,8 @@ def _explained(model: type[BaseModel], error: ValidationError, place_of: PlaceOf
             yield SpecError("G604", where + item["msg"].removeprefix("Value error, "), place_of(path, False))
         else:
             expected = item["msg"].replace("Input should be", "expected", 1)
-            yield SpecError("G604", f"{where}{expected}, found {_described(item['input'])}", place_of(path, False))
+            found = _described(item["input"]) + (write_boolean(item["input"]) if kind == "bool_type" else "")
+            yield SpecError("G604", f"{where}{expected}, found {found}", place_of(path, False))
 
 
 def _path(loc: Sequence[int | str], kind: str) -> tuple[int | str, ...]:

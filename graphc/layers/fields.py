@@ -6,16 +6,19 @@ from typing import Annotated, Any, Literal, TypeAlias, Union
 
 from pydantic import BeforeValidator, Field, StrictBool, StrictInt, WithJsonSchema
 
+from graphc.dims import whole
 from graphc.window import AxisPadding
 
 
 def _pair(value: Any) -> Any:
+    value = whole(value)
     return (value, value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 _MOST = 1_000_000_000
-_Positive = Annotated[StrictInt, Field(gt=0, le=_MOST)]
-_Natural = Annotated[StrictInt, Field(ge=0, le=_MOST)]
+_Whole = BeforeValidator(whole)
+_Positive = Annotated[StrictInt, Field(gt=0, le=_MOST), _Whole]
+_Natural = Annotated[StrictInt, Field(ge=0, le=_MOST), _Whole]
 
 PositiveInt: TypeAlias = _Positive
 NaturalInt: TypeAlias = _Natural
@@ -36,6 +39,9 @@ IntPair: TypeAlias = Annotated[
 
 
 def _padding(value: Any) -> Any:
+    if isinstance(value, (list, tuple)):
+        value = [whole(v) for v in value]
+    value = whole(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return ((value, value), (value, value))
     if isinstance(value, (list, tuple)) and len(value) == 2 and all(isinstance(v, int) for v in value):

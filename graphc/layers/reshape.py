@@ -6,15 +6,15 @@ import math
 from collections.abc import Sequence
 from typing import Annotated, ClassVar
 
-from pydantic import Field, StrictInt
+from pydantic import BeforeValidator, Field, StrictInt
 
-from graphc.dims import Shape
+from graphc.dims import Shape, whole
 from graphc.errors import RuleError
 from graphc.layers.base import Layer, elements, static
 from graphc.lazy import np
 from graphc.types import Array, Context, Gradients, OnnxBuilder, Params, Step, Value
 
-_Size = Annotated[StrictInt, Field(ge=-1, le=1_000_000_000)]
+_Size = Annotated[StrictInt, Field(ge=-1, le=1_000_000_000), BeforeValidator(whole)]
 
 
 class Flatten(Layer):
@@ -45,9 +45,7 @@ class Reshape(Layer):
     positional: ClassVar[tuple[str, ...]] = ("shape",)
     sees_everything: ClassVar[bool] = True
 
-    shape: Annotated[
-        tuple[Annotated[StrictInt, Field(ge=-1, le=1_000_000_000)], ...], Field(min_length=1, max_length=6)
-    ]
+    shape: Annotated[tuple[_Size, ...], Field(min_length=1, max_length=6)]
     """One example's new shape, without the batch; one size may be -1, whatever is left."""
 
     def infer_shape(self, *inputs: Shape) -> Shape:

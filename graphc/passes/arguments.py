@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
-from graphc.errors import Place, RuleError, SpecError, did_you_mean
+from graphc.errors import Place, RuleError, SpecError, did_you_mean, write_boolean
 from graphc.graph import Argument
 from graphc.layers.base import Layer
 from graphc.spec.source import clipped
@@ -89,4 +89,4 @@ def _sentence(name: str, detail: ErrorDetails, value: Any) -> str:
     for theirs, ours in WORDS.items():
         if expected.startswith(theirs):
             expected = ours + expected.removeprefix(theirs)
-    return f"{name} expects {expected}, {found}"
+    return f"{name} expects {expected}, {found}{write_boolean(value) if detail['type'] == 'bool_type' else ''}"

@@ -11,6 +11,7 @@ from graphc.errors import Place, SpecError, did_you_mean
 from graphc.graph import Argument
 from graphc.layers import CATALOGUE
 from graphc.layers.base import Layer
+from graphc.spec.arithmetic import Wrong, truth
 from graphc.spec.expressions import substitute
 from graphc.spec.model import Block
 from graphc.spec.source import SpecList, SpecMap, clipped
@@ -50,6 +51,14 @@ def entry_kind(written: Any) -> str:
 def unknown_kind(kind: str, blocks: Mapping[str, Block], place: Place) -> SpecError:
     known = [*CATALOGUE, *COMPOSITION_KEYS, *blocks]
     return SpecError("G110", f"no layer kind or block is named {clipped(kind)}{did_you_mean(kind, known)}", place)
+
+
+def condition(value: Any, place: Place) -> bool:
+    """Whether a `when` holds."""
+    try:
+        return truth(value, "when")
+    except Wrong as wrong:
+        raise SpecError("G112", wrong.message, place) from None
 
 
 def check_name(name: Any, place: Place) -> str:
@@ -93,7 +102,7 @@ def _read_mapping(kind: str, body: SpecMap, place: Place, names: Mapping[str, An
         value = raw if known is not None and key in _RAW_KEYS else substitute(raw, names, where)
         if key in common:
             common[key] = value
-            if key == "when" and not value:
+            if key == "when" and not condition(value, where):
                 return None
         elif known is not None and key not in known:
             hint = did_you_mean(key, [*known, *COMMON_KEYS])

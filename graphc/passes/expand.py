@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ParamSpec, TypeVar
 
+from graphc.dims import whole
 from graphc.errors import GraphcError, Place, SpecError, SpecErrors, did_you_mean
 from graphc.graph import Argument, LayerGraph
 from graphc.layers import CATALOGUE
@@ -23,6 +24,7 @@ from graphc.passes.entries import (
     Entry,
     check_arity,
     check_name,
+    condition,
     entry_kind,
     read_entry,
     unknown_kind,
@@ -97,6 +99,7 @@ class _Expansion:
         self.scopes = Scopes(self.check_argument, self.check_kind)
         batch, inputs = read_inputs(self.spec)
         self.names = Names(tuple(each.name for each in inputs))
+        self.taken.update(self.names.inputs)
         values = dict(self.spec.vars)
         for name, written in self.spec.arg_scopes.items():
             place = self.spec.arg_scopes.places[name]
@@ -217,7 +220,8 @@ class _Expansion:
             full = scoped(at.group, entry.name)
             if self.taken[full]:
                 place = entry.places.get("name", entry.place)
-                raise SpecError("G124", f"the name {clipped(full)} is used twice", place)
+                used = "an input's" if full in self.names.inputs else "used twice"
+                raise SpecError("G124", f"the name {clipped(full)} is {used}", place)
             self.taken[full] += 1
             self.named.append(full)
             return entry.name
@@ -355,7 +359,7 @@ class _Expansion:
         return self.close(inner, output) if entry.name is not None else output
 
     def expand_repeat(self, entry: Entry, at: Surroundings, sources: list[Ref]) -> Ref | None:
-        times = self.value(entry, "times", at)
+        times = whole(self.value(entry, "times", at))
         place = entry.places.get("times", entry.place)
         if isinstance(times, bool) or not isinstance(times, int) or times < 0:
             raise SpecError("G116", f"repeat: times expects a whole number of at least 0, got {clipped(times)}", place)
@@ -444,7 +448,8 @@ class _Expansion:
         outputs: list[Ref] = []
         for name, layers in paths.items():
             if isinstance(layers, SpecMap) and set(layers) == {"when", "layers"}:
-                if not substitute(layers["when"], at.names, layers.places["when"]):
+                where = layers.places["when"]
+                if not condition(substitute(layers["when"], at.names, where), where):
                     continue
                 layers = layers["layers"]  # noqa: PLW2901
             if not isinstance(layers, SpecList):

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from graphc.dims import format_shape
+from graphc.dims import format_shape, whole
 from graphc.errors import GraphcError, Place, SpecError, SpecErrors, did_you_mean
 from graphc.graph import Plan, PlannedNode
 from graphc.passes.truncate import find_layer
@@ -99,7 +99,7 @@ def check_outputs(plan: Plan, budgets: SpecMap) -> None:
         place = budgets.places[name]
         found = shapes[named(plan, name, place)]
         expected = tuple(written) if isinstance(written, SpecList) else (written,)
-        if tuple(str(size) for size in expected) != tuple(str(size) for size in found):
+        if tuple(str(whole(size)) for size in expected) != tuple(str(size) for size in found):
             told = f"outputs: {name}: expected {'×'.join(str(size) for size in expected)}, got {format_shape(found)}"
             raise SpecError("G221", told, place)
 

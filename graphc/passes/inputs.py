@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from graphc.dims import Dim, Formula
+from graphc.dims import Dim, Formula, whole
 from graphc.errors import Place, SpecError
 from graphc.graph import GraphInput
 from graphc.passes.entries import check_name
@@ -40,6 +40,7 @@ def read_inputs(spec: ModelSpec) -> tuple[str | int, tuple[GraphInput, ...]]:
 
 
 def read_size(written: Any, place: Place) -> Dim:
+    written = whole(written)
     if isinstance(written, int) and not isinstance(written, bool) and 0 < written <= MAX_SIZE:
         return written
     if isinstance(written, str) and (match := _SIZE.fullmatch(written.strip())):

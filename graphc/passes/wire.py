@@ -98,10 +98,16 @@ def read_outputs(spec: ModelSpec, drafts: Sequence[Draft], names: Names, last: R
         source = names.resolve(last) if last is not None else None
         if not isinstance(source, int):
             raise SpecError("G127", "the spec has no layers", spec.place)
+        if "output" in names.inputs:
+            message = "the output is called 'output' where the spec names none, and so is an input: write outputs"
+            raise SpecError("G124", message, spec.inputs.key_places["output"])
         return {"output": drafts[source].name}
     outputs = {}
     for name, written in spec.outputs.items():
         place = spec.outputs.places[name]
+        if name in names.inputs:
+            message = f"the name {clipped(name)} is an input's: an output needs another"
+            raise SpecError("G124", message, spec.outputs.key_places[name])
         target = substitute(written, dict(spec.vars), place)
         source = names.resolve(NameRef(str(target), "", {}, place))
         if not isinstance(source, int):

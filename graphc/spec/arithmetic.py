@@ -7,6 +7,8 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
+from graphc.dims import whole
+from graphc.errors import write_boolean
 from graphc.spec.source import clipped
 
 MAX_INTEGER = 2**63
@@ -55,6 +57,13 @@ def compare(sign: str, left: Any, right: Any) -> bool:
     return COMPARISONS[sign](left, right)
 
 
+def truth(value: Any, asked_by: str) -> bool:
+    """Whether a condition holds: true, false, null or a number; a text such as `no` is none of these."""
+    if value is None or isinstance(value, (bool, int, float)):
+        return bool(value)
+    raise Wrong(f"{asked_by} expects true or false, found {clipped(value)}{write_boolean(value)}", "G132")
+
+
 def numeric(value: Any, asked_by: str) -> Any:
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return value
@@ -73,6 +82,7 @@ def checked(number: Any) -> int | float:
 
 def divisible(size: float, by: int) -> int:
     """The multiple of `by` nearest to `size`, at least `by`, never more than a tenth below `size`."""
+    by = whole(by)
     if not isinstance(by, int) or by < 1:
         raise Wrong(f"divisible expects a whole number of at least 1, found {by}", "G132")
     nearest = max(by, int(size + by / 2) // by * by)
@@ -80,6 +90,7 @@ def divisible(size: float, by: int) -> int:
 
 
 def _round(number: float, digits: int | None = None) -> int | float:
+    digits = whole(digits)
     if digits is not None and (not isinstance(digits, int) or abs(digits) > 30):
         raise Wrong(f"round expects at most 30 digits, found {digits}", "G132")
     return round(number, digits)

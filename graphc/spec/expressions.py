@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from graphc.errors import Place, SpecError, did_you_mean
-from graphc.spec.arithmetic import COMPARISONS, FUNCTIONS, Wrong, arithmetic, call, checked, compare, numeric
+from graphc.spec.arithmetic import COMPARISONS, FUNCTIONS, Wrong, arithmetic, call, checked, compare, numeric, truth
 from graphc.spec.grammar import (
     MAX_DEPTH,
     MAX_LENGTH,
@@ -142,11 +142,11 @@ def _value(expression: Expression, names: Mapping[str, Any]) -> Any:
         case Variable(name):
             return _look_up(name, names)
         case Choice(condition, then, otherwise):
-            return _value(then if _value(condition, names) else otherwise, names)
+            return _value(then if truth(_value(condition, names), "if") else otherwise, names)
         case Call(function, arguments):
             return call(function, [_value(argument, names) for argument in arguments])
         case Unary("not", operand):
-            return not _value(operand, names)
+            return not truth(_value(operand, names), "not")
         case Unary(sign, operand):
             number = numeric(_value(operand, names), sign)
             return checked(-number if sign == "-" else number)
@@ -173,7 +173,7 @@ def _chain(left: Any, rest: tuple[tuple[str, Expression], ...], names: Mapping[s
         return True
     for sign, operand in rest:
         if sign in ("and", "or"):
-            if bool(left) == (sign == "or"):
+            if truth(left, sign) == (sign == "or"):
                 return left
             left = _value(operand, names)
         else:
