@@ -65,9 +65,22 @@ def test_forward_has_the_inferred_shape_and_the_inputs_dtype(case, dtype):
     rng = np.random.default_rng(1)
     for batch, training in itertools.product((1, 3), (False, True)):
         inputs, params = random_inputs(case, batch, rng, dtype), initial_params(case, rng, dtype)
+        if training and not _takes_batch(case, batch):
+            with pytest.raises(RuleError):
+                case.layer.forward(RunContext(training=True), params, *inputs)
+            continue
         output = case.layer.forward(RunContext(training=training), params, *inputs).output
         assert output.shape == (batch, *case.layer.infer_shape(*case.input_shapes))
         assert output.dtype == dtype
+
+
+def _takes_batch(case, batch):
+    """Whether a layer can train on so many examples: statistics of one value say nothing."""
+    try:
+        case.layer.check_batch(batch, *case.input_shapes)
+    except RuleError:
+        return False
+    return True
 
 
 @each_case
