@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from graphc.emit.read import open_model
+from graphc.emit.read import self_contained
 from graphc.errors import MachineError, SpecError, WeightsError, did_you_mean, missing_extra
 from graphc.files import shown
 from graphc.types import Array
@@ -54,9 +54,8 @@ class Session:
         if threads is not None:
             options.intra_op_num_threads = threads
         wanted = _provider(ort, provider)
-        source = model if isinstance(model, bytes) else str(model)
-        if not isinstance(model, bytes):
-            open_model(model)  # refused before onnxruntime reads data from where it should not
+        options.add_session_config_entry("session.load_model_format", "ONNX")  # what was checked, whatever its bytes
+        source = model if isinstance(model, bytes) else self_contained(model)
         self.name = "the model" if isinstance(model, bytes) else shown(model)
         try:
             self._session = ort.InferenceSession(source, options, providers=[wanted])

@@ -1,0 +1,158 @@
+"""Tensors of ONNX files that somebody else may have made, and their data in files beside the model."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import onnx
+from google.protobuf.message import Message
+from onnx import TensorProto
+
+from graphc.errors import WeightsError
+from graphc.files import machine_error, shown
+from graphc.system import NotPlain, is_plain_name, open_below
+
+LISTS = ("float_data", "int32_data", "string_data", "int64_data", "double_data", "uint64_data")
+"""Fields that hold a tensor's data, beside raw_data."""
+DATA_KEYS = {"location", "offset", "length", "checksum"}
+BITS = {
+    **dict.fromkeys(("INT4", "UINT4", "FLOAT4E2M1"), 4),
+    **dict.fromkeys(("BOOL", "INT8", "UINT8", "FLOAT8E4M3FN", "FLOAT8E4M3FNUZ", "FLOAT8E5M2", "FLOAT8E5M2FNUZ"), 8),
+    **dict.fromkeys(("INT16", "UINT16", "FLOAT16", "BFLOAT16"), 16),
+    **dict.fromkeys(("INT32", "UINT32", "FLOAT"), 32),
+    **dict.fromkeys(("INT64", "UINT64", "DOUBLE", "COMPLEX64"), 64),
+    "COMPLEX128": 128,
+}
+"""Of one number, by the name of a tensor's type; only such tensors may lie in other files."""
+
+
+def check_tensors(model: onnx.ModelProto, path: Path) -> list[TensorProto]:
+    """The tensors whose data lie in files beside the model; a WeightsError where one is not as it should be."""
+    found = []
+    for tensor, in_graph in tensors_of(model):
+        if not is_external(tensor, path):
+            continue
+        if not in_graph:
+            what = f"{shown(path)}: {shown(tensor.name)}: external data outside of the graph"
+            raise WeightsError("G312", f"{what}: expected the data of functions and of training in the model itself")
+        with open_external(tensor, path):
+            found.append(tensor)
+    return found
+
+
+def tensors_of(model: onnx.ModelProto) -> Iterator[tuple[TensorProto, bool]]:
+    """Every tensor, wherever one may stand, and whether it belongs to the graph (not to a function or to training)."""
+    for field, value in model.ListFields():
+        if field.message_type is None:
+            continue
+        waiting = [value] if isinstance(value, Message) else list(value)
+        while waiting:
+            message = waiting.pop()
+            if isinstance(message, TensorProto):
+                yield message, field.name == "graph"
+                continue
+            for inner, held in message.ListFields():
+                if inner.message_type is not None:
+                    waiting.extend([held] if isinstance(held, Message) else held)
+
+
+def is_external(tensor: TensorProto, path: Path) -> bool:
+    """Whether its data lie elsewhere; a tensor with two places shows readers other numbers than runtimes use."""
+    name = shown(tensor.name)
+    external = bool(tensor.data_location == TensorProto.EXTERNAL)
+    places = [external or len(tensor.external_data) > 0, tensor.HasField("raw_data")]
+    if sum(places) + sum(len(getattr(tensor, field)) > 0 for field in LISTS) > 1:
+        raise WeightsError("G311", f"{shown(path)}: {name}: its data are in more than one place")
+    return external
+
+
+def read_external(tensor: TensorProto, path: Path) -> bytes:
+    """The tensor's data from the file beside the model."""
+    with open_external(tensor, path) as file:
+        length = external_size(tensor)
+        try:
+            data = file.read(length)
+        except OSError as error:
+            raise machine_error("read", path.with_name(_entries(tensor, path)["location"]), error) from None
+    if len(data) != length:
+        raise WeightsError("G312", f"{shown(path)}: {shown(tensor.name)}: its external data end early")
+    return data
+
+
+def external_size(tensor: TensorProto) -> int:
+    """Bytes of data that a checked tensor has."""
+    count = 1
+    for size in tensor.dims:
+        count *= size
+    return (count * BITS[TensorProto.DataType.Name(tensor.data_type)] + 7) // 8
+
+
+def open_external(tensor: TensorProto, path: Path) -> BinaryIO:
+    """The plain file beside the model that holds the tensor's data, at their start.
+
+    It is opened without following links, and what is open is what was checked.
+    """
+    entries = _entries(tensor, path)
+    name = entries.get("location", "")
+    wrong = f"{shown(path)}: {shown(tensor.name)}: external data in {shown(repr(name))}"
+    if not is_plain_name(name) or "/" in name or "\\" in name:
+        raise WeightsError("G312", f"{wrong}: expected the name of a file beside the model")
+    try:
+        file = os.fdopen(open_below(path.absolute().parent, name), "rb")
+    except NotPlain as problem:
+        raise WeightsError("G312", f"{wrong}: expected a plain file, found {problem.found}") from None
+    except (FileNotFoundError, NotADirectoryError):
+        raise WeightsError("G312", f"{wrong}: there is no such file") from None
+    except OSError as problem:
+        raise WeightsError("G312", f"{wrong}: {problem.strerror or 'it cannot be opened'}") from None
+    try:
+        file.seek(_offset(tensor, entries, os.fstat(file.fileno()), wrong))
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def _entries(tensor: TensorProto, path: Path) -> dict[str, str]:
+    """What a tensor says of its external data."""
+    where = f"{shown(path)}: {shown(tensor.name)}: external data"
+    entries: dict[str, str] = {}
+    for entry in tensor.external_data:
+        try:
+            key, value = entry.key, entry.value
+        except UnicodeDecodeError:
+            raise WeightsError("G312", f"{where}: expected keys and values in UTF-8") from None
+        if key not in DATA_KEYS:
+            raise WeightsError("G312", f"{where}: unknown keys {shown(key)}; expected {', '.join(sorted(DATA_KEYS))}")
+        if key in entries:
+            raise WeightsError("G312", f"{where}: the key {key} is there twice")
+        entries[key] = value
+    return entries
+
+
+def _offset(tensor: TensorProto, entries: dict[str, str], status: os.stat_result, wrong: str) -> int:
+    """Where in the file the data begin; a WeightsError where they are not as long as the tensor's shape says."""
+    known = tensor.data_type in TensorProto.DataType.values()
+    kind = TensorProto.DataType.Name(tensor.data_type) if known else f"type {tensor.data_type}"
+    if kind not in BITS or any(size < 0 for size in tensor.dims):
+        raise WeightsError("G312", f"{wrong}: expected numbers, found {kind} of the shape {list(tensor.dims)}")
+    needed = external_size(tensor)
+    offset, length = (
+        _number(entries.get(key, str(default)), wrong) for key, default in (("offset", 0), ("length", needed))
+    )
+    if offset < 0 or length < 0 or offset + length > status.st_size or not stat.S_ISREG(status.st_mode):
+        raise WeightsError("G312", f"{wrong}: bytes {offset} to {offset + length} of {status.st_size}")
+    if length != needed:
+        raise WeightsError("G312", f"{wrong}: expected {needed:,} bytes for its shape, found {length:,}")
+    return offset
+
+
+def _number(text: str, wrong: str) -> int:
+    digits = text.removeprefix("-")
+    if not (digits.isascii() and digits.isdecimal() and len(digits) < 20):
+        raise WeightsError("G312", f"{wrong}: offset and length are not numbers")
+    return int(text)
