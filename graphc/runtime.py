@@ -58,7 +58,7 @@ class Session:
         source = model if isinstance(model, bytes) else self_contained(model)
         self.name = "the model" if isinstance(model, bytes) else shown(model)
         try:
-            self._session = ort.InferenceSession(source, options, providers=[wanted])
+            self._session = ort.InferenceSession(source, options, providers=[wanted], enable_fallback=0)
             self.metadata = dict(self._session.get_modelmeta().custom_metadata_map)
             layout = self.metadata.get("graphc.layout", "")
             self.inputs = tuple(_port(each, layout) for each in self._session.get_inputs())

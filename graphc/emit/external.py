@@ -45,24 +45,39 @@ def check_tensors(model: onnx.ModelProto, path: Path) -> list[TensorProto]:
 
 
 def tensors_of(model: onnx.ModelProto) -> Iterator[tuple[TensorProto, bool]]:
-    """Every tensor, wherever one may stand, and whether it belongs to the graph (not to a function or to training)."""
-    for field, value in model.ListFields():
-        if field.message_type is None:
-            continue
-        waiting = [value] if isinstance(value, Message) else list(value)
+    """Every tensor, wherever one may stand, and whether it belongs to the graph (not to a function or to training).
+
+    A UnicodeDecodeError where a text is not UTF-8.
+    """
+    for field, part in _inner(model):
+        waiting = [part]
         while waiting:
             message = waiting.pop()
             if isinstance(message, TensorProto):
-                yield message, field.name == "graph"
-                continue
-            for inner, held in message.ListFields():
-                if inner.message_type is not None:
-                    waiting.extend([held] if isinstance(held, Message) else held)
+                yield message, field == "graph"
+            else:
+                waiting += [inner for _, inner in _inner(message)]
+
+
+def _inner(message: Message) -> Iterator[tuple[str, Message]]:
+    """The messages in a message, with their fields' names; its texts are decoded."""
+    for field, value in message.ListFields():
+        if field.message_type is not None:
+            yield from ((field.name, each) for each in ([value] if isinstance(value, Message) else value))
+        elif field.type == field.TYPE_STRING:
+            for each in [value] if isinstance(value, (str, bytes)) else value:
+                decoded(each)
+
+
+def decoded(text: str | bytes) -> str:
+    """A text of a protobuf; some of its readers give those that are not UTF-8 as bytes, where others raise the error
+    that this raises."""
+    return text if isinstance(text, str) else text.decode()
 
 
 def is_external(tensor: TensorProto, path: Path) -> bool:
     """Whether its data lie elsewhere; a tensor with two places shows readers other numbers than runtimes use."""
-    name = shown(tensor.name)
+    name = shown(decoded(tensor.name))
     external = bool(tensor.data_location == TensorProto.EXTERNAL)
     places = [external or len(tensor.external_data) > 0, tensor.HasField("raw_data")]
     if sum(places) + sum(len(getattr(tensor, field)) > 0 for field in LISTS) > 1:
@@ -123,7 +138,7 @@ def _entries(tensor: TensorProto, path: Path) -> dict[str, str]:
     entries: dict[str, str] = {}
     for entry in tensor.external_data:
         try:
-            key, value = entry.key, entry.value
+            key, value = decoded(entry.key), decoded(entry.value)
         except UnicodeDecodeError:
             raise WeightsError("G312", f"{where}: expected keys and values in UTF-8") from None
         if key not in DATA_KEYS:
