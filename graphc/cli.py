@@ -329,7 +329,7 @@ def compile_command(spec: str, output: str | None, **options: Any) -> None:
     )
     warn(plan)
     if report is not None:
-        say("\n".join([report.describe(), *map(str, report.warnings)]))
+        say(report.describe())
     say(f"wrote {target}: {counted(len(plan.nodes), 'layer')}, {Path(target).stat().st_size:,} bytes")
 
 

@@ -128,7 +128,7 @@ def initial_or_loaded(
     variables = planned.variables
     if weights_from is None:
         return initializers.initial_values(variables, seed), None
-    loaded, report = weights.load(weights_from, {name: spec.shape for name, spec in variables.items()})
+    loaded, report = weights.load_variables(weights_from, variables)
     if not partial:
         report.raise_if_incomplete()
         return loaded, report

@@ -14,13 +14,15 @@ from collections.abc import Mapping
 from typing import IO, BinaryIO
 
 from graphc.errors import WeightsError
+from graphc.floats import BFLOAT16, FLOAT16, FLOAT32, FLOAT64, NAMES, Float
 from graphc.lazy import np
 from graphc.types import Array
 
 MAX_HEADER = 10_000
 MAX_DIRECTORY = 64 * 2**20
 """Bytes of the list of members."""
-FLOAT32 = {"<f4": "<", ">f4": ">"}
+FLOATS = {"f2": FLOAT16, "f4": FLOAT32, "f8": FLOAT64, "V2": BFLOAT16}
+"""By NumPy's type behind the byte order; it writes bfloat16 as two bytes of its own."""
 BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError, KeyError, struct.error)
 """What zipfile raises for a damaged file (NotImplementedError is a RuntimeError)."""
 
@@ -50,19 +52,20 @@ class NpzFile:
         return list(self._members)
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """The array's shape; a WeightsError where it is not float32."""
+        """The array's shape; a WeightsError where it is of other than floating-point numbers."""
         return self._header(name).shape
 
     def read(self, name: str) -> Array:
+        """The array as float32."""
         header = self._header(name)
         info = self._members[name]
-        size = 4 * _count(header.shape)
+        size = header.kind.size * _count(header.shape)
         if info.file_size != header.length + size:
             found = f"{info.file_size:,} bytes"
             raise WeightsError(
                 "G303", f"{self.path}: {name}: expected {header.length + size:,} bytes for its shape, found {found}"
             )
-        data = np.empty(_count(header.shape), f"{header.order}f4")
+        data = np.empty(_count(header.shape), header.order + header.kind.stored)
         try:
             with self._zip.open(info) as member:
                 member.read(header.length)
@@ -70,7 +73,7 @@ class NpzFile:
         except BROKEN as error:
             raise WeightsError("G301", f"{self.path}: {name}: {_said(error)}") from None
         array = data.reshape(header.shape[::-1]).T if header.fortran else data.reshape(header.shape)
-        return array.astype(np.float32, order="C", copy=False)
+        return header.kind.as_float32(array)
 
     def _header(self, name: str) -> _Header:
         if name not in self._headers:
@@ -87,9 +90,10 @@ class NpzFile:
 class _Header:
     """What stands before an array's bytes."""
 
-    def __init__(self, length: int, order: str, fortran: bool, shape: tuple[int, ...]) -> None:
+    def __init__(self, length: int, kind: Float, order: str, fortran: bool, shape: tuple[int, ...]) -> None:
         self.length = length
         """Bytes up to the array's."""
+        self.kind = kind
         self.order = order
         self.fortran = fortran
         self.shape = shape
@@ -110,17 +114,18 @@ def _parse(member: IO[bytes]) -> _Header:
     if kind is None or fortran is None or shape is None:
         raise WeightsError("G301", "its header is not NumPy's")
     if "O" in kind[1]:
-        raise WeightsError("G305", "object array refused: expected float32")
-    if kind[1] not in FLOAT32:
-        raise WeightsError("G305", f"expected float32, found {_dtype_name(kind[1])}")
+        raise WeightsError("G305", f"object array refused: expected {NAMES}")
+    order, code = kind[1][:1], kind[1][1:]
+    if code not in FLOATS or order not in ("<", ">", "|"):
+        raise WeightsError("G305", f"expected {NAMES}, found {_dtype_name(kind[1])}")
     sizes = tuple(int(size) for size in shape[1].split(",") if size.strip())
-    return _Header(8 + width + length, FLOAT32[kind[1]], fortran[1] == "True", sizes)
+    return _Header(8 + width + length, FLOATS[code], ">" if order == ">" else "<", fortran[1] == "True", sizes)
 
 
 def _dtype_name(code: str) -> str:
     try:
         return str(np.dtype(code))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, SyntaxError):  # NumPy parses it with Python's own parser
         return repr(code)
 
 

@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from typing import Any, BinaryIO
 
 from graphc.errors import WeightsError
+from graphc.floats import BFLOAT16, FLOAT16, FLOAT32, FLOAT64, NAMES
 from graphc.lazy import np
 from graphc.types import Array
 
 MAX_HEADER = 16 * 2**20
 MAX_ENTRIES = 1_000_000
+FLOATS = {"F16": FLOAT16, "BF16": BFLOAT16, "F32": FLOAT32, "F64": FLOAT64}
 
 
 class SafetensorsFile:
@@ -36,24 +38,24 @@ class SafetensorsFile:
         return list(self._entries)
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """The array's shape; a WeightsError where it is not float32."""
+        """The array's shape; a WeightsError where it is of other than floating-point numbers."""
         kind, shape, _ = self._entries[name]
-        if kind != "F32":
-            raise self._wrong(f"{name}: expected float32 (F32), found {kind}", "G305")
+        if kind not in FLOATS:
+            raise self._wrong(f"{name}: expected {NAMES} ({', '.join(FLOATS)}), found {kind}", "G305")
         return shape
 
     def read(self, name: str) -> Array:
+        """The array as float32."""
         shape = self.shape(name)
-        first, last = self._entries[name][2]
-        if last - first != 4 * _count(shape):
-            raise self._wrong(
-                f"{name}: expected {4 * _count(shape):,} bytes for its shape, found {last - first:,}", "G303"
-            )
+        kind, _, (first, last) = self._entries[name]
+        size = FLOATS[kind].size * _count(shape)
+        if last - first != size:
+            raise self._wrong(f"{name}: expected {size:,} bytes for its shape, found {last - first:,}", "G303")
         self._file.seek(self._start + first)
-        array = np.empty(shape, "<f4")
+        array = np.empty(shape, f"<{FLOATS[kind].stored}")
         if array.size and self._file.readinto(array.data.cast("B")) != array.nbytes:  # type: ignore[attr-defined]
             raise self._wrong(f"{name}: the file ends early")
-        return array.astype(np.float32, copy=False)
+        return FLOATS[kind].as_float32(array)
 
     def _parse(self, text: bytes) -> dict[str, tuple[str, tuple[int, ...], tuple[int, int]]]:
         try:

@@ -32,6 +32,8 @@ class ParamSpec:
     initializer: Initializer
     trainable: bool = True
     regularizer: Regularizer | None = None
+    smallest: float | None = None
+    """The least value that the layer can use: 0 of a variance."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from graphc.dims import format_shape
-from graphc.errors import Warn, WeightsError, counted
+from graphc.errors import WeightsError, counted
 from graphc.files import atomic_write, open_regular, shown
 from graphc.lazy import np
 from graphc.npz import NpzFile, write_npz
 from graphc.safetensors_file import SafetensorsFile, write_safetensors
-from graphc.types import Array
+from graphc.types import Array, ParamSpec
 
 
 class WeightsFile(Protocol):
@@ -48,8 +48,6 @@ class LoadReport:
     """In the file, not wanted."""
     mis_shaped: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]]
     """Name -> (expected shape, the file's)."""
-    not_finite: Mapping[str, int]
-    """Name -> how many of its numbers are NaN or infinite."""
 
     def raise_if_incomplete(self) -> None:
         """A WeightsError that says what is missing or has another shape; unused arrays are no error."""
@@ -74,31 +72,50 @@ class LoadReport:
                 lines.append(f"  {len(names)} {what}: {_listed(names)}")
         return "\n".join(lines)
 
-    @property
-    def warnings(self) -> tuple[Warn, ...]:
-        """Numbers that are none."""
-        return tuple(
-            Warn("G307", f"{self.path}: {name} holds {count:,} numbers that are NaN or infinite")
-            for name, count in self.not_finite.items()
-        )
+
+def load_variables(path: str | Path, variables: Mapping[str, ParamSpec]) -> tuple[dict[str, Array], LoadReport]:
+    """The wanted variables (by full name) that the file has in the right shape, as float32.
+
+    A WeightsError where one holds NaN, infinity or what its layer cannot use.
+    """
+    values, report = load(path, {name: spec.shape for name, spec in variables.items()})
+    check_values(path, values, variables)
+    return values, report
+
+
+def check_values(path: str | Path, values: Mapping[str, Array], variables: Mapping[str, ParamSpec]) -> None:
+    """A WeightsError that names all variables with numbers that are none, or smaller than their layer can use."""
+    notes = []
+    for name, value in values.items():
+        count = value.size - int(np.count_nonzero(np.isfinite(value)))
+        smallest = variables[name].smallest
+        if count:
+            notes.append(f"{name}: {counted(count, 'number')} of {value.size:,} NaN, infinite or too large for float32")
+        elif smallest is not None and value.size and value.min() < smallest:
+            wrong = int(np.count_nonzero(value < smallest))
+            least = f"the smallest is {value.min():g}"
+            notes.append(f"{name}: {counted(wrong, 'number')} of {value.size:,} below {smallest:g}; {least}")
+    if notes:
+        more = [f"and {len(notes) - SHOWN} more variables"] if len(notes) > SHOWN else []
+        message = f"{shown(path)}: expected finite numbers and variances of at least 0, found others"
+        message += f" in {counted(len(notes), 'variable')}"
+        raise WeightsError("G307", message, notes=[*notes[:SHOWN], *more])
 
 
 def load(path: str | Path, shapes: Mapping[str, tuple[int, ...]]) -> tuple[dict[str, Array], LoadReport]:
-    """The wanted variables (full name -> shape) that the file has in this shape, as float32."""
+    """The wanted variables (full name -> shape) that the file has in this shape, as float32, whatever they hold."""
     open_file = READERS[_suffix(path)]
     with open_regular(path, WeightsError, "G300") as file:
         source = open_file(file, shown(path))
         there = set(source.names)
         found = {name: source.shape(name) for name in shapes if name in there}
         values = {name: source.read(name) for name, shape in found.items() if shape == shapes[name]}
-    not_finite = {name: int(value.size - np.count_nonzero(np.isfinite(value))) for name, value in values.items()}
     report = LoadReport(
         shown(path),
         tuple(values),
         tuple(name for name in shapes if name not in there),
         tuple(name for name in source.names if name not in shapes),
         {name: (shapes[name], shape) for name, shape in found.items() if shape != shapes[name]},
-        {name: count for name, count in not_finite.items() if count},
     )
     return values, report
 

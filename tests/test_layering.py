@@ -23,7 +23,7 @@ ORDER = [
     {"layers"},
     {"spec", "graph"},
     {"passes"},
-    {"npz", "safetensors_file"},
+    {"npz", "safetensors_file", "floats"},
     {"weights"},
     {"emit", "runtime"},
     {"verify", "inference", "compiler", "train", "data", "report"},

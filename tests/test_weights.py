@@ -7,11 +7,13 @@ import json
 import struct
 import zipfile
 
+import ml_dtypes
 import numpy as np
 import pytest
 import safetensors.numpy
 
 from graphc import weights
+from graphc.compiler import compile_spec
 from graphc.errors import WeightsError
 
 ARRAYS = {
@@ -108,12 +110,65 @@ def test_fortran_order_and_big_endian_give_the_right_values(tmp_path):
     assert values["b"].dtype == np.float32
 
 
-def test_numbers_that_are_none_are_counted(tmp_path):
-    weights.save(tmp_path / "w.npz", {"a": np.array([1, np.nan, np.inf], np.float32)})
-    _, report = weights.load(tmp_path / "w.npz", {"a": (3,)})
-    assert [str(warning) for warning in report.warnings] == [
-        f"warning[G307]: {tmp_path / 'w.npz'}: a holds 2 numbers that are NaN or infinite"
-    ]
+EXACT = np.array([[1.5, -2.25, 0.0078125], [0.0, 3.0, -65280.0]])
+"""Numbers that float16 and bfloat16 hold as they are."""
+
+
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16, np.float32, np.float64])
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_every_type_of_floating_point_number_loads(tmp_path, suffix, dtype):
+    array = EXACT.astype(dtype)
+    path = tmp_path / f"w{suffix}"
+    np.savez(path, a=array) if suffix == ".npz" else safetensors.numpy.save_file({"a": array}, path)
+    values, _ = weights.load(path, {"a": (2, 3)})
+    assert values["a"].dtype == np.float32
+    assert values["a"].tolist() == EXACT.tolist()
+
+
+@pytest.mark.parametrize("dtype", [">f2", ">f8"])
+def test_other_byte_orders_and_types_together(tmp_path, dtype):
+    array = np.asfortranarray(EXACT.astype(dtype))
+    values, _ = weights.load(npz(tmp_path / "w.npz", [("a.npy", npy(array))]), {"a": (2, 3)})
+    assert values["a"].tolist() == EXACT.tolist()
+
+
+def test_bfloat16_to_the_bit(tmp_path):
+    every = np.arange(2**16, dtype=np.uint16).view(ml_dtypes.bfloat16)
+    np.savez(tmp_path / "w.npz", a=every)
+    values, _ = weights.load(tmp_path / "w.npz", {"a": every.shape})
+    assert np.array_equal(values["a"], every.astype(np.float32), equal_nan=True)
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("moving_variance", [1, -1e-6, 4], "moving_variance: 1 number of 3 below 0; the smallest is -1e-06"),
+        ("moving_variance", [1, np.nan, -4], "moving_variance: 1 number of 3 NaN, infinite or too large for float32"),
+        ("moving_mean", [1, np.inf, np.nan], "moving_mean: 2 numbers of 3 NaN, infinite or too large"),
+        ("beta", [-np.inf, 0, 0], "beta: 1 number of 3 NaN, infinite"),
+        ("beta", [1e39, 0, 0], "beta: 1 number of 3 NaN, infinite or too large for float32"),
+    ],
+)
+def test_weights_that_no_layer_can_use_are_an_error(tmp_path, suffix, name, value, message):
+    (tmp_path / "net.yaml").write_text("graphc: 1\ninputs: {x: [N, 3]}\nlayers: [batch_norm: {name: bn}]\n")
+    good = {name: np.full(3, -1.0) for name in ("moving_mean", "beta")} | {"moving_variance": np.zeros(3)}
+    arrays = {f"net/bn/{each}": array for each, array in {**good, name: np.array(value, np.float64)}.items()}
+    path, target = tmp_path / f"w{suffix}", tmp_path / "net.onnx"
+    save = {".npz": lambda: np.savez(path, **arrays), ".safetensors": lambda: safetensors.numpy.save_file(arrays, path)}
+    save[suffix]()
+    for partial in (False, True):
+        with pytest.raises(WeightsError, match="G307") as error:
+            compile_spec(
+                tmp_path / "net.yaml", target, weights_from=path, partial=partial, weights_to=tmp_path / "o.npz"
+            )
+        assert f"net/bn/{message}" in str(error.value)
+    assert not target.exists()
+    assert not (tmp_path / "o.npz").exists()
+    arrays[f"net/bn/{name}"] = good[name]
+    save[suffix]()
+    compile_spec(tmp_path / "net.yaml", target, weights_from=path)
+    assert target.exists()
 
 
 class Planted:
@@ -127,7 +182,12 @@ class Planted:
     ("member", "shape", "message"),
     [
         (npy(np.array([Planted()], object)), (1,), "object array refused"),
-        (npy(np.zeros(3)), (3,), "expected float32, found float64"),
+        (npy(np.zeros(3, np.int64)), (3,), "expected float16, bfloat16, float32 or float64, found int64"),
+        (npy(np.zeros(3, np.complex64)), (3,), "found complex64"),
+        (npy(np.zeros(3, "V4")), (3,), "found |V4"),
+        (header("{'descr': ',', 'fortran_order': False, 'shape': (1,), }"), (1,), "found ','"),
+        (header("{'descr': '', 'fortran_order': False, 'shape': (1,), }"), (1,), "found "),
+        (npy(np.zeros(2)) + b"more", (2,), "expected 144 bytes for its shape, found 148"),
         (
             header("{'descr': '<f4', 'fortran_order': False, 'shape': (1000000000,), }"),
             (1000000000,),
@@ -183,7 +243,8 @@ ENTRY = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
         ({"a": {**ENTRY, "shape": [2**40, 2**40]}}, bytes(8), "a: expected 4,835,703,278"),
         ({"a": {**ENTRY, "shape": [-2]}}, bytes(8), "a: its entry"),
         ({"a": {**ENTRY, "data_offsets": [8, 0]}}, bytes(8), "a: expected its bytes to start at 0"),
-        ({"a": {**ENTRY, "dtype": "BF16", "shape": [4]}}, bytes(8), "a: expected float32 (F32), found BF16"),
+        ({"a": {**ENTRY, "dtype": "I64", "shape": [1]}}, bytes(8), "(F16, BF16, F32, F64), found I64"),
+        ({"a": {**ENTRY, "dtype": "BF16"}}, bytes(8), "a: expected 4 bytes for its shape, found 8"),
         ({"a": [1]}, bytes(8), "a: its entry"),
         (b'{"a": 1, "a": 2}', b"", "a key is there twice"),
         (b"\xff\xfe", b"", "cannot be read"),

@@ -68,7 +68,7 @@ class BatchNorm(Normalization):
         return {
             **{name: affine[name] for name in ("gamma", "beta") if name in affine},
             "moving_mean": ParamSpec(shape, Zeros(), trainable=False),
-            "moving_variance": ParamSpec(shape, Ones(), trainable=False),
+            "moving_variance": ParamSpec(shape, Ones(), trainable=False, smallest=0.0),
         }
 
     def as_affine(self, params: Params) -> tuple[Array, Array]:

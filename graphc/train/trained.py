@@ -41,6 +41,6 @@ def planned(folder: RunFolder, facts: Mapping[str, Any]) -> tuple[Recipe, Plan, 
 
 def load_weights(plan: Plan, path: Path | str, dtype: str) -> dict[str, Array]:
     """Every variable of the plan, from a file."""
-    found, report = weights.load(path, {name: spec.shape for name, spec in plan.variables.items()})
+    found, report = weights.load_variables(path, plan.variables)
     report.raise_if_incomplete()
     return {name: value.astype(dtype, copy=False) for name, value in found.items()}

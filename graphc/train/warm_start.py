@@ -58,6 +58,8 @@ def warm_start(params: Mapping[str, Array], start: Start, base: Path, plan: Plan
     if wrong:
         message = f"{report.path}: {len(wrong)} of {len(chosen)} variables cannot be taken: `exclude` them, or `rename`"
         raise WeightsError("G325", message, notes=wrong[:10])
+    variables = plan.variables
+    weights.check_values(report.path, found, {theirs[name]: variables[name] for name in chosen})
     for name in chosen:
         np.copyto(params[name], found[theirs[name]])
     fresh = tuple(name for name in params if name not in theirs)
@@ -70,7 +72,7 @@ def _read(path: Path, shapes: Mapping[str, tuple[int, ...]], plan: Plan) -> tupl
         return weights.load(path, shapes)
     found = read_variables(path, plan, shapes.keys())
     missing = tuple(name for name in shapes if name not in found)
-    return found, weights.LoadReport(shown(path), tuple(found), missing, (), {}, {})
+    return found, weights.LoadReport(shown(path), tuple(found), missing, (), {})
 
 
 def _renamed(name: str, rename: Mapping[str, str]) -> str:

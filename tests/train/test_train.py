@@ -6,6 +6,7 @@ import json
 import re
 
 import numpy as np
+import onnx
 import pytest
 
 from graphc import weights
@@ -232,6 +233,25 @@ def test_warm_start_from_onnx(project):
 
 def _conv1(run):
     return weights.load(run / "best.safetensors", {"tiny/conv1/weights": (3, 3, 1, 4)})[0]["tiny/conv1/weights"]
+
+
+def test_weights_that_are_no_numbers_begin_no_training(project):
+    from graphc.compiler import Emission, compile_spec
+
+    compile_spec(project / "tiny.yaml", project / "a.onnx", weights_to=project / "a.npz", how=Emission(fold=False))
+    with np.load(project / "a.npz") as file:
+        arrays = dict(file)
+    arrays["tiny/logits/biases"][1] = np.nan
+    np.savez(project / "a.npz", **arrays)
+    model = onnx.load(project / "a.onnx")
+    (biases,) = [each for each in model.graph.initializer if each.name == "tiny/logits/biases"]
+    biases.CopyFrom(onnx.numpy_helper.from_array(arrays["tiny/logits/biases"], biases.name))
+    onnx.save(model, project / "a.onnx")
+    for path in ("a.npz", "a.onnx"):
+        with pytest.raises(WeightsError, match="G307") as caught:
+            _train(project, f"start={{path: {path}}}", run="b")
+        assert "tiny/logits/biases: 1 number of 3 NaN" in str(caught.value)
+        _train(project, f'start={{path: {path}, exclude: "*/logits/*"}}', "epochs=1", run=f"without {path}")
 
 
 def test_predict_names_classes(project):

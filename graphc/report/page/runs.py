@@ -70,7 +70,7 @@ def read_run(path: str) -> TrainedRun:
     folder = RunFolder(path)
     known = read_facts(folder)
     recipe, plan = read_model(folder, known)
-    found, report = weights.load(folder.best, {name: spec.shape for name, spec in plan.variables.items()})
+    found, report = weights.load_variables(folder.best, plan.variables)
     report.raise_if_incomplete()
     params = {name: value.astype(recipe.dtype, copy=False) for name, value in found.items()}
     return TrainedRun(Path(path).name, folder, recipe, plan, params, tuple(known["classes"]), Path(known["base"]))
