@@ -46,6 +46,8 @@ class Reading:
     boxes: int | None = None
     """Boxes an image may have; None: as many as the one with most."""
     classes: tuple[str, ...] = field(default=())
+    mask_values: Mapping[int, int] = field(default_factory=dict)
+    """Value of a mask -> class."""
 
 
 def examples_of(
@@ -59,7 +61,9 @@ def examples_of(
     masked = [entry.mask is not None for entry in entries]
     if any(masked) and not all(masked):
         raise DataError("G402", f"expected a mask for every image, found {sum(masked)} of {len(masked)}", Place(source))
-    masks = StoredMasks(store, [entry.mask or "" for entry in entries], how.size, how.pixels) if any(masked) else None
+    masks = None
+    if any(masked):
+        masks = StoredMasks(store, [entry.mask or "" for entry in entries], how.size, how.pixels, how.mask_values)
     if not how.skip:
         _require_files([images, *([masks] if masks is not None else [])])
     targets: dict[str, Any] = {**(others or {}), **({} if masks is None else {MASK: masks})}

@@ -16,6 +16,7 @@ from graphc.data.augment.base import Augmentation, augment, generator
 from graphc.data.augment.mix import Mix, mix_batch
 from graphc.data.examples import IMAGE, LABEL, Examples
 from graphc.data.feeder import Feeder, Layout
+from graphc.data.masks import MaskRule
 from graphc.data.preprocess import Preprocess
 from graphc.data.sample import ANNOTATIONS, BOXES, MASK, POINTS, Sample, drop_lost_boxes, resize, sample_of
 from graphc.data.stored import STORED
@@ -99,10 +100,11 @@ class Batches:
         workers: int = 0,
         relative: bool = True,
         keep_raw: bool = False,
+        mask_rule: MaskRule | None = None,
     ) -> None:
         """`shapes`: one example's shape by input name; `preprocess`: by input name too; `workers`: processes, 0 for
         a thread; `relative`: boxes and points as shares of the image's width and height, not in pixels; `keep_raw`:
-        images before preprocessing become a target."""
+        images before preprocessing become a target; `mask_rule`: which values masks may have."""
         self.examples = examples
         self.size = size
         self.workers = workers
@@ -112,6 +114,7 @@ class Batches:
         self._augmenting = augmenting
         self._relative = relative
         self._keep_raw = keep_raw
+        self._mask_rule = mask_rule
         self._shapes = {name: (shape, np.dtype(dtype)) for name, shape in shapes.items()}
         self._annotations = [name for name in ANNOTATIONS if name in examples.targets]
         self._pictured = next((name for name, array in examples.inputs.items() if array.ndim == 4), None)
@@ -242,6 +245,10 @@ class Batches:
     def _read(self, row: int) -> Sample:
         """An example as it is stored."""
         annotations = {name: _row(self.examples.targets[name], row) for name in self._annotations}
+        if MASK in annotations and self._mask_rule is not None:
+            masks = self.examples.targets[MASK]
+            name = masks.name(row) if isinstance(masks, STORED) else self.examples.name(row)
+            self._mask_rule.check(annotations[MASK], name)
         return sample_of(_row(self.examples.inputs[self._pictured or IMAGE], row), annotations)
 
     def _named(self, row: int, work: Callable[[int], Sample]) -> Sample:

@@ -24,6 +24,7 @@ from graphc.data.labels import Column, Typed, typed
 from graphc.data.listed import IMAGE as IMAGE_COLUMN
 from graphc.data.listed import Roles
 from graphc.data.lists import Reader, read_examples
+from graphc.data.masks import MaskValues, mapped
 from graphc.data.npz import read_npz
 from graphc.data.sample import MASK
 from graphc.data.shapes import CLASSES, make_shapes
@@ -77,6 +78,8 @@ class Npz(Source):
     targets: str | dict[str, str] = "y"
     """Name of the array of labels; or of one array for each target. Targets that are called `boxes` (N 4 or N K 4:
     left, top, right, bottom in pixels), `mask` (N H W) or `points` (N K 2) move with the image."""
+    mask_values: MaskValues = Field(default={})
+    """What the values of masks (targets N H W of whole numbers) mean, where they are no class indices: `{"255": 1}`."""
     mapped: bool = False
     """Leave the arrays in the file until they are needed; it must not be compressed."""
     classes: ClassNames = ()
@@ -93,11 +96,15 @@ class Npz(Source):
         named = {name: each.classes for name, each in typed.items() if each.classes}
         return Examples(
             {name: rows[key] for name, key in inputs.items()},
-            {name: each.values for name, each in typed.items()},
+            {name: self._classes_of_masks(each.values) for name, each in typed.items()},
             named.pop(LABEL, self.classes),
             shown(path),
             target_classes=named,
         )
+
+    def _classes_of_masks(self, values: Array) -> Array:
+        masks = self.mask_values and values.ndim >= 3 and np.issubdtype(values.dtype, np.integer)
+        return mapped(values, self.mask_values) if masks else values
 
 
 class Idx(Source):
@@ -237,6 +244,11 @@ class ImageList(_Listed):
     """What stands between the values of a CSV; default: what the header shows."""
     label_separator: str | None = Field(default=None, min_length=1)
     """What stands between the labels of an example that has several, within a column."""
+    mask_values: MaskValues = Field(default={})
+    """What the values of masks mean, where they are no class indices: `{"255": 1}`."""
+
+    def reading(self, boxes: int | None = None, classes: tuple[str, ...] = ()) -> Reading:
+        return replace(super().reading(boxes, classes), mask_values=self.mask_values)
 
     def load(self, base: Path, limit: int, wanted: Wanted = ANYTHING) -> Examples:
         roles = Roles(self.columns)

@@ -5,14 +5,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
 from graphc.data.images import PIXEL_LIMIT, decode_image, decode_mask
+from graphc.data.masks import mapped
 from graphc.data.reading import read_regular
 from graphc.data.sample import Sample, resize
 from graphc.errors import DataError, Place
@@ -145,6 +146,8 @@ class StoredMasks:
     names: Sequence[str | Drawing]
     size: tuple[int, int]
     pixels: int = PIXEL_LIMIT
+    values: Mapping[int, int] = field(default_factory=dict)
+    """Stored value -> class; others stand for themselves."""
 
     dtype = np.dtype(np.int64)
     ndim = 3
@@ -160,7 +163,7 @@ class StoredMasks:
         name = self.names[row]
         if not isinstance(name, str):
             return name.draw()
-        return decode_mask(self.store.read(name), self.store.shown(name), self.pixels)
+        return mapped(decode_mask(self.store.read(name), self.store.shown(name), self.pixels), self.values)
 
     def name(self, row: int) -> str:
         name = self.names[row]
@@ -179,13 +182,13 @@ class StoredMasks:
         return out
 
     def fingerprint(self) -> bytes:
-        return _digest(self.names, self.shape, self.store)
+        return _digest(self.names, (*self.shape, *sorted(self.values.items())), self.store)
 
 
 STORED = (StoredImages, StoredMasks)
 
 
-def _digest(names: Sequence[str | Drawing], shape: tuple[int, ...], store: Store) -> bytes:
+def _digest(names: Sequence[str | Drawing], shape: tuple[Any, ...], store: Store) -> bytes:
     """Over names and sizes of the files: reading them all could take hours."""
     digest = hashlib.sha256(repr(shape).encode())
     for name in names:

@@ -6,6 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from graphc.data.examples import LABEL, Examples
+from graphc.data.masks import MaskRule
+from graphc.data.sample import MASK
+from graphc.data.target_kind import TargetKind
 from graphc.errors import DataError, Place, SpecError, did_you_mean
 from graphc.graph import Plan
 from graphc.lazy import np
@@ -85,6 +88,17 @@ class Heads:
     def first(self) -> Target:
         """The head that metrics judge, where the recipe names none."""
         return self.targets[0]
+
+    @property
+    def mask_rule(self) -> MaskRule | None:
+        """Which values masks may have, as the losses on them say; None where there is none."""
+        heads = [head for head in self.targets if head.target == MASK]
+        if not heads:
+            return None
+        ignored = {head.loss.ignored for head in heads}
+        counting = [head for head in heads if TargetKind.CLASS in head.loss.kinds(head.shape)]
+        classes = min((max(head.shape[-1], 2) for head in counting), default=None)
+        return MaskRule(classes, ignored.pop() if len(ignored) == 1 else None)
 
     @property
     def factors(self) -> tuple[float, ...]:

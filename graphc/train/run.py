@@ -20,7 +20,7 @@ from graphc.data.batches import Augmenting, Batches
 from graphc.data.classes import labelled_alike, typed_alike
 from graphc.data.examples import IMAGE, LABEL, MEMORY_LIMIT, Examples, check_one_class, class_weights, split
 from graphc.data.preprocess import Preprocess
-from graphc.data.sample import ANNOTATIONS, BOXES, POINTS
+from graphc.data.sample import ANNOTATIONS, BOXES, MASK, POINTS
 from graphc.data.sources import Source
 from graphc.data.wanted import ANYTHING, NO_TARGETS, Wanted
 from graphc.dims import format_shape
@@ -201,8 +201,9 @@ def make_batches(
     relative = data.coordinates == "relative"
     dtype = np.dtype(recipe.dtype)
     keep_raw = recipe.teacher is not None and training
+    rule = Heads(plan, recipe).mask_rule if MASK in examples.targets else None
     return Batches(
-        examples, size or recipe.batch, shapes, dtype, preprocess, augmenting, data.workers, relative, keep_raw
+        examples, size or recipe.batch, shapes, dtype, preprocess, augmenting, data.workers, relative, keep_raw, rule
     )
 
 

@@ -1,0 +1,93 @@
+"""What the values of masks mean, in files and in arrays: said by the recipe, checked against the loss."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from graphc.errors import DataError
+from graphc.train.commands import train
+
+SPEC = """\
+graphc: 1
+name: masks
+vars: {classes: 1}
+inputs: {image: [N, 8, 8, 3]}
+layers:
+  - conv2d: {name: logits, filters: "${classes}", kernel: 3}
+outputs: {logits: logits}
+"""
+RECIPE = """\
+recipe: 1
+model: {spec: net.yaml, set: {classes: 1}}
+data:
+  train: {list: {path: list.csv, size: [8, 8]}}
+heads:
+  - {output: logits, target: mask, loss: sigmoid_cross_entropy}
+optimizer: adam
+learning_rate: 0.1
+batch: 4
+epochs: 3
+metrics: [accuracy, mean_iou]
+"""
+
+
+@pytest.fixture
+def masks(tmp_path):
+    """Eight images whose brighter half is the object; masks of 0 and 255."""
+    rng = np.random.default_rng(0)
+    lines = ["image,mask"]
+    for number in range(8):
+        mask = np.zeros((8, 8), np.uint8)
+        mask[:, : rng.integers(2, 7)] = 255
+        image = (mask[..., None] // 2 + rng.integers(0, 60, (8, 8, 3))).astype(np.uint8)
+        Image.fromarray(image).save(tmp_path / f"{number}.png")
+        Image.fromarray(mask).save(tmp_path / f"m{number}.png")
+        lines.append(f"{number}.png,m{number}.png")
+    (tmp_path / "list.csv").write_text("\n".join(lines) + "\n")
+    (tmp_path / "net.yaml").write_text(SPEC)
+    (tmp_path / "recipe.yaml").write_text(RECIPE)
+    return tmp_path
+
+
+LOSSES = ["sigmoid_cross_entropy", "sigmoid_focal", "hinge", "dice"]
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_masks_of_0_and_255_are_refused_with_what_to_write(masks, loss):
+    (masks / "recipe.yaml").write_text(RECIPE.replace("sigmoid_cross_entropy", loss))
+    with pytest.raises(
+        DataError, match=r"m\d.png: error\[G405\]: expected a mask with 0 or 1, found 255 at row 0"
+    ) as caught:
+        train(masks / "recipe.yaml", masks / "run")
+    assert 'say on the source what it means: `mask_values: {"255": 1}`' in str(caught.value)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_mask_values_say_what_they_mean(masks, loss):
+    (masks / "recipe.yaml").write_text(RECIPE.replace("sigmoid_cross_entropy", loss))
+    said = train(masks / "recipe.yaml", masks / "run", ['data.train.list.mask_values={"255": 1}', "epochs=20"])
+    assert said["loss"] >= 0
+    assert said["accuracy"] > 0.9
+
+
+def test_more_classes_and_what_is_ignored(masks):
+    softmax = ["model.set.classes=3", "heads=[{output: logits, target: mask, loss: softmax_cross_entropy}]"]
+    with pytest.raises(DataError, match="expected a mask with classes from 0 to 2, found 255"):
+        train(masks / "recipe.yaml", masks / "a", softmax)
+    ignoring = softmax[1].replace("softmax_cross_entropy}", "{softmax_cross_entropy: {ignore: 255}}}")
+    assert train(masks / "recipe.yaml", masks / "b", [softmax[0], ignoring])["accuracy"] > 0.5
+
+
+def test_masks_in_arrays(masks):
+    values = np.zeros((8, 8, 8), np.uint8)
+    values[:, :4] = 255
+    np.savez(masks / "data.npz", x=np.zeros((8, 8, 8, 3), np.uint8), mask=values)
+    source = "data.train={npz: {path: data.npz, targets: {mask: mask}}}"
+    with pytest.raises(DataError, match=r"mask_values: \{.255.: 1\}"):
+        train(masks / "recipe.yaml", masks / "a", [source])
+    said = train(
+        masks / "recipe.yaml", masks / "b", [source.replace("data.npz,", 'data.npz, mask_values: {"255": 1},')]
+    )
+    assert said["loss"] >= 0
