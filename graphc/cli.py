@@ -308,13 +308,15 @@ def compile_command(spec: str, output: str | None, **options: Any) -> None:
     target = output or f"{Path(spec).stem}.onnx"
     if target == "-":
         raise click.BadParameter("an ONNX file is not printed; name a file", param_hint="--output")
-    run, weights_from, preprocess = options["with_preprocess"], options["weights"], None
+    run, weights_from, preprocess, describe = options["with_preprocess"], options["weights"], None, None
     if run is not None:
         from graphc.train.fitted import fronts_of_run
+        from graphc.train.signing import metadata_of_run
 
         preprocess = partial(fronts_of_run, run, options["raw"])
+        describe = partial(metadata_of_run, run, options["raw"])
         weights_from = weights_from or Path(run) / "best.safetensors"
-    how = Emission(options["opset"], options["ir_version"], options["layout"], options["fold"], preprocess)
+    how = Emission(options["opset"], options["ir_version"], options["layout"], options["fold"], preprocess, describe)
     plan, report = compile_spec(
         spec,
         target,
@@ -367,20 +369,21 @@ def verify(spec: str, form: str, batch: int, tolerance: float, **options: Any) -
 @click.option("-o", "--output", default="-", metavar="FILE", help=".npy, .json or .png; - prints JSON.")
 @click.option("--provider", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
 @click.option("--name", metavar="OUTPUT", help="Which output, where the model has several.")
-@click.option("--scale", type=float, default=1 / 255, help="Factor for image bytes.  [default: 1/255]")
+@click.option("--scale", type=float, help="Factor for image bytes.  [default: as the file says, else 1/255]")
 @click.option("--mean", metavar="R,G,B", help="Subtracted after scaling.")
 @click.option("--std", metavar="R,G,B", help="Divided by, after the mean.")
 @click.option("--top", type=click.IntRange(1), help="Print only the largest values of each example.")
 def run(model: str, files: tuple[str, ...], **options: Any) -> None:
-    """Run an ONNX file on images or .npy arrays.
+    """Run an ONNX file on images or .npy arrays; what a training run wrote, as predict does.
 
     \b
       graphc run lenet.onnx digit.png --top 3
+      graphc run runs/digits/best.onnx digit.png
       graphc run sobel.onnx photo.jpg -o edges.png
     """
     from graphc.inference import run_files
 
-    out(run_files(model, files, **options))
+    out(run_files(model, files, **options, say=say))
     if options["output"] != "-":
         say(f"wrote {options['output']}")
 

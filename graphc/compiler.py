@@ -54,6 +54,8 @@ class Emission:
     """Fold batch norm into the weights before it, drop what does nothing in inference."""
     preprocess: Callable[[Plan], Mapping[str, Front]] | None = None
     """What the file does to raw images before the network, by input name."""
+    describe: Callable[[Plan], Mapping[str, str]] | None = None
+    """What its metadata say besides."""
 
 
 def plan_spec(
@@ -83,7 +85,7 @@ def compile_plan(
         ir_version=how.ir_version,
         layout=how.layout,
         fold=how.fold,
-        metadata=metadata or {},
+        metadata={**(metadata or {}), **(how.describe(planned) if how.describe else {})},
         fronts=how.preprocess(planned) if how.preprocess else None,
     )
 

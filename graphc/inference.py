@@ -4,20 +4,37 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
+from graphc.data.images import MODES, PIXEL_LIMIT
+from graphc.data.images import read_image as read_pixels
 from graphc.errors import DataError, SpecError, did_you_mean
 from graphc.files import atomic_write
 from graphc.lazy import np
-from graphc.runtime import Session
+from graphc.runtime import DTYPES, Port, Session
+from graphc.signature import InputSignature, OutputSignature, Signature, read_signature
+from graphc.train.answers import WRITERS, write_answers
 from graphc.types import Array
+from graphc.valid_json import dumps
 
-IMAGE_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
-MAX_PIXELS = 25_000_000
+
+@dataclass(frozen=True, slots=True)
+class Scaling:
+    """What the command line says of images: (bytes * scale - mean) / std."""
+
+    scale: float | None = None
+    """None: 1/255, unless the file says something else."""
+    mean: str | None = None
+    std: str | None = None
+
+    @property
+    def given(self) -> bool:
+        return (self.scale, self.mean, self.std) != (None, None, None)
 
 
 def run_files(
@@ -27,42 +44,153 @@ def run_files(
     output: str,
     provider: str,
     name: str | None,
-    scale: float,
+    scale: float | None,
     mean: str | None,
     std: str | None,
     top: int | None,
+    say: Callable[[str], None] = lambda message: None,
 ) -> str:
-    """Run the model on one batch of all files; the text to print (empty where a file was written)."""
+    """Run the model on one batch of all files; the text to print (empty where a file was written).
+
+    A file with a signature is run as its training run predicts, unless the scaling is given.
+    """
     session = Session(model, provider=provider)
-    given = session.inputs[0]
-    channels_last = given.layout == "nhwc"
-    raw = given.dtype == "uint8"  # the file has its own preprocessing
-    arrays = [read_array(path, given.shape, channels_last, 1.0 if raw else scale, mean, std) for path in files]
-    arrays = [array.astype(np.uint8) for array in arrays] if raw else arrays
-    results = session.run({given.name: join(arrays, files)})
+    signature = read_signature(session.metadata, session.name)
+    reader = Reader(session, signature, Scaling(scale, mean, std), say)
+    rows, array = reader.batch(session.inputs[0], files)
+    results = session.run({session.inputs[0].name: array})
     if name is not None and name not in results:
-        raise SpecError("G330", f"{model} has no output {name!r}{did_you_mean(name, results)}")
+        raise SpecError("G330", f"{session.name} has no output {name!r}{did_you_mean(name, results)}")
     chosen = {name: results[name]} if name is not None else results
+    meanings = {key: each for key, each in signature.outputs.items() if key in chosen}
+    if meanings and (output == "-" or Path(output).suffix.lower() in WRITERS):
+        layouts = {port.name: port.layout for port in session.outputs}
+        values = {key: channels_last(results[key], layouts[key]) for key in meanings}
+        return tell(answers(rows, values, meanings, top or 1), output)
     if output == "-":
         return json.dumps({key: describe(value, top) for key, value in chosen.items()}, indent=1) + "\n"
     return write(output, chosen, top)
 
 
-def read_array(
-    path: str, shape: Sequence[int | str], channels_last: bool, scale: float, mean: str | None, std: str | None
-) -> Array:
-    """A batch of float32: a .npy as it is, an image resized to the model and scaled."""
-    if path.endswith(".npy"):
-        array = read_npy(path)
-        return array[None] if array.ndim == len(shape) - 1 else array
-    pixels = read_image(path, shape if channels_last else [shape[0], *shape[2:], shape[1]])
-    pixels = pixels * np.float32(scale)
-    pixels = (pixels - numbers("--mean", mean, 0.0, pixels)) / numbers("--std", std, 1.0, pixels)
-    return np.ascontiguousarray(pixels if channels_last else pixels.transpose(0, 3, 1, 2), np.float32)
+def answers(
+    rows: Sequence[str], values: Mapping[str, Array], meanings: Mapping[str, OutputSignature], top: int
+) -> Iterator[dict[str, Any]]:
+    """What `predict` says of each row."""
+    for index, row in enumerate(rows):
+        found = {key: meaning.described(values[key][index], top) for key, meaning in meanings.items()}
+        yield {"input": row, **next(iter(found.values())), **({"heads": found} if len(found) > 1 else {})}
+
+
+def tell(found: Iterator[dict[str, Any]], output: str) -> str:
+    """The answers as lines of JSON, or in a file."""
+    if output == "-":
+        return "".join(dumps(answer) + "\n" for answer in found)
+    write_answers(found, output)
+    return ""
+
+
+def channels_last(array: Array, layout: str) -> Array:
+    return array.transpose(0, 2, 3, 1) if layout == "nchw" else array
+
+
+class Reader:
+    """Files as what a model's inputs take."""
+
+    def __init__(
+        self,
+        session: Session,
+        signature: Signature,
+        scaling: Scaling,
+        say: Callable[[str], None] = lambda message: None,
+    ) -> None:
+        self._name = session.name
+        self._signature = signature
+        self._scaling = scaling
+        self._say = say
+
+    def batch(self, port: Port, files: Sequence[str]) -> tuple[list[str], Array]:
+        """(name of each row, the rows) of all files, in the input's type."""
+        known = self._signature.inputs.get(port.name)
+        if known is not None and known.preprocess is None and self._scaling.given:
+            message = f"{self._name} preprocesses its images itself: --scale, --mean and --std do not go with it"
+            raise SpecError("G331", message)
+        if known is not None and self._scaling.given:
+            known = None
+        elif known is None and not all(path.lower().endswith(".npy") for path in files):
+            self._say_what_is_done(port)
+        arrays = [self._read(path, port, known) for path in files]
+        names = [
+            path if len(array) == 1 and not path.lower().endswith(".npy") else f"{path}[{row}]"
+            for path, array in zip(files, arrays, strict=True)
+            for row in range(len(array))
+        ]
+        return names, join(arrays, files)
+
+    def _say_what_is_done(self, port: Port) -> None:
+        if self._scaling.given:
+            return
+        done = "bytes are given as they are" if port.dtype == "uint8" else "bytes are divided by 255"
+        change = "" if port.dtype == "uint8" else " (--scale, --mean and --std change that)"
+        self._say(f"{self._name} does not say how images were preprocessed in training: {done}{change}")
+
+    def _read(self, path: str, port: Port, known: InputSignature | None) -> Array:
+        if path.lower().endswith(".npy"):
+            array = read_npy(path)
+            array = array[None] if array.ndim == len(port.shape) - 1 else array
+            if known is not None:
+                check_shape(array, known.shape, path)
+                array = known.prepared(array, port.dtype)
+            return as_type(array, port.dtype, path)
+        shape = channels_last_shape(port) if known is None else known.shape
+        limit = PIXEL_LIMIT if known is None else known.max_pixels
+        pixels = read_image(path, shape, limit)
+        if known is not None:
+            prepared = known.prepared(pixels, port.dtype)
+        elif port.dtype == "uint8":
+            prepared = pixels
+        else:
+            prepared = self._scaled(pixels.astype(np.float32))
+        prepared = prepared.transpose(0, 3, 1, 2) if port.layout == "nchw" else prepared
+        return as_type(prepared, port.dtype, path)
+
+    def _scaled(self, pixels: Array) -> Array:
+        pixels = pixels * np.float32(1 / 255 if self._scaling.scale is None else self._scaling.scale)
+        mean = numbers("--mean", self._scaling.mean, 0.0, pixels)
+        return (pixels - mean) / numbers("--std", self._scaling.std, 1.0, pixels)
+
+
+def channels_last_shape(port: Port) -> tuple[int | None, ...]:
+    """Height, width and channels that an input takes; None: any."""
+    sizes = port.shape[1:] if port.layout == "nhwc" else (*port.shape[2:], *port.shape[1:2])
+    return tuple(size if isinstance(size, int) else None for size in sizes)
+
+
+def check_shape(array: Array, shape: Sequence[int | None], path: str) -> None:
+    """An error where examples are not of this shape; None: any."""
+    fits = array.ndim == len(shape) + 1 and all(
+        size in (None, n) for size, n in zip(shape, array.shape[1:], strict=True)
+    )
+    if not fits:
+        wanted = ", ".join("any" if size is None else str(size) for size in ("N", *shape))
+        found = ", ".join(map(str, array.shape))
+        raise DataError("G426", f"{path}: expected examples before preprocessing, [{wanted}], found [{found}]")
+
+
+def as_type(array: Array, dtype: str, path: str) -> Array:
+    """The numbers in an input's type; an error where it cannot hold them."""
+    if dtype not in DTYPES.values():
+        raise SpecError("G342", f"the model reads {dtype}, and {path} cannot be given as that")
+    if str(array.dtype) == dtype:
+        return np.ascontiguousarray(array)
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = np.ascontiguousarray(array, dtype)
+    if np.dtype(dtype).kind in "biu" and not np.array_equal(found, array):
+        raise DataError("G421", f"{path}: expected numbers of {dtype}, got others (as {array.dtype})")
+    return found
 
 
 def read_npy(path: str) -> Array:
-    """The numbers of a .npy file as float32."""
+    """The numbers of a .npy file."""
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)  # mapped: a header alone cannot claim memory
     except Exception as error:  # NumPy reads the header with Python's tokenizer, which has errors of its own
@@ -70,29 +198,19 @@ def read_npy(path: str) -> Array:
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf":
         found = getattr(array, "dtype", type(array).__name__)
         raise DataError("G421", f"{path}: expected numbers, got {found}")
-    with np.errstate(over="ignore"):
-        return np.array(array, np.float32)
+    return np.array(array)
 
 
-def read_image(path: str, shape: Sequence[int | str]) -> Array:
-    """An image as (1, height, width, channels), resized where the model's size is fixed."""
-    if len(shape) != 4 or shape[3] not in (1, 3):
-        raise DataError("G422", f"{path}: the model reads {list(shape)}, not an image of 1 or 3 channels; give a .npy")
-    try:
-        with Image.open(path, formats=IMAGE_FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:
-                found = f"{image.width}×{image.height}"
-                raise DataError("G423", f"{path}: expected at most {MAX_PIXELS:,} pixels, got {found}")
-            converted = image.convert("L" if shape[3] == 1 else "RGB")
-    except FileNotFoundError:
-        raise DataError("G424", f"{path}: no such file") from None
-    except (UnidentifiedImageError, OSError, ValueError) as error:
-        raise DataError("G425", f"{path}: expected an image, got {error}") from None
-    height, width = shape[1], shape[2]
-    if isinstance(height, int) and isinstance(width, int):
-        converted = converted.resize((width, height), Image.Resampling.BILINEAR)
-    array: Array = np.asarray(converted, np.float32)
-    return array.reshape(1, converted.height, converted.width, int(shape[3]))
+def read_image(path: str, shape: Sequence[int | None], limit: int = PIXEL_LIMIT) -> Array:
+    """An image as (1, height, width, channels), uint8, resized where the model's size is fixed."""
+    channels = shape[-1] if len(shape) == 3 else None
+    if channels not in MODES:
+        wanted = "×".join("any" if size is None else str(size) for size in shape)
+        known = ", ".join(map(str, MODES))
+        raise DataError("G422", f"{path}: the model reads {wanted}, not an image of {known} channels; give a .npy")
+    height, width = shape[:2]
+    size = None if height is None or width is None else (height, width)
+    return read_pixels(Path(path), channels, size, limit)[None]
 
 
 def numbers(option: str, text: str | None, default: float, pixels: Array) -> Array:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -39,6 +38,7 @@ from graphc.train.run import (
     spec_texts,
 )
 from graphc.train.run_folder import RunFolder
+from graphc.train.signing import metadata_of
 from graphc.train.stepper import Stepper
 from graphc.train.target_checks import check_inputs
 from graphc.train.targets import classes_in
@@ -196,7 +196,7 @@ def _finish(trainer: Trainer) -> dict[str, Any]:
     metadata = {
         "graphc.spec": read_spec(folder.spec / facts["spec"], trainer.recipe.model.set).source,
         "graphc.recipe": dump_recipe(trainer.recipe),
-        "graphc.classes": json.dumps(facts["classes"]),
+        **metadata_of(trainer.recipe, plan, facts, plan),
     }
     write_model(compile_plan(plan, params, metadata=metadata), folder.onnx)
     return folder.records()[-1]

@@ -22,6 +22,7 @@ from graphc.train.heads import Heads, Target
 from graphc.train.network import Network
 from graphc.train.run import make_batches, preprocessing
 from graphc.train.run_folder import RunFolder
+from graphc.train.signing import output_signature
 from graphc.train.targets import classes_in
 from graphc.train.trained import DEFAULT, Options, load_weights, planned
 from graphc.types import Array
@@ -48,7 +49,7 @@ def predict(
     classes = classes_in(predictor.facts)
     for given, values in predictor.predicted(inputs):
         found = {
-            head.name: described(values[node], head, classes.get(head.target, ()), top)
+            head.name: output_signature(head, classes).described(values[node], top)
             for node, head in predictor.heads.items()
         }
         first = next(iter(found.values()))
@@ -161,15 +162,3 @@ class Predictor:
                 if not self._skips:
                     raise
                 left_out.append(str(error))
-
-
-def described(prediction: Array, head: Target, classes: Sequence[str], top: int) -> dict[str, Any]:
-    """The most probable classes of one prediction, or its values where its loss makes it no row of classes."""
-    scores = head.loss.scores(prediction) if prediction.ndim == 1 and len(prediction) > 1 else None
-    if scores is None:
-        return {"values": prediction.tolist()}
-    what, numbers = scores
-    order = np.argsort(-numbers, kind="stable")[:top].tolist()
-    names = {i: classes[i] if i < len(classes) else str(i) for i in order}
-    found = [{"class": names[i], what: float(numbers[i])} for i in order]
-    return {**found[0], **({"top": found} if top > 1 else {})}

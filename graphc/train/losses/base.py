@@ -8,14 +8,17 @@ place: its class weights divide by their own sum.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, TypeAlias
 
 from graphc.data.target_kind import TargetKind
 from graphc.errors import DataError, SpecError
 from graphc.lazy import np
 from graphc.settings import Kind
 from graphc.types import Array
+
+Activation: TypeAlias = Literal["softmax", "sigmoid", "none"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,10 @@ class Loss(Kind):
     """Whether targets of the prediction's shape say how far something is so: from 0 to 1."""
     threshold: ClassVar[float] = 0.0
     """A prediction above it says yes, where each output answers yes or no."""
+    says: ClassVar[Literal["probability", "score"] | None] = None
+    """What a class's number is, behind the activation; None where predictions are of no classes."""
+    activation: ClassVar[Activation] = "none"
+    """What makes predictions that."""
 
     def __call__(self, prediction: Array, target: Array, weights: Array | None = None) -> tuple[float, Array]:
         """The weighted mean loss and its gradient, in the prediction's dtype."""
@@ -87,7 +94,11 @@ class Loss(Kind):
 
     def scores(self, prediction: Array) -> tuple[str, Array] | None:
         """What a row of predictions says of each class, and what that is called; None where it is of no classes."""
-        return None
+        return None if self.says is None else (self.says, ACTIVATIONS[self.activation_of(prediction.shape)](prediction))
+
+    def activation_of(self, shape: tuple[int, ...]) -> Activation:
+        """What makes predictions of this shape what the loss says."""
+        return self.activation
 
     def ranking(self, prediction: Array) -> Array:
         """Numbers that are higher the surer a prediction is, comparable within each output over all examples."""
@@ -147,6 +158,13 @@ def sigmoid(logits: Array) -> Array:
     """1 / (1 + exp(-x)), without overflow, in the logits' dtype."""
     small = np.exp(-np.abs(logits))
     return np.asarray(np.where(logits >= 0, 1, small) / (1 + small), logits.dtype)
+
+
+ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
+    "softmax": softmax,
+    "sigmoid": lambda logits: sigmoid(logits.astype(np.float64)),
+    "none": lambda values: values,
+}
 
 
 def one_a_class(values: tuple[float, ...], shape: tuple[int, ...], what: str, name: str, kind: str) -> None:

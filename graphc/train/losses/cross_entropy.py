@@ -18,6 +18,8 @@ class OverClasses(Loss):
     """Losses of a softmax over the last axis; they work per pixel when the logits have more axes."""
 
     target_kinds: ClassVar[frozenset[TargetKind]] = frozenset({TargetKind.CLASS, TargetKind.DISTRIBUTION})
+    says = "probability"
+    activation = "softmax"
 
     class_weights: Annotated[tuple[float, ...] | Literal["balanced"] | None, LIST] = None
     """One weight a class; of a distribution, the expected weight. balanced: classes of the training set weigh alike."""
@@ -27,9 +29,6 @@ class OverClasses(Loss):
     @property
     def ignored(self) -> int | None:
         return self.ignore
-
-    def scores(self, prediction: Array) -> tuple[str, Array] | None:
-        return "probability", softmax(prediction)
 
     def ranking(self, prediction: Array) -> Array:
         return softmax(prediction)
@@ -117,6 +116,8 @@ class SigmoidCrossEntropy(Loss):
     kind: ClassVar[str] = "sigmoid_cross_entropy"
     target_kinds = frozenset({TargetKind.CLASS, TargetKind.MULTI_LABEL})
     of_shares: ClassVar[bool] = True
+    says = "probability"
+    activation = "sigmoid"
 
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     """How far targets are drawn towards a half."""
@@ -138,9 +139,6 @@ class SigmoidCrossEntropy(Loss):
         losses = (1 - z) * prediction + factor * (np.log1p(small) + np.maximum(-prediction, 0))
         return losses, (1 - z) - factor * (1 - yes), None
 
-    def scores(self, prediction: Array) -> tuple[str, Array] | None:
-        return "probability", np.exp(-np.logaddexp(0, -prediction.astype(np.float64)))
-
     def check(self, shape: tuple[int, ...], name: str) -> None:
         weights = (self.pos_weight,) if isinstance(self.pos_weight, float | int) else self.pos_weight or ()
         if any(weight <= 0 for weight in weights):
@@ -158,6 +156,8 @@ class SigmoidFocal(Loss):
     kind: ClassVar[str] = "sigmoid_focal"
     target_kinds = frozenset({TargetKind.CLASS, TargetKind.MULTI_LABEL})
     of_shares: ClassVar[bool] = True
+    says = "probability"
+    activation = "sigmoid"
 
     gamma: float = Field(default=2.0, ge=0)
     """How much less what is already right weighs."""
@@ -174,9 +174,6 @@ class SigmoidFocal(Loss):
         gradient = easy * ((p - z) + self.gamma / wrong * (1 - 2 * z) * p * (1 - p) * entropy)
         return easy * entropy, gradient, None
 
-    def scores(self, prediction: Array) -> tuple[str, Array] | None:
-        return "probability", sigmoid(prediction.astype(np.float64))
-
 
 class Hinge(Loss):
     """max(0, 1 - y*prediction), y being -1 or 1 for targets of 0 and 1 (or for class indices, one against all)."""
@@ -184,14 +181,12 @@ class Hinge(Loss):
     kind: ClassVar[str] = "hinge"
     target_kinds = frozenset({TargetKind.CLASS, TargetKind.MULTI_LABEL})
     of_shares: ClassVar[bool] = True
+    says = "score"
 
     def elements(self, prediction: Array, target: Array) -> tuple[Array, Array, Array | None]:
         sign = 2 * like(target, prediction, self.kind) - 1
         margin = 1 - sign * prediction
         return np.maximum(margin, 0), np.where(margin > 0, -sign, 0).astype(prediction.dtype), None
-
-    def scores(self, prediction: Array) -> tuple[str, Array] | None:
-        return "score", prediction
 
 
 class Log(Loss):
@@ -200,6 +195,7 @@ class Log(Loss):
     kind: ClassVar[str] = "log"
     target_kinds = frozenset({TargetKind.CLASS, TargetKind.MULTI_LABEL})
     of_shares: ClassVar[bool] = True
+    says = "probability"
     threshold: ClassVar[float] = 0.5
 
     epsilon: float = Field(default=1e-7, gt=0)
@@ -209,6 +205,3 @@ class Log(Loss):
         z = like(target, prediction, self.kind)
         yes, no = prediction + self.epsilon, 1 - prediction + self.epsilon
         return -z * np.log(yes) - (1 - z) * np.log(no), (1 - z) / no - z / yes, None
-
-    def scores(self, prediction: Array) -> tuple[str, Array] | None:
-        return "probability", prediction

@@ -9,7 +9,7 @@ from pydantic import Field
 from graphc.data.target_kind import TargetKind
 from graphc.errors import SpecError
 from graphc.lazy import np
-from graphc.train.losses.base import Loss, like, one_hot, sigmoid, softmax
+from graphc.train.losses.base import Activation, Loss, like, one_hot, sigmoid, softmax
 from graphc.types import Array
 
 
@@ -23,6 +23,7 @@ class Dice(Loss):
     kind: ClassVar[str] = "dice"
     target_kinds = frozenset({TargetKind.CLASS, TargetKind.DISTRIBUTION})
     of_shares: ClassVar[bool] = True
+    says = "probability"
 
     smooth: float = Field(default=1.0, gt=0)
     """Added above and below: a class that is nowhere and predicted nowhere is right."""
@@ -61,8 +62,8 @@ class Dice(Loss):
                 return one_hot(target, prediction.shape[-1], prediction.dtype), counted
         return like(target, prediction, self.kind), counted
 
-    def scores(self, prediction: Array) -> tuple[str, Array] | None:
-        return "probability", softmax(prediction)
+    def activation_of(self, shape: tuple[int, ...]) -> Activation:
+        return "sigmoid" if shape[-1] == 1 else "softmax"
 
     def ranking(self, prediction: Array) -> Array:
         return prediction if prediction.shape[-1] == 1 else softmax(prediction)

@@ -1,0 +1,111 @@
+"""What an ONNX file says of its inputs and outputs in its metadata, so that it is run as its training run predicts."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import Field, ValidationError
+
+from graphc.data.images import PIXEL_LIMIT
+from graphc.data.preprocess import Preprocess
+from graphc.errors import SpecError
+from graphc.settings import Settings
+from graphc.train.losses.base import ACTIVATIONS, Activation
+from graphc.types import Array
+
+KEY = "graphc.signature"
+"""Of the metadata."""
+CLASSES = "graphc.classes"
+"""Of the metadata: the classes of the training set's labels, a JSON list."""
+
+
+class StoredArray(Settings):
+    """An array as text."""
+
+    dtype: Literal["float32", "int64"]
+    shape: tuple[int, ...]
+    data: str
+    """The bytes, little-endian, in base64."""
+
+    @classmethod
+    def of(cls, array: Array) -> StoredArray:
+        dtype: Literal["float32", "int64"] = "int64" if array.dtype.kind in "iu" else "float32"
+        data = np.ascontiguousarray(array, np.dtype(dtype).newbyteorder("<")).tobytes()
+        return cls(dtype=dtype, shape=array.shape, data=base64.b64encode(data).decode())
+
+    def array(self) -> Array:
+        values = np.frombuffer(base64.b64decode(self.data, validate=True), np.dtype(self.dtype).newbyteorder("<"))
+        return values.astype(self.dtype).reshape(self.shape)
+
+
+class InputSignature(Settings):
+    """What images are before they are given to an input, and what is done to them for that."""
+
+    shape: tuple[int | None, ...]
+    """Of an example before preprocessing; an image's is height, width, channels. None: any size."""
+    preprocess: Preprocess | None = None
+    """What is done before the file gets them; None where the file does it itself."""
+    arrays: dict[str, StoredArray] = Field(default_factory=dict)
+    """What the preprocessing's steps have learned."""
+    factor: float = Field(default=1.0, gt=0)
+    """Of bytes, where the file does its preprocessing itself and takes floats."""
+    max_pixels: int = Field(default=PIXEL_LIMIT, gt=0)
+
+    def prepared(self, examples: Array, dtype: str) -> Array:
+        """Examples (bytes or floats, batch first) as the input takes them."""
+        if self.preprocess is None:
+            return examples * np.float32(self.factor) if self.factor != 1 and examples.dtype == np.uint8 else examples
+        settings = self.preprocess.with_arrays({name: each.array() for name, each in self.arrays.items()})
+        out = np.empty((len(examples), *settings.output_shape(examples.shape[1:])), dtype)
+        settings.apply(examples, out)
+        return out
+
+
+class OutputSignature(Settings):
+    """What the numbers of an output say."""
+
+    says: Literal["probability", "score"] | None = None
+    """What a class's number is, behind the activation; None where the output is of no classes."""
+    activation: Activation = "none"
+    """What makes the output that."""
+    classes: tuple[str, ...] = ()
+
+    def described(self, prediction: Array, top: int) -> dict[str, Any]:
+        """The most probable classes of one prediction, or its values where it is no row of classes."""
+        if self.says is None or prediction.ndim != 1 or len(prediction) < 2:
+            return {"values": prediction.tolist()}
+        numbers = ACTIVATIONS[self.activation](prediction)
+        order = np.argsort(-numbers, kind="stable")[:top].tolist()
+        names = {i: self.classes[i] if i < len(self.classes) else str(i) for i in order}
+        found = [{"class": names[i], self.says: float(numbers[i])} for i in order]
+        return {**found[0], **({"top": found} if top > 1 else {})}
+
+
+class Signature(Settings):
+    """Inputs and outputs by name; what is not here is not known."""
+
+    inputs: dict[str, InputSignature] = Field(default_factory=dict)
+    outputs: dict[str, OutputSignature] = Field(default_factory=dict)
+    """Those that the run's losses are on, in the recipe's order."""
+
+    def metadata(self) -> dict[str, str]:
+        return {KEY: self.model_dump_json()}
+
+
+def read_signature(metadata: Mapping[str, str], name: str) -> Signature:
+    """Of the model `name`; empty where it has none, an error where it has one that cannot be read."""
+    text = metadata.get(KEY)
+    if text is None:
+        return Signature()
+    try:
+        found = Signature.model_validate_json(text)
+        for each in found.inputs.values():
+            for stored in each.arrays.values():
+                stored.array()
+    except (ValidationError, ValueError) as error:
+        first = str(error).splitlines()[0]
+        raise SpecError("G346", f"{name}: expected a signature of inputs and outputs in {KEY}, got {first}") from None
+    return found
