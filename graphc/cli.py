@@ -289,6 +289,9 @@ def schema(output: str, recipe: bool) -> None:
 @click.option("--opset", type=int, default=17, show_default=True, help="ONNX operator set, exactly.")
 @click.option("--ir-version", type=int, default=8, show_default=True, help="ONNX file format version, exactly.")
 @click.option("--layout", type=click.Choice(["nhwc", "nchw"]), default="nhwc", show_default=True, help="Of the input.")
+@click.option(
+    "--output-layout", type=click.Choice(["nhwc", "nchw"]), help="Of image outputs.  [default: as the input's]"
+)
 @click.option("--fold/--no-fold", default=True, show_default=True, help="Fold batch norm, drop what inference drops.")
 @click.option("--with-preprocess", metavar="RUN", help="Take raw images, preprocess them as this run's folder says.")
 @click.option(
@@ -316,7 +319,15 @@ def compile_command(spec: str, output: str | None, **options: Any) -> None:
         preprocess = partial(fronts_of_run, run, options["raw"])
         describe = partial(metadata_of_run, run, options["raw"])
         weights_from = weights_from or Path(run) / "best.safetensors"
-    how = Emission(options["opset"], options["ir_version"], options["layout"], options["fold"], preprocess, describe)
+    how = Emission(
+        options["opset"],
+        options["ir_version"],
+        options["layout"],
+        options["output_layout"],
+        options["fold"],
+        preprocess,
+        describe,
+    )
     plan, report = compile_spec(
         spec,
         target,
@@ -365,7 +376,10 @@ def verify(spec: str, form: str, batch: int, tolerance: float, **options: Any) -
 
 @cli.command()
 @click.argument("model")
-@click.argument("files", nargs=-1, required=True)
+@click.argument("files", nargs=-1)
+@click.option(
+    "--input", "inputs", multiple=True, metavar="NAME=FILE", help="A file for this input, where there are several."
+)
 @click.option("-o", "--output", default="-", metavar="FILE", help=".npy, .json or .png; - prints JSON.")
 @click.option("--provider", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
 @click.option("--name", metavar="OUTPUT", help="Which output, where the model has several.")
@@ -379,13 +393,12 @@ def run(model: str, files: tuple[str, ...], **options: Any) -> None:
     \b
       graphc run lenet.onnx digit.png --top 3
       graphc run runs/digits/best.onnx digit.png
+      graphc run stereo.onnx --input left=a.png --input right=b.png
       graphc run sobel.onnx photo.jpg -o edges.png
     """
     from graphc.inference import run_files
 
     out(run_files(model, files, **options, say=say))
-    if options["output"] != "-":
-        say(f"wrote {options['output']}")
 
 
 # training --------------------------------------------------------------------------------------------------

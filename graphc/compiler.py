@@ -50,6 +50,8 @@ class Emission:
     ir_version: int = 8
     layout: str = "nhwc"
     """Of the graph's image inputs: nhwc puts one Transpose behind each, nchw none."""
+    output_layout: str | None = None
+    """Of its image outputs; None: as the inputs."""
     fold: bool = True
     """Fold batch norm into the weights before it, drop what does nothing in inference."""
     preprocess: Callable[[Plan], Mapping[str, Front]] | None = None
@@ -84,6 +86,7 @@ def compile_plan(
         opset=how.opset,
         ir_version=how.ir_version,
         layout=how.layout,
+        output_layout=how.output_layout or how.layout,
         fold=how.fold,
         metadata={**(metadata or {}), **(how.describe(planned) if how.describe else {})},
         fronts=how.preprocess(planned) if how.preprocess else None,

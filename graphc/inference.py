@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import io
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from graphc.data.images import MODES, PIXEL_LIMIT
 from graphc.data.images import read_image as read_pixels
 from graphc.errors import DataError, SpecError, did_you_mean
-from graphc.files import atomic_write
 from graphc.lazy import np
+from graphc.outputs import as_json, said_of, write
 from graphc.runtime import DTYPES, Port, Session
 from graphc.signature import InputSignature, OutputSignature, Signature, read_signature
 from graphc.train.answers import WRITERS, write_answers
@@ -41,6 +37,7 @@ def run_files(
     model: str,
     files: Sequence[str],
     *,
+    inputs: Sequence[str] = (),
     output: str,
     provider: str,
     name: str | None,
@@ -50,26 +47,65 @@ def run_files(
     top: int | None,
     say: Callable[[str], None] = lambda message: None,
 ) -> str:
-    """Run the model on one batch of all files; the text to print (empty where a file was written).
+    """Run the model on one batch of all files (`inputs`: NAME=FILE); the text to print, empty where a file was written.
 
     A file with a signature is run as its training run predicts, unless the scaling is given.
     """
     session = Session(model, provider=provider)
     signature = read_signature(session.metadata, session.name)
     reader = Reader(session, signature, Scaling(scale, mean, std), say)
-    rows, array = reader.batch(session.inputs[0], files)
-    results = session.run({session.inputs[0].name: array})
+    feeds: dict[str, Array] = {}
+    rows: list[str] = []
+    for port, paths in files_of_inputs(session, files, inputs).items():
+        names, feeds[port.name] = reader.batch(port, paths)
+        rows = rows or names
+    check_lengths(feeds)
+    results = session.run(feeds)
     if name is not None and name not in results:
         raise SpecError("G330", f"{session.name} has no output {name!r}{did_you_mean(name, results)}")
     chosen = {name: results[name]} if name is not None else results
+    layouts = {port.name: port.layout for port in session.outputs}
     meanings = {key: each for key, each in signature.outputs.items() if key in chosen}
     if meanings and (output == "-" or Path(output).suffix.lower() in WRITERS):
-        layouts = {port.name: port.layout for port in session.outputs}
         values = {key: channels_last(results[key], layouts[key]) for key in meanings}
-        return tell(answers(rows, values, meanings, top or 1), output)
+        return tell(answers(rows, values, meanings, top or 1), output, say)
     if output == "-":
-        return json.dumps({key: describe(value, top) for key, value in chosen.items()}, indent=1) + "\n"
-    return write(output, chosen, top)
+        for key, value in chosen.items():
+            if layouts[key]:
+                say(said_of(key, value, layouts[key]))
+        return as_json(chosen, top)
+    say(f"wrote {write(output, chosen, layouts, top)}")
+    return ""
+
+
+def files_of_inputs(session: Session, files: Sequence[str], named: Sequence[str]) -> dict[Port, list[str]]:
+    """The files of each input: those named (NAME=FILE), and the others for the one input that is left."""
+    ports = {port.name: port for port in session.inputs}
+    found: dict[str, list[str]] = {}
+    for text in named:
+        name, sign, path = text.partition("=")
+        if not sign or not path:
+            raise SpecError("G331", f"--input expects NAME=FILE, got {text!r}")
+        if name not in ports:
+            raise SpecError("G341", f"{session.name} has no input {name!r}{did_you_mean(name, ports)}")
+        found.setdefault(name, []).append(path)
+    left = [name for name in ports if name not in found]
+    if files and len(left) == 1:
+        found[left.pop()] = list(files)
+    elif files and not left:
+        raise SpecError("G331", f"every input of {session.name} is named with --input: {files[0]} is for none")
+    if left:
+        names = ", ".join(left)
+        raise SpecError("G341", f"{session.name} expects files for {names}: give each with --input NAME=FILE")
+    return {ports[name]: found[name] for name in ports}
+
+
+def check_lengths(feeds: Mapping[str, Array]) -> None:
+    """An error where inputs have not as many examples."""
+    lengths = {name: len(array) for name, array in feeds.items()}
+    if len(set(lengths.values())) > 1:
+        found = ", ".join(f"{name} {length}" for name, length in lengths.items())
+        raise DataError("G426", f"expected as many examples for every input, got {found}")
 
 
 def answers(
@@ -81,11 +117,11 @@ def answers(
         yield {"input": row, **next(iter(found.values())), **({"heads": found} if len(found) > 1 else {})}
 
 
-def tell(found: Iterator[dict[str, Any]], output: str) -> str:
+def tell(found: Iterator[dict[str, Any]], output: str, say: Callable[[str], None]) -> str:
     """The answers as lines of JSON, or in a file."""
     if output == "-":
         return "".join(dumps(answer) + "\n" for answer in found)
-    write_answers(found, output)
+    say(f"wrote {write_answers(found, output)}")
     return ""
 
 
@@ -234,43 +270,3 @@ def join(arrays: list[Array], files: Sequence[str]) -> Array:
             found = f"{files[0]} {arrays[0].shape[1:]} and {path} {array.shape[1:]}"
             raise DataError("G426", f"expected files of one shape, got {found}")
     return np.concatenate(arrays) if len(arrays) > 1 else arrays[0]
-
-
-def describe(array: Array, top: int | None) -> Any:
-    """Values as lists, or of each example the `top` largest with their index."""
-    if top is None or array.ndim != 2:
-        return array.tolist()
-    order = np.argsort(-array, axis=1, kind="stable")[:, :top]
-    return [[{"index": int(i), "value": float(row[i])} for i in best] for row, best in zip(array, order, strict=True)]
-
-
-def write(path: str, results: dict[str, Array], top: int | None) -> str:
-    """Write one output as .npy or .png, or all as .json."""
-    suffix = Path(path).suffix.lower()
-    if suffix == ".json":
-        text = json.dumps({key: describe(value, top) for key, value in results.items()}, indent=1) + "\n"
-        atomic_write(path, text.encode())
-        return ""
-    if len(results) != 1:
-        raise SpecError("G332", f"the model has the outputs {', '.join(results)}: choose one with --name")
-    (array,) = results.values()
-    buffer = io.BytesIO()
-    if suffix == ".npy":
-        np.save(buffer, array, allow_pickle=False)
-    elif suffix == ".png":
-        picture(array).save(buffer, "PNG")
-    else:
-        raise SpecError("G333", f"expected an output ending in .npy, .json or .png, got {path!r}")
-    atomic_write(path, buffer.getvalue())
-    return ""
-
-
-def picture(array: Array) -> Image.Image:
-    """The first example of an N C H W output as an image: each channel stretched to 0..255, side by side."""
-    if array.ndim != 4:
-        raise SpecError("G334", f"a .png expects an image output (N, C, H, W), got shape {array.shape}")
-    maps = array[0]
-    low = maps.min(axis=(1, 2), keepdims=True)
-    span = np.maximum(maps.max(axis=(1, 2), keepdims=True) - low, np.float32(1e-12))
-    stretched = ((maps - low) / span * 255).round().astype(np.uint8)
-    return Image.fromarray(np.concatenate(list(stretched), axis=1))

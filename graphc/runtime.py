@@ -62,7 +62,8 @@ class Session:
             self.metadata = dict(self._session.get_modelmeta().custom_metadata_map)
             layout = self.metadata.get("graphc.layout", "")
             self.inputs = tuple(_port(each, layout) for each in self._session.get_inputs())
-            self.outputs = tuple(_port(each, "nchw" if layout else "") for each in self._session.get_outputs())
+            behind = self.metadata.get("graphc.output_layout", "nchw" if layout else "")  # files of old: always nchw
+            self.outputs = tuple(_port(each, behind) for each in self._session.get_outputs())
         except Exception as error:
             raise WeightsError("G340", f"{self.name}: expected an ONNX model, got: {_first_line(error)}") from None
         if self._session.get_providers()[0] != wanted:

@@ -109,6 +109,9 @@ def test_symbolic_sizes_are_formulas_in_table_and_file(graphc: Run) -> None:
     assert "((H + 1)//4)×((W + 1)//4)×8" in graphc("show", "any.yaml").out
     assert graphc("compile", "any.yaml", "-o", "any.onnx").code == 0
     shape = onnx.load("any.onnx").graph.output[0].type.tensor_type.shape
+    assert [dim.dim_param or dim.dim_value for dim in shape.dim] == ["N", "(H + 1)//4", "(W + 1)//4", 8]
+    assert graphc("compile", "any.yaml", "--output-layout", "nchw", "-o", "any.onnx").code == 0
+    shape = onnx.load("any.onnx").graph.output[0].type.tensor_type.shape
     assert [dim.dim_param or dim.dim_value for dim in shape.dim] == ["N", 8, "(H + 1)//4", "(W + 1)//4"]
 
 

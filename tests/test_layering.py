@@ -26,7 +26,7 @@ ORDER = [
     {"npz", "safetensors_file", "floats"},
     {"weights"},
     {"emit", "runtime"},
-    {"verify", "inference", "signature", "compiler", "train", "data", "report"},
+    {"verify", "inference", "outputs", "signature", "compiler", "train", "data", "report"},
     {"completion"},
     {"cli"},
     {"__main__"},

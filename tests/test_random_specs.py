@@ -84,7 +84,11 @@ def check(seed: int) -> None:
     assert sum(planned.param_count for planned in plan.nodes) == sum(array.size for array in params.values())
     choice = made.random.choice
     how = Emission(
-        opset=choice([13, 15, 17, 18, 21]), ir_version=10, layout=choice(["nhwc", "nchw"]), fold=choice([True, False])
+        opset=choice([13, 15, 17, 18, 21]),
+        ir_version=10,
+        layout=choice(["nhwc", "nchw"]),
+        fold=choice([True, False]),
+        output_layout=choice([None, "nhwc", "nchw"]),
     )
     points = {node: node for node in watched(plan)}
     try:
@@ -98,8 +102,9 @@ def check(seed: int) -> None:
     onnx.checker.check_model(model.proto(), full_check=True)
     feeds = inputs if how.layout == "nhwc" else {name: channels_first(array) for name, array in inputs.items()}
     results = Session(model.serialize(), threads=1).run(feeds)
+    turned = channels_first if (how.output_layout or how.layout) == "nchw" else np.asarray
     for name, node in plan.graph.outputs.items():
-        assert_near(name, *(channels_first(found[node]) for found in (values, exact)), results[name])
+        assert_near(name, *(turned(found[node]) for found in (values, exact)), results[name])
     for node, theirs in Session(inner.serialize(), threads=1).run(feeds).items():
         assert_near(node, *(channels_first(found[node]) for found in (values, exact)), theirs)
 

@@ -166,3 +166,121 @@ def test_a_signature_that_cannot_be_read_is_an_error(graphc: Run) -> None:
     assert "expected a signature of inputs and outputs in graphc.signature" in graphc_error(
         graphc, "run", "bad.onnx", "photo.png"
     )
+
+
+TWO = """\
+graphc: 1
+name: two
+inputs: {left: [N, 4, 5, 3], right: [N, 4, 5, 3]}
+layers:
+  - concat: {name: both, inputs: [left, right]}
+outputs: {both: both}
+"""
+COLORS = """\
+graphc: 1
+name: colors
+inputs: {image: [N, 4, 5, 3]}
+layers:
+  - relu: {name: same}
+outputs: {same: same}
+"""
+
+
+def pictures(count: int) -> list[Array]:
+    rng = np.random.default_rng(3)
+    found = [rng.integers(0, 256, (4, 5, 3), np.uint8) for _ in range(count)]
+    for number, pixels in enumerate(found):
+        Image.fromarray(pixels).save(f"{number}.png")
+    return found
+
+
+def test_several_inputs_by_name(graphc: Run) -> None:
+    Path("two.yaml").write_text(TWO)
+    assert graphc("compile", "two.yaml").exit_code == 0
+    left, right = pictures(2)
+    done = graphc("run", "two.onnx", "--input", "right=1.png", "--input", "left=0.png", "-o", "d.npy")
+    assert "wrote d.npy: both: 1×4×5×6, N H W C, float32" in done.stderr
+    np.testing.assert_allclose(np.load("d.npy")[0], np.concatenate([left, right], axis=-1) / 255, atol=1e-6)
+    assert graphc("run", "two.onnx", "0.png", "--input", "right=1.png", "-o", "e.npy").exit_code == 0
+    np.testing.assert_array_equal(np.load("e.npy"), np.load("d.npy"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("0.png",), "expects files for left, right: give each with --input NAME=FILE"),
+        (("--input", "left=0.png"), "expects files for right"),
+        (("--input", "letf=0.png"), "has no input 'letf' (did you mean 'left'?)"),
+        (("--input", "left"), "--input expects NAME=FILE, got 'left'"),
+        (("--input", "left=0.png", "--input", "right=1.png", "1.png"), "1.png is for none"),
+        (
+            ("--input", "left=0.png", "--input", "left=1.png", "--input", "right=1.png"),
+            "expected as many examples for every input, got left 2, right 1",
+        ),
+    ],
+)
+def test_inputs_that_do_not_fit(graphc: Run, arguments: tuple[str, ...], told: str) -> None:
+    Path("two.yaml").write_text(TWO)
+    graphc("compile", "two.yaml")
+    pictures(2)
+    assert told in graphc_error(graphc, "run", "two.onnx", *arguments)
+
+
+@pytest.mark.parametrize(
+    "layouts", [(), ("--output-layout", "nchw"), ("--layout", "nchw"), ("--output-layout", "nhwc")]
+)
+@pytest.mark.parametrize(
+    ("scale", "said"), [("0.00392156862745098", "values from 0 to 1"), ("1", "values from 0 to 255")]
+)
+def test_three_channels_are_a_picture_in_color(graphc: Run, layouts: tuple[str, ...], scale: str, said: str) -> None:
+    Path("colors.yaml").write_text(COLORS)
+    assert graphc("compile", "colors.yaml", *layouts).exit_code == 0
+    (pixels,) = pictures(1)
+    done = graphc("run", "colors.onnx", "0.png", "--scale", scale, "-o", "out.png")
+    assert f"wrote out.png: same: RGB, {said}" in done.stderr
+    with Image.open("out.png") as image:
+        assert image.mode == "RGB"
+        np.testing.assert_array_equal(np.asarray(image), pixels)
+
+
+def test_colors_of_another_range_are_stretched_and_nan_is_no_picture(graphc: Run) -> None:
+    Path("colors.yaml").write_text(COLORS.replace("relu", "tanh"))
+    graphc("compile", "colors.yaml")
+    values = np.random.default_rng(4).normal(size=(2, 4, 5, 3)).astype(np.float32)
+    np.save("x.npy", values)
+    said = graphc("run", "colors.onnx", "x.npy", "-o", "out.png").stderr
+    assert "stretched to 0 to 255, all channels alike; the first of 2 examples" in said
+    with Image.open("out.png") as image:
+        wanted = np.tanh(values[0])
+        low, high = wanted.min(), wanted.max()
+        np.testing.assert_allclose(np.asarray(image), (wanted - low) / (high - low) * 255, atol=0.51)
+    values[0, 0, 0, 0] = np.nan
+    np.save("x.npy", values)
+    assert "expects finite numbers" in graphc_error(graphc, "run", "colors.onnx", "x.npy", "-o", "out.png")
+
+
+@pytest.mark.parametrize("layout", ["nhwc", "nchw"])
+@pytest.mark.parametrize("output_layout", ["nhwc", "nchw", None])
+def test_image_outputs_in_either_layout(graphc: Run, layout: str, output_layout: str | None) -> None:
+    """By hand: relu of the input is the input, in the other order of axes where that is asked for."""
+    Path("colors.yaml").write_text(COLORS)
+    options = () if output_layout is None else ("--output-layout", output_layout)
+    graphc("compile", "colors.yaml", "--layout", layout, *options)
+    model = onnx.load("colors.onnx")
+    wanted = output_layout or layout
+    assert {each.key: each.value for each in model.metadata_props}["graphc.output_layout"] == wanted
+    sizes = [each.dim_value for each in model.graph.output[0].type.tensor_type.shape.dim[1:]]
+    assert sizes == ([4, 5, 3] if wanted == "nhwc" else [3, 4, 5])
+    (pixels,) = pictures(1)
+    said = graphc("run", "colors.onnx", "0.png", "--scale", "1", "-o", "x.npy").stderr
+    assert ("N H W C" if wanted == "nhwc" else "N C H W") in said
+    found = np.load("x.npy")[0]
+    np.testing.assert_array_equal(found, pixels if wanted == "nhwc" else pixels.transpose(2, 0, 1))
+
+
+def test_classifiers_have_no_output_layout(graphc: Run) -> None:
+    Path("tiny.yaml").write_text(SPEC.format(channels=3))
+    for layout in ("nhwc", "nchw"):
+        graphc("compile", "tiny.yaml", "--output-layout", layout, "-o", f"{layout}.onnx")
+    assert Path("nhwc.onnx").read_bytes() == Path("nchw.onnx").read_bytes()
+    assert b"output_layout" not in Path("nhwc.onnx").read_bytes()

@@ -131,6 +131,16 @@ class GraphBuilder:
             helper.make_node("Identity", [source], [output], name=self._node_names.unique(f"{output}/Identity"))
         )
 
+    def image_output(self, source: str, output: str) -> None:
+        """A graph output that is an N C H W value as N H W C."""
+        if source in self._channels_last:
+            self.rename(self._channels_last[source].name, output)
+            return
+        node = helper.make_node("Transpose", [source], [output], perm=TO_CHANNELS_LAST)
+        node.name = self._node_names.unique(f"{output}/Transpose")
+        node.doc_string = f"output {output}: N C H W to N H W C"
+        self.nodes.append(node)
+
     def drop_unread(self, outputs: set[str]) -> None:
         """Remove the transposes of inputs that only channels-last readers use."""
         read = outputs.union(*(node.input for node in self.nodes))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -65,6 +65,7 @@ def emit(
     opset: int = 17,
     ir_version: int | None = None,
     layout: str = "nhwc",
+    output_layout: str = "nchw",
     fold: bool = True,
     outputs: Mapping[str, str] | None = None,
     metadata: Mapping[str, str] | None = None,
@@ -73,8 +74,8 @@ def emit(
     """The plan with these weights (by full name) as a checked model.
 
     Image inputs are N H W C with one Transpose behind each, or N C H W with layout="nchw"; image outputs are
-    N C H W. Without `fold` batch norms stay as they are. `outputs` (name -> node) replaces the
-    graph's own. `metadata` is added to the file's.
+    N C H W, or N H W C with output_layout="nhwc" and one Transpose before each. Without `fold` batch norms stay
+    as they are. `outputs` (name -> node) replaces the graph's own. `metadata` is added to the file's.
     `fronts`: preprocessing by input name.
     """
     fronts = dict(fronts or {})
@@ -93,8 +94,9 @@ def emit(
     if layout == "nhwc":
         images = {name: value for name, value in inputs.items() if len(value.shape) == 3}
         values.update({name: build.image_input(name, v.shape, prepared.get(name)) for name, v in images.items()})
-    values.update(emit_layers(graph, build, values))
-    produced = connect_outputs(graph, build, values)
+    last = {name for name, node in graph.outputs.items() if output_layout == "nhwc" and len(graph.shapes[node]) == 3}
+    values.update(emit_layers(graph, build, values, last))
+    produced = connect_outputs(graph, build, values, last)
     infos = [
         value_info(values[node.name], plan.graph.batch)
         for node in graph.nodes
@@ -105,7 +107,10 @@ def emit(
             build.nodes,
             plan.graph.name,
             [input_info(value, plan.graph.batch, layout == "nhwc", fronts.get(name)) for name, value in inputs.items()],
-            [value_info(Value(name, graph.shapes[node]), plan.graph.batch) for name, node in graph.outputs.items()],
+            [
+                value_info(Value(name, graph.shapes[node]), plan.graph.batch, name in last)
+                for name, node in graph.outputs.items()
+            ],
             value_info=list({info.name: info for info in infos}.values()),
         ),
         ir_version=ir_version,
@@ -120,6 +125,8 @@ def emit(
         "graphc.fold": "true" if fold else "false",
         "graphc.end_points": json.dumps(end_points, ensure_ascii=False),
     }
+    if any(len(graph.shapes[node]) == 3 for node in graph.outputs.values()):
+        facts["graphc.output_layout"] = output_layout
     helper.set_model_props(body, dict(sorted({**facts, **(metadata or {})}.items())))
     model = OnnxModel(body, build.tensors)
     check(model)
@@ -156,10 +163,12 @@ def readers_of_any_order(graph: Inference) -> dict[str, bool]:
     return found
 
 
-def emit_layers(graph: Inference, build: GraphBuilder, values: Mapping[str, Value]) -> dict[str, Value]:
-    """Every layer's nodes, in order; the values by node name."""
+def emit_layers(
+    graph: Inference, build: GraphBuilder, values: Mapping[str, Value], transposed: Collection[str] = ()
+) -> dict[str, Value]:
+    """Every layer's nodes, in order; the values by node name. `transposed`: outputs that come behind them."""
     found = dict(values)
-    names = {node: name for name, node in reversed(list(graph.outputs.items()))}
+    names = {node: name for name, node in reversed(list(graph.outputs.items())) if name not in transposed}
     for node in graph.nodes:
         build.begin(node)
         try:
@@ -171,10 +180,14 @@ def emit_layers(graph: Inference, build: GraphBuilder, values: Mapping[str, Valu
     return found
 
 
-def connect_outputs(graph: Inference, build: GraphBuilder, values: Mapping[str, Value]) -> set[str]:
+def connect_outputs(
+    graph: Inference, build: GraphBuilder, values: Mapping[str, Value], transposed: set[str]
+) -> set[str]:
     """Give each output its name; the names of all outputs."""
     for name, node in graph.outputs.items():
-        if values[node].name != name:
+        if name in transposed:
+            build.image_output(values[node].name, name)
+        elif values[node].name != name:
             build.rename(values[node].name, name)
     build.drop_unread(set(graph.outputs))
     return set(graph.outputs)

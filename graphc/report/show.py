@@ -49,7 +49,9 @@ def headline(plan: Plan) -> str:
     shapes = {each.node.name: each.shape for each in plan.nodes} | {each.name: each.shape for each in plan.graph.inputs}
     inputs = ", ".join(f"{each.name} {format_shape(each.shape)}" for each in plan.graph.inputs)
     outputs = ", ".join(f"{name} {format_shape(shapes[node])}" for name, node in plan.graph.outputs.items())
-    return escape(f"{plan.graph.name}: {inputs} → {outputs}")
+    images = any(len(shapes[node]) == 3 for node in plan.graph.outputs.values())
+    axes = " (H×W×C; compiled N H W C, or as --output-layout says)" if images else ""
+    return escape(f"{plan.graph.name}: {inputs} → {outputs}{axes}")
 
 
 def footline(plan: Plan) -> str:
