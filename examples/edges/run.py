@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from graphc.compiler import compile_spec
+from graphc.compiler import Emission, compile_spec
 from graphc.runtime import Session
 
 HERE = Path(__file__).parent
@@ -42,7 +42,7 @@ def main() -> float:
 
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder) / "sobel.onnx"
-        compile_spec(HERE / "sobel.yaml", model)
+        compile_spec(HERE / "sobel.yaml", model, how=Emission(output_layout="nchw"))
         session = Session(str(model))
         edges, shifted = (
             session.run({"image": image[None, :, :, None]})["edges"][0] for image in (photo, shift(photo))

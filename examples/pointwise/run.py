@@ -17,7 +17,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 import common  # noqa: E402
 
-from graphc.compiler import compile_spec  # noqa: E402
+from graphc.compiler import Emission, compile_spec  # noqa: E402
 from graphc.runtime import Session  # noqa: E402
 
 KEPT = (4, 8, 16, 32, 48)
@@ -73,9 +73,10 @@ def costs(repeats: int) -> list[list[Any]]:
     """The plain convolution and the bottleneck: parameters, MACs, least milliseconds in onnxruntime, taken in turns."""
     rows, sessions, times = [], {}, {}
     x = np.random.default_rng(0).normal(size=(1, 56, 56, 256)).astype(np.float32)
+    how = Emission(output_layout="nchw")
     with tempfile.TemporaryDirectory() as folder:
         for name in ("plain", "bottleneck"):
-            plan, _ = compile_spec(HERE / f"{name}.yaml", Path(folder) / f"{name}.onnx")
+            plan, _ = compile_spec(HERE / f"{name}.yaml", Path(folder) / f"{name}.onnx", how=how)
             sessions[name] = Session(Path(folder) / f"{name}.onnx", threads=1)
             times[name] = []
             rows.append([name, sum(e.param_count for e in plan.nodes), sum(e.macs or 0 for e in plan.nodes)])

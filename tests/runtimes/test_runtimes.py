@@ -52,7 +52,7 @@ def compare(plan: Plan, params: Mapping[str, np.ndarray], runtime: str, batch: i
     expected = evaluate(plan, params, inputs, nodes.values())
     for name, node in nodes.items():
         ours = expected[node]
-        theirs = found[name].transpose(0, 2, 3, 1) if ours.ndim == 4 else found[name]
+        theirs = found[name]
         assert theirs.shape == ours.shape
         assert np.abs(theirs - ours).max() <= TOLERANCE * np.abs(ours).max()
 
