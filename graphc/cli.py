@@ -288,6 +288,7 @@ def schema(output: str, recipe: bool) -> None:
 @seed_option
 @click.option("--opset", type=int, default=17, show_default=True, help="ONNX operator set, exactly.")
 @click.option("--ir-version", type=int, default=8, show_default=True, help="ONNX file format version, exactly.")
+@click.option("--batch", type=click.IntRange(1), help="Fix the number of examples.  [default: as the spec says]")
 @click.option("--layout", type=click.Choice(["nhwc", "nchw"]), default="nhwc", show_default=True, help="Of the input.")
 @click.option(
     "--output-layout", type=click.Choice(["nhwc", "nchw"]), help="Of image outputs.  [default: as the input's]"
@@ -304,6 +305,7 @@ def compile_command(spec: str, output: str | None, **options: Any) -> None:
       graphc compile lenet5 -o lenet.onnx
       graphc compile net.yaml --weights trained.npz
       graphc compile net.yaml --with-preprocess run1
+      graphc compile net.yaml --batch 1
     """
     gc.set_threshold(100_000)  # looking for cycles, of which there are few here, took a fifteenth of the time
     from graphc.compiler import Emission, compile_spec
@@ -327,6 +329,7 @@ def compile_command(spec: str, output: str | None, **options: Any) -> None:
         options["fold"],
         preprocess,
         describe,
+        options["batch"],
     )
     plan, report = compile_spec(
         spec,
@@ -353,20 +356,26 @@ def compile_command(spec: str, output: str | None, **options: Any) -> None:
 @seed_option
 @format_option
 @click.option("--batch", type=click.IntRange(1), default=2, show_default=True)
+@click.option("--size", "sizes", multiple=True, metavar="NAME=NUMBER", help="A size that the spec leaves open.")
 @click.option("--tolerance", type=float, default=1e-4, show_default=True, help="Of the largest absolute value.")
-def verify(spec: str, form: str, batch: int, tolerance: float, **options: Any) -> None:
+def verify(spec: str, form: str, batch: int, sizes: tuple[str, ...], tolerance: float, **options: Any) -> None:
     """Compare onnxruntime with NumPy at every end point.
 
     \b
       graphc verify lenet5
+      graphc verify net.yaml --size H=64 --size W=48
     """
     from graphc.compiler import initial_or_loaded
     from graphc.report.tables import render
+    from graphc.verify import choose_sizes, read_sizes
     from graphc.verify import verify as compare
 
     plan = make_plan(spec, options["settings"], options["until"], options["max_layers"], options["max_memory"])
     params, _ = initial_or_loaded(plan, options["seed"], options["weights"])
-    rows = compare(plan, params, batch=batch, seed=options["seed"])
+    chosen = choose_sizes(plan, read_sizes(sizes))
+    if chosen:
+        say("sizes that the spec leaves open: " + ", ".join(f"{name} = {size}" for name, size in chosen.items()))
+    rows = compare(plan, params, batch=batch, sizes=chosen, seed=options["seed"])
     cells = [[row.name, row.largest, row.error, "ok" if row.error <= tolerance else "differs"] for row in rows]
     out(render(("end point", "largest value", "relative error", "verdict"), cells, form))
     wrong = [row.name for row in rows if not row.error <= tolerance]

@@ -9,10 +9,11 @@ These functions are also the Python API: `plan_spec("vgg_16")`, `compile_spec("n
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from graphc.errors import SpecError
 from graphc.graph import Plan
 from graphc.lazy import lazy_import
 from graphc.passes.expand import MAX_LAYERS, expand
@@ -58,6 +59,8 @@ class Emission:
     """What the file does to raw images before the network, by input name."""
     describe: Callable[[Plan], Mapping[str, str]] | None = None
     """What its metadata say besides."""
+    batch: int | None = None
+    """A fixed number of examples; None: as the spec says."""
 
 
 def plan_spec(
@@ -81,7 +84,7 @@ def compile_plan(
 ) -> emit.OnnxModel:
     """A checked ONNX model of a plan with these weights (variable name -> array)."""
     return emit.emit(
-        planned,
+        with_batch(planned, how.batch) if how.batch is not None else planned,
         params,
         opset=how.opset,
         ir_version=how.ir_version,
@@ -91,6 +94,16 @@ def compile_plan(
         metadata={**(metadata or {}), **(how.describe(planned) if how.describe else {})},
         fronts=how.preprocess(planned) if how.preprocess else None,
     )
+
+
+def with_batch(planned: Plan, batch: int) -> Plan:
+    """The plan for a fixed number of examples; a SpecError where the spec fixes another."""
+    fixed = planned.graph.batch
+    if isinstance(fixed, int) and fixed != batch:
+        raise SpecError(
+            "G348", f"the spec fixes the batch at {fixed}, it cannot be {batch}", planned.graph.inputs[0].place
+        )
+    return replace(planned, graph=replace(planned.graph, batch=batch))
 
 
 def compile_spec(

@@ -107,5 +107,5 @@ def read_signature(metadata: Mapping[str, str], name: str) -> Signature:
                 stored.array()
     except (ValidationError, ValueError) as error:
         first = str(error).splitlines()[0]
-        raise SpecError("G346", f"{name}: expected a signature of inputs and outputs in {KEY}, got {first}") from None
+        raise SpecError("G349", f"{name}: expected a signature of inputs and outputs in {KEY}, got {first}") from None
     return found

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from graphc.dims import Formula, Shape, evaluate_shape
 from graphc.emit.model import emit
-from graphc.errors import GraphcError
+from graphc.errors import GraphcError, SpecError, did_you_mean
+from graphc.files import shown
 from graphc.graph import Plan
 from graphc.initializers import Normal
 from graphc.passes.infer_shapes import check_sizes
@@ -17,9 +18,8 @@ from graphc.runtime import Session
 from graphc.train.network import evaluate
 from graphc.types import Array
 
-FREE_SIZE = 64
-"""Height or width of a test image where the spec leaves it open, doubled while a layer finds it too small."""
-LARGEST_FREE_SIZE = 1024
+SIZES = (64, 96, 128, 160, 192, 224, 256, 299, 320, 384, 448, 512, 640, 768, 1024, *(2**k for k in range(11, 21)))
+"""What is tried for a size that the spec leaves open, until all layers can take it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +40,19 @@ def verify(
     inputs: Mapping[str, Array] | None = None,
     *,
     batch: int = 2,
+    sizes: Mapping[str, int] | None = None,
     seed: int = 0,
     opset: int = 17,
     fold: bool = True,
     threads: int | None = None,
 ) -> list[Comparison]:
-    """Every end point and output, in the order of the layers; `inputs` are channels last, random where not given."""
+    """Every end point and output, in the order of the layers.
+
+    `inputs` are channels last, random where not given. `sizes`: of those that the spec leaves open, by their name;
+    the others are chosen so that all layers can take them.
+    """
     names = watched(plan)
-    feeds = dict(inputs) if inputs is not None else random_inputs(plan, batch, seed)
+    feeds = dict(inputs) if inputs is not None else random_inputs(plan, batch, seed, sizes)
     ours = evaluate(plan, params, feeds, keep=names)
     model = emit(plan, params, opset=opset, fold=fold, outputs={node: node for node in names})
     theirs = Session(model.serialize(), threads=threads).run(feeds)
@@ -69,33 +74,67 @@ def watched(plan: Plan) -> dict[str, list[str]]:
     return dict(sorted(found.items(), key=lambda item: order[item[0]]))
 
 
-def random_inputs(plan: Plan, batch: int, seed: int) -> dict[str, Array]:
-    """Normally distributed inputs; where a size is a symbol, every symbol is FREE_SIZE, or what the layers need."""
+def random_inputs(plan: Plan, batch: int, seed: int, sizes: Mapping[str, int] | None = None) -> dict[str, Array]:
+    """Normally distributed inputs, of a size that all layers can take where neither the spec nor `sizes` says one."""
     count = plan.graph.batch if isinstance(plan.graph.batch, int) else batch
     return {
         name: Normal(stddev=1.0).draw((count, *shape), f"input {name}", seed)
-        for name, shape in _test_shapes(plan).items()
+        for name, shape in _shapes(plan, choose_sizes(plan, sizes or {})).items()
     }
 
 
-def _test_shapes(plan: Plan) -> dict[str, tuple[int, ...]]:
-    """A shape that the layers can take for every input, where the spec leaves sizes open."""
-    size = FREE_SIZE
-    while True:
-        shapes = {each.name: _sized(each.shape, size) for each in plan.graph.inputs}
+def choose_sizes(plan: Plan, given: Mapping[str, int]) -> dict[str, int]:
+    """A number for every size that the spec leaves open, those `given` among them; an error where none is found."""
+    known = sorted({name for each in plan.graph.inputs for name in _symbols(each.shape)})
+    for name in given:
+        if name not in known:
+            there = f"its open sizes are {', '.join(known)}" if known else "it leaves no size open"
+            batch = ", and --batch sets the batch" if name == plan.graph.batch else ""
+            raise SpecError("G347", f"the spec has no size {shown(name)}{did_you_mean(name, known)}: {there}{batch}")
+    free = [name for name in known if name not in given]
+    sizes = {**given, **_first(plan, given, free)}
+    for name in free:
+        sizes.update(_first(plan, sizes, [name]))
+    return sizes
+
+
+def _first(plan: Plan, sizes: Mapping[str, int], free: Sequence[str]) -> dict[str, int]:
+    """The first of SIZES that all layers can take for these at once, the others being `sizes`."""
+    failures = []
+    for size in SIZES if free else SIZES[:1]:
+        chosen = dict.fromkeys(free, size)
         try:
-            check_sizes(plan.graph, shapes)
-        except GraphcError:
-            if size >= LARGEST_FREE_SIZE:
-                raise
-            size *= 2
+            check_sizes(plan.graph, _shapes(plan, {**sizes, **chosen}))
+        except GraphcError as error:
+            failures.append(error)
         else:
-            return shapes
+            return chosen
+    if not free:
+        raise failures[0]
+    last = failures[-1]
+    message = f"no size of {' and '.join(free)} from {SIZES[0]} to {SIZES[-1]:,} was found that all layers can take"
+    notes = (f"at {SIZES[-1]:,}: {last.message}", *last.notes)
+    raise SpecError("G346", f"{message}: give one with --size {free[0]}=NUMBER", last.place, notes)
 
 
-def _sized(shape: Shape, size: int) -> tuple[int, ...]:
-    symbols = {name: size for each in shape if isinstance(each, Formula) for name in each.symbols()}
-    return evaluate_shape(shape, symbols)
+def read_sizes(options: Sequence[str]) -> dict[str, int]:
+    """Sizes by name from `NAME=NUMBER`."""
+    sizes: dict[str, int] = {}
+    for option in options:
+        name, _, number = option.partition("=")
+        if not (name and number.isascii() and number.isdecimal() and 0 < len(number) < 10 and int(number)):
+            raise SpecError("G347", f"--size expects NAME=NUMBER, such as H=64, got {shown(option)}")
+        if sizes.setdefault(name, int(number)) != int(number):
+            raise SpecError("G347", f"--size gives {shown(name)} twice: {sizes[name]} and {number}")
+    return sizes
+
+
+def _symbols(shape: Shape) -> list[str]:
+    return [name for size in shape if isinstance(size, Formula) for name in size.symbols()]
+
+
+def _shapes(plan: Plan, sizes: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
+    return {each.name: evaluate_shape(each.shape, sizes) for each in plan.graph.inputs}
 
 
 def _difference(ours: Array, theirs: Array) -> tuple[float, float]:

@@ -159,6 +159,41 @@ def test_verify_compares_every_end_point(graphc: Run) -> None:
     assert "onnxruntime and NumPy differ by more than 1e-12 at small/" in strict.err
 
 
+def test_verify_takes_sizes(graphc: Run) -> None:
+    Path("open.yaml").write_text(SMALL.replace("[N, 8, 8, 3]", "[N, H, 2*W, 3]"))
+    ended = graphc("verify", "open.yaml", "--size", "H=9")
+    assert ended.code == 0
+    assert ended.err == "sizes that the spec leaves open: H = 9, W = 64\n"
+    ended = graphc("verify", "open.yaml", "--size", "X=9")
+    assert (ended.code, ended.err) == (2, "error[G347]: the spec has no size X: its open sizes are H, W\n")
+
+
+def test_compile_fixes_the_batch(graphc: Run) -> None:
+    def sizes(path: str) -> list[int | str]:
+        model = onnx.load(path)
+        onnx.checker.check_model(model, full_check=True)
+        ports = (*model.graph.input, *model.graph.output)
+        return [
+            port.type.tensor_type.shape.dim[0].dim_param or port.type.tensor_type.shape.dim[0].dim_value
+            for port in ports
+        ]
+
+    assert graphc("compile", "small.yaml").code == 0
+    assert sizes("small.onnx") == ["N", "N"]
+    assert graphc("compile", "small.yaml", "--batch", "3").code == 0
+    assert sizes("small.onnx") == [3, 3]
+    np.save("x.npy", np.ones((3, 8, 8, 3), np.float32))
+    assert graphc("run", "small.onnx", "x.npy").code == 0
+    np.save("x.npy", np.ones((2, 8, 8, 3), np.float32))
+    assert "expects the shape [3, 8, 8, 3], found [2, 8, 8, 3]" in graphc("run", "small.onnx", "x.npy").err
+    Path("fixed.yaml").write_text(SMALL.replace("[N, 8", "[2, 8"))
+    assert graphc("compile", "fixed.yaml", "--batch", "2").code == 0
+    ended = graphc("compile", "fixed.yaml", "--batch", "3", "-o", "other.onnx")
+    assert ended.err == "fixed.yaml:4:17: error[G348]: the spec fixes the batch at 2, it cannot be 3\n"
+    assert not Path("other.onnx").exists()
+    assert graphc("compile", "small.yaml", "--batch", "0").code == 2
+
+
 def test_run_on_images_and_arrays(graphc: Run) -> None:
     graphc("compile", "small.yaml", "-o", "small.onnx")
     rng = np.random.default_rng(0)

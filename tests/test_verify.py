@@ -10,7 +10,7 @@ from graphc.graph import Plan
 from graphc.initializers import initial_values
 from graphc.layers.activation import Relu
 from graphc.train.network import evaluate
-from graphc.verify import random_inputs, verify
+from graphc.verify import choose_sizes, random_inputs, read_sizes, verify
 from tests.passes.specs import plan_of
 
 pytest.importorskip("onnxruntime")
@@ -48,9 +48,66 @@ def test_symbols_and_a_fixed_batch_get_sizes():
     assert {name: array.shape for name, array in random_inputs(plan, 5, 0).items()} == {"x": (2, 64, 1024, 3)}
 
 
-def test_an_open_size_grows_until_the_layers_can_take_it():
+@pytest.mark.parametrize(
+    ("inputs", "layer", "sizes"),
+    [
+        ("[N, H, 2*W, 3]", "kernel: 70, padding: valid", {"H": 96, "W": 64}),
+        ("[N, H, W, 3]", "kernel: 3, padding: same", {"H": 64, "W": 64}),
+        ("[N, H, W, 1]", "kernel: [130, 3], padding: valid", {"H": 160, "W": 64}),
+        ("[N, T, 1, 1]", "kernel: [5000, 1], padding: valid", {"T": 8192}),
+        ("[N, T, W, 1]", "kernel: [5000, 1], padding: valid", {"T": 8192, "W": 64}),
+    ],
+)
+def test_open_sizes_are_the_first_that_all_layers_can_take(inputs, layer, sizes):
+    plan = plan_of(f"inputs: {{x: {inputs}}}\nlayers: [{{conv2d: {{filters: 2, {layer}}}}}]")
+    assert choose_sizes(plan, {}) == sizes
+    (row,) = verify(plan, initial_values(plan.variables, 0), batch=1, threads=1)[-1:]
+    assert row.error < 1e-4
+
+
+def test_sizes_may_be_given():
     plan = plan_of("inputs: {x: [N, H, 2*W, 3]}\nlayers: [{conv2d: {filters: 2, kernel: 70, padding: valid}}]")
-    assert random_inputs(plan, 1, 0)["x"].shape == (1, 128, 256, 3)
+    assert choose_sizes(plan, {"H": 71}) == {"H": 71, "W": 64}
+    assert random_inputs(plan, 1, 0, {"H": 71, "W": 35})["x"].shape == (1, 71, 70, 3)
+    with pytest.raises(SpecError, match=r"net.yaml:\d+:\d+: error\[G203\]: conv2d:"):
+        choose_sizes(plan, {"H": 69, "W": 64})
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ({"h": 3}, "the spec has no size h: its open sizes are H, W"),
+        ({"N": 3}, "the spec has no size N: its open sizes are H, W, and --batch sets the batch"),
+    ],
+)
+def test_sizes_that_are_none_of_the_spec(sizes, message):
+    plan = plan_of("inputs: {x: [N, H, 2*W, 3]}\nlayers: [relu]")
+    with pytest.raises(SpecError) as error:
+        choose_sizes(plan, sizes)
+    assert message in str(error.value)
+
+
+def test_no_size_that_all_layers_can_take(monkeypatch):
+    plan = plan_of("inputs: {x: [N, H, W, 3]}\nlayers: [{conv2d: {name: c, filters: 2, kernel: 99, padding: valid}}]")
+    monkeypatch.setattr("graphc.verify.SIZES", (64, 96))
+    with pytest.raises(
+        SpecError, match=r"G346.*no size of H and W from 64 to 96 .*: give one with --size H=N"
+    ) as error:
+        choose_sizes(plan, {})
+    assert "at 96: c: kernel=99 is larger than its input of 96" in str(error.value)
+    assert choose_sizes(plan, {"H": 99, "W": 99}) == {"H": 99, "W": 99}
+
+
+@pytest.mark.parametrize("option", ["H", "H=", "=4", "H=0", "H=-1", "H=1.5", "H=1e3", "H=٤", "H=" + "9" * 5000])
+def test_size_options_that_say_no_size(option):
+    with pytest.raises(SpecError, match="--size expects NAME=NUMBER, such as H=64"):
+        read_sizes([option])
+
+
+def test_size_options():
+    assert read_sizes(["H=64", "W=48", "H=64"]) == {"H": 64, "W": 48}
+    with pytest.raises(SpecError, match="--size gives H twice: 64 and 65"):
+        read_sizes(["H=64", "H=65"])
 
 
 def test_images_too_small_for_a_layer_are_an_error_at_the_layer():
