@@ -18,6 +18,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from graphc.peers import words_for
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -108,9 +110,34 @@ def counted(count: int, thing: str) -> str:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """` (did you mean 'kernel'?)` where a known word is near, else nothing."""
-    near = difflib.get_close_matches(str(word), list(known), n=1, cutoff=0.6)
+    """` (did you mean 'kernel'?)` where a known word is what a peer's means, or this one misspelt; else nothing."""
+    known = list(known)
+    near = words_for(word, known)
+    if near is None:
+        alike = [each for each in known if _digits(word) in ("", _digits(each))]
+        near = difflib.get_close_matches(word, alike, n=1, cutoff=0.6)
+        near = [each for each in near if edits(word, each) <= max(1, min(len(word), len(each)) // 3)]
     return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+def _digits(word: str) -> str:
+    """What a misspelt word keeps: `conv3d` is no misspelt conv2d."""
+    return "".join(letter for letter in word if letter.isdigit())
+
+
+def edits(word: str, other: str) -> int:
+    """Letters that are added, left out, replaced, or swapped with the next, to make one word of the other."""
+    before: list[int] = []
+    above = list(range(len(other) + 1))
+    for row, letter in enumerate(word, 1):
+        here = [row]
+        for column, theirs in enumerate(other, 1):
+            best = min(above[column] + 1, here[-1] + 1, above[column - 1] + (letter != theirs))
+            if row > 1 and column > 1 and letter == other[column - 2] and word[row - 2] == theirs:
+                best = min(best, before[column - 2] + 1)
+            here.append(best)
+        before, above = above, here
+    return above[-1]
 
 
 BOOLEAN_WORDS = {

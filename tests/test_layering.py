@@ -13,6 +13,7 @@ import pytest
 ROOT = Path(__file__).parent.parent / "graphc"
 
 ORDER = [
+    {"peers"},
     {"lazy", "errors", "documented", "system", "console", "valid_json"},
     {"files", "dims", "regularizers", "settings", "workers"},
     {"window"},

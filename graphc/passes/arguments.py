@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 from graphc.errors import Place, RuleError, SpecError, did_you_mean, write_boolean
 from graphc.graph import Argument
 from graphc.layers.base import Layer
+from graphc.peers import LIMITS
 from graphc.spec.source import clipped
 
 
@@ -25,7 +26,8 @@ def check_argument(layer: type[Layer], name: str, value: Any, place: Place) -> A
     if name not in argument_names(layer):
         known = argument_names(layer)
         listed = f"; it takes {', '.join(sorted(known))}" if known else "; it takes none"
-        hint = did_you_mean(name, known) or listed
+        limit = LIMITS.get((layer.kind, name))
+        hint = f": {limit}" if limit else did_you_mean(name, known) or listed
         raise SpecError("G111", f"{layer.kind} has no argument {clipped(name)}{hint}", place)
     if value == "none" and (name in layer.accepts or name.endswith("_regularizer")):
         value = None

@@ -1,0 +1,79 @@
+"""Words of Keras, PyTorch, TF-Slim, ONNX and darknet: what is proposed for them, and what never is."""
+
+from __future__ import annotations
+
+import pytest
+
+from graphc.errors import SpecError, did_you_mean
+from graphc.layers import CATALOGUE
+from graphc.passes.entries import COMMON_KEYS, COMPOSITION_KEYS
+from graphc.passes.expand import expand
+from graphc.peers import ABSENT, ARGUMENTS, KINDS, LIMITS, VOCABULARY, simple
+from graphc.report.vocabulary import words
+from graphc.spec.model import read_spec_text
+
+KNOWN = (*CATALOGUE, *COMPOSITION_KEYS)
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        ("swish", "silu"), ("upsample", "resize"), ("pixel_shuffle", "depth_to_space"), ("dense", "fully_connected"),
+        ("Linear", "fully_connected"), ("ReLU", "relu"), ("BatchNormalization", "batch_norm"),
+        ("LeakyReLU", "leaky_relu"),
+        ("BatchNorm2d", "batch_norm"), ("MaxPooling2D", "max_pool2d"), ("MaxPool2d", "max_pool2d"), ("GELU", "gelu"),
+        ("deconv", "conv2d_transpose"), ("ConvTranspose2d", "conv2d_transpose"),
+        ("Conv2DTranspose", "conv2d_transpose"),
+        ("AdaptiveAvgPool2d", "global_avg_pool2d"), ("fully_conected", "fully_connected"), ("rellu", "relu"),
+        ("Conv2D", "conv2d"), ("hardswish", "hard_swish"), ("concatenate", "concat"), ("ZeroPadding2D", "pad"),
+    ],
+)  # fmt: skip
+def test_a_kind_of_a_peer(theirs: str, ours: str) -> None:
+    assert did_you_mean(theirs, KNOWN) == f" (did you mean {ours!r}?)"
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["conv3d", "conv1d", "max_pool3d", "glu", "celu", "crelu", "relu1", "log_softmax", "relu5", "hardtanh", "LSTM"],
+)
+def test_nothing_is_proposed_that_means_something_else(word: str) -> None:
+    assert did_you_mean(word, KNOWN) == ""
+
+
+@pytest.mark.parametrize(
+    ("kind", "theirs", "ours"),
+    [
+        ("conv2d", "units", "filters"), ("conv2d", "out_channels", "filters"), ("conv2d", "kernel_size", "kernel"),
+        ("conv2d", "strides", "stride"), ("conv2d", "dilation_rate", "dilation"), ("conv2d", "use_bias", "bias"),
+        ("fully_connected", "filters", "units"), ("fully_connected", "out_features", "units"),
+        ("dropout", "dropout_rate", "rate"), ("dropout", "p", "rate"), ("max_pool2d", "pool_size", "kernel"),
+        ("batch_norm", "eps", "epsilon"), ("leaky_relu", "negative_slope", "alpha"), ("conv2d", "kernl", "kernel"),
+        ("conv2d", "kernel_initializer", "weights_initializer"), ("resize", "scale_factor", "scale"),
+    ],
+)  # fmt: skip
+def test_an_argument_of_a_peer(kind: str, theirs: str, ours: str) -> None:
+    text = f"graphc: 1\ninputs: {{x: [N, 8, 8, 4]}}\nlayers: [{kind}: {{{theirs}: 3}}]\n"
+    with pytest.raises(SpecError, match=rf"did you mean '{ours}'\?"):
+        expand(read_spec_text(text))
+
+
+@pytest.mark.parametrize(("kind", "argument"), LIMITS)
+def test_a_limit_is_said_as_one(kind: str, argument: str) -> None:
+    assert argument not in CATALOGUE[kind].model_fields
+    text = f"graphc: 1\ninputs: {{x: [N, 8, 8, 4]}}\nlayers: [{kind}: {{{argument}: 2}}]\n"
+    with pytest.raises(SpecError) as caught:
+        expand(read_spec_text(text))
+    assert caught.value.message == f"{kind} has no argument '{argument}': {LIMITS[kind, argument]}"
+
+
+def test_every_word_that_is_proposed_exists() -> None:
+    known = {word.name for word in words()} | {*KNOWN, *COMMON_KEYS, "nearest", "bilinear", "l1", "l2"}
+    known |= {name for layer in CATALOGUE.values() for name in (*layer.model_fields, *layer.accepts)}
+    known |= {setting.name for word in words() for setting in word.settings}
+    known |= {name for keys in COMPOSITION_KEYS.values() for name in keys}
+    for table in (KINDS, ARGUMENTS, VOCABULARY):
+        for theirs, ours in table.items():
+            assert theirs == simple(theirs)
+            assert set(ours.split()) <= known, theirs
+    assert all(word == simple(word) for word in ABSENT)
+    assert not ABSENT & {simple(name) for name in CATALOGUE}
