@@ -118,7 +118,7 @@ VOCABULARY = {
     "horizontalflip": "flip_horizontal", "randomhorizontalflip": "flip_horizontal", "hflip": "flip_horizontal",
     "fliplr": "flip_horizontal", "verticalflip": "flip_vertical", "randomverticalflip": "flip_vertical",
     "vflip": "flip_vertical", "flipud": "flip_vertical", "randomrotation": "rotate", "rotation": "rotate",
-    "colorjitter": "recolour", "recolor": "recolour", "randomaffine": "affine", "translate": "shift",
+    "colorjitter": "brightness", "translate": "shift",
     "randomtranslation": "shift", "zoom": "scale", "randomzoom": "scale", "gaussianblur": "blur",
     "gaussiannoise": "noise", "randomerasing": "cutout", "coarsedropout": "cutout", "imagefolder": "image_folder",
     "csv": "list", "json": "list", "mnist": "idx", "zip": "archive", "tar": "archive", "center": "centre",
