@@ -109,14 +109,17 @@ def counted(count: int, thing: str) -> str:
     return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """` (did you mean 'kernel'?)` where a known word is what a peer's means, or this one misspelt; else nothing."""
+def did_you_mean(word: str, known: Iterable[str], *, any_number: bool = False) -> str:
+    """` (did you mean 'kernel'?)` where a known word is what a peer's means, or this one misspelt; else nothing.
+
+    A number in the word has to be the same, but with `any_number`: for names of versions.
+    """
     known = list(known)
     near = words_for(word, known)
     if near is None:
-        alike = [each for each in known if _digits(word) in ("", _digits(each))]
+        alike = [each for each in known if any_number or _digits(word) in ("", _digits(each))]
         near = difflib.get_close_matches(word, alike, n=1, cutoff=0.6)
-        near = [each for each in near if edits(word, each) <= max(1, min(len(word), len(each)) // 3)]
+        near = [each for each in near if edits(word, each) <= min(3, max(1, min(len(word), len(each)) // 2))]
     return f" (did you mean {near[0]!r}?)" if near else ""
 
 

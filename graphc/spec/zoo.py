@@ -34,7 +34,7 @@ def find(spec: str | Path) -> Path:
     if text not in names:
         if path.is_dir():
             return path  # whose reader says that it is a folder
-        hint = did_you_mean(text, names) or " (graphc list shows the zoo)"
+        hint = did_you_mean(text, names, any_number=True) or " (graphc list shows the zoo)"
         raise SpecError("G101", f"there is no file and no zoo spec {shown(path)!r}{hint}")
     path = zoo_folder() / f"{text}.yaml"
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
