@@ -70,6 +70,7 @@ ABSENT = frozenset(
 """Words of peers that are near to words of graphc and mean something else."""
 
 ARGUMENTS = {
+    "std": "stddev", "sigma": "stddev",
     "units": "filters", "outchannels": "filters units", "numfilters": "filters", "numoutputs": "filters units",
     "outfeatures": "units", "channels": "filters", "filters": "units filters", "nout": "filters units",
     "outputdim": "units", "depth": "filters", "numunits": "units", "features": "units filters", "size": "kernel scale",

@@ -76,7 +76,7 @@ def test_sizes_may_be_given():
 @pytest.mark.parametrize(
     ("sizes", "message"),
     [
-        ({"h": 3}, "the spec has no size h: its open sizes are H, W"),
+        ({"h": 3}, "the spec has no size h (did you mean 'H'?): its open sizes are H, W"),
         ({"N": 3}, "the spec has no size N: its open sizes are H, W, and --batch sets the batch"),
     ],
 )

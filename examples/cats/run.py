@@ -121,7 +121,7 @@ def window(picture: np.ndarray, place: tuple[int, int]) -> np.ndarray:
 
 def heat(session: Session, picture: np.ndarray) -> np.ndarray:
     """How much each window looks like a cat, 0 to 1: the net run once, on the whole picture."""
-    logits = session.run({"image": picture[None]})["cat"][0, 0]
+    logits = session.run({"image": picture[None]})["cat"][0, :, :, 0]
     return 1 / (1 + np.exp(-logits))
 
 
