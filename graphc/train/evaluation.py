@@ -29,10 +29,10 @@ def evaluate(
     with batches.ahead(batches.parts(rows)) as made:
         for batch in made:
             run = network.forward(params, batch.inputs, training=False, keep=heads.nodes)
-            sums.add_terms(heads.judge(run, batch.targets).terms)
+            sums.losses.add(heads.judge(run, batch.targets).terms)
             sums.add_judged(heads.judged(run, batch.targets))
     penalty = learning.penalty(params) if learning is not None else 0.0
-    return {"loss": sums.loss() + penalty, **sums.head_losses(), **sums.metrics()}
+    return {"loss": sums.losses.loss() + penalty, **sums.losses.by_head(), **sums.metrics()}
 
 
 def predictions(

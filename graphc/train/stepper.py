@@ -22,7 +22,7 @@ from graphc.train.network import Network, Run
 from graphc.train.optimizers import square_sum
 from graphc.train.recipe import Recipe
 from graphc.train.state import TrainState
-from graphc.train.sums import Sums
+from graphc.train.sums import LossSums
 from graphc.types import Array, Gradient
 
 
@@ -39,7 +39,7 @@ class Computed:
     """Of the heads, weighted, and of the regularizers."""
     penalty: float = 0.0
     """Of the regularizers alone."""
-    sums: Sums = field(kw_only=True)
+    losses: LossSums = field(kw_only=True)
     """Of the losses over the step's batches."""
     count: int = 0
     """What summed gradients are divided by."""
@@ -89,7 +89,7 @@ class Stepper:
 
     def compute(self, state: TrainState, batches: Iterable[Batch]) -> Computed:
         """Gradients of one step, means over all its batches; the state stays as it is."""
-        done = Computed(sums=Sums(self.heads))
+        done = Computed(losses=LossSums(self.heads))
         params = state.params
         for number, (batch, shares) in enumerate(self._with_shares(batches)):
             micro_step = state.step * self.recipe.accumulate + number
@@ -102,6 +102,11 @@ class Stepper:
         self._finish(done, state)
         return done
 
+    @property
+    def _holds_batches(self) -> bool:
+        """Whether a step needs all its batches before the first goes back."""
+        return self.recipe.accumulate > 1 and len(self.heads.factors) > 1
+
     def _with_shares(self, batches: Iterable[Batch]) -> Iterator[tuple[Batch, list[float] | None]]:
         """Each batch with its part of every term's mean over the step.
 
@@ -110,7 +115,7 @@ class Stepper:
         before the first batch goes back: then the step's batches are held in memory together.
         """
         answered = batches if self.teacher is None else map(self.teacher.with_answers, batches)
-        if self.recipe.accumulate == 1 or len(self.heads.factors) == 1:
+        if not self._holds_batches:
             yield from ((batch, None) for batch in answered)
             return
         held = [Batch({name: array.copy() for name, array in b.inputs.items()}, b.targets) for b in answered]
@@ -131,7 +136,7 @@ class Stepper:
     def _add(self, done: Computed, run: Run, judgement: Judgement, batch: Batch, count: int) -> None:
         """One batch more: `count` times its gradients, divided in the end by the sum of all counts."""
         done.judged.append(self.heads.judged(run, batch.targets))
-        done.sums.add_terms(judgement.terms)
+        done.losses.add(judgement.terms)
         done.examples += len(batch)
         done.count += count
         found = run.backward(judgement.gradients)
@@ -152,9 +157,9 @@ class Stepper:
 
     def _finish(self, done: Computed, state: TrainState) -> None:
         """Sums become means; regularizers come in; lengths are checked and clipped."""
-        if self.recipe.accumulate > 1:
+        if self.recipe.accumulate > 1 and not self._holds_batches:
             for gradient in done.gradients.values():
-                scale(gradient, 1.0 / max(done.count, 1) if len(self.heads.factors) == 1 else 1.0)
+                scale(gradient, 1.0 / max(done.count, 1))
         self.learning.add_penalty_gradients(state.params, done.gradients)
         with single_threaded_blas:
             norms = {name: _norm(gradient) for name, gradient in done.gradients.items()}
@@ -164,7 +169,7 @@ class Stepper:
             raise DivergedError("G620", f"step {state.step + 1}: the gradient of {name} is not finite")
         clip(done.gradients, norms, self.recipe.clip)
         done.penalty = self.learning.penalty(state.params)
-        done.loss = done.sums.loss() + done.penalty
+        done.loss = done.losses.loss() + done.penalty
 
     def _diverged(self, params: Mapping[str, Array], batch: Batch, micro_step: int, step: int) -> DivergedError:
         where = first_bad_value(self.network, params, batch.inputs, micro_step) or "the loss itself"

@@ -184,7 +184,7 @@ class Trainer:
         sums["penalty"] += computed.penalty * computed.examples
         sums["gradient_norm"] += computed.gradient_norm
         epoch = Sums(self.stepper.heads, self.state.totals)
-        epoch.add_sums(computed.sums)
+        epoch.losses.add_step(computed.losses)
         for judged in computed.judged:
             epoch.add_judged(judged)
 
@@ -204,8 +204,8 @@ class Trainer:
     def _training_record(self) -> dict[str, Any]:
         sums = {name: float(value) for name, value in self.state.totals[SUMS].items()}
         epoch = Sums(self.stepper.heads, self.state.totals)
-        loss = epoch.loss() + sums["penalty"] / sums["examples"]
-        losses = {"loss": loss, **epoch.head_losses(), **epoch.metrics()}
+        loss = epoch.losses.loss() + sums["penalty"] / sums["examples"]
+        losses = {"loss": loss, **epoch.losses.by_head(), **epoch.metrics()}
         return {**losses, "gradient_norm": sums["gradient_norm"] / sums["steps"]}
 
     # the end of an epoch -------------------------------------------------------------------------------------
