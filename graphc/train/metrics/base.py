@@ -100,6 +100,21 @@ class Metric(Kind):
         raise NotImplementedError(self.kind)
 
 
+class PerClass(Metric):
+    """A metric that is one number, or one for each class."""
+
+    per_class: bool = False
+    """The number of each class by its name, in place of an average."""
+
+    @property
+    def is_number(self) -> bool:
+        return not self.per_class
+
+    @property
+    def name(self) -> str:
+        return f"{self.kind}_per_class" if self.per_class else self.kind
+
+
 CLASSES = Metric.judges
 LABELS = CLASSES | {TargetKind.MULTI_LABEL}
 VALUES = frozenset({TargetKind.VALUES})

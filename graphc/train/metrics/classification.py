@@ -9,11 +9,30 @@ from pydantic import Field
 from graphc.data.target_kind import TargetKind
 from graphc.errors import SpecError
 from graphc.lazy import np
-from graphc.train.metrics.base import CLASSES, LABELS, Head, Metric, Result, Totals, answers, ratio
+from graphc.train.metrics.base import CLASSES, LABELS, Head, Metric, PerClass, Result, Totals, answers, ratio
 from graphc.types import Array
 
 
-class Accuracy(Metric):
+class _ShareOfRight(Metric):
+    """Right answers among all."""
+
+    def start(self, head: Head) -> Totals:
+        return {"right": np.zeros((), np.int64), "count": np.zeros((), np.int64)}
+
+    def add(self, totals: Totals, prediction: Array, target: Array, head: Head) -> None:
+        right = self.right(prediction, target, head)
+        totals["right"] += np.count_nonzero(right)
+        totals["count"] += right.size
+
+    def right(self, prediction: Array, target: Array, head: Head) -> Array:
+        """Whether each answer is right."""
+        raise NotImplementedError(self.kind)
+
+    def result(self, totals: Totals, head: Head) -> Result:
+        return ratio(totals["right"], totals["count"])
+
+
+class Accuracy(_ShareOfRight):
     """Share of examples (pixels) whose highest prediction is the target's class; of several labels, see `labels`."""
 
     kind: ClassVar[str] = "accuracy"
@@ -23,23 +42,14 @@ class Accuracy(Metric):
     """Where an example has several labels: all must be right (scikit-learn's accuracy), or each counts for itself
     (one minus its Hamming loss)."""
 
-    def start(self, head: Head) -> Totals:
-        return {"right": np.zeros((), np.int64), "count": np.zeros((), np.int64)}
-
-    def add(self, totals: Totals, prediction: Array, target: Array, head: Head) -> None:
-        if head.kind(prediction, target) is TargetKind.MULTI_LABEL:
-            right = answers(prediction, head) == (target > 0)
-            right = right.all(axis=-1) if self.labels == "all" else right
-        else:
-            right = head.predicted(prediction) == head.labels(prediction, target)
-        totals["right"] += np.count_nonzero(right)
-        totals["count"] += right.size
-
-    def result(self, totals: Totals, head: Head) -> Result:
-        return ratio(totals["right"], totals["count"])
+    def right(self, prediction: Array, target: Array, head: Head) -> Array:
+        if head.kind(prediction, target) is not TargetKind.MULTI_LABEL:
+            return np.asarray(head.predicted(prediction) == head.labels(prediction, target))
+        each = answers(prediction, head) == (target > 0)
+        return np.asarray(each.all(axis=-1) if self.labels == "all" else each)
 
 
-class TopK(Metric):
+class TopK(_ShareOfRight):
     """Share of examples whose class is among the k highest predictions; of equal ones the lower class counts first."""
 
     kind: ClassVar[str] = "top_k"
@@ -56,20 +66,12 @@ class TopK(Metric):
             expected = f"expected k below the number of classes, {head.outputs}"
             raise SpecError("G601", f"top_k: {expected}, found {self.k}: it would be 1 whatever is predicted")
 
-    def start(self, head: Head) -> Totals:
-        return {"right": np.zeros((), np.int64), "count": np.zeros((), np.int64)}
-
-    def add(self, totals: Totals, prediction: Array, target: Array, head: Head) -> None:
+    def right(self, prediction: Array, target: Array, head: Head) -> Array:
         labels = head.labels(prediction, target)[..., None]
         score = np.take_along_axis(prediction, labels, axis=-1)
         earlier = np.arange(prediction.shape[-1]) < labels
         above = (prediction > score) | ((prediction == score) & earlier)
-        right = above.sum(axis=-1) < self.k
-        totals["right"] += np.count_nonzero(right)
-        totals["count"] += right.size
-
-    def result(self, totals: Totals, head: Head) -> Result:
-        return ratio(totals["right"], totals["count"])
+        return np.asarray(above.sum(axis=-1) < self.k)
 
 
 class _Counts(Metric):
@@ -123,7 +125,7 @@ class ConfusionMatrix(_Counts):
         return matrix
 
 
-class _FromCounts(_Counts):
+class _FromCounts(PerClass, _Counts):
     """A number per class, then one number of them; 0 where there is nothing to divide by, as in scikit-learn."""
 
     judges = LABELS
@@ -131,16 +133,6 @@ class _FromCounts(_Counts):
     average: Literal["macro", "weighted", "micro", "binary"] | None = None
     """macro: mean over classes; weighted: by how often a class is true; micro: over all examples; binary: class 1.
     Default: binary where the head has one output, else macro."""
-    per_class: bool = False
-    """The number of each class by its name, in place of an average."""
-
-    @property
-    def is_number(self) -> bool:
-        return not self.per_class
-
-    @property
-    def name(self) -> str:
-        return f"{self.kind}_per_class" if self.per_class else self.kind
 
     def check(self, head: Head) -> None:
         if self.average == "binary" and head.outputs > 2:
@@ -202,18 +194,11 @@ class F1(_FromCounts):
         return np.asarray(2 * hits / np.maximum(true + predicted, 1))
 
 
-class MeanIou(_Counts):
+class MeanIou(PerClass, _Counts):
     """Intersection over union of true and predicted, averaged over the classes that occur in either."""
 
     kind: ClassVar[str] = "mean_iou"
     judges = CLASSES
-
-    per_class: bool = False
-    """The number of each class by its name, in place of the mean."""
-
-    @property
-    def is_number(self) -> bool:
-        return not self.per_class
 
     @property
     def name(self) -> str:

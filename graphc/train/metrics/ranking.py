@@ -11,22 +11,20 @@ from pydantic import model_validator
 
 from graphc.data.target_kind import TargetKind
 from graphc.lazy import np
-from graphc.train.metrics.base import LABELS, Head, Metric, Result, Totals
+from graphc.train.metrics.base import LABELS, Head, PerClass, Result, Totals
 from graphc.types import Array
 
 FIRST = 1024
 """Examples that there is room for in the beginning; then twice as many, and so on."""
 
 
-class _Ranking(Metric):
+class _Ranking(PerClass):
     """A number for each class against the rest (or label), from scores; undefined (None) where one is."""
 
     judges = LABELS
 
     average: Literal["macro", "micro", "weighted"] = "macro"
     """Of several classes or labels: the mean, all answers taken together, or by how often each is true."""
-    per_class: bool = False
-    """The number of each class by its name, in place of an average."""
 
     @model_validator(mode="before")
     @classmethod
@@ -35,14 +33,6 @@ class _Ranking(Metric):
             if isinstance(given, dict) and name in given:
                 raise ValueError(f"{cls.kind} is exact and knows its head's loss: `{name}` is not needed any more")
         return given
-
-    @property
-    def is_number(self) -> bool:
-        return not self.per_class
-
-    @property
-    def name(self) -> str:
-        return f"{self.kind}_per_class" if self.per_class else self.kind
 
     def start(self, head: Head) -> Totals:
         width = self._label_width(head)
