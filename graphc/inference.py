@@ -14,7 +14,7 @@ from graphc.lazy import np
 from graphc.outputs import as_json, said_of, write
 from graphc.runtime import DTYPES, Port, Session
 from graphc.signature import InputSignature, OutputSignature, Signature, read_signature
-from graphc.train.answers import WRITERS, write_answers
+from graphc.train.answers import WRITERS, answer_of, write_answers
 from graphc.types import Array
 from graphc.valid_json import dumps
 
@@ -114,7 +114,7 @@ def answers(
     """What `predict` says of each row."""
     for index, row in enumerate(rows):
         found = {key: meaning.described(values[key][index], top) for key, meaning in meanings.items()}
-        yield {"input": row, **next(iter(found.values())), **({"heads": found} if len(found) > 1 else {})}
+        yield answer_of(row, found)
 
 
 def tell(found: Iterator[dict[str, Any]], output: str, say: Callable[[str], None]) -> str:

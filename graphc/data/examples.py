@@ -149,17 +149,14 @@ def check_labels(labels: Array, classes: int, source: str) -> None:
     """Labels must be whole numbers below `classes`; the first that is not is named."""
     if not np.issubdtype(labels.dtype, np.integer):
         raise DataError("G405", f"expected labels that are whole numbers, found {labels.dtype}", Place(source))
-    _refuse(labels, (labels < 0) | (labels >= classes), f"labels from 0 to {classes - 1}", "labels", source)
-
-
-def check_shares(targets: Array, source: str) -> None:
-    """Targets of one output must lie between 0 and 1; the first that does not is named."""
-    _refuse(targets, ~((targets >= 0) & (targets <= 1)), "targets from 0 to 1", "targets", source)
-
-
-def _refuse(values: Array, wrong: Array, expected: str, what: str, source: str) -> None:
+    wrong = (labels < 0) | (labels >= classes)
     if wrong.any():
-        first = int(np.flatnonzero(wrong)[0])
-        example = first // max(math.prod(values.shape[1:]), 1)
-        message = f"expected {expected}, found {values.ravel()[first]} at example {example}"
-        raise DataError("G405", f"{message} ({int(wrong.sum())} such {what})", Place(source))
+        row, value = first_wrong(labels, wrong)
+        message = f"expected labels from 0 to {classes - 1}, found {value} at example {row}"
+        raise DataError("G405", f"{message} ({int(wrong.sum())} such labels)", Place(source))
+
+
+def first_wrong(values: Array, wrong: Array) -> tuple[int, Any]:
+    """(example, value) of the first that is wrong; both arrays have one row an example."""
+    first = int(np.flatnonzero(wrong)[0])
+    return first // max(math.prod(values.shape[1:]), 1), values.ravel()[first]

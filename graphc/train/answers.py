@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,11 @@ from graphc.valid_json import dumps
 Answer = Mapping[str, Any]
 LARGEST_MASK = 256
 """Classes that a PNG's palette has room for."""
+
+
+def answer_of(name: str, found: Mapping[str, Answer]) -> dict[str, Any]:
+    """What is said of one input: the first head's answer, and all of them by name where there are several."""
+    return {"input": name, **next(iter(found.values())), **({"heads": found} if len(found) > 1 else {})}
 
 
 def write_answers(answers: Iterable[Answer], output: str) -> str:
@@ -105,13 +111,14 @@ def mask_of(prediction: Array, head: Target) -> Array:
 def write_mask(mask: Array, path: Path) -> None:
     """A PNG whose values are classes, with a palette to look at."""
     image = Image.fromarray(mask, "L")
-    image.putpalette(PALETTE)
+    image.putpalette(_palette())
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     path.parent.mkdir(parents=True, exist_ok=True)
     atomic_write(path, buffer.getvalue())
 
 
+@cache
 def _palette() -> bytes:
     """Black for class 0, then colors that differ in the bits of the class, as PASCAL VOC's do."""
     table = np.zeros((256, 3), np.uint8)
@@ -120,6 +127,3 @@ def _palette() -> bytes:
             for channel in range(3):
                 table[kind, channel] |= ((kind >> (3 * bit + channel)) & 1) << (7 - bit) if 3 * bit + channel < 8 else 0
     return table.tobytes()
-
-
-PALETTE = _palette()

@@ -16,7 +16,6 @@ from graphc.train.evaluation import evaluate
 from graphc.train.extension import existing_folder, with_epochs
 from graphc.train.fitted import save_fitted
 from graphc.train.freezing import frozen_plan
-from graphc.train.heads import Heads
 from graphc.train.length import Length, check_batches
 from graphc.train.predict import predict
 from graphc.train.progress import Reporter, Silent
@@ -60,7 +59,6 @@ def train(
     recipe, base = read_recipe(recipe_path, overrides), Path(recipe_path).parent
     folder = RunFolder(output)
     plan = plan_of(recipe.model, base)
-    Heads(plan, recipe)  # what is wrong with losses and metrics is said before anything is read
     sets = read_sets(recipe, plan, base, options.max_memory)
     recipe = fitted(recipe, plan, sets.train)
     stepper = make_stepper(recipe, plan, base, options.threads, sets.train.classes)

@@ -90,6 +90,14 @@ class Heads:
         return self.targets[0]
 
     @property
+    def by_node(self) -> dict[str, Target]:
+        """The first head on each node."""
+        found: dict[str, Target] = {}
+        for head in self.targets:
+            found.setdefault(head.node, head)
+        return found
+
+    @property
     def mask_rule(self) -> MaskRule | None:
         """Which values masks may have, as the losses on them say; None where there is none."""
         heads = [head for head in self.targets if head.target == MASK]

@@ -16,9 +16,9 @@ from graphc.data.sources import Npz
 from graphc.errors import DataError, Place, SpecError, counted
 from graphc.files import shown
 from graphc.layers.base import static
-from graphc.train.answers import mask_of, write_mask
+from graphc.train.answers import answer_of, mask_of, write_mask
 from graphc.train.evaluation import predictions
-from graphc.train.heads import Heads, Target
+from graphc.train.heads import Heads
 from graphc.train.network import Network
 from graphc.train.run import make_batches, preprocessing
 from graphc.train.run_folder import RunFolder
@@ -52,8 +52,7 @@ def predict(
             head.name: output_signature(head, classes).described(values[node], top)
             for node, head in predictor.heads.items()
         }
-        first = next(iter(found.values()))
-        yield {"input": given.name, **first, **({"heads": found} if len(found) > 1 else {})}
+        yield answer_of(given.name, found)
 
 
 def predict_masks(
@@ -106,10 +105,7 @@ class Predictor:
         folder = RunFolder(run)
         self.facts = folder.read_facts()
         self.recipe, self.plan, _ = planned(folder, self.facts)
-        self.heads: dict[str, Target] = {}
-        """The first on each node."""
-        for head in Heads(self.plan, self.recipe).targets:
-            self.heads.setdefault(head.node, head)
+        self.heads = Heads(self.plan, self.recipe).by_node
         self._params = load_weights(self.plan, weights_path or folder.best, self.recipe.dtype)
         self._network = Network(self.plan, options.threads, self.recipe.seed, parts=self.recipe.parts)
         self._limit = options.max_memory

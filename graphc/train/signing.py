@@ -30,14 +30,11 @@ def signature_of(recipe: Recipe, plan: Plan, facts: Mapping[str, Any], of: Plan,
     """Of the plan `of` compiled with the weights that the recipe gave `plan`; `raw`: the type of what the file itself
     preprocesses, None where it does not."""
     classes = classes_in(facts)
-    heads: dict[str, Target] = {}
-    for head in Heads(plan, recipe).targets:
-        heads.setdefault(head.node, head)
     shapes = {each.node.name: each.shape for each in of.nodes}
     names = {node: name for name, node in reversed(list(of.graph.outputs.items()))}
     outputs = {
         names[node]: output_signature(head, classes)
-        for node, head in heads.items()
+        for node, head in Heads(plan, recipe).by_node.items()
         if node in names and shapes.get(node) == head.shape
     }
     limit = getattr(recipe.data.train, "max_pixels", PIXEL_LIMIT)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-from graphc.data.examples import Examples, check_labels
+from graphc.data.examples import Examples, check_labels, first_wrong
 from graphc.data.stored import StoredMasks
 from graphc.data.target_kind import TargetKind
 from graphc.dims import format_shape
@@ -32,7 +31,6 @@ def check_target(
         raise _misfit(loss, shape, name, target, examples)
     if stored:
         return kind
-    source = examples.source
     if kind is TargetKind.VALUES:
         _refuse(target, ~np.isfinite(target), "targets that are numbers", examples)
     elif kind is TargetKind.DISTRIBUTION:
@@ -40,22 +38,26 @@ def check_target(
         wrong = np.abs(target.sum(axis=-1) - 1) > SUM_TOLERANCE
         _refuse(target.sum(axis=-1), wrong, "shares of classes that sum up to 1", examples)
     elif kind is TargetKind.CLASS and shape[-1] > 1:
-        check_labels(target if loss.ignored is None else np.where(target == loss.ignored, 0, target), shape[-1], source)
+        check_labels(_counted(target, loss), shape[-1], examples.source)
     else:
-        counted = target if loss.ignored is None else np.where(target == loss.ignored, 0, target)
+        counted = _counted(target, loss)
         _refuse(target, ~((counted >= 0) & (counted <= 1)), "targets from 0 to 1", examples)
         if binary:
             _refuse(target, (counted != 0) & (counted != 1), "targets of 0 or 1 (a metric judges them)", examples)
     return kind
 
 
+def _counted(target: Array, loss: Loss) -> Array:
+    """The targets with those that the loss ignores as class 0."""
+    return target if loss.ignored is None else np.where(target == loss.ignored, 0, target)
+
+
 def check_weights(weights: Array, name: str, source: str) -> None:
     """Weights of examples must be numbers from 0 on."""
     wrong = ~(np.isfinite(weights) & (np.asarray(weights) >= 0))
     if wrong.any():
-        first = int(np.flatnonzero(wrong)[0])
-        example = first // max(math.prod(weights.shape[1:]), 1)
-        message = f"expected weights from 0 on in {name}, found {weights.ravel()[first]} at example {example}"
+        row, value = first_wrong(weights, wrong)
+        message = f"expected weights from 0 on in {name}, found {value} at example {row}"
         raise DataError("G405", message, Place(source))
 
 
@@ -69,20 +71,19 @@ def check_inputs(examples: Examples, dtype: str) -> None:
             some = array[start : start + 1024]
             wrong = ~(np.abs(some) <= largest)
             if wrong.any():
-                first = int(np.flatnonzero(wrong)[0])
-                row = start + first // max(math.prod(array.shape[1:]), 1)
-                message = f"expected finite numbers ({dtype}) in {name}, found {some.ravel()[first]} at example {row}"
+                row, value = first_wrong(some, wrong)
+                found = f"{value} at example {start + row}"
+                message = f"expected finite numbers ({dtype}) in {name}, found {found}"
                 raise DataError("G405", message, Place(examples.source))
 
 
 def _refuse(values: Array, wrong: Array, expected: str, examples: Examples) -> None:
     if not wrong.any():
         return
-    first = int(np.flatnonzero(wrong)[0])
-    row = first // max(math.prod(values.shape[1:]), 1)
+    row, value = first_wrong(values, wrong)
     name = examples.name(row)
     named = f"example {row}" if name == f"example {row}" else f"example {row} ({name})"
-    value, count = values.ravel()[first], int(np.count_nonzero(wrong))
+    count = int(np.count_nonzero(wrong))
     message = f"expected {expected}, found {value} at {named} ({count} such targets)"
     masks = values.ndim >= 3 and np.issubdtype(values.dtype, np.integer)
     notes = [f'say on the source what it means: `mask_values: {{"{value}": 1}}`'] if masks else []

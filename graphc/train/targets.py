@@ -11,9 +11,8 @@ from graphc.data.target_kind import TargetKind
 from graphc.data.wanted import Want, Wanted
 from graphc.graph import Plan
 from graphc.train.heads import Heads
+from graphc.train.metrics.base import VALUES
 from graphc.train.recipe import Recipe
-
-VALUES = frozenset({TargetKind.VALUES})
 
 
 def wanted_targets(recipe: Recipe, plan: Plan | None = None) -> Wanted:
