@@ -86,7 +86,7 @@ class Augmenting:
 class Batches:
     """Examples as batches for a network: decoded, augmented, cast, preprocessed, in buffers that are used again.
 
-    A batch stays as it is until `AHEAD + 2` more have been made.
+    A batch stays as it is until the next but one is asked for, whether a thread or processes make them.
     """
 
     def __init__(
@@ -128,7 +128,7 @@ class Batches:
             count = min(self.size, len(self.examples))
             self._rings = [
                 {name: np.empty((count, *shape), dtype) for name, (shape, dtype) in self._shapes.items()}
-                for _ in range(AHEAD + 2)
+                for _ in range(AHEAD + 3)  # two that are held, those in the queue, one in the making
             ]
         buffers = self._rings[self._made % len(self._rings)]
         self._made += 1

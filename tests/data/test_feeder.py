@@ -77,12 +77,14 @@ def test_an_epoch_goes_on_in_its_middle_with_the_same_stream():
     batches.close()
 
 
-def test_a_batch_stays_as_it_is_until_the_next_but_one_is_asked_for():
-    batches = _batches(2)
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_batch_stays_as_it_is_until_the_next_but_one_is_asked_for(workers):
+    batches = _batches(workers)
     with batches.ahead(batches.parts(np.arange(COUNT)), 0) as made:
         before = next(made)
         kept = before.inputs["image"].copy()
         next(made)
+        time.sleep(0.2)  # what is made ahead has been made
         np.testing.assert_array_equal(before.inputs["image"], kept)
     batches.close()
 
