@@ -3,7 +3,7 @@
     python benchmarks/data_pipeline.py DATA --torch-python PYTHON [--workers 0 2] [--rounds 5]
 
 DATA is a folder of class folders of JPEGs. Each JPEG is decoded, padded by 4 and cropped, flipped, changed in
-brightness, contrast, saturation and hue, normalised, and put into batches of 128 in float32. torchvision is not
+brightness, contrast, saturation and hue, normalized, and put into batches of 128 in float32. torchvision is not
 needed: the transforms of the PyTorch side are written here with Pillow, as torchvision's are.
 Both sides run by turns, each in a process of its own. On a machine that others use too, images a second of processor
 time say more than those of the clock.
@@ -56,7 +56,7 @@ def main() -> None:
 def by_graphc(data: Path, count: int, workers: int) -> dict[str, float]:
     import numpy as np
 
-    from graphc.data.augment.colour import Brightness, Contrast, Hue, Saturation
+    from graphc.data.augment.color import Brightness, Contrast, Hue, Saturation
     from graphc.data.augment.geometry import FlipHorizontal, PadCrop
     from graphc.data.batches import Augmenting, Batches, epoch_order
     from graphc.data.preprocess import Preprocess

@@ -122,10 +122,17 @@ VOCABULARY = {
     "colorjitter": "brightness", "translate": "shift",
     "randomtranslation": "shift", "zoom": "scale", "randomzoom": "scale", "gaussianblur": "blur",
     "gaussiannoise": "noise", "randomerasing": "cutout", "coarsedropout": "cutout", "imagefolder": "image_folder",
-    "csv": "list", "json": "list", "mnist": "idx", "zip": "archive", "tar": "archive", "center": "centre",
-    "standardize": "standardise", "normalize": "standardise", "rescaling": "rescale", "grayscale": "channels",
+    "csv": "list", "json": "list", "mnist": "idx", "zip": "archive", "tar": "archive",
+    "minmaxscaler": "min_max_scale", "minmax": "min_max_scale",
+    "centercrop": "center_crop", "normalize": "standardize", "rescaling": "rescale", "grayscale": "channels",
 }  # fmt: skip
 """Initializers, losses, optimizers, schedules, metrics, sources, augmentations, preprocessing, words of options."""
+
+RENAMED = {
+    "normalise": "min_max_scale", "standardise": "standardize", "centre": "center", "crop": "center_crop",
+    "grey": "gray", "labelled": "labeled", "unlabelled": "unlabeled",
+}  # fmt: skip
+"""What graphc itself called otherwise once."""
 
 LIMITS = {
     ("conv2d_transpose", "dilation"): "a transposed convolution with dilation is not supported",
@@ -147,6 +154,13 @@ LIMITS = {
     ("flatten", "start_dim"): "it takes all of an example",
 }  # fmt: skip
 """(layer kind, argument) -> what there is in its place, where no other word says the same."""
+
+
+def new_name(word: str, known: Iterable[str]) -> str | None:
+    """What a word of graphc's own that is no longer known is called now, where the place knows that."""
+    place = list(known)
+    found = RENAMED.get(word)
+    return found if word not in place and found in place else None
 
 
 def words_for(word: str, known: Iterable[str]) -> list[str] | None:

@@ -7,7 +7,7 @@ in code it is an instance.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Any, ClassVar, Self, TypeAlias, TypeVar, get_args
 
@@ -24,6 +24,7 @@ from pydantic_core import PydanticCustomError, core_schema
 
 from graphc.documented import field_texts
 from graphc.errors import Place, SpecError, SpecErrors, did_you_mean, write_boolean
+from graphc.peers import new_name
 
 JsonSchema: TypeAlias = dict[str, Any]
 
@@ -189,7 +190,7 @@ class OneOf:
             return value
         known = ", ".join(self.kinds)
         found = repr(name) if isinstance(name, str) else _described(value)
-        hint = did_you_mean(name, self.kinds) if isinstance(name, str) else ""
+        hint = meant(name, self.kinds) if isinstance(name, str) else ""
         raise PydanticCustomError("kind", "expected one of {known}, found {found}{hint}", {
             "known": known, "found": found, "hint": hint,
         })  # fmt: skip
@@ -200,6 +201,13 @@ class OneOf:
             return value
         inner = {} if isinstance(value, str) else next(iter(value.values()))
         return {} if inner is None else inner
+
+
+def meant(word: str, known: Iterable[str]) -> str:
+    """The word of `known` that was meant: by what graphc once called it, by a peer, or by a near spelling."""
+    known = list(known)
+    now = new_name(word, known)
+    return f" (it is called {now!r} now)" if now is not None else did_you_mean(word, known)
 
 
 def _kind_of(value: Any) -> str | None:
@@ -240,7 +248,7 @@ def _explained(model: type[BaseModel], error: ValidationError, place_of: PlaceOf
         kind = item["type"]
         if kind == "extra_forbidden":
             known = _fields_at(model, path[:-1])
-            hint = did_you_mean(str(path[-1]), known) or f"; there are {', '.join(known)}"
+            hint = meant(str(path[-1]), known) or f"; there are {', '.join(known)}"
             yield SpecError("G602", f"unknown key {path[-1]!r}{hint}", place_of(path, True))
         elif kind == "missing":
             above = ".".join(map(str, path[:-1])) or "the recipe"

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import pytest
 
-from graphc.errors import SpecError, did_you_mean
+from graphc.errors import Place, SpecError, did_you_mean
 from graphc.layers import CATALOGUE
 from graphc.passes.entries import COMMON_KEYS, COMPOSITION_KEYS
 from graphc.passes.expand import expand
-from graphc.peers import ABSENT, ARGUMENTS, KINDS, LIMITS, VOCABULARY, simple
+from graphc.peers import ABSENT, ARGUMENTS, KINDS, LIMITS, RENAMED, VOCABULARY, new_name, simple
 from graphc.report.vocabulary import words
 from graphc.spec.model import read_spec_text
+from graphc.train.recipe import read_recipe_text
 
+RECIPE = """\
+recipe: 1
+model: net.yaml
+data: {{train: digits, {more}}}
+loss: mean_squared
+optimizer: adam
+learning_rate: 0.1
+epochs: 1
+"""
 KNOWN = (*CATALOGUE, *COMPOSITION_KEYS)
 
 
@@ -77,3 +87,34 @@ def test_every_word_that_is_proposed_exists() -> None:
             assert set(ours.split()) <= known, theirs
     assert all(word == simple(word) for word in ABSENT)
     assert not ABSENT & {simple(name) for name in CATALOGUE}
+
+
+@pytest.mark.parametrize(
+    ("steps", "theirs", "ours"),
+    [
+        ("[normalise]", "normalise", "min_max_scale"), ("[standardise]", "standardise", "standardize"),
+        ("[{centre: {per: image}}]", "centre", "center"),
+        ("[{crop: {size: [2, 2]}}]", "crop", "center_crop"),
+    ],
+)  # fmt: skip
+def test_a_step_that_was_renamed(steps: str, theirs: str, ours: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        read_recipe_text(RECIPE.format(more=f"preprocess: {{steps: {steps}}}"))
+    assert f"found '{theirs}' (it is called '{ours}' now)" in caught.value.message
+    assert caught.value.place == Place("recipe.yaml", 3, 44)
+
+
+def test_other_words_of_a_recipe_that_were_renamed() -> None:
+    with pytest.raises(SpecError, match=r"unknown key 'unlabelled' \(it is called 'unlabeled' now\)"):
+        read_recipe_text(RECIPE.format(more="unlabelled: {npz: {path: x.npz}}"))
+    with pytest.raises(SpecError, match="expected 'bgr' or 'gray', found 'grey'"):
+        read_recipe_text(RECIPE.format(more="preprocess: {steps: [{channels: {to: grey}}]}"))
+
+
+def test_every_new_name_exists() -> None:
+    known = {word.name for word in words()} | {setting.name for word in words() for setting in word.settings}
+    assert set(RENAMED.values()) - known == {"gray"}
+    assert not set(RENAMED) - {"crop"} & known
+    assert new_name("centre", ["center"]) == "center"
+    assert new_name("crop", ["crop", "center_crop"]) is None
+    assert new_name("crop", ["slice"]) is None

@@ -82,7 +82,7 @@ def same(found: str, expected: str) -> None:
         ("{}", "sigmoid_cross_entropy", "float32", 3),
         ("{scale: 0.01, mean: [0.5]}", "hinge", "uint8", 3),
         ("{}", "softmax_cross_entropy", "float32", 1),
-        ("{steps: [rescale, {standardise: {per: pixel}}]}", "softmax_focal", "uint8", 3),
+        ("{steps: [rescale, {standardize: {per: pixel}}]}", "softmax_focal", "uint8", 3),
         ("{steps: [{whiten: {over: pixels}}]}", "softmax_cross_entropy", "uint8", 3),
         ("{steps: [{rescale: {source: [0, 1]}}, {channels: {to: bgr}}]}", "softmax_cross_entropy", "float32", 3),
     ],

@@ -23,7 +23,7 @@ SHIFT = (7, 12)
 
 
 def photograph(path: str | None) -> np.ndarray:
-    """A grey photograph, height × width, 0..1."""
+    """A gray photograph, height × width, 0..1."""
     if path is not None:
         return np.asarray(Image.open(path).convert("L"), np.float32) / 255
     from sklearn.datasets import load_sample_image

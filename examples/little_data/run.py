@@ -37,7 +37,7 @@ def main() -> dict[int, dict[str, list[float]]]:
             for name, accuracy in one(count, seed, steps).items():
                 found[count][name].append(accuracy)
     rows = [[count, *(float(np.mean(by[name])) for name in METHODS)] for count, by in found.items()]
-    common.table(["labelled digits", *METHODS], rows)
+    common.table(["labeled digits", *METHODS], rows)
     plot(found, options.out / "accuracy.png")
     return found
 
@@ -50,7 +50,7 @@ def one(count: int, seed: int, steps: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         given = {"data.train": common.stored(folder, "few", x[few], y[few]), "seed": seed, "steps": steps}
-        unlabelled = {"data.unlabelled": common.stored(folder, "others", x[others], y[others])}
+        unlabeled = {"data.unlabeled": common.stored(folder, "others", x[others], y[others])}
         augmented = {**given, "data.augment": AUGMENT}
         taught = {**augmented, "teacher.path": str(folder / "teacher" / "best.onnx")}
 
@@ -64,7 +64,7 @@ def one(count: int, seed: int, steps: int) -> dict[str, float]:
             "labels": train(given),
             "augmented": train(augmented),
             "taught": train(taught),
-            "taught on all": train({**taught, **unlabelled}),
+            "taught on all": train({**taught, **unlabeled}),
         }
 
 
@@ -72,7 +72,7 @@ def plot(found: dict[int, dict[str, list[float]]], path: Path) -> None:
     sheet, axes = common.figure()
     for name in METHODS:
         axes.semilogx(list(found), [100 * np.mean(by[name]) for by in found.values()], "o-", label=name)
-    axes.set(xlabel="labelled digits", ylabel="test accuracy in %")
+    axes.set(xlabel="labeled digits", ylabel="test accuracy in %")
     axes.set_xticks(list(found), [str(count) for count in found])
     axes.minorticks_off()
     axes.legend()

@@ -65,8 +65,8 @@ def principal(train: np.ndarray, test: np.ndarray, kept: int) -> np.ndarray:
 
 def lost(maps: np.ndarray, again: np.ndarray) -> float:
     """Share of the maps' variance."""
-    centred = maps - maps.mean(axis=(0, 1, 2))
-    return float(np.square(maps - again).sum() / np.square(centred).sum())
+    centered = maps - maps.mean(axis=(0, 1, 2))
+    return float(np.square(maps - again).sum() / np.square(centered).sum())
 
 
 def costs(repeats: int) -> list[list[Any]]:

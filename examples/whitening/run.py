@@ -21,8 +21,8 @@ from graphc.data.steps import Whiten  # noqa: E402
 STEPS: dict[str, list[Any]] = {
     "raw, 0 to 255": [{"rescale": {"source": [0, 1], "target": [0, 255]}}],
     "raw, 0 to 1": [{"rescale": {"source": [0, 1]}}],
-    "centred": [{"centre": {"per": "pixel"}}],
-    "standardised": [{"standardise": {"per": "pixel", "epsilon": 0.001}}],
+    "centered": [{"center": {"per": "pixel"}}],
+    "standardized": [{"standardize": {"per": "pixel", "epsilon": 0.001}}],
     "whitened (PCA)": [{"whiten": {"method": "pca", "over": "pixels", "epsilon": 0.001}}],
     "whitened (ZCA)": [{"whiten": {"method": "zca", "over": "pixels", "epsilon": 0.001}}],
 }

@@ -67,11 +67,11 @@ def examples_of(
     if not how.skip:
         _require_files([images, *([masks] if masks is not None else [])])
     targets: dict[str, Any] = {**(others or {}), **({} if masks is None else {MASK: masks})}
-    labelled = [entry.label for entry in entries if entry.label is not None]
-    if labelled and len(labelled) < len(entries):
-        raise DataError("G402", f"found labels for {len(labelled)} of {len(entries)} images", Place(source))
-    if labelled:
-        targets[LABEL] = np.array(labelled, np.int64)
+    labeled = [entry.label for entry in entries if entry.label is not None]
+    if labeled and len(labeled) < len(entries):
+        raise DataError("G402", f"found labels for {len(labeled)} of {len(entries)} images", Place(source))
+    if labeled:
+        targets[LABEL] = np.array(labeled, np.int64)
     targets |= _box_targets(entries, how.boxes, source) | _point_targets(entries, source)
     examples = Examples({IMAGE: images}, targets, how.classes, source)
     return _without_bad(examples, images, masks) if how.skip else examples

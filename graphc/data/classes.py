@@ -132,7 +132,7 @@ class ClassIndex:
         return f"expected {expected} ({known}), found {name[:60]!r}{did_you_mean(name, self.names)}"
 
 
-def labelled_alike(examples: Examples, classes: Mapping[str, Sequence[str]]) -> Examples:
+def labeled_alike(examples: Examples, classes: Mapping[str, Sequence[str]]) -> Examples:
     """The examples with their labels counted as in the training set, by the names of its classes."""
     shared = tuple(classes.get(LABEL) or classes.get(BOX_LABEL) or ())
     if shared:
@@ -152,7 +152,7 @@ def typed_alike(examples: Examples, wanted: Wanted) -> Examples:
         if isinstance(labels := examples.targets.get(target), np.ndarray):
             typed = _as_values(examples, target) if want.of_values and want.outputs == 1 else _as_indices(labels, want)
             examples = replace(examples, targets={**examples.targets, target: typed})
-    return labelled_alike(examples, wanted.classes)
+    return labeled_alike(examples, wanted.classes)
 
 
 def _as_values(examples: Examples, target: str) -> Array:

@@ -187,7 +187,7 @@ def _area(each: Mapping[str, Any], image: _Image) -> tuple[float, Any]:
 
 
 def _points(each: Mapping[str, Any]) -> list[list[float]]:
-    """x and y of each key point; not numbers where it is not labelled."""
+    """x and y of each key point; not numbers where it is not labeled."""
     values = each.get("keypoints") or []
     if not isinstance(values, list) or not _are_numbers(values, len(values)) or len(values) % 3:
         raise _BadError("with bad key points", f"expected x, y and visibility of each, found {values!r:.60}")

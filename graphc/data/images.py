@@ -47,11 +47,11 @@ def decode_image(
 
 
 def decode_mask(data: bytes | BinaryIO, name: str, pixels: int = PIXEL_LIMIT) -> Array:
-    """height × width class indices: the values of a grey image, or the palette's indices."""
+    """height × width class indices: the values of a gray image, or the palette's indices."""
     with _opened(data, name, pixels) as opened:
         if opened.mode not in ("L", "P", "1", "I", "I;16"):
             found = f"one in {opened.mode}"
-            raise DataError("G406", f"expected a mask in grey or with a palette, found {found}", Place(name))
+            raise DataError("G406", f"expected a mask in gray or with a palette, found {found}", Place(name))
         return np.asarray(opened).astype(np.int64)
 
 

@@ -107,14 +107,14 @@ def _cell(example: Listed, columns: Sequence[str], separator: str | None) -> Any
     return [part.strip() for part in parts if part.strip()]
 
 
-def _box_classes(reader: Reader, examples: Sequence[Listed], labelled: bool) -> ClassIndex | None:
+def _box_classes(reader: Reader, examples: Sequence[Listed], labeled: bool) -> ClassIndex | None:
     """The classes of boxes; with the examples' own labels, where these are classes, one set of names."""
     boxes = [(each, label) for each in examples for label in each.box_labels if not is_missing(label)]
     if not boxes:
         return None
     want = reader.wanted.of(BOX_LABEL)
     said = [*boxes]
-    if labelled and TargetKind.CLASS in (own := reader.wanted.of(LABEL)).kinds and len(reader.roles.of(LABEL)) == 1:
+    if labeled and TargetKind.CLASS in (own := reader.wanted.of(LABEL)).kinds and len(reader.roles.of(LABEL)) == 1:
         column = reader.roles.column(LABEL)
         said += [(each, each.values.get(column)) for each in examples if not is_missing(each.values.get(column))]
         want = own if want.classes is None else want

@@ -1,7 +1,7 @@
 """What happens to every example on its way into the network: in training, evaluation, prediction, and on request in
 the ONNX file.
 
-The short form scales, centres and divides by a deviation; the long form is a list of steps. What is learned from the
+The short form scales, centers and divides by a deviation; the long form is a list of steps. What is learned from the
 training set is learned once: numbers a channel are kept in the run's recipe, larger arrays in a file beside it.
 """
 
@@ -149,7 +149,7 @@ def _of(arrays: Mapping[str, Array], number: int) -> Arrays:
 
 
 def _dividing(mean: Array, std: Array, scale: float) -> Array:
-    """Scaled deviations to divide by: a channel that is the same everywhere, but for rounding, is only centred."""
+    """Scaled deviations to divide by: a channel that is the same everywhere, but for rounding, is only centered."""
     return np.where(std > CONSTANT * np.abs(mean), std * scale, 1.0)
 
 

@@ -17,7 +17,7 @@ TILE = 160
 GAP = 6
 HEAD = 16
 """Pixels for words above the tiles."""
-GREY = (235, 235, 235)
+GRAY = (235, 235, 235)
 INK = (40, 40, 40)
 PRIMARIES = ((205, 60, 50), (50, 150, 70), (60, 90, 200), (120, 120, 120))
 
@@ -29,7 +29,7 @@ def sheet(rows: Sequence[Sequence[Sample]], labels: Sequence[str], box_labels: S
     heights = [max(each.height for each in row) for row in tiles]
     columns = max(len(row) for row in tiles)
     whole = Image.new(
-        "RGB", (GAP + columns * (width + GAP) + GAP, sum(h + HEAD + GAP for h in heights) + HEAD + GAP), GREY
+        "RGB", (GAP + columns * (width + GAP) + GAP, sum(h + HEAD + GAP for h in heights) + HEAD + GAP), GRAY
     )
     draw = ImageDraw.Draw(whole)
     draw.text((GAP, 2), "original", INK)
@@ -56,17 +56,17 @@ def tile(sample: Sample, box_labels: Array | None = None) -> Image.Image:
         for box, there, kind in zip(sample.boxes, sample.boxes_there, classes, strict=True):
             if there:
                 left, top, right, bottom = (box * factor).tolist()
-                draw.rectangle((left, top, max(right - 1, left), max(bottom - 1, top)), outline=colour(kind), width=2)
+                draw.rectangle((left, top, max(right - 1, left), max(bottom - 1, top)), outline=color(kind), width=2)
     if sample.points is not None and sample.points_there is not None:
         for number, (point, there) in enumerate(zip(sample.points, sample.points_there, strict=True)):
             if there:
                 x, y = (point * factor).tolist()
-                draw.ellipse((x - 3, y - 3, x + 3, y + 3), fill=colour(number + 3), outline=(255, 255, 255))
+                draw.ellipse((x - 3, y - 3, x + 3, y + 3), fill=color(number + 3), outline=(255, 255, 255))
     return picture
 
 
-def colour(number: int) -> tuple[int, int, int]:
-    """Colours that are far apart, whatever their number."""
+def color(number: int) -> tuple[int, int, int]:
+    """Colors that are far apart, whatever their number."""
     red, green, blue = colorsys.hsv_to_rgb((int(number) * 0.618034) % 1, 0.9, 0.95)
     return round(red * 255), round(green * 255), round(blue * 255)
 
@@ -79,7 +79,7 @@ def _picture(sample: Sample) -> Image.Image:
         for kind in np.unique(sample.mask):
             if kind:
                 there = sample.mask == kind
-                values[there] = 0.5 * values[there] + 0.5 * np.array(colour(int(kind) - 1))
+                values[there] = 0.5 * values[there] + 0.5 * np.array(color(int(kind) - 1))
     return Image.fromarray(np.clip(np.rint(values), 0, 255).astype(np.uint8))
 
 
@@ -115,6 +115,6 @@ def _bars(
     for number, (name, count) in enumerate(classes.items()):
         left = corner[0] + number * step
         top = corner[1] - count / max(*classes.values(), 1) * height
-        draw.rectangle((left, top, max(left + step - 1, left), corner[1]), fill=colour(number))
+        draw.rectangle((left, top, max(left + step - 1, left), corner[1]), fill=color(number))
         if step >= 3 * HEAD:
             draw.text((left + 3, corner[1] - HEAD), name[: int(step / 7)], INK)

@@ -1,7 +1,7 @@
 """One example with its annotations, and the ways to move image and annotations together.
 
 Coordinates are pixels from the upper left corner of the image: pixel (row, column) covers the square from
-(column, row) to (column + 1, row + 1), so its centre is at + 0.5. Boxes are left, top, right, bottom; key points x, y.
+(column, row) to (column + 1, row + 1), so its center is at + 0.5. Boxes are left, top, right, bottom; key points x, y.
 """
 
 from __future__ import annotations
@@ -151,14 +151,14 @@ def warp(sample: Sample, matrix: Array, fill: float = 0) -> Sample:
     """The image through a 3×3 affine matrix that takes old coordinates to new ones."""
     height, width = sample.size
     back = tuple(float(value) for value in np.linalg.inv(matrix)[:2].ravel())
-    colour = fill * sample.white
+    color = fill * sample.white
 
     def moved(part: Image.Image, resample: Image.Resampling, value: float) -> Image.Image:
         bands = len(part.getbands())
         filling: Any = (round(value),) * bands if bands > 1 else value if part.mode == "F" else round(value)
         return part.transform((width, height), Image.Transform.AFFINE, back, resample, fillcolor=filling)
 
-    image = _by_pillow(sample.image, lambda part: moved(part, Image.Resampling.BILINEAR, colour))
+    image = _by_pillow(sample.image, lambda part: moved(part, Image.Resampling.BILINEAR, color))
     mask = sample.mask
     if mask is not None:
         mask = np.asarray(moved(Image.fromarray(mask.astype(np.int32)), Image.Resampling.NEAREST, 0)).astype(mask.dtype)
@@ -169,7 +169,7 @@ def warp(sample: Sample, matrix: Array, fill: float = 0) -> Sample:
     return _moved(sample, image, mask, through)
 
 
-def about_centre(size: tuple[int, int], scale: float = 1.0, degrees: float = 0.0) -> Array:
+def about_center(size: tuple[int, int], scale: float = 1.0, degrees: float = 0.0) -> Array:
     """The matrix that scales, and turns clockwise as one sees it, about the middle of the image."""
     y, x = size[0] / 2, size[1] / 2
     cosine, sine = scale * math.cos(math.radians(degrees)), scale * math.sin(math.radians(degrees))

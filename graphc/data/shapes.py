@@ -96,24 +96,24 @@ def _cover(kind: int, radius: float, middle: Array, angle: float, size: tuple[in
 
 
 def _ground(rng: np.random.Generator, size: tuple[int, int], channels: int) -> Array:
-    """A colour with waves and grain."""
+    """A color with waves and grain."""
     rows, columns = np.mgrid[: size[0], : size[1]] / min(size)
-    colour = rng.uniform(60, 200, channels)
+    color = rng.uniform(60, 200, channels)
     texture = sum(
         rng.uniform(4, 14)
         * np.sin(2 * np.pi * (rng.uniform(-6, 6) * rows + rng.uniform(-6, 6) * columns) + rng.uniform(0, 6))
         for _ in range(3)
     )
-    return np.asarray(colour + np.asarray(texture)[..., None] + rng.normal(0, 6, (*size, channels)))
+    return np.asarray(color + np.asarray(texture)[..., None] + rng.normal(0, 6, (*size, channels)))
 
 
 def _paint(rng: np.random.Generator, image: Array, cover: Array) -> None:
-    """A colour that stands out, with grain of its own, where the shape covers the ground."""
+    """A color that stands out, with grain of its own, where the shape covers the ground."""
     mean = image.mean()
-    colour = rng.uniform(0, 255, image.shape[2])
-    colour += np.sign(colour.mean() - mean) * max(0.0, 60 - abs(colour.mean() - mean))
+    color = rng.uniform(0, 255, image.shape[2])
+    color += np.sign(color.mean() - mean) * max(0.0, 60 - abs(color.mean() - mean))
     grain = rng.normal(0, 6, image.shape)
-    image += cover[..., None] * (colour + grain - image)
+    image += cover[..., None] * (color + grain - image)
 
 
 def _around(there: Array) -> tuple[int, int, int, int]:

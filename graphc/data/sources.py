@@ -152,7 +152,7 @@ class _Images(Source):
     size: Annotated[tuple[Side, Side], LIST]
     """[height, width] that every image is resized to, unless augmentation cuts it to that size."""
     channels: Literal[1, 3, 4] = 3
-    """1: grey, 3: RGB, 4: RGB and alpha."""
+    """1: gray, 3: RGB, 4: RGB and alpha."""
     max_pixels: int = Field(default=PIXEL_LIMIT, gt=0)
     """An image of more is refused before it is read."""
     bad_files: Literal["error", "skip"] = "error"
@@ -189,7 +189,7 @@ class Archive(_Images):
 
     inside: str = ""
     """The folder of the archive that holds the classes' folders."""
-    labelled: bool = True
+    labeled: bool = True
     """Whether folders are classes; else all images are taken, without labels."""
 
     def load(self, base: Path, limit: int, wanted: Wanted = ANYTHING) -> Examples:
@@ -197,7 +197,7 @@ class Archive(_Images):
         start = f"{self.inside.strip('/')}/" if self.inside.strip("/") else ""
         names = sorted(name for name in archive.members if name.startswith(start))
         where = shown(base / self.path)
-        if not self.labelled:
+        if not self.labeled:
             return examples_of([Entry(name) for name in names], archive, self.reading(), where)
         folders = {name: name.removeprefix(start).rpartition("/")[0].partition("/")[0] for name in names}
         classes = ordered(folder for folder in folders.values() if folder)
@@ -297,7 +297,7 @@ class Shapes(Source):
     size: Annotated[tuple[Side, Side], LIST] = (32, 32)
     """[height, width]."""
     channels: Literal[1, 3] = 3
-    """Grey or in colour."""
+    """Gray or in color."""
     most: int = Field(default=1, gt=0, le=50)
     """Shapes in a picture, at most."""
     classes: int = Field(default=len(CLASSES), gt=0, le=len(CLASSES))

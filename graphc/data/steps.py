@@ -1,6 +1,6 @@
 """Steps of preprocessing: what each learns from the training set, does to images, and is in an ONNX file.
 
-    preprocess: {steps: [rescale, {standardise: {per: channel}}]}
+    preprocess: {steps: [rescale, {standardize: {per: channel}}]}
 
 A step's ONNX form is a list of operations on one running value, N H W C, named in `graphc.emit.front`.
 """
@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import Field, model_validator
 
-from graphc.data.augment.colour import GREY
+from graphc.data.augment.color import GRAY
 from graphc.errors import DataError
 from graphc.lazy import np
 from graphc.settings import LIST, Kind
@@ -90,10 +90,10 @@ class Rescale(_Affine):
         return np.array([scale]), np.array([c - a * scale])
 
 
-class Centre(Step):
+class Center(Step):
     """The mean subtracted: each channel's, each pixel's, or each image's own."""
 
-    kind: ClassVar[str] = "centre"
+    kind: ClassVar[str] = "center"
 
     per: Per = "channel"
     """channel and pixel: means over the training set."""
@@ -107,14 +107,14 @@ class Centre(Step):
 
     def operations(self, arrays: Arrays, shape: tuple[int, ...]) -> list[Operation]:
         if self.per == "image":
-            return [("centre_each", (), {})]
+            return [("center_each", (), {})]
         return [("affine", (np.array([1.0]), -arrays["mean"]), {})]
 
 
-class Standardise(Step):
+class Standardize(Step):
     """The mean subtracted, then divided by the deviation."""
 
-    kind: ClassVar[str] = "standardise"
+    kind: ClassVar[str] = "standardize"
 
     per: Per = "channel"
     """channel and pixel: over the training set; image: each image's own."""
@@ -138,14 +138,14 @@ class Standardise(Step):
 
     def operations(self, arrays: Arrays, shape: tuple[int, ...]) -> list[Operation]:
         if self.per == "image":
-            return [("centre_each", (), {}), ("deviate_each", (), {"epsilon": self.epsilon})]
+            return [("center_each", (), {}), ("deviate_each", (), {"epsilon": self.epsilon})]
         return [("affine", (1 / arrays["deviation"], -arrays["mean"] / arrays["deviation"]), {})]
 
 
-class Normalise(_Affine):
+class MinMaxScale(_Affine):
     """The training set's lowest and highest value, of each channel or pixel, taken to a range."""
 
-    kind: ClassVar[str] = "normalise"
+    kind: ClassVar[str] = "min_max_scale"
 
     per: Literal["channel", "pixel"] = "channel"
     """Whose extremes."""
@@ -227,10 +227,10 @@ class Resize(Step):
         return [("resize", (down, right), {})]
 
 
-class Crop(Step):
+class CenterCrop(Step):
     """The middle of the image."""
 
-    kind: ClassVar[str] = "crop"
+    kind: ClassVar[str] = "center_crop"
 
     size: Annotated[tuple[Side, Side], LIST]
     """[height, width]."""
@@ -238,7 +238,9 @@ class Crop(Step):
     def shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         if shape[0] < self.size[0] or shape[1] < self.size[1]:
             found = f"{shape[0]}×{shape[1]}"
-            raise DataError("G404", f"crop expects images of at least {self.size[0]}×{self.size[1]}, found {found}")
+            raise DataError(
+                "G404", f"center_crop expects images of at least {self.size[0]}×{self.size[1]}, found {found}"
+            )
         return (*self.size, *shape[2:])
 
     def apply(self, x: Array, arrays: Arrays) -> Array:
@@ -253,17 +255,17 @@ class Crop(Step):
 
 
 class Channels(Step):
-    """Colours in another order, or as grey."""
+    """Colors in another order, or as gray."""
 
     kind: ClassVar[str] = "channels"
 
-    to: Literal["bgr", "grey"]
-    """bgr: red and blue exchanged; grey: one channel, 0.299 red + 0.587 green + 0.114 blue."""
+    to: Literal["bgr", "gray"]
+    """bgr: red and blue exchanged; gray: one channel, 0.299 red + 0.587 green + 0.114 blue."""
 
     def shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         if shape[-1] != 3:
             raise DataError("G404", f"channels expects images in red, green and blue, found {shape[-1]} channels")
-        return (*shape[:-1], 1) if self.to == "grey" else shape
+        return (*shape[:-1], 1) if self.to == "gray" else shape
 
     def apply(self, x: Array, arrays: Arrays) -> Array:
         mixed: Array = x @ self._matrix().astype(x.dtype)
@@ -273,10 +275,10 @@ class Channels(Step):
         return [("mix_channels", (self._matrix(),), {})]
 
     def _matrix(self) -> Array:
-        return np.array([GREY]).T if self.to == "grey" else np.eye(3)[::-1]
+        return np.array([GRAY]).T if self.to == "gray" else np.eye(3)[::-1]
 
 
-STEPS: tuple[type[Step], ...] = (Rescale, Centre, Standardise, Normalise, Whiten, Resize, Crop, Channels)
+STEPS: tuple[type[Step], ...] = (Rescale, Center, Standardize, MinMaxScale, Whiten, Resize, CenterCrop, Channels)
 
 
 def _axes(x: Array) -> tuple[int, ...]:

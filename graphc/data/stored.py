@@ -140,7 +140,7 @@ class Drawing(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StoredMasks:
-    """Masks in files, as N H W class indices: the values of a grey or palette PNG; or drawings."""
+    """Masks in files, as N H W class indices: the values of a gray or palette PNG; or drawings."""
 
     store: Store
     names: Sequence[str | Drawing]

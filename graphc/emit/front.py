@@ -123,7 +123,7 @@ def _emit(
             scale, offset = arrays
             value = value if (scale == 1).all() else op("Mul", value, constant("scale", scale))
             value = value if not offset.any() else op("Add", value, constant("offset", offset))
-        case "centre_each":
+        case "center_each":
             value = op("Sub", value, mean(value))
         case "deviate_each":
             variance = op("Add", mean(op("Mul", value, value)), constant("epsilon", [settings["epsilon"]]))

@@ -11,6 +11,7 @@ from graphc.graph import Argument, Node, Plan
 from graphc.passes.truncate import find_layer
 from graphc.report.tables import render
 from graphc.report.vocabulary import Setting, Word, find, words
+from graphc.settings import meant
 from graphc.spec.schema import argument_order
 from graphc.spec.zoo import SUFFIXES, zoo_names
 
@@ -109,7 +110,7 @@ def unknown(name: str) -> SpecError:
     """The error for a word that nothing means."""
     if name in zoo_names() or Path(name).suffix in SUFFIXES:
         return SpecError("G110", f"{name} is a spec: say which layer, graphc explain {name} LAYER")
-    hint = did_you_mean(name, sorted({word.name for word in words()}))
+    hint = meant(name, sorted({word.name for word in words()}))
     return SpecError("G110", f"no kind and no key is named {name!r}{hint}; for a layer: graphc explain SPEC LAYER")
 
 

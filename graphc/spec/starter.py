@@ -16,7 +16,7 @@ name: net
 vars:
   classes: {classes}
   size: {size}                              # height and width of the images
-  channels: {channels}                           # 1: grey, 3: colors
+  channels: {channels}                           # 1: gray, 3: colors
   width: 16
 
 inputs:
@@ -60,7 +60,7 @@ expect:
 
 def starter(classes: int = 10, size: int = 28, channels: int = 1) -> str:
     """The spec for images of `size` × `size` × `channels`."""
-    what = f"{size} x {size} {'grey' if channels == 1 else 'color'} images of {classes} classes"
+    what = f"{size} x {size} {'gray' if channels == 1 else 'color'} images of {classes} classes"
     params = 40_000 + 65 * max(classes - 10, 0)  # a class more is a column more of the last weights
     return TEMPLATE.format(what=what, classes=classes, size=size, channels=channels, params=params)
 

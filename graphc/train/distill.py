@@ -142,20 +142,18 @@ def _log_softmax(logits: Array) -> Array:
     return np.asarray(shifted - np.log(sums))
 
 
-def with_unlabelled(labelled: Examples, unlabelled: Examples, limit: int) -> Examples:
+def with_unlabeled(labeled: Examples, unlabeled: Examples, limit: int) -> Examples:
     """Both together, the second with the label -1; all in memory."""
-    both = [in_memory(each, limit) if hasattr(each.inputs[IMAGE], "read") else each for each in (labelled, unlabelled)]
+    both = [in_memory(each, limit) if hasattr(each.inputs[IMAGE], "read") else each for each in (labeled, unlabeled)]
     images = [each.inputs[IMAGE] for each in both]
     if images[0].shape[1:] != images[1].shape[1:] or images[0].dtype != images[1].dtype:
         found = " and ".join(f"{'×'.join(map(str, each.shape[1:]))} {each.dtype}" for each in images)
-        raise DataError(
-            "G404", f"expected unlabelled images like the labelled, found {found}", Place(unlabelled.source)
-        )
+        raise DataError("G404", f"expected unlabeled images like the labeled, found {found}", Place(unlabeled.source))
     labels = [both[0].targets[LABEL], np.full(len(both[1]), -1, np.int64)]
     return replace(
-        labelled,
+        labeled,
         inputs={IMAGE: np.concatenate(images)},
         targets={LABEL: np.concatenate(labels)},
-        skipped=labelled.skipped + unlabelled.skipped,
-        notes=labelled.notes + unlabelled.notes,
+        skipped=labeled.skipped + unlabeled.skipped,
+        notes=labeled.notes + unlabeled.notes,
     )

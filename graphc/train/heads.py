@@ -73,7 +73,7 @@ class Heads:
                 head.loss.check(head.shape, head.name)
         self.recipe = recipe
         self.teacher = recipe.teacher
-        self._unlabelled = recipe.data.unlabelled is not None
+        self._unlabeled = recipe.data.unlabeled is not None
         self.nodes = tuple(dict.fromkeys(target.node for target in self.targets))
         self.judges = _judges(self.targets, recipe)
         """The recipe's metrics."""
@@ -159,7 +159,7 @@ class Heads:
         prediction, target = run.value(head.node), targets[head.target]
         labels = target.shape == prediction.shape[:-1]
         counted = np.ones(prediction.shape[:-1] if labels else prediction.shape[:1], bool)
-        if labels and self._unlabelled:
+        if labels and self._unlabeled:
             counted &= target >= 0
         if labels and head.loss.ignored is not None:
             counted &= target != head.loss.ignored

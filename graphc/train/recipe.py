@@ -94,7 +94,7 @@ class Data(Settings):
     """The same for single inputs of a network with several, by name."""
     augment: Annotated[tuple[AnyAugmentation, ...], LIST] = ()
     """What happens to training examples and their annotations, in order; mixup and cutmix come last."""
-    unlabelled: AnySource | None = None
+    unlabeled: AnySource | None = None
     """More images to learn from, without labels: they need a `teacher`."""
     keep_boxes: float = Field(default=0.25, ge=0, le=1)
     """Part of a box that augmentation must leave in the picture, or the box is no longer there."""
@@ -252,10 +252,10 @@ class Recipe(Settings):
 
     @model_validator(mode="after")
     def _fits(self) -> Recipe:
-        if self.data.unlabelled is not None and (
+        if self.data.unlabeled is not None and (
             self.teacher is None or any(isinstance(s, Mix) for s in self.data.augment)
         ):
-            raise ValueError("data.unlabelled: expected a `teacher`, and neither mixup nor cutmix")
+            raise ValueError("data.unlabeled: expected a `teacher`, and neither mixup nor cutmix")
         if self.teacher is not None and self.loss is None:
             raise ValueError("teacher: expected a single `loss`, not `heads`")
         names = [each.name for each in self.named_metrics]

@@ -17,7 +17,7 @@ from graphc.data.annotated import finite
 from graphc.data.augment.base import Augmentation
 from graphc.data.augment.mix import Mix
 from graphc.data.batches import Augmenting, Batches
-from graphc.data.classes import labelled_alike, typed_alike
+from graphc.data.classes import labeled_alike, typed_alike
 from graphc.data.examples import IMAGE, LABEL, MEMORY_LIMIT, Examples, check_one_class, class_weights, split
 from graphc.data.preprocess import Preprocess
 from graphc.data.sample import ANNOTATIONS, BOXES, MASK, POINTS
@@ -28,7 +28,7 @@ from graphc.errors import DataError, Place, SpecError, did_you_mean
 from graphc.graph import Plan
 from graphc.spec.documents import read_document
 from graphc.spec.zoo import find
-from graphc.train.distill import TeacherModel, with_unlabelled
+from graphc.train.distill import TeacherModel, with_unlabeled
 from graphc.train.heads import Heads, Target
 from graphc.train.losses import Loss, OverClasses
 from graphc.train.recipe import Data, Model, Recipe
@@ -88,8 +88,8 @@ def read_sets(recipe: Recipe, plan: Plan, base: Path, limit: int = MEMORY_LIMIT)
         validation = read_set(recipe.data.validation, base, limit, known)
     elif recipe.data.validation_share is not None:
         train, validation = split(train, recipe.data.validation_share, recipe.seed, recipe.data.stratified)
-    if recipe.data.unlabelled is not None:
-        train = with_unlabelled(train, recipe.data.unlabelled.load(base, limit, NO_TARGETS), limit)
+    if recipe.data.unlabeled is not None:
+        train = with_unlabeled(train, recipe.data.unlabeled.load(base, limit, NO_TARGETS), limit)
     return Sets(train, validation)
 
 
@@ -148,7 +148,7 @@ def _class_weights(head: Target, train: Examples) -> Loss:
 
 
 def fit_inputs(examples: Examples, plan: Plan, data: Data) -> Examples:
-    """Examples with the plan's input names and, behind the preprocessing, shapes; grey images get their channel
+    """Examples with the plan's input names and, behind the preprocessing, shapes; gray images get their channel
     axis."""
     wanted = {given.name: given.shape for given in plan.graph.inputs}
     inputs = dict(examples.inputs)
@@ -273,4 +273,4 @@ def read_test(
     held_out = read_sets(recipe, plan, base, limit).validation
     if held_out is None:
         raise SpecError("G611", "the recipe names neither a test nor a validation set: say which data to read")
-    return "validation_share", labelled_alike(held_out, known.classes)
+    return "validation_share", labeled_alike(held_out, known.classes)

@@ -21,9 +21,9 @@ from graphc.errors import DataError, GraphcError
 LIMIT = 10_000_000
 
 
-def _png(colour=(255, 0, 0), size=(6, 4), mode="RGB", kind="PNG"):
+def _png(color=(255, 0, 0), size=(6, 4), mode="RGB", kind="PNG"):
     data = io.BytesIO()
-    Image.new(mode, size, colour).save(data, kind)
+    Image.new(mode, size, color).save(data, kind)
     return data.getvalue()
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from graphc.data.augment import AUGMENTATIONS
 from graphc.data.augment.base import Augmentation, augment, generator
-from graphc.data.augment.colour import Blur, Brightness, Contrast, Cutout, Hue, Noise, Saturation
+from graphc.data.augment.color import Blur, Brightness, Contrast, Cutout, Hue, Noise, Saturation
 from graphc.data.augment.geometry import (
     FlipHorizontal,
     FlipVertical,
@@ -158,13 +158,13 @@ def test_resized_masks_hold_old_classes_only():
     assert set(np.unique(resize(sample, 40, 9).mask)) <= {3, 90, 255}
 
 
-COLOUR = [Brightness(), Contrast(), Saturation(), Hue(), Blur(), Noise(), Cutout()]
+COLOR = [Brightness(), Contrast(), Saturation(), Hue(), Blur(), Noise(), Cutout()]
 
 
-@pytest.mark.parametrize("step", COLOUR, ids=lambda step: step.kind)
+@pytest.mark.parametrize("step", COLOR, ids=lambda step: step.kind)
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 @pytest.mark.parametrize("channels", [1, 3, 5])
-def test_colours_change_values_and_move_nothing(step, dtype, channels):
+def test_colors_change_values_and_move_nothing(step, dtype, channels):
     rng = np.random.default_rng(1)
     image = rng.integers(0, 256, (12, 14, channels), dtype=np.uint8)
     image = image if dtype == np.uint8 else (image / 255).astype(dtype)
@@ -175,19 +175,19 @@ def test_colours_change_values_and_move_nothing(step, dtype, channels):
     assert found.image.dtype == dtype
     assert found.image.shape == image.shape
     np.testing.assert_array_equal(found.boxes, sample.boxes)
-    coloured = step.kind not in ("saturation", "hue") or channels == 3
-    assert coloured == bool((found.image != image).any())
+    colored = step.kind not in ("saturation", "hue") or channels == 3
+    assert colored == bool((found.image != image).any())
 
 
 def test_brightness_contrast_and_saturation_by_hand():
     image = np.array([[[10, 20, 30], [40, 50, 60]]], np.uint8)
     one = _Fixed(1.5)
     assert Brightness(amount=0.5).apply(Sample(image), one, (1, 2)).image.ravel().tolist() == [15, 30, 45, 60, 75, 90]
-    grey = 0.299 * 25 + 0.587 * 35 + 0.114 * 45
-    expected = np.clip(np.rint(1.5 * image + (1 - 1.5) * grey), 0, 255)
+    gray = 0.299 * 25 + 0.587 * 35 + 0.114 * 45
+    expected = np.clip(np.rint(1.5 * image + (1 - 1.5) * gray), 0, 255)
     np.testing.assert_array_equal(Contrast(amount=0.5).apply(Sample(image), one, (1, 2)).image, expected)
-    own_grey = image @ np.array([0.299, 0.587, 0.114])
-    expected = np.rint(1.5 * image - 0.5 * own_grey[..., None])
+    own_gray = image @ np.array([0.299, 0.587, 0.114])
+    expected = np.rint(1.5 * image - 0.5 * own_gray[..., None])
     np.testing.assert_array_equal(Saturation(amount=0.5).apply(Sample(image), one, (1, 2)).image, expected)
 
 
@@ -244,13 +244,13 @@ def test_mixed_labels_are_shares_of_the_picture():
         np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-6)
         assert (shares >= 0).all()
         assert (mixed != images).any()
-    colours = np.array([0, 1], np.uint8)[:, None, None, None] * np.ones((8, 8, 1), np.uint8)
-    mixed, shares = mix_batch(colours, np.array([0, 1]), 2, [CutMix()], lambda row: generator(5, 0, row))
+    colors = np.array([0, 1], np.uint8)[:, None, None, None] * np.ones((8, 8, 1), np.uint8)
+    mixed, shares = mix_batch(colors, np.array([0, 1]), 2, [CutMix()], lambda row: generator(5, 0, row))
     np.testing.assert_allclose(mixed.mean(axis=(1, 2, 3)), shares[:, 1], atol=1e-6)
 
 
 def test_every_kind_is_tried_here():
-    tried = {type(step) for step in (*EXACT, *MOVING, *COLOUR)} | {MixUp, CutMix}
+    tried = {type(step) for step in (*EXACT, *MOVING, *COLOR)} | {MixUp, CutMix}
     assert tried == set(AUGMENTATIONS)
     assert all(issubclass(kind, (Augmentation, Mix)) for kind in AUGMENTATIONS)
 

@@ -50,7 +50,7 @@ def test_bytes_become_numbers_up_to_one():
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_fitted_preprocessing_centres(dtype):
+def test_fitted_preprocessing_centers(dtype):
     rng = np.random.default_rng(0)
     images = rng.integers(0, 255, (500, 4, 4, 3)).astype(np.uint8)
     fitted = Preprocess(mean="fit", std="fit").fitted(images)

@@ -7,7 +7,7 @@ import random
 import numpy as np
 import pytest
 
-from graphc.data.classes import ClassIndex, class_names, class_text, labelled_alike, ordered, typed_alike
+from graphc.data.classes import ClassIndex, class_names, class_text, labeled_alike, ordered, typed_alike
 from graphc.data.examples import Examples
 from graphc.data.target_kind import TargetKind
 from graphc.data.wanted import Want, Wanted
@@ -96,7 +96,7 @@ def test_sets_are_counted_alike_whatever_their_order(seed):
     training = [["10", "2", "007", "1"], ["cat", "dog", "eel", "fox"]][seed % 2]
     names = [training[n] for n in rng.permutation(4)]
     labels, boxes = rng.integers(0, 4, 20), rng.integers(-1, 4, (20, 3))
-    found = labelled_alike(_examples(labels, names, box_label=boxes), {"label": training})
+    found = labeled_alike(_examples(labels, names, box_label=boxes), {"label": training})
     assert found.classes == tuple(training)
     assert [training[n] for n in found.targets["label"]] == [names[n] for n in labels]
     for row in range(20):
@@ -106,26 +106,26 @@ def test_sets_are_counted_alike_whatever_their_order(seed):
 
 
 def test_only_classes_that_occur_must_be_known():
-    assert labelled_alike(_examples([1, 1], ["x", "b"]), {"label": ["a", "b"]}).targets["label"].tolist() == [1, 1]
+    assert labeled_alike(_examples([1, 1], ["x", "b"]), {"label": ["a", "b"]}).targets["label"].tolist() == [1, 1]
     with pytest.raises(DataError, match=r"training set's classes \(cat, dog\), found 'dgo' \(did you mean 'dog'\?\)"):
-        labelled_alike(_examples([0, 1], ["cat", "dgo"]), {"label": ["cat", "dog"]})
+        labeled_alike(_examples([0, 1], ["cat", "dgo"]), {"label": ["cat", "dog"]})
 
 
 def test_columns_of_several_labels_are_put_in_order():
-    found = labelled_alike(_examples([[1.0, 0], [1, 1]], ["b", "a"]), {"label": ["a", "b", "c"]})
+    found = labeled_alike(_examples([[1.0, 0], [1, 1]], ["b", "a"]), {"label": ["a", "b", "c"]})
     assert found.targets["label"].tolist() == [[0, 1, 0], [1, 1, 0]]
     with pytest.raises(DataError, match="found 'x'"):
-        labelled_alike(_examples([[1.0, 0]], ["x", "a"]), {"label": ["a", "b"]})
-    assert labelled_alike(_examples([[0.0, 1]], ["x", "a"]), {"label": ["a"]}).targets["label"].tolist() == [[1]]
+        labeled_alike(_examples([[1.0, 0]], ["x", "a"]), {"label": ["a", "b"]})
+    assert labeled_alike(_examples([[0.0, 1]], ["x", "a"]), {"label": ["a"]}).targets["label"].tolist() == [[1]]
 
 
 def test_numbers_without_names_are_not_guessed_to_be_names():
     labels = _examples([0, 1, 2])
     for training in (["cat", "dog", "eel"], ["0", "1", "2"]):
-        assert labelled_alike(labels, {"label": training}).targets["label"].tolist() == [0, 1, 2]
+        assert labeled_alike(labels, {"label": training}).targets["label"].tolist() == [0, 1, 2]
     for training in (["10", "20", "30"], ["0", "1", "10"], ["1", "2", "3"]):
         with pytest.raises(DataError, match="say with `classes` which number stands for which name"):
-            labelled_alike(labels, {"label": training})
+            labeled_alike(labels, {"label": training})
 
 
 CLASS, VALUES = frozenset({TargetKind.CLASS}), frozenset({TargetKind.VALUES})

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from graphc.data.augment.base import Augmentation
-from graphc.data.augment.colour import Noise
+from graphc.data.augment.color import Noise
 from graphc.data.augment.geometry import FlipHorizontal, PadCrop
 from graphc.data.augment.mix import MixUp
 from graphc.data.batches import Augmenting, Batches, balanced_order, epoch_order
@@ -119,7 +119,7 @@ class Raising(Augmentation):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Ten images, the fifth of another colour."""
+    """Ten images, the fifth of another color."""
     (tmp_path / "set" / "cat").mkdir(parents=True)
     for number in range(10):
         image = Image.fromarray(np.full((8, 8, 3), 7 if number == 4 else 90, np.uint8))

@@ -17,17 +17,17 @@ from graphc.errors import DataError
 LIMIT = 10_000_000
 
 
-def _save(path, colour=(255, 0, 0), size=(6, 4), mode="RGB", **options):
+def _save(path, color=(255, 0, 0), size=(6, 4), mode="RGB", **options):
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new(mode, size, colour).save(path, **options)
+    Image.new(mode, size, color).save(path, **options)
     return path
 
 
 @pytest.fixture
 def classes(tmp_path):
-    for name, colour in (("cat", (255, 0, 0)), ("dog", (0, 255, 0))):
+    for name, color in (("cat", (255, 0, 0)), ("dog", (0, 255, 0))):
         for index in range(2):
-            _save(tmp_path / "set" / name / f"{index}.png", colour)
+            _save(tmp_path / "set" / name / f"{index}.png", color)
     return tmp_path / "set"
 
 
@@ -38,7 +38,7 @@ def test_pixels_are_rows_columns_channels(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("mode", "colour", "suffix"),
+    ("mode", "color", "suffix"),
     [
         ("L", 100, "png"),
         ("P", 3, "png"),
@@ -47,8 +47,8 @@ def test_pixels_are_rows_columns_channels(tmp_path):
         ("1", 1, "png"),
     ],
 )
-def test_any_mode_becomes_rgb(tmp_path, mode, colour, suffix):
-    path = _save(tmp_path / f"a.{suffix}", colour, mode=mode)
+def test_any_mode_becomes_rgb(tmp_path, mode, color, suffix):
+    path = _save(tmp_path / f"a.{suffix}", color, mode=mode)
     assert read_image(path).shape == (4, 6, 3)
     assert read_image(path, channels=1).shape == (4, 6, 1)
 

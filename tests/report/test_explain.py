@@ -90,7 +90,8 @@ WORDS = {
     "conv2d": ["layer"],
     "l2": ["regularizer"],
     "whiten": ["preprocessing step"],
-    "crop": ["layer", "preprocessing step"],
+    "crop": ["layer"],
+    "center_crop": ["preprocessing step"],
     "warm_up": ["key of a recipe"],
     "arg_scope": ["key of a spec", "key of a block"],
     "momentum": ["optimizer"],
@@ -127,6 +128,11 @@ def test_a_kind_tells_type_default_meaning_and_example():
 def test_an_unknown_word_has_a_near_one_of_any_vocabulary(word, near):
     with pytest.raises(SpecError, match=f"no kind and no key is named '{word}' .*{near}"):
         explain_word(word, "table")
+
+
+def test_a_word_that_was_renamed():
+    with pytest.raises(SpecError, match=r"'standardise' \(it is called 'standardize' now\)"):
+        explain_word("standardise", "table")
 
 
 def test_a_spec_alone_is_no_word():

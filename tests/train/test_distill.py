@@ -69,13 +69,13 @@ def test_a_student_learns_from_the_teacher_alone(taught):
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_unlabelled_images_are_learned_from(taught, workers):
+def test_unlabeled_images_are_learned_from(taught, workers):
     whole = np.load(taught / "train.npz")
     np.savez(taught / "few.npz", x=whole["x"][:6], y=whole["y"][:6])
     np.savez(taught / "more.npz", x=whole["x"][6:])
     last = train(
         taught / "recipe.yaml", taught / "student",
-        ["epochs=10", "data.train={npz: {path: few.npz}}", "data.unlabelled={npz: {path: more.npz, targets: {}}}",
+        ["epochs=10", "data.train={npz: {path: few.npz}}", "data.unlabeled={npz: {path: more.npz, targets: {}}}",
          "teacher={path: teacher/best.onnx}", f"data.workers={workers}"],
     )  # fmt: skip
     assert last["validation_accuracy"] > 0.8
@@ -133,6 +133,6 @@ def test_a_teacher_of_other_classes_is_refused(taught):
         train(taught / "recipe.yaml", taught / "student", ["model=other.yaml", "teacher={path: teacher/best.onnx}"])
 
 
-def test_unlabelled_images_need_a_teacher(project):
+def test_unlabeled_images_need_a_teacher(project):
     with pytest.raises(GraphcError, match="expected a `teacher`"):
-        read_recipe(project / "recipe.yaml", ["data.unlabelled={npz: {path: more.npz}}"])
+        read_recipe(project / "recipe.yaml", ["data.unlabeled={npz: {path: more.npz}}"])

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from graphc.cli import cli
-from graphc.data.preview import TILE, colour, tile
+from graphc.data.preview import TILE, color, tile
 from graphc.data.sample import sample_of
 from graphc.data.sources import Npz
 from graphc.errors import DataError
@@ -93,14 +93,14 @@ def test_annotations_are_drawn_where_they_are():
     )
     drawn = np.asarray(tile(sample, np.array([5])))
     factor = TILE // 16
-    assert tuple(drawn[4 * factor, 6 * factor]) == colour(5)
-    assert tuple(drawn[8 * factor, 8 * factor]) == colour(3)
+    assert tuple(drawn[4 * factor, 6 * factor]) == color(5)
+    assert tuple(drawn[8 * factor, 8 * factor]) == color(3)
     assert drawn[15 * factor + 2, 15 * factor + 2].any()
     assert not drawn[15 * factor + 2, 2].any()
 
 
 LABELS = {
-    "unlabelled": ([-1, 0, 1, 1], {"class -1": 1, "class cat": 1, "class dog": 2}, ": -1"),
+    "unlabeled": ([-1, 0, 1, 1], {"class -1": 1, "class cat": 1, "class dog": 2}, ": -1"),
     "far": ([0, 1, 1, 2**32], {"class cat": 1, "class dog": 2, "class 4294967296": 1}, ": 4294967296"),
     "values": ([0.5, 1.25, 3.75, 1.0], {}, ": 3.75"),
     "not finite": ([0.5, np.nan, np.inf, 1.0], {}, ": nan"),

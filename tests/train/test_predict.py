@@ -169,7 +169,7 @@ epochs: 12
 
 
 def bands(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Images of three grey levels, and which level each pixel has."""
+    """Images of three gray levels, and which level each pixel has."""
     classes = np.random.default_rng(seed).integers(0, 3, (count, 8, 8))
     return (classes * 100 + 20).astype(np.uint8)[..., None], classes
 

@@ -43,7 +43,7 @@ metrics: [accuracy]
 
 
 def _run(folder, preprocess, padding="valid", size=(8, 8), channels=3, more=""):
-    """A trained run on random coloured images, their channels correlated."""
+    """A trained run on random colored images, their channels correlated."""
     rng = np.random.default_rng(0)
     base = rng.integers(40, 200, (64, *size, 1))
     images = np.clip(base + rng.integers(-40, 40, (64, *size, 3)), 0, 255).astype(np.uint8)
@@ -80,17 +80,17 @@ STEP_LISTS = {
     "short": ({"mean": "fit", "std": "fit"}, {}),
     "numbers": ({"mean": [0.4], "std": [0.2]}, {}),
     "rescale": ({"steps": [{"rescale": {"target": [-1, 1]}}]}, {}),
-    "channels": ({"steps": ["rescale", {"centre": {"per": "channel"}}]}, {}),
-    "pixels": ({"steps": ["rescale", {"standardise": {"per": "pixel"}}]}, {}),
-    "images": ({"steps": ["rescale", {"standardise": {"per": "image"}}]}, {}),
-    "means": ({"steps": ["rescale", {"centre": {"per": "image"}}]}, {}),
-    "extremes": ({"steps": [{"normalise": {"per": "pixel"}}]}, {}),
+    "channels": ({"steps": ["rescale", {"center": {"per": "channel"}}]}, {}),
+    "pixels": ({"steps": ["rescale", {"standardize": {"per": "pixel"}}]}, {}),
+    "images": ({"steps": ["rescale", {"standardize": {"per": "image"}}]}, {}),
+    "means": ({"steps": ["rescale", {"center": {"per": "image"}}]}, {}),
+    "extremes": ({"steps": [{"min_max_scale": {"per": "pixel"}}]}, {}),
     "decorrelated": ({"steps": ["rescale", {"whiten": {"method": "pca"}}]}, {}),
     "zca": ({"steps": ["rescale", {"whiten": {"over": "pixels", "epsilon": 0.01}}]}, {}),
-    "resized": ({"steps": [{"resize": {"size": [8, 8]}}, "standardise"]}, {"size": (13, 6)}),
-    "cropped": ({"steps": [{"crop": {"size": [8, 8]}}, "rescale"]}, {"size": (9, 12)}),
-    "grey": ({"steps": [{"channels": {"to": "grey"}}, "rescale"]}, {"channels": 1}),
-    "bgr": ({"steps": [{"channels": {"to": "bgr"}}, "standardise"]}, {}),
+    "resized": ({"steps": [{"resize": {"size": [8, 8]}}, "standardize"]}, {"size": (13, 6)}),
+    "cropped": ({"steps": [{"center_crop": {"size": [8, 8]}}, "rescale"]}, {"size": (9, 12)}),
+    "gray": ({"steps": [{"channels": {"to": "gray"}}, "rescale"]}, {"channels": 1}),
+    "bgr": ({"steps": [{"channels": {"to": "bgr"}}, "standardize"]}, {}),
 }  # fmt: skip
 
 
@@ -122,7 +122,7 @@ def _front(model):
         ("valid", {"mean": "fit", "std": "fit"}, ["Cast", "Transpose"]),
         ("same", {"std": [0.2]}, ["Cast", "Transpose"]),
         ("same", {"mean": "fit", "std": "fit"}, ["Cast", "Add", "Transpose"]),
-        ("valid", {"steps": ["standardise", {"centre": {"per": "image"}}]},
+        ("valid", {"steps": ["standardize", {"center": {"per": "image"}}]},
          ["Cast", "Mul", "Add", "ReduceMean", "Sub", "Transpose"]),
     ],
 )  # fmt: skip
@@ -132,7 +132,7 @@ def test_a_factor_and_an_offset_cost_nothing_where_that_is_exact(tmp_path, paddi
 
 
 def test_folding_works_beside_batch_norm_and_later_opsets(tmp_path):
-    images = _run(tmp_path, {"steps": ["standardise"]}, more=", normalizer: {batch_norm: {decay: 0.5}}")
+    images = _run(tmp_path, {"steps": ["standardize"]}, more=", normalizer: {batch_norm: {decay: 0.5}}")
     _compare(tmp_path, images, _compile(tmp_path, "--opset", "20", "--ir-version", "9"))
     _compare(tmp_path, images, _compile(tmp_path, "--no-fold"))
 
@@ -158,7 +158,7 @@ def test_raw_floats_are_those_that_were_trained_on(tmp_path):
 
 
 @pytest.mark.parametrize("value", [0, 3, 100, 255])
-def test_a_constant_channel_is_only_centred(value):
+def test_a_constant_channel_is_only_centered(value):
     images = np.random.default_rng(0).integers(0, 256, (50, 8, 8, 3), dtype=np.uint8)
     images[..., 1] = value
     settings = Preprocess(mean="fit", std="fit").fitted(images)

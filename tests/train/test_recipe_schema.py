@@ -139,7 +139,7 @@ def test_every_group_of_settings_is_explained():
             assert field_texts(model).get(name), f"{model.__name__}.{name} needs a sentence"
 
 
-TAKE_NOTHING_MORE = {"_not_grey", "_numbers"}
+TAKE_NOTHING_MORE = {"_numbers"}
 """Validators that only refuse, or only read the keys of a mapping, which are texts in JSON anyway."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from graphc.data.augment.base import Augmentation
-from graphc.data.augment.colour import Blur, Brightness, Contrast, Cutout, Hue, Noise, Saturation
+from graphc.data.augment.color import Blur, Brightness, Contrast, Cutout, Hue, Noise, Saturation
 from graphc.data.augment.geometry import (
     FlipHorizontal,
     FlipVertical,

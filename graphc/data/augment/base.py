@@ -40,35 +40,35 @@ class Affine(Augmentation):
         raise NotImplementedError(self.kind)
 
 
-class Recolour(Augmentation):
+class Recolor(Augmentation):
     """An augmentation that is a matrix on the channels of each pixel, and an offset: several in a row are done at
     once, with one rounding."""
 
-    kind: ClassVar[str] = "recolour"
+    kind: ClassVar[str] = "recolor"
 
     def matrix(self, rng: np.random.Generator, mean: Callable[[], Array], channels: int) -> tuple[Array, Array]:
         """([C, C], [C]), new values from old; `mean` gives the image's mean of each channel."""
         raise NotImplementedError(self.kind)
 
     def apply(self, sample: Sample, rng: np.random.Generator, size: tuple[int, int]) -> Sample:
-        return _Colours(sample).then(self, rng).applied()
+        return _Colors(sample).then(self, rng).applied()
 
 
 @cache
 def unchanged(channels: int) -> tuple[Array, Array]:
-    """The matrix and the offset that leave colours as they are; nobody writes into them."""
+    """The matrix and the offset that leave colors as they are; nobody writes into them."""
     return np.eye(channels), np.zeros(channels)
 
 
-class _Colours:
-    """Changes of colour that are not yet made."""
+class _Colors:
+    """Changes of color that are not yet made."""
 
     def __init__(self, sample: Sample) -> None:
         self._sample = sample
         self._channels = sample.image.shape[2]
         self._matrix, self._offset = unchanged(self._channels)
 
-    def then(self, step: Recolour, rng: np.random.Generator) -> _Colours:
+    def then(self, step: Recolor, rng: np.random.Generator) -> _Colors:
         matrix, offset = step.matrix(rng, self._mean, self._channels)
         self._matrix, self._offset = matrix @ self._matrix, matrix @ self._offset + offset
         return self
@@ -94,26 +94,26 @@ def augment(
 ) -> Sample:
     """The example through all steps and into the network's size; boxes with too small a rest are gone."""
     matrix: Array | None = None
-    colours: _Colours | None = None
+    colors: _Colors | None = None
     fill = 0.0
     for step in steps:
         if step.probability < 1 and rng.random() >= step.probability:
             continue
         if matrix is not None and not isinstance(step, Affine):
             sample, matrix = warp(sample, matrix, fill), None
-        if colours is not None and not isinstance(step, Recolour):
-            sample, colours = colours.applied(), None
+        if colors is not None and not isinstance(step, Recolor):
+            sample, colors = colors.applied(), None
         if isinstance(step, Affine):
             own = step.matrix(rng, sample.size)
             matrix, fill = (own if matrix is None else own @ matrix), step.fill
-        elif isinstance(step, Recolour):
-            colours = (colours or _Colours(sample)).then(step, rng)
+        elif isinstance(step, Recolor):
+            colors = (colors or _Colors(sample)).then(step, rng)
         else:
             sample = step.apply(sample, rng, size)
     if matrix is not None:
         sample = warp(sample, matrix, fill)
-    if colours is not None:
-        sample = colours.applied()
+    if colors is not None:
+        sample = colors.applied()
     return drop_lost_boxes(resize(sample, *size), keep_boxes)
 
 

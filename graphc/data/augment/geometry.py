@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, TypeAlias
 from pydantic import Field, model_validator
 
 from graphc.data.augment.base import Affine, Augmentation, Share
-from graphc.data.sample import Sample, about_centre, crop, flip, resize
+from graphc.data.sample import Sample, about_center, crop, flip, resize
 from graphc.lazy import np
 from graphc.settings import LIST, Settings
 from graphc.types import Array
@@ -63,7 +63,7 @@ class Scale(Affine):
 
     def matrix(self, rng: np.random.Generator, size: tuple[int, int]) -> Array:
         low, high = self.range
-        return about_centre(size, scale=math.exp(rng.uniform(math.log(low), math.log(high))))
+        return about_center(size, scale=math.exp(rng.uniform(math.log(low), math.log(high))))
 
 
 class Shift(Affine):
@@ -88,7 +88,7 @@ class Rotate(Affine):
     """Farthest, to either side."""
 
     def matrix(self, rng: np.random.Generator, size: tuple[int, int]) -> Array:
-        return about_centre(size, degrees=rng.uniform(-self.degrees, self.degrees))
+        return about_center(size, degrees=rng.uniform(-self.degrees, self.degrees))
 
 
 class RandomCrop(Augmentation):

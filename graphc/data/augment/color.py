@@ -9,19 +9,19 @@ from typing import Annotated, ClassVar, TypeAlias
 
 from pydantic import Field, model_validator
 
-from graphc.data.augment.base import Augmentation, Recolour, Share, unchanged
+from graphc.data.augment.base import Augmentation, Recolor, Share, unchanged
 from graphc.data.sample import Sample
 from graphc.lazy import np
 from graphc.settings import LIST
 from graphc.types import Array
 
-GREY = (0.299, 0.587, 0.114)
+GRAY = (0.299, 0.587, 0.114)
 """Red's, green's and blue's share of brightness (ITU-R BT.601)."""
 
 Strength: TypeAlias = Annotated[float, Field(ge=0, le=10)]
 
 
-class _Factor(Recolour):
+class _Factor(Recolor):
     """A factor drawn from 1 - amount to 1 + amount, never below 0."""
 
     amount: Strength = 0.25
@@ -42,29 +42,29 @@ class Brightness(_Factor):
 
 
 class Contrast(_Factor):
-    """Distances from the image's mean grey times a factor."""
+    """Distances from the image's mean gray times a factor."""
 
     kind: ClassVar[str] = "contrast"
 
     def matrix(self, rng: np.random.Generator, mean: Callable[[], Array], channels: int) -> tuple[Array, Array]:
         factor, means = self.factor(rng), mean()
-        grey = float(means @ GREY) if channels == 3 else float(means.mean())
-        return factor * unchanged(channels)[0], np.full(channels, (1 - factor) * grey)
+        gray = float(means @ GRAY) if channels == 3 else float(means.mean())
+        return factor * unchanged(channels)[0], np.full(channels, (1 - factor) * gray)
 
 
 class Saturation(_Factor):
-    """Distances of colours from grey times a factor; images that are not in colour stay as they are."""
+    """Distances of colors from gray times a factor; images that are not in color stay as they are."""
 
     kind: ClassVar[str] = "saturation"
 
     def matrix(self, rng: np.random.Generator, mean: Callable[[], Array], channels: int) -> tuple[Array, Array]:
         factor = self.factor(rng)
         same, nothing = unchanged(channels)
-        return (factor * same + (1 - factor) * np.array(GREY) if channels == 3 else same), nothing
+        return (factor * same + (1 - factor) * np.array(GRAY) if channels == 3 else same), nothing
 
 
-class Hue(Recolour):
-    """Colours turned about the grey axis; images that are not in colour stay as they are."""
+class Hue(Recolor):
+    """Colors turned about the gray axis; images that are not in color stay as they are."""
 
     kind: ClassVar[str] = "hue"
 
