@@ -38,7 +38,7 @@ HOMES = {
     "onnx": ("emit/",),
     "onnxruntime": ("runtime.py",),
     "yaml": ("spec/",),
-    "click": ("cli.py",),
+    "click": ("cli/",),
 }
 
 MODULES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py") if "zoo" not in path.parts)

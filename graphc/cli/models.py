@@ -1,0 +1,155 @@
+"""Commands that write and run ONNX files."""
+
+from __future__ import annotations
+
+import gc
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+
+from graphc.cli.options import (
+    format_option,
+    limits,
+    make_plan,
+    out,
+    say,
+    seed_option,
+    spec_options,
+    warn,
+    weights_option,
+)
+from graphc.errors import GraphcError, counted
+
+
+@click.command(name="compile")
+@click.argument("spec")
+@click.option("-o", "--output", metavar="FILE", help="The ONNX file.  [default: NAME.onnx]")
+@spec_options
+@weights_option
+@click.option("--partial", is_flag=True, help="What the weights file lacks starts as initialised.")
+@click.option("--save-weights", metavar="FILE", help="Also write all variables by name, .npz or .safetensors.")
+@seed_option
+@click.option("--opset", type=int, default=17, show_default=True, help="ONNX operator set, exactly.")
+@click.option("--ir-version", type=int, default=8, show_default=True, help="ONNX file format version, exactly.")
+@click.option("--batch", type=click.IntRange(1), help="Fix the number of examples.  [default: as the spec says]")
+@click.option("--layout", type=click.Choice(["nhwc", "nchw"]), default="nhwc", show_default=True, help="Of the input.")
+@click.option(
+    "--output-layout", type=click.Choice(["nhwc", "nchw"]), help="Of image outputs.  [default: as the input's]"
+)
+@click.option("--fold/--no-fold", default=True, show_default=True, help="Fold batch norm, drop what inference drops.")
+@click.option("--with-preprocess", metavar="RUN", help="Take raw images, preprocess them as this run's folder says.")
+@click.option(
+    "--raw", type=click.Choice(["uint8", "float32"]), default="uint8", help="Type of those.  [default: uint8]"
+)
+def compile_command(spec: str, output: str | None, **options: Any) -> None:
+    """Compile a spec to an ONNX file.
+
+    \b
+      graphc compile lenet5 -o lenet.onnx
+      graphc compile net.yaml --weights trained.npz
+      graphc compile net.yaml --with-preprocess run1
+      graphc compile net.yaml --batch 1
+    """
+    gc.set_threshold(100_000)  # looking for cycles, of which there are few here, took a fifteenth of the time
+    from graphc.compiler import Emission, compile_spec
+
+    target = output or f"{Path(spec).stem}.onnx"
+    if target == "-":
+        raise click.BadParameter("an ONNX file is not printed; name a file", param_hint="--output")
+    run, weights_from, preprocess, describe = options["with_preprocess"], options["weights"], None, None
+    if run is not None:
+        from graphc.train.fitted import fronts_of_run
+        from graphc.train.signing import metadata_of_run
+
+        preprocess = partial(fronts_of_run, run, options["raw"])
+        describe = partial(metadata_of_run, run, options["raw"])
+        weights_from = weights_from or Path(run) / "best.safetensors"
+    how = Emission(
+        options["opset"],
+        options["ir_version"],
+        options["layout"],
+        options["output_layout"],
+        options["fold"],
+        preprocess,
+        describe,
+        options["batch"],
+    )
+    plan, report = compile_spec(
+        spec,
+        target,
+        options["settings"],
+        weights_from=weights_from,
+        partial=options["partial"],
+        weights_to=options["save_weights"],
+        seed=options["seed"],
+        until=options["until"],
+        how=how,
+        limits=limits(options["max_layers"], options["max_memory"]),
+    )
+    warn(plan)
+    if report is not None:
+        say(report.describe())
+    say(f"wrote {target}: {counted(len(plan.nodes), 'layer')}, {Path(target).stat().st_size:,} bytes")
+
+
+@click.command()
+@click.argument("spec")
+@spec_options
+@weights_option
+@seed_option
+@format_option
+@click.option("--batch", type=click.IntRange(1), default=2, show_default=True)
+@click.option("--size", "sizes", multiple=True, metavar="NAME=NUMBER", help="A size that the spec leaves open.")
+@click.option("--tolerance", type=float, default=1e-4, show_default=True, help="Of the largest absolute value.")
+def verify(spec: str, form: str, batch: int, sizes: tuple[str, ...], tolerance: float, **options: Any) -> None:
+    """Compare onnxruntime with NumPy at every end point.
+
+    \b
+      graphc verify lenet5
+      graphc verify net.yaml --size H=64 --size W=48
+    """
+    from graphc.compiler import initial_or_loaded
+    from graphc.report.tables import render
+    from graphc.verify import choose_sizes, read_sizes
+    from graphc.verify import verify as compare
+
+    plan = make_plan(spec, options["settings"], options["until"], options["max_layers"], options["max_memory"])
+    params, _ = initial_or_loaded(plan, options["seed"], options["weights"])
+    chosen = choose_sizes(plan, read_sizes(sizes))
+    if chosen:
+        say("sizes that the spec leaves open: " + ", ".join(f"{name} = {size}" for name, size in chosen.items()))
+    rows = compare(plan, params, batch=batch, sizes=chosen, seed=options["seed"])
+    cells = [[row.name, row.largest, row.error, "ok" if row.error <= tolerance else "differs"] for row in rows]
+    out(render(("end point", "largest value", "relative error", "verdict"), cells, form))
+    wrong = [row.name for row in rows if not row.error <= tolerance]
+    if wrong:
+        raise GraphcError("G320", f"onnxruntime and NumPy differ by more than {tolerance:g} at {', '.join(wrong[:5])}")
+
+
+@click.command()
+@click.argument("model")
+@click.argument("files", nargs=-1)
+@click.option(
+    "--input", "inputs", multiple=True, metavar="NAME=FILE", help="A file for this input, where there are several."
+)
+@click.option("-o", "--output", default="-", metavar="FILE", help=".npy, .json or .png; - prints JSON.")
+@click.option("--provider", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
+@click.option("--name", metavar="OUTPUT", help="Which output, where the model has several.")
+@click.option("--scale", type=float, help="Factor for image bytes.  [default: as the file says, else 1/255]")
+@click.option("--mean", metavar="R,G,B", help="Subtracted after scaling.")
+@click.option("--std", metavar="R,G,B", help="Divided by, after the mean.")
+@click.option("--top", type=click.IntRange(1), help="Print only the largest values of each example.")
+def run(model: str, files: tuple[str, ...], **options: Any) -> None:
+    """Run an ONNX file on images or .npy arrays; what a training run wrote, as predict does.
+
+    \b
+      graphc run lenet.onnx digit.png --top 3
+      graphc run runs/digits/best.onnx digit.png
+      graphc run stereo.onnx --input left=a.png --input right=b.png
+      graphc run sobel.onnx photo.jpg -o edges.png
+    """
+    from graphc.inference import run_files
+
+    out(run_files(model, files, **options, say=say))

@@ -1,0 +1,96 @@
+"""Options that several commands take, and what commands do with them: plans, limits, lines on the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from graphc.errors import Warn
+
+MEASURES = click.Choice(["params", "MACs", "memory", "time"], case_sensitive=False)
+FORMATS = click.Choice(["table", "json", "csv", "md"])
+
+
+def with_options(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def decorate(command: Any) -> Any:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+set_option = click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Set a variable of the spec.")
+until_option = click.option("--until", metavar="END_POINT", help="Stop at this end point or layer.")
+seed_option = click.option("--seed", default=0, show_default=True, help="Seed of the initial weights.")
+weights_option = click.option("--weights", metavar="FILE", help="Variables by name, .npz or .safetensors.")
+limit_options = with_options(
+    click.option("--max-layers", type=click.IntRange(1), help="Layers after expansion.  [default: 50,000]"),
+    click.option("--max-memory", type=float, metavar="GIB", help="Variables, and any activation.  [default: 8]"),
+)
+spec_options = with_options(set_option, until_option, limit_options)
+format_option = click.option("--format", "form", type=FORMATS, default="table", show_default=True)
+threads_option = click.option(
+    "--threads", type=click.IntRange(1), help="The results do not depend on it.  [default: the processors]"
+)
+data_memory_option = click.option(
+    "--max-memory", type=float, metavar="GIB", help="Of a data set in memory.  [default: 8]"
+)
+quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
+recipe_set_option = click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override a key of the recipe."
+)
+
+
+def serving(folder: str) -> Any:
+    from graphc.report.dashboard import dashboard
+
+    return dashboard(folder, say)
+
+
+def train_options(threads: int | None, max_memory: float | None, exact: bool = False) -> Any:
+    from graphc.train.commands import Options
+
+    return Options(threads, limits(None, max_memory).memory, exact)
+
+
+def limits(max_layers: int | None, max_memory: float | None) -> Any:
+    from graphc.compiler import Limits
+
+    default = Limits()
+    if max_memory is not None and not 0 < max_memory < 2**20:
+        raise click.BadParameter(f"expected GiB from 0 to 2**20, got {max_memory:g}", param_hint="--max-memory")
+    memory = default.memory if max_memory is None else int(max_memory * 2**30)
+    return Limits(max_layers or default.layers, memory)
+
+
+def make_plan(
+    spec: str,
+    settings: tuple[str, ...] = (),
+    until: str | None = None,
+    max_layers: int | None = None,
+    max_memory: float | None = None,
+) -> Any:
+    from graphc.compiler import plan_spec
+
+    return plan_spec(spec, settings, until=until, limits=limits(max_layers, max_memory))
+
+
+def warn(plan: Any) -> int:
+    """Print the plan's warnings and lints; how many there are."""
+    from graphc.passes.lints import lints
+
+    warnings: list[Warn] = [*plan.warnings, *lints(plan)]
+    for warning in warnings:
+        say(str(warning))
+    return len(warnings)
+
+
+def out(text: str) -> None:
+    click.echo(text, nl=False)
+
+
+def say(text: str) -> None:
+    click.echo(text, err=True)

@@ -1,0 +1,223 @@
+"""Commands that write, read and show specs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from graphc.cli.options import (
+    MEASURES,
+    format_option,
+    make_plan,
+    out,
+    say,
+    set_option,
+    spec_options,
+    warn,
+    weights_option,
+)
+from graphc.errors import SpecError, counted
+
+
+@click.command()
+@click.argument("path", default="net.yaml")
+@click.option(
+    "--recipe", is_flag=False, flag_value="recipe.yaml", metavar="[FILE]", help="A recipe too.  [default: recipe.yaml]"
+)
+@click.option("--data", metavar="FOLDER", help="What to train on: MNIST's files, or images with one folder a class.")
+@click.option("--force", is_flag=True, help="Overwrite what is there.")
+def new(path: str, recipe: str | None, data: str | None, force: bool) -> None:
+    """Write a commented starter spec, and a recipe to train it with.
+
+    \b
+      graphc new net.yaml
+      graphc new --recipe
+      graphc new --recipe --data photos
+    """
+    from graphc.train.new import new as write
+
+    for line in write(path, recipe, data, force):
+        say(line)
+
+
+@click.command()
+@click.argument("spec")
+@spec_options
+@click.option("--strict", is_flag=True, help="Warnings are errors.")
+def check(spec: str, strict: bool, **options: Any) -> None:
+    """Check a spec: language, shapes, budgets, warnings.
+
+    \b
+      graphc check net.yaml
+    """
+    plan = make_plan(spec, **options)
+    warnings = warn(plan)
+    if strict and warnings:
+        raise SpecError("G230", f"{counted(warnings, 'warning')}, and --strict allows none")
+    say(f"{spec}: {counted(len(plan.nodes), 'layer')}, no errors")
+
+
+@click.command()
+@click.argument("spec")
+@spec_options
+@format_option
+@click.option("--depth", type=click.IntRange(1), help="Fold groups below this depth into one row.")
+@click.option("--columns", metavar="NAME,…", help="Only these columns.")
+@click.option("--tree", "as_tree", is_flag=True, help="Indent layers below their groups, with sums.")
+@click.option("--by", type=MEASURES, help="Largest first.")
+def show(spec: str, form: str, depth: int | None, columns: str | None, **options: Any) -> None:
+    """Show every layer: shape, receptive field, parameters, MACs, memory.
+
+    \b
+      graphc show resnet_v1_50 --depth 2
+      graphc show vgg_16 --by params
+      graphc show net.yaml --format json
+    """
+    from graphc.report.show import COLUMNS
+    from graphc.report.show import show as render
+    from graphc.report.where import where
+
+    chosen = tuple(name.strip() for name in columns.split(",")) if columns else ()
+    for name in chosen:
+        if name not in COLUMNS:
+            raise click.BadParameter(f"no column {name!r}; there are {', '.join(COLUMNS)}", param_hint="--columns")
+    as_tree, by = options.pop("as_tree"), options.pop("by")
+    plan = make_plan(spec, **options)
+    if by is None:
+        out(render(plan, form, depth=depth, columns=chosen, as_tree=as_tree))
+    else:
+        out(where(plan, "ms" if by == "time" else by, form, depth=depth))
+    warn(plan)
+
+
+@click.command()
+@click.argument("spec_or_word")
+@click.argument("layer", required=False)
+@set_option
+@format_option
+def explain(spec_or_word: str, layer: str | None, form: str, settings: tuple[str, ...]) -> None:
+    """Explain a layer's effective arguments (SPEC LAYER[.ARG]), or what a kind or a key means (WORD).
+
+    \b
+      graphc explain vgg_16 conv3/conv3_2
+      graphc explain vgg_16 conv3/conv3_2.padding
+      graphc explain conv2d
+      graphc explain adam
+    """
+    from graphc.report.explain import explain_layer, explain_word
+
+    if layer is None:
+        out(explain_word(spec_or_word, form))
+    else:
+        out(explain_layer(make_plan(spec_or_word, settings=settings), layer, form))
+
+
+@click.command()
+@click.argument("old")
+@click.argument("new_spec", metavar="NEW")
+@format_option
+def diff(old: str, new_spec: str, form: str) -> None:
+    """Compare two specs: layers, shapes, counts.
+
+    \b
+      graphc diff resnet_v1_50 resnet_v2_50
+    """
+    from graphc.report.diff import diff as compare
+
+    out(compare(make_plan(old), make_plan(new_spec), form))
+
+
+@click.command()
+@click.argument("spec")
+@click.option("-o", "--output", metavar="FILE", help=".svg, .html, .dot or .mmd.  [default: NAME.svg]")
+@spec_options
+def draw(spec: str, output: str | None, **options: Any) -> None:
+    """Draw a model: repeats folded, branches side by side.
+
+    \b
+      graphc draw inception_v3 -o net.svg
+      graphc draw net.yaml -o net.html
+    """
+    from graphc.files import atomic_write
+    from graphc.report.picture.draw import FORMATS
+
+    target = Path(output or f"{Path(spec).stem}.svg")
+    if target.suffix not in FORMATS:
+        raise click.BadParameter(f"{target.name} ends in none of {', '.join(FORMATS)}", param_hint="--output")
+    picture = FORMATS[target.suffix](make_plan(spec, **options))
+    atomic_write(target, picture.encode())
+    say(f"wrote {target}")
+
+
+@click.command()
+@click.argument("spec_or_run", nargs=-1, required=True)
+@click.option("-o", "--output", metavar="FILE", help="The page.  [default: NAME.html]")
+@spec_options
+@weights_option
+@click.option("--image", "images", multiple=True, metavar="FILE", help="Shown, and with --weights run (scaled to 0…1).")
+def report(spec_or_run: tuple[str, ...], output: str | None, **options: Any) -> None:
+    """Report on a spec, or on runs of training, as one page without network.
+
+    \b
+      graphc report resnet_v1_50 -o resnet.html
+      graphc report lenet5 --weights best.safetensors --image digit.png
+      graphc report runs/one runs/two
+    """
+    from graphc.files import atomic_write
+    from graphc.report.page.report import report_runs, report_spec
+    from graphc.report.page.runs import is_run, read_run
+
+    weights, images = options.pop("weights"), options.pop("images")
+    runs = [path for path in spec_or_run if is_run(path)]
+    if len(runs) < len(spec_or_run) and len(spec_or_run) > 1:
+        raise click.UsageError("expected one SPEC, or folders of runs")
+    if runs and (weights or images):
+        raise click.UsageError("--weights and --image are for a SPEC: a run has its own")
+    if runs:
+        page = report_runs([read_run(path) for path in runs], say)
+    else:
+        page = report_spec(make_plan(spec_or_run[0], **options), weights, images, say)
+    target = output or f"{Path(spec_or_run[0]).stem}.html"
+    atomic_write(target, page.encode())
+    say(f"wrote {target}: {len(page.encode()) / 1e6:.1f} MB")
+
+
+@click.command(name="list")
+@format_option
+def list_zoo(form: str) -> None:
+    """List the zoo: input, parameters, MACs, receptive field.
+
+    \b
+      graphc list --format csv
+    """
+    from graphc.report.listing import listing
+
+    out(listing(form))
+
+
+@click.command()
+@click.option("-o", "--output", default="-", help="File to write; - is standard output.")
+@click.option("--recipe", is_flag=True, help="Of training recipes instead.")
+def schema(output: str, recipe: bool) -> None:
+    """Write the JSON Schema of spec files, for editors.
+
+    \b
+      graphc schema -o graphc.schema.json
+      graphc schema --recipe -o recipe.schema.json
+    """
+    import json
+
+    from graphc.files import atomic_write
+
+    if recipe:
+        from graphc.train.recipe import recipe_schema as json_schema
+    else:
+        from graphc.spec.schema import json_schema
+
+    text = json.dumps(json_schema(), indent=1) + "\n"
+    if output == "-":
+        out(text)
+    else:
+        atomic_write(output, text.encode())

@@ -1,0 +1,130 @@
+"""Commands that train, and that use what was trained."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import click
+
+from graphc.cli.options import (
+    data_memory_option,
+    out,
+    quiet_option,
+    say,
+    serving,
+    threads_option,
+    train_options,
+    weights_option,
+)
+
+
+@click.command()
+@click.argument("recipe")
+@click.option("-o", "--output", metavar="FOLDER", help="The run's folder.  [default: runs/NAME-of-the-recipe]")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override a key of the recipe.")
+@threads_option
+@data_memory_option
+@quiet_option
+@click.option("--dashboard", is_flag=True, help="Serve a live page of the run, on this machine alone.")
+def train(
+    recipe: str, output: str | None, settings: tuple[str, ...], quiet: bool, dashboard: bool, **options: Any
+) -> None:
+    """Train a recipe; the run's folder keeps log, checkpoints and the best weights as ONNX.
+
+    \b
+      graphc train examples/digits/recipe.yaml -o runs/digits
+      graphc train recipe.yaml --set epochs=5 --set optimizer=adamw
+    """
+    from graphc.train.commands import train as run_training
+    from graphc.train.progress import reporter
+
+    path = Path(recipe).absolute()
+    folder = output or str(Path("runs") / (path.stem if path.stem != "recipe" else path.parent.name or "run"))
+    with serving(folder) if dashboard else nullcontext():
+        run_training(recipe, folder, settings, reporter(quiet), train_options(**options))
+    say(f"wrote {folder}")
+
+
+@click.command()
+@click.argument("run_folder", metavar="RUN")
+@click.option("--epochs", type=click.IntRange(1), help="So many epochs in all, in place of the recipe's.")
+@click.option("--data", metavar="FOLDER", help="Where the recipe's paths start now, if the data have moved.")
+@click.option("--exact", is_flag=True, help="Refuse where the last bits could differ (other NumPy, other processor).")
+@threads_option
+@data_memory_option
+@quiet_option
+def resume(run_folder: str, quiet: bool, epochs: int | None, data: str | None, **options: Any) -> None:
+    """Go on with a run that was stopped: it ends with the same bytes as one that was not.
+
+    \b
+      graphc resume runs/digits
+      graphc resume runs/digits --epochs 30 --data /mnt/digits
+    """
+    from graphc.train.commands import resume as resume_training
+    from graphc.train.progress import reporter
+
+    resume_training(run_folder, reporter(quiet), train_options(**options), epochs=epochs, data=data)
+    say(f"wrote {run_folder}")
+
+
+@click.command(name="eval")
+@click.argument("run_folder", metavar="RUN")
+@click.option("--data", metavar="RECIPE", help="Take the test set of another recipe.")
+@weights_option
+@threads_option
+@data_memory_option
+def eval_command(run_folder: str, data: str | None, weights: str | None, **options: Any) -> None:
+    """Loss and metrics of a run's best weights on its test set (else its validation set), as JSON.
+
+    \b
+      graphc eval runs/digits
+    """
+    from graphc.train.commands import evaluate_run
+    from graphc.valid_json import dumps
+
+    out(dumps(evaluate_run(run_folder, data, weights, train_options(**options)), indent=1) + "\n")
+
+
+@click.command()
+@click.argument("run_folder", metavar="RUN")
+@click.argument("files", nargs=-1, required=True)
+@click.option("--top", type=click.IntRange(1), default=1, show_default=True, help="Classes to print.")
+@click.option(
+    "-o", "--output", metavar="FILE", help=".csv, .json or .jsonl; a folder: masks as PNGs.  [default: JSON lines]"
+)
+@click.option(
+    "--bad-files",
+    type=click.Choice(["error", "skip"]),
+    help="What happens to a file that cannot be read.  [default: as in the recipe]",
+)
+@weights_option
+@threads_option
+@data_memory_option
+def predict(run_folder: str, files: tuple[str, ...], top: int, output: str | None, **options: Any) -> None:
+    """Classify images (of folders: all below them), or the rows of .npz files, with a run's best weights.
+
+    \b
+      graphc predict runs/digits digit.png --top 3
+      graphc predict runs/net photos -o photos.csv --bad-files skip
+      graphc predict runs/segmentation photos -o masks
+    """
+    from graphc.train import answers
+    from graphc.train.predict import predict as run_prediction
+    from graphc.train.predict import predict_masks
+    from graphc.valid_json import dumps
+
+    bad_files, weights = options.pop("bad_files"), options.pop("weights")
+    common = {"weights_path": weights, "options": train_options(**options), "bad_files": bad_files, "say": say}
+    if output is not None:
+        answers.check_output(output)
+        if answers.is_folder(output):
+            say(f"wrote {predict_masks(run_folder, files, output, **common)}")
+            return
+    found = run_prediction(run_folder, files, top, **common)
+    if output is not None:
+        say(f"wrote {answers.write_answers(found, output)}")
+        return
+    for answer in found:
+        out(dumps(answer) + "\n")
