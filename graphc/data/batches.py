@@ -20,6 +20,7 @@ from graphc.data.masks import MaskRule
 from graphc.data.preprocess import Preprocess
 from graphc.data.sample import ANNOTATIONS, BOXES, MASK, POINTS, Sample, drop_lost_boxes, resize, sample_of
 from graphc.data.stored import STORED
+from graphc.data.value_range import AnyRange, range_of
 from graphc.errors import DataError, GraphcError, Place
 from graphc.system import can_fork
 from graphc.types import Array
@@ -118,6 +119,7 @@ class Batches:
         self._shapes = {name: (shape, np.dtype(dtype)) for name, shape in shapes.items()}
         self._annotations = [name for name in ANNOTATIONS if name in examples.targets]
         self._pictured = next((name for name, array in examples.inputs.items() if array.ndim == 4), None)
+        self._values = self._range_of_values()
         self._rings: list[dict[str, Array]] = []
         self._made = 0
         self._feeder: Feeder | None = None
@@ -209,6 +211,13 @@ class Batches:
         moving = epoch is not None and self._augmenting is not None
         return stored or moving or any(name in self._annotations for name in (BOXES, POINTS))
 
+    def _range_of_values(self) -> AnyRange | None:
+        """Of all images, where augmentation may ask for it and they are in memory; None: each one's own."""
+        if self._pictured is None or self._augmenting is None:
+            return None
+        images = self.examples.inputs[self._pictured]
+        return None if isinstance(images, (np.memmap, *STORED)) else range_of(images)
+
     def _annotated(self) -> list[Any]:
         return [self.examples.targets[name] for name in self._annotations]
 
@@ -249,7 +258,8 @@ class Batches:
             masks = self.examples.targets[MASK]
             name = masks.name(row) if isinstance(masks, STORED) else self.examples.name(row)
             self._mask_rule.check(annotations[MASK], name)
-        return sample_of(_row(self.examples.inputs[self._pictured or IMAGE], row), annotations)
+        image = _row(self.examples.inputs[self._pictured or IMAGE], row)
+        return sample_of(image, annotations, self._values)
 
     def _named(self, row: int, work: Callable[[int], Sample]) -> Sample:
         """The result of some work on an example, whose name is in every error."""

@@ -73,7 +73,8 @@ def color(number: int) -> tuple[int, int, int]:
 
 def _picture(sample: Sample) -> Image.Image:
     """The image in RGB, its mask's classes (but the ground, 0) tinted."""
-    values = sample.image.astype(np.float64) * (255 / sample.white)
+    black_to_white = sample.known_range("a picture")
+    values = (sample.image.astype(np.float64) - black_to_white.low) * (255 / black_to_white.span)
     values = values[:, :, :3] if values.shape[2] >= 3 else np.repeat(values[:, :, :1], 3, axis=2)
     if sample.mask is not None:
         for kind in np.unique(sample.mask):

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from graphc.data.value_range import AnyRange, UnknownRange, ValueRange, in_type, range_of
 from graphc.types import Array
 
 MASK, BOXES, BOXES_THERE, POINTS, POINTS_THERE = "mask", "boxes", "boxes_there", "points", "points_there"
@@ -26,7 +27,7 @@ class Sample:
     """An image, and what is known of places in it."""
 
     image: Array
-    """H W C: bytes, or numbers of which 1 is white."""
+    """H W C."""
     mask: Array | None = None
     """H W, a class index a pixel."""
     boxes: Array | None = None
@@ -39,39 +40,39 @@ class Sample:
     """K 2."""
     points_there: Array | None = None
     """K: whether the point is in the picture."""
+    value_range: AnyRange | None = None
+    """Which values of the image are black and white; None: what the image shows."""
 
     @property
     def size(self) -> tuple[int, int]:
         """(height, width)."""
         return self.image.shape[0], self.image.shape[1]
 
-    @property
-    def white(self) -> float:
-        """The brightest value."""
-        return 255.0 if self.image.dtype == np.uint8 else 1.0
+    def known_range(self, what: str) -> ValueRange:
+        """Which values are black and white; an error that asks for it where that is not known. `what` needs it."""
+        found = self.value_range or range_of(self.image)
+        if isinstance(found, UnknownRange):
+            raise found.error(what)
+        return found
 
     def with_values(self, values: Array) -> Sample:
-        """The image with these values; bytes are rounded and cut off."""
-        if self.image.dtype == np.uint8:
-            return replace(self, image=as_bytes(values))
-        return replace(self, image=values.astype(self.image.dtype))
+        """The image with these values (floats), rounded where it has integers, and cut off at its range."""
+        limits = self.value_range if isinstance(self.value_range, ValueRange) else None
+        return replace(self, image=in_type(values, self.image.dtype, limits))
 
 
-def as_bytes(values: Array) -> Array:
-    """Rounded and cut off; the floats given are written over."""
-    np.rint(values, out=values)
-    np.minimum(values, 255, out=values)
-    np.maximum(values, 0, out=values)
-    return values.astype(np.uint8)
+def sample_of(
+    image: Array, annotations: dict[str, Array], value_range: ValueRange | UnknownRange | None = None
+) -> Sample:
+    """An example from its arrays by target name; boxes (4) and points (2) of a single thing count as one.
 
-
-def sample_of(image: Array, annotations: dict[str, Array]) -> Sample:
-    """An example from its arrays by target name; boxes (4) and points (2) of a single thing count as one."""
+    `value_range`: of the image's values; None: what the image itself shows.
+    """
     boxes, points = annotations.get(BOXES), annotations.get(POINTS)
     mask = annotations.get(MASK)
     if mask is not None and mask.shape != image.shape[:2]:
         raise ValueError(f"expected a mask of the image's size {image.shape[:2]}, found {mask.shape}")
-    found: dict[str, Any] = {"mask": mask}
+    found: dict[str, Any] = {"mask": mask, "value_range": value_range or range_of(image)}
     if boxes is not None:
         boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
         found |= {"boxes": boxes, "whole": boxes, "boxes_there": _there(annotations.get(BOXES_THERE), boxes)}
@@ -116,11 +117,14 @@ def flip(sample: Sample, horizontal: bool) -> Sample:
 
 
 def crop(sample: Sample, top: int, left: int, height: int, width: int, fill: float = 0) -> Sample:
-    """A window of the image, which may reach beyond it: `fill` (as a share of white) there, class 0 in the mask."""
+    """A window of the image, which may reach beyond it: `fill` there (0 is black, 1 white), class 0 in the mask."""
+
+    rows, columns = sample.size
+    inside = min(top, left) >= 0 and top + height <= rows and left + width <= columns
+    black_to_white = None if inside else sample.known_range("a fill")
 
     def window(array: Array, value: float) -> Array:
-        rows, columns = array.shape[:2]
-        if min(top, left) >= 0 and top + height <= rows and left + width <= columns:
+        if inside:
             return array[top : top + height, left : left + width]
         out = np.full((height, width, *array.shape[2:]), value, array.dtype)
         y0, y1, x0, x1 = max(top, 0), min(top + height, rows), max(left, 0), min(left + width, columns)
@@ -129,8 +133,13 @@ def crop(sample: Sample, top: int, left: int, height: int, width: int, fill: flo
         return out
 
     mask = None if sample.mask is None else window(sample.mask, 0)
-    image = window(sample.image, fill * sample.white)
+    image = window(sample.image, 0.0 if black_to_white is None else _filling(sample.image, black_to_white, fill))
     return _moved(sample, image, mask, lambda x, y: (x - left, y - top))
+
+
+def _filling(image: Array, values: ValueRange, share: float) -> float:
+    """The value of a fill, as the image's type holds it."""
+    return float(in_type(np.array([values.at(share)]), image.dtype)[0])
 
 
 def resize(sample: Sample, height: int, width: int) -> Sample:
@@ -151,7 +160,7 @@ def warp(sample: Sample, matrix: Array, fill: float = 0) -> Sample:
     """The image through a 3×3 affine matrix that takes old coordinates to new ones."""
     height, width = sample.size
     back = tuple(float(value) for value in np.linalg.inv(matrix)[:2].ravel())
-    color = fill * sample.white
+    color = _filling(sample.image, sample.known_range("a fill"), fill)
 
     def moved(part: Image.Image, resample: Image.Resampling, value: float) -> Image.Image:
         bands = len(part.getbands())
@@ -184,7 +193,7 @@ def _moved(sample: Sample, image: Array, mask: Array | None, move: Move) -> Samp
     boxes = None if sample.boxes is None else _around(sample.boxes, move)
     whole = None if sample.whole is None else _around(sample.whole, move)
     points = None if sample.points is None else np.stack(move(sample.points[:, 0], sample.points[:, 1]), axis=1)
-    return _inside(Sample(image, mask, boxes, whole, sample.boxes_there, points, sample.points_there))
+    return _inside(replace(sample, image=image, mask=mask, boxes=boxes, whole=whole, points=points))
 
 
 def _around(boxes: Array, move: Move) -> Array:
@@ -214,4 +223,5 @@ def _by_pillow(image: Array, change: Callable[[Image.Image], Image.Image]) -> Ar
         return changed[:, :, None] if channels == 1 else changed
     own = np.uint8 if image.dtype == np.uint8 else np.float32
     parts = [np.asarray(change(Image.fromarray(image[:, :, c].astype(own)))) for c in range(channels)]
-    return np.stack(parts, axis=2).astype(image.dtype)
+    changed = np.stack(parts, axis=2)
+    return changed if image.dtype == own else in_type(changed, image.dtype)

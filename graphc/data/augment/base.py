@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Annotated, ClassVar, TypeAlias
 
@@ -41,8 +42,8 @@ class Affine(Augmentation):
 
 
 class Recolor(Augmentation):
-    """An augmentation that is a matrix on the channels of each pixel, and an offset: several in a row are done at
-    once, with one rounding."""
+    """An augmentation that is a matrix on the channels of each pixel, and an offset, where black is 0: several in a
+    row are done at once, with one rounding."""
 
     kind: ClassVar[str] = "recolor"
 
@@ -64,7 +65,8 @@ class _Colors:
     """Changes of color that are not yet made."""
 
     def __init__(self, sample: Sample) -> None:
-        self._sample = sample
+        values = sample.known_range("a change of colors")
+        self._sample, self._black = replace(sample, value_range=values), np.float32(values.low)
         self._channels = sample.image.shape[2]
         self._matrix, self._offset = unchanged(self._channels)
 
@@ -74,13 +76,19 @@ class _Colors:
         return self
 
     def applied(self) -> Sample:
-        flat = self._sample.image.reshape(-1, self._channels).astype(np.float32)
-        mixed = flat @ self._matrix.T.astype(np.float32)
-        mixed += self._offset.astype(np.float32)
+        mixed = self._flat() @ self._matrix.T.astype(np.float32)
+        mixed += (self._offset + self._black).astype(np.float32)
         return self._sample.with_values(mixed.reshape(self._sample.image.shape))
 
-    def _mean(self) -> Array:
+    def _flat(self) -> Array:
+        """The pixels' distances from black."""
         flat = self._sample.image.reshape(-1, self._channels).astype(np.float32)
+        if self._black:
+            flat -= self._black
+        return flat
+
+    def _mean(self) -> Array:
+        flat = self._flat()
         mean: Array = np.full(len(flat), 1 / len(flat), np.float32) @ flat
         return np.asarray(self._matrix @ mean + self._offset)
 

@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 
 from graphc.data.augment.base import Augmentation, Recolor, Share, unchanged
 from graphc.data.sample import Sample
+from graphc.data.value_range import in_type
 from graphc.lazy import np
 from graphc.settings import LIST
 from graphc.types import Array
@@ -111,7 +112,7 @@ class Noise(Augmentation):
     kind: ClassVar[str] = "noise"
 
     deviation: Annotated[tuple[Share, Share], LIST] = (0.0, 0.05)
-    """Least and most, as shares of white."""
+    """Least and most, as shares of the range from black to white."""
 
     @model_validator(mode="after")
     def _fits(self) -> Noise:
@@ -120,8 +121,9 @@ class Noise(Augmentation):
         return self
 
     def apply(self, sample: Sample, rng: np.random.Generator, size: tuple[int, int]) -> Sample:
-        deviation = np.float32(rng.uniform(*self.deviation) * sample.white)
-        return sample.with_values(sample.image + deviation * rng.standard_normal(sample.image.shape, np.float32))
+        deviation = rng.uniform(*self.deviation) * sample.known_range(self.kind).span
+        noise: Array = np.float32(deviation) * rng.standard_normal(sample.image.shape, np.float32)  # type: ignore[assignment]
+        return sample.with_values(np.add(noise, sample.image, out=noise, casting="same_kind"))
 
 
 class Cutout(Augmentation):
@@ -137,7 +139,7 @@ class Cutout(Augmentation):
     def apply(self, sample: Sample, rng: np.random.Generator, size: tuple[int, int]) -> Sample:
         image = sample.image.copy()
         spans = [_span(rng, length, self.share) for length in sample.size]
-        image[spans[0], spans[1]] = self.fill * sample.white
+        image[spans[0], spans[1]] = in_type(np.array(sample.known_range(self.kind).at(self.fill)), image.dtype)
         return replace(sample, image=image)
 
 

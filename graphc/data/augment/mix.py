@@ -13,6 +13,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from graphc.data.augment.base import Share
+from graphc.data.value_range import in_type
 from graphc.lazy import np
 from graphc.settings import Kind
 from graphc.types import Array
@@ -40,7 +41,7 @@ class MixUp(Mix):
 
     def mix(self, own: Array, other: Array, share: float, rng: np.random.Generator) -> float:
         values = share * own.astype(np.float32) + (1 - share) * other.astype(np.float32)
-        own[...] = np.rint(values) if own.dtype == np.uint8 else values
+        own[...] = in_type(values, own.dtype)
         return share
 
 
