@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeAlias
@@ -16,13 +17,13 @@ LARGEST = 2**31 - 1
 
 
 def _numbers(value: Any) -> Any:
-    """Keys as numbers: in a recipe they are text."""
+    """Keys as numbers: a document's are text."""
     if not isinstance(value, Mapping):
         return value
-    try:
-        return {int(key): each for key, each in value.items()}
-    except ValueError:
-        raise ValueError(f'expected whole numbers as keys, such as {{"255": 1}}, found {list(value)}') from None
+    wrong = [key for key in value if not re.fullmatch("0|-?[1-9][0-9]{0,9}", str(key))]
+    if wrong:
+        raise ValueError(f"expected whole numbers as keys, such as {{255: 1}}, found {wrong[0]!r:.40}")
+    return {int(key): each for key, each in value.items()}
 
 
 _Value: TypeAlias = Annotated[int, Field(ge=-LARGEST, le=LARGEST)]
@@ -67,7 +68,7 @@ class MaskRule:
         expected = "0 or 1" if self.classes == 2 else f"classes from 0 to {self.classes - 1}"
         ignored = "" if self.ignore is None else f", or {self.ignore}, which is ignored"
         found = f"{value} at row {row}, column {column} ({np.count_nonzero(wrong):,} such pixels)"
-        notes = [f'say on the source what it means: `mask_values: {{"{value}": {self.classes - 1}}}`']
+        notes = [f"say on the source what it means: `mask_values: {{{value}: {self.classes - 1}}}`"]
         if self.ignore is None:
             notes.append("or name in the loss, as `ignore`, a value that shall not count")
         raise DataError("G405", f"expected a mask with {expected}{ignored}, found {found}", Place(name), notes)

@@ -79,7 +79,7 @@ class Npz(Source):
     """Name of the array of labels; or of one array for each target. Targets that are called `boxes` (N 4 or N K 4:
     left, top, right, bottom in pixels), `mask` (N H W) or `points` (N K 2) move with the image."""
     mask_values: MaskValues = Field(default={})
-    """What the values of masks (targets N H W of whole numbers) mean, where they are no class indices: `{"255": 1}`."""
+    """What the values of masks (targets N H W of whole numbers) mean, where they are no class indices: `{255: 1}`."""
     mapped: bool = False
     """Leave the arrays in the file until they are needed; it must not be compressed."""
     classes: ClassNames = ()
@@ -245,7 +245,7 @@ class ImageList(_Listed):
     label_separator: str | None = Field(default=None, min_length=1)
     """What stands between the labels of an example that has several, within a column."""
     mask_values: MaskValues = Field(default={})
-    """What the values of masks mean, where they are no class indices: `{"255": 1}`."""
+    """What the values of masks mean, where they are no class indices: `{255: 1}`."""
 
     def reading(self, boxes: int | None = None, classes: tuple[str, ...] = ()) -> Reading:
         return replace(super().reading(boxes, classes), mask_values=self.mask_values)

@@ -126,17 +126,17 @@ HINTS = {
 }
 
 
-def load_file(path: Path | str, limits: Limits = LIMITS) -> Tree:
+def load_file(path: Path | str, limits: Limits = LIMITS, number_keys: bool = False) -> Tree:
     """The tree of a YAML or JSON file."""
-    return load_text(read_limited(path, limits.file_bytes), shown(path), limits)
+    return load_text(read_limited(path, limits.file_bytes), shown(path), limits, number_keys)
 
 
-def load_text(text: str | bytes, path: str, limits: Limits = LIMITS) -> Tree:
-    """The tree of a YAML or JSON text; `path` is what errors call it."""
+def load_text(text: str | bytes, path: str, limits: Limits = LIMITS, number_keys: bool = False) -> Tree:
+    """The tree of a YAML or JSON text; `path` is what errors call it; `number_keys`: 255 is the key "255"."""
     if len(text) > limits.file_bytes:
         raise SpecError("G101", f"the text has {len(text):,} bytes, the limit is {limits.file_bytes:,}", Place(path))
     content = decode(text, path)
-    reader = _Reader(path, limits)
+    reader = _Reader(path, limits, number_keys)
     try:
         for event in yaml.parse(content, Loader=LOADER):
             reader.take(event)
@@ -214,6 +214,7 @@ class _Reader:
 
     path: str
     limits: Limits
+    number_keys: bool
     root: Tree = None
     implicit: bool = False
     documents: int = 0
@@ -255,6 +256,8 @@ class _Reader:
 
     def _key(self, frame: _Open, event: ScalarEvent, place: Place) -> None:
         key = self._value(event, place)
+        if self.number_keys and type(key) is int and str(key) == event.value:
+            key = event.value
         if not isinstance(key, str):
             found = event.value if len(event.value) <= 40 else event.value[:37] + "..."
             raise self._error("G106", f'expected text as a key, found {found or "nothing"}: write "{found}"', place)

@@ -308,12 +308,12 @@ class NamedMetric:
 
 def read_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
     """The recipe in a file; `overrides` are `key.path=value` as on the command line."""
-    return recipe_from_tree(load_file(path), str(path), overrides)
+    return recipe_from_tree(load_file(path, number_keys=True), str(path), overrides)
 
 
 def read_recipe_text(text: str | bytes, path: str = "recipe.yaml", overrides: Sequence[str] = ()) -> Recipe:
     """The recipe in a text; `path` is what errors call it."""
-    return recipe_from_tree(load_text(text, path), path, overrides)
+    return recipe_from_tree(load_text(text, path, number_keys=True), path, overrides)
 
 
 def recipe_from_tree(tree: Any, path: str, overrides: Sequence[str] = ()) -> Recipe:
@@ -366,6 +366,7 @@ def _overridden(tree: SpecMap, text: str) -> SpecMap:
         else:
             branch.put(key, inner := SpecMap.empty(where), where, where)
         branch = inner
-    parsed = load_text(value, "--set") if value[:1] in ("{", "[") else resolve(value, where)
+    grouped = value[:1] in ("{", "[")
+    parsed = load_text(value, "--set", number_keys=True) if grouped else resolve(value, where)
     branch.put(last, parsed, where, where)
     return found

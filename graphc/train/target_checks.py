@@ -86,7 +86,7 @@ def _refuse(values: Array, wrong: Array, expected: str, examples: Examples) -> N
     count = int(np.count_nonzero(wrong))
     message = f"expected {expected}, found {value} at {named} ({count} such targets)"
     masks = values.ndim >= 3 and np.issubdtype(values.dtype, np.integer)
-    notes = [f'say on the source what it means: `mask_values: {{"{value}": 1}}`'] if masks else []
+    notes = [f"say on the source what it means: `mask_values: {{{value}: 1}}`"] if masks else []
     raise DataError("G405", message, Place(examples.source), notes)
 
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from graphc.errors import DataError
+from graphc.errors import DataError, SpecError
 from graphc.train.commands import train
+from graphc.train.recipe import dump_recipe, read_recipe_text
 
 SPEC = """\
 graphc: 1
@@ -61,13 +62,13 @@ def test_masks_of_0_and_255_are_refused_with_what_to_write(masks, loss):
         DataError, match=r"m\d.png: error\[G405\]: expected a mask with 0 or 1, found 255 at row 0"
     ) as caught:
         train(masks / "recipe.yaml", masks / "run")
-    assert 'say on the source what it means: `mask_values: {"255": 1}`' in str(caught.value)
+    assert "say on the source what it means: `mask_values: {255: 1}`" in str(caught.value)
 
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_mask_values_say_what_they_mean(masks, loss):
     (masks / "recipe.yaml").write_text(RECIPE.replace("sigmoid_cross_entropy", loss))
-    said = train(masks / "recipe.yaml", masks / "run", ['data.train.list.mask_values={"255": 1}', "epochs=20"])
+    said = train(masks / "recipe.yaml", masks / "run", ["data.train.list.mask_values={255: 1}", "epochs=20"])
     assert said["loss"] >= 0
     assert said["accuracy"] > 0.9
 
@@ -85,9 +86,23 @@ def test_masks_in_arrays(masks):
     values[:, :4] = 255
     np.savez(masks / "data.npz", x=np.zeros((8, 8, 8, 3), np.uint8), mask=values)
     source = "data.train={npz: {path: data.npz, targets: {mask: mask}}}"
-    with pytest.raises(DataError, match=r"mask_values: \{.255.: 1\}"):
+    with pytest.raises(DataError, match=r"mask_values: \{255: 1\}"):
         train(masks / "recipe.yaml", masks / "a", [source])
     said = train(
         masks / "recipe.yaml", masks / "b", [source.replace("data.npz,", 'data.npz, mask_values: {"255": 1},')]
     )
     assert said["loss"] >= 0
+
+
+@pytest.mark.parametrize("keys", ["{255: 1, 7: 0}", '{"255": 1, "7": 0}', "{255: 1, '7': 0}"])
+def test_values_are_written_as_numbers_or_as_text(masks, keys):
+    text = RECIPE.replace("list.csv", f"list.csv, mask_values: {keys}")
+    assert read_recipe_text(text).data.train.mask_values == {255: 1, 7: 0}
+    assert read_recipe_text(dump_recipe(read_recipe_text(text))) == read_recipe_text(text)
+
+
+@pytest.mark.parametrize("key", ["road", "'07'", "' 7'", "1_0"])
+def test_keys_that_are_no_whole_numbers(masks, key):
+    text = RECIPE.replace("list.csv", f"list.csv, mask_values: {{{key}: 1}}")
+    with pytest.raises(SpecError, match=r"recipe.yaml:\d+:\d+: error\[G604\]: .* whole numbers as keys"):
+        read_recipe_text(text)

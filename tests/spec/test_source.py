@@ -274,3 +274,18 @@ def test_any_text_is_a_tree_or_a_spec_error(text):
         return
     for leaf in leaves(tree):
         assert leaf is None or isinstance(leaf, (str, bool, int)) or math.isfinite(leaf)
+
+
+def test_numbers_as_keys_where_they_are_allowed():
+    """The text that stands there is the key: a number that would be written in another way is no key."""
+    text = "255: 1\n-1: 2\n0: {7: 3}\n'8': 4\n"
+    tree = load_text(text, "a.yaml", number_keys=True)
+    assert tree == {"255": 1, "-1": 2, "0": {"7": 3}, "8": 4}
+    assert tree.key_places["-1"].line == 2
+    with pytest.raises(SpecError, match="G106"):
+        load_text(text, "a.yaml")
+    for key in ("007", "0xff", "1.5", "true", "+1"):
+        with pytest.raises(SpecError, match=r"a.yaml:1:1: error\[G106\]: expected text as a key"):
+            load_text(f"{key}: 1", "a.yaml", number_keys=True)
+    with pytest.raises(SpecError, match=r"2:1: error\[G105\]: the key '255' is written twice"):
+        load_text("255: 1\n'255': 2\n", "a.yaml", number_keys=True)

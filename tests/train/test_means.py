@@ -218,7 +218,7 @@ def test_a_mask_of_0_and_255_says_what_to_write(project):
     np.savez(project / "train.npz", x=np.zeros((40, 6, 6, 1), np.float32), y=masks)
     with pytest.raises(DataError, match=r"expected targets from 0 to 1, found 255") as caught:
         train(project / "recipe.yaml", project / "run", ["loss=sigmoid_cross_entropy"])
-    assert 'mask_values: {"255": 1}' in str(caught.value)
+    assert "mask_values: {255: 1}" in str(caught.value)
 
 
 def test_example_weights_stand_beside_a_single_loss(project):
