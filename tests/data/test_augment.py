@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
@@ -224,6 +226,30 @@ def test_random_numbers_come_from_seed_epoch_and_example():
     keys = [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1)]
     assert len({generator(*key).integers(2**60) for key in keys}) == 4
     assert generator(3, 4, 5).integers(2**60) == generator(3, 4, 5).integers(2**60)
+
+
+@pytest.mark.parametrize(
+    ("step", "side", "offsets"),
+    [
+        (RandomCrop(size=(4, 4)), 7, range(4)),
+        (RandomCrop(size=(9, 9)), 7, range(-2, 1)),
+        (PadCrop(pad=2), 7, range(-2, 3)),
+    ],
+    ids=["inside", "around", "padded"],
+)
+def test_a_window_comes_to_every_offset_equally_often(step, side, offsets):
+    """To the first and the last too."""
+    image = np.arange(1, side * side + 1, dtype=np.uint8).reshape(side, side, 1)
+    found = []
+    for row in range(200 * len(offsets)):
+        window = step.apply(Sample(image), generator(0, 0, row), (4, 4)).image[:, :, 0]
+        y, x = np.argwhere(window)[0]
+        top, left = divmod(int(window[y, x]) - 1, side)
+        found.append((top - int(y), left - int(x)))
+    for axis in (0, 1):
+        seen = Counter(place[axis] for place in found)
+        assert sorted(seen) == list(offsets)
+        assert min(seen.values()) > 100
 
 
 def test_a_resized_crop_covers_the_areas_and_aspects_it_says():

@@ -66,6 +66,17 @@ def test_any_number_of_workers_gives_the_same_bits(mixes):
     assert (found[0][0]["image"] != found[0][6]["image"]).any()
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_example_is_augmented_anew_in_every_epoch(workers):
+    batches, epochs = _batches(workers), []
+    for epoch in (1, 2, 1):
+        with batches.ahead(batches.parts(np.arange(COUNT)), epoch) as made:
+            epochs.append(np.concatenate([batch.inputs["image"].copy() for batch in made]))
+    batches.close()
+    np.testing.assert_array_equal(epochs[0], epochs[2])
+    assert (epochs[0] != epochs[1]).any(axis=(1, 2, 3)).all()
+
+
 def test_the_batch_size_changes_no_example():
     whole, parts = _batches(0, size=COUNT), _batches(0, size=5)
     _same(_all(whole), [{k: np.concatenate([b[k] for b in _all(parts)]) for k in _all(whole)[0]}])
@@ -77,15 +88,16 @@ def test_an_epoch_goes_on_in_its_middle_with_the_same_stream():
     batches.close()
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [0, 1, 2])
 def test_a_batch_stays_as_it_is_until_the_next_but_one_is_asked_for(workers):
-    batches = _batches(workers)
+    batches = _batches(workers, size=2)
     with batches.ahead(batches.parts(np.arange(COUNT)), 0) as made:
         before = next(made)
         kept = before.inputs["image"].copy()
-        next(made)
-        time.sleep(0.2)  # what is made ahead has been made
-        np.testing.assert_array_equal(before.inputs["image"], kept)
+        for batch in made:
+            time.sleep(0.02)  # what is made ahead has been made
+            np.testing.assert_array_equal(before.inputs["image"], kept)
+            before, kept = batch, batch.inputs["image"].copy()
     batches.close()
 
 

@@ -30,6 +30,20 @@ def test_augmented_training_is_the_same_with_any_workers(project, mix):
     assert _bytes(project / "run0") != _bytes(project / "plain")
 
 
+def test_training_augments_anew_in_every_epoch(project, monkeypatch):
+    from graphc.data import batches
+
+    epochs, generator = {}, batches.generator
+
+    def noted(seed, epoch, row, *args, **kwargs):
+        epochs.setdefault(epoch, set()).add(row)
+        return generator(seed, epoch, row, *args, **kwargs)
+
+    monkeypatch.setattr(batches, "generator", noted)
+    train(project / "recipe.yaml", project / "run", [AUGMENT, "epochs=3"])
+    assert [epochs.get(epoch) for epoch in range(4)] == [set(range(100))] * 3 + [None]
+
+
 def test_a_resumed_run_sees_the_same_stream(project, monkeypatch):
     from graphc.train import trainer
 

@@ -53,8 +53,10 @@ def _arrays() -> dict[str, np.ndarray]:
     return {"x": rng.normal(size=(ROWS, 4, 4, 2)), "mask": mask, "age": rng.normal(size=ROWS), "w": weights}
 
 
-def _step(accumulate: int, recipe: str = RECIPE) -> tuple[float, dict[str, np.ndarray]]:
-    """(loss, gradients) of one step over all rows, in so many batches."""
+def _step(
+    accumulate: int, recipe: str = RECIPE, bounds: list[int] | None = None
+) -> tuple[float, dict[str, np.ndarray]]:
+    """(loss, gradients) of one step over all rows, in so many batches; `bounds`: where they are cut, if not evenly."""
     text = f"{recipe}accumulate: {accumulate}\n"
     stepper = Stepper(plan_model(read_spec_text(SPEC, "two.yaml")), read_recipe_text(text))
     params = {name: value.astype(np.float64) for name, value in initial_values(stepper.plan.variables, 0).items()}
@@ -62,7 +64,7 @@ def _step(accumulate: int, recipe: str = RECIPE) -> tuple[float, dict[str, np.nd
     arrays = _arrays()
     batches = [
         Batch({"image": arrays["x"][rows]}, {name: arrays[name][rows] for name in ("mask", "age", "w")})
-        for rows in np.split(np.arange(ROWS), accumulate)
+        for rows in np.split(np.arange(ROWS), bounds or accumulate)
     ]
     done = stepper.compute(state, batches)
     found = {name: np.array(gradient) for name, gradient in done.gradients.items()}
@@ -83,6 +85,15 @@ def test_accumulated_batches_are_one_large_batch(recipe):
         assert other_loss == pytest.approx(loss, abs=1e-12)
         for name, gradient in gradients.items():
             np.testing.assert_allclose(others[name], gradient, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("recipe", [RECIPE, ONE_HEAD], ids=["two heads", "one head"])
+def test_a_short_batch_counts_as_the_rows_that_it_has(recipe):
+    loss, gradients = _step(1, recipe)
+    other_loss, others = _step(4, recipe, bounds=[3, 17, 30])
+    assert other_loss == pytest.approx(loss, abs=1e-12)
+    for name, gradient in gradients.items():
+        np.testing.assert_allclose(others[name], gradient, rtol=1e-9, atol=1e-12)
 
 
 def test_validation_does_not_depend_on_the_batch(tmp_path):

@@ -146,13 +146,23 @@ def test_float32_stays_float32(settings):
     assert {variable.dtype, *(slot.dtype for slot in slots)} == {np.dtype(np.float32)}
 
 
-def test_decay_can_leave_biases_alone():
-    settings = Sgd(weight_decay=0.5, decay_only_weights=True)
-    weights, biases = np.ones((2, 2)), np.ones(2)
-    for variable in (weights, biases):
-        settings.update(variable, np.zeros_like(variable), (), 0.1, 1)
-    assert (weights == 0.95).all()
-    assert (biases == 1).all()
+@pytest.mark.parametrize("settings", [settings for settings, _ in FORMULAS], ids=lambda s: s.kind)
+@pytest.mark.parametrize(("shape", "decays"), [((3, 2), True), ((3,), False)])
+def test_decay_can_leave_biases_alone(settings, shape, decays):
+    """With `decay_only_weights` a matrix moves as it does with the decay, a bias as it does without."""
+    rng = np.random.default_rng(0)
+    start, gradients = rng.normal(size=shape), rng.normal(size=(3, *shape))
+
+    def moved(**changes):
+        changed = settings.model_copy(update={"weight_decay": 0.5, **changes})
+        variable, slots = start.copy(), new_slots(changed, start)
+        for step in range(3):
+            changed.update(variable, gradients[step].copy(), slots, RATE, step + 1)
+        return variable
+
+    found = moved(decay_only_weights=True)
+    np.testing.assert_array_equal(found, moved() if decays else moved(weight_decay=0.0))
+    assert (found != (moved(weight_decay=0.0) if decays else moved())).any()
 
 
 def test_lamb_of_zero_weights_moves():
