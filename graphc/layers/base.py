@@ -53,6 +53,11 @@ class Layer(Documented):
         """An argument's value, or what it comes to where it was left out."""
         return getattr(self, argument)
 
+    def fitted(self, *inputs: Shape) -> Layer:
+        """This layer with every argument that depends on its inputs' sizes as a number; all other rules are asked of
+        such a layer."""
+        return self
+
     def infer_shape(self, *inputs: Shape) -> Shape:
         """The output's shape; the first input's where a kind does not say otherwise."""
         return inputs[0]

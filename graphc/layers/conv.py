@@ -63,12 +63,12 @@ class Conv2d(Convolution):
 
     def declare_params(self, *inputs: Shape) -> dict[str, ParamSpec]:
         _, _, channels = image(inputs[0], self.kind)
-        weights = self.declare_weights(*self.kernel, channels // self.groups, self.filters)
+        weights = self.declare_weights(*self.taps, channels // self.groups, self.filters)
         return {"weights": weights, **self.declare_biases(self.filters)}
 
     def count_macs(self, *inputs: Shape) -> int:
         _, _, channels = image(inputs[0], self.kind)
-        return elements(self.infer_shape(*inputs)) * self.kernel[0] * self.kernel[1] * channels // self.groups
+        return elements(self.infer_shape(*inputs)) * self.taps[0] * self.taps[1] * channels // self.groups
 
     def scaled_weights(self, params: Params, scale: Array) -> dict[str, Array]:
         return {"weights": params["weights"] * scale}
@@ -126,7 +126,7 @@ class PooledConv2d(Conv2d):
 
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
         (x,) = inputs
-        weights, window = params["weights"], self.pool.kernel
+        weights, window = params["weights"], self.pool.taps
         grid = self.grid(x.shape[1], x.shape[2])
         kernels = pooling_kernels(context, x, weights, grid, self.groups, self.pool.grid(*grid.output))
         if kernels is None or not self.trainable:

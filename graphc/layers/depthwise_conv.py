@@ -34,11 +34,11 @@ class DepthwiseConv2d(Convolution):
 
     def declare_params(self, *inputs: Shape) -> dict[str, ParamSpec]:
         _, _, channels = image(inputs[0], self.kind)
-        weights = self.declare_weights(*self.kernel, channels, self.depth_multiplier)
+        weights = self.declare_weights(*self.taps, channels, self.depth_multiplier)
         return {"depthwise_weights": weights, **self.declare_biases(channels * self.depth_multiplier)}
 
     def count_macs(self, *inputs: Shape) -> int:
-        return elements(self.depthwise_shape(inputs[0])) * self.kernel[0] * self.kernel[1]
+        return elements(self.depthwise_shape(inputs[0])) * self.taps[0] * self.taps[1]
 
     def scaled_weights(self, params: Params, scale: Array) -> dict[str, Array]:
         weights = params["depthwise_weights"]

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any, Literal, TypeAlias, Union
 
-from pydantic import BeforeValidator, Field, StrictBool, StrictInt, WithJsonSchema
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+    WithJsonSchema,
+    WrapValidator,
+)
+from pydantic_core import PydanticCustomError
 
 from graphc.dims import whole
 from graphc.window import AxisPadding
@@ -36,6 +47,48 @@ IntPair: TypeAlias = Annotated[
     WithJsonSchema({"anyOf": [_SIZE, {"type": "array", "items": _SIZE, "minItems": 2, "maxItems": 2}]}),
 ]
 """One positive integer for both axes, or [height, width]."""
+
+
+class AtMost(BaseModel):
+    """A kernel of so many pixels, or of its input's where that has fewer."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    at_most: PositiveInt
+
+
+def _extents(value: Any) -> Any:
+    value = whole(value)
+    if isinstance(value, (list, tuple)) and len(value) == 2:
+        return tuple(value)
+    if isinstance(value, AtMost) or value == "input" or (isinstance(value, int) and not isinstance(value, bool)):
+        return value, value
+    if isinstance(value, dict) and set(value) == {"at_most"}:
+        return value, value
+    raise PydanticCustomError("kernel", "Input should be a number of pixels, [height, width], input or {at_most: 5}")
+
+
+def _extent(value: Any, of_number: Callable[[Any], Any]) -> Any:
+    if value == "input" or isinstance(value, AtMost):
+        return value
+    return AtMost.model_validate(value) if isinstance(value, dict) else of_number(value)
+
+
+Extent: TypeAlias = Annotated[Union[_Positive, Literal["input"], AtMost], WrapValidator(_extent)]
+"""Pixels of a window along one axis: a number, all of the input's, or at most a number."""
+
+_AT_MOST: dict[str, Any] = {
+    "type": "object", "properties": {"at_most": _SIZE}, "required": ["at_most"], "additionalProperties": False
+}  # fmt: skip
+_EXTENTS: list[dict[str, Any]] = [_SIZE, {"enum": ["input"]}, _AT_MOST]
+_TWO_EXTENTS: dict[str, Any] = {"type": "array", "items": {"anyOf": _EXTENTS}, "minItems": 2, "maxItems": 2}
+
+Kernel: TypeAlias = Annotated[
+    tuple[Extent, Extent],
+    BeforeValidator(_extents),
+    WithJsonSchema({"anyOf": [*_EXTENTS, _TWO_EXTENTS]}),
+]
+"""One extent for both axes, or [height, width]."""
 
 
 def _padding(value: Any) -> Any:

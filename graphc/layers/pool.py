@@ -25,18 +25,18 @@ class Pool2d(Windowed):
     """Pixels from one window to the next: one number, or [vertical, horizontal]; none: the kernel's size."""
 
     def step(self) -> tuple[int, int]:
-        return self.stride or self.kernel
+        return self.stride or self.taps
 
     def infer_shape(self, *inputs: Shape) -> Shape:
         _, _, channels = image(inputs[0], self.kind)
-        if not isinstance(self.padding, str) and any(max(self.padding[axis]) >= self.kernel[axis] for axis in (0, 1)):
-            kernel, padding = (list(pair) for pair in (self.kernel, self.padding))
+        if not isinstance(self.padding, str) and any(max(self.padding[axis]) >= self.taps[axis] for axis in (0, 1)):
+            kernel, padding = (list(pair) for pair in (self.taps, self.padding))
             message = f"padding={padding} must be less than kernel={kernel}: a window of padding alone has no value"
             raise RuleError("G203", message, "padding")
         return (*self.output_size(inputs[0]), channels)
 
     def count_flops(self, *inputs: Shape) -> int:
-        return elements(self.infer_shape(*inputs)) * self.kernel[0] * self.kernel[1]
+        return elements(self.infer_shape(*inputs)) * self.taps[0] * self.taps[1]
 
 
 class MaxPool2d(Pool2d):
@@ -52,7 +52,7 @@ class MaxPool2d(Pool2d):
 
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
         (x,) = inputs
-        geometry = (self.kernel, self.step(), self.pads(x))
+        geometry = (self.taps, self.step(), self.pads(x))
         shape = x.shape
         y, winners = max_pool2d(context, x, *geometry)
 
@@ -93,7 +93,7 @@ class AvgPool2d(Pool2d):
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
         (x,) = inputs
         shape = x.shape
-        geometry = (self.kernel, self.step(), self.pads(x))
+        geometry = (self.taps, self.step(), self.pads(x))
         y = avg_pool2d(context, x, *geometry)
 
         def backward(dy: Array) -> Gradients:

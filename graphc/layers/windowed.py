@@ -8,7 +8,7 @@ from graphc.dims import Dim, Shape
 from graphc.errors import RuleError
 from graphc.kernels.unfold import Grid, Pads
 from graphc.layers.base import Layer, image
-from graphc.layers.fields import IntPair, Padding, axis_padding
+from graphc.layers.fields import AtMost, Extent, Kernel, Padding, axis_padding
 from graphc.receptive_field import Reach
 from graphc.types import Array
 from graphc.window import Window
@@ -17,10 +17,36 @@ from graphc.window import Window
 class Windowed(Layer):
     """A layer whose every output reads a window of pixels."""
 
-    kernel: IntPair
-    """The window's pixels: one number for both axes, or [height, width]."""
+    kernel: Kernel
+    """The window's pixels: one number for both axes, or [height, width]; `input`: as many as the input has;
+    {at_most: 5}: no more than the input has."""
     padding: Padding = "valid"
     """same, valid, same_fixed, pixels for every side, [vertical, horizontal], or [[top, bottom], [left, right]]."""
+
+    def fitted(self, *inputs: Shape) -> Layer:
+        if all(isinstance(extent, int) for extent in self.kernel):
+            return self
+        height, width, _ = image(inputs[0], self.kind)
+        sizes = self._pixels(self.kernel[0], height), self._pixels(self.kernel[1], width)
+        return self.model_copy(update={"kernel": sizes})
+
+    def _pixels(self, extent: Extent, size: Dim) -> int:
+        """An extent over an input of this size; an open size is one that is large enough."""
+        if isinstance(extent, int):
+            return extent
+        if isinstance(extent, AtMost):
+            return min(extent.at_most, size) if isinstance(size, int) else extent.at_most
+        if not isinstance(size, int):
+            raise RuleError("G205", f"kernel=input needs a fixed size, got {size}; set the resolution", "kernel")
+        return size
+
+    @property
+    def taps(self) -> tuple[int, int]:
+        """The window's pixels, (height, width), of a layer that is fitted to its input."""
+        height, width = self.kernel
+        assert isinstance(height, int)
+        assert isinstance(width, int)
+        return height, width
 
     def step(self) -> tuple[int, int]:
         """Pixels from one window to the next."""
@@ -47,7 +73,7 @@ class Windowed(Layer):
 
     def window_along(self, axis: int, size: Dim) -> Window:
         padding = axis_padding(self.padding, axis)
-        return Window.over(size, self.kernel[axis], self.step()[axis], padding, self.spread()[axis])
+        return Window.over(size, self.taps[axis], self.step()[axis], padding, self.spread()[axis])
 
     def output_size(self, shape: Shape) -> tuple[Dim, Dim]:
         height, width, _ = image(shape, self.kind)
@@ -64,7 +90,7 @@ class Windowed(Layer):
         rows, columns = self.windows(height, width)
         assert rows.pads is not None
         assert columns.pads is not None
-        return Grid.of((height, width), self.kernel, self.step(), (rows.pads, columns.pads), self.spread())
+        return Grid.of((height, width), self.taps, self.step(), (rows.pads, columns.pads), self.spread())
 
     def pads(self, x: Array) -> Pads:
         """Pixels around these images."""
@@ -74,7 +100,7 @@ class Windowed(Layer):
         """The window as attributes of an ONNX node."""
         height, width, _ = image(shape, self.kind)
         rows, columns = self.windows(height, width)
-        attributes: dict[str, Any] = {"kernel_shape": list(self.kernel), "strides": list(self.step())}
+        attributes: dict[str, Any] = {"kernel_shape": list(self.taps), "strides": list(self.step())}
         if self.spread() != (1, 1):
             attributes["dilations"] = list(self.spread())
         if rows.pads is None or columns.pads is None:

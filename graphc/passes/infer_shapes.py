@@ -1,4 +1,4 @@
-"""LayerGraph -> the shape of every value, one example's, without the batch."""
+"""LayerGraph -> layers fitted to what they read, and the shape of every value, one example's, without the batch."""
 
 from __future__ import annotations
 
@@ -12,25 +12,31 @@ from graphc.graph import LayerGraph, Node
 MAX_ERRORS = 20
 
 
-def infer_shapes(graph: LayerGraph) -> dict[str, Shape]:
-    """Shape by node or input name. Layers behind a wrong one are passed over, so each error is a cause."""
+def infer_shapes(graph: LayerGraph) -> tuple[LayerGraph, dict[str, Shape]]:
+    """The graph with each layer fitted to what it reads, and the shapes by node or input name.
+
+    Layers behind a wrong one are passed over, so each error is a cause.
+    """
     shapes: dict[str, Shape] = {each.name: each.shape for each in graph.inputs}
     errors: list[GraphcError] = []
+    nodes: list[Node] = []
     for node in graph.nodes:
         if any(source not in shapes for source in node.inputs):
             continue
         inputs = [shapes[source] for source in node.inputs]
         try:
-            shape = node.layer.infer_shape(*inputs)
+            layer = node.layer.fitted(*inputs)
+            shape = layer.infer_shape(*inputs)
             for size in shape:
                 if isinstance(size, int) and size < 1:
                     raise RuleError("G203", f"its output would be {format_shape(shape)}")
             shapes[node.name] = shape
+            nodes.append(node if layer is node.layer else replace(node, layer=layer))
         except RuleError as error:
             errors.append(at_node(node, error, inputs))
     if errors:
         raise errors[0] if len(errors) == 1 else SpecErrors(errors[:MAX_ERRORS])
-    return shapes
+    return replace(graph, nodes=tuple(nodes)), shapes
 
 
 def check_sizes(graph: LayerGraph, sizes: Mapping[str, tuple[int, ...]]) -> None:

@@ -19,7 +19,7 @@ FLOAT = 4
 
 def plan(graph: LayerGraph, *, max_bytes: int = MAX_BYTES) -> Plan:
     """Shapes, receptive fields, variables and costs of every layer; sizes beyond `max_bytes` are refused."""
-    shapes = infer_shapes(graph)
+    graph, shapes = infer_shapes(graph)
     seen, warnings = receptive_fields(graph, shapes)
     planned = []
     owners: dict[str, tuple[Node, Mapping[str, ParamSpec]]] = {}
