@@ -259,7 +259,8 @@ class Batches:
             name = masks.name(row) if isinstance(masks, STORED) else self.examples.name(row)
             self._mask_rule.check(annotations[MASK], name)
         image = _row(self.examples.inputs[self._pictured or IMAGE], row)
-        return sample_of(image, annotations, self._values)
+        fill = 0 if self._mask_rule is None else self._mask_rule.fill
+        return sample_of(image, annotations, self._values, fill)
 
     def _named(self, row: int, work: Callable[[int], Sample]) -> Sample:
         """The result of some work on an example, whose name is in every error."""

@@ -48,11 +48,12 @@ class MaskRule:
     """Classes from 0 up to so many; None: any value."""
     ignore: int | None = None
     """The value that does not count in the loss."""
+    fill: int = 0
+    """The value of pixels that come in from outside of the image."""
 
-    @property
-    def fill(self) -> int:
-        """The value of pixels that augmentation brings in from outside of the image."""
-        return 0 if self.ignore is None else self.ignore
+    def takes(self, value: int) -> bool:
+        """Whether a pixel may have this value."""
+        return self.classes is None or value == self.ignore or 0 <= value < self.classes
 
     def check(self, mask: Array, name: str) -> None:
         """An error that names the first pixel with another value; `mask`: H W, `name`: of its file."""

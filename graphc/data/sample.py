@@ -42,6 +42,8 @@ class Sample:
     """K: whether the point is in the picture."""
     value_range: AnyRange | None = None
     """Which values of the image are black and white; None: what the image shows."""
+    mask_fill: int = 0
+    """What comes into the mask from outside of the picture."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -62,17 +64,22 @@ class Sample:
 
 
 def sample_of(
-    image: Array, annotations: dict[str, Array], value_range: ValueRange | UnknownRange | None = None
+    image: Array,
+    annotations: dict[str, Array],
+    value_range: ValueRange | UnknownRange | None = None,
+    mask_fill: int = 0,
 ) -> Sample:
     """An example from its arrays by target name; boxes (4) and points (2) of a single thing count as one.
 
-    `value_range`: of the image's values; None: what the image itself shows.
+    `value_range`: of the image's values; None: what the image itself shows. `mask_fill`: what comes into the mask from
+    outside of the picture.
     """
     boxes, points = annotations.get(BOXES), annotations.get(POINTS)
     mask = annotations.get(MASK)
     if mask is not None and mask.shape != image.shape[:2]:
         raise ValueError(f"expected a mask of the image's size {image.shape[:2]}, found {mask.shape}")
-    found: dict[str, Any] = {"mask": mask, "value_range": value_range or range_of(image)}
+    found: dict[str, Any] = {"mask": None if mask is None else mask.astype(np.int64), "mask_fill": mask_fill}
+    found["value_range"] = value_range or range_of(image)
     if boxes is not None:
         boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
         found |= {"boxes": boxes, "whole": boxes, "boxes_there": _there(annotations.get(BOXES_THERE), boxes)}
@@ -117,7 +124,7 @@ def flip(sample: Sample, horizontal: bool) -> Sample:
 
 
 def crop(sample: Sample, top: int, left: int, height: int, width: int, fill: float = 0) -> Sample:
-    """A window of the image, which may reach beyond it: `fill` there (0 is black, 1 white), class 0 in the mask."""
+    """A window of the image, which may reach beyond it: `fill` there (0 is black, 1 white)."""
 
     rows, columns = sample.size
     inside = min(top, left) >= 0 and top + height <= rows and left + width <= columns
@@ -132,7 +139,7 @@ def crop(sample: Sample, top: int, left: int, height: int, width: int, fill: flo
             out[y0 - top : y1 - top, x0 - left : x1 - left] = array[y0:y1, x0:x1]
         return out
 
-    mask = None if sample.mask is None else window(sample.mask, 0)
+    mask = None if sample.mask is None else window(sample.mask, sample.mask_fill)
     image = window(sample.image, 0.0 if black_to_white is None else _filling(sample.image, black_to_white, fill))
     return _moved(sample, image, mask, lambda x, y: (x - left, y - top))
 
@@ -170,7 +177,8 @@ def warp(sample: Sample, matrix: Array, fill: float = 0) -> Sample:
     image = _by_pillow(sample.image, lambda part: moved(part, Image.Resampling.BILINEAR, color))
     mask = sample.mask
     if mask is not None:
-        mask = np.asarray(moved(Image.fromarray(mask.astype(np.int32)), Image.Resampling.NEAREST, 0)).astype(mask.dtype)
+        turned = moved(Image.fromarray(mask.astype(np.int32)), Image.Resampling.NEAREST, sample.mask_fill)
+        mask = np.asarray(turned).astype(mask.dtype)
 
     def through(x: Array, y: Array) -> tuple[Array, Array]:
         return matrix[0, 0] * x + matrix[0, 1] * y + matrix[0, 2], matrix[1, 0] * x + matrix[1, 1] * y + matrix[1, 2]

@@ -106,7 +106,13 @@ class Heads:
         ignored = {head.loss.ignored for head in heads}
         counting = [head for head in heads if TargetKind.CLASS in head.loss.kinds(head.shape)]
         classes = min((max(head.shape[-1], 2) for head in counting), default=None)
-        return MaskRule(classes, ignored.pop() if len(ignored) == 1 else None)
+        rule = MaskRule(classes, ignored.pop() if len(ignored) == 1 else None, self.recipe.mask_fill)
+        if not rule.takes(rule.fill):
+            with self.recipe.placing(("data", "mask_fill")):
+                ignored_too = "" if rule.ignore is None else f" or {rule.ignore}, which is ignored"
+                message = f"expected a class from 0 to {(classes or 1) - 1}{ignored_too}, found {rule.fill}"
+                raise SpecError("G606", f"data.mask_fill: {message}")
+        return rule
 
     @property
     def factors(self) -> tuple[float, ...]:

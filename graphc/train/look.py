@@ -67,7 +67,7 @@ def preview(
     chosen = np.random.default_rng([recipe.seed, 0x10CC]).permutation(len(examples))[:count]
     rows, labels, box_labels = [], [], []
     for row in sorted(chosen.tolist()):
-        original = _sample(examples, row)
+        original = _sample(examples, row, recipe.mask_fill)
         augmented = [_augmented(recipe, original, row, epoch + each, size) for each in range(columns)]
         rows.append([original, *augmented])
         labels.append(_label(examples, row))
@@ -88,10 +88,10 @@ def _augmented(recipe: Recipe, sample: Sample, row: int, epoch: int, size: tuple
     return augment(sample, steps, generator(recipe.seed, epoch, row), size, recipe.data.keep_boxes)
 
 
-def _sample(examples: Examples, row: int) -> Sample:
+def _sample(examples: Examples, row: int, mask_fill: int) -> Sample:
     image = _row(next(iter(examples.inputs.values())), row)
     annotations = {name: _row(examples.targets[name], row) for name in ANNOTATIONS if name in examples.targets}
-    return sample_of(image[..., None] if image.ndim == 2 else image, annotations)
+    return sample_of(image[..., None] if image.ndim == 2 else image, annotations, mask_fill=mask_fill)
 
 
 def _row(array: Any, row: int) -> Array:

@@ -32,6 +32,7 @@ from graphc.data.augment import AUGMENTATIONS
 from graphc.data.augment.base import Augmentation
 from graphc.data.augment.mix import Mix
 from graphc.data.preprocess import Preprocess
+from graphc.data.sample import MASK
 from graphc.data.sources import SOURCES, Source
 from graphc.documented import ReadableSchema
 from graphc.errors import Place, SpecError
@@ -98,6 +99,9 @@ class Data(Settings):
     """More images to learn from, without labels: they need a `teacher`."""
     keep_boxes: float = Field(default=0.25, ge=0, le=1)
     """Part of a box that augmentation must leave in the picture, or the box is no longer there."""
+    mask_fill: int | None = Field(default=None, ge=-(2**31) + 1, lt=2**31)
+    """Class of the pixels that come into masks from outside of the image; default: the one that the loss ignores
+    (`ignore`), else class 0."""
     coordinates: Literal["relative", "pixels"] = "relative"
     """Boxes and key points as shares of the image's width and height, or in pixels."""
     stratified: bool = False
@@ -276,6 +280,15 @@ class Recipe(Settings):
             for head, metrics in self.metrics.items()
             for number, metric in enumerate(metrics)
         )
+
+    @property
+    def mask_fill(self) -> int:
+        """The class of pixels that come into masks from outside of the image."""
+        if self.data.mask_fill is not None:
+            return self.data.mask_fill
+        ignored = {head.loss.ignored for head in self.heads if head.target == MASK}
+        only = ignored.pop() if len(ignored) == 1 else None
+        return 0 if only is None else only
 
     @contextmanager
     def placing(self, keys: Sequence[int | str], of_key: bool = False) -> Iterator[None]:

@@ -217,6 +217,8 @@ def augmenting(recipe: Recipe, heads: Heads, examples: Examples) -> Augmenting |
     pictures = [array for array in examples.inputs.values() if array.ndim >= 3]
     if len(pictures) != 1:
         raise DataError("G404", f"augment expects one input with images, found {len(pictures)}", Place(examples.source))
+    if any(step.moves for step in steps):
+        _check_maps(heads, examples, pictures[0].shape[1:3])
     there = [name for name in ANNOTATIONS if name in examples.targets]
     if mixes and heads.first.shape[-1] == 1:
         message = f"{mixes[0].kind} expects one output a class, found a single one"
@@ -227,6 +229,16 @@ def augmenting(recipe: Recipe, heads: Heads, examples: Examples) -> Augmenting |
         message = f"{mixes[0].kind} expects examples with one label each and one loss, found {found}"
         raise DataError("G404", message, Place(examples.source))
     return Augmenting(recipe.seed, steps, mixes, heads.first.shape[-1], data.keep_boxes)
+
+
+def _check_maps(heads: Heads, examples: Examples, size: tuple[int, ...]) -> None:
+    """An error where a target is a map of the image that would stay where it is when the image moves."""
+    for head in heads.targets:
+        shape = examples.targets[head.target].shape[1:]
+        if head.target not in ANNOTATIONS and len(shape) >= 2 and shape[:2] == size:
+            message = f"augment moves images, but not the target {head.target!r} of {format_shape(shape)}"
+            notes = ["a target that is called `mask`, a class index a pixel, moves with the image"]
+            raise DataError("G404", message, Place(examples.source), notes)
 
 
 def new_state(stepper: Stepper) -> TrainState:

@@ -109,6 +109,22 @@ def test_a_marked_square_is_found_where_the_annotations_say(step, place):
     np.testing.assert_array_equal((found.mask == 7)[surely], (bright == 255)[surely])
 
 
+@pytest.mark.parametrize("step", [*EXACT, *MOVING], ids=lambda step: step.kind)
+@pytest.mark.parametrize("fill", [255, -1])
+def test_what_comes_in_from_outside_is_the_fill_of_masks(step, fill):
+    """A white image on black: where it is black the mask has its fill, where it is white the image's class."""
+    sample = sample_of(np.full((20, 20, 3), 255, np.uint8), {"mask": np.ones((20, 20), np.uint8)}, mask_fill=fill)
+    filled = 0
+    for row in range(20):
+        found = augment(sample, [step], generator(2, 0, row), (24, 24), 0.25)
+        gray = found.image[:, :, 0]
+        assert set(np.unique(found.mask)) <= {1, fill}
+        assert (found.mask[gray == 0] == fill).all()
+        assert (found.mask[gray == 255] == 1).all()
+        filled += np.count_nonzero(gray == 0)
+    assert bool(filled) == (step.kind in ("pad_crop", "random_crop", "scale", "shift", "rotate", "side_scale"))
+
+
 @given(place=PLACES)
 @settings(max_examples=30, deadline=None)
 def test_chains_keep_picture_and_annotations_together(place):

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from graphc.errors import DataError, SpecError
+from graphc.errors import DataError, Place, SpecError
 from graphc.train.commands import train
-from graphc.train.recipe import dump_recipe, read_recipe_text
+from graphc.train.heads import Heads
+from graphc.train.recipe import dump_recipe, read_recipe, read_recipe_text
+from graphc.train.run import augmenting, make_batches, plan_of, read_sets
 
 SPEC = """\
 graphc: 1
@@ -106,3 +108,46 @@ def test_keys_that_are_no_whole_numbers(masks, key):
     text = RECIPE.replace("list.csv", f"list.csv, mask_values: {{{key}: 1}}")
     with pytest.raises(SpecError, match=r"recipe.yaml:\d+:\d+: error\[G604\]: .* whole numbers as keys"):
         read_recipe_text(text)
+
+
+def _augmented(folder, *overrides):
+    """(masks, whether there is image at each pixel) of an epoch that shifts images far."""
+    shifted = "data.augment=[{shift: {share: 0.9}}, {shift: {share: 0.9, probability: 0.5}}]"
+    recipe = read_recipe(folder / "recipe.yaml", [shifted, "model.set.classes=3", "batch=8", *overrides])
+    plan = plan_of(recipe.model, folder)
+    examples = read_sets(recipe, plan, folder).train
+    batches = make_batches(recipe, plan, examples, augmenting(recipe, Heads(plan, recipe), examples), training=True)
+    batch = batches.make(np.arange(8), epoch=0)
+    return batch.targets["mask"], batch.inputs["image"].sum(axis=-1) > 0
+
+
+HEADS = "heads=[{output: logits, target: mask, loss: {softmax_cross_entropy: %s}}]"
+
+
+@pytest.mark.parametrize(
+    ("loss", "more", "fill"),
+    [("{ignore: 200}", [], 200), ("{ignore: -1}", [], -1), ("{}", [], 0), ("{}", ["data.mask_fill=2"], 2),
+     ("{ignore: 200}", ["data.mask_fill=1"], 1)],
+)  # fmt: skip
+def test_what_augmentation_brings_in_is_ignored_where_something_is(masks, loss, more, fill):
+    values = 'data.train.list.mask_values={"255": 1}'
+    found, inside = _augmented(masks, HEADS % loss, values, *more)
+    assert (~inside).mean() > 0.2
+    assert (found[~inside] == fill).all()
+    assert set(np.unique(found[inside])) == {0, 1}
+
+
+def test_a_fill_that_the_loss_does_not_take(masks):
+    with pytest.raises(
+        SpecError, match=r"mask_fill: expected a class from 0 to 2 or 9, which is ignored, found 7"
+    ) as e:
+        _augmented(masks, HEADS % "{ignore: 9}", "data.mask_fill=7")
+    assert e.value.place == Place("--set")
+
+
+def test_maps_that_are_not_called_mask_do_not_stay_behind(masks):
+    np.savez(masks / "data.npz", x=np.zeros((8, 8, 8, 3), np.uint8), y=np.zeros((8, 8, 8), int))
+    source = "data.train={npz: {path: data.npz}}"
+    heads = "heads=[{output: logits, loss: softmax_cross_entropy}]"
+    with pytest.raises(DataError, match="augment moves images, but not the target 'label' of 8×8"):
+        _augmented(masks, source, heads)

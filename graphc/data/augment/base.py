@@ -20,6 +20,9 @@ Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 class Augmentation(Kind):
     """Something that changes an example, now and then."""
 
+    moves: ClassVar[bool] = False
+    """Whether things are elsewhere in the picture afterwards."""
+
     probability: Share = 1.0
     """How often it happens."""
 
@@ -32,6 +35,7 @@ class Affine(Augmentation):
     """An augmentation that is a matrix: several in a row move the pixels only once."""
 
     kind: ClassVar[str] = "affine"
+    moves: ClassVar[bool] = True
 
     fill: Share = 0.0
     """What comes in from outside: 0 is black, 1 white."""

@@ -28,6 +28,7 @@ class FlipHorizontal(Augmentation):
     """Left and right exchanged."""
 
     kind: ClassVar[str] = "flip_horizontal"
+    moves: ClassVar[bool] = True
 
     probability: Share = 0.5
     """How often it happens."""
@@ -40,6 +41,7 @@ class FlipVertical(Augmentation):
     """Above and below exchanged."""
 
     kind: ClassVar[str] = "flip_vertical"
+    moves: ClassVar[bool] = True
 
     probability: Share = 0.5
     """How often it happens."""
@@ -95,6 +97,7 @@ class RandomCrop(Augmentation):
     """A window anywhere inside the image; of an image that is smaller, the window with the image anywhere in it."""
 
     kind: ClassVar[str] = "random_crop"
+    moves: ClassVar[bool] = True
 
     size: Annotated[tuple[Pixels, Pixels], LIST] | None = None
     """[height, width]; default: the network's."""
@@ -109,6 +112,7 @@ class PadCrop(Augmentation):
     """Edges put around the image, then a window of its own size anywhere: what is done for CIFAR."""
 
     kind: ClassVar[str] = "pad_crop"
+    moves: ClassVar[bool] = True
 
     pad: Pixels = 4
     """Pixels on each side."""
@@ -124,6 +128,7 @@ class RandomResizedCrop(Augmentation):
     """A window of random area and aspect, resized to the network's size: what is done for Inception."""
 
     kind: ClassVar[str] = "random_resized_crop"
+    moves: ClassVar[bool] = True
 
     area: Annotated[tuple[Positive, Positive], LIST] = (0.08, 1.0)
     """Share of the image's area."""
@@ -153,6 +158,7 @@ class SideScale(Augmentation):
     """The shorter side scaled to a random length, then a window of the network's size: what is done for VGG."""
 
     kind: ClassVar[str] = "side_scale"
+    moves: ClassVar[bool] = True
 
     side: Annotated[tuple[Pixels, Pixels], LIST] = (256, 512)
     """Least and most pixels of the shorter side."""
