@@ -7,7 +7,7 @@ integer. Nested floor divisions are flattened, so that two ways to the same size
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, Union
 
@@ -169,6 +169,11 @@ def whole(number: Any) -> Any:
 def residues(size: Dim, modulus: int) -> range:
     """Every value that `size` can have modulo `modulus`."""
     return range(size % modulus, size % modulus + 1) if isinstance(size, int) else size.residues(modulus)
+
+
+def is_image(shape: Sequence[object]) -> bool:
+    """Whether one example's shape is that of an image or a map: height, width, channels."""
+    return len(shape) == 3
 
 
 def is_static(shape: Shape) -> bool:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from graphc.dims import Shape, is_static
 from graphc.errors import Place, Warn
 from graphc.layers.base import Layer, elements
 from graphc.receptive_field import ReceptiveField
-from graphc.types import ParamSpec
+from graphc.types import Array, ParamSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class GraphInput:
     place: Place
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class LayerGraph:
     """Nodes in topological order; no scopes, repeats, blocks or sugar left."""
 
@@ -78,6 +79,15 @@ class LayerGraph:
     def variable(self, node: Node, local: str) -> str:
         """The full name of a variable: `vgg_16/conv1/conv1_1/weights`."""
         return self.scoped(f"{node.variables}/{local}")
+
+
+def readers_of(nodes: Iterable[Node]) -> dict[str, list[Node]]:
+    """The nodes that read a value, in order, by its name; twice where a node reads it twice."""
+    readers: dict[str, list[Node]] = {}
+    for node in nodes:
+        for name in node.inputs:
+            readers.setdefault(name, []).append(node)
+    return readers
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,17 +118,54 @@ class PlannedNode:
         return sum(elements(spec.shape) for spec in self.params.values() if spec.trainable)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Plan:
+    """A graph with every analysis. What follows from them is worked out once, when it is first asked for."""
+
     graph: LayerGraph
     nodes: tuple[PlannedNode, ...]
     warnings: tuple[Warn, ...] = ()
 
-    @property
-    def variables(self) -> dict[str, ParamSpec]:
+    @cached_property
+    def by_name(self) -> Mapping[str, PlannedNode]:
+        """Every node by its name, in the order of the layers."""
+        return {planned.node.name: planned for planned in self.nodes}
+
+    @cached_property
+    def shapes(self) -> Mapping[str, Shape]:
+        """One example's shape of every graph input and node, by name."""
+        inputs = {each.name: each.shape for each in self.graph.inputs}
+        return inputs | {planned.node.name: planned.shape for planned in self.nodes}
+
+    def input_shapes(self, node: Node) -> list[Shape]:
+        """The shapes of what a node reads."""
+        return [self.shapes[name] for name in node.inputs]
+
+    @cached_property
+    def readers(self) -> Mapping[str, list[Node]]:
+        """The nodes that read a value, in order, by its name."""
+        return readers_of(planned.node for planned in self.nodes)
+
+    @cached_property
+    def variables(self) -> Mapping[str, ParamSpec]:
         """Every variable by full name, in the order of the layers."""
         return {
             self.graph.variable(planned.node, local): spec
             for planned in self.nodes
             for local, spec in planned.params.items()
         }
+
+    @cached_property
+    def variable_names(self) -> Mapping[str, Mapping[str, str]]:
+        """The full names of every node's variables by local name, by node name: its own, or those that it shares."""
+        owners = {planned.node.variables: planned.params for planned in self.nodes if planned.params}
+        return {
+            planned.node.name: {
+                local: self.graph.variable(planned.node, local) for local in owners.get(planned.node.variables, ())
+            }
+            for planned in self.nodes
+        }
+
+    def params_of(self, node: Node, params: Mapping[str, Array]) -> dict[str, Array]:
+        """A node's variables by local name, from all by full name."""
+        return {local: params[name] for local, name in self.variable_names[node.name].items()}

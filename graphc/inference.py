@@ -9,6 +9,7 @@ from typing import Any
 
 from graphc.data.images import MODES, PIXEL_LIMIT
 from graphc.data.images import read_image as read_pixels
+from graphc.dims import is_image
 from graphc.errors import DataError, SpecError, did_you_mean
 from graphc.lazy import np
 from graphc.outputs import as_json, said_of, write
@@ -239,7 +240,7 @@ def read_npy(path: str) -> Array:
 
 def read_image(path: str, shape: Sequence[int | None], limit: int = PIXEL_LIMIT) -> Array:
     """An image as (1, height, width, channels), uint8, resized where the model's size is fixed."""
-    channels = shape[-1] if len(shape) == 3 else None
+    channels = shape[-1] if is_image(shape) else None
     if channels not in MODES:
         wanted = "×".join("any" if size is None else str(size) for size in shape)
         known = ", ".join(map(str, MODES))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
@@ -136,6 +136,3 @@ class OnnxBuilder(Protocol):
 
     def channels_first(self, value: Value, shape: Shape) -> Value:
         """Back from N H W C to N C H W where `shape`, the spec's, is an image; other ranks take `shape` as it is."""
-
-
-Inputs: TypeAlias = Sequence[Array]

@@ -70,8 +70,7 @@ def watched(plan: Plan) -> dict[str, list[str]]:
         found.setdefault(node, []).append(name)
     for name, node in plan.graph.outputs.items():
         found.setdefault(node, [name])
-    order = {planned.node.name: index for index, planned in enumerate(plan.nodes)}
-    return dict(sorted(found.items(), key=lambda item: order[item[0]]))
+    return {node: found[node] for node in plan.by_name if node in found}
 
 
 def random_inputs(plan: Plan, batch: int, seed: int, sizes: Mapping[str, int] | None = None) -> dict[str, Array]:

@@ -16,7 +16,7 @@ import numpy as np
 import onnx
 from onnx import defs, helper
 
-from graphc.dims import Dim, Shape
+from graphc.dims import Dim, Shape, is_image
 from graphc.emit.arrays import copy
 from graphc.errors import RuleError
 from graphc.graph import LayerGraph, Node
@@ -189,7 +189,7 @@ class GraphBuilder:
         if len(value.shape) == 1:
             return value
         size = _product(value.shape)
-        if len(value.shape) != 3 or value.shape[:2] == (1, 1) or value.shape[2] == 1:
+        if not is_image(value.shape) or value.shape[:2] == (1, 1) or value.shape[2] == 1:
             return self.op("Flatten", value, shape=(size,), axis=1)
         assert self._node is not None
         if self._inner_order.get(self._node.name, False):
@@ -205,14 +205,14 @@ class GraphBuilder:
         return self.op("Flatten", self.channels_last(image), shape=value.shape, axis=1)
 
     def channels_last(self, value: AnyValue) -> AnyValue:
-        if len(value.shape) != 3:
+        if not is_image(value.shape):
             return value
         if value.name in self._channels_last:
             return self._channels_last[value.name]
         return self.op("Transpose", value, perm=TO_CHANNELS_LAST)
 
     def channels_first(self, value: AnyValue, shape: Shape) -> AnyValue:
-        if len(shape) != 3:
+        if not is_image(shape):
             return Value(value.name, shape)
         return self.op("Transpose", value, shape=shape, perm=TO_CHANNELS_FIRST)
 

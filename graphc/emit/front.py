@@ -18,7 +18,7 @@ from onnx import TensorProto
 from graphc.dims import Shape
 from graphc.emit.builder import GraphBuilder
 from graphc.errors import SpecError
-from graphc.graph import Node
+from graphc.graph import Node, readers_of
 from graphc.passes.simplify import Inference
 from graphc.types import Array, Params
 
@@ -69,7 +69,7 @@ def _absorbed(graph: Inference, name: str, front: Front) -> tuple[Inference, Fro
     if scale.ndim != 1 or offset.ndim != 1 or not isinstance(channels, int) or not scale.all():
         return graph, front
     scale, offset = np.broadcast_to(scale, channels), np.broadcast_to(offset, channels)
-    readers = [node for node in graph.nodes if name in node.inputs]
+    readers = readers_of(graph.nodes).get(name, [])
     rest = front.operations[:-1]
     for part, stays in (((scale, offset), ()), ((scale, 0 * offset), (offset / scale,))):
         found = [_absorbing(graph, node, part) for node in readers]

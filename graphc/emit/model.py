@@ -18,13 +18,13 @@ from google.protobuf.message import DecodeError
 from onnx import TensorProto, ValueInfoProto, helper
 
 import graphc
-from graphc.dims import Shape
+from graphc.dims import Shape, is_image
 from graphc.emit.arrays import c_ordered, file_parts, file_size
 from graphc.emit.builder import GraphBuilder, Value
 from graphc.emit.front import Front, absorb, emit_front
 from graphc.errors import RuleError, SpecError
 from graphc.files import atomic_write
-from graphc.graph import Plan
+from graphc.graph import Plan, readers_of
 from graphc.passes.simplify import Inference, drop_idle, inference, simplify
 from graphc.types import Array
 
@@ -92,9 +92,9 @@ def emit(
     prepared = {name: emit_front(build, name, front) for name, front in fronts.items()}
     values = {name: replace(value, name=prepared.get(name, name)) for name, value in inputs.items()}
     if layout == "nhwc":
-        images = {name: value for name, value in inputs.items() if len(value.shape) == 3}
+        images = {name: value for name, value in inputs.items() if is_image(value.shape)}
         values.update({name: build.image_input(name, v.shape, prepared.get(name)) for name, v in images.items()})
-    last = {name for name, node in graph.outputs.items() if output_layout == "nhwc" and len(graph.shapes[node]) == 3}
+    last = {name for name, node in graph.outputs.items() if output_layout == "nhwc" and is_image(graph.shapes[node])}
     values.update(emit_layers(graph, build, values, last))
     produced = connect_outputs(graph, build, values, last)
     infos = [
@@ -125,7 +125,7 @@ def emit(
         "graphc.fold": "true" if fold else "false",
         "graphc.end_points": json.dumps(end_points, ensure_ascii=False),
     }
-    if any(len(graph.shapes[node]) == 3 for node in graph.outputs.values()):
+    if any(is_image(graph.shapes[node]) for node in graph.outputs.values()):
         facts["graphc.output_layout"] = output_layout
     helper.set_model_props(body, dict(sorted({**facts, **(metadata or {})}.items())))
     model = OnnxModel(body, build.tensors)
@@ -148,17 +148,13 @@ def _versions(opset: int, ir_version: int | None) -> int:
 def readers_of_any_order(graph: Inference) -> dict[str, bool]:
     """Of each node, whether all that read it can take a flattened image in C H W order: through elementwise
     layers into layers that permute their weights, and no output of the graph on the way."""
-    readers: dict[str, list[int]] = {}
-    for index, node in enumerate(graph.nodes):
-        for name in node.inputs:
-            readers.setdefault(name, []).append(index)
+    readers = readers_of(graph.nodes)
     kept = set(graph.outputs.values())
     found: dict[str, bool] = {}
     for node in reversed(graph.nodes):
-        below = [graph.nodes[index] for index in readers.get(node.name, ())]
         found[node.name] = node.name not in kept and all(
             len(reader.inputs) == 1 and (found[reader.name] if reader.layer.elementwise else reader.layer.absorbs_order)
-            for reader in below
+            for reader in readers.get(node.name, ())
         )
     return found
 
@@ -210,7 +206,7 @@ def value_info(value: Value, batch: str | int, channels_last: bool = False) -> V
 
 def inner(shape: Shape) -> Shape:
     """H W C as C H W; other ranks as they are."""
-    return (shape[2], *shape[:2]) if len(shape) == 3 else shape
+    return (shape[2], *shape[:2]) if is_image(shape) else shape
 
 
 # -- weights -------------------------------------------------------------------------------------------------

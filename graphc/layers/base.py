@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from pydantic import ConfigDict
 
-from graphc.dims import Dim, Shape, format_shape, is_static
+from graphc.dims import Dim, Shape, format_shape, is_image, is_static
 from graphc.documented import Documented
 from graphc.errors import RuleError
 from graphc.lazy import np
@@ -128,7 +128,7 @@ class Layer(Documented):
 
 def image(shape: Shape, kind: str) -> tuple[Dim, Dim, int]:
     """Height, width and channels of an image-shaped input, or an error that says what is missing."""
-    if len(shape) != 3:
+    if not is_image(shape):
         raise RuleError("G201", f"{kind} expects an image (height, width, channels), got {format_shape(shape)}")
     height, width, channels = shape
     if not isinstance(channels, int):
@@ -148,15 +148,6 @@ def static(shape: Shape, kind: str) -> tuple[int, ...]:
     if not is_static(shape):
         raise RuleError("G205", f"{kind} needs fixed sizes, got {format_shape(shape)}; set the resolution")
     return shape  # type: ignore[return-value]
-
-
-def same_shape(kind: str, inputs: Sequence[Shape]) -> Shape:
-    """The one shape of all inputs, or an error with the two that differ."""
-    for other in inputs[1:]:
-        if other != inputs[0]:
-            found = f"{format_shape(inputs[0])} and {format_shape(other)}"
-            raise RuleError("G202", f"{kind} expects equal shapes, got {found}")
-    return inputs[0]
 
 
 def elements(shape: Shape) -> int:

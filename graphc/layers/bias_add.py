@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from graphc.dims import Shape
+from graphc.dims import Shape, is_image
 from graphc.initializers import AnyInitializer, Zeros
 from graphc.kernels.channels import add_bias, bias_gradient
 from graphc.layers.base import Layer, channels, elements
@@ -45,7 +45,7 @@ class BiasAdd(Layer):
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
         (x,) = inputs
         biases = build.in_channel_order(params["biases"], x)
-        if len(x.shape) == 3:
+        if is_image(x.shape):
             biases = biases.reshape(-1, 1, 1)
         return build.op("Add", x, build.constant("biases", biases))
 

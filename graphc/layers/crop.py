@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from pydantic import model_validator
 
-from graphc.dims import Dim, Shape, format_shape
+from graphc.dims import Dim, Shape, format_shape, is_image
 from graphc.errors import RuleError
 from graphc.layers.base import Layer, image, static
 from graphc.layers.fields import IntPair, NaturalInt, PixelPadding, PositiveInt
@@ -131,7 +131,7 @@ def along(shape: Shape, axis: str, kind: str) -> int:
 
 def inner_axis(shape: Shape, axis: str) -> int:
     """The index of a named axis in the emitted tensor: N C H W for an image, N + shape otherwise."""
-    if len(shape) == 3:
+    if is_image(shape):
         return {"channels": 1, "height": 2, "width": 3}[axis]
     return len(shape)
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
-from graphc.dims import Shape, is_static
+from graphc.dims import Shape, is_image, is_static
 from graphc.layers.base import channels, elements, static
 from graphc.layers.fields import PositiveNumber
 from graphc.layers.normalization import Normalization, emit_grouped
@@ -35,7 +35,7 @@ class LayerNorm(Normalization):
 
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
         x = build.in_order(inputs[0])
-        if self.axes == "all" and len(x.shape) == 3:
+        if self.axes == "all" and is_image(x.shape):
             return emit_grouped(build, x, 1, self.epsilon, params.get("gamma"), params.get("beta"))
         axis, normalized = (1, x.shape) if self.axes == "all" else (-1, x.shape[-1:])
         vectors = self.gamma_and_beta(params, channels(x.shape, self.kind))

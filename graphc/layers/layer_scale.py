@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from graphc.dims import Shape
+from graphc.dims import Shape, is_image
 from graphc.initializers import AnyInitializer, Ones
 from graphc.kernels.channels import product_sums, scale_and_shift
 from graphc.layers.base import Layer, channels
@@ -43,7 +43,7 @@ class LayerScale(Layer):
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
         (x,) = inputs
         gamma = build.in_channel_order(params["gamma"], x)
-        if len(x.shape) == 3:
+        if is_image(x.shape):
             gamma = gamma.reshape(-1, 1, 1)
         return build.op("Mul", x, build.constant("gamma", gamma))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from graphc.dims import Shape, is_static
+from graphc.dims import Shape, is_image, is_static
 from graphc.errors import RuleError
 from graphc.layers.base import Layer, channels, elements
 from graphc.layers.fields import PositiveInt
@@ -40,7 +40,7 @@ class Maxout(Layer):
             return self.emit_by_channel(build, x, shape, group)
         pixels = [elements(shape[:-1])]
         split = build.constant("split", np.array([-1, self.units, group, *pixels], np.int64))
-        inner = (self.units, *shape[:-1]) if len(shape) == 3 else shape  # N C H W inside
+        inner = (self.units, *shape[:-1]) if is_image(shape) else shape  # N C H W inside
         joined = build.constant("joined", np.array([-1, *inner], np.int64))
         table = build.op("Reshape", x, split, shape=(group, *pixels, self.units))
         largest = build.op(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import reduce
 from typing import ClassVar, Literal
 
-from graphc.dims import Dim, Shape, format_shape
+from graphc.dims import Dim, Shape, format_shape, is_image
 from graphc.errors import RuleError
 from graphc.kernels.relu import relu, relu_grad
 from graphc.layers.base import Layer, elements, scalar, static
@@ -76,9 +76,9 @@ class Elementwise(Merge):
     """Equal shapes; an image's may meet 1×1×C, a gate, which counts for every pixel."""
 
     def infer_shape(self, *inputs: Shape) -> Shape:
-        whole = max(inputs, key=lambda shape: len(shape) == 3 and not _is_gate(shape))
+        whole = max(inputs, key=lambda shape: is_image(shape) and not _is_gate(shape))
         for shape in inputs:
-            if shape != whole and not (_is_gate(shape) and len(whole) == 3 and shape[2] == whole[2]):
+            if shape != whole and not (_is_gate(shape) and is_image(whole) and shape[2] == whole[2]):
                 found = " and ".join(format_shape(shape) for shape in inputs)
                 raise RuleError("G202", f"{self.kind} expects equal shapes{_gate_hint(whole)}, got {found}")
         return whole
@@ -183,11 +183,11 @@ def _without(shape: Shape, axis: int) -> Shape:
 
 
 def _is_gate(shape: Shape) -> bool:
-    return len(shape) == 3 and shape[:2] == (1, 1)
+    return is_image(shape) and shape[:2] == (1, 1)
 
 
 def _gate_hint(whole: Shape) -> str:
-    if len(whole) != 3:
+    if not is_image(whole):
         return ""
     return f" or 1×1×{whole[2]} (of a global pooling with keep_dims: true)"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from graphc.dims import Shape
+from graphc.dims import Shape, is_image
 from graphc.initializers import AnyInitializer, Constant
 from graphc.layers.base import Layer, channels, scalar
 from graphc.layers.fields import Bool
@@ -39,7 +39,7 @@ class PRelu(Layer):
         if len(x.shape) == 2:  # some runtimes take the slopes along axis 1, whatever their shape
             below = build.op("Mul", build.op("Min", x, scalar(build, "zero", 0)), build.constant("alpha", alpha))
             return build.op("Add", build.op("Relu", x), below)
-        if len(x.shape) == 3:
+        if is_image(x.shape):
             alpha = alpha.reshape(-1, 1, 1)  # [C] would be read along the width by some runtimes
         return build.op("PRelu", x, build.constant("alpha", alpha))
 

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import BeforeValidator, Field, StrictInt
 
-from graphc.dims import Shape, whole
+from graphc.dims import Shape, is_image, whole
 from graphc.errors import RuleError
 from graphc.layers.base import Layer, elements, static
 from graphc.lazy import np
@@ -70,7 +70,7 @@ class Reshape(Layer):
         if not _lies_in_order(static(x.shape, self.kind)):
             x = build.channels_last(x)
         if _lies_in_order(shape):
-            inner = (shape[2], *shape[:2]) if len(shape) == 3 else shape
+            inner = (shape[2], *shape[:2]) if is_image(shape) else shape
             return build.op("Reshape", x, _batch_of(build, inner), shape=shape)
         return build.channels_first(build.op("Reshape", x, _batch_of(build, shape), shape=shape), shape)
 
@@ -87,7 +87,7 @@ def _reshape(x: Array, shape: tuple[int, ...]) -> Step:
 
 def _lies_in_order(shape: tuple[int, ...]) -> bool:
     """Whether N C H W holds the numbers in the same order as N H W C."""
-    return len(shape) != 3 or shape[0] * shape[1] == 1 or shape[2] == 1
+    return not is_image(shape) or shape[0] * shape[1] == 1 or shape[2] == 1
 
 
 def _batch_of(build: OnnxBuilder, shape: tuple[int, ...]) -> str:

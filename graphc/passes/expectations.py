@@ -94,10 +94,9 @@ def check_number(what: str, budget: Any, found: float | None, place: Place) -> N
 
 
 def check_outputs(plan: Plan, budgets: SpecMap) -> None:
-    shapes = {each.node.name: each.shape for each in plan.nodes}
     for name, written in budgets.items():
         place = budgets.places[name]
-        found = shapes[named(plan, name, place)]
+        found = plan.shapes[named(plan, name, place)]
         expected = tuple(written) if isinstance(written, SpecList) else (written,)
         if tuple(str(whole(size)) for size in expected) != tuple(str(size) for size in found):
             told = f"outputs: {name}: expected {'×'.join(str(size) for size in expected)}, got {format_shape(found)}"
@@ -105,10 +104,9 @@ def check_outputs(plan: Plan, budgets: SpecMap) -> None:
 
 
 def check_fields(plan: Plan, key: str, budgets: SpecMap) -> None:
-    nodes = {each.node.name: each for each in plan.nodes}
     for name, written in budgets.items():
         place = budgets.places[name]
-        found = field_values(nodes[named(plan, name, place)], key)
+        found = field_values(plan.by_name[named(plan, name, place)], key)
         pair = tuple(written) if isinstance(written, SpecList) else (written, written)
         if written is None and found is None:
             continue

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
+from graphc.dims import is_image
 from graphc.errors import Warn
 from graphc.graph import Plan, PlannedNode
 
@@ -20,7 +21,7 @@ def odd_channels(plan: Plan) -> Iterator[Warn]:
     """Convolutions inside the graph whose filters are not a multiple of 4."""
     inside = _read_by_weights(plan)
     for planned in plan.nodes:
-        channels = planned.shape[-1] if len(planned.shape) == 3 else 0
+        channels = planned.shape[-1] if is_image(planned.shape) else 0
         is_odd = planned.node.layer.family == "convolution" and isinstance(channels, int) and channels % 4
         if is_odd and planned.node.name in inside:
             message = f"{channels} channels: a number that is no multiple of 4 costs 30 to 40 % speed"
@@ -29,13 +30,11 @@ def odd_channels(plan: Plan) -> Iterator[Warn]:
 
 def small_groups(plan: Plan) -> Iterator[Warn]:
     """Grouped convolutions with few channels a group; depthwise ones have kernels of their own."""
-    shapes = {given.name: given.shape for given in plan.graph.inputs}
-    shapes.update({planned.node.name: planned.shape for planned in plan.nodes})
     for planned in plan.nodes:
         groups = getattr(planned.node.layer, "groups", 1)
         if planned.node.layer.family != "convolution" or groups == 1:
             continue
-        channels = shapes[planned.node.inputs[0]][-1]
+        channels = plan.input_shapes(planned.node)[0][-1]
         if isinstance(channels, int) and 1 < channels // groups < 16:
             message = f"{channels // groups} channels a group: fewer than 16 run several times slower for the same work"
             yield _warn("G241", planned, message)
@@ -53,10 +52,8 @@ def costly_kinds(plan: Plan) -> Iterator[Warn]:
 
 def padding_left_to_the_runtime(plan: Plan) -> Iterator[Warn]:
     """`same` whose pixels depend on a symbolic size: ONNX can only say auto_pad, which some runtimes get wrong."""
-    shapes = {given.name: given.shape for given in plan.graph.inputs}
-    shapes.update({planned.node.name: planned.shape for planned in plan.nodes})
     for planned in plan.nodes:
-        reaches = planned.node.layer.reach(*(shapes[name] for name in planned.node.inputs))
+        reaches = planned.node.layer.reach(*plan.input_shapes(planned.node))
         if not all(reach.known for reach in reaches):
             message = (
                 "same padding of a size that is a symbol is left to the runtime (auto_pad), and OpenCV 5 gets it wrong;"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from graphc.dims import Shape
+from graphc.dims import Shape, is_image
 from graphc.errors import Warn
 from graphc.graph import LayerGraph, Node
 from graphc.receptive_field import HERE, Reach, ReceptiveField
@@ -16,7 +16,7 @@ Seen = dict[str, ReceptiveField | None]
 def receptive_fields(graph: LayerGraph, shapes: Mapping[str, Shape]) -> tuple[dict[str, Seen], list[Warn]]:
     """What every value sees, by node name, and a warning for each merge of paths that are not aligned."""
     seen: dict[str, Seen] = {
-        each.name: {each.name: ReceptiveField(HERE, HERE) if len(each.shape) == 3 else None} for each in graph.inputs
+        each.name: {each.name: ReceptiveField(HERE, HERE) if is_image(each.shape) else None} for each in graph.inputs
     }
     warnings: list[Warn] = []
     for node in graph.nodes:

@@ -8,13 +8,12 @@ Outputs and end points keep their names: the value of `conv1/BatchNorm` is then 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from graphc.dims import Shape
-from graphc.graph import Node, Plan
+from graphc.graph import Node, Plan, readers_of
 from graphc.layers.base import static
 from graphc.lazy import np
 from graphc.types import Array, Params
@@ -41,15 +40,9 @@ Rewrite: TypeAlias = Callable[[Inference], Inference]
 def inference(plan: Plan, params: Mapping[str, Array], outputs: Mapping[str, str] | None = None) -> Inference:
     """What the outputs (name -> node; the graph's own where not given) need of the plan, with its weights."""
     graph = plan.graph
-    owned = {planned.node.variables: tuple(planned.params) for planned in plan.nodes if planned.params}
-    local = {
-        node.name: {name: params[graph.variable(node, name)] for name in owned.get(node.variables, ())}
-        for node in graph.nodes
-    }
-    shapes: dict[str, Shape] = {given.name: given.shape for given in graph.inputs}
-    shapes.update({planned.node.name: planned.shape for planned in plan.nodes})
+    local = {node.name: plan.params_of(node, params) for node in graph.nodes}
     outputs = graph.outputs if outputs is None else outputs
-    return drop_unused(Inference(graph.nodes, shapes, local, outputs, graph.end_points))
+    return drop_unused(Inference(graph.nodes, plan.shapes, local, outputs, graph.end_points))
 
 
 def simplify(graph: Inference) -> Inference:
@@ -116,14 +109,14 @@ class _Folding:
     """Nodes whose own value is no longer there."""
 
     def __post_init__(self) -> None:
-        self.readers = Counter(name for node in self.graph.nodes for name in node.inputs)
+        self.readers = readers_of(self.graph.nodes)
         self.kept = set(self.graph.outputs.values())
         self.nodes = {node.name: (node, self.graph.params[node.name]) for node in self.graph.nodes}
 
     def absorbed(self, read: str, scale: Array, offset: Array) -> dict[str, tuple[Node, Params]] | None:
         """The layers that give `read`*scale + offset where the graph's give `read`; None where some cannot."""
         name = self.instead.get(read, read)
-        if name not in self.nodes or self.readers[read] != 1 or read in self.kept:
+        if name not in self.nodes or len(self.readers[read]) != 1 or read in self.kept:
             return None
         node, params = self.changed.get(name, self.nodes[name])
         folded = node.layer.absorb_affine(params, scale, offset)

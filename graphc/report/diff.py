@@ -21,8 +21,7 @@ def diff(old: Plan, new: Plan, form: str) -> str:
 
 
 def layer_rows(old: Plan, new: Plan) -> list[list[Any]]:
-    before = {each.node.name: each for each in old.nodes}
-    after = {each.node.name: each for each in new.nodes}
+    before, after = old.by_name, new.by_name
     rows: list[list[Any]] = []
     matcher = difflib.SequenceMatcher(None, list(before), list(after), autojunk=False)
     for change, i, j, m, n in matcher.get_opcodes():

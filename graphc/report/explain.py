@@ -18,9 +18,8 @@ from graphc.spec.zoo import SUFFIXES, zoo_names
 
 def explain_layer(plan: Plan, target: str, form: str) -> str:
     """`LAYER` or `LAYER.ARG`: value, place and source of each argument."""
-    nodes = {each.node.name: each.node for each in plan.nodes}
     name, _, argument = target.partition(".")
-    node = nodes[name] if name in nodes else nodes[find_layer(plan.graph, name)]
+    node = plan.by_name[name if name in plan.by_name else find_layer(plan.graph, name)].node
     rows = argument_rows(node)
     if argument:
         known = [row[0] for row in rows]
@@ -36,7 +35,7 @@ def explain_layer(plan: Plan, target: str, form: str) -> str:
     head = f"{node.name}: {node.layer.kind}, written at {node.place}\n"
     trail = "".join(f"  {step}\n" for step in node.trail)
     reads = f"  reads {', '.join(node.inputs)}\n"
-    below = [f"{each.name} ({each.layer.kind})" for each in nodes.values() if belongs(each, node)]
+    below = [f"{each.name} ({each.layer.kind})" for each in plan.graph.nodes if belongs(each, node)]
     followed = f"  followed by {', '.join(below)}\n" if below else ""
     return head + trail + reads + followed + table
 

@@ -19,13 +19,11 @@ def input_gradients(
 
     A seed makes the gradient to begin with from the node's value. One forward pass serves all of them.
     """
-    owned = {each.node.variables: tuple(each.params) for each in plan.nodes if each.params}
     values: dict[str, Array] = dict(inputs)
     backwards: dict[str, Callable[[Array], Gradients]] = {}
     for each in plan.nodes:
         node = each.node
-        names = {local: plan.graph.variable(node, local) for local in owned.get(node.variables, ())}
-        own = {local: params[name] for local, name in names.items()}
+        own = plan.params_of(node, params)
         step = frozen(node.layer).forward(RunContext(training=False), own, *(values[source] for source in node.inputs))
         values[node.name], backwards[node.name] = step.output, step.backward
     return {name: walk_back(plan, backwards, values, name, seed(values[name])) for name, seed in seeds.items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from graphc.compiler import plan_spec
-from graphc.dims import format_shape
+from graphc.dims import format_shape, is_image
 from graphc.graph import Plan
 from graphc.passes.expectations import totals
 from graphc.passes.truncate import keep
@@ -34,7 +34,7 @@ def seen(plan: Plan) -> str:
     images = [
         each
         for each in plan.nodes
-        if each.node.name in on_the_way and len(each.shape) == 3 and each.shape[:2] != (1, 1)
+        if each.node.name in on_the_way and is_image(each.shape) and each.shape[:2] != (1, 1)
     ]
     field = images[-1].receptive_field if images else None
     return "whole input" if field is None else pair(*field.size)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from graphc.dims import Shape, is_static
+from graphc.dims import Shape, is_image, is_static
 from graphc.graph import Plan, PlannedNode
 from graphc.layers.base import elements
 from graphc.report.picture.blocks import blocks
@@ -39,12 +39,11 @@ class Economy:
 
 def economies(plan: Plan) -> dict[str, Economy]:
     """Every layer with weights of its own and sizes that are known, by node name."""
-    shapes: dict[str, Shape] = {given.name: given.shape for given in plan.graph.inputs}
-    shapes.update({each.node.name: each.shape for each in plan.nodes})
     found = {}
     for each in plan.nodes:
-        if each.params and each.macs and all(is_static(shapes[source]) for source in each.node.inputs):
-            inputs = sum(elements(shapes[source]) for source in each.node.inputs)
+        shapes = plan.input_shapes(each.node)
+        if each.params and each.macs and all(is_static(shape) for shape in shapes):
+            inputs = sum(elements(shape) for shape in shapes)
             outputs = elements(each.shape)
             dense = inputs * outputs
             found[each.node.name] = Economy(each.macs, each.param_count, dense, dense + outputs)
@@ -71,9 +70,8 @@ def drifts(plan: Plan, params: Mapping[str, Array], seed: int = 0) -> dict[str, 
     The image is noise, smoothed over 5 pixels, cut out of a wider one at three places. It moves by the largest
     stride that leaves half of it in view; layers with a larger stride are left out.
     """
-    images = [given for given in plan.graph.inputs if len(given.shape) == 3]
-    nodes = {each.node.name: each for each in plan.nodes}
-    kept = [nodes[block.members[-1].node.name] for block in blocks(plan) if block.members]
+    images = [given for given in plan.graph.inputs if is_image(given.shape)]
+    kept = [plan.by_name[block.members[-1].node.name] for block in blocks(plan) if block.members]
     if not images or not all(is_static(given.shape) for given in plan.graph.inputs):
         return {}
     width = min(elements((given.shape[1],)) for given in images)
@@ -95,14 +93,14 @@ def drifts(plan: Plan, params: Mapping[str, Array], seed: int = 0) -> dict[str, 
 def stride_of(planned: PlannedNode) -> int:
     """Image columns from one output to the next; 0 where that is no whole number or all is seen."""
     field = planned.receptive_field
-    if field is None or len(planned.shape) != 3 or field.stride[1].denominator != 1:
+    if field is None or not is_image(planned.shape) or field.stride[1].denominator != 1:
         return 0
     return int(field.stride[1])
 
 
 def moved(rng: np.random.Generator, shape: Shape, shift: int) -> Array:
     """Three examples: an image, the same moved right by `shift`, and by one pixel. Other inputs: the same thrice."""
-    if len(shape) != 3:
+    if not is_image(shape):
         return np.repeat(rng.normal(size=(1, *shape)), 3, axis=0).astype(np.float32)  # type: ignore[arg-type]
     height, width, channels = shape
     assert isinstance(height, int)

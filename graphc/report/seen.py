@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from graphc.dims import Shape, is_static
+from graphc.dims import Shape, is_image, is_static
 from graphc.errors import SpecError
 from graphc.graph import Plan
 from graphc.receptive_field import Reach
@@ -25,20 +25,18 @@ def seen(plan: Plan, node: str, row: int, column: int) -> dict[str, Region | Non
 
     None where all of it is seen; values that are not seen are left out.
     """
-    shapes: dict[str, Shape] = {given.name: given.shape for given in plan.graph.inputs}
-    shapes.update({each.node.name: each.shape for each in plan.nodes})
     regions: dict[str, Region | None] = {node: ((row, row), (column, column))}
     for each in reversed(plan.nodes):
         if each.node.name not in regions:
             continue
         region = regions[each.node.name]
         everything = region is None or each.node.layer.sees_everything
-        reaches = None if everything else each.node.layer.reach(*(shapes[source] for source in each.node.inputs))
+        reaches = None if everything else each.node.layer.reach(*plan.input_shapes(each.node))
         for source in each.node.inputs:
-            if region is None or reaches is None or len(shapes[source]) != 3:
+            if region is None or reaches is None or not is_image(plan.shapes[source]):
                 regions[source] = None
                 continue
-            height, width, _ = fixed(shapes[source], source)
+            height, width, _ = fixed(plan.shapes[source], source)
             before = (back(region[0], reaches[0], height), back(region[1], reaches[1], width))
             regions[source] = around(regions[source], before) if source in regions else before
     return regions

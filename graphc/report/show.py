@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.markup import escape
 
-from graphc.dims import format_shape
+from graphc.dims import format_shape, is_image
 from graphc.graph import Plan, PlannedNode
 from graphc.passes.expectations import totals
 from graphc.receptive_field import ReceptiveField
@@ -46,10 +46,9 @@ def show(
 
 def headline(plan: Plan) -> str:
     """`lenet5: image 28×28×1 → logits 10`."""
-    shapes = {each.node.name: each.shape for each in plan.nodes} | {each.name: each.shape for each in plan.graph.inputs}
     inputs = ", ".join(f"{each.name} {format_shape(each.shape)}" for each in plan.graph.inputs)
-    outputs = ", ".join(f"{name} {format_shape(shapes[node])}" for name, node in plan.graph.outputs.items())
-    images = any(len(shapes[node]) == 3 for node in plan.graph.outputs.values())
+    outputs = ", ".join(f"{name} {format_shape(plan.shapes[node])}" for name, node in plan.graph.outputs.items())
+    images = any(is_image(plan.shapes[node]) for node in plan.graph.outputs.values())
     axes = " (H×W×C; compiled N H W C, or as --output-layout says)" if images else ""
     return escape(f"{plan.graph.name}: {inputs} → {outputs}{axes}")
 

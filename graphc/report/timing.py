@@ -26,7 +26,6 @@ def layer_times(plan: Plan) -> dict[str, float]:
 
 def one_run(plan: Plan, params: dict[str, Array]) -> dict[str, float]:
     rng = np.random.default_rng(0)
-    owned = {each.node.variables: tuple(each.params) for each in plan.nodes if each.params}
     values: dict[str, Array] = {
         given.name: rng.normal(size=(1, *static(given.shape, given.name))).astype(np.float32)
         for given in plan.graph.inputs
@@ -34,7 +33,7 @@ def one_run(plan: Plan, params: dict[str, Array]) -> dict[str, float]:
     found = {}
     for each in plan.nodes:
         node = each.node
-        own = {local: params[plan.graph.variable(node, local)] for local in owned.get(node.variables, ())}
+        own = plan.params_of(node, params)
         inputs = [values[source] for source in node.inputs]
         start = time.perf_counter()
         values[node.name] = node.layer.forward(RunContext(training=False), own, *inputs).output

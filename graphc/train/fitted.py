@@ -9,6 +9,7 @@ import numpy as np
 from graphc import weights
 from graphc.data.preprocess import RAW, Preprocess
 from graphc.data.reading import open_regular
+from graphc.dims import is_image
 from graphc.emit.front import ELEMENTS, Front
 from graphc.files import shown
 from graphc.graph import Plan
@@ -55,7 +56,7 @@ def fronts_of_run(run: Path | str, element: str, plan: Plan) -> dict[str, Front]
     found = {}
     for given in plan.graph.inputs:
         settings = recipe.data.preprocess_inputs.get(given.name, recipe.data.preprocess)
-        if len(given.shape) == 3:
+        if is_image(given.shape):
             shape = settings.input_shape(static(given.shape, "preprocessing")) if settings.steps else given.shape
             bytes_come = element == "uint8" or given.name in facts.get("bytes", [given.name])
             operations = settings.operations(shape, 1 / 255 if bytes_come else 1.0)  # type: ignore[arg-type]

@@ -10,10 +10,9 @@ from graphc.graph import Node, Plan
 
 def frozen_plan(plan: Plan, frozen: Collection[str]) -> Plan:
     """The plan with `frozen: true` on every layer that has this argument and whose own statistics are all frozen."""
-    owners = {planned.node.name: planned for planned in plan.nodes}
 
     def stays(node: Node) -> bool:
-        params = owners[node.variables].params
+        params = plan.by_name[node.variables].params
         moving = [plan.graph.variable(node, local) for local, spec in params.items() if not spec.trainable]
         return bool(moving) and "frozen" in type(node.layer).model_fields and all(name in frozen for name in moving)
 

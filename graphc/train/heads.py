@@ -217,15 +217,14 @@ def _judges(targets: Sequence[Target], recipe: Recipe) -> tuple[Judge, ...]:
 
 
 def _targets(plan: Plan, recipe: Recipe) -> tuple[Target, ...]:
-    shapes = {planned.node.name: planned.shape for planned in plan.nodes}
     if recipe.loss is not None:
         name = _only_output(plan)
         node = plan.graph.outputs[name]
-        return (Target(name, node, _static(shapes[node], name), recipe.loss, LABEL, 1.0, recipe.example_weights),)
+        return (Target(name, node, _static(plan.shapes[node], name), recipe.loss, LABEL, 1.0, recipe.example_weights),)
     found: list[Target] = []
     for head in recipe.heads:
         node = _node(plan, head.output)
-        shape = _static(shapes[node], head.output)
+        shape = _static(plan.shapes[node], head.output)
         before = sum(other.node == node for other in found)
         name = f"{head.output}_{before + 1}" if before else head.output
         weights = head.example_weights or recipe.example_weights
@@ -245,7 +244,7 @@ def _only_output(plan: Plan) -> str:
 
 def _node(plan: Plan, name: str) -> str:
     """The node of an output, an end point or a layer."""
-    nodes = {planned.node.name: planned.node.name for planned in plan.nodes}
+    nodes = {name: name for name in plan.by_name}
     for names in (plan.graph.outputs, plan.graph.end_points, nodes):
         if name in names:
             return names[name]

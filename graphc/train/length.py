@@ -48,11 +48,10 @@ class Length:
 def check_batches(plan: Plan, length: Length) -> None:
     """An error where a layer cannot train on batches of the sizes that an epoch has: batch norm on one value a
     channel."""
-    shapes = {each.name: each.shape for each in plan.graph.inputs} | {p.node.name: p.shape for p in plan.nodes}
     for size in length.batch_sizes:
         for planned in plan.nodes:
             node = planned.node
-            inputs = [shapes[name] for name in node.inputs]
+            inputs = plan.input_shapes(node)
             try:
                 node.layer.check_batch(size, *inputs)
             except RuleError as error:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from graphc.data.images import PIXEL_LIMIT
+from graphc.dims import is_image
 from graphc.graph import Plan
 from graphc.signature import CLASSES, InputSignature, OutputSignature, Signature, StoredArray
 from graphc.train.heads import Heads, Target
@@ -30,18 +31,17 @@ def signature_of(recipe: Recipe, plan: Plan, facts: Mapping[str, Any], of: Plan,
     """Of the plan `of` compiled with the weights that the recipe gave `plan`; `raw`: the type of what the file itself
     preprocesses, None where it does not."""
     classes = classes_in(facts)
-    shapes = {each.node.name: each.shape for each in of.nodes}
     names = {node: name for name, node in reversed(list(of.graph.outputs.items()))}
     outputs = {
         names[node]: output_signature(head, classes)
         for node, head in Heads(plan, recipe).by_node.items()
-        if node in names and shapes.get(node) == head.shape
+        if node in names and of.shapes.get(node) == head.shape
     }
     limit = getattr(recipe.data.train, "max_pixels", PIXEL_LIMIT)
     inputs = {}
     for given in of.graph.inputs:
         settings = preprocessing(recipe.data, given.name)
-        if raw is not None and len(given.shape) != 3:
+        if raw is not None and not is_image(given.shape):
             continue
         shape = settings.input_shape(tuple(size if isinstance(size, int) else None for size in given.shape))  # type: ignore[misc]
         inputs[given.name] = InputSignature(

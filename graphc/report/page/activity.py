@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from graphc.dims import is_image
 from graphc.graph import Plan, PlannedNode
 from graphc.passes.expectations import totals
 from graphc.report.gradients import input_gradients
@@ -30,7 +31,7 @@ MOST = 0.95
 
 def activity(plan: Plan, params: Mapping[str, Array], inputs: Mapping[str, Array]) -> dict[str, Any]:
     """All of it, ready for the page; `inputs` are a batch as the network reads it."""
-    shown = [each for each in last_of_blocks(plan) if len(each.shape) == 3]
+    shown = [each for each in last_of_blocks(plan) if is_image(each.shape)]
     values = evaluate(plan, params, inputs, [each.node.name for each in shown])
     health = [check(each, values[each.node.name]) for each in shown if each.shape[-1] != 1]
     return {
@@ -52,7 +53,7 @@ def last_of_blocks(plan: Plan) -> list[PlannedNode]:
 
 def first_filters(plan: Plan, params: Mapping[str, Array]) -> list[dict[str, Any]]:
     """The filters that read the image: in colour where it has colours."""
-    images = {given.name for given in plan.graph.inputs if len(given.shape) == 3}
+    images = {given.name for given in plan.graph.inputs if is_image(given.shape)}
     found = []
     for each in plan.nodes:
         if images.intersection(each.node.inputs) and "weights" in each.params:
@@ -82,7 +83,7 @@ def effective_fields(
     plan: Plan, params: Mapping[str, Array], inputs: Mapping[str, Array], shown: list[PlannedNode]
 ) -> list[dict[str, Any]]:
     """The size of the gradient of a layer's middle by every pixel, averaged over the images."""
-    image = next((given.name for given in plan.graph.inputs if len(given.shape) == 3), None)
+    image = next((given.name for given in plan.graph.inputs if is_image(given.shape)), None)
     inner = [each for each in shown if each.receptive_field is not None and each.params]
     inner = inner or [each for each in shown if each.receptive_field is not None]
     if image is None or not inner:

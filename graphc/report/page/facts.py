@@ -21,8 +21,6 @@ Json = dict[str, Any]
 
 def facts(plan: Plan, drift: Mapping[str, Drift]) -> Json:
     """Everything about a model that needs neither images nor a run."""
-    shapes = {each.node.name: each.shape for each in plan.nodes}
-    shapes.update({given.name: given.shape for given in plan.graph.inputs})
     economy = economies(plan)
     heads = {each.node.name: block.name for block in blocks(plan) for each in block.members}
     return {
@@ -36,7 +34,7 @@ def facts(plan: Plan, drift: Mapping[str, Drift]) -> Json:
             {
                 **layer_facts(plan, each),
                 "block": heads[each.node.name],
-                "reach": reach_facts(each, [shapes[source] for source in each.node.inputs]),
+                "reach": reach_facts(each, plan.input_shapes(each.node)),
                 "economy": economy_facts(economy.get(each.node.name)),
                 "drift": drift_facts(drift.get(each.node.name)),
             }

@@ -11,6 +11,7 @@ import numpy as np
 from graphc.compiler import initial_or_loaded
 from graphc.data.examples import Examples
 from graphc.data.images import read_image
+from graphc.dims import is_image
 from graphc.errors import GraphcError, SpecError
 from graphc.graph import GraphInput, Plan
 from graphc.layers.base import static
@@ -81,7 +82,7 @@ def examples_of(run: TrainedRun, say: Callable[[str], None]) -> Examples | None:
 
 def image_input(plan: Plan) -> GraphInput:
     """The one input that an image file can be read for."""
-    found = [given for given in plan.graph.inputs if len(given.shape) == 3]
+    found = [given for given in plan.graph.inputs if is_image(given.shape)]
     if len(found) != 1 or len(plan.graph.inputs) != 1:
         names = ", ".join(given.name for given in plan.graph.inputs)
         raise SpecError("G333", f"--image needs a model with one input, an image; this one reads {names}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,23 +53,20 @@ class Block:
 
 def blocks(plan: Plan) -> list[Block]:
     """Inputs, layers, outputs, each after what it reads."""
-    readers = Counter(name for each in plan.nodes for name in each.node.inputs)
     chains: dict[str, list[PlannedNode]] = {}
     owner = {given.name: f"input {given.name}" for given in plan.graph.inputs}
     for each in plan.nodes:
         source = each.node.inputs[0]
         head = owner[source]
-        alone = len(each.node.inputs) == 1 and readers[source] == 1 and head in chains
+        alone = len(each.node.inputs) == 1 and len(plan.readers[source]) == 1 and head in chains
         joins = alone and each.node.layer.family in JOINING and belongs(each.node.name, head)
         head = head if joins else each.node.name
         owner[each.node.name] = head
         chains.setdefault(head, []).append(each)
     found = [input_block(given) for given in plan.graph.inputs]
     found.extend(layer_block(chain, owner) for chain in chains.values())
-    shapes = {each.node.name: each.shape for each in plan.nodes}
-    shapes.update({given.name: given.shape for given in plan.graph.inputs})
     found.extend(
-        Block(f"output {name}", "input", name, (), shapes[node], (), (owner[node],))
+        Block(f"output {name}", "input", name, (), plan.shapes[node], (), (owner[node],))
         for name, node in plan.graph.outputs.items()
     )
     return found
