@@ -75,7 +75,7 @@ def plan_model(model: ModelSpec, *, until: str | None = None, limits: Limits = L
     if until is not None:
         return plan(truncate(graph, until), max_bytes=limits.memory)
     planned = plan(graph, max_bytes=limits.memory)
-    check_expectations(planned, exact=not model.overridden)
+    check_expectations(planned, exact=not model.overridden, spec=model.path)
     return planned
 
 

@@ -38,8 +38,8 @@ def totals(plan: Plan) -> dict[str, int | None]:
     }
 
 
-def check_expectations(plan: Plan, *, exact: bool = True) -> None:
-    """Raise for every budget that does not hold, at its own line.
+def check_expectations(plan: Plan, *, exact: bool = True, spec: str | None = None) -> None:
+    """Raise for every budget that does not hold, at its own line; `spec` is the file that was asked for.
 
     Without `exact` only bounds are checked: numbers are claims about the spec with its own variables.
     """
@@ -64,7 +64,9 @@ def check_expectations(plan: Plan, *, exact: bool = True) -> None:
                 hint = did_you_mean(key, (*TOTALS, "outputs", *FIELDS))
                 raise SpecError("G129", f"expect has no budget {clipped(key)}{hint}", expect.key_places[key])
         except SpecError as error:
-            errors.append(error)
+            drops = f"a budget that {spec} takes over: `expect: {{{key}: null}}` there drops it"
+            notes = (drops,) if spec is not None and place.path != spec else ()
+            errors.append(SpecError(error.code, error.message, error.place, (*error.notes, *notes)))
     if errors:
         raise errors[0] if len(errors) == 1 else SpecErrors(errors)
 

@@ -1,8 +1,8 @@
 """A spec file together with what it extends and includes, merged into one tree that keeps every place.
 
-Paths lead downwards only, from the folder of the file that names them. Every step is opened relative to the
-folder before it and no step may be a symbolic link, so nothing outside can be read, also when the folder
-changes meanwhile. Each file is read once.
+Paths lead downwards only, from the folder of the file that names them; `zoo/NAME`, where no such file is there,
+into the zoo. Every step is opened relative to the folder before it and no step may be a symbolic link, so nothing
+outside can be read, also when the folder changes meanwhile. Each file is read once.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from graphc.errors import Place, SpecError, SpecErrors, did_you_mean
 from graphc.files import NO_PATHS, machine_error, read_limited, read_open, shown, why_missing
 from graphc.spec.source import LIMITS, Limits, SpecList, SpecMap, clipped, decode, load_text
+from graphc.spec.zoo import SUFFIXES, in_zoo, zoo_folder, zoo_names
 from graphc.system import NotPlain, open_below
 
 KEYS = (
@@ -23,6 +24,8 @@ KEYS = (
     "outputs", "end_points", "expect",
 )  # fmt: skip
 MERGED = ("vars", "inputs", "arg_scopes", "blocks", "outputs", "expect")
+DROPPED = ("inputs", "blocks", "outputs", "expect")
+"""Where null takes away what the base has; of a variable or a scope it is a value."""
 MAX_ERRORS = 20
 INCLUDED = ("vars", "arg_scopes", "blocks")
 
@@ -33,7 +36,8 @@ class Document:
 
     tree: SpecMap
     texts: dict[str, str]
-    """Every file that was read, by its path from the spec's folder; the spec itself first."""
+    """Every file that was read, by its path from the spec's folder; the spec itself first. One of the zoo goes by the
+    path that was written, so that the same files in a folder are the same spec."""
 
 
 def read_document(path: Path | str, limits: Limits = LIMITS) -> Document:
@@ -44,8 +48,18 @@ def read_document(path: Path | str, limits: Limits = LIMITS) -> Document:
 def merge_document(text: str | bytes, path: Path, limits: Limits = LIMITS) -> Document:
     """The document of a text that stands, or would stand, at `path`."""
     reader = _Reader(path.parent, limits)
-    tree = reader.merged(shown(path.name), text)
+    tree = reader.merged(_File(shown(path.name)), text)
     return Document(tree, reader.texts)
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A file that may be meant."""
+
+    name: str
+    """Its path from the spec's folder, as if the zoo lay where it was written."""
+    zoo_path: str | None = None
+    """Its path in the zoo; None: it lies in the spec's folder."""
 
 
 @dataclass(slots=True)
@@ -58,9 +72,10 @@ class _Reader:
     """Files on the way from the spec to the one that is being read."""
     read_bytes: int = 0
 
-    def merged(self, name: str, text: str | bytes) -> SpecMap:
+    def merged(self, file: _File, text: str | bytes) -> SpecMap:
         """The tree of a file, laid over all that it extends and includes."""
-        path = shown(self.folder / name)
+        name = file.name
+        path = shown(self.folder / name if file.zoo_path is None else in_zoo(file.zoo_path))
         self.read_bytes += len(text)
         self.texts[name] = decode(text, path)
         own = load_text(self.texts[name], path, self.limits)
@@ -72,7 +87,7 @@ class _Reader:
         result = SpecMap.empty(own.place)
         for key in ("extends", "include"):
             for written, place in listed(own, key):
-                base = self.below(name, written, place)
+                base = self.below(file, written, place)
                 taken = INCLUDED if key == "include" else [each for each in KEYS if each not in ("extends", "include")]
                 overlay(result, base, taken)
         overlay(result, own, [key for key in KEYS if key not in ("extends", "include")])
@@ -80,39 +95,78 @@ class _Reader:
         self.trees[name] = result
         return result
 
-    def below(self, name: str, written: str, place: Place) -> SpecMap:
-        """The tree of the file `written` in the file `name`."""
-        parts = [*name.split("/")[:-1], *relative_parts(written, place)]
-        target = "/".join(parts)
-        if target in self.open:
-            chain = " -> ".join([*self.open[self.open.index(target) :], target])
-            raise SpecError("G182", f"the files include each other: {chain}", place)
-        if target in self.trees:
-            return self.trees[target]
-        if len(self.texts) >= self.limits.files:
-            raise SpecError("G183", f"more than {self.limits.files} files are included", place)
-        text = self.read(parts, place)
-        if self.read_bytes + len(text) > self.limits.total_bytes:
-            message = f"the files together have more than {self.limits.total_bytes:,} bytes, the limit"
-            raise SpecError("G183", message, place)
-        return self.merged(target, text)
+    def below(self, file: _File, written: str, place: Place) -> SpecMap:
+        """The tree of the file that is `written` in a file."""
+        parts = relative_parts(written, place)
+        for meant in meant_by(file, parts):
+            target = meant.name
+            if target in self.open:
+                chain = " -> ".join([*self.open[self.open.index(target) :], target])
+                raise SpecError("G182", f"the files include each other: {chain}", place)
+            if target in self.trees:
+                return self.trees[target]
+            if len(self.texts) >= self.limits.files:
+                raise SpecError("G183", f"more than {self.limits.files} files are included", place)
+            text = self.read(meant, place)
+            if text is None:
+                continue
+            if self.read_bytes + len(text) > self.limits.total_bytes:
+                message = f"the files together have more than {self.limits.total_bytes:,} bytes, the limit"
+                raise SpecError("G183", message, place)
+            return self.merged(meant, text)
+        raise missing(beside(file.name, parts), parts, place)
 
-    def read(self, parts: list[str], place: Place) -> bytes:
-        path = "/".join(parts)
-        name = shown(path)
+    def read(self, file: _File, place: Place) -> bytes | None:
+        """The text of a file; None where there is none."""
+        name = shown(file.name)
+        folder, path = (self.folder, file.name) if file.zoo_path is None else (zoo_folder(), file.zoo_path)
         try:
-            with os.fdopen(open_below(self.folder, path, hard_links=True), "rb") as file:
-                return read_open(file, parts[-1], self.limits.file_bytes, SpecError, "G181")
+            with os.fdopen(open_below(folder, path, hard_links=True), "rb") as opened:
+                return read_open(opened, PurePosixPath(path).name, self.limits.file_bytes, SpecError, "G181")
         except SpecError as error:
             raise SpecError("G181", f"cannot include {name}: {error.message}", place) from None
         except NotPlain as error:
             raise SpecError("G181", f"cannot include {name}: expected a file, found {error.found}", place) from None
         except (FileNotFoundError, NotADirectoryError):
-            raise SpecError("G181", f"cannot include {name}: there is no file", place, why_missing(path)) from None
+            return None
         except OSError as error:
             if error.errno in NO_PATHS:
                 raise SpecError("G181", f"cannot include {name}: {error.strerror}", place) from None
             raise machine_error("read", name, error) from None
+
+
+def meant_by(file: _File, parts: list[str]) -> list[_File]:
+    """What a path in a file may mean, the first that is there: the file, and of `zoo/NAME` the spec of the zoo."""
+    name = beside(file.name, parts)
+    if file.zoo_path is not None:
+        return [_File(name, beside(file.zoo_path, parts))]
+    if not is_of_zoo(parts):
+        return [_File(name)]
+    suffix = "" if parts[-1].endswith(SUFFIXES) else SUFFIXES[0]
+    own = [_File(each) for each in dict.fromkeys((name, name + suffix))]
+    return [*own, _File(name + suffix, "/".join(parts[1:]) + suffix)]
+
+
+def beside(name: str, parts: list[str]) -> str:
+    """The path of the file that the file `name` calls by these steps."""
+    return "/".join([*name.split("/")[:-1], *parts])
+
+
+def is_of_zoo(parts: list[str]) -> bool:
+    return len(parts) > 1 and parts[0] == "zoo"
+
+
+def missing(path: str, parts: list[str], place: Place) -> SpecError:
+    """The error for a path with nothing there."""
+    name, names = PurePosixPath(parts[-1]), zoo_names()
+    stem = name.stem if name.suffix in SUFFIXES else name.name
+    message = f"cannot include {shown(path)}: there is no file"
+    if is_of_zoo(parts):
+        hint = did_you_mean(stem, names, any_number=True) or " (graphc list shows the zoo)"
+        message += f", and the zoo has no {clipped('/'.join([*parts[1:-1], stem]))}{hint}"
+    elif stem in names:
+        message += f"; the zoo has it: zoo/{stem}"
+    return SpecError("G181", message, place, why_missing(path))
 
 
 def relative_parts(written: str, place: Place) -> list[str]:
@@ -140,7 +194,7 @@ def listed(tree: SpecMap, key: str) -> list[tuple[str, Place]]:
 
 
 def overlay(result: SpecMap, over: SpecMap, keys: tuple[str, ...] | list[str]) -> None:
-    """Lay the keys of `over` on `result`, the merged ones key by key."""
+    """Lay the keys of `over` on `result`, the merged ones key by key; null drops what is there."""
     for key in keys:
         if key not in over:
             continue
@@ -148,9 +202,11 @@ def overlay(result: SpecMap, over: SpecMap, keys: tuple[str, ...] | list[str]) -
         below = result.get(key)
         if key in MERGED and isinstance(value, SpecMap) and isinstance(below, SpecMap):
             both = SpecMap.empty(value.place)
+            gone = [name for name in below if key in DROPPED and value.get(name, "") is None]
             for each in (below, value):
                 for name, item in each.items():
-                    both.put(name, item, each.key_places[name], each.places[name])
+                    if name not in gone:
+                        both.put(name, item, each.key_places[name], each.places[name])
             value = both
         result.put(key, value, over.key_places[key], over.places[key])
 

@@ -25,6 +25,8 @@ LAYERS: Schema = {"type": "array", "items": LAYER}
 LAYERS_OR_NONE: Schema = {**LAYERS, "type": ["array", "null"]}
 SCOPE: Schema = {"$ref": "#/$defs/arg_scope"}
 ANY_MAPPING: Schema = {"type": "object"}
+MAPPING_OR_NONE: Schema = {"type": ["object", "null"]}
+"""In a spec that extends another, null drops what that one has."""
 ONE_KEY: Schema = {"minProperties": 1, "maxProperties": 1}
 OTHERS = ["array", "number", "string", "boolean", "null"]
 """Types of what may follow `kind:` besides a mapping."""
@@ -63,27 +65,33 @@ def _is_fragment() -> Schema:
 
 
 def _top() -> Schema:
-    by_layer = {**ANY_MAPPING, "description": "By layer."}
+    by_layer = {**MAPPING_OR_NONE, "description": "By layer."}
     fields = {"receptive_field": by_layer, "stride": by_layer, "padding": by_layer}
     size = {"type": ["integer", "string"], "minimum": 1}
-    shape = {"type": ["array", "string"], "items": size, "minItems": 2, **_as_expression()}
+    shape = {"type": ["array", "string", "null"], "items": size, "minItems": 2, **_as_expression()}
     taken = {"not": {"enum": [*CATALOGUE, *compositions()]}}
     return {
         "graphc": {"const": 1, "description": "The language's version."},
         "name": {**NAME, "description": "The model's name; left out: the file's."},
         "scope": {**TEXT, "description": "Prefix of every variable; left out: the name."},
-        "extends": {**NAMES, "description": "The spec to start from, below this file's folder; or several."},
+        "extends": {
+            **NAMES,
+            "description": "The spec to start from, below this file's folder, or zoo/NAME; or several.",
+        },
         "include": {
             **NAMES,
-            "description": "Files to take vars, blocks and arg_scopes from, below this file's folder.",
+            "description": "Files to take vars, blocks and arg_scopes from, below this file's folder, or zoo/NAME.",
         },
         "vars": {"type": ["object", "null"], "description": "Values for ${…}; --set NAME=VALUE changes them."},
         "inputs": _map(shape, "Input -> [batch, height, width, channels]; a name is a symbolic size."),
         "arg_scopes": _map(SCOPE, "Scopes by name."),
         "arg_scope": {**SCOPE, "description": "Defaults for the kinds of all layers."},
-        "blocks": {**_map({"$ref": "#/$defs/block"}, "Layer kinds of your own."), "propertyNames": taken},
+        "blocks": {
+            **_map({"anyOf": [{"$ref": "#/$defs/block"}, {"type": "null"}]}, "Layer kinds of your own."),
+            "propertyNames": taken,
+        },
         "layers": {**LAYERS, "description": "The network, top to bottom."},
-        "outputs": _map(TEXT, "Output -> layer; left out: the last layer."),
+        "outputs": _map({"type": ["string", "null"]}, "Output -> layer; left out: the last layer."),
         "end_points": {
             "type": ["array", "null"],
             "items": {"type": ["string", "object"], "additionalProperties": TEXT},
@@ -91,7 +99,7 @@ def _top() -> Schema:
         },
         "expect": {
             **_object(
-                {**_totals(), "outputs": {**ANY_MAPPING, "description": "Shapes by output."}, **fields},
+                {**_totals(), "outputs": {**MAPPING_OR_NONE, "description": "Shapes by output."}, **fields},
                 "Budgets, checked whenever the spec is read.",
             ),
             "type": ["object", "null"],

@@ -22,6 +22,12 @@ def zoo_names() -> list[str]:
     return sorted(path.stem for path in zoo_folder().glob("*.yaml"))
 
 
+def in_zoo(name: str) -> Path:
+    """The path of a file of the zoo, as messages show it: short where it can be."""
+    path = zoo_folder() / name
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
 def find(spec: str | Path) -> Path:
     """The file that a command line means: a path, or the name of a spec of the zoo."""
     path = Path(spec)
@@ -36,5 +42,4 @@ def find(spec: str | Path) -> Path:
             return path  # whose reader says that it is a folder
         hint = did_you_mean(text, names, any_number=True) or " (graphc list shows the zoo)"
         raise SpecError("G101", f"there is no file and no zoo spec {shown(path)!r}{hint}")
-    path = zoo_folder() / f"{text}.yaml"
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+    return in_zoo(f"{text}.yaml")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from graphc.compiler import plan_spec
 from graphc.errors import Place, SpecError
 from graphc.spec import documents
 from graphc.spec.documents import read_document
@@ -173,3 +174,107 @@ def test_an_error_inside_an_included_file_has_its_place_and_none_of_its_text(wri
     assert error.place is not None
     assert error.place.path.endswith("x.yaml")
     assert "/bin/bash" not in str(error)
+
+
+def test_the_zoo_is_extended_from_anywhere(write):
+    path = write(
+        "parts/net.yaml",
+        "graphc: 1\nextends: zoo/mobilenet_v1_025\nname: mine\nvars: {classes: 10}\nexpect: null\n",
+    )
+    plan = plan_spec(path)
+    assert plan.graph.name == "mine"
+    assert plan.nodes[-1].shape[-1] == 10
+    assert {name.partition("/")[0] for name in plan.variables} == {"MobilenetV1"}
+    texts = list(read_document(path).texts)
+    assert texts[:3] == ["net.yaml", "zoo/mobilenet_v1_025.yaml", "zoo/mobilenet_v1.yaml"]
+
+
+@pytest.mark.parametrize("key", ["extends: zoo/vgg_16.yaml", "extends: [zoo/vgg_16]", "extends: ./zoo/vgg_16"])
+def test_a_zoo_spec_with_and_without_its_ending(write, key):
+    assert plan_spec(write("net.yaml", f"graphc: 1\n{key}\n")).graph.name == "vgg_16"
+
+
+def test_a_family_of_the_zoo_is_included(write):
+    path = write(
+        "net.yaml",
+        "graphc: 1\ninclude: zoo/families/inception\ninputs: {x: [N, 9, 9, 3]}\narg_scope: inception\n"
+        "layers: [conv2d: {filters: 4, kernel: 3}]\n",
+    )
+    assert [each.node.layer.kind for each in plan_spec(path).nodes] == ["conv2d", "batch_norm", "relu"]
+
+
+def test_a_file_of_ones_own_comes_before_the_zoo(write):
+    write("zoo/vgg_16.yaml", "graphc: 1\nvars: {own: 1}\n")
+    tree = read_document(write("net.yaml", LAYERS + "extends: zoo/vgg_16\n")).tree
+    assert tree["vars"] == {"own": 1}
+
+
+def test_the_files_of_a_spec_in_a_folder_are_the_same_spec(write, tmp_path, monkeypatch):
+    """As a run's folder has them: whatever the zoo has become, or where there is none."""
+    net = "graphc: 1\nextends: zoo/resnet18\nname: mine\n"
+    document = read_document(write("a/net.yaml", net))
+    for name, text in document.texts.items():
+        write(f"b/{name}", text)
+    monkeypatch.setattr(documents, "zoo_folder", lambda: tmp_path / "none")
+    again = read_document(tmp_path / "b/net.yaml")
+    assert again.texts == document.texts
+    assert again.tree == document.tree
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("zoo/mobilenet_v1_02", "the zoo has no 'mobilenet_v1_02' (did you mean 'mobilenet_v1_025'?)"),
+        ("zoo/nothing_like_it", "the zoo has no 'nothing_like_it' (graphc list shows the zoo)"),
+        ("zoo/families/inceptio", "the zoo has no 'families/inceptio'"),
+        ("vgg_16", "there is no file; the zoo has it: zoo/vgg_16"),
+        ("vgg_16.yaml", "there is no file; the zoo has it: zoo/vgg_16"),
+    ],
+)
+def test_what_the_zoo_does_not_have(write, written, expected):
+    path = write("net.yaml", LAYERS + f"extends: {written}\n")
+    error = refusal(path)
+    assert (error.code, error.place) == ("G181", Place(str(path), 3, 10))
+    assert expected in error.message
+
+
+def test_a_link_in_ones_own_zoo_folder_is_refused(write, tmp_path):
+    write("outside/vgg_16.yaml", "vars: {secret: 1}")
+    path = write("in/net.yaml", LAYERS + "extends: zoo/vgg_16\n")
+    (path.parent / "zoo").symlink_to(tmp_path / "outside")
+    assert refusal(path).code == "G181"
+
+
+BASE = (
+    "graphc: 1\ninputs: {x: [N, 4], y: [N, 4]}\nblocks: {k: {layers: [relu]}}\n"
+    "outputs: {o: p, q: r}\nexpect: {params: 1, macs: 2}\n"
+)
+
+
+def test_null_drops_what_the_base_has(write):
+    write("base.yaml", BASE)
+    write("between.yaml", "extends: base.yaml\nexpect: {macs: null}\n")
+    net = "extends: between.yaml\ninputs: {y: null}\nblocks: {k: null}\noutputs: {q: null}\nexpect: {params: '<= 3'}\n"
+    tree = read_document(write("net.yaml", net)).tree
+    assert (list(tree["inputs"]), tree["blocks"], tree["outputs"]) == (["x"], {}, {"o": "p"})
+    assert tree["expect"] == {"params": "<= 3"}
+    tree = read_document(write("net.yaml", "extends: [base.yaml]\nexpect: null\noutputs: null\nvars: {a: null}\n")).tree
+    assert (tree["expect"], tree["outputs"], tree["vars"]) == (None, None, {"a": None})
+
+
+def test_a_budget_of_the_base_that_does_not_hold_says_how_to_drop_it(write):
+    path = write("net.yaml", "graphc: 1\nextends: zoo/lenet5\nvars: {classes: 7}\n")
+    with pytest.raises(SpecError, match=r"`expect: \{params: null\}` there drops it") as caught:
+        plan_spec(path)
+    assert caught.value.place.path.endswith("lenet5.yaml")
+    path.write_text(path.read_text() + "expect: {params: 5, macs: null}\n")
+    with pytest.raises(SpecError) as caught:
+        plan_spec(path)
+    assert caught.value.place == Place(str(path), 4, 18)
+    assert "drops" not in str(caught.value)
+
+
+def test_null_for_what_no_base_has_is_an_error(write):
+    path = write("net.yaml", "graphc: 1\nextends: zoo/lenet5\nexpect: {parms: null}\n")
+    with pytest.raises(SpecError, match="did you mean 'params'"):
+        plan_spec(path)
