@@ -23,7 +23,8 @@ from pathlib import Path
 import numpy as np
 
 from graphc import initializers
-from graphc.kernels.team import WORTH_SHARING, Team, single_threaded_blas
+from graphc.parallel.blas import single_threaded_blas
+from graphc.parallel.threads import WORTH_SHARING, ThreadGroup
 from graphc.passes.expand import expand
 from graphc.passes.plan import plan
 from graphc.spec.model import read_spec
@@ -48,7 +49,7 @@ def graphc_step(net: str, threads: int) -> Step:
     network.start()
     images, labels = _batch(tuple(planned.graph.inputs[0].shape))
     (logits,) = planned.graph.outputs.values()
-    sgd, team, step = Sgd(), Team(threads=threads), 0
+    sgd, group, step = Sgd(), ThreadGroup(threads=threads), 0
 
     def run() -> None:
         nonlocal step
@@ -57,7 +58,7 @@ def graphc_step(net: str, threads: int) -> Step:
             done = network.forward(params, {planned.graph.inputs[0].name: images}, training=True, step=step)
             gradients = done.backward({logits: _softmax_gradient(done.value(logits), labels)})
             for name, gradient in gradients.items():
-                share = team.share if gradient.size >= WORTH_SHARING else alone
+                share = group.parallel_for if gradient.size >= WORTH_SHARING else alone
                 sgd.update(params[name], gradient, (), RATE, step, share)
             params.update(done.updates)
 

@@ -130,7 +130,7 @@ VOCABULARY = {
 
 RENAMED = {
     "normalise": "min_max_scale", "standardise": "standardize", "centre": "center", "crop": "center_crop",
-    "grey": "gray", "labelled": "labeled", "unlabelled": "unlabeled",
+    "grey": "gray", "labelled": "labeled", "unlabelled": "unlabeled", "parts": "shards",
 }  # fmt: skip
 """What graphc itself called otherwise once."""
 

@@ -55,7 +55,7 @@ class Step:
 
 
 class Context(Protocol):
-    """How a layer runs on its part of a batch, other parts beside it: where arrays come from, whether it trains."""
+    """How a layer runs on its shard of a batch, other ranks beside it: where arrays come from, whether it trains."""
 
     training: bool
     step: int
@@ -64,10 +64,12 @@ class Context(Protocol):
     """Whether backward is asked for the gradients of the inputs (not of images, nor below frozen layers)."""
     factors: bool
     """Whether the gradient of weights that are a large matrix may come as its factors, an `OuterProduct`."""
-    part: int
-    """Which part of the batch this is, from 0."""
     overwrite: bool
     """Whether the output may be written over the first input: nobody else reads it."""
+
+    @property
+    def rank(self) -> int:
+        """Which shard of the batch this is, from 0."""
 
     def empty(self, shape: tuple[int, ...], dtype: Any) -> Array:
         """An array with no particular contents, from the step's workspace."""
@@ -75,14 +77,19 @@ class Context(Protocol):
     def kept(self, key: Any, shape: tuple[int, ...], dtype: Any) -> tuple[Array, bool]:
         """An array as its last user under this key left it, and whether it is a new one."""
 
-    def common(self, shape: tuple[int, ...], dtype: Any) -> Array:
-        """One array that every part sees and may write in; a layer that asks must ask in every part."""
+    def shared_buffer(self, shape: tuple[int, ...], dtype: Any) -> Array:
+        """One array that every rank may write in: rank 0's, the others' until they next meet. A layer that asks for
+        this, `all_gather` or `all_reduce` must ask in every rank."""
 
     def random(self) -> np.random.Generator:
         """This layer's random numbers for this step (dropout)."""
 
-    def gather(self, value: Any) -> list[Any]:
-        """Every part's value, in the order of the parts; a layer that asks must ask in every part."""
+    def all_gather(self, value: Any) -> list[Any]:
+        """Every rank's value, in the order of ranks. Arrays are not to be written in, and last until ranks next
+        meet."""
+
+    def all_reduce(self, array: Array) -> Array:
+        """The sum of every rank's array, added in the order of ranks."""
 
     def each_slice(self, work: Callable[[slice], Any], array: Array) -> list[Any]:
         """`work` on runs of the array's examples that fit the cache, for several passes; the results in order."""

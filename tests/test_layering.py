@@ -20,6 +20,8 @@ ORDER = [
     {"receptive_field", "quantiles"},
     {"initializers"},
     {"types"},
+    {"workspace"},
+    {"parallel"},
     {"kernels"},
     {"layers"},
     {"spec", "graph"},

@@ -107,6 +107,8 @@ def test_a_step_that_was_renamed(steps: str, theirs: str, ours: str) -> None:
 def test_other_words_of_a_recipe_that_were_renamed() -> None:
     with pytest.raises(SpecError, match=r"unknown key 'unlabelled' \(it is called 'unlabeled' now\)"):
         read_recipe_text(RECIPE.format(more="unlabelled: {npz: {path: x.npz}}"))
+    with pytest.raises(SpecError, match=r"unknown key 'parts' \(it is called 'shards' now\)"):
+        read_recipe_text(RECIPE.format(more=""), overrides=["parts=4"])
     with pytest.raises(SpecError, match="expected 'bgr' or 'gray', found 'grey'"):
         read_recipe_text(RECIPE.format(more="preprocess: {steps: [{channels: {to: grey}}]}"))
 

@@ -25,7 +25,7 @@ FAR = 16
 
 
 def moments(context: Context, x: Array) -> tuple[int, Array, Array]:
-    """Pixels, mean and biased variance of each channel over all parts of the batch, each chunk about its own mean."""
+    """Pixels, mean and biased variance of each channel over all shards of the batch, each chunk about its own mean."""
     channels = x.shape[-1]
 
     found = []
@@ -39,7 +39,7 @@ def moments(context: Context, x: Array) -> tuple[int, Array, Array]:
             np.subtract(rows, _row(mean, x)[: rows.shape[1]], out=work)
             about_mean = _sums(np.square(work, out=work), channels)
         found.append((np.full(channels, count), mean, about_mean))
-    every = np.concatenate(context.gather(np.array(found, np.float64)))
+    every = np.concatenate(context.all_gather(np.array(found, np.float64)))
     counts, means, squares = every.swapaxes(0, 1)
     pixels = counts.sum(axis=0)
     mean = (counts * means).sum(axis=0) / pixels

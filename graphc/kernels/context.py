@@ -1,4 +1,4 @@
-"""How a layer runs on its part of a batch: reused memory, random numbers, the other parts."""
+"""How a layer runs on its shard of a batch: reused memory, random numbers, the other ranks."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from graphc.kernels.chunks import chunks
-from graphc.kernels.workspace import Workspace
 from graphc.lazy import np
+from graphc.parallel.communicator import Communicator, LocalCommunicator
 from graphc.types import Array
+from graphc.workspace import Workspace
 
 if TYPE_CHECKING:
     import numpy
@@ -18,31 +19,28 @@ SLICE_BYTES = 1 << 20
 """Half of a core's second-level cache."""
 
 
-def _alone(value: Any) -> list[Any]:
-    return [value]
-
-
 @dataclass(slots=True)
 class RunContext:
-    """The `Context` of one layer in one step; by default its part is the whole batch."""
+    """The `Context` of one layer in one step; by default its shard is the whole batch."""
 
     training: bool = False
     workspace: Workspace = field(default_factory=Workspace)
     step: int = 0
     """Batches of this training that went before."""
     key: tuple[int, ...] = (0,)
-    """Seed, step, layer and part: all that the layer's random numbers depend on."""
+    """Seed, step, layer and rank: all that the layer's random numbers depend on."""
     input_gradient: bool = True
     """Whether backward is asked for the gradient of the inputs (not of images, nor below frozen layers)."""
     overwrite: bool = False
     """Whether the layer may write its output over its first input: nobody else reads it."""
     factors: bool = False
     """Whether the gradient of weights may come as its factors."""
-    part: int = 0
-    """Which part of the batch this is."""
-    gather: Callable[[Any], list[Any]] = _alone
-    shared_empty: Callable[[tuple[int, ...], Any], Array] | None = None
-    """Where the batch has other parts: an array that all of them see."""
+    communicator: Communicator = field(default_factory=LocalCommunicator)
+    """The ranks that work on the other shards of the batch."""
+
+    @property
+    def rank(self) -> int:
+        return self.communicator.rank
 
     def empty(self, shape: tuple[int, ...], dtype: Any) -> Array:
         return self.workspace.empty(shape, dtype)
@@ -50,8 +48,14 @@ class RunContext:
     def kept(self, key: Any, shape: tuple[int, ...], dtype: Any) -> tuple[Array, bool]:
         return self.workspace.kept(key, shape, dtype)
 
-    def common(self, shape: tuple[int, ...], dtype: Any) -> Array:
-        return self.empty(shape, dtype) if self.shared_empty is None else self.shared_empty(shape, dtype)
+    def all_gather(self, value: Any) -> list[Any]:
+        return self.communicator.all_gather(value)
+
+    def all_reduce(self, array: Array) -> Array:
+        return self.communicator.all_reduce(array)
+
+    def shared_buffer(self, shape: tuple[int, ...], dtype: Any) -> Array:
+        return self.communicator.shared_buffer(shape, dtype)
 
     def random(self) -> numpy.random.Generator:
         return np.random.default_rng(self.key)

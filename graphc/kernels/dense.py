@@ -1,9 +1,9 @@
-"""Products of a batch of vectors with a matrix, shared between the parts of the batch by rows of the matrix.
+"""Products of a batch of vectors with a matrix, shared between the ranks by rows of the matrix.
 
-x is n inputs, w is inputs units, y is n units, n being this part's examples. A large matrix costs more to read
-than to multiply with a few examples, so each part takes some of its rows, the same ones there and back, for all
-examples: their share of every output, their gradient (as factors it is whole, and the first part's alone), and the
-gradients of their inputs. The parts swap what they found. A small matrix costs less than the meeting.
+x is n inputs, w is inputs units, y is n units, n being this shard's examples. A large matrix costs more to read
+than to multiply with a few examples, so each rank takes some of its rows, the same ones there and back, for all
+examples: their share of every output, their gradient (as factors it is whole, and rank 0's alone), and the
+gradients of their inputs. The ranks swap what they found. A small matrix costs less than the meeting.
 
 Of a large matrix the examples are columns: BLAS has fast products of it, as it lies, with few of them.
 """
@@ -21,21 +21,21 @@ SHARED_FROM = 1 << 17
 
 def dense(context: Context, x: Array, w: Array) -> tuple[Array, Array]:
     """x @ w, and what `dense_gradients` wants of x: of a shared matrix the inputs of the own rows by all examples;
-    where the gradient comes as its factors the first part keeps the inputs of all rows."""
+    where the gradient comes as its factors rank 0 keeps the inputs of all rows."""
     if w.size < SHARED_FROM:
         return np.matmul(x, w, out=context.empty((len(x), w.shape[1]), x.dtype)), x
-    everyones = context.gather(x)
-    own = _rows(len(w), context.part, len(everyones))
-    if context.factors and context.part == 0:
+    everyones = context.all_gather(x)
+    own = _rows(len(w), context.rank, len(everyones))
+    if context.factors and context.rank == 0:
         inputs = _side_by_side(context, everyones)
         own_inputs = inputs[own]
     else:
-        inputs = own_inputs = _side_by_side(context, [part[:, own] for part in everyones])
+        inputs = own_inputs = _side_by_side(context, [x[:, own] for x in everyones])
     share = context.empty((w.shape[1], inputs.shape[1]), x.dtype)
     transposed_times(w[own], own_inputs, out=share)
 
     examples = _examples(context, everyones)
-    first, *others = (share[:, examples].T for share in context.gather(share))
+    first, *others = (share[:, examples].T for share in context.all_gather(share))
     y = context.empty(first.shape, x.dtype)
     y[...] = first
     for other in others:
@@ -46,7 +46,7 @@ def dense(context: Context, x: Array, w: Array) -> tuple[Array, Array]:
 def dense_gradients(
     context: Context, inputs: Array, dy: Array, w: Array, of_weights: bool = True
 ) -> tuple[Array | None, Gradient | None]:
-    """dy @ w.T, if the context asks for it, and x.T @ dy, which of a shared matrix the first part has for all.
+    """dy @ w.T, if the context asks for it, and x.T @ dy, which of a shared matrix rank 0 has for all.
 
     `inputs` are what `dense` gave.
     """
@@ -59,51 +59,51 @@ def dense_gradients(
             dx = np.matmul(dy, w.T, out=context.empty((len(dy), len(w)), dy.dtype))
         return dx, dw
 
-    everyones = context.gather(dy)
-    own = _rows(len(w), context.part, len(everyones))
-    columns = _side_by_side(context, everyones)  # before parts meet again
+    everyones = context.all_gather(dy)
+    own = _rows(len(w), context.rank, len(everyones))
+    columns = _side_by_side(context, everyones)  # before ranks meet again
     if of_weights and context.factors:
-        dw = OuterProduct(inputs.T, _joined(context, everyones)) if context.part == 0 else None
+        dw = OuterProduct(inputs.T, _joined(context, everyones)) if context.rank == 0 else None
     elif of_weights:
-        dw = whole = context.common(w.shape, dy.dtype)
+        dw = whole = context.shared_buffer(w.shape, dy.dtype)
         np.matmul(inputs, columns.T, out=whole[own])
     found = None
     if context.input_gradient:
         found = context.empty((own.stop - own.start, columns.shape[1]), dy.dtype)
         times(w[own], columns, out=found)
-    pieces = context.gather(found)  # by now every row of dw is there
+    pieces = context.all_gather(found)  # by now every row of dw is there
     if context.input_gradient:
         dx = context.empty((len(dy), len(w)), dy.dtype)
         examples = _examples(context, everyones)
-        for part, piece in enumerate(pieces):
-            dx[:, _rows(len(w), part, len(pieces))] = piece[:, examples].T
-    return dx, dw if context.part == 0 else None
+        for rank, piece in enumerate(pieces):
+            dx[:, _rows(len(w), rank, len(pieces))] = piece[:, examples].T
+    return dx, dw if context.rank == 0 else None
 
 
-def _rows(count: int, part: int, parts: int) -> slice:
-    """A part's, of a matrix with so many."""
-    return slice(count * part // parts, count * (part + 1) // parts)
+def _rows(count: int, rank: int, world_size: int) -> slice:
+    """A rank's, of a matrix with so many."""
+    return slice(count * rank // world_size, count * (rank + 1) // world_size)
 
 
 def _examples(context: Context, everyones: list[Array]) -> slice:
-    """Which of all examples are this part's."""
-    before = sum(map(len, everyones[: context.part]))
-    return slice(before, before + len(everyones[context.part]))
+    """Which of all examples are this rank's."""
+    before = sum(map(len, everyones[: context.rank]))
+    return slice(before, before + len(everyones[context.rank]))
 
 
-def _joined(context: Context, parts: list[Array]) -> Array:
+def _joined(context: Context, vectors: list[Array]) -> Array:
     """All examples' vectors."""
-    if len(parts) == 1:
-        return parts[0]
-    shape = (sum(map(len, parts)), parts[0].shape[1])
-    return np.concatenate(parts, out=context.empty(shape, parts[0].dtype))
+    if len(vectors) == 1:
+        return vectors[0]
+    shape = (sum(map(len, vectors)), vectors[0].shape[1])
+    return np.concatenate(vectors, out=context.empty(shape, vectors[0].dtype))
 
 
-def _side_by_side(context: Context, parts: list[Array]) -> Array:
+def _side_by_side(context: Context, vectors: list[Array]) -> Array:
     """All examples' vectors as columns."""
-    count = sum(map(len, parts))
+    count = sum(map(len, vectors))
     if not in_pieces(count):
-        return _joined(context, parts).T
-    columns = context.empty((parts[0].shape[1], count), parts[0].dtype)
-    np.concatenate(parts, out=columns.T)
+        return _joined(context, vectors).T
+    columns = context.empty((vectors[0].shape[1], count), vectors[0].dtype)
+    np.concatenate(vectors, out=columns.T)
     return columns

@@ -110,14 +110,14 @@ class BatchNorm(Normalization):
             along *= inverse  # sum of dy times the normalized x
             found = {"beta": total, "gamma": along}
             gradients = {name: found[name] for name in ("beta", "gamma") if name in params and self.trainable}
-            sums = context.gather((total, along)) if batch else []
+            sums = context.all_reduce(np.stack([total, along])) if batch else None
             if not context.input_gradient:
                 return Gradients((None,), gradients)
-            if not batch:
+            if sums is None:
                 zero = np.zeros_like(factor)
                 return Gradients((combine(context, given, factor, x, zero, zero),), gradients)
             # factor*(dy - mean of dy - normalized x * mean of dy*normalized x), means over the whole batch
-            dy_mean, along_mean = (sum(of_parts) / count for of_parts in zip(*sums, strict=True))
+            dy_mean, along_mean = sums / count
             slope = -factor * inverse * along_mean
             shift = -factor * dy_mean - slope * mean
             return Gradients((combine(context, given, factor, x, slope, shift),), gradients)

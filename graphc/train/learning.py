@@ -12,7 +12,7 @@ import numpy as np
 from graphc.errors import SpecError, did_you_mean
 from graphc.kernels.moving_average import ramped
 from graphc.kernels.outer_product import OuterProduct, scale
-from graphc.kernels.team import WORTH_SHARING
+from graphc.parallel.threads import WORTH_SHARING
 from graphc.regularizers import Regularizer
 from graphc.train.optimizers import Share, alone, blocks, square_sum
 from graphc.train.recipe import Average, Clip, Freeze, Recipe

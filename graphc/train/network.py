@@ -1,7 +1,7 @@
 """Run a Plan on arrays, forward and backward.
 
-Layers answer with a `Step`: an output and its backward as a closure. A walk (`graphc.train.walk`) takes one part of
-the batch through them. The network sends a walk for each part, in threads or, for training, in processes, puts their
+Layers answer with a `Step`: an output and its backward as a closure. A walk (`graphc.train.walk`) takes one shard of
+the batch through them. The network sends a walk for each shard, in threads or, for training, in processes, puts their
 outputs together and adds their gradients in order.
 """
 
@@ -13,11 +13,13 @@ import numpy as np
 
 from graphc.dims import Shape
 from graphc.graph import Plan
-from graphc.kernels.shared import Commons
-from graphc.kernels.team import WORTH_SHARING, Member, Team, single_threaded_blas
+from graphc.parallel.blas import single_threaded_blas
+from graphc.parallel.communicator import Shard
+from graphc.parallel.shared_memory import SharedArena
+from graphc.parallel.threads import WORTH_SHARING, ThreadGroup, ThreadWorld
 from graphc.passes.infer_shapes import check_sizes
 from graphc.system import can_fork
-from graphc.train.crew import Arrived, Crew
+from graphc.train.crew import Crew, RemoteOutputs
 from graphc.train.walk import Course, Walk
 from graphc.types import Array, Gradient
 
@@ -31,22 +33,22 @@ class Network:
         threads: int | None = None,
         seed: int = 0,
         frozen: Collection[str] = (),
-        parts: int | None = None,
+        shards: int | None = None,
         processes: bool = False,
         factors: Collection[str] = (),
     ) -> None:
         """`frozen`: full names of variables that need no gradient; `factors`: of those whose gradient may come as an
-        `OuterProduct`. `processes`: from `start` to `close` work in several, one a part of the batch, where there are
-        as many threads and the system for it. The results depend on the seed and on the number of `parts` of a batch
-        (default: `team.PARTS`), not on the number of threads (default: the processor's) nor on whether they are
+        `OuterProduct`. `processes`: from `start` to `close` work in several, one a shard of the batch, where there are
+        as many threads and the system for it. The results depend on the seed and on the number of `shards` of a batch
+        (default: `NUM_SHARDS`), not on the number of threads (default: the processor's) nor on whether they are
         processes."""
         self.graph = plan.graph
         self._seed = seed
         self.course = Course(plan, seed, frozen, factors)
         self._fitting = {tuple(each.shape for each in self.graph.inputs)}
         """Shapes of the inputs, in order, that all layers can take."""
-        self._team = Team(parts, threads)
-        self._processes = processes and 1 < self._team.parts == self._team.threads and can_fork()
+        self._threads = ThreadGroup(shards, threads)
+        self._processes = processes and 1 < self._threads.num_shards == self._threads.threads and can_fork()
         self._crew: Crew | None = None
         self._placed: dict[str, Array] = {}
 
@@ -58,11 +60,11 @@ class Network:
         if not self._processes or self._crew is not None:
             return dict(params)
         try:
-            commons = Commons()
+            arena = SharedArena()
         except OSError:  # the system grants no more addresses than it has memory
             self._processes = False
             return dict(params)
-        self._placed = {name: commons.empty(array.shape, array.dtype) for name, array in params.items()}
+        self._placed = {name: arena.empty(array.shape, array.dtype) for name, array in params.items()}
         for name, array in params.items():
             np.copyto(self._placed[name], array)
         return dict(self._placed)
@@ -76,7 +78,7 @@ class Network:
         if not self._processes or self._working_crew() is not None:
             return
         try:
-            self._crew = Crew(self.course, self._placed, self._team.parts)
+            self._crew = Crew(self.course, self._placed, self._threads.num_shards)
         except (OSError, ImportError):  # no memory to share, or no semaphores
             self._processes = False
 
@@ -105,46 +107,47 @@ class Network:
         count = len(next(iter(inputs.values())))
         self._check_sizes(inputs)
 
-        def work(member: Member) -> Walk:
-            return self.course.walk(wanted, member, training, step, params, inputs)
+        def work(shard: Shard) -> Walk:
+            return self.course.walk(wanted, shard, training, step, params, inputs)
 
         with single_threaded_blas:
             crew = self._working_crew()
             if crew is not None:
-                return Run(self, crew.forward(wanted, params, inputs, training, step), count)
-            return Run(self, self._team.run(work, count), count)
+                return Run(self, crew.forward(wanted, params, inputs, training, step))
+            world = self._threads.world(count)
+            return Run(self, world.run(work), world)
 
     def _working_crew(self) -> Crew | None:
         """The processes, unless an error has ended them."""
         return self._crew if self._crew is not None and self._crew.close.alive else None
 
     def backward(
-        self, walks: Sequence[Walk | Arrived], gradients: Mapping[str, Array], count: int
+        self, walks: Sequence[Walk | RemoteOutputs], gradients: Mapping[str, Array], world: ThreadWorld | None
     ) -> dict[str, Gradient]:
-        """The sum of the parts' gradients of variables."""
+        """The sum of the shards' gradients of variables."""
         own = [walk for walk in walks if isinstance(walk, Walk)]
-        elsewhere = [walk for walk in walks if isinstance(walk, Arrived)]
+        elsewhere = [walk for walk in walks if isinstance(walk, RemoteOutputs)]
 
-        def work(member: Member) -> dict[str, Gradient]:
-            return own[member.part].backward(member, gradients)
+        def work(shard: Shard) -> dict[str, Gradient]:
+            return own[shard.rank].backward(gradients)
 
         with single_threaded_blas:
-            if elsewhere:
-                assert self._crew is not None
-                total, *others = self._crew.backward(own[0], elsewhere[0].batch, gradients, count)
+            if world is not None:
+                total, *others = world.run(work)
             else:
-                total, *others = self._team.run(work, count)
+                assert self._crew is not None
+                total, *others = self._crew.backward(own[0], elsewhere, gradients)
             names = [name for name in total if name in others[0]] if others else []
 
             def add(some: slice) -> None:
                 for name in names[some]:
-                    for part in others:
-                        total[name] += part[name]  # type: ignore[operator]  # factors are the first part's alone
+                    for other in others:
+                        total[name] += other[name]  # type: ignore[operator]  # factors are rank 0's alone
 
             if sum(total[name].size for name in names) < WORTH_SHARING:
                 add(slice(None))
             else:
-                self._team.share(add, len(names))
+                self._threads.parallel_for(add, len(names))
         return total
 
     def _check_sizes(self, inputs: Mapping[str, Array]) -> None:
@@ -158,10 +161,13 @@ class Network:
 class Run:
     """One forward pass and the way back, which can be gone once."""
 
-    def __init__(self, network: Network, walks: Sequence[Walk | Arrived], count: int) -> None:
+    def __init__(
+        self, network: Network, walks: Sequence[Walk | RemoteOutputs], world: ThreadWorld | None = None
+    ) -> None:
+        """`world`: whose ranks have the walks, where these are threads."""
         self._network = network
-        self._walks: Sequence[Walk | Arrived] = walks
-        self._count = count
+        self._walks: Sequence[Walk | RemoteOutputs] = walks
+        self._world = world
         self.values = {name: np.concatenate([walk.values[name] for walk in walks]) for name in walks[0].values}
         """Outputs and kept nodes by node name."""
         self.outputs = {name: self.values[node] for name, node in network.graph.outputs.items()}
@@ -181,7 +187,7 @@ class Run:
         they hold: a second call finds nothing.
         """
         walks, self._walks = self._walks, []
-        return self._network.backward(walks, gradients, self._count) if walks else {}
+        return self._network.backward(walks, gradients, self._world) if walks else {}
 
 
 def evaluate(

@@ -107,7 +107,7 @@ class Predictor:
         self.recipe, self.plan, _ = planned(folder, self.facts)
         self.heads = Heads(self.plan, self.recipe).by_node
         self._params = load_weights(self.plan, weights_path or folder.best, self.recipe.dtype)
-        self._network = Network(self.plan, options.threads, self.recipe.seed, parts=self.recipe.parts)
+        self._network = Network(self.plan, options.threads, self.recipe.seed, shards=self.recipe.shards)
         self._limit = options.max_memory
         self._skips = (bad_files or getattr(self.recipe.data.train, "bad_files", "error")) == "skip"
         self._say = say

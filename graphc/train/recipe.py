@@ -36,7 +36,7 @@ from graphc.data.sample import MASK
 from graphc.data.sources import SOURCES, Source
 from graphc.documented import ReadableSchema
 from graphc.errors import Place, SpecError
-from graphc.kernels.team import PARTS
+from graphc.parallel.communicator import NUM_SHARDS
 from graphc.settings import LIST, ONE_OR_LIST, OneOf, Settings, ShortFor, validate
 from graphc.spec.source import SpecList, SpecMap, load_file, load_text, resolve
 from graphc.train.distill import Teacher
@@ -243,7 +243,7 @@ class Recipe(Settings):
     """Steps between lines in the log inside an epoch; there is one an epoch anyway."""
     checkpoint_steps: Positive | None = None
     """Steps between checkpoints inside an epoch; there is one after each epoch anyway."""
-    parts: int = Field(default=PARTS, ge=1, le=64)
+    shards: int = Field(default=NUM_SHARDS, ge=1, le=64)
     """Of a batch, each trained by a processor of its own where there are so many. The last bits depend on it."""
     seed: int = Field(default=0, ge=0, lt=2**32)
     """Of initial weights, order, dropout."""

@@ -12,7 +12,8 @@ from graphc.data.batches import Batch
 from graphc.errors import DivergedError
 from graphc.graph import Plan
 from graphc.kernels.outer_product import OuterProduct, scale
-from graphc.kernels.team import Team, single_threaded_blas
+from graphc.parallel.blas import single_threaded_blas
+from graphc.parallel.threads import ThreadGroup
 from graphc.train.diagnosis import first_bad_array, first_bad_value
 from graphc.train.distill import TeacherModel
 from graphc.train.freezing import frozen_plan
@@ -65,11 +66,11 @@ class Stepper:
             threads,
             recipe.seed,
             frozen,
-            parts=recipe.parts,
+            shards=recipe.shards,
             processes=True,
             factors=self.learning.by_blocks,
         )
-        self._team = Team(recipe.parts, threads)
+        self._threads = ThreadGroup(recipe.shards, threads)
         self._sums: dict[str, Array] = {}
 
     def begin_epoch(self, epoch: int, epoch_steps: int) -> int:
@@ -126,7 +127,7 @@ class Stepper:
     def update(self, state: TrainState, computed: Computed, rate: float) -> None:
         """Variables, slots, moving averages, in place; one step more."""
         with single_threaded_blas:  # factors become gradients here
-            self.learning.apply(state, computed.gradients, rate, self._team.share)
+            self.learning.apply(state, computed.gradients, rate, self._threads.parallel_for)
         for name, value in computed.updates.items():
             np.copyto(state.params[name], value)
         if self.recipe.average is not None:

@@ -19,7 +19,7 @@ from graphc import weights
 from graphc.data.batches import Batch, Batches, balanced_order, epoch_order
 from graphc.data.examples import LABEL
 from graphc.errors import DivergedError
-from graphc.kernels.team import single_threaded_blas
+from graphc.parallel.blas import single_threaded_blas
 from graphc.train.checkpoint import Checkpoints, Moment
 from graphc.train.diagnosis import first_bad_array
 from graphc.train.evaluation import evaluate

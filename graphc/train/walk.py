@@ -1,4 +1,4 @@
-"""One part of a batch on its way through the layers and back.
+"""One shard of a batch on its way through the layers and back.
 
 A walk wires outputs to inputs, drops each value after its last reader, adds gradients where paths meet, and keeps
 away from what nobody needs (images, frozen variables and all below them).
@@ -10,17 +10,16 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from graphc.errors import RuleError
 from graphc.graph import Node, Plan
 from graphc.kernels.context import RunContext
-from graphc.kernels.team import Member
-from graphc.kernels.workspace import Workspace
+from graphc.parallel.communicator import Shard
 from graphc.passes.infer_shapes import at_node
 from graphc.types import Array, Gradient, Gradients
+from graphc.workspace import Workspace
 
 Backward = Callable[[Array], Gradients]
 
@@ -110,15 +109,15 @@ class Course:
     def walk(
         self,
         wanted: frozenset[str],
-        member: Member,
+        shard: Shard,
         training: bool,
         step: int,
         params: Mapping[str, Array],
         inputs: Mapping[str, Array],
     ) -> Walk:
-        """A walk that has gone forward with the member's part of the inputs."""
-        walk = Walk(self, wanted, member, training, step)
-        walk.forward(params, member.part_of(inputs))
+        """A walk that has gone forward with the shard's part of the inputs."""
+        walk = Walk(self, wanted, shard, training, step)
+        walk.forward(params, shard.of(inputs))
         return walk
 
     def _stop(self, node: Node, wiring: Wiring) -> Stop:
@@ -144,12 +143,12 @@ class Course:
 
 
 class Walk:
-    """One part of a batch on its way through the layers and back."""
+    """One shard of a batch on its way through the layers and back."""
 
-    def __init__(self, course: Course, wanted: frozenset[str], member: Member, training: bool, step: int) -> None:
+    def __init__(self, course: Course, wanted: frozenset[str], shard: Shard, training: bool, step: int) -> None:
         self.course = course
         self.wiring, self.stops = course.way(wanted)
-        self.member = member
+        self.shard = shard
         self.training = training
         self.step = step
         self.values: dict[str, Array] = {}
@@ -182,9 +181,9 @@ class Walk:
             del answer
         self._drop([name for name in self.values if name not in wanted])
 
-    def backward(self, member: Member, given: Mapping[str, Array]) -> dict[str, Gradient]:
-        """Against the order of the layers with the member's part of what is given, dropping closures on the way."""
-        self.member, gradients = member, member.part_of(given)
+    def backward(self, given: Mapping[str, Array]) -> dict[str, Gradient]:
+        """Against the order of the layers with the shard's part of what is given, dropping closures on the way."""
+        gradients = self.shard.of(given)
         found: dict[str, Gradient] = {}
         for stop in reversed(self.stops):
             node = stop.node
@@ -213,23 +212,15 @@ class Walk:
         total: Array = np.add(a, b, out=self.course.workspace.empty(a.shape, a.dtype))
         return total
 
-    def _gather(self, value: Any) -> list[Any]:
-        return self.member.gather(value)  # of the run under way: forward and backward have one each
-
-    def _common(self, shape: tuple[int, ...], dtype: Any) -> Array:
-        return self.member.common(shape, dtype, self.course.workspace)
-
     def _context(self, stop: Stop) -> RunContext:
         course = self.course
         return RunContext(
             training=self.training,
             step=self.step,
             workspace=course.workspace,
-            key=(course.seed, self.step, stop.key, self.member.part),
+            key=(course.seed, self.step, stop.key, self.shard.rank),
             input_gradient=any(stop.input_gradients),
             factors=stop.factors,
             overwrite=stop.overwrite,
-            part=self.member.part,
-            gather=self._gather,
-            shared_empty=self._common,
+            communicator=self.shard.communicator,
         )

@@ -7,7 +7,8 @@ import pytest
 
 from graphc.kernels import channels as kernel
 from graphc.kernels.context import RunContext
-from graphc.kernels.team import Member, Team
+from graphc.parallel.communicator import Shard
+from graphc.parallel.threads import ThreadGroup
 
 SHAPES = [(5, 3), (6, 4, 4, 3), (2, 7, 5, 16), (3, 8, 8, 600)]
 
@@ -52,13 +53,13 @@ def test_variance_of_float32_survives_a_large_mean():
     np.testing.assert_allclose(variance, x.astype(np.float64).var(axis=(0, 1, 2)), rtol=1e-3)
 
 
-def test_moments_are_the_whole_batchs_in_every_part():
+def test_moments_are_the_whole_batchs_in_every_rank():
     x = np.random.default_rng(0).normal(size=(7, 3, 3, 4))
 
-    def work(member: Member):
-        return kernel.moments(RunContext(part=member.part, gather=member.gather), x[member.examples])
+    def work(shard: Shard):
+        return kernel.moments(RunContext(communicator=shard.communicator), x[shard.examples])
 
-    for count, mean, variance in Team(3, 2).run(work, len(x)):
+    for count, mean, variance in ThreadGroup(3, 2).world(len(x)).run(work):
         assert count == 63
         np.testing.assert_allclose(mean, x.mean(axis=(0, 1, 2)), rtol=0, atol=1e-14)
         np.testing.assert_allclose(variance, x.var(axis=(0, 1, 2)), rtol=1e-13)

@@ -14,7 +14,7 @@ def test_random_numbers_depend_on_the_key():
 
 
 def test_alone_it_is_the_whole_batch():
-    assert RunContext().gather("mine") == ["mine"]
+    assert RunContext().all_gather("mine") == ["mine"]
 
 
 @pytest.mark.parametrize(("count", "bytes_each"), [(1, 10), (7, 300_000), (8, SLICE_BYTES), (5, 3 * SLICE_BYTES)])

@@ -1,4 +1,4 @@
-"""Dense products: a matrix shared between the parts of a batch is the same matrix."""
+"""Dense products: a matrix shared between ranks is the same matrix."""
 
 from __future__ import annotations
 
@@ -8,20 +8,14 @@ import pytest
 from graphc.kernels import dense as kernel
 from graphc.kernels.context import RunContext
 from graphc.kernels.outer_product import OuterProduct
-from graphc.kernels.team import Member, Team
-from graphc.kernels.workspace import Workspace
+from graphc.parallel.communicator import Shard
+from graphc.parallel.threads import ThreadGroup
+from graphc.workspace import Workspace
 
 
-def products(member: Member, x, w, dy, factors):
-    workspace = Workspace()
-    context = RunContext(
-        workspace=workspace,
-        part=member.part,
-        factors=factors,
-        gather=member.gather,
-        shared_empty=lambda shape, dtype: member.common(shape, dtype, workspace),
-    )
-    x, dy = x[member.examples], dy[member.examples]
+def products(shard: Shard, x, w, dy, factors):
+    context = RunContext(factors=factors, communicator=shard.communicator)
+    x, dy = x[shard.examples], dy[shard.examples]
     y, kept = kernel.dense(context, x, w)
     return y, *kernel.dense_gradients(context, kept, dy, w)
 
@@ -29,18 +23,18 @@ def products(member: Member, x, w, dy, factors):
 @pytest.mark.parametrize("count", [1, 3, 10])
 @pytest.mark.parametrize("shared_from", [0, 1 << 30])
 @pytest.mark.parametrize("factors", [False, True])
-@pytest.mark.parametrize("size", [(7, 5), (2, 32)], ids=["more rows than parts", "fewer rows than parts"])
+@pytest.mark.parametrize("size", [(7, 5), (2, 32)], ids=["more rows than ranks", "fewer rows than ranks"])
 def test_products_do_not_depend_on_how_the_matrix_is_shared(count, shared_from, factors, size, monkeypatch):
     monkeypatch.setattr(kernel, "SHARED_FROM", shared_from)
     monkeypatch.setattr(Workspace, "empty", lambda _, shape, dtype: np.full(shape, np.nan, dtype))
     rng = np.random.default_rng(0)
     rows, columns = size
     x, w, dy = rng.normal(size=(count, rows)), rng.normal(size=size), rng.normal(size=(count, columns))
-    found = Team(4, 2).run(lambda member: products(member, x, w, dy, factors), count)
+    found = ThreadGroup(4, 2).world(count).run(lambda shard: products(shard, x, w, dy, factors))
     y, dx, dw = zip(*found, strict=True)
     np.testing.assert_allclose(np.concatenate(y), x @ w, rtol=0, atol=1e-13)
     np.testing.assert_allclose(np.concatenate(dx), dy @ w.T, rtol=0, atol=1e-13)
-    there = [np.asarray(part) for part in dw if part is not None]
+    there = [np.asarray(own) for own in dw if own is not None]
     np.testing.assert_allclose(sum(there), x.T @ dy, rtol=0, atol=1e-13)
     assert len(there) == (1 if shared_from == 0 else len(dw))
     assert isinstance(dw[0], OuterProduct) == (factors and shared_from == 0)

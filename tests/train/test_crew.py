@@ -47,24 +47,24 @@ class Troubled(Layer):
 
     def forward(self, context, params, *inputs):
         self._go(context, self.forwards)
-        total = sum(context.gather(inputs[0].sum()))
+        total = sum(context.all_gather(inputs[0].sum()))
 
         def backward(dy):
             self._go(context, self.backwards)
-            return Gradients((dy + context.gather(0)[1],))
+            return Gradients((dy + context.all_gather(0)[1],))
 
         return Step(inputs[0] + total, backward)
 
     def _go(self, context, trouble):
-        if context.part == self.part and trouble == "error":
+        if context.rank == self.part and trouble == "error":
             raise ValueError(f"part {self.part}")
-        if context.part == self.part and trouble == "kill":
+        if context.rank == self.part and trouble == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
 
 
 def network_of(**trouble) -> Network:
     planned = net(("a", Scale(), ("x",)), ("b", Troubled(**trouble), ("a",)))
-    network = Network(planned, parts=2, threads=2, processes=True)
+    network = Network(planned, shards=2, threads=2, processes=True)
     network.start()
     return network
 
@@ -146,7 +146,7 @@ def test_a_killed_worker_is_named(trouble):
     before = workers()
     network = network_of(**{trouble: "kill"})
     started = time.monotonic()
-    with pytest.raises(MachineError, match=r"the process of part 1 \(pid \d+\) was killed by signal 9") as caught:
+    with pytest.raises(MachineError, match=r"the process of shard 1 \(pid \d+\) was killed by signal 9") as caught:
         step_of(network)
     assert caught.value.code == "G521"
     assert time.monotonic() - started < 5

@@ -198,8 +198,8 @@ def test_bits_do_not_depend_on_the_number_of_threads():
 def test_bits_do_not_depend_on_processes():
     planned = small_plan()
     params, (images, dy) = initial_values(planned.variables, 0), small_batch()
-    threads = Network(planned, parts=3)
-    network = Network(planned, parts=3, threads=3, processes=True)
+    threads = Network(planned, shards=3)
+    network = Network(planned, shards=3, threads=3, processes=True)
     placed = network.place(params)
     network.start()
     for given in (placed, params, {**placed, "net/bn1/beta": params["net/bn1/beta"]}):
@@ -218,14 +218,14 @@ def test_bits_do_not_depend_on_processes():
     network.close()
 
 
-def test_parts_of_a_batch_are_one_batch_to_batch_norm():
+def test_shards_of_a_batch_are_one_batch_to_batch_norm():
     planned = small_plan()
     params = {name: array.astype(np.float64) for name, array in initial_values(planned.variables, 0).items()}
     images, dy = small_batch(np.float64)
-    in_parts = step_of(Network(planned, parts=5), params, images, dy)
-    whole = step_of(Network(planned, parts=1), params, images, dy)
+    sharded = step_of(Network(planned, shards=5), params, images, dy)
+    whole = step_of(Network(planned, shards=1), params, images, dy)
     for name, array in whole.items():
-        np.testing.assert_allclose(in_parts[name], array, rtol=0, atol=1e-12, err_msg=name)
+        np.testing.assert_allclose(sharded[name], array, rtol=0, atol=1e-12, err_msg=name)
 
 
 def test_no_fresh_memory_after_the_first_steps():
@@ -282,7 +282,7 @@ def test_lenets_bits_do_not_depend_on_processes(factors):
     images, dy = rng.normal(size=(35, 28, 28, 1)).astype(np.float32), rng.normal(size=(35, 10)).astype(np.float32)
     found = []
     for threads, processes in ((1, False), (2, False), (2, True)):
-        network = Network(planned, threads, parts=2, processes=processes, factors=factors)
+        network = Network(planned, threads, shards=2, processes=processes, factors=factors)
         network.start()
         run = network.forward(params, {"image": images}, training=True)
         gradients = {name: np.array(gradient) for name, gradient in run.backward({"fc4": dy}).items()}

@@ -177,11 +177,11 @@ def test_a_damaged_newest_checkpoint_costs_nothing_but_time(project, undisturbed
     assert _state(run) == undisturbed
 
 
-@pytest.mark.parametrize("parts", [2, 3])
-def test_threads_do_not_change_the_bytes(project, parts):
+@pytest.mark.parametrize("shards", [2, 3])
+def test_threads_do_not_change_the_bytes(project, shards):
     states = []
-    settings = ["epochs=2", f"parts={parts}"]
-    for threads in (1, parts):
+    settings = ["epochs=2", f"shards={shards}"]
+    for threads in (1, shards):
         train(project / "recipe.yaml", project / str(threads), settings, options=Options(threads=threads))
         states.append(_state(project / str(threads)))
     assert states[0] == states[1]

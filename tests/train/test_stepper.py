@@ -52,15 +52,15 @@ def a_step(factors: bool, *lines: str) -> tuple[Stepper, TrainState, Batch]:
     return one, state, Batch({"image": images}, {"label": np.arange(12) % 2})
 
 
-@pytest.mark.parametrize("parts", [1, 2])
+@pytest.mark.parametrize("shards", [1, 2])
 @pytest.mark.parametrize(
     "clip", ["{global_norm: 0.05}", "{variable_norm: 0.05}", "{variable_norm: 0.1, global_norm: 0.05}"]
 )
-def test_two_matrices_behind_one_sum_are_clipped_once_each(clip, parts):
+def test_two_matrices_behind_one_sum_are_clipped_once_each(clip, shards):
     """With one part they have the same array of slopes."""
     found = []
     for factors in (True, False):
-        one, state, batch = a_step(factors, f"clip: {clip}", f"parts: {parts}")
+        one, state, batch = a_step(factors, f"clip: {clip}", f"shards: {shards}")
         done = one.compute(state, [batch])
         assert isinstance(done.gradients["net/a/weights"], OuterProduct) == factors
         found.append({name: np.asarray(gradient) for name, gradient in done.gradients.items()})

@@ -1,4 +1,4 @@
-"""Parts of a batch and where they meet."""
+"""Ranks in threads: who works, and what an error does."""
 
 from __future__ import annotations
 
@@ -8,44 +8,37 @@ import time
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from graphc.kernels.team import Member, Team, single_threaded_blas
+from graphc.parallel.blas import single_threaded_blas
+from graphc.parallel.communicator import Shard
+from graphc.parallel.threads import ThreadGroup
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
-def test_parts_cover_the_batch_in_order_whatever_the_threads(threads):
-    team = Team(4, threads)
+def test_shards_cover_the_batch_in_order_whatever_the_threads(threads):
+    group = ThreadGroup(4, threads)
     for count in (1, 3, 4, 7, 64):
-        parts = team.run(lambda member: member.examples, count)
-        assert [i for part in parts for i in range(part.start, part.stop)] == list(range(count))
-        assert len(parts) == min(4, count)
-
-
-@pytest.mark.parametrize("threads", [1, 2, 5])
-def test_every_part_sees_every_value_of_a_meeting(threads):
-    def work(member: Member) -> list[list[int]]:
-        return [member.gather(10 * meeting + member.part) for meeting in range(5)]
-
-    expected = [[10 * meeting + part for part in range(3)] for meeting in range(5)]
-    assert Team(3, threads).run(work, 30) == [expected] * 3
+        found = group.world(count).run(lambda shard: shard.examples)
+        assert [i for own in found for i in range(own.start, own.stop)] == list(range(count))
+        assert len(found) == min(4, count)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
-def test_an_error_in_one_part_ends_all_and_comes_out(threads):
-    def work(member: Member) -> None:
-        if member.part == 1:
+def test_an_error_in_one_rank_ends_all_and_comes_out(threads):
+    def work(shard: Shard) -> None:
+        if shard.rank == 1:
             raise ValueError("the second one")
-        member.gather(None)
+        shard.communicator.barrier()
 
-    team = Team(3, threads)
+    group = ThreadGroup(3, threads)
     with pytest.raises(ValueError, match="the second one"):
-        team.run(work, 3)
-    assert team.run(lambda member: member.gather(member.part), 3) == [[0, 1, 2]] * 3
+        group.world(3).run(work)
+    assert group.world(3).run(lambda shard: shard.communicator.all_gather(shard.rank)) == [[0, 1, 2]] * 3
 
 
 def test_no_more_threads_work_than_allowed():
     lock, working, most = threading.Lock(), 0, 0
 
-    def work(member: Member) -> None:
+    def work(shard: Shard) -> None:
         nonlocal working, most
         for _ in range(20):
             with lock:
@@ -53,16 +46,16 @@ def test_no_more_threads_work_than_allowed():
                 most = max(most, working)
             with lock:
                 working -= 1
-            member.gather(None)
+            shard.communicator.barrier()
 
-    Team(4, 1).run(work, 4)
+    ThreadGroup(4, 1).world(4).run(work)
     assert most == 1
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
 def test_shared_work_is_done_once(threads):
     done = []
-    Team(threads, threads).share(lambda some: done.extend(range(100)[some]), 100)
+    ThreadGroup(threads, threads).parallel_for(lambda some: done.extend(range(100)[some]), 100)
     assert sorted(done) == list(range(100))
 
 
@@ -83,7 +76,7 @@ def test_an_error_in_shared_work_comes_out_when_all_have_stopped(mine):
             at_work.remove(some)
 
     with pytest.raises(ValueError, match="trouble"):
-        Team(2, 2).share(work, 10)
+        ThreadGroup(2, 2).parallel_for(work, 10)
     assert not at_work
 
 

@@ -7,7 +7,7 @@ import multiprocessing
 import numpy as np
 import pytest
 
-from graphc.kernels.shared import Commons, Mailbox
+from graphc.parallel.shared_memory import SharedArena, SharedChannel
 
 pytestmark = pytest.mark.posix
 
@@ -28,34 +28,34 @@ def in_another_process(work) -> None:
         [np.ones(1 << 20)],
     ],
 )
-def test_a_mailbox_gives_what_another_process_wrote(value):
-    box = Mailbox()
-    in_another_process(lambda: box.write(value))
-    np.testing.assert_equal(box.read(), list(value) if isinstance(value, tuple) else value)
-    box.write("the next")
-    assert box.read() == "the next"
+def test_a_channel_gives_what_another_process_wrote(value):
+    channel = SharedChannel()
+    in_another_process(lambda: channel.write(value))
+    np.testing.assert_equal(channel.read(), list(value) if isinstance(value, tuple) else value)
+    channel.write("the next")
+    assert channel.read() == "the next"
 
 
-def test_arrays_in_a_mailbox_are_not_copied():
-    box = Mailbox()
-    box.write(np.zeros(3))
-    first, second = box.read(), box.read()
+def test_arrays_in_a_channel_are_not_copied():
+    channel = SharedChannel()
+    channel.write(np.zeros(3))
+    first, second = channel.read(), channel.read()
     first[1] = 5
     assert list(second) == [0, 5, 0]
 
 
-def test_commons_are_found_by_their_offset():
-    commons = Commons()
-    arrays = [commons.empty((3,), np.float32), commons.empty((100, 7), np.float64)]
+def test_arena_are_found_by_their_offset():
+    arena = SharedArena()
+    arrays = [arena.empty((3,), np.float32), arena.empty((100, 7), np.float64)]
     for array in arrays:
         array[...] = 1
-    offset = commons.offset(arrays[1])
+    offset = arena.offset(arrays[1])
 
     def work() -> None:
-        commons.at(offset, (100, 7), np.float64)[3] = 2
+        arena.at(offset, (100, 7), np.float64)[3] = 2
 
     in_another_process(work)
     assert arrays[1].sum() == 707
     assert arrays[0].sum() == 3
     del array, arrays
-    assert commons.offset(commons.empty((100, 7), np.float64)) == offset  # taken again
+    assert arena.offset(arena.empty((100, 7), np.float64)) == offset  # taken again

@@ -10,13 +10,13 @@ import json
 import struct
 from typing import Any
 
-from graphc.kernels.workspace import ALIGNMENT, Block, Workspace
 from graphc.lazy import np
 from graphc.system import shared_memory
 from graphc.types import Array
+from graphc.workspace import ALIGNMENT, Block, Workspace
 
 
-class Mailbox:
+class SharedChannel:
     """One value at a time, from one process to others; its arrays are read where they lie."""
 
     def __init__(self) -> None:
@@ -58,7 +58,7 @@ class Mailbox:
 
 
 TEXT = 8
-"""Where a mailbox's description begins, behind its length."""
+"""Where a channel's description begins, behind its length."""
 ARRAY, MAPPING = "array", "mapping"
 
 
@@ -75,7 +75,7 @@ def _described(value: Any, arrays: list[Array]) -> Any:
     return {ARRAY: [array.dtype.str, array.shape]}
 
 
-class Commons(Workspace):
+class SharedArena(Workspace):
     """A workspace in shared memory: one process takes arrays from it, the others find them by their offset."""
 
     smallest = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from graphc.kernels.workspace import Workspace, block_size
+from graphc.workspace import Workspace, block_size
 
 
 def test_memory_comes_back_with_the_last_view():

@@ -1,0 +1,1 @@
+"""Shards of a batch in threads and processes, worker processes, shared memory."""

@@ -1,0 +1,82 @@
+"""Shards of a batch, and how the ranks that work on them exchange values.
+
+The words are MPI's. A world of `world_size` ranks runs the same program, each rank on its own shard, and all of them
+make the same calls in the same order. mpi4py's communicators would fit behind the protocol: `allgather`,
+`Win.Allocate_shared` and `Barrier` keep what is promised here; their `allreduce` does not, since its order of sums is
+the library's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from graphc.lazy import np
+from graphc.types import Array
+
+NUM_SHARDS = 2
+"""Of a batch; a smaller batch has one an example. More of them serve more cores and have shorter operations."""
+
+
+class Communicator(Protocol):
+    """What one rank sees of the others. Every call is collective: each rank makes it, or none goes on."""
+
+    rank: int
+    """Of this rank, from 0."""
+    world_size: int
+    """How many ranks there are."""
+
+    def all_gather(self, value: Any) -> list[Any]:
+        """Every rank's value, in the order of ranks: arrays, numbers, texts, None, and dicts, lists and tuples of
+        them. Arrays are not to be written in, and last until this rank's next call."""
+
+    def all_reduce(self, array: Array) -> Array:
+        """The sum of every rank's array of this shape, added in the order of ranks: the same bits in each rank."""
+        total: Array = sum(self.all_gather(array))
+        return total
+
+    def shared_buffer(self, shape: tuple[int, ...], dtype: Any) -> Array:
+        """One array that all ranks may write in, without particular contents. It is rank 0's, which may keep it; the
+        others may use it until their next call. What they wrote is there for rank 0 after that call."""
+
+    def barrier(self) -> None:
+        """Wait until every rank is here."""
+        self.all_gather(None)
+
+
+class LocalCommunicator(Communicator):
+    """A world of one rank."""
+
+    rank = 0
+    world_size = 1
+
+    def all_gather(self, value: Any) -> list[Any]:
+        return [value]
+
+    def shared_buffer(self, shape: tuple[int, ...], dtype: Any) -> Array:
+        return np.empty(shape, dtype)
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """What one rank works on."""
+
+    communicator: Communicator
+    examples: slice
+    """Of the batch."""
+
+    @property
+    def rank(self) -> int:
+        return self.communicator.rank
+
+    def of(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
+        """Its own examples (views) of a batch's arrays, whose first axis is the batch."""
+        return {name: array[self.examples] for name, array in arrays.items()}
+
+
+def shard_slices(count: int, num_shards: int) -> list[slice]:
+    """`count` examples in at most `num_shards` runs of nearly equal length, none of them empty."""
+    num_shards = min(num_shards, count)
+    bounds = [count * shard // num_shards for shard in range(num_shards + 1)]
+    return [slice(*bounds[shard : shard + 2]) for shard in range(num_shards)]

@@ -1,0 +1,149 @@
+"""Ranks in threads of this process, each working on its shard from the first layer to the last.
+
+Ranks meet only where layers must know the whole batch (batch normalization) and at the end, where gradients are added
+in the order of ranks. So the number of shards fixes the bits, and the number of threads at work does not. Threads that
+run a whole net seldom wait for each other or for the interpreter's lock, which threads that share single operations do
+all the time.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from graphc.parallel.communicator import NUM_SHARDS, Communicator, Shard, shard_slices
+from graphc.system import processors
+from graphc.types import Array
+from graphc.workspace import Workspace
+
+T = TypeVar("T")
+
+WORTH_SHARING = 200_000
+"""Numbers to add or to update from which several threads are quicker than one."""
+SWITCH_INTERVAL = 5e-5
+"""Seconds after which a thread that waits for the interpreter's lock demands it (Python's default is 5e-3)."""
+LOOK_AROUND = 0.1
+"""Seconds after which who waits hears of a signal, where a signal does not end waiting (Windows)."""
+
+
+class ThreadGroup:
+    """Threads for `num_shards` ranks, at most `threads` of them at work."""
+
+    def __init__(self, num_shards: int | None = None, threads: int | None = None) -> None:
+        """By default `NUM_SHARDS`, and as many threads as there are processors."""
+        self.num_shards = num_shards = num_shards or NUM_SHARDS
+        self.threads = min(num_shards, threads or processors())
+        self._pool = ThreadPoolExecutor(num_shards, "graphc")
+        self._turns = threading.Semaphore(self.threads)
+        self._workspace = Workspace()
+
+    def world(self, count: int) -> ThreadWorld:
+        """A rank for each shard of a batch of `count` examples."""
+        return ThreadWorld(shard_slices(count, self.num_shards), self._pool, self._turns, self._workspace)
+
+    def parallel_for(self, work: Callable[[slice], None], count: int) -> None:
+        """`work` on range(count), one after the other by whoever is free: the calling thread, and others that wake."""
+        left = deque(range(count))
+
+        def take() -> None:
+            while left:
+                try:
+                    one = left.popleft()
+                except IndexError:  # another was quicker
+                    return
+                work(slice(one, one + 1))
+
+        helpers: list[Future[None]] = []
+        with _quick_switches():
+            try:
+                helpers.extend(self._pool.submit(take) for _ in range(min(self.threads, count) - 1))
+                take()
+            finally:
+                left.clear()  # after an error
+                helpers = [helper for helper in helpers if not helper.cancel()]
+                _wait_for(helpers)
+        for helper in helpers:
+            helper.result()
+
+
+class ThreadWorld:
+    """The ranks that work on the shards of one batch, there and back, and where they meet."""
+
+    def __init__(
+        self, examples: Sequence[slice], pool: ThreadPoolExecutor, turns: threading.Semaphore, workspace: Workspace
+    ) -> None:
+        self.world_size = len(examples)
+        self.workspace = workspace
+        self._pool = pool
+        self._turns = turns
+        """A rank holds one of them while it computes, and none while it waits for others."""
+        self._barrier = threading.Barrier(self.world_size)
+        self._boards: tuple[list[Any], list[Any]] = ([None] * self.world_size, [None] * self.world_size)
+        self._shards = [Shard(ThreadCommunicator(rank, self), own) for rank, own in enumerate(examples)]
+
+    def run(self, work: Callable[[Shard], T]) -> list[T]:
+        """`work` by each rank; the results in order, or the first rank's own error once all have stopped."""
+        with _quick_switches():
+            futures = [self._pool.submit(self._work, work, shard) for shard in self._shards]
+            _wait_for(futures)
+        errors = [error for future in futures if (error := future.exception())]
+        if errors:
+            raise next((error for error in errors if not isinstance(error, threading.BrokenBarrierError)), errors[0])
+        return [future.result() for future in futures]
+
+    def _work(self, work: Callable[[Shard], T], shard: Shard) -> T:
+        with self._turns:
+            try:
+                return work(shard)
+            except BaseException:
+                self._barrier.abort()  # or the others would wait for ever
+                raise
+
+    def exchange(self, rank: int, meeting: int, value: Any) -> list[Any]:
+        """What every rank brings to its meeting of this number."""
+        board = self._boards[meeting % 2]
+        board[rank] = value
+        self._turns.release()
+        try:
+            self._barrier.wait()
+        finally:
+            self._turns.acquire()
+        return list(board)
+
+
+class ThreadCommunicator(Communicator):
+    """What a rank sees of those in threads beside it."""
+
+    def __init__(self, rank: int, world: ThreadWorld) -> None:
+        self.rank = rank
+        self.world_size = world.world_size
+        self._world = world
+        self._meetings = 0
+
+    def all_gather(self, value: Any) -> list[Any]:
+        self._meetings += 1
+        return self._world.exchange(self.rank, self._meetings, value)
+
+    def shared_buffer(self, shape: tuple[int, ...], dtype: Any) -> Array:
+        array: Array = self.all_gather(self._world.workspace.empty(shape, dtype) if self.rank == 0 else None)[0]
+        return array
+
+
+def _wait_for(futures: Sequence[Future[Any]]) -> None:
+    while wait(futures, LOOK_AROUND).not_done:
+        pass
+
+
+@contextmanager
+def _quick_switches() -> Iterator[None]:
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_INTERVAL)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(interval)
