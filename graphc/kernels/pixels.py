@@ -47,9 +47,9 @@ class Block:
 Chunk: TypeAlias = tuple[slice, Array]
 """Which images, and what a kernel takes of them."""
 Chunks: TypeAlias = Iterable[Chunk]
-Take: TypeAlias = Callable[[Block, Array], None]
+Consume: TypeAlias = Callable[[Block, Array], None]
 """What becomes of a block's outputs, rows × place × windows × n × C; they go when it returns."""
-Slopes: TypeAlias = Callable[[Block], Array]
+OutputGradient: TypeAlias = Callable[[Block], Array]
 """The gradient of a block's outputs, rows × place × windows × n × C."""
 
 

@@ -7,8 +7,8 @@ from typing import ClassVar
 
 from graphc.dims import Shape
 from graphc.errors import RuleError
-from graphc.kernels.conv import conv2d, conv2d_grad_input, conv2d_gradients
-from graphc.kernels.conv_pool import conv_max_pool2d, conv_max_pool2d_gradients, pooling_kernels
+from graphc.kernels.conv import ConvProblem, conv2d, conv2d_gradients, conv2d_input_gradient
+from graphc.kernels.conv_pool import conv_max_pool2d, conv_max_pool2d_gradients, pooling_algorithm
 from graphc.kernels.relu import relu, relu_grad
 from graphc.layers.base import Layer, elements, image
 from graphc.layers.fields import IntPair, Padding, PositiveInt
@@ -102,18 +102,23 @@ class Conv2d(Convolution):
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
         (x,) = inputs
         weights = params["weights"]
-        geometry = (self.stride, self.pads(x), self.dilation, self.groups)
-        y = conv2d(context, x, weights, *geometry)
+        problem = self.problem(context, x, weights)
+        y = conv2d(context, problem, x, weights)
         self.add_biases(params, y)
 
         def backward(dy: Array) -> Gradients:
             if not self.trainable:
-                dx = conv2d_grad_input(context, dy, weights, x.shape, *geometry) if context.input_gradient else None
+                dx = conv2d_input_gradient(context, problem, dy, weights) if context.input_gradient else None
                 return Gradients((dx,))
-            dx, dw = conv2d_gradients(context, x, dy, weights, *geometry)
+            dx, dw = conv2d_gradients(context, problem, x, dy, weights)
             return Gradients((dx,), {"weights": dw, **self.bias_gradients(dy)})
 
         return Step(y, backward)
+
+    def problem(self, context: Context, x: Array, weights: Array) -> ConvProblem:
+        """What there is to compute of these images."""
+        grid = self.grid(x.shape[1], x.shape[2])
+        return ConvProblem.of(grid, weights.shape, self.groups, len(x), x.dtype, context.training)
 
 
 class PooledConv2d(Conv2d):
@@ -127,12 +132,12 @@ class PooledConv2d(Conv2d):
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
         (x,) = inputs
         weights, window = params["weights"], self.pool.taps
-        grid = self.grid(x.shape[1], x.shape[2])
-        kernels = pooling_kernels(context, x, weights, grid, self.groups, self.pool.grid(*grid.output))
-        if kernels is None or not self.trainable:
+        problem = self.problem(context, x, weights)
+        algorithm = pooling_algorithm(context, problem, self.pool.grid(*problem.geometry.output))
+        if algorithm is None or not self.trainable:
             return self._one_after_the_other(context, params, x)
 
-        y, images, winners = conv_max_pool2d(context, kernels, x, weights, grid, window)
+        y, images, winners = conv_max_pool2d(context, algorithm, problem, x, weights, window)
         self.add_biases(params, y)  # the same for all pixels of a window, so it changes no winner
         rectified: Array | None = None
         if self.pool.rectifies:
@@ -142,7 +147,7 @@ class PooledConv2d(Conv2d):
         def backward(dy: Array) -> Gradients:
             if rectified is not None:
                 dy = relu_grad(context, dy, rectified)
-            dx, dw = conv_max_pool2d_gradients(context, kernels, images, dy, weights, winners, grid, window)
+            dx, dw = conv_max_pool2d_gradients(context, algorithm, problem, images, dy, weights, winners, window)
             return Gradients((dx,), {"weights": dw, **self.bias_gradients(dy)})
 
         return Step(y, backward)

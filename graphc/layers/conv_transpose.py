@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 
 from graphc.dims import Dim, Shape
 from graphc.errors import RuleError
-from graphc.kernels.conv import conv2d, conv2d_grad_input, conv2d_grad_weights
-from graphc.kernels.unfold import Pads, Pair
+from graphc.kernels.conv import ConvProblem, conv2d, conv2d_input_gradient, conv2d_weight_gradient
+from graphc.kernels.unfold import Grid
 from graphc.layers.base import elements, image
 from graphc.layers.fields import IntPair, NaturalInt, Padding, PositiveInt, axis_padding
 from graphc.layers.weighted import Weighted
@@ -92,21 +92,21 @@ class Conv2dTranspose(Weighted):
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
         (x,) = inputs
         weights = params["weights"]
-        size, geometry = self.mirror(x)
-        y = conv2d_grad_input(context, x, weights, (len(x), *size, self.filters), *geometry)
+        problem = self.mirror(context, x, weights)
+        y = conv2d_input_gradient(context, problem, x, weights)
         self.add_biases(params, y)
 
         def backward(dy: Array) -> Gradients:
             gradients = {}
             if self.trainable:
-                gradients["weights"] = conv2d_grad_weights(context, dy, x, weights.shape, *geometry)
+                gradients["weights"] = conv2d_weight_gradient(context, problem, dy, x)
                 gradients |= self.bias_gradients(dy)
-            return Gradients((conv2d(context, dy, weights, *geometry) if context.input_gradient else None,), gradients)
+            return Gradients((conv2d(context, problem, dy, weights) if context.input_gradient else None,), gradients)
 
         return Step(y, backward)
 
-    def mirror(self, x: Array) -> tuple[Pair, tuple[Pair, Pads, Pair, int]]:
-        """The output's size, and the convolution from it to x whose transpose this is: stride, pads, dilation, groups.
+    def mirror(self, context: Context, x: Array, weights: Array) -> ConvProblem:
+        """The convolution from the output to x whose transpose this is.
 
         Outputs that were added come after its last window, so that it needs no padding there.
         """
@@ -114,4 +114,5 @@ class Conv2dTranspose(Weighted):
         pads = (rows.pads[0], max(rows.pads[1], 0)), (columns.pads[0], max(columns.pads[1], 0))
         assert isinstance(rows.output, int)
         assert isinstance(columns.output, int)
-        return (rows.output, columns.output), (self.stride, pads, (1, 1), 1)
+        grid = Grid.of((rows.output, columns.output), self.kernel, self.stride, pads, (1, 1))
+        return ConvProblem.of(grid, weights.shape, 1, len(x), x.dtype, context.training)

@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 
 from graphc.dims import Shape
 from graphc.initializers import AnyInitializer
-from graphc.kernels.conv import conv2d, conv2d_grad_input, conv2d_grad_weights
-from graphc.kernels.depthwise import depthwise_conv2d, depthwise_conv2d_grad_input, depthwise_conv2d_grad_weights
+from graphc.kernels.conv import ConvProblem, conv2d, conv2d_gradients, conv2d_input_gradient, conv2d_weight_gradient
+from graphc.kernels.unfold import Grid
 from graphc.layers.base import elements, image
 from graphc.layers.conv import Convolution
 from graphc.layers.fields import PositiveInt
@@ -57,7 +57,7 @@ class DepthwiseConv2d(Convolution):
 
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
         (x,) = inputs
-        y = depthwise_conv2d(context, x, params["depthwise_weights"], self.stride, self.pads(x), self.dilation)
+        y = self.depthwise(context, params, x)
         self.add_biases(params, y)
 
         def backward(dy: Array) -> Gradients:
@@ -66,19 +66,27 @@ class DepthwiseConv2d(Convolution):
 
         return Step(y, backward)
 
+    def depthwise(self, context: Context, params: Params, x: Array) -> Array:
+        """Each channel of x with its own filters."""
+        weights = grouped(params["depthwise_weights"])
+        return conv2d(context, self.problem(context, x, weights), x, weights)
+
     def depthwise_gradients(
         self, context: Context, params: Params, x: Array, dy: Array, others: dict[str, Array]
     ) -> Gradients:
         """The gradients of x and of the depthwise weights, beside those of the `others`."""
-        weights = params["depthwise_weights"]
-        geometry = (self.stride, self.pads(x), self.dilation)
-        gradients = dict(others)
-        if self.trainable:
-            found = depthwise_conv2d_grad_weights(context, x, dy, weights.shape, *geometry)
-            gradients["depthwise_weights"] = found
-        if not context.input_gradient:
-            return Gradients((None,), gradients)
-        return Gradients((depthwise_conv2d_grad_input(context, dy, weights, x.shape, *geometry),), gradients)
+        weights = grouped(params["depthwise_weights"])
+        problem = self.problem(context, x, weights)
+        if not self.trainable:
+            dx = conv2d_input_gradient(context, problem, dy, weights) if context.input_gradient else None
+            return Gradients((dx,), others)
+        dx, dw = conv2d_gradients(context, problem, x, dy, weights)
+        return Gradients((dx,), {**others, "depthwise_weights": dw.reshape(params["depthwise_weights"].shape)})
+
+    def problem(self, context: Context, x: Array, weights: Array) -> ConvProblem:
+        """What there is to compute of these images: a group for every channel."""
+        grid = self.grid(x.shape[1], x.shape[2])
+        return ConvProblem.of(grid, weights.shape, x.shape[3], len(x), x.dtype, context.training)
 
 
 class SeparableConv2d(DepthwiseConv2d):
@@ -134,17 +142,24 @@ class SeparableConv2d(DepthwiseConv2d):
             return super().forward(context, params, *inputs)
         (x,) = inputs
         weights = params["pointwise_weights"]
-        pointwise = ((1, 1), ((0, 0), (0, 0)), (1, 1), 1)
-        middle = depthwise_conv2d(context, x, params["depthwise_weights"], self.stride, self.pads(x), self.dilation)
-        y = conv2d(context, middle, weights, *pointwise)
+        middle = self.depthwise(context, params, x)
+        pixels = Grid.of(middle.shape[1:3], (1, 1), (1, 1), ((0, 0), (0, 0)), (1, 1))
+        pointwise = ConvProblem.of(pixels, weights.shape, 1, len(x), x.dtype, context.training)
+        y = conv2d(context, pointwise, middle, weights)
         self.add_biases(params, y)
 
         def backward(dy: Array) -> Gradients:
             gradients = {}
             if self.trainable:
-                gradients["pointwise_weights"] = conv2d_grad_weights(context, middle, dy, weights.shape, *pointwise)
+                gradients["pointwise_weights"] = conv2d_weight_gradient(context, pointwise, middle, dy)
                 gradients |= self.bias_gradients(dy)
-            dmiddle = conv2d_grad_input(context, dy, weights, middle.shape, *pointwise)
+            dmiddle = conv2d_input_gradient(context, pointwise, dy, weights)
             return self.depthwise_gradients(context, params, x, dmiddle, gradients)
 
         return Step(y, backward)
+
+
+def grouped(weights: Array) -> Array:
+    """kh kw C m as the filters of a convolution with a group for every channel: kh kw 1 C*m."""
+    kh, kw, *_ = weights.shape
+    return weights.reshape(kh, kw, 1, -1)

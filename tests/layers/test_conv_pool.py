@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from graphc.kernels import conv_pool, fourier, narrow, pixels
+from graphc.kernels import pixels
 from graphc.kernels.context import RunContext
+from graphc.kernels.conv import few_channels, fourier
+from graphc.kernels.conv_pool import pooling_algorithm
 from graphc.layers import conv
 from graphc.layers.conv import Conv2d, PooledConv2d
 from graphc.layers.pool import MaxPool2d, ReluMaxPool2d
@@ -25,25 +27,25 @@ def outcome(layer, x, dy, **given):
 @pytest.fixture
 def _small_blocks(monkeypatch):
     monkeypatch.setattr(pixels, "BLOCK_BYTES", 1 << 10)
-    for module in (fourier, narrow):
+    for module in (fourier, few_channels):
         monkeypatch.setattr(module, "CHUNK_BYTES", 1 << 10)
 
 
 @pytest.mark.usefixtures("_small_blocks")
 @pytest.mark.parametrize("pool", [MaxPool2d(kernel=2), ReluMaxPool2d(kernel=2), MaxPool2d(kernel=(3, 4))])
-@pytest.mark.parametrize(("inputs", "kernels"), [(6, fourier), (2, narrow)])
+@pytest.mark.parametrize(("inputs", "name"), [(6, "fourier"), (2, "few_channels")])
 @pytest.mark.parametrize("bias", [False, True])
-def test_in_blocks_it_is_one_after_the_other(pool, inputs, kernels, bias, monkeypatch):
+def test_in_blocks_it_is_one_after_the_other(pool, inputs, name, bias, monkeypatch):
     layer = PooledConv2d(filters=8, kernel=5, padding="same", bias=bias, pool=pool)
     rng = np.random.default_rng(1)
     x = rng.normal(size=(33, 6, 8, inputs)).round(1)  # with equal values in a window
     dy = rng.normal(size=(33, 6 // pool.kernel[0], 8 // pool.kernel[1], 8))
-    used, real = [], conv.pooling_kernels
-    monkeypatch.setattr(conv, "pooling_kernels", lambda *given: used.append(real(*given)) or used[-1])
-    found = outcome(layer, x, dy, input_gradient=kernels is fourier)
-    assert used == [kernels]
-    monkeypatch.setattr(conv, "pooling_kernels", lambda *_: None)
-    expected = outcome(layer, x, dy, input_gradient=kernels is fourier)
+    used, real = [], conv.pooling_algorithm
+    monkeypatch.setattr(conv, "pooling_algorithm", lambda *given: used.append(real(*given)) or used[-1])
+    found = outcome(layer, x, dy, input_gradient=name == "fourier")
+    assert [algorithm.name for algorithm in used] == [name]
+    monkeypatch.setattr(conv, "pooling_algorithm", lambda *_: None)
+    expected = outcome(layer, x, dy, input_gradient=name == "fourier")
     for ours, theirs in zip(found, expected, strict=True):
         if theirs is None:
             assert ours is None
@@ -87,10 +89,12 @@ def _params(layer):
 
 def test_gradients_that_the_blocks_do_not_give_are_a_reason_against_them():
     layer = Conv2d(filters=8, kernel=3, padding="same")
-    grid = layer.grid(8, 8)
-    arrays = np.ones((4, 8, 8, 2)), np.ones((3, 3, 2, 8))
+    x, w = np.ones((4, 8, 8, 2)), np.ones((3, 3, 2, 8))
     tiling = MaxPool2d(kernel=2).grid(8, 8)
-    for wanted, expected in ((False, narrow), (True, None)):
-        context = RunContext(training=True, input_gradient=wanted)
-        assert conv_pool.pooling_kernels(context, *arrays, grid, 1, tiling) is expected
-    assert conv_pool.pooling_kernels(RunContext(input_gradient=False), *arrays, grid, 1, tiling) is None
+    for context, expected in (
+        (RunContext(training=True, input_gradient=False), True),
+        (RunContext(training=True), False),
+        (RunContext(input_gradient=False), False),
+    ):
+        algorithm = pooling_algorithm(context, layer.problem(context, x, w), tiling)
+        assert (algorithm is not None) == expected

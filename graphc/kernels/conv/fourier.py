@@ -1,11 +1,30 @@
 """Convolution as products of spectra, for many taps, which cost no more than few, and small images.
 
-Down the image the spectrum is taken at odd multiples of half a frequency: of P rows P/2 complex ones, none of them
-real or there twice. What such a period wraps around changes its sign, but meets padding only. Along the image it is
-the ordinary spectrum of P columns. A complex product takes three real ones (Gauss): of the real parts, the imaginary
-parts and their sums. So a plane of 14×14 pixels takes 384 products, where a direct sum of 5×5 takes 4900.
+Mathieu, Henaff & LeCun, "Fast Training of Convolutional Networks through FFTs", 2013: the spectrum of a convolution is
+the product of the spectra. For each frequency, y's (images × filters) is x's (images × channels) times w's (channels ×
+filters): one matrix product a frequency in place of one a tap. What is not as there:
 
-Every transform is a product of a small matrix with long rows: arrays lie [row][column][image][channel]. A row of the
+*Transforms are matrix products*, not FFTs: axes are short (14 to 40 pixels), and a small matrix times long rows of
+numbers, arrays lying [row][column][image][channel], is what BLAS is fastest at.
+
+*Down the image* (`_down`) the spectrum is taken at odd multiples of half a frequency, f = (k + 1/2) / P (a generalized
+transform: Bongiovanni, Corsini & Frosini, 1976). Of P real rows these are P/2 pairs of conjugates, of which one each is
+kept: P/2 complex numbers with none that is real or there twice. What such a period wraps around changes its sign, but
+meets padding only, since P is at least the height and the wider padding.
+
+*Along the image* (`_along`) it is the ordinary spectrum of P columns: those of the rows are complex already, and have
+no symmetry to gain from.
+
+*A complex product takes three real ones* (Gauss; see Knuth, The Art of Computer Programming, 4.6.4): with ac, bd and
+(a + b)(c + d), (a + bi)(c + di) = (ac - bd) + ((a + b)(c + d) - ac - bd) i. So `into` and `taps` make of every complex
+number its real part, its imaginary part and their sum, the three are multiplied, and `out` combines the products.
+
+Altogether, along each axis, y = out [(taps w) * (into x)] with three real matrices, and what has this form has as
+gradients
+    dw = taps' [(into x) * (out' dy)]        dx = into' [(taps w) * (out' dy)]
+so that no inverse transform has to be written for them, and out' dy is made once for both.
+
+A plane of 14×14 pixels with 5×5 taps takes 8 × 16 × 3 = 384 products, where a direct sum takes 4900. A row of the
 spectrum is made, multiplied and taken back before the next one, in the same memory, which stays in the cache. float32
 stays within 1e-6 of the largest value.
 """
@@ -15,89 +34,112 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
 from graphc.kernels.chunks import chunks
-from graphc.kernels.pixels import Block, Chunk, Chunks, Slopes, Take, apart, images_first, pixels_first, stretches
+from graphc.kernels.conv.algorithm import BlockwiseConvAlgorithm, Verdict
+from graphc.kernels.conv.problem import ConvProblem
+from graphc.kernels.pixels import (
+    Block,
+    Chunk,
+    Chunks,
+    Consume,
+    OutputGradient,
+    apart,
+    images_first,
+    pixels_first,
+    stretches,
+)
 from graphc.kernels.unfold import Grid, Pair
 from graphc.lazy import np
 from graphc.types import Array, Context
 
-INPUT_GRADIENT = True
-"""Whether `gradients` has that of the input."""
 CHUNK_BYTES = 1 << 19
 """Of one row of the spectra of a chunk's images, inputs or outputs, whichever are wider."""
 LEAST_IMAGES = 16
 """Of a batch: fewer would not pay for transforming the filters."""
 LEAST_CHANNELS = 6
 """Fewer cost more to transform than is saved."""
+LEAST_TAPS = 5
+"""Each way; with fewer, sums are not so much longer than transforms."""
 RUN = 1 << 9
 """Numbers of a row for which BLAS's products with a small matrix are fastest."""
 
 
-def suits(grid: Grid, w_shape: tuple[int, ...], images: int) -> bool:
-    """Five taps or more both ways at stride 1, padded images of at most 0.8 times as many pixels a side as there are
-    taps, and enough of them."""
-    kh, kw, inputs, outputs = w_shape
-    dense = grid.stride == grid.dilation == (1, 1) and min(kh, kw) >= 5
-    small = 5 * max(grid.padded) <= 4 * kh * kw  # wider ones cost more to transform than is saved
-    return dense and small and min(inputs, outputs) >= LEAST_CHANNELS and images >= LEAST_IMAGES
+class Fourier(BlockwiseConvAlgorithm):
+    name: ClassVar[str] = "fourier"
+    shares_gradients: ClassVar[bool] = True
 
+    def supports(self, problem: ConvProblem) -> Verdict:
+        yes = problem.is_dense and problem.transposed is not None
+        return Verdict(yes, "one group, stride 1, no dilation, padding below the window only")
 
-def prepared(context: Context, x: Array, w_shape: tuple[int, ...], grid: Grid) -> Chunks:
-    """What the others take of x, a chunk of images at a time: the spectrum's rows."""
-    into = _down(grid, x.dtype).into
-    for images in _chunks(x, w_shape, grid):
-        yield images, _rows_of(context, into, pixels_first(context, x[images]))
+    def pays(self, problem: ConvProblem) -> Verdict:
+        """Padded images of at most 0.8 times as many pixels a side as there are taps: wider ones cost more to transform
+        than is saved."""
+        (kh, kw), padded = problem.geometry.kernel, problem.geometry.padded
+        small = min(kh, kw) >= LEAST_TAPS and 5 * max(padded) <= 4 * kh * kw
+        many = min(problem.channels, problem.filters) >= LEAST_CHANNELS and problem.batch >= LEAST_IMAGES
+        return Verdict(small and many, f"{kh}×{kw} taps on {padded[0]}×{padded[1]} pixels, padded: few frequencies")
 
+    def transform_input(self, context: Context, problem: ConvProblem, x: Array) -> Chunks:
+        """The spectrum's rows down the image; each is taken along it when it is multiplied."""
+        into = _down(problem.geometry, x.dtype).into
+        for images in _chunks(problem, x):
+            yield images, _rows_of(context, into, pixels_first(context, x[images]))
 
-def outputs(context: Context, x: Chunks, w: Array, grid: Grid, window: Pair, take: Take) -> None:
-    """`kernels.conv.conv2d` of one group, in blocks of whole windows."""
-    down, along = _down(grid, w.dtype), _along(grid, window[1], w.dtype)
-    taps = _rows_of(context, down.taps, w)
-    for images, rows in x:
-        found = _empty_rows(context, len(rows), grid.output[1], (rows.shape[2], w.shape[3]), w.dtype)
-        _multiply(context, along, rows, taps, out=found)
-        del rows
-        for block, parts in _blocks(found, grid, images, window):
-            pixels = apart(context, (len(down.out), *parts.shape[1:]), w.dtype)
-            _times(down.out, parts, out=pixels)
-            take(block, pixels)
-            del pixels  # its memory is the next one's, still in the cache
-        del found, parts
+    def outputs(
+        self, context: Context, problem: ConvProblem, x: Chunks, w: Array, window: Pair, consume: Consume
+    ) -> None:
+        grid = problem.geometry
+        down, along = _down(grid, w.dtype), _along(grid, window[1], w.dtype)
+        taps = _rows_of(context, down.taps, w)
+        for images, rows in x:
+            products = _empty_rows(context, len(rows), grid.output[1], (rows.shape[2], w.shape[3]), w.dtype)
+            _multiply(context, along, rows, taps, out=products)
+            del rows
+            for block, parts in _blocks(products, grid, images, window):
+                pixels = apart(context, (len(down.out), *parts.shape[1:]), w.dtype)
+                _times(down.out, parts, out=pixels)
+                consume(block, pixels)
+                del pixels  # its memory is the next one's, still in the cache
+            del products, parts
 
-
-def gradients(
-    context: Context, x: list[Chunk], w: Array, grid: Grid, window: Pair, slopes: Slopes
-) -> tuple[Array | None, Array]:
-    """Of x, which is used up, if the context asks for it, and of w, from those of the blocks that `outputs` gave."""
-    down, along = _down(grid, w.dtype), _along(grid, window[1], w.dtype)
-    inputs, filters = w.shape[2:]
-    taps = _rows_of(context, down.taps, np.ascontiguousarray(w.swapaxes(2, 3)))
-    count = x[-1][0].stop
-    dx: Array | None = None
-    dw: Array | None = None
-    while x:
-        images, rows = x.pop(0)
-        slope_rows = _empty_rows(context, len(rows), grid.output[1], (rows.shape[2], filters), w.dtype)
-        for block, parts in _blocks(slope_rows, grid, images, window):
-            _times(down.out.T, slopes(block), out=parts)
-        found = _empty_rows(context, len(rows), w.shape[1], (inputs, filters), w.dtype)
-        _multiply_back(context, along, rows, slope_rows, taps, out=found)
-        del slope_rows, parts
-        if dw is None:
-            dw = context.empty(w.shape, w.dtype)
-            _times(down.taps.T, _parts(found), out=dw)
-        else:
-            dw += _pixels_of(context, down.taps.T, found)
-        del found
-        if context.input_gradient:
-            if dx is None:
-                dx = context.empty((count, *grid.size, inputs), w.dtype)
-            images_first(_pixels_of(context, down.into.T, rows), out=dx[images])
-        del rows
-    assert dw is not None
-    return dx, dw
+    def block_gradients(
+        self,
+        context: Context,
+        problem: ConvProblem,
+        x: list[Chunk],
+        window: Pair,
+        output_gradient: OutputGradient,
+        w: Array | None,
+    ) -> tuple[Array | None, Array]:
+        """dx goes back from the memory of x's own rows, chunk by chunk."""
+        grid, dtype = problem.geometry, x[0][1].dtype
+        down, along = _down(grid, dtype), _along(grid, window[1], dtype)
+        taps = None if w is None else _rows_of(context, down.taps, np.ascontiguousarray(w.swapaxes(2, 3)))
+        dx: Array | None = None
+        dw: Array | None = None
+        while x:
+            images, rows = x.pop(0)
+            slope_rows = _empty_rows(context, len(rows), grid.output[1], (rows.shape[2], problem.filters), dtype)
+            for block, parts in _blocks(slope_rows, grid, images, window):
+                _times(down.out.T, output_gradient(block), out=parts)
+            gradient_rows = _empty_rows(context, len(rows), grid.kernel[1], problem.w_shape[2:], dtype)
+            _multiply_back(context, along, rows, slope_rows, taps, out=gradient_rows)
+            del slope_rows, parts
+            if dw is None:
+                dw = context.empty(problem.w_shape, dtype)
+                _times(down.taps.T, _parts(gradient_rows), out=dw)
+            else:
+                dw += _pixels_of(context, down.taps.T, gradient_rows)
+            del gradient_rows
+            if taps is not None:
+                dx = context.empty(problem.x_shape, dtype) if dx is None else dx
+                images_first(_pixels_of(context, down.into.T, rows), out=dx[images])
+            del rows
+        assert dw is not None
+        return dx, dw
 
 
 def _multiply(context: Context, along: Axis, rows: Array, taps: Array, out: Array) -> None:
@@ -110,19 +152,20 @@ def _multiply(context: Context, along: Axis, rows: Array, taps: Array, out: Arra
         np.matmul(along.out, products.runs, out=found)
 
 
-def _multiply_back(context: Context, along: Axis, rows: Array, slopes: Array, taps: Array, out: Array) -> None:
-    """The gradient of the taps' rows; that of the images' rows, if it is wanted, over these.
+def _multiply_back(context: Context, along: Axis, rows: Array, slopes: Array, taps: Array | None, out: Array) -> None:
+    """The gradient of the taps' rows; that of the images' rows, where taps are given, over these.
 
     `taps` have their outputs before their inputs.
     """
     images, products, gradient = (_Spectrum(context, along, each) for each in (rows, slopes, out))
-    kernels = gradient.matrices.reshape(-1, *taps.shape[2:])  # in the same memory, once the gradient is done
-    for row, tap, slope, found in zip(_runs(rows), _runs(taps), _runs(slopes), _runs(out), strict=True):
+    kernels = gradient.matrices.reshape(len(gradient.matrices), out.shape[3], out.shape[2])  # the same memory, later
+    tap_rows: Any = [None] * len(rows) if taps is None else _runs(taps)
+    for row, tap, slope, found in zip(_runs(rows), tap_rows, _runs(slopes), _runs(out), strict=True):
         np.matmul(along.into, row, out=images.runs)
         np.matmul(along.out.T, slope, out=products.runs)
         np.matmul(images.matrices.swapaxes(1, 2), products.matrices, out=gradient.matrices)
         np.matmul(along.taps.T, gradient.runs, out=found)
-        if context.input_gradient:
+        if tap is not None:
             np.matmul(along.taps, tap, out=gradient.runs)
             np.matmul(products.matrices, kernels, out=images.matrices)
             np.matmul(along.into.T, images.runs, out=row)
@@ -231,8 +274,8 @@ def _runs_of(long: int) -> int:
     return next((runs for runs in range(-(-long // RUN), 4 * long // RUN + 1) if long % runs == 0), 1)
 
 
-def _chunks(x: Array, w_shape: tuple[int, ...], grid: Grid) -> Iterator[slice]:
-    image_bytes = 3 * _columns_period(grid) * max(w_shape[2:]) * x.itemsize
+def _chunks(problem: ConvProblem, x: Array) -> Iterator[slice]:
+    image_bytes = 3 * _columns_period(problem.geometry) * max(problem.channels, problem.filters) * x.itemsize
     return chunks(x, CHUNK_BYTES, image_bytes, LEAST_IMAGES)
 
 

@@ -1,0 +1,25 @@
+"""Convolution of images: the problem, the algorithms for it, and the choice between them."""
+
+from __future__ import annotations
+
+from graphc.kernels.conv.algorithm import BlockwiseConvAlgorithm, ConvAlgorithm, Verdict
+from graphc.kernels.conv.algorithms import ALGORITHMS
+from graphc.kernels.conv.choose import FORCING, ConvChoice, choose_conv_algorithm, forced_algorithm
+from graphc.kernels.conv.operations import conv2d, conv2d_gradients, conv2d_input_gradient, conv2d_weight_gradient
+from graphc.kernels.conv.problem import ConvProblem
+
+__all__ = [
+    "ALGORITHMS",
+    "FORCING",
+    "BlockwiseConvAlgorithm",
+    "ConvAlgorithm",
+    "ConvChoice",
+    "ConvProblem",
+    "Verdict",
+    "choose_conv_algorithm",
+    "conv2d",
+    "conv2d_gradients",
+    "conv2d_input_gradient",
+    "conv2d_weight_gradient",
+    "forced_algorithm",
+]

@@ -1,0 +1,131 @@
+"""What an algorithm for convolutions has to offer. Each is a class in a module of its own, and a line in
+`algorithms.ALGORITHMS`."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+from graphc.kernels.conv.problem import ConvProblem
+from graphc.kernels.pixels import Block, Chunk, Chunks, Consume, OutputGradient, images_first, pixels_first
+from graphc.kernels.unfold import Pair
+from graphc.lazy import np
+from graphc.types import Array, Context
+
+ONE_PIXEL = (1, 1)
+"""The window of outputs that no pooling reads."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Yes or no, and why."""
+
+    yes: bool
+    reason: str
+
+    def __bool__(self) -> bool:
+        return self.yes
+
+
+class ConvAlgorithm(ABC):
+    """A way to compute a convolution and its two gradients.
+
+    x is N H W C, w is kh kw C/groups F, y and dy are N H' W' F, of one dtype, float32 or float64, with the sizes that
+    the problem says. Results are new arrays, of the context's workspace; arguments stay as they are. Sums are taken
+    in an order that depends on the problem alone.
+    """
+
+    name: ClassVar[str]
+    shares_gradients: ClassVar[bool] = False
+    """Whether `gradients` makes both in less than they take one by one."""
+
+    @abstractmethod
+    def supports(self, problem: ConvProblem) -> Verdict:
+        """Whether it computes this, forward and both gradients; else what is in its way."""
+
+    @abstractmethod
+    def pays(self, problem: ConvProblem) -> Verdict:
+        """Whether it is the one to take of those after it in the table, and why; of problems that it supports."""
+
+    @abstractmethod
+    def forward(self, context: Context, problem: ConvProblem, x: Array, w: Array) -> Array:
+        """y: every window of x times the filters."""
+
+    @abstractmethod
+    def weight_gradient(self, context: Context, problem: ConvProblem, x: Array, dy: Array) -> Array:
+        """dw: windows of x times dy, summed over pixels and the batch."""
+
+    def input_gradient(self, context: Context, problem: ConvProblem, dy: Array, w: Array) -> Array:
+        """dx: each output's gradient spread over its window. Unless said otherwise the `transposed` convolution."""
+        assert problem.transposed is not None, f"{self.name} supports what it has no input gradient for"
+        return self.forward(context, problem.transposed, dy, turned(w))
+
+    def gradients(self, context: Context, problem: ConvProblem, x: Array, dy: Array, w: Array) -> tuple[Array, Array]:
+        """dx and dw."""
+        dw = self.weight_gradient(context, problem, x, dy)
+        return self.input_gradient(context, problem, dy, w), dw
+
+
+class BlockwiseConvAlgorithm(ConvAlgorithm):
+    """One that makes its outputs in blocks with the pixels first, so that a pooling can read them in the cache.
+
+    `window` is the pooling's: blocks are of whole windows, and their columns sorted by their place in these.
+    """
+
+    @abstractmethod
+    def transform_input(self, context: Context, problem: ConvProblem, x: Array) -> Chunks:
+        """What the others take of x, a chunk of images at a time."""
+
+    @abstractmethod
+    def outputs(
+        self, context: Context, problem: ConvProblem, x: Chunks, w: Array, window: Pair, consume: Consume
+    ) -> None:
+        """Every block of y is given to `consume`, once."""
+
+    @abstractmethod
+    def block_gradients(
+        self,
+        context: Context,
+        problem: ConvProblem,
+        x: list[Chunk],
+        window: Pair,
+        output_gradient: OutputGradient,
+        w: Array | None,
+    ) -> tuple[Array | None, Array]:
+        """dx, where w is given and gradients are shared, and dw. x, transformed, is used up; the gradients of the
+        outputs are asked for in the order in which `outputs` gave the blocks."""
+
+    def forward(self, context: Context, problem: ConvProblem, x: Array, w: Array) -> Array:
+        y = context.empty(problem.y_shape, x.dtype)
+        chunks = self.transform_input(context, problem, x)
+
+        def consume(block: Block, pixels: Array) -> None:
+            images_first(pixels[:, 0], out=block.of(y))
+
+        self.outputs(context, problem, chunks, w, ONE_PIXEL, consume)
+        return y
+
+    def weight_gradient(self, context: Context, problem: ConvProblem, x: Array, dy: Array) -> Array:
+        return self._gradients(context, problem, x, dy, None)[1]
+
+    def gradients(self, context: Context, problem: ConvProblem, x: Array, dy: Array, w: Array) -> tuple[Array, Array]:
+        if not self.shares_gradients:
+            return super().gradients(context, problem, x, dy, w)
+        dx, dw = self._gradients(context, problem, x, dy, w)
+        assert dx is not None
+        return dx, dw
+
+    def _gradients(
+        self, context: Context, problem: ConvProblem, x: Array, dy: Array, w: Array | None
+    ) -> tuple[Array | None, Array]:
+        def output_gradient(block: Block) -> Array:
+            return pixels_first(context, block.of(dy))[:, None]
+
+        chunks = list(self.transform_input(context, problem, x))
+        return self.block_gradients(context, problem, chunks, ONE_PIXEL, output_gradient, w)
+
+
+def turned(w: Array) -> Array:
+    """Filters by half a turn, inputs and outputs changed about: those of the `transposed` problem."""
+    return np.ascontiguousarray(w[::-1, ::-1].swapaxes(2, 3))
