@@ -19,6 +19,7 @@ from graphc.dims import Shape
 from graphc.emit.builder import GraphBuilder
 from graphc.errors import SpecError
 from graphc.graph import Node, readers_of
+from graphc.layers.protocols import AbsorbsInput
 from graphc.passes.simplify import Inference
 from graphc.types import Array, Params
 
@@ -83,7 +84,7 @@ def _absorbed(graph: Inference, name: str, front: Front) -> tuple[Inference, Fro
 
 
 def _absorbing(graph: Inference, node: Node, affine: tuple[Array, Array]) -> tuple[Node, Params] | None:
-    if len(node.inputs) != 1:
+    if len(node.inputs) != 1 or not isinstance(node.layer, AbsorbsInput):
         return None
     found = node.layer.absorb_input(graph.params[node.name], *affine, graph.shapes[node.inputs[0]])
     return None if found is None else (replace(node, layer=found[0]), found[1])

@@ -2,7 +2,8 @@
 
 A kind is a frozen Pydantic class. Its fields are what the user writes; its methods are its rules. Shapes are
 one example's, channels last, without the batch; a size may be a formula (`graphc.dims`). Rules raise
-`RuleError`; whoever asked adds the layer's name and its place in the spec.
+`RuleError`; whoever asked adds the layer's name and its place in the spec. What only some kinds can do stands in
+`graphc.layers.protocols`.
 """
 
 from __future__ import annotations
@@ -79,27 +80,6 @@ class Layer(Documented):
         element for bias and addition, kernel area an element for pooling, none for ReLU and batch norm."""
         return 2 * self.count_macs(*inputs)
 
-    def as_affine(self, params: Params) -> tuple[Array, Array] | None:
-        """This layer in inference as (scale, offset), y = x*scale + offset, of shape [C] or [], where it is one."""
-        return None
-
-    def absorb_input(
-        self, params: Params, scale: Array, offset: Array, shape: Shape
-    ) -> tuple[Layer, dict[str, Array]] | None:
-        """This layer and its variables with an input (of this shape) times `scale` plus `offset` ([C]) before it taken
-        in, or None where that cannot be exact."""
-        return None
-
-    def absorb_affine(self, params: Params, scale: Array, offset: Array) -> tuple[Layer, dict[str, Array]] | None:
-        """One layer, with all its variables, for this one followed by y*scale + offset (each [C]); None where a
-        kind cannot."""
-        return None
-
-    def share_affine(self, scale: Array, offset: Array, *inputs: Shape) -> list[tuple[Array, Array]] | None:
-        """What each input has to be multiplied by and added to (each [its C]) in place of y*scale + offset; None
-        where a kind has no such inputs."""
-        return None
-
     def does_nothing(self, *inputs: Shape) -> bool:
         """Whether in inference the output is the input: dropout, padding by 0, a sum of one."""
         return False
@@ -107,14 +87,6 @@ class Layer(Documented):
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
         """This layer as ONNX nodes, in inference; images are N C H W inside."""
         raise NotImplementedError(self.kind)
-
-    def check_batch(self, examples: int, *inputs: Shape) -> None:
-        """An error where training cannot take a batch of so many examples of these shapes; symbols pass."""
-
-    def young(self, batches: int) -> str:
-        """What is wrong with statistics that this layer has collected in so many batches of training; empty where
-        inference may rely on them, or there are none."""
-        return ""
 
     def joined(self, following: Layer) -> Layer | None:
         """One layer with this one's variables for this one and `following` on arrays, where that takes fewer passes

@@ -39,7 +39,7 @@ class BiasAdd(Layer):
     def count_flops(self, *inputs: Shape) -> int:
         return elements(inputs[0])
 
-    def as_affine(self, params: Params) -> tuple[Array, Array] | None:
+    def as_affine(self, params: Params) -> tuple[Array, Array]:
         return np.ones_like(params["biases"]), params["biases"]
 
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:

@@ -37,7 +37,7 @@ class LayerScale(Layer):
         shape = (channels(inputs[0], self.kind),)
         return {"gamma": ParamSpec(shape, self.gamma_initializer, self.trainable, self.gamma_regularizer)}
 
-    def as_affine(self, params: Params) -> tuple[Array, Array] | None:
+    def as_affine(self, params: Params) -> tuple[Array, Array]:
         return params["gamma"], np.zeros_like(params["gamma"])
 
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:

@@ -47,7 +47,7 @@ class Concat(Merge):
     def does_nothing(self, *inputs: Shape) -> bool:
         return len(inputs) == 1
 
-    def share_affine(self, scale: Array, offset: Array, *inputs: Shape) -> list[tuple[Array, Array]] | None:
+    def split_affine(self, scale: Array, offset: Array, *inputs: Shape) -> list[tuple[Array, Array]]:
         if along(inputs[0], self.axis, self.kind) != len(inputs[0]) - 1:
             return [(scale, offset)] * len(inputs)
         ends = np.cumsum([static(shape[-1:], self.kind) for shape in inputs])

@@ -15,6 +15,7 @@ from typing import TypeAlias
 from graphc.dims import Shape
 from graphc.graph import Node, Plan, readers_of
 from graphc.layers.base import static
+from graphc.layers.protocols import AbsorbsAffine, Affine, SplitsAffine
 from graphc.lazy import np
 from graphc.types import Array, Params
 
@@ -80,9 +81,9 @@ def fold_affine(graph: Inference) -> Inference:
     all layers that it concatenates, where nothing else reads those layers."""
     fold = _Folding(graph)
     for node in graph.nodes:
-        affine = node.layer.as_affine(graph.params[node.name])
-        if affine is None:
+        if not isinstance(node.layer, Affine):
             continue
+        affine = node.layer.as_affine(graph.params[node.name])
         source = fold.instead.get(node.inputs[0], node.inputs[0])
         channels = static(graph.shapes[node.name][-1:], node.layer.kind)
         absorbed = fold.absorbed(node.inputs[0], *(np.broadcast_to(each, channels) for each in affine))
@@ -119,17 +120,19 @@ class _Folding:
         if name not in self.nodes or len(self.readers[read]) != 1 or read in self.kept:
             return None
         node, params = self.changed.get(name, self.nodes[name])
-        folded = node.layer.absorb_affine(params, scale, offset)
-        if folded is not None:
-            return {name: (replace(node, layer=folded[0]), folded[1])}
-        shares = node.layer.share_affine(scale, offset, *(self.graph.shapes[source] for source in node.inputs))
+        if isinstance(node.layer, AbsorbsAffine):
+            folded = node.layer.absorb_affine(params, scale, offset)
+            return None if folded is None else {name: (replace(node, layer=folded[0]), folded[1])}
+        if not isinstance(node.layer, SplitsAffine):
+            return None
+        shares = node.layer.split_affine(scale, offset, *(self.graph.shapes[source] for source in node.inputs))
         found: dict[str, tuple[Node, Params]] = {}
-        for source, share in zip(node.inputs, shares or (), strict=shares is not None):
+        for source, share in zip(node.inputs, shares, strict=True):
             below = self.absorbed(source, *share)
             if below is None:
                 return None
             found.update(below)
-        return found or None
+        return found
 
     def take(self, absorbed: Mapping[str, tuple[Node, Params]]) -> None:
         self.changed.update(absorbed)

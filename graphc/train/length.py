@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from graphc.errors import RuleError
 from graphc.graph import Plan
+from graphc.layers.protocols import LimitsBatch
 from graphc.passes.infer_shapes import at_node
 from graphc.train.recipe import Recipe
 
@@ -51,6 +52,8 @@ def check_batches(plan: Plan, length: Length) -> None:
     for size in length.batch_sizes:
         for planned in plan.nodes:
             node = planned.node
+            if not isinstance(node.layer, LimitsBatch):
+                continue
             inputs = plan.input_shapes(node)
             try:
                 node.layer.check_batch(size, *inputs)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from graphc.graph import Node
+from graphc.layers.protocols import CollectsStatistics
 
 LAG = 0.15
 """Of a share such as accuracy: training's above validation's."""
@@ -20,7 +21,7 @@ def lag_warning(nodes: Iterable[Node], record: Mapping[str, Any], batches: int) 
     if lag is None:
         return None
     for node in nodes:
-        if reason := node.layer.young(batches):
+        if isinstance(node.layer, CollectsStatistics) and (reason := node.layer.young(batches)):
             return f"{lag}: the {reason} ({node.name} and its like)"
     return None
 

@@ -17,7 +17,8 @@ import pytest
 from graphc.dims import Formula, evaluate_shape
 from graphc.errors import RuleError
 from graphc.kernels.context import RunContext
-from graphc.layers import CATALOGUE
+from graphc.layers import CATALOGUE, protocols
+from graphc.layers.protocols import AbsorbsAffine, AbsorbsInput, Affine, LimitsBatch, SplitsAffine
 from tests.layers.cases import Case, all_cases, all_samplers
 from tests.layers.one_layer import initial_params, random_inputs, run_in_onnxruntime
 
@@ -76,6 +77,8 @@ def test_forward_has_the_inferred_shape_and_the_inputs_dtype(case, dtype):
 
 def _takes_batch(case, batch):
     """Whether a layer can train on so many examples: statistics of one value say nothing."""
+    if not isinstance(case.layer, LimitsBatch):
+        return True
     try:
         case.layer.check_batch(batch, *case.input_shapes)
     except RuleError:
@@ -144,15 +147,59 @@ def test_what_simplify_asks_is_answered_truly(case):
     y = layer.forward(RunContext(), params, *inputs).output
     if layer.does_nothing(*case.input_shapes):
         np.testing.assert_array_equal(y, inputs[0])
-    affine = layer.as_affine(params)
-    if affine is not None:
+    if isinstance(layer, Affine):
+        affine = layer.as_affine(params)
         np.testing.assert_allclose(y, inputs[0] * affine[0] + affine[1], rtol=0, atol=1e-7)
     scale, offset = rng.standard_normal((2, y.shape[-1]))
-    absorbed = layer.absorb_affine(params, scale, offset)
+    absorbed = layer.absorb_affine(params, scale, offset) if isinstance(layer, AbsorbsAffine) else None
     if absorbed is not None:
         together = absorbed[0].forward(RunContext(), absorbed[1], *inputs).output
         np.testing.assert_allclose(together, y * scale + offset, rtol=0, atol=1e-12)
         assert set(absorbed[1]) == set(absorbed[0].declare_params(*case.input_shapes))
+    if isinstance(layer, SplitsAffine):
+        split = layer.split_affine(scale, offset, *case.input_shapes)
+        moved = [x * factor + shift for x, (factor, shift) in zip(inputs, split, strict=True)]
+        together = layer.forward(RunContext(), params, *moved).output
+        np.testing.assert_allclose(together, y * scale + offset, rtol=0, atol=1e-12)
+
+
+@each_case
+def test_an_input_is_absorbed_exactly_or_not(case):
+    layer = case.layer
+    if not isinstance(layer, AbsorbsInput):
+        return
+    rng = np.random.default_rng(8)
+    (x,), params = random_inputs(case, 2, rng), initial_params(case, rng)
+    scale, offset = rng.standard_normal((2, x.shape[-1]))
+    for shift in (offset, np.zeros_like(offset)):
+        absorbed = layer.absorb_input(params, scale, shift, case.input_shapes[0])
+        if absorbed is not None:
+            ours = absorbed[0].forward(RunContext(), absorbed[1], x).output
+            theirs = layer.forward(RunContext(), params, x * scale + shift).output
+            np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-11)
+
+
+def test_who_can_do_what():
+    """A method that is misspelt would be no error anywhere else."""
+    found = {
+        name: {kind for kind, layer in CATALOGUE.items() if _has(layer, protocol)}
+        for name, protocol in vars(protocols).items()
+        if getattr(protocol, "_is_protocol", False) and name != "Protocol"
+    }
+    convolutions = {"conv2d", "conv2d_transpose", "depthwise_conv2d", "separable_conv2d"}
+    norms = {"group_norm", "instance_norm", "layer_norm"}
+    assert found == {
+        "Affine": {"batch_norm", "bias_add", "layer_scale", "scale"},
+        "AbsorbsAffine": {*convolutions, "fully_connected"},
+        "SplitsAffine": {"concat"},
+        "AbsorbsInput": {"conv2d"},
+        "LimitsBatch": {"batch_norm", *norms},
+        "CollectsStatistics": {"batch_norm"},
+    }
+
+
+def _has(layer, protocol):
+    return all(hasattr(layer, name) for name in vars(protocol) if not name.startswith("_"))
 
 
 @each_case

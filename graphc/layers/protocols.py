@@ -1,0 +1,67 @@
+"""What only some kinds can do, and passes ask before they do it: `isinstance(layer, Affine)`.
+
+A kind does it by having the method; it names no protocol. Shapes are one example's, channels last.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from graphc.dims import Shape
+from graphc.types import Array, Params
+
+if TYPE_CHECKING:
+    from graphc.layers.base import Layer
+
+
+@runtime_checkable
+class Affine(Protocol):
+    """In inference y = x*scale + offset, channel by channel: batch norm, a bias, a scale."""
+
+    def as_affine(self, params: Params) -> tuple[Array, Array]:
+        """(scale, offset), each of shape [C] or []."""
+
+
+@runtime_checkable
+class AbsorbsAffine(Protocol):
+    """Can take in y*scale + offset behind it: what ends in weights and biases."""
+
+    def absorb_affine(self, params: Params, scale: Array, offset: Array) -> tuple[Layer, dict[str, Array]] | None:
+        """One layer, with all its variables, for this one and y*scale + offset (each [C]); None where these arguments
+        do not allow it."""
+
+
+@runtime_checkable
+class SplitsAffine(Protocol):
+    """Can hand y*scale + offset on to its inputs: concat."""
+
+    def split_affine(self, scale: Array, offset: Array, *inputs: Shape) -> list[tuple[Array, Array]]:
+        """What each input, of these shapes, has to be multiplied by and added to (each [its C]) in place of
+        y*scale + offset (each [C])."""
+
+
+@runtime_checkable
+class AbsorbsInput(Protocol):
+    """Can take in x*scale + offset before it: a convolution, for preprocessing."""
+
+    def absorb_input(
+        self, params: Params, scale: Array, offset: Array, shape: Shape
+    ) -> tuple[Layer, dict[str, Array]] | None:
+        """This layer and its variables with an input of this shape times `scale` plus `offset` (each [C]) before it
+        taken in; None where that cannot be exact."""
+
+
+@runtime_checkable
+class LimitsBatch(Protocol):
+    """Cannot train on every number of examples: normalization needs two values for a mean."""
+
+    def check_batch(self, examples: int, *inputs: Shape) -> None:
+        """A `RuleError` where training cannot take a batch of so many examples of these shapes; symbols pass."""
+
+
+@runtime_checkable
+class CollectsStatistics(Protocol):
+    """Collects in training what inference relies on: batch norm."""
+
+    def young(self, batches: int) -> str:
+        """What is wrong with the statistics after so many batches of training; empty where nothing is."""
