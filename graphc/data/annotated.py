@@ -93,8 +93,7 @@ def _require_files(stored: Sequence[StoredImages | StoredMasks]) -> None:
     if missing:
         store, name = missing[0]
         more = f" ({len(missing):,} of {len(files):,} files are missing)" if len(missing) > 1 else ""
-        notes = ["paths are written with /"] if "\\" in name else []
-        notes.append("`bad_files: skip` leaves out and counts what cannot be read")
+        notes = [*store.hints(name), "`bad_files: skip` leaves out and counts what cannot be read"]
         try:
             store.read(name)
         except DataError as error:

@@ -7,18 +7,33 @@ import struct
 import tarfile
 import zipfile
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from graphc.data.images import SUFFIXES
+from graphc.data.class_folders import Tree
+from graphc.data.left_out import LeftOut, Why
 from graphc.data.npz import LOCAL_HEADER
 from graphc.data.reading import open_regular
 from graphc.data.stored import LARGEST_FILE
-from graphc.errors import DataError, Place
+from graphc.errors import DataError, Place, did_you_mean
 from graphc.files import shown
 from graphc.system import read_at
 
 MOST_MEMBERS = 20_000_000
+UTF_8 = 0x800
+"""The flag of a zip's member whose name is in UTF-8."""
+METHODS = {9: "deflate64", 12: "bzip2", 14: "LZMA", 93: "zstd", 95: "xz"}
+"""Ways to compress a zip's member that are not read in place."""
+COMPRESSED = {
+    b"\x1f\x8b": "one compressed with gzip",
+    b"BZh": "one compressed with bzip2",
+    b"\xfd7zXZ": "one compressed with xz",
+    b"\x28\xb5\x2f\xfd": "one compressed with zstd",
+    b"7z\xbc\xaf\x27\x1c": "a 7z",
+    b"Rar!": "a rar",
+}
+"""What files begin with that are other archives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,18 +49,26 @@ class Member:
     deflated: bool = False
     zipped: bool = False
     crc: int = 0
+    unreadable: str = ""
+    """Why it cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """The images of an archive, by name."""
+    """The files of an archive, by name."""
 
     path: Path
     members: dict[str, Member]
+    folders: list[str] = field(default_factory=list)
+    """That have a member of their own, empty ones too."""
+    left: LeftOut = field(default_factory=LeftOut, compare=False)
+    """What is neither a file nor a folder."""
     _handles: dict[int, int] = field(default_factory=dict, compare=False)
 
     def read(self, name: str) -> bytes:
         member = self.members[name]
+        if member.unreadable:
+            raise self._broken(name, member.unreadable)
         if member.size > LARGEST_FILE or member.stored > LARGEST_FILE:
             raise self._broken(name, f"the file has {member.size:,} bytes, the limit is {LARGEST_FILE:,}")
         start = member.offset
@@ -61,11 +84,35 @@ class Archive:
             raise self._broken(name, "the archive is damaged: the checksum is another")
         return data
 
+    def tree(self, inside: str = "") -> Tree:
+        """What lies in one of its folders, which ends with `/`; paths from there."""
+        files = [name.removeprefix(inside) for name in self.members if name.startswith(inside)]
+        if inside and not files:
+            folders = [folder for folder in self.tree().folders if "/" not in folder]
+            message = f"inside: expected a folder of the archive, found {inside.rstrip('/')!r}"
+            hint = did_you_mean(inside.rstrip("/"), folders)
+            some = ", ".join(map(shown, sorted(folders)[:10])) or "none"
+            raise DataError("G403", message + hint, Place(shown(self.path)), [f"its folders: {some}"])
+        folders = [name.removeprefix(inside) for name in self.folders if name.startswith(inside)]
+        every = dict.fromkeys(each for path in files for each in _folders_of(path))
+        return Tree(files, list(every | dict.fromkeys(each for path in folders for each in (*_folders_of(path), path))))
+
+    def check(self, names: Iterable[str]) -> None:
+        """An error where one of these files cannot be read."""
+        bad = [name for name in names if self.members[name].unreadable]
+        if bad:
+            more = f" ({len(bad):,} such files)" if len(bad) > 1 else ""
+            notes = ["`bad_files: skip` leaves out and counts what cannot be read"]
+            raise DataError("G406", self.members[bad[0]].unreadable + more, Place(self.shown(bad[0])), notes)
+
     def size(self, name: str) -> int:
         return self.members[name].size
 
     def shown(self, name: str) -> str:
         return f"{shown(self.path)}[{shown(name)}]"
+
+    def hints(self, name: str) -> list[str]:
+        return []
 
     def _inflated(self, name: str, data: bytes, size: int) -> bytes:
         """At most one byte more than the directory announces, whatever the stream would give."""
@@ -91,49 +138,99 @@ class Archive:
         return DataError("G406", message, Place(self.shown(name)))
 
 
+def _folders_of(path: str) -> list[str]:
+    """The folders that a path leads through."""
+    parts = path.split("/")[:-1]
+    return ["/".join(parts[: length + 1]) for length in range(len(parts))]
+
+
 def open_archive(path: Path) -> Archive:
-    """The images of a .zip, or of a .tar that is not compressed."""
+    """The files of a .zip, or of a .tar that is not compressed."""
     with open_regular(path) as file:
         zipped = zipfile.is_zipfile(file)
-    members = _zip_members(path) if zipped else _tar_members(path)
-    members = {name: each for name, each in members.items() if _is_image(name)}
-    return Archive(path, members)
+        file.seek(0)
+        start = file.read(len(max(COMPRESSED, key=len)))
+    if not zipped and (how := next((how for sign, how in COMPRESSED.items() if start.startswith(sign)), None)):
+        message = f"expected a zip, or a tar that is not compressed, found {how}: it cannot be read in place"
+        raise DataError("G401", message, Place(shown(path)), notes=["unpack it, or pack it anew as a zip"])
+    archive = Archive(path, {})
+    (_read_zip if zipped else _read_tar)(archive)
+    return archive
 
 
-def _is_image(name: str) -> bool:
-    hidden = any(part.startswith((".", "__MACOSX")) for part in name.split("/"))
-    return name.lower().endswith(SUFFIXES) and not hidden
-
-
-def _zip_members(path: Path) -> dict[str, Member]:
-    found = {}
+def _read_zip(archive: Archive) -> None:
     try:
-        with zipfile.ZipFile(path) as archive:
-            for info in archive.infolist():
-                if info.is_dir():
+        with zipfile.ZipFile(archive.path) as file:
+            for info in file.infolist():
+                name = _clean(_zip_name(info, archive.left), archive.left)
+                if name is None:
                     continue
-                if info.flag_bits & 1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                    message = "expected members that are stored or deflated, found another compression or a password"
-                    raise DataError("G401", message, Place(f"{shown(path)}[{shown(info.filename)}]"))
+                if info.is_dir() or name.endswith("/"):
+                    archive.folders.append(name.rstrip("/"))
+                    continue
                 deflated = info.compress_type == zipfile.ZIP_DEFLATED
                 sizes = (info.header_offset, info.compress_size, info.file_size)
-                found[info.filename] = Member(*sizes, deflated, True, info.CRC)
+                _add(archive, name, Member(*sizes, deflated, True, info.CRC, _why_not(info)))
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, struct.error) as error:
-        raise DataError("G401", f"the archive is damaged: {error}", Place(shown(path))) from None
-    return found
+        raise DataError("G401", f"the archive is damaged: {error}", Place(shown(archive.path))) from None
 
 
-def _tar_members(path: Path) -> dict[str, Member]:
-    """Regular files only: links and devices of a tar are passed over."""
-    found = {}
+def _zip_name(info: zipfile.ZipInfo, left: LeftOut) -> str:
+    """A member's name as it was meant: UTF-8 without the flag that says so (macOS), parts with backslashes (.NET)."""
+    name = info.filename
+    if not info.flag_bits & UTF_8 and not name.isascii():
+        try:
+            name = name.encode("cp437").decode("utf-8")
+        except UnicodeError:
+            left.add(Why.OTHER_LETTERS, name)
+    return name if "/" in name.rstrip("/") else name.replace("\\", "/")
+
+
+def _why_not(info: zipfile.ZipInfo) -> str:
+    """Why a member cannot be read; nothing where it can."""
+    if info.flag_bits & 1:
+        return "the file is encrypted: unpack the archive with its password"
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        how = METHODS.get(info.compress_type, f"method {info.compress_type}")
+        return f"expected a file that is stored or deflated, found one compressed by {how}"
+    return ""
+
+
+def _read_tar(archive: Archive) -> None:
+    """Regular files, and hard links to them; other links and devices are counted."""
     try:
-        with tarfile.open(path, "r:") as archive:
-            for info in archive:
-                if info.isreg():
-                    found[info.name.removeprefix("./")] = Member(info.offset_data, info.size, info.size)
-                if len(found) > MOST_MEMBERS:
-                    raise DataError("G407", f"more than {MOST_MEMBERS:,} files", Place(shown(path)))
+        with tarfile.open(archive.path, "r:") as file:
+            for info in file:
+                name = _clean(info.name, archive.left)
+                if name is None:
+                    continue
+                if info.isdir():
+                    archive.folders.append(name)
+                elif info.isreg():
+                    why_not = "the file is sparse, which cannot be read in place" if info.issparse() else ""
+                    _add(archive, name, Member(info.offset_data, info.size, info.size, unreadable=why_not))
+                elif info.islnk() and (other := _clean(info.linkname, LeftOut())) in archive.members:
+                    _add(archive, name, archive.members[other])
+                else:
+                    archive.left.add(Why.LINK, name)
+                if len(archive.members) > MOST_MEMBERS:
+                    raise DataError("G407", f"more than {MOST_MEMBERS:,} files", Place(shown(archive.path)))
     except (tarfile.TarError, OSError, ValueError, EOFError) as error:
         what = "expected a zip, or a tar that is not compressed (a compressed one cannot be read in place)"
-        raise DataError("G401", f"{what}: {error}", Place(shown(path))) from None
-    return found
+        raise DataError("G401", f"{what}: {error}", Place(shown(archive.path))) from None
+
+
+def _clean(name: str, left: LeftOut) -> str | None:
+    """A member's path from the archive's root; None where it leads out of it, which is counted."""
+    parts = [part for part in name.split("/") if part not in ("", ".")]
+    if ".." in parts:
+        left.add(Why.OUTSIDE, name)
+        return None
+    return "/".join(parts) + ("/" if name.endswith("/") else "") if parts else None
+
+
+def _add(archive: Archive, name: str, member: Member) -> None:
+    """A file; of several with one name the last is read, as programs that unpack do."""
+    if name in archive.members:
+        archive.left.add(Why.REPEATED, name)
+    archive.members[name] = member

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from graphc.data.classes import ordered
+from graphc.data.class_folders import Rules, Tree, classes_of
+from graphc.data.endings import is_hidden, is_image
 from graphc.data.examples import IMAGE, LABEL, Examples, check_memory
-from graphc.data.images import SUFFIXES, read_image
+from graphc.data.images import read_image
+from graphc.data.left_out import LeftOut, Why
 from graphc.errors import DataError, Place
 from graphc.files import machine_error, shown, why_missing
 from graphc.system import is_link
-
-IGNORED = ("thumbs.db", "desktop.ini")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,40 +25,38 @@ class Found:
 
     classes: tuple[str, ...]
     paths: tuple[Path, ...]
-    labels: tuple[int, ...]
+    labels: tuple[int | None, ...]
     links: tuple[str, ...] = ()
     """What was said of links to images and folders."""
+    notes: tuple[str, ...] = ()
+    """What else was left out, counted, and which folder was gone through."""
 
 
-def find_images(root: Path, skip_links: bool = False) -> Found:
-    """Every image below each class folder, sorted by name; a link is an error, or left out and counted."""
+def find_images(root: Path, skip: bool = False, known: Sequence[str] = (), written: str | None = None) -> Found:
+    """Every image below each class folder, sorted by name.
+
+    `skip`: a link, and a class without an image that can be read, are left out and counted, not an error; `known`: the
+    training set's classes; `written`: the folder as the recipe names it.
+    """
     links: list[str] = []
-    folders = [e for e in _entries(root) if not e.name.startswith(".") and _is_folder(e)]
-    names = ordered(e.name for e in folders if not _is_link(e, links, skip_links))
-    if not names:
-        raise DataError("G403", "expected one folder a class, found no folders", Place(shown(root)))
-    _refuse_look_alikes(names, root)
-    paths: list[Path] = []
-    labels: list[int] = []
-    for label, name in enumerate(names):
-        found = _images_below(root / name, links, skip_links)
-        if not found:
-            raise DataError("G403", f"the class folder {shown(name)!r} has no images", Place(shown(root / name)))
-        paths += found
-        labels += [label] * len(found)
-    return Found(tuple(shown(name) for name in names), tuple(paths), tuple(labels), tuple(links))
+    left = LeftOut()
+    tree = _tree(root, links, skip, left)
+    start = (str(root) if written is None else written).rstrip("/")
+    rules = Rules(shown(root), lambda folder: f"`path: {shown(start)}/{shown(folder)}`", known, skip)
+    found = classes_of(tree, rules, left)
+    paths = tuple(root / path for path in found.paths)
+    return Found(found.names, paths, found.labels, tuple(links), found.notes)
 
 
-def read_folder(root: Path, size: tuple[int, int], channels: int, limit: int, pixels: int) -> Examples:
+def read_folder(found: Found, root: Path, size: tuple[int, int], channels: int, limit: int, pixels: int) -> Examples:
     """All images of a folder of classes, resized, in memory."""
-    found = find_images(root)
     shape = (len(found.paths), *size, channels)
     check_memory(shape, 1, limit, shown(root))
     images = np.empty(shape, np.uint8)
     for row, path in enumerate(found.paths):
         images[row] = read_image(path, channels, size, pixels)
     labels = np.array(found.labels, np.int64)
-    return Examples({IMAGE: images}, {LABEL: labels}, found.classes, shown(root))
+    return Examples({IMAGE: images}, {LABEL: labels}, found.classes, shown(root), notes=found.notes)
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
@@ -68,11 +66,14 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
     except ValueError:
         raise DataError("G403", f"the path {str(folder)!r} holds a NUL character") from None
     except (FileNotFoundError, NotADirectoryError):
-        raise DataError(
-            "G403", f"there is no folder {shown(folder)}", Place(shown(folder)), why_missing(folder)
-        ) from None
+        notes = [*_instead(folder), *why_missing(folder)]
+        raise DataError("G403", f"there is no folder {shown(folder)}", Place(shown(folder)), notes) from None
     except OSError as error:
         raise machine_error("read", folder, error) from None
+
+
+def _instead(path: Path) -> list[str]:
+    return ["`archive` reads a zip or a tar"] if path.suffix.lower() in (".zip", ".tar") and path.is_file() else []
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -94,31 +95,25 @@ def _is_link(entry: os.DirEntry[str], links: list[str], skip: bool) -> bool:
     return True
 
 
-def _images_below(folder: Path, links: list[str], skip_links: bool) -> list[Path]:
-    """Image files of a folder and its folders; hidden ones and a desktop's own files are passed over."""
-    found: list[Path] = []
-    open_folders = [folder]
+def _tree(root: Path, links: list[str], skip_links: bool, left: LeftOut) -> Tree:
+    """Files and folders below a folder; what is hidden is named, and not looked into."""
+    tree = Tree()
+    open_folders = [""]
     while open_folders:
-        for entry in _entries(open_folders.pop()):
-            if entry.name.startswith(".") or entry.name.lower() in IGNORED:
+        start = open_folders.pop()
+        for entry in _entries(root / start):
+            path = start + entry.name
+            if is_hidden(entry.name):
+                (tree.folders if _is_folder(entry) else tree.files).append(path)
                 continue
-            is_folder, is_image = _is_folder(entry), entry.name.lower().endswith(SUFFIXES)
-            if not (is_folder or is_image) or _is_link(entry, links, skip_links):
+            is_folder = _is_folder(entry)
+            if (is_folder or is_image(entry.name)) and _is_link(entry, links, skip_links):
                 continue
             if is_folder:
-                open_folders.append(Path(entry.path))
-            elif entry.is_file():
-                found.append(Path(entry.path))
-    return sorted(found, key=os.fsencode)
-
-
-def _refuse_look_alikes(names: Sequence[str], root: Path) -> None:
-    """Two classes that differ only in case would be one on another machine."""
-    seen: dict[str, str] = {}
-    for name in names:
-        twin = seen.setdefault(name.casefold(), name)
-        if twin != name:
-            found = f"{shown(twin)!r} and {shown(name)!r}"
-            raise DataError(
-                "G403", f"expected class names that differ in more than case, found {found}", Place(shown(root))
-            )
+                tree.folders.append(path)
+                open_folders.append(f"{path}/")
+            elif entry.is_file() or not is_image(entry.name):
+                tree.files.append(path)
+            else:
+                left.add(Why.LINK, path)
+    return tree

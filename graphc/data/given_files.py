@@ -7,14 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from graphc.data.folder import IGNORED
-from graphc.data.images import SUFFIXES
+from graphc.data.endings import ending_of, image_endings, is_hidden, is_image, is_other_image, why_not_read
 from graphc.errors import DataError, Place, SpecError
 from graphc.files import machine_error, shown
 
 ARRAYS = ".npz"
-NOT_DATA = ("__macosx",)
-"""Folders that archives of macOS have beside the data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +26,7 @@ class Given:
 
     @property
     def is_image(self) -> bool:
-        return self.path.name.lower().endswith(SUFFIXES)
+        return is_image(self.path.name)
 
 
 def given_files(paths: Sequence[str]) -> tuple[list[Given], list[str]]:
@@ -40,10 +37,11 @@ def given_files(paths: Sequence[str]) -> tuple[list[Given], list[str]]:
         path = Path(text)
         if path.is_dir():
             found += _below(path, left_out)
-        elif text.lower().endswith((*SUFFIXES, ARRAYS)):
+        elif text.lower().endswith((*image_endings(), ARRAYS)):
             found.append(Given(path, text, Path(path.name)))
         else:
-            raise SpecError("G612", f"expected images, .npz files or folders, found {shown(text)}")
+            notes = [why_not_read([ending_of(text)])] if is_other_image(text) else []
+            raise SpecError("G612", f"expected images, .npz files or folders, found {shown(text)}", notes=notes)
     return found, left_out
 
 
@@ -55,17 +53,17 @@ def _below(root: Path, left_out: list[str]) -> list[Given]:
         raise machine_error("read", error.filename or root, error) from None
 
     for folder, folders, names in os.walk(root, onerror=failed):
-        folders[:] = sorted(
-            (name for name in folders if not name.startswith(".") and name.lower() not in NOT_DATA), key=os.fsencode
-        )
+        folders[:] = sorted((name for name in folders if not is_hidden(name)), key=os.fsencode)
         for name in sorted(names, key=os.fsencode):
             path = Path(folder) / name
-            if name.startswith(".") or name.lower() in IGNORED:
+            if is_hidden(name):
                 continue
             if path.is_symlink():
                 left_out.append(f"{shown(path)}: a link, which is not followed")
-            elif name.lower().endswith(SUFFIXES):
+            elif is_image(name):
                 found.append(Given(path, shown(path), path.relative_to(root)))
+            elif is_other_image(name):
+                left_out.append(f"{shown(path)}: an image that is not read here ({why_not_read([ending_of(name)])})")
             else:
                 left_out.append(f"{shown(path)}: not an image by its name")
     if not found:

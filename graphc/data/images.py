@@ -12,13 +12,12 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from graphc.data.endings import formats
 from graphc.data.reading import open_regular
 from graphc.errors import DataError, Place
 from graphc.files import shown
 from graphc.types import Array
 
-FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
 PIXEL_LIMIT = 25_000_000
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
@@ -59,13 +58,13 @@ def decode_mask(data: bytes | BinaryIO, name: str, pixels: int = PIXEL_LIMIT) ->
 def _opened(data: bytes | BinaryIO, name: str, pixels: int) -> Iterator[Image.Image]:
     """The image, its size checked before its pixels are read; whatever goes wrong is an error of this file."""
     try:
-        with Image.open(io.BytesIO(data) if isinstance(data, bytes) else data, formats=FORMATS) as opened:
+        with Image.open(io.BytesIO(data) if isinstance(data, bytes) else data, formats=formats()) as opened:
             if opened.width * opened.height > pixels:
                 found = f"{opened.width}×{opened.height} = {opened.width * opened.height:,} pixels"
                 raise DataError("G406", f"the image has {found}, the limit is {pixels:,}", Place(name))
             yield opened
     except UnidentifiedImageError:
-        known = ", ".join(FORMATS)
+        known = ", ".join(formats())
         raise DataError("G406", f"expected an image in one of {known}, found something else", Place(name)) from None
     except DataError:
         raise

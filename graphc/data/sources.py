@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from pydantic import Field, GetJsonSchemaHandler
 from graphc.data.annotated import Entry, Reading, examples_of, in_memory
 from graphc.data.archives import open_archive
 from graphc.data.cifar import CIFAR10_CLASSES, read_cifar
-from graphc.data.classes import ordered
+from graphc.data.class_folders import Rules, classes_of, without_classes
 from graphc.data.coco import GROUND, CocoRules, read_coco
 from graphc.data.digits import read_digits
 from graphc.data.examples import BOX_LABEL, IMAGE, LABEL, Examples, check_memory
@@ -39,13 +40,17 @@ from graphc.types import Array
 Side = Annotated[int, Field(gt=0, le=100_000)]
 
 
+def _composed(name: Any) -> Any:
+    return unicodedata.normalize("NFC", name) if isinstance(name, str) else name
+
+
 class _ClassNames(Short):
     """Whole numbers are names too; a name comes once."""
 
     def expand(self, value: Any) -> Any:
         if not isinstance(value, (list, tuple)):
             return value
-        names = tuple(str(name) if type(name) is int else name for name in value)
+        names = tuple(str(name) if type(name) is int else _composed(name) for name in value)
         if len(set(map(str, names))) < len(names):
             raise ValueError("expected each class once")
         return names
@@ -172,13 +177,13 @@ class ImageFolder(_Images):
 
     def load(self, base: Path, limit: int, wanted: Wanted = ANYTHING) -> Examples:
         root = base / self.path
+        found = find_images(root, self.bad_files == "skip", wanted.classes.get(LABEL, ()), self.path)
         if self.keep == "memory" and self.bad_files == "error":
-            return read_folder(root, self.size, self.channels, limit, self.max_pixels)
-        found = find_images(root, self.bad_files == "skip")
+            return read_folder(found, root, self.size, self.channels, limit, self.max_pixels)
         names = [path.relative_to(root).as_posix() for path in found.paths]
         entries = [Entry(name, label) for name, label in zip(names, found.labels, strict=True)]
         examples = examples_of(entries, Folder(root), self.reading(classes=found.classes), shown(root))
-        examples = replace(examples, skipped=found.links + examples.skipped)
+        examples = replace(examples, skipped=found.links + examples.skipped, notes=found.notes)
         return in_memory(examples, limit) if self.keep == "memory" else examples
 
 
@@ -195,18 +200,17 @@ class Archive(_Images):
     def load(self, base: Path, limit: int, wanted: Wanted = ANYTHING) -> Examples:
         archive = open_archive(base / self.path)
         start = f"{self.inside.strip('/')}/" if self.inside.strip("/") else ""
-        names = sorted(name for name in archive.members if name.startswith(start))
-        where = shown(base / self.path)
-        if not self.labeled:
-            return examples_of([Entry(name) for name in names], archive, self.reading(), where)
-        folders = {name: name.removeprefix(start).rpartition("/")[0].partition("/")[0] for name in names}
-        classes = ordered(folder for folder in folders.values() if folder)
-        if not classes:
-            raise DataError(
-                "G403", f"expected one folder a class in {start or 'the archive'}, found none", Place(where)
-            )
-        entries = [Entry(name, classes.index(folder)) for name, folder in folders.items() if folder]
-        return examples_of(entries, archive, self.reading(classes=classes), where)
+        where, skip = shown(base / self.path), self.bad_files == "skip"
+        tree, left = archive.tree(start), archive.left
+        if self.labeled:
+            known = wanted.classes.get(LABEL, ())
+            found = classes_of(tree, Rules(where, lambda each: f"`inside: {start}{shown(each)}`", known, skip), left)
+        else:
+            found = without_classes(tree, left)
+        entries = [Entry(start + path, label) for path, label in zip(found.paths, found.labels, strict=True)]
+        if not skip:
+            archive.check(entry.name for entry in entries)
+        return replace(examples_of(entries, archive, self.reading(classes=found.names), where), notes=found.notes)
 
 
 class _Listed(_Images):
@@ -242,6 +246,8 @@ class ImageList(_Listed):
     several columns may be named: numbers to predict, or one 0 or 1 for each of several labels."""
     delimiter: Literal[",", ";", "\t", "|"] | None = None
     """What stands between the values of a CSV; default: what the header shows."""
+    ending: str = Field(default="", max_length=20)
+    """What is added to each image's path, where the list has names without `.png`."""
     label_separator: str | None = Field(default=None, min_length=1)
     """What stands between the labels of an example that has several, within a column."""
     mask_values: MaskValues = Field(default={})
@@ -254,9 +260,10 @@ class ImageList(_Listed):
         roles = Roles(self.columns)
         table = read_table(base / self.path, roles.column(IMAGE_COLUMN), self.delimiter)
         found = read_examples(Reader(table, roles, self.classes, self.label_separator, wanted))
+        entries = [replace(entry, name=entry.name + self.ending) for entry in found.entries]
         targets = {name: each.values for name, each in found.targets.items()}
         classes = {name: each.classes for name, each in found.targets.items() if each.classes and name != LABEL}
-        examples = self._examples(base, found.entries, found.classes, wanted, targets)
+        examples = self._examples(base, entries, found.classes, wanted, targets)
         return replace(examples, target_classes=classes, notes=found.notes)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,7 +62,11 @@ def statistics(examples: Examples) -> Statistics:
         first = digests.setdefault(_digest(value), row)
         repeated += [(first, row)] if first != row else []
     pairs = ", ".join(f"{examples.name(a)} = {examples.name(b)}" for a, b in repeated[:3])
-    facts |= {"duplicates": f"{len(repeated)} ({pairs})" if repeated else 0, "unreadable files": len(examples.skipped)}
+    facts |= {"duplicates": f"{len(repeated)} ({pairs})" if repeated else 0}
+    if differing := _differing(examples, repeated):
+        pairs = ", ".join(f"{examples.name(a)} and {examples.name(b)}" for a, b in differing[:3])
+        facts["duplicates with other labels"] = f"{len(differing)} ({pairs})"
+    facts["unreadable files"] = len(examples.skipped)
     facts |= {f"note {number + 1}": note for number, note in enumerate(examples.notes)}
     facts |= {f"unreadable {number + 1}": said for number, said in enumerate(examples.skipped[:10])}
     return Statistics(facts, _classes(examples), histogram, digests)
@@ -71,6 +75,14 @@ def statistics(examples: Examples) -> Statistics:
 def shared(a: Statistics, b: Statistics) -> int:
     """Images that two sets have in common, of those looked at."""
     return len(a.digests.keys() & b.digests.keys())
+
+
+def _differing(examples: Examples, pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Pairs of the same image that have different labels."""
+    labels = examples.targets.get(LABEL)
+    if not isinstance(labels, np.ndarray):
+        return []
+    return [(a, b) for a, b in pairs if not np.array_equal(labels[a], labels[b])]
 
 
 def _classes(examples: Examples) -> dict[str, int]:

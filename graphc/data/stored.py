@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -37,6 +38,9 @@ class Store(Protocol):
     def shown(self, name: str) -> str:
         """What messages call a file."""
 
+    def hints(self, name: str) -> list[str]:
+        """What may have been meant by a file that is not there."""
+
 
 class Folder:
     """Files below a folder; a name that leads out of it, by `..` or a link, is refused."""
@@ -45,6 +49,7 @@ class Folder:
         self.root = root
         self._real = os.path.realpath(root)
         self._folders: dict[str, str] = {}
+        self._names: dict[str, list[str]] = {}
 
     def read(self, name: str) -> bytes:
         data = read_regular(self._path(name), LARGEST_FILE)
@@ -61,8 +66,45 @@ class Folder:
     def shown(self, name: str) -> str:
         return shown(f"{self.root}/{name}")
 
+    def hints(self, name: str) -> list[str]:
+        """What may have been meant by the name of a file that is not there."""
+        folder, _, file = name.rpartition("/")
+        there = self._listed(folder)
+        alike = [each for each in there if each.casefold() == file.casefold()]
+        longer = [each for each in there if each.rpartition(".")[0] == file]
+        start = f"{folder}/" if folder else ""
+        notes = [f"there is {shown(start + alike[0])}: letters differ in case"] if alike else []
+        if longer:
+            ending = longer[0][len(file) :]
+            notes.append(
+                f"there is {shown(start + longer[0])}: `ending: {shown(ending)}` is added to every path of a list"
+            )
+        return notes + (["paths are written with /"] if "\\" in name else [])
+
     def _path(self, name: str) -> str:
-        """The real path; folders on the way are looked at once."""
+        """The real path; a name whose accents are written otherwise (NFC or NFD) than the file's finds it too."""
+        path = self._written(name)
+        if name.isascii() or "\0" in name or os.path.lexists(path):
+            return path
+        parts: list[str] = []
+        for part in name.split("/"):
+            alike = [each for each in self._listed("/".join(parts)) if _composed(each) == _composed(part)]
+            if len(alike) != 1:
+                return path
+            parts += alike
+        return self._written("/".join(parts))
+
+    def _listed(self, folder: str) -> list[str]:
+        """The names in a folder, which are asked for once; none where it cannot be read."""
+        if folder not in self._names:
+            try:
+                self._names[folder] = sorted(os.listdir(self._inside(folder or ".", folder)))
+            except (OSError, DataError):
+                self._names[folder] = []
+        return self._names[folder]
+
+    def _written(self, name: str) -> str:
+        """The real path of a name as it is; folders on the way are looked at once."""
         folder, _, file = name.rpartition("/")
         if folder not in self._folders:
             self._folders[folder] = self._inside(folder or ".", name)
@@ -78,6 +120,10 @@ class Folder:
             message = f"expected a file inside {shown(self.root)}, found a path out of it"
             raise DataError("G403", message, Place(shown(name)))
         return path
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
 
 
 @dataclass(frozen=True, slots=True)

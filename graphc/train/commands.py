@@ -84,6 +84,7 @@ def train(
                 "classes": list(sets.train.classes),
                 "target_classes": {target: list(names) for target, names in sets.train.target_classes.items()},
                 "bytes": inputs_of_bytes(sets.train, plan, recipe.data),
+                "notes": sets.said(),
             }
         )
         trainer.fit()

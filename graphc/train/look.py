@@ -12,6 +12,7 @@ from PIL import Image
 
 from graphc.data.augment.base import Augmentation, augment, generator
 from graphc.data.augment.mix import Mix
+from graphc.data.classes import LISTED
 from graphc.data.examples import BOX_LABEL, LABEL, MEMORY_LIMIT, Examples
 from graphc.data.preview import chart, sheet
 from graphc.data.sample import ANNOTATIONS, Sample, sample_of
@@ -43,9 +44,23 @@ def stats(
     cells += [
         ["train", f"also in {name}", shared(found["train"], each)] for name, each in found.items() if name != "train"
     ]
+    cells += [row for name, each in found.items() if name != "train" for row in _class_rows(found["train"], name, each)]
     if picture is not None:
         _write(chart(found), picture)
     return render(("set", "what", "value"), cells, form)
+
+
+def _class_rows(train: Statistics, name: str, other: Statistics) -> list[list[Any]]:
+    """Classes that only one of two sets has."""
+    pairs = (("classes that train does not have", train, other), ("classes of train that are not there", other, train))
+    rows: list[list[Any]] = []
+    for what, without, having in pairs:
+        there = {label for label, count in without.classes.items() if count}
+        lost = [label for label, count in having.classes.items() if count and label not in there]
+        if lost and without.classes:
+            some = ", ".join(lost[:LISTED]) + (" …" if len(lost) > LISTED else "")
+            rows.append([name, what, f"{len(lost)} ({some})"])
+    return rows
 
 
 def preview(

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from PIL import Image
 
+from graphc.data.class_folders import PARTS, parts_of
+from graphc.data.endings import formats, is_hidden
 from graphc.data.folder import find_images
-from graphc.data.images import FORMATS
 from graphc.errors import DataError, Place
 from graphc.files import shown
 
@@ -63,12 +64,6 @@ PLAIN = re.compile(r"[A-Za-z/.][\w/.-]*", re.ASCII)
 """A path that needs no quotes."""
 LARGEST_SIDE = 64
 """Of the images of a folder, which are resized: to their own size where that is smaller."""
-PARTS = {
-    "train": ("train", "training"),
-    "validation": ("validation", "valid", "val"),
-    "test": ("test", "testing"),
-}
-"""Folders within a folder of images, by the set that they are."""
 IDX_TRAIN, IDX_TEST = "train", "t10k"
 ENDINGS = (("-images-idx3-ubyte", "-labels-idx1-ubyte"), ("-images.idx3-ubyte", "-labels.idx1-ubyte"))
 
@@ -133,11 +128,11 @@ def _idx_files(folder: Path) -> list[str]:
 
 def _images(data: Path, base: Path) -> Starting:
     """A recipe for a folder of images, in parts where the folder has them."""
-    inside = {entry.name.lower(): entry.name for entry in data.iterdir() if entry.is_dir()}
-    parts = {part: data / inside[name] for part, names in PARTS.items() for name in names[::-1] if name in inside}
+    called = parts_of(sorted(entry.name for entry in data.iterdir() if entry.is_dir() and not is_hidden(entry.name)))
+    parts = {part: data / name for part in PARTS for name, is_called in called.items() if is_called == part}
     if "train" not in parts:
         parts = {"train": data}
-    found = find_images(parts["train"], skip_links=True)
+    found = find_images(parts["train"], skip=True)
     size, channels = _size(found.paths)
     sources = [
         FOLDER.format(part=part, space=" " * (36 - len(part)), path=_path(path, base), size=size, channels=channels)
@@ -156,7 +151,7 @@ def _size(paths: Iterable[Path]) -> tuple[int, int]:
     """(side, channels) for images like the first of these that can be read."""
     for path in paths:
         try:
-            with Image.open(path, formats=FORMATS) as image:
+            with Image.open(path, formats=formats()) as image:
                 return min(LARGEST_SIDE, *image.size), 1 if image.mode in ("L", "1", "I;16") else 3
         except Exception:  # Pillow raises almost anything for a damaged file
             continue

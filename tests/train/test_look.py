@@ -70,6 +70,20 @@ def test_stats_count_what_is_there(project, capsys):
     assert _pixels(project / "chart.png").shape[1] > 300
 
 
+def test_stats_say_which_classes_sets_do_not_share_and_what_was_left_out(project, capsys):
+    (project / "test" / "cat").rename(project / "test" / "bird")
+    (project / "train" / "dog" / "0.png").write_bytes((project / "train" / "cat" / "0.png").read_bytes())
+    (project / "train" / "dog" / ".DS_Store").write_bytes(b"x")
+    _run("stats", project / "recipe.yaml", "--format", "json")
+    rows = json.loads(capsys.readouterr().out)
+    found = {(row["set"], row["what"]): row["value"] for row in rows}
+    assert found["test", "classes that train does not have"] == "1 (bird)"
+    assert found["test", "classes of train that are not there"] == "2 (cat, dog)"
+    assert found["train", "note 1"] == "left out: 1 hidden file (.DS_Store)"
+    assert found["train", "duplicates with other labels"].startswith("1 (")
+    assert ("train", "classes that train does not have") not in found
+
+
 def test_a_sheet_shows_originals_and_augmented_forms(project, capsys):
     settings = [
         "--set",
