@@ -9,6 +9,7 @@ from typing import Any
 
 from graphc.data.images import MODES, PIXEL_LIMIT
 from graphc.data.images import read_image as read_pixels
+from graphc.data.resizing import STRETCH, Resizing
 from graphc.dims import is_image
 from graphc.errors import DataError, SpecError, did_you_mean
 from graphc.lazy import np
@@ -179,8 +180,8 @@ class Reader:
                 array = known.prepared(array, port.dtype)
             return as_type(array, port.dtype, path)
         shape = channels_last_shape(port) if known is None else known.shape
-        limit = PIXEL_LIMIT if known is None else known.max_pixels
-        pixels = read_image(path, shape, limit)
+        limit, resizing = (PIXEL_LIMIT, STRETCH) if known is None else (known.max_pixels, known.resize)
+        pixels = read_image(path, shape, limit, resizing)
         if known is not None:
             prepared = known.prepared(pixels, port.dtype)
         elif port.dtype == "uint8":
@@ -238,7 +239,7 @@ def read_npy(path: str) -> Array:
     return np.array(array)
 
 
-def read_image(path: str, shape: Sequence[int | None], limit: int = PIXEL_LIMIT) -> Array:
+def read_image(path: str, shape: Sequence[int | None], limit: int = PIXEL_LIMIT, resizing: Resizing = STRETCH) -> Array:
     """An image as (1, height, width, channels), uint8, resized where the model's size is fixed."""
     channels = shape[-1] if is_image(shape) else None
     if channels not in MODES:
@@ -247,7 +248,7 @@ def read_image(path: str, shape: Sequence[int | None], limit: int = PIXEL_LIMIT)
         raise DataError("G422", f"{path}: the model reads {wanted}, not an image of {known} channels; give a .npy")
     height, width = shape[:2]
     size = None if height is None or width is None else (height, width)
-    return read_pixels(Path(path), channels, size, limit)[None]
+    return read_pixels(Path(path), channels, size, limit, resizing)[None]
 
 
 def numbers(option: str, text: str | None, default: float, pixels: Array) -> Array:

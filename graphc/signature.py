@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from graphc.data.images import PIXEL_LIMIT
 from graphc.data.preprocess import Preprocess
+from graphc.data.resizing import STRETCH, AnyResizing
 from graphc.errors import SpecError
 from graphc.settings import Settings
 from graphc.train.losses.base import ACTIVATIONS, Activation
@@ -53,6 +54,14 @@ class InputSignature(Settings):
     factor: float = Field(default=1.0, gt=0)
     """Of bytes, where the file does its preprocessing itself and takes floats."""
     max_pixels: int = Field(default=PIXEL_LIMIT, gt=0)
+    resize: AnyResizing = STRETCH
+    """How an image of another size gets this one."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> InputSignature:
+        if len(self.shape) == 3 and self.shape[0] is not None and self.shape[1] is not None:
+            self.resize.check((self.shape[0], self.shape[1]))
+        return self
 
     def prepared(self, examples: Array, dtype: str) -> Array:
         """Examples (bytes or floats, batch first) as the input takes them."""
@@ -106,6 +115,6 @@ def read_signature(metadata: Mapping[str, str], name: str) -> Signature:
             for stored in each.arrays.values():
                 stored.array()
     except (ValidationError, ValueError) as error:
-        first = str(error).splitlines()[0]
+        first = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
         raise SpecError("G349", f"{name}: expected a signature of inputs and outputs in {KEY}, got {first}") from None
     return found

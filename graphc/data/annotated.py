@@ -10,6 +10,7 @@ import numpy as np
 
 from graphc.data.examples import BOX_LABEL, IMAGE, LABEL, Examples, check_memory
 from graphc.data.images import PIXEL_LIMIT
+from graphc.data.resizing import STRETCH, Resizing
 from graphc.data.sample import BOXES, BOXES_THERE, MASK, POINTS, POINTS_THERE
 from graphc.data.stored import Drawing, Store, StoredImages, StoredMasks
 from graphc.errors import DataError, Place
@@ -48,6 +49,9 @@ class Reading:
     classes: tuple[str, ...] = field(default=())
     mask_values: Mapping[int, int] = field(default_factory=dict)
     """Value of a mask -> class."""
+    resizing: Resizing = STRETCH
+    mask_fill: int = 0
+    """Class of what is beside the image."""
 
 
 def examples_of(
@@ -57,13 +61,14 @@ def examples_of(
     left out and counted."""
     if not entries:
         raise DataError("G403", "found no images", Place(source))
-    images = StoredImages(store, [entry.name for entry in entries], how.size, how.channels, how.pixels)
+    images = StoredImages(store, [entry.name for entry in entries], how.size, how.channels, how.pixels, how.resizing)
     masked = [entry.mask is not None for entry in entries]
     if any(masked) and not all(masked):
         raise DataError("G402", f"expected a mask for every image, found {sum(masked)} of {len(masked)}", Place(source))
     masks = None
     if any(masked):
-        masks = StoredMasks(store, [entry.mask or "" for entry in entries], how.size, how.pixels, how.mask_values)
+        names = [entry.mask or "" for entry in entries]
+        masks = StoredMasks(store, names, how.size, how.pixels, how.mask_values, how.resizing, how.mask_fill)
     if not how.skip:
         _require_files([images, *([masks] if masks is not None else [])])
     targets: dict[str, Any] = {**(others or {}), **({} if masks is None else {MASK: masks})}

@@ -12,13 +12,14 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from graphc.data.augment.base import Augmentation, augment, generator
+from graphc.data.augment.base import Augmentation, augment, finished, generator
 from graphc.data.augment.mix import Mix, mix_batch
 from graphc.data.examples import IMAGE, LABEL, Examples
 from graphc.data.feeder import Feeder, Layout
 from graphc.data.masks import MaskRule
 from graphc.data.preprocess import Preprocess
-from graphc.data.sample import ANNOTATIONS, BOXES, MASK, POINTS, Sample, drop_lost_boxes, resize, sample_of
+from graphc.data.resizing import STRETCH, Resizing
+from graphc.data.sample import ANNOTATIONS, BOXES, MASK, POINTS, Sample, sample_of
 from graphc.data.stored import STORED
 from graphc.data.value_range import AnyRange, range_of
 from graphc.errors import DataError, GraphcError, Place
@@ -102,10 +103,12 @@ class Batches:
         relative: bool = True,
         keep_raw: bool = False,
         mask_rule: MaskRule | None = None,
+        resizing: Resizing = STRETCH,
     ) -> None:
         """`shapes`: one example's shape by input name; `preprocess`: by input name too; `workers`: processes, 0 for
         a thread; `relative`: boxes and points as shares of the image's width and height, not in pixels; `keep_raw`:
-        images before preprocessing become a target; `mask_rule`: which values masks may have."""
+        images before preprocessing become a target; `mask_rule`: which values masks may have; `resizing`: how
+        images get their size."""
         self.examples = examples
         self.size = size
         self.workers = workers
@@ -116,6 +119,7 @@ class Batches:
         self._relative = relative
         self._keep_raw = keep_raw
         self._mask_rule = mask_rule
+        self._resizing = resizing
         self._shapes = {name: (shape, np.dtype(dtype)) for name, shape in shapes.items()}
         self._annotations = [name for name in ANNOTATIONS if name in examples.targets]
         self._pictured = next((name for name, array in examples.inputs.items() if array.ndim == 4), None)
@@ -238,15 +242,19 @@ class Batches:
     def _samples(self, rows: list[int], epoch: int | None) -> list[Sample]:
         """Finished examples; some are read, then changed, before the next ones are: each code stays in the caches."""
         how, size = self._augmenting, tuple(self.examples.inputs[self._pictured or IMAGE].shape[1:3])
+        stored = isinstance(self.examples.inputs[self._pictured or IMAGE], STORED)
         if epoch is None or how is None:
-            return [self._named(row, lambda row: drop_lost_boxes(resize(self._read(row), *size), 0)) for row in rows]
+            return [
+                self._named(row, lambda row: finished(self._read(row), size, self._resizing, stored)) for row in rows
+            ]
         found: list[Sample] = []
         for start in range(0, len(rows), TOGETHER):
             some = rows[start : start + TOGETHER]
             read = {row: self._named(row, self._read) for row in some}
 
             def change(row: int, read: dict[int, Sample] = read) -> Sample:
-                return augment(read[row], how.steps, generator(how.seed, epoch, row), size, how.keep_boxes)
+                rng = generator(how.seed, epoch, row)
+                return augment(read[row], how.steps, rng, size, how.keep_boxes, self._resizing, stored)
 
             found += [self._named(row, change) for row in some]
         return found
@@ -267,6 +275,9 @@ class Batches:
         self.at[0] = row
         try:
             return work(row)
+        except DataError as error:
+            error.place = error.place or Place(self.name(row))
+            raise
         except (GraphcError, MemoryError):
             raise
         except Exception as error:

@@ -14,6 +14,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from graphc.data.endings import formats
 from graphc.data.reading import open_regular
+from graphc.data.resizing import STRETCH, Resizing
+from graphc.data.sample import Sample
 from graphc.errors import DataError, Place
 from graphc.files import shown
 from graphc.types import Array
@@ -24,25 +26,43 @@ MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 warnings.filterwarnings("ignore", module=r"PIL\.")  # what it warns of is checked here; images are read by threads
 
 
-def read_image(path: Path, channels: int = 3, size: tuple[int, int] | None = None, pixels: int = PIXEL_LIMIT) -> Array:
+def read_image(
+    path: Path,
+    channels: int = 3,
+    size: tuple[int, int] | None = None,
+    pixels: int = PIXEL_LIMIT,
+    resizing: Resizing = STRETCH,
+) -> Array:
     """`decode_image` of a file."""
     with open_regular(path) as file:
-        return decode_image(file, shown(path), channels, size, pixels)
+        return decode_image(file, shown(path), channels, size, pixels, resizing)
 
 
 def decode_image(
-    data: bytes | BinaryIO, name: str, channels: int = 3, size: tuple[int, int] | None = None, pixels: int = PIXEL_LIMIT
+    data: bytes | BinaryIO,
+    name: str,
+    channels: int = 3,
+    size: tuple[int, int] | None = None,
+    pixels: int = PIXEL_LIMIT,
+    resizing: Resizing = STRETCH,
 ) -> Array:
     """height × width × channels, uint8: upright (EXIF), in `channels`, resized to (height, width) if asked.
 
-    Resizing is bilinear over the whole source area (Pillow's, antialiased); the aspect ratio gives way. `name` is
-    for messages.
+    `name` is for messages.
     """
     with _opened(data, name, pixels) as opened:
         image = _in_mode(ImageOps.exif_transpose(opened), MODES[channels])
-        if size is not None and image.size != (size[1], size[0]):
-            image = image.resize((size[1], size[0]), Image.Resampling.BILINEAR)
-        return np.asarray(image, np.uint8).reshape(image.height, image.width, channels)
+        found = np.asarray(image, np.uint8).reshape(image.height, image.width, channels)
+    return found if size is None else resized(Sample(found), size, resizing, name).image
+
+
+def resized(sample: Sample, size: tuple[int, int], resizing: Resizing, name: str) -> Sample:
+    """An example of this name in another size."""
+    try:
+        return resizing.apply(sample, size)
+    except DataError as error:
+        error.place = error.place or Place(name)
+        raise
 
 
 def decode_mask(data: bytes | BinaryIO, name: str, pixels: int = PIXEL_LIMIT) -> Array:

@@ -15,11 +15,16 @@ import numpy as np
 from PIL import Image
 
 from graphc.data.value_range import AnyRange, UnknownRange, ValueRange, in_type, range_of
+from graphc.errors import DataError
 from graphc.types import Array
 
 MASK, BOXES, BOXES_THERE, POINTS, POINTS_THERE = "mask", "boxes", "boxes_there", "points", "points_there"
 ANNOTATIONS = (MASK, BOXES, BOXES_THERE, POINTS, POINTS_THERE)
 """Targets of these names are annotations: they move with the image."""
+
+
+LARGEST = 10**8
+"""Pixels that an image may have after resizing: one that is a line would otherwise grow without bound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +159,9 @@ def resize(sample: Sample, height: int, width: int) -> Sample:
     rows, columns = sample.size
     if (rows, columns) == (height, width):
         return sample
+    if height * width > LARGEST:
+        found = f"{height}×{width} pixels for an image of {rows}×{columns}"
+        raise DataError("G406", f"expected a size of at most {LARGEST:,} pixels, found {found}")
     image = _by_pillow(sample.image, lambda part: part.resize((width, height), Image.Resampling.BILINEAR))
     mask = sample.mask
     if mask is not None:

@@ -155,7 +155,7 @@ class _Images(Source):
     path: str
     """The folder, list or archive."""
     size: Annotated[tuple[Side, Side], LIST]
-    """[height, width] that every image is resized to, unless augmentation cuts it to that size."""
+    """[height, width] that every image gets, as `data.resize` says, unless augmentation cuts it to that size."""
     channels: Literal[1, 3, 4] = 3
     """1: gray, 3: RGB, 4: RGB and alpha."""
     max_pixels: int = Field(default=PIXEL_LIMIT, gt=0)
@@ -163,8 +163,11 @@ class _Images(Source):
     bad_files: Literal["error", "skip"] = "error"
     """What happens to a file that is no image, or a damaged one; skip: all are read once, the bad ones counted."""
 
-    def reading(self, boxes: int | None = None, classes: tuple[str, ...] = ()) -> Reading:
-        return Reading(self.size, self.channels, self.max_pixels, self.bad_files == "skip", boxes, classes)
+    def reading(self, wanted: Wanted, classes: tuple[str, ...] = (), boxes: int | None = None) -> Reading:
+        skip = self.bad_files == "skip"
+        return Reading(
+            self.size, self.channels, self.max_pixels, skip, boxes, classes, {}, wanted.resizing, wanted.mask_fill
+        )
 
 
 class ImageFolder(_Images):
@@ -179,10 +182,10 @@ class ImageFolder(_Images):
         root = base / self.path
         found = find_images(root, self.bad_files == "skip", wanted.classes.get(LABEL, ()), self.path)
         if self.keep == "memory" and self.bad_files == "error":
-            return read_folder(found, root, self.size, self.channels, limit, self.max_pixels)
+            return read_folder(found, root, self.size, self.channels, limit, self.max_pixels, wanted.resizing)
         names = [path.relative_to(root).as_posix() for path in found.paths]
         entries = [Entry(name, label) for name, label in zip(names, found.labels, strict=True)]
-        examples = examples_of(entries, Folder(root), self.reading(classes=found.classes), shown(root))
+        examples = examples_of(entries, Folder(root), self.reading(wanted, found.classes), shown(root))
         examples = replace(examples, skipped=found.links + examples.skipped, notes=found.notes)
         return in_memory(examples, limit) if self.keep == "memory" else examples
 
@@ -210,7 +213,7 @@ class Archive(_Images):
         entries = [Entry(start + path, label) for path, label in zip(found.paths, found.labels, strict=True)]
         if not skip:
             archive.check(entry.name for entry in entries)
-        return replace(examples_of(entries, archive, self.reading(classes=found.names), where), notes=found.notes)
+        return replace(examples_of(entries, archive, self.reading(wanted, found.names), where), notes=found.notes)
 
 
 class _Listed(_Images):
@@ -232,7 +235,7 @@ class _Listed(_Images):
         others: Mapping[str, Array] | None = None,
     ) -> Examples:
         root = (base / self.path).parent if self.folder is None else base / self.folder
-        reading = self.reading(self.max_boxes or wanted.boxes, classes)
+        reading = self.reading(wanted, classes, self.max_boxes or wanted.boxes)
         return examples_of(entries, Folder(root), reading, shown(base / self.path), others)
 
 
@@ -253,8 +256,8 @@ class ImageList(_Listed):
     mask_values: MaskValues = Field(default={})
     """What the values of masks mean, where they are no class indices: `{255: 1}`."""
 
-    def reading(self, boxes: int | None = None, classes: tuple[str, ...] = ()) -> Reading:
-        return replace(super().reading(boxes, classes), mask_values=self.mask_values)
+    def reading(self, wanted: Wanted, classes: tuple[str, ...] = (), boxes: int | None = None) -> Reading:
+        return replace(super().reading(wanted, classes, boxes), mask_values=self.mask_values)
 
     def load(self, base: Path, limit: int, wanted: Wanted = ANYTHING) -> Examples:
         roles = Roles(self.columns)

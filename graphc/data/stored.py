@@ -13,10 +13,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from graphc.data.images import PIXEL_LIMIT, decode_image, decode_mask
+from graphc.data.images import PIXEL_LIMIT, decode_image, decode_mask, resized
 from graphc.data.masks import mapped
 from graphc.data.reading import read_regular
-from graphc.data.sample import Sample, resize
+from graphc.data.resizing import STRETCH, Resizing
+from graphc.data.sample import Sample
 from graphc.errors import DataError, Place
 from graphc.files import shown
 from graphc.system import is_plain_name
@@ -136,6 +137,7 @@ class StoredImages:
     """What an image is resized to where it is asked for as a part of an array."""
     channels: int = 3
     pixels: int = PIXEL_LIMIT
+    resizing: Resizing = STRETCH
 
     dtype = np.dtype(np.uint8)
     ndim = 4
@@ -164,7 +166,7 @@ class StoredImages:
         chosen = np.arange(len(self))[rows]
         out = np.empty((len(chosen), *self.shape[1:]), np.uint8)
         for at, row in enumerate(chosen.tolist()):
-            out[at] = resize(Sample(self.read(row)), *self.size).image
+            out[at] = resized(Sample(self.read(row)), self.size, self.resizing, self.name(row)).image
         return out
 
     def fingerprint(self) -> bytes:
@@ -194,6 +196,9 @@ class StoredMasks:
     pixels: int = PIXEL_LIMIT
     values: Mapping[int, int] = field(default_factory=dict)
     """Stored value -> class; others stand for themselves."""
+    resizing: Resizing = STRETCH
+    fill: int = 0
+    """Class of what is beside the image."""
 
     dtype = np.dtype(np.int64)
     ndim = 3
@@ -223,8 +228,8 @@ class StoredMasks:
         out = np.empty((len(chosen), *self.size), np.int64)
         for at, row in enumerate(chosen.tolist()):
             mask = self.read(row)
-            down, right = ((np.arange(n) + 0.5) * m / n for n, m in zip(self.size, mask.shape, strict=True))
-            out[at] = mask[down.astype(np.intp)[:, None], right.astype(np.intp)]
+            alone = Sample(np.zeros((*mask.shape, 1), np.uint8), mask, mask_fill=self.fill)
+            out[at] = np.asarray(resized(alone, self.size, self.resizing, self.name(row)).mask)
         return out
 
     def fingerprint(self) -> bytes:

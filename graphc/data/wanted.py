@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from graphc.data.resizing import STRETCH, Resizing
 from graphc.data.sample import BOXES
 from graphc.data.target_kind import TargetKind
 
@@ -53,6 +54,10 @@ class Wanted:
     """By target name; None: nobody said, whatever there is is read."""
     classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Names of the training set's classes by target: other sets count them by name."""
+    resizing: Resizing = STRETCH
+    """How images of files get their size."""
+    mask_fill: int = 0
+    """Class of what is beside the image in masks."""
 
     def of(self, target: str) -> Want:
         """What is wanted of a target; classes where nobody said."""
@@ -68,4 +73,3 @@ class Wanted:
 
 
 ANYTHING = Wanted()
-NO_TARGETS = Wanted({})

@@ -83,7 +83,8 @@ def preview(
     rows, labels, box_labels = [], [], []
     for row in sorted(chosen.tolist()):
         original = _sample(examples, row, recipe.mask_fill)
-        augmented = [_augmented(recipe, original, row, epoch + each, size) for each in range(columns)]
+        stored = isinstance(images, STORED)
+        augmented = [_augmented(recipe, original, row, epoch + each, size, stored) for each in range(columns)]
         rows.append([original, *augmented])
         labels.append(_label(examples, row))
         box_labels.append(examples.targets[BOX_LABEL][row] if BOX_LABEL in examples.targets else None)
@@ -97,10 +98,11 @@ def preview(
     return f"{len(rows)} examples, epochs {epoch} to {epoch + columns - 1}: {steps}{mixed}"
 
 
-def _augmented(recipe: Recipe, sample: Sample, row: int, epoch: int, size: tuple[int, int]) -> Sample:
+def _augmented(recipe: Recipe, sample: Sample, row: int, epoch: int, size: tuple[int, int], stored: bool) -> Sample:
     """What training makes of the example in an epoch, to the bit."""
     steps = [step for step in recipe.data.augment if isinstance(step, Augmentation)]
-    return augment(sample, steps, generator(recipe.seed, epoch, row), size, recipe.data.keep_boxes)
+    rng, data = generator(recipe.seed, epoch, row), recipe.data
+    return augment(sample, steps, rng, size, data.keep_boxes, data.resize, stored)
 
 
 def _sample(examples: Examples, row: int, mask_fill: int) -> Sample:

@@ -153,7 +153,7 @@ class Predictor:
         limit = getattr(data.train, "max_pixels", PIXEL_LIMIT)
         for file in files:
             try:
-                yield file, read_image(file.path, channels, (height, width), limit)
+                yield file, read_image(file.path, channels, (height, width), limit, data.resize)
             except DataError as error:
                 if not self._skips:
                     raise

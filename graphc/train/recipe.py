@@ -32,6 +32,7 @@ from graphc.data.augment import AUGMENTATIONS
 from graphc.data.augment.base import Augmentation
 from graphc.data.augment.mix import Mix
 from graphc.data.preprocess import Preprocess
+from graphc.data.resizing import STRETCH, AnyResizing
 from graphc.data.sample import MASK
 from graphc.data.sources import SOURCES, Source
 from graphc.documented import ReadableSchema
@@ -99,6 +100,8 @@ class Data(Settings):
     """More images to learn from, without labels: they need a `teacher`."""
     keep_boxes: float = Field(default=0.25, ge=0, le=1)
     """Part of a box that augmentation must leave in the picture, or the box is no longer there."""
+    resize: AnyResizing = STRETCH
+    """How images of files get the size that is wanted, here, in prediction and in `graphc run`."""
     mask_fill: int | None = Field(default=None, ge=-(2**31) + 1, lt=2**31)
     """Class of the pixels that come into masks from outside of the image; default: the one that the loss ignores
     (`ignore`), else class 0."""
@@ -117,6 +120,9 @@ class Data(Settings):
         mixing = [isinstance(step, Mix) for step in self.augment]
         if mixing != sorted(mixing):
             raise ValueError("augment: expected mixup and cutmix after all else: they mix finished examples")
+        for source in (self.train, self.validation, self.test):
+            if (size := getattr(source, "size", None)) is not None:
+                self.resize.check(size)
         return self
 
 

@@ -22,7 +22,7 @@ from graphc.data.examples import IMAGE, LABEL, MEMORY_LIMIT, Examples, check_one
 from graphc.data.preprocess import Preprocess
 from graphc.data.sample import ANNOTATIONS, BOXES, MASK, POINTS
 from graphc.data.sources import Source
-from graphc.data.wanted import ANYTHING, NO_TARGETS, Wanted
+from graphc.data.wanted import ANYTHING, Wanted
 from graphc.dims import format_shape
 from graphc.errors import DataError, Place, SpecError, did_you_mean
 from graphc.graph import Plan
@@ -89,7 +89,7 @@ def read_sets(recipe: Recipe, plan: Plan, base: Path, limit: int = MEMORY_LIMIT)
     elif recipe.data.validation_share is not None:
         train, validation = split(train, recipe.data.validation_share, recipe.seed, recipe.data.stratified)
     if recipe.data.unlabeled is not None:
-        train = with_unlabeled(train, recipe.data.unlabeled.load(base, limit, NO_TARGETS), limit)
+        train = with_unlabeled(train, recipe.data.unlabeled.load(base, limit, replace(wanted, targets={})), limit)
     return Sets(train, validation)
 
 
@@ -203,7 +203,17 @@ def make_batches(
     keep_raw = recipe.teacher is not None and training
     rule = Heads(plan, recipe).mask_rule if MASK in examples.targets else None
     return Batches(
-        examples, size or recipe.batch, shapes, dtype, preprocess, augmenting, data.workers, relative, keep_raw, rule
+        examples,
+        size or recipe.batch,
+        shapes,
+        dtype,
+        preprocess,
+        augmenting,
+        data.workers,
+        relative,
+        keep_raw,
+        rule,
+        data.resize,
     )
 
 

@@ -50,6 +50,7 @@ def signature_of(recipe: Recipe, plan: Plan, facts: Mapping[str, Any], of: Plan,
             arrays={name: StoredArray.of(array) for name, array in settings.arrays.items()} if raw is None else {},
             factor=_factor(recipe, given.name, facts) if raw == "float32" else 1.0,
             max_pixels=limit,
+            resize=recipe.data.resize,
         )
     return Signature(inputs=inputs, outputs=outputs)
 

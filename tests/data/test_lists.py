@@ -10,7 +10,7 @@ from PIL import Image
 
 from graphc.data.sources import ImageList, Npz
 from graphc.data.target_kind import TargetKind
-from graphc.data.wanted import ANYTHING, NO_TARGETS, Want, Wanted
+from graphc.data.wanted import ANYTHING, Want, Wanted
 from graphc.errors import DataError
 
 LIMIT = 10_000_000
@@ -244,7 +244,7 @@ def test_there_are_as_many_boxes_as_the_network_predicts(folder):
 
 
 def test_labels_that_nobody_wants_are_not_read(folder):
-    found = _read(folder, "image,label\n0.png,\n1.png,0.5\n", NO_TARGETS)
+    found = _read(folder, "image,label\n0.png,\n1.png,0.5\n", Wanted({}))
     assert not found.targets
 
 

@@ -91,7 +91,7 @@ WORDS = {
     "l2": ["regularizer"],
     "whiten": ["preprocessing step"],
     "crop": ["layer"],
-    "center_crop": ["preprocessing step"],
+    "center_crop": ["resizing", "preprocessing step"],
     "warm_up": ["key of a recipe"],
     "arg_scope": ["key of a spec", "key of a block"],
     "momentum": ["optimizer"],

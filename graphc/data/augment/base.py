@@ -9,7 +9,8 @@ from typing import Annotated, ClassVar, TypeAlias
 
 from pydantic import Field
 
-from graphc.data.sample import Sample, drop_lost_boxes, resize, warp
+from graphc.data.resizing import STRETCH, Resizing
+from graphc.data.sample import Sample, drop_lost_boxes, warp
 from graphc.lazy import np
 from graphc.settings import Kind
 from graphc.types import Array
@@ -22,6 +23,8 @@ class Augmentation(Kind):
 
     moves: ClassVar[bool] = False
     """Whether things are elsewhere in the picture afterwards."""
+    cuts: ClassVar[bool] = False
+    """Whether it cuts a window out of the image, to give it the network's size."""
 
     probability: Share = 1.0
     """How often it happens."""
@@ -103,14 +106,18 @@ def augment(
     rng: np.random.Generator,
     size: tuple[int, int],
     keep_boxes: float,
+    resizing: Resizing = STRETCH,
+    from_file: bool = False,
 ) -> Sample:
     """The example through all steps and into the network's size; boxes with too small a rest are gone."""
+    whole = from_file
     matrix: Array | None = None
     colors: _Colors | None = None
     fill = 0.0
     for step in steps:
         if step.probability < 1 and rng.random() >= step.probability:
             continue
+        whole &= not step.cuts
         if matrix is not None and not isinstance(step, Affine):
             sample, matrix = warp(sample, matrix, fill), None
         if colors is not None and not isinstance(step, Recolor):
@@ -126,7 +133,15 @@ def augment(
         sample = warp(sample, matrix, fill)
     if colors is not None:
         sample = colors.applied()
-    return drop_lost_boxes(resize(sample, *size), keep_boxes)
+    return finished(sample, size, resizing, whole, keep_boxes)
+
+
+def finished(sample: Sample, size: tuple[int, int], resizing: Resizing, whole: bool, keep_boxes: float = 0) -> Sample:
+    """The example in the network's size. `whole`: nothing has been cut from the image in the file; else one that has
+    the size already stays as it is."""
+    if whole or sample.size != size:
+        sample = resizing.apply(sample, size)
+    return drop_lost_boxes(sample, keep_boxes)
 
 
 def generator(seed: int, epoch: int, row: int, stream: int = 0) -> np.random.Generator:

@@ -98,6 +98,7 @@ class RandomCrop(Augmentation):
 
     kind: ClassVar[str] = "random_crop"
     moves: ClassVar[bool] = True
+    cuts: ClassVar[bool] = True
 
     size: Annotated[tuple[Pixels, Pixels], LIST] | None = None
     """[height, width]; default: the network's."""
@@ -129,6 +130,7 @@ class RandomResizedCrop(Augmentation):
 
     kind: ClassVar[str] = "random_resized_crop"
     moves: ClassVar[bool] = True
+    cuts: ClassVar[bool] = True
 
     area: Annotated[tuple[Positive, Positive], LIST] = (0.08, 1.0)
     """Share of the image's area."""
@@ -159,6 +161,7 @@ class SideScale(Augmentation):
 
     kind: ClassVar[str] = "side_scale"
     moves: ClassVar[bool] = True
+    cuts: ClassVar[bool] = True
 
     side: Annotated[tuple[Pixels, Pixels], LIST] = (256, 512)
     """Least and most pixels of the shorter side."""

@@ -1,0 +1,89 @@
+"""How an image gets the height and width that are asked for, whatever its own are: `RESIZINGS` is the catalogue.
+
+The same is done to every image that comes from a file: in training (unless augmentation has cut it to the size), in
+evaluation, in prediction, and in `graphc run`. Boxes, masks and key points move along.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, TypeAlias
+
+from pydantic import Field
+
+from graphc.data.sample import Sample, crop, resize
+from graphc.settings import Kind, OneOf
+
+Side: TypeAlias = Annotated[int, Field(gt=0, le=100_000)]
+Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
+
+
+class Resizing(Kind):
+    """A way to resize."""
+
+    def apply(self, sample: Sample, size: tuple[int, int]) -> Sample:
+        """The example in this height and width."""
+        raise NotImplementedError(self.kind)
+
+    def check(self, size: tuple[int, int]) -> None:
+        """A ValueError where images cannot get this size."""
+
+
+class Stretch(Resizing):
+    """Height and width become what they must; the aspect gives way."""
+
+    kind: ClassVar[str] = "stretch"
+
+    def apply(self, sample: Sample, size: tuple[int, int]) -> Sample:
+        return resize(sample, *size)
+
+
+class CenterCrop(Resizing):
+    """The shorter side to its length, then the middle: nothing is distorted, ends of the longer side are lost. As
+    torchvision's Resize and CenterCrop."""
+
+    kind: ClassVar[str] = "center_crop"
+
+    shorter_side: Side | None = None
+    """Pixels of the shorter side before the middle is cut out, such as 256 for a middle of 224; default: as few as
+    cover the size."""
+
+    def apply(self, sample: Sample, size: tuple[int, int]) -> Sample:
+        self.check(size)
+        scaled = resize(sample, *self._scaled(sample.size, size))
+        top, left = (round((have - want) / 2) for have, want in zip(scaled.size, size, strict=True))
+        return crop(scaled, top, left, *size)
+
+    def check(self, size: tuple[int, int]) -> None:
+        if self.shorter_side is not None and self.shorter_side < max(size):
+            found = f"{size[0]}×{size[1]} from a shorter side of {self.shorter_side}"
+            raise ValueError(f"center_crop expects a shorter side of {max(size)} or more, found {found}")
+
+    def _scaled(self, old: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
+        """The size of the whole image, from which the middle is cut out."""
+        rows, columns = old
+        if self.shorter_side is not None:
+            side = self.shorter_side
+            return (side, side * columns // rows) if rows <= columns else (side * rows // columns, side)
+        if rows * size[1] <= columns * size[0]:
+            return size[0], max(size[0] * columns // rows, size[1])
+        return max(size[1] * rows // columns, size[0]), size[1]
+
+
+class Letterbox(Resizing):
+    """The longer side to its length, then edges beside the rest: nothing is distorted or lost. As in YOLO."""
+
+    kind: ClassVar[str] = "letterbox"
+
+    fill: Share = 0.0
+    """Of the edges: 0 is black, 1 white. In masks they are what the loss ignores, else class 0 (`mask_fill`)."""
+
+    def apply(self, sample: Sample, size: tuple[int, int]) -> Sample:
+        factor = min(want / have for want, have in zip(size, sample.size, strict=True))
+        height, width = (max(round(have * factor), 1) for have in sample.size)
+        scaled = resize(sample, height, width)
+        return crop(scaled, -((size[0] - height) // 2), -((size[1] - width) // 2), *size, self.fill)
+
+
+RESIZINGS: tuple[type[Resizing], ...] = (Stretch, CenterCrop, Letterbox)
+STRETCH = Stretch()
+AnyResizing: TypeAlias = Annotated[Resizing, OneOf(RESIZINGS)]
