@@ -71,6 +71,11 @@ class Layer(Documented):
         """The variables this layer needs, by local name, in the order in which TF-Slim makes them."""
         return {}
 
+    def mixes_channels(self, *inputs: Shape) -> bool:
+        """Whether every output is a weighted sum over several channels: two such layers with nothing but a linear one
+        between them do hardly more than one."""
+        return False
+
     def count_macs(self, *inputs: Shape) -> int:
         """Multiply-accumulates for one example of static shape: of convolutions and matrix products only."""
         return 0

@@ -66,6 +66,9 @@ class Conv2d(Convolution):
         weights = self.declare_weights(*self.taps, channels // self.groups, self.filters)
         return {"weights": weights, **self.declare_biases(self.filters)}
 
+    def mixes_channels(self, *inputs: Shape) -> bool:
+        return self.groups == 1 or self.groups < image(inputs[0], self.kind)[2]
+
     def count_macs(self, *inputs: Shape) -> int:
         _, _, channels = image(inputs[0], self.kind)
         return elements(self.infer_shape(*inputs)) * self.taps[0] * self.taps[1] * channels // self.groups

@@ -67,6 +67,10 @@ class Conv2dTranspose(Weighted):
         weights = self.declare_weights(*self.kernel, self.filters, channels)
         return {"weights": weights, **self.declare_biases(self.filters)}
 
+    def mixes_channels(self, *inputs: Shape) -> bool:
+        """With as many filters as channels it enlarges what there is, as a map of scores."""
+        return self.filters != image(inputs[0], self.kind)[2]
+
     def count_macs(self, *inputs: Shape) -> int:
         return elements(inputs[0]) * self.kernel[0] * self.kernel[1] * self.filters
 

@@ -120,6 +120,9 @@ class SeparableConv2d(DepthwiseConv2d):
         depthwise = params["depthwise_weights"]
         return {"depthwise_weights": depthwise, "pointwise_weights": pointwise, **self.declare_biases(self.filters)}
 
+    def mixes_channels(self, *inputs: Shape) -> bool:
+        return self.filters is not None
+
     def count_macs(self, *inputs: Shape) -> int:
         depthwise = super().count_macs(*inputs)
         return depthwise + elements(self.depthwise_shape(inputs[0])) * (self.filters or 0)

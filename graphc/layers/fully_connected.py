@@ -38,6 +38,9 @@ class FullyConnected(Weighted):
         weights = self.declare_weights(channels(inputs[0], self.kind), self.units)
         return {"weights": weights, **self.declare_biases(self.units)}
 
+    def mixes_channels(self, *inputs: Shape) -> bool:
+        return True
+
     def count_macs(self, *inputs: Shape) -> int:
         return channels(inputs[0], self.kind) * self.units
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from graphc.dims import Shape, format_shape
 from graphc.errors import GraphcError, RuleError, SpecError, SpecErrors
 from graphc.graph import LayerGraph, Node
+from graphc.passes.inputs import seems_channels_first
 
 MAX_ERRORS = 20
 
@@ -33,7 +34,9 @@ def infer_shapes(graph: LayerGraph) -> tuple[LayerGraph, dict[str, Shape]]:
             shapes[node.name] = shape
             nodes.append(node if layer is node.layer else replace(node, layer=layer))
         except RuleError as error:
-            errors.append(at_node(node, error, inputs))
+            wrong = at_node(node, error, inputs)
+            odd = (seems_channels_first(each, graph.batch) for each in graph.inputs)
+            errors.append(SpecError(wrong.code, wrong.message, wrong.place, (*wrong.notes, *filter(None, odd))))
     if errors:
         raise errors[0] if len(errors) == 1 else SpecErrors(errors[:MAX_ERRORS])
     return replace(graph, nodes=tuple(nodes)), shapes

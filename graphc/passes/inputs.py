@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from graphc.dims import Dim, Formula, whole
+from graphc.dims import Dim, Formula, format_shape, is_image, whole
 from graphc.errors import Place, SpecError
 from graphc.graph import GraphInput
 from graphc.passes.entries import check_name
@@ -15,6 +15,8 @@ from graphc.spec.source import SpecList, clipped
 
 _SIZE = re.compile(r"(?:(\d{1,9})\s*\*\s*)?([A-Za-z_]\w*)")
 MAX_SIZE = 2**31 - 1
+IMAGE_CHANNELS = (1, 2, 3, 4)
+"""Of grey and color images, with alpha."""
 
 
 def read_inputs(spec: ModelSpec) -> tuple[str | int, tuple[GraphInput, ...]]:
@@ -37,6 +39,24 @@ def read_inputs(spec: ModelSpec) -> tuple[str | int, tuple[GraphInput, ...]]:
         first, second, *_ = batches
         raise SpecError("G119", f"all inputs share one batch, got {first} and {second}", batches[second])
     return next(iter(batches)), tuple(inputs)
+
+
+def seems_channels_first(given: GraphInput, batch: str | int) -> str:
+    """What is odd about an input with as few rows as an image has channels, and as many channels as columns; empty
+    where it is as expected."""
+    if not is_image(given.shape):
+        return ""
+    first, *others = given.shape
+    if all(isinstance(size, int) for size in others):
+        least = 8 if others[0] == others[1] else 32 if first in (3, 4) else MAX_SIZE
+        large = all(isinstance(size, int) and size >= least for size in others)
+    else:
+        large = not any(isinstance(size, int) for size in others)
+    if not large or first not in IMAGE_CHANNELS:
+        return ""
+    channels_last = ", ".join(map(str, (batch, *others, first)))
+    shape = format_shape(given.shape)
+    return f"{given.name}: {shape} is height×width×channels and looks like channels first: expected [{channels_last}]"
 
 
 def read_size(written: Any, place: Place) -> Dim:

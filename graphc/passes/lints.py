@@ -1,4 +1,4 @@
-"""Warnings: what is legal, but slower than it looks or not understood everywhere."""
+"""Warnings: what is legal, but probably not meant, slower than it looks or not understood everywhere."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import TypeAlias
 
 from graphc.dims import is_image
 from graphc.errors import Warn
-from graphc.graph import Plan, PlannedNode
+from graphc.graph import Node, Plan, PlannedNode
+from graphc.passes.inputs import seems_channels_first
 
 Lint: TypeAlias = Callable[[Plan], Iterator[Warn]]
 
@@ -62,7 +63,57 @@ def padding_left_to_the_runtime(plan: Plan) -> Iterator[Warn]:
             yield _warn("G243", planned, message)
 
 
-LINTS: tuple[Lint, ...] = (odd_channels, small_groups, costly_kinds, padding_left_to_the_runtime)
+def channels_first(plan: Plan) -> Iterator[Warn]:
+    """Inputs such as 3×224×224."""
+    for given in plan.graph.inputs:
+        message = seems_channels_first(given, plan.graph.batch)
+        if message:
+            yield Warn("G244", message, given.place)
+
+
+def nothing_between_linear_layers(plan: Plan) -> Iterator[Warn]:
+    """Convolutions and dense layers that alone read another, through linear layers only, where no activation is said.
+
+    `activation: none`, on the layer or in a scope, says that none is meant.
+    """
+    linear: dict[str, Node] = {}
+    """By name of a value: the layer whose outputs it has, but for pooling, normalization and the like."""
+    outputs = set(plan.graph.outputs.values())
+    for planned in plan.nodes:
+        node = planned.node
+        before = linear.get(node.inputs[0])
+        mixes = node.layer.mixes_channels(*plan.input_shapes(node))
+        if mixes and before is not None and not _factors(plan, before, node):
+            message = (
+                f"{before.name}: no activation between it and {node.name}: write activation: relu, or activation: none"
+                " where none is meant"
+            )
+            yield Warn("G245", message, before.place)
+        goes_on = len(plan.readers.get(node.name, ())) == 1 and node.name not in outputs
+        if not goes_on or "activation" in node.followed_by or node.layer.family in ("activation", "merge"):
+            continue
+        if mixes:
+            linear[node.name] = node
+        elif before is not None:
+            linear[node.name] = before
+
+
+def _factors(plan: Plan, one: Node, other: Node) -> bool:
+    """Whether they are the two steps of a larger convolution: 1×7 and 7×1."""
+    first, second = (node.layer.reach(*plan.input_shapes(node)) for node in (one, other))
+    return any(a.size == 1 < b.size for a, b in zip(first, second, strict=True)) and any(
+        b.size == 1 < a.size for a, b in zip(first, second, strict=True)
+    )
+
+
+LINTS: tuple[Lint, ...] = (
+    channels_first,
+    nothing_between_linear_layers,
+    odd_channels,
+    small_groups,
+    costly_kinds,
+    padding_left_to_the_runtime,
+)
 
 
 def _read_by_weights(plan: Plan) -> set[str]:
