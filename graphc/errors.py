@@ -14,11 +14,17 @@ prints as `path:line:col: error[CODE]: message`.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from graphc.peers import words_for
+
+MAX_ERRORS = 20
+"""As many are shown at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +63,73 @@ class SpecError(GraphcError):
 class SpecErrors(SpecError):
     """Several errors of one spec, reported together."""
 
-    def __init__(self, errors: list[GraphcError]) -> None:
+    def __init__(self, errors: list[GraphcError], *, stopped: bool = False) -> None:
         first = errors[0]
         super().__init__(first.code, first.message, first.place, first.notes)
         self.errors = errors
+        self.stopped = stopped
+        """Whether what follows the last one was not looked at."""
 
     def __str__(self) -> str:
-        return "\n".join(str(error) for error in self.errors)
+        lines = [str(error) for error in self.errors[:MAX_ERRORS]]
+        if len(self.errors) > MAX_ERRORS:
+            lines.append(f"  and {counted(len(self.errors) - MAX_ERRORS, 'more error')}")
+        elif self.stopped:
+            lines.append(f"  stopped after {counted(len(self.errors), 'error')}, there may be more")
+        return "\n".join(lines)
+
+
+class Errors:
+    """Errors of one pass, collected. What is wrong at one place is said once, however many layers come from there."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[str, Place | str], GraphcError] = {}
+        self._again: Counter[tuple[str, Place | str]] = Counter()
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    @property
+    def enough(self) -> bool:
+        """Whether there are so many that nobody needs more."""
+        return len(self._found) >= MAX_ERRORS
+
+    def add(self, error: GraphcError, *, of_a_layer: bool = False) -> None:
+        """Keep an error. Those `of_a_layer` are counted where the same line makes several layers."""
+        for each in error.errors if isinstance(error, SpecErrors) else (error,):
+            key = each.code, each.place or each.message
+            if key not in self._found:
+                self._found[key] = each
+            elif of_a_layer:
+                self._again[key] += 1
+
+    def add_again(self, code: str, place: Place) -> bool:
+        """Whether this error of a layer is known; then it is counted."""
+        known = (code, place) in self._found
+        self._again[code, place] += known
+        return known
+
+    @contextmanager
+    def collecting(self, *, of_a_layer: bool = False) -> Iterator[None]:
+        """Keep the error of what is done inside, and go on behind it; raise all where nobody needs more."""
+        try:
+            yield
+        except SpecError as error:
+            self.add(error, of_a_layer=of_a_layer)
+        if self.enough:
+            raise self.collected(stopped=True)
+
+    def collected(self, *, stopped: bool = False) -> GraphcError:
+        """All errors as one; there has to be one."""
+        for key, count in (+self._again).items():
+            self._found[key].notes += (f"likewise in {counted(count, 'more layer')}",)
+        self._again.clear()
+        errors = list(self._found.values())
+        return errors[0] if len(errors) == 1 and not stopped else SpecErrors(errors, stopped=stopped)
+
+    def raise_if_any(self) -> None:
+        if self._found:
+            raise self.collected()
 
 
 class WeightsError(GraphcError):
@@ -114,7 +180,11 @@ def did_you_mean(word: str, known: Iterable[str], *, any_number: bool = False) -
 
     A number in the word has to be the same, but with `any_number`: for names of versions.
     """
-    known = list(known)
+    return _hint(str(word), tuple(known), any_number)
+
+
+@lru_cache(maxsize=256)
+def _hint(word: str, known: tuple[str, ...], any_number: bool) -> str:
     near = words_for(word, known)
     if near is None:
         alike = [each for each in known if any_number or _digits(word) in ("", _digits(each))]

@@ -21,14 +21,19 @@ def argument_names(layer: type[Layer]) -> tuple[str, ...]:
     return (*layer.model_fields, *layer.accepts)
 
 
+def has_no_argument(layer: type[Layer], name: str, place: Place) -> SpecError:
+    """The error for an argument that the kind does not have, with what it has instead."""
+    known = argument_names(layer)
+    listed = f"; it takes {', '.join(sorted(known))}" if known else "; it takes none"
+    limit = LIMITS.get((layer.kind, name))
+    hint = f": {limit}" if limit else did_you_mean(name, known) or listed
+    return SpecError("G111", f"{layer.kind} has no argument {clipped(name)}{hint}", place)
+
+
 def check_argument(layer: type[Layer], name: str, value: Any, place: Place) -> Any:
     """The value, `none` read as null; a SpecError where the kind has no such argument or not of this type."""
     if name not in argument_names(layer):
-        known = argument_names(layer)
-        listed = f"; it takes {', '.join(sorted(known))}" if known else "; it takes none"
-        limit = LIMITS.get((layer.kind, name))
-        hint = f": {limit}" if limit else did_you_mean(name, known) or listed
-        raise SpecError("G111", f"{layer.kind} has no argument {clipped(name)}{hint}", place)
+        raise has_no_argument(layer, name, place)
     if value == "none" and (name in layer.accepts or name.endswith("_regularizer")):
         value = None
     if name in layer.accepts:

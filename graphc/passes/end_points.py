@@ -7,9 +7,10 @@ its VGG and ResNet nets. With it, names as written: exact, or with `*` and `?`, 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
-from graphc.errors import Place, SpecError, did_you_mean
+from graphc.errors import Errors, Place, SpecError, did_you_mean
 from graphc.spec.model import ModelSpec
 from graphc.spec.source import SpecMap, clipped
 
@@ -20,17 +21,25 @@ def name_end_points(spec: ModelSpec, nodes: Mapping[str, str], named: Sequence[s
         prefix = f"{spec.scope}/" if spec.scope else ""
         return {f"{prefix}{name}": nodes[name] for name in named if name in nodes}
     found: dict[str, str] = {}
+    errors = Errors()
     for written, place in zip(spec.end_points, spec.end_points.places, strict=True):
-        if isinstance(written, SpecMap):
-            for name, target in written.items():
-                found[name] = nodes[_known(str(target), nodes, written.places[name])]
-        elif isinstance(written, str):
-            found.update({name: nodes[name] for name in _matching(written, nodes, named, place)})
-        else:
-            raise SpecError(
-                "G128", f"an end point expects a name, a pattern or name: layer, got {clipped(written)}", place
-            )
+        with errors.collecting():
+            found.update({name: nodes[target] for name, target in _read(written, nodes, named, place)})
+    errors.raise_if_any()
     return found
+
+
+def _read(written: Any, nodes: Mapping[str, str], named: Sequence[str], place: Place) -> Iterator[tuple[str, str]]:
+    """End points and what they stand for, of one item of the list."""
+    if isinstance(written, SpecMap):
+        for name, target in written.items():
+            yield name, _known(str(target), nodes, written.places[name])
+    elif isinstance(written, str):
+        for name in _matching(written, nodes, named, place):
+            yield name, name
+    else:
+        expected = "a name, a pattern or name: layer"
+        raise SpecError("G128", f"an end point expects {expected}, got {clipped(written)}", place)
 
 
 def _matching(pattern: str, nodes: Mapping[str, str], named: Sequence[str], place: Place) -> list[str]:

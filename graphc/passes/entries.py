@@ -44,8 +44,19 @@ class Entry:
     places: Mapping[str, Place]
 
 
-def entry_kind(written: Any) -> str:
-    return next(iter(written)) if isinstance(written, SpecMap) and written else str(written)
+def entry_kind(written: Any, names: Mapping[str, Any], place: Place) -> str:
+    """The kind of an item of a layer list, whatever else may be wrong with it."""
+    if isinstance(written, SpecMap) and written:
+        return next(iter(written))
+    kind = substitute(written, names, place) if isinstance(written, str) else written
+    return kind if isinstance(kind, str) else "layer"
+
+
+def written_name(written: Any) -> str | None:
+    """The name on an item of a layer list, whatever else may be wrong with it."""
+    body = next(iter(written.values())) if isinstance(written, SpecMap) and written else None
+    name = body.get("name") if isinstance(body, SpecMap) else None
+    return name if isinstance(name, str) else None
 
 
 def unknown_kind(kind: str, blocks: Mapping[str, Block], place: Place) -> SpecError:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from graphc.dims import format_shape, whole
-from graphc.errors import GraphcError, Place, SpecError, SpecErrors, did_you_mean
+from graphc.errors import Errors, Place, SpecError, did_you_mean
 from graphc.graph import Plan, PlannedNode
 from graphc.passes.truncate import find_layer
 from graphc.spec.source import SpecList, SpecMap, clipped
@@ -47,7 +47,7 @@ def check_expectations(plan: Plan, *, exact: bool = True, spec: str | None = Non
     if not expect:
         return
     assert isinstance(expect, SpecMap)
-    errors: list[GraphcError] = []
+    errors = Errors()
     sums = totals(plan)
     for key, raw in expect.items():
         place = expect.places[key]
@@ -66,9 +66,8 @@ def check_expectations(plan: Plan, *, exact: bool = True, spec: str | None = Non
         except SpecError as error:
             drops = f"a budget that {spec} takes over: `expect: {{{key}: null}}` there drops it"
             notes = (drops,) if spec is not None and place.path != spec else ()
-            errors.append(SpecError(error.code, error.message, error.place, (*error.notes, *notes)))
-    if errors:
-        raise errors[0] if len(errors) == 1 else SpecErrors(errors)
+            errors.add(SpecError(error.code, error.message, error.place, (*error.notes, *notes)))
+    errors.raise_if_any()
 
 
 def is_bound(budget: Any) -> bool:

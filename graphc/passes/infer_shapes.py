@@ -6,11 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from graphc.dims import Shape, format_shape
-from graphc.errors import GraphcError, RuleError, SpecError, SpecErrors
+from graphc.errors import Errors, RuleError, SpecError
 from graphc.graph import LayerGraph, Node
 from graphc.passes.inputs import seems_channels_first
-
-MAX_ERRORS = 20
 
 
 def infer_shapes(graph: LayerGraph) -> tuple[LayerGraph, dict[str, Shape]]:
@@ -19,7 +17,7 @@ def infer_shapes(graph: LayerGraph) -> tuple[LayerGraph, dict[str, Shape]]:
     Layers behind a wrong one are passed over, so each error is a cause.
     """
     shapes: dict[str, Shape] = {each.name: each.shape for each in graph.inputs}
-    errors: list[GraphcError] = []
+    errors = Errors()
     nodes: list[Node] = []
     for node in graph.nodes:
         if any(source not in shapes for source in node.inputs):
@@ -36,9 +34,9 @@ def infer_shapes(graph: LayerGraph) -> tuple[LayerGraph, dict[str, Shape]]:
         except RuleError as error:
             wrong = at_node(node, error, inputs)
             odd = (seems_channels_first(each, graph.batch) for each in graph.inputs)
-            errors.append(SpecError(wrong.code, wrong.message, wrong.place, (*wrong.notes, *filter(None, odd))))
-    if errors:
-        raise errors[0] if len(errors) == 1 else SpecErrors(errors[:MAX_ERRORS])
+            notes = (*wrong.notes, *filter(None, odd))
+            errors.add(SpecError(wrong.code, wrong.message, wrong.place, notes), of_a_layer=True)
+    errors.raise_if_any()
     return replace(graph, nodes=tuple(nodes)), shapes
 
 

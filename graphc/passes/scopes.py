@@ -2,25 +2,41 @@
 
 A `Scope` is an immutable map kind -> {argument: Argument}. Entering a mapping merges it over the current scope
 argument by argument; entering a captured name replaces the current scope.
+
+What is wrong in a scope is reported once, where it stands, and the rest of the scope holds: a wrong value becomes
+WRONG, and a scope in which something is missing now is `faulty`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
 
 from graphc.errors import Place, SpecError, did_you_mean
 from graphc.graph import Argument
+from graphc.passes.kinds import Kinds
 from graphc.spec.source import SpecList, SpecMap, clipped
 
 Arguments = Mapping[str, Argument]
 NO_ARGUMENTS: Arguments = {}
 
 
+class _Wrong:
+    """Stands for a value that was reported as wrong: a layer that would use it is passed over."""
+
+    def __repr__(self) -> str:
+        return "wrong"
+
+
+WRONG: Final = _Wrong()
+
+
 @dataclass(frozen=True, slots=True)
 class Scope:
     kinds: Mapping[str, Arguments] = field(default_factory=dict)
+    faulty: bool = False
+    """Whether something in it was reported as wrong: what a layer lacks may be that."""
 
     def of(self, kind: str) -> Arguments:
         return self.kinds.get(kind, NO_ARGUMENTS)
@@ -30,19 +46,15 @@ class Scope:
         kinds = dict(self.kinds)
         for kind, arguments in entries.items():
             kinds[kind] = {**kinds.get(kind, NO_ARGUMENTS), **arguments}
-        return Scope(kinds)
-
-
-CheckArgument = Callable[[str, str, Any, Place], Any]
-"""(kind, argument, value, place) -> the value to keep, or a SpecError."""
+        return replace(self, kinds=kinds)
 
 
 class Scopes:
     """Enters scopes as written, and remembers the captured ones."""
 
-    def __init__(self, check: CheckArgument, check_kind: Callable[[str, Place], None]) -> None:
-        self._check = check
-        self._check_kind = check_kind
+    def __init__(self, kinds: Kinds, report: Callable[[SpecError], None]) -> None:
+        self._kinds = kinds
+        self._report = report
         self._captured: dict[str, Scope] = {}
 
     def capture(self, name: str, scope: Scope, place: Place) -> None:
@@ -57,41 +69,45 @@ class Scopes:
         if isinstance(written, str):
             if written not in self._captured:
                 hint = did_you_mean(written, self._captured)
-                raise SpecError("G141", f"no scope named {clipped(written)} has been captured{hint}", place)
+                message = f"no scope named {clipped(written)} has been captured{hint}"
+                return self._faulty(current, SpecError("G141", message, place))
             return self._captured[written]
         if isinstance(written, SpecList):
             for item, item_place in zip(written, written.places, strict=True):
                 current = self.enter(current, item, item_place, source)
             return current
         if isinstance(written, SpecMap):
-            return self._merge(current, written, source)
-        raise SpecError(
-            "G140", f"arg_scope expects a mapping of kinds, a captured name or none, got {clipped(written)}", place
-        )
+            for kinds, arguments in written.items():
+                current = self._merge(current, kinds, arguments, written, source)
+            return current
+        expected = "a mapping of kinds, a captured name or none"
+        return self._faulty(current, SpecError("G140", f"arg_scope expects {expected}, got {clipped(written)}", place))
 
-    def _merge(self, current: Scope, written: SpecMap, source: str) -> Scope:
-        for kinds, arguments in written.items():
-            place = written.key_places[kinds]
-            if not isinstance(arguments, SpecMap):
-                where = written.places[kinds]
-                raise SpecError(
-                    "G140", f"arg_scope: {kinds} expects a mapping of arguments, got {clipped(arguments)}", where
-                )
-            for kind in split_kinds(kinds, place):
-                self._check_kind(kind, place)
-                entries = {
-                    name: Argument(
-                        self._check(kind, name, value, arguments.key_places[name]), arguments.places[name], source
-                    )
-                    for name, value in arguments.items()
-                }
-                current = current.merged({kind: entries})
+    def _faulty(self, current: Scope, error: SpecError) -> Scope:
+        self._report(error)
+        return replace(current, faulty=True)
+
+    def _merge(self, current: Scope, kinds: str, arguments: Any, written: SpecMap, source: str) -> Scope:
+        if not isinstance(arguments, SpecMap):
+            message = f"arg_scope: {kinds} expects a mapping of arguments, got {clipped(arguments)}"
+            return self._faulty(current, SpecError("G140", message, written.places[kinds]))
+        place = written.key_places[kinds]
+        for kind in (part.strip() for part in kinds.split(",")):
+            try:
+                if not kind:
+                    raise SpecError("G140", f"arg_scope: {clipped(kinds)} names an empty kind", place)
+                self._kinds.check_kind(kind, place)
+            except SpecError as error:
+                current = self._faulty(current, error)
+                continue
+            entries = {}
+            for name, value in arguments.items():
+                key_place, value_place = arguments.key_places[name], arguments.places[name]
+                try:
+                    kept = self._kinds.check_argument(kind, name, value, key_place, value_place)
+                except SpecError as error:
+                    current = self._faulty(current, error)
+                    kept = WRONG
+                entries[name] = Argument(kept, value_place, source)
+            current = current.merged({kind: entries})
         return current
-
-
-def split_kinds(text: str, place: Place) -> Iterator[str]:
-    """`conv2d, fully_connected` -> its kinds."""
-    for kind in text.split(","):
-        if not kind.strip():
-            raise SpecError("G140", f"arg_scope: {clipped(text)} names an empty kind", place)
-        yield kind.strip()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from graphc.errors import GraphcError, Place, SpecError, SpecErrors, Warn
+from graphc.errors import Errors, Place, SpecError, Warn
 from graphc.graph import Argument, GraphInput, LayerGraph, Node
 from graphc.layers.base import Layer
 from graphc.passes.end_points import name_end_points
@@ -13,8 +14,6 @@ from graphc.passes.wiring import InputRef, NameRef, Names, Ref, topological_orde
 from graphc.spec.expressions import substitute
 from graphc.spec.model import ModelSpec
 from graphc.spec.source import clipped
-
-MAX_ERRORS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +70,11 @@ def wire(
 def resolve_inputs(drafts: Sequence[Draft], names: Names) -> list[tuple[int | InputRef, ...]]:
     """What every layer reads; all unknown names are reported at once."""
     found: list[tuple[int | InputRef, ...]] = []
-    errors: list[GraphcError] = []
+    errors = Errors()
     for draft in drafts:
-        try:
+        with errors.collecting(of_a_layer=True):
             found.append(tuple(names.resolve(ref) for ref in draft.inputs))
-        except SpecError as error:
-            errors.append(error)
-    if errors:
-        raise errors[0] if len(errors) == 1 else SpecErrors(errors[:MAX_ERRORS])
+    errors.raise_if_any()
     return found
 
 
@@ -103,17 +99,26 @@ def read_outputs(spec: ModelSpec, drafts: Sequence[Draft], names: Names, last: R
             raise SpecError("G124", message, spec.inputs.key_places["output"])
         return {"output": drafts[source].name}
     outputs = {}
+    errors = Errors()
     for name, written in spec.outputs.items():
-        place = spec.outputs.places[name]
-        if name in names.inputs:
-            message = f"the name {clipped(name)} is an input's: an output needs another"
-            raise SpecError("G124", message, spec.outputs.key_places[name])
-        target = substitute(written, dict(spec.vars), place)
-        source = names.resolve(NameRef(str(target), "", {}, place))
-        if not isinstance(source, int):
-            raise SpecError("G127", f"output {name} expects a layer, got the input {clipped(target)}", place)
-        outputs[name] = drafts[source].name
+        with errors.collecting():
+            outputs[name] = drafts[read_output(spec, names, name, written)].name
+    errors.raise_if_any()
     return outputs
+
+
+def read_output(spec: ModelSpec, names: Names, name: str, written: Any) -> int:
+    """The number of the layer that the output `name` stands for."""
+    assert spec.outputs is not None
+    place = spec.outputs.places[name]
+    if name in names.inputs:
+        message = f"the name {clipped(name)} is an input's: an output needs another"
+        raise SpecError("G124", message, spec.outputs.key_places[name])
+    target = substitute(written, dict(spec.vars), place)
+    source = names.resolve(NameRef(str(target), "", {}, place))
+    if not isinstance(source, int):
+        raise SpecError("G127", f"output {name} expects a layer, got the input {clipped(target)}", place)
+    return source
 
 
 def dead_ends(nodes: Sequence[Node], asked_for: set[str]) -> tuple[Warn, ...]:

@@ -33,6 +33,10 @@ Ref: TypeAlias = Union[int, InputRef, NameRef]
 """Where a value comes from: a node by its number, a graph input, or a name not yet looked up."""
 
 
+FAULTY = InputRef("")
+"""What a faulty entry gives: whoever reads it has no error of its own. No graph is wired with it."""
+
+
 def scoped(group: str, name: str) -> str:
     return f"{group}/{name}" if group else name
 
@@ -54,7 +58,8 @@ class Names:
     inputs: tuple[str, ...]
     targets: dict[str, Ref] = field(default_factory=dict)
     """Layers and groups; a group stands for its last output."""
-    _resolved: dict[str, Ref] = field(default_factory=dict)
+    _unknown: dict[tuple[str, Place], SpecError] = field(default_factory=dict)
+    """What was looked up in vain, and where it is written: a repeat asks again."""
 
     def find(self, name: str, group: str) -> str | None:
         """The full name that `name` written in `group` means."""
@@ -78,9 +83,12 @@ class Names:
             return self.targets[full]
         if ref.name in self.inputs:
             return InputRef(ref.name)
-        near = [name.removeprefix(ref.group + "/") for name in self.targets]
-        hint = did_you_mean(ref.name, [*ref.bindings, *near, *self.inputs])
-        raise SpecError("G121", f"no layer, group or input is named {clipped(ref.name)}{hint}", ref.place)
+        if (ref.name, ref.place) not in self._unknown:
+            near = [name.removeprefix(ref.group + "/") for name in self.targets]
+            hint = did_you_mean(ref.name, [*ref.bindings, *near, *self.inputs])
+            message = f"no layer, group or input is named {clipped(ref.name)}{hint}"
+            self._unknown[ref.name, ref.place] = SpecError("G121", message, ref.place)
+        raise self._unknown[ref.name, ref.place]
 
 
 def topological_order(inputs: Sequence[Sequence[int]], cycle_error: Callable[[list[int]], Exception]) -> list[int]:

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from graphc.errors import Place, SpecError, SpecErrors, did_you_mean
+from graphc.errors import Errors, Place, SpecError, did_you_mean
 from graphc.files import NO_PATHS, machine_error, read_limited, read_open, shown, why_missing
 from graphc.spec.source import LIMITS, Limits, SpecList, SpecMap, clipped, decode, load_text
 from graphc.spec.zoo import SUFFIXES, in_zoo, zoo_folder, zoo_names
@@ -26,7 +25,6 @@ KEYS = (
 MERGED = ("vars", "inputs", "arg_scopes", "blocks", "outputs", "expect")
 DROPPED = ("inputs", "blocks", "outputs", "expect")
 """Where null takes away what the base has; of a variable or a scope it is a value."""
-MAX_ERRORS = 20
 INCLUDED = ("vars", "arg_scopes", "blocks")
 
 
@@ -213,13 +211,9 @@ def overlay(result: SpecMap, over: SpecMap, keys: tuple[str, ...] | list[str]) -
 
 def check_keys(tree: SpecMap, known: tuple[str, ...], what: str) -> None:
     """Raise for every key that is not known."""
-    errors = [
-        SpecError(
-            "G150",
-            f"{what} has no key {clipped(key)}{did_you_mean(key, known) or '; there are ' + ', '.join(known)}",
-            tree.key_places[key],
-        )
-        for key in islice((key for key in tree if key not in known), MAX_ERRORS)
-    ]
-    if errors:
-        raise errors[0] if len(errors) == 1 else SpecErrors([*errors])
+    errors = Errors()
+    for key in tree:
+        if key not in known:
+            hint = "" if errors.enough else did_you_mean(key, known) or "; there are " + ", ".join(known)
+            errors.add(SpecError("G150", f"{what} has no key {clipped(key)}{hint}", tree.key_places[key]))
+    errors.raise_if_any()

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from graphc.errors import GraphcError, Place, SpecError, SpecErrors
+from graphc.errors import Errors, Place, SpecError
 from graphc.files import shown
 from graphc.layers import CATALOGUE
-from graphc.spec.documents import MAX_ERRORS, Document, check_keys, merge_document, read_document
+from graphc.spec.documents import Document, check_keys, merge_document, read_document
 from graphc.spec.expressions import substitute
 from graphc.spec.source import LIMITS, Limits, SpecList, SpecMap, clipped
 from graphc.spec.variables import Settings, check_variable_name, evaluate_variables, read_settings
@@ -96,17 +96,11 @@ def _model(document: Document, path: Path, settings: Settings) -> ModelSpec:
     tree = document.tree
     check_version(tree)
     values = evaluate_variables(_mapping(tree, "vars"), settings)
-    errors: list[GraphcError] = []
+    errors = Errors()
 
     def attempt(part: Callable[[], T], instead: T) -> T:
-        try:
+        with errors.collecting():
             return part()
-        except SpecErrors as error:
-            errors.extend(error.errors)
-        except SpecError as error:
-            errors.append(error)
-        if len(errors) >= MAX_ERRORS:
-            raise SpecErrors(errors[:MAX_ERRORS])
         return instead
 
     nothing, no_layers = SpecMap.empty(tree.place), SpecList((), tree.place, [])
@@ -129,8 +123,7 @@ def _model(document: Document, path: Path, settings: Settings) -> ModelSpec:
         path=shown(path),
         source=_source(document, settings),
     )
-    if errors:
-        raise errors[0] if len(errors) == 1 else SpecErrors(errors)
+    errors.raise_if_any()
     return spec
 
 

@@ -48,12 +48,12 @@ def _in_order(raw: Mapping[str, tuple[Any, Place]]) -> list[str]:
         raise SpecError("G171", f"variables need each other: {' -> '.join(shown)}", raw[chain[0]][1]) from None
 
 
-def check_variable_name(name: str, place: Place) -> None:
+def check_variable_name(name: Any, place: Place) -> None:
     """Raise where `${name}` would not mean a variable."""
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise SpecError("G170", f"a variable's name has letters, digits and _, found {clipped(name)}", place)
     if name in WORDS or name in CONSTANTS or name in FUNCTIONS:
         raise SpecError("G170", f"{name!r} is a word of the expressions, no name for a variable", place)
-    if not NAME.fullmatch(name):
-        raise SpecError("G170", f"a variable's name has letters, digits and _, found {clipped(name)}", place)
 
 
 def read_settings(settings: Settings) -> list[tuple[str, Any, Place]]:

@@ -1,0 +1,83 @@
+"""What may be written on a kind, be it of the catalogue or a block of the spec: checked where it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from graphc.errors import Place, SpecError, did_you_mean
+from graphc.graph import Argument
+from graphc.layers import CATALOGUE
+from graphc.passes.arguments import argument_names, check_argument, has_no_argument
+from graphc.passes.entries import COMPOSITION_KEYS, Entry, read_entry, unknown_kind
+from graphc.spec.model import Block
+from graphc.spec.source import SpecMap, clipped
+
+
+@dataclass(frozen=True, slots=True)
+class Kinds:
+    blocks: Mapping[str, Block]
+
+    def check_kind(self, kind: str, place: Place) -> None:
+        """A SpecError where neither a layer kind nor a block is called so."""
+        if kind not in CATALOGUE and kind not in self.blocks:
+            raise unknown_kind(kind, self.blocks, place)
+
+    def check_name(self, kind: str, name: str, place: Place) -> None:
+        """A SpecError where the kind has no such argument."""
+        block = self.blocks.get(kind)
+        if block is None:
+            if name not in argument_names(CATALOGUE[kind]):
+                raise has_no_argument(CATALOGUE[kind], name, place)
+        elif name not in block.params:
+            hint = did_you_mean(name, block.params)
+            raise SpecError("G111", f"block {kind} has no parameter {clipped(name)}{hint}", place)
+
+    def check_argument(self, kind: str, name: str, value: Any, key_place: Place, place: Place) -> Any:
+        """The value to keep; a SpecError where the kind has no such argument, or not of this type."""
+        self.check_name(kind, name, key_place)
+        if kind in self.blocks:
+            return value
+        kept = check_argument(CATALOGUE[kind], name, value, key_place)
+        if name in CATALOGUE[kind].accepts:
+            self.check_sugar(name, kept, place)
+        return kept
+
+    def check_sugar(self, name: str, value: Any, place: Place) -> None:
+        """A SpecError where `value` is no kind that may follow a layer, or one of its arguments is wrong."""
+        entry = self.read_sugar(name, Argument(value, place, ""), place)
+        if entry is None or entry.kind in self.blocks:
+            return
+        for each, argument in entry.arguments.items():
+            key_place = entry.places[each]
+            self.check_argument(entry.kind, each, argument.value, key_place, argument.place or key_place)
+
+    def read_sugar(self, name: str, written: Argument, place: Place) -> Entry | None:
+        """What `activation` or `normalizer` stands for; None for none, and where its `when` is false."""
+        value, where = written.value, written.place or place
+        if value is None:
+            return None
+        if not isinstance(value, str) and not (isinstance(value, SpecMap) and len(value) == 1):
+            expected = f"{name} expects a kind, {{kind: {{arguments}}}} or none"
+            raise SpecError("G115", f"{expected}, got {clipped(value)}", where)
+        entry = read_entry(value, where, {}, self.blocks)
+        if entry is not None and (entry.kind in COMPOSITION_KEYS or entry.name is not None or entry.inputs is not None):
+            expected = f"{name} expects a layer kind without name and inputs"
+            raise SpecError("G115", f"{expected}, got {clipped(value)}", where)
+        return entry
+
+    def check_scope_names(self, scope: Any, report: Callable[[SpecError], None]) -> None:
+        """Names in a block's scope are checked where they stand, also when nothing uses the block."""
+        for kinds, arguments in scope.items() if isinstance(scope, SpecMap) else ():
+            for kind in (part.strip() for part in kinds.split(",")):
+                try:
+                    self.check_kind(kind, scope.key_places[kinds])
+                except SpecError as error:
+                    report(error)
+                    continue
+                for name in arguments if isinstance(arguments, SpecMap) else ():
+                    try:
+                        self.check_name(kind, name, arguments.key_places[name])
+                    except SpecError as error:
+                        report(error)
