@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -165,6 +165,15 @@ class Plan:
             }
             for planned in self.nodes
         }
+
+    def at_or_above(self, variables: Collection[str]) -> frozenset[str]:
+        """The nodes that have one of these variables, by full name, and all that depend on them."""
+        wanted, found = set(variables), set[str]()
+        for planned in self.nodes:
+            node = planned.node
+            if found.intersection(node.inputs) or wanted.intersection(self.variable_names[node.name].values()):
+                found.add(node.name)
+        return frozenset(found)
 
     def params_of(self, node: Node, params: Mapping[str, Array]) -> dict[str, Array]:
         """A node's variables by local name, from all by full name."""

@@ -72,6 +72,18 @@ def test_check_prints_warnings_and_strict_refuses_them(graphc: Run) -> None:
     assert graphc("check", "odd.yaml", "--strict").code == 2
 
 
+def test_show_kernels_and_its_options(graphc: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = graphc("show", "small.yaml", "--kernels", "--training", "--format", "csv")
+    assert shown.code == 0
+    assert shown.out.splitlines()[1].startswith('conv,conv2d,"output, weight gradient",few_channels,"27 numbers')
+    assert graphc("show", "small.yaml", "--batch", "3").code == 2
+    assert graphc("show", "small.yaml", "--kernels", "--tree").code == 2
+    monkeypatch.setenv("GRAPHC_CONV_ALGORITHM", "unfoldd")
+    refused = graphc("check", "small.yaml")
+    assert refused.code == 2
+    assert refused.err.startswith("error[G190]: GRAPHC_CONV_ALGORITHM=unfoldd: expected one of ")
+
+
 def test_show_json_keeps_its_promise(graphc: Run) -> None:
     shown = json.loads(graphc("show", "small.yaml", "--format", "json").out)
     assert shown["name"] == "small"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from graphc import __version__
@@ -37,6 +39,10 @@ def cli() -> None:
       graphc new net.yaml && graphc show net.yaml
       graphc compile vgg_16 --set classes=10 -o vgg.onnx
     """
+    if "GRAPHC_CONV_ALGORITHM" in os.environ:
+        from graphc.kernels.conv import forced_algorithm
+
+        forced_algorithm()  # what it names is there, before anything is computed or written
 
 
 for command in COMMANDS:

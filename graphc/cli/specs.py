@@ -67,13 +67,26 @@ def check(spec: str, strict: bool, **options: Any) -> None:
 @click.option("--columns", metavar="NAME,…", help="Only these columns.")
 @click.option("--tree", "as_tree", is_flag=True, help="Indent layers below their groups, with sums.")
 @click.option("--by", type=MEASURES, help="Largest first.")
-def show(spec: str, form: str, depth: int | None, columns: str | None, **options: Any) -> None:
+@click.option("--kernels", "by_kernels", is_flag=True, help="How NumPy computes each convolution, and why so.")
+@click.option("--batch", type=click.IntRange(1), help="With --kernels: examples at once.  [default: 32]")
+@click.option("--training", is_flag=True, help="With --kernels: in training, with the gradients.")
+def show(
+    spec: str,
+    form: str,
+    depth: int | None,
+    columns: str | None,
+    by_kernels: bool,
+    batch: int | None,
+    training: bool,
+    **options: Any,
+) -> None:
     """Show every layer: shape, receptive field, parameters, MACs, memory.
 
     \b
       graphc show resnet_v1_50 --depth 2
       graphc show vgg_16 --by params
       graphc show net.yaml --format json
+      graphc show net.yaml --kernels --training
     """
     from graphc.report.show import COLUMNS
     from graphc.report.show import show as render
@@ -84,8 +97,16 @@ def show(spec: str, form: str, depth: int | None, columns: str | None, **options
         if name not in COLUMNS:
             raise click.BadParameter(f"no column {name!r}; there are {', '.join(COLUMNS)}", param_hint="--columns")
     as_tree, by = options.pop("as_tree"), options.pop("by")
+    if by_kernels and (depth or chosen or as_tree or by):
+        raise click.UsageError("--kernels goes without --depth, --columns, --tree and --by")
+    if not by_kernels and (batch or training):
+        raise click.UsageError("--batch and --training go with --kernels")
     plan = make_plan(spec, **options)
-    if by is None:
+    if by_kernels:
+        from graphc.report.kernels import kernels
+
+        out(kernels(plan, form, batch=batch or 32, training=training))
+    elif by is None:
         out(render(plan, form, depth=depth, columns=chosen, as_tree=as_tree))
     else:
         out(where(plan, "ms" if by == "time" else by, form, depth=depth))

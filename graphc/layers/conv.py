@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from graphc.dims import Shape
 from graphc.errors import RuleError
-from graphc.kernels.conv import ConvProblem, conv2d, conv2d_gradients, conv2d_input_gradient
+from graphc.kernels.conv import ConvPart, ConvProblem, conv2d, conv2d_gradients, conv2d_input_gradient
 from graphc.kernels.conv_pool import conv_max_pool2d, conv_max_pool2d_gradients, pooling_algorithm
 from graphc.kernels.relu import relu, relu_grad
 from graphc.layers.base import Layer, elements, image
@@ -105,7 +105,7 @@ class Conv2d(Convolution):
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
         (x,) = inputs
         weights = params["weights"]
-        problem = self.problem(context, x, weights)
+        problem = self.problem(x.shape, x.dtype, context.training)
         y = conv2d(context, problem, x, weights)
         self.add_biases(params, y)
 
@@ -118,10 +118,14 @@ class Conv2d(Convolution):
 
         return Step(y, backward)
 
-    def problem(self, context: Context, x: Array, weights: Array) -> ConvProblem:
-        """What there is to compute of these images."""
-        grid = self.grid(x.shape[1], x.shape[2])
-        return ConvProblem.of(grid, weights.shape, self.groups, len(x), x.dtype, context.training)
+    def problem(self, x_shape: tuple[int, ...], dtype: Any, training: bool) -> ConvProblem:
+        """What there is to compute of images of this shape, N H W C."""
+        batch, height, width, channels = x_shape
+        w_shape = (*self.taps, channels // self.groups, self.filters)
+        return ConvProblem.of(self.grid(height, width), w_shape, self.groups, batch, dtype, training)
+
+    def convolutions(self, x_shape: tuple[int, ...], dtype: Any, training: bool) -> tuple[ConvPart, ...]:
+        return (ConvPart("", self.problem(x_shape, dtype, training)),)
 
 
 class PooledConv2d(Conv2d):
@@ -135,7 +139,7 @@ class PooledConv2d(Conv2d):
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
         (x,) = inputs
         weights, window = params["weights"], self.pool.taps
-        problem = self.problem(context, x, weights)
+        problem = self.problem(x.shape, x.dtype, context.training)
         algorithm = pooling_algorithm(context, problem, self.pool.grid(*problem.geometry.output))
         if algorithm is None or not self.trainable:
             return self._one_after_the_other(context, params, x)

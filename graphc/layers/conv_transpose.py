@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from graphc.dims import Dim, Shape
 from graphc.errors import RuleError
-from graphc.kernels.conv import ConvProblem, conv2d, conv2d_input_gradient, conv2d_weight_gradient
+from graphc.kernels.conv import ConvPart, ConvProblem, conv2d, conv2d_input_gradient, conv2d_weight_gradient
 from graphc.kernels.unfold import Grid
 from graphc.layers.base import elements, image
 from graphc.layers.fields import IntPair, NaturalInt, Padding, PositiveInt, axis_padding
@@ -96,7 +96,7 @@ class Conv2dTranspose(Weighted):
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
         (x,) = inputs
         weights = params["weights"]
-        problem = self.mirror(context, x, weights)
+        problem = self.mirror(x.shape, x.dtype, context.training)
         y = conv2d_input_gradient(context, problem, x, weights)
         self.add_biases(params, y)
 
@@ -109,14 +109,18 @@ class Conv2dTranspose(Weighted):
 
         return Step(y, backward)
 
-    def mirror(self, context: Context, x: Array, weights: Array) -> ConvProblem:
-        """The convolution from the output to x whose transpose this is.
+    def convolutions(self, x_shape: tuple[int, ...], dtype: Any, training: bool) -> tuple[ConvPart, ...]:
+        return (ConvPart("", self.mirror(x_shape, dtype, training), backwards=True),)
+
+    def mirror(self, x_shape: tuple[int, ...], dtype: Any, training: bool) -> ConvProblem:
+        """The convolution from the output to x, N H W C, whose transpose this is.
 
         Outputs that were added come after its last window, so that it needs no padding there.
         """
-        rows, columns = self.windows(x.shape[1], x.shape[2])
+        batch, height, width, channels = x_shape
+        rows, columns = self.windows(height, width)
         pads = (rows.pads[0], max(rows.pads[1], 0)), (columns.pads[0], max(columns.pads[1], 0))
         assert isinstance(rows.output, int)
         assert isinstance(columns.output, int)
         grid = Grid.of((rows.output, columns.output), self.kernel, self.stride, pads, (1, 1))
-        return ConvProblem.of(grid, weights.shape, 1, len(x), x.dtype, context.training)
+        return ConvProblem.of(grid, (*self.kernel, self.filters, channels), 1, batch, dtype, training)

@@ -7,7 +7,14 @@ from typing import Any, ClassVar
 
 from graphc.dims import Shape
 from graphc.initializers import AnyInitializer
-from graphc.kernels.conv import ConvProblem, conv2d, conv2d_gradients, conv2d_input_gradient, conv2d_weight_gradient
+from graphc.kernels.conv import (
+    ConvPart,
+    ConvProblem,
+    conv2d,
+    conv2d_gradients,
+    conv2d_input_gradient,
+    conv2d_weight_gradient,
+)
 from graphc.kernels.unfold import Grid
 from graphc.layers.base import elements, image
 from graphc.layers.conv import Convolution
@@ -69,24 +76,28 @@ class DepthwiseConv2d(Convolution):
     def depthwise(self, context: Context, params: Params, x: Array) -> Array:
         """Each channel of x with its own filters."""
         weights = grouped(params["depthwise_weights"])
-        return conv2d(context, self.problem(context, x, weights), x, weights)
+        return conv2d(context, self.problem(x.shape, x.dtype, context.training), x, weights)
 
     def depthwise_gradients(
         self, context: Context, params: Params, x: Array, dy: Array, others: dict[str, Array]
     ) -> Gradients:
         """The gradients of x and of the depthwise weights, beside those of the `others`."""
         weights = grouped(params["depthwise_weights"])
-        problem = self.problem(context, x, weights)
+        problem = self.problem(x.shape, x.dtype, context.training)
         if not self.trainable:
             dx = conv2d_input_gradient(context, problem, dy, weights) if context.input_gradient else None
             return Gradients((dx,), others)
         dx, dw = conv2d_gradients(context, problem, x, dy, weights)
         return Gradients((dx,), {**others, "depthwise_weights": dw.reshape(params["depthwise_weights"].shape)})
 
-    def problem(self, context: Context, x: Array, weights: Array) -> ConvProblem:
-        """What there is to compute of these images: a group for every channel."""
-        grid = self.grid(x.shape[1], x.shape[2])
-        return ConvProblem.of(grid, weights.shape, x.shape[3], len(x), x.dtype, context.training)
+    def problem(self, x_shape: tuple[int, ...], dtype: Any, training: bool) -> ConvProblem:
+        """What there is to compute of images of this shape, N H W C: a group for every channel."""
+        batch, height, width, channels = x_shape
+        w_shape = (*self.taps, 1, channels * self.depth_multiplier)
+        return ConvProblem.of(self.grid(height, width), w_shape, channels, batch, dtype, training)
+
+    def convolutions(self, x_shape: tuple[int, ...], dtype: Any, training: bool) -> tuple[ConvPart, ...]:
+        return (ConvPart("", self.problem(x_shape, dtype, training)),)
 
 
 class SeparableConv2d(DepthwiseConv2d):
@@ -140,14 +151,20 @@ class SeparableConv2d(DepthwiseConv2d):
         shape = self.infer_shape(inputs[0].shape)
         return build.op("Conv", middle, weights, self.emit_biases(build, params), shape=shape, kernel_shape=[1, 1])
 
+    def convolutions(self, x_shape: tuple[int, ...], dtype: Any, training: bool) -> tuple[ConvPart, ...]:
+        if self.filters is None:
+            return super().convolutions(x_shape, dtype, training)
+        depthwise = self.problem(x_shape, dtype, training)
+        pointwise = pointwise_problem(depthwise.y_shape, self.filters, dtype, training)
+        return ConvPart("depthwise", depthwise), ConvPart("pointwise", pointwise)
+
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
         if self.filters is None:
             return super().forward(context, params, *inputs)
         (x,) = inputs
         weights = params["pointwise_weights"]
         middle = self.depthwise(context, params, x)
-        pixels = Grid.of(middle.shape[1:3], (1, 1), (1, 1), ((0, 0), (0, 0)), (1, 1))
-        pointwise = ConvProblem.of(pixels, weights.shape, 1, len(x), x.dtype, context.training)
+        pointwise = pointwise_problem(middle.shape, weights.shape[3], x.dtype, context.training)
         y = conv2d(context, pointwise, middle, weights)
         self.add_biases(params, y)
 
@@ -160,6 +177,13 @@ class SeparableConv2d(DepthwiseConv2d):
             return self.depthwise_gradients(context, params, x, dmiddle, gradients)
 
         return Step(y, backward)
+
+
+def pointwise_problem(x_shape: tuple[int, ...], filters: int, dtype: Any, training: bool) -> ConvProblem:
+    """That of a 1×1 convolution of images of this shape, N H W C."""
+    batch, height, width, channels = x_shape
+    pixels = Grid.of((height, width), (1, 1), (1, 1), ((0, 0), (0, 0)), (1, 1))
+    return ConvProblem.of(pixels, (1, 1, channels, filters), 1, batch, dtype, training)
 
 
 def grouped(weights: Array) -> Array:

@@ -96,7 +96,8 @@ class Course:
         self.factors = frozenset(factors)
         self.locals = {planned.node.variables: tuple(planned.params) for planned in plan.nodes if planned.params}
         """Names of the variables under each owner: nodes that share have none of their own."""
-        self.learning = self._nodes_with_gradients()
+        self.learning = plan.at_or_above(self.trainable)
+        """Nodes at or above a variable that learns."""
         self._ways: dict[frozenset[str], tuple[Wiring, tuple[Stop, ...]]] = {}
 
     def way(self, wanted: frozenset[str]) -> tuple[Wiring, tuple[Stop, ...]]:
@@ -131,15 +132,6 @@ class Course:
             factors=names.get("weights") in self.factors,
             overwrite=node.inputs[0] in wiring.givers,
         )
-
-    def _nodes_with_gradients(self) -> set[str]:
-        """Nodes at or above a variable that learns."""
-        learning: set[str] = set()
-        for node in self.graph.nodes:
-            own = (self.graph.variable(node, local) for local in self.locals.get(node.variables, ()))
-            if any(name in self.trainable for name in own) or learning.intersection(node.inputs):
-                learning.add(node.name)
-        return learning
 
 
 class Walk:

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from graphc.kernels.conv.algorithm import BlockwiseConvAlgorithm, ConvAlgorithm, Verdict
 from graphc.kernels.conv.algorithms import ALGORITHMS
-from graphc.kernels.conv.choose import FORCING, ConvChoice, choose_conv_algorithm, forced_algorithm
+from graphc.kernels.conv.choose import (
+    FORCING,
+    ConvChoice,
+    choose_conv_algorithm,
+    choose_input_gradient_algorithm,
+    forced_algorithm,
+)
 from graphc.kernels.conv.operations import conv2d, conv2d_gradients, conv2d_input_gradient, conv2d_weight_gradient
-from graphc.kernels.conv.problem import ConvProblem
+from graphc.kernels.conv.problem import ConvPart, ConvProblem
 
 __all__ = [
     "ALGORITHMS",
@@ -14,9 +20,11 @@ __all__ = [
     "BlockwiseConvAlgorithm",
     "ConvAlgorithm",
     "ConvChoice",
+    "ConvPart",
     "ConvProblem",
     "Verdict",
     "choose_conv_algorithm",
+    "choose_input_gradient_algorithm",
     "conv2d",
     "conv2d_gradients",
     "conv2d_input_gradient",

@@ -1,7 +1,8 @@
 """Which algorithm computes a convolution, and why.
 
 `ALGORITHMS` is the table, from the most special to the one for all. Every one says for itself what it supports and
-where it pays: the figures behind that are in benchmarks/README.md.
+where it pays: the figures behind that are in benchmarks/README.md. The gradient of the weights goes by the algorithm of
+the outputs. That of the input is a convolution itself, of other channels, where it can be: a choice of its own.
 """
 
 from __future__ import annotations
@@ -27,9 +28,25 @@ class ConvChoice(NamedTuple):
 
 
 def choose_conv_algorithm(problem: ConvProblem) -> ConvChoice:
-    """The algorithm for a convolution and the gradient of its weights; that of the input is the same, or what is
-    chosen for the `transposed` problem, where there is one."""
+    """The algorithm for a convolution and the gradient of its weights.
+
+    Raises SpecError (G190) where the environment variable names none.
+    """
     return _choose(problem, os.environ.get(FORCING, ""))
+
+
+def choose_input_gradient_algorithm(problem: ConvProblem, with_weights: bool = False) -> ConvChoice:
+    """The algorithm for the gradient of the input, by itself or `with_weights`: then it may share their work.
+
+    Of a problem that has a `transposed` one it is the algorithm of that, and goes forward.
+    """
+    choice = choose_conv_algorithm(problem)
+    if with_weights and choice.algorithm.shares_gradients:
+        return ConvChoice(choice.algorithm, "shares the work with that of the weights")
+    if problem.transposed is None:
+        return choice
+    algorithm, reason = choose_conv_algorithm(problem.transposed)
+    return ConvChoice(algorithm, f"as a convolution of {problem.filters} channels: {reason}")
 
 
 def forced_algorithm() -> ConvAlgorithm | None:

@@ -68,3 +68,14 @@ class ConvProblem:
             return None
         back = Grid.of(grid.output, grid.kernel, grid.stride, pads, grid.dilation)
         return ConvProblem(back, self.filters, self.channels, 1, self.batch, self.dtype, self.training)
+
+
+@dataclass(frozen=True, slots=True)
+class ConvPart:
+    """A convolution that a layer computes, for those who ask what it will be computed by."""
+
+    name: str
+    """Empty where the layer has but one."""
+    problem: ConvProblem
+    backwards: bool = False
+    """Whether the layer's output is the problem's dx: a transposed convolution."""

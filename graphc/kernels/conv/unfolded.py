@@ -25,7 +25,7 @@ class Unfolded(ConvAlgorithm):
         return Verdict(True, "every convolution")
 
     def pays(self, problem: ConvProblem) -> Verdict:
-        return Verdict(True, "no other pays: windows as rows of one matrix product")
+        return Verdict(True, f"{_in_the_way(problem)}: windows as rows of one matrix product")
 
     def forward(self, context: Context, problem: ConvProblem, x: Array, w: Array) -> Array:
         y = context.empty(problem.y_shape, x.dtype)
@@ -64,6 +64,21 @@ class Unfolded(ConvAlgorithm):
                 dw[..., outputs] += product.reshape(*problem.w_shape[:3], -1)
                 del columns
         return dw
+
+
+def _in_the_way(problem: ConvProblem) -> str:
+    """Of what is more special, in a few words."""
+    grid = problem.geometry
+    if problem.groups > 1:
+        return f"{problem.groups} groups"
+    for what, (down, along) in (("stride", grid.stride), ("dilation", grid.dilation)):
+        if max(down, along) > 1:
+            return f"{what} {down}" if down == along else f"{what} {down}×{along}"
+    if min(map(min, grid.opposite_pads)) < 0:
+        return "padding as wide as the window"
+    (kh, kw), (height, width) = grid.kernel, grid.output
+    sizes = f"{kh}×{kw} taps, {problem.channels} channels, {problem.filters} filters, {height}×{width} outputs"
+    return f"nothing saves enough at {sizes}"
 
 
 def _columns(context: Context, padded: Array, grid: Grid) -> Array:

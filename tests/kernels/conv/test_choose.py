@@ -79,7 +79,8 @@ def test_winograd_is_left_to_heights_that_four_nearly_divides():
 
 def test_reasons_name_the_figures():
     reasons = {name: choose_conv_algorithm(problem).reason for problem, name in reversed(CHOICES)}
-    assert "16 rows of 3" not in reasons["winograd_1d"]
+    assert reasons["winograd_1d"] == "4 rows of 5 taps by 8 products in place of 20"
+    assert reasons["unfolded"].startswith("nothing saves enough at 7×7 taps, 16 channels, 16")
     assert reasons["fourier"] == "5×5 taps on 20×20 pixels, padded: few frequencies"
     assert reasons["few_channels"] == "50 numbers in a window, 16 filters: unfolded along the width only"
     assert reasons["winograd_2d"] == "training, 4×4 pixels of 5×5 taps by 64 products in place of 400"
@@ -116,7 +117,7 @@ def test_what_it_does_not_support_goes_as_ever_and_says_so(monkeypatch):
     algorithm, reason = choose_conv_algorithm(square(8, 3, 64, 64, stride=2))
     assert algorithm.name == "unfolded"
     assert reason == (
-        "no other pays: windows as rows of one matrix product (GRAPHC_CONV_ALGORITHM=winograd_2d does not take it: "
+        "stride 2: windows as rows of one matrix product (GRAPHC_CONV_ALGORITHM=winograd_2d does not take it: "
         "3 or 5 taps each way, one group, stride 1, no dilation, padding below the window only)"
     )
 

@@ -1,0 +1,72 @@
+"""`graphc show --kernels`: which algorithm NumPy's side takes for each convolution, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Protocol, runtime_checkable
+
+from graphc.errors import RuleError, SpecError
+from graphc.graph import Plan, PlannedNode
+from graphc.kernels.conv import ConvChoice, ConvPart, choose_conv_algorithm, choose_input_gradient_algorithm
+from graphc.layers.base import static
+from graphc.lazy import np
+from graphc.report.show import CELLS, headline
+from graphc.report.tables import Look, render
+
+COLUMNS = ("layer", "kind", "computes", "algorithm", "reason")
+
+
+@runtime_checkable
+class Convolves(Protocol):
+    """A layer that computes convolutions."""
+
+    def convolutions(self, x_shape: tuple[int, ...], dtype: Any, training: bool) -> tuple[ConvPart, ...]:
+        """What there is to compute of images of this shape, N H W C, in the order in which it is done."""
+
+
+def kernels(plan: Plan, form: str, *, batch: int, training: bool) -> str:
+    """Rows (layer, kind, what is computed, algorithm, reason) of every convolution, of float32.
+
+    Raises SpecError (G205) where the size of a layer's input is a symbol, and G190 where the environment names an
+    algorithm that there is not.
+    """
+    learning = plan.at_or_above([name for name, spec in plan.variables.items() if spec.trainable])
+    rows = [
+        [planned.node.name, planned.node.layer.kind, what, choice.algorithm.name, choice.reason]
+        for planned in plan.nodes
+        for what, choice in _choices(plan, planned, batch, training, learning)
+    ]
+    how = "training" if training else "inference"
+    notes = (f"{how}, a batch (in training a shard of one) of {batch}; --batch and --training choose",)
+    return render(COLUMNS, rows, form, look=Look(CELLS, ("kind",), headline(plan), notes))
+
+
+def _choices(
+    plan: Plan, planned: PlannedNode, batch: int, training: bool, learning: frozenset[str]
+) -> Iterator[tuple[str, ConvChoice]]:
+    """What a layer computes with convolutions, and by which algorithm; gradients that nobody asks for are left out."""
+    node = planned.node
+    if not isinstance(node.layer, Convolves):
+        return
+    try:
+        shape = static(plan.input_shapes(node)[0], node.name)
+    except RuleError as error:
+        raise SpecError(error.code, error.message, node.place) from None
+    parts = node.layer.convolutions((batch, *shape), np.dtype(np.float32), training)
+    for part in parts:
+        for what, choice in _of_part(part, training, not learning.isdisjoint(node.inputs) or part is not parts[0]):
+            yield f"{part.name} {what}".strip(), choice
+
+
+def _of_part(part: ConvPart, training: bool, input_gradient: bool) -> Iterator[tuple[str, ConvChoice]]:
+    own = choose_conv_algorithm(part.problem)
+    if part.backwards:
+        yield "output", choose_input_gradient_algorithm(part.problem)
+        if training:
+            yield "gradients" if input_gradient else "weight gradient", own
+    elif training:
+        yield "output, weight gradient", own
+        if input_gradient:
+            yield "input gradient", choose_input_gradient_algorithm(part.problem, with_weights=True)
+    else:
+        yield "output", own
