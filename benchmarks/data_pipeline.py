@@ -72,7 +72,7 @@ def by_graphc(data: Path, count: int, workers: int) -> dict[str, float]:
     used = processor_seconds()
     for epoch in range(2):  # the first warms up
         started, seen = time.perf_counter(), 0
-        with batches.ahead(batches.parts(epoch_order(0, epoch, count)), epoch) as made:
+        with batches.ahead(batches.batch_rows(epoch_order(0, epoch, count)), epoch) as made:
             for batch in made:
                 seen += len(batch)
         seconds = time.perf_counter() - started

@@ -51,6 +51,10 @@ class GraphcError(Exception):
         self.place = place
         self.notes = tuple(notes)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """As it is in another process."""
+        return type(self), (self.code, self.message, self.place, self.notes)
+
     def __str__(self) -> str:
         where = f"{self.place}: " if self.place else ""
         return "\n".join([f"{where}error[{self.code}]: {self.message}", *(f"  {note}" for note in self.notes)])
@@ -69,6 +73,9 @@ class SpecErrors(SpecError):
         self.errors = errors
         self.stopped = stopped
         """Whether what follows the last one was not looked at."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.errors,)
 
     def __str__(self) -> str:
         lines = [str(error) for error in self.errors[:MAX_ERRORS]]

@@ -93,6 +93,27 @@ def stop_signals() -> list[signal.Signals]:
     return [getattr(signal, name) for name in names if hasattr(signal, name)]
 
 
+@contextlib.contextmanager
+def stop_signals_held() -> Iterator[None]:
+    """Signals that ask this process to end come after this block, and to a process forked within when it says so."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, stop_signals())
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def ignore_stop_signals() -> None:
+    """For a worker: they reach the whole group, and its parent decides. Those that were held back are forgotten."""
+    for number in stop_signals():
+        signal.signal(number, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, stop_signals())
+
+
 def wake_main_thread(number: int) -> None:
     """Run the main thread's handler of this signal soon, from another thread; also while it waits for something,
     where the system can."""

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import queue
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -23,19 +21,17 @@ from graphc.data.sample import ANNOTATIONS, BOXES, MASK, POINTS, Sample, sample_
 from graphc.data.stored import STORED
 from graphc.data.value_range import AnyRange, range_of
 from graphc.errors import DataError, GraphcError, Place
+from graphc.parallel.pool import AHEAD
+from graphc.parallel.prefetch import prefetched
 from graphc.system import can_fork
 from graphc.types import Array
 
-AHEAD = 2
-"""Batches made ready before they are asked for."""
 TOGETHER = 64
 """Examples that are read before the first of them is changed."""
 RAW_IMAGES = "/raw"
 """Target with the images before preprocessing, where a teacher wants them."""
 BALANCED = 0xBA1
 """Keeps the random numbers of a balanced order apart."""
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,20 +153,20 @@ class Batches:
         rest = {name: array[rows] for name, array in self.examples.targets.items() if name not in targets}
         return {**rest, **targets}
 
-    def parts(self, order: Array, start: int = 0) -> Iterator[Array]:
+    def batch_rows(self, order: Array, start: int = 0) -> Iterator[Array]:
         """The rows of each batch of an order, from batch number `start` on; the last batch may be short."""
         return (order[at : at + self.size] for at in range(start * self.size, len(order), self.size))
 
     @contextmanager
-    def ahead(self, parts: Iterator[Array], epoch: int | None = None) -> Iterator[Iterator[Batch]]:
-        """The batches of these parts, made ahead of time by a thread or by worker processes."""
+    def ahead(self, rows: Iterator[Array], epoch: int | None = None) -> Iterator[Iterator[Batch]]:
+        """The batches of these rows, made ahead of time by a thread or by worker processes."""
         if not self.workers or not can_fork():
-            with prefetched(partial(self.make, epoch=epoch), parts) as made:
+            with prefetched(partial(self.make, epoch=epoch), rows) as made:
                 yield made
             return
         if self._feeder is None or not self._feeder.alive:
             self._feeder = Feeder(self, self._layout(epoch), self.size, self.workers)
-        with self._feeder.batches(parts, epoch) as filled:
+        with self._feeder.batches(rows, epoch) as filled:
             yield map(self._batch, filled)
 
     def fill_all(self, rows: Array, epoch: int | None, arrays: Mapping[str, Array]) -> None:
@@ -309,56 +305,3 @@ def _target(name: str) -> str:
 def _row(array: Any, row: int) -> Array:
     found: Array = array.read(row) if isinstance(array, STORED) else array[row]
     return found
-
-
-@contextmanager
-def prefetched(make: Callable[[Array], T], parts: Iterator[Array]) -> Iterator[Iterator[T]]:
-    """`make` of each part, made by a thread ahead of time; its errors are raised where the result is asked for."""
-    worker = _Worker(make, parts)
-    worker.thread.start()
-    try:
-        yield worker.results()
-    finally:
-        worker.stop()
-
-
-class _Worker(Generic[T]):
-    """A thread that fills a short queue until it is done, fails, or is told to stop."""
-
-    def __init__(self, make: Callable[[Array], T], parts: Iterator[Array]) -> None:
-        self._make, self._parts = make, parts
-        self._queue: queue.Queue[tuple[T | None, BaseException | None]] = queue.Queue(AHEAD)
-        self._stopped = threading.Event()
-        self.thread = threading.Thread(target=self._run, name="graphc-batches", daemon=True)
-
-    def results(self) -> Iterator[T]:
-        while True:
-            made, error = self._queue.get()
-            if error is not None:
-                raise error
-            if made is None:
-                return
-            yield made
-
-    def stop(self) -> None:
-        self._stopped.set()
-        self.thread.join()
-
-    def _run(self) -> None:
-        try:
-            for part in self._parts:
-                if not self._put((self._make(part), None)):
-                    return
-            self._put((None, None))
-        except BaseException as error:  # handed to the thread that asked
-            self._put((None, error))
-
-    def _put(self, item: tuple[T | None, BaseException | None]) -> bool:
-        """Whether the item was taken before the worker was stopped."""
-        while not self._stopped.is_set():
-            try:
-                self._queue.put(item, timeout=0.1)
-            except queue.Full:
-                continue
-            return True
-        return False

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from graphc.parallel.communicator import NUM_SHARDS, Communicator, Shard, shard_slices
+from graphc.parallel.waiting import LOOK_AROUND
 from graphc.system import processors
 from graphc.types import Array
 from graphc.workspace import Workspace
@@ -27,8 +28,6 @@ WORTH_SHARING = 200_000
 """Numbers to add or to update from which several threads are quicker than one."""
 SWITCH_INTERVAL = 5e-5
 """Seconds after which a thread that waits for the interpreter's lock demands it (Python's default is 5e-3)."""
-LOOK_AROUND = 0.1
-"""Seconds after which who waits hears of a signal, where a signal does not end waiting (Windows)."""
 
 
 class ThreadGroup:
@@ -136,7 +135,7 @@ class ThreadCommunicator(Communicator):
 
 def _wait_for(futures: Sequence[Future[Any]]) -> None:
     while wait(futures, LOOK_AROUND).not_done:
-        pass
+        pass  # a signal is heard of here, where it does not end waiting (Windows)
 
 
 @contextmanager

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from graphc.data.batches import Batches, prefetched
+from graphc.data.batches import Batches
+from graphc.parallel.prefetch import prefetched
 from graphc.train.heads import Heads
 from graphc.train.learning import Learning
 from graphc.train.network import Network
@@ -26,7 +27,7 @@ def evaluate(
     name. Means are over the data set: they do not depend on the size of its batches."""
     sums = Sums(heads)
     rows = np.arange(len(batches.examples))
-    with batches.ahead(batches.parts(rows)) as made:
+    with batches.ahead(batches.batch_rows(rows)) as made:
         for batch in made:
             run = network.forward(params, batch.inputs, training=False, keep=heads.nodes)
             sums.losses.add(heads.judge(run, batch.targets).terms)
@@ -40,7 +41,7 @@ def predictions(
 ) -> Iterator[tuple[Array, dict[str, Array]]]:
     """(rows, values of the nodes) of each batch of the data set, in its order."""
     rows = np.arange(len(batches.examples))
-    with prefetched(lambda part: (part, batches.make(part)), batches.parts(rows)) as made:
-        for part, batch in made:
+    with prefetched(lambda some: (some, batches.make(some)), batches.batch_rows(rows)) as made:
+        for some, batch in made:
             run = network.forward(params, batch.inputs, training=False, keep=nodes)
-            yield part, {node: run.value(node) for node in nodes}
+            yield some, {node: run.value(node) for node in nodes}

@@ -105,8 +105,8 @@ class Trainer:
             state.totals = self._new_totals()
         started, self._waited = time.perf_counter(), 0.0
         examples = 0
-        parts = self.train.parts(state.order, state.position * self.recipe.accumulate)
-        with self.train.ahead(parts, state.epoch) as made:
+        rows = self.train.batch_rows(state.order, state.position * self.recipe.accumulate)
+        with self.train.ahead(rows, state.epoch) as made:
             while state.position < self.length.epoch_steps and state.step < self.length.steps:
                 examples += self._step(made)
         self._finish_epoch(started, examples)

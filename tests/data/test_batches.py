@@ -31,7 +31,7 @@ def test_the_order_depends_on_seed_and_epoch_alone():
 
 def test_every_row_comes_once_and_the_last_batch_is_short():
     batches = _batches(4)
-    made = [batches.make(part) for part in batches.parts(epoch_order(0, 0, 10))]
+    made = [batches.make(part) for part in batches.batch_rows(epoch_order(0, 0, 10))]
     assert [len(batch) for batch in made] == [4, 4, 2]
     assert sorted(np.concatenate([batch.targets["label"] for batch in made])) == list(range(10))
 
@@ -39,8 +39,8 @@ def test_every_row_comes_once_and_the_last_batch_is_short():
 def test_an_epoch_can_go_on_in_its_middle():
     batches = _batches(4)
     order = epoch_order(0, 0, 10)
-    parts = [part.tolist() for part in batches.parts(order)]
-    assert [part.tolist() for part in batches.parts(order, 1)] == parts[1:]
+    parts = [part.tolist() for part in batches.batch_rows(order)]
+    assert [part.tolist() for part in batches.batch_rows(order, 1)] == parts[1:]
 
 
 def test_bytes_become_numbers_up_to_one():

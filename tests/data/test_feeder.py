@@ -38,7 +38,7 @@ def _batches(workers, examples=None, steps=STEPS, mixes=(), size=4):
 def _all(batches, epoch=1, start=0):
     """Every array of an epoch, copied."""
     order = epoch_order(3, epoch, len(batches.examples))
-    with batches.ahead(batches.parts(order, start), epoch) as made:
+    with batches.ahead(batches.batch_rows(order, start), epoch) as made:
         return [{**{k: v.copy() for k, v in batch.inputs.items()}, **batch.targets} for batch in made]
 
 
@@ -70,7 +70,7 @@ def test_any_number_of_workers_gives_the_same_bits(mixes):
 def test_an_example_is_augmented_anew_in_every_epoch(workers):
     batches, epochs = _batches(workers), []
     for epoch in (1, 2, 1):
-        with batches.ahead(batches.parts(np.arange(COUNT)), epoch) as made:
+        with batches.ahead(batches.batch_rows(np.arange(COUNT)), epoch) as made:
             epochs.append(np.concatenate([batch.inputs["image"].copy() for batch in made]))
     batches.close()
     np.testing.assert_array_equal(epochs[0], epochs[2])
@@ -91,7 +91,7 @@ def test_an_epoch_goes_on_in_its_middle_with_the_same_stream():
 @pytest.mark.parametrize("workers", [0, 1, 2])
 def test_a_batch_stays_as_it_is_until_the_next_but_one_is_asked_for(workers):
     batches = _batches(workers, size=2)
-    with batches.ahead(batches.parts(np.arange(COUNT)), 0) as made:
+    with batches.ahead(batches.batch_rows(np.arange(COUNT)), 0) as made:
         before = next(made)
         kept = before.inputs["image"].copy()
         for batch in made:
@@ -103,7 +103,7 @@ def test_a_batch_stays_as_it_is_until_the_next_but_one_is_asked_for(workers):
 
 def test_leaving_early_and_coming_back():
     batches = _batches(2)
-    with batches.ahead(batches.parts(np.arange(COUNT)), 1) as made:
+    with batches.ahead(batches.batch_rows(np.arange(COUNT)), 1) as made:
         next(made)
     _same(_all(batches), _all(_batches(0)))
     batches.close()
@@ -172,13 +172,14 @@ def test_a_file_that_goes_bad_is_named(folder, workers):
 
 
 SCRIPT = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests may ignore it
 import numpy as np
 from tests.data.test_feeder import _batches
 batches = _batches(2)
-with batches.ahead(batches.parts(np.arange(22)), 0) as made:
+with batches.ahead(batches.batch_rows(np.arange(22)), 0) as made:
     next(made)
-    print(*(w.process.pid for w in batches._feeder._workers), flush=True)
+    print(*batches._feeder.pids, flush=True)
     time.sleep(60)
 """
 

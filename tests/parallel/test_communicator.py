@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 
 from graphc.parallel.communicator import Communicator, LocalCommunicator, Shard, shard_slices
+from graphc.parallel.processes import ProcessGroup
 from graphc.parallel.threads import ThreadGroup
+from graphc.system import can_fork
 
 
 def run_ranks(kind: str, world_size: int, program) -> list:
     """What `program(communicator)` returns in each rank, in order."""
     if kind == "local":
         return [program(LocalCommunicator())]
+    if kind == "processes":
+        return run_processes(world_size, program)
     threads = {"threads": world_size, "one thread": 1}[kind]
     return ThreadGroup(world_size, threads).world(world_size).run(lambda shard: program(shard.communicator))
 
 
-WORLDS = [("local", 1), *((kind, size) for kind in ("threads", "one thread") for size in (1, 2, 3))]
+def run_processes(world_size: int, program) -> list:
+    if not can_fork():
+        pytest.skip("this system has no processes to fork")
+    group = ProcessGroup(world_size, lambda shard: {"go": lambda: program(shard(world_size).communicator)})
+    first, others = group.run("go", (), lambda: program(group.shard(world_size).communicator), world_size)
+    found = [first, *copy.deepcopy(others)]
+    group.close()
+    return found
+
+
+WORLDS = [("local", 1), *((kind, size) for kind in ("threads", "one thread", "processes") for size in (1, 2, 3))]
 
 
 @pytest.fixture(params=WORLDS, ids=lambda world: f"{world[1]} {world[0]}")

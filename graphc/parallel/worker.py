@@ -1,0 +1,234 @@
+"""A process that works for this one: the same class for ranks of training and for makers of batches.
+
+                 fork              work               collective call
+    (parent) ──────────► STARTING ──────► WAITING ──────────► WORKING ◄──────────► MEETING
+                                             ▲                   │
+                                             └──── REPORTING ◄───┘
+
+    in every state:  the parent closes the pipe, or is gone  → the worker ends, silently
+                     an error                                → it goes up the pipe; the worker ends
+                     SIGINT, SIGTERM                         → nothing: the parent decides
+                     SIGKILL, a crash                        → the parent says so at its next look
+
+The states and what holds in them:
+
+STARTING    Signals are held back until they are ignored; what the fork inherited is closed, so that nothing that the
+            parent closes stays open here and nobody else's pipe.
+WAITING     The worker holds no lock and no result. It looks for the end of its pipe, and for its parent, now and then.
+WORKING     It writes to its own memory, its own slots and its own channels only.
+MEETING     It has posted its value and waits for the others'; only ranks get here.
+REPORTING   It writes its answer, and says so last: what it writes is read by the parent only after that.
+
+A worker is ended by its parent in one way: the pipe is closed, the process killed and waited for. It has nothing that
+could be lost: results lie in shared memory or have been sent, files are the parent's alone to write.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import traceback
+import warnings
+import weakref
+from collections.abc import Callable, Iterable, Sequence
+from enum import IntEnum
+from multiprocessing.connection import Connection
+from typing import Any
+
+from graphc.errors import GraphcError, MachineError
+from graphc.lazy import np
+from graphc.parallel.waiting import PATIENCE
+from graphc.system import close_all_but, fork_context, ignore_stop_signals, shared_memory, stop_signals_held
+from graphc.types import Array
+
+
+class State(IntEnum):
+    """Of a worker."""
+
+    STARTING = 0
+    WAITING = 1
+    WORKING = 2
+    MEETING = 3
+    REPORTING = 4
+
+
+DOING = {
+    State.STARTING: "starting",
+    State.WAITING: "waiting for work",
+    State.WORKING: "working",
+    State.MEETING: "waiting for other ranks",
+    State.REPORTING: "reporting",
+}
+"""What a worker in this state was doing when it died."""
+
+
+class Worker:
+    """A worker as it sees itself."""
+
+    def __init__(self, who: str, pipe: Connection, status: Array, parent: int) -> None:
+        self.who = who
+        """What messages call it."""
+        self.pipe = pipe
+        self.at = status[1:]
+        """One number, which the parent reads where this worker dies: the row that is being worked on, or -1."""
+        self._status = status
+        self._parent = parent
+
+    def enter(self, state: State) -> None:
+        """The only way from one state to the next."""
+        self._status[0] = state
+
+    def receive(self) -> Any:
+        """What the parent sends next; the worker ends where it sends nothing any more."""
+        try:
+            return self.pipe.recv()
+        except (EOFError, OSError):
+            os._exit(0)
+
+    def send(self, message: Any) -> None:
+        try:
+            self.pipe.send(message)
+        except OSError:
+            os._exit(0)
+
+    def look_around(self) -> None:
+        """End where the parent has closed the pipe or is gone; for those to whom it sends nothing by the pipe."""
+        if self.pipe.poll() or os.getppid() != self._parent:
+            os._exit(0)
+
+
+class WorkerProcess:
+    """A worker as its parent sees it."""
+
+    def __init__(
+        self,
+        work: Callable[[Worker], None],
+        who: str,
+        code: str,
+        *,
+        where: Callable[[State, int], str] | None = None,
+        close_files: bool,
+    ) -> None:
+        """Fork a process that does `work`, which is there already: nothing is copied or sent.
+
+        `who`, `code`: of the MachineError where it dies, and `where` of its last state and row; `close_files`:
+        what this process has open is closed there. OSError where the system gives no process or memory.
+        """
+        context = fork_context()
+        self.who = who
+        self._code = code
+        self._where = where or (lambda state, row: f"while {DOING[state]}")
+        self._status: Array = np.ndarray((2,), np.int64, shared_memory(16))
+        self._status[:] = State.STARTING, -1
+        self.pipe, theirs = context.Pipe()
+        arguments = (work, Worker(who, theirs, self._status, os.getpid()), [*_open, self], close_files)
+        self.process = context.Process(target=_live, args=arguments, name=f"graphc: {who}", daemon=True)
+        _open.add(self)
+        with warnings.catch_warnings(), stop_signals_held():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of fork beside threads: workers take no lock of ours
+            self.process.start()
+        theirs.close()
+
+    def send(self, message: Any) -> None:
+        """A MachineError where the worker is gone."""
+        try:
+            self.pipe.send(message)
+        except OSError:
+            raise self._death() from None
+
+    def receive(self) -> Any:
+        """Its next message. An error that ended it is raised, and a MachineError where it is gone without one."""
+        try:
+            message = self.pipe.recv()
+        except (EOFError, OSError):
+            raise self._death() from None
+        if isinstance(message, BaseException):
+            raise message
+        return message
+
+    def look(self) -> None:
+        """Raise what `receive` does, if there is something, of a worker that sends nothing else."""
+        try:
+            there = self.pipe.poll()
+        except OSError:
+            there = True
+        if there:
+            self.receive()
+
+    def end(self) -> None:
+        """In whatever state it is."""
+        _open.discard(self)
+        self.pipe.close()  # by which it would end by itself
+        if self.process.pid is not None:  # not where the fork has failed
+            self.process.kill()
+            self.process.join()
+
+    def _death(self) -> MachineError:
+        self.process.join(PATIENCE)
+        code, (state, row) = self.process.exitcode, self._status.tolist()
+        how = "does not answer" if code is None else f"ended with exit code {code}"
+        if code is not None and code < 0:
+            how = f"was killed by signal {-code}"
+        where = self._where(State(state), row)
+        return MachineError(self._code, f"{self.who} (pid {self.process.pid}) {how} {where}")
+
+
+_open: weakref.WeakSet[WorkerProcess] = weakref.WeakSet()
+"""Workers of this process whose pipes are open: what is forked later closes its copies of our ends."""
+
+
+def start_all(starts: Iterable[Callable[[], WorkerProcess]]) -> list[WorkerProcess]:
+    """All of these workers, or none and the error that there was."""
+    workers: list[WorkerProcess] = []
+    for start in starts:
+        try:
+            worker = start()
+        except BaseException:
+            end_all(workers)
+            raise
+        workers.append(worker)
+    return workers
+
+
+def end_all(workers: Iterable[WorkerProcess]) -> None:
+    for worker in workers:
+        worker.end()
+
+
+@atexit.register  # after multiprocessing's own function, and so called before it, which would wait for workers for ever
+def _end_open() -> None:
+    end_all(list(_open))
+
+
+def _live(work: Callable[[Worker], None], worker: Worker, others: Sequence[WorkerProcess], close_files: bool) -> None:
+    """A worker's life, from the fork on."""
+    code = 1
+    try:
+        worker.enter(State.STARTING)
+        ignore_stop_signals()
+        if close_files:
+            close_all_but(worker.pipe.fileno())
+        else:
+            for other in others:  # or workers would not notice that their parent has closed their pipes, or is gone
+                other.pipe.close()
+        work(worker)
+        code = 0
+    except Exception as error:
+        _report(worker.pipe, error)
+    finally:
+        os._exit(code)
+
+
+def _report(pipe: Connection, error: Exception) -> None:
+    """Send an error up, as it is where it can be sent; nothing where the parent is gone."""
+    text = traceback.format_exc()
+    if isinstance(error, MemoryError):
+        error = MemoryError(str(error))  # NumPy's own cannot be sent
+    elif not isinstance(error, GraphcError) and type(error).__module__ != "builtins":
+        error = RuntimeError(text)
+    try:
+        pipe.send(error)
+    except OSError:
+        return
+    except Exception:  # something in it cannot be sent
+        pipe.send(RuntimeError(text))
