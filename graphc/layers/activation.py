@@ -48,6 +48,7 @@ class Relu(Layer):
     """max(x, 0)."""
 
     kind: ClassVar[str] = "relu"
+    gives: ClassVar[str] = "no number below 0"
     family: ClassVar[str] = "activation"
     elementwise: ClassVar[bool] = True
 
@@ -72,6 +73,7 @@ class Relu6(Activation):
     """min(max(x, 0), 6)."""
 
     kind: ClassVar[str] = "relu6"
+    gives: ClassVar[str] = "numbers from 0 to 6"
 
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
         return build.op("Clip", inputs[0], scalar(build, "zero", 0), scalar(build, "six", 6))
@@ -107,6 +109,7 @@ class HardSigmoid(Activation):
     """relu6(x + 3)/6, as in MobileNetV3, Keras 3 and PyTorch."""
 
     kind: ClassVar[str] = "hard_sigmoid"
+    gives: ClassVar[str] = "probabilities"
 
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
         # Not ONNX's HardSigmoid: OpenCV takes Mul(x, HardSigmoid(y)) for HardSwish(y) without an error.

@@ -47,6 +47,8 @@ class Layer(Documented):
     """Its weights are emitted through `build.in_channel_order`, so that a flattened image may reach it as it lies."""
     gives_output_away: ClassVar[bool] = False
     """Output is an array of its own that backward does not read: the next layer may write over it."""
+    gives: ClassVar[str] = ""
+    """What its outputs are, where they cannot be just any number, as a word for a warning."""
     costly: ClassVar[str] = ""
     """What this kind costs more than it looks, as a sentence for a warning."""
 

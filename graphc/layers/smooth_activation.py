@@ -73,6 +73,7 @@ class Sigmoid(Activation):
     """1/(1 + exp(-x))."""
 
     kind: ClassVar[str] = "sigmoid"
+    gives: ClassVar[str] = "probabilities"
 
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
         return build.op("Sigmoid", inputs[0])

@@ -16,6 +16,7 @@ class Softmax(Layer):
 
     kind: ClassVar[str] = "softmax"
     family: ClassVar[str] = "activation"
+    gives: ClassVar[str] = "probabilities"
 
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
         x = build.in_order(inputs[0])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
 from graphc.dims import is_image
@@ -13,9 +13,9 @@ from graphc.passes.inputs import seems_channels_first
 Lint: TypeAlias = Callable[[Plan], Iterator[Warn]]
 
 
-def lints(plan: Plan) -> list[Warn]:
-    """Every warning, in the order of LINTS and then of the layers."""
-    return [warning for lint in LINTS for warning in lint(plan)]
+def lints(plan: Plan, chosen: Sequence[Lint] | None = None) -> list[Warn]:
+    """Every warning, in the order of LINTS (or of the `chosen` ones) and then of the layers."""
+    return [warning for lint in (LINTS if chosen is None else chosen) for warning in lint(plan)]
 
 
 def odd_channels(plan: Plan) -> Iterator[Warn]:
@@ -106,14 +106,10 @@ def _factors(plan: Plan, one: Node, other: Node) -> bool:
     )
 
 
-LINTS: tuple[Lint, ...] = (
-    channels_first,
-    nothing_between_linear_layers,
-    odd_channels,
-    small_groups,
-    costly_kinds,
-    padding_left_to_the_runtime,
-)
+MEANING: tuple[Lint, ...] = (channels_first, nothing_between_linear_layers)
+"""What is probably not meant."""
+COSTS: tuple[Lint, ...] = (odd_channels, small_groups, costly_kinds, padding_left_to_the_runtime)
+LINTS = MEANING + COSTS
 
 
 def _read_by_weights(plan: Plan) -> set[str]:

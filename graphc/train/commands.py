@@ -9,6 +9,7 @@ from typing import Any
 from graphc.compiler import compile_plan
 from graphc.emit.model import write_model
 from graphc.errors import DataError, Place, Warn, WeightsError, counted
+from graphc.passes.lints import MEANING, lints
 from graphc.spec.model import read_spec
 from graphc.system import can_fork
 from graphc.train.checkpoint import Checkpoint, Checkpoints, Moment
@@ -17,6 +18,7 @@ from graphc.train.extension import existing_folder, with_epochs
 from graphc.train.fitted import save_fitted
 from graphc.train.freezing import frozen_plan
 from graphc.train.length import Length, check_batches
+from graphc.train.lints import lints as training_lints
 from graphc.train.predict import predict
 from graphc.train.progress import Reporter, Silent
 from graphc.train.recipe import dump_recipe, read_recipe
@@ -72,6 +74,8 @@ def train(
         if recipe.start is not None:
             reporter.say(str(warm_start(state.params, recipe.start, base, plan)))
         trainer = _trainer(stepper, state, sets, folder, reporter)
+        for warning in (*lints(plan, MEANING), *training_lints(plan, stepper.heads, sets.train)):
+            reporter.say(str(warning))
         texts = spec_texts(recipe.model, base)
         folder.begin(dump_recipe(recipe), texts)
         save_fitted(recipe, folder.preprocess)

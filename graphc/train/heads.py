@@ -68,8 +68,7 @@ class Heads:
     def __init__(self, plan: Plan, recipe: Recipe) -> None:
         self.targets = _targets(plan, recipe)
         for number, head in enumerate(self.targets):
-            keys = ("loss",) if recipe.loss is not None else ("heads", number, "loss")
-            with recipe.placing(keys):
+            with recipe.placing(keys_of(recipe, number)):
                 head.loss.check(head.shape, head.name)
         self.recipe = recipe
         self.teacher = recipe.teacher
@@ -201,6 +200,11 @@ class Heads:
             replace(form, classes=examples.classes_of(head.target))
             for form, head in zip(self._forms, self.targets, strict=True)
         )
+
+
+def keys_of(recipe: Recipe, head: int) -> tuple[str | int, ...]:
+    """Where a recipe says the loss of a head."""
+    return ("loss",) if recipe.loss is not None else ("heads", head, "loss")
 
 
 def _judges(targets: Sequence[Target], recipe: Recipe) -> tuple[Judge, ...]:

@@ -302,9 +302,12 @@ class Recipe(Settings):
         try:
             yield
         except SpecError as error:
-            if error.place is None and self._tree is not None:
-                error.place = place_in(self._tree, keys, of_key)
+            error.place = error.place or self.place_of(keys, of_key)
             raise
+
+    def place_of(self, keys: Sequence[int | str], of_key: bool = False) -> Place | None:
+        """Where the recipe's file says what is at these keys; None where it has no file."""
+        return None if self._tree is None else place_in(self._tree, keys, of_key)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Recipe) and self.__dict__ == other.__dict__
