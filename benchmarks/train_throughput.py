@@ -23,12 +23,12 @@ from pathlib import Path
 import numpy as np
 
 from graphc import initializers
+from graphc.execution.network import Network
 from graphc.parallel.blas import single_threaded_blas
 from graphc.parallel.threads import WORTH_SHARING, ThreadGroup
 from graphc.passes.expand import expand
 from graphc.passes.plan import plan
 from graphc.spec.model import read_spec
-from graphc.train.network import Network
 from graphc.train.optimizers import Sgd, alone
 
 HERE = Path(__file__).parent

@@ -22,10 +22,10 @@ from graphc.data.digits import read_digits
 from graphc.data.examples import IMAGE, LABEL, MEMORY_LIMIT
 from graphc.data.sources import Cifar10, Npz, Source
 from graphc.errors import DivergedError, GraphcError, missing_extra
+from graphc.execution.network import Network
 from graphc.graph import Plan
 from graphc.report.tables import render
 from graphc.train import commands
-from graphc.train.network import Network
 from graphc.train.progress import Silent
 from graphc.train.recipe import read_recipe
 from graphc.train.run import plan_of

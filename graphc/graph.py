@@ -166,9 +166,10 @@ class Plan:
             for planned in self.nodes
         }
 
-    def at_or_above(self, variables: Collection[str]) -> frozenset[str]:
-        """The nodes that have one of these variables, by full name, and all that depend on them."""
-        wanted, found = set(variables), set[str]()
+    def at_or_above(self, variables: Collection[str], values: Collection[str] = ()) -> frozenset[str]:
+        """The values (of nodes or inputs) and the nodes that have one of these variables, by full name, and all that
+        depend on them."""
+        wanted, found = set(variables), set(values)
         for planned in self.nodes:
             node = planned.node
             if found.intersection(node.inputs) or wanted.intersection(self.variable_names[node.name].values()):

@@ -64,7 +64,7 @@ class Context(Protocol):
     """Whether backward is asked for the gradients of the inputs (not of images, nor below frozen layers)."""
     factors: bool
     """Whether the gradient of weights that are a large matrix may come as its factors, an `OuterProduct`."""
-    overwrite: bool
+    inplace: bool
     """Whether the output may be written over the first input: nobody else reads it."""
 
     @property

@@ -10,12 +10,12 @@ import numpy as np
 from graphc.dims import Formula, Shape, evaluate_shape
 from graphc.emit.model import emit
 from graphc.errors import GraphcError, SpecError, did_you_mean
+from graphc.execution.network import evaluate
 from graphc.files import shown
 from graphc.graph import Plan
 from graphc.initializers import Normal
 from graphc.passes.infer_shapes import check_sizes
 from graphc.runtime import Session
-from graphc.train.network import evaluate
 from graphc.types import Array
 
 SIZES = (64, 96, 128, 160, 192, 224, 256, 299, 320, 384, 448, 512, 640, 768, 1024, *(2**k for k in range(11, 21)))

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from graphc.layers import CATALOGUE
+
 ROOT = Path(__file__).parent.parent / "graphc"
 
 ORDER = [
@@ -28,6 +30,7 @@ ORDER = [
     {"passes"},
     {"npz", "safetensors_file", "floats"},
     {"weights"},
+    {"execution"},
     {"emit", "runtime"},
     {"verify", "inference", "outputs", "signature", "compiler", "train", "data", "report"},
     {"completion"},
@@ -80,6 +83,28 @@ def test_heavy_packages_stay_home(module: str) -> None:
         homes = HOMES.get(imported.split(".")[0])
         if homes is not None:
             assert module.startswith(homes), f"{module} imports {imported}; only {', '.join(homes)} may"
+
+
+KINDS = {layer.__name__: layer.__module__ for layer in CATALOGUE.values()}
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if module != "execution/fusion.py"])
+def test_nobody_asks_of_what_kind_a_layer_is(module: str) -> None:
+    """Layers have rules, protocols and flags for what others want to know of them. Patterns of kinds stand in one
+    table, that of fusions."""
+    here = "graphc." + module.removesuffix(".py").replace("/", ".")
+    for node in ast.walk(ast.parse((ROOT / module).read_text(encoding="utf-8"))):
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Name)
+            and node.func.id in ("isinstance", "issubclass")
+        ):
+            asked = {name.id for name in ast.walk(node.args[1]) if isinstance(name, ast.Name)}
+            others = {name for name in asked & KINDS.keys() if KINDS[name] != here}
+            assert not others, f"{module}:{node.lineno} asks whether something is a {', '.join(others)}"
+        if isinstance(node, ast.Compare) and isinstance(node.left, ast.Attribute) and node.left.attr == "kind":
+            texts = {each.value for each in ast.walk(node) if isinstance(each, ast.Constant)}
+            assert not texts & CATALOGUE.keys(), f"{module}:{node.lineno} compares a kind with {texts}"
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -12,13 +12,13 @@ from graphc.compiler import Emission, compile_plan
 from graphc.dims import Dim, is_static
 from graphc.emit.model import emit
 from graphc.errors import SpecError
+from graphc.execution.network import evaluate
 from graphc.graph import Plan
 from graphc.layers.base import Layer
 from graphc.layers.pad import Pad
 from graphc.passes.infer_shapes import check_sizes
 from graphc.receptive_field import Reach
 from graphc.runtime import Session
-from graphc.train.network import evaluate
 from graphc.types import Array
 from graphc.verify import watched
 from tests.random_specs import RandomSpec

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from graphc.errors import SpecError
+from graphc.execution.network import evaluate
 from graphc.graph import Plan
 from graphc.initializers import initial_values
 from graphc.layers.activation import Relu
-from graphc.train.network import evaluate
 from graphc.verify import choose_sizes, random_inputs, read_sizes, verify
 from tests.passes.specs import plan_of
 

@@ -15,8 +15,8 @@ sys.path.insert(0, str(HERE.parent))
 import common  # noqa: E402
 
 from graphc.compiler import plan_spec  # noqa: E402
+from graphc.execution.network import evaluate  # noqa: E402
 from graphc.initializers import initial_values  # noqa: E402
-from graphc.train.network import evaluate  # noqa: E402
 
 POOLS = ("max", "average", "stride")
 SIDE = 32

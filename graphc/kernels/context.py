@@ -31,7 +31,7 @@ class RunContext:
     """Seed, step, layer and rank: all that the layer's random numbers depend on."""
     input_gradient: bool = True
     """Whether backward is asked for the gradient of the inputs (not of images, nor below frozen layers)."""
-    overwrite: bool = False
+    inplace: bool = False
     """Whether the layer may write its output over its first input: nobody else reads it."""
     factors: bool = False
     """Whether the gradient of weights may come as its factors."""

@@ -9,7 +9,6 @@ from typing import ClassVar
 from graphc.kernels.relu import relu, relu_grad
 from graphc.layers.base import Layer, scalar
 from graphc.layers.fields import Number
-from graphc.layers.pool import ReluMaxPool2d
 from graphc.lazy import np
 from graphc.types import Array, Context, Gradients, OnnxBuilder, Params, Step, Value
 
@@ -52,15 +51,12 @@ class Relu(Layer):
     family: ClassVar[str] = "activation"
     elementwise: ClassVar[bool] = True
 
-    def joined(self, following: Layer) -> Layer | None:
-        return ReluMaxPool2d(**dict(following)) if following.kind == "max_pool2d" else None
-
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
         return build.op("Relu", inputs[0])
 
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
         (x,) = inputs
-        y = x if context.overwrite else context.empty(x.shape, x.dtype)
+        y = x if context.inplace else context.empty(x.shape, x.dtype)
         context.each_slice(lambda part: relu(x[part], y[part]), x)
 
         def backward(dy: Array) -> Gradients:

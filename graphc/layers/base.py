@@ -45,7 +45,7 @@ class Layer(Documented):
     """y[i] depends on x[i] alone (or on x[i] and its channel): flatten may be absorbed through it."""
     absorbs_order: ClassVar[bool] = False
     """Its weights are emitted through `build.in_channel_order`, so that a flattened image may reach it as it lies."""
-    gives_output_away: ClassVar[bool] = False
+    donates_output: ClassVar[bool] = False
     """Output is an array of its own that backward does not read: the next layer may write over it."""
     gives: ClassVar[str] = ""
     """What its outputs are, where they cannot be just any number, as a word for a warning."""
@@ -94,11 +94,6 @@ class Layer(Documented):
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
         """This layer as ONNX nodes, in inference; images are N C H W inside."""
         raise NotImplementedError(self.kind)
-
-    def joined(self, following: Layer) -> Layer | None:
-        """One layer with this one's variables for this one and `following` on arrays, where that takes fewer passes
-        over memory."""
-        return None
 
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
         """This layer on arrays (batch first, channels last), with its backward."""

@@ -9,7 +9,7 @@ from graphc.dims import Shape, is_static
 from graphc.initializers import Ones, Zeros
 from graphc.kernels.channels import combine, moments, passed_sums, scale_and_shift
 from graphc.kernels.moving_average import initial_share, ramped
-from graphc.layers.base import Layer, channels, elements
+from graphc.layers.base import channels, elements
 from graphc.layers.fields import Bool, PositiveNumber, Share
 from graphc.layers.normalization import Normalization, one_value
 from graphc.lazy import np
@@ -26,8 +26,7 @@ class BatchNorm(Normalization):
 
     kind: ClassVar[str] = "batch_norm"
     elementwise: ClassVar[bool] = True
-    gives_output_away: ClassVar[bool] = True
-    with_relu: ClassVar[bool] = False
+    donates_output: ClassVar[bool] = True
 
     decay: Share = 0.9
     """Of the moving statistics: moving*decay + batch*(1 - decay)."""
@@ -40,9 +39,6 @@ class BatchNorm(Normalization):
     """Multiply by a learned gamma. Off as in TF-Slim: a convolution or ReLU that follows makes it redundant."""
     frozen: Bool = False
     """Use the moving statistics in training too, and leave them as they are."""
-
-    def joined(self, following: Layer) -> Layer | None:
-        return BatchNormRelu(**dict(self)) if following.kind == "relu" else None
 
     def values_a_mean(self, examples: int, *inputs: Shape) -> int | None:
         plane = inputs[0][:-1]
@@ -93,7 +89,10 @@ class BatchNorm(Normalization):
         return build.op("BatchNormalization", x, *names, epsilon=self.epsilon)
 
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
-        (x,) = inputs
+        return self.normalize(context, params, inputs[0])
+
+    def normalize(self, context: Context, params: Params, x: Array, with_relu: bool = False) -> Step:
+        """`forward`, with a ReLU behind it in the same passes over memory or without."""
         batch = context.training and not self.frozen
         if batch:
             count, mean, variance = moments(context, x)
@@ -103,10 +102,10 @@ class BatchNorm(Normalization):
             count, mean, variance = 0, params["moving_mean"], params["moving_variance"]
         inverse = 1 / np.sqrt(variance + x.dtype.type(self.epsilon))
         factor, offset = self._affine(mean, inverse, params)
-        y = scale_and_shift(context, x, factor, offset, self.with_relu)
+        y = scale_and_shift(context, x, factor, offset, with_relu)
 
         def backward(dy: Array) -> Gradients:
-            total, along, given = passed_sums(context, dy, x, mean, inverse, y if self.with_relu else None)
+            total, along, given = passed_sums(context, dy, x, mean, inverse, y if with_relu else None)
             along *= inverse  # sum of dy times the normalized x
             found = {"beta": total, "gamma": along}
             gradients = {name: found[name] for name in ("beta", "gamma") if name in params and self.trainable}
@@ -129,10 +128,3 @@ class BatchNorm(Normalization):
         batch = {"moving_mean": mean, "moving_variance": variance * (count / (count - 1))}
         decay = ramped(self.decay, context.step) if self.ramp else self.decay
         return {name: params[name] * decay + value * (1 - decay) for name, value in batch.items()}
-
-
-class BatchNormRelu(BatchNorm):
-    """Batch normalization and ReLU in the same passes over memory; made by `joined`, not written in specs."""
-
-    with_relu: ClassVar[bool] = True
-    gives_output_away: ClassVar[bool] = False  # backward looks where it is positive

@@ -20,7 +20,7 @@ class BiasAdd(Layer):
 
     kind: ClassVar[str] = "bias_add"
     family: ClassVar[str] = "dense"
-    gives_output_away: ClassVar[bool] = True
+    donates_output: ClassVar[bool] = True
     accepts: ClassVar[tuple[str, ...]] = ("activation",)
     elementwise: ClassVar[bool] = True
     absorbs_order: ClassVar[bool] = True
@@ -51,7 +51,7 @@ class BiasAdd(Layer):
 
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
         (x,) = inputs
-        y = x if context.overwrite else context.empty(x.shape, x.dtype)
+        y = x if context.inplace else context.empty(x.shape, x.dtype)
         add_bias(x, params["biases"], out=y)
 
         def backward(dy: Array) -> Gradients:

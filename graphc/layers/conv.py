@@ -8,11 +8,8 @@ from typing import Any, ClassVar
 from graphc.dims import Shape
 from graphc.errors import RuleError
 from graphc.kernels.conv import ConvPart, ConvProblem, conv2d, conv2d_gradients, conv2d_input_gradient
-from graphc.kernels.conv_pool import conv_max_pool2d, conv_max_pool2d_gradients, pooling_algorithm
-from graphc.kernels.relu import relu, relu_grad
 from graphc.layers.base import Layer, elements, image
 from graphc.layers.fields import IntPair, Padding, PositiveInt
-from graphc.layers.pool import MaxPool2d
 from graphc.layers.weighted import Weighted
 from graphc.layers.windowed import Windowed
 from graphc.lazy import np
@@ -23,7 +20,7 @@ class Convolution(Windowed, Weighted):
     """The arguments of every convolution over windows."""
 
     family: ClassVar[str] = "convolution"
-    gives_output_away: ClassVar[bool] = True
+    donates_output: ClassVar[bool] = True
 
     stride: IntPair = (1, 1)
     """Pixels from one window to the next: one number, or [vertical, horizontal]."""
@@ -91,9 +88,6 @@ class Conv2d(Convolution):
         biases += params["biases"] if self.has_bias else 0
         return self.model_copy(update={"bias": True}), {**found, "biases": biases.astype(weights.dtype)}
 
-    def joined(self, following: Layer) -> Layer | None:
-        return PooledConv2d(**dict(self), pool=following) if isinstance(following, MaxPool2d) else None
-
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
         (x,) = inputs
         weights = build.constant("weights", params["weights"].transpose(3, 2, 0, 1))  # F C/groups kh kw
@@ -126,47 +120,3 @@ class Conv2d(Convolution):
 
     def convolutions(self, x_shape: tuple[int, ...], dtype: Any, training: bool) -> tuple[ConvPart, ...]:
         return (ConvPart("", self.problem(x_shape, dtype, training)),)
-
-
-class PooledConv2d(Conv2d):
-    """A convolution and the largest of every window behind it, with or without a ReLU, in one. Made by
-    `Conv2d.joined`, not written in specs."""
-
-    gives_output_away: ClassVar[bool] = False
-
-    pool: MaxPool2d
-
-    def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
-        (x,) = inputs
-        weights, window = params["weights"], self.pool.taps
-        problem = self.problem(x.shape, x.dtype, context.training)
-        algorithm = pooling_algorithm(context, problem, self.pool.grid(*problem.geometry.output))
-        if algorithm is None or not self.trainable:
-            return self._one_after_the_other(context, params, x)
-
-        y, images, winners = conv_max_pool2d(context, algorithm, problem, x, weights, window)
-        self.add_biases(params, y)  # the same for all pixels of a window, so it changes no winner
-        rectified: Array | None = None
-        if self.pool.rectifies:
-            relu(y, out=y)
-            rectified = y
-
-        def backward(dy: Array) -> Gradients:
-            if rectified is not None:
-                dy = relu_grad(context, dy, rectified)
-            dx, dw = conv_max_pool2d_gradients(context, algorithm, problem, images, dy, weights, winners, window)
-            return Gradients((dx,), {"weights": dw, **self.bias_gradients(dy)})
-
-        return Step(y, backward)
-
-    def _one_after_the_other(self, context: Context, params: Params, x: Array) -> Step:
-        convolved = super().forward(context, params, x)
-        pooled = self.pool.forward(context, {}, convolved.output)
-        convolution_back, pooling_back = convolved.backward, pooled.backward  # not what is between
-
-        def backward(dy: Array) -> Gradients:
-            (between,) = pooling_back(dy).inputs
-            assert between is not None
-            return convolution_back(between)
-
-        return Step(pooled.output, backward)

@@ -22,7 +22,7 @@ class Conv2dTranspose(Weighted):
 
     kind: ClassVar[str] = "conv2d_transpose"
     family: ClassVar[str] = "convolution"
-    gives_output_away: ClassVar[bool] = True
+    donates_output: ClassVar[bool] = True
     positional: ClassVar[tuple[str, ...]] = ("filters", "kernel", "stride")
 
     filters: PositiveInt

@@ -19,7 +19,7 @@ class FullyConnected(Weighted):
 
     kind: ClassVar[str] = "fully_connected"
     family: ClassVar[str] = "dense"
-    gives_output_away: ClassVar[bool] = True
+    donates_output: ClassVar[bool] = True
     positional: ClassVar[tuple[str, ...]] = ("units",)
     sees_everything: ClassVar[bool] = True
     absorbs_order: ClassVar[bool] = True

@@ -24,7 +24,7 @@ class LayerScale(Layer):
     accepts: ClassVar[tuple[str, ...]] = ("activation",)
     elementwise: ClassVar[bool] = True
     absorbs_order: ClassVar[bool] = True
-    gives_output_away: ClassVar[bool] = True
+    donates_output: ClassVar[bool] = True
 
     gamma_initializer: AnyInitializer = Ones()
     """How the factors start; ConvNeXt takes {constant: 1e-6}."""

@@ -28,7 +28,7 @@ class Concat(Merge):
     """Inputs one after the other along an axis."""
 
     kind: ClassVar[str] = "concat"
-    gives_output_away: ClassVar[bool] = True
+    donates_output: ClassVar[bool] = True
     positional: ClassVar[tuple[str, ...]] = ("axis",)
 
     axis: Literal["channels", "height", "width"] = "channels"
@@ -98,11 +98,7 @@ class Add(Elementwise):
     """The sum of the inputs."""
 
     kind: ClassVar[str] = "add"
-    gives_output_away: ClassVar[bool] = True
-    with_relu: ClassVar[bool] = False
-
-    def joined(self, following: Layer) -> Layer | None:
-        return AddRelu() if following.kind == "relu" else None
+    donates_output: ClassVar[bool] = True
 
     def count_flops(self, *inputs: Shape) -> int:
         return (len(inputs) - 1) * elements(static(self.infer_shape(*inputs), self.kind))
@@ -111,6 +107,10 @@ class Add(Elementwise):
         return self._emit("Add", build, inputs)
 
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
+        return self.sum(context, inputs)
+
+    def sum(self, context: Context, inputs: Sequence[Array], with_relu: bool = False) -> Step:
+        """`forward`, with a ReLU behind it in the same passes over memory or without."""
         first, *others = inputs
         y = context.empty(np.broadcast_shapes(*(x.shape for x in inputs)), first.dtype)
 
@@ -118,22 +118,15 @@ class Add(Elementwise):
             np.add(first[part], others[0][part] if others else 0, out=y[part])
             for x in others[1:]:
                 y[part] += x[part]
-            if self.with_relu:
+            if with_relu:
                 relu(y[part], y[part])
 
         def backward(dy: Array) -> Gradients:
-            given = relu_grad(context, dy, y) if self.with_relu else dy
+            given = relu_grad(context, dy, y) if with_relu else dy
             return Gradients(tuple(_summed(given, x.shape) for x in inputs))
 
         context.each_slice(add, y)
         return Step(y, backward)
-
-
-class AddRelu(Add):
-    """Addition and ReLU in the same passes over memory; made by `joined`, not written in specs."""
-
-    with_relu: ClassVar[bool] = True
-    gives_output_away: ClassVar[bool] = False  # backward looks where it is positive
 
 
 class Multiply(Elementwise):

@@ -8,7 +8,6 @@ from typing import ClassVar
 from graphc.dims import Shape
 from graphc.errors import RuleError
 from graphc.kernels.pool import avg_pool2d, avg_pool2d_grad, max_pool2d, max_pool2d_grad
-from graphc.kernels.relu import relu, relu_grad
 from graphc.layers.base import elements, image
 from graphc.layers.fields import IntPair
 from graphc.layers.windowed import Windowed
@@ -43,8 +42,6 @@ class MaxPool2d(Pool2d):
     """The largest value of every window; padding never wins."""
 
     kind: ClassVar[str] = "max_pool2d"
-    rectifies: ClassVar[bool] = False
-    """Whether there is a ReLU in it."""
 
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
         (x,) = inputs
@@ -62,28 +59,11 @@ class MaxPool2d(Pool2d):
         return Step(y, backward)
 
 
-class ReluMaxPool2d(MaxPool2d):
-    """ReLU and then the largest of every window, the other way round: fewer numbers for the ReLU, the same result.
-    Made by `Relu.joined`, not written in specs."""
-
-    rectifies: ClassVar[bool] = True
-
-    def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
-        pooled = super().forward(context, params, *inputs)
-        y, pooling_back = pooled.output, pooled.backward  # which does not read the output
-        context.each_slice(lambda part: relu(y[part], y[part]), y)
-
-        def backward(dy: Array) -> Gradients:
-            return pooling_back(relu_grad(context, dy, y))
-
-        return Step(y, backward)
-
-
 class AvgPool2d(Pool2d):
     """The mean of every window; padding is not counted."""
 
     kind: ClassVar[str] = "avg_pool2d"
-    gives_output_away: ClassVar[bool] = True
+    donates_output: ClassVar[bool] = True
 
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
         (x,) = inputs

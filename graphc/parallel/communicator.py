@@ -75,6 +75,11 @@ class Shard:
         return {name: array[self.examples] for name, array in arrays.items()}
 
 
+def whole_batch() -> Shard:
+    """All examples of a batch, in a world of one rank."""
+    return Shard(LocalCommunicator(), slice(None))
+
+
 def shard_slices(count: int, num_shards: int) -> list[slice]:
     """`count` examples in at most `num_shards` runs of nearly equal length, none of them empty."""
     num_shards = min(num_shards, count)

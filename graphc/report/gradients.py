@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
 
-from graphc.graph import Plan
-from graphc.kernels.context import RunContext
-from graphc.layers.base import Layer
-from graphc.types import Array, Gradients
+from graphc.execution.plan import ExecutionPlan
+from graphc.graph import Node, Plan
+from graphc.parallel.communicator import whole_batch
+from graphc.types import Array
 
 
 def input_gradients(
@@ -19,38 +20,25 @@ def input_gradients(
 
     A seed makes the gradient to begin with from the node's value. One forward pass serves all of them.
     """
-    values: dict[str, Array] = dict(inputs)
-    backwards: dict[str, Callable[[Array], Gradients]] = {}
-    for each in plan.nodes:
-        node = each.node
-        own = plan.params_of(node, params)
-        step = frozen(node.layer).forward(RunContext(training=False), own, *(values[source] for source in node.inputs))
-        values[node.name], backwards[node.name] = step.output, step.backward
-    return {name: walk_back(plan, backwards, values, name, seed(values[name])) for name, seed in seeds.items()}
+    execution = ExecutionPlan(frozen(plan), frozen=plan.variables, input_gradients=True)
+    tape = execution.run(frozenset(seeds), whole_batch(), False, 0, params, inputs, record=True)
+    found = {}
+    for name, seed in seeds.items():
+        tape.backward({name: seed(tape.values[name])}, retain=True)
+        found[name] = {each: tape.input_gradients.get(each, np.zeros_like(array)) for each, array in inputs.items()}
+    return found
 
 
-def frozen(layer: Layer) -> Layer:
-    """The layer without the gradients of its variables, which nobody asks for here."""
-    return layer.model_copy(update={"trainable": False}) if getattr(layer, "trainable", False) else layer
+def frozen(plan: Plan) -> Plan:
+    """The plan without the gradients of its variables, which nobody asks for here."""
+    graph = replace(plan.graph, nodes=tuple(map(_frozen, plan.graph.nodes)))
+    return replace(plan, graph=graph, nodes=tuple(replace(each, node=_frozen(each.node)) for each in plan.nodes))
 
 
-def walk_back(
-    plan: Plan,
-    backwards: Mapping[str, Callable[[Array], Gradients]],
-    values: Mapping[str, Array],
-    start: str,
-    seed: Array,
-) -> dict[str, Array]:
-    gradients: dict[str, Array] = {start: seed}
-    for each in reversed(plan.nodes):
-        node = each.node
-        if node.name not in gradients:
-            continue
-        arrived = backwards[node.name](gradients.pop(node.name)).inputs
-        for source, gradient in zip(node.inputs, arrived, strict=True):
-            if gradient is not None:
-                gradients[source] = gradients[source] + gradient if source in gradients else gradient
-    return {given.name: gradients.get(given.name, np.zeros_like(values[given.name])) for given in plan.graph.inputs}
+def _frozen(node: Node) -> Node:
+    if not getattr(node.layer, "trainable", False):
+        return node
+    return replace(node, layer=node.layer.model_copy(update={"trainable": False}))
 
 
 def at(row: int, column: int) -> Callable[[Array], Array]:

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from graphc.dims import Shape, is_image, is_static
+from graphc.execution.network import evaluate
 from graphc.graph import Plan, PlannedNode
 from graphc.layers.base import elements
 from graphc.report.picture.blocks import blocks
-from graphc.train.network import evaluate
 from graphc.types import Array
 
 

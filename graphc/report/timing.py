@@ -3,39 +3,54 @@
 from __future__ import annotations
 
 import time
+from typing import ClassVar
 
 import numpy as np
-from threadpoolctl import ThreadpoolController
 
 from graphc import initializers
+from graphc.execution.operation import Operation
+from graphc.execution.plan import ExecutionPlan
 from graphc.graph import Plan
-from graphc.kernels.context import RunContext
 from graphc.layers.base import static
-from graphc.types import Array
+from graphc.parallel.blas import single_threaded_blas
+from graphc.parallel.communicator import whole_batch
+from graphc.types import Array, Context, Params, Step
 
 RUNS = 3
 
 
+class Timed:
+    """An operation with its times, in milliseconds."""
+
+    donates_output: ClassVar[bool] = False
+
+    def __init__(self, operation: Operation) -> None:
+        self.times: list[float] = []
+        self._operation = operation
+
+    def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
+        start = time.perf_counter()
+        done = self._operation.forward(context, params, *inputs)
+        self.times.append(1000 * (time.perf_counter() - start))
+        return done
+
+
 def layer_times(plan: Plan) -> dict[str, float]:
-    """Milliseconds by node name, on weights drawn from the spec's initializers."""
-    params = initializers.initial_values(plan.variables, 0)
-    with ThreadpoolController().limit(limits=1, user_api="blas"):
-        runs = [one_run(plan, params) for _ in range(RUNS)]
-    return {name: min(run[name] for run in runs) for name in runs[0]}
+    """Milliseconds by node name, on weights drawn from the spec's initializers. Each layer runs by itself."""
+    timed: dict[str, Timed] = {}
 
+    def instrument(name: str, operation: Operation) -> Operation:
+        timed[name] = Timed(operation)
+        return timed[name]
 
-def one_run(plan: Plan, params: dict[str, Array]) -> dict[str, float]:
     rng = np.random.default_rng(0)
-    values: dict[str, Array] = {
+    inputs: dict[str, Array] = {
         given.name: rng.normal(size=(1, *static(given.shape, given.name))).astype(np.float32)
         for given in plan.graph.inputs
     }
-    found = {}
-    for each in plan.nodes:
-        node = each.node
-        own = plan.params_of(node, params)
-        inputs = [values[source] for source in node.inputs]
-        start = time.perf_counter()
-        values[node.name] = node.layer.forward(RunContext(training=False), own, *inputs).output
-        found[node.name] = 1000 * (time.perf_counter() - start)
-    return found
+    params = initializers.initial_values(plan.variables, 0)
+    execution = ExecutionPlan(plan, instrument=instrument)
+    with single_threaded_blas:
+        for _ in range(RUNS):
+            execution.run(frozenset(plan.by_name), whole_batch(), False, 0, params, inputs)
+    return {name: min(timed[name].times) for name in plan.by_name}

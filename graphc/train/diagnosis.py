@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from graphc.train.network import Network
+from graphc.execution.network import Network
 from graphc.types import Array, Gradient
 
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from graphc.data.batches import Batches
+from graphc.execution.network import Network
 from graphc.parallel.prefetch import prefetched
 from graphc.train.heads import Heads
 from graphc.train.learning import Learning
-from graphc.train.network import Network
 from graphc.train.sums import Sums
 from graphc.types import Array
 

@@ -10,12 +10,12 @@ from graphc.data.masks import MaskRule
 from graphc.data.sample import MASK
 from graphc.data.target_kind import TargetKind
 from graphc.errors import DataError, Place, SpecError, did_you_mean
+from graphc.execution.network import ForwardResult
 from graphc.graph import Plan
 from graphc.lazy import np
 from graphc.train.distill import SOFT, distilled
 from graphc.train.losses import Loss, Mean
 from graphc.train.metrics import Head, Metric
-from graphc.train.network import Run
 from graphc.train.pairing import check_pairing
 from graphc.train.recipe import Recipe
 from graphc.train.target_checks import check_target, check_weights
@@ -124,7 +124,9 @@ class Heads:
         """What metrics know of a head."""
         return self._forms[index]
 
-    def judge(self, run: Run, targets: Mapping[str, Array], shares: Sequence[float] | None = None) -> Judgement:
+    def judge(
+        self, run: ForwardResult, targets: Mapping[str, Array], shares: Sequence[float] | None = None
+    ) -> Judgement:
         """Losses and gradients of a forward pass; `shares`: this batch's part of each term's mean, default all."""
         predictions = [run.value(head.node) for head in self.targets]
         terms = self._terms(predictions, targets)
@@ -156,11 +158,11 @@ class Heads:
             found.append(head.loss.mean(prediction, targets[head.target], weights))
         return tuple(found)
 
-    def judged(self, run: Run, targets: Mapping[str, Array]) -> dict[int, tuple[Array, Array]]:
+    def judged(self, run: ForwardResult, targets: Mapping[str, Array]) -> dict[int, tuple[Array, Array]]:
         """(predictions, targets) that metrics count, by head: without ignored labels, and what weighs nothing."""
         return {index: self._judged(self.targets[index], run, targets) for index in self.judged_heads}
 
-    def _judged(self, head: Target, run: Run, targets: Mapping[str, Array]) -> tuple[Array, Array]:
+    def _judged(self, head: Target, run: ForwardResult, targets: Mapping[str, Array]) -> tuple[Array, Array]:
         prediction, target = run.value(head.node), targets[head.target]
         labels = target.shape == prediction.shape[:-1]
         counted = np.ones(prediction.shape[:-1] if labels else prediction.shape[:1], bool)

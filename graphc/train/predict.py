@@ -14,12 +14,12 @@ from graphc.data.given_files import Given, given_files
 from graphc.data.images import PIXEL_LIMIT, read_image
 from graphc.data.sources import Npz
 from graphc.errors import DataError, Place, SpecError, counted
+from graphc.execution.network import Network
 from graphc.files import shown
 from graphc.layers.base import static
 from graphc.train.answers import answer_of, mask_of, write_mask
 from graphc.train.evaluation import predictions
 from graphc.train.heads import Heads
-from graphc.train.network import Network
 from graphc.train.run import make_batches, preprocessing
 from graphc.train.run_folder import RunFolder
 from graphc.train.signing import output_signature

@@ -10,6 +10,7 @@ import numpy as np
 
 from graphc.data.batches import Batch
 from graphc.errors import DivergedError
+from graphc.execution.network import ForwardResult, Network
 from graphc.graph import Plan
 from graphc.kernels.outer_product import OuterProduct, scale
 from graphc.parallel.blas import single_threaded_blas
@@ -19,7 +20,6 @@ from graphc.train.distill import TeacherModel
 from graphc.train.freezing import frozen_plan
 from graphc.train.heads import Heads, Judgement
 from graphc.train.learning import Learning, clip, length, move_average
-from graphc.train.network import Network, Run
 from graphc.train.optimizers import square_sum
 from graphc.train.recipe import Recipe
 from graphc.train.state import TrainState
@@ -134,7 +134,7 @@ class Stepper:
             move_average(state.average, state.params, self.recipe.average, state.step)
         state.step += 1
 
-    def _add(self, done: Computed, run: Run, judgement: Judgement, batch: Batch, count: int) -> None:
+    def _add(self, done: Computed, run: ForwardResult, judgement: Judgement, batch: Batch, count: int) -> None:
         """One batch more: `count` times its gradients, divided in the end by the sum of all counts."""
         done.judged.append(self.heads.judged(run, batch.targets))
         done.losses.add(judgement.terms)

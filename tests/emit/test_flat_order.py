@@ -7,10 +7,10 @@ import pytest
 
 from graphc.emit.model import emit
 from graphc.errors import Place
+from graphc.execution.network import evaluate
 from graphc.graph import GraphInput, LayerGraph, Node
 from graphc.layers import CATALOGUE
 from graphc.passes.plan import plan
-from graphc.train.network import evaluate
 
 HERE = Place("case.yaml", 1, 1)
 DENSE = ("fully_connected", {"units": 5})

@@ -114,7 +114,7 @@ def test_forward_leaves_its_inputs_alone_unless_told(case):
     for array, copy in zip((*inputs, *params.values(), dy), (*before, kept), strict=True):
         np.testing.assert_array_equal(array, copy)
 
-    over = case.layer.forward(RunContext(training=True, overwrite=True), params, *(x.copy() for x in inputs))
+    over = case.layer.forward(RunContext(training=True, inplace=True), params, *(x.copy() for x in inputs))
     np.testing.assert_array_equal(over.output, case.layer.forward(RunContext(training=True), params, *inputs).output)
     for ours, theirs in zip(over.backward(dy).inputs, gradients.inputs, strict=True):
         np.testing.assert_array_equal(ours, theirs)
@@ -126,7 +126,7 @@ def test_an_output_given_away_is_not_read_again(case):
     inputs, params = random_inputs(case, 2, rng), initial_params(case, rng)
     context = RunContext(training=True)
     kept, lost = (case.layer.forward(context, params, *inputs) for _ in range(2))
-    if not case.layer.gives_output_away:
+    if not case.layer.donates_output:
         return
     assert not any(np.shares_memory(lost.output, x) for x in inputs)
     dy = rng.standard_normal(lost.output.shape)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from graphc.emit.model import emit
+from graphc.execution.network import evaluate
 from graphc.graph import GraphInput, LayerGraph, Node
 from graphc.layers.activation import Relu
 from graphc.layers.base import Layer
@@ -17,7 +18,6 @@ from graphc.layers.prelu import PRelu
 from graphc.layers.reshape import Flatten
 from graphc.layers.softmax import Softmax
 from graphc.passes.plan import plan
-from graphc.train.network import evaluate
 from tests.layers.one_layer import HERE, channels_first
 
 

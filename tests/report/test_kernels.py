@@ -10,10 +10,10 @@ import pytest
 
 from graphc.compiler import plan_spec
 from graphc.errors import SpecError
+from graphc.execution.network import Network
 from graphc.initializers import initial_values
 from graphc.kernels.conv import ALGORITHMS, FORCING
 from graphc.report.kernels import kernels
-from graphc.train.network import Network
 from tests.passes.specs import plan_of
 
 NET = """\

@@ -14,10 +14,10 @@ import pytest
 
 from graphc.compiler import compile_plan, plan_spec
 from graphc.emit.model import write_model
+from graphc.execution.network import evaluate
 from graphc.graph import Plan
 from graphc.initializers import initial_values
 from graphc.layers import CATALOGUE
-from graphc.train.network import evaluate
 from tests.layers.cases import Case, all_cases
 from tests.layers.one_layer import initial_params, one_layer_plan
 from tests.runtimes.runners import RUNTIMES

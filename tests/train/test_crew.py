@@ -17,12 +17,12 @@ import numpy as np
 import pytest
 
 from graphc.errors import MachineError
+from graphc.execution import crew
+from graphc.execution.network import Network
 from graphc.layers.base import Layer
-from graphc.train import crew
 from graphc.train.commands import Options, train
-from graphc.train.network import Network
 from graphc.types import Gradients, Step
-from tests.train.test_network import Scale, net
+from tests.execution.test_network import Scale, net
 
 pytestmark = pytest.mark.posix
 
@@ -162,7 +162,7 @@ def test_workers_are_forked_before_the_thread_that_makes_batches(project, monkey
             threads.append({thread.name for thread in threading.enumerate()})
             super().__init__(*arguments)
 
-    monkeypatch.setattr("graphc.train.network.Crew", Seen)
+    monkeypatch.setattr("graphc.execution.network.Crew", Seen)
     before = workers()
     train(project / "recipe.yaml", project / "run", ["epochs=2"], options=Options(threads=2))
     assert len(threads) == 1

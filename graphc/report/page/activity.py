@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from graphc.dims import is_image
+from graphc.execution.network import evaluate
 from graphc.graph import Plan, PlannedNode
 from graphc.passes.expectations import totals
 from graphc.report.gradients import input_gradients
 from graphc.report.page.health import advice, check
 from graphc.report.page.tiles import data_uri, mosaic, to_bytes
 from graphc.report.picture.blocks import blocks
-from graphc.train.network import evaluate
 from graphc.types import Array
 
 MAPS = 16

@@ -13,6 +13,7 @@ import numpy as np
 from graphc import weights
 from graphc.data.examples import Examples
 from graphc.errors import Place, WeightsError
+from graphc.execution.network import Network
 from graphc.files import shown
 from graphc.graph import Plan
 from graphc.report.page.facts import digits
@@ -21,7 +22,6 @@ from graphc.train.evaluation import predictions
 from graphc.train.fitted import with_fitted
 from graphc.train.heads import Heads
 from graphc.train.metrics import Head
-from graphc.train.network import Network
 from graphc.train.recipe import Recipe, read_recipe
 from graphc.train.run import make_batches, plan_of, read_set, read_sets
 from graphc.train.run_folder import RunFolder

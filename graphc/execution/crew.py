@@ -1,6 +1,6 @@
 """The shards of a batch in processes of their own: the first in this one, the others in workers forked from it.
 
-Threads take turns at the interpreter; processes do not. A worker is told to go forward or backward and keeps its walk
+Threads take turns at the interpreter; processes do not. A worker is told to go forward or backward and keeps its tape
 in between. All goes through shared memory: variables lie in it, orders, batches and results are written to channels,
 and a semaphore says when. Ranks meet by posting in their channel and raising the others' semaphores.
 
@@ -23,11 +23,12 @@ from multiprocessing.connection import Connection
 from typing import Any, NoReturn, TypeVar
 
 from graphc.errors import MachineError
+from graphc.execution.plan import ExecutionPlan
+from graphc.execution.tape import Tape
 from graphc.parallel.blas import single_threaded_blas
 from graphc.parallel.communicator import Communicator, Shard, shard_slices
 from graphc.parallel.shared_memory import SharedArena, SharedChannel
 from graphc.system import close_all_but, fork_context, stop_signals
-from graphc.train.walk import Course, Walk
 from graphc.types import Array, Gradient
 from graphc.workers import fork, how_it_ended
 
@@ -98,11 +99,11 @@ class ProcessCommunicator(Communicator):
 
 
 class Crew:
-    """The workers that walk a course."""
+    """The workers that run an execution plan."""
 
-    def __init__(self, course: Course, placed: Mapping[str, Array], num_shards: int) -> None:
+    def __init__(self, plan: ExecutionPlan, placed: Mapping[str, Array], num_shards: int) -> None:
         """`placed`: variables that lie in shared memory already."""
-        self.course = course
+        self.plan = plan
         self.placed = placed
         self.num_shards = num_shards
         self.meeting = Meeting(num_shards)
@@ -127,27 +128,27 @@ class Crew:
         inputs: Mapping[str, Array],
         training: bool,
         step: int,
-    ) -> list[Walk | RemoteOutputs]:
+    ) -> list[Tape | RemoteOutputs]:
         """Every rank's way through the layers."""
         count = len(next(iter(inputs.values())))
         elsewhere = {name: array for name, array in params.items() if array is not self.placed.get(name)}
 
-        def own() -> Walk:
-            return self.course.walk(wanted, self.shard(0, count), training, step, params, inputs)
+        def own() -> Tape:
+            return self.plan.run(wanted, self.shard(0, count), training, step, params, inputs)
 
         self._batches += 1
         order = ("forward", count, list(wanted), training, step, elsewhere, dict(inputs))
-        walk, others = self._by_all(own, min(count, self.num_shards), order)
-        return [walk, *(RemoteOutputs(values, self._batches) for values in others)]
+        tape, others = self._by_all(own, min(count, self.num_shards), order)
+        return [tape, *(RemoteOutputs(values, self._batches) for values in others)]
 
     def backward(
-        self, walk: Walk, elsewhere: Sequence[RemoteOutputs], gradients: Mapping[str, Array]
+        self, tape: Tape, elsewhere: Sequence[RemoteOutputs], gradients: Mapping[str, Array]
     ) -> list[dict[str, Gradient]]:
-        """Every rank's gradients of variables, from rank 0's walk and those that the workers keep."""
+        """Every rank's gradients of variables, from rank 0's tape and those that the workers keep."""
         if any(outputs.batch != self._batches for outputs in elsewhere):
             raise RuntimeError("another batch has gone forward since: only the last one can go back")
         order = ("backward", dict(gradients))
-        found, others = self._by_all(lambda: walk.backward(gradients), 1 + len(elsewhere), order)
+        found, others = self._by_all(lambda: tape.backward(gradients), 1 + len(elsewhere), order)
         return [found, *others]
 
     def _by_all(self, own: Callable[[], T], world_size: int, order: tuple[Any, ...]) -> tuple[T, list[Any]]:
@@ -259,7 +260,7 @@ class Hands:
     def __init__(self, crew: Crew, rank: int) -> None:
         self._crew = crew
         self._rank = rank
-        self._walk: Walk | None = None
+        self._tape: Tape | None = None
 
     def forward(
         self,
@@ -271,17 +272,17 @@ class Hands:
         inputs: dict[str, Array],
     ) -> None:
         crew = self._crew
-        self._walk = None
+        self._tape = None
         shard = crew.shard(self._rank, count)
-        walk = crew.course.walk(frozenset(wanted), shard, training, step, {**crew.placed, **elsewhere}, inputs)
-        crew.results[self._rank].write(walk.values)
-        self._walk = walk
+        tape = crew.plan.run(frozenset(wanted), shard, training, step, {**crew.placed, **elsewhere}, inputs)
+        crew.results[self._rank].write(tape.values)
+        self._tape = tape
 
     def backward(self, gradients: dict[str, Array]) -> None:
-        crew, walk = self._crew, self._walk
-        assert walk is not None
-        self._walk = None
-        crew.results[self._rank].write(walk.backward(gradients))
+        crew, tape = self._crew, self._tape
+        assert tape is not None
+        self._tape = None
+        crew.results[self._rank].write(tape.backward(gradients))
 
 
 def _tried(work: Callable[..., None], arguments: list[Any]) -> Exception | None:

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from graphc.errors import Place
+from graphc.execution.fusion import fuse
+from graphc.execution.network import Network, evaluate
 from graphc.graph import GraphInput, LayerGraph, Node, Plan
 from graphc.initializers import Initializer, initial_values
 from graphc.kernels.outer_product import OuterProduct
@@ -24,8 +26,6 @@ from graphc.layers.reshape import Flatten
 from graphc.passes.expand import expand
 from graphc.passes.plan import plan
 from graphc.spec.model import read_spec
-from graphc.train.network import Network, evaluate
-from graphc.train.walk import Wiring
 from graphc.types import Gradients, ParamSpec, Step
 
 HERE = Place("net.yaml", 1, 1)
@@ -235,7 +235,7 @@ def test_no_fresh_memory_after_the_first_steps():
     held = []
     for _ in range(5):
         step_of(network, params, images, dy)
-        held.append(network.course.workspace.allocated)
+        held.append(network.execution.workspace.allocated)
     assert held[0] > 0
     assert held[1:] == [held[0]] * 4
 
@@ -264,8 +264,8 @@ def test_layers_joined_in_one_are_the_same_bits(frozen):
         ("bn1",): {"bn1", "pool", "relu2"},
         ("bn1", "relu1", "sum"): {"bn1", "relu1", "pool", "sum", "relu2"},
     }.items():
-        nodes = Wiring.of(planned.graph.nodes, frozenset(kept)).nodes
-        assert {node.name for node in nodes} & {"bn1", "relu1", "pool", "sum", "relu2"} == joined
+        groups = fuse(planned.graph.nodes, set(kept))
+        assert {group.output for group in groups} & {"bn1", "relu1", "pool", "sum", "relu2"} == joined
         apart = network.forward(params, {"x": images}, training=True, keep=kept)
         np.testing.assert_array_equal(apart.outputs["y"], together["logits"])
         for name, array in {**apart.updates, **apart.backward({"logits": dy})}.items():
@@ -317,7 +317,7 @@ def test_a_convolution_is_joined_with_the_pooling_behind_it():
     nodes = [node.name for node in planned.graph.nodes]
     found = []
     for keep, left in (((), 8), (nodes, len(nodes))):
-        assert len(Wiring.of(planned.graph.nodes, frozenset({*planned.graph.outputs.values(), *keep})).nodes) == left
+        assert len(fuse(planned.graph.nodes, {*planned.graph.outputs.values(), *keep})) == left
         run = network.forward(params, {"image": images}, training=True, keep=keep)
         found.append([run.outputs["logits"], run.backward({"fc4": dy})])
     (logits, together), (expected, apart) = found

@@ -1,8 +1,6 @@
-"""Run a Plan on arrays, forward and backward.
+"""A plan with the threads or processes that run it, one a shard of a batch.
 
-Layers answer with a `Step`: an output and its backward as a closure. A walk (`graphc.train.walk`) takes one shard of
-the batch through them. The network sends a walk for each shard, in threads or, for training, in processes, puts their
-outputs together and adds their gradients in order.
+The network gives every rank its shard, puts their outputs together and adds their gradients in the order of ranks.
 """
 
 from __future__ import annotations
@@ -12,6 +10,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 import numpy as np
 
 from graphc.dims import Shape
+from graphc.execution.crew import Crew, RemoteOutputs
+from graphc.execution.plan import ExecutionPlan
+from graphc.execution.tape import Tape
 from graphc.graph import Plan
 from graphc.parallel.blas import single_threaded_blas
 from graphc.parallel.communicator import Shard
@@ -19,8 +20,6 @@ from graphc.parallel.shared_memory import SharedArena
 from graphc.parallel.threads import WORTH_SHARING, ThreadGroup, ThreadWorld
 from graphc.passes.infer_shapes import check_sizes
 from graphc.system import can_fork
-from graphc.train.crew import Crew, RemoteOutputs
-from graphc.train.walk import Course, Walk
 from graphc.types import Array, Gradient
 
 
@@ -44,7 +43,7 @@ class Network:
         processes."""
         self.graph = plan.graph
         self._seed = seed
-        self.course = Course(plan, seed, frozen, factors)
+        self.execution = ExecutionPlan(plan, seed, frozen, factors)
         self._fitting = {tuple(each.shape for each in self.graph.inputs)}
         """Shapes of the inputs, in order, that all layers can take."""
         self._threads = ThreadGroup(shards, threads)
@@ -78,7 +77,7 @@ class Network:
         if not self._processes or self._working_crew() is not None:
             return
         try:
-            self._crew = Crew(self.course, self._placed, self._threads.num_shards)
+            self._crew = Crew(self.execution, self._placed, self._threads.num_shards)
         except (OSError, ImportError):  # no memory to share, or no semaphores
             self._processes = False
 
@@ -86,7 +85,7 @@ class Network:
         """Go on with other frozen variables; processes end, and `start` begins them anew."""
         self.close()
         self.graph = plan.graph
-        self.course = Course(plan, self._seed, frozen, factors)
+        self.execution = ExecutionPlan(plan, self._seed, frozen, factors)
 
     def close(self) -> None:
         """End the processes, if there are any."""
@@ -101,32 +100,32 @@ class Network:
         training: bool,
         step: int = 0,
         keep: Iterable[str] = (),
-    ) -> Run:
+    ) -> ForwardResult:
         """Outputs, and with `training` the way back; `keep` names more nodes whose values are wanted."""
         wanted = frozenset({*self.graph.outputs.values(), *keep})
         count = len(next(iter(inputs.values())))
         self._check_sizes(inputs)
 
-        def work(shard: Shard) -> Walk:
-            return self.course.walk(wanted, shard, training, step, params, inputs)
+        def work(shard: Shard) -> Tape:
+            return self.execution.run(wanted, shard, training, step, params, inputs)
 
         with single_threaded_blas:
             crew = self._working_crew()
             if crew is not None:
-                return Run(self, crew.forward(wanted, params, inputs, training, step))
+                return ForwardResult(self, crew.forward(wanted, params, inputs, training, step))
             world = self._threads.world(count)
-            return Run(self, world.run(work), world)
+            return ForwardResult(self, world.run(work), world)
 
     def _working_crew(self) -> Crew | None:
         """The processes, unless an error has ended them."""
         return self._crew if self._crew is not None and self._crew.close.alive else None
 
     def backward(
-        self, walks: Sequence[Walk | RemoteOutputs], gradients: Mapping[str, Array], world: ThreadWorld | None
+        self, tapes: Sequence[Tape | RemoteOutputs], gradients: Mapping[str, Array], world: ThreadWorld | None
     ) -> dict[str, Gradient]:
         """The sum of the shards' gradients of variables."""
-        own = [walk for walk in walks if isinstance(walk, Walk)]
-        elsewhere = [walk for walk in walks if isinstance(walk, RemoteOutputs)]
+        own = [tape for tape in tapes if isinstance(tape, Tape)]
+        elsewhere = [tape for tape in tapes if isinstance(tape, RemoteOutputs)]
 
         def work(shard: Shard) -> dict[str, Gradient]:
             return own[shard.rank].backward(gradients)
@@ -158,22 +157,22 @@ class Network:
             self._fitting.add(shapes)
 
 
-class Run:
+class ForwardResult:
     """One forward pass and the way back, which can be gone once."""
 
     def __init__(
-        self, network: Network, walks: Sequence[Walk | RemoteOutputs], world: ThreadWorld | None = None
+        self, network: Network, tapes: Sequence[Tape | RemoteOutputs], world: ThreadWorld | None = None
     ) -> None:
-        """`world`: whose ranks have the walks, where these are threads."""
+        """`world`: whose ranks have the tapes, where these are threads."""
         self._network = network
-        self._walks: Sequence[Walk | RemoteOutputs] = walks
+        self._tapes: Sequence[Tape | RemoteOutputs] = tapes
         self._world = world
-        self.values = {name: np.concatenate([walk.values[name] for walk in walks]) for name in walks[0].values}
+        self.values = {name: np.concatenate([tape.values[name] for tape in tapes]) for name in tapes[0].values}
         """Outputs and kept nodes by node name."""
         self.outputs = {name: self.values[node] for name, node in network.graph.outputs.items()}
         """By output name."""
-        first = walks[0]
-        self.updates = first.updates if isinstance(first, Walk) else {}
+        first = tapes[0]
+        self.updates = first.updates if isinstance(first, Tape) else {}
         """New values of variables that back-propagation does not train, by full name."""
 
     def value(self, node: str) -> Array:
@@ -186,8 +185,8 @@ class Run:
         A variable that no gradient reaches is left out. Closures are dropped on the way, and with them what
         they hold: a second call finds nothing.
         """
-        walks, self._walks = self._walks, []
-        return self._network.backward(walks, gradients, self._world) if walks else {}
+        tapes, self._tapes = self._tapes, []
+        return self._network.backward(tapes, gradients, self._world) if tapes else {}
 
 
 def evaluate(

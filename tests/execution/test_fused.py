@@ -1,25 +1,26 @@
-"""A convolution with the pooling behind it in one layer is the two layers."""
+"""Layers fused into one operation are those layers, one after the other."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
+from graphc.execution import fused
+from graphc.execution.fused import ConvMaxPool, MaxPoolRelu
 from graphc.kernels import pixels
 from graphc.kernels.context import RunContext
 from graphc.kernels.conv import few_channels, fourier
 from graphc.kernels.conv_pool import pooling_algorithm
-from graphc.layers import conv
-from graphc.layers.conv import Conv2d, PooledConv2d
-from graphc.layers.pool import MaxPool2d, ReluMaxPool2d
+from graphc.layers.conv import Conv2d
+from graphc.layers.pool import MaxPool2d
 
 
-def outcome(layer, x, dy, **given):
-    """Output and every gradient, in float64."""
+def outcome(operation, conv, x, dy, **given):
+    """Output and every gradient, in float64, with the convolution's variables."""
     rng = np.random.default_rng(0)
     context = RunContext(training=True, **given)
-    params = {name: rng.normal(size=spec.shape) for name, spec in layer.declare_params(x.shape[1:]).items()}
-    step = layer.forward(context, params, x)
+    params = {name: rng.normal(size=spec.shape) for name, spec in conv.declare_params(x.shape[1:]).items()}
+    step = operation.forward(context, params, x)
     gradients = step.backward(dy)
     return [step.output, gradients.inputs[0], *(gradients.params[name] for name in sorted(gradients.params))]
 
@@ -32,20 +33,21 @@ def _small_blocks(monkeypatch):
 
 
 @pytest.mark.usefixtures("_small_blocks")
-@pytest.mark.parametrize("pool", [MaxPool2d(kernel=2), ReluMaxPool2d(kernel=2), MaxPool2d(kernel=(3, 4))])
+@pytest.mark.parametrize(("pool", "with_relu"), [((2, 2), False), ((2, 2), True), ((3, 4), False)])
 @pytest.mark.parametrize(("inputs", "name"), [(6, "fourier"), (2, "few_channels")])
 @pytest.mark.parametrize("bias", [False, True])
-def test_in_blocks_it_is_one_after_the_other(pool, inputs, name, bias, monkeypatch):
-    layer = PooledConv2d(filters=8, kernel=5, padding="same", bias=bias, pool=pool)
+def test_in_blocks_it_is_one_after_the_other(pool, with_relu, inputs, name, bias, monkeypatch):
+    conv, pool = Conv2d(filters=8, kernel=5, padding="same", bias=bias), MaxPool2d(kernel=pool)
+    operation = MaxPoolRelu(ConvMaxPool(conv, pool)) if with_relu else ConvMaxPool(conv, pool)
     rng = np.random.default_rng(1)
     x = rng.normal(size=(33, 6, 8, inputs)).round(1)  # with equal values in a window
     dy = rng.normal(size=(33, 6 // pool.kernel[0], 8 // pool.kernel[1], 8))
-    used, real = [], conv.pooling_algorithm
-    monkeypatch.setattr(conv, "pooling_algorithm", lambda *given: used.append(real(*given)) or used[-1])
-    found = outcome(layer, x, dy, input_gradient=name == "fourier")
+    used, real = [], fused.pooling_algorithm
+    monkeypatch.setattr(fused, "pooling_algorithm", lambda *given: used.append(real(*given)) or used[-1])
+    found = outcome(operation, conv, x, dy, input_gradient=name == "fourier")
     assert [algorithm.name for algorithm in used] == [name]
-    monkeypatch.setattr(conv, "pooling_algorithm", lambda *_: None)
-    expected = outcome(layer, x, dy, input_gradient=name == "fourier")
+    monkeypatch.setattr(fused, "pooling_algorithm", lambda *_: None)
+    expected = outcome(operation, conv, x, dy, input_gradient=name == "fourier")
     for ours, theirs in zip(found, expected, strict=True):
         if theirs is None:
             assert ours is None
@@ -66,12 +68,11 @@ def test_in_blocks_it_is_one_after_the_other(pool, inputs, name, bias, monkeypat
     ],
 )
 def test_where_blocks_do_not_fit_it_is_one_after_the_other(pool, given):
-    layer = PooledConv2d(**{"filters": 8, "kernel": 3, "padding": "same", "pool": pool, **given})
     plain = Conv2d(**{"filters": 8, "kernel": 3, "padding": "same", **given})
     rng = np.random.default_rng(2)
     x = rng.normal(size=(2, 8, 8, 2))
     dy = rng.normal(size=(2, *pool.infer_shape(plain.infer_shape((8, 8, 2)))))
-    found = outcome(layer, x, dy)
+    found = outcome(ConvMaxPool(plain, pool), plain, x, dy)
     context = RunContext(training=True)
     params = dict(zip(("weights", "biases"), _params(plain), strict=True))
     y = plain.forward(context, params, x)

@@ -1,0 +1,20 @@
+"""What one step of an execution plan computes: a layer, or several layers fused into one."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Protocol
+
+from graphc.types import Array, Context, Params, Step
+
+
+class Operation(Protocol):
+    """Arrays in, an array out, with the way back. Every `Layer` is one; the others are in `graphc.execution.fused`.
+
+    An operation says nothing of shapes, costs or ONNX: its output has the plan's shape of the last layer in it.
+    """
+
+    donates_output: ClassVar[bool]
+    """The output is an array of its own that backward does not read: the next operation may write over it."""
+
+    def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
+        """On arrays (batch first, channels last) with the variables of the first layer in it, by local name."""

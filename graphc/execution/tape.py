@@ -1,0 +1,69 @@
+"""What a shard's way through the layers leaves behind: the values asked for, and the way back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from graphc.lazy import np
+from graphc.parallel.communicator import Shard
+from graphc.types import Array, Gradient, Gradients
+from graphc.workspace import Workspace
+
+if TYPE_CHECKING:
+    from graphc.execution.plan import ExecutionStep
+
+Backward = Callable[[Array], Gradients]
+
+
+class Tape:
+    """One shard of one batch. It holds what the layers' backwards hold, until they have run."""
+
+    def __init__(self, shard: Shard, trainable: frozenset[str], workspace: Workspace) -> None:
+        self.values: dict[str, Array] = {}
+        """The shard's values asked for, [examples, ...], by node name."""
+        self.updates: dict[str, Array] = {}
+        """New values of variables that back-propagation does not train, by full name."""
+        self.input_gradients: dict[str, Array] = {}
+        """Of the last way back, by input name, where the plan has gradients of inputs."""
+        self._shard = shard
+        self._trainable = trainable
+        self._workspace = workspace
+        self._records: list[tuple[ExecutionStep, Backward]] = []
+
+    def record(self, step: ExecutionStep, backward: Backward) -> None:
+        """One step more to go back through, before those that are there."""
+        self._records.append((step, backward))
+
+    def backward(self, given: Mapping[str, Array], retain: bool = False) -> dict[str, Gradient]:
+        """Gradients of variables by full name, those that some gradient reaches, from gradients of values, [N, ...], of
+        the whole batch by node name.
+
+        Gradients add up where paths meet. Backwards are dropped on the way, and with them what they hold, unless they
+        are retained for another time (which in training not all kernels allow): a second call finds nothing.
+        """
+        gradients = self._shard.of(given)
+        found: dict[str, Gradient] = {}
+        records = self._records.copy() if retain else self._records
+        while records:
+            step, backward = records.pop()
+            dy = gradients.pop(step.output, None)
+            if dy is None:
+                continue
+            answer = backward(dy)
+            del backward, dy
+            for local, gradient in answer.params.items():
+                name = step.variables[local]
+                if name in self._trainable:
+                    found[name] = np.add(found[name], gradient) if name in found else gradient
+            for name, arrived, wanted in zip(step.node.inputs, answer.inputs, step.input_gradients, strict=True):
+                if arrived is not None and wanted:
+                    gradients[name] = self._sum(gradients[name], arrived) if name in gradients else arrived
+            del answer
+        self.input_gradients = gradients
+        return found
+
+    def _sum(self, a: Array, b: Array) -> Array:
+        """a + b in a new array: both may be seen by others."""
+        total: Array = np.add(a, b, out=self._workspace.empty(a.shape, a.dtype))
+        return total
