@@ -92,7 +92,7 @@ class Kind(Settings):
 
     @classmethod
     def needs_arguments(cls) -> bool:
-        return any(field.is_required() for field in cls.model_fields.values())
+        return bool(cls.exactly_one) or any(field.is_required() for field in cls.model_fields.values())
 
     @classmethod
     def add_rules(cls, schema: JsonSchema) -> None:

@@ -120,6 +120,7 @@ class Batches:
         self._annotations = [name for name in ANNOTATIONS if name in examples.targets]
         self._pictured = next((name for name, array in examples.inputs.items() if array.ndim == 4), None)
         self._values = self._range_of_values()
+        self._moving = self._steps_that_move()
         self._rings: list[dict[str, Array]] = []
         self._made = 0
         self._feeder: Feeder | None = None
@@ -196,6 +197,8 @@ class Batches:
         if self._one_by_one(epoch):
             for name in self._annotations:
                 found[name] = (found[name][0], np.dtype(np.int64 if name == MASK else np.float32))
+            if MASK in self._annotations and self._moving is not None:
+                found[MASK] = (self._shapes[self._pictured or IMAGE][0][:2], found[MASK][1])
             for name in {BOXES, POINTS}.intersection(self._annotations):
                 found[f"{name}_there"] = (found[name][0][:-1], np.dtype(np.float32))
         if epoch is not None and self._augmenting is not None and self._augmenting.mixes:
@@ -209,7 +212,13 @@ class Batches:
         """Whether examples have to be made singly: files, annotations with coordinates, augmentation."""
         stored = any(isinstance(array, STORED) for array in (*self.examples.inputs.values(), *self._annotated()))
         moving = epoch is not None and self._augmenting is not None
+        moving |= self._moving is not None
         return stored or moving or any(name in self._annotations for name in (BOXES, POINTS))
+
+    def _steps_that_move(self) -> Preprocess | None:
+        """The preprocessing of images, where it moves what the annotations are of."""
+        settings = None if self._pictured is None else self._preprocess[self._pictured]
+        return settings if settings is not None and settings.moves and self._annotations else None
 
     def _range_of_values(self) -> AnyRange | None:
         """Of all images, where augmentation may ask for it and they are in memory; None: each one's own."""
@@ -225,6 +234,8 @@ class Batches:
         """(images, annotations and whatever else changes with them) of these rows."""
         samples = self._samples(rows.tolist(), epoch)
         images = np.stack([sample.image for sample in samples])
+        if self._moving is not None:
+            samples = [self._moving.moved(sample) for sample in samples]
         targets = self._moved_targets(samples)
         how = self._augmenting
         if epoch is None or how is None or not how.mixes:

@@ -8,12 +8,14 @@ training set is learned once: numbers a channel are kept in the run's recipe, la
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Annotated, Literal, TypeAlias
 
 import numpy as np
 from pydantic import Field, PrivateAttr, model_validator
 
+from graphc.data.sample import Sample
 from graphc.data.steps import STEPS, Arrays, Operation, Step
 from graphc.errors import DataError
 from graphc.settings import LIST, OneOf, Settings
@@ -88,6 +90,18 @@ class Preprocess(Settings):
             out -= self._per_channel(self.mean, out)
         if self.std:
             out /= self._per_channel(self.std, out)
+
+    @property
+    def moves(self) -> bool:
+        """Whether things are elsewhere in the picture behind the steps."""
+        return any(step.moves for step in self.steps)
+
+    def moved(self, sample: Sample) -> Sample:
+        """An example's annotations where they are behind all steps; its image is only as large as there."""
+        sample = replace(sample, image=np.zeros((*sample.size, 1), np.uint8), value_range=None)
+        for step in self.steps:
+            sample = step.move(sample)
+        return sample
 
     def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """The shape of an example behind all steps."""

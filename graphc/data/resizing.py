@@ -50,8 +50,7 @@ class CenterCrop(Resizing):
     def apply(self, sample: Sample, size: tuple[int, int]) -> Sample:
         self.check(size)
         scaled = resize(sample, *self._scaled(sample.size, size))
-        top, left = (round((have - want) / 2) for have, want in zip(scaled.size, size, strict=True))
-        return crop(scaled, top, left, *size)
+        return crop(scaled, *middle(scaled.size, size), *size)
 
     def check(self, size: tuple[int, int]) -> None:
         if self.shorter_side is not None and self.shorter_side < max(size):
@@ -62,8 +61,7 @@ class CenterCrop(Resizing):
         """The size of the whole image, from which the middle is cut out."""
         rows, columns = old
         if self.shorter_side is not None:
-            side = self.shorter_side
-            return (side, side * columns // rows) if rows <= columns else (side * rows // columns, side)
+            return by_shorter_side(old, self.shorter_side)
         if rows * size[1] <= columns * size[0]:
             return size[0], max(size[0] * columns // rows, size[1])
         return max(size[1] * rows // columns, size[0]), size[1]
@@ -78,12 +76,28 @@ class Letterbox(Resizing):
     """Of the edges: 0 is black, 1 white. In masks they are what the loss ignores, else class 0 (`mask_fill`)."""
 
     def apply(self, sample: Sample, size: tuple[int, int]) -> Sample:
-        factor = min(want / have for want, have in zip(size, sample.size, strict=True))
-        height, width = (max(round(have * factor), 1) for have in sample.size)
-        scaled = resize(sample, height, width)
-        return crop(scaled, -((size[0] - height) // 2), -((size[1] - width) // 2), *size, self.fill)
+        inner, (top, left) = inside(sample.size, size)
+        return crop(resize(sample, *inner), -top, -left, *size, self.fill)
 
 
 RESIZINGS: tuple[type[Resizing], ...] = (Stretch, CenterCrop, Letterbox)
 STRETCH = Stretch()
 AnyResizing: TypeAlias = Annotated[Resizing, OneOf(RESIZINGS)]
+
+
+def by_shorter_side(size: tuple[int, int], side: int) -> tuple[int, int]:
+    """The size of an image whose shorter side gets this length (torchvision's rounding)."""
+    rows, columns = size
+    return (side, side * columns // rows) if rows <= columns else (side * rows // columns, side)
+
+
+def middle(size: tuple[int, ...], window: tuple[int, int]) -> tuple[int, int]:
+    """Where the upper left corner of the middle is (torchvision's rounding)."""
+    return round((size[0] - window[0]) / 2), round((size[1] - window[1]) / 2)
+
+
+def inside(size: tuple[int, ...], frame: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]]:
+    """(height and width, upper left corner) of an image as large as a frame has room for, in its middle."""
+    factor = min(frame[0] / size[0], frame[1] / size[1])
+    height, width = max(round(size[0] * factor), 1), max(round(size[1] * factor), 1)
+    return (height, width), ((frame[0] - height) // 2, (frame[1] - width) // 2)

@@ -13,6 +13,8 @@ from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 from pydantic import Field, model_validator
 
 from graphc.data.augment.color import GRAY
+from graphc.data.resizing import by_shorter_side, inside, middle
+from graphc.data.sample import Sample, crop, resize
 from graphc.errors import DataError
 from graphc.lazy import np
 from graphc.settings import LIST, Kind
@@ -34,6 +36,8 @@ class Step(Kind):
     """A step of preprocessing."""
 
     called: ClassVar[str] = "preprocessing step"
+    moves: ClassVar[bool] = False
+    """Whether things are elsewhere in the picture afterwards."""
 
     def fit(self, chunks: Chunks) -> dict[str, Array]:
         """What the step learns from the training set, by name."""
@@ -42,6 +46,10 @@ class Step(Kind):
     def shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """An image's shape behind the step."""
         return shape
+
+    def move(self, sample: Sample) -> Sample:
+        """An example's annotations where they are behind the step, and its image in the new size."""
+        return sample
 
     def apply(self, x: Array, arrays: Arrays) -> Array:
         """Images N H W C behind the step; `x` may be written over."""
@@ -210,27 +218,38 @@ class Resize(Step):
     """Another size, by the bilinear filter over the whole source area, as two products of matrices."""
 
     kind: ClassVar[str] = "resize"
+    exactly_one = (("size", "shorter_side"),)
+    moves: ClassVar[bool] = True
 
-    size: Annotated[tuple[Side, Side], LIST]
-    """[height, width]."""
+    size: Annotated[tuple[Side, Side] | None, LIST] = None
+    """[height, width]; or:"""
+    shorter_side: Side | None = None
+    """Pixels of the shorter side, the aspect being kept."""
 
     def shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        return (*self.size, *shape[2:])
+        return (*self._target(shape[0], shape[1]), *shape[2:])
+
+    def move(self, sample: Sample) -> Sample:
+        return resize(sample, *self._target(*sample.size))
 
     def apply(self, x: Array, arrays: Arrays) -> Array:
-        down, right = (resizing(n, m).astype(x.dtype) for n, m in zip(x.shape[1:3], self.size, strict=True))
-        rows = np.tensordot(down, x, axes=(1, 1))  # h N W C
-        return np.ascontiguousarray(np.tensordot(right, rows, axes=(1, 2)).transpose(2, 1, 0, 3))
+        return _stretched(x, self._target(*x.shape[1:3]))
 
     def operations(self, arrays: Arrays, shape: tuple[int, ...]) -> list[Operation]:
-        down, right = (resizing(n, m) for n, m in zip(shape[:2], self.size, strict=True))
-        return [("resize", (down, right), {})]
+        return [_stretch(shape, self._target(shape[0], shape[1]))]
+
+    def _target(self, height: int, width: int) -> tuple[int, int]:
+        if self.shorter_side is not None:
+            return by_shorter_side((height, width), self.shorter_side)
+        assert self.size is not None, "one of both is given"
+        return self.size
 
 
 class CenterCrop(Step):
     """The middle of the image."""
 
     kind: ClassVar[str] = "center_crop"
+    moves: ClassVar[bool] = True
 
     size: Annotated[tuple[Side, Side], LIST]
     """[height, width]."""
@@ -243,15 +262,44 @@ class CenterCrop(Step):
             )
         return (*self.size, *shape[2:])
 
+    def move(self, sample: Sample) -> Sample:
+        return crop(sample, *middle(sample.size, self.size), *self.size)
+
     def apply(self, x: Array, arrays: Arrays) -> Array:
-        top, left = self._corner(x.shape[1:])
+        top, left = middle(x.shape[1:3], self.size)
         return x[:, top : top + self.size[0], left : left + self.size[1]]
 
     def operations(self, arrays: Arrays, shape: tuple[int, ...]) -> list[Operation]:
-        return [("crop", (), {"start": self._corner(shape), "size": self.size})]
+        return [("crop", (), {"start": middle(shape[:2], self.size), "size": self.size})]
 
-    def _corner(self, shape: tuple[int, ...]) -> tuple[int, int]:
-        return (shape[0] - self.size[0]) // 2, (shape[1] - self.size[1]) // 2
+
+class Letterbox(Step):
+    """The longer side to its length, then edges beside the rest: nothing is distorted or lost."""
+
+    kind: ClassVar[str] = "letterbox"
+    moves: ClassVar[bool] = True
+
+    size: Annotated[tuple[Side, Side], LIST]
+    """[height, width]."""
+    fill: float = 0.0
+    """Value of the edges, as images have them at this step: of bytes 0 to 255, behind `rescale` 0 to 1."""
+
+    def shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        return (*self.size, *shape[2:])
+
+    def move(self, sample: Sample) -> Sample:
+        inner, (top, left) = inside(sample.size, self.size)
+        return crop(resize(sample, *inner), -top, -left, *self.size)
+
+    def apply(self, x: Array, arrays: Arrays) -> Array:
+        (height, width), (top, left) = inside(x.shape[1:3], self.size)
+        out = np.full((len(x), *self.size, x.shape[3]), self.fill, x.dtype)
+        out[:, top : top + height, left : left + width] = _stretched(x, (height, width))
+        return out
+
+    def operations(self, arrays: Arrays, shape: tuple[int, ...]) -> list[Operation]:
+        inner, start = inside(shape[:2], self.size)
+        return [_stretch(shape, inner), ("edges", (), {"start": start, "size": self.size, "fill": self.fill})]
 
 
 class Channels(Step):
@@ -278,7 +326,17 @@ class Channels(Step):
         return np.array([GRAY]).T if self.to == "gray" else np.eye(3)[::-1]
 
 
-STEPS: tuple[type[Step], ...] = (Rescale, Center, Standardize, MinMaxScale, Whiten, Resize, CenterCrop, Channels)
+STEPS: tuple[type[Step], ...] = (
+    Rescale,
+    Center,
+    Standardize,
+    MinMaxScale,
+    Whiten,
+    Resize,
+    CenterCrop,
+    Letterbox,
+    Channels,
+)
 
 
 def _axes(x: Array) -> tuple[int, ...]:
@@ -314,6 +372,18 @@ def covariances(chunks: Chunks, size: int) -> tuple[Array, Array]:
         values = part.reshape(-1, size).astype(np.float64) - mean
         products += values.T @ values
     return mean, products / count
+
+
+def _stretched(x: Array, size: tuple[int, int]) -> Array:
+    """Images N H W C in another height and width."""
+    down, right = (resizing(n, m).astype(x.dtype) for n, m in zip(x.shape[1:3], size, strict=True))
+    rows = np.tensordot(down, x, axes=(1, 1))  # h N W C
+    return np.ascontiguousarray(np.tensordot(right, rows, axes=(1, 2)).transpose(2, 1, 0, 3))
+
+
+def _stretch(shape: tuple[int, ...], size: tuple[int, int]) -> Operation:
+    down, right = (resizing(n, m) for n, m in zip(shape[:2], size, strict=True))
+    return "resize", (down, right), {}
 
 
 def resizing(source: int, target: int) -> Array:

@@ -147,6 +147,11 @@ def _emit(
             ends = [at + length for at, length in zip(start, size, strict=True)]
             bounds = [constant(a, b, np.int64) for a, b in (("starts", start), ("ends", ends), ("axes", [1, 2]))]
             value, shape = op("Slice", value, *bounds), (*size, shape[2])
+        case "edges":
+            before, size = settings["start"], settings["size"]
+            after = [whole - at - have for whole, at, have in zip(size, before, shape, strict=False)]
+            pads = constant("pads", [0, *before, 0, 0, *after, 0], np.int64)
+            value, shape = op("Pad", value, pads, constant("fill", settings["fill"])), (*size, shape[2])
         case _:
             raise SpecError("G322", f"there is no preprocessing {kind!r} in ONNX files")
     return value, shape

@@ -245,7 +245,8 @@ def _key(reader: Reader, path: tuple[str, ...], schema: Schema, required: bool) 
 
 def _written(reader: Reader, kind: str, schema: Schema) -> Any:
     """A kind as one may write it: with what it needs, or with what it takes last."""
-    needed = schema.get("required") or [*schema["properties"]][-2:]
+    one_of = [next(iter(rule["oneOf"][0]["not"]["properties"])) for rule in schema.get("allOf", ()) if "oneOf" in rule]
+    needed = schema.get("required") or one_of or [*schema["properties"]][-2:]
     body = {name: reader.example(name, schema["properties"][name]) for name in needed}
     return {kind: body} if body else kind
 

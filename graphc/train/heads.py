@@ -193,7 +193,8 @@ class Heads:
             target = examples.targets[head.target]
             if self.teacher is not None and target.ndim == 1:
                 target = np.maximum(target, 0)  # -1: no label
-            kinds.append(check_target(head.loss, head.shape, head.name, target, examples, binary))
+            size = self._mask_size(examples) if head.target == MASK else ()
+            kinds.append(check_target(head.loss, head.shape, head.name, target, examples, binary, size))
         for judge in self.judges:
             with self.recipe.placing(judge.keys):
                 head = self.targets[judge.head]
@@ -202,6 +203,15 @@ class Heads:
             replace(form, classes=examples.classes_of(head.target))
             for form, head in zip(self._forms, self.targets, strict=True)
         )
+
+    def _mask_size(self, examples: Examples) -> tuple[int, ...]:
+        """Height and width of masks behind preprocessing that changes them; else nothing."""
+        data = self.recipe.data
+        for name, array in examples.inputs.items():
+            settings = data.preprocess_inputs.get(name, data.preprocess)
+            if array.ndim in (3, 4) and settings.moves:
+                return settings.output_shape((*array.shape[1:], 1)[:3])[:2]
+        return ()
 
 
 def keys_of(recipe: Recipe, head: int) -> tuple[str | int, ...]:

@@ -140,7 +140,8 @@ def _class_weights(head: Target, train: Examples) -> Loss:
     if not isinstance(loss, OverClasses) or loss.class_weights != "balanced":
         return loss
     labels = train.targets.get(head.target)
-    if labels is None or labels.shape[1:] != head.shape[:-1]:
+    fits = labels is not None and (head.target == MASK or labels.shape[1:] == head.shape[:-1])
+    if labels is None or not fits:
         raise DataError("G408", "balanced class_weights need labels", Place(train.source))
     counted = labels[np.arange(len(labels))]
     counted = counted[(counted >= 0) & (counted != loss.ignore)]

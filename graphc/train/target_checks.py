@@ -18,17 +18,25 @@ SUM_TOLERANCE = 1e-3
 
 
 def check_target(
-    loss: Loss, shape: tuple[int, ...], name: str, target: Any, examples: Examples, binary: bool
+    loss: Loss,
+    shape: tuple[int, ...],
+    name: str,
+    target: Any,
+    examples: Examples,
+    binary: bool,
+    size: tuple[int, ...] = (),
 ) -> TargetKind:
     """What the targets of a head are (`shape`: of one prediction, `name`: of the head), or an error that names the
-    first that the loss cannot take; `binary`: a metric judges them too, which takes no shares between 0 and 1.
+    first that the loss cannot take; `binary`: a metric judges them too, which takes no shares between 0 and 1;
+    `size`: height and width of masks, where preprocessing changes these.
 
     Masks in files are looked at when they are read.
     """
     stored = isinstance(target, StoredMasks)
-    kind = loss.kind_of(shape, target.shape[1:], stored or np.issubdtype(target.dtype, np.integer))
+    found = (*size, *target.shape[1 + len(size) :])
+    kind = loss.kind_of(shape, found, stored or np.issubdtype(target.dtype, np.integer))
     if kind is None:
-        raise _misfit(loss, shape, name, target, examples)
+        raise _misfit(loss, shape, name, target, found, examples)
     if stored:
         return kind
     if kind is TargetKind.VALUES:
@@ -90,8 +98,9 @@ def _refuse(values: Array, wrong: Array, expected: str, examples: Examples) -> N
     raise DataError("G405", message, Place(examples.source), notes)
 
 
-def _misfit(loss: Loss, shape: tuple[int, ...], name: str, target: Any, examples: Examples) -> DataError:
-    found = target.shape[1:]
+def _misfit(
+    loss: Loss, shape: tuple[int, ...], name: str, target: Any, found: tuple[int, ...], examples: Examples
+) -> DataError:
     if found == shape[:-1] and TargetKind.CLASS in loss.kinds(shape):
         expected = f"expected labels that are whole numbers from 0 to {shape[-1] - 1}"
         return DataError("G405", f"{expected}, found {target.dtype}", Place(examples.source))

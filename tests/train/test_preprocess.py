@@ -11,10 +11,14 @@ from PIL import Image
 
 from graphc.cli import cli
 from graphc.data.preprocess import Preprocess
-from graphc.data.steps import STEPS, Resize, Whiten, resizing
+from graphc.data.resizing import Letterbox as AsLetterbox
+from graphc.data.sample import Sample
+from graphc.data.steps import STEPS, Letterbox, Resize, Whiten, resizing
 from graphc.errors import DataError
 from graphc.runtime import Session
 from graphc.train.commands import evaluate_run, predict, train
+from graphc.train.recipe import read_recipe
+from graphc.train.run import make_batches, plan_of, read_sets
 
 SPEC = """\
 graphc: 1
@@ -89,6 +93,9 @@ STEP_LISTS = {
     "zca": ({"steps": ["rescale", {"whiten": {"over": "pixels", "epsilon": 0.01}}]}, {}),
     "resized": ({"steps": [{"resize": {"size": [8, 8]}}, "standardize"]}, {"size": (13, 6)}),
     "cropped": ({"steps": [{"center_crop": {"size": [8, 8]}}, "rescale"]}, {"size": (9, 12)}),
+    "shorter": ({"steps": [{"resize": {"shorter_side": 9}}, {"center_crop": {"size": [8, 8]}}]}, {"size": (14, 10)}),
+    "letterboxed": ({"steps": [{"letterbox": {"size": [8, 8], "fill": 114}}, "rescale"]}, {"size": (13, 6)}),
+    "edges": ({"steps": ["rescale", {"letterbox": {"size": [8, 8]}}]}, {"size": (5, 11)}),
     "gray": ({"steps": [{"channels": {"to": "gray"}}, "rescale"]}, {"channels": 1}),
     "bgr": ({"steps": [{"channels": {"to": "bgr"}}, "standardize"]}, {}),
 }  # fmt: skip
@@ -222,6 +229,85 @@ def test_resizing_is_pillows(size):
     theirs = Image.fromarray(image[0, :, :, 0]).resize(size[::-1], Image.Resampling.BILINEAR)
     np.testing.assert_allclose(Resize(size=size).apply(image, {})[0, :, :, 0], theirs, atol=1e-5)
     np.testing.assert_allclose(resizing(12, size[0]).sum(axis=1), 1)
+
+
+@pytest.mark.parametrize("raw", [(13, 6), (5, 11), (8, 8)])
+def test_edges_are_where_an_image_in_a_file_has_them(raw):
+    """The step does to arrays what `data.resize` does to files; this is to be seen but for rounding."""
+    image = np.random.default_rng(0).integers(0, 256, (*raw, 3), dtype=np.uint8)
+    for step, same in ((Letterbox(size=(8, 8), fill=51), AsLetterbox(fill=0.2)), (Resize(shorter_side=9), None)):
+        found = step.apply(image[None].astype(np.float32), {})[0]
+        expected = image if same is None else same.apply(Sample(image), (8, 8)).image
+        if same is None:
+            size = (9, 9 * raw[1] // raw[0]) if raw[0] <= raw[1] else (9 * raw[0] // raw[1], 9)
+            expected = np.asarray(Image.fromarray(image).resize(size[::-1], Image.Resampling.BILINEAR))
+        np.testing.assert_allclose(found, expected, atol=1.01)
+
+
+MOVES = {
+    "resize": [{"resize": {"size": [16, 16]}}],
+    "cropped": [{"center_crop": {"size": [16, 16]}}],
+    "shorter": [{"resize": {"shorter_side": 18}}, "rescale", {"center_crop": {"size": [16, 16]}}],
+    "letterbox": ["rescale", {"letterbox": {"size": [16, 16], "fill": 0.5}}],
+}
+PIXELS = """\
+graphc: 1
+name: pixels
+inputs: {image: [N, 16, 16, 1]}
+layers: [{conv2d: {name: logits, filters: 3, kernel: 1}}, {global_avg_pool2d: {name: pool}},
+         {fully_connected: {name: box, units: 4}}, {fully_connected: {name: point, units: 2, inputs: pool}}]
+outputs: {logits: logits, box: box, point: point}
+"""
+
+
+@pytest.mark.parametrize("coordinates", ["pixels", "relative"])
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("name", MOVES)
+def test_annotations_are_where_the_steps_put_things(tmp_path, name, workers, coordinates):
+    """A marked rectangle in arrays of 24×36: network, loss and metrics see masks, boxes and points beside it."""
+    x = np.zeros((4, 24, 36, 1), np.uint8)
+    for row in range(4):
+        x[row, 6 + row : 15 + row, 12 : 21 + row] = 255
+    box = np.array([[12, 6 + row, 21 + row, 15 + row] for row in range(4)])
+    point = (box[:, :2] + box[:, 2:]) / 2
+    np.savez(tmp_path / "train.npz", x=x, mask=(x[..., 0] > 0).astype(int), boxes=box, points=point)
+    (tmp_path / "small.yaml").write_text(PIXELS)
+    heads = [
+        {"output": "logits", "target": "mask", "loss": {"softmax_cross_entropy": {"ignore": 2}}},
+        {"output": "box", "target": "boxes", "loss": "mean_squared"},
+        {"output": "point", "target": "points", "loss": "mean_squared"},
+    ]
+    source = {"npz": {"path": "train.npz", "targets": {each: each for each in ("mask", "boxes", "points")}}}
+    data = {"train": source, "preprocess": {"steps": MOVES[name]}, "coordinates": coordinates, "workers": workers}
+    text = {"recipe": 1, "model": "small.yaml", "data": data, "heads": heads, "optimizer": "sgd"}
+    (tmp_path / "r.json").write_text(json.dumps({**text, "learning_rate": 0, "epochs": 1, "batch": 4}))
+    train(tmp_path / "r.json", tmp_path / "run")
+    recipe = read_recipe(tmp_path / "r.json")
+    plan = plan_of(recipe.model, tmp_path)
+    batches = make_batches(recipe, plan, read_sets(recipe, plan, tmp_path).train)
+    with batches.ahead(iter([np.arange(4)])) as made:
+        batch = next(iter(made))
+    batches.close()
+    bright, mask = batch.inputs["image"][..., 0], batch.targets["mask"]
+    bright = bright / bright.max()
+    assert (mask[bright == 1] == 1).all()
+    assert set(np.unique(mask)) == ({0, 1, 2} if name == "letterbox" else {0, 1})
+    bright = np.where(mask == 2, 0, bright)
+    units = 16 if coordinates == "relative" else 1
+    rows, columns = np.mgrid[:16, :16] + 0.5
+    for row in range(4):
+        total = bright[row].sum()
+        middle = [(bright[row] * columns).sum() / total, (bright[row] * rows).sum() / total]
+        np.testing.assert_allclose(batch.targets["points"][row] * units, middle, atol=0.2)
+        left, top, right, bottom = batch.targets["boxes"][row] * units
+        np.testing.assert_allclose([(left + right) / 2, (top + bottom) / 2], middle, atol=0.2)
+        assert (right - left) * (bottom - top) == pytest.approx(total, rel=0.03)
+
+
+def test_a_resize_step_takes_one_of_two():
+    for keys in ({}, {"size": (2, 2), "shorter_side": 3}):
+        with pytest.raises(ValueError, match="expected either `size` or `shorter_side`"):
+            Resize(**keys)
 
 
 def test_steps_or_numbers_but_not_both():
