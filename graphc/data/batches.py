@@ -79,6 +79,8 @@ class Augmenting:
     """How many, for labels that become distributions."""
     keep_boxes: float = 0.25
     """Part of a box that must remain in the picture."""
+    mirrored: tuple[int, ...] = ()
+    """For each key point the one that stands in its place in a mirror."""
 
 
 class Batches:
@@ -275,7 +277,8 @@ class Batches:
             self._mask_rule.check(annotations[MASK], name)
         image = _row(self.examples.inputs[self._pictured or IMAGE], row)
         fill = 0 if self._mask_rule is None else self._mask_rule.fill
-        return sample_of(image, annotations, self._values, fill)
+        mirrored = () if self._augmenting is None else self._augmenting.mirrored
+        return sample_of(image, annotations, self._values, fill, mirrored)
 
     def _named(self, row: int, work: Callable[[int], Sample]) -> Sample:
         """The result of some work on an example, whose name is in every error."""

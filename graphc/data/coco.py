@@ -52,6 +52,8 @@ class CocoSet:
     entries: list[Entry]
     classes: tuple[str, ...]
     notes: tuple[str, ...]
+    point_names: tuple[str, ...] = ()
+    """Names of the key points, where all categories that have some have the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,7 @@ def read_coco(path: Path, rules: CocoRules) -> CocoSet:
             first.setdefault(kind, f"; {said}")
     entries = [_entry(image, rules, path) for image in images.values()]
     notes = [f"{counted(count, 'annotation')} left out: {kind}{first.get(kind, '')}" for kind, count in left.items()]
-    return CocoSet(entries, classes, tuple(notes))
+    return CocoSet(entries, classes, tuple(notes), _point_names(_rows(tree, "categories", path)))
 
 
 def _take(
@@ -147,6 +149,13 @@ def _take(
     further = bool(points and image.points)
     image.points = image.points or points
     return ["key points of further objects in an image (the boxes are kept)"] if further else []
+
+
+def _point_names(categories: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    found = [each["keypoints"] for each in categories if each.get("keypoints")]
+    same = bool(found) and all(each == found[0] for each in found)
+    texts = same and isinstance(found[0], list) and all(isinstance(name, str) for name in found[0])
+    return tuple(found[0]) if texts else ()
 
 
 def _box(each: Mapping[str, Any], image: _Image) -> list[float]:

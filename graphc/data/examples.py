@@ -42,6 +42,8 @@ class Examples:
     """Files that could not be read and were left out, as the recipe allowed: what was said of each."""
     target_classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Names of the classes that other targets count, by target."""
+    point_names: tuple[str, ...] = ()
+    """Names of the key points, where they are known."""
     notes: tuple[str, ...] = ()
     """What else was left out or decided in reading, to be said once."""
 

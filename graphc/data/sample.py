@@ -49,6 +49,8 @@ class Sample:
     """Which values of the image are black and white; None: what the image shows."""
     mask_fill: int = 0
     """What comes into the mask from outside of the picture."""
+    mirrored: tuple[int, ...] = ()
+    """For each point the one that stands in its place in a mirror; empty: all stay what they are."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -73,17 +75,19 @@ def sample_of(
     annotations: dict[str, Array],
     value_range: ValueRange | UnknownRange | None = None,
     mask_fill: int = 0,
+    mirrored: tuple[int, ...] = (),
 ) -> Sample:
     """An example from its arrays by target name; boxes (4) and points (2) of a single thing count as one.
 
     `value_range`: of the image's values; None: what the image itself shows. `mask_fill`: what comes into the mask from
-    outside of the picture.
+    outside of the picture. `mirrored`: the order of the points in a mirror.
     """
     boxes, points = annotations.get(BOXES), annotations.get(POINTS)
     mask = annotations.get(MASK)
     if mask is not None and mask.shape != image.shape[:2]:
         raise ValueError(f"expected a mask of the image's size {image.shape[:2]}, found {mask.shape}")
     found: dict[str, Any] = {"mask": None if mask is None else mask.astype(np.int64), "mask_fill": mask_fill}
+    found["mirrored"] = mirrored
     found["value_range"] = value_range or range_of(image)
     if boxes is not None:
         boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
@@ -117,7 +121,7 @@ def _areas(boxes: Array) -> Array:
 
 
 def flip(sample: Sample, horizontal: bool) -> Sample:
-    """Left and right exchanged, or above and below."""
+    """Left and right exchanged, or above and below; either is a mirror."""
     axis = 1 if horizontal else 0
     length = sample.size[axis]
 
@@ -125,7 +129,11 @@ def flip(sample: Sample, horizontal: bool) -> Sample:
         return (length - x, y) if horizontal else (x, length - y)
 
     mask = None if sample.mask is None else np.flip(sample.mask, axis)
-    return _moved(sample, np.flip(sample.image, axis), mask, mirrored)
+    found = _moved(sample, np.flip(sample.image, axis), mask, mirrored)
+    if not sample.mirrored or found.points is None or found.points_there is None:
+        return found
+    order = list(sample.mirrored)
+    return replace(found, points=found.points[order], points_there=found.points_there[order])
 
 
 def crop(sample: Sample, top: int, left: int, height: int, width: int, fill: float = 0) -> Sample:

@@ -294,7 +294,7 @@ class Coco(_Listed):
         found = read_coco(base / self.path, rules)
         examples = self._examples(base, found.entries, found.classes, wanted)
         classes = {MASK: (GROUND, *found.classes)} if self.masks else {}
-        return replace(examples, target_classes=classes, notes=found.notes)
+        return replace(examples, target_classes=classes, notes=found.notes, point_names=found.point_names)
 
 
 class Shapes(Source):

@@ -23,7 +23,7 @@ from graphc.errors import DataError, Place
 from graphc.files import atomic_write
 from graphc.report.tables import render
 from graphc.train.recipe import Recipe, read_recipe
-from graphc.train.run import read_set
+from graphc.train.run import point_order, read_set
 from graphc.train.targets import wanted_targets
 from graphc.types import Array
 
@@ -81,8 +81,9 @@ def preview(
     size = (int(images.shape[1]), int(images.shape[2]))
     chosen = np.random.default_rng([recipe.seed, 0x10CC]).permutation(len(examples))[:count]
     rows, labels, box_labels = [], [], []
+    order = point_order(recipe, examples)
     for row in sorted(chosen.tolist()):
-        original = _sample(examples, row, recipe.mask_fill)
+        original = _sample(examples, row, recipe.mask_fill, order)
         stored = isinstance(images, STORED)
         augmented = [_augmented(recipe, original, row, epoch + each, size, stored) for each in range(columns)]
         rows.append([original, *augmented])
@@ -105,10 +106,12 @@ def _augmented(recipe: Recipe, sample: Sample, row: int, epoch: int, size: tuple
     return augment(sample, steps, rng, size, data.keep_boxes, data.resize, stored)
 
 
-def _sample(examples: Examples, row: int, mask_fill: int) -> Sample:
+def _sample(examples: Examples, row: int, mask_fill: int, mirrored: tuple[int, ...]) -> Sample:
     image = _row(next(iter(examples.inputs.values())), row)
     annotations = {name: _row(examples.targets[name], row) for name in ANNOTATIONS if name in examples.targets}
-    return sample_of(image[..., None] if image.ndim == 2 else image, annotations, mask_fill=mask_fill)
+    return sample_of(
+        image[..., None] if image.ndim == 2 else image, annotations, mask_fill=mask_fill, mirrored=mirrored
+    )
 
 
 def _row(array: Any, row: int) -> Array:

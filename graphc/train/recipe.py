@@ -63,6 +63,7 @@ Metrics: TypeAlias = Annotated[
     Discriminator(lambda value: "(by head)" if isinstance(value, dict) else "(list)"),
     Field(json_schema_extra=lambda schema: schema.update(anyOf=schema.pop("oneOf"))),
 ]
+FlipPair: TypeAlias = Annotated[tuple[int | str, int | str], LIST]
 Patterns: TypeAlias = Annotated[tuple[str, ...], ONE_OR_LIST]
 
 
@@ -105,6 +106,9 @@ class Data(Settings):
     mask_fill: int | None = Field(default=None, ge=-(2**31) + 1, lt=2**31)
     """Class of the pixels that come into masks from outside of the image; default: the one that the loss ignores
     (`ignore`), else class 0."""
+    flip_pairs: Annotated[tuple[FlipPair, ...] | None, LIST] = None
+    """Key points that change places when an image is flipped, as numbers counted from 0, or by the names that a COCO
+    file gives them: `[[left_eye, right_eye], [3, 4]]`; default: those whose names differ in left and right."""
     coordinates: Literal["relative", "pixels"] = "relative"
     """Boxes and key points as shares of the image's width and height, or in pixels."""
     stratified: bool = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,6 +20,7 @@ from graphc.data.augment.mix import Mix
 from graphc.data.batches import Augmenting, Batches
 from graphc.data.classes import labeled_alike, typed_alike
 from graphc.data.examples import IMAGE, LABEL, MEMORY_LIMIT, Examples, check_one_class, class_weights, split
+from graphc.data.point_pairs import mirrored_order
 from graphc.data.preprocess import Preprocess
 from graphc.data.sample import ANNOTATIONS, BOXES, MASK, POINTS
 from graphc.data.sources import Source
@@ -239,7 +241,20 @@ def augmenting(recipe: Recipe, heads: Heads, examples: Examples) -> Augmenting |
         found = f"{', '.join(there)} too" if there else "other targets"
         message = f"{mixes[0].kind} expects examples with one label each and one loss, found {found}"
         raise DataError("G404", message, Place(examples.source))
-    return Augmenting(recipe.seed, steps, mixes, heads.first.shape[-1], data.keep_boxes)
+    order = point_order(recipe, examples)
+    return Augmenting(recipe.seed, steps, mixes, heads.first.shape[-1], data.keep_boxes, order)
+
+
+def point_order(recipe: Recipe, examples: Examples) -> tuple[int, ...]:
+    """For each key point the one that stands in its place in a mirror; empty where there are none."""
+    if POINTS not in examples.targets:
+        return ()
+    count = math.prod(examples.targets[POINTS].shape[1:-1])
+    with recipe.placing(("data", "flip_pairs")):
+        try:
+            return mirrored_order(recipe.data.flip_pairs, examples.point_names[:count], count)
+        except ValueError as error:
+            raise SpecError("G606", f"flip_pairs: {error}") from None
 
 
 def _check_maps(heads: Heads, examples: Examples, size: tuple[int, ...]) -> None:
