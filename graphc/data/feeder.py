@@ -137,7 +137,7 @@ def _make(maker: Maker, slots: list[Slot], worker: Worker, job: Any) -> tuple[in
     try:
         maker.fill_all(rows, epoch, {name: array[: len(rows)] for name, array in slots[slot].items()})
     except GraphcError as error:
-        return number, 0, DataError(error.code, f"{error.message} ({worker.who})", error.place)
+        return number, 0, DataError(error.code, f"{error.message} ({worker.who})", error.place, error.notes)
     except Exception as error:
         row = maker.name(int(worker.at[0]))
         return number, 0, DataError("G410", f"{worker.who}: {row}: {type(error).__name__}: {error}")

@@ -1,0 +1,74 @@
+"""Faults planted in workers: at the n-th time that one enters a state it is killed, fails, waits, or gets signals."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from dataclasses import dataclass
+
+from graphc.parallel.shared_memory import SharedChannel
+from graphc.parallel.worker import State, Worker
+
+
+def kill() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def fail() -> None:
+    raise ValueError("planted")
+
+
+def signals() -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        os.kill(os.getpid(), number)
+    time.sleep(0.01)
+
+
+@dataclass
+class Fault:
+    """Of the worker that messages call `who`."""
+
+    what: object
+    state: State
+    who: str
+    nth: int = 1
+
+    def plant(self, monkeypatch) -> None:
+        """In workers that are forked from now on."""
+        enter = Worker.enter
+
+        def entered(worker: Worker, state: State) -> None:
+            enter(worker, state)
+            if worker.who == self.who and state == self.state:
+                self.nth -= 1
+                if self.nth == 0:
+                    self.what()
+
+        monkeypatch.setattr(Worker, "enter", entered)
+
+
+def plant_delays(monkeypatch, seed: int, longest: float = 2e-3) -> None:
+    """Of every worker in every state, and of everybody before it reads or writes what is shared."""
+    chance = random.Random(seed)
+
+    def delayed(original):
+        def call(self, *arguments):
+            if chance.random() < 0.5:
+                time.sleep(chance.random() * longest)
+            return original(self, *arguments)
+
+        return call
+
+    def reseeded(original):
+        def call(worker, state):
+            if state == State.STARTING:
+                chance.seed(f"{seed} {worker.who}")
+            return original(worker, state)
+
+        return call
+
+    monkeypatch.setattr(Worker, "enter", reseeded(delayed(Worker.enter)))
+    for name in ("read", "write"):
+        monkeypatch.setattr(SharedChannel, name, delayed(getattr(SharedChannel, name)))
