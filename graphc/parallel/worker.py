@@ -130,11 +130,12 @@ class WorkerProcess:
         theirs.close()
 
     def send(self, message: Any) -> None:
-        """A MachineError where the worker is gone."""
+        """The errors of `receive` where the worker is gone."""
         try:
             self.pipe.send(message)
         except OSError:
-            raise self._death() from None
+            while True:  # what it has said before; its last word may be an error
+                self.receive()
 
     def receive(self) -> Any:
         """Its next message. An error that ended it is raised, and a MachineError where it is gone without one."""

@@ -1,0 +1,132 @@
+"""Workers that do jobs: what a death, an error or a signal does in each of their states; and the thread beside them."""
+
+from __future__ import annotations
+
+import multiprocessing
+import threading
+import time
+
+import pytest
+
+from graphc.errors import MachineError
+from graphc.parallel.pool import AHEAD, WorkerPool
+from graphc.parallel.prefetch import prefetched
+from graphc.parallel.worker import DOING, State
+from tests.parallel.faults import Fault, fail, kill, signals
+
+STATES = [State.STARTING, State.WAITING, State.WORKING, State.REPORTING]
+TIMES = [(state, nth) for state in STATES for nth in (1, 2) if (state, nth) != (State.STARTING, 2)]
+
+
+def squares(count: int = 2) -> WorkerPool:
+    def work(worker, job):
+        worker.at[0] = job
+        return job, job * job
+
+    return WorkerPool(count, work, "worker {}", "G520", lambda state, row: f"at {row} {DOING[state]}")
+
+
+def all_squares(pool: WorkerPool, jobs: int = 12) -> dict[int, int]:
+    left, found = list(range(jobs)), {}
+    while left or len(found) < jobs:
+        while left and pool.has_room:
+            pool.send(left.pop(0))
+        found.update(pool.receive())
+    return found
+
+
+@pytest.mark.posix
+def test_every_job_is_done_once():
+    pool = squares(3)
+    assert all_squares(pool) == {job: job * job for job in range(12)}
+    assert len(set(pool.pids)) == 3
+    pool.close()
+    assert not pool.alive
+    assert not pool.has_room
+
+
+@pytest.mark.posix
+def test_a_worker_has_few_jobs_before_it():
+    pool = squares(2)
+    sent = 0
+    while pool.has_room:
+        pool.send(sent)
+        sent += 1
+    assert sent == 2 * AHEAD
+    pool.drain()
+    assert pool.has_room
+    assert pool.alive
+    pool.close()
+
+
+@pytest.mark.posix
+@pytest.mark.parametrize(("state", "nth"), TIMES)
+def test_a_worker_that_is_killed_ends_the_pool_and_is_named(state, nth, monkeypatch):
+    Fault(kill, state, "worker 1", nth).plant(monkeypatch)
+    pool, started = squares(), time.monotonic()
+    row = r"at (-1|\d+)"
+    with pytest.raises(MachineError, match=rf"worker 1 \(pid \d+\) was killed by signal 9 {row} {DOING[state]}$"):
+        all_squares(pool)
+    assert time.monotonic() - started < 5
+    assert not pool.alive
+    assert not multiprocessing.active_children()
+
+
+@pytest.mark.posix
+@pytest.mark.parametrize(("state", "nth"), TIMES)
+def test_an_error_outside_a_job_ends_the_pool_and_comes_out(state, nth, monkeypatch):
+    Fault(fail, state, "worker 1", nth).plant(monkeypatch)
+    pool = squares()
+    with pytest.raises(ValueError, match="planted"):
+        all_squares(pool)
+    assert not pool.alive
+    assert not multiprocessing.active_children()
+
+
+@pytest.mark.posix
+@pytest.mark.parametrize("state", STATES)
+def test_signals_to_the_whole_group_are_the_parents_to_answer(state, monkeypatch):
+    Fault(signals, state, "worker 1").plant(monkeypatch)
+    pool = squares()
+    assert all_squares(pool) == {job: job * job for job in range(12)}
+    pool.close()
+
+
+@pytest.mark.posix
+def test_jobs_that_do_not_come_back_end_the_pool(monkeypatch):
+    monkeypatch.setattr("graphc.parallel.pool.PATIENCE", 0.1)
+    pool = WorkerPool(1, lambda worker, job: time.sleep(60), "worker {}", "G520", lambda state, row: "")
+    pool.send(0)
+    started = time.monotonic()
+    pool.drain()
+    assert time.monotonic() - started < 5
+    assert not pool.alive
+    assert not multiprocessing.active_children()
+
+
+def test_a_thread_makes_few_things_ahead_in_order():
+    made = []
+
+    def make(number: int) -> int:
+        made.append(number)
+        return number * number
+
+    with prefetched(make, iter(range(10))) as found:
+        assert [next(found) for _ in range(3)] == [0, 1, 4]
+        time.sleep(0.1)
+        assert len(made) <= 3 + AHEAD + 1  # those in the queue, and one that waits to get in
+        assert list(found) == [number * number for number in range(3, 10)]
+    assert made == list(range(10))
+
+
+def test_an_error_in_the_thread_comes_where_its_result_is_asked_for():
+    with prefetched(lambda number: 1 // number, iter([1, 0, 1])) as found:
+        assert next(found) == 1
+        with pytest.raises(ZeroDivisionError):
+            next(found)
+
+
+def test_leaving_early_ends_the_thread():
+    with prefetched(lambda number: number, iter(range(10**9))) as found:
+        next(found)
+    assert not [thread for thread in threading.enumerate() if thread.name == "graphc-batches"]
