@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent / "graphc"
 ORDER = [
     {"peers"},
     {"lazy", "errors", "documented", "system", "console", "valid_json"},
-    {"files", "dims", "regularizers", "settings", "workers"},
+    {"files", "dims", "regularizers", "settings"},
     {"window"},
     {"receptive_field", "quantiles"},
     {"initializers"},

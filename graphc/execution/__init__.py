@@ -1,8 +1,8 @@
 """Running a plan on arrays. Training, validation, prediction, `verify` and the report all come this way.
 
 The files, from the top: `network` shares a batch out to ranks; `plan` says what runs for one rank and runs it; `fusion`
-says which layers run as one, `fused` how; `operation` is what either of them is to the plan; `tape` goes back; `crew`
-holds the processes.
+says which layers run as one, `fused` how; `operation` is what either of them is to the plan; `tape` goes back; `remote`
+is what the other ranks' processes are told. How ranks meet is told in `graphc.parallel`.
 
 What happens in one training step, a batch of 64 in two shards, each in a process of its own:
 

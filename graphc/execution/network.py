@@ -10,8 +10,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 import numpy as np
 
 from graphc.dims import Shape
-from graphc.execution.crew import Crew, RemoteOutputs
 from graphc.execution.plan import ExecutionPlan
+from graphc.execution.remote import RemoteExecution, RemoteOutputs
 from graphc.execution.tape import Tape
 from graphc.graph import Plan
 from graphc.parallel.blas import single_threaded_blas
@@ -48,7 +48,7 @@ class Network:
         """Shapes of the inputs, in order, that all layers can take."""
         self._threads = ThreadGroup(shards, threads)
         self._processes = processes and 1 < self._threads.num_shards == self._threads.threads and can_fork()
-        self._crew: Crew | None = None
+        self._remote: RemoteExecution | None = None
         self._placed: dict[str, Array] = {}
 
     def place(self, params: Mapping[str, Array]) -> dict[str, Array]:
@@ -56,7 +56,7 @@ class Network:
 
         Without it every forward pass hands them on anew.
         """
-        if not self._processes or self._crew is not None:
+        if not self._processes or self._remote is not None:
             return dict(params)
         try:
             arena = SharedArena()
@@ -74,10 +74,10 @@ class Network:
         No other thread may be at work: a fork takes OpenBLAS's threads from a product that is under way, which then
         waits for them for ever.
         """
-        if not self._processes or self._working_crew() is not None:
+        if not self._processes or self._working() is not None:
             return
         try:
-            self._crew = Crew(self.execution, self._placed, self._threads.num_shards)
+            self._remote = RemoteExecution(self.execution, self._placed, self._threads.num_shards)
         except (OSError, ImportError):  # no memory to share, or no semaphores
             self._processes = False
 
@@ -89,9 +89,9 @@ class Network:
 
     def close(self) -> None:
         """End the processes, if there are any."""
-        if self._crew is not None:
-            self._crew.close()
-            self._crew = None
+        if self._remote is not None:
+            self._remote.close()
+            self._remote = None
 
     def forward(
         self,
@@ -110,15 +110,15 @@ class Network:
             return self.execution.run(wanted, shard, training, step, params, inputs)
 
         with single_threaded_blas:
-            crew = self._working_crew()
-            if crew is not None:
-                return ForwardResult(self, crew.forward(wanted, params, inputs, training, step))
+            remote = self._working()
+            if remote is not None:
+                return ForwardResult(self, remote.forward(wanted, params, inputs, training, step))
             world = self._threads.world(count)
             return ForwardResult(self, world.run(work), world)
 
-    def _working_crew(self) -> Crew | None:
+    def _working(self) -> RemoteExecution | None:
         """The processes, unless an error has ended them."""
-        return self._crew if self._crew is not None and self._crew.close.alive else None
+        return self._remote if self._remote is not None and self._remote.alive else None
 
     def backward(
         self, tapes: Sequence[Tape | RemoteOutputs], gradients: Mapping[str, Array], world: ThreadWorld | None
@@ -134,8 +134,8 @@ class Network:
             if world is not None:
                 total, *others = world.run(work)
             else:
-                assert self._crew is not None
-                total, *others = self._crew.backward(own[0], elsewhere, gradients)
+                assert self._remote is not None
+                total, *others = self._remote.backward(own[0], elsewhere, gradients)
             names = [name for name in total if name in others[0]] if others else []
 
             def add(some: slice) -> None:

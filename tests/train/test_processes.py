@@ -1,4 +1,4 @@
-"""Parts of a batch in processes: what happens when one fails, and that none is left behind."""
+"""Shards of a batch in processes: what happens when one fails, and that none is left behind."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 
 from graphc.errors import MachineError
-from graphc.execution import crew
 from graphc.execution.network import Network
+from graphc.execution.remote import RemoteExecution
 from graphc.layers.base import Layer
 from graphc.train.commands import Options, train
 from graphc.types import Gradients, Step
@@ -36,14 +36,14 @@ def _nothing_of_earlier_tests():
 
 
 class Troubled(Layer):
-    """Does in one part, forward or backward, what it is told."""
+    """Does in one rank, forward or backward, what it is told."""
 
     kind: ClassVar[str] = "troubled"
     family: ClassVar[str] = "test"
 
     forwards: str = ""
     backwards: str = ""
-    part: int = 1
+    rank: int = 1
 
     def forward(self, context, params, *inputs):
         self._go(context, self.forwards)
@@ -56,9 +56,9 @@ class Troubled(Layer):
         return Step(inputs[0] + total, backward)
 
     def _go(self, context, trouble):
-        if context.rank == self.part and trouble == "error":
-            raise ValueError(f"part {self.part}")
-        if context.rank == self.part and trouble == "kill":
+        if context.rank == self.rank and trouble == "error":
+            raise ValueError(f"rank {self.rank}")
+        if context.rank == self.rank and trouble == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -131,12 +131,12 @@ def test_only_the_last_batch_goes_back():
     network.close()
 
 
-@pytest.mark.parametrize("part", [0, 1])
+@pytest.mark.parametrize("rank", [0, 1])
 @pytest.mark.parametrize("trouble", ["forwards", "backwards"])
-def test_an_error_in_one_part_comes_out_and_ends_the_workers(trouble, part):
+def test_an_error_in_one_rank_comes_out_and_ends_the_workers(trouble, rank):
     before = workers()
-    network = network_of(**{trouble: "error"}, part=part)
-    with pytest.raises(ValueError, match=f"part {part}"):
+    network = network_of(**{trouble: "error"}, rank=rank)
+    with pytest.raises(ValueError, match=f"rank {rank}"):
         step_of(network)
     assert workers() == before
 
@@ -157,12 +157,12 @@ def test_workers_are_forked_before_the_thread_that_makes_batches(project, monkey
     """A fork takes OpenBLAS's threads from a product that is under way in another thread, which then never ends."""
     threads = []
 
-    class Seen(crew.Crew):
+    class Seen(RemoteExecution):
         def __init__(self, *arguments):
             threads.append({thread.name for thread in threading.enumerate()})
             super().__init__(*arguments)
 
-    monkeypatch.setattr("graphc.execution.network.Crew", Seen)
+    monkeypatch.setattr("graphc.execution.network.RemoteExecution", Seen)
     before = workers()
     train(project / "recipe.yaml", project / "run", ["epochs=2"], options=Options(threads=2))
     assert len(threads) == 1
@@ -175,7 +175,7 @@ def test_a_killed_trainer_leaves_nothing_behind(tmp_path):
     script = textwrap.dedent(
         f"""
         import os, time, fcntl
-        from tests.train.test_crew import network_of, step_of, workers
+        from tests.train.test_processes import network_of, step_of, workers
         handle = os.open({str(tmp_path / "lock")!r}, os.O_CREAT | os.O_RDWR)
         fcntl.flock(handle, fcntl.LOCK_EX)
         network = network_of()
