@@ -19,9 +19,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 
-from graphc.peers import words_for
+from graphc.peers import WITH, simple, words_for
 
 MAX_ERRORS = 20
 """As many are shown at once."""
@@ -177,6 +178,24 @@ def missing_extra(package: str, extra: str) -> MachineError:
     return MachineError("G501", f"this needs the package {package}: install graphc[{extra}]")
 
 
+def clipped(value: Any, length: int = 60) -> str:
+    """A value as YAML would write it, for an error: cut off where it is long."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, str):
+        return repr(value if len(value) <= length else value[: length - 3] + "...")
+    if isinstance(value, (int, float)):
+        return str(value)
+    if isinstance(value, dict):
+        inside = ", ".join(f"{key}: {clipped(item, length)}" for key, item in islice(value.items(), 8))
+        text = f"{{{inside}}}"
+    elif isinstance(value, list):
+        text = f"[{', '.join(clipped(item, length) for item in islice(value, 20))}]"
+    else:
+        text = repr(value)
+    return text if len(text) <= length else text[: length - 3] + "..."
+
+
 def counted(count: int, thing: str) -> str:
     """`1 layer`, `2 layers`."""
     return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"
@@ -197,7 +216,8 @@ def _hint(word: str, known: tuple[str, ...], any_number: bool) -> str:
         alike = [each for each in known if any_number or _digits(word) in ("", _digits(each))]
         near = difflib.get_close_matches(word, alike, n=1, cutoff=0.6)
         near = [each for each in near if edits(word, each) <= min(3, max(1, min(len(word), len(each)) // 2))]
-    return f" (did you mean {near[0]!r}?)" if near else ""
+    said = f", {WITH[simple(word)]}" if simple(word) in WITH else ""
+    return f" (did you mean {near[0]!r}{said}?)" if near else ""
 
 
 def _digits(word: str) -> str:

@@ -22,9 +22,11 @@ from pydantic import (
     StrictBool,
     ValidationError,
 )
+from pydantic_core import PydanticCustomError
 
 from graphc.documented import Documented, ReadableSchema
-from graphc.errors import RuleError, did_you_mean
+from graphc.errors import RuleError, clipped, did_you_mean
+from graphc.expected import Expects, expected
 from graphc.lazy import np
 from graphc.quantiles import Quantiles, normal_quantiles, truncated_quantiles
 
@@ -64,7 +66,7 @@ def nested_shape(value: Any) -> tuple[int, ...]:
     if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
         return ()
     if not isinstance(value, (list, tuple)) or not value:
-        raise ValueError(f"expected a finite number or nested lists of them, found {value!r}")
+        raise ValueError(f"expects a finite number or nested lists of them, got {clipped(value)}")
     shapes = {nested_shape(item) for item in value}
     if len(shapes) > 1:
         raise ValueError("nested lists of different lengths")
@@ -271,6 +273,9 @@ KINDS: Mapping[str, type[Initializer]] = {
 # -- as written ----------------------------------------------------------------------------------------------
 
 
+_WRITTEN = "an initializer such as xavier or {constant: 0.1}"
+
+
 def parse(value: Any) -> Initializer:
     """`xavier`, `{truncated_normal: {stddev: 0.01}}` or `{constant: 0.1}` as an initializer."""
     if isinstance(value, Initializer):
@@ -280,9 +285,10 @@ def parse(value: Any) -> Initializer:
     elif isinstance(value, Mapping) and len(value) == 1:
         ((kind, arguments),) = value.items()
     else:
-        raise ValueError(f"expected an initializer such as xavier or {{constant: 0.1}}, found {value!r}")
+        raise PydanticCustomError("initializer", f"expects {_WRITTEN}")
     if kind not in KINDS:
-        raise ValueError(f"unknown initializer {kind!r}{did_you_mean(kind, KINDS)}")
+        known = did_you_mean(kind, KINDS) or f"; there are {', '.join(KINDS)}"
+        raise ValueError(f"there is no initializer {clipped(kind)}{known}")
     return _build(KINDS[kind], arguments)
 
 
@@ -292,18 +298,23 @@ def _build(kind: type[Initializer], arguments: Any) -> Initializer:
         values = arguments if isinstance(arguments, (list, tuple)) and kind is not Constant else [arguments]
         if len(values) > len(kind.positional):
             takes = ", ".join(kind.positional) or "none"
-            raise ValueError(f"{kind.kind} takes {takes} as positional arguments, found {arguments!r}")
+            raise ValueError(f"{kind.kind} takes {takes} as positional arguments, got {clipped(arguments)}")
         arguments = dict(zip(kind.positional, values, strict=False))
     for name in arguments:
         if name not in fields:
-            raise ValueError(f"{kind.kind} has no argument {name!r}{did_you_mean(name, fields)}")
+            known = did_you_mean(name, fields) or f"; it takes {', '.join(fields) or 'none'}"
+            raise ValueError(f"{kind.kind} has no argument {clipped(name)}{known}")
     try:
         return kind.model_validate(arguments)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"][:1])
-        problem = first["msg"].removeprefix("Value error, ")
-        raise ValueError(f"{kind.kind}: {where}: {problem}") from None
+        name = str(first["loc"][0])
+        if first["type"] == "value_error":
+            raise ValueError(f"{kind.kind}: {name}: {first['ctx']['error']}") from None
+        if first["type"] == "missing":
+            raise ValueError(f"{kind.kind} needs {clipped(name)}") from None
+        takes = expected(fields[name])
+        raise ValueError(f"{kind.kind}: {name} expects {takes}, got {clipped(arguments[name])}") from None
 
 
 def _dump(initializer: Initializer) -> Any:
@@ -340,7 +351,13 @@ def _schema(kind: type[Initializer]) -> dict[str, Any]:
     return {**schema, "type": ["object", "number", "array"], "items": number, "maxItems": len(kind.positional)}
 
 
-AnyInitializer: TypeAlias = Annotated[Initializer, BeforeValidator(parse), PlainSerializer(_dump), _Schema]
+AnyInitializer: TypeAlias = Annotated[
+    Initializer,
+    BeforeValidator(parse),
+    Expects(_WRITTEN),
+    PlainSerializer(_dump),
+    _Schema,
+]
 """An initializer as a field: a kind's name, or a kind with its arguments."""
 
 

@@ -1,8 +1,8 @@
 """What Keras, PyTorch, TF-Slim, ONNX and darknet call what graphc calls otherwise: hints, never synonyms.
 
-A word is looked up in small letters without `_`, `-` and spaces. The first of its words that the place knows is
-proposed. A word with none is one that graphc has nothing for, however near another word is spelt: a hint that
-changes the model is worse than none.
+A word is looked up in small letters without `_`, `-`, spaces and what stands before a dot. The first of its words
+that the place knows is proposed. A word with none is one that graphc has nothing for, however near another word is
+spelt: a hint that changes the model is worse than none.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Iterable
 
 
 def simple(word: str) -> str:
-    """`BatchNorm_2d` as `batchnorm2d`."""
-    return "".join(letter for letter in word.lower() if letter not in "_- ")
+    """`BatchNorm_2d` as `batchnorm2d`, `nn.Conv2d` as `conv2d`."""
+    return "".join(letter for letter in word.rpartition(".")[2].lower() if letter not in "_- ")
 
 
 KINDS = {
@@ -51,20 +51,28 @@ KINDS = {
     "concatenate": "concat", "cat": "concat", "route": "concat", "merge": "", "eltwise": "add", "sum": "add",
     "elementwiseadd": "add", "addn": "add", "mul": "multiply", "prod": "multiply", "layerscale2d": "layer_scale",
     "view": "reshape", "squeeze": "flatten", "sequential": "group", "block": "group", "parallel": "branches",
-    "split": "slice", "chunk": "slice", "narrow": "slice", "skip": "residual", "shortcut": "residual",
+    "split": "slice", "chunk": "slice", "narrow": "slice", "sliceaxis": "slice", "skip": "residual",
+    "shortcut": "add", "elemwiseadd": "add", "broadcastadd": "add", "elemwisemul": "multiply",
+    "broadcastmul": "multiply", "unflatten": "reshape", "layernorm2d": "layer_norm", "syncbatchnorm": "batch_norm",
+    "frozenbatchnorm2d": "batch_norm", "l2normalization": "unit_norm", "lazyconv2d": "conv2d", "lazylinear":
+    "fully_connected", "conv2dsame": "conv2d", "convolutiondepthwise": "depthwise_conv2d", "hybridsequential": "group",
+    "hybridconcurrent": "branches", "shufflechannel": "channel_shuffle", "interp": "resize", "bilinearresize2d":
+    "resize", "upsamplingnearest2d": "resize", "adaptiveavgpooling2d": "global_avg_pool2d", "hardsilu": "hard_swish",
 }  # fmt: skip
 """Layer kinds, activations and compositions; the empty word: graphc has no such kind."""
 
 ABSENT = frozenset(
     {
-        "conv1d", "conv3d", "maxpool1d", "maxpool3d", "avgpool1d", "avgpool3d", "maxpooling1d", "maxpooling3d",
+        "none", "conv1d", "conv3d", "maxpool1d", "maxpool3d", "avgpool1d", "avgpool3d", "maxpooling1d", "maxpooling3d",
         "globalavgpool1d", "globalavgpool3d", "convtranspose1d", "convtranspose3d", "relu1", "relun", "crelu", "celu",
         "glu", "rrelu", "hardtanh", "logsoftmax", "softmin", "softsign", "softshrink", "hardshrink", "tanhshrink",
         "threshold", "logsigmoid", "swiglu", "geglu", "rmsnorm", "weightnorm", "spectralnorm", "lppool2d",
         "fractionalmaxpool2d", "maxunpool2d", "lstm", "gru", "rnn", "embedding", "attention", "multiheadattention",
         "transpose", "permute", "subtract", "sub", "divide", "div", "mean", "max", "min", "maximum", "minimum", "pow",
         "sqrt", "exp", "abs", "matmul", "einsum", "gather", "msle", "mape", "wasserstein", "lbfgs", "adadelta",
-        "rprop", "nadam", "radam", "adamax", "ftrl",
+        "rprop", "nadam", "radam", "adamax", "ftrl", "linear", "identity", "stair", "relie", "plse", "loggy", "ramp",
+        "hardtan", "lhtan", "exponential", "sparsemax", "squareplus", "tile", "power", "log", "exponent", "average",
+        "normalize", "randomzoom", "zoom", "randomcrop", "normalization", "activation", "input", "inputlayer", "lambda",
     }
 )  # fmt: skip
 """Words of peers that are near to words of graphc and mean something else."""
@@ -79,6 +87,7 @@ ARGUMENTS = {
     "dilationrate": "dilation", "dilations": "dilation", "rate": "dilation", "group": "groups", "numgroups": "groups",
     "blocksize": "block", "upscalefactor": "block", "downscalefactor": "block",
     "usebias": "bias", "hasbias": "bias", "activationfn": "activation", "act": "activation", "nonlin": "activation",
+    "normalization": "normalizer",
     "norm": "normalizer", "normlayer": "normalizer", "normalizerfn": "normalizer", "batchnormalize": "normalizer",
     "kernelinitializer": "weights_initializer", "biasinitializer": "biases_initializer",
     "weightinitializer": "weights_initializer", "kernelregularizer": "weights_regularizer",
@@ -90,6 +99,13 @@ ARGUMENTS = {
     "targetshape": "shape", "newshape": "shape", "inputnames": "inputs", "inboundnodes": "inputs", "from": "inputs",
     "bottom": "inputs", "input": "inputs", "reuse": "share", "sharedwith": "share", "if": "when", "condition": "when",
     "n": "times", "count": "times", "num": "times", "body": "layers", "modules": "layers",
+    "bordermode": "padding", "autopad": "padding", "subsample": "stride", "nbfilter": "filters", "numfilter": "filters",
+    "numoutput": "filters units", "numhidden": "units", "output": "units outputs", "numgroup": "groups",
+    "weightfiller": "weights_initializer", "biasfiller": "biases_initializer", "biasterm": "bias",
+    "kerneldilation": "dilation", "depthwiseinitializer": "weights_initializer",
+    "depthwiseregularizer": "weights_regularizer", "dropoutratio": "rate", "probability": "rate", "cropping": "cut",
+    "constantvalues": "value", "constantvalue": "value", "padmode": "mode", "targetsize": "size",
+    "coordinatetransformationmode": "coordinates",
     "lr": "learning_rate", "batchsize": "batch", "momentumrate": "momentum", "wd": "weight_decay",
 }  # fmt: skip
 """Arguments and keys; of several words the first that the place knows."""
@@ -134,6 +150,58 @@ RENAMED = {
 }  # fmt: skip
 """What graphc itself called otherwise once."""
 
+WITH = {
+    "leaky": "with alpha: 0.1",
+    "resizing": "with method: bilinear",
+    "resizebilinear": "with method: bilinear",
+    "bilinearresize2d": "with method: bilinear and coordinates: align_corners",
+    "upsamplingbilinear2d": "with method: bilinear and coordinates: align_corners",
+    "interp": "with method: bilinear and coordinates: align_corners",
+    "upsampling2d": "whose scale is UpSampling2D's size",
+    "upsampling": "whose scale is UpSampling's",
+    "pixelshuffle": "whose channels are in TensorFlow's order",
+    "pixelunshuffle": "whose channels are in TensorFlow's order",
+    "frozenbatchnorm2d": "with frozen: true",
+    "autopad": "whose same is SAME_UPPER",
+    "conv2dsame": "with padding: same_fixed",
+    "reflectionpad2d": "with mode: reflect",
+    "lrn": "whose alpha is not divided by the size",
+    "kernelregularizer": "whose l2 is of half the square",
+    "biasregularizer": "whose l2 is of half the square",
+}
+"""A peer's word -> what has to be said beside ours, so that it is the same."""
+
+INSTEAD = {
+    "conv1d": "a sequence is an image of one row: conv2d with kernel [1, 3]",
+    "maxpool1d": "a sequence is an image of one row: max_pool2d with kernel [1, 2]",
+    "maxpooling1d": "a sequence is an image of one row: max_pool2d with kernel [1, 2]",
+    "avgpool1d": "a sequence is an image of one row: avg_pool2d with kernel [1, 2]",
+    "averagepooling1d": "a sequence is an image of one row: avg_pool2d with kernel [1, 2]",
+    "conv3d": "there are no kinds for volumes",
+    "maxpool3d": "there are no kinds for volumes",
+    "maxpooling3d": "there are no kinds for volumes",
+    "avgpool3d": "there are no kinds for volumes",
+    "convtranspose3d": "there are no kinds for volumes",
+    "lstm": "there are no recurrent kinds",
+    "gru": "there are no recurrent kinds",
+    "rnn": "there are no recurrent kinds",
+    "activation": "an activation is a kind of its own, such as relu",
+    "input": "inputs are said at the top of a spec",
+    "inputlayer": "inputs are said at the top of a spec",
+    "placeholder": "inputs are said at the top of a spec",
+    "identity": "a layer that does nothing is left out",
+    "pool": "there are max_pool2d and avg_pool2d",
+    "pooling": "there are max_pool2d and avg_pool2d",
+    "spatialdropout2d": "dropout drops single values, not whole channels",
+    "dropout2d": "dropout drops single values, not whole channels",
+    "droppath": "there is no stochastic depth",
+    "stochasticdepth": "there is no stochastic depth",
+    "rescaling": "a constant factor is scale; what is done to images before the net is said in a recipe",
+    "subtract": "there are add, multiply and scale, which takes a factor of -1",
+    "merge": "there are add, multiply and concat",
+}
+"""What there is, where no word of ours means a peer's."""
+
 LIMITS = {
     ("conv2d_transpose", "dilation"): "a transposed convolution with dilation is not supported",
     ("conv2d_transpose", "groups"): "a transposed convolution in groups is not supported",
@@ -151,9 +219,68 @@ LIMITS = {
     ("batch_norm", "momentum"): "decay is Keras's momentum, and 1 - PyTorch's",
     ("batch_norm", "affine"): "its halves are scale and center",
     ("softmax", "axis"): "it works along the channels",
+    ("softmax", "dim"): "it works along the channels",
+    ("local_response_norm", "size"): "depth_radius is (size - 1)/2, and alpha the peers' divided by size",
+    ("local_response_norm", "k"): "bias is the peers' k",
+    ("relu", "max_value"): "relu6 ends at 6",
+    ("relu", "negative_slope"): "leaky_relu has one, as alpha",
+    ("relu", "alpha"): "leaky_relu has one",
+    ("prelu", "init"): "alpha_initializer is {constant: 0.25}, or what is written",
+    ("resize", "align_corners"): "coordinates: align_corners says it",
+    ("resize", "half_pixel_centers"): "coordinates: half_pixel says it",
+    ("depthwise_conv2d", "filters"): "it has depth_multiplier filters for every channel",
+    ("depthwise_conv2d", "groups"): "every channel is a group",
+    ("separable_conv2d", "groups"): "every channel is a group",
+    ("conv2d", "depth_multiplier"): "depthwise_conv2d has one",
+    ("conv2d_transpose", "output_shape"): "stride, padding and output_padding say it",
+    ("layer_norm", "normalized_shape"): "axes says what is normalized: channels or all",
+    ("layer_norm", "axis"): "axes says what is normalized: channels or all",
+    ("layer_norm", "elementwise_affine"): "its halves are scale and center",
+    ("group_norm", "affine"): "its halves are scale and center",
+    ("instance_norm", "affine"): "its halves are scale and center",
+    ("batch_norm", "axis"): "every channel is normalized for itself",
+    ("batch_norm", "is_training"): "training is what graphc train does; frozen: true keeps the statistics",
+    ("batch_norm", "training"): "training is what graphc train does; frozen: true keeps the statistics",
+    ("batch_norm", "track_running_stats"): "the statistics are always kept",
+    ("elu", "negative_slope"): "leaky_relu has one, as alpha",
+    ("elu", "slope"): "leaky_relu has one, as alpha",
+    ("resize", "stride"): "scale is darknet's stride",
+    ("space_to_depth", "stride"): "block is darknet's stride",
+    ("flatten", "end_dim"): "it takes all of an example",
+    ("flatten", "axis"): "it takes all of an example",
+    ("concat", "dim"): "axis is channels, height or width",
+    ("fully_connected", "in_features"): "it is what the layer reads",
     ("flatten", "start_dim"): "it takes all of an example",
 }  # fmt: skip
 """(layer kind, argument) -> what there is in its place, where no other word says the same."""
+
+EVERYWHERE = {
+    "dataformat": "images are N H W C in a spec; compile --layout nchw is for the file",
+    "inputshape": "shapes are said once, in the spec's inputs",
+    "inputdim": "shapes are said once, in the spec's inputs",
+    "batchinputshape": "shapes are said once, in the spec's inputs",
+    "inchannels": "it is what the layer reads",
+    "inplanes": "it is what the layer reads",
+    "numfeatures": "it is what the layer reads",
+    "numchannels": "it is what the layer reads",
+    "inplace": "memory is shared where it can be",
+    "paddingmode": "a pad layer before it has mode: reflect",
+    "dtype": "arrays are float32",
+    "nobias": "bias: false says it",
+    "device": "it is no part of a model",
+    "kernelconstraint": "weights are not constrained",
+    "scope": "name says it",
+    "variablesoutputcollections": "it is no part of a model",
+    "returnindices": "a pooling gives its values only",
+}
+"""A peer's argument that no kind has -> why."""
+
+
+def limit_of(kind: str, argument: str) -> str | None:
+    """What there is in place of an argument that the kind lacks, where no other word says the same."""
+    ours = ARGUMENTS.get(simple(argument), "").split()
+    limits = [LIMITS[kind, word] for word in (argument, *ours) if (kind, word) in LIMITS]
+    return limits[0] if limits else EVERYWHERE.get(simple(argument))
 
 
 def new_name(word: str, known: Iterable[str]) -> str | None:
@@ -163,13 +290,25 @@ def new_name(word: str, known: Iterable[str]) -> str | None:
     return found if word not in place and found in place else None
 
 
+VALUES = {
+    ("biases_initializer", "none"): "no biases are said by bias: false",
+    ("axis", "-1"): "the last axis is channels",
+    ("axis", "3"): "the axis 3 of N H W C is channels",
+    ("approximate", "none"): "the exact form is said by leaving it out",
+    ("approximate", "true"): "the form with tanh is said by tanh",
+    ("approximate", "false"): "the exact form is said by leaving it out",
+}  # fmt: skip
+"""(argument, what a peer writes for it) -> how the same is said here."""
+
+
 def words_for(word: str, known: Iterable[str]) -> list[str] | None:
     """The words of `known` that a peer's word means; None where it is no word of a peer."""
     key, place = simple(word), list(known)
     same = [each for each in place if simple(each) == key]
     if same:
         return same
-    found = [table[key].split() for table in (KINDS, ARGUMENTS, VOCABULARY) if key in table]
-    if not found and key not in ABSENT:
+    tables = (KINDS,) if "conv2d" in place else (KINDS, ARGUMENTS, VOCABULARY)
+    found = [table[key].split() for table in tables if key in table]
+    if not found and key not in ABSENT and key not in INSTEAD:
         return None
     return [each for words in found for each in words if each in place]

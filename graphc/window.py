@@ -94,5 +94,5 @@ class TransposedWindow:
             pads = (padding[0], padding[1] - output_padding)
         output = full - pads[0] - pads[1]
         if isinstance(output, int) and output < 1:
-            raise RuleError("G203", f"padding={padding} leaves nothing of the {full} outputs", "padding")
+            raise RuleError("G203", f"padding={list(padding)} leaves nothing of the {full} outputs", "padding")
         return TransposedWindow(size, kernel, stride, output, pads)

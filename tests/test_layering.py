@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent / "graphc"
 
 ORDER = [
     {"peers"},
-    {"lazy", "errors", "documented", "system", "console", "valid_json"},
+    {"lazy", "errors", "documented", "expected", "system", "console", "valid_json"},
     {"files", "dims", "regularizers", "settings"},
     {"window"},
     {"receptive_field", "quantiles"},

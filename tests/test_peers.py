@@ -6,6 +6,7 @@ import pytest
 
 from graphc.errors import Place, SpecError, did_you_mean
 from graphc.layers import CATALOGUE
+from graphc.passes.arguments import has_no_argument
 from graphc.passes.entries import COMMON_KEYS, COMPOSITION_KEYS
 from graphc.passes.expand import expand
 from graphc.peers import ABSENT, ARGUMENTS, KINDS, LIMITS, RENAMED, VOCABULARY, new_name, simple
@@ -28,13 +29,16 @@ KNOWN = (*CATALOGUE, *COMPOSITION_KEYS)
 @pytest.mark.parametrize(
     ("theirs", "ours"),
     [
-        ("swish", "silu"), ("upsample", "resize"), ("pixel_shuffle", "depth_to_space"), ("dense", "fully_connected"),
+        ("swish", "silu"), ("upsample", "resize"), ("dense", "fully_connected"),
         ("Linear", "fully_connected"), ("ReLU", "relu"), ("BatchNormalization", "batch_norm"),
         ("LeakyReLU", "leaky_relu"),
         ("BatchNorm2d", "batch_norm"), ("MaxPooling2D", "max_pool2d"), ("MaxPool2d", "max_pool2d"), ("GELU", "gelu"),
         ("deconv", "conv2d_transpose"), ("ConvTranspose2d", "conv2d_transpose"),
         ("Conv2DTranspose", "conv2d_transpose"),
         ("AdaptiveAvgPool2d", "global_avg_pool2d"), ("fully_conected", "fully_connected"), ("rellu", "relu"),
+        ("nn.Conv2d", "conv2d"), ("torch.nn.Linear", "fully_connected"), ("F.relu", "relu"), ("Unflatten", "reshape"),
+        ("shortcut", "add"), ("ConvolutionDepthwise", "depthwise_conv2d"), ("HybridConcurrent", "branches"),
+        ("elemwise_add", "add"), ("LayerNorm2d", "layer_norm"), ("L2Normalization", "unit_norm"),
         ("Conv2D", "conv2d"), ("hardswish", "hard_swish"), ("concatenate", "concat"), ("ZeroPadding2D", "pad"),
     ],
 )  # fmt: skip
@@ -44,7 +48,35 @@ def test_a_kind_of_a_peer(theirs: str, ours: str) -> None:
 
 @pytest.mark.parametrize(
     "word",
-    ["conv3d", "conv1d", "max_pool3d", "glu", "celu", "crelu", "relu1", "log_softmax", "relu5", "hardtanh", "LSTM"],
+    [
+        "RandomZoom",
+        "Normalization",
+        "Lambda",
+        "Rescaling",
+        "Average",
+        "Tile",
+        "stair",
+        "relie",
+        "SpatialDropout2D",
+        "Pooling",
+        "Normalize",
+        "Identity",
+        "BatchNorm3d",
+        "ReplicationPad2d",
+        "none",
+        "Conv1DTranspose",
+        "conv3d",
+        "conv1d",
+        "max_pool3d",
+        "glu",
+        "celu",
+        "crelu",
+        "relu1",
+        "log_softmax",
+        "relu5",
+        "hardtanh",
+        "LSTM",
+    ],
 )
 def test_nothing_is_proposed_that_means_something_else(word: str) -> None:
     assert did_you_mean(word, KNOWN) == ""
@@ -65,6 +97,54 @@ def test_an_argument_of_a_peer(kind: str, theirs: str, ours: str) -> None:
     text = f"graphc: 1\ninputs: {{x: [N, 8, 8, 4]}}\nlayers: [{kind}: {{{theirs}: 3}}]\n"
     with pytest.raises(SpecError, match=rf"did you mean '{ours}'\?"):
         expand(read_spec_text(text))
+
+
+@pytest.mark.parametrize(
+    ("theirs", "hint"),
+    [
+        ("leaky", "'leaky_relu', with alpha: 0.1"), ("UpSampling2D", "'resize', whose scale is UpSampling2D's size"),
+        ("UpsamplingBilinear2d", "'resize', with method: bilinear and coordinates: align_corners"),
+        ("PixelShuffle", "'depth_to_space', whose channels are in TensorFlow's order"),
+        ("conv2d_same", "'conv2d', with padding: same_fixed"),
+    ],
+)  # fmt: skip
+def test_a_word_whose_defaults_differ_is_proposed_with_what_makes_it_the_same(theirs: str, hint: str) -> None:
+    assert did_you_mean(theirs, KNOWN) == f" (did you mean {hint}?)"
+
+
+@pytest.mark.parametrize(
+    ("kind", "theirs", "message"),
+    [
+        ("conv2d_transpose", "dilation_rate", "a transposed convolution with dilation is not supported"),
+        ("conv2d_transpose", "num_groups", "a transposed convolution in groups is not supported"),
+        ("depthwise_conv2d", "num_outputs", "it has depth_multiplier filters for every channel"),
+        ("conv2d", "in_channels", "it is what the layer reads"),
+        ("relu", "inplace", "memory is shared where it can be"),
+        ("max_pool2d", "data_format", "images are N H W C in a spec; compile --layout nchw is for the file"),
+        ("conv2d", "no_bias", "bias: false says it"), ("elu", "negative_slope", "leaky_relu has one, as alpha"),
+    ],
+)  # fmt: skip
+def test_what_a_kind_lacks_is_said(kind: str, theirs: str, message: str) -> None:
+    assert (
+        has_no_argument(CATALOGUE[kind], theirs, Place("")).message == f"{kind} has no argument '{theirs}': {message}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ("activation: linear", "activation 'linear' is said by activation: none"),
+        ("activation: Swish", "no activation or block is named 'Swish' (did you mean 'silu'?)"),
+        ("activation: dense", "no activation or block is named 'dense'; there are elu, gelu, hard_sigmoid,"),
+        ("normalizer: BatchNorm2d", "no normalizer or block is named 'BatchNorm2d' (did you mean 'batch_norm'?)"),
+        ("normalizer: bnorm_params", "no normalizer or block is named 'bnorm_params'"),
+    ],
+)
+def test_what_follows_a_layer_is_one_of_its_family(written: str, message: str) -> None:
+    text = f"graphc: 1\ninputs: {{x: [N, 8, 8, 4]}}\nlayers: [conv2d: {{filters: 1, kernel: 1, {written}}}]\n"
+    with pytest.raises(SpecError) as caught:
+        expand(read_spec_text(text))
+    assert caught.value.message.startswith(message)
 
 
 @pytest.mark.parametrize(("kind", "argument"), LIMITS)

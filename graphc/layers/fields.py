@@ -15,9 +15,9 @@ from pydantic import (
     WithJsonSchema,
     WrapValidator,
 )
-from pydantic_core import PydanticCustomError
 
 from graphc.dims import whole
+from graphc.expected import MOST, Expects
 from graphc.window import AxisPadding
 
 
@@ -26,10 +26,9 @@ def _pair(value: Any) -> Any:
     return (value, value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-_MOST = 1_000_000_000
 _Whole = BeforeValidator(whole)
-_Positive = Annotated[StrictInt, Field(gt=0, le=_MOST), _Whole]
-_Natural = Annotated[StrictInt, Field(ge=0, le=_MOST), _Whole]
+_Positive = Annotated[StrictInt, Field(gt=0, le=MOST), _Whole]
+_Natural = Annotated[StrictInt, Field(ge=0, le=MOST), _Whole]
 
 PositiveInt: TypeAlias = _Positive
 NaturalInt: TypeAlias = _Natural
@@ -39,11 +38,12 @@ PositiveNumber: TypeAlias = Annotated[float, Field(strict=True, gt=0)]
 Share: TypeAlias = Annotated[float, Field(strict=True, ge=0, lt=1)]
 """From 0 to just below 1: a rate, a decay."""
 
-_SIZE: dict[str, Any] = {"type": "integer", "exclusiveMinimum": 0, "maximum": _MOST}
+_SIZE: dict[str, Any] = {"type": "integer", "exclusiveMinimum": 0, "maximum": MOST}
 
 IntPair: TypeAlias = Annotated[
     tuple[_Positive, _Positive],
     BeforeValidator(_pair),
+    Expects("a whole number of at least 1 or [height, width]"),
     WithJsonSchema({"anyOf": [_SIZE, {"type": "array", "items": _SIZE, "minItems": 2, "maxItems": 2}]}),
 ]
 """One positive integer for both axes, or [height, width]."""
@@ -65,7 +65,7 @@ def _extents(value: Any) -> Any:
         return value, value
     if isinstance(value, dict) and set(value) == {"at_most"}:
         return value, value
-    raise PydanticCustomError("kernel", "Input should be a number of pixels, [height, width], input or {at_most: 5}")
+    return value
 
 
 def _extent(value: Any, of_number: Callable[[Any], Any]) -> Any:
@@ -77,15 +77,16 @@ def _extent(value: Any, of_number: Callable[[Any], Any]) -> Any:
 Extent: TypeAlias = Annotated[Union[_Positive, Literal["input"], AtMost], WrapValidator(_extent)]
 """Pixels of a window along one axis: a number, all of the input's, or at most a number."""
 
-_AT_MOST: dict[str, Any] = {
+_ATMOST: dict[str, Any] = {
     "type": "object", "properties": {"at_most": _SIZE}, "required": ["at_most"], "additionalProperties": False
 }  # fmt: skip
-_EXTENTS: list[dict[str, Any]] = [_SIZE, {"enum": ["input"]}, _AT_MOST]
+_EXTENTS: list[dict[str, Any]] = [_SIZE, {"enum": ["input"]}, _ATMOST]
 _TWO_EXTENTS: dict[str, Any] = {"type": "array", "items": {"anyOf": _EXTENTS}, "minItems": 2, "maxItems": 2}
 
 Kernel: TypeAlias = Annotated[
     tuple[Extent, Extent],
     BeforeValidator(_extents),
+    Expects("a whole number of at least 1, [height, width], input or {at_most: 5}"),
     WithJsonSchema({"anyOf": [*_EXTENTS, _TWO_EXTENTS]}),
 ]
 """One extent for both axes, or [height, width]."""
@@ -102,10 +103,11 @@ def _padding(value: Any) -> Any:
     return value
 
 
-_PIXELS: dict[str, Any] = {"type": "integer", "minimum": 0, "maximum": _MOST}
+_PIXELS: dict[str, Any] = {"type": "integer", "minimum": 0, "maximum": MOST}
 _TWO: dict[str, Any] = {"type": "array", "items": _PIXELS, "minItems": 2, "maxItems": 2}
 _SIDES: list[dict[str, Any]] = [_PIXELS, _TWO, {**_TWO, "items": _TWO}]
 """The forms of a padding in pixels."""
+_IN_PIXELS = "whole pixels for every side, [vertical, horizontal] or [[top, bottom], [left, right]]"
 
 Padding: TypeAlias = Annotated[
     Union[
@@ -113,6 +115,7 @@ Padding: TypeAlias = Annotated[
         tuple[tuple[_Natural, _Natural], tuple[_Natural, _Natural]],
     ],
     BeforeValidator(_padding),
+    Expects(f"same, valid, same_fixed, {_IN_PIXELS}"),
     WithJsonSchema({"anyOf": [{"enum": ["same", "valid", "same_fixed"]}, *_SIDES]}),
 ]
 """same, valid, same_fixed, pixels for every side, [vertical, horizontal], or [[top, bottom], [left, right]]."""
@@ -121,6 +124,7 @@ Padding: TypeAlias = Annotated[
 PixelPadding: TypeAlias = Annotated[
     tuple[tuple[_Natural, _Natural], tuple[_Natural, _Natural]],
     BeforeValidator(_padding),
+    Expects(_IN_PIXELS),
     WithJsonSchema({"anyOf": _SIDES}),
 ]
 """Pixels for every side, [vertical, horizontal], or [[top, bottom], [left, right]]."""

@@ -29,7 +29,7 @@ class Pool2d(Windowed):
     def infer_shape(self, *inputs: Shape) -> Shape:
         _, _, channels = image(inputs[0], self.kind)
         if not isinstance(self.padding, str) and any(max(self.padding[axis]) >= self.taps[axis] for axis in (0, 1)):
-            kernel, padding = (list(pair) for pair in (self.taps, self.padding))
+            kernel, padding = list(self.taps), [list(sides) for sides in self.padding]
             message = f"padding={padding} must be less than kernel={kernel}: a window of padding alone has no value"
             raise RuleError("G203", message, "padding")
         return (*self.output_size(inputs[0]), channels)

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, StrictInt
 
 from graphc.dims import Shape, is_image, whole
 from graphc.errors import RuleError
+from graphc.expected import Expects
 from graphc.layers.base import Layer, elements, static
 from graphc.lazy import np
 from graphc.types import Array, Context, Gradients, OnnxBuilder, Params, Step, Value
@@ -45,7 +46,11 @@ class Reshape(Layer):
     positional: ClassVar[tuple[str, ...]] = ("shape",)
     sees_everything: ClassVar[bool] = True
 
-    shape: Annotated[tuple[_Size, ...], Field(min_length=1, max_length=6)]
+    shape: Annotated[
+        tuple[_Size, ...],
+        Field(min_length=1, max_length=6),
+        Expects("one example's sizes without the batch, at most 6, such as [7, 7, -1]"),
+    ]
     """One example's new shape, without the batch; one size may be -1, whatever is left."""
 
     def infer_shape(self, *inputs: Shape) -> Shape:

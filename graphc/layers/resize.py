@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import model_validator
 
 from graphc.dims import Shape
+from graphc.expected import Expects
 from graphc.kernels.sampling import Sampling
 from graphc.layers.base import Layer, image, static
 from graphc.layers.fields import IntPair
@@ -24,7 +25,10 @@ class Resize(Layer):
     family: ClassVar[str] = "shape"
     positional: ClassVar[tuple[str, ...]] = ("scale",)
 
-    scale: IntPair | None = None
+    scale: Annotated[
+        IntPair | None,
+        Expects("a whole number of at least 1 or [height, width] (for other factors write size, the new one)"),
+    ] = None
     """How many times as high and as wide."""
     size: IntPair | None = None
     """Or the new size, [height, width]."""

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from graphc.errors import Place, RuleError, SpecError, did_you_mean, write_boolean
+from graphc.documented import flow
+from graphc.errors import Place, RuleError, SpecError, clipped, did_you_mean, write_boolean
+from graphc.expected import MOST, expected, readings
 from graphc.graph import Argument
+from graphc.initializers import Initializer
 from graphc.layers.base import Layer
-from graphc.peers import LIMITS
-from graphc.spec.source import clipped
+from graphc.passes.entries import COMMON_KEYS
+from graphc.peers import VALUES, limit_of
 
 
 def argument_names(layer: type[Layer]) -> tuple[str, ...]:
@@ -25,8 +29,8 @@ def has_no_argument(layer: type[Layer], name: str, place: Place) -> SpecError:
     """The error for an argument that the kind does not have, with what it has instead."""
     known = argument_names(layer)
     listed = f"; it takes {', '.join(sorted(known))}" if known else "; it takes none"
-    limit = LIMITS.get((layer.kind, name))
-    hint = f": {limit}" if limit else did_you_mean(name, known) or listed
+    limit = limit_of(layer.kind, name)
+    hint = f": {limit}" if limit else did_you_mean(name, (*known, *COMMON_KEYS)) or listed
     return SpecError("G111", f"{layer.kind} has no argument {clipped(name)}{hint}", place)
 
 
@@ -41,7 +45,7 @@ def check_argument(layer: type[Layer], name: str, value: Any, place: Place) -> A
     try:
         _adapter(layer, name).validate_python(value)
     except ValidationError as error:
-        raise SpecError("G112", f"{layer.kind}: {_sentence(name, error.errors()[0], value)}", place) from None
+        raise SpecError("G112", f"{layer.kind}: {_sentence(layer, name, error.errors()[0], value)}", place) from None
     except RuleError as error:
         raise SpecError(error.code, f"{layer.kind}: {error.message}", place) from None
     return value
@@ -56,44 +60,57 @@ def _adapter(layer: type[Layer], name: str) -> TypeAdapter[Any]:
 
 
 def build_layer(layer: type[Layer], label: str, arguments: Mapping[str, Argument], place: Place) -> Layer:
-    """A complete layer, or a SpecError at the argument that is wrong or missing."""
+    """A complete layer of arguments that are each right, or a SpecError where one is missing or two disagree."""
     try:
         return layer(**{name: argument.value for name, argument in arguments.items()})
     except ValidationError as error:
         detail = error.errors()[0]
-        name = str(detail["loc"][0]) if detail["loc"] else ""
         if detail["type"] == "missing":
             who = label if label == layer.kind else f"{label}: {layer.kind}"
-            message = f"{who} needs {clipped(name)}, written on it or in an arg_scope"
+            message = f"{who} needs {clipped(detail['loc'][0])}, written on it or in an arg_scope"
             raise SpecError("G113", message, place) from None
-        at = arguments[name].place if name in arguments else None
-        message = f"{label}: {_sentence(name, detail, arguments[name].value if name in arguments else None)}"
-        raise SpecError("G112", message, at or place) from None
+        raise SpecError("G112", f"{label}: {detail['ctx']['error']}", place) from None
     except RuleError as error:
         argument = arguments.get(error.argument or "")
         at = argument.place if argument is not None else None
         raise SpecError(error.code, f"{label}: {error.message}", at or place) from None
 
 
-WORDS = {
-    "a valid integer": "a whole number",
-    "a valid boolean": "true or false",
-    "a valid string": "text",
-    "a valid tuple": "one value, or a list",
-    "a valid list": "a list",
-    "a valid dictionary or instance of": "a mapping for",
-    "greater than": "a number greater than",
-    "less than": "a number less than",
-}
-"""Pydantic's words for a type -> a spec's."""
+def _sentence(layer: type[Layer], name: str, detail: ErrorDetails, value: Any) -> str:
+    """What an argument takes, and what it got."""
+    if said := VALUES.get((name, flow(value).lower())):
+        return f"{name}: {said}, got {clipped(value)}"
+    if detail["type"] == "value_error":
+        return f"{name}: {detail['ctx']['error']}"
+    info = layer.model_fields[name]
+    inside = _keys_of(info)
+    key = str(detail["loc"][-1]) if inside and detail["loc"] else None
+    if key is not None and key not in inside:
+        return f"{name} has no key {clipped(key)}{did_you_mean(key, inside) or '; there are ' + ', '.join(inside)}"
+    if key is not None:
+        return f"{name}: {key} expects {expected(inside[key])}, got {clipped(value[key])}"
+    takes = f"at most {MOST:,}" if detail["type"] == "less_than_equal" else expected(info)
+    return f"{name} expects {takes}, got {clipped(value)}{_meant(layer, name, value)}"
 
 
-def _sentence(name: str, detail: ErrorDetails, value: Any) -> str:
-    found = f"got {clipped(value)}"
-    if not detail["msg"].startswith("Input should be "):
-        return f"{name}: {detail['msg'].removeprefix('Value error, ')}, {found}"
-    expected = detail["msg"].removeprefix("Input should be ")
-    for theirs, ours in WORDS.items():
-        if expected.startswith(theirs):
-            expected = ours + expected.removeprefix(theirs)
-    return f"{name} expects {expected}, {found}{write_boolean(value) if detail['type'] == 'bool_type' else ''}"
+def _keys_of(info: FieldInfo) -> Mapping[str, FieldInfo]:
+    """The keys of an argument that is a mapping; none of any other."""
+    models = [each for each in (info.annotation, *get_args(info.annotation)) if isinstance(each, type)]
+    found = [each.model_fields for each in models if issubclass(each, BaseModel) and each is not Initializer]
+    return found[0] if found else {}
+
+
+def _meant(layer: type[Layer], name: str, value: Any) -> str:
+    """`: write 3` where a value is right but for how it is written."""
+    if _takes(layer, name, True) and write_boolean(value):
+        return write_boolean(value)
+    fitting = (reading for reading in readings(value) if _takes(layer, name, reading))
+    return next((f": write {flow(reading)}" for reading in fitting), "")
+
+
+def _takes(layer: type[Layer], name: str, value: Any) -> bool:
+    try:
+        _adapter(layer, name).validate_python(value)
+    except ValidationError:
+        return False
+    return True

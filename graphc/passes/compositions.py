@@ -7,14 +7,14 @@ from dataclasses import replace
 from typing import Any
 
 from graphc.dims import whole
-from graphc.errors import Place, SpecError
+from graphc.errors import Place, SpecError, clipped
 from graphc.graph import Argument
 from graphc.layers import CATALOGUE
 from graphc.passes.entries import Entry, check_name, condition, entry_kind, read_entry, with_arguments
 from graphc.passes.expansion import Composition, Expansion, Surroundings
 from graphc.passes.wiring import Ref, scoped
 from graphc.spec.expressions import substitute
-from graphc.spec.source import SpecList, SpecMap, clipped
+from graphc.spec.source import SpecList, SpecMap
 from graphc.spec.variables import check_variable_name
 
 

@@ -10,9 +10,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from graphc.errors import Errors, Place, SpecError, did_you_mean
+from graphc.errors import Errors, Place, SpecError, clipped, did_you_mean
 from graphc.spec.model import ModelSpec
-from graphc.spec.source import SpecMap, clipped
+from graphc.spec.source import SpecMap
 
 
 def name_end_points(spec: ModelSpec, nodes: Mapping[str, str], named: Sequence[str]) -> dict[str, str]:

@@ -7,14 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from graphc.errors import Place, SpecError, did_you_mean
+from graphc.errors import Place, SpecError, clipped, did_you_mean
 from graphc.graph import Argument
 from graphc.layers import CATALOGUE
 from graphc.layers.base import Layer
+from graphc.peers import INSTEAD, simple
 from graphc.spec.arithmetic import Wrong, truth
 from graphc.spec.expressions import substitute
 from graphc.spec.model import Block
-from graphc.spec.source import SpecList, SpecMap, clipped
+from graphc.spec.source import SpecList, SpecMap
 
 COMMON_KEYS = ("name", "inputs", "when", "share")
 _NAME = re.compile(r"[^\s/,]+")
@@ -60,8 +61,9 @@ def written_name(written: Any) -> str | None:
 
 
 def unknown_kind(kind: str, blocks: Mapping[str, Block], place: Place) -> SpecError:
-    known = [*CATALOGUE, *COMPOSITION_KEYS, *blocks]
-    return SpecError("G110", f"no layer kind or block is named {clipped(kind)}{did_you_mean(kind, known)}", place)
+    hint = did_you_mean(kind, [*CATALOGUE, *COMPOSITION_KEYS, *blocks])
+    instead = f": {INSTEAD[simple(kind)]}" if not hint and simple(kind) in INSTEAD else hint
+    return SpecError("G110", f"no layer kind or block is named {clipped(kind)}{instead}", place)
 
 
 def condition(value: Any, place: Place) -> bool:

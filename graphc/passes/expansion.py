@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
-from graphc.errors import Errors, Place, SpecError, did_you_mean
+from graphc.errors import Errors, Place, SpecError, clipped, did_you_mean
 from graphc.graph import Argument
 from graphc.layers import CATALOGUE
 from graphc.passes.arguments import build_layer
@@ -23,7 +23,7 @@ from graphc.passes.wire import Draft
 from graphc.passes.wiring import FAULTY, NameRef, Names, Ref, scoped
 from graphc.spec.expressions import substitute
 from graphc.spec.model import REQUIRED, ModelSpec
-from graphc.spec.source import SpecList, clipped
+from graphc.spec.source import SpecList
 
 MAX_DEPTH = 64
 

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 from graphc.dims import format_shape, whole
-from graphc.errors import Errors, Place, SpecError, did_you_mean
+from graphc.errors import Errors, Place, SpecError, clipped, did_you_mean
 from graphc.graph import Plan, PlannedNode
 from graphc.passes.truncate import find_layer
-from graphc.spec.source import SpecList, SpecMap, clipped
+from graphc.spec.source import SpecList, SpecMap
 
 _BOUND = re.compile(r"\s*(<=|>=|<|>|==)\s*([-+]?[\d_.]+(?:[eE][-+]?\d+)?)\s*")
 _COMPARE: dict[str, Callable[[float, float], bool]] = {

@@ -6,12 +6,12 @@ import re
 from typing import Any
 
 from graphc.dims import Dim, Formula, format_shape, is_image, whole
-from graphc.errors import Place, SpecError
+from graphc.errors import Place, SpecError, clipped
 from graphc.graph import GraphInput
 from graphc.passes.entries import check_name
 from graphc.spec.expressions import substitute
 from graphc.spec.model import ModelSpec
-from graphc.spec.source import SpecList, clipped
+from graphc.spec.source import SpecList
 
 _SIZE = re.compile(r"(?:(\d{1,9})\s*\*\s*)?([A-Za-z_]\w*)")
 MAX_SIZE = 2**31 - 1

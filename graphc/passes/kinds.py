@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from graphc.errors import Place, SpecError, did_you_mean
+from graphc.errors import Place, SpecError, clipped, did_you_mean
 from graphc.graph import Argument
-from graphc.layers import CATALOGUE
+from graphc.layers import ACTIVATIONS, CATALOGUE, NORMALIZERS
 from graphc.passes.arguments import argument_names, check_argument, has_no_argument
 from graphc.passes.entries import COMPOSITION_KEYS, Entry, read_entry, unknown_kind
+from graphc.peers import simple
 from graphc.spec.model import Block
-from graphc.spec.source import SpecMap, clipped
+from graphc.spec.source import SpecMap
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +62,24 @@ class Kinds:
         if not isinstance(value, str) and not (isinstance(value, SpecMap) and len(value) == 1):
             expected = f"{name} expects a kind, {{kind: {{arguments}}}} or none"
             raise SpecError("G115", f"{expected}, got {clipped(value)}", where)
+        self.check_follower(name, value, where)
         entry = read_entry(value, where, {}, self.blocks)
         if entry is not None and (entry.kind in COMPOSITION_KEYS or entry.name is not None or entry.inputs is not None):
             expected = f"{name} expects a layer kind without name and inputs"
             raise SpecError("G115", f"{expected}, got {clipped(value)}", where)
         return entry
+
+    def check_follower(self, name: str, written: str | SpecMap, place: Place) -> None:
+        """A SpecError where `activation: …` or `normalizer: …` names no kind; activations are proposed for one."""
+        kind = written if isinstance(written, str) else next(iter(written))
+        at = place if isinstance(written, str) else written.key_places[kind]
+        if kind in CATALOGUE or kind in self.blocks or kind in COMPOSITION_KEYS:
+            return
+        if simple(kind) in ("linear", "identity"):
+            raise SpecError("G110", f"{name} {clipped(kind)} is said by {name}: none", at)
+        family = sorted(ACTIVATIONS if name == "activation" else NORMALIZERS)
+        hint = did_you_mean(kind, [*family, *self.blocks]) or f"; there are {', '.join(family)}"
+        raise SpecError("G110", f"no {name} or block is named {clipped(kind)}{hint}", at)
 
     def check_scope_names(self, scope: Any, report: Callable[[SpecError], None]) -> None:
         """Names in a block's scope are checked where they stand, also when nothing uses the block."""

@@ -13,10 +13,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from graphc.errors import Place, SpecError, did_you_mean
+from graphc.errors import Place, SpecError, clipped, did_you_mean
 from graphc.graph import Argument
 from graphc.passes.kinds import Kinds
-from graphc.spec.source import SpecList, SpecMap, clipped
+from graphc.spec.source import SpecList, SpecMap
 
 Arguments = Mapping[str, Argument]
 NO_ARGUMENTS: Arguments = {}

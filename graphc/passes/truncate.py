@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from graphc.errors import SpecError, did_you_mean
+from graphc.errors import SpecError, clipped, did_you_mean
 from graphc.graph import LayerGraph
-from graphc.spec.source import clipped
 
 
 def find_layer(graph: LayerGraph, name: str) -> str:

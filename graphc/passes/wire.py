@@ -6,14 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from graphc.errors import Errors, Place, SpecError, Warn
+from graphc.errors import Errors, Place, SpecError, Warn, clipped
 from graphc.graph import Argument, GraphInput, LayerGraph, Node
 from graphc.layers.base import Layer
 from graphc.passes.end_points import name_end_points
 from graphc.passes.wiring import InputRef, NameRef, Names, Ref, topological_order
 from graphc.spec.expressions import substitute
 from graphc.spec.model import ModelSpec
-from graphc.spec.source import clipped
 
 
 @dataclass(frozen=True, slots=True)

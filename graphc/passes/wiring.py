@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias, Union
 
-from graphc.errors import Place, SpecError, did_you_mean
-from graphc.spec.source import clipped
+from graphc.errors import Place, SpecError, clipped, did_you_mean
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from graphc.dims import whole
-from graphc.errors import write_boolean
-from graphc.spec.source import clipped
+from graphc.errors import clipped, write_boolean
 
 MAX_INTEGER = 2**63
 MAX_EXPONENT = 1_024

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from graphc.errors import Errors, Place, SpecError, did_you_mean
+from graphc.errors import Errors, Place, SpecError, clipped, did_you_mean
 from graphc.files import NO_PATHS, machine_error, read_limited, read_open, shown, why_missing
-from graphc.spec.source import LIMITS, Limits, SpecList, SpecMap, clipped, decode, load_text
+from graphc.spec.source import LIMITS, Limits, SpecList, SpecMap, decode, load_text
 from graphc.spec.zoo import SUFFIXES, in_zoo, zoo_folder, zoo_names
 from graphc.system import NotPlain, open_below
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from graphc.errors import Place, SpecError, did_you_mean
+from graphc.errors import Place, SpecError, clipped, did_you_mean
 from graphc.spec.arithmetic import COMPARISONS, FUNCTIONS, Wrong, arithmetic, call, checked, compare, numeric, truth
 from graphc.spec.grammar import (
     MAX_DEPTH,
@@ -26,7 +26,7 @@ from graphc.spec.grammar import (
     names_of,
     parse,
 )
-from graphc.spec.source import SpecList, SpecMap, clipped
+from graphc.spec.source import SpecList, SpecMap
 
 MAX_TEXT = 10_000
 """Characters of a text with expressions in it, before and after."""

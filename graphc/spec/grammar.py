@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeAlias, Union
 
-from graphc.errors import did_you_mean
+from graphc.errors import clipped, did_you_mean
 from graphc.spec.arithmetic import FUNCTIONS, Wrong, checked
-from graphc.spec.source import clipped
 
 MAX_LENGTH = 1_000
 MAX_DEPTH = 100

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from graphc.errors import Errors, Place, SpecError
+from graphc.errors import Errors, Place, SpecError, clipped
 from graphc.files import shown
 from graphc.layers import CATALOGUE
 from graphc.spec.documents import Document, check_keys, merge_document, read_document
 from graphc.spec.expressions import substitute
-from graphc.spec.source import LIMITS, Limits, SpecList, SpecMap, clipped
+from graphc.spec.source import LIMITS, Limits, SpecList, SpecMap
 from graphc.spec.variables import Settings, check_variable_name, evaluate_variables, read_settings
 from graphc.spec.zoo import find
 

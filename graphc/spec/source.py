@@ -13,7 +13,6 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -28,7 +27,7 @@ from yaml.events import (
     SequenceStartEvent,
 )
 
-from graphc.errors import Place, SpecError
+from graphc.errors import Place, SpecError, clipped
 from graphc.files import read_limited, shown
 
 
@@ -377,21 +376,3 @@ def _integer(text: str, place: Place) -> int:
         if abs(number) < 2**63:
             return number
     raise SpecError("G120", f"the number {clipped(text)} is too large, integers are below 2**63", place)
-
-
-def clipped(value: Any, length: int = 60) -> str:
-    """A value as YAML would write it, for an error: cut off where it is long."""
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, str):
-        return repr(value if len(value) <= length else value[: length - 3] + "...")
-    if isinstance(value, (int, float)):
-        return str(value)
-    if isinstance(value, dict):
-        inside = ", ".join(f"{key}: {clipped(item, length)}" for key, item in islice(value.items(), 8))
-        text = f"{{{inside}}}"
-    elif isinstance(value, list):
-        text = f"[{', '.join(clipped(item, length) for item in islice(value, 20))}]"
-    else:
-        text = repr(value)
-    return text if len(text) <= length else text[: length - 3] + "..."

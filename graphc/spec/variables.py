@@ -6,11 +6,11 @@ import graphlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from graphc.errors import Place, SpecError, did_you_mean
+from graphc.errors import Place, SpecError, clipped, did_you_mean
 from graphc.spec.arithmetic import FUNCTIONS
 from graphc.spec.expressions import references, substitute
 from graphc.spec.grammar import CONSTANTS, NAME, WORDS
-from graphc.spec.source import SpecMap, clipped, load_text
+from graphc.spec.source import SpecMap, load_text
 
 MAX_VARIABLES = 10_000
 

@@ -247,7 +247,7 @@ def test_an_error_in_an_inner_scope_leaves_the_outer_one() -> None:
     lines = [line for line in str(error.value).splitlines() if "error[" in line]
     assert len(lines) == 2
     assert "'cnv2d'" in lines[0]
-    assert "filters expects a whole number, got 'x'" in lines[1]
+    assert "filters expects a whole number of at least 1, got 'x'" in lines[1]
 
 
 def test_the_type_of_a_scoped_argument_is_checked_at_the_scope() -> None:
