@@ -34,7 +34,7 @@ RECIPE: dict[str, Any] = {
     "warm_up": {"length": 1, "start": 0.1},
     "batch": 128,
     "metrics": ["accuracy"],
-    "watch": "loss",
+    "monitor": "loss",
 }
 AUGMENT = ["pad_crop", "flip_horizontal"]
 

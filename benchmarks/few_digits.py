@@ -72,7 +72,7 @@ def accuracy(folder: Path, name: str, seed: int) -> float:
     recipe: dict[str, Any] = {
         "recipe": 1, "model": spec, "data": data, "loss": "softmax_cross_entropy", "optimizer": "adam",
         "learning_rate": 0.003, "schedule": "cosine", "batch": 32, "steps": 400, "metrics": ["accuracy"],
-        "watch": "loss", "seed": seed,
+        "monitor": "loss", "seed": seed,
     }  # fmt: skip
     if name == "augmented":
         data["augment"] = AUGMENT

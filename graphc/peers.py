@@ -147,6 +147,8 @@ VOCABULARY = {
 RENAMED = {
     "normalise": "min_max_scale", "standardise": "standardize", "centre": "center", "crop": "center_crop",
     "grey": "gray", "labelled": "labeled", "unlabelled": "unlabeled", "parts": "shards",
+    "stop_early": "early_stopping", "watch": "monitor", "average": "ema", "start": "init_from",
+    "short_batch": "drop_last", "keep_boxes": "min_visibility", "mapped": "mmap", "delta": "min_delta",
 }  # fmt: skip
 """What graphc itself called otherwise once."""
 

@@ -189,6 +189,10 @@ def test_other_words_of_a_recipe_that_were_renamed() -> None:
         read_recipe_text(RECIPE.format(more="unlabelled: {npz: {path: x.npz}}"))
     with pytest.raises(SpecError, match=r"unknown key 'parts' \(it is called 'shards' now\)"):
         read_recipe_text(RECIPE.format(more=""), overrides=["parts=4"])
+    renamed = {"stop_early": "early_stopping", "watch": "monitor", "average": "ema", "start": "init_from"}
+    for old, new in {**renamed, "short_batch": "drop_last"}.items():
+        with pytest.raises(SpecError, match=rf"unknown key '{old}' \(it is called '{new}' now\)"):
+            read_recipe_text(RECIPE.format(more=""), overrides=[f"{old}=1"])
     with pytest.raises(SpecError, match="expected 'bgr' or 'gray', found 'grey'"):
         read_recipe_text(RECIPE.format(more="preprocess: {steps: [{channels: {to: grey}}]}"))
 
@@ -196,7 +200,7 @@ def test_other_words_of_a_recipe_that_were_renamed() -> None:
 def test_every_new_name_exists() -> None:
     known = {word.name for word in words()} | {setting.name for word in words() for setting in word.settings}
     assert set(RENAMED.values()) - known == {"gray"}
-    assert not set(RENAMED) - {"crop"} & known
+    assert not (set(RENAMED) - {"crop", "average", "start", "delta"}) & known  # these are words of other places still
     assert new_name("centre", ["center"]) == "center"
     assert new_name("crop", ["crop", "center_crop"]) is None
     assert new_name("crop", ["slice"]) is None

@@ -77,7 +77,7 @@ class Augmenting:
     mixes: tuple[Mix, ...] = ()
     classes: int = 0
     """How many, for labels that become distributions."""
-    keep_boxes: float = 0.25
+    min_visibility: float = 0.25
     """Part of a box that must remain in the picture."""
     mirrored: tuple[int, ...] = ()
     """For each key point the one that stands in its place in a mirror."""
@@ -263,7 +263,7 @@ class Batches:
 
             def change(row: int, read: dict[int, Sample] = read) -> Sample:
                 rng = generator(how.seed, epoch, row)
-                return augment(read[row], how.steps, rng, size, how.keep_boxes, self._resizing, stored)
+                return augment(read[row], how.steps, rng, size, how.min_visibility, self._resizing, stored)
 
             found += [self._named(row, change) for row in some]
         return found

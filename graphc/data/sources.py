@@ -85,7 +85,7 @@ class Npz(Source):
     left, top, right, bottom in pixels), `mask` (N H W) or `points` (N K 2) move with the image."""
     mask_values: MaskValues = Field(default={})
     """What the values of masks (targets N H W of whole numbers) mean, where they are no class indices: `{255: 1}`."""
-    mapped: bool = False
+    mmap: bool = False
     """Leave the arrays in the file until they are needed; it must not be compressed."""
     classes: ClassNames = ()
     """Names of the classes."""
@@ -95,7 +95,7 @@ class Npz(Source):
         targets = {LABEL: self.targets} if isinstance(self.targets, str) else self.targets
         path = base / self.path
         texts = set(targets.values()) - set(inputs.values())
-        arrays = read_npz(path, {**inputs, **targets}.values(), limit, self.mapped, texts)
+        arrays = read_npz(path, {**inputs, **targets}.values(), limit, self.mmap, texts)
         rows = {key: _with_rows(array, key, path) for key, array in arrays.items()}
         typed = {name: array_target(rows[key], name, key, path, self.classes, wanted) for name, key in targets.items()}
         named = {name: each.classes for name, each in typed.items() if each.classes}

@@ -71,8 +71,8 @@ def train(
     with folder.locked():
         folder.require_new()
         state = new_state(stepper)
-        if recipe.start is not None:
-            reporter.say(str(warm_start(state.params, recipe.start, base, plan)))
+        if recipe.init_from is not None:
+            reporter.say(str(warm_start(state.params, recipe.init_from, base, plan)))
         trainer = _trainer(stepper, state, sets, folder, reporter)
         for warning in (*lints(plan, MEANING), *training_lints(plan, stepper.heads, sets.train)):
             reporter.say(str(warning))
@@ -129,7 +129,7 @@ def resume(
         except (KeyError, ValueError, TypeError) as error:
             raise WeightsError("G320", f"{checkpoint.path}: the checkpoint is of another network: {error}") from None
         if epochs is not None:
-            state.watch.waited = 0  # or early stopping would end at once what it had ended
+            state.tracker.waited = 0  # or early stopping would end at once what it had ended
             folder.write_recipe(dump_recipe(recipe))
         if data is not None:
             folder.write_facts({**facts, "base": str(base.resolve())})

@@ -15,7 +15,7 @@ from graphc.kernels.outer_product import OuterProduct, scale
 from graphc.parallel.threads import WORTH_SHARING
 from graphc.regularizers import Regularizer
 from graphc.train.optimizers import Share, alone, blocks, square_sum
-from graphc.train.recipe import Average, Clip, Freeze, Recipe
+from graphc.train.recipe import Clip, Ema, Freeze, Recipe
 from graphc.train.state import TrainState
 from graphc.types import Array, Gradient, ParamSpec
 
@@ -132,7 +132,7 @@ def _shorten(gradients: Iterable[Gradient], norm: float, longest: float) -> floa
     return norm * factor
 
 
-def move_average(average: Mapping[str, Array], params: Mapping[str, Array], settings: Average, step: int) -> None:
+def move_average(average: Mapping[str, Array], params: Mapping[str, Array], settings: Ema, step: int) -> None:
     """average = decay*average + (1 - decay)*params, in place; `step` counts from 0."""
     decay = ramped(settings.decay, step) if settings.ramp else settings.decay
     for name, mean in average.items():

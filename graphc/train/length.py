@@ -28,7 +28,7 @@ class Length:
     def of(recipe: Recipe, examples: int) -> Length:
         step_rows = recipe.batch * recipe.accumulate
         rows = examples
-        if recipe.short_batch == "drop":
+        if recipe.drop_last:
             whole = step_rows if examples > step_rows else recipe.batch
             rows = examples // whole * whole or examples
         per_epoch = -(-rows // step_rows)
@@ -68,6 +68,6 @@ def _advice(size: int, length: Length) -> str:
     if length.batch == 1:
         return "(a batch has 1 example: set `batch` to 2 or more)"
     return (
-        f"(the last batch of an epoch has 1 example, {length.rows:,} in batches of {length.batch:,}: set `short_batch: "
-        "drop`, or another `batch`)"
+        f"(the last batch of an epoch has 1 example, {length.rows:,} in batches of {length.batch:,}: set `drop_last: "
+        "true`, or another `batch`)"
     )

@@ -103,7 +103,7 @@ def _augmented(recipe: Recipe, sample: Sample, row: int, epoch: int, size: tuple
     """What training makes of the example in an epoch, to the bit."""
     steps = [step for step in recipe.data.augment if isinstance(step, Augmentation)]
     rng, data = generator(recipe.seed, epoch, row), recipe.data
-    return augment(sample, steps, rng, size, data.keep_boxes, data.resize, stored)
+    return augment(sample, steps, rng, size, data.min_visibility, data.resize, stored)
 
 
 def _sample(examples: Examples, row: int, mask_fill: int, mirrored: tuple[int, ...]) -> Sample:

@@ -99,7 +99,7 @@ class Data(Settings):
     """What happens to training examples and their annotations, in order; mixup and cutmix come last."""
     unlabeled: AnySource | None = None
     """More images to learn from, without labels: they need a `teacher`."""
-    keep_boxes: float = Field(default=0.25, ge=0, le=1)
+    min_visibility: float = Field(default=0.25, ge=0, le=1)
     """Part of a box that augmentation must leave in the picture, or the box is no longer there."""
     resize: AnyResizing = STRETCH
     """How images of files get the size that is wanted, here, in prediction and in `graphc run`."""
@@ -154,7 +154,7 @@ class Clip(Settings):
     """Longest that each variable's gradient may be."""
 
 
-class Average(Settings):
+class Ema(Settings):
     """An exponential moving average of the variables, used for validation and for what is kept as best."""
 
     decay: float = Field(default=0.999, gt=0, lt=1)
@@ -163,7 +163,7 @@ class Average(Settings):
     """Begin with a smaller decay, min(decay, (1 + step)/(10 + step)), as TensorFlow can."""
 
 
-class Start(Settings):
+class InitFrom(Settings):
     """Weights to begin with, from a file."""
 
     path: str
@@ -185,12 +185,12 @@ class Freeze(Settings):
     """They learn after so many epochs; null: never."""
 
 
-class StopEarly(Settings):
+class EarlyStopping(Settings):
     """End when the watched number has not become better for a while."""
 
     patience: Positive = 5
     """Validations without an improvement."""
-    delta: float = Field(default=0.0, ge=0)
+    min_delta: float = Field(default=0.0, ge=0)
     """What counts as an improvement."""
 
 
@@ -221,8 +221,8 @@ class Recipe(Settings):
     """Examples in a batch."""
     accumulate: Positive = 1
     """Batches whose gradients are averaged into one step."""
-    short_batch: Literal["keep", "drop"] = "keep"
-    """What happens to the last batch of an epoch where it is not full."""
+    drop_last: bool = False
+    """Leave out the last batch of an epoch where it is not full."""
     epochs: Positive | None = None
     """How often the training set is gone through; or:"""
     steps: Positive | None = None
@@ -233,9 +233,9 @@ class Recipe(Settings):
     """What is reported besides the loss: a list, of the first head; or a list for each head, by its name."""
     validate_every: Positive = 1
     """Epochs between validations; the last epoch always has one."""
-    watch: str | None = None
+    monitor: str | None = None
     """`loss` or a metric: what `best` and early stopping look at. Default: the first metric, else the loss."""
-    stop_early: StopEarly | None = None
+    early_stopping: EarlyStopping | None = None
     """End before the last epoch."""
     clip: Clip = Clip()
     """Limits for gradients."""
@@ -243,9 +243,9 @@ class Recipe(Settings):
     """Learning-rate factors by variable name pattern (`*/logits/*`); the first that fits counts."""
     freeze: Annotated[tuple[Annotated[Freeze, ShortFor("pattern")], ...], ONE_OR_LIST] = ()
     """Patterns of variables that stay as they are, moving averages too; `until_epoch` lets them learn later."""
-    average: Average | None = None
+    ema: Ema | None = None
     """Keep a moving average of the variables."""
-    start: Start | None = None
+    init_from: InitFrom | None = None
     """Weights to begin with."""
     teacher: Teacher | None = None
     """A larger network whose answers are learned too."""
@@ -276,8 +276,8 @@ class Recipe(Settings):
         if len(set(names)) < len(names):
             raise ValueError(f"expected each metric once, found {', '.join(names)}")
         numbers = ["loss", *(each.name for each in self.named_metrics if each.metric.is_number)]
-        if self.watch not in (None, *numbers):
-            raise ValueError(f"watch: expected one of {', '.join(numbers)}, found {self.watch!r}")
+        if self.monitor not in (None, *numbers):
+            raise ValueError(f"monitor: expected one of {', '.join(numbers)}, found {self.monitor!r}")
         return self
 
     @property

@@ -242,7 +242,7 @@ def augmenting(recipe: Recipe, heads: Heads, examples: Examples) -> Augmenting |
         message = f"{mixes[0].kind} expects examples with one label each and one loss, found {found}"
         raise DataError("G404", message, Place(examples.source))
     order = point_order(recipe, examples)
-    return Augmenting(recipe.seed, steps, mixes, heads.first.shape[-1], data.keep_boxes, order)
+    return Augmenting(recipe.seed, steps, mixes, heads.first.shape[-1], data.min_visibility, order)
 
 
 def point_order(recipe: Recipe, examples: Examples) -> tuple[int, ...]:
@@ -274,7 +274,7 @@ def new_state(stepper: Stepper) -> TrainState:
     params = stepper.network.place({name: value.astype(recipe.dtype, copy=False) for name, value in drawn.items()})
     frozen = stepper.learning.frozen_for_good
     learning = [name for name, spec in stepper.plan.variables.items() if spec.trainable and name not in frozen]
-    return TrainState.start(params, recipe.optimizer, learning, recipe.average is not None)
+    return TrainState.start(params, recipe.optimizer, learning, recipe.ema is not None)
 
 
 def bit_settings() -> dict[str, Any]:

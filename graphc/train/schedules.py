@@ -43,7 +43,7 @@ class Schedule(Kind):
         raise NotImplementedError(self.kind)
 
     def judge(self, plateau: Plateau, value: float, lower: bool) -> None:
-        """Look at the watched number after a validation; `lower`: a lower one is better."""
+        """Look at the monitored number after a validation; `lower`: a lower one is better."""
 
 
 class Constant(Schedule):
@@ -161,7 +161,7 @@ class OneCycle(Schedule):
 
 
 class ReduceOnPlateau(Schedule):
-    """The rate times `factor` whenever the watched number (`watch`) has not become better for a while."""
+    """The rate times `factor` whenever the monitored number (`monitor`) has not become better for a while."""
 
     kind: ClassVar[str] = "reduce_on_plateau"
 
@@ -169,7 +169,7 @@ class ReduceOnPlateau(Schedule):
     """Factor at each reduction."""
     patience: int = Field(default=10, ge=1)
     """Validations without an improvement."""
-    delta: float = Field(default=0.0, ge=0)
+    min_delta: float = Field(default=0.0, ge=0)
     """What counts as an improvement: more than this."""
     cooldown: int = Field(default=0, ge=0)
     """Validations after a reduction that are not counted."""
@@ -181,7 +181,7 @@ class ReduceOnPlateau(Schedule):
 
     def judge(self, plateau: Plateau, value: float, lower: bool) -> None:
         before = plateau.reference
-        better = before is None or (before - value if lower else value - before) > self.delta
+        better = before is None or (before - value if lower else value - before) > self.min_delta
         if better:
             plateau.reference, plateau.waited = value, 0
         if plateau.resting:

@@ -38,7 +38,7 @@ optimizer: adam                         # `graphc explain adam` lists its settin
 learning_rate: 0.005                    # the highest
 schedule: cosine                        # from there down to 0 at the end of the last epoch
 batch: 32                               # images a step
-short_batch: drop                       # a last batch that is not full is left out, other images each epoch
+drop_last: true                       # a last batch that is not full is left out, other images each epoch
 epochs: {epochs:<32}# how often all training images are seen
 metrics: [accuracy]                     # logged each epoch; the first one says which weights are the best
 seed: 0                                 # of the first weights, the order of the images, dropout

@@ -16,7 +16,7 @@ Totals = dict[str, dict[str, Array]]
 
 
 @dataclass
-class Watch:
+class BestTracker:
     """How the watched number has done so far."""
 
     name: str = ""
@@ -50,7 +50,7 @@ class TrainState:
     """Whole epochs done."""
     position: int = 0
     """Steps done of the epoch that is under way."""
-    watch: Watch = field(default_factory=Watch)
+    tracker: BestTracker = field(default_factory=BestTracker)
     plateau: Plateau = field(default_factory=Plateau)
 
     @staticmethod
@@ -75,7 +75,7 @@ class TrainState:
     def facts(self) -> dict[str, Any]:
         """Everything that is not an array."""
         counts = {"step": self.step, "epoch": self.epoch, "position": self.position}
-        return {**counts, "watch": asdict(self.watch), "plateau": asdict(self.plateau)}
+        return {**counts, "watch": asdict(self.tracker), "plateau": asdict(self.plateau)}
 
     def restore(self, arrays: Mapping[str, Array], facts: Mapping[str, Any], optimizer: Optimizer) -> None:
         """Take over what `arrays` and `facts` gave; a KeyError or ValueError where they are of another state."""
@@ -91,4 +91,4 @@ class TrainState:
                 _, one, key = name.split("/")
                 self.totals.setdefault(one, {})[key] = np.array(value)
         self.step, self.epoch, self.position = facts["step"], facts["epoch"], facts["position"]
-        self.watch, self.plateau = Watch(**facts["watch"]), Plateau(**facts.get("plateau", {}))
+        self.tracker, self.plateau = BestTracker(**facts["watch"]), Plateau(**facts.get("plateau", {}))

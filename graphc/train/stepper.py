@@ -130,8 +130,8 @@ class Stepper:
             self.learning.apply(state, computed.gradients, rate, self._threads.parallel_for)
         for name, value in computed.updates.items():
             np.copyto(state.params[name], value)
-        if self.recipe.average is not None:
-            move_average(state.average, state.params, self.recipe.average, state.step)
+        if self.recipe.ema is not None:
+            move_average(state.average, state.params, self.recipe.ema, state.step)
         state.step += 1
 
     def _add(self, done: Computed, run: ForwardResult, judgement: Judgement, batch: Batch, count: int) -> None:

@@ -242,7 +242,7 @@ class Trainer:
 
     def _watch(self, record: dict[str, Any]) -> None:
         """Compare the watched number with its best; keep the weights where it is better."""
-        if said := self.watcher.choose(record, self.state.watch):
+        if said := self.watcher.choose(record, self.state.tracker):
             self.reporter.say(f"warning[G621]: {said}")
         if self.watcher.judge(record, self.state):
             self._require_finite()
@@ -261,8 +261,8 @@ class Trainer:
 
     def _finished(self) -> bool:
         """No epoch is under way, and no other is wanted."""
-        stop = self.recipe.stop_early
-        waited = stop is not None and self.state.watch.waited >= stop.patience
+        stop = self.recipe.early_stopping
+        waited = stop is not None and self.state.tracker.waited >= stop.patience
         return not self.state.position and (waited or self.state.step >= self.length.steps)
 
     # checkpoints ---------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from graphc.errors import WeightsError
 from graphc.files import shown
 from graphc.graph import Plan
 from graphc.train.learning import matches, require_match
-from graphc.train.recipe import Start
+from graphc.train.recipe import InitFrom
 from graphc.types import Array
 
 
@@ -40,7 +40,7 @@ class StartReport:
         return "\n".join(lines)
 
 
-def warm_start(params: Mapping[str, Array], start: Start, base: Path, plan: Plan) -> StartReport:
+def warm_start(params: Mapping[str, Array], start: InitFrom, base: Path, plan: Plan) -> StartReport:
     """Overwrite the chosen variables in place; a chosen one that the file lacks or has in another shape is an error."""
     for pattern in (*start.include, *start.exclude):
         require_match(pattern, params)

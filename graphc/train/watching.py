@@ -8,7 +8,7 @@ from typing import Any
 
 from graphc.errors import DivergedError
 from graphc.train.recipe import Recipe
-from graphc.train.state import TrainState, Watch
+from graphc.train.state import BestTracker, TrainState
 
 LOSS = "loss"
 
@@ -16,8 +16,8 @@ LOSS = "loss"
 def watched(recipe: Recipe) -> str:
     """What `best`, early stopping and `reduce_on_plateau` look at: the recipe's choice, else the first metric that is
     one number, else the loss."""
-    if recipe.watch is not None:
-        return recipe.watch
+    if recipe.monitor is not None:
+        return recipe.monitor
     names = [each.name for each in recipe.named_metrics if each.metric.is_number]
     return names[0] if names else LOSS
 
@@ -31,37 +31,37 @@ class Watcher:
         self.prefix = prefix
         self.lower = {each.name for each in recipe.named_metrics if each.metric.better == "lower"} | {LOSS}
 
-    def choose(self, record: Mapping[str, Any], watch: Watch) -> str | None:
+    def choose(self, record: Mapping[str, Any], tracker: BestTracker) -> str | None:
         """Settle at the first validation what is watched; a sentence where it is not what the recipe asks for.
 
         A metric may be undefined on a data set, as AUC is where a class is missing: then the loss is watched.
         """
-        if watch.name:
+        if tracker.name:
             return None
         wanted = watched(self.recipe)
-        watch.name = wanted if _finite(record[self.prefix + wanted]) else LOSS
-        if watch.name == wanted:
+        tracker.name = wanted if _finite(record[self.prefix + wanted]) else LOSS
+        if tracker.name == wanted:
             return None
         return f"{self.prefix}{wanted} is undefined on these data: best weights are those of the lowest loss"
 
     def judge(self, record: Mapping[str, Any], state: TrainState) -> bool:
         """Whether this is the best value so far; early stopping and the schedule see it too."""
-        watch, value = state.watch, record[self.prefix + state.watch.name]
+        tracker, value = state.tracker, record[self.prefix + state.tracker.name]
         if not _finite(value):
-            if watch.name == LOSS:
-                raise DivergedError("G620", f"epoch {state.epoch}: the watched {watch.name} is not finite")
-            watch.waited += 1  # undefined in this epoch: no improvement
+            if tracker.name == LOSS:
+                raise DivergedError("G620", f"epoch {state.epoch}: the monitored {tracker.name} is not finite")
+            tracker.waited += 1  # undefined in this epoch: no improvement
             return False
-        lower = watch.name in self.lower
-        stop = self.recipe.stop_early
-        if gain(value, watch.reference, lower) > (stop.delta if stop else 0.0):
-            watch.reference, watch.waited = value, 0
+        lower = tracker.name in self.lower
+        stop = self.recipe.early_stopping
+        if gain(value, tracker.reference, lower) > (stop.min_delta if stop else 0.0):
+            tracker.reference, tracker.waited = value, 0
         else:
-            watch.waited += 1
+            tracker.waited += 1
         self.recipe.schedule.judge(state.plateau, value, lower)
-        if gain(value, watch.best, lower) <= 0:
+        if gain(value, tracker.best, lower) <= 0:
             return False
-        watch.best, watch.epoch = value, state.epoch
+        tracker.best, tracker.epoch = value, state.epoch
         return True
 
 

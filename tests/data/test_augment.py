@@ -85,7 +85,7 @@ def test_a_marked_pixel_is_exactly_where_the_annotations_say(step, dtype, place)
 @settings(max_examples=40, deadline=None)
 def test_a_marked_square_is_found_where_the_annotations_say(step, place):
     sample, seed = _from(place)
-    found = augment(sample, [step], np.random.default_rng(seed), (32, 32), keep_boxes=0.5)
+    found = augment(sample, [step], np.random.default_rng(seed), (32, 32), min_visibility=0.5)
     bright = found.image[:, :, 0].astype(float)
     left, top, right, bottom = found.boxes[0]
     inside = found.whole[0, 0] >= 0 and found.whole[0, 1] >= 0 and max(found.whole[0, 2:]) <= 32
@@ -130,7 +130,7 @@ def test_what_comes_in_from_outside_is_the_fill_of_masks(step, fill):
 def test_chains_keep_picture_and_annotations_together(place):
     sample, seed = _from(place)
     steps = [Scale(range=(1.0, 1.3)), Rotate(degrees=10), FlipHorizontal(), PadCrop(pad=3), SideScale(side=(30, 40))]
-    found = augment(sample, steps, np.random.default_rng(seed), (28, 28), keep_boxes=0.3)
+    found = augment(sample, steps, np.random.default_rng(seed), (28, 28), min_visibility=0.3)
     if found.points_there[0] and found.boxes_there[0]:
         x, y = np.minimum(found.points[0], 27.9)
         nearby = found.image[max(int(y) - 1, 0) : int(y) + 2, max(int(x) - 1, 0) : int(x) + 2, 0]

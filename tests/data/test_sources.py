@@ -73,18 +73,18 @@ def test_several_inputs_and_targets(tmp_path):
 def test_arrays_stay_in_the_file(tmp_path):
     x, y = np.arange(24, dtype=np.uint8).reshape(3, 2, 4, 1), np.array([2, 0, 1])
     np.savez(tmp_path / "a.npz", x=x, y=y, f=np.asfortranarray(x))
-    examples = Npz(path="a.npz", mapped=True).load(tmp_path, 1)
+    examples = Npz(path="a.npz", mmap=True).load(tmp_path, 1)
     assert isinstance(examples.inputs["image"], np.memmap)
     np.testing.assert_array_equal(examples.inputs["image"], x)
     np.testing.assert_array_equal(examples.targets["label"], y)
-    np.testing.assert_array_equal(Npz(path="a.npz", inputs="f", mapped=True).load(tmp_path, 1).inputs["image"], x)
+    np.testing.assert_array_equal(Npz(path="a.npz", inputs="f", mmap=True).load(tmp_path, 1).inputs["image"], x)
     np.savez_compressed(tmp_path / "b.npz", x=x, y=y)
     with pytest.raises(DataError, match="only arrays that are not compressed can be mapped"):
-        Npz(path="b.npz", mapped=True).load(tmp_path, LIMIT)
+        Npz(path="b.npz", mmap=True).load(tmp_path, LIMIT)
     whole = (tmp_path / "a.npz").read_bytes()
     (tmp_path / "c.npz").write_bytes(whole.replace(b"(3, 2, 4, 1)", b"(9, 9, 9, 9)"))
     with pytest.raises(DataError, match="the file ends before"):
-        Npz(path="c.npz", mapped=True).load(tmp_path, LIMIT)
+        Npz(path="c.npz", mmap=True).load(tmp_path, LIMIT)
 
 
 def test_fewer_labels_than_images(tmp_path):

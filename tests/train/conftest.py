@@ -36,7 +36,7 @@ schedule: cosine
 batch: 16
 epochs: 4
 metrics: [accuracy]
-average: {decay: 0.9}
+ema: {decay: 0.9}
 seed: 7
 """
 

@@ -62,7 +62,7 @@ def refused(project: Path, *overrides: str) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize("overrides", [("batch=1",), ("batch=1", "accumulate=4"), ("batch=1", "short_batch=drop")])
+@pytest.mark.parametrize("overrides", [("batch=1",), ("batch=1", "accumulate=4"), ("batch=1", "drop_last=true")])
 def test_batches_of_one(project: Path, overrides: tuple[str, ...]) -> None:
     message = refused(project, *overrides)
     assert "net.yaml:5:" in message
@@ -76,8 +76,8 @@ def test_batches_of_one(project: Path, overrides: tuple[str, ...]) -> None:
 def test_the_last_batch_has_one(project: Path, overrides: tuple[str, ...]) -> None:
     message = refused(project, *overrides)
     assert "the last batch of an epoch has 1 example, 33 in batches of" in message
-    assert "set `short_batch: drop`" in message
-    train(project / "recipe.yaml", project / "run", (*overrides, "short_batch=drop"))
+    assert "set `drop_last: true`" in message
+    train(project / "recipe.yaml", project / "run", (*overrides, "drop_last=true"))
 
 
 def test_enough_examples_in_every_batch(project: Path) -> None:
@@ -95,8 +95,8 @@ def test_one_pixel(project: Path) -> None:
 
 def test_one_pixel_of_a_fixed_size(project: Path) -> None:
     (project / "net.yaml").write_text(TO_ONE_PIXEL.replace("H, H", "6, 6"))
-    assert "set `short_batch: drop`" in refused(project, "data.train.npz.path=i.npz")
-    train(project / "recipe.yaml", project / "run", ("data.train.npz.path=i.npz", "short_batch=drop"))
+    assert "set `drop_last: true`" in refused(project, "data.train.npz.path=i.npz")
+    train(project / "recipe.yaml", project / "run", ("data.train.npz.path=i.npz", "drop_last=true"))
 
 
 def test_frozen_statistics_take_any_batch(project: Path) -> None:
@@ -104,20 +104,22 @@ def test_frozen_statistics_take_any_batch(project: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("examples", "batch", "accumulate", "short", "rows", "sizes"),
+    ("examples", "batch", "accumulate", "drop_last", "rows", "sizes"),
     [
-        (33, 32, 1, "keep", 33, (32, 1)),
-        (33, 32, 1, "drop", 32, (32,)),
-        (33, 1000, 1, "drop", 33, (33,)),
-        (33, 8, 4, "drop", 32, (8,)),
-        (33, 16, 4, "drop", 32, (16,)),
-        (64, 32, 1, "keep", 64, (32,)),
-        (70, 32, 2, "keep", 70, (32, 6)),
+        (33, 32, 1, "false", 33, (32, 1)),
+        (33, 32, 1, "true", 32, (32,)),
+        (33, 1000, 1, "true", 33, (33,)),
+        (33, 8, 4, "true", 32, (8,)),
+        (33, 16, 4, "true", 32, (16,)),
+        (64, 32, 1, "false", 64, (32,)),
+        (70, 32, 2, "false", 70, (32, 6)),
     ],
 )
 def test_sizes_of_batches(
-    examples: int, batch: int, accumulate: int, short: str, rows: int, sizes: tuple[int, ...]
+    examples: int, batch: int, accumulate: int, drop_last: str, rows: int, sizes: tuple[int, ...]
 ) -> None:
-    recipe = read_recipe_text(RECIPE, overrides=[f"batch={batch}", f"accumulate={accumulate}", f"short_batch={short}"])
+    recipe = read_recipe_text(
+        RECIPE, overrides=[f"batch={batch}", f"accumulate={accumulate}", f"drop_last={drop_last}"]
+    )
     length = Length.of(recipe, examples)
     assert (length.rows, length.batch_sizes) == (rows, sizes)

@@ -14,23 +14,32 @@ from graphc.train.recipe import read_recipe
 AUGMENT = "data.augment=[flip_horizontal, {pad_crop: {pad: 1}}, {noise: {deviation: [0, 0.1]}}]"
 
 
+@pytest.fixture
+def pictures(project):
+    """The project, its images between black and white: augmentation must know what these are."""
+    for name in ("train", "test"):
+        arrays = np.load(project / f"{name}.npz")
+        np.savez(project / f"{name}.npz", x=np.clip(arrays["x"] / 4 + 0.5, 0, 1), y=arrays["y"])
+    return project
+
+
 def _bytes(run):
     return (run / "best.safetensors").read_bytes(), (run / "metrics.jsonl").read_bytes()
 
 
 @pytest.mark.parametrize("mix", [[], ["mixup"], [{"cutmix": {"probability": 0.5}}]], ids=str)
-def test_augmented_training_is_the_same_with_any_workers(project, mix):
+def test_augmented_training_is_the_same_with_any_workers(pictures, mix):
     settings = [AUGMENT, "epochs=2"]
     if mix:
         settings = [f"data.augment={json.dumps(['flip_vertical', *mix])}", "epochs=2"]
     for workers in (0, 2):
-        train(project / "recipe.yaml", project / f"run{workers}", [*settings, f"data.workers={workers}"])
-    assert _bytes(project / "run0") == _bytes(project / "run2")
-    train(project / "recipe.yaml", project / "plain", ["epochs=2"])
-    assert _bytes(project / "run0") != _bytes(project / "plain")
+        train(pictures / "recipe.yaml", pictures / f"run{workers}", [*settings, f"data.workers={workers}"])
+    assert _bytes(pictures / "run0") == _bytes(pictures / "run2")
+    train(pictures / "recipe.yaml", pictures / "plain", ["epochs=2"])
+    assert _bytes(pictures / "run0") != _bytes(pictures / "plain")
 
 
-def test_training_augments_anew_in_every_epoch(project, monkeypatch):
+def test_training_augments_anew_in_every_epoch(pictures, monkeypatch):
     from graphc.data import batches
 
     epochs, generator = {}, batches.generator
@@ -40,15 +49,15 @@ def test_training_augments_anew_in_every_epoch(project, monkeypatch):
         return generator(seed, epoch, row, *args, **kwargs)
 
     monkeypatch.setattr(batches, "generator", noted)
-    train(project / "recipe.yaml", project / "run", [AUGMENT, "epochs=3"])
+    train(pictures / "recipe.yaml", pictures / "run", [AUGMENT, "epochs=3"])
     assert [epochs.get(epoch) for epoch in range(4)] == [set(range(100))] * 3 + [None]
 
 
-def test_a_resumed_run_sees_the_same_stream(project, monkeypatch):
+def test_a_resumed_run_sees_the_same_stream(pictures, monkeypatch):
     from graphc.train import trainer
 
     settings = [AUGMENT, "epochs=2", "checkpoint_steps=1"]
-    train(project / "recipe.yaml", project / "whole", settings)
+    train(pictures / "recipe.yaml", pictures / "whole", settings)
 
     class Stop(Exception):
         pass
@@ -62,9 +71,9 @@ def test_a_resumed_run_sees_the_same_stream(project, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(trainer.Trainer, "_step", stopping)
         with pytest.raises(Stop):
-            train(project / "recipe.yaml", project / "cut", settings)
-    resume(project / "cut")
-    assert _bytes(project / "whole") == _bytes(project / "cut")
+            train(pictures / "recipe.yaml", pictures / "cut", settings)
+    resume(pictures / "cut")
+    assert _bytes(pictures / "whole") == _bytes(pictures / "cut")
 
 
 def test_balanced_class_weights_come_from_the_training_set(project):

@@ -51,7 +51,7 @@ def test_a_schedule_that_ends_is_stretched_and_that_is_said(project: Path) -> No
 
 
 def test_early_stopping_does_not_end_what_is_asked_for(project: Path) -> None:
-    still = ("learning_rate=0", "freeze=*/moving_*", "average=", "stop_early={patience: 2}", "epochs=50")
+    still = ("learning_rate=0", "freeze=*/moving_*", "ema=", "early_stopping={patience: 2}", "epochs=50")
     assert train(project / "recipe.yaml", project / "run", still)["epoch"] == 3
     assert resume(project / "run")["epoch"] == 3
     assert resume(project / "run", epochs=60)["epoch"] == 5
@@ -74,7 +74,7 @@ def test_a_checkpoint_of_before_reduce_on_plateau(project: Path) -> None:
     state = TrainState({}, {})
     facts = {"step": 3, "epoch": 1, "position": 0, "watch": {"best": 0.5, "epoch": 1, "waited": 0}}
     state.restore({"order": np.arange(3)}, facts, read_recipe(project / "recipe.yaml").optimizer)
-    assert (state.step, state.plateau.factor, state.watch.best) == (3, 1.0, 0.5)
+    assert (state.step, state.plateau.factor, state.tracker.best) == (3, 1.0, 0.5)
 
 
 def test_data_that_have_moved(project: Path) -> None:
@@ -113,7 +113,7 @@ def test_a_folder_of_images_that_has_moved(project: Path) -> None:
 
 
 def test_the_held_out_share_is_what_validation_saw(project: Path) -> None:
-    share = ("data.validation=", "data.validation_share=0.3", "watch=loss")
+    share = ("data.validation=", "data.validation_share=0.3", "monitor=loss")
     train(project / "recipe.yaml", project / "run", share)
     records = RunFolder(project / "run").records()
     best = min(record["validation_loss"] for record in records)

@@ -21,7 +21,7 @@ from .test_watching import Listener
 
 NAMES = ("tiny/conv1/weights", "tiny/conv1/BatchNorm/moving_mean", "tiny/logits/weights")
 UNTIL_2 = 'freeze=[{pattern: "*/conv1/*", until_epoch: 2}]'
-COMMON = ("average=", "schedule=constant", "data.validation=", "metrics=[]", "watch=loss")
+COMMON = ("ema=", "schedule=constant", "data.validation=", "metrics=[]", "monitor=loss")
 
 
 def values(run: Path) -> dict[str, np.ndarray]:

@@ -9,7 +9,7 @@ from graphc.errors import SpecError
 from graphc.initializers import Zeros
 from graphc.regularizers import Regularizer
 from graphc.train.learning import Learning, add_penalty_gradient, clip, length, move_average, penalty
-from graphc.train.recipe import Average, Clip, read_recipe_text
+from graphc.train.recipe import Clip, Ema, read_recipe_text
 from graphc.types import ParamSpec
 
 RECIPE = """\
@@ -89,7 +89,7 @@ def test_clipping():
 
 def test_moving_average():
     average, params = {"w": np.array([0.0])}, {"w": np.array([1.0])}
-    move_average(average, params, Average(decay=0.9, ramp=False), 0)
+    move_average(average, params, Ema(decay=0.9, ramp=False), 0)
     assert average["w"] == pytest.approx(0.1)
-    move_average(average, params, Average(decay=0.9, ramp=True), 0)  # decay 0.1 at first
+    move_average(average, params, Ema(decay=0.9, ramp=True), 0)  # decay 0.1 at first
     assert average["w"] == pytest.approx(0.1 + 0.9 * 0.9)

@@ -52,9 +52,9 @@ def test_overrides_change_one_place():
 
 def test_overrides():
     recipe = read_recipe_text(
-        TEXT, overrides=["epochs=5", "optimizer.adam.beta2=0.9", "schedule={step: {every: 2}}", "average.decay=0.5"]
+        TEXT, overrides=["epochs=5", "optimizer.adam.beta2=0.9", "schedule={step: {every: 2}}", "ema.decay=0.5"]
     )
-    assert (recipe.epochs, recipe.optimizer.beta2, recipe.schedule.every, recipe.average.decay) == (5, 0.9, 2, 0.5)
+    assert (recipe.epochs, recipe.optimizer.beta2, recipe.schedule.every, recipe.ema.decay) == (5, 0.9, 2, 0.5)
     with pytest.raises(SpecError, match="expected KEY=VALUE, found 'epochs'"):
         read_recipe_text(TEXT, overrides=["epochs"])
     with pytest.raises(SpecError, match=r"--set: error\[G602\]: unknown key 'epoch' \(did you mean 'epochs'\?\)"):

@@ -83,7 +83,7 @@ def test_a_factor_too_large_for_a_number_is_infinite():
         ({"patience": 2}, [5, 4, 4, 4, 3, 4, 4], [1, 1, 1, 0.1, 0.1, 0.1, 0.01]),
         ({"patience": 1, "rate": 0.5, "cooldown": 2}, [5, 5, 5, 5, 5, 5], [1, 0.5, 0.5, 0.5, 0.25, 0.25]),
         ({"patience": 1, "rate": 0.5, "minimum": 0.3}, [5, 5, 5, 5], [1, 0.5, 0.3, 0.3]),
-        ({"patience": 1, "delta": 0.5}, [5, 4.8, 4.4, 4.0], [1, 0.1, 0.1, 0.01]),
+        ({"patience": 1, "min_delta": 0.5}, [5, 4.8, 4.4, 4.0], [1, 0.1, 0.1, 0.01]),
     ],
 )
 def test_reduce_on_plateau(settings, values, factors):

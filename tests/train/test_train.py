@@ -66,7 +66,7 @@ def test_the_onnx_file_is_the_best_weights(project):
     "override",
     [
         "accumulate=3",
-        "short_batch=drop",
+        "drop_last=true",
         "dtype=float64",
         "steps=10",
         "data.preprocess={mean: fit, std: fit}",
@@ -97,8 +97,8 @@ def test_accumulating_is_one_large_batch(project):
 
 
 def test_frozen_variables_stay(project):
-    _train(project, "epochs=1", 'freeze=["*/conv1/*"]', "average=", run="a")
-    _train(project, "steps=1", "epochs=", "learning_rate=0", "average=", run="b")
+    _train(project, "epochs=1", 'freeze=["*/conv1/*"]', "ema=", run="a")
+    _train(project, "steps=1", "epochs=", "learning_rate=0", "ema=", run="b")
     a, b = _params(project / "a"), _params(project / "b")
     np.testing.assert_array_equal(a["tiny/conv1/weights"], b["tiny/conv1/weights"])
     assert (a["tiny/logits/weights"] != b["tiny/logits/weights"]).any()
@@ -107,7 +107,7 @@ def test_frozen_variables_stay(project):
 def test_frozen_statistics_are_used(project):
     """With everything but the head frozen, training sees the body as evaluation does."""
     (project / "tiny.yaml").write_text((project / "tiny.yaml").read_text().replace("{rate: 0.25}", "{rate: 0.0}"))
-    common = ("epochs=1", "learning_rate=0", "average=", "data.validation.npz.path=train.npz")
+    common = ("epochs=1", "learning_rate=0", "ema=", "data.validation.npz.path=train.npz")
     frozen = _train(project, *common, 'freeze=["*/conv1/*"]', run="a")
     assert frozen["loss"] == pytest.approx(frozen["validation_loss"], rel=1e-6)
     free = _train(project, *common, run="b")
@@ -115,7 +115,7 @@ def test_frozen_statistics_are_used(project):
 
 
 def test_multipliers_scale_the_rate(project):
-    common = ("epochs=", "steps=1", "optimizer=sgd", "average=", "schedule=constant", "metrics=[]")
+    common = ("epochs=", "steps=1", "optimizer=sgd", "ema=", "schedule=constant", "metrics=[]")
     runs = {"zero": ("learning_rate=0",), "one": (), "ten": ('multipliers={"*/logits/*": 10}',)}
     found = {}
     for run, extra in runs.items():
@@ -131,7 +131,7 @@ def test_regularizers_are_in_the_loss(project):
     spec = (project / "tiny.yaml").read_text().replace("weights_regularizer: {l2: 0.001}", "weights_regularizer: none")
     (project / "tiny.yaml").write_text(spec)
     without = _train(project, "steps=1", "epochs=", run="b")
-    start = _train(project, "steps=1", "epochs=", "learning_rate=0", "average=", run="c")
+    start = _train(project, "steps=1", "epochs=", "learning_rate=0", "ema=", run="c")
     assert start["loss"] == without["loss"]
     squares = sum(float((value**2).sum()) for name, value in _params(project / "c").items() if "biases" not in name)
     assert with_them["loss"] - without["loss"] == pytest.approx(0.001 * squares / 2, rel=1e-4)
@@ -139,7 +139,7 @@ def test_regularizers_are_in_the_loss(project):
 
 def test_early_stopping(project):
     still = ("learning_rate=0", "freeze=*/moving_*")
-    last = _train(project, "epochs=50", *still, "average=", "stop_early={patience: 2}")
+    last = _train(project, "epochs=50", *still, "ema=", "early_stopping={patience: 2}")
     assert last["epoch"] == 3
 
 
@@ -194,21 +194,21 @@ def test_heads(project):
 
 def test_warm_start(project):
     _train(project, run="a")
-    last = _train(project, "epochs=1", "learning_rate=0", "average=", "start={path: a/best.safetensors}", run="b")
+    last = _train(project, "epochs=1", "learning_rate=0", "ema=", "init_from={path: a/best.safetensors}", run="b")
     assert last["validation_accuracy"] == evaluate_run(project / "a")["accuracy"]
     spec = (project / "tiny.yaml").read_text().replace("units: 3", "units: 4").replace("name: tiny", "name: other")
     (project / "other.yaml").write_text(spec)
-    start = 'start={path: a/best.safetensors, rename: {"other/": "tiny/"}}'
+    start = 'init_from={path: a/best.safetensors, rename: {"other/": "tiny/"}}'
     with pytest.raises(WeightsError, match="2 of 6 variables cannot be taken") as caught:
         _train(project, "model=other.yaml", start, run="c")
     assert "other/logits/weights: expected 36×4, found 36×3" in str(caught.value)
-    start = 'start={path: a/best.safetensors, exclude: ["*/logits/*"], rename: {"other/": "tiny/"}}'
+    start = 'init_from={path: a/best.safetensors, exclude: ["*/logits/*"], rename: {"other/": "tiny/"}}'
     assert _train(project, "model=other.yaml", start, run="d")["epoch"] == 4
 
 
 def test_warm_start_gives_one_array_to_two_variables_of_its_shape_only(project):
     _train(project, "epochs=1", run="a")
-    start = 'start={path: a/best.safetensors, rename: {"tiny/logits": "tiny/conv1"}}'
+    start = 'init_from={path: a/best.safetensors, rename: {"tiny/logits": "tiny/conv1"}}'
     with pytest.raises(WeightsError, match="variables cannot be taken") as caught:
         _train(project, start, run="b")
     assert "expected 36×3, found 3×3×1×4" in str(caught.value) or "expected 3×3×1×4, found 36×3" in str(caught.value)
@@ -221,14 +221,14 @@ def test_warm_start_from_onnx(project):
     _train(project, run="a")
     body = project / "body.onnx"
     compile_spec(project / "tiny.yaml", body, weights_from=project / "a" / "best.safetensors", how=Emission(fold=False))
-    common = ("epochs=1", "learning_rate=0", "average=")
-    last = _train(project, *common, "start={path: body.onnx}", run="b")
+    common = ("epochs=1", "learning_rate=0", "ema=")
+    last = _train(project, *common, "init_from={path: body.onnx}", run="b")
     assert last["validation_accuracy"] == evaluate_run(project / "a")["accuracy"]
     (project / "tiny.yaml").write_text((project / "tiny.yaml").read_text().replace("units: 3", "units: 4"))
-    _train(project, *common, 'start={path: body.onnx, exclude: "*/logits/*"}', run="c")
+    _train(project, *common, 'init_from={path: body.onnx, exclude: "*/logits/*"}', run="c")
     np.testing.assert_array_equal(_params(project / "a")["tiny/conv1/weights"], _conv1(project / "c"))
     with pytest.raises(WeightsError, match="batch norms are folded"):
-        _train(project, "start={path: a/best.onnx}", run="d")
+        _train(project, "init_from={path: a/best.onnx}", run="d")
 
 
 def _conv1(run):
@@ -249,9 +249,9 @@ def test_weights_that_are_no_numbers_begin_no_training(project):
     onnx.save(model, project / "a.onnx")
     for path in ("a.npz", "a.onnx"):
         with pytest.raises(WeightsError, match="G307") as caught:
-            _train(project, f"start={{path: {path}}}", run="b")
+            _train(project, f"init_from={{path: {path}}}", run="b")
         assert "tiny/logits/biases: 1 number of 3 NaN" in str(caught.value)
-        _train(project, f'start={{path: {path}, exclude: "*/logits/*"}}', "epochs=1", run=f"without {path}")
+        _train(project, f'init_from={{path: {path}, exclude: "*/logits/*"}}', "epochs=1", run=f"without {path}")
 
 
 def test_predict_names_classes(project):
@@ -308,7 +308,7 @@ def test_pixels_and_weights(project):
     loss = "{softmax_cross_entropy: {ignore: 255}}"
     head = f"heads=[{{output: output, loss: {loss}, target: mask, example_weights: trust}}]"
     metrics = "metrics=[{mean_iou: {ignore: 255}}]"
-    common = ("loss=", head, metrics, "learning_rate=0.3", "epochs=20", f"data.train={source}", "average=")
+    common = ("loss=", head, metrics, "learning_rate=0.3", "epochs=20", f"data.train={source}", "ema=")
     last = _train(project, *common, f"data.validation={source}")
     assert last["mean_iou"] > 0.45  # three tenths of the pictures have their labels turned round
     np.savez(project / "pixels.npz", x=images, y=np.minimum((images[..., 0] > 0), 1).astype(np.int64), w=np.ones(60))
@@ -321,7 +321,7 @@ def test_values_instead_of_classes(project):
     np.savez(project / "test.npz", x=images, y=images.mean(axis=(1, 2, 3)))
     layers = "layers: [flatten, {fully_connected: {units: 1}}]"
     (project / "tiny.yaml").write_text(f"graphc: 1\nname: mean\ninputs: {{image: [N, 6, 6, 1]}}\n{layers}\n")
-    last = _train(project, "loss=mean_squared", "metrics=[mae]", "epochs=30", "optimizer=adam", "average=")
+    last = _train(project, "loss=mean_squared", "metrics=[mae]", "epochs=30", "optimizer=adam", "ema=")
     assert last["validation_mae"] < 0.05  # of 0.13 for a constant
     assert last["validation_loss"] < 0.004
 
@@ -379,16 +379,16 @@ BAD = {
     "all frozen": (('freeze=["*"]',), "nothing is left to learn"),
     "no head": (("loss=", "heads=[{output: logist, loss: hinge}]"), r"did you mean 'logits'\?"),
     "no target": (("loss=", "heads=[{output: logits, loss: hinge, target: lable}]"), r"did you mean 'label'\?"),
-    "watch": (("watch=f1",), "expected one of loss, accuracy, found 'f1'"),
+    "watch": (("monitor=f1",), "expected one of loss, accuracy, found 'f1'"),
     "no file": (("data.train.npz.path=none.npz",), "there is no file"),
     "no spec": (("model=tiny2.yaml",), "there is no file"),
     "two lengths": (("steps=3",), "expected either `epochs` or `steps`"),
     "number": (("batch=0",), "batch: expected greater than 0, found 0"),
-    "watch a matrix": (("metrics=[confusion_matrix]", "watch=confusion_matrix"), "expected one of loss, found"),
+    "watch a matrix": (("metrics=[confusion_matrix]", "monitor=confusion_matrix"), "expected one of loss, found"),
     "class weights": (("loss={softmax_cross_entropy: {class_weights: [1, 2]}}",), "2 class_weights for the 3 classes"),
     "no input": (("data.preprocess_inputs={imgae: {mean: fit}}",), r"found 'imgae' \(did you mean 'image'\?\)"),
     "probabilities": (
-        ("metrics=[{auc: {bins: 100}}]", "watch=loss"),
+        ("metrics=[{auc: {bins: 100}}]", "monitor=loss"),
         "auc is exact and knows its head",
     ),
     "two sets": (("data.validation_share=0.1",), "at most one of"),
@@ -429,7 +429,7 @@ def test_bad_data_say_what_is_wrong(project):
 @pytest.mark.parametrize("override", ["learning_rate=1e30", "optimizer={sgd: {weight_decay: 1e38}}"])
 def test_divergence_names_the_tensor_and_keeps_the_checkpoint(project, override):
     with pytest.raises(DivergedError, match=r"step \d+: .*(variable|gradient of|output of layer|params/)") as caught:
-        _train(project, override, "average=", "schedule=constant")
+        _train(project, override, "ema=", "schedule=constant")
     assert caught.value.exit_code == 4
     assert re.search(r"the last checkpoint, after step \d+, is kept", str(caught.value))
     kept = list((project / "run" / "checkpoints").glob("*.safetensors"))

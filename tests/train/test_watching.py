@@ -32,10 +32,10 @@ def judged(recipe: Recipe, values: list[float], name: str = "loss") -> tuple[lis
     for value in values:
         state.epoch += 1
         record = {"loss": 1.0, name: value}
-        watcher.choose(record, state.watch)
+        watcher.choose(record, state.tracker)
         if watcher.judge(record, state):
             best.append(state.epoch)
-        waited.append(state.watch.waited)
+        waited.append(state.tracker.waited)
     return best, waited
 
 
@@ -43,15 +43,15 @@ FALLING = [1.0, 0.95, 0.92, 0.85, 0.86, 0.84, 0.5]
 
 
 def test_delta_decides_when_training_ends_and_not_what_is_best() -> None:
-    best, waited = judged(recipe("watch=loss", "stop_early={delta: 0.1}"), FALLING)
+    best, waited = judged(recipe("monitor=loss", "early_stopping={min_delta: 0.1}"), FALLING)
     assert best == [1, 2, 3, 4, 6, 7]
     assert waited == [0, 1, 2, 0, 1, 2, 0]  # 0.85 is more than 0.1 below 1.0, then 0.5 below 0.85
-    assert judged(recipe("watch=loss", "stop_early={delta: 0}"), FALLING) == (best, [0, 0, 0, 0, 1, 0, 0])
-    assert judged(recipe("watch=loss"), FALLING)[0] == best
+    assert judged(recipe("monitor=loss", "early_stopping={min_delta: 0}"), FALLING) == (best, [0, 0, 0, 0, 1, 0, 0])
+    assert judged(recipe("monitor=loss"), FALLING)[0] == best
 
 
 def test_higher_is_better_for_accuracy() -> None:
-    best, waited = judged(recipe("stop_early={delta: 0.1}"), [0.5, 0.55, 0.61, 0.6, 0.7], "accuracy")
+    best, waited = judged(recipe("early_stopping={min_delta: 0.1}"), [0.5, 0.55, 0.61, 0.6, 0.7], "accuracy")
     assert (best, waited) == ([1, 2, 3, 5], [0, 1, 0, 1, 2])
 
 
@@ -59,25 +59,27 @@ def test_higher_is_better_for_accuracy() -> None:
 def test_an_undefined_metric_is_not_watched(undefined: float | None) -> None:
     watcher, state = Watcher(recipe(), "validation_"), TrainState({}, {})
     record = {"validation_loss": 2.0, "validation_accuracy": undefined}
-    said = watcher.choose(record, state.watch)
+    said = watcher.choose(record, state.tracker)
     assert said == "validation_accuracy is undefined on these data: best weights are those of the lowest loss"
     assert watcher.judge(record, state)
-    assert (state.watch.name, state.watch.best) == ("loss", 2.0)
+    assert (state.tracker.name, state.tracker.best) == ("loss", 2.0)
     assert not watcher.judge({**record, "validation_loss": 3.0}, state)
 
 
 def test_a_loss_that_is_not_finite_ends_training() -> None:
     watcher, state = Watcher(recipe(), ""), TrainState({}, {})
     record = {"loss": math.inf, "accuracy": math.nan}
-    watcher.choose(record, state.watch)
-    with pytest.raises(DivergedError, match="the watched loss is not finite"):
+    watcher.choose(record, state.tracker)
+    with pytest.raises(DivergedError, match="the monitored loss is not finite"):
         watcher.judge(record, state)
 
 
 def test_the_best_weights_are_the_same_for_any_delta(project: Path) -> None:
     for delta in (0, 0.3):
         train(
-            project / "recipe.yaml", project / str(delta), ("watch=loss", f"stop_early={{patience: 9, delta: {delta}}}")
+            project / "recipe.yaml",
+            project / str(delta),
+            ("monitor=loss", f"early_stopping={{patience: 9, min_delta: {delta}}}"),
         )
     names = {"tiny/logits/weights": (36, 3)}
     found = [weights.load(project / run / "best.safetensors", names)[0] for run in ("0", "0.3")]
@@ -86,7 +88,7 @@ def test_the_best_weights_are_the_same_for_any_delta(project: Path) -> None:
 
 def test_reduce_on_plateau_lowers_the_rate_and_resumes(project: Path) -> None:
     schedule = "schedule={reduce_on_plateau: {patience: 1, rate: 0.5}}"
-    train(project / "recipe.yaml", project / "run", (schedule, "learning_rate=0.000001", "average=", "epochs=4"))
+    train(project / "recipe.yaml", project / "run", (schedule, "learning_rate=0.000001", "ema=", "epochs=4"))
     records = RunFolder(project / "run").records()
     rates, values = ([record[key] for record in records] for key in ("learning_rate", "validation_accuracy"))
     factor, best, expected = 1.0, -1.0, []

@@ -27,7 +27,7 @@ def run(project: Path, normalizer: str, *overrides: str) -> tuple[list[str], lis
     spec = (project / "tiny.yaml").read_text()
     (project / "tiny.yaml").write_text(spec.replace("normalizer: {batch_norm: {decay: 0.9}}", normalizer))
     said = Listener()
-    train(project / "recipe.yaml", project / "run", ("average=", *overrides), said)
+    train(project / "recipe.yaml", project / "run", ("ema=", *overrides), said)
     return said.said, RunFolder(project / "run").records()
 
 

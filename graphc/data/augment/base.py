@@ -105,7 +105,7 @@ def augment(
     steps: Sequence[Augmentation],
     rng: np.random.Generator,
     size: tuple[int, int],
-    keep_boxes: float,
+    min_visibility: float,
     resizing: Resizing = STRETCH,
     from_file: bool = False,
 ) -> Sample:
@@ -133,15 +133,17 @@ def augment(
         sample = warp(sample, matrix, fill)
     if colors is not None:
         sample = colors.applied()
-    return finished(sample, size, resizing, whole, keep_boxes)
+    return finished(sample, size, resizing, whole, min_visibility)
 
 
-def finished(sample: Sample, size: tuple[int, int], resizing: Resizing, whole: bool, keep_boxes: float = 0) -> Sample:
+def finished(
+    sample: Sample, size: tuple[int, int], resizing: Resizing, whole: bool, min_visibility: float = 0
+) -> Sample:
     """The example in the network's size. `whole`: nothing has been cut from the image in the file; else one that has
     the size already stays as it is."""
     if whole or sample.size != size:
         sample = resizing.apply(sample, size)
-    return drop_lost_boxes(sample, keep_boxes)
+    return drop_lost_boxes(sample, min_visibility)
 
 
 def generator(seed: int, epoch: int, row: int, stream: int = 0) -> np.random.Generator:
