@@ -116,6 +116,27 @@ def test_the_package_never_imports_its_front_door(module: str) -> None:
             assert names <= {"__version__", *RANK}, f"{module} imports {names} from graphc"
 
 
+@pytest.mark.parametrize("module", MODULES)
+def test_private_names_stay_in_their_file(module: str) -> None:
+    tree = ast.parse((ROOT / module).read_text(encoding="utf-8"))
+    stored = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute) and is_own(node)}
+    named = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    own = stored | named | {node.name for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and is_private(node.attr) and not is_own(node) and node.attr not in own:
+            assert ast.unparse(node) == "os._exit", f"{module}:{node.lineno}: {ast.unparse(node)} is another file's"
+        elif isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("graphc"):
+            assert not [alias.name for alias in node.names if is_private(alias.name)], f"{module}:{node.lineno}"
+
+
+def is_private(name: str) -> bool:
+    return name.startswith("_") and not name.endswith("__")
+
+
+def is_own(node: ast.Attribute) -> bool:
+    return isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")
+
+
 @pytest.mark.parametrize("forbidden", ["pickle", "marshal", "shelve"])
 def test_nothing_that_can_carry_code_is_imported(forbidden: str) -> None:
     for module in MODULES:

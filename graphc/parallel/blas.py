@@ -8,6 +8,8 @@ from typing import Any
 
 from threadpoolctl import ThreadpoolController
 
+from graphc.lazy import np
+
 
 class SingleThreadedBlas:
     """Within it BLAS has one thread: ranks share the processors, and a second layer of threads would only fight.
@@ -39,4 +41,5 @@ single_threaded_blas = SingleThreadedBlas()
 
 @cache
 def _blas() -> ThreadpoolController:
+    assert np.__version__  # which loads NumPy, and with it what is to be limited
     return ThreadpoolController()

@@ -1,27 +1,7 @@
 """Ranks in processes: rank 0 is the caller, the others are workers forked from it.
 
 Threads take turns at the interpreter; processes do not. A worker carries out commands and keeps what it likes in
-between. Everything goes through memory that is shared, and semaphores say when:
-
-    who writes        what                       when others may read it
-    ────────────────────────────────────────────────────────────────────────────────────────────────────────
-    rank 0            orders[turn]               workers: from the second raise of told[rank], until two commands on
-    each rank         channels[rank][box]        others: from posted[rank][other], until they next meet
-    each worker       results[rank]              rank 0: from done[rank], until the next command is given
-    each rank         a shared buffer            rank 0: once it has met the others again
-    rank 0            turn                       workers: from the second raise of told[rank]
-
-A semaphore orders memory: what was written before it was raised is seen by whoever took it.
-
-**Two boxes are enough.** A rank writes to box m mod 2 at its meeting m. To get to meeting m + 2 it has left meeting
-m + 1, so every other rank has posted there, and a rank posts at m + 1 only when it has done with what it read at m.
-Between two commands it is the same: rank 0 gives the next one when all workers are done with the last. Orders have two
-boxes because a layer may hold on to its inputs from one command, forward, to the end of the next, backward.
-
-**Every rank makes the same calls.** Which ones follows from the command and the world size, never from values.
-
-**Whatever goes wrong ends all.** An error or death in one rank, or an exception in rank 0 (Ctrl-C too), ends every
-worker before it comes out of `run`: nobody is left waiting, and no group goes on with ranks that are out of step.
+between. Everything goes through memory that is shared, and semaphores say when: `graphc.parallel` has the rules.
 """
 
 from __future__ import annotations

@@ -1,9 +1,7 @@
 """Ranks in threads of this process, each working on its shard from the first layer to the last.
 
-Ranks meet only where layers must know the whole batch (batch normalization) and at the end, where gradients are added
-in the order of ranks. So the number of shards fixes the bits, and the number of threads at work does not. Threads that
-run a whole net seldom wait for each other or for the interpreter's lock, which threads that share single operations do
-all the time.
+Ranks meet only where layers must know the whole batch (batch normalization). Threads that run a whole net seldom wait
+for each other or for the interpreter's lock, which threads that share single operations do all the time.
 """
 
 from __future__ import annotations
@@ -82,7 +80,7 @@ class ThreadWorld:
         self._turns = turns
         """A rank holds one of them while it computes, and none while it waits for others."""
         self._barrier = threading.Barrier(self.world_size)
-        self._boards: tuple[list[Any], list[Any]] = ([None] * self.world_size, [None] * self.world_size)
+        self._boards = self._new_boards()
         self._shards = [Shard(ThreadCommunicator(rank, self), own) for rank, own in enumerate(examples)]
 
     def run(self, work: Callable[[Shard], T]) -> list[T]:
@@ -90,6 +88,7 @@ class ThreadWorld:
         with _quick_switches():
             futures = [self._pool.submit(self._work, work, shard) for shard in self._shards]
             _wait_for(futures)
+        self._boards = self._new_boards()  # nobody is at a meeting; values are not held any longer
         errors = [error for future in futures if (error := future.exception())]
         if errors:
             raise next((error for error in errors if not isinstance(error, threading.BrokenBarrierError)), errors[0])
@@ -102,6 +101,9 @@ class ThreadWorld:
             except BaseException:
                 self._barrier.abort()  # or the others would wait for ever
                 raise
+
+    def _new_boards(self) -> tuple[list[Any], list[Any]]:
+        return [None] * self.world_size, [None] * self.world_size
 
     def exchange(self, rank: int, meeting: int, value: Any) -> list[Any]:
         """What every rank brings to its meeting of this number."""

@@ -1,26 +1,6 @@
 """A process that works for this one: the same class for ranks of training and for makers of batches.
 
-                 fork              work               collective call
-    (parent) ──────────► STARTING ──────► WAITING ──────────► WORKING ◄──────────► MEETING
-                                             ▲                   │
-                                             └──── REPORTING ◄───┘
-
-    in every state:  the parent closes the pipe, or is gone  → the worker ends, silently
-                     an error                                → it goes up the pipe; the worker ends
-                     SIGINT, SIGTERM                         → nothing: the parent decides
-                     SIGKILL, a crash                        → the parent says so at its next look
-
-The states and what holds in them:
-
-STARTING    Signals are held back until they are ignored; what the fork inherited is closed, so that nothing that the
-            parent closes stays open here and nobody else's pipe.
-WAITING     The worker holds no lock and no result. It looks for the end of its pipe, and for its parent, now and then.
-WORKING     It writes to its own memory, its own slots and its own channels only.
-MEETING     It has posted its value and waits for the others'; only ranks get here.
-REPORTING   It writes its answer, and says so last: what it writes is read by the parent only after that.
-
-A worker is ended by its parent in one way: the pipe is closed, the process killed and waited for. It has nothing that
-could be lost: results lie in shared memory or have been sent, files are the parent's alone to write.
+Its states, and what a signal, an error or a death does in each, stand in `graphc.parallel`.
 """
 
 from __future__ import annotations
@@ -43,7 +23,7 @@ from graphc.types import Array
 
 
 class State(IntEnum):
-    """Of a worker."""
+    """Of a worker: the diagram stands in `graphc.parallel`."""
 
     STARTING = 0
     WAITING = 1

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 
+import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from graphc.parallel.blas import single_threaded_blas
 from graphc.parallel.communicator import Shard
-from graphc.parallel.threads import ThreadGroup
+from graphc.parallel.threads import ThreadGroup, ThreadWorld
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
@@ -78,6 +80,50 @@ def test_an_error_in_shared_work_comes_out_when_all_have_stopped(mine):
     with pytest.raises(ValueError, match="trouble"):
         ThreadGroup(2, 2).parallel_for(work, 10)
     assert not at_work
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_delays_anywhere_change_nothing(threads, seed, monkeypatch):
+    """Against the same sums in the order of ranks, by hand."""
+    exchange, chance = ThreadWorld.exchange, random.Random(seed)
+
+    def delayed(*arguments):
+        time.sleep(chance.random() * 2e-3)
+        found = exchange(*arguments)
+        time.sleep(chance.random() * 2e-3)
+        return found
+
+    monkeypatch.setattr(ThreadWorld, "exchange", delayed)
+
+    def work(shard: Shard) -> list[np.ndarray]:
+        communicator, found = shard.communicator, []
+        for turn in range(6):
+            buffer = communicator.shared_buffer((3,), np.float64)
+            buffer[shard.rank] = 10 * turn + shard.rank
+            found.append(communicator.all_reduce(np.full(2, turn / 3 + shard.rank)))
+            found.append(buffer.copy() if shard.rank == 0 else None)
+            time.sleep(chance.random() * 1e-3)
+        return found
+
+    sums = [np.full(2, (turn / 3 + (turn / 3 + 1)) + (turn / 3 + 2)) for turn in range(6)]
+    found = ThreadGroup(3, threads).world(3).run(work)
+    for rank in range(3):
+        np.testing.assert_array_equal(found[rank][::2], sums)
+    np.testing.assert_array_equal(found[0][1::2], [[10 * turn + rank for rank in range(3)] for turn in range(6)])
+
+
+@pytest.mark.parametrize("meeting", range(3))
+@pytest.mark.parametrize("rank", range(3))
+def test_an_error_at_any_meeting_ends_all(rank, meeting):
+    def work(shard: Shard) -> None:
+        for number in range(3):
+            if shard.rank == rank and number == meeting:
+                raise ValueError(f"{rank} at {meeting}")
+            shard.communicator.barrier()
+
+    with pytest.raises(ValueError, match=f"{rank} at {meeting}"):
+        ThreadGroup(3, 2).world(3).run(work)
 
 
 def test_blas_has_one_thread_until_the_last_who_asked_is_done():
