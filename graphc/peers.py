@@ -135,6 +135,8 @@ VOCABULARY = {
     "horizontalflip": "flip_horizontal", "randomhorizontalflip": "flip_horizontal", "hflip": "flip_horizontal",
     "fliplr": "flip_horizontal", "verticalflip": "flip_vertical", "randomverticalflip": "flip_vertical",
     "vflip": "flip_vertical", "flipud": "flip_vertical", "randomrotation": "rotate", "rotation": "rotate",
+    "randomrotate90": "rotate_90", "rot90": "rotate_90", "randomperspective": "perspective",
+    "randomgrayscale": "random_gray", "tograyscale": "random_gray", "randaug": "rand_augment",
     "colorjitter": "brightness", "translate": "shift",
     "randomtranslation": "shift", "zoom": "scale", "randomzoom": "scale", "gaussianblur": "blur",
     "gaussiannoise": "noise", "randomerasing": "cutout", "coarsedropout": "cutout", "imagefolder": "image_folder",

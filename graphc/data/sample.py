@@ -27,6 +27,10 @@ LARGEST = 10**8
 """Pixels that an image may have after resizing: one that is a line would otherwise grow without bound."""
 
 
+NEAREST = 1e-6
+"""Of a projection: what is behind the eye is taken to be in front of it, and then far outside of the picture."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
     """An image, and what is known of places in it."""
@@ -136,6 +140,15 @@ def flip(sample: Sample, horizontal: bool) -> Sample:
     return replace(found, points=found.points[order], points_there=found.points_there[order])
 
 
+def turn(sample: Sample, quarters: int) -> Sample:
+    """Turned counterclockwise by so many quarters."""
+    for _ in range(quarters % 4):
+        width = sample.size[1]
+        mask = None if sample.mask is None else np.rot90(sample.mask)
+        sample = _moved(sample, np.rot90(sample.image), mask, lambda x, y, width=width: (y, width - x))  # type: ignore[misc]
+    return sample
+
+
 def crop(sample: Sample, top: int, left: int, height: int, width: int, fill: float = 0) -> Sample:
     """A window of the image, which may reach beyond it: `fill` there (0 is black, 1 white)."""
 
@@ -180,15 +193,18 @@ def resize(sample: Sample, height: int, width: int) -> Sample:
 
 
 def warp(sample: Sample, matrix: Array, fill: float = 0) -> Sample:
-    """The image through a 3×3 affine matrix that takes old coordinates to new ones."""
+    """The image through a 3×3 matrix that takes old coordinates to new ones, affine or a projection."""
     height, width = sample.size
-    back = tuple(float(value) for value in np.linalg.inv(matrix)[:2].ravel())
+    inverse = np.linalg.inv(matrix)
+    back = tuple((inverse / inverse[2, 2]).ravel()[:8].tolist())
+    flat = not matrix[2, :2].any()
+    way = Image.Transform.AFFINE if flat else Image.Transform.PERSPECTIVE
     color = _filling(sample.image, sample.known_range("a fill"), fill)
 
     def moved(part: Image.Image, resample: Image.Resampling, value: float) -> Image.Image:
         bands = len(part.getbands())
         filling: Any = (round(value),) * bands if bands > 1 else value if part.mode == "F" else round(value)
-        return part.transform((width, height), Image.Transform.AFFINE, back, resample, fillcolor=filling)
+        return part.transform((width, height), way, back[: 6 if flat else 8], resample, fillcolor=filling)
 
     image = _by_pillow(sample.image, lambda part: moved(part, Image.Resampling.BILINEAR, color))
     mask = sample.mask
@@ -197,7 +213,8 @@ def warp(sample: Sample, matrix: Array, fill: float = 0) -> Sample:
         mask = np.asarray(turned).astype(mask.dtype)
 
     def through(x: Array, y: Array) -> tuple[Array, Array]:
-        return matrix[0, 0] * x + matrix[0, 1] * y + matrix[0, 2], matrix[1, 0] * x + matrix[1, 1] * y + matrix[1, 2]
+        u, v, far = (a * x + b * y + c for a, b, c in matrix)
+        return (u, v) if flat else (u / np.maximum(far, NEAREST), v / np.maximum(far, NEAREST))
 
     return _moved(sample, image, mask, through)
 
@@ -207,6 +224,14 @@ def about_center(size: tuple[int, int], scale: float = 1.0, degrees: float = 0.0
     y, x = size[0] / 2, size[1] / 2
     cosine, sine = scale * math.cos(math.radians(degrees)), scale * math.sin(math.radians(degrees))
     return np.array([[cosine, -sine, x - cosine * x + sine * y], [sine, cosine, y - sine * x - cosine * y], [0, 0, 1]])
+
+
+def projection(old: Array, new: Array) -> Array:
+    """The 3×3 matrix that takes four points (4 2) to four others."""
+    rows: list[list[float]] = []
+    for (x, y), (u, v) in zip(old.tolist(), new.tolist(), strict=True):
+        rows += [[x, y, 1, 0, 0, 0, -u * x, -u * y], [0, 0, 0, x, y, 1, -v * x, -v * y]]
+    return np.append(np.linalg.solve(np.array(rows), new.ravel()), 1.0).reshape(3, 3)
 
 
 Move = Callable[[Array, Array], tuple[Array, Array]]

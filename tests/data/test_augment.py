@@ -11,19 +11,22 @@ from hypothesis import strategies as st
 
 from graphc.data.augment import AUGMENTATIONS
 from graphc.data.augment.base import Augmentation, augment, generator
-from graphc.data.augment.color import Blur, Brightness, Contrast, Cutout, Hue, Noise, Saturation
+from graphc.data.augment.color import Blur, Brightness, Contrast, Cutout, Hue, Noise, RandomGray, Saturation
 from graphc.data.augment.geometry import (
     FlipHorizontal,
     FlipVertical,
     PadCrop,
+    Perspective,
     RandomCrop,
     RandomResizedCrop,
     Rotate,
+    Rotate90,
     Scale,
     Shift,
     SideScale,
 )
 from graphc.data.augment.mix import CutMix, Mix, MixUp, mix_batch
+from graphc.data.augment.rand_augment import RandAugment
 from graphc.data.sample import Sample, crop, drop_lost_boxes, flip, resize, sample_of
 
 SIDE = 6
@@ -292,7 +295,8 @@ def test_mixed_labels_are_shares_of_the_picture():
 
 
 def test_every_kind_is_tried_here():
-    tried = {type(step) for step in (*EXACT, *MOVING, *COLOR)} | {MixUp, CutMix}
+    elsewhere = {Perspective, Rotate90, RandomGray, RandAugment}  # test_rand_augment
+    tried = {type(step) for step in (*EXACT, *MOVING, *COLOR)} | {MixUp, CutMix} | elsewhere
     assert tried == set(AUGMENTATIONS)
     assert all(issubclass(kind, (Augmentation, Mix)) for kind in AUGMENTATIONS)
 

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from graphc.data.augment.base import Augmentation
-from graphc.data.augment.color import Blur, Brightness, Contrast, Cutout, Hue, Noise, Saturation
+from graphc.data.augment.color import Blur, Brightness, Contrast, Cutout, Hue, Noise, RandomGray, Saturation
 from graphc.data.augment.geometry import (
     FlipHorizontal,
     FlipVertical,
     PadCrop,
+    Perspective,
     RandomCrop,
     RandomResizedCrop,
     Rotate,
+    Rotate90,
     Scale,
     Shift,
     SideScale,
 )
 from graphc.data.augment.mix import CutMix, Mix, MixUp
+from graphc.data.augment.rand_augment import RandAugment
 
 AUGMENTATIONS: tuple[type[Augmentation] | type[Mix], ...] = (
     FlipHorizontal,
@@ -24,16 +27,20 @@ AUGMENTATIONS: tuple[type[Augmentation] | type[Mix], ...] = (
     Contrast,
     Saturation,
     Hue,
+    RandomGray,
     Blur,
     Noise,
     Cutout,
     Scale,
     Shift,
     Rotate,
+    Rotate90,
+    Perspective,
     RandomCrop,
     PadCrop,
     RandomResizedCrop,
     SideScale,
+    RandAugment,
     MixUp,
     CutMix,
 )

@@ -34,10 +34,10 @@ class Augmentation(Kind):
         raise NotImplementedError(self.kind)
 
 
-class Affine(Augmentation):
-    """An augmentation that is a matrix: several in a row move the pixels only once."""
+class Warp(Augmentation):
+    """An augmentation that takes straight lines to straight lines: several in a row move the pixels only once."""
 
-    kind: ClassVar[str] = "affine"
+    kind: ClassVar[str] = "warp"
     moves: ClassVar[bool] = True
 
     fill: Share = 0.0
@@ -118,11 +118,11 @@ def augment(
         if step.probability < 1 and rng.random() >= step.probability:
             continue
         whole &= not step.cuts
-        if matrix is not None and not isinstance(step, Affine):
+        if matrix is not None and not isinstance(step, Warp):
             sample, matrix = warp(sample, matrix, fill), None
         if colors is not None and not isinstance(step, Recolor):
             sample, colors = colors.applied(), None
-        if isinstance(step, Affine):
+        if isinstance(step, Warp):
             own = step.matrix(rng, sample.size)
             matrix, fill = (own if matrix is None else own @ matrix), step.fill
         elif isinstance(step, Recolor):

@@ -64,6 +64,19 @@ class Saturation(_Factor):
         return (factor * same + (1 - factor) * np.array(GRAY) if channels == 3 else same), nothing
 
 
+class RandomGray(Recolor):
+    """Colors as gray, the image keeping its channels; images that are not in color stay as they are."""
+
+    kind: ClassVar[str] = "random_gray"
+
+    probability: Share = 0.1
+    """How often it happens."""
+
+    def matrix(self, rng: np.random.Generator, mean: Callable[[], Array], channels: int) -> tuple[Array, Array]:
+        same, nothing = unchanged(channels)
+        return (np.tile(GRAY, (3, 1)) if channels == 3 else same), nothing
+
+
 class Hue(Recolor):
     """Colors turned about the gray axis; images that are not in color stay as they are."""
 

@@ -7,8 +7,8 @@ from typing import Annotated, ClassVar, TypeAlias
 
 from pydantic import Field, model_validator
 
-from graphc.data.augment.base import Affine, Augmentation, Share
-from graphc.data.sample import Sample, about_center, crop, flip, resize
+from graphc.data.augment.base import Augmentation, Share, Warp
+from graphc.data.sample import Sample, about_center, crop, flip, projection, resize, turn
 from graphc.lazy import np
 from graphc.settings import LIST, Settings
 from graphc.types import Array
@@ -50,7 +50,7 @@ class FlipVertical(Augmentation):
         return flip(sample, horizontal=False)
 
 
-class Scale(Affine):
+class Scale(Warp):
     """Larger or smaller about the middle, the image keeping its size."""
 
     kind: ClassVar[str] = "scale"
@@ -68,7 +68,7 @@ class Scale(Affine):
         return about_center(size, scale=math.exp(rng.uniform(math.log(low), math.log(high))))
 
 
-class Shift(Affine):
+class Shift(Warp):
     """Moved along both axes."""
 
     kind: ClassVar[str] = "shift"
@@ -81,7 +81,7 @@ class Shift(Affine):
         return np.array([[1, 0, right * size[1]], [0, 1, down * size[0]], [0, 0, 1]])
 
 
-class Rotate(Affine):
+class Rotate(Warp):
     """Turned about the middle."""
 
     kind: ClassVar[str] = "rotate"
@@ -91,6 +91,33 @@ class Rotate(Affine):
 
     def matrix(self, rng: np.random.Generator, size: tuple[int, int]) -> Array:
         return about_center(size, degrees=rng.uniform(-self.degrees, self.degrees))
+
+
+class Rotate90(Augmentation):
+    """Turned by none, one, two or three quarters, each as often; height and width of an odd quarter change places."""
+
+    kind: ClassVar[str] = "rotate_90"
+    moves: ClassVar[bool] = True
+
+    def apply(self, sample: Sample, rng: np.random.Generator, size: tuple[int, int]) -> Sample:
+        return turn(sample, int(rng.integers(4)))
+
+
+class Perspective(Warp):
+    """Seen from the side: each corner moved towards the middle, by itself."""
+
+    kind: ClassVar[str] = "perspective"
+
+    probability: Share = 0.5
+    """How often it happens."""
+    distortion: float = Field(default=0.5, ge=0, lt=1)
+    """Farthest, as a share of half the height and of half the width."""
+
+    def matrix(self, rng: np.random.Generator, size: tuple[int, int]) -> Array:
+        height, width = size
+        corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float64)
+        middle = np.array([width / 2, height / 2])
+        return projection(corners, corners + rng.uniform(0, self.distortion, (4, 2)) * (middle - corners))
 
 
 class RandomCrop(Augmentation):
