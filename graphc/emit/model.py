@@ -21,9 +21,10 @@ import graphc
 from graphc.dims import Shape, is_image
 from graphc.emit.arrays import c_ordered, file_parts, file_size
 from graphc.emit.builder import GraphBuilder, Value
+from graphc.emit.external import decoded
 from graphc.emit.front import Front, absorb, emit_front
-from graphc.errors import RuleError, SpecError
-from graphc.files import atomic_write
+from graphc.errors import GraphcError, RuleError, SpecError
+from graphc.files import atomic_write, open_regular
 from graphc.graph import Plan, readers_of
 from graphc.passes.simplify import Inference, drop_idle, inference, simplify
 from graphc.types import Array
@@ -317,11 +318,13 @@ def data_of(path: Path) -> set[str]:
     try:
         if not any(pattern.fullmatch(each.name) for each in path.parent.iterdir()):
             return set()
-        proto = onnx.load(path, load_external_data=False)
-    except (OSError, DecodeError):
+        with open_regular(path) as file:
+            proto = onnx.load_from_string(file.read())
+        entries = [entry for tensor in proto.graph.initializer for entry in tensor.external_data]
+        places = [decoded(entry.value) for entry in entries if entry.key == "location"]
+    except (GraphcError, OSError, DecodeError, UnicodeDecodeError):
         return set()
-    entries = (entry for tensor in proto.graph.initializer for entry in tensor.external_data)
-    return {entry.value for entry in entries if entry.key == "location" and pattern.fullmatch(entry.value)}
+    return set(filter(pattern.fullmatch, places))
 
 
 def write_data(tensors: Mapping[str, Array], path: Path) -> tuple[str, list[Piece]]:

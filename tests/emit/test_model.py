@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import subprocess
 import sys
 
@@ -228,6 +229,24 @@ def test_a_model_is_written_over_an_older_one_whose_data_stay_whole(tmp_path):
         assert len(list(tmp_path.iterdir())) == 2
     write_model(model_of(NET), path)
     assert [each.name for each in tmp_path.iterdir()] == ["net.onnx"]
+
+
+@pytest.mark.posix
+def test_a_pipe_where_a_model_was_is_not_read(tmp_path):
+    os.mkfifo(tmp_path / "net.onnx")
+    (tmp_path / f"net.onnx.{'0' * 16}.data").write_bytes(b"")
+    with pytest.raises(MachineError, match="it is a device or a pipe"):
+        write_model(model_of(NET), tmp_path / "net.onnx")
+
+
+def test_data_that_a_broken_model_names_stay(tmp_path):
+    path, data = tmp_path / "net.onnx", tmp_path / f"net.onnx.{'0' * 16}.data"
+    for text in (b"no model", b"\x3a\x12\x2a\x10\x6a\x0e\x0a\x08location\x12\x02\xff\xff"):
+        path.write_bytes(text)
+        data.write_bytes(b"kept")
+        write_model(model_of(NET), path)
+        onnx.checker.check_model(str(path))
+        assert data.read_bytes() == b"kept"
 
 
 def test_a_failed_write_leaves_the_folder_as_it_was(tmp_path, monkeypatch):
