@@ -7,14 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from graphc.dims import Formula, Shape, evaluate_shape
+from graphc.dims import Formula, Shape, evaluate_shape, format_shape
 from graphc.emit.model import emit
-from graphc.errors import GraphcError, SpecError, did_you_mean
+from graphc.errors import GraphcError, SpecError, counted, did_you_mean
 from graphc.execution.network import evaluate
 from graphc.files import shown
 from graphc.graph import Plan
 from graphc.initializers import Normal
+from graphc.layers.base import elements
 from graphc.passes.infer_shapes import check_sizes
+from graphc.passes.plan import FLOAT, MAX_BYTES, show_bytes
 from graphc.runtime import Session
 from graphc.types import Array
 
@@ -45,17 +47,22 @@ def verify(
     opset: int = 17,
     fold: bool = True,
     threads: int | None = None,
+    max_bytes: int = MAX_BYTES,
 ) -> list[Comparison]:
     """Every end point and output, in the order of the layers.
 
     `inputs` are channels last, random where not given. `sizes`: of those that the spec leaves open, by their name;
-    the others are chosen so that all layers can take them.
+    the others are chosen so that all layers can take them. Random inputs
+    whose values, with those of all layers, have more than `max_bytes` are refused.
     """
     names = watched(plan)
-    feeds = dict(inputs) if inputs is not None else random_inputs(plan, batch, seed, sizes)
-    ours = evaluate(plan, params, feeds, keep=names)
+    if inputs is None:
+        shapes, count = _shapes(plan, choose_sizes(plan, sizes or {})), _examples(plan, batch)
+        check_memory(plan, shapes, count, max_bytes)
+        inputs = _drawn(shapes, count, seed)
+    ours = evaluate(plan, params, inputs, keep=names)
     model = emit(plan, params, opset=opset, fold=fold, outputs={node: node for node in names})
-    theirs = Session(model.serialize(), threads=threads).run(feeds)
+    theirs = Session(model.serialize(), threads=threads).run(inputs)
     return [
         Comparison(point, node, *_difference(ours[node], _channels_last(theirs[node])))
         for node, points in names.items()
@@ -75,11 +82,25 @@ def watched(plan: Plan) -> dict[str, list[str]]:
 
 def random_inputs(plan: Plan, batch: int, seed: int, sizes: Mapping[str, int] | None = None) -> dict[str, Array]:
     """Normally distributed inputs, of a size that all layers can take where neither the spec nor `sizes` says one."""
-    count = plan.graph.batch if isinstance(plan.graph.batch, int) else batch
-    return {
-        name: Normal(stddev=1.0).draw((count, *shape), f"input {name}", seed)
-        for name, shape in _shapes(plan, choose_sizes(plan, sizes or {})).items()
-    }
+    return _drawn(_shapes(plan, choose_sizes(plan, sizes or {})), _examples(plan, batch), seed)
+
+
+def _drawn(shapes: Mapping[str, tuple[int, ...]], count: int, seed: int) -> dict[str, Array]:
+    return {name: Normal(stddev=1.0).draw((count, *shape), f"input {name}", seed) for name, shape in shapes.items()}
+
+
+def _examples(plan: Plan, batch: int) -> int:
+    return plan.graph.batch if isinstance(plan.graph.batch, int) else batch
+
+
+def check_memory(plan: Plan, shapes: Mapping[str, tuple[int, ...]], count: int, max_bytes: int) -> None:
+    """Refuse inputs of these shapes whose values, with those of all layers, have more than `max_bytes`."""
+    needed = FLOAT * count * sum(elements(shape) for shape in check_sizes(plan.graph, shapes).values())
+    if needed > max_bytes:
+        given = ", ".join(f"{name} {format_shape(shape)}" for name, shape in shapes.items())
+        message = f"the values of all layers for {counted(count, 'example')} ({given}) are {show_bytes(needed)}"
+        place = plan.graph.inputs[0].place
+        raise SpecError("G207", f"{message}, over the limit of {show_bytes(max_bytes)} (--max-memory)", place)
 
 
 def choose_sizes(plan: Plan, given: Mapping[str, int]) -> dict[str, int]:

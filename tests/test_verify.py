@@ -119,3 +119,15 @@ def test_images_too_small_for_a_layer_are_an_error_at_the_layer():
     assert evaluate(plan, params, {"x": np.ones((1, 8, 8, 3), np.float32)})["conv2d"].shape == (1, 2, 2, 2)
     with pytest.raises(SpecError, match=r"net.yaml:\d+:\d+: error\[G203\]: centre: cutting 6 of 6 pixels"):
         evaluate(plan, params, {"x": np.ones((1, 6, 8, 3), np.float32)})
+
+
+def test_sizes_beyond_the_memory_are_refused_before_anything_is_drawn(monkeypatch):
+    plan = plan_of("inputs: {x: [N, H, W, 3]}\nlayers: [relu, {conv2d: {filters: 5, kernel: 1}}]")
+    monkeypatch.setattr("graphc.verify.Normal", None)
+    expected = (
+        r"net.yaml:3:13: error\[G207\]: the values of all layers for 3 examples \(x 1000000×1000000×3\) are 120.05 TiB"
+    )
+    with pytest.raises(SpecError, match=expected):
+        verify(plan, {}, batch=3, sizes={"H": 10**6, "W": 10**6})
+    with pytest.raises(SpecError, match=r"over the limit of 100 B \(--max-memory\)"):
+        verify(plan, {}, batch=1, sizes={"H": 4, "W": 4}, max_bytes=100)

@@ -120,7 +120,8 @@ def verify(spec: str, form: str, batch: int, sizes: tuple[str, ...], tolerance: 
     chosen = choose_sizes(plan, read_sizes(sizes))
     if chosen:
         say("sizes that the spec leaves open: " + ", ".join(f"{name} = {size}" for name, size in chosen.items()))
-    rows = compare(plan, params, batch=batch, sizes=chosen, seed=options["seed"])
+    memory = limits(options["max_layers"], options["max_memory"]).memory
+    rows = compare(plan, params, batch=batch, sizes=chosen, seed=options["seed"], max_bytes=memory)
     cells = [[row.name, row.largest, row.error, "ok" if row.error <= tolerance else "differs"] for row in rows]
     out(render(("end point", "largest value", "relative error", "verdict"), cells, form))
     wrong = [row.name for row in rows if not row.error <= tolerance]

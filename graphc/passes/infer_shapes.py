@@ -40,10 +40,11 @@ def infer_shapes(graph: LayerGraph) -> tuple[LayerGraph, dict[str, Shape]]:
     return replace(graph, nodes=tuple(nodes)), shapes
 
 
-def check_sizes(graph: LayerGraph, sizes: Mapping[str, tuple[int, ...]]) -> None:
-    """An error where a layer cannot take inputs of these sizes, by input name, that the spec leaves open."""
+def check_sizes(graph: LayerGraph, sizes: Mapping[str, tuple[int, ...]]) -> dict[str, Shape]:
+    """Every shape for inputs of these sizes, by input name, that the spec leaves open; an error where a layer cannot
+    take them."""
     inputs = tuple(replace(each, shape=sizes[each.name]) for each in graph.inputs)
-    infer_shapes(replace(graph, inputs=inputs))
+    return infer_shapes(replace(graph, inputs=inputs))[1]
 
 
 def at_node(node: Node, error: RuleError, inputs: list[Shape]) -> SpecError:

@@ -18,7 +18,9 @@ def find_layer(graph: LayerGraph, name: str) -> str:
     if any(node.name == name for node in graph.nodes):
         return name
     known_names = [*graph.end_points, *graph.outputs, *(node.name for node in graph.nodes)]
-    raise SpecError("G121", f"no end point or layer is named {clipped(name)}{did_you_mean(name, known_names)}")
+    inside = next((known for known in known_names if known.endswith(f"/{name}")), None)
+    hint = f" (did you mean {inside!r}?)" if inside else did_you_mean(name, known_names)
+    raise SpecError("G121", f"no end point or layer is named {clipped(name)}{hint}")
 
 
 def until(graph: LayerGraph, name: str) -> LayerGraph:
