@@ -52,6 +52,8 @@ class Reading:
     resizing: Resizing = STRETCH
     mask_fill: int = 0
     """Class of what is beside the image."""
+    box_labels: bool = False
+    """Whether the classes of boxes are wanted, also where no box has one."""
 
 
 def examples_of(
@@ -77,7 +79,7 @@ def examples_of(
         raise DataError("G402", f"found labels for {len(labeled)} of {len(entries)} images", Place(source))
     if labeled:
         targets[LABEL] = np.array(labeled, np.int64)
-    targets |= _box_targets(entries, how.boxes, source) | _point_targets(entries, source)
+    targets |= _box_targets(entries, how, source) | _point_targets(entries, source)
     examples = Examples({IMAGE: images}, targets, how.classes, source)
     return _without_bad(examples, images, masks) if how.skip else examples
 
@@ -105,9 +107,9 @@ def _require_files(stored: Sequence[StoredImages | StoredMasks]) -> None:
             raise DataError(error.code, f"{error.message}{more}", error.place, notes) from None
 
 
-def _box_targets(entries: Sequence[Entry], most: int | None, source: str) -> dict[str, Array]:
+def _box_targets(entries: Sequence[Entry], how: Reading, source: str) -> dict[str, Array]:
     """Boxes N K 4 (N 4 where one is the most), their classes, and which there are; nothing where no image has any."""
-    found = max(len(entry.boxes) for entry in entries)
+    found, most = max(len(entry.boxes) for entry in entries), how.boxes
     if not found and most is None:
         return {}
     if most is not None and found > most:
@@ -124,7 +126,7 @@ def _box_targets(entries: Sequence[Entry], most: int | None, source: str) -> dic
     there = finite(boxes)
     if most == 1:
         boxes, labels, there = boxes[:, 0], labels[:, 0], there[:, 0]
-    classes = {BOX_LABEL: labels} if any(entry.box_labels for entry in entries) else {}
+    classes = {BOX_LABEL: labels} if how.box_labels or any(entry.box_labels for entry in entries) else {}
     return {BOXES: boxes, BOXES_THERE: there, **classes}
 
 

@@ -147,17 +147,6 @@ def check_memory(shape: tuple[int, ...], item_bytes: int, limit: int, path: str)
     return size
 
 
-def check_labels(labels: Array, classes: int, source: str) -> None:
-    """Labels must be whole numbers below `classes`; the first that is not is named."""
-    if not np.issubdtype(labels.dtype, np.integer):
-        raise DataError("G405", f"expected labels that are whole numbers, found {labels.dtype}", Place(source))
-    wrong = (labels < 0) | (labels >= classes)
-    if wrong.any():
-        row, value = first_wrong(labels, wrong)
-        message = f"expected labels from 0 to {classes - 1}, found {value} at example {row}"
-        raise DataError("G405", f"{message} ({int(wrong.sum())} such labels)", Place(source))
-
-
 def first_wrong(values: Array, wrong: Array) -> tuple[int, Any]:
     """(example, value) of the first that is wrong; both arrays have one row an example."""
     first = int(np.flatnonzero(wrong)[0])

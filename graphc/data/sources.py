@@ -236,6 +236,7 @@ class _Listed(_Images):
     ) -> Examples:
         root = (base / self.path).parent if self.folder is None else base / self.folder
         reading = self.reading(wanted, classes, self.max_boxes or wanted.boxes)
+        reading = replace(reading, box_labels=BOX_LABEL in (wanted.targets or {}))
         return examples_of(entries, Folder(root), reading, shown(base / self.path), others)
 
 

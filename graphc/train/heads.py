@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from graphc.data.examples import LABEL, Examples
 from graphc.data.masks import MaskRule
 from graphc.data.sample import MASK
+from graphc.data.stored import StoredMasks
 from graphc.data.target_kind import TargetKind
 from graphc.errors import DataError, Place, SpecError, did_you_mean
 from graphc.execution.network import ForwardResult
@@ -15,6 +16,7 @@ from graphc.graph import Plan
 from graphc.lazy import np
 from graphc.train.distill import SOFT, distilled
 from graphc.train.losses import Loss, Mean
+from graphc.train.losses.base import where_weighed
 from graphc.train.metrics import Head, Metric
 from graphc.train.pairing import check_pairing
 from graphc.train.recipe import Recipe
@@ -155,7 +157,7 @@ class Heads:
         found = []
         for head, prediction in zip(self.targets, predictions, strict=True):
             weights = targets[head.example_weights] if head.example_weights else None
-            found.append(head.loss.mean(prediction, targets[head.target], weights))
+            found.append(head.loss.mean(prediction, where_weighed(targets[head.target], weights), weights))
         return tuple(found)
 
     def judged(self, run: ForwardResult, targets: Mapping[str, Array]) -> dict[int, tuple[Array, Array]]:
@@ -193,6 +195,8 @@ class Heads:
             target = examples.targets[head.target]
             if self.teacher is not None and target.ndim == 1:
                 target = np.maximum(target, 0)  # -1: no label
+            elif head.example_weights and not isinstance(target, StoredMasks):
+                target = where_weighed(target, examples.targets[head.example_weights])
             size = self._mask_size(examples) if head.target == MASK else ()
             kinds.append(check_target(head.loss, head.shape, head.name, target, examples, binary, size))
         for judge in self.judges:

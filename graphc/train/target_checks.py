@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from graphc.data.examples import Examples, check_labels, first_wrong
+from graphc.data.examples import Examples, first_wrong
+from graphc.data.sample import BOXES_THERE, POINTS_THERE
 from graphc.data.stored import StoredMasks
 from graphc.data.target_kind import TargetKind
 from graphc.dims import format_shape
@@ -46,7 +47,8 @@ def check_target(
         wrong = np.abs(target.sum(axis=-1) - 1) > SUM_TOLERANCE
         _refuse(target.sum(axis=-1), wrong, "shares of classes that sum up to 1", examples)
     elif kind is TargetKind.CLASS and shape[-1] > 1:
-        check_labels(_counted(target, loss), shape[-1], examples.source)
+        counted = _counted(target, loss)
+        _refuse(target, (counted < 0) | (counted >= shape[-1]), f"labels from 0 to {shape[-1] - 1}", examples)
     else:
         counted = _counted(target, loss)
         _refuse(target, ~((counted >= 0) & (counted <= 1)), "targets from 0 to 1", examples)
@@ -61,12 +63,14 @@ def _counted(target: Array, loss: Loss) -> Array:
 
 
 def check_weights(weights: Array, name: str, source: str) -> None:
-    """Weights of examples must be numbers from 0 on."""
+    """Weights of examples must be numbers from 0 on, and something has to count."""
     wrong = ~(np.isfinite(weights) & (np.asarray(weights) >= 0))
     if wrong.any():
         row, value = first_wrong(weights, wrong)
         message = f"expected weights from 0 on in {name}, found {value} at example {row}"
         raise DataError("G405", message, Place(source))
+    if not np.any(weights):
+        raise DataError("G405", f"expected a weight above 0 in {name}, found none: nothing counts", Place(source))
 
 
 def check_inputs(examples: Examples, dtype: str) -> None:
@@ -95,6 +99,9 @@ def _refuse(values: Array, wrong: Array, expected: str, examples: Examples) -> N
     message = f"expected {expected}, found {value} at {named} ({count} such targets)"
     masks = values.ndim >= 3 and np.issubdtype(values.dtype, np.integer)
     notes = [f"say on the source what it means: `mask_values: {{{value}: 1}}`"] if masks else []
+    if not np.isfinite(value) or value < 0:
+        there = [name for name in (BOXES_THERE, POINTS_THERE) if name in examples.targets]
+        notes += [f"`example_weights: {name}` leaves out what is not there" for name in there]
     raise DataError("G405", message, Place(examples.source), notes)
 
 

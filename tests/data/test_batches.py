@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from graphc.data.batches import AHEAD, Batches, epoch_order, prefetched
-from graphc.data.examples import Examples, check_labels, split
+from graphc.data.examples import Examples, split
 from graphc.data.preprocess import Preprocess, channel_statistics
 from graphc.errors import DataError
 
@@ -106,19 +106,6 @@ def test_a_split_is_a_partition():
 def test_fingerprints_tell_data_apart():
     changed = Examples({"image": _examples().inputs["image"] + 1}, {"label": np.arange(10)})
     assert _examples().fingerprint() == _examples().fingerprint() != changed.fingerprint()
-
-
-@pytest.mark.parametrize(
-    ("labels", "words"),
-    [
-        ([0, 1, 7], "expected labels from 0 to 4, found 7 at example 2"),
-        ([0, -1, 7], r"found -1 at example 1 \(2 such labels\)"),
-        ([0.0, 1.0], "expected labels that are whole numbers, found float64"),
-    ],
-)
-def test_labels_are_checked(labels, words):
-    with pytest.raises(DataError, match=words):
-        check_labels(np.array(labels), 5, "x")
 
 
 def test_counts_must_agree():

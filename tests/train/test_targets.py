@@ -11,6 +11,7 @@ from PIL import Image
 from graphc.errors import DataError, GraphcError
 from graphc.train.commands import evaluate_run, predict, train
 from graphc.train.look import stats
+from graphc.train.losses.base import where_weighed
 
 RECIPE = """\
 recipe: 1
@@ -180,3 +181,70 @@ def test_data_stats_say_what_lists_hold_and_what_is_not_read(project):
     found = {row["what"]: row["value"] for row in rows}
     assert [found[f"class {name}"] for name in "abc"] == [6, 4, 2]
     assert found["note 1"] == "1 column not read: split"
+
+
+BOXES = """\
+recipe: 1
+model: net.yaml
+data:
+  train: {coco: {path: train.json, size: [6, 6]}}
+  validation: {coco: {path: validation.json, size: [6, 6]}}
+heads:
+  - {output: box, target: boxes, loss: {huber: {delta: 0.1}}, example_weights: boxes_there}
+  - {output: kind, target: box_label, loss: softmax_cross_entropy, example_weights: boxes_there}
+optimizer: adam
+learning_rate: 0.01
+batch: 4
+epochs: 2
+metrics: {box: [mae], kind: [accuracy]}
+"""
+
+
+def _coco(project, name, boxed):
+    """Twelve images, boxes in some of them."""
+    tree = {
+        "images": [{"id": level, "file_name": f"{level}.png", "width": 6, "height": 6} for level in range(12)],
+        "annotations": [{"id": n, "image_id": n, "category_id": 1 + n % 2, "bbox": [1, 1, 4, 3]} for n in boxed],
+        "categories": [{"id": 1, "name": "a"}, {"id": 2, "name": "b"}],
+    }
+    (project / name).write_text(json.dumps(tree))
+
+
+def test_images_without_boxes_count_for_nothing(project):
+    _net(project, box=4, kind=2)
+    _coco(project, "train.json", [0, 3, 7])
+    _coco(project, "validation.json", [5])
+    (project / "recipe.yaml").write_text(BOXES)
+    last = train(project / "recipe.yaml", project / "run")
+    assert np.isfinite([last["loss"], last["validation_loss"], last["validation_mae_box"]]).all()
+    (project / "recipe.yaml").write_text(BOXES.replace("batch: 4", "batch: 12"))
+    whole = train(project / "recipe.yaml", project / "whole", ["epochs=1", "learning_rate=0"])
+    cut = train(project / "recipe.yaml", project / "cut", ["epochs=1", "learning_rate=0", "batch=1"])
+    assert whole["validation_loss"] == pytest.approx(cut["validation_loss"], rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "boxed", "words", "note"),
+    [
+        (", example_weights: boxes_there}\n  - {output: kind", "}\n  - {output: kind", [1, 2], "found nan", True),
+        ("cross_entropy, example_weights: boxes_there", "cross_entropy", [1, 2], "from 0 to 1, found -1", True),
+        ("", "", [], "expected a weight above 0 in boxes_there, found none", False),
+    ],
+)
+def test_images_without_boxes_are_not_learned_as_boxes(project, old, new, boxed, words, note):
+    _net(project, box=4, kind=2)
+    _coco(project, "train.json", boxed)
+    _coco(project, "validation.json", [1])
+    (project / "recipe.yaml").write_text(BOXES.replace(old, new))
+    with pytest.raises(DataError, match=words) as caught:
+        train(project / "recipe.yaml", project / "run")
+    assert ("`example_weights: boxes_there` leaves out what is not there" in caught.value.notes) == note
+
+
+def test_targets_that_weigh_nothing_are_zeros():
+    target = np.array([[np.nan, 1], [2, 3]], np.float32)
+    assert where_weighed(target, np.array([0, 1])).tolist() == [[0, 0], [2, 3]]
+    assert where_weighed(target, np.array([[0, 1], [1, 1]])).tolist() == [[0, 1], [2, 3]]
+    assert where_weighed(target, None) is target
+    assert where_weighed(np.array([-1, 1]), np.array([0.0, 2.0])).tolist() == [0, 1]
+    assert where_weighed(np.array([True, False]), np.array([0, 1])).dtype == bool

@@ -108,6 +108,14 @@ class Loss(Kind):
         """Whether the settings fit a head of this name and shape."""
 
 
+def where_weighed(target: Array, weights: Array | None) -> Array:
+    """The target with 0 where the weight is 0: what does not count need not be a target at all."""
+    if weights is None or weights.ndim > target.ndim or weights.shape != target.shape[: weights.ndim]:
+        return target
+    counts = (weights != 0).reshape(weights.shape + (1,) * (target.ndim - weights.ndim))
+    return target if counts.all() else np.where(counts, target, np.zeros((), target.dtype))
+
+
 def one_hot(indices: Array, classes: int, dtype: Any) -> Array:
     """Zeros with a one at each index, along a new last axis; an index out of range is an error."""
     if indices.size and (indices.min() < 0 or indices.max() >= classes):
