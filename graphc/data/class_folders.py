@@ -7,11 +7,10 @@ A folder that holds nothing but the folder of the classes' folders is gone throu
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from graphc.data.classes import class_text, ordered
+from graphc.data.classes import class_text, look_alikes, ordered, refused_alike
 from graphc.data.endings import ending_of, is_hidden, is_image, is_other_image, why_not_read
 from graphc.data.left_out import LeftOut, Why
 from graphc.errors import DataError, Place, counted
@@ -203,22 +202,10 @@ def _leave_out(folder: str, tree: Tree, rules: Rules, left: LeftOut) -> None:
 
 
 def _class_texts(folders: Sequence[str], rules: Rules) -> dict[str, str]:
-    """Class names by folder; folders that would be one class on another machine are an error."""
-    texts: dict[str, str] = {}
-    seen: dict[str, str] = {}
-    for folder in sorted(folders):
-        texts[folder] = class_text(folder) or shown(folder)
-        twin = seen.setdefault(unicodedata.normalize("NFC", texts[folder].casefold()), folder)
-        if twin == folder:
-            continue
-        found = f"{shown(twin)!r} and {shown(folder)!r}"
-        what = "case" if texts[twin] != texts[folder] else "spaces around them"
-        if unicodedata.normalize("NFC", twin) == unicodedata.normalize("NFC", folder):
-            what = "how their accents are written (NFC and NFD)"
-        raise DataError(
-            "G403", f"expected class names that differ in more than {what}, found {found}", Place(rules.where)
-        )
-    return texts
+    """Class names by folder; folders that would be one class on another machine, or look like one, are an error."""
+    if (twins := look_alikes(folders)) is not None:
+        raise DataError("G403", refused_alike(*map(shown, twins)), Place(rules.where))
+    return {folder: class_text(folder) or shown(folder) for folder in folders}
 
 
 def _bytes(path: str) -> bytes:

@@ -69,8 +69,7 @@ def class_names(labels: Iterable[str], classes: int | None, refuse: Callable[[st
         )
     if (twins := look_alikes(names)) is not None:
         raise refuse(
-            f"expected class names that differ in more than case, found {twins[0]!r} and {twins[1]!r}; "
-            "`classes` lists names that are meant to",
+            f"{refused_alike(*twins)}; `classes` lists names that are meant to",
             twins[1],
         )
     if (joined := _joined(names)) is not None:
@@ -93,13 +92,33 @@ def _joined(names: set[str]) -> str | None:
 
 
 def look_alikes(names: Iterable[str]) -> tuple[str, str] | None:
-    """Two names that differ only in case."""
+    """Two names that look alike."""
     seen: dict[str, str] = {}
     for name in sorted(names):
-        twin = seen.setdefault(name.casefold(), name)
+        twin = seen.setdefault(looks(name), name)
         if twin != name:
             return twin, name
     return None
+
+
+def looks(name: str) -> str:
+    """A name without what eyes overlook: case, how spaces and accents are written, characters without a shape."""
+    shapes = "".join(sign for sign in unicodedata.normalize("NFKC", name) if unicodedata.category(sign) != "Cf")
+    return " ".join(shapes.casefold().split())
+
+
+def refused_alike(a: str, b: str) -> str:
+    """The sentence for two names that look alike: what they differ in, and both so that one sees it."""
+    quoted = ascii
+    if a.casefold() == b.casefold():
+        what, quoted = "case", repr
+    elif unicodedata.normalize("NFC", a) == unicodedata.normalize("NFC", b):
+        what = "how their accents are written (NFC and NFD)"
+    elif a.casefold().split() == b.casefold().split():
+        what = "spaces"
+    else:
+        what = "characters that look the same"
+    return f"expected class names that differ in more than {what}, found {quoted(a)} and {quoted(b)}"
 
 
 class ClassIndex:
@@ -150,6 +169,7 @@ def typed_alike(examples: Examples, wanted: Wanted) -> Examples:
     """Labels of arrays and folders as the losses want them: indices of the training set's classes, or values."""
     for target, want in (wanted.targets or {}).items():
         if isinstance(labels := examples.targets.get(target), np.ndarray):
+            _refuse_nameless(examples, target, want)
             typed = _as_values(examples, target) if want.of_values and want.outputs == 1 else _as_indices(labels, want)
             examples = replace(examples, targets={**examples.targets, target: typed})
     return labeled_alike(examples, wanted.classes)
@@ -166,8 +186,22 @@ def _as_values(examples: Examples, target: str) -> Array:
     return np.array([float(name) for name in names])[labels]
 
 
+def _refuse_nameless(examples: Examples, target: str, want: Want) -> None:
+    """Labels of arrays beyond the names of their classes are an error."""
+    labels, names = examples.targets[target], examples.classes_of(target)
+    if not names or TargetKind.CLASS not in want.kinds or not np.issubdtype(labels.dtype, np.integer):
+        return
+    wrong = (labels >= len(names)) & (labels != (-1 if want.ignore is None else want.ignore))
+    if labels.ndim == 1 and wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        message = f"{target}: expected the index of one of {len(names)} classes, found {labels[row]} at example {row}"
+        raise DataError("G405", message, Place(examples.source), notes=["`classes` names all"])
+
+
 def _as_indices(labels: Array, want: Want) -> Array:
     """Whole numbers and truth values as indices of classes, where the loss takes such."""
+    if labels.ndim == 2 and labels.shape[1] == 1 and len(want.shape or ()) == 1 and (want.outputs or 1) > 1:
+        labels = labels[:, 0]  # a column
     scalar = labels.ndim == 1 if want.shape is None else labels.shape[1:] == want.shape[:-1]
     if not scalar or TargetKind.CLASS not in want.kinds:
         return labels

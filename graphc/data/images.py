@@ -21,6 +21,8 @@ from graphc.files import shown
 from graphc.types import Array
 
 PIXEL_LIMIT = 25_000_000
+LOSSY = ("JPEG", "MPO", "WEBP", "AVIF", "JPEG2000")
+"""Formats in which a value may not stay as it was."""
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 warnings.filterwarnings("ignore", module=r"PIL\.")  # what it warns of is checked here; images are read by threads
@@ -68,10 +70,25 @@ def resized(sample: Sample, size: tuple[int, int], resizing: Resizing, name: str
 def decode_mask(data: bytes | BinaryIO, name: str, pixels: int = PIXEL_LIMIT) -> Array:
     """height × width class indices: the values of a gray image, or the palette's indices."""
     with _opened(data, name, pixels) as opened:
-        if opened.mode not in ("L", "P", "1", "I", "I;16"):
-            found = f"one in {opened.mode}"
-            raise DataError("G406", f"expected a mask in gray or with a palette, found {found}", Place(name))
+        if opened.format in LOSSY:
+            message = (
+                f"expected a mask that is kept exactly, found {opened.format}, which changes values: save it as PNG"
+            )
+            raise DataError("G406", message, Place(name))
+        if opened.mode in ("RGB", "RGBA", "LA") and (gray := _gray(np.asarray(opened), opened.mode)) is not None:
+            return gray.astype(np.int64)
+        if opened.mode not in ("L", "P", "1", "I", "I;16", "I;16B"):
+            message = f"expected a mask in gray or with a palette, found one in {opened.mode}"
+            raise DataError("G406", message, Place(name), notes=["its values are the classes' indices, not colors"])
         return np.asarray(opened).astype(np.int64)
+
+
+def _gray(values: Array, mode: str) -> Array | None:
+    """The gray values of a mask that is only stored in color; None where it has colors, or is transparent."""
+    colors = values[..., :-1] if mode.endswith("A") else values
+    if mode.endswith("A") and (values[..., -1] != 255).any():
+        return None
+    return colors[..., 0] if (colors == colors[..., :1]).all() else None
 
 
 @contextmanager

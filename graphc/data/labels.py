@@ -15,6 +15,9 @@ from graphc.data.wanted import Want
 from graphc.errors import DataError, counted
 from graphc.types import Array
 
+JOINING = ("|", ";", ",")
+"""What stands between labels."""
+
 Fail = Callable[[int, str], DataError]
 """The error for an example, with the place where the list says it."""
 
@@ -59,12 +62,25 @@ def typed(column: Column, want: Want, given: Sequence[str], known: Sequence[str]
         return Typed(np.array([float(cell) for cell in column.cells], np.float64))
     if TargetKind.CLASS not in want.kinds and (want.outputs or 2) > 1:
         return _multi_hot(column, want, given, known)
+    if TargetKind.MULTI_LABEL in want.kinds and (want.outputs or 1) > 1 and not (given or known):
+        _refuse_joined(column)
     texts = [class_text(cell) for cell in column.cells]
     rows = [row for row, text in enumerate(texts) if text != want.ignored]
     index = class_index(column, [texts[row] for row in rows], want, given, known)
     numbers = np.full(len(texts), -1 if want.ignore is None else want.ignore, np.int64)
     numbers[rows] = indices(column, rows, texts, index)
     return Typed(numbers, index.names)
+
+
+def _refuse_joined(column: Column) -> None:
+    """One text that may be several labels, for a loss that takes several, is an error."""
+    for row, cell in enumerate(column.cells):
+        if (sign := next((sign for sign in JOINING if sign in str(cell).strip()), None)) is not None:
+            message = (
+                f"{column.target}: expected one label, found {str(cell)[:60]!r}: `label_separator: {sign!r}` takes "
+                "labels apart; `classes` lists names that are meant to be so"
+            )
+            raise column.fail(row, message)
 
 
 def class_index(

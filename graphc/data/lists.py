@@ -7,6 +7,7 @@ mappings with the same keys, but `boxes`, `box_labels` and `points` as lists. Co
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,10 @@ from graphc.errors import counted
 
 ANNOTATED = (BOXES, BOXES_THERE, BOX_LABEL, POINTS, POINTS_THERE, MASK)
 """Targets that are made of annotations, not read from a column of their name."""
+
+
+MISSING_WORDS = ("na", "n/a", "#n/a", "null", "<na>", "undefined")
+"""Words with which some programs mean that nothing is said; here they are names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +108,11 @@ def _cell(example: Listed, columns: Sequence[str], separator: str | None) -> Any
         return values
     if separator is None or isinstance(values[0], list):
         return values[0]
-    parts = [] if is_missing(values[0]) else str(values[0]).split(separator)
+    text = "" if is_missing(values[0]) else str(values[0]).strip()
+    if text.startswith("[") and text.endswith("]"):  # as programs write lists, with quotes
+        text = text[1:-1]
+        return [each for part in text.split(separator) if (each := part.strip().strip("'\"").strip())]
+    parts = text.split(separator)
     return [part.strip() for part in parts if part.strip()]
 
 
@@ -152,6 +161,12 @@ def _notes(reader: Reader, names: Sequence[str], examples: Sequence[Listed]) -> 
     read = {column for name in names for column in roles.of(name)} | roles.annotations(reader.table, sized)
     extra = [column or "(without a name)" for column in reader.table.columns if column not in read]
     notes = [f"{counted(len(extra), 'column')} not read: {', '.join(extra[:12])}"] if extra else []
+    for name in names:
+        said = [each.values.get(column) for each in examples for column in roles.of(name)]
+        words = Counter(cell for cell in said if isinstance(cell, str) and cell.lower() in MISSING_WORDS)
+        notes += [
+            f"{name}: {word!r} is a value like others ({counted(count, 'example')})" for word, count in words.items()
+        ]
     labels = [label for each in examples for label in each.box_labels]
     without = sum(map(is_missing, labels))
     if without and without < len(labels):

@@ -44,6 +44,9 @@ def _composed(name: Any) -> Any:
     return unicodedata.normalize("NFC", name) if isinstance(name, str) else name
 
 
+LARGEST_INDEX = np.iinfo(np.int64).max
+
+
 class _ClassNames(Short):
     """Whole numbers are names too; a name comes once."""
 
@@ -337,8 +340,10 @@ SOURCES: tuple[type[Source], ...] = (Npz, Idx, Cifar10, ImageFolder, Archive, Im
 
 
 def _whole(labels: Array) -> Array:
-    """Labels as int64; other numbers stay as they are (values to regress, or to be refused as classes)."""
-    return labels.astype(np.int64) if np.issubdtype(labels.dtype, np.integer) else labels
+    """Labels as int64; numbers that are none stay as they are (values to regress, or to be refused as classes)."""
+    if not np.issubdtype(labels.dtype, np.integer) or (labels.dtype == np.uint64 and (labels > LARGEST_INDEX).any()):
+        return labels
+    return labels.astype(np.int64)
 
 
 def array_target(array: Array, target: str, key: str, path: Path, classes: tuple[str, ...], wanted: Wanted) -> Typed:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from graphc.data.endings import is_image
 from graphc.errors import DataError, Place, did_you_mean
 from graphc.files import read_limited, shown
 
@@ -64,7 +65,7 @@ def read_table(path: Path, image: str, delimiter: str | None) -> Table:
 def read_text(path: Path) -> str:
     """A file's text, which is in UTF-8."""
     data = read_limited(path, LARGEST_LIST, DataError, "G401")
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in data[:4]:
         raise DataError("G411", "expected text in UTF-8, found UTF-16: save it as UTF-8", Place(shown(path)))
     try:
         return data.decode("utf-8-sig")
@@ -132,7 +133,12 @@ def _delimiter(text: str, path: str, image: str) -> str:
     found = [sign for sign in DELIMITERS if sign in header]
     columns = [name.strip() for name in (header.split(found[0]) if found else [header])]
     message = f"expected a header with the column {image!r}{did_you_mean(image, columns)}, found {_short(header)}"
-    notes = [f"`columns: {{image: {columns[0]}}}` says which column has the images"] if columns[0] else []
+    if is_image(columns[0].strip('"')):
+        notes = ["the first line names the columns: `image,label`"]
+    elif not found and image in header.split():
+        notes = [f"between values stands one of {', '.join(map(repr, DELIMITERS))}"]
+    else:
+        notes = [f"`columns: {{image: {columns[0]}}}` says which column has the images"] if columns[0] else []
     if len(found) > 1:
         notes.append(f"`delimiter` says what stands between values: one of {', '.join(map(repr, found))}")
     raise DataError("G411", message, Place(path, 1, 1), notes)

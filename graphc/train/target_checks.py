@@ -109,8 +109,10 @@ def _misfit(
     loss: Loss, shape: tuple[int, ...], name: str, target: Any, found: tuple[int, ...], examples: Examples
 ) -> DataError:
     if found == shape[:-1] and TargetKind.CLASS in loss.kinds(shape):
-        expected = f"expected labels that are whole numbers from 0 to {shape[-1] - 1}"
-        return DataError("G405", f"{expected}, found {target.dtype}", Place(examples.source))
+        expected = f"labels that are whole numbers from 0 to {shape[-1] - 1}"
+        if TargetKind.VALUES in loss.kinds(shape):
+            expected = f"{format_shape(shape)} numbers an example, or {expected}"
+        return DataError("G405", f"expected {expected}, found {target.dtype}", Place(examples.source))
     message = (
         f"{name} gives {format_shape(shape)} an example: expected targets of this shape or labels of "
         f"{format_shape(shape[:-1])}, found {format_shape(found)}"

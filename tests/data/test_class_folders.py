@@ -186,6 +186,14 @@ def test_class_names_that_differ_in_case(tmp_path, pack):
 
 
 @every_kind
+@pytest.mark.parametrize(("other", "words"), [("cat\u200b", "that look the same"), ("c a t", "spaces")])
+def test_class_names_that_look_alike(tmp_path, pack, other, words):
+    first = "c  a t" if words == "spaces" else "cat"
+    with pytest.raises(DataError, match=f"differ in more than .*{words}"):
+        pack(_classes(first, other), tmp_path).load(tmp_path, LIMIT)
+
+
+@every_kind
 def test_a_class_whose_images_cannot_be_read_is_not_lost_silently(tmp_path, pack):
     source = pack({**_classes("cat", "dog"), "bird/0.heic": b"x"}, tmp_path)
     with pytest.raises(DataError, match=r"class folder 'bird' has no images that are read here, 1 in \.heic"):

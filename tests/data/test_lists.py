@@ -12,6 +12,7 @@ from graphc.data.sources import ImageList, Npz
 from graphc.data.target_kind import TargetKind
 from graphc.data.wanted import ANYTHING, Want, Wanted
 from graphc.errors import DataError
+from graphc.train.run import read_set
 
 LIMIT = 10_000_000
 CLASS, MULTI, VALUES = ({TargetKind.CLASS}, {TargetKind.CLASS, TargetKind.MULTI_LABEL}, {TargetKind.VALUES})
@@ -138,6 +139,7 @@ MULTI_LABEL = {
     "separator": ("image,label\n0.png,cat|dog\n1.png,\n2.png, eel \n", {"label_separator": "|"}),
     "separators too many": ("image,label\n0.png,|cat||dog|\n1.png,|\n2.png,eel|\n", {"label_separator": "|"}),
     "space": ("image,label\n0.png,cat dog\n1.png,\n2.png,eel\n", {"label_separator": " "}),
+    "written as lists": ("image,label\n0.png,\"['cat', 'dog']\"\n1.png,[]\n2.png,['eel']\n", {"label_separator": ","}),
     "names": ([{"image": f"{n}.png", "label": names} for n, names in enumerate([["cat", "dog"], [], ["eel"]])], {}),
     "columns": (
         "image,cat,dog,eel\n0.png,1,1,0\n1.png,0,0.0,false\n2.png,0,0,TRUE\n",
@@ -262,6 +264,11 @@ REFUSED = {
     "nan": (PLAIN.replace("2.png,cat", "2.png,NaN"), {}, r"a\.csv:4:1.*found it for 3 of 4 examples"),
     "null": ([{"image": "0.png", "label": None}], {}, r"a\.json:1:1.*found it for 0 of 1 example"),
     "case": (PLAIN.replace("3.png,dog", "3.png,Dog"), {}, r"a\.csv:\d:1.*differ in more than case"),
+    "unseen": (PLAIN.replace("3.png,dog", "3.png,dog\u200b"), {}, r"that look the same, found 'dog' and 'dog\\u200b'"),
+    "wide digits": (PLAIN.replace("3.png,dog", "3.png,\uff11").replace("cat", "1"), {}, "that look the same"),
+    "inner spaces": (PLAIN.replace("dog", "hot dog").replace("3.png,hot ", "3.png,hot  "), {}, "more than spaces"),
+    "no header": (PLAIN.replace("image,label\n", ""), {}, r"a\.csv:1:1.*\n.*the first line names the columns"),
+    "spaces between": (PLAIN.replace(",", " "), {}, r"a\.csv:1:1.*\n.*between values stands one of ','"),
     "fraction": (PLAIN.replace("3.png,dog", "3.png,0.5"), {}, r"a\.csv:5:1.*label: expected the names of classes"),
     "several": (PLAIN.replace("3.png,dog", "3.png,cat dog"), {}, r"a\.csv:5:1.*'cat dog', which is several"),
     "list": ([{"image": "0.png", "label": ["a"]}], {}, r"label: expected one class an example, found a list"),
@@ -306,7 +313,24 @@ def test_one_target_for_two_kinds_of_losses(folder):
         _read(folder, PLAIN, _wanted(label=(CLASS | VALUES, 2)))
 
 
-@pytest.mark.parametrize(("encoding", "words"), [("utf-16", "found UTF-16"), ("latin-1", r"a\.csv:2:1.*text in UTF-8")])
+def test_a_text_that_may_be_several_labels_is_asked_about(folder):
+    text = "image,label\n0.png,b\n1.png,a|b\n"
+    with pytest.raises(DataError, match=r"a\.csv:3:1.*found 'a\|b': `label_separator: '\|'` takes labels apart"):
+        _read(folder, text, _wanted(label=(MULTI, 2)))
+    assert _read(folder, text, _wanted(label=(MULTI, 2)), classes=("b", "a|b")).targets["label"].tolist() == [0, 1]
+    assert _read(folder, text, _wanted(label=(CLASS, 2))).classes == ("a|b", "b")
+
+
+def test_words_that_may_mean_nothing_are_said(folder):
+    found = _read(folder, PLAIN.replace("cat", "N/A"))
+    assert found.classes == ("N/A", "dog")
+    assert found.notes == ("label: 'N/A' is a value like others (2 examples)",)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "words"),
+    [("utf-16", "found UTF-16"), ("utf-16-le", "found UTF-16"), ("latin-1", r"a\.csv:2:1.*text in UTF-8")],
+)
 def test_encodings(folder, encoding, words):
     with pytest.raises(DataError, match=words):
         _read(folder, PLAIN.replace("cat", "été"), encoding=encoding)
@@ -326,6 +350,33 @@ def test_texts_of_arrays_are_names(tmp_path, dtype):
         Npz(path="a.npz").load(tmp_path, LIMIT, _wanted(label=(VALUES, 1)))
     with pytest.raises(DataError, match="expected numbers, found"):
         Npz(path="a.npz", inputs="y", targets="x").load(tmp_path, LIMIT)
+
+
+def _array(tmp_path, labels, wanted, **settings):
+    np.savez(tmp_path / "a.npz", x=np.zeros((len(labels), 2)), y=labels)
+    return read_set(Npz(path="a.npz", **settings), tmp_path, LIMIT, wanted)
+
+
+def test_whole_numbers_that_are_too_large_for_an_index_stay_what_they_are(tmp_path):
+    large = 2**63 + 2**20
+    found = _array(tmp_path, np.array([large, 3], np.uint64), _wanted(label=(VALUES, 1)))
+    assert found.targets["label"].astype(np.float64).tolist() == [float(large), 3.0]
+    assert _array(tmp_path, np.array([1, 0], np.uint64), _wanted(label=(CLASS, 2))).targets["label"].dtype == np.int64
+
+
+@pytest.mark.parametrize("labels", [np.array([[1], [0], [1]]), np.array([[1.0], [0.0], [1.0]])])
+def test_a_column_of_labels_is_labels(tmp_path, labels):
+    found = _array(tmp_path, labels, _wanted(label=(CLASS, 2)))
+    assert found.targets["label"].tolist() == [1, 0, 1]
+    assert _array(tmp_path, labels, _wanted(label=(MULTI, 1))).targets["label"].shape == (3, 1)
+
+
+def test_labels_beyond_the_names_of_classes(tmp_path):
+    with pytest.raises(DataError, match="the index of one of 2 classes, found 2 at example 1") as caught:
+        _array(tmp_path, np.array([0, 2]), _wanted(label=(CLASS, 3)), classes=("a", "b"))
+    assert caught.value.notes == ("`classes` names all",)
+    ignoring = Wanted({"label": Want(frozenset(CLASS), (2,), 255)})
+    assert _array(tmp_path, np.array([0, 255]), ignoring, classes=("a", "b")).targets["label"].tolist() == [0, 255]
 
 
 def test_a_csv_of_many_rows_is_read_in_a_moment(folder):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from graphc.data.images import decode_mask
 from graphc.errors import DataError, Place, SpecError
 from graphc.train.commands import train
 from graphc.train.heads import Heads
@@ -52,6 +53,28 @@ def masks(tmp_path):
     (tmp_path / "net.yaml").write_text(SPEC)
     (tmp_path / "recipe.yaml").write_text(RECIPE)
     return tmp_path
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA", "I;16", "1"])
+def test_gray_masks_that_are_stored_otherwise(tmp_path, mode):
+    values = np.arange(48, dtype=np.uint8).reshape(6, 8) % 2
+    Image.fromarray(values * (255 if mode == "1" else 1)).convert(mode).save(tmp_path / "m.png")
+    np.testing.assert_array_equal(decode_mask((tmp_path / "m.png").read_bytes(), "m.png"), values)
+
+
+@pytest.mark.parametrize(
+    ("color", "mode", "name", "words"),
+    [
+        ((128, 0, 0), "RGB", "m.png", "in gray or with a palette, found one in RGB"),
+        ((7, 7, 7, 9), "RGBA", "m.png", "found one in RGBA"),
+        (1, "L", "m.jpg", "kept exactly, found JPEG, which changes values: save it as PNG"),
+        (1, "L", "m.webp", "kept exactly, found WEBP"),
+    ],
+)
+def test_masks_whose_values_are_no_classes(tmp_path, color, mode, name, words):
+    Image.new(mode, (8, 6), color).save(tmp_path / name)
+    with pytest.raises(DataError, match=words):
+        decode_mask((tmp_path / name).read_bytes(), name)
 
 
 LOSSES = ["sigmoid_cross_entropy", "sigmoid_focal", "hinge", "dice"]
