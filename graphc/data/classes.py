@@ -187,9 +187,11 @@ def _as_values(examples: Examples, target: str) -> Array:
 
 
 def _refuse_nameless(examples: Examples, target: str, want: Want) -> None:
-    """Labels of arrays beyond the names of their classes are an error."""
+    """Labels of arrays beyond the names of their classes are an error, where these are to be learned."""
     labels, names = examples.targets[target], examples.classes_of(target)
-    if not names or TargetKind.CLASS not in want.kinds or not np.issubdtype(labels.dtype, np.integer):
+    if not names or want.shape is None or TargetKind.CLASS not in want.kinds:
+        return
+    if not np.issubdtype(labels.dtype, np.integer):
         return
     wrong = (labels >= len(names)) & (labels != (-1 if want.ignore is None else want.ignore))
     if labels.ndim == 1 and wrong.any():
