@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from graphc.lazy import np
 from graphc.types import Array, Context
+from graphc.window import Window
 
 SHORTEST_RUN = 16
 """Bytes that are worth copying as one element."""
@@ -43,9 +44,10 @@ class Grid:
 
     @cached_property
     def output(self) -> Pair:
-        (height, width), (kh, kw) = self.padded, self.kernel
-        rows = (height - (kh - 1) * self.dilation[0] - 1) // self.stride[0] + 1
-        columns = (width - (kw - 1) * self.dilation[1] - 1) // self.stride[1] + 1
+        axes = zip(self.size, self.kernel, self.stride, self.pads, self.dilation, strict=True)
+        rows, columns = (Window.over(*axis).output for axis in axes)
+        assert isinstance(rows, int)
+        assert isinstance(columns, int)
         return rows, columns
 
     @cached_property
