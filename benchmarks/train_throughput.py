@@ -44,7 +44,7 @@ Step = Callable[[], None]
 
 def graphc_step(net: str, threads: int) -> Step:
     planned = plan(expand(read_spec(NETS[net])))
-    network = Network(planned, threads=threads, processes=True, factors=planned.variables)  # as the trainer does
+    network = Network(planned, threads=threads, processes=True, factored=planned.variables)  # as the trainer does
     params = network.place(initializers.initial_values(planned.variables, 0))
     network.start()
     images, labels = _batch(tuple(planned.graph.inputs[0].shape))

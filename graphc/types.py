@@ -62,7 +62,7 @@ class Context(Protocol):
     """Batches of this training that went before."""
     input_gradient: bool
     """Whether backward is asked for the gradients of the inputs (not of images, nor below frozen layers)."""
-    factors: bool
+    factored: bool
     """Whether the gradient of weights that are a large matrix may come as its factors, an `OuterProduct`."""
     inplace: bool
     """Whether the output may be written over the first input: nobody else reads it."""

@@ -5,19 +5,18 @@ The network gives every rank its shard, puts their outputs together and adds the
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 import numpy as np
 
 from graphc.dims import Shape
 from graphc.execution.plan import ExecutionPlan
-from graphc.execution.remote import RemoteExecution, RemoteOutputs
-from graphc.execution.tape import Tape
+from graphc.execution.remote import RemoteExecution
+from graphc.execution.tape import ShardedForward
 from graphc.graph import Plan
 from graphc.parallel.blas import single_threaded_blas
-from graphc.parallel.communicator import Shard
 from graphc.parallel.shared_memory import SharedArena
-from graphc.parallel.threads import WORTH_SHARING, ThreadGroup, ThreadWorld
+from graphc.parallel.threads import WORTH_SHARING, ThreadGroup
 from graphc.passes.infer_shapes import check_sizes
 from graphc.system import can_fork
 from graphc.types import Array, Gradient
@@ -34,16 +33,16 @@ class Network:
         frozen: Collection[str] = (),
         shards: int | None = None,
         processes: bool = False,
-        factors: Collection[str] = (),
+        factored: Collection[str] = (),
     ) -> None:
-        """`frozen`: full names of variables that need no gradient; `factors`: of those whose gradient may come as an
+        """`frozen`: full names of variables that need no gradient; `factored`: of those whose gradient may come as an
         `OuterProduct`. `processes`: from `start` to `close` work in several, one a shard of the batch, where there are
         as many threads and the system for it. The results depend on the seed and on the number of `shards` of a batch
         (default: `NUM_SHARDS`), not on the number of threads (default: the processor's) nor on whether they are
         processes."""
         self.graph = plan.graph
         self._seed = seed
-        self.execution = ExecutionPlan(plan, seed, frozen, factors)
+        self.execution = ExecutionPlan(plan, seed, frozen, factored)
         self._fitting = {tuple(each.shape for each in self.graph.inputs)}
         """Shapes of the inputs, in order, that all layers can take."""
         self._threads = ThreadGroup(shards, threads)
@@ -81,11 +80,11 @@ class Network:
         except (OSError, ImportError):  # no memory to share, or no semaphores
             self._processes = False
 
-    def freeze(self, plan: Plan, frozen: Collection[str], factors: Collection[str]) -> None:
+    def freeze(self, plan: Plan, frozen: Collection[str], factored: Collection[str]) -> None:
         """Go on with other frozen variables; processes end, and `start` begins them anew."""
         self.close()
         self.graph = plan.graph
-        self.execution = ExecutionPlan(plan, self._seed, frozen, factors)
+        self.execution = ExecutionPlan(plan, self._seed, frozen, factored)
 
     def close(self) -> None:
         """End the processes, if there are any."""
@@ -103,51 +102,52 @@ class Network:
     ) -> ForwardResult:
         """Outputs, and with `training` the way back; `keep` names more nodes whose values are wanted."""
         wanted = frozenset({*self.graph.outputs.values(), *keep})
-        count = len(next(iter(inputs.values())))
         self._check_sizes(inputs)
-
-        def work(shard: Shard) -> Tape:
-            return self.execution.run(wanted, shard, training, step, params, inputs)
-
         with single_threaded_blas:
             remote = self._working()
-            if remote is not None:
-                return ForwardResult(self, remote.forward(wanted, params, inputs, training, step))
-            world = self._threads.world(count)
-            return ForwardResult(self, world.run(work), world)
+            forward = self._forward_in_threads if remote is None else remote.forward
+            return ForwardResult(self, forward(wanted, params, inputs, training, step))
+
+    def _forward_in_threads(
+        self,
+        wanted: frozenset[str],
+        params: Mapping[str, Array],
+        inputs: Mapping[str, Array],
+        training: bool,
+        step: int,
+    ) -> ShardedForward:
+        world = self._threads.world(len(next(iter(inputs.values()))))
+        tapes = world.run(lambda shard: self.execution.run(wanted, shard, training, step, params, inputs))
+
+        def backward(gradients: Mapping[str, Array]) -> list[dict[str, Gradient]]:
+            return world.run(lambda shard: tapes[shard.rank].backward(gradients))
+
+        return ShardedForward([tape.values for tape in tapes], tapes[0].updates, backward)
 
     def _working(self) -> RemoteExecution | None:
         """The processes, unless an error has ended them."""
         return self._remote if self._remote is not None and self._remote.alive else None
 
-    def backward(
-        self, tapes: Sequence[Tape | RemoteOutputs], gradients: Mapping[str, Array], world: ThreadWorld | None
-    ) -> dict[str, Gradient]:
-        """The sum of the shards' gradients of variables."""
-        own = [tape for tape in tapes if isinstance(tape, Tape)]
-        elsewhere = [tape for tape in tapes if isinstance(tape, RemoteOutputs)]
-
-        def work(shard: Shard) -> dict[str, Gradient]:
-            return own[shard.rank].backward(gradients)
-
+    def backward(self, forward: ShardedForward, gradients: Mapping[str, Array]) -> dict[str, Gradient]:
+        """The sum of the shards' gradients of variables, in the order of ranks, by full name."""
         with single_threaded_blas:
-            if world is not None:
-                total, *others = world.run(work)
-            else:
-                assert self._remote is not None
-                total, *others = self._remote.backward(own[0], elsewhere, gradients)
+            total, *others = forward.backward(gradients)
             names = [name for name in total if name in others[0]] if others else []
 
             def add(some: slice) -> None:
                 for name in names[some]:
                     for other in others:
-                        total[name] += other[name]  # type: ignore[operator]  # factors are rank 0's alone
+                        total[name] += other[name]  # type: ignore[operator]  # a factored one is rank 0's alone
 
             if sum(total[name].size for name in names) < WORTH_SHARING:
                 add(slice(None))
             else:
-                self._threads.parallel_for(add, len(names))
+                self.parallel_for(add, len(names))
         return total
+
+    def parallel_for(self, work: Callable[[slice], None], count: int) -> None:
+        """`work` on range(count), shared out to the network's threads."""
+        self._threads.parallel_for(work, count)
 
     def _check_sizes(self, inputs: Mapping[str, Array]) -> None:
         """An error with a layer and its place where images, whose size the spec leaves open, are too small for it."""
@@ -160,19 +160,15 @@ class Network:
 class ForwardResult:
     """One forward pass and the way back, which can be gone once."""
 
-    def __init__(
-        self, network: Network, tapes: Sequence[Tape | RemoteOutputs], world: ThreadWorld | None = None
-    ) -> None:
-        """`world`: whose ranks have the tapes, where these are threads."""
+    def __init__(self, network: Network, forward: ShardedForward) -> None:
         self._network = network
-        self._tapes: Sequence[Tape | RemoteOutputs] = tapes
-        self._world = world
-        self.values = {name: np.concatenate([tape.values[name] for tape in tapes]) for name in tapes[0].values}
-        """Outputs and kept nodes by node name."""
+        self._forward: ShardedForward | None = forward
+        shards = forward.values
+        self.values = {name: np.concatenate([values[name] for values in shards]) for name in shards[0]}
+        """Outputs and kept nodes, [N, ...], by node name."""
         self.outputs = {name: self.values[node] for name, node in network.graph.outputs.items()}
         """By output name."""
-        first = tapes[0]
-        self.updates = first.updates if isinstance(first, Tape) else {}
+        self.updates = forward.updates
         """New values of variables that back-propagation does not train, by full name."""
 
     def value(self, node: str) -> Array:
@@ -185,8 +181,8 @@ class ForwardResult:
         A variable that no gradient reaches is left out. Closures are dropped on the way, and with them what
         they hold: a second call finds nothing.
         """
-        tapes, self._tapes = self._tapes, []
-        return self._network.backward(tapes, gradients, self._world) if tapes else {}
+        forward, self._forward = self._forward, None
+        return {} if forward is None else self._network.backward(forward, gradients)
 
 
 def evaluate(

@@ -144,7 +144,7 @@ class ExecutionPlan:
             workspace=self.workspace,
             key=(self._seed, number, step.key, shard.rank),
             input_gradient=any(step.input_gradients),
-            factors=step.factored,
+            factored=step.factored,
             inplace=step.inplace,
             communicator=shard.communicator,
         )

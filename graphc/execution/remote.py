@@ -5,25 +5,14 @@ Variables lie in shared memory already. A worker keeps the tape of its shard fro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from graphc.execution.plan import ExecutionPlan
-from graphc.execution.tape import Tape
+from graphc.execution.tape import ShardedForward, Tape
 from graphc.parallel.communicator import Shard, shard_slices
 from graphc.parallel.processes import Commands, ProcessGroup
 from graphc.types import Array, Gradient
-
-
-@dataclass(frozen=True, slots=True)
-class RemoteOutputs:
-    """What came back from another rank's way forward."""
-
-    values: dict[str, Array]
-    """The shard's values asked for, [examples, ...], by node name; they last until the next forward or backward."""
-    batch: int
-    """How many batches had gone forward: a worker can go back with the last one only."""
 
 
 class RemoteExecution:
@@ -36,6 +25,7 @@ class RemoteExecution:
         self._num_shards = num_shards
         self._group = ProcessGroup(num_shards, partial(_commands, plan, placed))
         self._batches = 0
+        """How many have gone forward."""
 
     @property
     def alive(self) -> bool:
@@ -53,8 +43,9 @@ class RemoteExecution:
         inputs: Mapping[str, Array],
         training: bool,
         step: int,
-    ) -> list[Tape | RemoteOutputs]:
-        """Every rank's way through the layers, from inputs [N, ...] of the whole batch."""
+    ) -> ShardedForward:
+        """Every rank's way through the layers, from inputs [N, ...] of the whole batch. The other ranks' values last
+        until the next forward or backward. Only the last batch that has gone forward can go back."""
         count = len(next(iter(inputs.values())))
         elsewhere = {name: array for name, array in params.items() if array is not self._placed.get(name)}
 
@@ -65,17 +56,18 @@ class RemoteExecution:
         arguments = (count, list(wanted), training, step, elsewhere, dict(inputs))
         world_size = len(shard_slices(count, self._num_shards))
         tape, others = self._group.run("forward", arguments, own, world_size, spin=True)
-        return [tape, *(RemoteOutputs(values, self._batches) for values in others)]
+        backward = partial(self._backward, tape, self._batches, world_size)
+        return ShardedForward([tape.values, *others], tape.updates, backward)
 
-    def backward(
-        self, tape: Tape, elsewhere: Sequence[RemoteOutputs], gradients: Mapping[str, Array]
+    def _backward(
+        self, tape: Tape, batch: int, world_size: int, gradients: Mapping[str, Array]
     ) -> list[dict[str, Gradient]]:
-        """Every rank's gradients of variables, from rank 0's tape and those that the workers keep, and gradients of
-        values, [N, ...] of the whole batch. The other ranks' last until the next forward or backward."""
-        if any(outputs.batch != self._batches for outputs in elsewhere):
+        """Every rank's gradients of variables, from rank 0's tape and those that the workers keep. The other ranks'
+        last until the next forward or backward."""
+        if batch != self._batches:
             raise RuntimeError("another batch has gone forward since: only the last one can go back")
         own = partial(tape.backward, gradients)
-        found, others = self._group.run("backward", (dict(gradients),), own, 1 + len(elsewhere))
+        found, others = self._group.run("backward", (dict(gradients),), own, world_size)
         return [found, *others]
 
 

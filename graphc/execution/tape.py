@@ -1,8 +1,9 @@
-"""What a shard's way through the layers leaves behind: the values asked for, and the way back."""
+"""What the way through the layers leaves behind, of one shard and of all: the values asked for, and the way back."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from graphc.lazy import np
@@ -67,3 +68,15 @@ class Tape:
         """a + b in a new array: both may be seen by others."""
         total: Array = np.add(a, b, out=self._workspace.empty(a.shape, a.dtype))
         return total
+
+
+@dataclass(frozen=True, slots=True)
+class ShardedForward:
+    """All shards of a batch on their way forward, in threads or in processes; by rank."""
+
+    values: Sequence[Mapping[str, Array]]
+    """The values asked for, [examples of the shard, ...], by node name."""
+    updates: Mapping[str, Array]
+    """As of a tape; those of all ranks are the same."""
+    backward: Callable[[Mapping[str, Array]], list[dict[str, Gradient]]]
+    """Each shard's gradients of variables, from gradients of values, [N, ...], of the whole batch."""

@@ -26,7 +26,7 @@ def dense(context: Context, x: Array, w: Array) -> tuple[Array, Array]:
         return np.matmul(x, w, out=context.empty((len(x), w.shape[1]), x.dtype)), x
     everyones = context.all_gather(x)
     own = _rows(len(w), context.rank, len(everyones))
-    if context.factors and context.rank == 0:
+    if context.factored and context.rank == 0:
         inputs = _side_by_side(context, everyones)
         own_inputs = inputs[own]
     else:
@@ -62,7 +62,7 @@ def dense_gradients(
     everyones = context.all_gather(dy)
     own = _rows(len(w), context.rank, len(everyones))
     columns = _side_by_side(context, everyones)  # before ranks meet again
-    if of_weights and context.factors:
+    if of_weights and context.factored:
         dw = OuterProduct(inputs.T, _joined(context, everyones)) if context.rank == 0 else None
     elif of_weights:
         dw = whole = context.shared_buffer(w.shape, dy.dtype)

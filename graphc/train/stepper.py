@@ -14,7 +14,6 @@ from graphc.execution.network import ForwardResult, Network
 from graphc.graph import Plan
 from graphc.kernels.outer_product import OuterProduct, scale
 from graphc.parallel.blas import single_threaded_blas
-from graphc.parallel.threads import ThreadGroup
 from graphc.train.diagnosis import first_bad_array, first_bad_value
 from graphc.train.distill import TeacherModel
 from graphc.train.freezing import frozen_plan
@@ -68,9 +67,8 @@ class Stepper:
             frozen,
             shards=recipe.shards,
             processes=True,
-            factors=self.learning.by_blocks,
+            factored=self.learning.by_blocks,
         )
-        self._threads = ThreadGroup(recipe.shards, threads)
         self._sums: dict[str, Array] = {}
 
     def begin_epoch(self, epoch: int, epoch_steps: int) -> int:
@@ -127,7 +125,7 @@ class Stepper:
     def update(self, state: TrainState, computed: Computed, rate: float) -> None:
         """Variables, slots, moving averages, in place; one step more."""
         with single_threaded_blas:  # factors become gradients here
-            self.learning.apply(state, computed.gradients, rate, self._threads.parallel_for)
+            self.learning.apply(state, computed.gradients, rate, self.network.parallel_for)
         for name, value in computed.updates.items():
             np.copyto(state.params[name], value)
         if self.recipe.ema is not None:

@@ -282,7 +282,7 @@ def test_lenets_bits_do_not_depend_on_processes(factors):
     images, dy = rng.normal(size=(35, 28, 28, 1)).astype(np.float32), rng.normal(size=(35, 10)).astype(np.float32)
     found = []
     for threads, processes in ((1, False), (2, False), (2, True)):
-        network = Network(planned, threads, shards=2, processes=processes, factors=factors)
+        network = Network(planned, threads, shards=2, processes=processes, factored=factors)
         network.start()
         run = network.forward(params, {"image": images}, training=True)
         gradients = {name: np.array(gradient) for name, gradient in run.backward({"fc4": dy}).items()}
@@ -300,7 +300,7 @@ def test_a_large_matrix_may_have_its_gradient_as_factors():
     images, dy = rng.normal(size=(6, 28, 28, 1)).astype(np.float32), rng.normal(size=(6, 10)).astype(np.float32)
     found = []
     for factors in ((), ("LeNet/fc3/weights",)):
-        run = Network(planned, factors=factors).forward(params, {"image": images}, training=True)
+        run = Network(planned, factored=factors).forward(params, {"image": images}, training=True)
         found.append(run.backward({"fc4": dy}))
     assert [name for name, gradient in found[1].items() if isinstance(gradient, OuterProduct)] == [*factors]
     for name, gradient in found[0].items():

@@ -14,7 +14,7 @@ from graphc.workspace import Workspace
 
 
 def products(shard: Shard, x, w, dy, factors):
-    context = RunContext(factors=factors, communicator=shard.communicator)
+    context = RunContext(factored=factors, communicator=shard.communicator)
     x, dy = x[shard.examples], dy[shard.examples]
     y, kept = kernel.dense(context, x, w)
     return y, *kernel.dense_gradients(context, kept, dy, w)

@@ -45,7 +45,7 @@ def a_step(factors: bool, *lines: str) -> tuple[Stepper, TrainState, Batch]:
     """What a step takes, its gradients as factors or whole."""
     one = Stepper(plan_model(read_spec_text(SPEC, "net.yaml")), read_recipe_text(RECIPE + "\n".join(lines)))
     if not factors:
-        one.network.freeze(one.plan, one.learning.frozen, factors=())
+        one.network.freeze(one.plan, one.learning.frozen, factored=())
     params = initial_values(one.plan.variables, 0)
     state = TrainState.start(params, one.recipe.optimizer, list(one.learning.learning), False)
     images = np.random.default_rng(0).normal(size=(12, 20, 20, 1)).astype(np.float32)
