@@ -260,7 +260,7 @@ def _inside(sample: Sample) -> Sample:
     if boxes is not None:
         boxes = np.clip(boxes, 0, [width, height, width, height])
     if sample.points is not None and there is not None:
-        there = there & ((sample.points >= 0) & (sample.points < [width, height])).all(axis=1)
+        there = there & ((sample.points >= 0) & (sample.points <= [width, height])).all(axis=1)
     return replace(sample, boxes=boxes, points_there=there)
 
 

@@ -161,8 +161,9 @@ def _is_expression(schema: Schema) -> bool:
 
 def _kind_of(number: str) -> str:
     """A number's type without its bounds; any other type as it is."""
-    word = number.partition(" ")[0]
-    return word if word in NUMBERS else number
+    first, sign, rest = number.rpartition(" or ")
+    words = [(part.partition(" ")[0], part) for part in (*filter(None, [first]), rest)]
+    return sign.join(word if word in NUMBERS else part for word, part in words)
 
 
 def plural(noun: str) -> str:

@@ -162,7 +162,9 @@ def evaluate_run(
     judged = recipe
     if data is not None:
         other, base = read_recipe(data), Path(data).parent
-        judged = recipe.model_copy(update={"data": other.data, "seed": other.seed})
+        as_trained = {"resize": recipe.data.resize, "mask_fill": recipe.data.mask_fill}
+        data_there = other.data.model_copy(update=as_trained)
+        judged = recipe.model_copy(update={"data": data_there, "seed": other.seed})
     name, examples = read_test(judged, plan, base, classes_in(facts), options.max_memory)
     stepper = Stepper(plan, recipe, options.threads)
     stepper.heads.check(examples)

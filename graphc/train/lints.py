@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
+from graphc.data.augment.geometry import FlipHorizontal, FlipVertical
 from graphc.data.examples import Examples
 from graphc.data.stored import StoredMasks
 from graphc.data.target_kind import TargetKind
@@ -12,6 +13,7 @@ from graphc.errors import Warn
 from graphc.graph import Plan
 from graphc.lazy import np
 from graphc.train.heads import Heads, Target, keys_of
+from graphc.train.run import point_order
 
 Lint: TypeAlias = Callable[[Plan, Heads, Examples], Iterator[Warn]]
 
@@ -63,4 +65,19 @@ def _classes(head: Target, train: Examples) -> int | None:
     return int(counting.max(initial=-1)) + 1
 
 
-LINTS: tuple[Lint, ...] = (no_logits, outputs_without_classes)
+def points_without_pairs(plan: Plan, heads: Heads, train: Examples) -> Iterator[Warn]:
+    """Several key points in images that are flipped, of which none is the left or right of another."""
+    recipe = heads.recipe
+    flips = next((at for at, step in enumerate(recipe.data.augment) if step.kind in FLIPS), None)
+    order = point_order(recipe, train)
+    if flips is None or recipe.data.flip_pairs is not None or len(order) < 2 or order != tuple(range(len(order))):
+        return
+    message = (
+        f"{recipe.data.augment[flips].kind} leaves each of {len(order)} key points its number: where some are left and"
+        " right ones, name their pairs as data.flip_pairs ([]: there are none)"
+    )
+    yield Warn("G625", message, recipe.place_of(("data", "augment", flips)))
+
+
+FLIPS = (FlipHorizontal.kind, FlipVertical.kind)
+LINTS: tuple[Lint, ...] = (no_logits, outputs_without_classes, points_without_pairs)

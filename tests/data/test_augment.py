@@ -78,8 +78,8 @@ def test_a_marked_pixel_is_exactly_where_the_annotations_say(step, dtype, place)
     np.testing.assert_array_equal(drawn, bright)
     x, y = found.points[0]
     if found.points_there[0]:
-        assert bright[int(y), int(x)]
-    assert found.points_there[0] == ((0 <= x < bright.shape[1]) and (0 <= y < bright.shape[0]))
+        assert bright[min(int(y), bright.shape[0] - 1), min(int(x), bright.shape[1] - 1)]
+    assert found.points_there[0] == ((0 <= x <= bright.shape[1]) and (0 <= y <= bright.shape[0]))
 
 
 @pytest.mark.parametrize("step", MOVING, ids=lambda step: step.kind)
@@ -162,6 +162,15 @@ def test_padded_boxes_and_points_are_not_there():
     sample = sample_of(np.zeros((8, 8, 1), np.uint8), {"boxes": boxes, "points": np.array([[1, 1], [np.nan, 2]])})
     assert sample.boxes_there.tolist() == [True, False]
     assert flip(sample, horizontal=True).points_there.tolist() == [True, False]
+
+
+def test_points_on_the_edge_stay_in_a_mirror():
+    """An annotation of column 0 is in the picture, and so it is in the picture's mirror image."""
+    points = np.array([[0.0, 0.0], [10, 8], [9.5, 7.5], [10.01, 3], [3, -0.01]])
+    sample = sample_of(np.zeros((8, 10, 1), np.uint8), {"points": points})
+    assert sample.points_there.tolist() == [True, True, True, False, False]
+    for horizontal in (True, False):
+        assert flip(sample, horizontal).points_there.tolist() == [True, True, True, False, False]
 
 
 def test_flipping_twice_is_nothing():

@@ -13,8 +13,10 @@ from graphc.data.augment.geometry import FlipHorizontal, FlipVertical, PadCrop
 from graphc.data.point_pairs import mirrored_order
 from graphc.data.sample import sample_of
 from graphc.errors import Place, SpecError
+from graphc.train.commands import train
 from graphc.train.heads import Heads
 from graphc.train.look import preview
+from graphc.train.progress import Silent
 from graphc.train.recipe import read_recipe
 from graphc.train.run import augmenting, make_batches, plan_of, read_sets
 
@@ -110,6 +112,30 @@ def test_a_coco_file_names_its_pairs(people):
 )  # fmt: skip
 def test_or_the_recipe_does(people, pairs, expected):
     assert _points(people, f"data.flip_pairs={pairs}") == expected
+
+
+class _Said(Silent):
+    def __init__(self):
+        self.lines = []
+
+    def say(self, message):
+        self.lines.append(message)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "warned"),
+    [([], True), (["data.flip_pairs=[]"], False), (["data.flip_pairs=[[1, 2]]"], False), (["data.augment=[]"], False)],
+)
+def test_points_of_which_nobody_said_which_are_left_and_right(people, overrides, warned):
+    tree = json.loads((people / "coco.json").read_text())
+    del tree["categories"][0]["keypoints"]
+    (people / "coco.json").write_text(json.dumps(tree))
+    said = _Said()
+    train(people / "recipe.yaml", people / "run", overrides, said)
+    found = [line for line in said.lines if "G625" in line]
+    assert len(found) == warned
+    if warned:
+        assert "recipe.yaml:6:13: warning[G625]: flip_horizontal leaves each of 3 key points its number" in found[0]
 
 
 @pytest.mark.parametrize(

@@ -177,6 +177,12 @@ def test_training_evaluation_prediction_and_run_see_the_same_image(photos, way):
     assert evaluate_run("r")["loss"] == pytest.approx(-np.log(true).mean(), rel=1e-4)
 
 
+def test_another_recipes_data_are_read_as_the_run_was_trained(photos):
+    train("recipe.yaml", "r", ["data.resize={letterbox: {fill: 0.5}}"])
+    (photos / "other.yaml").write_text(RECIPE.replace("stretch", "center_crop"))
+    assert evaluate_run("r", "other.yaml")["loss"] == evaluate_run("r")["loss"]
+
+
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("keep", ["memory", "files"])
 def test_batches_hold_what_was_asked_for(photos, way, keep):
