@@ -67,7 +67,7 @@ def check(spec: str, strict: bool, **options: Any) -> None:
 @click.option("--columns", metavar="NAME,…", help="Only these columns.")
 @click.option("--tree", "as_tree", is_flag=True, help="Indent layers below their groups, with sums.")
 @click.option("--by", type=MEASURES, help="Largest first.")
-@click.option("--kernels", "by_kernels", is_flag=True, help="How NumPy computes each convolution, and why so.")
+@click.option("--kernels", "by_kernels", is_flag=True, help="How NumPy computes: convolutions, layers run as one.")
 @click.option("--batch", type=click.IntRange(1), help="With --kernels: examples at once.  [default: 32]")
 @click.option("--training", is_flag=True, help="With --kernels: in training, with the gradients.")
 def show(

@@ -28,16 +28,19 @@ class Fusion:
     reason: str
 
 
+BLOCKS = "where the algorithm makes blocks, in training, each is pooled while the cache has it"
+ONE_PASS = "one pass over memory in place of two, there and back"
+
 FUSIONS: tuple[Fusion, ...] = (
     Fusion(
         ("conv2d", "relu", "max_pool2d"),
         lambda conv, _, pool: MaxPoolRelu(ConvMaxPool(conv, pool)),
-        "blocks of the convolution's output are pooled while the cache has them",
+        BLOCKS,
     ),
     Fusion(
         ("conv2d", "max_pool2d"),
         ConvMaxPool,
-        "blocks of the convolution's output are pooled while the cache has them",
+        BLOCKS,
     ),
     Fusion(
         ("relu", "max_pool2d"),
@@ -47,12 +50,12 @@ FUSIONS: tuple[Fusion, ...] = (
     Fusion(
         ("batch_norm", "relu"),
         lambda norm, _: BatchNormRelu(norm),
-        "one pass over memory in place of two, there and back",
+        ONE_PASS,
     ),
     Fusion(
         ("add", "relu"),
         lambda add, _: AddRelu(add),
-        "one pass over memory in place of two, there and back",
+        ONE_PASS,
     ),
 )
 """Patterns are looked for from the last layer to the first, and in this order: the longer before the shorter that they
@@ -65,6 +68,8 @@ class Group:
 
     nodes: tuple[Node, ...]
     operation: Operation
+    reason: str = ""
+    """Why they run as one, where they are several."""
 
     @property
     def first(self) -> Node:
@@ -94,7 +99,7 @@ def _group_ending_with(node: Node, chains: _Chains) -> Group:
     for fusion in FUSIONS:
         nodes = chains.ending_with(node, len(fusion.kinds))
         if tuple(each.layer.kind for each in nodes) == fusion.kinds:
-            return Group(nodes, fusion.fused(*(each.layer for each in nodes)))
+            return Group(nodes, fusion.fused(*(each.layer for each in nodes)), fusion.reason)
     return Group((node,), node.layer)
 
 

@@ -1,4 +1,4 @@
-"""`graphc show --kernels`: which algorithm NumPy's side takes for each convolution, and why."""
+"""`graphc show --kernels`: how NumPy's side computes, and why: algorithms of convolutions, layers that run as one."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any, Protocol, runtime_checkable
 
 from graphc.errors import RuleError, SpecError
+from graphc.execution.fusion import fuse
 from graphc.graph import Plan, PlannedNode
 from graphc.kernels.conv import ConvChoice, ConvPart, choose_conv_algorithm, choose_input_gradient_algorithm
 from graphc.layers.base import static
@@ -25,17 +26,22 @@ class Convolves(Protocol):
 
 
 def kernels(plan: Plan, form: str, *, batch: int, training: bool) -> str:
-    """Rows (layer, kind, what is computed, algorithm, reason) of every convolution, of float32.
+    """Rows (layer, kind, what is computed, algorithm, reason) of every convolution, of float32, and of layers that run
+    as one where nobody asks for the values between them: the first one's name, all their kinds.
 
     Raises SpecError (G205) where the size of a layer's input is a symbol, and G190 where the environment names an
     algorithm that there is not.
     """
     learning = plan.at_or_above([name for name, spec in plan.variables.items() if spec.trainable])
-    rows = [
-        [planned.node.name, planned.node.layer.kind, what, choice.algorithm.name, choice.reason]
-        for planned in plan.nodes
-        for what, choice in _choices(plan, planned, batch, training, learning)
-    ]
+    fused = {group.first.name: group for group in fuse(plan.graph.nodes, set(plan.graph.outputs.values()))}
+    rows = []
+    for planned in plan.nodes:
+        name, kind = planned.node.name, planned.node.layer.kind
+        for what, choice in _choices(plan, planned, batch, training, learning):
+            rows.append([name, kind, what, choice.algorithm.name, choice.reason])
+        if name in fused and fused[name].reason:
+            kinds = " + ".join(node.layer.kind for node in fused[name].nodes)
+            rows.append([name, kinds, "all in one", "fused", fused[name].reason])
     how = "training" if training else "inference"
     notes = (f"{how}, a batch (in training a shard of one) of {batch}; --batch and --training choose",)
     return render(COLUMNS, rows, form, look=Look(CELLS, ("kind",), headline(plan), notes))

@@ -70,6 +70,24 @@ def test_every_layer_in_training():
     }
 
 
+def test_layers_that_run_as_one_are_said_with_all_their_kinds():
+    net = """\
+inputs: {image: [N, 12, 12, 2]}
+layers:
+  - conv2d: {name: a, filters: 4, kernel: 1, normalizer: batch_norm, activation: relu}
+  - conv2d: {name: b, filters: 4, kernel: 1, activation: relu}
+  - max_pool2d: {name: pool, kernel: 2}
+outputs: {pool: pool}
+"""
+    rows = list(csv.DictReader(io.StringIO(kernels(plan_of(net), "csv", batch=4, training=False))))
+    fused = {row["layer"]: (row["kind"], row["computes"]) for row in rows if row["algorithm"] == "fused"}
+    assert fused == {
+        "a/BatchNorm": ("batch_norm + relu", "all in one"),
+        "b": ("conv2d + relu + max_pool2d", "all in one"),
+    }
+    assert all(row["reason"] for row in rows)
+
+
 def test_reasons_say_what_is_in_the_way():
     reasons = {layer: reason for (layer, what), (_, reason) in table(plan_of(NET)).items() if "output" in what}
     rest = ": windows as rows of one matrix product"
