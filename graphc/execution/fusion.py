@@ -29,34 +29,15 @@ class Fusion:
 
 
 BLOCKS = "where the algorithm makes blocks, in training, each is pooled while the cache has it"
+FEWER_NUMBERS = "the ReLU behind the pooling has fewer numbers and the same result"
 ONE_PASS = "one pass over memory in place of two, there and back"
 
 FUSIONS: tuple[Fusion, ...] = (
-    Fusion(
-        ("conv2d", "relu", "max_pool2d"),
-        lambda conv, _, pool: MaxPoolRelu(ConvMaxPool(conv, pool)),
-        BLOCKS,
-    ),
-    Fusion(
-        ("conv2d", "max_pool2d"),
-        ConvMaxPool,
-        BLOCKS,
-    ),
-    Fusion(
-        ("relu", "max_pool2d"),
-        lambda _, pool: MaxPoolRelu(pool),
-        "the ReLU behind the pooling has fewer numbers and the same result",
-    ),
-    Fusion(
-        ("batch_norm", "relu"),
-        lambda norm, _: BatchNormRelu(norm),
-        ONE_PASS,
-    ),
-    Fusion(
-        ("add", "relu"),
-        lambda add, _: AddRelu(add),
-        ONE_PASS,
-    ),
+    Fusion(("conv2d", "relu", "max_pool2d"), lambda conv, _, pool: MaxPoolRelu(ConvMaxPool(conv, pool)), BLOCKS),
+    Fusion(("conv2d", "max_pool2d"), ConvMaxPool, BLOCKS),
+    Fusion(("relu", "max_pool2d"), lambda _, pool: MaxPoolRelu(pool), FEWER_NUMBERS),
+    Fusion(("batch_norm", "relu"), lambda norm, _: BatchNormRelu(norm), ONE_PASS),
+    Fusion(("add", "relu"), lambda add, _: AddRelu(add), ONE_PASS),
 )
 """Patterns are looked for from the last layer to the first, and in this order: the longer before the shorter that they
 end with."""
