@@ -13,10 +13,10 @@ from graphc.regularizers import Regularizer
 if TYPE_CHECKING:
     import numpy as np
 
-    from graphc.kernels.outer_product import OuterProduct
+    from graphc.kernels.factored_gradient import FactoredGradient
 
     Array: TypeAlias = np.ndarray[Any, Any]
-    Gradient: TypeAlias = Array | OuterProduct
+    Gradient: TypeAlias = Array | FactoredGradient
 else:
     Array = Gradient = Any
 
@@ -63,7 +63,7 @@ class Context(Protocol):
     input_gradient: bool
     """Whether backward is asked for the gradients of the inputs (not of images, nor below frozen layers)."""
     factored: bool
-    """Whether the gradient of weights that are a large matrix may come as its factors, an `OuterProduct`."""
+    """Whether the gradient of weights that are a large matrix may come as its factors, a `FactoredGradient`."""
     inplace: bool
     """Whether the output may be written over the first input: nobody else reads it."""
 

@@ -36,9 +36,9 @@ class Network:
         factored: Collection[str] = (),
     ) -> None:
         """`frozen`: full names of variables that need no gradient; `factored`: of those whose gradient may come as an
-        `OuterProduct`. `processes`: from `start` to `close` work in several, one a shard of the batch, where there are
-        as many threads and the system for it. The results depend on the seed and on the number of `shards` of a batch
-        (default: `NUM_SHARDS`), not on the number of threads (default: the processor's) nor on whether they are
+        `FactoredGradient`. `processes`: from `start` to `close` work in several, one a shard of the batch, where there
+        are as many threads and the system for it. The results depend on the seed and on the number of `shards` of a
+        batch (default: `NUM_SHARDS`), not on the number of threads (default: the processor's) nor on whether they are
         processes."""
         self.graph = plan.graph
         self._seed = seed

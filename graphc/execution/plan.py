@@ -46,7 +46,7 @@ class ExecutionStep:
     input_gradients: tuple[bool, ...]
     """Of each input, whether what made it wants a gradient."""
     factored: bool
-    """Whether the gradient of its weights may come as an `OuterProduct`."""
+    """Whether the gradient of its weights may come as a `FactoredGradient`."""
     inplace: bool
     """Whether it may write its output over its first input, which nobody reads any more."""
     last_reads: tuple[str, ...]
@@ -77,7 +77,7 @@ class ExecutionPlan:
         instrument: Instrument | None = None,
     ) -> None:
         """`frozen`: full names of variables that need no gradient; `factored`: of those whose gradient may come as an
-        `OuterProduct`; `input_gradients`: whether the graph's inputs have gradients too."""
+        `FactoredGradient`; `input_gradients`: whether the graph's inputs have gradients too."""
         self.graph = plan.graph
         self.workspace = Workspace()
         self.trainable = frozenset(name for name, spec in plan.variables.items() if spec.trainable).difference(frozen)

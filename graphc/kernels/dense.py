@@ -10,7 +10,7 @@ Of a large matrix the examples are columns: BLAS has fast products of it, as it 
 
 from __future__ import annotations
 
-from graphc.kernels.outer_product import OuterProduct
+from graphc.kernels.factored_gradient import FactoredGradient
 from graphc.kernels.small_products import in_pieces, times, transposed_times
 from graphc.lazy import np
 from graphc.types import Array, Context, Gradient
@@ -63,7 +63,7 @@ def dense_gradients(
     own = _rows(len(w), context.rank, len(everyones))
     columns = _side_by_side(context, everyones)  # before ranks meet again
     if of_weights and context.factored:
-        dw = OuterProduct(inputs.T, _joined(context, everyones)) if context.rank == 0 else None
+        dw = FactoredGradient(inputs.T, _joined(context, everyones)) if context.rank == 0 else None
     elif of_weights:
         dw = whole = context.shared_buffer(w.shape, dy.dtype)
         np.matmul(inputs, columns.T, out=whole[own])

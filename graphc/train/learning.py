@@ -10,8 +10,8 @@ from fnmatch import fnmatchcase
 import numpy as np
 
 from graphc.errors import SpecError, did_you_mean
+from graphc.kernels.factored_gradient import FactoredGradient, scale
 from graphc.kernels.moving_average import ramped
-from graphc.kernels.outer_product import OuterProduct, scale
 from graphc.parallel.threads import WORTH_SHARING
 from graphc.regularizers import Regularizer
 from graphc.train.optimizers import Share, alone, blocks, square_sum
@@ -68,15 +68,15 @@ class Learning:
         return sum(penalty(params[name], regularizer) for name, regularizer in self.regularizers.items())
 
     @property
-    def by_blocks(self) -> frozenset[str]:
+    def factorable(self) -> frozenset[str]:
         """Variables of whose gradients nobody needs the whole at once."""
-        whole = self.recipe.accumulate > 1 or not self.recipe.optimizer.by_blocks
+        whole = self.recipe.accumulate > 1 or not self.recipe.optimizer.elementwise
         return frozenset() if whole else frozenset(self.learning) - self.regularizers.keys()
 
     def add_penalty_gradients(self, params: Mapping[str, Array], gradients: Mapping[str, Gradient]) -> None:
         for name, gradient in gradients.items():
             if name in self.regularizers:
-                assert not isinstance(gradient, OuterProduct)
+                assert not isinstance(gradient, FactoredGradient)
                 add_penalty_gradient(gradient, params[name], self.regularizers[name])
 
     def apply(self, state: TrainState, gradients: Mapping[str, Gradient], rate: float, share: Share = alone) -> None:

@@ -15,7 +15,7 @@ from typing import ClassVar, TypeAlias
 from pydantic import Field
 
 from graphc.kernels.chunks import slices
-from graphc.kernels.outer_product import OuterProduct, scale
+from graphc.kernels.factored_gradient import FactoredGradient, scale
 from graphc.lazy import np
 from graphc.settings import Kind
 from graphc.types import Array, Gradient
@@ -34,8 +34,8 @@ def alone(work: Callable[[slice], None], count: int) -> None:
 class Optimizer(Kind):
     """Settings of an optimizer."""
 
-    by_blocks: ClassVar[bool] = True
-    """Whether a block of a variable moves without the rest of its gradient."""
+    elementwise: ClassVar[bool] = True
+    """Whether a number of a variable moves without the rest of the gradient, so that blocks can move by themselves."""
 
     weight_decay: float = Field(default=0.0, ge=0)
     """Decay of the weights; the spec's regularizers are another way to the same end."""
@@ -90,7 +90,7 @@ class Sgd(Optimizer):
     kind: ClassVar[str] = "sgd"
 
     def rate_left(self, gradient: Gradient, rate: float, decay: float) -> float:
-        if decay or not isinstance(gradient, OuterProduct):
+        if decay or not isinstance(gradient, FactoredGradient):
             return rate
         scale(gradient, rate)  # one number, in place of all that it is made into
         return 1.0
@@ -263,7 +263,7 @@ class Lamb(Adam):
     """r = m̂/(sqrt(v̂) + epsilon) + decay*w; w -= rate * |w|/|r| * r, per variable (You et al. 2020, no clip on |w|)."""
 
     kind: ClassVar[str] = "lamb"
-    by_blocks: ClassVar[bool] = False
+    elementwise: ClassVar[bool] = False
 
     epsilon: float = Field(default=1e-6, gt=0)
     """Outside the square root."""
@@ -313,7 +313,7 @@ def blocks(count: int, size: int | None = None) -> Iterator[slice]:
 
 def _by_blocks(gradient: Gradient) -> tuple[list[slice], Callable[[slice], Array]]:
     """Slices of a flat variable, and the gradient there."""
-    if not isinstance(gradient, OuterProduct):
+    if not isinstance(gradient, FactoredGradient):
         return list(blocks(gradient.size)), _flat(gradient).__getitem__
     columns = gradient.shape[1]
     at_a_time = max(BLOCK // columns, 1)
@@ -327,7 +327,7 @@ def _by_blocks(gradient: Gradient) -> tuple[list[slice], Callable[[slice], Array
 
 def square_sum(array: Gradient) -> float:
     """Sum of squares, block by block, added up in float64: the same bits on any number of BLAS's threads."""
-    if isinstance(array, OuterProduct):
+    if isinstance(array, FactoredGradient):
         return array.square_sum()
     flat = _flat(array)
     total = 0.0

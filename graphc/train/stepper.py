@@ -12,7 +12,7 @@ from graphc.data.batches import Batch
 from graphc.errors import DivergedError
 from graphc.execution.network import ForwardResult, Network
 from graphc.graph import Plan
-from graphc.kernels.outer_product import OuterProduct, scale
+from graphc.kernels.factored_gradient import FactoredGradient, scale
 from graphc.parallel.blas import single_threaded_blas
 from graphc.train.diagnosis import first_bad_array, first_bad_value
 from graphc.train.distill import TeacherModel
@@ -67,7 +67,7 @@ class Stepper:
             frozen,
             shards=recipe.shards,
             processes=True,
-            factored=self.learning.by_blocks,
+            factored=self.learning.factorable,
         )
         self._sums: dict[str, Array] = {}
 
@@ -77,7 +77,7 @@ class Stepper:
         self.learning = Learning.of(self.plan.variables, self.recipe, epoch, epoch_steps)
         frozen = self.learning.frozen
         if frozen != before.frozen:
-            self.network.freeze(frozen_plan(self.plan, frozen), frozen, self.learning.by_blocks)
+            self.network.freeze(frozen_plan(self.plan, frozen), frozen, self.learning.factorable)
         return len(before.frozen) - len(frozen)
 
     def step(self, state: TrainState, batches: Iterable[Batch], rate: float) -> Computed:
@@ -143,7 +143,7 @@ class Stepper:
         done.updates |= {name: np.array(value) for name, value in run.updates.items() if name not in frozen}
         if self.recipe.accumulate == 1:
             done.gradients = {
-                name: gradient if isinstance(gradient, OuterProduct) else np.ascontiguousarray(gradient)
+                name: gradient if isinstance(gradient, FactoredGradient) else np.ascontiguousarray(gradient)
                 for name, gradient in found.items()
             }
             return

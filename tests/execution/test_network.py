@@ -14,7 +14,7 @@ from graphc.execution.fusion import fuse
 from graphc.execution.network import Network, evaluate
 from graphc.graph import GraphInput, LayerGraph, Node, Plan
 from graphc.initializers import Initializer, initial_values
-from graphc.kernels.outer_product import OuterProduct
+from graphc.kernels.factored_gradient import FactoredGradient
 from graphc.layers.activation import Relu
 from graphc.layers.base import Layer
 from graphc.layers.batch_norm import BatchNorm
@@ -302,7 +302,7 @@ def test_a_large_matrix_may_have_its_gradient_as_factors():
     for factors in ((), ("LeNet/fc3/weights",)):
         run = Network(planned, factored=factors).forward(params, {"image": images}, training=True)
         found.append(run.backward({"fc4": dy}))
-    assert [name for name, gradient in found[1].items() if isinstance(gradient, OuterProduct)] == [*factors]
+    assert [name for name, gradient in found[1].items() if isinstance(gradient, FactoredGradient)] == [*factors]
     for name, gradient in found[0].items():
         np.testing.assert_allclose(found[1][name], gradient, rtol=0, atol=1e-6 * np.abs(gradient).max(), err_msg=name)
 

@@ -7,7 +7,7 @@ import pytest
 
 from graphc.kernels import dense as kernel
 from graphc.kernels.context import RunContext
-from graphc.kernels.outer_product import OuterProduct
+from graphc.kernels.factored_gradient import FactoredGradient
 from graphc.parallel.communicator import Shard
 from graphc.parallel.threads import ThreadGroup
 from graphc.workspace import Workspace
@@ -37,7 +37,7 @@ def test_products_do_not_depend_on_how_the_matrix_is_shared(count, shared_from, 
     there = [np.asarray(own) for own in dw if own is not None]
     np.testing.assert_allclose(sum(there), x.T @ dy, rtol=0, atol=1e-13)
     assert len(there) == (1 if shared_from == 0 else len(dw))
-    assert isinstance(dw[0], OuterProduct) == (factors and shared_from == 0)
+    assert isinstance(dw[0], FactoredGradient) == (factors and shared_from == 0)
 
 
 @pytest.mark.parametrize("shared_from", [0, 1 << 30])

@@ -41,10 +41,10 @@ def test_patterns_choose_variables():
 
 
 def test_gradients_may_come_as_factors_where_nobody_needs_the_whole():
-    assert _learning().by_blocks == {"net/head/weights"}  # the body's penalty is added to its whole gradient
-    assert _learning("accumulate: 2").by_blocks == frozenset()
+    assert _learning().factorable == {"net/head/weights"}  # the body's penalty is added to its whole gradient
+    assert _learning("accumulate: 2").factorable == frozenset()
     lamb = RECIPE.replace("sgd", "lamb")
-    assert Learning.of(VARIABLES, read_recipe_text(lamb)).by_blocks == frozenset()
+    assert Learning.of(VARIABLES, read_recipe_text(lamb)).factorable == frozenset()
 
 
 def test_a_frozen_variables_penalty_stays_in_the_loss():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
-from graphc.kernels.outer_product import OuterProduct
+from graphc.kernels.factored_gradient import FactoredGradient
 from graphc.train import optimizers
 from graphc.train.optimizers import (
     OPTIMIZERS,
@@ -131,7 +131,7 @@ def test_a_gradient_as_its_factors_is_the_gradient(settings, block, monkeypatch)
     for as_factors in (False, True):
         variable, slots = start.copy(), new_slots(settings, start)
         for step in range(3):
-            factors = OuterProduct(inputs[step], slopes[step])
+            factors = FactoredGradient(inputs[step], slopes[step])
             gradient = factors if as_factors else np.asarray(factors)
             settings.update(variable, gradient, slots, RATE, step + 1, halves)
         results.append(variable)

@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from graphc.compiler import plan_model
 from graphc.data.batches import Batch
 from graphc.initializers import initial_values
-from graphc.kernels.outer_product import OuterProduct
+from graphc.kernels.factored_gradient import FactoredGradient
 from graphc.spec.model import read_spec_text
 from graphc.train import stepper
 from graphc.train.recipe import read_recipe_text
@@ -62,7 +62,7 @@ def test_two_matrices_behind_one_sum_are_clipped_once_each(clip, shards):
     for factors in (True, False):
         one, state, batch = a_step(factors, f"clip: {clip}", f"shards: {shards}")
         done = one.compute(state, [batch])
-        assert isinstance(done.gradients["net/a/weights"], OuterProduct) == factors
+        assert isinstance(done.gradients["net/a/weights"], FactoredGradient) == factors
         found.append({name: np.asarray(gradient) for name, gradient in done.gradients.items()})
         one.network.close()
     for name, gradient in found[1].items():
@@ -72,20 +72,20 @@ def test_two_matrices_behind_one_sum_are_clipped_once_each(clip, shards):
 def test_factors_whose_product_overflows_are_not_finite():
     large = np.full((2, 3), 1e20, np.float32)
     with np.errstate(over="ignore"):
-        assert stepper._norm(OuterProduct(large, large)) == math.inf
-    assert stepper._norm(OuterProduct(large / np.float32(1e5), large)) == pytest.approx(6e35, rel=1e-5)
+        assert stepper._norm(FactoredGradient(large, large)) == math.inf
+    assert stepper._norm(FactoredGradient(large / np.float32(1e5), large)) == pytest.approx(6e35, rel=1e-5)
 
 
 def test_factors_become_gradients_with_one_thread_of_blas(monkeypatch):
     """More of them round otherwise."""
     threads = set()
-    for real in (OuterProduct.by_rows, OuterProduct.square_sum):
+    for real in (FactoredGradient.by_rows, FactoredGradient.square_sum):
 
         def counted(*given, real=real):
             threads.update(each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas")
             return real(*given)
 
-        monkeypatch.setattr(OuterProduct, real.__name__, counted)
+        monkeypatch.setattr(FactoredGradient, real.__name__, counted)
     one, state, batch = a_step(True)
     with threadpool_limits(2, user_api="blas"):
         one.step(state, [batch], 0.1)

@@ -16,17 +16,18 @@ from graphc.types import Array, Gradient
 
 
 @dataclass(slots=True, eq=False)
-class OuterProduct:
-    """factor * inputs.T @ slopes, of examples × rows and examples × columns. NumPy takes it for an array and makes it
-    whole. Its arrays may be others' too and stay as they are. Bits depend on BLAS's threads: call it with one."""
+class FactoredGradient:
+    """factor * inputs.T @ output_gradients, of examples × rows and examples × columns. NumPy takes it for an array and
+    makes it whole. Its arrays may be others' too and stay as they are. Bits depend on BLAS's threads: call it with
+    one."""
 
     inputs: Array
-    slopes: Array
+    output_gradients: Array
     factor: float = 1.0
 
     @property
     def shape(self) -> tuple[int, int]:
-        return self.inputs.shape[1], self.slopes.shape[1]
+        return self.inputs.shape[1], self.output_gradients.shape[1]
 
     @property
     def size(self) -> int:
@@ -35,17 +36,17 @@ class OuterProduct:
 
     @property
     def dtype(self) -> Any:
-        return self.slopes.dtype
+        return self.output_gradients.dtype
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
-        whole: Array = np.matmul(self.inputs.T, self.slopes)
+        whole: Array = np.matmul(self.inputs.T, self.output_gradients)
         return np.multiply(whole, self.factor, out=whole).astype(dtype or self.dtype, copy=False)
 
     def by_rows(self, at_a_time: int) -> Callable[[slice], Array]:
         """What makes some rows, at most so many, as an array of their own."""
-        examples, columns = self.slopes.shape
+        examples, columns = self.output_gradients.shape
         width = small_width(at_a_time * examples, columns) or columns
-        tiles = self.slopes.reshape(examples, -1, width).swapaxes(0, 1)
+        tiles = self.output_gradients.reshape(examples, -1, width).swapaxes(0, 1)
         tiles = np.multiply(tiles, self.factor, order="C")
 
         def rows(some: slice) -> Array:
@@ -59,13 +60,13 @@ class OuterProduct:
     def square_sum(self) -> float:
         """Of all its numbers: the examples' products with each other, in float64. Where examples cancel, what is left
         is rounding error, which may be negative; then it is 0."""
-        inputs, slopes = self.inputs.astype(np.float64), self.slopes.astype(np.float64)
-        return max(self.factor**2 * float(np.vdot(inputs @ inputs.T, slopes @ slopes.T)), 0.0)
+        inputs, output_gradients = self.inputs.astype(np.float64), self.output_gradients.astype(np.float64)
+        return max(self.factor**2 * float(np.vdot(inputs @ inputs.T, output_gradients @ output_gradients.T)), 0.0)
 
 
 def scale(gradient: Gradient, factor: float) -> None:
     """Times this, in place."""
-    if isinstance(gradient, OuterProduct):
+    if isinstance(gradient, FactoredGradient):
         gradient.factor *= factor
     else:
         np.multiply(gradient, factor, out=gradient)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from graphc.kernels.outer_product import OuterProduct, scale
+from graphc.kernels.factored_gradient import FactoredGradient, scale
 
 
 @pytest.mark.parametrize(("examples", "columns"), [(5, 7), (64, 1024), (300, 384), (4000, 512)])
 def test_it_is_the_product_of_its_factors(examples, columns):
     rng = np.random.default_rng(0)
     inputs, slopes = rng.normal(size=(examples, 20)), rng.normal(size=(examples, columns))
-    whole, found = inputs.T @ slopes, OuterProduct(inputs, slopes)
+    whole, found = inputs.T @ slopes, FactoredGradient(inputs, slopes)
     assert (found.shape, found.size, found.dtype) == (whole.shape, whole.size, whole.dtype)
     np.testing.assert_allclose(np.asarray(found), whole, rtol=0, atol=1e-11)
     np.testing.assert_allclose(found.by_rows(8)(slice(3, 11)), whole[3:11], rtol=0, atol=1e-11)
@@ -27,7 +27,7 @@ def test_it_is_the_product_of_its_factors(examples, columns):
 
 def test_squares_that_overflow_float32_do_not_overflow():
     large = np.full((2, 3), 1e15, np.float32)
-    assert OuterProduct(large, large).square_sum() == pytest.approx(9 * 4e60, rel=1e-6)
+    assert FactoredGradient(large, large).square_sum() == pytest.approx(9 * 4e60, rel=1e-6)
 
 
 def test_examples_that_cancel_have_no_negative_squares():
@@ -36,6 +36,6 @@ def test_examples_that_cancel_have_no_negative_squares():
     for _ in range(50):
         inputs = np.repeat(rng.normal(size=(1, 777)), 16, axis=0)
         slopes = rng.normal(size=(16, 40))
-        sums.append(OuterProduct(inputs, slopes - slopes.mean(axis=0)).square_sum())
+        sums.append(FactoredGradient(inputs, slopes - slopes.mean(axis=0)).square_sum())
     assert min(sums) >= 0
     assert max(sums) < 1e-8
