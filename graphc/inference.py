@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from graphc.data.images import MODES, PIXEL_LIMIT
+from graphc.data.images import PIXEL_LIMIT
 from graphc.data.images import read_image as read_pixels
+from graphc.data.pixels import MODES
 from graphc.data.resizing import STRETCH, Resizing
+from graphc.data.value_range import BYTES, ImageValues
 from graphc.dims import is_image
 from graphc.errors import DataError, SpecError, did_you_mean
 from graphc.lazy import np
@@ -180,8 +182,7 @@ class Reader:
                 array = known.prepared(array, port.dtype)
             return as_type(array, port.dtype, path)
         shape = channels_last_shape(port) if known is None else known.shape
-        limit, resizing = (PIXEL_LIMIT, STRETCH) if known is None else (known.max_pixels, known.resize)
-        pixels = read_image(path, shape, limit, resizing)
+        pixels = read_image(path, shape) if known is None else read_known(path, known)
         if known is not None:
             prepared = known.prepared(pixels, port.dtype)
         elif port.dtype == "uint8":
@@ -239,8 +240,20 @@ def read_npy(path: str) -> Array:
     return np.array(array)
 
 
-def read_image(path: str, shape: Sequence[int | None], limit: int = PIXEL_LIMIT, resizing: Resizing = STRETCH) -> Array:
-    """An image as (1, height, width, channels), uint8, resized where the model's size is fixed."""
+def read_known(path: str, known: InputSignature) -> Array:
+    """An image as (1, height, width, channels), as it was read in training."""
+    return read_image(path, known.shape, known.max_pixels, known.resize, known.read)
+
+
+def read_image(
+    path: str,
+    shape: Sequence[int | None],
+    limit: int = PIXEL_LIMIT,
+    resizing: Resizing = STRETCH,
+    values: ImageValues | None = BYTES,
+) -> Array:
+    """An image as (1, height, width, channels), in the type and range of `values` (None: the file's own), resized where
+    the model's size is fixed."""
     channels = shape[-1] if is_image(shape) else None
     if channels not in MODES:
         wanted = "×".join("any" if size is None else str(size) for size in shape)
@@ -248,7 +261,7 @@ def read_image(path: str, shape: Sequence[int | None], limit: int = PIXEL_LIMIT,
         raise DataError("G422", f"{path}: the model reads {wanted}, not an image of {known} channels; give a .npy")
     height, width = shape[:2]
     size = None if height is None or width is None else (height, width)
-    return read_pixels(Path(path), channels, size, limit, resizing)[None]
+    return read_pixels(Path(path), channels, size, limit, resizing, values)[None]
 
 
 def numbers(option: str, text: str | None, default: float, pixels: Array) -> Array:

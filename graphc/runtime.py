@@ -25,6 +25,8 @@ DTYPES = {
     "tensor(int32)": "int32",
     "tensor(uint8)": "uint8",
     "tensor(int8)": "int8",
+    "tensor(uint16)": "uint16",
+    "tensor(int16)": "int16",
     "tensor(bool)": "bool",
 }
 

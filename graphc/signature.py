@@ -9,9 +9,11 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field, ValidationError, model_validator
 
+from graphc.data.examples import IMAGES
 from graphc.data.images import PIXEL_LIMIT
 from graphc.data.preprocess import Preprocess
 from graphc.data.resizing import STRETCH, AnyResizing
+from graphc.data.value_range import BYTES, ImageValues
 from graphc.errors import SpecError
 from graphc.settings import Settings
 from graphc.train.losses.base import ACTIVATIONS, Activation
@@ -51,8 +53,12 @@ class InputSignature(Settings):
     """What is done before the file gets them; None where the file does it itself."""
     arrays: dict[str, StoredArray] = Field(default_factory=dict)
     """What the preprocessing's steps have learned."""
-    factor: float = Field(default=1.0, gt=0)
-    """Of bytes, where the file does its preprocessing itself and takes floats."""
+    read: ImageValues | None = BYTES
+    """Type and range in which images in files are read and resized; None: their own."""
+    values: ImageValues = BYTES
+    """Type and range of the training set's examples before preprocessing; others are brought to them."""
+    raw: ImageValues = BYTES
+    """What they are brought to then, where the file does its preprocessing itself."""
     max_pixels: int = Field(default=PIXEL_LIMIT, gt=0)
     resize: AnyResizing = STRETCH
     """How an image of another size gets this one."""
@@ -64,12 +70,14 @@ class InputSignature(Settings):
         return self
 
     def prepared(self, examples: Array, dtype: str) -> Array:
-        """Examples (bytes or floats, batch first) as the input takes them."""
+        """Examples (of any type, batch first) as the input takes them."""
+        examples = self.values.taken(examples) if examples.ndim == IMAGES else examples
         if self.preprocess is None:
-            return examples * np.float32(self.factor) if self.factor != 1 and examples.dtype == np.uint8 else examples
+            return self.raw.taken(examples, self.values) if examples.ndim == IMAGES else examples
         settings = self.preprocess.with_arrays({name: each.array() for name, each in self.arrays.items()})
         out = np.empty((len(examples), *settings.output_shape(examples.shape[1:])), dtype)
-        settings.apply(examples, out)
+        unit = self.values.unit if examples.ndim == IMAGES else 1 / 255 if examples.dtype == np.uint8 else 1.0
+        settings.apply(examples, out, unit)
         return out
 
 

@@ -41,7 +41,9 @@ from graphc.errors import GraphcError, counted
 @click.option("--fold/--no-fold", default=True, show_default=True, help="Fold batch norm, drop what inference drops.")
 @click.option("--with-preprocess", metavar="RUN", help="Take raw images, preprocess them as this run's folder says.")
 @click.option(
-    "--raw", type=click.Choice(["uint8", "float32"]), default="uint8", help="Type of those.  [default: uint8]"
+    "--raw",
+    type=click.Choice(["uint8", "int8", "uint16", "int16", "int32", "float32"]),
+    help="Type of those.  [default: the training set's integers, else uint8]",
 )
 def compile_command(spec: str, output: str | None, **options: Any) -> None:
     """Compile a spec to an ONNX file.

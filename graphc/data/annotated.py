@@ -13,6 +13,7 @@ from graphc.data.images import PIXEL_LIMIT
 from graphc.data.resizing import STRETCH, Resizing
 from graphc.data.sample import BOXES, BOXES_THERE, MASK, POINTS, POINTS_THERE
 from graphc.data.stored import Drawing, Store, StoredImages, StoredMasks
+from graphc.data.value_range import BYTES, ImageValues, ValueRange
 from graphc.errors import DataError, Place
 from graphc.types import Array
 
@@ -54,6 +55,10 @@ class Reading:
     """Class of what is beside the image."""
     box_labels: bool = False
     """Whether the classes of boxes are wanted, also where no box has one."""
+    values: ImageValues = BYTES
+    """Type and range that images are brought to."""
+    value_range: ValueRange | None = None
+    """Black and white of images, where the source says it."""
 
 
 def examples_of(
@@ -63,7 +68,8 @@ def examples_of(
     left out and counted."""
     if not entries:
         raise DataError("G403", "found no images", Place(source))
-    images = StoredImages(store, [entry.name for entry in entries], how.size, how.channels, how.pixels, how.resizing)
+    files = [entry.name for entry in entries]
+    images = StoredImages(store, files, how.size, how.channels, how.pixels, how.resizing, how.values)
     masked = [entry.mask is not None for entry in entries]
     if any(masked) and not all(masked):
         raise DataError("G402", f"expected a mask for every image, found {sum(masked)} of {len(masked)}", Place(source))
@@ -80,13 +86,22 @@ def examples_of(
     if labeled:
         targets[LABEL] = np.array(labeled, np.int64)
     targets |= _box_targets(entries, how, source) | _point_targets(entries, source)
-    examples = Examples({IMAGE: images}, targets, how.classes, source)
+    examples = Examples({IMAGE: images}, targets, how.classes, source, value_range=how.value_range)
     return _without_bad(examples, images, masks) if how.skip else examples
 
 
-def in_memory(examples: Examples, limit: int) -> Examples:
-    """All images and masks read and resized."""
-    check_memory(examples.inputs[IMAGE].shape, 1, limit, examples.source)
+def in_memory(examples: Examples, limit: int, whole: bool = False) -> Examples:
+    """All images and masks read and resized; `whole`: in their own size, which augmentation cuts from, as many as the
+    limit has room for."""
+    images = examples.inputs[IMAGE]
+    if whole and isinstance(images, StoredImages):
+        held = images.held(limit)
+        count, total = held.count_held, len(held)
+        note = f"{count:,} of {total:,} images fit into {limit:,} bytes (--max-memory), the others are read when needed"
+        notes = examples.notes if count == total else (*examples.notes, note)
+        return replace(examples, inputs={**examples.inputs, IMAGE: held}, notes=notes)
+    hint = "`keep: files` reads each image when it is needed"
+    check_memory(images.shape, images.dtype.itemsize, limit, examples.source, hint)
     every = np.arange(len(examples))
     inputs = {name: array[every] for name, array in examples.inputs.items()}
     targets = {name: array[every] for name, array in examples.targets.items()}

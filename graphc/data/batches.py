@@ -19,7 +19,6 @@ from graphc.data.preprocess import Preprocess
 from graphc.data.resizing import STRETCH, Resizing
 from graphc.data.sample import ANNOTATIONS, BOXES, MASK, POINTS, Sample, sample_of
 from graphc.data.stored import STORED
-from graphc.data.value_range import AnyRange, range_of
 from graphc.errors import DataError, GraphcError, Place
 from graphc.parallel.pool import AHEAD
 from graphc.parallel.prefetch import prefetched
@@ -112,7 +111,10 @@ class Batches:
         self.workers = workers
         self.at = np.zeros(1, np.int64)
         """The row that is being worked on, for whoever wants to know where a worker died."""
-        self._preprocess = preprocess
+        self._preprocess = {
+            name: each.with_sources(examples.range_of(name)) if each.lacks_source else each
+            for name, each in preprocess.items()
+        }
         self._augmenting = augmenting
         self._relative = relative
         self._keep_raw = keep_raw
@@ -121,8 +123,10 @@ class Batches:
         self._shapes = {name: (shape, np.dtype(dtype)) for name, shape in shapes.items()}
         self._annotations = [name for name in ANNOTATIONS if name in examples.targets]
         self._pictured = next((name for name, array in examples.inputs.items() if array.ndim == 4), None)
-        self._values = self._range_of_values()
         self._moving = self._steps_that_move()
+        filled = augmenting is not None or (self._pictured and isinstance(examples.inputs[self._pictured], STORED))
+        self._range = examples.range_of(self._pictured) if self._pictured and filled else None
+        self._units = {name: examples.unit_of(name) for name in shapes if preprocess[name].takes_unit}
         self._rings: list[dict[str, Array]] = []
         self._made = 0
         self._feeder: Feeder | None = None
@@ -152,7 +156,7 @@ class Batches:
             if self._keep_raw and name == self._pictured:
                 targets = {**targets, RAW_IMAGES: images}
             wanted = images.shape if self._preprocess[name].steps else out.shape
-            self._preprocess[name].apply(images.reshape(wanted), out)
+            self._preprocess[name].apply(images.reshape(wanted), out, self._units.get(name, 1.0))
         rest = {name: array[rows] for name, array in self.examples.targets.items() if name not in targets}
         return {**rest, **targets}
 
@@ -222,13 +226,6 @@ class Batches:
         settings = None if self._pictured is None else self._preprocess[self._pictured]
         return settings if settings is not None and settings.moves and self._annotations else None
 
-    def _range_of_values(self) -> AnyRange | None:
-        """Of all images, where augmentation may ask for it and they are in memory; None: each one's own."""
-        if self._pictured is None or self._augmenting is None:
-            return None
-        images = self.examples.inputs[self._pictured]
-        return None if isinstance(images, (np.memmap, *STORED)) else range_of(images)
-
     def _annotated(self) -> list[Any]:
         return [self.examples.targets[name] for name in self._annotations]
 
@@ -278,7 +275,7 @@ class Batches:
         image = _row(self.examples.inputs[self._pictured or IMAGE], row)
         fill = 0 if self._mask_rule is None else self._mask_rule.fill
         mirrored = () if self._augmenting is None else self._augmenting.mirrored
-        return sample_of(image, annotations, self._values, fill, mirrored)
+        return sample_of(image, annotations, self._range, fill, mirrored)
 
     def _named(self, row: int, work: Callable[[int], Sample]) -> Sample:
         """The result of some work on an example, whose name is in every error."""

@@ -10,13 +10,16 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from graphc.data.stored import STORED
+from graphc.data.stored import STORED, StoredImages
+from graphc.data.value_range import AnyRange, ImageValues, UnknownRange, ValueRange, range_of, range_of_type
 from graphc.errors import DataError, Place
 from graphc.types import Array
 
 MEMORY_LIMIT = 8 * 2**30
 """Bytes that one data set may take, unless the caller says otherwise."""
 
+IMAGES = 4
+"""Axes of images: N H W C."""
 Rows: TypeAlias = Any
 """An array with one row an example, or images that stay in files and can be indexed like one."""
 
@@ -46,6 +49,8 @@ class Examples:
     """Names of the key points, where they are known."""
     notes: tuple[str, ...] = ()
     """What else was left out or decided in reading, to be said once."""
+    value_range: ValueRange | None = None
+    """Which values of images are black and white, where the source says it."""
 
     def __post_init__(self) -> None:
         counts = {name: len(array) for name, array in {**self.inputs, **self.targets}.items()}
@@ -73,6 +78,31 @@ class Examples:
             inputs={name: _taken(array, rows) for name, array in self.inputs.items()},
             targets={name: _taken(array, rows) for name, array in self.targets.items()},
         )
+
+    def range_of(self, name: str) -> AnyRange | None:
+        """Which values of an input's images are black and white; None: nothing is said, and only files can tell."""
+        array = self.inputs[name]
+        if isinstance(array, STORED):
+            return self.value_range or range_of_type(array.dtype)
+        return self.value_range or range_of(array)
+
+    def values_of(self, name: str) -> ImageValues:
+        """Type and range of an input's images."""
+        array = self.inputs[name]
+        if isinstance(array, StoredImages):
+            return array.values
+        return ImageValues.of(array.dtype, self.range_of(name), self.value_range)
+
+    def unit_of(self, name: str) -> float:
+        """What an input is multiplied with where preprocessing does not say it: the largest value of images becomes
+        1; floats of unknown range, and numbers that are no images, stay; bytes are divided by 255."""
+        array = self.inputs[name]
+        if array.ndim != IMAGES:
+            return 1 / 255 if array.dtype == np.uint8 else 1.0
+        found = self.range_of(name)
+        if isinstance(found, UnknownRange) and array.dtype.kind != "f":
+            raise found.error("preprocessing", "`scale` in `preprocess` says what they are multiplied with")
+        return found.unit if isinstance(found, ValueRange) else 1.0
 
     def name(self, row: int) -> str:
         """What messages call an example."""
@@ -138,12 +168,12 @@ def class_weights(labels: Array, classes: int) -> tuple[float, ...]:
     return tuple(len(labels.ravel()) / (classes * count) if count else 0.0 for count in counts.tolist())
 
 
-def check_memory(shape: tuple[int, ...], item_bytes: int, limit: int, path: str) -> int:
-    """The bytes of an array, or an error before anything of that size is allocated."""
+def check_memory(shape: tuple[int, ...], item_bytes: int, limit: int, path: str, *hints: str) -> int:
+    """The bytes of an array, or an error, with these hints, before anything of that size is allocated."""
     size = math.prod(shape) * item_bytes
     if size > limit:
         found = f"{'×'.join(map(str, shape))} values of {item_bytes} bytes are {size:,} bytes"
-        raise DataError("G407", f"{found}, the limit is {limit:,} (--max-memory raises it)", Place(path))
+        raise DataError("G407", f"{found}, the limit is {limit:,} (--max-memory raises it)", Place(path), [*hints])
     return size
 
 

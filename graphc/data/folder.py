@@ -7,14 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from graphc.data.class_folders import Rules, Tree, classes_of
 from graphc.data.endings import is_hidden, is_image
-from graphc.data.examples import IMAGE, LABEL, Examples, check_memory
-from graphc.data.images import read_image
 from graphc.data.left_out import LeftOut, Why
-from graphc.data.resizing import STRETCH, Resizing
 from graphc.errors import DataError, Place
 from graphc.files import machine_error, shown, why_missing
 from graphc.system import is_link
@@ -47,25 +42,6 @@ def find_images(root: Path, skip: bool = False, known: Sequence[str] = (), writt
     found = classes_of(tree, rules, left)
     paths = tuple(root / path for path in found.paths)
     return Found(found.names, paths, found.labels, tuple(links), found.notes)
-
-
-def read_folder(
-    found: Found,
-    root: Path,
-    size: tuple[int, int],
-    channels: int,
-    limit: int,
-    pixels: int,
-    resizing: Resizing = STRETCH,
-) -> Examples:
-    """All images of a folder of classes, resized, in memory."""
-    shape = (len(found.paths), *size, channels)
-    check_memory(shape, 1, limit, shown(root))
-    images = np.empty(shape, np.uint8)
-    for row, path in enumerate(found.paths):
-        images[row] = read_image(path, channels, size, pixels, resizing)
-    labels = np.array(found.labels, np.int64)
-    return Examples({IMAGE: images}, {LABEL: labels}, found.classes, shown(root), notes=found.notes)
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from graphc.data.endings import formats
+from graphc.data.pixels import WIDE, pixels_of, stored_type
 from graphc.data.reading import open_regular
 from graphc.data.resizing import STRETCH, Resizing
 from graphc.data.sample import Sample
+from graphc.data.value_range import BYTES, ImageValues
 from graphc.errors import DataError, Place
 from graphc.files import shown
 from graphc.types import Array
@@ -23,7 +25,6 @@ from graphc.types import Array
 PIXEL_LIMIT = 25_000_000
 LOSSY = ("JPEG", "MPO", "WEBP", "AVIF", "JPEG2000")
 """Formats in which a value may not stay as it was."""
-MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 warnings.filterwarnings("ignore", module=r"PIL\.")  # what it warns of is checked here; images are read by threads
 
@@ -34,10 +35,11 @@ def read_image(
     size: tuple[int, int] | None = None,
     pixels: int = PIXEL_LIMIT,
     resizing: Resizing = STRETCH,
+    values: ImageValues | None = BYTES,
 ) -> Array:
     """`decode_image` of a file."""
     with open_regular(path) as file:
-        return decode_image(file, shown(path), channels, size, pixels, resizing)
+        return decode_image(file, shown(path), channels, size, pixels, resizing, values)
 
 
 def decode_image(
@@ -47,15 +49,17 @@ def decode_image(
     size: tuple[int, int] | None = None,
     pixels: int = PIXEL_LIMIT,
     resizing: Resizing = STRETCH,
+    values: ImageValues | None = BYTES,
 ) -> Array:
-    """height × width × channels, uint8: upright (EXIF), in `channels`, resized to (height, width) if asked.
+    """height × width × channels: upright (EXIF), in `channels`, in the type and range of `values` (None: the file's
+    own), resized to (height, width) if asked.
 
     `name` is for messages.
     """
     with _opened(data, name, pixels) as opened:
-        image = _in_mode(ImageOps.exif_transpose(opened), MODES[channels])
-        found = np.asarray(image, np.uint8).reshape(image.height, image.width, channels)
-    return found if size is None else resized(Sample(found), size, resizing, name).image
+        found = pixels_of(opened, name, channels, values)
+    sample = Sample(found, value_range=None if values is None else values.said_range)
+    return found if size is None else resized(sample, size, resizing, name).image
 
 
 def resized(sample: Sample, size: tuple[int, int], resizing: Resizing, name: str) -> Sample:
@@ -74,6 +78,9 @@ def decode_mask(data: bytes | BinaryIO, name: str, pixels: int = PIXEL_LIMIT) ->
             message = (
                 f"expected a mask that is kept exactly, found {opened.format}, which changes values: save it as PNG"
             )
+            raise DataError("G406", message, Place(name))
+        if opened.mode not in WIDE and stored_type(opened) != "uint8":
+            message = "expected a mask of 8 bits, or of 16 in gray, found one of 16 in color: its values cannot be read"
             raise DataError("G406", message, Place(name))
         if opened.mode in ("RGB", "RGBA", "LA") and (gray := _gray(np.asarray(opened), opened.mode)) is not None:
             return gray.astype(np.int64)
@@ -103,17 +110,8 @@ def _opened(data: bytes | BinaryIO, name: str, pixels: int) -> Iterator[Image.Im
     except UnidentifiedImageError:
         known = ", ".join(formats())
         raise DataError("G406", f"expected an image in one of {known}, found something else", Place(name)) from None
-    except DataError:
+    except DataError as error:
+        error.place = error.place or Place(name)
         raise
     except Exception as error:  # Pillow's decoders raise almost anything for a damaged file
         raise DataError("G406", f"the image is damaged or cut off: {error}", Place(name)) from None
-
-
-def _in_mode(image: Image.Image, mode: str) -> Image.Image:
-    """The image in an 8-bit mode; sixteen bits are scaled down, not cut off."""
-    if image.mode in ("I", "I;16", "I;16B", "I;16L"):
-        values = np.clip(np.asarray(image, np.int64) // 257, 0, 255).astype(np.uint8)
-        image = Image.fromarray(values)
-    if image.mode == "P" or "transparency" in image.info:
-        image = image.convert("RGBA")
-    return image if image.mode == mode else image.convert(mode)

@@ -16,7 +16,8 @@ import numpy as np
 from pydantic import Field, PrivateAttr, model_validator
 
 from graphc.data.sample import Sample
-from graphc.data.steps import STEPS, Arrays, Operation, Step
+from graphc.data.steps import STEPS, Arrays, Operation, Rescale, Step
+from graphc.data.value_range import AnyRange
 from graphc.errors import DataError
 from graphc.settings import LIST, OneOf, Settings
 from graphc.types import Array
@@ -35,13 +36,14 @@ class Preprocess(Settings):
     """(x*scale - mean) / std, in the network's dtype; or a list of steps."""
 
     scale: float | None = Field(default=None, gt=0)
-    """Default: 1/255 for bytes, 1 for everything else."""
+    """Default: the largest value of the images' range becomes 1, so 1/255 for bytes and 1/65535 for uint16; floats
+    whose range is not said stay as they are, and so does what is no image, but for bytes."""
     mean: Annotated[tuple[float, ...] | Literal["fit"], LIST] = ()
     """One number, one a channel, or `fit`: each channel's mean over the training set."""
     std: Annotated[tuple[float, ...] | Literal["fit"], LIST] = ()
     """The same for the deviation."""
     steps: Annotated[tuple[AnyStep, ...], LIST] = ()
-    """Instead: what is done, in order. Bytes come as numbers from 0 to 255."""
+    """Instead: what is done, in order. Values come as they are: bytes as numbers from 0 to 255."""
 
     _arrays: Mapping[str, Array] = PrivateAttr(default_factory=dict)
     """What the steps have learned, by `number/name`."""
@@ -63,29 +65,50 @@ class Preprocess(Settings):
         copy._arrays = dict(arrays)
         return copy
 
-    def fitted(self, images: Array) -> Preprocess:
-        """These settings, with everything learned that is to be learned from the training set."""
+    @property
+    def takes_unit(self) -> bool:
+        """Whether `apply` has to be told what images are multiplied with."""
+        return not self.steps and self.scale is None
+
+    def fitted(self, images: Array, unit: float = 1.0, values: AnyRange | None = None) -> Preprocess:
+        """These settings, with everything learned that is to be learned from the training set; `unit`: the default
+        scale; `values`: which values of the images are black and white."""
         if self.steps:
-            return self if self._arrays else self.with_arrays(self._learned(images))
+            settings = self.with_sources(values)
+            return settings if self._arrays else settings.with_arrays(settings._learned(images))
         if self.mean != "fit" and self.std != "fit":
             return self
         mean, std = channel_statistics(images)
-        scale = self._scale(images)
+        scale = self.scale if self.scale is not None else unit
         return Preprocess(
             scale=self.scale,
             mean=tuple(float(m * scale) for m in mean) if self.mean == "fit" else self.mean,
             std=tuple(_dividing(mean, std, scale).tolist()) if self.std == "fit" else self.std,
         )
 
-    def apply(self, images: Array, out: Array) -> None:
-        """Preprocessed images, in `out`."""
+    @property
+    def lacks_source(self) -> bool:
+        """Whether a step has to be told the range of values that comes to it."""
+        return any(isinstance(step, Rescale) and step.source is None for step in self.steps)
+
+    def with_sources(self, values: AnyRange | None) -> Preprocess:
+        """These settings, every step told the range of values that comes to it."""
+        found: list[Step] = []
+        for step in self.steps:
+            found.append(step.with_source(values))
+            values = found[-1].range_behind(values)
+        return self.model_copy(update={"steps": tuple(found)})
+
+    def apply(self, images: Array, out: Array, unit: float = 1.0) -> None:
+        """Preprocessed images, in `out`; `unit`: the default scale."""
         if self.steps:
             values = images.astype(out.dtype)
             for number, step in enumerate(self.steps):
                 values = step.apply(values, self._of(number))
             np.copyto(out, values)
             return
-        np.multiply(images, out.dtype.type(self._scale(images)), out=out, casting="same_kind")
+        scale = self.scale if self.scale is not None else unit
+        np.multiply(images, out.dtype.type(scale), out=out, casting="same_kind")
         if self.mean:
             out -= self._per_channel(self.mean, out)
         if self.std:
@@ -113,10 +136,10 @@ class Preprocess(Settings):
         """The shape that examples come in, where the network reads `shape`."""
         return tuple(self._arrays[RAW].tolist()) if RAW in self._arrays else shape
 
-    def operations(self, shape: tuple[int, ...], scale: float = 1 / 255) -> list[Operation]:
-        """What an ONNX file does to images of this raw shape; `scale`: the short form's default."""
+    def operations(self, shape: tuple[int, ...], unit: float) -> list[Operation]:
+        """What an ONNX file does to images of this raw shape; `unit`: the default scale."""
         if not self.steps:
-            factor = self.scale if self.scale is not None else scale
+            factor = self.scale if self.scale is not None else unit
             mean, std = (np.array(each or [default], np.float64) for each, default in ((self.mean, 0), (self.std, 1)))
             return [("affine", (factor / std, -mean / std), {})]
         found: list[Operation] = []
@@ -145,9 +168,6 @@ class Preprocess(Settings):
 
     def _of(self, number: int) -> Arrays:
         return _of(self._arrays, number)
-
-    def _scale(self, images: Array) -> float:
-        return self.scale if self.scale is not None else 1 / 255 if images.dtype == np.uint8 else 1.0
 
     def _per_channel(self, numbers: tuple[float, ...] | str, out: Array) -> Array:
         assert not isinstance(numbers, str), "fitted() comes first"

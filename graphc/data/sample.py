@@ -172,7 +172,7 @@ def crop(sample: Sample, top: int, left: int, height: int, width: int, fill: flo
 
 def _filling(image: Array, values: ValueRange, share: float) -> float:
     """The value of a fill, as the image's type holds it."""
-    return float(in_type(np.array([values.at(share)]), image.dtype)[0])
+    return float(in_type(np.array([values.at(share)], np.float64), image.dtype)[0])
 
 
 def resize(sample: Sample, height: int, width: int) -> Sample:

@@ -18,7 +18,7 @@ from graphc.data.class_folders import Rules, classes_of, without_classes
 from graphc.data.coco import GROUND, CocoRules, read_coco
 from graphc.data.digits import read_digits
 from graphc.data.examples import BOX_LABEL, IMAGE, LABEL, Examples, check_memory
-from graphc.data.folder import find_images, read_folder
+from graphc.data.folder import find_images
 from graphc.data.idx import read_idx
 from graphc.data.images import PIXEL_LIMIT
 from graphc.data.labels import Column, Typed, typed
@@ -31,6 +31,7 @@ from graphc.data.sample import MASK
 from graphc.data.shapes import CLASSES, make_shapes
 from graphc.data.stored import Folder
 from graphc.data.tables import read_table
+from graphc.data.value_range import BlackToWhite, ImageValues, black_to_white, file_values
 from graphc.data.wanted import ANYTHING, Wanted
 from graphc.errors import DataError, Place
 from graphc.files import shown
@@ -92,6 +93,9 @@ class Npz(Source):
     """Leave the arrays in the file until they are needed; it must not be compressed."""
     classes: ClassNames = ()
     """Names of the classes."""
+    value_range: BlackToWhite = None
+    """[black, white] of images, where their type does not say it: `[0, 255]` or `[-1, 1]` of floats, `[0, 4095]` of
+    uint16; default: the range of integers of 8 and 16 bits, and 0 to 1 of floats that lie there."""
 
     def load(self, base: Path, limit: int, wanted: Wanted = ANYTHING) -> Examples:
         inputs = {IMAGE: self.inputs} if isinstance(self.inputs, str) else self.inputs
@@ -108,6 +112,7 @@ class Npz(Source):
             named.pop(LABEL, self.classes),
             shown(path),
             target_classes=named,
+            value_range=black_to_white(self.value_range, {key: rows[key] for key in inputs.values()}, path),
         )
 
     def _classes_of_masks(self, values: Array) -> Array:
@@ -126,11 +131,15 @@ class Idx(Source):
     """The file of labels."""
     classes: ClassNames = ()
     """Names of the classes."""
+    value_range: BlackToWhite = None
+    """[black, white] of images, where their type does not say it."""
 
     def load(self, base: Path, limit: int, wanted: Wanted = ANYTHING) -> Examples:
         images = read_idx(base / self.images, limit)
         labels = _whole(read_idx(base / self.labels, limit - images.nbytes))
-        return Examples({IMAGE: images}, {LABEL: labels}, self.classes, shown(base / self.images))
+        path = base / self.images
+        said = black_to_white(self.value_range, {self.images: images}, path)
+        return Examples({IMAGE: images}, {LABEL: labels}, self.classes, shown(path), value_range=said)
 
 
 class Cifar10(Source):
@@ -152,7 +161,7 @@ class Cifar10(Source):
         return Examples({IMAGE: np.concatenate(images)}, targets, CIFAR10_CLASSES, shown(base / self.files[0]))
 
 
-class _Images(Source):
+class ImageFiles(Source):
     """Images in files."""
 
     path: str
@@ -165,35 +174,44 @@ class _Images(Source):
     """An image of more is refused before it is read."""
     bad_files: Literal["error", "skip"] = "error"
     """What happens to a file that is no image, or a damaged one; skip: all are read once, the bad ones counted."""
+    dtype: Literal["uint8", "int8", "uint16", "int16", "int32", "float32"] | None = None
+    """Type that images are brought to, each from its own range; default: uint8, and files with more than 8 bits a value
+    are refused. uint8 reduces these; uint16 and float32 keep their values."""
+    value_range: BlackToWhite = None
+    """[black, white] in files with more than 8 bits a value, such as [0, 4095]; default: the range of their type, 0 to
+    1 of floats."""
 
     def reading(self, wanted: Wanted, classes: tuple[str, ...] = (), boxes: int | None = None) -> Reading:
-        skip = self.bad_files == "skip"
-        return Reading(
-            self.size, self.channels, self.max_pixels, skip, boxes, classes, {}, wanted.resizing, wanted.mask_fill
-        )
+        values, skip = self.file_values, self.bad_files == "skip"
+        how = Reading(self.size, self.channels, self.max_pixels, skip, boxes, classes, resizing=wanted.resizing)
+        return replace(how, mask_fill=wanted.mask_fill, values=values, value_range=values.said_range)
+
+    @property
+    def file_values(self) -> ImageValues:
+        """Type and range that images are brought to."""
+        return file_values(self.dtype, black_to_white(self.value_range))
 
 
-class ImageFolder(_Images):
+class ImageFolder(ImageFiles):
     """A folder with one folder a class, its name the class's."""
 
     kind: ClassVar[str] = "image_folder"
 
     keep: Literal["memory", "files"] = "memory"
-    """Read everything in the beginning, or each image when it is needed."""
+    """Read everything in the beginning, or each image when it is needed; the batches are the same. Images that are
+    augmented are held in their own size, as many as `--max-memory` has room for."""
 
     def load(self, base: Path, limit: int, wanted: Wanted = ANYTHING) -> Examples:
         root = base / self.path
         found = find_images(root, self.bad_files == "skip", wanted.classes.get(LABEL, ()), self.path)
-        if self.keep == "memory" and self.bad_files == "error":
-            return read_folder(found, root, self.size, self.channels, limit, self.max_pixels, wanted.resizing)
         names = [path.relative_to(root).as_posix() for path in found.paths]
         entries = [Entry(name, label) for name, label in zip(names, found.labels, strict=True)]
         examples = examples_of(entries, Folder(root), self.reading(wanted, found.classes), shown(root))
         examples = replace(examples, skipped=found.links + examples.skipped, notes=found.notes)
-        return in_memory(examples, limit) if self.keep == "memory" else examples
+        return in_memory(examples, limit, wanted.whole) if self.keep == "memory" else examples
 
 
-class Archive(_Images):
+class Archive(ImageFiles):
     """Images in a zip, or in a tar that is not compressed, read in place; one folder a class."""
 
     kind: ClassVar[str] = "archive"
@@ -219,7 +237,7 @@ class Archive(_Images):
         return replace(examples_of(entries, archive, self.reading(wanted, found.names), where), notes=found.notes)
 
 
-class _Listed(_Images):
+class _Listed(ImageFiles):
     """Images in files, with annotations in one file."""
 
     folder: str | None = None

@@ -16,6 +16,7 @@ from graphc.data.preprocess import Preprocess
 from graphc.data.sample import BOXES_THERE, POINTS_THERE
 from graphc.data.steps import Whiten
 from graphc.data.stored import StoredImages
+from graphc.data.value_range import AnyRange, ValueRange, range_of
 from graphc.types import Array
 
 LOOKED_AT = 10_000
@@ -44,7 +45,7 @@ class Statistics:
 
 def statistics(examples: Examples) -> Statistics:
     """Look at a set; of a large one, values and duplicates of some thousand images only."""
-    images = next(array for array in examples.inputs.values())
+    name, images = next(iter(examples.inputs.items()))
     fitting = max(16, LOOKED_AT_BYTES // max(int(np.prod(images.shape[1:])), 1))
     rows = np.unique(np.linspace(0, len(examples) - 1, min(len(examples), LOOKED_AT, fitting)).astype(np.intp))
     values = images[rows]
@@ -54,8 +55,9 @@ def statistics(examples: Examples) -> Statistics:
         pictures = values if values.ndim == 4 else values[..., None]
         if pictures.dtype == bool:
             pictures = pictures.astype(np.uint8)
-        facts |= _value_facts(pictures)
-        histogram = _histogram(pictures)
+        known = examples.range_of(name) or range_of(pictures)
+        facts |= _value_facts(pictures, known)
+        histogram = _histogram(pictures, known)
     digests: dict[str, int] = {}
     repeated = []
     for row, value in zip(rows.tolist(), values, strict=True):
@@ -123,7 +125,7 @@ def _size_facts(images: Any, rows: Array) -> dict[str, Any]:
     return {"size": spread, "resized to": "×".join(map(str, images.shape[1:]))}
 
 
-def _value_facts(images: Array) -> dict[str, Any]:
+def _value_facts(images: Array, known: AnyRange) -> dict[str, Any]:
     """Means, deviations, and correlations of channels before and after whitening."""
     channels = images.shape[-1]
     flat = images.reshape(-1, channels).astype(np.float64)
@@ -133,6 +135,7 @@ def _value_facts(images: Array) -> dict[str, Any]:
         return {"values": f"{images.dtype}, {np.count_nonzero(wrong)} of them not finite, in {rows} examples"}
     facts: dict[str, Any] = {
         "values": f"{images.dtype}, {flat.min():g} to {flat.max():g}",
+        "black to white": _said(known),
         "channel means": _listed(flat.mean(axis=0)),
         "channel deviations": _listed(flat.std(axis=0)),
     }
@@ -142,6 +145,12 @@ def _value_facts(images: Array) -> dict[str, Any]:
         facts["channel correlations"] = _correlations(flat)
         facts["after whitening"] = _correlations(whitened.reshape(-1, channels))
     return facts
+
+
+def _said(known: AnyRange) -> str:
+    if isinstance(known, ValueRange):
+        return f"{known.low:g} to {known.high:g}"
+    return "not known: `value_range: [black, white]` at the source says it"
 
 
 def _correlations(values: Array) -> str:
@@ -155,11 +164,13 @@ def _listed(numbers: Array) -> str:
     return ", ".join(f"{number + 0.0:.3f}" for number in np.round(numbers, 3).tolist())
 
 
-def _histogram(images: Array) -> Array:
+def _histogram(images: Array, known: AnyRange) -> Array:
+    """Channels × 32, from black to white; where these are not known, from the lowest to the highest value."""
     if not np.isfinite(images).all():
         return np.zeros((images.shape[-1], 32), np.int64)
-    top = 255 if images.dtype == np.uint8 else float(images.max()) or 1.0
-    low = min(0.0, float(images.min()))
+    low, top = float(images.min()), float(images.max())
+    if isinstance(known, ValueRange):
+        low, top = known.low, known.high
     return np.stack([np.histogram(images[..., c], 32, (low, top))[0] for c in range(images.shape[-1])])
 
 

@@ -8,6 +8,7 @@ A step's ONNX form is a list of operations on one running value, N H W C, named 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import Field, model_validator
@@ -15,6 +16,7 @@ from pydantic import Field, model_validator
 from graphc.data.augment.color import GRAY
 from graphc.data.resizing import by_shorter_side, inside, middle
 from graphc.data.sample import Sample, crop, resize
+from graphc.data.value_range import AnyRange, UnknownRange, ValueRange
 from graphc.errors import DataError
 from graphc.lazy import np
 from graphc.settings import LIST, Kind
@@ -51,6 +53,14 @@ class Step(Kind):
         """An example's annotations where they are behind the step, and its image in the new size."""
         return sample
 
+    def with_source(self, values: AnyRange | None) -> Step:
+        """The step, where black and white come to it as these values."""
+        return self
+
+    def range_behind(self, values: AnyRange | None) -> AnyRange | None:
+        """Which values are black and white behind the step."""
+        return UnknownRange(f"what {self.kind} makes of them")
+
     def apply(self, x: Array, arrays: Arrays) -> Array:
         """Images N H W C behind the step; `x` may be written over."""
         raise NotImplementedError(self.kind)
@@ -81,18 +91,31 @@ class Rescale(_Affine):
 
     kind: ClassVar[str] = "rescale"
 
-    source: Annotated[tuple[float, float], LIST] = (0.0, 255.0)
-    """[lowest, highest] value that comes in."""
+    source: Annotated[tuple[float, float], LIST] | None = None
+    """[lowest, highest] value that comes in; default: the range of the images, [0, 255] for bytes."""
     target: Annotated[tuple[float, float], LIST] = (0.0, 1.0)
     """What they become."""
 
     @model_validator(mode="after")
     def _fits(self) -> Rescale:
-        if self.source[0] >= self.source[1]:
+        if self.source is not None and self.source[0] >= self.source[1]:
             raise ValueError(f"source: expected [lowest, highest], found {list(self.source)}")
         return self
 
+    def with_source(self, values: AnyRange | None) -> Rescale:
+        if self.source is not None:
+            return self
+        if not isinstance(values, ValueRange):
+            raise (values or UnknownRange("floats in files")).error(
+                "rescale", "`source: [lowest, highest]` of the step says which values come in"
+            )
+        return self.model_copy(update={"source": (values.low, values.high)})
+
+    def range_behind(self, values: AnyRange | None) -> AnyRange | None:
+        return ValueRange(*self.target)
+
     def affine(self, arrays: Arrays) -> tuple[Array, Array]:
+        assert self.source is not None, "with_source() comes first"
         (a, b), (c, d) = self.source, self.target
         scale = (d - c) / (b - a)
         return np.array([scale]), np.array([c - a * scale])
@@ -160,6 +183,9 @@ class MinMaxScale(_Affine):
     target: Annotated[tuple[float, float], LIST] = (-1.0, 1.0)
     """Where they go."""
 
+    def range_behind(self, values: AnyRange | None) -> AnyRange | None:
+        return ValueRange(*self.target)
+
     def fit(self, chunks: Chunks) -> dict[str, Array]:
         axes = _over(self.per)
         lows, highs = zip(*((part.min(axis=axes(part)), part.max(axis=axes(part))) for part in chunks()), strict=True)
@@ -226,6 +252,9 @@ class Resize(Step):
     shorter_side: Side | None = None
     """Pixels of the shorter side, the aspect being kept."""
 
+    def range_behind(self, values: AnyRange | None) -> AnyRange | None:
+        return values
+
     def shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         return (*self._target(shape[0], shape[1]), *shape[2:])
 
@@ -253,6 +282,9 @@ class CenterCrop(Step):
 
     size: Annotated[tuple[Side, Side], LIST]
     """[height, width]."""
+
+    def range_behind(self, values: AnyRange | None) -> AnyRange | None:
+        return values
 
     def shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         if shape[0] < self.size[0] or shape[1] < self.size[1]:
@@ -284,12 +316,16 @@ class Letterbox(Step):
     fill: float = 0.0
     """Value of the edges, as images have them at this step: of bytes 0 to 255, behind `rescale` 0 to 1."""
 
+    def range_behind(self, values: AnyRange | None) -> AnyRange | None:
+        return values
+
     def shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         return (*self.size, *shape[2:])
 
     def move(self, sample: Sample) -> Sample:
         inner, (top, left) = inside(sample.size, self.size)
-        return crop(resize(sample, *inner), -top, -left, *self.size)
+        painted = replace(resize(sample, *inner), value_range=ValueRange(0, 1))  # only where things are is asked for
+        return crop(painted, -top, -left, *self.size)
 
     def apply(self, x: Array, arrays: Arrays) -> Array:
         (height, width), (top, left) = inside(x.shape[1:3], self.size)
@@ -309,6 +345,9 @@ class Channels(Step):
 
     to: Literal["bgr", "gray"]
     """bgr: red and blue exchanged; gray: one channel, 0.299 red + 0.587 green + 0.114 blue."""
+
+    def range_behind(self, values: AnyRange | None) -> AnyRange | None:
+        return values
 
     def shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         if shape[-1] != 3:

@@ -18,6 +18,7 @@ from graphc.data.masks import mapped
 from graphc.data.reading import read_regular
 from graphc.data.resizing import STRETCH, Resizing
 from graphc.data.sample import Sample
+from graphc.data.value_range import BYTES, ImageValues
 from graphc.errors import DataError, Place
 from graphc.files import shown
 from graphc.system import is_plain_name
@@ -138,9 +139,16 @@ class StoredImages:
     channels: int = 3
     pixels: int = PIXEL_LIMIT
     resizing: Resizing = STRETCH
+    values: ImageValues = BYTES
+    """What files are brought to."""
+    decoded: Sequence[Array | None] | None = field(default=None, repr=False, compare=False)
+    """Images that are in memory; None: those that are read when they are asked for."""
 
-    dtype = np.dtype(np.uint8)
     ndim = 4
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return np.dtype(self.values.dtype)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -151,22 +159,44 @@ class StoredImages:
 
     def read(self, row: int) -> Array:
         """An image in its own size."""
+        if self.decoded is not None and (image := self.decoded[row]) is not None:
+            return image
         name = self.names[row]
-        return decode_image(self.store.read(name), self.store.shown(name), self.channels, pixels=self.pixels)
+        data, shown_name = self.store.read(name), self.store.shown(name)
+        return decode_image(data, shown_name, self.channels, pixels=self.pixels, values=self.values)
 
     def name(self, row: int) -> str:
         return self.store.shown(self.names[row])
 
+    def held(self, limit: int) -> StoredImages:
+        """The same, as many of the first ones decoded and kept as `limit` bytes have room for."""
+        decoded: list[Array | None] = [None] * len(self)
+        for row in range(len(self)):
+            image = self.read(row)
+            limit -= image.nbytes
+            if limit < 0:
+                break
+            decoded[row] = image
+        return replace(self, decoded=decoded)
+
+    @property
+    def count_held(self) -> int:
+        """How many are in memory."""
+        return sum(image is not None for image in self.decoded or ())
+
     def take(self, rows: Array) -> StoredImages:
-        """Some of them, still in their files."""
-        return replace(self, names=[self.names[row] for row in rows.tolist()])
+        """Some of them."""
+        chosen = rows.tolist()
+        decoded = None if self.decoded is None else [self.decoded[row] for row in chosen]
+        return replace(self, names=[self.names[row] for row in chosen], decoded=decoded)
 
     def __getitem__(self, rows: Any) -> Array:
         """Decoded and resized."""
         chosen = np.arange(len(self))[rows]
-        out = np.empty((len(chosen), *self.shape[1:]), np.uint8)
+        out = np.empty((len(chosen), *self.shape[1:]), self.dtype)
         for at, row in enumerate(chosen.tolist()):
-            out[at] = resized(Sample(self.read(row)), self.size, self.resizing, self.name(row)).image
+            sample = Sample(self.read(row), value_range=self.values.said_range)
+            out[at] = resized(sample, self.size, self.resizing, self.name(row)).image
         return out
 
     def fingerprint(self) -> bytes:

@@ -59,6 +59,9 @@ class Wanted:
     mask_fill: int = 0
     """Class of what is beside the image in masks."""
 
+    whole: bool = False
+    """Images of files are wanted in their own size, since augmentation cuts from them."""
+
     def of(self, target: str) -> Want:
         """What is wanted of a target; classes where nobody said."""
         return (self.targets or {}).get(target, Want())

@@ -1,4 +1,4 @@
-"""Preprocessing in front of a graph: raw images in, as bytes N H W C, what the network was trained on behind.
+"""Preprocessing in front of a graph: raw images in, N H W C, mostly bytes, what the network was trained on behind.
 
     image (uint8) -> Cast -> Mul, Add … -> Transpose -> conv1
 
@@ -25,7 +25,10 @@ from graphc.types import Array, Params
 
 Operation: TypeAlias = tuple[str, tuple[Array, ...], dict[str, Any]]
 """(kind, constants, settings), on images N H W C."""
-ELEMENTS = {"uint8": TensorProto.UINT8, "float32": TensorProto.FLOAT}
+ELEMENTS = {
+    "uint8": TensorProto.UINT8, "int8": TensorProto.INT8, "uint16": TensorProto.UINT16, "int16": TensorProto.INT16,
+    "int32": TensorProto.INT32, "float32": TensorProto.FLOAT,
+}  # fmt: skip
 """Types that raw values may have."""
 AXES_ARE_AN_INPUT = 18
 """From this opset on, ReduceMean's axes are an input."""
@@ -39,7 +42,7 @@ class Front:
     """Of a raw image, H W C; symbols only where all operations are factors and offsets."""
     operations: tuple[Operation, ...]
     element: int = TensorProto.UINT8
-    """Type of the raw values: bytes, or FLOAT for runtimes that take no others."""
+    """Type of the raw values; FLOAT for runtimes that take no others."""
 
 
 def merged(operations: Sequence[Operation]) -> tuple[Operation, ...]:

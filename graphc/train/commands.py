@@ -17,6 +17,7 @@ from graphc.train.evaluation import evaluate
 from graphc.train.extension import existing_folder, with_epochs
 from graphc.train.fitted import save_fitted
 from graphc.train.freezing import frozen_plan
+from graphc.train.image_values import KEY, as_fact, from_facts
 from graphc.train.length import Length, check_batches
 from graphc.train.lints import lints as training_lints
 from graphc.train.predict import predict
@@ -28,7 +29,6 @@ from graphc.train.run import (
     bit_settings,
     describe_difference,
     fitted,
-    inputs_of_bytes,
     make_batches,
     make_stepper,
     new_state,
@@ -37,6 +37,7 @@ from graphc.train.run import (
     read_test,
     said_of,
     spec_texts,
+    training_values,
 )
 from graphc.train.run_folder import RunFolder
 from graphc.train.signing import metadata_of
@@ -63,7 +64,7 @@ def train(
     plan = plan_of(recipe.model, base)
     sets = read_sets(recipe, plan, base, options.max_memory)
     recipe = fitted(recipe, plan, sets.train)
-    stepper = make_stepper(recipe, plan, base, options.threads, sets.train.classes)
+    stepper = make_stepper(recipe, plan, base, options.threads, sets.train)
     check_batches(frozen_plan(plan, stepper.learning.frozen_for_good), Length.of(recipe, len(sets.train)))
     reporter = reporter or Silent()
     for sentence in sets.said():
@@ -87,7 +88,7 @@ def train(
                 "data": sets.fingerprints(),
                 "classes": list(sets.train.classes),
                 "target_classes": {target: list(names) for target, names in sets.train.target_classes.items()},
-                "bytes": inputs_of_bytes(sets.train, plan, recipe.data),
+                KEY: as_fact(training_values(sets.train, plan, recipe.data)),
                 "notes": sets.said(),
             }
         )
@@ -120,7 +121,7 @@ def resume(
         sets = read_sets(recipe, plan, base, options.max_memory)
         if sets.fingerprints() != facts["data"]:
             raise DataError("G409", "the data are not those that the run began with", Place(sets.train.source))
-        stepper = make_stepper(recipe, plan, base, options.threads, sets.train.classes)
+        stepper = make_stepper(recipe, plan, base, options.threads, sets.train)
         state = new_state(stepper)
         trainer = _trainer(stepper, state, sets, folder, reporter)
         _compare_settings(checkpoint.facts["settings"], trainer.settings, reporter, options.exact)
@@ -165,7 +166,7 @@ def evaluate_run(
         as_trained = {"resize": recipe.data.resize, "mask_fill": recipe.data.mask_fill}
         data_there = other.data.model_copy(update=as_trained)
         judged = recipe.model_copy(update={"data": data_there, "seed": other.seed})
-    name, examples = read_test(judged, plan, base, classes_in(facts), options.max_memory)
+    name, examples = read_test(judged, plan, base, classes_in(facts), from_facts(facts, plan), options.max_memory)
     stepper = Stepper(plan, recipe, options.threads)
     stepper.heads.check(examples)
     check_inputs(examples, recipe.dtype)

@@ -20,6 +20,7 @@ from graphc.data.annotated import in_memory
 from graphc.data.batches import RAW_IMAGES, Batch
 from graphc.data.examples import IMAGE, LABEL, Examples
 from graphc.data.preprocess import Preprocess
+from graphc.data.value_range import BYTES, ImageValues, brought
 from graphc.errors import DataError, Place, SpecError, did_you_mean
 from graphc.files import shown
 from graphc.runtime import Session
@@ -52,10 +53,18 @@ class TeacherModel:
     """A teacher at work."""
 
     def __init__(
-        self, settings: Teacher, base: Path, classes: int, names: Sequence[str] = (), threads: int | None = None
+        self,
+        settings: Teacher,
+        base: Path,
+        classes: int,
+        names: Sequence[str] = (),
+        threads: int | None = None,
+        values: ImageValues = BYTES,
     ) -> None:
-        """`classes`: how many the student has; `names`: theirs, where they are known."""
+        """`classes`: how many the student has; `names`: theirs, where they are known; `values`: of its images."""
         self.settings = settings
+        self._values = values
+        self._preprocess = settings.preprocess and settings.preprocess.with_sources(values.range)
         self._session = Session(base / settings.path, threads=threads)
         self._columns = _columns(settings.path, named_classes(self._session.metadata), list(names))
         if len(self._session.inputs) != 1:
@@ -79,12 +88,12 @@ class TeacherModel:
     def _images(self, raw: Array, preprocessed: Array) -> Array:
         """What the teacher reads, in its order of axes."""
         if self._input.dtype == "uint8":
-            images = raw
-        elif self.settings.preprocess is None:
+            images = brought(raw, np.uint8, BYTES.range, self._values.range)
+        elif self._preprocess is None:
             images = preprocessed
         else:
             images = np.empty(raw.shape, np.float32)
-            self.settings.preprocess.apply(raw, images)
+            self._preprocess.apply(raw, images, self._values.unit)
         if self._channels_first(images.shape[-1]):
             images = images.transpose(0, 3, 1, 2)
         return np.ascontiguousarray(images, self._input.dtype)

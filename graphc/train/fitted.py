@@ -9,12 +9,15 @@ import numpy as np
 from graphc import weights
 from graphc.data.preprocess import RAW, Preprocess
 from graphc.data.reading import open_regular
+from graphc.data.value_range import ImageValues, range_of_type
 from graphc.dims import is_image
-from graphc.emit.front import ELEMENTS, Front
+from graphc.emit.front import ELEMENTS, Front, Operation
+from graphc.errors import SpecError
 from graphc.files import shown
 from graphc.graph import Plan
 from graphc.layers.base import static
 from graphc.safetensors_file import SafetensorsFile
+from graphc.train.image_values import from_facts
 from graphc.train.recipe import Recipe, read_recipe
 from graphc.train.run_folder import RunFolder
 from graphc.types import Array
@@ -47,21 +50,46 @@ def with_fitted(recipe: Recipe, path: Path) -> Recipe:
     return recipe.model_copy(update={"data": data})
 
 
-def fronts_of_run(run: Path | str, element: str, plan: Plan) -> dict[str, Front]:
-    """A run's preprocessing for an ONNX file, of every input that is an image; `element`: uint8 or float32, whose
-    numbers are those that the run was trained on: bytes held as floats, or floats."""
+def fronts_of_run(run: Path | str, raw: str | None, plan: Plan) -> dict[str, Front]:
+    """A run's preprocessing for an ONNX file, of every input that is an image; `raw`: the type of the images (default:
+    `raw_values`); float32 holds numbers such as the run was trained on."""
     folder = RunFolder(run)
     facts = folder.read_facts()
     recipe = with_fitted(read_recipe(folder.recipe), folder.preprocess)
-    found = {}
+    values, found = from_facts(facts, plan), {}
     for given in plan.graph.inputs:
         settings = recipe.data.preprocess_inputs.get(given.name, recipe.data.preprocess)
         if is_image(given.shape):
             shape = settings.input_shape(static(given.shape, "preprocessing")) if settings.steps else given.shape
-            bytes_come = element == "uint8" or given.name in facts.get("bytes", [given.name])
-            operations = settings.operations(shape, 1 / 255 if bytes_come else 1.0)  # type: ignore[arg-type]
-            found[given.name] = Front(shape, tuple(operations), ELEMENTS[element])
+            trained = values[given.name]
+            taken = raw_values(trained, raw)
+            operations = [*_bringing(taken, trained), *settings.operations(shape, trained.unit)]  # type: ignore[arg-type]
+            found[given.name] = Front(shape, tuple(operations), ELEMENTS[taken.dtype])
     return found
+
+
+def raw_values(trained: ImageValues, raw: str | None) -> ImageValues:
+    """Type and range of the images that a file takes which preprocesses them itself; by default the type that the
+    training set's images had, where that was an integer, bytes where their range is known, else float32."""
+    integer = trained.dtype in ELEMENTS and trained.dtype != "float32"
+    raw = raw or (trained.dtype if integer else "float32" if trained.known_range is None else "uint8")
+    if raw == trained.dtype:
+        return trained
+    if raw == "float32":
+        return trained.model_copy(update={"dtype": raw})
+    if trained.known_range is None:
+        found = f"{trained.dtype}: which of their values are black and white is not known"
+        raise SpecError("G322", f"--raw {raw} cannot stand for the images of this run, {found}; float32 can")
+    return ImageValues.of(raw, range_of_type(raw))
+
+
+def _bringing(taken: ImageValues, trained: ImageValues) -> list[Operation]:
+    """The operation that brings raw values to the range of the training set's, where they have another."""
+    here, there = taken.known_range, trained.known_range
+    if here is None or there is None or here == there:
+        return []
+    scale = there.span / here.span
+    return [("affine", (np.array([scale]), np.array([there.low - here.low * scale])), {})]
 
 
 def _each(recipe: Recipe) -> dict[str, Preprocess]:

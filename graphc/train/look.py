@@ -19,6 +19,7 @@ from graphc.data.sample import ANNOTATIONS, Sample, sample_of
 from graphc.data.sources import Source
 from graphc.data.stats import Statistics, shared, statistics
 from graphc.data.stored import STORED
+from graphc.data.value_range import AnyRange
 from graphc.errors import DataError, Place
 from graphc.files import atomic_write
 from graphc.report.tables import render
@@ -79,11 +80,12 @@ def preview(
     if images.ndim not in (3, 4):
         raise DataError("G404", "expected images to look at", Place(examples.source))
     size = (int(images.shape[1]), int(images.shape[2]))
+    values = examples.range_of(next(iter(examples.inputs)))
     chosen = np.random.default_rng([recipe.seed, 0x10CC]).permutation(len(examples))[:count]
     rows, labels, box_labels = [], [], []
     order = point_order(recipe, examples)
     for row in sorted(chosen.tolist()):
-        original = _sample(examples, row, recipe.mask_fill, order)
+        original = _sample(examples, row, values, recipe.mask_fill, order)
         stored = isinstance(images, STORED)
         augmented = [_augmented(recipe, original, row, epoch + each, size, stored) for each in range(columns)]
         rows.append([original, *augmented])
@@ -106,12 +108,10 @@ def _augmented(recipe: Recipe, sample: Sample, row: int, epoch: int, size: tuple
     return augment(sample, steps, rng, size, data.min_visibility, data.resize, stored)
 
 
-def _sample(examples: Examples, row: int, mask_fill: int, mirrored: tuple[int, ...]) -> Sample:
+def _sample(examples: Examples, row: int, values: AnyRange | None, mask_fill: int, mirrored: tuple[int, ...]) -> Sample:
     image = _row(next(iter(examples.inputs.values())), row)
     annotations = {name: _row(examples.targets[name], row) for name in ANNOTATIONS if name in examples.targets}
-    return sample_of(
-        image[..., None] if image.ndim == 2 else image, annotations, mask_fill=mask_fill, mirrored=mirrored
-    )
+    return sample_of(image[..., None] if image.ndim == 2 else image, annotations, values, mask_fill, mirrored)
 
 
 def _row(array: Any, row: int) -> Array:

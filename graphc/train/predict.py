@@ -13,6 +13,7 @@ from graphc.data.examples import LABEL, Examples
 from graphc.data.given_files import Given, given_files
 from graphc.data.images import PIXEL_LIMIT, read_image
 from graphc.data.sources import Npz
+from graphc.data.value_range import BYTES
 from graphc.errors import DataError, Place, SpecError, counted
 from graphc.execution.network import Network
 from graphc.files import shown
@@ -20,6 +21,7 @@ from graphc.layers.base import static
 from graphc.train.answers import answer_of, mask_of, write_mask
 from graphc.train.evaluation import predictions
 from graphc.train.heads import Heads
+from graphc.train.image_values import from_facts, like_training, read_as
 from graphc.train.run import make_batches, preprocessing
 from graphc.train.run_folder import RunFolder
 from graphc.train.signing import output_signature
@@ -105,6 +107,7 @@ class Predictor:
         folder = RunFolder(run)
         self.facts = folder.read_facts()
         self.recipe, self.plan, _ = planned(folder, self.facts)
+        self._values = from_facts(self.facts, self.plan)
         self.heads = Heads(self.plan, self.recipe).by_node
         self._params = load_weights(self.plan, weights_path or folder.best, self.recipe.dtype)
         self._network = Network(self.plan, options.threads, self.recipe.seed, shards=self.recipe.shards)
@@ -136,7 +139,7 @@ class Predictor:
                 given = self.plan.graph.inputs[0]
                 pixels = np.stack([image for _, image in read])
                 examples = Examples({given.name: pixels}, {LABEL: np.zeros(len(read), np.int64)}, (), "images")
-                yield [file for file, _ in read], make_batches(self.recipe, self.plan, examples)
+                yield [file for file, _ in read], self._batches(examples)
         for file in files:
             if not file.is_image:
                 examples = Npz(path=str(file.path), targets={}).load(Path(), self._limit)
@@ -144,16 +147,22 @@ class Predictor:
                     Given(file.path, f"{file.name}[{row}]", file.below.with_name(f"{file.below.stem}[{row}].npz"))
                     for row in range(len(examples))
                 ]
-                yield rows, make_batches(self.recipe, self.plan, examples)
+                yield rows, self._batches(examples)
+
+    def _batches(self, examples: Examples) -> Batches:
+        return make_batches(self.recipe, self.plan, like_training(examples, self._values, self.plan))
 
     def _read(self, files: Sequence[Given], left_out: list[str]) -> Iterator[tuple[Given, Array]]:
         """Images in the shape that the preprocessing of the plan's only input takes."""
         given, data = self.plan.graph.inputs[0], self.recipe.data
         height, width, channels = preprocessing(data, given.name).input_shape(static(given.shape, "predict"))
         limit = getattr(data.train, "max_pixels", PIXEL_LIMIT)
+        values = self._values.get(given.name, BYTES)
+        read = read_as(data.train, values)
         for file in files:
             try:
-                yield file, read_image(file.path, channels, (height, width), limit, data.resize)
+                image = read_image(file.path, channels, (height, width), limit, data.resize, read)
+                yield file, values.taken(image)
             except DataError as error:
                 if not self._skips:
                     raise

@@ -24,6 +24,7 @@ from graphc.data.point_pairs import mirrored_order
 from graphc.data.preprocess import Preprocess
 from graphc.data.sample import ANNOTATIONS, BOXES, MASK, POINTS
 from graphc.data.sources import Source
+from graphc.data.value_range import ImageValues
 from graphc.data.wanted import ANYTHING, Wanted
 from graphc.dims import format_shape
 from graphc.errors import DataError, Place, SpecError, did_you_mean
@@ -32,6 +33,7 @@ from graphc.spec.documents import read_document
 from graphc.spec.zoo import find
 from graphc.train.distill import TeacherModel, with_unlabeled
 from graphc.train.heads import Heads, Target
+from graphc.train.image_values import like_training, values_by_input
 from graphc.train.losses import Loss, OverClasses
 from graphc.train.recipe import Data, Model, Recipe
 from graphc.train.state import TrainState
@@ -86,8 +88,9 @@ def read_sets(recipe: Recipe, plan: Plan, base: Path, limit: int = MEMORY_LIMIT)
         check_one_class(train, "`balanced`")
     validation = None
     if recipe.data.validation is not None:
-        known = replace(wanted, classes=shared_classes(train, wanted))
+        known = replace(wanted, classes=shared_classes(train, wanted), whole=False)
         validation = read_set(recipe.data.validation, base, limit, known)
+        validation = like_training(validation, training_values(train, plan, recipe.data), plan)
     elif recipe.data.validation_share is not None:
         train, validation = split(train, recipe.data.validation_share, recipe.seed, recipe.data.stratified)
     if recipe.data.unlabeled is not None:
@@ -95,12 +98,13 @@ def read_sets(recipe: Recipe, plan: Plan, base: Path, limit: int = MEMORY_LIMIT)
     return Sets(train, validation)
 
 
-def make_stepper(recipe: Recipe, plan: Plan, base: Path, threads: int | None, names: Sequence[str] = ()) -> Stepper:
-    """What computes the steps, with its teacher where it has one; `names`: of the training set's classes."""
+def make_stepper(recipe: Recipe, plan: Plan, base: Path, threads: int | None, train: Examples) -> Stepper:
+    """What computes the steps, with its teacher where it has one; `train`: the training set."""
     if recipe.teacher is None:
         return Stepper(plan, recipe, threads)
     classes = Heads(plan, recipe).first.shape[-1]
-    return Stepper(plan, recipe, threads, TeacherModel(recipe.teacher, base, classes, names, threads))
+    values = next(iter(training_values(train, plan, recipe.data).values()), ImageValues(black_to_white=None))
+    return Stepper(plan, recipe, threads, TeacherModel(recipe.teacher, base, classes, train.classes, threads, values))
 
 
 def read_set(source: Source, base: Path, limit: int = MEMORY_LIMIT, wanted: Wanted = ANYTHING) -> Examples:
@@ -114,18 +118,25 @@ def read_set(source: Source, base: Path, limit: int = MEMORY_LIMIT, wanted: Want
 def fitted(recipe: Recipe, plan: Plan, train: Examples) -> Recipe:
     """The recipe with every `fit` of its preprocessing answered by the training set."""
     data = recipe.data
-    inputs = fit_inputs(train, plan, data).inputs
+    fit = fit_inputs(train, plan, data)
+    inputs = fit.inputs
     for name in data.preprocess_inputs:
         if name not in inputs:
             found = f"{name!r}{did_you_mean(name, inputs)}"
             raise SpecError(
                 "G606", f"preprocess_inputs: expected an input of the spec ({', '.join(inputs)}), found {found}"
             )
-    first = next(iter(inputs.values()))
-    each = {name: settings.fitted(inputs[name]) for name, settings in data.preprocess_inputs.items()}
-    data = data.model_copy(update={"preprocess": data.preprocess.fitted(first), "preprocess_inputs": each})
+    each = {name: _fitted(settings, fit, name) for name, settings in data.preprocess_inputs.items()}
+    whole = _fitted(data.preprocess, fit, next(iter(inputs)))
+    data = data.model_copy(update={"preprocess": whole, "preprocess_inputs": each})
     recipe = recipe.model_copy(update={"data": data})
     return _with_class_weights(recipe, plan, train)
+
+
+def _fitted(settings: Preprocess, examples: Examples, name: str) -> Preprocess:
+    """What happens to an input, with what is learned from it."""
+    unit = examples.unit_of(name) if settings.takes_unit else 1.0
+    return settings.fitted(examples.inputs[name], unit, examples.range_of(name) if settings.lacks_source else None)
 
 
 def _with_class_weights(recipe: Recipe, plan: Plan, train: Examples) -> Recipe:
@@ -169,9 +180,9 @@ def fit_inputs(examples: Examples, plan: Plan, data: Data) -> Examples:
     return replace(examples, inputs={name: inputs[name] for name in wanted})
 
 
-def inputs_of_bytes(examples: Examples, plan: Plan, data: Data) -> list[str]:
-    """Inputs that come as numbers from 0 to 255, which preprocessing divides unless told otherwise."""
-    return [name for name, array in fit_inputs(examples, plan, data).inputs.items() if array.dtype == np.uint8]
+def training_values(examples: Examples, plan: Plan, data: Data) -> dict[str, ImageValues]:
+    """Type and range of the training set's images, by input."""
+    return values_by_input(fit_inputs(examples, plan, data))
 
 
 def _check_shape(name: str, found: tuple[int, ...], wanted: tuple[Any, ...], source: str) -> None:
@@ -298,17 +309,22 @@ def describe_difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> st
 
 
 def read_test(
-    recipe: Recipe, plan: Plan, base: Path, classes: Mapping[str, Sequence[str]], limit: int = MEMORY_LIMIT
+    recipe: Recipe,
+    plan: Plan,
+    base: Path,
+    classes: Mapping[str, Sequence[str]],
+    values: Mapping[str, ImageValues],
+    limit: int = MEMORY_LIMIT,
 ) -> tuple[str, Examples]:
     """What a run is evaluated on, and its name: the recipe's test set, else what it was validated on; `classes`: the
-    training set's names by target."""
+    training set's names by target; `values`: of its images, by input."""
     data, wanted = recipe.data, wanted_targets(recipe, plan)
-    known = replace(wanted, classes=with_numbers(classes, wanted))
+    known = replace(wanted, classes=with_numbers(classes, wanted), whole=False)
     if data.test is not None:
-        return "test", read_set(data.test, base, limit, known)
+        return "test", like_training(read_set(data.test, base, limit, known), values, plan)
     if data.validation is not None:
-        return "validation", read_set(data.validation, base, limit, known)
+        return "validation", like_training(read_set(data.validation, base, limit, known), values, plan)
     held_out = read_sets(recipe, plan, base, limit).validation
     if held_out is None:
         raise SpecError("G611", "the recipe names neither a test nor a validation set: say which data to read")
-    return "validation_share", labeled_alike(held_out, known.classes)
+    return "validation_share", like_training(labeled_alike(held_out, known.classes), values, plan)

@@ -22,7 +22,8 @@ def wanted_targets(recipe: Recipe, plan: Plan | None = None) -> Wanted:
         found[target] = want if target not in found else _both(found[target], want)
     if recipe.data.balanced or recipe.data.stratified:
         found.setdefault(LABEL, Want())
-    return Wanted(found, resizing=recipe.data.resize, mask_fill=recipe.mask_fill)
+    data = recipe.data
+    return Wanted(found, resizing=data.resize, mask_fill=recipe.mask_fill, whole=bool(data.augment))
 
 
 def shared_classes(train: Examples, wanted: Wanted) -> dict[str, tuple[str, ...]]:

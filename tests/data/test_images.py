@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image, TiffImagePlugin
 
-from graphc.data.folder import find_images, read_folder
+from graphc.data.folder import find_images
 from graphc.data.images import read_image
+from graphc.data.sources import ImageFolder
 from graphc.errors import DataError
 
 LIMIT = 10_000_000
@@ -51,11 +52,6 @@ def test_any_mode_becomes_rgb(tmp_path, mode, color, suffix):
     path = _save(tmp_path / f"a.{suffix}", color, mode=mode)
     assert read_image(path).shape == (4, 6, 3)
     assert read_image(path, channels=1).shape == (4, 6, 1)
-
-
-def test_sixteen_bits_are_scaled(tmp_path):
-    Image.fromarray(np.array([[0, 32896, 65535]], np.uint16)).save(tmp_path / "a.png")
-    assert read_image(tmp_path / "a.png", channels=1).ravel().tolist() == [0, 128, 255]
 
 
 def test_exif_turns_the_image(tmp_path):
@@ -112,7 +108,7 @@ def test_cut_off_images_are_named(tmp_path, keep):
 
 
 def test_a_folder_a_class(classes):
-    found = read_folder(find_images(classes), classes, (4, 6), 3, LIMIT, 1000)
+    found = ImageFolder(path="set", size=(4, 6)).load(classes.parent, LIMIT)
     assert found.classes == ("cat", "dog")
     assert found.targets["label"].tolist() == [0, 0, 1, 1]
     assert found.inputs["image"][3].tolist() == [[[0, 255, 0]] * 6] * 4
@@ -166,4 +162,4 @@ def test_folders_that_cannot_be_classes_are_named(classes, tmp_path):
 
 def test_memory_is_checked_before_it_is_used(classes):
     with pytest.raises(DataError, match="300,000,000 bytes, the limit is 10,000,000"):
-        read_folder(find_images(classes), classes, (5000, 5000), 3, LIMIT, 1000)
+        ImageFolder(path="set", size=(5000, 5000)).load(classes.parent, LIMIT)

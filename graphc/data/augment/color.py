@@ -152,7 +152,9 @@ class Cutout(Augmentation):
     def apply(self, sample: Sample, rng: np.random.Generator, size: tuple[int, int]) -> Sample:
         image = sample.image.copy()
         spans = [_span(rng, length, self.share) for length in sample.size]
-        image[spans[0], spans[1]] = in_type(np.array(sample.known_range(self.kind).at(self.fill)), image.dtype)
+        image[spans[0], spans[1]] = in_type(
+            np.array(sample.known_range(self.kind).at(self.fill), np.float64), image.dtype
+        )
         return replace(sample, image=image)
 
 

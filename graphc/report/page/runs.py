@@ -21,9 +21,10 @@ from graphc.report.page.tiles import data_uri, thumbnail
 from graphc.train.evaluation import predictions
 from graphc.train.fitted import with_fitted
 from graphc.train.heads import Heads
+from graphc.train.image_values import like_training
 from graphc.train.metrics import Head
 from graphc.train.recipe import Recipe, read_recipe
-from graphc.train.run import make_batches, plan_of, read_set, read_sets
+from graphc.train.run import make_batches, plan_of, read_set, read_sets, training_values
 from graphc.train.run_folder import RunFolder
 from graphc.train.targets import shared_classes, wanted_targets
 from graphc.types import Array
@@ -58,7 +59,10 @@ class TrainedRun:
         if examples is None:
             wanted = wanted_targets(self.recipe, self.plan)
             known = replace(wanted, classes=shared_classes(sets.train, wanted))
-            examples = sets.train if data.test is None else read_set(data.test, self.base, wanted=known)
+            examples = sets.train
+            if data.test is not None:
+                values = training_values(sets.train, self.plan, data)
+                examples = like_training(read_set(data.test, self.base, wanted=known), values, self.plan)
         return examples.take(np.arange(min(len(examples), EXAMPLES)))
 
 

@@ -1,0 +1,108 @@
+"""The pixels of a file in the type that it stores, and brought to the type that a data set has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from graphc.data.orientation import is_read_upright, orientation_of, upright
+from graphc.data.value_range import BYTES, ImageValues, UnknownRange, ValueRange, brought, range_of
+from graphc.errors import DataError, Place
+from graphc.types import Array
+
+MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+WIDE = ("I", "I;16", "I;16B", "I;16L", "F")
+"""Pillow's modes of one channel with more than 8 bits."""
+SIGNED_16 = ("I;16S", "I;16BS")
+UNSIGNED_32 = "I;32N"
+
+
+def pixels_of(opened: Image.Image, name: str, channels: int, values: ImageValues | None) -> Array:
+    """height × width × channels, upright, in the type and range of `values`; None: in the file's own type."""
+    stored = stored_type(opened)  # before the tag is looked for, for which Pillow may read everything
+    orientation = orientation_of(opened)
+    color = opened.mode not in WIDE
+    if stored != "uint8":
+        _check_type(stored, color, name, values)
+    found = _of_bytes(opened, MODES[channels]) if color else _of_one_channel(opened, stored, name, values)
+    found = found if is_read_upright(opened) else upright(found, orientation)
+    if values is not None:
+        found = brought(found, values.dtype, values.range, _range_in_file(color, values))
+    return found if found.shape[2] == channels else _with_channels(found, channels, values)
+
+
+def stored_type(opened: Image.Image) -> str:
+    """The type of a file's values; where Pillow reads fewer bits than the file has, still the file's."""
+    raw, most = _raw_mode(opened)
+    if opened.mode == "F":
+        return "float32"
+    if opened.mode == "I" and ";32" in raw:
+        return "uint32" if raw == UNSIGNED_32 else "int32"
+    if raw in SIGNED_16:
+        return "int16"
+    return "uint16" if opened.mode in WIDE or ";16" in raw or most > np.iinfo(np.uint8).max else "uint8"
+
+
+def _raw_mode(opened: Image.Image) -> tuple[str, int]:
+    """(what Pillow calls the file's own layout, the largest value, 0 where it is not said)."""
+    tiles: Any = getattr(opened, "tile", None)
+    args = tiles[0][3] if tiles else ""
+    parts = args if isinstance(args, tuple) else (args,)
+    raw = next((part for part in parts if isinstance(part, str)), "")
+    is_ppm = opened.format == "PPM" and len(parts) == 2 and isinstance(parts[1], int)
+    return raw, parts[1] if is_ppm else 0
+
+
+def _check_type(stored: str, color: bool, name: str, values: ImageValues | None) -> None:
+    """An error where a file of more than 8 bits a value would lose some of them, and nobody said so."""
+    if values is not None and values.dtype == "uint8" and values.reduced:
+        return
+    if color:
+        found = "found a color image of 16, of which 8 can be read"
+        notes = ["`dtype: uint8` at the source takes the upper 8; `npz` keeps all of them"]
+        raise DataError("G406", f"expected an image of 8 bits a value, {found}", Place(name), notes)
+    if values is not None and values.dtype == "uint8":
+        notes = [f"`dtype: {'uint16' if stored == 'uint16' else 'float32'}` at the source keeps them"]
+        notes += ["`dtype: uint8` reduces them to 8 bits"] if stored == "uint16" else []
+        raise DataError("G406", f"expected an image of 8 bits a value, found {stored}", Place(name), notes)
+
+
+def _of_bytes(opened: Image.Image, mode: str) -> Array:
+    image: Image.Image = opened
+    if image.mode == "P" or "transparency" in image.info:
+        image = image.convert("RGBA")
+    image = image if image.mode == mode else image.convert(mode)
+    pixels = np.asarray(image, np.uint8)
+    return pixels[:, :, None] if pixels.ndim == 2 else pixels
+
+
+def _of_one_channel(opened: Image.Image, stored: str, name: str, values: ImageValues | None) -> Array:
+    pixels = np.asarray(opened)
+    pixels = (pixels.view(np.uint32) if stored == "uint32" else pixels.astype(stored))[:, :, None]
+    if values is not None and values.in_files is not None:
+        low, high = values.in_files
+        if pixels.min() < low or pixels.max() > high:
+            found = f"found {pixels.min():g} to {pixels.max():g}"
+            message = f"expected values from {low:g} to {high:g}, as `value_range` says, {found}"
+            raise DataError("G406", message, Place(name))
+    return pixels
+
+
+def _range_in_file(color: bool, values: ImageValues) -> ValueRange | None:
+    """Which values of a file are black and white, where its type or the recipe says it."""
+    if color:
+        return BYTES.known_range
+    return ValueRange(*values.in_files) if values.in_files is not None else None
+
+
+def _with_channels(pixels: Array, channels: int, values: ImageValues | None) -> Array:
+    """A gray image in more channels; alpha, if any, is white."""
+    found = np.repeat(pixels, channels, axis=2)
+    if channels == len("RGBA"):
+        white = range_of(pixels) if values is None else values.range
+        if isinstance(white, UnknownRange):
+            raise white.error("alpha")
+        found[:, :, -1] = white.high
+    return found
