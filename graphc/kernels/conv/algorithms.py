@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from graphc.kernels.conv.algorithm import ConvAlgorithm
 from graphc.kernels.conv.depthwise import Depthwise
+from graphc.kernels.conv.depthwise_rows import DepthwiseRows
 from graphc.kernels.conv.few_channels import FewChannels
 from graphc.kernels.conv.fourier import Fourier
 from graphc.kernels.conv.pointwise import Pointwise
@@ -16,6 +17,7 @@ ALGORITHMS: tuple[ConvAlgorithm, ...] = (
     FewChannels(),
     Winograd2d(),
     Winograd1d(),
+    DepthwiseRows(),
     Depthwise(),
     Pointwise(),
     Unfolded(),  # supports and pays for everything

@@ -46,8 +46,10 @@ CHOICES = [
     (square(8, 3, 64, 64, dilation=2, pads=SAME[5]), "unfolded"),
     (square(8, 3, 64, 64, groups=2), "unfolded"),
     (square(8, 3, 64, 64, pads=((3, 3), (3, 3))), "unfolded"),
-    (square(8, 3, 64, 64, groups=64), "depthwise"),
-    (square(8, 3, 64, 64, groups=64, stride=2), "depthwise"),
+    (square(8, 3, 64, 64, groups=64), "depthwise_rows"),
+    (square(8, 3, 64, 64, groups=64, stride=2), "depthwise_rows"),
+    (square(8, 3, 64, 64, groups=64, dilation=2, pads=SAME[5]), "depthwise"),
+    (square(8, 3, 64, 128, groups=64), "depthwise"),
     (square(8, 3, 1, 8), "few_channels"),
 ]
 
