@@ -1,4 +1,4 @@
-"""From the command to a convolution: whose code a step of training goes through."""
+"""From the command to a convolution: whose code a step of training goes through, fewer than eight classes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import sys
 from concurrent.futures import Future
 
 import numpy as np
+import pytest
 
 from graphc.layers.conv import Conv2d
 from graphc.train.commands import Options, train
@@ -42,12 +43,14 @@ class AtOnce:
         return future
 
 
-def test_fewer_than_eight_classes_lead_to_a_convolution(tmp_path, monkeypatch):
+@pytest.fixture
+def paths(tmp_path, monkeypatch):
+    """Classes on the way to every convolution of a training, from the outermost to the innermost."""
     rng = np.random.default_rng(0)
     np.savez(tmp_path / "train.npz", x=rng.normal(size=(16, 6, 6, 1)).astype(np.float32), y=rng.integers(0, 3, 16))
     (tmp_path / "tiny.yaml").write_text(SPEC)
     (tmp_path / "recipe.yaml").write_text(RECIPE)
-    paths, forward = set(), Conv2d.forward
+    found, forward = set(), Conv2d.forward
 
     def watched(self, context, params, *inputs):
         if context.training:
@@ -57,11 +60,22 @@ def test_fewer_than_eight_classes_lead_to_a_convolution(tmp_path, monkeypatch):
                 if type(owner).__module__.startswith("graphc."):
                     path.append(type(owner).__name__)
                 frame = frame.f_back
-            paths.add(tuple(dict.fromkeys(reversed(path))))
+            found.add(tuple(dict.fromkeys(reversed(path))))
         return forward(self, context, params, *inputs)
 
     monkeypatch.setattr(Conv2d, "forward", watched)
+    return found
+
+
+def test_in_threads(paths, tmp_path, monkeypatch):
     monkeypatch.setattr("graphc.parallel.threads.ThreadPoolExecutor", AtOnce)
     monkeypatch.setattr("graphc.parallel.threads.wait", lambda futures, _: type("Done", (), {"not_done": ()}))
     train(tmp_path / "recipe.yaml", tmp_path / "run", ["shards=1"], options=Options(threads=1))
     assert paths == {("Trainer", "Stepper", "Network", "ThreadWorld", "ExecutionPlan", "Conv2d")}
+
+
+@pytest.mark.posix
+def test_in_processes(paths, tmp_path):
+    """Of the process that trains, rank 0's."""
+    train(tmp_path / "recipe.yaml", tmp_path / "run", ["shards=2"], options=Options(threads=2))
+    assert paths == {("Trainer", "Stepper", "Network", "RemoteExecution", "ProcessGroup", "ExecutionPlan", "Conv2d")}
