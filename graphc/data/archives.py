@@ -21,6 +21,8 @@ from graphc.files import shown
 from graphc.system import read_at
 
 MOST_MEMBERS = 20_000_000
+DEEPEST = 200
+"""Parts that a name may have: folders, and the file."""
 UTF_8 = 0x800
 """The flag of a zip's member whose name is in UTF-8."""
 METHODS = {9: "deflate64", 12: "bzip2", 14: "LZMA", 93: "zstd", 95: "xz"}
@@ -162,7 +164,7 @@ def _read_zip(archive: Archive) -> None:
     try:
         with zipfile.ZipFile(archive.path) as file:
             for info in file.infolist():
-                name = _clean(_zip_name(info, archive.left), archive.left)
+                name = _clean(_zip_name(info, archive.left), archive)
                 if name is None:
                     continue
                 if info.is_dir() or name.endswith("/"):
@@ -201,7 +203,7 @@ def _read_tar(archive: Archive) -> None:
     try:
         with tarfile.open(archive.path, "r:") as file:
             for info in file:
-                name = _clean(info.name, archive.left)
+                name = _clean(info.name, archive)
                 if name is None:
                     continue
                 if info.isdir():
@@ -209,7 +211,7 @@ def _read_tar(archive: Archive) -> None:
                 elif info.isreg():
                     why_not = "the file is sparse, which cannot be read in place" if info.issparse() else ""
                     _add(archive, name, Member(info.offset_data, info.size, info.size, unreadable=why_not))
-                elif info.islnk() and (other := _clean(info.linkname, LeftOut())) in archive.members:
+                elif info.islnk() and (other := _clean(info.linkname, Archive(archive.path, {}))) in archive.members:
                     _add(archive, name, archive.members[other])
                 else:
                     archive.left.add(Why.LINK, name)
@@ -220,11 +222,14 @@ def _read_tar(archive: Archive) -> None:
         raise DataError("G401", f"{what}: {error}", Place(shown(archive.path))) from None
 
 
-def _clean(name: str, left: LeftOut) -> str | None:
+def _clean(name: str, archive: Archive) -> str | None:
     """A member's path from the archive's root; None where it leads out of it, which is counted."""
     parts = [part for part in name.split("/") if part not in ("", ".")]
+    if len(parts) > DEEPEST:
+        message = f"a name has {len(parts):,} parts, the limit is {DEEPEST}"
+        raise DataError("G407", message, Place(shown(archive.path)))
     if ".." in parts:
-        left.add(Why.OUTSIDE, name)
+        archive.left.add(Why.OUTSIDE, name)
         return None
     return "/".join(parts) + ("/" if name.endswith("/") else "") if parts else None
 

@@ -84,11 +84,11 @@ def classes_of(tree: Tree, rules: Rules, left: LeftOut) -> Classes:
         _leave_out(around + name, tree, rules, left)
     texts = _class_texts(folders, rules)
     names = ordered(texts.values())
-    index = {folder: names.index(text) for folder, text in texts.items()}
-    rows = sorted((index[folder], _bytes(path), path) for folder in folders for path in below[folder])
+    in_order = sorted(folders, key=lambda folder: names.index(texts[folder]))
+    rows = [(path, label) for label, folder in enumerate(in_order) for path in sorted(below[folder], key=_bytes)]
     through = f"classes are the folders of {shown(around)} ({rules.written(around.rstrip('/'))} says so too)"
     notes = (*([through] if around else []), *left.notes())
-    return Classes(names, tuple(path for _, _, path in rows), tuple(label for label, _, _ in rows), notes)
+    return Classes(names, tuple(path for path, _ in rows), tuple(label for _, label in rows), notes)
 
 
 def parts_of(folders: Iterable[str]) -> dict[str, str]:
@@ -107,23 +107,32 @@ def _part_of(folder: str) -> str | None:
 
 def _without_hidden(tree: Tree, left: LeftOut) -> Tree:
     """The tree without hidden files and folders; a hidden folder counts once, with all that is in it."""
-    folders: dict[str, None] = {}
+    hidden: dict[str, None] = {}
+    around: dict[str, str | None] = {"": None}
 
-    def is_shown(path: str, is_file: bool) -> bool:
-        parts = path.split("/")
-        at = next((at for at, part in enumerate(parts) if is_hidden(part)), None)
-        if at is None:
-            return True
-        if is_file and at == len(parts) - 1:
+    def hidden_folder(folder: str) -> str | None:
+        """The first hidden folder on the way to a folder, itself among them."""
+        if folder not in around:
+            parts = folder.split("/")
+            at = next((at for at, part in enumerate(parts) if is_hidden(part)), None)
+            around[folder] = None if at is None else "/".join(parts[: at + 1])
+        return around[folder]
+
+    def is_shown(folder: str) -> bool:
+        if (found := hidden_folder(folder)) is not None:
+            hidden[found] = None
+        return found is None
+
+    found = Tree(folders=[path for path in tree.folders if is_shown(path)])
+    for path in tree.files:
+        folder, _, name = path.rpartition("/")
+        if not is_shown(folder):
+            continue
+        if is_hidden(name):
             left.add(Why.HIDDEN, path)
         else:
-            folders["/".join(parts[: at + 1])] = None
-        return False
-
-    found = Tree(
-        [path for path in tree.files if is_shown(path, True)], [path for path in tree.folders if is_shown(path, False)]
-    )
-    for path in folders:
+            found.files.append(path)
+    for path in hidden:
         left.add(Why.HIDDEN_FOLDER, path)
     return found
 
@@ -140,7 +149,8 @@ def _images(files: Iterable[str], left: LeftOut) -> list[str]:
 
 def _around(images: Iterable[str], folders: Iterable[str], rules: Rules) -> str:
     """The folder, with its `/`, that holds the classes' folders: nothing, or one that holds all images in folders."""
-    files, others = [path.split("/") for path in images], [path.split("/") for path in folders]
+    one_of_each = {path.rpartition("/")[0]: path for path in images}  # folder: what matters is where images are
+    files, others = [path.split("/") for path in one_of_each.values()], [path.split("/") for path in folders]
     known = {class_text(name) for name in rules.known}
     around: list[str] = []
     while True:
@@ -181,10 +191,10 @@ def _refuse_parts(folders: Sequence[str], around: str, rules: Rules) -> None:
     order = list(PARTS)
     names = sorted(parts, key=lambda name: (order.index(parts[name]), name))
     found = " and ".join(repr(shown(name)) for name in names)
-    verb = "are parts of a data set" if len(parts) > 1 else "is a part of a data set"
+    which = "which are parts of a data set" if len(parts) > 1 else "which is a part of a data set"
     said = ", ".join(f"{rules.written(around + name)} for `{parts[name]}`" for name in names)
     raise DataError(
-        "G403", f"expected one folder a class, found {found}: {verb}", Place(rules.where), notes=[f"write {said}"]
+        "G403", f"expected one folder a class, found {found}, {which}", Place(rules.where), notes=[f"write {said}"]
     )
 
 

@@ -29,9 +29,9 @@ NOT_READ = (
     *(".dcm", ".nii", ".cr2", ".cr3", ".nef", ".arw", ".dng", ".raf", ".orf", ".rw2"),
 )
 """Endings of images that are not read."""
-SYSTEM_NAMES = (
-    *("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"),
-    *("__macosx", "@eadir", "$recycle.bin", "system volume information", "lost+found"),
+SYSTEM_NAMES = frozenset(
+    {"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"}
+    | {"__macosx", "@eadir", "$recycle.bin", "system volume information", "lost+found"}
 )
 """Files and folders of systems, in small letters."""
 

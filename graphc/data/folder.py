@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from graphc.data.class_folders import Rules, Tree, classes_of
 from graphc.data.endings import is_hidden, is_image
@@ -37,8 +37,8 @@ def find_images(root: Path, skip: bool = False, known: Sequence[str] = (), writt
     links: list[str] = []
     left = LeftOut()
     tree = _tree(root, links, skip, left)
-    start = (str(root) if written is None else written).rstrip("/")
-    rules = Rules(shown(root), lambda folder: f"`path: {shown(start)}/{shown(folder)}`", known, skip)
+    start = PurePosixPath(str(root) if written is None else written)
+    rules = Rules(shown(root), lambda folder: f"`path: {shown(str(start / folder))}`", known, skip)
     found = classes_of(tree, rules, left)
     paths = tuple(root / path for path in found.paths)
     return Found(found.names, paths, found.labels, tuple(links), found.notes)

@@ -27,7 +27,7 @@ from graphc.data.sources import Source
 from graphc.data.value_range import ImageValues
 from graphc.data.wanted import ANYTHING, Wanted
 from graphc.dims import format_shape
-from graphc.errors import DataError, Place, SpecError, did_you_mean
+from graphc.errors import DataError, Place, SpecError, counted, did_you_mean
 from graphc.graph import Plan
 from graphc.spec.documents import read_document
 from graphc.spec.zoo import find
@@ -60,7 +60,8 @@ def said_of(examples: Examples) -> list[str]:
     """What was left out or decided in reading a data set."""
     found = [f"{examples.source}: {note}" for note in examples.notes]
     if examples.skipped:
-        found.append(f"{examples.source}: {len(examples.skipped)} files left out, the first: {examples.skipped[0]}")
+        count = counted(len(examples.skipped), "file")
+        found.append(f"{examples.source}: {count} left out, the first: {examples.skipped[0]}")
     return found
 
 

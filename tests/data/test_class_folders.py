@@ -154,7 +154,7 @@ def test_images_in_one_of_several_folders_are_not_guessed_about(tmp_path, pack):
 @pytest.mark.parametrize("around", ["", "set/"])
 def test_parts_of_a_data_set_are_no_classes(tmp_path, pack, training, other, around):
     files = _classes(f"{around}{training}/cat", f"{around}{training}/dog", f"{around}{other}/cat")
-    with pytest.raises(DataError, match=f"found '{training}' and '{other}': are parts of a data set") as caught:
+    with pytest.raises(DataError, match=f"found '{training}' and '{other}', which are parts of a data set") as caught:
         pack(files, tmp_path).load(tmp_path, LIMIT)
     key = "path: data/" if pack is _as_folder else "inside: "
     assert f"`{key}{around}{training}` for `train`, `{key}{around}{other}` for" in caught.value.notes[0]
@@ -264,6 +264,12 @@ def test_of_two_files_with_one_name_the_later_is_read(tmp_path, pack):
     found = source.load(tmp_path, LIMIT)
     assert _reds(found) == [200, 1, 10, 11]
     assert found.notes == ("left out: 1 earlier file of the same name (cat/0.png)",)
+
+
+@pytest.mark.parametrize("pack", [_as_zip, _as_tar])
+def test_names_of_many_folders_are_refused(tmp_path, pack):
+    with pytest.raises(DataError, match="a name has 20,001 parts, the limit is 200"):
+        pack({"a/" * 20_000 + "0.png": _image()}, tmp_path).load(tmp_path, LIMIT)
 
 
 def _patched(path, flag, value, name=None):
