@@ -14,7 +14,7 @@ from graphc.kernels.factored_gradient import FactoredGradient, scale
 from graphc.kernels.moving_average import ramped
 from graphc.parallel.threads import WORTH_SHARING
 from graphc.regularizers import Regularizer
-from graphc.train.optimizers import Share, alone, blocks, square_sum
+from graphc.train.optimizers import ParallelFor, alone, blocks, square_sum
 from graphc.train.recipe import Clip, Ema, Freeze, Recipe
 from graphc.train.state import TrainState
 from graphc.types import Array, Gradient, ParamSpec
@@ -79,15 +79,17 @@ class Learning:
                 assert not isinstance(gradient, FactoredGradient)
                 add_penalty_gradient(gradient, params[name], self.regularizers[name])
 
-    def apply(self, state: TrainState, gradients: Mapping[str, Gradient], rate: float, share: Share = alone) -> None:
+    def apply(
+        self, state: TrainState, gradients: Mapping[str, Gradient], rate: float, parallel_for: ParallelFor = alone
+    ) -> None:
         """One step of the optimizer for every variable that learns, in place; gradients are used up."""
         optimizer = self.recipe.optimizer
         for name in self.learning:
             if name in gradients:
                 own, step = rate * self.factors[name], state.step + 1 - self.began.get(name, 0)
                 large = gradients[name].size >= WORTH_SHARING
-                of_all = share if large else alone
-                optimizer.update(state.params[name], gradients[name], state.slots[name], own, step, of_all)
+                on_blocks = parallel_for if large else alone
+                optimizer.update(state.params[name], gradients[name], state.slots[name], own, step, on_blocks)
 
 
 def penalty(variable: Array, regularizer: Regularizer) -> float:

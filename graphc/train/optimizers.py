@@ -23,7 +23,7 @@ from graphc.types import Array, Gradient
 BLOCK = 131_072
 """Elements updated at a time: 512 kB of float32 an array; in smaller ones threads wait for the interpreter's lock."""
 
-Share: TypeAlias = Callable[[Callable[[slice], None], int], None]
+ParallelFor: TypeAlias = Callable[[Callable[[slice], None], int], None]
 """Work on slices of range(count), which are blocks, by threads or alone; no result depends on how it is cut."""
 
 
@@ -61,7 +61,7 @@ class Optimizer(Kind):
         slots: tuple[Array, ...],
         rate: float,
         step: int,
-        share: Share = alone,
+        parallel_for: ParallelFor = alone,
     ) -> None:
         """Step number `step` (from 1) of a whole variable, in place; may overwrite the gradient."""
         decay = self.decay_of(variable)
@@ -73,7 +73,7 @@ class Optimizer(Kind):
             for part in parts[some]:
                 self.update_block(w[part], gradient_of(part), tuple(slot[part] for slot in s), rate, step, decay)
 
-        share(work, len(parts))
+        parallel_for(work, len(parts))
 
     def rate_left(self, gradient: Gradient, rate: float, decay: float) -> float:
         """The rate for `update_block`: what a gradient has not taken on itself."""
@@ -275,7 +275,7 @@ class Lamb(Adam):
         slots: tuple[Array, ...],
         rate: float,
         step: int,
-        share: Share = alone,
+        parallel_for: ParallelFor = alone,
     ) -> None:
         decay = self.decay_of(variable)
         w, r, m, v = (_flat(array) for array in (variable, np.asarray(gradient), *slots))
@@ -287,7 +287,7 @@ class Lamb(Adam):
                 np.multiply(direction, factor, out=r[part])
                 _add(r[part], decay, w[part])
 
-        share(turn, len(parts))
+        parallel_for(turn, len(parts))
         long, wide = math.sqrt(square_sum(w)), math.sqrt(square_sum(r))
         trust = long / wide if long and wide else 1.0
 
@@ -295,7 +295,7 @@ class Lamb(Adam):
             for part in parts[some]:
                 _add(w[part], -rate * trust, r[part])
 
-        share(move, len(parts))
+        parallel_for(move, len(parts))
 
 
 OPTIMIZERS: tuple[type[Optimizer], ...] = (Sgd, Momentum, Nesterov, RmsProp, Adagrad, Adam, AdamW, Lamb)
