@@ -42,14 +42,22 @@ DOING = {
 """What a worker in this state was doing when it died."""
 
 
+STATUS_BYTES = 16
+"""Of shared memory, where a worker says its state (the first byte) and its row (the last eight)."""
+
+
+def _row_in(status: Any) -> Array:
+    return np.ndarray((1,), np.int64, status, 8)
+
+
 class Worker:
     """A worker as it sees itself."""
 
-    def __init__(self, who: str, pipe: Connection, status: Array, parent: int) -> None:
+    def __init__(self, who: str, pipe: Connection, status: Any, parent: int) -> None:
         self.who = who
         """What messages call it."""
         self.pipe = pipe
-        self.at = status[1:]
+        self.at = _row_in(status)
         """One number, which the parent reads where this worker dies: the row that is being worked on, or -1."""
         self._status = status
         self._parent = parent
@@ -98,8 +106,9 @@ class WorkerProcess:
         self.who = who
         self._code = code
         self._where = where or (lambda state, row: f"while {DOING[state]}")
-        self._status: Array = np.ndarray((2,), np.int64, shared_memory(16))
-        self._status[:] = State.STARTING, -1
+        self._status = shared_memory(STATUS_BYTES)
+        self._status[0] = State.STARTING
+        _row_in(self._status)[0] = -1
         self.pipe, theirs = context.Pipe()
         arguments = (work, Worker(who, theirs, self._status, os.getpid()), [*_open, self], close_files)
         self.process = context.Process(target=_live, args=arguments, name=f"graphc: {who}", daemon=True)
@@ -146,11 +155,11 @@ class WorkerProcess:
 
     def _death(self) -> MachineError:
         self.process.join(PATIENCE)
-        code, (state, row) = self.process.exitcode, self._status.tolist()
+        code = self.process.exitcode
         how = "does not answer" if code is None else f"ended with exit code {code}"
         if code is not None and code < 0:
             how = f"was killed by signal {-code}"
-        where = self._where(State(state), row)
+        where = self._where(State(self._status[0]), int(_row_in(self._status)[0]))
         return MachineError(self._code, f"{self.who} (pid {self.process.pid}) {how} {where}")
 
 
