@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from graphc.data.annotated_image import annotated_image
+from graphc.data.drawn import Exif
 from graphc.data.examples import BOX_LABEL, IMAGE, LABEL, Examples, check_memory
 from graphc.data.images import PIXEL_LIMIT
 from graphc.data.resizing import STRETCH, Resizing
@@ -57,6 +59,8 @@ class Reading:
     """Whether the classes of boxes are wanted, also where no box has one."""
     values: ImageValues = BYTES
     """Type and range that images are brought to."""
+    exif: Exif | None = None
+    """Whether annotations were drawn in the stored or the upright image, where sizes do not say it."""
     value_range: ValueRange | None = None
     """Black and white of images, where the source says it."""
 
@@ -69,7 +73,8 @@ def examples_of(
     if not entries:
         raise DataError("G403", "found no images", Place(source))
     files = [entry.name for entry in entries]
-    images = StoredImages(store, files, how.size, how.channels, how.pixels, how.resizing, how.values)
+    sizes = [entry.size for entry in entries]
+    images = StoredImages(store, files, how.size, how.channels, how.pixels, how.resizing, how.values, sizes, how.exif)
     masked = [entry.mask is not None for entry in entries]
     if any(masked) and not all(masked):
         raise DataError("G402", f"expected a mask for every image, found {sum(masked)} of {len(masked)}", Place(source))
@@ -87,7 +92,7 @@ def examples_of(
         targets[LABEL] = np.array(labeled, np.int64)
     targets |= _box_targets(entries, how, source) | _point_targets(entries, source)
     examples = Examples({IMAGE: images}, targets, how.classes, source, value_range=how.value_range)
-    return _without_bad(examples, images, masks) if how.skip else examples
+    return _without_bad(examples) if how.skip else examples
 
 
 def in_memory(examples: Examples, limit: int, whole: bool = False) -> Examples:
@@ -165,13 +170,11 @@ def finite(coordinates: Array) -> Array:
     return found.astype(np.float32)
 
 
-def _without_bad(examples: Examples, images: StoredImages, masks: StoredMasks | None) -> Examples:
+def _without_bad(examples: Examples) -> Examples:
     good, said = [], []
-    for row in range(len(images)):
+    for row in range(len(examples)):
         try:
-            size = images.read(row).shape[:2]
-            if masks is not None and masks.read(row).shape != size:
-                raise DataError("G402", f"the mask has another size than its image: {masks.name(row)}")
+            annotated_image(examples, IMAGE, row)
         except DataError as error:
             said.append(str(error))
         else:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from graphc.data.annotated_image import annotated_image
 from graphc.data.augment.base import Augmentation, augment, finished, generator
 from graphc.data.augment.mix import Mix, mix_batch
 from graphc.data.examples import IMAGE, LABEL, Examples
@@ -267,12 +268,11 @@ class Batches:
 
     def _read(self, row: int) -> Sample:
         """An example as it is stored."""
-        annotations = {name: _row(self.examples.targets[name], row) for name in self._annotations}
+        image, annotations = annotated_image(self.examples, self._pictured or IMAGE, row)
         if MASK in annotations and self._mask_rule is not None:
             masks = self.examples.targets[MASK]
             name = masks.name(row) if isinstance(masks, STORED) else self.examples.name(row)
             self._mask_rule.check(annotations[MASK], name)
-        image = _row(self.examples.inputs[self._pictured or IMAGE], row)
         fill = 0 if self._mask_rule is None else self._mask_rule.fill
         mirrored = () if self._augmenting is None else self._augmenting.mirrored
         return sample_of(image, annotations, self._range, fill, mirrored)
@@ -311,8 +311,3 @@ class Batches:
 def _target(name: str) -> str:
     """What a target is called beside inputs, one of which may have its name."""
     return f"/{name}"
-
-
-def _row(array: Any, row: int) -> Array:
-    found: Array = array.read(row) if isinstance(array, STORED) else array[row]
-    return found

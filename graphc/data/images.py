@@ -12,7 +12,9 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from graphc.data.drawn import Decoded
 from graphc.data.endings import formats
+from graphc.data.orientation import is_read_upright, orientation_of, upright
 from graphc.data.pixels import WIDE, pixels_of, stored_type
 from graphc.data.reading import open_regular
 from graphc.data.resizing import STRETCH, Resizing
@@ -57,9 +59,17 @@ def decode_image(
     `name` is for messages.
     """
     with _opened(data, name, pixels) as opened:
-        found = pixels_of(opened, name, channels, values)
+        found = pixels_of(opened, name, channels, values).pixels
     sample = Sample(found, value_range=None if values is None else values.said_range)
     return found if size is None else resized(sample, size, resizing, name).image
+
+
+def decode_with_tag(
+    data: bytes | BinaryIO, name: str, channels: int = 3, pixels: int = PIXEL_LIMIT, values: ImageValues = BYTES
+) -> Decoded:
+    """The same in the image's own size, with its EXIF tag."""
+    with _opened(data, name, pixels) as opened:
+        return pixels_of(opened, name, channels, values)
 
 
 def resized(sample: Sample, size: tuple[int, int], resizing: Resizing, name: str) -> Sample:
@@ -72,22 +82,30 @@ def resized(sample: Sample, size: tuple[int, int], resizing: Resizing, name: str
 
 
 def decode_mask(data: bytes | BinaryIO, name: str, pixels: int = PIXEL_LIMIT) -> Array:
-    """height × width class indices: the values of a gray image, or the palette's indices."""
+    """height × width class indices, upright: the values of a gray image, or the palette's indices."""
+    return decode_mask_with_tag(data, name, pixels).pixels
+
+
+def decode_mask_with_tag(data: bytes | BinaryIO, name: str, pixels: int = PIXEL_LIMIT) -> Decoded:
+    """The same with its EXIF tag."""
     with _opened(data, name, pixels) as opened:
-        if opened.format in LOSSY:
-            message = (
-                f"expected a mask that is kept exactly, found {opened.format}, which changes values: save it as PNG"
-            )
-            raise DataError("G406", message, Place(name))
-        if opened.mode not in WIDE and stored_type(opened) != "uint8":
-            message = "expected a mask of 8 bits, or of 16 in gray, found one of 16 in color: its values cannot be read"
-            raise DataError("G406", message, Place(name))
-        if opened.mode in ("RGB", "RGBA", "LA") and (gray := _gray(np.asarray(opened), opened.mode)) is not None:
-            return gray.astype(np.int64)
-        if opened.mode not in ("L", "P", "1", "I", "I;16", "I;16B"):
-            message = f"expected a mask in gray or with a palette, found one in {opened.mode}"
-            raise DataError("G406", message, Place(name), notes=["its values are the classes' indices, not colors"])
-        return np.asarray(opened).astype(np.int64)
+        found, orientation = _mask_of(opened, name), orientation_of(opened)
+        return Decoded(found if is_read_upright(opened) else upright(found, orientation), orientation)
+
+
+def _mask_of(opened: Image.Image, name: str) -> Array:
+    if opened.format in LOSSY:
+        message = f"expected a mask that is kept exactly, found {opened.format}, which changes values: save it as PNG"
+        raise DataError("G406", message, Place(name))
+    if opened.mode not in WIDE and stored_type(opened) != "uint8":
+        message = "expected a mask of 8 bits, or of 16 in gray, found one of 16 in color: its values cannot be read"
+        raise DataError("G406", message, Place(name))
+    if opened.mode in ("RGB", "RGBA", "LA") and (gray := _gray(np.asarray(opened), opened.mode)) is not None:
+        return gray.astype(np.int64)
+    if opened.mode not in ("L", "P", "1", "I", "I;16", "I;16B"):
+        message = f"expected a mask in gray or with a palette, found one in {opened.mode}"
+        raise DataError("G406", message, Place(name), notes=["its values are the classes' indices, not colors"])
+    return np.asarray(opened).astype(np.int64)
 
 
 def _gray(values: Array, mode: str) -> Array | None:

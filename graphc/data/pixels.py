@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from graphc.data.drawn import Decoded
 from graphc.data.orientation import is_read_upright, orientation_of, upright
 from graphc.data.value_range import BYTES, ImageValues, UnknownRange, ValueRange, brought, range_of
 from graphc.errors import DataError, Place
@@ -19,7 +20,7 @@ SIGNED_16 = ("I;16S", "I;16BS")
 UNSIGNED_32 = "I;32N"
 
 
-def pixels_of(opened: Image.Image, name: str, channels: int, values: ImageValues | None) -> Array:
+def pixels_of(opened: Image.Image, name: str, channels: int, values: ImageValues | None) -> Decoded:
     """height × width × channels, upright, in the type and range of `values`; None: in the file's own type."""
     stored = stored_type(opened)  # before the tag is looked for, for which Pillow may read everything
     orientation = orientation_of(opened)
@@ -30,7 +31,7 @@ def pixels_of(opened: Image.Image, name: str, channels: int, values: ImageValues
     found = found if is_read_upright(opened) else upright(found, orientation)
     if values is not None:
         found = brought(found, values.dtype, values.range, _range_in_file(color, values))
-    return found if found.shape[2] == channels else _with_channels(found, channels, values)
+    return Decoded(found if found.shape[2] == channels else _with_channels(found, channels, values), orientation)
 
 
 def stored_type(opened: Image.Image) -> str:

@@ -17,6 +17,7 @@ from graphc.data.cifar import CIFAR10_CLASSES, read_cifar
 from graphc.data.class_folders import Rules, classes_of, without_classes
 from graphc.data.coco import GROUND, CocoRules, read_coco
 from graphc.data.digits import read_digits
+from graphc.data.drawn import Exif
 from graphc.data.examples import BOX_LABEL, IMAGE, LABEL, Examples, check_memory
 from graphc.data.folder import find_images
 from graphc.data.idx import read_idx
@@ -246,6 +247,9 @@ class _Listed(ImageFiles):
     """Names of the classes; default: those that occur, in order."""
     max_boxes: Side | None = None
     """Boxes an image may have; default: as many as the network predicts, else what the list has."""
+    exif: Exif | None = None
+    """Of images that an EXIF tag turns: whether boxes, key points and masks were drawn in the stored or in the upright
+    image, where height and width do not say it."""
 
     def _examples(
         self,
@@ -257,7 +261,7 @@ class _Listed(ImageFiles):
     ) -> Examples:
         root = (base / self.path).parent if self.folder is None else base / self.folder
         reading = self.reading(wanted, classes, self.max_boxes or wanted.boxes)
-        reading = replace(reading, box_labels=BOX_LABEL in (wanted.targets or {}))
+        reading = replace(reading, box_labels=BOX_LABEL in (wanted.targets or {}), exif=self.exif)
         return examples_of(entries, Folder(root), reading, shown(base / self.path), others)
 
 

@@ -13,7 +13,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from graphc.data.images import PIXEL_LIMIT, decode_image, decode_mask, resized
+from graphc.data.drawn import Decoded, Exif, Size
+from graphc.data.images import PIXEL_LIMIT, decode_mask_with_tag, decode_with_tag, resized
 from graphc.data.masks import mapped
 from graphc.data.reading import read_regular
 from graphc.data.resizing import STRETCH, Resizing
@@ -141,7 +142,11 @@ class StoredImages:
     resizing: Resizing = STRETCH
     values: ImageValues = BYTES
     """What files are brought to."""
-    decoded: Sequence[Array | None] | None = field(default=None, repr=False, compare=False)
+    sizes: Sequence[Size | None] = ()
+    """Of each image in which boxes and key points were drawn; nothing, or None: it is not said."""
+    exif: Exif | None = None
+    """Whether annotations were drawn in the stored or the upright image, where sizes do not say it."""
+    decoded: Sequence[Decoded | None] | None = field(default=None, repr=False, compare=False)
     """Images that are in memory; None: those that are read when they are asked for."""
 
     ndim = 4
@@ -158,22 +163,30 @@ class StoredImages:
         return len(self.names)
 
     def read(self, row: int) -> Array:
-        """An image in its own size."""
+        """An image in its own size, upright."""
+        return self.decode(row).pixels
+
+    def decode(self, row: int) -> Decoded:
+        """The same, with its EXIF tag."""
         if self.decoded is not None and (image := self.decoded[row]) is not None:
             return image
         name = self.names[row]
         data, shown_name = self.store.read(name), self.store.shown(name)
-        return decode_image(data, shown_name, self.channels, pixels=self.pixels, values=self.values)
+        return decode_with_tag(data, shown_name, self.channels, self.pixels, self.values)
+
+    def drawn_in(self, row: int) -> Size | None:
+        """(height, width) of the image in which boxes and key points were drawn, where it is said."""
+        return self.sizes[row] if self.sizes else None
 
     def name(self, row: int) -> str:
         return self.store.shown(self.names[row])
 
     def held(self, limit: int) -> StoredImages:
         """The same, as many of the first ones decoded and kept as `limit` bytes have room for."""
-        decoded: list[Array | None] = [None] * len(self)
+        decoded: list[Decoded | None] = [None] * len(self)
         for row in range(len(self)):
-            image = self.read(row)
-            limit -= image.nbytes
+            image = self.decode(row)
+            limit -= image.pixels.nbytes
             if limit < 0:
                 break
             decoded[row] = image
@@ -188,7 +201,8 @@ class StoredImages:
         """Some of them."""
         chosen = rows.tolist()
         decoded = None if self.decoded is None else [self.decoded[row] for row in chosen]
-        return replace(self, names=[self.names[row] for row in chosen], decoded=decoded)
+        sizes = [self.sizes[row] for row in chosen] if self.sizes else ()
+        return replace(self, names=[self.names[row] for row in chosen], sizes=sizes, decoded=decoded)
 
     def __getitem__(self, rows: Any) -> Array:
         """Decoded and resized."""
@@ -241,10 +255,15 @@ class StoredMasks:
         return len(self.names)
 
     def read(self, row: int) -> Array:
+        return self.decode(row).pixels
+
+    def decode(self, row: int) -> Decoded:
+        """A mask with its own EXIF tag, by which it is turned."""
         name = self.names[row]
         if not isinstance(name, str):
-            return name.draw()
-        return mapped(decode_mask(self.store.read(name), self.store.shown(name), self.pixels), self.values)
+            return Decoded(name.draw())
+        found = decode_mask_with_tag(self.store.read(name), self.store.shown(name), self.pixels)
+        return Decoded(mapped(found.pixels, self.values), found.orientation)
 
     def name(self, row: int) -> str:
         name = self.names[row]

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from graphc.data.annotated_image import annotated_image
 from graphc.data.augment.base import Augmentation, augment, generator
 from graphc.data.augment.mix import Mix
 from graphc.data.classes import LISTED
 from graphc.data.examples import BOX_LABEL, LABEL, MEMORY_LIMIT, Examples
 from graphc.data.preview import chart, sheet
-from graphc.data.sample import ANNOTATIONS, Sample, sample_of
+from graphc.data.sample import Sample, sample_of
 from graphc.data.sources import Source
 from graphc.data.stats import Statistics, shared, statistics
 from graphc.data.stored import STORED
@@ -26,7 +27,6 @@ from graphc.report.tables import render
 from graphc.train.recipe import Recipe, read_recipe
 from graphc.train.run import point_order, read_set
 from graphc.train.targets import wanted_targets
-from graphc.types import Array
 
 
 def stats(
@@ -109,14 +109,8 @@ def _augmented(recipe: Recipe, sample: Sample, row: int, epoch: int, size: tuple
 
 
 def _sample(examples: Examples, row: int, values: AnyRange | None, mask_fill: int, mirrored: tuple[int, ...]) -> Sample:
-    image = _row(next(iter(examples.inputs.values())), row)
-    annotations = {name: _row(examples.targets[name], row) for name in ANNOTATIONS if name in examples.targets}
+    image, annotations = annotated_image(examples, next(iter(examples.inputs)), row)
     return sample_of(image[..., None] if image.ndim == 2 else image, annotations, values, mask_fill, mirrored)
-
-
-def _row(array: Any, row: int) -> Array:
-    found: Array = array.read(row) if isinstance(array, STORED) else array[row]
-    return found
 
 
 def _label(examples: Examples, row: int) -> str:

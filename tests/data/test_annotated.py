@@ -254,7 +254,7 @@ def test_masks_must_be_of_their_images_size(folder):
     (folder / "a.csv").write_text("image,mask\n0.png,0_mask.png\n1.png,1_mask.png\n")
     found = ImageList(path="a.csv", size=(4, 6), bad_files="skip").load(folder, LIMIT)
     assert len(found) == 1
-    assert "another size than its image" in found.skipped[0]
+    assert "expected the pixels of the mask in an image of 6×4, found 5×4" in found.skipped[0]
 
 
 def test_shapes_are_where_box_and_mask_say():

@@ -93,7 +93,7 @@ def test_what_does_not_fit_is_read_when_it_is_needed_and_said(project):
     assert 0 < held.count_held < 12
     (note,) = [said for said in sets.said() if "fit into" in said]
     assert f"{held.count_held} of 12 images fit into 4,000 bytes (--max-memory), the others are read when" in note
-    sizes = [image.nbytes for image in held.decoded if image is not None]
+    sizes = [image.pixels.nbytes for image in held.decoded if image is not None]
     assert sum(sizes) <= 4000 < sum(sizes) + held.read(held.count_held).nbytes
     for ours, theirs in zip(_batches("memory", step, limit=4000), _batches("files", step), strict=True):
         assert ours.tobytes() == theirs.tobytes()
