@@ -26,7 +26,7 @@ class SingleThreadedBlas:
     def __enter__(self) -> None:
         with self._lock:
             if self._inside == 0:
-                self._limits = _blas().limit(limits=1, user_api="blas")
+                self._limits = libraries().limit(limits=1, user_api="blas")
             self._inside += 1
 
     def __exit__(self, *error: object) -> None:
@@ -40,6 +40,6 @@ single_threaded_blas = SingleThreadedBlas()
 
 
 @cache
-def _blas() -> ThreadpoolController:
+def libraries() -> ThreadpoolController:
     assert np.__version__  # which loads NumPy, and with it what is to be limited
     return ThreadpoolController()
