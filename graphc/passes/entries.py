@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 from graphc.errors import Place, SpecError, clipped, did_you_mean
@@ -14,11 +14,10 @@ from graphc.layers.base import Layer
 from graphc.peers import INSTEAD, simple
 from graphc.spec.arithmetic import Wrong, truth
 from graphc.spec.expressions import substitute
-from graphc.spec.model import Block
+from graphc.spec.model import NAMED, Block, is_name
 from graphc.spec.source import SpecList, SpecMap
 
 COMMON_KEYS = ("name", "inputs", "when", "share")
-_NAME = re.compile(r"[^\s/,]+")
 
 COMPOSITION_KEYS: dict[str, tuple[str, ...]] = {
     "group": ("layers", "arg_scope", "as"),
@@ -75,9 +74,9 @@ def condition(value: Any, place: Place) -> bool:
 
 
 def check_name(name: Any, place: Place) -> str:
-    if not isinstance(name, str) or not _NAME.fullmatch(name) or len(name) > 200:
-        raise SpecError("G117", f"name expects text without spaces, commas or '/', got {clipped(name)}", place)
-    return name
+    if not is_name(name):
+        raise SpecError("G117", f"name expects {NAMED}, got {clipped(name)}", place)
+    return str(name)
 
 
 def read_entry(written: Any, place: Place, names: Mapping[str, Any], blocks: Mapping[str, Block]) -> Entry | None:
@@ -91,7 +90,7 @@ def read_entry(written: Any, place: Place, names: Mapping[str, Any], blocks: Map
         kind_place = written.key_places[kind]
         place = written.places[kind]
     else:
-        found = f"the keys {', '.join(written)}" if isinstance(written, SpecMap) else repr(written)
+        found = f"the keys {', '.join(islice(written, 8))}" if isinstance(written, SpecMap) else clipped(written)
         raise SpecError("G118", f"a layer is one `kind: arguments`, got {found}", place)
     if kind not in CATALOGUE and kind not in COMPOSITION_KEYS and kind not in blocks:
         raise unknown_kind(kind, blocks, kind_place)

@@ -46,6 +46,8 @@ class Surroundings:
     copies: int = 1
     """How often the repeats around it repeat it."""
     depth: int = 0
+    following: tuple[Place, ...] = ()
+    """Where what follows a layer is written, for a layer that follows one: it must not follow itself."""
 
     def inside(self, name: str | None, share: str | None = None) -> Surroundings:
         """One group further down; the same one where the group has no name."""
@@ -262,6 +264,10 @@ class Expansion:
     def expand_sugar(self, sugar: Entry, at: Surroundings, source: Ref | None) -> Ref | None:
         """`activation: relu` and `normalizer: {batch_norm: {…}}` as layers of their own, below the layer's name."""
         assert source is not None
+        if sugar.place in at.following:
+            message = f"{sugar.kind} would follow itself without end: its own activation or normalizer has to be none"
+            raise SpecError("G162", message, sugar.place)
+        at = replace(at, following=(*at.following, sugar.place))
         if sugar.kind in self.spec.blocks:
             return self.expand_block(sugar, at, [source])
         before = len(self.named)

@@ -35,6 +35,12 @@ class Kinds:
             hint = did_you_mean(name, block.params)
             raise SpecError("G111", f"block {kind} has no parameter {clipped(name)}{hint}", place)
 
+    def as_mapping(self, kind: str, value: Any) -> str:
+        """`: write {kernel: 2}` for a value that a layer of this kind takes by position; a scope names it."""
+        first = next(iter(CATALOGUE[kind].positional), None) if kind in CATALOGUE else None
+        plain = isinstance(value, (int, float)) and not isinstance(value, bool)
+        return f": write {{{first}: {clipped(value)}}}" if first and plain else ""
+
     def check_argument(self, kind: str, name: str, value: Any, key_place: Place, place: Place) -> Any:
         """The value to keep; a SpecError where the kind has no such argument, or not of this type."""
         self.check_name(kind, name, key_place)

@@ -89,7 +89,8 @@ class Scopes:
 
     def _merge(self, current: Scope, kinds: str, arguments: Any, written: SpecMap, source: str) -> Scope:
         if not isinstance(arguments, SpecMap):
-            message = f"arg_scope: {kinds} expects a mapping of arguments, got {clipped(arguments)}"
+            said = self._kinds.as_mapping(kinds, arguments)
+            message = f"arg_scope: {kinds} expects a mapping of arguments, got {clipped(arguments)}{said}"
             return self._faulty(current, SpecError("G140", message, written.places[kinds]))
         place = written.key_places[kinds]
         for kind in (part.strip() for part in kinds.split(",")):

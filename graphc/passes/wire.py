@@ -10,6 +10,7 @@ from graphc.errors import Errors, Place, SpecError, Warn, clipped
 from graphc.graph import Argument, GraphInput, LayerGraph, Node
 from graphc.layers.base import Layer
 from graphc.passes.end_points import name_end_points
+from graphc.passes.entries import check_name
 from graphc.passes.wiring import InputRef, NameRef, Names, Ref, topological_order
 from graphc.spec.expressions import substitute
 from graphc.spec.model import ModelSpec
@@ -110,6 +111,7 @@ def read_output(spec: ModelSpec, names: Names, name: str, written: Any) -> int:
     """The number of the layer that the output `name` stands for."""
     assert spec.outputs is not None
     place = spec.outputs.places[name]
+    check_name(name, spec.outputs.key_places[name])
     if name in names.inputs:
         message = f"the name {clipped(name)} is an input's: an output needs another"
         raise SpecError("G124", message, spec.outputs.key_places[name])

@@ -18,8 +18,8 @@ from graphc.spec.zoo import SUFFIXES, zoo_names
 
 def explain_layer(plan: Plan, target: str, form: str) -> str:
     """`LAYER` or `LAYER.ARG`: value, place and source of each argument."""
-    name, _, argument = target.partition(".")
-    node = plan.by_name[name if name in plan.by_name else find_layer(plan.graph, name)].node
+    name, argument = layer_and_argument(plan, target)
+    node = plan.by_name[name].node
     rows = argument_rows(node)
     if argument:
         known = [row[0] for row in rows]
@@ -38,6 +38,20 @@ def explain_layer(plan: Plan, target: str, form: str) -> str:
     below = [f"{each.name} ({each.layer.kind})" for each in plan.graph.nodes if belongs(each, node)]
     followed = f"  followed by {', '.join(below)}\n" if below else ""
     return head + trail + reads + followed + table
+
+
+def layer_and_argument(plan: Plan, target: str) -> tuple[str, str]:
+    """A layer, and after a dot one of its arguments; a layer's own name may have dots in it."""
+    whole, _, argument = target.rpartition(".")
+    for name, after in ((target, ""), (whole, argument)):
+        if name in plan.by_name:
+            return name, after
+    try:
+        return find_layer(plan.graph, target), ""
+    except SpecError:
+        if not whole:
+            raise
+        return find_layer(plan.graph, whole), argument
 
 
 def belongs(node: Node, layer: Node) -> bool:

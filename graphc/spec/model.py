@@ -23,7 +23,9 @@ from graphc.spec.zoo import find
 VERSION = 1
 COMPOSITIONS = ("group", "repeat", "stack", "branches", "residual")
 BLOCK_KEYS = ("params", "inputs", "arg_scope", "layers")
-NAME = re.compile(r"[^\s/,]+")
+NAME = re.compile(r"[^\s/,]{1,200}")
+NAMED = "text of at most 200 letters without spaces, commas, '/' or control characters"
+"""What a name is, for errors."""
 
 T = TypeVar("T")
 
@@ -36,6 +38,11 @@ class _Required:
 
 
 REQUIRED: Final = _Required()
+
+
+def is_name(word: Any) -> bool:
+    """Whether this may be the name of a model, block, layer or output."""
+    return isinstance(word, str) and NAME.fullmatch(word) is not None and word.isprintable()
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,10 +163,10 @@ def _name(tree: SpecMap, path: Path, values: Mapping[str, Any]) -> str:
     if written is None:
         return re.sub(r"[\s/,]+", "_", shown(path.stem)) or "model"
     name = substitute(written, values, tree.places["name"])
-    if not isinstance(name, str) or not NAME.fullmatch(name):
-        message = f"name expects text without spaces, commas or '/', found {_found(name)}"
+    if not is_name(name):
+        message = f"name expects {NAMED}, found {_found(name)}"
         raise SpecError("G151", message, tree.places["name"])
-    return name
+    return str(name)
 
 
 def _scope(tree: SpecMap, path: Path, values: Mapping[str, Any]) -> str:
@@ -167,10 +174,10 @@ def _scope(tree: SpecMap, path: Path, values: Mapping[str, Any]) -> str:
     if tree.get("scope") is None:
         return _name(tree, path, values)
     scope = substitute(tree["scope"], values, tree.places["scope"])
-    if not isinstance(scope, str) or (scope and not NAME.fullmatch(scope)):
-        message = f"scope expects text without spaces, commas or '/', or '' for none, found {_found(scope)}"
+    if scope != "" and not is_name(scope):
+        message = f"scope expects {NAMED}, or '' for none, found {_found(scope)}"
         raise SpecError("G151", message, tree.places["scope"])
-    return scope
+    return str(scope)
 
 
 def _layers(tree: SpecMap, what: str) -> SpecList:
@@ -207,8 +214,8 @@ def _blocks(written: SpecMap, attempt: Callable[[Callable[[], Any], Any], Any]) 
 def _block(name: str, written: Any, key_place: Place, place: Place) -> Block:
     if name in CATALOGUE or name in COMPOSITIONS:
         raise SpecError("G154", f"{name!r} is a layer kind already: choose another name for the block", key_place)
-    if not NAME.fullmatch(name):
-        raise SpecError("G154", f"a block's name has no spaces, commas or '/', found {clipped(name)}", key_place)
+    if not is_name(name):
+        raise SpecError("G154", f"a block's name expects {NAMED}, found {clipped(name)}", key_place)
     if not isinstance(written, SpecMap):
         raise SpecError("G154", f"block {name} expects a mapping with layers, found {_found(written)}", place)
     check_keys(written, BLOCK_KEYS, f"block {name}")
@@ -243,7 +250,7 @@ def _inputs(block: str, written: SpecMap) -> tuple[str, ...] | None:
         return None
     names = list(items) if isinstance(items, SpecList) else [items]
     place = written.places["inputs"]
-    if not names or not all(isinstance(name, str) and NAME.fullmatch(name) for name in names):
+    if not names or not all(map(is_name, names)):
         raise SpecError("G154", f"inputs of block {block} expects a list of names, found {_found(items)}", place)
     if len(set(names)) < len(names):
         raise SpecError("G154", f"inputs of block {block} has a name twice: {', '.join(names)}", place)
