@@ -202,7 +202,8 @@ class Expansion:
 
     # layers and blocks -------------------------------------------------------------------------------------
 
-    def expand_layer(self, entry: Entry, at: Surroundings, sources: list[Ref]) -> Ref:
+    def expand_layer(self, entry: Entry, at: Surroundings, sources: list[Ref], default: str | None = None) -> Ref:
+        """A layer and what follows it; `default` is its name where it has none, unless that is the kind's."""
         kind = CATALOGUE[entry.kind]
         arguments = self.effective(entry, kind.positional, at)
         followed_by = {name: arguments.pop(name) for name in kind.accepts if name in arguments}
@@ -211,7 +212,7 @@ class Expansion:
         if normalizer is not None and "bias" in kind.model_fields and "bias" not in arguments:
             source = f"no bias beside the normalizer {normalizer.kind}"
             arguments["bias"] = Argument(False, followed_by["normalizer"].place, source)
-        name = self.claim(entry, entry.kind, at)
+        name = self.claim(entry, default or entry.kind, at)
         share = self.shared(entry, at)
         full = scoped(at.group, name)
         check_arity(kind, full, len(sources), entry)
@@ -270,10 +271,7 @@ class Expansion:
         at = replace(at, following=(*at.following, sugar.place))
         if sugar.kind in self.spec.blocks:
             return self.expand_block(sugar, at, [source])
-        before = len(self.named)
-        output = self.expand_layer(replace(sugar, name=CATALOGUE[sugar.kind].__name__), at, [source])
-        del self.named[before:]  # an end point is what the user named
-        return output
+        return self.expand_layer(sugar, at, [source], CATALOGUE[sugar.kind].__name__)
 
     def expand_block(self, entry: Entry, at: Surroundings, sources: list[Ref]) -> Ref | None:
         block = self.spec.blocks[entry.kind]

@@ -279,3 +279,18 @@ def test_a_normalizer_in_the_scope() -> None:
     assert len(plan.variables) == 8
     assert "net/a/BatchNorm/moving_mean" in plan.variables
     assert plan.nodes[1].node.layer.decay == 0.9  # type: ignore[attr-defined]
+
+
+def test_what_follows_a_layer_has_a_name_of_its_own() -> None:
+    nodes = nodes_of("layers: [{conv2d: {name: a, filters: 8, kernel: 3, normalizer: relu, activation: relu}}]")
+    assert list(nodes) == ["a", "a/Relu", "a/Relu_1"]
+
+
+def test_what_follows_may_have_a_condition() -> None:
+    nodes = nodes_of("""
+        layers:
+          - conv2d: {name: a, filters: 8, kernel: 3, activation: {relu: {when: false}}}
+          - conv2d: {name: b, filters: 8, kernel: 3, normalizer: {batch_norm: {when: false}}, activation: relu}
+    """)
+    assert list(nodes) == ["a", "b", "b/Relu"]
+    assert nodes["b"].layer.model_dump()["bias"] is None  # no normalizer makes it needless
