@@ -173,6 +173,15 @@ class Warn:
         return f"{where}warning[{self.code}]: {self.message}"
 
 
+def said_once(warnings: Iterable[Warn]) -> list[str]:
+    """Warnings in words: one for a code at a place, with how many layers of that line it holds for."""
+    found: dict[tuple[str, Place | str], list[Warn]] = {}
+    for each in warnings:
+        found.setdefault((each.code, each.place or each.message), []).append(each)
+    more = {key: f"\n  likewise in {counted(len(same) - 1, 'more layer')}" for key, same in found.items()}
+    return [f"{same[0]}{more[key] if len(same) > 1 else ''}" for key, same in found.items()]
+
+
 def missing_extra(package: str, extra: str) -> MachineError:
     """The error for an optional dependency that is not installed."""
     return MachineError("G501", f"this needs the package {package}: install graphc[{extra}]")

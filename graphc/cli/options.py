@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from graphc.errors import Warn
+from graphc.errors import said_once
 
 MEASURES = click.Choice(["params", "MACs", "memory", "time"], case_sensitive=False)
 FORMATS = click.Choice(["table", "json", "csv", "md"])
@@ -79,12 +79,12 @@ def make_plan(
 
 
 def warn(plan: Any) -> int:
-    """Print the plan's warnings and lints; how many there are."""
+    """Print the plan's warnings and lints, each line of the spec once; how many there are."""
     from graphc.passes.lints import lints
 
-    warnings: list[Warn] = [*plan.warnings, *lints(plan)]
+    warnings = said_once([*plan.warnings, *lints(plan)])
     for warning in warnings:
-        say(str(warning))
+        say(warning)
     return len(warnings)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from graphc.compiler import compile_plan
 from graphc.emit.model import write_model
-from graphc.errors import DataError, Place, Warn, WeightsError, counted
+from graphc.errors import DataError, Place, Warn, WeightsError, counted, said_once
 from graphc.passes.lints import MEANING, lints
 from graphc.spec.model import read_spec
 from graphc.system import can_fork
@@ -75,8 +75,8 @@ def train(
         if recipe.init_from is not None:
             reporter.say(str(warm_start(state.params, recipe.init_from, base, plan)))
         trainer = _trainer(stepper, state, sets, folder, reporter)
-        for warning in (*lints(plan, MEANING), *training_lints(plan, stepper.heads, sets.train)):
-            reporter.say(str(warning))
+        for warning in said_once([*lints(plan, MEANING), *training_lints(plan, stepper.heads, sets.train)]):
+            reporter.say(warning)
         texts = spec_texts(recipe.model, base)
         folder.begin(dump_recipe(recipe), texts)
         save_fitted(recipe, folder.preprocess)

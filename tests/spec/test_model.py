@@ -127,7 +127,7 @@ def test_blocks_have_parameters_inputs_and_layers():
     [
         ("{conv2d: {layers: []}}", "'conv2d' is a layer kind already"),
         ("{repeat: {layers: []}}", "'repeat' is a layer kind already"),
-        ("{'a b': {layers: []}}", "no spaces"),
+        ("{'a b': {layers: []}}", "without spaces"),
         ("{b: [relu]}", "expects a mapping with layers"),
         ("{b: {params: [x]}}", "needs layers"),
         ("{b: {layers: [], parms: [x]}}", "did you mean 'params'"),
