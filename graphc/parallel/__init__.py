@@ -74,5 +74,6 @@ In every state:
 - If the parent is killed, workers end by themselves: the other end of a pipe is open there only, since what is forked
   later closes its copies. Shared memory has no name and goes with the last process.
 
-`tests/parallel` puts delays, kills, errors and signals into every state, through `Worker.enter`.
+`tests/parallel` puts delays, kills, errors and signals into every state, through `Worker.enter`, and lets what ranks
+have gathered end when they gather again.
 """

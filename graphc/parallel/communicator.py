@@ -2,8 +2,8 @@
 
 The words are MPI's. A world of `world_size` ranks runs the same program, each rank on its own shard, and all of them
 make the same calls in the same order. mpi4py's communicators would fit behind the protocol: `allgather`,
-`Win.Allocate_shared` and `Barrier` keep what is promised here; their `allreduce` does not, since its order of sums is
-the library's.
+`Win.Allocate_shared` (on one machine) and `Barrier` keep what is promised here; their `allreduce` does not, since its
+order of sums is the library's.
 """
 
 from __future__ import annotations

@@ -81,7 +81,7 @@ class WorkerPool:
     def _ended_by_errors(self, call: Callable[[], Any]) -> Any:
         try:
             return call()
-        except Exception:
+        except BaseException:  # Ctrl-C too: half a message may have gone through
             self.close()
             raise
 

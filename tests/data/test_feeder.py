@@ -21,6 +21,7 @@ from graphc.data.examples import Examples, class_weights, split
 from graphc.data.preprocess import Preprocess
 from graphc.data.sources import ImageFolder, Shapes
 from graphc.errors import DataError, MachineError
+from tests.parallel.faults import plant_delays
 
 STEPS = (FlipHorizontal(), PadCrop(pad=2), Noise(deviation=(0.01, 0.1)))
 COUNT = 22
@@ -75,6 +76,16 @@ def test_an_example_is_augmented_anew_in_every_epoch(workers):
     batches.close()
     np.testing.assert_array_equal(epochs[0], epochs[2])
     assert (epochs[0] != epochs[1]).any(axis=(1, 2, 3)).all()
+
+
+@pytest.mark.posix
+@pytest.mark.parametrize("seed", [0, 1])
+def test_delays_anywhere_change_no_bits(seed, monkeypatch):
+    expected = _all(_batches(0))
+    plant_delays(monkeypatch, seed, longest=0.02)
+    batches = _batches(3)
+    _same(expected, _all(batches))
+    batches.close()
 
 
 def test_the_batch_size_changes_no_example():

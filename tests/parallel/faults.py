@@ -8,6 +8,8 @@ import signal
 import time
 from dataclasses import dataclass
 
+import numpy as np
+
 from graphc.parallel.shared_memory import SharedChannel
 from graphc.parallel.worker import State, Worker
 
@@ -72,3 +74,27 @@ def plant_delays(monkeypatch, seed: int, longest: float = 2e-3) -> None:
     monkeypatch.setattr(Worker, "enter", reseeded(delayed(Worker.enter)))
     for name in ("read", "write"):
         monkeypatch.setattr(SharedChannel, name, delayed(getattr(SharedChannel, name)))
+
+
+def plant_expiry(monkeypatch, communicator: type) -> None:
+    """Arrays that a rank has gathered last until its next call, and no longer: they become NaN."""
+    all_gather = communicator.all_gather
+    lent: dict[int, list[np.ndarray]] = {}
+
+    def copied(value, copies: list[np.ndarray]):
+        if isinstance(value, np.ndarray):
+            copies.append(value.copy())
+            return copies[-1]
+        if isinstance(value, dict):
+            return {name: copied(each, copies) for name, each in value.items()}
+        return [copied(each, copies) for each in value] if isinstance(value, (list, tuple)) else value
+
+    def gathered(self, value):
+        for array in lent.pop(self.rank, []):
+            if array.dtype.kind == "f":
+                array.fill(np.nan)
+        found = all_gather(self, value)
+        lent[self.rank] = []
+        return [each if rank == self.rank else copied(each, lent[self.rank]) for rank, each in enumerate(found)]
+
+    monkeypatch.setattr(communicator, "all_gather", gathered)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,14 +14,13 @@ from graphc.parallel.threads import ThreadGroup
 from graphc.system import can_fork
 
 
-def run_ranks(kind: str, world_size: int, program) -> list:
-    """What `program(communicator)` returns in each rank, in order."""
-    if kind == "local":
-        return [program(LocalCommunicator())]
-    if kind == "processes":
-        return run_processes(world_size, program)
-    threads = {"threads": world_size, "one thread": 1}[kind]
-    return ThreadGroup(world_size, threads).world(world_size).run(lambda shard: program(shard.communicator))
+def run_locally(world_size: int, program) -> list:
+    return [program(LocalCommunicator())]
+
+
+def run_threads(world_size: int, program, threads: int | None = None) -> list:
+    group = ThreadGroup(world_size, threads or world_size)
+    return group.world(world_size).run(lambda shard: program(shard.communicator))
 
 
 def run_processes(world_size: int, program) -> list:
@@ -33,14 +33,21 @@ def run_processes(world_size: int, program) -> list:
     return found
 
 
-WORLDS = [("local", 1), *((kind, size) for kind in ("threads", "one thread", "processes") for size in (1, 2, 3))]
+KINDS = {
+    "local": (run_locally, [1]),
+    "threads": (run_threads, [1, 2, 3]),
+    "one thread": (partial(run_threads, threads=1), [1, 2, 3]),
+    "processes": (run_processes, [1, 2, 3]),
+}
+"""How a program is run in each rank, and in worlds of which sizes; the results in the order of ranks."""
+WORLDS = [(kind, size) for kind, (_, sizes) in KINDS.items() for size in sizes]
 
 
 @pytest.fixture(params=WORLDS, ids=lambda world: f"{world[1]} {world[0]}")
 def run(request):
     """(world_size, run of a program)."""
     kind, world_size = request.param
-    return world_size, lambda program: run_ranks(kind, world_size, program)
+    return world_size, partial(KINDS[kind][0], world_size)
 
 
 def test_ranks_know_their_number(run):

@@ -19,10 +19,15 @@ import pytest
 from graphc.errors import MachineError
 from graphc.execution.network import Network
 from graphc.execution.remote import RemoteExecution
+from graphc.initializers import initial_values
+from graphc.kernels import dense
 from graphc.layers.base import Layer
+from graphc.parallel.processes import ProcessCommunicator
 from graphc.train.commands import Options, train
 from graphc.types import Gradients, Step
-from tests.execution.test_network import Scale, net
+from tests.execution.test_network import Scale, net, small_batch, small_plan
+from tests.execution.test_network import step_of as take_step
+from tests.parallel.faults import plant_delays, plant_expiry
 
 pytestmark = pytest.mark.posix
 
@@ -104,6 +109,35 @@ def test_workers_end_with_their_network():
     assert len(workers() - before) == 1
     del network
     assert workers() == before
+
+
+@pytest.mark.parametrize("factored", [(), ("net/logits/weights",)], ids=["whole", "factored"])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_delays_anywhere_leave_a_networks_bits_as_they_are(seed, factored, monkeypatch):
+    """Three steps of batch norm, convolutions, and a matrix that ranks share by rows, in processes and in one thread.
+
+    What ranks have gathered is gone when they gather again.
+    """
+    monkeypatch.setattr(dense, "SHARED_FROM", 0)
+    planned, (images, dy) = small_plan(), small_batch()
+    params = initial_values(planned.variables, 0)
+
+    def three_steps(**ranks) -> list[dict[str, np.ndarray]]:
+        network = Network(planned, shards=3, factored=factored, **ranks)
+        placed, found = network.place({name: array.copy() for name, array in params.items()}), []
+        network.start()
+        for count in (16, 7, 2):
+            step = take_step(network, placed, images[:count], dy[:count])
+            found.append({name: np.array(array) for name, array in step.items()})
+            for name in placed.keys() & found[-1].keys():
+                placed[name] -= np.float32(0.01) * found[-1][name]
+        network.close()
+        return found
+
+    expected = three_steps(threads=1)
+    plant_delays(monkeypatch, seed, longest=1e-3)
+    plant_expiry(monkeypatch, ProcessCommunicator)
+    np.testing.assert_equal(three_steps(threads=3, processes=True), expected)
 
 
 @pytest.mark.parametrize("missing", ["os.fork", "os.sysconf", "mmap.MAP_SHARED", "mmap.MAP_ANONYMOUS"])
