@@ -1,16 +1,13 @@
-"""How a variable starts. The same seed gives the same bytes on every machine and with every NumPy.
-
-Only the raw streams of NumPy's bit generators are stable between its versions (NEP 19), and logarithms differ
-between machines. So a normal number is read from a table of quantiles by 16 random bits and interpolated by 16
-more, and the table is made of additions, multiplications, divisions and square roots alone. A variable's stream
-is seeded by the seed and the variable's full name: inserting a layer changes no other variable.
+"""How a variable starts. The same seed gives the same bytes on every machine, with every NumPy (`graphc.draws`) and
+any number of threads. A variable's stream is seeded by the seed and the variable's full name: inserting a layer changes
+no other variable.
 """
 
 from __future__ import annotations
 
-import hashlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import (
@@ -25,16 +22,18 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from graphc.documented import Documented, ReadableSchema
+from graphc.draws import WHOLE, do_all, fill_from, fill_scaled, fill_uniform, orthonormal_rows, stream_seed
 from graphc.errors import RuleError, clipped, did_you_mean
 from graphc.expected import Expects, expected
 from graphc.lazy import np
-from graphc.quantiles import Quantiles, normal_quantiles, truncated_quantiles
+from graphc.quantiles import normal_quantiles, truncated_quantiles
+from graphc.system import processors
 
 if TYPE_CHECKING:
     from graphc.types import Array, ParamSpec
 
-BLOCK = 1 << 14
-"""Numbers drawn at a time: the table and one block stay in the processor's cache."""
+PART = 1 << 20
+"""Numbers that one thread draws before it looks for more; even, since a stream gives two at a time."""
 
 
 class Initializer(Documented):
@@ -45,12 +44,15 @@ class Initializer(Documented):
     kind: ClassVar[str] = ""
     positional: ClassVar[tuple[str, ...]] = ()
     """Arguments that `kind: value` gives, in order."""
+    divisible: ClassVar[bool] = False
+    """Whether `fill` may be asked for parts, in any order and by several threads."""
 
     def check(self, shape: tuple[int, ...]) -> None:
         """A RuleError where no variable of this shape can start so."""
 
-    def fill(self, out: Array, seed: int) -> None:
-        """Write the variable's values into `out` (float32, contiguous)."""
+    def fill(self, out: Array, seed: int, part: slice = WHOLE) -> None:
+        """Write the variable's values into `out` (float32, contiguous, of the variable's shape); of a divisible kind
+        those of `part` alone, counted in C order from an even number on."""
         raise NotImplementedError(self.kind)
 
     def draw(self, shape: tuple[int, ...], name: str, seed: int, dtype: Any = "float32") -> Array:
@@ -96,7 +98,7 @@ class Constant(Initializer):
                 "G206", f"constant of shape {_brackets(found)} does not fit a variable of {_brackets(shape)}"
             )
 
-    def fill(self, out: Array, seed: int) -> None:
+    def fill(self, out: Array, seed: int, part: slice = WHOLE) -> None:
         out[...] = np.asarray(self.value, np.float32)
 
 
@@ -105,7 +107,7 @@ class Zeros(Initializer):
 
     kind: ClassVar[str] = "zeros"
 
-    def fill(self, out: Array, seed: int) -> None:
+    def fill(self, out: Array, seed: int, part: slice = WHOLE) -> None:
         out.fill(0)
 
 
@@ -114,7 +116,7 @@ class Ones(Initializer):
 
     kind: ClassVar[str] = "ones"
 
-    def fill(self, out: Array, seed: int) -> None:
+    def fill(self, out: Array, seed: int, part: slice = WHOLE) -> None:
         out.fill(1)
 
 
@@ -122,6 +124,7 @@ class Uniform(Initializer):
     """Evenly between `low` and `high`."""
 
     kind: ClassVar[str] = "uniform"
+    divisible: ClassVar[bool] = True
     positional: ClassVar[tuple[str, ...]] = ("low", "high")
 
     low: float = -0.05
@@ -129,14 +132,15 @@ class Uniform(Initializer):
     high: float = 0.05
     """What no value reaches."""
 
-    def fill(self, out: Array, seed: int) -> None:
-        fill_uniform(out, seed, self.low, self.high)
+    def fill(self, out: Array, seed: int, part: slice = WHOLE) -> None:
+        fill_uniform(out, seed, part, self.low, self.high)
 
 
 class Normal(Initializer):
     """Normally distributed."""
 
     kind: ClassVar[str] = "normal"
+    divisible: ClassVar[bool] = True
     positional: ClassVar[tuple[str, ...]] = ("stddev", "mean")
 
     stddev: float = Field(default=0.05, ge=0)
@@ -144,14 +148,15 @@ class Normal(Initializer):
     mean: float = 0.0
     """Mean."""
 
-    def fill(self, out: Array, seed: int) -> None:
-        fill_from(normal_quantiles(), out, seed, self.mean, self.stddev)
+    def fill(self, out: Array, seed: int, part: slice = WHOLE) -> None:
+        fill_from(normal_quantiles(), out, seed, part, self.mean, self.stddev)
 
 
 class TruncatedNormal(Initializer):
     """Normally distributed, without what lies more than two standard deviations away."""
 
     kind: ClassVar[str] = "truncated_normal"
+    divisible: ClassVar[bool] = True
     positional: ClassVar[tuple[str, ...]] = ("stddev", "mean")
 
     stddev: float = Field(default=0.05, ge=0)
@@ -159,14 +164,15 @@ class TruncatedNormal(Initializer):
     mean: float = 0.0
     """Mean."""
 
-    def fill(self, out: Array, seed: int) -> None:
-        fill_from(truncated_quantiles(), out, seed, self.mean, self.stddev)
+    def fill(self, out: Array, seed: int, part: slice = WHOLE) -> None:
+        fill_from(truncated_quantiles(), out, seed, part, self.mean, self.stddev)
 
 
 class VarianceScaling(Initializer):
     """Variance factor / n, n being the inputs or outputs of a unit: TF-Slim's formulas."""
 
     kind: ClassVar[str] = "variance_scaling"
+    divisible: ClassVar[bool] = True
     positional: ClassVar[tuple[str, ...]] = ("factor",)
 
     factor: float = Field(default=2.0, gt=0)
@@ -176,20 +182,21 @@ class VarianceScaling(Initializer):
     uniform: StrictBool = False
     """Uniform in ±sqrt(3*factor/n); else truncated normal of standard deviation sqrt(1.3*factor/n)."""
 
-    def fill(self, out: Array, seed: int) -> None:
-        fill_scaled(out, seed, self.factor, self.mode, self.uniform)
+    def fill(self, out: Array, seed: int, part: slice = WHOLE) -> None:
+        fill_scaled(out, seed, part, self.factor, self.mode, self.uniform)
 
 
 class Xavier(Initializer):
     """Glorot and Bengio's: variance 1/n, n the mean of a unit's inputs and outputs."""
 
     kind: ClassVar[str] = "xavier"
+    divisible: ClassVar[bool] = True
 
     uniform: StrictBool = True
     """Uniform, else truncated normal."""
 
-    def fill(self, out: Array, seed: int) -> None:
-        fill_scaled(out, seed, 1.0, "fan_avg", self.uniform)
+    def fill(self, out: Array, seed: int, part: slice = WHOLE) -> None:
+        fill_scaled(out, seed, part, 1.0, "fan_avg", self.uniform)
 
 
 class Glorot(Xavier):
@@ -202,12 +209,13 @@ class He(Initializer):
     """He et al.'s: variance 2/n, n the inputs of a unit."""
 
     kind: ClassVar[str] = "he"
+    divisible: ClassVar[bool] = True
 
     uniform: StrictBool = False
     """Uniform, else truncated normal."""
 
-    def fill(self, out: Array, seed: int) -> None:
-        fill_scaled(out, seed, 2.0, "fan_in", self.uniform)
+    def fill(self, out: Array, seed: int, part: slice = WHOLE) -> None:
+        fill_scaled(out, seed, part, 2.0, "fan_in", self.uniform)
 
 
 class Orthogonal(Initializer):
@@ -223,10 +231,10 @@ class Orthogonal(Initializer):
         if len(shape) < 2:
             raise RuleError("G206", f"orthogonal needs a variable of two axes or more, got {_brackets(shape)}")
 
-    def fill(self, out: Array, seed: int) -> None:
+    def fill(self, out: Array, seed: int, part: slice = WHOLE) -> None:
         matrix = out.reshape(-1, out.shape[-1])
         tall = np.empty((max(matrix.shape), min(matrix.shape)), np.float32)
-        fill_from(normal_quantiles(), tall, seed, 0.0, 1.0)
+        fill_from(normal_quantiles(), tall, seed, WHOLE, 0.0, 1.0)
         basis = orthonormal_rows(tall.T.astype(np.float64)) * self.gain
         matrix[...] = basis if matrix.shape[0] <= matrix.shape[1] else basis.T
 
@@ -244,7 +252,7 @@ class Identity(Initializer):
         if len(shape) < 2:
             raise RuleError("G206", f"identity needs a variable of two axes or more, got {_brackets(shape)}")
 
-    def fill(self, out: Array, seed: int) -> None:
+    def fill(self, out: Array, seed: int, part: slice = WHOLE) -> None:
         out.fill(0)
         centre = out[tuple((size - 1) // 2 for size in out.shape[:-2])]
         diagonal = np.arange(min(centre.shape))
@@ -368,93 +376,22 @@ def _brackets(shape: tuple[int, ...]) -> str:
 # -- drawing -------------------------------------------------------------------------------------------------
 
 
-def initial_values(variables: Mapping[str, ParamSpec], seed: int) -> dict[str, Array]:
-    """Every variable by its full name."""
+def initial_values(variables: Mapping[str, ParamSpec], seed: int, threads: int | None = None) -> dict[str, Array]:
+    """Every variable (float32) by its full name, drawn by so many threads, unless given as many as there are
+    processors. Each number depends on the seed, the variable's name and its place alone. A RuleError where a
+    variable of this shape cannot start so.
+    """
     memory = np.empty(sum(math.prod(spec.shape) for spec in variables.values()), np.float32)  # one piece: large pages
     values: dict[str, Array] = {}
+    work: list[Callable[[], None]] = []
     used = 0
     for name, spec in variables.items():
         spec.initializer.check(spec.shape)
         end = used + math.prod(spec.shape)
         values[name] = memory[used:end].reshape(spec.shape)
-        spec.initializer.fill(values[name], stream_seed(seed, name))
+        fill = partial(spec.initializer.fill, values[name], stream_seed(seed, name))
+        size = PART if spec.initializer.divisible else max(end - used, 1)
+        work += [partial(fill, slice(first, first + size)) for first in range(0, end - used, size)]
         used = end
+    do_all(work, min(threads or processors(), math.ceil(used / PART)))
     return values
-
-
-def stream_seed(seed: int, name: str) -> int:
-    """128 bits that depend on the seed and the name alone."""
-    digest = hashlib.sha256(f"{seed}\n{name}".encode()).digest()
-    return int.from_bytes(digest[:16], "big")
-
-
-def fans(shape: tuple[int, ...]) -> tuple[int, int]:
-    """Inputs and outputs of a unit, as TF-Slim counts them."""
-    if len(shape) < 2:
-        only = shape[0] if shape else 1
-        return only, only
-    area = math.prod(shape[:-2])
-    return area * shape[-2], area * shape[-1]
-
-
-def fill_scaled(out: Array, seed: int, factor: float, mode: str, uniform: bool) -> None:
-    """Zero mean and a variance of factor/n."""
-    fan_in, fan_out = fans(out.shape)
-    n = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[mode]
-    if uniform:
-        limit = math.sqrt(3.0 * factor / n)
-        fill_uniform(out, seed, -limit, limit)
-    else:
-        fill_from(truncated_quantiles(), out, seed, 0.0, math.sqrt(1.3 * factor / n))
-
-
-def fill_uniform(out: Array, seed: int, low: float, high: float) -> None:
-    """Multiples of 2**-24 in [0, 1), stretched to [low, high)."""
-    for part, bits in random_bits(out, seed):
-        np.multiply(bits >> 8, np.float32((high - low) * 2.0**-24), out=part)
-        np.add(part, np.float32(low), out=part)
-
-
-def fill_from(quantiles: Quantiles, out: Array, seed: int, mean: float, stddev: float) -> None:
-    """Quantiles at random positions: 16 bits choose the interval, 16 the place in it."""
-    start, step = quantiles
-    for part, bits in random_bits(out, seed):
-        halves = bits.view("<u2")
-        interval = halves[::2].astype(np.intp)
-        place = halves[1::2] * np.take(step, interval, mode="clip")
-        np.take(start, interval, out=part, mode="clip")
-        np.add(part, place, out=part)
-        np.multiply(part, np.float32(stddev), out=part)
-        np.add(part, np.float32(mean), out=part)
-
-
-def random_bits(out: Array, seed: int) -> Iterator[tuple[Array, Array]]:
-    """`out` block by block, and 32 random bits for each of its numbers."""
-    stream = np.random.PCG64(seed)
-    flat = out.reshape(-1)
-    for first in range(0, flat.size, BLOCK):
-        part = flat[first : first + BLOCK]
-        raw = stream.random_raw((part.size + 1) // 2)
-        yield part, raw.astype("<u8", copy=False).view("<u4")[: part.size]
-
-
-def orthonormal_rows(rows: Array) -> Array:
-    """Modified Gram-Schmidt, in float64. Sums are taken by halving, so that their order is always the same: a
-    processor's own order in `np.sum` or BLAS would change the last bits."""
-    rows = rows.copy()
-    for i in range(rows.shape[0]):
-        rows[i] /= np.sqrt(_halving_sum(rows[i] * rows[i]))
-        if i + 1 < rows.shape[0]:
-            along = _halving_sum((rows[i + 1 :] * rows[i]).T)
-            rows[i + 1 :] -= along[:, None] * rows[i]
-    return rows
-
-
-def _halving_sum(values: Array) -> Array:
-    """The sum over the first axis, the upper half added to the lower until one is left."""
-    while values.shape[0] > 1:
-        half = (values.shape[0] + 1) // 2
-        upper = values[half:]
-        values = np.concatenate([values[: upper.shape[0]] + upper, values[upper.shape[0] : half]])
-    total: Array = values[0]
-    return total

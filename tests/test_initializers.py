@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import threading
+from functools import partial
 
 import numpy as np
 import pytest
 from pydantic import BaseModel
 
+from graphc.draws import do_all, fans
 from graphc.errors import RuleError
-from graphc.initializers import KINDS, AnyInitializer, Normal, Zeros, fans, initial_values, parse
+from graphc.initializers import KINDS, AnyInitializer, Normal, Zeros, initial_values, parse
 from graphc.types import ParamSpec
 
 stats = pytest.importorskip("scipy.stats")
@@ -159,3 +162,32 @@ def test_the_schema_lists_every_kind():
     names, mapping = start["anyOf"]
     assert mapping["properties"].keys() == KINDS.keys()
     assert set(names["enum"]) == KINDS.keys() - {"constant"}  # which needs a value
+
+
+DRAWN = ("xavier", "he", {"truncated_normal": 0.1}, {"normal": 1.0}, {"uniform": [-1, 1]}, {"variance_scaling": 1.0})
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_threads_change_no_draw(threads, monkeypatch):
+    """Also where a variable is drawn in parts: 1001 numbers are 16 of them here."""
+    shapes = {f"net/{i}/weights": ((7, 11, 13), written) for i, written in enumerate(DRAWN)}
+    shapes |= {"net/q/weights": ((20, 30), "orthogonal"), "net/b/biases": ((5,), "zeros")}
+    variables = {name: ParamSpec(shape, parse(written)) for name, (shape, written) in shapes.items()}
+    whole = {name: spec.initializer.draw(spec.shape, name, 3) for name, spec in variables.items()}
+    monkeypatch.setattr("graphc.initializers.PART", 64)
+    drawn = initial_values(variables, 3, threads)
+    assert all(drawn[name].tobytes() == whole[name].tobytes() for name in variables)
+
+
+def test_an_error_in_a_thread_is_raised_and_ends_the_others():
+    begun = []
+
+    def work(number: int) -> None:
+        begun.append(number)
+        if number == 3:
+            raise MemoryError("no room")
+
+    with pytest.raises(MemoryError, match="no room"):
+        do_all([partial(work, number) for number in range(10_000)], 3)
+    assert len(begun) < 10_000
+    assert not [thread for thread in threading.enumerate() if thread.name == "graphc-draw"]

@@ -19,7 +19,7 @@ ORDER = [
     {"lazy", "errors", "documented", "expected", "system", "console", "valid_json"},
     {"files", "dims", "regularizers", "settings"},
     {"window"},
-    {"receptive_field", "quantiles"},
+    {"receptive_field", "quantiles", "draws"},
     {"initializers"},
     {"types"},
     {"workspace"},
