@@ -84,7 +84,8 @@ class Examples:
         array = self.inputs[name]
         if isinstance(array, STORED):
             return self.value_range or range_of_type(array.dtype)
-        return self.value_range or range_of(array)
+        found = self.value_range or range_of(array)
+        return replace(found, source=self.source) if isinstance(found, UnknownRange) else found
 
     def values_of(self, name: str) -> ImageValues:
         """Type and range of an input's images."""

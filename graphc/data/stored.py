@@ -125,6 +125,33 @@ class Folder:
         return path
 
 
+class Together:
+    """Several stores as one: a file's name begins with the number of its store."""
+
+    def __init__(self, stores: Sequence[Store]) -> None:
+        self.stores = stores
+
+    def read(self, name: str) -> bytes:
+        store, own = self._of(name)
+        return store.read(own)
+
+    def size(self, name: str) -> int:
+        store, own = self._of(name)
+        return store.size(own)
+
+    def shown(self, name: str) -> str:
+        store, own = self._of(name)
+        return store.shown(own)
+
+    def hints(self, name: str) -> list[str]:
+        store, own = self._of(name)
+        return store.hints(own)
+
+    def _of(self, name: str) -> tuple[Store, str]:
+        number, _, own = name.partition(":")
+        return self.stores[int(number)], own
+
+
 def _composed(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
@@ -203,6 +230,24 @@ class StoredImages:
         decoded = None if self.decoded is None else [self.decoded[row] for row in chosen]
         sizes = [self.sizes[row] for row in chosen] if self.sizes else ()
         return replace(self, names=[self.names[row] for row in chosen], sizes=sizes, decoded=decoded)
+
+    def is_read_as(self, other: StoredImages) -> bool:
+        """Whether another's files become the same kind of images."""
+        own, theirs = ((e.size, e.channels, e.resizing, e.values, e.exif) for e in (self, other))
+        return own == theirs
+
+    def and_then(self, other: StoredImages) -> StoredImages:
+        """These images, then those of another that are read as they are."""
+        both = (self, other)
+        names = [f"{number}:{name}" for number, each in enumerate(both) for name in each.names]
+        return replace(
+            self,
+            store=Together([each.store for each in both]),
+            names=names,
+            pixels=max(each.pixels for each in both),
+            sizes=[each.drawn_in(row) for each in both for row in range(len(each))],
+            decoded=[each.decoded[row] if each.decoded else None for each in both for row in range(len(each))],
+        )
 
     def __getitem__(self, rows: Any) -> Array:
         """Decoded and resized."""

@@ -47,13 +47,15 @@ class UnknownRange:
 
     found: str
     """The type and values that do not tell it."""
+    source: str | None = None
+    """Where they come from."""
 
     def error(self, what: str, *also: str) -> DataError:
         """The error that asks; `what` needs it; `also`: what else may be written."""
         notes = ["`value_range: [black, white]` at the source says it, such as [0, 255] or [-1, 1]"]
         notes = [*notes, *also]
         message = f"{what} needs to know which values are black and white, found {self.found}"
-        return DataError("G412", message, notes=notes)
+        return DataError("G412", message, Place(self.source) if self.source else None, notes)
 
 
 AnyRange: TypeAlias = ValueRange | UnknownRange

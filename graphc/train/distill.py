@@ -20,6 +20,7 @@ from graphc.data.annotated import in_memory
 from graphc.data.batches import RAW_IMAGES, Batch
 from graphc.data.examples import IMAGE, LABEL, Examples
 from graphc.data.preprocess import Preprocess
+from graphc.data.stored import StoredImages
 from graphc.data.value_range import BYTES, ImageValues, brought
 from graphc.errors import DataError, Place, SpecError, did_you_mean
 from graphc.files import shown
@@ -152,16 +153,19 @@ def _log_softmax(logits: Array) -> Array:
 
 
 def with_unlabeled(labeled: Examples, unlabeled: Examples, limit: int) -> Examples:
-    """Both together, the second with the label -1; all in memory."""
-    both = [in_memory(each, limit) if hasattr(each.inputs[IMAGE], "read") else each for each in (labeled, unlabeled)]
-    images = [each.inputs[IMAGE] for each in both]
+    """Both together, the second with the label -1; those of files stay there where both are read alike."""
+    both, images = [labeled, unlabeled], [labeled.inputs[IMAGE], unlabeled.inputs[IMAGE]]
+    in_files = all(isinstance(each, StoredImages) for each in images) and images[0].is_read_as(images[1])
+    if not in_files:
+        both = [in_memory(each, limit) if isinstance(each.inputs[IMAGE], StoredImages) else each for each in both]
+        images = [each.inputs[IMAGE] for each in both]
     if images[0].shape[1:] != images[1].shape[1:] or images[0].dtype != images[1].dtype:
         found = " and ".join(f"{'×'.join(map(str, each.shape[1:]))} {each.dtype}" for each in images)
         raise DataError("G404", f"expected unlabeled images like the labeled, found {found}", Place(unlabeled.source))
     labels = [both[0].targets[LABEL], np.full(len(both[1]), -1, np.int64)]
     return replace(
         labeled,
-        inputs={IMAGE: np.concatenate(images)},
+        inputs={IMAGE: images[0].and_then(images[1]) if in_files else np.concatenate(images)},
         targets={LABEL: np.concatenate(labels)},
         skipped=labeled.skipped + unlabeled.skipped,
         notes=labeled.notes + unlabeled.notes,

@@ -10,12 +10,14 @@ from PIL import Image
 
 from graphc.data.examples import split
 from graphc.data.stored import StoredImages
+from graphc.data.wanted import Wanted
 from graphc.errors import DataError
 from graphc.graph import Plan
 from graphc.train.commands import evaluate_run, train
+from graphc.train.distill import with_unlabeled
 from graphc.train.heads import Heads
 from graphc.train.recipe import read_recipe
-from graphc.train.run import augmenting, make_batches, plan_of, read_sets
+from graphc.train.run import augmenting, make_batches, plan_of, read_set, read_sets
 
 SPEC = """\
 graphc: 1
@@ -112,3 +114,30 @@ def test_runs_are_the_same(project):
         found[keep] = evaluate_run(keep)
     assert found["files"] == found["memory"]
     assert Path("files/best.safetensors").read_bytes() == Path("memory/best.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("keep", ["files", "memory"])
+def test_unlabeled_images_are_augmented_from_their_own_size_too(project, keep):
+    """Both sets together are what each is alone."""
+    Path("more").mkdir()
+    for path in sorted(Path("set").glob("*/*.png"))[:5]:
+        Path("more", "c").mkdir(exist_ok=True)
+        Path("more", "c", path.name).write_bytes(path.read_bytes())
+    source = f"{{image_folder: {{path: %s, size: [8, 8], keep: {keep}}}}}"
+    labeled, unlabeled = (
+        read_set(_source(source % each), Path(), wanted=Wanted(whole=True)) for each in ("set", "more")
+    )
+    both = with_unlabeled(labeled, unlabeled, 2**30)
+    assert both.targets["label"].tolist() == [*labeled.targets["label"].tolist(), *[-1] * 5]
+    alone = [each.inputs["image"].read(row) for each in (labeled, unlabeled) for row in range(len(each))]
+    for row, image in enumerate(alone):
+        np.testing.assert_array_equal(both.inputs["image"].read(row), image)
+    assert both.name(12).endswith("more/c/00.png")
+    assert len({each.shape for each in alone}) > 3
+    some = both.take(np.array([13, 2]))
+    np.testing.assert_array_equal(some.inputs["image"].read(0), alone[13])
+    np.testing.assert_array_equal(both.inputs["image"][np.arange(17)][13], unlabeled.inputs["image"][np.array([1])][0])
+
+
+def _source(text):
+    return read_recipe("recipe.yaml", [f"data.train={text}"]).data.train

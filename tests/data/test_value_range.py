@@ -167,8 +167,8 @@ def test_one_dark_image_does_not_make_a_data_set_dark(seed):
     """All images say together what they are; of one whose values happen to lie in 0 to 1 nothing else is believed."""
     images = np.zeros((2, 4, 4, 1), np.float32)
     images[1] = 255
-    examples = Examples({"image": images}, {"label": np.zeros(2, np.int64)})
+    examples = Examples({"image": images}, {"label": np.zeros(2, np.int64)}, source="dark.npz")
     augmenting = Augmenting(seed, (RandomCrop(size=(6, 6), fill=1.0),))
     batches = Batches(examples, 1, {"image": (4, 4, 1)}, np.float32, {"image": Preprocess()}, augmenting)
-    with pytest.raises(DataError, match=r"a fill needs to know .* found float32 from 0 to 255"):
+    with pytest.raises(DataError, match=r"dark.npz: error\[G412\]: a fill needs .* found float32 from 0 to 255"):
         batches.make(np.array([0]), epoch=0)
