@@ -7,6 +7,7 @@ the outputs. That of the input is a convolution itself, of other channels, where
 
 from __future__ import annotations
 
+import math
 import os
 from functools import lru_cache
 from typing import NamedTuple
@@ -18,6 +19,11 @@ from graphc.kernels.conv.problem import REMEMBERED, ConvProblem
 
 FORCING = "GRAPHC_CONV_ALGORITHM"
 """The environment variable that names an algorithm for all problems that it supports."""
+
+
+MOST_PADDING = 9
+"""Times as many pixels in x as in y, up to which dx is made as a convolution: of more pixels most read nothing but
+zeros, and a product with the transposed filters, folded, takes less."""
 
 
 class ConvChoice(NamedTuple):
@@ -38,15 +44,25 @@ def choose_conv_algorithm(problem: ConvProblem) -> ConvChoice:
 def choose_input_gradient_algorithm(problem: ConvProblem, with_weights: bool = False) -> ConvChoice:
     """The algorithm for the gradient of the input, by itself or `with_weights`: then it may share their work.
 
-    Of a problem that has a `transposed` one it is the algorithm of that, and goes forward.
+    Where there is an `input_gradient_problem` it is the algorithm of that, and goes forward.
     """
     choice = choose_conv_algorithm(problem)
     if with_weights and choice.algorithm.shares_gradients:
         return ConvChoice(choice.algorithm, "shares the work with that of the weights")
-    if problem.transposed is None:
+    forward = input_gradient_problem(problem)
+    if forward is None:
         return choice
-    algorithm, reason = choose_conv_algorithm(problem.transposed)
+    algorithm, reason = choose_conv_algorithm(forward)
     return ConvChoice(algorithm, f"as a convolution of {problem.filters} channels: {reason}")
+
+
+@lru_cache(REMEMBERED)
+def input_gradient_problem(problem: ConvProblem) -> ConvProblem | None:
+    """The convolution that dx is made as: the `transposed` one, if there is one that is not mostly padding."""
+    back = problem.transposed
+    if back is None or math.prod(back.geometry.output) > MOST_PADDING * math.prod(problem.geometry.output):
+        return None
+    return back
 
 
 def forced_algorithm() -> ConvAlgorithm | None:

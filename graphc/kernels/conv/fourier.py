@@ -62,6 +62,8 @@ LEAST_CHANNELS = 6
 """Fewer cost more to transform than is saved."""
 LEAST_TAPS = 5
 """Each way; with fewer, sums are not so much longer than transforms."""
+LEAST_SAVING = 2
+"""Times as many products of the direct sum: products of spectra run at half of its speed, with the transforms."""
 RUN = 1 << 9
 """Numbers of a row for which BLAS's products with a small matrix are fastest."""
 
@@ -75,12 +77,17 @@ class Fourier(BlockwiseConvAlgorithm):
         return Verdict(yes, "one group, stride 1, no dilation, padding below the window only")
 
     def pays(self, problem: ConvProblem) -> Verdict:
-        """Padded images of at most 0.8 times as many pixels a side as there are taps: wider ones cost more to transform
-        than is saved."""
-        (kh, kw), padded = problem.geometry.kernel, problem.geometry.padded
+        """Many taps, padded images of at most 0.8 times as many pixels a side as there are taps (wider ones cost more
+        to transform than is saved), and outputs for which there is something to save: a window that is the whole
+        image has one, and is best taken as it is."""
+        grid = problem.geometry
+        (kh, kw), padded = grid.kernel, grid.padded
         small = min(kh, kw) >= LEAST_TAPS and 5 * max(padded) <= 4 * kh * kw
         many = min(problem.channels, problem.filters) >= LEAST_CHANNELS and problem.batch >= LEAST_IMAGES
-        return Verdict(small and many, f"{kh}×{kw} taps on {padded[0]}×{padded[1]} pixels, padded: few frequencies")
+        products = 3 * _rows_period(grid) // 2 * _columns_period(grid)
+        direct = kh * kw * grid.output[0] * grid.output[1]
+        reason = f"{kh}×{kw} taps on {padded[0]}×{padded[1]} pixels, padded: {products} products in place of {direct}"
+        return Verdict(small and many and direct >= LEAST_SAVING * products, reason)
 
     def transform_input(self, context: Context, problem: ConvProblem, x: Array) -> Chunks:
         """The spectrum's rows down the image; each is taken along it when it is multiplied."""
@@ -199,8 +206,8 @@ def _down(grid: Grid, dtype: Any) -> Axis:
 
     The tap k reads the input pad - k before its output, so filters are those with that tap at pad - k.
     """
-    (height, _), (taps, _), (rows, _), ((top, bottom), _) = grid.size, grid.kernel, grid.output, grid.pads
-    period = 2 * -(-(height + max(top, bottom)) // 2)
+    (height, _), (taps, _), (rows, _), ((top, _), _) = grid.size, grid.kernel, grid.output, grid.pads
+    period = _rows_period(grid)
     frequencies = (np.arange(period // 2) + 0.5) / period
 
     def parts(positions: Array) -> Array:
@@ -228,6 +235,10 @@ def _along(grid: Grid, window: int, dtype: Any) -> Axis:
     of_three = turns[..., None] * np.array([1 - 1j, -1 - 1j, 1j])  # ac - bd + i((a + b)(c + d) - ac - bd)
     out = np.stack([of_three.real, of_three.imag]).reshape(2 * columns, -1)
     return Axis.of(thrice(np.arange(width)), thrice(left - np.arange(taps)), out, dtype)
+
+
+def _rows_period(grid: Grid) -> int:
+    return 2 * -(-(grid.size[0] + max(grid.pads[0])) // 2)
 
 
 def _columns_period(grid: Grid) -> int:

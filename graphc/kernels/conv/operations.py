@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from graphc.kernels.conv.algorithm import turned
-from graphc.kernels.conv.choose import choose_conv_algorithm
+from graphc.kernels.conv.choose import choose_conv_algorithm, input_gradient_problem
 from graphc.kernels.conv.problem import ConvProblem
 from graphc.types import Array, Context
 
@@ -23,8 +23,9 @@ def conv2d_input_gradient(context: Context, problem: ConvProblem, dy: Array, w: 
 
     Where this is a convolution itself it may go by another algorithm than the problem's own: it has other channels.
     """
-    if problem.transposed is not None:
-        return conv2d(context, problem.transposed, dy, turned(w))
+    forward = input_gradient_problem(problem)
+    if forward is not None:
+        return conv2d(context, forward, dy, turned(w))
     return choose_conv_algorithm(problem).algorithm.input_gradient(context, problem, dy, w)
 
 

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from graphc.errors import SpecError
 from graphc.kernels.context import RunContext
-from graphc.kernels.conv import ALGORITHMS, FORCING, choose_conv_algorithm, conv2d, conv2d_gradients, forced_algorithm
+from graphc.kernels.conv import (
+    ALGORITHMS,
+    FORCING,
+    choose_conv_algorithm,
+    choose_input_gradient_algorithm,
+    conv2d,
+    conv2d_gradients,
+    forced_algorithm,
+)
 from tests.kernels.conv.plain import drawn, problem_of
 
 SAME = {1: ((0, 0), (0, 0)), 3: ((1, 1), (1, 1)), 5: ((2, 2), (2, 2)), 7: ((3, 3), (3, 3))}
@@ -27,6 +36,9 @@ CHOICES = [
     (square(34, 7, 16, 16), "unfolded"),
     (square(8, 3, 16, 16), "winograd_1d"),
     (square(14, 5, 3, 16), "unfolded"),
+    (square(7, 7, 64, 64, pads=SAME[1]), "unfolded"),
+    (square(6, 5, 64, 64, pads=SAME[1]), "unfolded"),
+    (square(7, 5, 64, 64, pads=SAME[1]), "fourier"),
     (square(14, 5, 2, 16), "few_channels"),
     (square(14, 5, 16, 16, batch=15), "winograd_1d"),
     (square(28, 5, 1, 32), "few_channels"),
@@ -83,7 +95,7 @@ def test_reasons_name_the_figures():
     reasons = {name: choose_conv_algorithm(problem).reason for problem, name in reversed(CHOICES)}
     assert reasons["winograd_1d"] == "4 rows of 5 taps by 8 products in place of 20"
     assert reasons["unfolded"].startswith("nothing saves enough at 7×7 taps, 16 channels, 16")
-    assert reasons["fourier"] == "5×5 taps on 20×20 pixels, padded: few frequencies"
+    assert reasons["fourier"] == "5×5 taps on 20×20 pixels, padded: 486 products in place of 6400"
     assert reasons["few_channels"] == "50 numbers in a window, 16 filters: unfolded along the width only"
     assert reasons["winograd_2d"] == "training, 4×4 pixels of 5×5 taps by 64 products in place of 400"
 
@@ -105,6 +117,24 @@ def test_what_is_chosen_is_what_runs(problem, name, monkeypatch):
     conv2d_gradients(RunContext(), problem, x, dy, w)
     assert ran[0] == name
     assert set(ran) <= {name, *(choose_conv_algorithm(other).algorithm.name for other in [problem.transposed] if other)}
+
+
+def test_a_window_that_is_the_whole_image_is_a_product_there_and_back(monkeypatch):
+    """Its input gradient as a convolution would be of the window's pixels in padding."""
+    whole, large = square(7, 7, 64, 64, pads=SAME[1]), square(9, 7, 64, 64, pads=SAME[1])
+    assert choose_input_gradient_algorithm(whole) == choose_conv_algorithm(whole)
+    assert choose_input_gradient_algorithm(whole).algorithm.name == "unfolded"
+    assert choose_input_gradient_algorithm(large).reason.startswith(
+        "as a convolution of 64 channels: 7×7 taps on 15×15"
+    )
+    ran = []
+    for algorithm in ALGORITHMS:
+        record = lambda *given, each=algorithm: ran.append(each.name) or type(each).input_gradient(each, *given)  # noqa: E731
+        monkeypatch.setattr(algorithm, "input_gradient", record)
+    x, w, dy = drawn(whole)
+    dx, _ = conv2d_gradients(RunContext(), whole, x, dy, w)
+    assert ran == ["unfolded"]
+    np.testing.assert_allclose(dx, np.einsum("nf,ijcf->nijc", dy[:, 0, 0], w), rtol=0, atol=1e-12)
 
 
 def test_the_environment_forces_one(monkeypatch):
