@@ -4,6 +4,10 @@ The files, from the top: `network` shares a batch out to ranks; `plan` says what
 says which layers run as one, `fused` how; `operation` is what either of them is to the plan; `tape` goes back; `remote`
 is what the other ranks' processes are told. How ranks meet is told in `graphc.parallel`.
 
+To a reader of PyTorch: a `Network` is what DistributedDataParallel is to a module, with ranks that live in one training
+run. A `Tape` is the graph that autograd keeps, but nothing is traced: which operations run is known before the first
+batch, and a layer's way back is the closure beside its `forward`. `Tape.backward(retain=True)` is `retain_graph`.
+
 What happens in one training step, a batch of 64 in two shards, each in a process of its own:
 
 0.  Once, before: the stepper makes a `Network` of the plan. The network makes an `ExecutionPlan` (which variables
@@ -11,33 +15,36 @@ What happens in one training step, a batch of 64 in two shards, each in a proces
     forks a process for rank 1; it has the same execution plan, and waits. Rank 0 is the process that trains.
 1.  The stepper calls `network.forward(params, inputs, training=True, step, keep)`: the values wanted are the outputs
     and `keep`, what losses look at.
-2.  The network cuts the batch: examples 0 to 31 are rank 0's shard, 32 to 63 rank 1's. It writes the order and the
-    inputs to shared memory and wakes rank 1. Variables are there already.
+2.  The network has its `RemoteExecution` tell rank 1: the command, the inputs of the whole batch and what is wanted are
+    written to shared memory, and a semaphore wakes the process. Variables are there already. Examples 0 to 31 are rank
+    0's shard, 32 to 63 rank 1's; each takes its own.
 3.  Both ranks call `ExecutionPlan.run` with their shard. The plan looks up the schedule for the values wanted. It was
     made at the first step: `fuse` has found which layers run as one; each step knows its variables, which of its inputs
     nobody reads after it, whether it may write over its input, and whether gradients will come back to it.
 4.  For each step of the schedule, in order: the inputs are taken from the tape's values and, if this was their last
     reader, dropped; the operation's `forward(context, variables, *inputs)` answers with its output, a closure that is
     the way back, and new values of moving averages. The output goes to the tape's values if somebody reads it, the
-    closure to the tape's record. Memory is taken from the rank's workspace, and goes back there when the last
-    reference to an array ends: dropping values is what keeps memory low.
-5.  Where a layer needs the whole batch (batch norm's mean), it calls `context.all_gather`: each rank shows the others
-    its sums and waits for theirs, and all add them in the order of ranks, so all have the same bits. Every rank comes
-    to the same layers in the same order; none can pass another by more than one such meeting.
+    closure to the tape's record. Memory is taken from the plan's workspace (each process has its own, threads share
+    one), and goes back there when the last reference to an array ends: dropping values is what keeps memory low.
+5.  Where a layer needs the whole batch (batch norm's mean, a large dense layer that ranks share by rows), it calls
+    `context.all_gather`: each rank shows the others its sums and waits for theirs, and all add them in the order of
+    ranks, so all have the same bits. Every rank comes to the same layers in the same order, since all run the same
+    schedule; none can pass another by more than one such meeting.
 6.  Each rank has a `Tape`. Rank 1 writes its values to shared memory and keeps its tape; the network puts the values
     together, rank 0's examples first: that is the `ForwardResult` that the stepper gets. Moving averages are rank 0's:
     the other's are the same.
-7.  The heads make a gradient of each output, of the whole batch, and the stepper calls `ForwardResult.backward`. The
-    network sends the gradients to rank 1; both ranks call `Tape.backward` with their examples of them.
+7.  In rank 0 the losses (`train.heads`) make a gradient of each output, [64, ...], and the stepper calls
+    `ForwardResult.backward`. The gradients go to rank 1 as the inputs did; both ranks call `Tape.backward`, which takes
+    the shard's examples of them. Layers that met on the way forward meet again on the way back.
 8.  The tape goes through its record from the end: each closure gets the gradient of its output, [32, ...], and answers
     with those of its inputs, which are added to what other readers of the same value have sent, and those of its
     variables, which are summed over the rank's examples. The closure is dropped, and with it what it held. No gradient
     is made towards images, nor below the last variable that learns.
-9.  The network adds the ranks' gradients, rank 0's + rank 1's, in place. The number of shards fixes the bits; whether
-    ranks are threads, processes, or take turns in one thread does not.
-10. The stepper clips, and the optimizer changes the variables where they lie. Rank 1 sees the new ones in its next
-    step.
+9.  Rank 1's gradients of variables come back through shared memory, and the network adds them to rank 0's, in place.
+    The number of shards fixes the bits; whether ranks are threads, processes, or take turns in one thread does not.
+10. In rank 0 the stepper clips, and the optimizer changes the variables where they lie. Rank 1 sees the new ones in its
+    next step: it reads no variable between its answer to one command and the next.
 
-With threads the same happens without 2's and 7's messages: ranks see the same arrays. Inference is 1 to 6 without
+With threads the same happens without messages: ranks see the same arrays. Inference is 1 to 6 without
 records. If anything goes wrong in a rank, its error comes out of `forward` or `backward`, and the processes end.
 """
