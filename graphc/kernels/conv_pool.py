@@ -7,7 +7,7 @@ forgotten in the cache, and what stays is a byte a window.
 from __future__ import annotations
 
 from graphc.kernels.conv import BlockwiseConvAlgorithm, ConvProblem, choose_conv_algorithm
-from graphc.kernels.pixels import Block, Chunk, Chunks, images_first, pixels_first
+from graphc.kernels.pixels import Block, Chunk, Chunks, hwnc_to_nhwc, nhwc_to_hwnc
 from graphc.kernels.pool import tile_max, tile_max_grad
 from graphc.kernels.unfold import Grid, Pair
 from graphc.types import Array, Context
@@ -35,7 +35,7 @@ def conv_max_pool2d(
 
     def consume(block: Block, pixels: Array) -> None:
         largest, places = tile_max(context, pixels, window)
-        images_first(largest, out=block.pooled(window).of(y))
+        hwnc_to_nhwc(largest, out=block.pooled(window).of(y))
         winners.append(places)
 
     kept = []
@@ -63,7 +63,7 @@ def conv_max_pool2d_gradients(
     ahead = iter(winners)
 
     def output_gradient(block: Block) -> Array:
-        pooled = pixels_first(context, block.pooled(window).of(dy))
+        pooled = nhwc_to_hwnc(context, block.pooled(window).of(dy))
         return tile_max_grad(context, pooled, next(ahead), window)
 
     wanted = w if context.input_gradient else None

@@ -59,7 +59,7 @@ def stretches(count: int, bytes_each: int, window: int) -> Iterator[slice]:
     return slices(count, step)
 
 
-def apart(context: Context, shape: tuple[int, ...], dtype: Any) -> Array:
+def empty_padded_rows(context: Context, shape: tuple[int, ...], dtype: Any) -> Array:
     """An array whose first axis steps over an odd number of cache lines.
 
     A first-level cache has a few lines for each place in a page. Of rows a power of two apart, that few of one column;
@@ -71,16 +71,16 @@ def apart(context: Context, shape: tuple[int, ...], dtype: Any) -> Array:
     return context.empty((shape[0], step), dtype)[:, :long].reshape(shape)
 
 
-def pixels_first(context: Context, images: Array) -> Array:
+def nhwc_to_hwnc(context: Context, images: Array) -> Array:
     """A copy of n H W C as H W n C."""
     n, height, width, channels = images.shape
-    pixels = apart(context, (height, width, n, channels), images.dtype)
+    pixels = empty_padded_rows(context, (height, width, n, channels), images.dtype)
     source, target = elements(images, pixels)
     np.copyto(target, source.transpose(1, 2, 0, *range(3, source.ndim)))
     return pixels
 
 
-def images_first(pixels: Array, out: Array) -> None:
+def hwnc_to_nhwc(pixels: Array, out: Array) -> None:
     """H W n C as n H W C."""
     source, target = elements(pixels, out)
     np.copyto(target, source.transpose(2, 0, 1, *range(3, source.ndim)))

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from graphc.kernels.chunks import chunks
-from graphc.kernels.pixels import apart
+from graphc.kernels.pixels import empty_padded_rows
 from graphc.kernels.unfold import Grid, Pads, Pair, elements
 from graphc.lazy import np
 from graphc.types import Array, Context
@@ -64,7 +64,7 @@ def tile_max(context: Context, pixels: Array, window: Pair) -> tuple[Array, Arra
 
 def tile_max_grad(context: Context, dy: Array, winners: Array, window: Pair) -> Array:
     """The gradient of the pixels."""
-    pixels = apart(context, (len(dy) * window[0], window[1], *dy.shape[1:]), dy.dtype)
+    pixels = empty_padded_rows(context, (len(dy) * window[0], window[1], *dy.shape[1:]), dy.dtype)
     _give(dy, winners, _tiles(pixels, window))
     return pixels
 

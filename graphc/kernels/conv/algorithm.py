@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from graphc.kernels.conv.problem import ConvProblem
-from graphc.kernels.pixels import Block, Chunk, Chunks, Consume, OutputGradient, images_first, pixels_first
+from graphc.kernels.pixels import Block, Chunk, Chunks, Consume, OutputGradient, hwnc_to_nhwc, nhwc_to_hwnc
 from graphc.kernels.unfold import Pair
 from graphc.lazy import np
 from graphc.types import Array, Context
@@ -101,7 +101,7 @@ class BlockwiseConvAlgorithm(ConvAlgorithm):
         chunks = self.transform_input(context, problem, x)
 
         def consume(block: Block, pixels: Array) -> None:
-            images_first(pixels[:, 0], out=block.of(y))
+            hwnc_to_nhwc(pixels[:, 0], out=block.of(y))
 
         self.outputs(context, problem, chunks, w, ONE_PIXEL, consume)
         return y
@@ -120,7 +120,7 @@ class BlockwiseConvAlgorithm(ConvAlgorithm):
         self, context: Context, problem: ConvProblem, x: Array, dy: Array, w: Array | None
     ) -> tuple[Array | None, Array]:
         def output_gradient(block: Block) -> Array:
-            return pixels_first(context, block.of(dy))[:, None]
+            return nhwc_to_hwnc(context, block.of(dy))[:, None]
 
         chunks = list(self.transform_input(context, problem, x))
         return self.block_gradients(context, problem, chunks, ONE_PIXEL, output_gradient, w)

@@ -45,9 +45,9 @@ from graphc.kernels.pixels import (
     Chunks,
     Consume,
     OutputGradient,
-    apart,
-    images_first,
-    pixels_first,
+    empty_padded_rows,
+    hwnc_to_nhwc,
+    nhwc_to_hwnc,
     stretches,
 )
 from graphc.kernels.unfold import Grid, Pair
@@ -93,7 +93,7 @@ class Fourier(BlockwiseConvAlgorithm):
         """The spectrum's rows down the image; each is taken along it when it is multiplied."""
         into = _down(problem.geometry, x.dtype).into
         for images in _chunks(problem, x):
-            yield images, _rows_of(context, into, pixels_first(context, x[images]))
+            yield images, _rows_of(context, into, nhwc_to_hwnc(context, x[images]))
 
     def outputs(
         self, context: Context, problem: ConvProblem, x: Chunks, w: Array, window: Pair, consume: Consume
@@ -106,7 +106,7 @@ class Fourier(BlockwiseConvAlgorithm):
             _multiply(context, along, rows, taps, out=products)
             del rows
             for block, parts in _blocks(products, grid, images, window):
-                pixels = apart(context, (len(down.out), *parts.shape[1:]), w.dtype)
+                pixels = empty_padded_rows(context, (len(down.out), *parts.shape[1:]), w.dtype)
                 _times(down.out, parts, out=pixels)
                 consume(block, pixels)
                 del pixels  # its memory is the next one's, still in the cache
@@ -143,7 +143,7 @@ class Fourier(BlockwiseConvAlgorithm):
             del gradient_rows
             if taps is not None:
                 dx = context.empty(problem.x_shape, dtype) if dx is None else dx
-                images_first(_pixels_of(context, down.into.T, rows), out=dx[images])
+                hwnc_to_nhwc(_pixels_of(context, down.into.T, rows), out=dx[images])
             del rows
         assert dw is not None
         return dx, dw
@@ -182,7 +182,7 @@ class _Spectrum:
     """Of one row: as long runs, which transforms take, and as a matrix for each frequency."""
 
     def __init__(self, context: Context, along: Axis, rows: Array) -> None:
-        lines = apart(context, (len(along.into), *rows.shape[2:]), rows.dtype)
+        lines = empty_padded_rows(context, (len(along.into), *rows.shape[2:]), rows.dtype)
         self.matrices = lines
         self.runs = _runs(lines)
 
@@ -255,13 +255,13 @@ def _rows_of(context: Context, matrix: Array, pixels: Array) -> Array:
 def _pixels_of(context: Context, matrix: Array, rows: Array) -> Array:
     """Of the spectrum's rows the pixels."""
     parts = _parts(rows)
-    pixels = apart(context, (len(matrix), *parts.shape[1:]), rows.dtype)
+    pixels = empty_padded_rows(context, (len(matrix), *parts.shape[1:]), rows.dtype)
     _times(matrix, parts, out=pixels)
     return pixels
 
 
 def _empty_rows(context: Context, count: int, along: int, run: tuple[int, ...], dtype: Any) -> Array:
-    return apart(context, (count * 2 * along, *run), dtype).reshape(count, 2 * along, *run)
+    return empty_padded_rows(context, (count * 2 * along, *run), dtype).reshape(count, 2 * along, *run)
 
 
 def _parts(rows: Array) -> Array:

@@ -8,7 +8,7 @@ import pytest
 from graphc.kernels import pixels as kernel
 from graphc.kernels.context import RunContext
 from graphc.kernels.conv import ALGORITHMS, BlockwiseConvAlgorithm, few_channels, fourier
-from graphc.kernels.pixels import images_first, pixels_first
+from graphc.kernels.pixels import hwnc_to_nhwc, nhwc_to_hwnc
 from tests.kernels.conv.plain import drawn, plain, problem_of
 
 CONTEXT = RunContext()
@@ -20,6 +20,7 @@ GEOMETRIES = [
     ((5, 6), (5, 5), ((4, 4), (4, 3)), (3, 1)),
     ((3, 2), (5, 6), ((1, 2), (5, 5)), (2, 7)),
     ((8, 8), (3, 1), ((1, 1), (0, 0)), (1, 1)),
+    ((9, 8), (5, 5), ((2, 2), (1, 3)), (1, 2)),
 ]
 BLOCKWISE = [algorithm for algorithm in ALGORITHMS if isinstance(algorithm, BlockwiseConvAlgorithm)]
 TOLERANCES = {"float64": 1e-13, "float32": 2e-6}
@@ -57,7 +58,7 @@ def test_blocks_are_of_the_plain_sum(algorithm, geometry, dtype):
         assert pixels.dtype == dtype
         assert pixels.shape[1] == window[1]
         height, place, windows, *rest = pixels.shape
-        images_first(pixels.swapaxes(1, 2).reshape(height, windows * place, *rest), out=block.of(y))
+        hwnc_to_nhwc(pixels.swapaxes(1, 2).reshape(height, windows * place, *rest), out=block.of(y))
 
     algorithm.outputs(CONTEXT, problem, algorithm.transform_input(CONTEXT, problem, x), w, window, consume)
     np.testing.assert_allclose(y, expected, rtol=0, atol=TOLERANCES[dtype] * np.abs(expected).max())
@@ -72,7 +73,7 @@ def test_gradients_of_blocks_are_of_the_plain_sum(algorithm, geometry, dtype, of
     _, *expected = plain(problem, x, w, dy)
 
     def output_gradient(block):
-        return by_place(pixels_first(CONTEXT, block.of(dy)), window[1])
+        return by_place(nhwc_to_hwnc(CONTEXT, block.of(dy)), window[1])
 
     chunks = list(algorithm.transform_input(CONTEXT, problem, x))
     dx, dw = algorithm.block_gradients(CONTEXT, problem, chunks, window, output_gradient, w if of_input else None)
