@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
+from operator import itemgetter
 from typing import Any
 
 from graphc.peers import WITH, simple, words_for
@@ -215,38 +216,82 @@ def did_you_mean(word: str, known: Iterable[str], *, any_number: bool = False) -
 
     A number in the word has to be the same, but with `any_number`: for names of versions.
     """
-    return _hint(str(word), tuple(known), any_number)
+    words = tuple(known)
+    hint = _hint if len(words) <= MOST_WORDS else _hint.__wrapped__
+    return hint(str(word), words, any_number)
+
+
+MOST_WORDS = 5_000
+"""Known words that are compared with what peers say, and kept for the next question."""
+MOST_CELLS = 1_000_000
+"""Pairs of letters that are compared to find a misspelt word."""
+MOST_NEAR = 10
+"""Words with few wrong letters of which the one is chosen that is most like it as a whole."""
 
 
 @lru_cache(maxsize=256)
 def _hint(word: str, known: tuple[str, ...], any_number: bool) -> str:
-    near = words_for(word, known)
+    near = words_for(word, known) if len(known) <= MOST_WORDS else None
     if near is None:
-        alike = [each for each in known if any_number or _digits(word) in ("", _digits(each))]
-        near = difflib.get_close_matches(word, alike, n=1, cutoff=0.6)
-        near = [each for each in near if edits(word, each) <= min(3, max(1, min(len(word), len(each)) // 2))]
+        near = difflib.get_close_matches(word, _misspelt(word, known, any_number), n=1, cutoff=0.6)
     said = f", {WITH[simple(word)]}" if simple(word) in WITH else ""
     return f" (did you mean {near[0]!r}{said}?)" if near else ""
 
 
+def _misspelt(word: str, known: Iterable[str], any_number: bool) -> list[str]:
+    """The known words that a few wrong letters make of `word`, fewest first, as far as there is time for them."""
+    left = MOST_CELLS
+    found = []
+    for each in known:
+        most = min(3, max(1, min(len(word), len(each)) // 2))
+        if abs(len(word) - len(each)) > most or not (any_number or _digits(word) in ("", _digits(each))):
+            continue
+        wrong, cells = edits(word, each, most)
+        if wrong <= most:
+            found.append((wrong, each))
+        left -= cells
+        if left < 0:
+            break
+    return [each for _, each in sorted(found, key=itemgetter(0))[:MOST_NEAR]]
+
+
 def _digits(word: str) -> str:
     """What a misspelt word keeps: `conv3d` is no misspelt conv2d."""
-    return "".join(letter for letter in word if letter.isdigit())
+    return "" if word.isalpha() else "".join(letter for letter in word if letter.isdigit())
 
 
-def edits(word: str, other: str) -> int:
-    """Letters that are added, left out, replaced, or swapped with the next, to make one word of the other."""
+def edits(word: str, other: str, most: int) -> tuple[int, int]:
+    """Letters that are added, left out, replaced, or swapped with the next, to make one word of the other; more than
+    `most` where there are more. And how many pairs of letters were compared."""
+    start = _shared(word, other)
+    word, other = word[start:], other[start:]
     before: list[int] = []
-    above = list(range(len(other) + 1))
+    above = [column if column <= most else most + 1 for column in range(len(other) + 1)]
+    cells = 10 + len(other)
     for row, letter in enumerate(word, 1):
-        here = [row]
-        for column, theirs in enumerate(other, 1):
-            best = min(above[column] + 1, here[-1] + 1, above[column - 1] + (letter != theirs))
+        first, last = max(1, row - most), min(len(other), row + most)
+        here = [most + 1] * (len(other) + 1)
+        here[0] = min(row, most + 1)
+        for column in range(first, last + 1):
+            theirs = other[column - 1]
+            best = min(above[column] + 1, here[column - 1] + 1, above[column - 1] + (letter != theirs))
             if row > 1 and column > 1 and letter == other[column - 2] and word[row - 2] == theirs:
                 best = min(best, before[column - 2] + 1)
-            here.append(best)
+            here[column] = best
+        cells += last - first + 2
         before, above = above, here
-    return above[-1]
+        if min(above) > most and min(before) > most:
+            break
+    return above[-1], cells
+
+
+def _shared(word: str, other: str) -> int:
+    """Letters with which both begin."""
+    least, most = 0, min(len(word), len(other))
+    while least < most:
+        middle = (least + most + 1) // 2
+        least, most = (middle, most) if word[:middle] == other[:middle] else (least, middle - 1)
+    return least
 
 
 BOOLEAN_WORDS = {

@@ -15,7 +15,7 @@ from graphc.layers import CATALOGUE
 ROOT = Path(__file__).parent.parent / "graphc"
 
 ORDER = [
-    {"peers"},
+    {"peers", "patterns"},
     {"lazy", "errors", "documented", "expected", "system", "console", "valid_json"},
     {"files", "dims", "regularizers", "settings"},
     {"window"},

@@ -25,7 +25,7 @@ from graphc.types import Array
 
 WHOLE = re.compile(r"-?(?:0|[1-9]\d*)", re.ASCII)
 WHOLE_WITH_POINT = re.compile(r"(-?(?:0|[1-9]\d*))\.0*", re.ASCII)
-NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 TRUTH = ("false", "true")
 SEPARATORS = ("|", ",", ";", " ")
 LISTED = 10

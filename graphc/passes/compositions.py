@@ -13,7 +13,7 @@ from graphc.layers import CATALOGUE
 from graphc.passes.entries import Entry, check_name, condition, entry_kind, read_entry, with_arguments
 from graphc.passes.expansion import Composition, Expansion, Surroundings
 from graphc.passes.wiring import Ref, scoped
-from graphc.spec.expressions import substitute
+from graphc.spec.expressions import names_over, substitute
 from graphc.spec.source import SpecList, SpecMap
 from graphc.spec.variables import check_variable_name
 
@@ -50,7 +50,7 @@ def expand_repeat(expansion: Expansion, entry: Entry, at: Surroundings, sources:
     inner, each = open_elements(expansion, entry, at, elements)
     output: Ref | None = sources[0]
     for number in range(1, times + 1):
-        names = at.names if index is None else {**at.names, index.value: number}
+        names = at.names if index is None else names_over({index.value: number}, at.names)
         trail = (*at.trail, f"in repeat at {entry.place}, {number} of {times}")
         element = replace(inner, names=names, trail=trail)
         if "layers" in entry.arguments:

@@ -6,11 +6,11 @@ its VGG and ResNet nets. With it, names as written: exact, or with `*` and `?`, 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from graphc.errors import Errors, Place, SpecError, clipped, did_you_mean
+from graphc.patterns import MAX_LENGTH, WILDCARD, too_much, within_groups
 from graphc.spec.model import ModelSpec
 from graphc.spec.source import SpecMap
 
@@ -20,6 +20,8 @@ def name_end_points(spec: ModelSpec, nodes: Mapping[str, str], named: Sequence[s
     if spec.end_points is None:
         prefix = f"{spec.scope}/" if spec.scope else ""
         return {f"{prefix}{name}": nodes[name] for name in named if name in nodes}
+    if said := too_much([each for each in spec.end_points if isinstance(each, str) and WILDCARD.search(each)], named):
+        raise SpecError("G128", said, spec.end_points.place)
     found: dict[str, str] = {}
     errors = Errors()
     for written, place in zip(spec.end_points, spec.end_points.places, strict=True):
@@ -43,12 +45,12 @@ def _read(written: Any, nodes: Mapping[str, str], named: Sequence[str], place: P
 
 
 def _matching(pattern: str, nodes: Mapping[str, str], named: Sequence[str], place: Place) -> list[str]:
-    if not re.search(r"[*?]", pattern):
+    if not WILDCARD.search(pattern):
         return [_known(pattern, nodes, place)]
-    wildcards = {"*": "[^/]*", "?": "[^/]"}
-    parts = (wildcards.get(part, re.escape(part)) for part in re.split(r"([*?])", pattern))
-    expression = re.compile("".join(parts))
-    names = [name for name in named if name in nodes and expression.fullmatch(name)]
+    if len(pattern) > MAX_LENGTH:
+        raise SpecError("G128", f"a pattern has at most {MAX_LENGTH:,} characters, got {len(pattern):,}", place)
+    fits = within_groups(pattern).fullmatch
+    names = [name for name in named if name in nodes and fits(name)]
     if not names:
         raise SpecError("G128", f"no named layer or group matches {clipped(pattern)}", place)
     return names

@@ -15,7 +15,7 @@ from graphc.peers import INSTEAD, simple
 from graphc.spec.arithmetic import Wrong, truth
 from graphc.spec.expressions import substitute
 from graphc.spec.model import NAMED, Block, is_name
-from graphc.spec.source import SpecList, SpecMap
+from graphc.spec.source import SpecList, SpecMap, extent
 
 COMMON_KEYS = ("name", "inputs", "when", "share")
 
@@ -57,6 +57,15 @@ def written_name(written: Any) -> str | None:
     body = next(iter(written.values())) if isinstance(written, SpecMap) and written else None
     name = body.get("name") if isinstance(body, SpecMap) else None
     return name if isinstance(name, str) else None
+
+
+def evaluated(written: Any) -> int:
+    """How many keys, values and items are looked through for `${…}` whenever this item of a layer list is read."""
+    body = next(iter(written.values())) if isinstance(written, SpecMap) and written else None
+    if not isinstance(body, SpecMap):
+        return extent(body).nodes if extent(body).expressions else 0
+    found = (extent(value) for key, value in body.items() if key not in _RAW_KEYS)
+    return sum(each.nodes for each in found if each.expressions)
 
 
 def unknown_kind(kind: str, blocks: Mapping[str, Block], place: Place) -> SpecError:

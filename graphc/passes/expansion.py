@@ -16,16 +16,24 @@ from graphc.errors import Errors, Place, SpecError, clipped, did_you_mean
 from graphc.graph import Argument
 from graphc.layers import CATALOGUE
 from graphc.passes.arguments import build_layer
-from graphc.passes.entries import Entry, check_arity, read_entry, written_name
+from graphc.passes.entries import Entry, check_arity, evaluated, read_entry, written_name
 from graphc.passes.kinds import Kinds
 from graphc.passes.scopes import WRONG, Scope, Scopes
 from graphc.passes.wire import Draft
 from graphc.passes.wiring import FAULTY, NameRef, Names, Ref, scoped
-from graphc.spec.expressions import substitute
+from graphc.spec.expressions import names_over, substitute
 from graphc.spec.model import REQUIRED, ModelSpec
-from graphc.spec.source import SpecList
+from graphc.spec.source import SpecList, extent
 
 MAX_DEPTH = 64
+MAX_ARGUMENTS = 2_000_000
+"""Arguments of layers and blocks and what is in them, counted for every repetition."""
+EXPRESSION = 4
+"""What is looked through for `${…}` counts as so many."""
+MAX_GROUP = 1_000
+"""Characters of a group's full name."""
+NODES_PER_ENTRY = 4
+"""As many nodes may an entry become on average: a layer with a normalizer and an activation is three."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +87,10 @@ class Expansion:
     named: list[str] = field(default_factory=list)
     """Full names of the layers and groups that the user named, in order: the default end points."""
     taken: Counter[str] = field(default_factory=Counter)
+    numbers: Counter[str] = field(default_factory=Counter)
+    """The last number behind each default name."""
     entries_seen: int = 0
+    arguments_seen: int = 0
 
     def __post_init__(self) -> None:
         self.kinds = Kinds(self.spec.blocks)
@@ -110,6 +121,11 @@ class Expansion:
         """The value after all entries of a list, where `start` is the value before the first."""
         if at.depth >= MAX_DEPTH:
             raise SpecError("G163", f"expected at most {MAX_DEPTH} levels of groups and blocks, got more", layers.place)
+        if len(at.group) > MAX_GROUP:
+            found = f"{len(at.group):,}: {clipped(at.group)}"
+            raise SpecError(
+                "G163", f"expected at most {MAX_GROUP:,} letters of a group's name, got {found}", layers.place
+            )
         at = replace(at, depth=at.depth + 1)
         current = start
         for written, place in zip(layers, layers.places, strict=True):
@@ -128,6 +144,7 @@ class Expansion:
         name = written_name(written)
         try:
             self.count(place)
+            self.count_arguments(EXPRESSION * evaluated(written), place)
             entry = read_entry(written, place, at.names, self.spec.blocks)
             if entry is None:
                 return current
@@ -158,6 +175,12 @@ class Expansion:
             message = f"expected at most {self.max_layers:,} layers after expansion, got {found} (--max-layers)"
             raise SpecError("G161", message, place)
 
+    def count_arguments(self, count: int, place: Place) -> None:
+        """Refuse layers and blocks whose arguments would take long to read, all repetitions together."""
+        self.arguments_seen += count
+        if self.arguments_seen > MAX_ARGUMENTS:
+            raise SpecError("G161", f"expected at most {MAX_ARGUMENTS:,} arguments after expansion, got more", place)
+
     def read_sources(self, entry: Entry, at: Surroundings, current: Ref | None) -> list[Ref]:
         if entry.inputs is not None:
             place = entry.places.get("inputs", entry.place)
@@ -178,12 +201,10 @@ class Expansion:
             self.taken[full] += 1
             self.named.append(full)
             return entry.name
-        full = scoped(at.group, default)
+        first = full = scoped(at.group, default)
         while self.taken[full]:
-            number = self.taken[f"{full}\0"] = self.taken[f"{full}\0"] + 1
-            full = scoped(at.group, f"{default}_{number}")
-            if not self.taken[full]:
-                break
+            self.numbers[first] += 1
+            full = f"{first}_{self.numbers[first]}"
         self.taken[full] += 1
         return full.rpartition("/")[2]
 
@@ -226,6 +247,9 @@ class Expansion:
         written = {name: each if following[name] else replace(each, value=None) for name, each in followed_by.items()}
         draft = Draft(full, layer, tuple(sources), entry.place, variables, arguments, at.trail, written)
         self.drafts.append(draft)
+        if len(self.drafts) > NODES_PER_ENTRY * self.max_layers:
+            most = f"{NODES_PER_ENTRY * self.max_layers:,} layers with normalizers and activations"
+            raise SpecError("G161", f"expected at most {most} after expansion, got more (--max-layers)", entry.place)
         output: Ref | None = len(self.drafts) - 1
         below = replace(at, group=full, variables=variables)
         for sugar in following.values():
@@ -236,7 +260,10 @@ class Expansion:
 
     def effective(self, entry: Entry, positional: Sequence[str], at: Surroundings) -> dict[str, Argument]:
         """The entry's arguments: its scope's, then its own positional and named ones over them."""
-        arguments = dict(at.scope.of(entry.kind))
+        inherited = at.scope.of(entry.kind)
+        held = entry.arguments.values() if entry.kind in CATALOGUE else ()
+        self.count_arguments(len(inherited) + sum(extent(each.value).nodes for each in held), entry.place)
+        arguments = dict(inherited)
         if len(entry.positional) > len(positional):
             takes = ", ".join(positional) or "none"
             message = (
@@ -279,7 +306,9 @@ class Expansion:
             chain = " -> ".join([*at.open_blocks[at.open_blocks.index(block.name) :], block.name])
             raise SpecError("G162", f"blocks may not use themselves: {chain}", entry.place)
         arguments = self.effective(entry, tuple(block.params), at)
-        values = {}
+        values: dict[str, Any] = {}
+        seen = names_over(values, self.spec.vars)
+        self.count_arguments(len(block.params), entry.place)
         for name, default in block.params.items():
             if name in arguments:
                 values[name] = arguments[name].value
@@ -287,7 +316,7 @@ class Expansion:
                 error = SpecError("G113", f"block {block.name} needs {clipped(name)}", entry.place)
                 raise SaidError if at.scope.faulty else error
             else:
-                values[name] = substitute(default, {**self.spec.vars, **values}, block.place)
+                values[name] = substitute(default, seen, block.place)
         bindings: dict[str, Ref] = {}
         if block.inputs is not None:
             if len(block.inputs) != len(sources):
@@ -299,7 +328,7 @@ class Expansion:
         inner = at.inside(name, self.shared(entry, at))
         inner = replace(
             inner,
-            names={**self.spec.vars, **values},
+            names=seen,
             bindings=bindings,
             trail=(*at.trail, f"in block {block.name} used at {entry.place}"),
             open_blocks=(*at.open_blocks, block.name),

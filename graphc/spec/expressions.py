@@ -7,9 +7,10 @@ see `grammar` and `arithmetic`.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections import ChainMap
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from graphc.errors import Place, SpecError, clipped, did_you_mean
 from graphc.spec.arithmetic import COMPARISONS, FUNCTIONS, Wrong, arithmetic, call, checked, compare, numeric, truth
@@ -26,7 +27,7 @@ from graphc.spec.grammar import (
     names_of,
     parse,
 )
-from graphc.spec.source import SpecList, SpecMap
+from graphc.spec.source import SpecList, SpecMap, extent
 
 MAX_TEXT = 10_000
 """Characters of a text with expressions in it, before and after."""
@@ -70,6 +71,11 @@ def substitute(value: Any, names: Mapping[str, Any], place: Place | None = None)
     return _Substitution(names).of(value, place)
 
 
+def names_over(inner: MutableMapping[str, Any], outer: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What `${…}` sees where some names stand over others, which are not copied."""
+    return ChainMap(inner, cast("MutableMapping[str, Any]", outer))
+
+
 @dataclass(slots=True)
 class _Substitution:
     names: Mapping[str, Any]
@@ -79,9 +85,9 @@ class _Substitution:
     def of(self, value: Any, place: Place | None) -> Any:
         if isinstance(value, str):
             return self.in_text(value, place) if "${" in value else value
-        if isinstance(value, SpecMap):
-            return self.in_map(value)
-        return self.in_list(value) if isinstance(value, SpecList) else value
+        if not isinstance(value, SpecMap | SpecList) or not extent(value).expressions:
+            return value
+        return self.in_map(value) if isinstance(value, SpecMap) else self.in_list(value)
 
     def in_map(self, value: SpecMap) -> SpecMap:
         new = {key: self.of(item, value.places[key]) for key, item in value.items()}
@@ -120,10 +126,12 @@ class _Substitution:
         waiting = [(value, 0)]
         while waiting:
             item, depth = waiting.pop()
-            self.inserted += 1
-            if self.inserted > MAX_NODES or depth > MAX_DEPTH:
+            of_spec = isinstance(item, SpecMap | SpecList)
+            nodes, height, _ = extent(item) if of_spec else (1, 0, False)
+            self.inserted += nodes
+            if self.inserted > MAX_NODES or depth + height > MAX_DEPTH:
                 raise SpecError("G131", f"the value would have more than {MAX_NODES:,} parts, or be too deep", place)
-            if isinstance(item, (dict, list)):
+            if isinstance(item, (dict, list)) and not of_spec:
                 inner = item.values() if isinstance(item, dict) else item
                 waiting.extend((each, depth + 1) for each in inner)
 

@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import yaml
 from yaml.events import (
@@ -29,6 +29,7 @@ from yaml.events import (
 
 from graphc.errors import Place, SpecError, clipped
 from graphc.files import read_limited, shown
+from graphc.spec.syntax import syntax_error
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +48,33 @@ class Limits:
 LIMITS = Limits()
 
 
+class Extent(NamedTuple):
+    """What a value holds, aliases and shared parts written out."""
+
+    nodes: int
+    """Keys, values and items, itself included."""
+    height: int
+    """Levels below it."""
+    expressions: bool
+    """Whether there is a `${…}` in it."""
+
+
+def extent(value: Any) -> Extent:
+    """What a value holds; worked out once for a mapping or list of a spec, however often it is asked for."""
+    if isinstance(value, SpecMap | SpecList):
+        if value.extent is None:
+            parts = [extent(each) for each in (value.values() if isinstance(value, SpecMap) else value)]
+            nodes = 1 + sum(each.nodes for each in parts)
+            height = 1 + max((each.height for each in parts), default=0)
+            value.extent = Extent(nodes, height, any(each.expressions for each in parts))
+        return value.extent
+    return Extent(1, 0, isinstance(value, str) and "${" in value)
+
+
 class SpecMap(dict[str, Any]):
     """A mapping with the place of itself, of each key and of each value."""
 
-    __slots__ = ("key_places", "place", "places")
+    __slots__ = ("extent", "key_places", "place", "places")
 
     def __init__(
         self, values: Mapping[str, Any], place: Place, key_places: dict[str, Place], places: dict[str, Place]
@@ -59,6 +83,7 @@ class SpecMap(dict[str, Any]):
         self.place = place
         self.key_places = key_places
         self.places = places
+        self.extent: Extent | None = None
 
     @classmethod
     def empty(cls, place: Place) -> SpecMap:
@@ -71,6 +96,7 @@ class SpecMap(dict[str, Any]):
     def put(self, key: str, value: Any, key_place: Place, place: Place) -> None:
         """Set a key with its places."""
         self[key] = value
+        self.extent = None
         self.key_places[key] = key_place
         self.places[key] = place
 
@@ -78,16 +104,18 @@ class SpecMap(dict[str, Any]):
 class SpecList(list[Any]):
     """A list with the place of itself and of each item."""
 
-    __slots__ = ("place", "places")
+    __slots__ = ("extent", "place", "places")
 
     def __init__(self, values: Iterable[Any], place: Place, places: list[Place]) -> None:
         super().__init__(values)
         self.place = place
         self.places = places
+        self.extent: Extent | None = None
 
     def put(self, value: Any, place: Place) -> None:
         """Append an item with its place."""
         self.append(value)
+        self.extent = None
         self.places.append(place)
 
 
@@ -109,20 +137,6 @@ SCALAR_TYPES: dict[str, Any] = {
 LIBYAML_DEPTH = 1000
 REFUSED = re.compile("[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 BREAK = re.compile(r"\r\n|\r|\n")
-BACKSLASH = "in double quotes a backslash begins an escape: write a path with / or in single quotes"
-HINTS = {
-    "cannot start any token": "indent with spaces; text that starts with @, ` or % needs quotes",
-    "mapping values are not allowed": "a colon inside text needs quotes, and each key its own line",
-    "could not find expected ':'": "each key needs a colon and a space after it",
-    "did not find expected key": "check the indentation of this line and the quotes and commas before it",
-    "did not find expected '-' indicator": "the items of a list begin in one column",
-    "did not find expected ',' or ']'": "a list in brackets is not closed, or lacks a comma",
-    "did not find expected ',' or '}'": "a mapping in braces is not closed, or lacks a comma",
-    "did not find expected <document start>": "something follows after the end of the document",
-    "unexpected end of stream": "a quote is not closed",
-    "unknown escape character": BACKSLASH,
-    "expected hexdecimal number": BACKSLASH,
-}
 
 
 def load_file(path: Path | str, limits: Limits = LIMITS, number_keys: bool = False) -> Tree:
@@ -140,7 +154,7 @@ def load_text(text: str | bytes, path: str, limits: Limits = LIMITS, number_keys
         for event in yaml.parse(content, Loader=LOADER):
             reader.take(event)
     except yaml.MarkedYAMLError as error:
-        raise _syntax_error(error, path, limits) from None
+        raise syntax_error(error, path, min(limits.depth, LIBYAML_DEPTH)) from None
     except yaml.YAMLError as error:
         raise SpecError("G102", f"this is not YAML: {error}", Place(path)) from None
     if not reader.documents or (reader.root is None and reader.implicit):
@@ -170,19 +184,6 @@ def decode(text: str | bytes, path: str) -> str:
 def _place_after(text: str, path: str) -> Place:
     lines = BREAK.split(text)
     return Place(path, len(lines), len(lines[-1]) + 1)
-
-
-def _syntax_error(error: yaml.MarkedYAMLError, path: str, limits: Limits) -> SpecError:
-    mark = error.problem_mark or error.context_mark
-    place = Place(path, mark.line + 1, mark.column + 1) if mark else Place(path)
-    problem = error.problem or "cannot be read"
-    if "maximum nesting depth" in problem:  # newer versions of libyaml have a limit too, and they read ahead
-        return SpecError("G108", f"nested deeper than {min(limits.depth, LIBYAML_DEPTH)} levels", place)
-    hint = next((hint for part, hint in HINTS.items() if part in problem), None)
-    where = f" {error.context}" if error.context else ""
-    if error.context and error.context_mark:
-        where += f" that starts at line {error.context_mark.line + 1}"
-    return SpecError("G102", f"this is not YAML: {problem}{where}", place, notes=[hint] if hint else [])
 
 
 @dataclass(slots=True)

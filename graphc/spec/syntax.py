@@ -1,0 +1,36 @@
+"""What libyaml says about a text, with what may be meant."""
+
+from __future__ import annotations
+
+import yaml
+
+from graphc.errors import Place, SpecError
+
+BACKSLASH = "in double quotes a backslash begins an escape: write a path with / or in single quotes"
+HINTS = {
+    "cannot start any token": "indent with spaces; text that starts with @, ` or % needs quotes",
+    "mapping values are not allowed": "a colon inside text needs quotes, and each key its own line",
+    "could not find expected ':'": "each key needs a colon and a space after it",
+    "did not find expected key": "check the indentation of this line and the quotes and commas before it",
+    "did not find expected '-' indicator": "the items of a list begin in one column",
+    "did not find expected ',' or ']'": "a list in brackets is not closed, or lacks a comma",
+    "did not find expected ',' or '}'": "a mapping in braces is not closed, or lacks a comma",
+    "did not find expected <document start>": "something follows after the end of the document",
+    "unexpected end of stream": "a quote is not closed",
+    "unknown escape character": BACKSLASH,
+    "expected hexdecimal number": BACKSLASH,
+}
+
+
+def syntax_error(error: yaml.MarkedYAMLError, path: str, depth: int) -> SpecError:
+    """What is said of a text that is not YAML; `depth` is how far values may be nested."""
+    mark = error.problem_mark or error.context_mark
+    place = Place(path, mark.line + 1, mark.column + 1) if mark else Place(path)
+    problem = error.problem or "cannot be read"
+    if "maximum nesting depth" in problem:  # newer versions of libyaml have a limit too, and they read ahead
+        return SpecError("G108", f"nested deeper than {depth} levels", place)
+    hint = next((hint for part, hint in HINTS.items() if part in problem), None)
+    where = f" {error.context}" if error.context else ""
+    if error.context and error.context_mark:
+        where += f" that starts at line {error.context_mark.line + 1}"
+    return SpecError("G102", f"this is not YAML: {problem}{where}", place, notes=[hint] if hint else [])
