@@ -80,9 +80,15 @@ def plan_model(model: ModelSpec, *, until: str | None = None, limits: Limits = L
 
 
 def compile_plan(
-    planned: Plan, params: Mapping[str, Array], how: Emission = Emission(), metadata: Mapping[str, str] | None = None
+    planned: Plan,
+    params: Mapping[str, Array],
+    how: Emission = Emission(),
+    metadata: Mapping[str, str] | None = None,
+    *,
+    overwrite: bool = False,
 ) -> emit.OnnxModel:
-    """A checked ONNX model of a plan with these weights (variable name -> array)."""
+    """A checked ONNX model of a plan with these weights (variable name -> array of float32), which it may write over
+    with `overwrite`: it then needs no memory of its own for them."""
     return emit.emit(
         with_batch(planned, how.batch) if how.batch is not None else planned,
         params,
@@ -93,6 +99,7 @@ def compile_plan(
         fold=how.fold,
         metadata={**(metadata or {}), **(how.describe(planned) if how.describe else {})},
         fronts=how.preprocess(planned) if how.preprocess else None,
+        overwrite=overwrite,
     )
 
 
@@ -129,9 +136,8 @@ def compile_spec(
     params, report = initial_or_loaded(planned, seed, weights_from, partial=partial)
     if weights_to is not None:
         weights.save(weights_to, params)
-    emit.write_model(
-        compile_plan(planned, params, how, {"graphc.spec": model.source, "graphc.seed": str(seed)}), output
-    )
+    metadata = {"graphc.spec": model.source, "graphc.seed": str(seed)}
+    emit.write_model(compile_plan(planned, params, how, metadata, overwrite=True), output)
     return planned, report
 
 

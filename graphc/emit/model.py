@@ -71,19 +71,21 @@ def emit(
     outputs: Mapping[str, str] | None = None,
     metadata: Mapping[str, str] | None = None,
     fronts: Mapping[str, Front] | None = None,
+    overwrite: bool = False,
 ) -> OnnxModel:
     """The plan with these weights (by full name) as a checked model.
 
     Image inputs are N H W C with one Transpose behind each, or N C H W with layout="nchw"; image outputs are
     N C H W, or N H W C with output_layout="nhwc" and one Transpose before each. Without `fold` batch norms stay
     as they are. `outputs` (name -> node) replaces the graph's own. `metadata` is added to the file's.
-    `fronts`: preprocessing by input name.
+    `fronts`: preprocessing by input name. With `overwrite` the arrays in `params` are the model's: what is folded is
+    written over them.
     """
     fronts = dict(fronts or {})
     if fronts and layout != "nhwc":
         raise SpecError("G322", "preprocessing reads images N H W C: --with-preprocess goes with --layout nhwc")
     ir_version = _versions(opset, ir_version)
-    graph = inference(plan, params, outputs)
+    graph = inference(plan, params, outputs, overwrite=overwrite)
     graph = simplify(graph) if fold else drop_idle(graph)
     if fold:
         graph, fronts = absorb(graph, fronts)

@@ -10,7 +10,7 @@ from graphc.errors import RuleError
 from graphc.kernels.conv import ConvPart, ConvProblem, conv2d, conv2d_gradients, conv2d_input_gradient
 from graphc.layers.base import Layer, elements, image
 from graphc.layers.fields import IntPair, Padding, PositiveInt
-from graphc.layers.weighted import Weighted
+from graphc.layers.weighted import Weighted, product
 from graphc.layers.windowed import Windowed
 from graphc.lazy import np
 from graphc.types import Array, Context, Gradients, OnnxBuilder, Params, ParamSpec, Step, Value
@@ -70,8 +70,8 @@ class Conv2d(Convolution):
         _, _, channels = image(inputs[0], self.kind)
         return elements(self.infer_shape(*inputs)) * self.taps[0] * self.taps[1] * channels // self.groups
 
-    def scaled_weights(self, params: Params, scale: Array) -> dict[str, Array]:
-        return {"weights": params["weights"] * scale}
+    def scaled_weights(self, params: Params, scale: Array, overwrite: bool) -> dict[str, Array]:
+        return {"weights": product(params["weights"], scale, overwrite)}
 
     def absorb_input(
         self, params: Params, scale: Array, offset: Array, shape: Shape

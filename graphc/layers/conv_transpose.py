@@ -11,7 +11,7 @@ from graphc.kernels.conv import ConvPart, ConvProblem, conv2d, conv2d_input_grad
 from graphc.kernels.unfold import Grid
 from graphc.layers.base import elements, image
 from graphc.layers.fields import IntPair, NaturalInt, Padding, PositiveInt, axis_padding
-from graphc.layers.weighted import Weighted
+from graphc.layers.weighted import Weighted, product
 from graphc.receptive_field import Reach
 from graphc.types import Array, Context, Gradients, OnnxBuilder, Params, ParamSpec, Step, Value
 from graphc.window import TransposedWindow
@@ -78,8 +78,8 @@ class Conv2dTranspose(Weighted):
         biases = elements(self.infer_shape(*inputs)) if self.has_bias else 0
         return 2 * self.count_macs(*inputs) + biases
 
-    def scaled_weights(self, params: Params, scale: Array) -> dict[str, Array]:
-        return {"weights": params["weights"] * scale[:, None]}
+    def scaled_weights(self, params: Params, scale: Array, overwrite: bool) -> dict[str, Array]:
+        return {"weights": product(params["weights"], scale[:, None], overwrite)}
 
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
         (x,) = inputs

@@ -19,6 +19,7 @@ from graphc.kernels.unfold import Grid
 from graphc.layers.base import elements, image
 from graphc.layers.conv import Convolution
 from graphc.layers.fields import PositiveInt
+from graphc.layers.weighted import product
 from graphc.regularizers import Regularizer
 from graphc.types import Array, Context, Gradients, OnnxBuilder, Params, ParamSpec, Step, Value
 
@@ -47,9 +48,9 @@ class DepthwiseConv2d(Convolution):
     def count_macs(self, *inputs: Shape) -> int:
         return elements(self.depthwise_shape(inputs[0])) * self.taps[0] * self.taps[1]
 
-    def scaled_weights(self, params: Params, scale: Array) -> dict[str, Array]:
+    def scaled_weights(self, params: Params, scale: Array, overwrite: bool) -> dict[str, Array]:
         weights = params["depthwise_weights"]
-        return {"depthwise_weights": weights * scale.reshape(weights.shape[2:])}
+        return {"depthwise_weights": product(weights, scale.reshape(weights.shape[2:]), overwrite)}
 
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
         return self.emit_depthwise(build, inputs[0], params, self.emit_biases(build, params))
@@ -138,10 +139,10 @@ class SeparableConv2d(DepthwiseConv2d):
         depthwise = super().count_macs(*inputs)
         return depthwise + elements(self.depthwise_shape(inputs[0])) * (self.filters or 0)
 
-    def scaled_weights(self, params: Params, scale: Array) -> dict[str, Array]:
+    def scaled_weights(self, params: Params, scale: Array, overwrite: bool) -> dict[str, Array]:
         if self.filters is None:
-            return super().scaled_weights(params, scale)
-        return {"pointwise_weights": params["pointwise_weights"] * scale}
+            return super().scaled_weights(params, scale, overwrite)
+        return {"pointwise_weights": product(params["pointwise_weights"], scale, overwrite)}
 
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
         if self.filters is None:

@@ -10,7 +10,7 @@ from graphc.errors import RuleError
 from graphc.kernels.dense import dense, dense_gradients
 from graphc.layers.base import channels
 from graphc.layers.fields import PositiveInt
-from graphc.layers.weighted import Weighted
+from graphc.layers.weighted import Weighted, product
 from graphc.types import Array, Context, Gradient, Gradients, OnnxBuilder, Params, ParamSpec, Step, Value
 
 
@@ -47,8 +47,8 @@ class FullyConnected(Weighted):
     def count_flops(self, *inputs: Shape) -> int:
         return 2 * self.count_macs(*inputs) + (self.units if self.has_bias else 0)
 
-    def scaled_weights(self, params: Params, scale: Array) -> dict[str, Array]:
-        return {"weights": params["weights"] * scale}
+    def scaled_weights(self, params: Params, scale: Array, overwrite: bool) -> dict[str, Array]:
+        return {"weights": product(params["weights"], scale, overwrite)}
 
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
         (x,) = inputs

@@ -26,9 +26,11 @@ class Affine(Protocol):
 class AbsorbsAffine(Protocol):
     """Can take in y*scale + offset behind it: what ends in weights and biases."""
 
-    def absorb_affine(self, params: Params, scale: Array, offset: Array) -> tuple[Layer, dict[str, Array]] | None:
-        """One layer, with all its variables, for this one and y*scale + offset (each [C]); None where these arguments
-        do not allow it."""
+    def absorb_affine(
+        self, params: Params, scale: Array, offset: Array, *, overwrite: bool = False
+    ) -> tuple[Layer, dict[str, Array]]:
+        """One layer, with all its variables, for this one and y*scale + offset (each [C]). With `overwrite` they may
+        lie in the memory of `params`, whose values are lost."""
 
 
 @runtime_checkable

@@ -8,6 +8,7 @@ from graphc.initializers import AnyInitializer, Xavier, Zeros
 from graphc.kernels.channels import add_bias, bias_gradient
 from graphc.layers.base import Layer
 from graphc.layers.fields import Bool
+from graphc.lazy import np
 from graphc.regularizers import Regularizer
 from graphc.types import Array, OnnxBuilder, Params, ParamSpec
 
@@ -47,14 +48,14 @@ class Weighted(Layer):
     def emit_biases(self, build: OnnxBuilder, params: Params) -> str | None:
         return build.constant("biases", params["biases"]) if self.has_bias else None
 
-    def scaled_weights(self, params: Params, scale: Array) -> dict[str, Array] | None:
-        """The weights for outputs times `scale` ([C]); None where a kind's outputs are not linear in them."""
-        return None
+    def scaled_weights(self, params: Params, scale: Array, overwrite: bool) -> dict[str, Array]:
+        """The weights for outputs times `scale` ([C]); with `overwrite` in the memory that they have, if it can be."""
+        raise NotImplementedError(self.kind)
 
-    def absorb_affine(self, params: Params, scale: Array, offset: Array) -> tuple[Layer, dict[str, Array]] | None:
-        weights = self.scaled_weights(params, scale)
-        if weights is None:
-            return None
+    def absorb_affine(
+        self, params: Params, scale: Array, offset: Array, *, overwrite: bool = False
+    ) -> tuple[Layer, dict[str, Array]]:
+        weights = self.scaled_weights(params, scale, overwrite)
         biases = params["biases"] * scale + offset if self.has_bias else offset
         return self.model_copy(update={"bias": True}), {**params, **weights, "biases": biases}
 
@@ -65,3 +66,11 @@ class Weighted(Layer):
 
     def bias_gradients(self, dy: Array) -> dict[str, Array]:
         return {"biases": bias_gradient(dy)} if self.has_bias else {}
+
+
+def product(values: Array, factor: Array, overwrite: bool) -> Array:
+    """values * factor (broadcasts to their shape); with `overwrite` in their memory, where it can be written in and
+    has the product's type."""
+    there = overwrite and values.flags.writeable and np.result_type(values, factor) == values.dtype
+    found: Array = np.multiply(values, factor, out=values if there else None)
+    return found

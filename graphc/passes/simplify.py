@@ -8,6 +8,7 @@ Outputs and end points keep their names: the value of `conv1/BatchNorm` is then 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
@@ -33,17 +34,24 @@ class Inference:
     """Output name -> node."""
     end_points: Mapping[str, str]
     """End point name -> node; one that has no value any more is left out."""
+    overwrite: frozenset[str] = frozenset()
+    """Nodes whose weights may be written over: nobody else has them."""
 
 
 Rewrite: TypeAlias = Callable[[Inference], Inference]
 
 
-def inference(plan: Plan, params: Mapping[str, Array], outputs: Mapping[str, str] | None = None) -> Inference:
-    """What the outputs (name -> node; the graph's own where not given) need of the plan, with its weights."""
+def inference(
+    plan: Plan, params: Mapping[str, Array], outputs: Mapping[str, str] | None = None, *, overwrite: bool = False
+) -> Inference:
+    """What the outputs (name -> node; the graph's own where not given) need of the plan, with its weights, which
+    rewrites may write over with `overwrite`, but for those that layers share."""
     graph = plan.graph
     local = {node.name: plan.params_of(node, params) for node in graph.nodes}
     outputs = graph.outputs if outputs is None else outputs
-    return drop_unused(Inference(graph.nodes, plan.shapes, local, outputs, graph.end_points))
+    users = Counter(node.variables for node in graph.nodes)
+    own = frozenset(node.name for node in graph.nodes if overwrite and users[node.variables] == 1)
+    return drop_unused(Inference(graph.nodes, plan.shapes, local, outputs, graph.end_points, own))
 
 
 def simplify(graph: Inference) -> Inference:
@@ -86,9 +94,8 @@ def fold_affine(graph: Inference) -> Inference:
         affine = node.layer.as_affine(graph.params[node.name])
         source = fold.instead.get(node.inputs[0], node.inputs[0])
         channels = static(graph.shapes[node.name][-1:], node.layer.kind)
-        absorbed = fold.absorbed(node.inputs[0], *(np.broadcast_to(each, channels) for each in affine))
-        if absorbed is not None:
-            fold.take(absorbed)
+        if fold.can_absorb(node.inputs[0]):
+            fold.absorb(node.inputs[0], *(np.broadcast_to(each, channels) for each in affine))
             fold.lost.add(node.inputs[0])
             fold.instead[node.name] = source
             fold.stand_ins.setdefault(source, []).append(node.name)
@@ -114,30 +121,29 @@ class _Folding:
         self.kept = set(self.graph.outputs.values())
         self.nodes = {node.name: (node, self.graph.params[node.name]) for node in self.graph.nodes}
 
-    def absorbed(self, read: str, scale: Array, offset: Array) -> dict[str, tuple[Node, Params]] | None:
-        """The layers that give `read`*scale + offset where the graph's give `read`; None where some cannot."""
+    def can_absorb(self, read: str) -> bool:
+        """Whether the layers that give `read` can take in what its only reader does with it."""
         name = self.instead.get(read, read)
         if name not in self.nodes or len(self.readers[read]) != 1 or read in self.kept:
-            return None
+            return False
+        layer = self.nodes[name][0].layer
+        if isinstance(layer, AbsorbsAffine):
+            return True
+        return isinstance(layer, SplitsAffine) and all(map(self.can_absorb, self.nodes[name][0].inputs))
+
+    def absorb(self, read: str, scale: Array, offset: Array) -> None:
+        """Have the layers that give `read`, which can, give `read`*scale + offset."""
+        name = self.instead.get(read, read)
         node, params = self.changed.get(name, self.nodes[name])
         if isinstance(node.layer, AbsorbsAffine):
-            folded = node.layer.absorb_affine(params, scale, offset)
-            return None if folded is None else {name: (replace(node, layer=folded[0]), folded[1])}
-        if not isinstance(node.layer, SplitsAffine):
-            return None
-        shares = node.layer.split_affine(scale, offset, *(self.graph.shapes[source] for source in node.inputs))
-        found: dict[str, tuple[Node, Params]] = {}
-        for source, share in zip(node.inputs, shares, strict=True):
-            below = self.absorbed(source, *share)
-            if below is None:
-                return None
-            found.update(below)
-        return found
-
-    def take(self, absorbed: Mapping[str, tuple[Node, Params]]) -> None:
-        self.changed.update(absorbed)
-        for name in absorbed:
+            overwrite = name in self.graph.overwrite
+            layer, params = node.layer.absorb_affine(params, scale, offset, overwrite=overwrite)
+            self.changed[name] = replace(node, layer=layer), params
             self.lost.update([name, *self.stand_ins.get(name, ())])
+        elif isinstance(node.layer, SplitsAffine):
+            shares = node.layer.split_affine(scale, offset, *(self.graph.shapes[source] for source in node.inputs))
+            for source, share in zip(node.inputs, shares, strict=True):
+                self.absorb(source, *share)
 
     def result(self) -> Inference:
         graph = self.graph

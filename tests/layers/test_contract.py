@@ -151,8 +151,12 @@ def test_what_simplify_asks_is_answered_truly(case):
         affine = layer.as_affine(params)
         np.testing.assert_allclose(y, inputs[0] * affine[0] + affine[1], rtol=0, atol=1e-7)
     scale, offset = rng.standard_normal((2, y.shape[-1]))
-    absorbed = layer.absorb_affine(params, scale, offset) if isinstance(layer, AbsorbsAffine) else None
-    if absorbed is not None:
+    if isinstance(layer, AbsorbsAffine):
+        before = {name: value.copy() for name, value in params.items()}
+        absorbed = layer.absorb_affine(params, scale, offset)
+        assert all(np.array_equal(params[name], before[name]) for name in before)
+        over = layer.absorb_affine(before, scale, offset, overwrite=True)[1]
+        assert all(np.array_equal(over[name], value) for name, value in absorbed[1].items())
         together = absorbed[0].forward(RunContext(), absorbed[1], *inputs).output
         np.testing.assert_allclose(together, y * scale + offset, rtol=0, atol=1e-12)
         assert set(absorbed[1]) == set(absorbed[0].declare_params(*case.input_shapes))

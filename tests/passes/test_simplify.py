@@ -152,6 +152,31 @@ def test_layers_that_share_weights_fold_each_its_own_batch_norm():
     assert folded == pytest.approx(plain, rel=1e-4, abs=1e-4)
 
 
+def test_weights_are_written_over_only_where_they_may_be():
+    """The same file, and in it the memory of the variables themselves; not of those that two layers have."""
+    plan = plan_of("""
+        inputs: {a: [N, 4, 4, 3], b: [N, 4, 4, 3]}
+        layers:
+          - conv2d: {name: one, filters: 5, kernel: 1, inputs: a}
+          - batch_norm: {name: bn1}
+          - conv2d: {name: two, filters: 5, kernel: 1, inputs: b, share: one}
+          - add: {name: sum, inputs: [bn1, two]}
+          - conv2d: {name: three, filters: 7, kernel: 3}
+          - batch_norm: {name: bn3}
+    """)
+    params, before = random_params(plan), random_params(plan)
+    expected = emit(plan, params).serialize()
+    assert all(np.array_equal(params[name], before[name]) for name in before)
+    model = emit(plan, params, overwrite=True)
+    assert model.serialize() == expected
+    changed = {name for name in before if not np.array_equal(params[name], before[name])}
+    assert changed == {"net/three/weights"}
+    assert np.shares_memory(model.tensors["net/three/weights"], params["net/three/weights"])
+    for value in before.values():
+        value.setflags(write=False)
+    assert emit(plan, before, overwrite=True).serialize() == expected
+
+
 def test_layers_that_do_nothing_go():
     plan = plan_of("""
         layers:
