@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from graphc.errors import GraphcError, MachineError, Place, SpecError
-from graphc.system import NotPlain, is_reserved, is_stream, open_plain, replace, set_permissions, sync_folder
+from graphc.system import NotPlain, is_alive, is_reserved, is_stream, open_plain, replace, set_permissions, sync_folder
 
 ADVICE = {
     errno.ENOSPC: "the disk is full: free some space or write elsewhere",
@@ -76,10 +77,29 @@ def _check_place(path: Path) -> None:
         raise MachineError("G502", f"cannot write {shown(path)}: it is a device or a pipe; name a file")
 
 
+LONGEST = 100
+"""Characters of a file's name that its temporary files keep."""
+TEMPORARY = re.compile(r"\.(.+)\.(\d+)\.\w{8}\.tmp", re.ASCII | re.DOTALL)
+"""The name of a temporary file: of which file, and of which process."""
+
+
+def remove_leftovers(folder: Path, written: Callable[[str], bool], *, of_the_living: bool = False) -> None:
+    """Remove the temporary files that killed processes have left in a folder, of the files there that are `written`.
+
+    `of_the_living`: also those of processes that still are, for who knows that none of them writes there.
+    """
+    for path in list(folder.iterdir()):
+        match = TEMPORARY.fullmatch(path.name)
+        if match and written(match[1]) and (of_the_living or not is_alive(int(match[2]))):
+            with contextlib.suppress(FileNotFoundError):
+                path.unlink()
+
+
 @contextlib.contextmanager
 def _temporary_beside(path: Path) -> Iterator[tuple[int, str]]:
     """A new file in the folder of `path`, for the caller to close, which is gone again after an error."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name[:100]}.{os.getpid()}.", suffix=".tmp", dir=path.parent)
+    prefix = f".{path.name[:LONGEST]}.{os.getpid()}."
+    handle, name = tempfile.mkstemp(prefix=prefix, suffix=".tmp", dir=path.parent)
     try:
         yield handle, name
     except BaseException:

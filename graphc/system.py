@@ -5,7 +5,7 @@ Whether a call is there is asked when it is needed. Where it is missing:
 processors          all of the machine's, not those that this process may use
 processes           none: threads do the work, with the same results (on macOS too, where a fork is not safe)
 links in paths      looked for before and after a file is opened, not by descriptors
-locks               Windows locks a byte of the file; without any lock the file says whose it is
+locks               as in locks.py
 permissions         those of a new file
 """
 
@@ -19,7 +19,6 @@ import mmap
 import multiprocessing
 import os
 import signal
-import socket
 import stat
 import sys
 import threading
@@ -54,6 +53,25 @@ def can_fork() -> bool:
 def fork_context() -> Any:
     """What makes processes, pipes and semaphores; only where `can_fork`."""
     return multiprocessing.get_context("fork")
+
+
+def after_fork_in_child(call: Callable[[], None]) -> None:
+    """Have this called in every process that is forked from this one, where there is a fork."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=call)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether there is a process of this number here; on Windows, where asking would end it, always."""
+    if IS_WINDOWS:
+        return True
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:  # somebody else's
+        return True
+    return True
 
 
 def shared_memory(size: int | None = None) -> mmap.mmap:
@@ -132,6 +150,9 @@ def is_broken_pipe(error: OSError) -> bool:
 # -- opening files ----------------------------------------------------------------------------------------------
 
 
+SEVERAL_NAMES = "a file with several names (hard links)"
+
+
 class NotPlain(OSError):
     """What was found where a plain file should be: `found` says what."""
 
@@ -160,7 +181,7 @@ def open_below(folder: Path | str, relative_path: str, *, hard_links: bool = Fal
     _checked(handle, relative_path)
     if not hard_links and os.fstat(handle).st_nlink > 1:
         os.close(handle)
-        raise NotPlain("a file with several names (hard links)", relative_path)
+        raise NotPlain(SEVERAL_NAMES, relative_path)
     return handle
 
 
@@ -269,6 +290,39 @@ def read_at(handle: int, count: int, offset: int) -> bytes:
 
 # -- writing files ----------------------------------------------------------------------------------------------
 
+
+def open_own(path: Path | str, *flags: str) -> int:
+    """A descriptor of a plain file, for reading and writing, made if need be; NotPlain where it is a link, has other
+    names elsewhere (hard links), or is no file. `flags`: such as O_APPEND."""
+    check_own(path)
+    names = ("O_RDWR", "O_CREAT", "O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_NOINHERIT", "O_BINARY", *flags)
+    chosen = 0
+    for name in names:
+        chosen |= getattr(os, name, 0)
+    handle = _checked(os.open(path, chosen, 0o666), path)
+    if os.fstat(handle).st_nlink > 1:
+        os.close(handle)
+        raise NotPlain(SEVERAL_NAMES, path)
+    return handle
+
+
+def check_own(path: Path | str, *, folder: bool = False) -> None:
+    """NotPlain where there is something else than a plain file (or folder) of this name and no other."""
+    try:
+        status = os.lstat(path)
+    except FileNotFoundError:
+        return
+    if _is_link(status):
+        raise NotPlain("a symbolic link", path)
+    if folder:
+        if not stat.S_ISDIR(status.st_mode):
+            raise NotPlain("a file", path)
+    elif not stat.S_ISREG(status.st_mode):
+        raise NotPlain("a folder" if stat.S_ISDIR(status.st_mode) else "a device or a pipe", path)
+    elif status.st_nlink > 1:
+        raise NotPlain(SEVERAL_NAMES, path)
+
+
 PATIENCE = 2.0
 """Seconds for which Windows may refuse to replace a file that a virus scanner or an indexer has open."""
 
@@ -310,81 +364,7 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-# -- locks ------------------------------------------------------------------------------------------------------
-
-FAR = 0x7FFFFFF0
-"""Where Windows locks a byte: behind all text, which a locked file could not show."""
-TEXT_LIMIT = 200
-
-
-class Held(Exception):
-    """Somebody else has the lock: `holder` says who."""
-
-    def __init__(self, holder: str) -> None:
-        super().__init__(holder)
-        self.holder = holder
-
-
-@contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold the lock of a file, made if need be, which says whose it is; Held where another has it.
-
-    The system frees it however the process ends. OSError where the file cannot be opened, locked or written.
-    """
-    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOINHERIT", 0)
-    handle = os.open(path, flags | getattr(os, "O_BINARY", 0), 0o644)
-    try:
-        free = _take(handle)
-        os.ftruncate(handle, 0)
-        os.lseek(handle, 0, os.SEEK_SET)
-        os.write(handle, f"pid {os.getpid()} on {socket.gethostname()}\n".encode())
-        try:
-            yield
-        finally:
-            free()
-    finally:
-        os.close(handle)
-
-
-def _take(handle: int) -> Callable[[], None]:
-    """What frees the lock, which is ours now."""
-    unix, windows = _module("fcntl"), _module("msvcrt")
-    holder = read_at(handle, TEXT_LIMIT, 0).decode(errors="replace").strip()
-    try:
-        if unix is not None:
-            unix.flock(handle, unix.LOCK_EX | unix.LOCK_NB)
-            return lambda: None  # closing frees it
-        if windows is not None:
-            os.lseek(handle, FAR, os.SEEK_SET)
-            windows.locking(handle, windows.LK_NBLCK, 1)
-            return lambda: _free_on_windows(windows, handle)
-    except (BlockingIOError, PermissionError):
-        raise Held(holder or "another process") from None
-    if _is_alive(holder):
-        raise Held(holder)
-    return lambda: os.ftruncate(handle, 0)
-
-
-def _free_on_windows(windows: Any, handle: int) -> None:
-    os.lseek(handle, FAR, os.SEEK_SET)
-    windows.locking(handle, windows.LK_UNLCK, 1)
-
-
-def _is_alive(holder: str) -> bool:
-    """Whether `pid 12 on host` is a process of this machine. Never asked on Windows, where asking would end it."""
-    words = holder.split()
-    if len(words) != 4 or not words[1].isdecimal() or words[3] != socket.gethostname():
-        return False
-    try:
-        os.kill(int(words[1]), 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except OSError:  # somebody else's
-        return True
-    return True
-
-
-def _module(name: str) -> Any:
+def optional_module(name: str) -> Any:
     """A module that only some systems have."""
     try:
         return importlib.import_module(name)

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent / "graphc"
 ORDER = [
     {"peers", "patterns"},
     {"lazy", "errors", "documented", "expected", "system", "console", "valid_json"},
-    {"files", "dims", "regularizers", "settings"},
+    {"files", "locks", "dims", "regularizers", "settings"},
     {"window"},
     {"receptive_field", "quantiles", "draws"},
     {"initializers"},

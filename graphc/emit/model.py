@@ -14,17 +14,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import onnx
-from google.protobuf.message import DecodeError
 from onnx import TensorProto, ValueInfoProto, helper
 
 import graphc
 from graphc.dims import Shape, is_image
 from graphc.emit.arrays import c_ordered, file_parts, file_size
 from graphc.emit.builder import GraphBuilder, Value
-from graphc.emit.external import decoded
 from graphc.emit.front import Front, absorb, emit_front
 from graphc.errors import GraphcError, RuleError, SpecError
-from graphc.files import atomic_write, open_regular
+from graphc.files import LONGEST, atomic_write, machine_error, open_regular, remove_leftovers
 from graphc.graph import Plan, readers_of
 from graphc.passes.simplify import Inference, drop_idle, inference, simplify
 from graphc.types import Array
@@ -300,33 +298,52 @@ def check(model: OnnxModel) -> None:
 
 def write_model(model: OnnxModel, path: str | Path, largest: int = LARGEST_FILE) -> None:
     """Write the file at once; weights that do not fit go to a second file beside it, named by its content and
-    written first, so that the pair is always the old one or the new one. The data of a model that is replaced go."""
+    written first, so that the pair is always the old one or the new one. The data of models that were there before go,
+    and what killed processes have left."""
     path = Path(path)
-    before = data_of(path)
+    before = data_beside(path)
     size, parts = pieces(model.body, model.inline())
     data: set[str] = set()
     if size > largest:
         place, tensors = write_data(model.tensors, path)
         _, parts = pieces(model.body, tensors)
         data = {place}
-    atomic_write(path, lambda file: file.writelines(parts))
-    for name in before - data:
-        path.with_name(name).unlink(missing_ok=True)
-
-
-def data_of(path: Path) -> set[str]:
-    """Names of the data files that `write_model` wrote for the model at `path`, if there is one."""
-    pattern = re.compile(re.escape(path.name) + r"\.[0-9a-f]{16}\.data")
     try:
-        if not any(pattern.fullmatch(each.name) for each in path.parent.iterdir()):
-            return set()
-        with open_regular(path) as file:
-            proto = onnx.load_from_string(file.read())
-        entries = [entry for tensor in proto.graph.initializer for entry in tensor.external_data]
-        places = [decoded(entry.value) for entry in entries if entry.key == "location"]
-    except (GraphcError, OSError, DecodeError, UnicodeDecodeError):
+        atomic_write(path, lambda file: file.writelines(parts))
+    except BaseException:
+        for name in data - before:
+            path.with_name(name).unlink(missing_ok=True)
+        raise
+    try:
+        for name in before - data:
+            if _is_named_by_content(path.with_name(name)):
+                path.with_name(name).unlink(missing_ok=True)
+        remove_leftovers(path.parent, lambda name: name == path.name[:LONGEST] or is_data_of(path, name))
+    except OSError as error:
+        raise machine_error("tidy up", path.parent, error) from None
+
+
+def is_data_of(path: Path, name: str) -> bool:
+    """Whether it is such a name as `write_model` gives the data of the model at `path`."""
+    return re.fullmatch(re.escape(path.name) + r"\.[0-9a-f]{16}\.data", name) is not None
+
+
+def data_beside(path: Path) -> set[str]:
+    """Names of the files that may be data of models that are or were at `path`."""
+    try:
+        return {each.name for each in path.parent.iterdir() if is_data_of(path, each.name)}
+    except OSError:  # writing will say it
         return set()
-    return set(filter(pattern.fullmatch, places))
+
+
+def _is_named_by_content(path: Path) -> bool:
+    """Whether a file of data is as `write_data` wrote it."""
+    try:
+        with open_regular(path) as file:
+            digest = hashlib.file_digest(file, "sha256")  # type: ignore[arg-type]
+    except (GraphcError, OSError):
+        return False
+    return path.name == f"{path.name[: -len('.0123456789abcdef.data')]}.{digest.hexdigest()[:16]}.data"
 
 
 def write_data(tensors: Mapping[str, Array], path: Path) -> tuple[str, list[Piece]]:

@@ -7,7 +7,6 @@ Neither file holds a time: the same state gives the same bytes.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import re
@@ -21,12 +20,12 @@ import safetensors
 import safetensors.numpy
 
 from graphc.errors import Warn, WeightsError
-from graphc.files import atomic_write, machine_error, read_limited, shown
+from graphc.files import atomic_write, machine_error, read_limited, remove_leftovers, shown
 from graphc.types import Array
 
 FORMAT = 1
 KEPT = 2
-NAME = re.compile(r"step-(\d{10})-epoch-(\d{6})\.json")
+NAME = re.compile(r"step-(\d{10})-epoch-(\d{6})\.(?:json|safetensors)", re.ASCII)
 DTYPES = {"float32": "F32", "float64": "F64", "int64": "I64"}
 LARGEST_FACTS = 16_000_000
 CHUNK = 1 << 22
@@ -65,12 +64,7 @@ class Checkpoints:
         atomic_write(data, lambda file: _write_arrays(file, arrays, digest))
         content = {"format": FORMAT, **facts, "data_sha256": digest.hexdigest(), "data_bytes": digest.count}
         atomic_write(path, _signed(content))
-        try:
-            for old in self._moments()[:-KEPT]:
-                self._path(old).unlink(missing_ok=True)
-            self.clean()
-        except OSError as error:
-            raise machine_error("tidy up", self.folder, error) from None
+        self.tidy(moment)
         return path
 
     def latest(self) -> tuple[Checkpoint | None, list[Warn]]:
@@ -86,20 +80,20 @@ class Checkpoints:
             raise WeightsError("G321", f"{shown(self.folder)}: no checkpoint is whole", notes=notes)
         return None, []
 
-    def forget_after(self, moment: Moment) -> None:
-        """Remove damaged checkpoints that are newer than the one in use, and leftovers."""
-        for later in self._moments():
-            if later > moment:
-                self._path(later).unlink(missing_ok=True)
-        self.clean()
-
-    def clean(self) -> None:
-        """Remove what no checkpoint vouches for: arrays without their JSON, and unfinished files."""
-        known = {self._data_path(moment).name for moment in self._moments()}
-        for path in self.folder.iterdir():
-            if (path.suffix == ".safetensors" and path.name not in known) or path.suffix == ".tmp":
-                with contextlib.suppress(FileNotFoundError):
-                    path.unlink()
+    def tidy(self, last: Moment) -> None:
+        """Keep this checkpoint and the one before: remove later ones, which are damaged, older ones, arrays without
+        their JSON, and unfinished files. What else lies in the folder stays."""
+        try:
+            moments = self._moments()
+            kept = [moment for moment in moments if moment <= last][-KEPT:]
+            for moment in moments:
+                if moment not in kept:
+                    self._path(moment).unlink(missing_ok=True)
+            for moment in set(self._moments(".safetensors")) - set(kept):
+                self._data_path(moment).unlink(missing_ok=True)
+            remove_leftovers(self.folder, _is_ours, of_the_living=True)
+        except OSError as error:
+            raise machine_error("tidy up", self.folder, error) from None
 
     def _load(self, moment: Moment) -> Checkpoint:
         path, data = self._path(moment), self._data_path(moment)
@@ -111,9 +105,9 @@ class Checkpoints:
         except (safetensors.SafetensorError, OSError, ValueError, KeyError) as error:
             raise WeightsError("G320", f"{shown(data)}: the checkpoint cannot be read: {error}") from None
 
-    def _moments(self) -> list[Moment]:
+    def _moments(self, suffix: str = ".json") -> list[Moment]:
         """Of the checkpoints that there are, in order."""
-        found = (NAME.fullmatch(path.name) for path in self.folder.iterdir())
+        found = (NAME.fullmatch(path.name) for path in self.folder.iterdir() if path.suffix == suffix)
         return sorted(Moment(int(match[1]), int(match[2])) for match in found if match)
 
     def _path(self, moment: Moment) -> Path:
@@ -121,6 +115,10 @@ class Checkpoints:
 
     def _data_path(self, moment: Moment) -> Path:
         return self.folder / f"{moment}.safetensors"
+
+
+def _is_ours(name: str) -> bool:
+    return NAME.fullmatch(name) is not None
 
 
 class _Digest:

@@ -61,6 +61,7 @@ def train(
     """Train a recipe in a new folder; the log's last line."""
     recipe, base = read_recipe(recipe_path, overrides), Path(recipe_path).parent
     folder = RunFolder(output)
+    folder.require_new()
     plan = plan_of(recipe.model, base)
     sets = read_sets(recipe, plan, base, options.max_memory)
     recipe = fitted(recipe, plan, sets.train)
@@ -135,7 +136,7 @@ def resume(
         if data is not None:
             folder.write_facts({**facts, "base": str(base.resolve())})
         folder.truncate_log(checkpoint.facts["log_bytes"])
-        trainer.checkpoints.forget_after(Moment(state.step, state.epoch))
+        trainer.checkpoints.tidy(Moment(state.step, state.epoch))
         trainer.fit()
         return _finish(trainer)
 

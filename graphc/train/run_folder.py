@@ -9,6 +9,9 @@ timing.jsonl      seconds and examples a second of each epoch
 checkpoints/      the last two
 best.safetensors  the weights that did best; best.onnx: compiled
 lock              held by the one trainer that may write here
+starting          there as long as run.json is not: all else was written by a `train` that has not begun, or was killed
+
+Nothing here is written through a link, and nothing is removed that a run did not write.
 """
 
 from __future__ import annotations
@@ -18,16 +21,22 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from graphc.errors import MachineError, Place, WeightsError
-from graphc.files import atomic_write, machine_error, read_limited, shown
-from graphc.system import Held, locked, sync_folder
+from graphc.files import TEMPORARY, atomic_write, machine_error, read_limited, remove_leftovers, shown
+from graphc.locks import Held, locked
+from graphc.system import NotPlain, check_own, is_link, open_own, sync_folder
 from graphc.valid_json import dumps, not_finite
 
 LARGEST = 16_000_000
-STARTED = frozenset({"lock", "recipe.json", "preprocess.safetensors", "spec", "metrics.jsonl", "checkpoints"})
-"""What a run has before run.json makes it one."""
+FILES = ("recipe.json", "preprocess.safetensors", "run.json", "best.safetensors", "best.onnx", "starting")
+"""What is written beside its place and moved there."""
+LOGS = ("metrics.jsonl", "timing.jsonl")
+FOLDERS = ("spec", "checkpoints", "tensorboard")
+STARTING = """\
+graphc train is making this run, or was ended while it did: graphc train makes it anew.
+"""
 
 
 class RunFolder:
@@ -44,33 +53,48 @@ class RunFolder:
         self.checkpoints = self.path / "checkpoints"
         self.best = self.path / "best.safetensors"
         self.onnx = self.path / "best.onnx"
+        self.starting = self.path / "starting"
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """The folder, made if need be, for this process alone; the system frees it however the process ends."""
+        """The folder, made if need be, for this process alone; the system frees it however the process ends.
+
+        What killed processes have left unfinished is removed. A MachineError where a file or folder that is to be
+        written in is a link, or something else.
+        """
         with ExitStack() as held:
             try:
                 self.path.mkdir(parents=True, exist_ok=True)
                 held.enter_context(locked(self.path / "lock"))
+                self._check_own()
+                self._remove_leftovers()
             except Held as other:
                 raise MachineError("G510", f"{shown(self.path)} is in use by {other.holder}") from None
+            except NotPlain as found:
+                raise _not_own(found, "its own to write in") from None
             except OSError as error:
                 raise machine_error("write in", self.path, error) from None
             yield
 
     def require_new(self) -> None:
         """Refuse a folder that holds a run, or things that are not ours; what a killed start left is ours."""
-        there = {path.name for path in self.path.iterdir()} - STARTED
+        try:
+            there = {path.name for path in self.path.iterdir()} if self.path.is_dir() else set()
+        except OSError as error:
+            raise machine_error("read", self.path, error) from None
         if "run.json" in there:
             message = f"{shown(self.path)} holds a run already: `graphc resume` goes on with it"
             raise MachineError("G511", message)
-        if there:
-            found = ", ".join(sorted(map(shown, there))[:3])
+        others = {name for name in there if name != "lock" and not _is_leftover(name)}
+        if others and "starting" not in there:
+            found = ", ".join(sorted(map(shown, others))[:3])
             raise MachineError("G511", f"expected a new or empty folder, {shown(self.path)} holds {found}")
 
     def begin(self, recipe: str, spec: Mapping[str, str]) -> None:
         """Write what the run is, all but run.json, which comes last and makes the folder a run."""
+        atomic_write(self.starting, STARTING.encode())
         try:
+            self.preprocess.unlink(missing_ok=True)
             self.checkpoints.mkdir(exist_ok=True)
             for name, text in spec.items():
                 (self.spec / name).parent.mkdir(parents=True, exist_ok=True)
@@ -84,12 +108,21 @@ class RunFolder:
         atomic_write(self.recipe, recipe.encode())
 
     def write_facts(self, facts: Mapping[str, Any]) -> None:
+        """Write run.json: now the folder is a run's."""
         atomic_write(self.facts, (json.dumps(facts, indent=1) + "\n").encode())
+        try:
+            self.starting.unlink(missing_ok=True)
+        except OSError as error:
+            raise machine_error("tidy up", self.path, error) from None
 
     def read_facts(self) -> dict[str, Any]:
         """What run.json says; an error where this is no run's folder."""
         if not self.facts.is_file():
-            raise WeightsError("G323", "expected the folder of a run, found no run.json in it", Place(shown(self.path)))
+            notes = (
+                ["`graphc train` was ended before the run began, and makes it anew"] if self.starting.exists() else []
+            )
+            message = "expected the folder of a run, found no run.json in it"
+            raise WeightsError("G323", message, Place(shown(self.path)), notes)
         try:
             facts = json.loads(read_limited(self.facts, LARGEST, WeightsError, "G323"))
             return dict(facts)
@@ -106,16 +139,16 @@ class RunFolder:
 
     def log_size(self) -> int:
         """Bytes of the log, all of them safe on the disk."""
-        with self.log.open("ab") as file:
+        with _appending(self.log) as file:
             os.fsync(file.fileno())
-            return file.tell()
+            return file.seek(0, os.SEEK_END)
 
     def truncate_log(self, size: int) -> None:
         """Cut off what a killed run wrote after its last checkpoint."""
         try:
-            with self.log.open("ab") as file:
-                if file.tell() < size:
-                    message = f"{shown(self.log)}: expected {size:,} bytes at the checkpoint, found {file.tell():,}"
+            with _appending(self.log) as file:
+                if (found := file.seek(0, os.SEEK_END)) < size:
+                    message = f"{shown(self.log)}: expected {size:,} bytes at the checkpoint, found {found:,}"
                     raise WeightsError("G324", message)
                 file.truncate(size)
                 os.fsync(file.fileno())
@@ -127,10 +160,57 @@ class RunFolder:
         """The log's lines."""
         return [json.loads(line) for line in self.log.read_text(encoding="utf-8").splitlines()]
 
+    def _check_own(self) -> None:
+        """NotPlain where something would be written elsewhere than here."""
+        for name in LOGS:
+            check_own(self.path / name)
+        for name in FOLDERS:
+            check_own(self.path / name, folder=True)
+        for folder in self._folders():
+            for path in list(folder.iterdir()):
+                if is_link(path):
+                    raise NotPlain("a symbolic link", path)
+
+    def _folders(self) -> list[Path]:
+        """Where files of ours may lie, but for the run's own."""
+        below = (self.path / name for name in FOLDERS)
+        return [Path(found) for folder in below for found, _, _ in os.walk(folder)]
+
+    def _remove_leftovers(self) -> None:
+        """Whoever has the lock is the only one who writes here."""
+        if self.facts.exists():
+            self.starting.unlink(missing_ok=True)
+        remove_leftovers(self.path, _is_ours, of_the_living=True)
+        for folder in self._folders():
+            remove_leftovers(folder, lambda name: True, of_the_living=True)
+
+
+def _is_ours(name: str) -> bool:
+    """Of a file in a run's folder itself."""
+    return name in FILES or name.startswith("best.onnx.")
+
+
+def _is_leftover(name: str) -> bool:
+    """Whether it is a temporary file of one of ours."""
+    match = TEMPORARY.fullmatch(name)
+    return match is not None and _is_ours(match[1])
+
+
+def _not_own(found: NotPlain, expected: str) -> MachineError:
+    return MachineError("G512", f"{shown(found.filename)}: expected {expected}, found {found.found}")
+
+
+def _appending(path: Path) -> BinaryIO:
+    """A file of the run's own, made if need be, open for appending."""
+    try:
+        return os.fdopen(open_own(path, "O_APPEND"), "ab")
+    except NotPlain as found:
+        raise _not_own(found, "a file of the run's own") from None
+
 
 def _append(path: Path, record: Mapping[str, Any]) -> None:
     try:
-        with path.open("a", encoding="utf-8", newline="\n") as file:
-            file.write(dumps(record) + "\n")
+        with _appending(path) as file:
+            file.write(f"{dumps(record)}\n".encode())
     except OSError as error:
         raise machine_error("write", path, error) from None

@@ -249,6 +249,28 @@ def test_data_that_a_broken_model_names_stay(tmp_path):
         assert data.read_bytes() == b"kept"
 
 
+def test_what_killed_processes_have_left_goes(tmp_path):
+    """Data whose model was never written, and unfinished files; not those of others, nor of processes that are."""
+    gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    path, dead = tmp_path / "net.onnx", int(gone.stdout)
+    write_model(model_of(NET.replace("units: 5", "units: 50")), path, largest=4000)
+    path.unlink()
+    left = [f".net.onnx.{dead}.abcdefgh.tmp", f".net.onnx.{'0' * 16}.data.{dead}.abcdefgh.tmp"]
+    others = [f".net.onnx.{os.getpid()}.abcdefgh.tmp", f".other.onnx.{dead}.abcdefgh.tmp", "net.onnx.data"]
+    for name in (*left, *others):
+        (tmp_path / name).write_bytes(b"x")
+    write_model(model_of(NET), path)
+    assert sorted(each.name for each in tmp_path.iterdir()) == sorted(["net.onnx", *others])
+
+
+def test_data_of_a_model_that_cannot_be_written_go_again(tmp_path):
+    (tmp_path / "net.onnx").mkdir()
+    (tmp_path / "net.onnx" / "mine").write_bytes(b"")
+    with pytest.raises(MachineError, match="cannot write"):
+        write_model(model_of(NET.replace("units: 5", "units: 50")), tmp_path / "net.onnx", largest=4000)
+    assert [each.name for each in tmp_path.iterdir()] == ["net.onnx"]
+
+
 def test_a_failed_write_leaves_the_folder_as_it_was(tmp_path, monkeypatch):
     path = tmp_path / "net.onnx"
     write_model(model_of(NET), path)

@@ -83,7 +83,7 @@ def test_a_damaged_newest_is_named_and_the_one_before_is_used(checkpoints, tmp_p
     found, warnings = checkpoints.latest()
     assert found.facts["step"] == 1
     assert path.name in str(warnings[0])
-    checkpoints.forget_after(Moment(1, 0))
+    checkpoints.tidy(Moment(1, 0))
     assert len(list(tmp_path.iterdir())) == 2
 
 
@@ -124,9 +124,32 @@ def test_all_damaged_is_an_error(checkpoints, tmp_path):
 
 def test_leftovers_are_removed(checkpoints, tmp_path):
     (tmp_path / "step-0000000007-epoch-000000.safetensors").write_bytes(b"x")
-    (tmp_path / ".step-0000000007-epoch-000000.safetensors.123.tmp").write_bytes(b"x")
+    (tmp_path / ".step-0000000007-epoch-000000.safetensors.123.abcdefgh.tmp").write_bytes(b"x")
     _save(checkpoints, 8)
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_what_others_put_there_stays(checkpoints, tmp_path):
+    names = ["mine.safetensors", "mine.tmp", ".step-1.tmp", "step-1.json", "step-0000000001-epoch-000000.json.bak"]
+    for name in names:
+        (tmp_path / name).write_bytes(b"mine")
+    for step in range(5):
+        _save(checkpoints, step)
+    checkpoints.tidy(Moment(4, 0))
+    assert [(tmp_path / name).read_bytes() for name in names] == [b"mine"] * len(names)
+    assert len(list(tmp_path.iterdir())) == len(names) + 4
+
+
+def test_a_third_one_of_a_killed_save_goes_when_training_goes_on(checkpoints, tmp_path):
+    for step in (1, 2):
+        _save(checkpoints, step)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Checkpoints, "tidy", lambda *_: None)
+        _save(checkpoints, 3)
+    assert len(list(tmp_path.iterdir())) == 6
+    checkpoints.tidy(Moment(3, 0))
+    assert sorted(path.name[:15] for path in tmp_path.glob("*.json")) == ["step-0000000002", "step-0000000003"]
+    assert len(list(tmp_path.iterdir())) == 4
 
 
 class _Killed(BaseException):
