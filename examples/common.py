@@ -28,8 +28,8 @@ from graphc.report.tables import render
 from graphc.train import commands
 from graphc.train.progress import Silent
 from graphc.train.recipe import read_recipe
-from graphc.train.run import plan_of
 from graphc.train.run_folder import RunFolder
+from graphc.train.spec_of_recipe import plan_of
 from graphc.types import Array
 
 Set = tuple[Array, Array]

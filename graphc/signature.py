@@ -15,8 +15,8 @@ from graphc.data.preprocess import Preprocess
 from graphc.data.resizing import STRETCH, AnyResizing
 from graphc.data.value_range import BYTES, ImageValues
 from graphc.errors import SpecError
+from graphc.probabilities import ACTIVATIONS, Activation
 from graphc.settings import Settings
-from graphc.train.losses.base import ACTIVATIONS, Activation
 from graphc.types import Array
 
 KEY = "graphc.signature"

@@ -19,7 +19,7 @@ from torch_reference import BATCH, Basic, read, resnet20
 from graphc.compiler import plan_spec
 from graphc.data.batches import Batch
 from graphc.train.recipe import read_recipe
-from graphc.train.run import new_state
+from graphc.train.setup import new_state
 from graphc.train.state import TrainState
 from graphc.train.stepper import Stepper
 

@@ -29,7 +29,7 @@ def data_stats(recipe: str, settings: tuple[str, ...], max_memory: float | None,
       graphc data stats recipe.yaml
       graphc data stats recipe.yaml --format json -o chart.png
     """
-    from graphc.train.look import stats
+    from graphc.report.look import stats
 
     out(stats(recipe, settings, form, output, limits(None, max_memory).memory))
 
@@ -48,7 +48,7 @@ def data_preview(recipe: str, settings: tuple[str, ...], max_memory: float | Non
     \b
       graphc data preview examples/boxes/recipe.yaml -o boxes.png
     """
-    from graphc.train.look import preview
+    from graphc.report.look import preview
 
     words = preview(recipe, settings, output, **options, limit=limits(None, max_memory).memory)
     say(f"wrote {output}: {words}")

@@ -12,35 +12,26 @@ from graphc.errors import DataError, Place, Warn, WeightsError, counted, said_on
 from graphc.passes.lints import MEANING, lints
 from graphc.spec.model import read_spec
 from graphc.system import can_fork
+from graphc.train.batching import augmenting, make_batches
 from graphc.train.checkpoint import Checkpoint, Checkpoints, Moment
+from graphc.train.datasets import Sets, read_sets, read_test, said_of
 from graphc.train.evaluation import evaluate
 from graphc.train.extension import existing_folder, with_epochs
 from graphc.train.fitted import save_fitted
+from graphc.train.fitting import fitted
 from graphc.train.freezing import frozen_plan
 from graphc.train.image_values import KEY, as_fact, from_facts
+from graphc.train.inputs import training_values
 from graphc.train.length import Length, check_batches
 from graphc.train.lints import lints as training_lints
 from graphc.train.predict import predict
 from graphc.train.progress import Reporter, Silent
 from graphc.train.recipe import dump_recipe, read_recipe
-from graphc.train.run import (
-    Sets,
-    augmenting,
-    bit_settings,
-    describe_difference,
-    fitted,
-    make_batches,
-    make_stepper,
-    new_state,
-    plan_of,
-    read_sets,
-    read_test,
-    said_of,
-    spec_texts,
-    training_values,
-)
+from graphc.train.reproducibility import bit_settings, describe_difference
 from graphc.train.run_folder import RunFolder
+from graphc.train.setup import make_stepper, new_state
 from graphc.train.signing import metadata_of
+from graphc.train.spec_of_recipe import plan_of, spec_texts
 from graphc.train.stepper import Stepper
 from graphc.train.target_checks import check_inputs
 from graphc.train.targets import classes_in

@@ -12,8 +12,8 @@ from graphc.data.target_kind import TargetKind
 from graphc.errors import Warn
 from graphc.graph import Plan
 from graphc.lazy import np
+from graphc.train.batching import point_order
 from graphc.train.heads import Heads, Target, keys_of
-from graphc.train.run import point_order
 
 Lint: TypeAlias = Callable[[Plan, Heads, Examples], Iterator[Warn]]
 

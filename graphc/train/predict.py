@@ -19,10 +19,11 @@ from graphc.execution.network import Network
 from graphc.files import shown
 from graphc.layers.base import static
 from graphc.train.answers import answer_of, mask_of, write_mask
+from graphc.train.batching import make_batches
 from graphc.train.evaluation import predictions
 from graphc.train.heads import Heads
 from graphc.train.image_values import from_facts, like_training, read_as
-from graphc.train.run import make_batches, preprocessing
+from graphc.train.inputs import preprocessing
 from graphc.train.run_folder import RunFolder
 from graphc.train.signing import output_signature
 from graphc.train.targets import classes_in

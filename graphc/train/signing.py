@@ -14,8 +14,8 @@ from graphc.signature import CLASSES, InputSignature, OutputSignature, Signature
 from graphc.train.fitted import raw_values
 from graphc.train.heads import Heads, Target
 from graphc.train.image_values import FLOATS, from_facts, read_as
+from graphc.train.inputs import preprocessing
 from graphc.train.recipe import Recipe
-from graphc.train.run import preprocessing
 from graphc.train.run_folder import RunFolder
 from graphc.train.targets import classes_in
 from graphc.train.trained import planned

@@ -12,8 +12,8 @@ from graphc.data.examples import MEMORY_LIMIT
 from graphc.graph import Plan
 from graphc.train.fitted import with_fitted
 from graphc.train.recipe import Recipe, read_recipe
-from graphc.train.run import plan_of
 from graphc.train.run_folder import RunFolder
+from graphc.train.spec_of_recipe import plan_of
 from graphc.types import Array
 
 

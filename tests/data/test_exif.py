@@ -18,7 +18,7 @@ from graphc.data.preprocess import Preprocess
 from graphc.data.sources import Coco, ImageList
 from graphc.data.wanted import ANYTHING
 from graphc.errors import DataError
-from graphc.train.run import read_set
+from graphc.train.datasets import read_set
 
 TURNING = range(2, 9)
 SIDEWAYS = range(5, 9)

@@ -13,11 +13,13 @@ from graphc.data.stored import StoredImages
 from graphc.data.wanted import Wanted
 from graphc.errors import DataError
 from graphc.graph import Plan
+from graphc.train.batching import augmenting, make_batches
 from graphc.train.commands import evaluate_run, train
+from graphc.train.datasets import read_set, read_sets
 from graphc.train.distill import with_unlabeled
 from graphc.train.heads import Heads
 from graphc.train.recipe import read_recipe
-from graphc.train.run import augmenting, make_batches, plan_of, read_set, read_sets
+from graphc.train.spec_of_recipe import plan_of
 
 SPEC = """\
 graphc: 1

@@ -12,7 +12,7 @@ from graphc.data.sources import ImageList, Npz
 from graphc.data.target_kind import TargetKind
 from graphc.data.wanted import ANYTHING, Want, Wanted
 from graphc.errors import DataError
-from graphc.train.run import read_set
+from graphc.train.datasets import read_set
 
 LIMIT = 10_000_000
 CLASS, MULTI, VALUES = ({TargetKind.CLASS}, {TargetKind.CLASS, TargetKind.MULTI_LABEL}, {TargetKind.VALUES})

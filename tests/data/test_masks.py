@@ -8,10 +8,12 @@ from PIL import Image
 
 from graphc.data.images import decode_mask
 from graphc.errors import DataError, Place, SpecError
+from graphc.train.batching import augmenting, make_batches
 from graphc.train.commands import train
+from graphc.train.datasets import read_sets
 from graphc.train.heads import Heads
 from graphc.train.recipe import dump_recipe, read_recipe, read_recipe_text
-from graphc.train.run import augmenting, make_batches, plan_of, read_sets
+from graphc.train.spec_of_recipe import plan_of
 
 SPEC = """\
 graphc: 1

@@ -13,12 +13,14 @@ from graphc.data.augment.geometry import FlipHorizontal, FlipVertical, PadCrop
 from graphc.data.point_pairs import mirrored_order
 from graphc.data.sample import sample_of
 from graphc.errors import Place, SpecError
+from graphc.report.look import preview
+from graphc.train.batching import augmenting, make_batches
 from graphc.train.commands import train
+from graphc.train.datasets import read_sets
 from graphc.train.heads import Heads
-from graphc.train.look import preview
 from graphc.train.progress import Silent
 from graphc.train.recipe import read_recipe
-from graphc.train.run import augmenting, make_batches, plan_of, read_sets
+from graphc.train.spec_of_recipe import plan_of
 
 PARTS = ["eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle"]
 COCO_NAMES = ["nose", *(f"{side}_{part}" for part in PARTS for side in ("left", "right"))]

@@ -17,9 +17,11 @@ from graphc.data.images import read_image
 from graphc.data.resizing import CenterCrop, Letterbox, Stretch
 from graphc.data.sample import Sample, resize, sample_of
 from graphc.errors import DataError, GraphcError, SpecError
+from graphc.train.batching import make_batches
 from graphc.train.commands import evaluate_run, train
+from graphc.train.datasets import read_sets
 from graphc.train.recipe import read_recipe
-from graphc.train.run import make_batches, plan_of, read_sets
+from graphc.train.spec_of_recipe import plan_of
 
 SIZES = [(90, 140), (140, 90), (64, 64), (31, 200), (33, 47)]
 

@@ -11,7 +11,7 @@ from graphc.compiler import plan_model
 from graphc.data.batches import Batch
 from graphc.spec.model import read_spec_text
 from graphc.train.recipe import read_recipe_text
-from graphc.train.run import new_state
+from graphc.train.setup import new_state
 from graphc.train.stepper import Stepper
 
 torch = pytest.importorskip("torch", reason="compared with PyTorch where it is installed")

@@ -13,7 +13,7 @@ from graphc.data.preview import TILE, color, tile
 from graphc.data.sample import sample_of
 from graphc.data.sources import Npz
 from graphc.errors import DataError
-from graphc.train.look import _label
+from graphc.report.look import _label
 
 RECIPE = """\
 recipe: 1

@@ -16,9 +16,11 @@ from graphc.data.sample import Sample
 from graphc.data.steps import STEPS, Letterbox, Resize, Whiten, resizing
 from graphc.errors import DataError
 from graphc.runtime import Session
+from graphc.train.batching import make_batches
 from graphc.train.commands import evaluate_run, predict, train
+from graphc.train.datasets import read_sets
 from graphc.train.recipe import read_recipe
-from graphc.train.run import make_batches, plan_of, read_sets
+from graphc.train.spec_of_recipe import plan_of
 
 SPEC = """\
 graphc: 1

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from graphc.errors import DataError, GraphcError
+from graphc.report.look import stats
 from graphc.train.commands import evaluate_run, predict, train
-from graphc.train.look import stats
 from graphc.train.losses.base import where_weighed
 
 RECIPE = """\

@@ -21,7 +21,7 @@ from graphc.report.page.build import page
 from graphc.report.page.runs import TrainedRun, pictures, run_facts
 from graphc.report.page.tiles import data_uri, thumbnail
 from graphc.report.tables import short
-from graphc.train.run import make_batches
+from graphc.train.batching import make_batches
 from graphc.types import Array
 
 MOST_MACS = 25_000_000_000

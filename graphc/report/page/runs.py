@@ -18,14 +18,17 @@ from graphc.files import shown
 from graphc.graph import Plan
 from graphc.report.page.facts import digits
 from graphc.report.page.tiles import data_uri, thumbnail
+from graphc.train.batching import make_batches
+from graphc.train.datasets import read_set, read_sets
 from graphc.train.evaluation import predictions
 from graphc.train.fitted import with_fitted
 from graphc.train.heads import Heads
 from graphc.train.image_values import like_training
+from graphc.train.inputs import training_values
 from graphc.train.metrics import Head
 from graphc.train.recipe import Recipe, read_recipe
-from graphc.train.run import make_batches, plan_of, read_set, read_sets, training_values
 from graphc.train.run_folder import RunFolder
+from graphc.train.spec_of_recipe import plan_of
 from graphc.train.targets import shared_classes, wanted_targets
 from graphc.types import Array
 

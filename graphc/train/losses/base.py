@@ -8,17 +8,15 @@ place: its class weights divide by their own sum.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import Any, ClassVar, Literal
 
 from graphc.data.target_kind import TargetKind
 from graphc.errors import DataError, SpecError
 from graphc.lazy import np
+from graphc.probabilities import ACTIVATIONS, Activation
 from graphc.settings import Kind
 from graphc.types import Array
-
-Activation: TypeAlias = Literal["softmax", "sigmoid", "none"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,25 +152,6 @@ def spread(weights: Array | None, shape: tuple[int, ...]) -> Array | None:
 
 def product(a: Array | None, b: Array | None) -> Array | None:
     return b if a is None else a if b is None else a * b
-
-
-def softmax(logits: Array) -> Array:
-    """exp(x) / sum(exp(x)) over the last axis, in float64."""
-    exponents = np.exp(logits - logits.max(axis=-1, keepdims=True), dtype=np.float64)
-    return np.asarray(exponents / exponents.sum(axis=-1, keepdims=True))
-
-
-def sigmoid(logits: Array) -> Array:
-    """1 / (1 + exp(-x)), without overflow, in the logits' dtype."""
-    small = np.exp(-np.abs(logits))
-    return np.asarray(np.where(logits >= 0, 1, small) / (1 + small), logits.dtype)
-
-
-ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
-    "softmax": softmax,
-    "sigmoid": lambda logits: sigmoid(logits.astype(np.float64)),
-    "none": lambda values: values,
-}
 
 
 def one_a_class(values: tuple[float, ...], shape: tuple[int, ...], what: str, name: str, kind: str) -> None:

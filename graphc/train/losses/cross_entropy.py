@@ -9,8 +9,9 @@ from pydantic import Field
 from graphc.data.target_kind import TargetKind
 from graphc.errors import SpecError
 from graphc.lazy import np
+from graphc.probabilities import sigmoid, softmax
 from graphc.settings import LIST
-from graphc.train.losses.base import Loss, like, one_a_class, one_hot, product, sigmoid, softmax
+from graphc.train.losses.base import Loss, like, one_a_class, one_hot, product
 from graphc.types import Array
 
 

@@ -9,7 +9,8 @@ from pydantic import Field
 from graphc.data.target_kind import TargetKind
 from graphc.errors import SpecError
 from graphc.lazy import np
-from graphc.train.losses.base import Activation, Loss, like, one_hot, sigmoid, softmax
+from graphc.probabilities import Activation, sigmoid, softmax
+from graphc.train.losses.base import Loss, like, one_hot
 from graphc.types import Array
 
 

@@ -24,8 +24,9 @@ from graphc.data.value_range import AnyRange
 from graphc.errors import DataError, Place
 from graphc.files import atomic_write
 from graphc.report.tables import render
+from graphc.train.batching import point_order
+from graphc.train.datasets import read_set
 from graphc.train.recipe import Recipe, read_recipe
-from graphc.train.run import point_order, read_set
 from graphc.train.targets import wanted_targets
 
 

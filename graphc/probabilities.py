@@ -1,0 +1,30 @@
+"""From what a network gives to probabilities, as losses mean it and files say it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, TypeAlias
+
+from graphc.lazy import np
+from graphc.types import Array
+
+Activation: TypeAlias = Literal["softmax", "sigmoid", "none"]
+
+
+def softmax(logits: Array) -> Array:
+    """exp(x) / sum(exp(x)) over the last axis, in float64."""
+    exponents = np.exp(logits - logits.max(axis=-1, keepdims=True), dtype=np.float64)
+    return np.asarray(exponents / exponents.sum(axis=-1, keepdims=True))
+
+
+def sigmoid(logits: Array) -> Array:
+    """1 / (1 + exp(-x)), without overflow, in the logits' dtype."""
+    small = np.exp(-np.abs(logits))
+    return np.asarray(np.where(logits >= 0, 1, small) / (1 + small), logits.dtype)
+
+
+ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
+    "softmax": softmax,
+    "sigmoid": lambda logits: sigmoid(logits.astype(np.float64)),
+    "none": lambda values: values,
+}

@@ -1,0 +1,54 @@
+"""A plan's inputs: which arrays of a data set they are, what happens to each on its way, and which values the images
+of the training set have."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from graphc.data.examples import IMAGE, Examples
+from graphc.data.preprocess import Preprocess
+from graphc.data.value_range import ImageValues
+from graphc.dims import format_shape
+from graphc.errors import DataError, Place, did_you_mean
+from graphc.graph import Plan
+from graphc.train.image_values import values_by_input
+from graphc.train.recipe import Data
+
+
+def fit_inputs(examples: Examples, plan: Plan, data: Data) -> Examples:
+    """Examples with the plan's input names and, behind the preprocessing, shapes; gray images get their channel
+    axis."""
+    wanted = {given.name: given.shape for given in plan.graph.inputs}
+    inputs = dict(examples.inputs)
+    if len(wanted) == 1 and list(inputs) == [IMAGE]:
+        inputs = {next(iter(wanted)): inputs[IMAGE]}
+    for name, shape in wanted.items():
+        if name not in inputs:
+            known = ", ".join(inputs)
+            message = f"the spec reads {name!r}{did_you_mean(name, inputs)}, the data have {known}"
+            raise DataError("G408", message, Place(examples.source))
+        array = inputs[name]
+        if array.ndim == len(shape) and shape and shape[-1] == 1:
+            inputs[name] = array = array[..., None]
+        _check_shape(name, preprocessing(data, name).output_shape(array.shape[1:]), shape, examples.source)
+    return replace(examples, inputs={name: inputs[name] for name in wanted})
+
+
+def training_values(examples: Examples, plan: Plan, data: Data) -> dict[str, ImageValues]:
+    """Type and range of the training set's images, by input."""
+    return values_by_input(fit_inputs(examples, plan, data))
+
+
+def _check_shape(name: str, found: tuple[int, ...], wanted: tuple[Any, ...], source: str) -> None:
+    fits = len(found) == len(wanted) and all(
+        not isinstance(size, int) or size == there for size, there in zip(wanted, found, strict=True)
+    )
+    if not fits:
+        message = f"the spec reads {name} of {format_shape(wanted)}, the data have {format_shape(found)}"
+        raise DataError("G404", message, Place(source))
+
+
+def preprocessing(data: Data, name: str) -> Preprocess:
+    """What happens to an input."""
+    return data.preprocess_inputs.get(name, data.preprocess)
