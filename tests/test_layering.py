@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -50,6 +50,8 @@ HOMES = {
     "click": ("cli/",),
 }
 
+FUNCTION_LINES, FILE_LINES = 60, 400
+
 MODULES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py") if "zoo" not in path.parts)
 
 
@@ -81,6 +83,66 @@ def test_imports_point_down(module: str) -> None:
             assert RANK[part] <= RANK[here], f"{module} imports {imported}, which stands above it"
 
 
+def imports_that_run(nodes: Sequence[ast.stmt]) -> Iterator[ast.Import | ast.ImportFrom]:
+    """Every import but those that only type checkers see, in functions too."""
+    for node in nodes:
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            yield node
+        elif isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            yield from imports_that_run(node.orelse)
+        else:
+            for name in ("body", "orelse", "finalbody", "handlers", "cases"):
+                yield from imports_that_run(getattr(node, name, []))
+
+
+def module_of(name: str) -> str | None:
+    """The file of a dotted name, where that is a module of the package."""
+    if not name.startswith("graphc."):
+        return None
+    path = name.removeprefix("graphc.").replace(".", "/")
+    return next((file for file in (f"{path}.py", f"{path}/__init__.py") if file in MODULES), None)
+
+
+def modules_imported(module: str) -> set[str]:
+    """The modules of the package that this one imports, at its own level or within a function."""
+    tree = ast.parse((ROOT / module).read_text(encoding="utf-8"))
+    files: set[str | None] = set()
+    for node in imports_that_run(tree.body):
+        if isinstance(node, ast.Import):
+            files |= {module_of(alias.name) for alias in node.names}
+        elif node.module:
+            files |= {module_of(f"{node.module}.{alias.name}") or module_of(node.module) for alias in node.names}
+    return {file for file in files if file is not None}
+
+
+def test_no_module_imports_itself_in_the_end() -> None:
+    waiting = {module: modules_imported(module) for module in MODULES}
+    assert sum(map(len, waiting.values())) > len(MODULES), "imports are seen"
+    while free := {module for module, needs in waiting.items() if not needs}:
+        waiting = {module: needs - free for module, needs in waiting.items() if module not in free}
+    assert not waiting, f"these import each other in a circle: {', '.join(sorted(waiting))}"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_within_functions_point_down(module: str) -> None:
+    here = module.removesuffix(".py").split("/")[0]
+    for imported in modules_imported(module):
+        part = imported.removesuffix(".py").split("/")[0]
+        if part in RANK and here in RANK:
+            assert RANK[part] <= RANK[here], f"{module} imports {imported}, which stands above it"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_functions_and_files_can_be_read_at_once(module: str) -> None:
+    text = (ROOT / module).read_text(encoding="utf-8")
+    lines = len(text.splitlines())
+    assert lines <= FILE_LINES, f"{module} has {lines} lines, the limit is {FILE_LINES}: which second idea moved in?"
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.end_lineno is not None:
+            lines = node.end_lineno - node.lineno + 1
+            assert lines <= FUNCTION_LINES, f"{module}: {node.name} has {lines} lines, the limit is {FUNCTION_LINES}"
+
+
 @pytest.mark.parametrize("module", MODULES)
 def test_heavy_packages_stay_home(module: str) -> None:
     for imported in imports(ROOT / module, top_level=True):
@@ -92,20 +154,43 @@ def test_heavy_packages_stay_home(module: str) -> None:
 KINDS = {layer.__name__: layer.__module__ for layer in CATALOGUE.values()}
 
 
+def classes_asked(node: ast.AST) -> set[str]:
+    """The classes of isinstance(x, …), issubclass(x, …), type(x) is … and `case …():`."""
+    asked: list[ast.AST] = []
+    if isinstance(node, ast.Call) and ast.unparse(node.func) in ("isinstance", "issubclass"):
+        asked = [node.args[1]]
+    elif isinstance(node, ast.Compare) and ast.unparse(node.left).startswith("type("):
+        asked = list(node.comparators)
+    elif isinstance(node, ast.MatchClass):
+        asked = [node.cls]
+    parts = [part for each in asked for part in ast.walk(each)]
+    return {part.id for part in parts if isinstance(part, ast.Name)} | {
+        part.attr for part in parts if isinstance(part, ast.Attribute)
+    }
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "isinstance(x, Conv2d)",
+        "isinstance(x, int | conv.Conv2d)",
+        "type(x) is Conv2d",
+        "type(x) in (Dropout, Conv2d)",
+        "match x:\n  case Conv2d(): 1",
+    ],
+)
+def test_questions_about_kinds_are_seen(line: str) -> None:
+    assert "Conv2d" in set().union(*(classes_asked(node) for node in ast.walk(ast.parse(line))))
+
+
 @pytest.mark.parametrize("module", [module for module in MODULES if module != "execution/fusion.py"])
 def test_nobody_asks_of_what_kind_a_layer_is(module: str) -> None:
     """Layers have rules, protocols and flags for what others want to know of them. Patterns of kinds stand in one
     table, that of fusions."""
     here = "graphc." + module.removesuffix(".py").replace("/", ".")
     for node in ast.walk(ast.parse((ROOT / module).read_text(encoding="utf-8"))):
-        if (
-            isinstance(node, ast.Call)
-            and isinstance(node.func, ast.Name)
-            and node.func.id in ("isinstance", "issubclass")
-        ):
-            asked = {name.id for name in ast.walk(node.args[1]) if isinstance(name, ast.Name)}
-            others = {name for name in asked & KINDS.keys() if KINDS[name] != here}
-            assert not others, f"{module}:{node.lineno} asks whether something is a {', '.join(others)}"
+        others = {name for name in classes_asked(node) & KINDS.keys() if KINDS[name] != here}
+        assert not others, f"{module}:{getattr(node, 'lineno', 0)} asks whether something is a {', '.join(others)}"
         if isinstance(node, ast.Compare) and isinstance(node.left, ast.Attribute) and node.left.attr == "kind":
             texts = {each.value for each in ast.walk(node) if isinstance(each, ast.Constant)}
             assert not texts & CATALOGUE.keys(), f"{module}:{node.lineno} compares a kind with {texts}"

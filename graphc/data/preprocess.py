@@ -16,7 +16,9 @@ import numpy as np
 from pydantic import Field, PrivateAttr, model_validator
 
 from graphc.data.sample import Sample
-from graphc.data.steps import STEPS, Arrays, Operation, Rescale, Step
+from graphc.data.steps import STEPS
+from graphc.data.steps.base import Arrays, Operation, Step
+from graphc.data.steps.values import Rescale
 from graphc.data.value_range import AnyRange
 from graphc.errors import DataError
 from graphc.settings import LIST, OneOf, Settings

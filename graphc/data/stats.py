@@ -14,7 +14,7 @@ import numpy as np
 from graphc.data.examples import LABEL, Examples
 from graphc.data.preprocess import Preprocess
 from graphc.data.sample import BOXES_THERE, POINTS_THERE
-from graphc.data.steps import Whiten
+from graphc.data.steps.values import Whiten
 from graphc.data.stored import StoredImages
 from graphc.data.value_range import AnyRange, ValueRange, range_of
 from graphc.types import Array

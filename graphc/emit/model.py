@@ -90,19 +90,12 @@ def emit(
     reserved = {given.name for given in plan.graph.inputs} | set(graph.outputs)
     build = GraphBuilder(plan.graph, opset, reserved, readers_of_any_order(graph))
     inputs = {given.name: Value(given.name, given.shape) for given in plan.graph.inputs}
-    prepared = {name: emit_front(build, name, front) for name, front in fronts.items()}
-    values = {name: replace(value, name=prepared.get(name, name)) for name, value in inputs.items()}
-    if layout == "nhwc":
-        images = {name: value for name, value in inputs.items() if is_image(value.shape)}
-        values.update({name: build.image_input(name, v.shape, prepared.get(name)) for name, v in images.items()})
+    values = input_values(build, inputs, fronts, layout == "nhwc")
     last = {name for name, node in graph.outputs.items() if output_layout == "nhwc" and is_image(graph.shapes[node])}
     values.update(emit_layers(graph, build, values, last))
     produced = connect_outputs(graph, build, values, last)
-    infos = [
-        value_info(values[node.name], plan.graph.batch)
-        for node in graph.nodes
-        if values[node.name].name not in produced and values[node.name].name not in inputs
-    ]
+    inner = [values[node.name] for node in graph.nodes if values[node.name].name not in {*produced, *inputs}]
+    infos = [value_info(value, plan.graph.batch) for value in inner]
     body = helper.make_model(
         helper.make_graph(
             build.nodes,
@@ -119,6 +112,29 @@ def emit(
         producer_name="graphc",
         producer_version=graphc.__version__,
     )
+    facts = own_metadata(graph, values, layout, output_layout, fold)
+    helper.set_model_props(body, dict(sorted({**facts, **(metadata or {})}.items())))
+    model = OnnxModel(body, build.tensors)
+    check(model)
+    return model
+
+
+def input_values(
+    build: GraphBuilder, inputs: Mapping[str, Value], fronts: Mapping[str, Front], channels_last: bool
+) -> dict[str, Value]:
+    """What layers read of each input: behind its preprocessing, an image N H W C behind its Transpose."""
+    prepared = {name: emit_front(build, name, front) for name, front in fronts.items()}
+    values = {name: replace(value, name=prepared.get(name, name)) for name, value in inputs.items()}
+    if channels_last:
+        images = {name: value for name, value in inputs.items() if is_image(value.shape)}
+        values.update({name: build.image_input(name, v.shape, prepared.get(name)) for name, v in images.items()})
+    return values
+
+
+def own_metadata(
+    graph: Inference, values: Mapping[str, Value], layout: str, output_layout: str, fold: bool
+) -> dict[str, str]:
+    """What every file says of itself."""
     end_points = {name: values[node].name for name, node in graph.end_points.items() if node in values}
     facts = {
         "graphc.version": graphc.__version__,
@@ -128,10 +144,7 @@ def emit(
     }
     if any(is_image(graph.shapes[node]) for node in graph.outputs.values()):
         facts["graphc.output_layout"] = output_layout
-    helper.set_model_props(body, dict(sorted({**facts, **(metadata or {})}.items())))
-    model = OnnxModel(body, build.tensors)
-    check(model)
-    return model
+    return facts
 
 
 def _versions(opset: int, ir_version: int | None) -> int:

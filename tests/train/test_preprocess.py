@@ -13,7 +13,9 @@ from graphc.cli import cli
 from graphc.data.preprocess import Preprocess
 from graphc.data.resizing import Letterbox as AsLetterbox
 from graphc.data.sample import Sample
-from graphc.data.steps import STEPS, Letterbox, Resize, Whiten, resizing
+from graphc.data.steps import STEPS
+from graphc.data.steps.sizes import Letterbox, Resize, resizing
+from graphc.data.steps.values import Whiten
 from graphc.errors import DataError
 from graphc.runtime import Session
 from graphc.train.batching import make_batches

@@ -1,0 +1,53 @@
+"""What a step of preprocessing answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, ClassVar, TypeAlias
+
+from graphc.data.sample import Sample
+from graphc.data.value_range import AnyRange, UnknownRange
+from graphc.settings import Kind
+from graphc.types import Array
+
+Chunks: TypeAlias = Callable[[], Iterator[Array]]
+"""All images of the training set as they arrive at a step, some hundred at a time, in floats."""
+Arrays: TypeAlias = Mapping[str, Array]
+Operation: TypeAlias = tuple[str, tuple[Array, ...], dict[str, Any]]
+"""(kind, constants, settings)."""
+
+
+class Step(Kind):
+    """A step of preprocessing."""
+
+    called: ClassVar[str] = "preprocessing step"
+    moves: ClassVar[bool] = False
+    """Whether things are elsewhere in the picture afterwards."""
+
+    def fit(self, chunks: Chunks) -> dict[str, Array]:
+        """What the step learns from the training set, by name."""
+        return {}
+
+    def shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """An image's shape behind the step."""
+        return shape
+
+    def move(self, sample: Sample) -> Sample:
+        """An example's annotations where they are behind the step, and its image in the new size."""
+        return sample
+
+    def with_source(self, values: AnyRange | None) -> Step:
+        """The step, where black and white come to it as these values."""
+        return self
+
+    def range_behind(self, values: AnyRange | None) -> AnyRange | None:
+        """Which values are black and white behind the step."""
+        return UnknownRange(f"what {self.kind} makes of them")
+
+    def apply(self, x: Array, arrays: Arrays) -> Array:
+        """Images N H W C behind the step; `x` may be written over."""
+        raise NotImplementedError(self.kind)
+
+    def operations(self, arrays: Arrays, shape: tuple[int, ...]) -> list[Operation]:
+        """The same for an ONNX file, on images of this shape."""
+        raise NotImplementedError(self.kind)
