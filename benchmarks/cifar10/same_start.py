@@ -17,7 +17,7 @@ from torch.nn import functional
 from torch_reference import BATCH, Basic, read, resnet20
 
 from graphc.compiler import plan_spec
-from graphc.data.batches import Batch
+from graphc.data.batch import Batch
 from graphc.train.recipe import read_recipe
 from graphc.train.setup import new_state
 from graphc.train.state import TrainState

@@ -13,12 +13,13 @@ import numpy as np
 from graphc.data.annotated_image import annotated_image
 from graphc.data.augment.base import Augmentation, augment, finished, generator
 from graphc.data.augment.mix import Mix, mix_batch
+from graphc.data.batch import Batch, Field
 from graphc.data.examples import IMAGE, LABEL, Examples
 from graphc.data.feeder import Feeder, Layout
 from graphc.data.masks import MaskRule
 from graphc.data.preprocess import Preprocess
 from graphc.data.resizing import STRETCH, Resizing
-from graphc.data.sample import ANNOTATIONS, BOXES, MASK, POINTS, Sample, sample_of
+from graphc.data.sample import ANNOTATIONS, BOXES, MASK, POINTS, VALID, Sample, sample_of
 from graphc.data.stored import STORED
 from graphc.errors import DataError, GraphcError, Place
 from graphc.parallel.pool import AHEAD
@@ -28,21 +29,8 @@ from graphc.types import Array
 
 TOGETHER = 64
 """Examples that are read before the first of them is changed."""
-RAW_IMAGES = "/raw"
-"""Target with the images before preprocessing, where a teacher wants them."""
 BALANCED = 0xBA1
 """Keeps the random numbers of a balanced order apart."""
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Arrays of one batch: inputs by input name, targets by target name."""
-
-    inputs: dict[str, Array]
-    targets: dict[str, Array]
-
-    def __len__(self) -> int:
-        return len(next(iter(self.inputs.values())))
 
 
 def epoch_order(seed: int, epoch: int, count: int) -> Array:
@@ -105,7 +93,7 @@ class Batches:
     ) -> None:
         """`shapes`: one example's shape by input name; `preprocess`: by input name too; `workers`: processes, 0 for
         a thread; `relative`: boxes and points as shares of the image's width and height, not in pixels; `keep_raw`:
-        images before preprocessing become a target; `mask_rule`: which values masks may have; `resizing`: how
+        images before preprocessing go into the batch too; `mask_rule`: which values masks may have; `resizing`: how
         images get their size."""
         self.examples = examples
         self.size = size
@@ -142,24 +130,24 @@ class Batches:
             ]
         buffers = self._rings[self._made % len(self._rings)]
         self._made += 1
-        inputs = {name: buffer[: len(rows)] for name, buffer in buffers.items()}
-        return Batch(inputs, self.fill(rows, epoch, inputs))
+        return self._made_in({name: buffer[: len(rows)] for name, buffer in buffers.items()}, rows, epoch)
 
-    def fill(self, rows: Array, epoch: int | None, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """Write the rows' inputs into these arrays; their targets."""
+    def _made_in(self, inputs: Mapping[str, Array], rows: Array, epoch: int | None) -> Batch:
+        """The batch of these rows, whose inputs are written into these arrays."""
         arrays = self.examples.inputs
         targets: dict[str, Array] = {}
+        raw: Array | None = None
         for name, out in inputs.items():
             if name == self._pictured and self._one_by_one(epoch):
                 images, targets = self._pictures(rows, epoch)
             else:
                 images = arrays[name][rows]
             if self._keep_raw and name == self._pictured:
-                targets = {**targets, RAW_IMAGES: images}
+                raw = images
             wanted = images.shape if self._preprocess[name].steps else out.shape
             self._preprocess[name].apply(images.reshape(wanted), out, self._units.get(name, 1.0))
         rest = {name: array[rows] for name, array in self.examples.targets.items() if name not in targets}
-        return {**rest, **targets}
+        return Batch(inputs, {**rest, **targets}, raw)
 
     def batch_rows(self, order: Array, start: int = 0) -> Iterator[Array]:
         """The rows of each batch of an order, from batch number `start` on; the last batch may be short."""
@@ -175,18 +163,14 @@ class Batches:
         if self._feeder is None or not self._feeder.alive:
             self._feeder = Feeder(self, self._layout(epoch), self.size, self.workers)
         with self._feeder.batches(rows, epoch) as filled:
-            yield map(self._batch, filled)
+            yield (batch.with_own_targets() for batch in filled)  # they are kept to the end of a step
 
-    def fill_all(self, rows: Array, epoch: int | None, arrays: Mapping[str, Array]) -> None:
-        """Write inputs and targets of these rows into the arrays."""
-        targets = self.fill(rows, epoch, {name: arrays[name] for name in self._shapes})
-        for name, values in targets.items():
-            arrays[_target(name)][...] = values
-
-    def _batch(self, arrays: Mapping[str, Array]) -> Batch:
-        """A filled slot as a batch; targets are copied, since they are kept to the end of a step."""
-        inputs = {name: arrays[name] for name in self._shapes}
-        return Batch(inputs, {name[1:]: array.copy() for name, array in arrays.items() if name not in inputs})
+    def fill(self, rows: Array, epoch: int | None, slot: Batch) -> None:
+        """Write the batch of these rows into the arrays of the slot."""
+        arrays = dict(slot.fields())
+        for field, values in self._made_in(slot.inputs, rows, epoch).fields():
+            if field.part != "inputs":
+                arrays[field][...] = values
 
     def name(self, row: int) -> str:
         """What messages call an example."""
@@ -207,13 +191,15 @@ class Batches:
             if MASK in self._annotations and self._moving is not None:
                 found[MASK] = (self._shapes[self._pictured or IMAGE][0][:2], found[MASK][1])
             for name in {BOXES, POINTS}.intersection(self._annotations):
-                found[f"{name}_there"] = (found[name][0][:-1], np.dtype(np.float32))
+                found[VALID[name]] = (found[name][0][:-1], np.dtype(np.float32))
         if epoch is not None and self._augmenting is not None and self._augmenting.mixes:
             found[LABEL] = ((self._augmenting.classes,), np.dtype(np.float32))
-        if self._keep_raw and self._pictured is not None:
-            images = self.examples.inputs[self._pictured]
-            found[RAW_IMAGES] = (images.shape[1:], images.dtype)
-        return {**self._shapes, **{_target(name): each for name, each in found.items()}}
+        inputs = {Field("inputs", name): each for name, each in self._shapes.items()}
+        targets = {Field("targets", name): each for name, each in found.items()}
+        if not self._keep_raw or self._pictured is None:
+            return {**inputs, **targets}
+        images = self.examples.inputs[self._pictured]
+        return {**inputs, **targets, Field("raw"): (images.shape[1:], images.dtype)}
 
     def _one_by_one(self, epoch: int | None) -> bool:
         """Whether examples have to be made singly: files, annotations with coordinates, augmentation."""
@@ -299,15 +285,10 @@ class Batches:
             if name == MASK:
                 found[name] = np.stack(values).astype(np.int64)
             elif name in (BOXES, POINTS):
-                there = np.stack([getattr(sample, f"{name}_there") for sample in samples])
+                there = np.stack([getattr(sample, VALID[name]) for sample in samples])
                 units = np.array([samples[0].size[1], samples[0].size[0]] * (2 if name == BOXES else 1))
                 shares = np.where(there[..., None], np.stack(values) / (units if self._relative else 1), 0)
                 shape = (len(samples), *self.examples.targets[name].shape[1:])
                 found[name] = shares.reshape(shape).astype(np.float32)
-                found[f"{name}_there"] = there.reshape(shape[:-1]).astype(np.float32)
+                found[VALID[name]] = there.reshape(shape[:-1]).astype(np.float32)
         return found
-
-
-def _target(name: str) -> str:
-    """What a target is called beside inputs, one of which may have its name."""
-    return f"/{name}"

@@ -18,6 +18,7 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
+from graphc.data.batch import Batch, Field
 from graphc.errors import DataError, GraphcError
 from graphc.parallel.pool import AHEAD, WorkerPool
 from graphc.parallel.worker import DOING, State, Worker
@@ -25,10 +26,10 @@ from graphc.system import shared_memory
 from graphc.types import Array
 from graphc.workspace import ALIGNMENT
 
-Layout: TypeAlias = Mapping[str, tuple[tuple[int, ...], Any]]
-"""Shape and type of one example's arrays, by name."""
-Slot: TypeAlias = Mapping[str, Array]
-"""A full batch's arrays, by name."""
+Layout: TypeAlias = Mapping[Field, tuple[tuple[int, ...], Any]]
+"""Shape and type of one example's arrays, by their place in a batch."""
+Slot: TypeAlias = Mapping[Field, Array]
+"""A full batch's arrays, by their place in it."""
 
 
 class Maker(Protocol):
@@ -37,8 +38,8 @@ class Maker(Protocol):
     at: Array
     """The row that is being worked on."""
 
-    def fill_all(self, rows: Array, epoch: int | None, arrays: Mapping[str, Array]) -> None:
-        """Write inputs and targets of these rows into the arrays."""
+    def fill(self, rows: Array, epoch: int | None, slot: Batch) -> None:
+        """Write the batch of these rows into the arrays of the slot."""
 
     def name(self, row: int) -> str:
         """What messages call an example."""
@@ -56,9 +57,9 @@ class Feeder:
         self._job = 0
 
     @contextmanager
-    def batches(self, given: Iterator[Array], epoch: int | None) -> Iterator[Iterator[dict[str, Array]]]:
-        """The filled arrays of each batch, whose rows are given, in order. Inputs stay as they are until the next but
-        one is asked for. A DataError where a batch cannot be made, a MachineError where a worker has died."""
+    def batches(self, given: Iterator[Array], epoch: int | None) -> Iterator[Iterator[Batch]]:
+        """The batches whose rows are given, in order, in the arrays that were filled. They stay as they are until the
+        next but one is asked for. A DataError where a batch cannot be made, a MachineError where a worker has died."""
         try:
             yield self._results(given, epoch)
         finally:
@@ -77,7 +78,7 @@ class Feeder:
         """End the workers."""
         self._pool.close()
 
-    def _results(self, given: Iterator[Array], epoch: int | None) -> Iterator[dict[str, Array]]:
+    def _results(self, given: Iterator[Array], epoch: int | None) -> Iterator[Batch]:
         following = self._job
         free, held = list(range(len(self._slots))), list[int]()
         handed_out: dict[int, int] = {}
@@ -110,24 +111,29 @@ class Feeder:
             held.append(slot)
             if len(held) > 1:  # the one before stays until this one's successor is asked for
                 free.append(held.pop(0))
-            yield {name: array[:count] for name, array in self._slots[slot].items()}
+            yield _rows(self._slots[slot], count)
 
 
 def _slots(layout: Layout, size: int, count: int) -> list[Slot]:
-    """So many, each an array of `size` rows a name, in memory that all see."""
+    """So many, each an array of `size` rows a field, in memory that all see."""
     offsets, total = {}, 0
-    for name, (shape, dtype) in layout.items():
-        offsets[name] = total
+    for field, (shape, dtype) in layout.items():
+        offsets[field] = total
         nbytes = size * math.prod(shape) * np.dtype(dtype).itemsize
         total += -(-nbytes // ALIGNMENT) * ALIGNMENT
     memory = shared_memory(count * total)
     return [
         {
-            name: np.ndarray((size, *shape), dtype, memory, slot * total + offsets[name])
-            for name, (shape, dtype) in layout.items()
+            field: np.ndarray((size, *shape), dtype, memory, slot * total + offsets[field])
+            for field, (shape, dtype) in layout.items()
         }
         for slot in range(count)
     ]
+
+
+def _rows(slot: Slot, count: int) -> Batch:
+    """The slot's first rows, as a batch."""
+    return Batch.of({field: array[:count] for field, array in slot.items()})
 
 
 def _make(maker: Maker, slots: list[Slot], worker: Worker, job: Any) -> tuple[int, int, DataError | None]:
@@ -135,7 +141,7 @@ def _make(maker: Maker, slots: list[Slot], worker: Worker, job: Any) -> tuple[in
     number, slot, epoch, rows = job
     maker.at = worker.at
     try:
-        maker.fill_all(rows, epoch, {name: array[: len(rows)] for name, array in slots[slot].items()})
+        maker.fill(rows, epoch, _rows(slots[slot], len(rows)))
     except GraphcError as error:
         return number, 0, DataError(error.code, f"{error.message} ({worker.who})", error.place, error.notes)
     except Exception as error:

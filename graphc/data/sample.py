@@ -21,6 +21,8 @@ from graphc.types import Array
 MASK, BOXES, BOXES_THERE, POINTS, POINTS_THERE = "mask", "boxes", "boxes_there", "points", "points_there"
 ANNOTATIONS = (MASK, BOXES, BOXES_THERE, POINTS, POINTS_THERE)
 """Targets of these names are annotations: they move with the image."""
+VALID = {BOXES: BOXES_THERE, POINTS: POINTS_THERE}
+"""The target that says which boxes, or key points, of an example there are: 1 or 0 for each."""
 
 
 LARGEST = 10**8

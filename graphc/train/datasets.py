@@ -9,7 +9,7 @@ from pathlib import Path
 from graphc.data.annotated import finite
 from graphc.data.classes import labeled_alike, typed_alike
 from graphc.data.examples import MEMORY_LIMIT, Examples, check_one_class, split
-from graphc.data.sample import BOXES, POINTS
+from graphc.data.sample import VALID
 from graphc.data.sources import Source
 from graphc.data.value_range import ImageValues
 from graphc.data.wanted import ANYTHING, Wanted
@@ -68,7 +68,7 @@ def read_set(source: Source, base: Path, limit: int = MEMORY_LIMIT, wanted: Want
     """All examples of a source, targets as the losses want them; of boxes and key points it is always said which are
     there."""
     examples = typed_alike(source.load(base, limit, wanted), wanted)
-    there = {f"{name}_there": finite(examples.targets[name]) for name in (BOXES, POINTS) if name in examples.targets}
+    there = {valid: finite(examples.targets[name]) for name, valid in VALID.items() if name in examples.targets}
     return replace(examples, targets={**there, **examples.targets})
 
 

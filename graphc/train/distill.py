@@ -17,7 +17,7 @@ import numpy as np
 from pydantic import Field
 
 from graphc.data.annotated import in_memory
-from graphc.data.batches import RAW_IMAGES, Batch
+from graphc.data.batch import Batch
 from graphc.data.examples import IMAGE, LABEL, Examples
 from graphc.data.preprocess import Preprocess
 from graphc.data.stored import StoredImages
@@ -28,9 +28,6 @@ from graphc.runtime import Session
 from graphc.settings import Settings
 from graphc.train.losses import Loss, Mean
 from graphc.types import Array
-
-SOFT = "/teacher"
-"""The teacher's answer among a batch's targets."""
 
 
 class Teacher(Settings):
@@ -74,9 +71,9 @@ class TeacherModel:
         self._classes = classes
 
     def with_answers(self, batch: Batch) -> Batch:
-        """The batch with the teacher's logits among its targets."""
-        name, raw = next(iter(batch.inputs)), batch.targets[RAW_IMAGES]
-        images = self._images(raw, batch.inputs[name])
+        """The batch with the teacher's logits."""
+        assert batch.raw is not None, "batches that are trained on keep their raw images where there is a teacher"
+        images = self._images(batch.raw, next(iter(batch.inputs.values())))
         outputs = [self.settings.output] if self.settings.output else None
         logits = next(iter(self._session.run({self._input.name: images}, outputs).values()))
         if self._columns is not None and logits.ndim == 2 and logits.shape[1] > max(self._columns):
@@ -84,7 +81,7 @@ class TeacherModel:
         if logits.shape != (len(batch), self._classes):
             found = "×".join(map(str, logits.shape))
             raise DataError("G404", f"expected the teacher's logits for {self._classes} classes, found {found}")
-        return Batch(batch.inputs, {**batch.targets, SOFT: logits})
+        return batch.with_answers(logits)
 
     def _images(self, raw: Array, preprocessed: Array) -> Array:
         """What the teacher reads, in its order of axes."""
@@ -126,15 +123,13 @@ def _columns(path: str, theirs: list[str], ours: list[str]) -> list[int] | None:
     return [places[name] for name in ours]
 
 
-def distilled(
-    loss: Loss, settings: Teacher, prediction: Array, targets: Mapping[str, Array], label: str
-) -> tuple[Mean, Mean]:
-    """The loss of the labels that are known, and that of what the teacher says."""
-    known = targets[label]
+def distilled(loss: Loss, settings: Teacher, prediction: Array, known: Array, teacher: Array) -> tuple[Mean, Mean]:
+    """The loss of the labels that are known (none: -1), and that of what the teacher says: its logits, N and classes,
+    as the prediction."""
     there = (known >= 0) if known.ndim == 1 else np.ones(len(known), bool)
     labels = np.where(known < 0, 0, known) if known.ndim == 1 else known
     hard = loss.mean(prediction, labels, there.astype(prediction.dtype))
-    value, gradient = softened(prediction, targets[SOFT], settings.temperature)
+    value, gradient = softened(prediction, teacher, settings.temperature)
     return hard, Mean(value, len(prediction), gradient)
 
 

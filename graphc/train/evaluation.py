@@ -30,8 +30,8 @@ def evaluate(
     with batches.ahead(batches.batch_rows(rows)) as made:
         for batch in made:
             run = network.forward(params, batch.inputs, training=False, keep=heads.nodes)
-            sums.losses.add(heads.judge(run, batch.targets).terms)
-            sums.add_judged(heads.judged(run, batch.targets))
+            sums.losses.add(heads.judge(run, batch).terms)
+            sums.add_judged(heads.judged(run, batch))
     penalty = learning.penalty(params) if learning is not None else 0.0
     return {"loss": sums.losses.loss() + penalty, **sums.losses.by_head(), **sums.metrics()}
 

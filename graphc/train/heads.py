@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from graphc.data.batch import Batch
 from graphc.data.examples import LABEL, Examples
 from graphc.data.masks import MaskRule
 from graphc.data.sample import MASK
@@ -14,7 +15,7 @@ from graphc.errors import DataError, Place, SpecError, did_you_mean
 from graphc.execution.network import ForwardResult
 from graphc.graph import Plan
 from graphc.lazy import np
-from graphc.train.distill import SOFT, distilled
+from graphc.train.distill import distilled
 from graphc.train.losses import Loss, Mean
 from graphc.train.losses.base import where_weighed
 from graphc.train.metrics import Head, Metric
@@ -126,12 +127,10 @@ class Heads:
         """What metrics know of a head."""
         return self._forms[index]
 
-    def judge(
-        self, run: ForwardResult, targets: Mapping[str, Array], shares: Sequence[float] | None = None
-    ) -> Judgement:
+    def judge(self, run: ForwardResult, batch: Batch, shares: Sequence[float] | None = None) -> Judgement:
         """Losses and gradients of a forward pass; `shares`: this batch's part of each term's mean, default all."""
         predictions = [run.value(head.node) for head in self.targets]
-        terms = self._terms(predictions, targets)
+        terms = self._terms(predictions, batch)
         gradients: dict[str, Array] = {}
         for number, (term, factor) in enumerate(zip(terms, self.factors_of(terms), strict=True)):
             node = self.targets[min(number, len(self.targets) - 1)].node
@@ -145,24 +144,25 @@ class Heads:
         """Of each term in the sum of all losses; where nothing is distilled the labels' term stands alone."""
         return self.factors if len(terms) == len(self.factors) else (1.0,)
 
-    def counts(self, targets: Mapping[str, Array]) -> tuple[int, ...]:
+    def counts(self, batch: Batch) -> tuple[int, ...]:
         """How many loss values each term is a mean of; it does not depend on the predictions."""
-        rows = len(next(iter(targets.values())))
-        nothing = [np.zeros((rows, *head.shape), self.recipe.dtype) for head in self.targets]
-        return tuple(term.count for term in self._terms(nothing, targets))
+        nothing = [np.zeros((len(batch), *head.shape), self.recipe.dtype) for head in self.targets]
+        return tuple(term.count for term in self._terms(nothing, batch))
 
-    def _terms(self, predictions: Sequence[Array], targets: Mapping[str, Array]) -> tuple[Mean, ...]:
-        if self.teacher is not None and SOFT in targets:
-            return distilled(self.first.loss, self.teacher, predictions[0], targets, self.first.target)
+    def _terms(self, predictions: Sequence[Array], batch: Batch) -> tuple[Mean, ...]:
+        targets = batch.targets
+        if self.teacher is not None and batch.teacher is not None:
+            known = targets[self.first.target]
+            return distilled(self.first.loss, self.teacher, predictions[0], known, batch.teacher)
         found = []
         for head, prediction in zip(self.targets, predictions, strict=True):
             weights = targets[head.example_weights] if head.example_weights else None
             found.append(head.loss.mean(prediction, where_weighed(targets[head.target], weights), weights))
         return tuple(found)
 
-    def judged(self, run: ForwardResult, targets: Mapping[str, Array]) -> dict[int, tuple[Array, Array]]:
+    def judged(self, run: ForwardResult, batch: Batch) -> dict[int, tuple[Array, Array]]:
         """(predictions, targets) that metrics count, by head: without ignored labels, and what weighs nothing."""
-        return {index: self._judged(self.targets[index], run, targets) for index in self.judged_heads}
+        return {index: self._judged(self.targets[index], run, batch.targets) for index in self.judged_heads}
 
     def _judged(self, head: Target, run: ForwardResult, targets: Mapping[str, Array]) -> tuple[Array, Array]:
         prediction, target = run.value(head.node), targets[head.target]

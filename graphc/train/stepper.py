@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from graphc.data.batches import Batch
+from graphc.data.batch import Batch
 from graphc.errors import DivergedError
 from graphc.execution.network import ForwardResult, Network
 from graphc.graph import Plan
@@ -93,7 +93,7 @@ class Stepper:
         for number, (batch, shares) in enumerate(self._with_shares(batches)):
             micro_step = state.step * self.recipe.accumulate + number
             run = self.network.forward(params, batch.inputs, True, micro_step, keep=self.heads.nodes)
-            judgement = self.heads.judge(run, batch.targets, shares)
+            judgement = self.heads.judge(run, batch, shares)
             if not all(math.isfinite(term.value) for term in judgement.terms):
                 raise self._diverged(params, batch, micro_step, state.step)
             self._add(done, run, judgement, batch, 1 if shares is not None else judgement.terms[0].count)
@@ -117,8 +117,8 @@ class Stepper:
         if not self._holds_batches:
             yield from ((batch, None) for batch in answered)
             return
-        held = [Batch({name: array.copy() for name, array in b.inputs.items()}, b.targets) for b in answered]
-        counts = np.array([self.heads.counts(batch.targets) for batch in held], np.float64)
+        held = [batch.with_own_inputs() for batch in answered]
+        counts = np.array([self.heads.counts(batch) for batch in held], np.float64)
         shares = counts / np.maximum(counts.sum(axis=0), 1)
         yield from zip(held, shares.tolist(), strict=True)
 
@@ -134,7 +134,7 @@ class Stepper:
 
     def _add(self, done: Computed, run: ForwardResult, judgement: Judgement, batch: Batch, count: int) -> None:
         """One batch more: `count` times its gradients, divided in the end by the sum of all counts."""
-        done.judged.append(self.heads.judged(run, batch.targets))
+        done.judged.append(self.heads.judged(run, batch))
         done.losses.add(judgement.terms)
         done.examples += len(batch)
         done.count += count

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from graphc import weights
-from graphc.data.batches import Batch, Batches, balanced_order, epoch_order
+from graphc.data.batch import Batch
+from graphc.data.batches import Batches, balanced_order, epoch_order
 from graphc.data.examples import LABEL
 from graphc.errors import DivergedError
 from graphc.parallel.blas import single_threaded_blas

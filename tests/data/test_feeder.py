@@ -68,6 +68,22 @@ def test_any_number_of_workers_gives_the_same_bits(mixes):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
+def test_inputs_targets_and_raw_images_of_one_name_stay_apart(workers):
+    images = Shapes(count=COUNT, size=(12, 12)).load(None, 10**9).inputs["image"]
+    images, targets = images[:COUNT], {"image": np.arange(COUNT), "raw": np.arange(COUNT) * 2}
+    how, shape = {"image": Preprocess(mean=(0.4,))}, {"image": images.shape[1:]}
+    batches = Batches(Examples({"image": images}, targets), 4, shape, np.float32, how, workers=workers, keep_raw=True)
+    with batches.ahead(batches.batch_rows(np.arange(COUNT))) as made:
+        for number, batch in enumerate(made):
+            rows = np.arange(COUNT)[4 * number : 4 * number + 4]
+            np.testing.assert_array_equal(batch.raw, images[rows])
+            np.testing.assert_allclose(batch.inputs["image"], images[rows] / np.float32(255) - 0.4, atol=1e-6)
+            np.testing.assert_array_equal(batch.targets["image"], rows)
+            np.testing.assert_array_equal(batch.targets["raw"], 2 * rows)
+    batches.close()
+
+
+@pytest.mark.parametrize("workers", [0, 2])
 def test_an_example_is_augmented_anew_in_every_epoch(workers):
     batches, epochs = _batches(workers), []
     for epoch in (1, 2, 1):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from graphc.compiler import plan_model
-from graphc.data.batches import Batch
+from graphc.data.batch import Batch
 from graphc.spec.model import read_spec_text
 from graphc.train.recipe import read_recipe_text
 from graphc.train.setup import new_state

@@ -8,7 +8,7 @@ import pytest
 from graphc.data.sources import Npz
 from graphc.errors import GraphcError
 from graphc.train.commands import train
-from graphc.train.distill import SOFT, Teacher, distilled, softened
+from graphc.train.distill import Teacher, distilled, softened
 from graphc.train.losses import SoftmaxCrossEntropy
 from graphc.train.recipe import read_recipe
 
@@ -38,8 +38,8 @@ def test_examples_without_a_label_have_the_teachers_part_only():
     rng = np.random.default_rng(2)
     prediction, teacher = rng.normal(size=(4, 3)), rng.normal(size=(4, 3))
     settings = Teacher(path="x", weight=0.25, temperature=3)
-    targets = {"label": np.array([1, -1, 2, -1]), SOFT: teacher}
-    known, taught = distilled(SoftmaxCrossEntropy(), settings, prediction, targets, "label")
+    labels = np.array([1, -1, 2, -1])
+    known, taught = distilled(SoftmaxCrossEntropy(), settings, prediction, labels, teacher)
     loss = 0.75 * known.value + 0.25 * taught.value
     gradient = 0.75 * known.gradient + 0.25 * taught.gradient
     assert (known.count, taught.count) == (2, 4)

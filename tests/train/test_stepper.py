@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from graphc.compiler import plan_model
-from graphc.data.batches import Batch
+from graphc.data.batch import Batch
 from graphc.initializers import initial_values
 from graphc.kernels.factored_gradient import FactoredGradient
 from graphc.parallel import blas
