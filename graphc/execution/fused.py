@@ -37,11 +37,11 @@ class ConvMaxPool:
         if algorithm is None or not conv.trainable:
             return self._one_after_the_other(context, params, x)
 
-        y, images, winners = conv_max_pool2d(context, algorithm, problem, x, weights, window)
-        conv.add_biases(params, y)  # the same for all pixels of a window, so it changes no winner
+        y, images, argmax = conv_max_pool2d(context, algorithm, problem, x, weights, window)
+        conv.add_biases(params, y)  # the same for all pixels of a window, so it changes no maximum's place
 
         def backward(dy: Array) -> Gradients:
-            dx, dw = conv_max_pool2d_gradients(context, algorithm, problem, images, dy, weights, winners, window)
+            dx, dw = conv_max_pool2d_gradients(context, algorithm, problem, images, dy, weights, argmax, window)
             return Gradients((dx,), {"weights": dw, **conv.bias_gradients(dy)})
 
         return Step(y, backward)

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator
 
 from graphc.kernels.chunks import slices
-from graphc.kernels.relu import passed, relu
+from graphc.kernels.relu import relu, relu_backward
 from graphc.lazy import np
 from graphc.types import Array, Context
 
@@ -78,11 +78,11 @@ def bias_gradient(dy: Array) -> Array:
 def product_sums(context: Context, dy: Array, x: Array) -> tuple[Array, Array]:
     """Sums a channel, over this part of the batch, of dy and of dy*x."""
     zero = np.zeros(x.shape[-1], x.dtype)
-    first, second, _ = passed_sums(context, dy, x, zero, zero, None)
+    first, second, _ = backward_sums(context, dy, x, zero, zero, None)
     return first, second
 
 
-def passed_sums(
+def backward_sums(
     context: Context, dy: Array, x: Array, mean: Array, inverse: Array, y: Array | None
 ) -> tuple[Array, Array, Array]:
     """Sums a channel, over this part of the batch, of dy and of dy*(x - mean), and that dy: what of it a ReLU lets pass
@@ -94,11 +94,11 @@ def passed_sums(
     first, second = np.zeros((2, channels), np.float64)
     for rows, dy_rows, given_rows, *above in _chunks(x, dy, given, *([] if y is None else [y])):
         for y_rows in above:
-            passed(context, dy_rows, y_rows, out=given_rows)
+            relu_backward(context, dy_rows, y_rows, out=given_rows)
         total = _sums(given_rows, channels)
         if far:
-            centred = np.subtract(rows, means[: rows.shape[1]], out=context.empty(rows.shape, x.dtype))
-            second += _products(centred, given_rows, channels)
+            centered = np.subtract(rows, means[: rows.shape[1]], out=context.empty(rows.shape, x.dtype))
+            second += _products(centered, given_rows, channels)
         else:
             second += _products(rows, given_rows, channels) - mean * total
         first += total

@@ -28,15 +28,15 @@ def conv_max_pool2d(
     context: Context, algorithm: BlockwiseConvAlgorithm, problem: ConvProblem, x: Array, w: Array, window: Pair
 ) -> tuple[Array, list[Chunk], list[Array]]:
     """The largest of every window of the convolution, and for the way back what the algorithm takes of x and each
-    block's winners."""
+    block's argmax."""
     (rows, columns), (height, width) = problem.geometry.output, window
     y = context.empty((len(x), rows // height, columns // width, w.shape[3]), x.dtype)
-    winners = []
+    argmax = []
 
     def consume(block: Block, pixels: Array) -> None:
         largest, places = tile_max(context, pixels, window)
         hwnc_to_nhwc(largest, out=block.pooled(window).of(y))
-        winners.append(places)
+        argmax.append(places)
 
     kept = []
 
@@ -46,7 +46,7 @@ def conv_max_pool2d(
             yield part
 
     algorithm.outputs(context, problem, images(), w, window, consume)
-    return y, kept, winners
+    return y, kept, argmax
 
 
 def conv_max_pool2d_gradients(
@@ -56,11 +56,11 @@ def conv_max_pool2d_gradients(
     images: list[Chunk],
     dy: Array,
     w: Array,
-    winners: list[Array],
+    argmax: list[Array],
     window: Pair,
 ) -> tuple[Array | None, Array]:
     """Of x, if the context asks for it, and of w. `images` may be used up."""
-    ahead = iter(winners)
+    ahead = iter(argmax)
 
     def output_gradient(block: Block) -> Array:
         pooled = nhwc_to_hwnc(context, block.pooled(window).of(dy))

@@ -11,7 +11,7 @@ Of a large matrix the examples are columns: BLAS has fast products of it, as it 
 from __future__ import annotations
 
 from graphc.kernels.factored_gradient import FactoredGradient
-from graphc.kernels.small_products import in_pieces, times, transposed_times
+from graphc.kernels.small_products import skinny_matmul, skinny_matmul_t, use_small_gemm
 from graphc.lazy import np
 from graphc.types import Array, Context, Gradient
 
@@ -32,7 +32,7 @@ def dense(context: Context, x: Array, w: Array) -> tuple[Array, Array]:
     else:
         inputs = own_inputs = _side_by_side(context, [x[:, own] for x in everyones])
     share = context.empty((w.shape[1], inputs.shape[1]), x.dtype)
-    transposed_times(w[own], own_inputs, out=share)
+    skinny_matmul_t(w[own], own_inputs, out=share)
 
     examples = _examples(context, everyones)
     first, *others = (share[:, examples].T for share in context.all_gather(share))
@@ -70,7 +70,7 @@ def dense_gradients(
     found = None
     if context.input_gradient:
         found = context.empty((own.stop - own.start, columns.shape[1]), dy.dtype)
-        times(w[own], columns, out=found)
+        skinny_matmul(w[own], columns, out=found)
     pieces = context.all_gather(found)  # by now every row of dw is there
     if context.input_gradient:
         dx = context.empty((len(dy), len(w)), dy.dtype)
@@ -102,7 +102,7 @@ def _joined(context: Context, vectors: list[Array]) -> Array:
 def _side_by_side(context: Context, vectors: list[Array]) -> Array:
     """All examples' vectors as columns."""
     count = sum(map(len, vectors))
-    if not in_pieces(count):
+    if not use_small_gemm(count):
         return _joined(context, vectors).T
     columns = context.empty((vectors[0].shape[1], count), vectors[0].dtype)
     np.concatenate(vectors, out=columns.T)

@@ -21,21 +21,21 @@ CHUNK_BYTES = 1 << 20
 
 
 def max_pool2d(context: Context, x: Array, kernel: Pair, stride: Pair, pads: Pads) -> tuple[Array, Array]:
-    """The largest of every window, and its winner: the number of the tap that has it, the first of equal ones."""
+    """The largest of every window, and its argmax: the number of the tap that has it, the first of equal ones."""
     grid = Grid.of((x.shape[1], x.shape[2]), kernel, stride, pads, (1, 1))
     shape = (len(x), *grid.output, x.shape[3])
-    y, winners = context.empty(shape, x.dtype), context.empty(shape, _number(kernel))
+    y, argmax = context.empty(shape, x.dtype), context.empty(shape, _number(kernel))
 
     for part in chunks(x, CHUNK_BYTES):
         taps = (_copy(context, tap) for tap in _taps(_padded(context, x[part], grid, -np.inf), grid))
-        _largest(taps, y[part], winners[part])
-    return y, winners
+        _largest(taps, y[part], argmax[part])
+    return y, argmax
 
 
 def max_pool2d_grad(
-    context: Context, dy: Array, winners: Array, x_shape: tuple[int, ...], kernel: Pair, stride: Pair, pads: Pads
+    context: Context, dy: Array, argmax: Array, x_shape: tuple[int, ...], kernel: Pair, stride: Pair, pads: Pads
 ) -> Array:
-    """The gradient of x: each output's gradient goes to its winner."""
+    """The gradient of x: each output's gradient goes to the tap of its argmax."""
     grid = Grid.of((x_shape[1], x_shape[2]), kernel, stride, pads, (1, 1))
     dx = context.empty(x_shape, dy.dtype)
 
@@ -44,28 +44,28 @@ def max_pool2d_grad(
         if grid.padded != grid.size:
             gradient = context.empty((len(gradient), *grid.padded, x_shape[3]), dy.dtype)
         if grid.is_tiling:
-            _give(dy[part], winners[part], _taps(gradient, grid))
+            _give(dy[part], argmax[part], _taps(gradient, grid))
         else:
             gradient[...] = 0
             for place, tap in enumerate(_taps(gradient, grid)):
-                np.add(tap, dy[part] * (winners[part] == place), out=tap)
+                np.add(tap, dy[part] * (argmax[part] == place), out=tap)
         if grid.padded != grid.size:
             dx[part] = _cropped(gradient, grid)
     return dx
 
 
 def tile_max(context: Context, pixels: Array, window: Pair) -> tuple[Array, Array]:
-    """The largest of windows that tile images, of rows × place in the window × windows × n × C, and the winners."""
+    """The largest of windows that tile images, of rows × place in the window × windows × n × C, and the argmax."""
     shape = (len(pixels) // window[0], *pixels.shape[2:])
-    y, winners = context.empty(shape, pixels.dtype), context.empty(shape, _number(window))
-    _largest(_tiles(pixels, window), y, winners)
-    return y, winners
+    y, argmax = context.empty(shape, pixels.dtype), context.empty(shape, _number(window))
+    _largest(_tiles(pixels, window), y, argmax)
+    return y, argmax
 
 
-def tile_max_grad(context: Context, dy: Array, winners: Array, window: Pair) -> Array:
+def tile_max_grad(context: Context, dy: Array, argmax: Array, window: Pair) -> Array:
     """The gradient of the pixels."""
     pixels = empty_padded_rows(context, (len(dy) * window[0], window[1], *dy.shape[1:]), dy.dtype)
-    _give(dy, winners, _tiles(pixels, window))
+    _give(dy, argmax, _tiles(pixels, window))
     return pixels
 
 
@@ -107,22 +107,22 @@ def avg_pool2d_grad(
     return dx
 
 
-def _largest(taps: Iterator[Array], y: Array, winners: Array) -> None:
+def _largest(taps: Iterator[Array], y: Array, argmax: Array) -> None:
     """The largest of several arrays, number by number, and which of them has it."""
     largest = next(taps)
-    winners[...] = 0
+    argmax[...] = 0
     for place, tap in enumerate(taps, 1):
         here = (tap > largest).view(np.uint8)  # quicker than booleans
-        np.maximum(winners, here * winners.dtype.type(place), out=winners)
+        np.maximum(argmax, here * argmax.dtype.type(place), out=argmax)
         largest = np.maximum(largest, tap, out=y)
     if largest is not y:  # a window of one pixel
         y[...] = largest
 
 
-def _give(dy: Array, winners: Array, taps: Iterator[Array]) -> None:
+def _give(dy: Array, argmax: Array, taps: Iterator[Array]) -> None:
     """Each gradient to the tap that won, zero to the others."""
     for place, tap in enumerate(taps):
-        np.multiply(dy, (winners == place).astype(dy.dtype), out=tap)
+        np.multiply(dy, (argmax == place).astype(dy.dtype), out=tap)
 
 
 def _number(kernel: Pair) -> Any:

@@ -25,7 +25,7 @@ def relu(x: Array, out: Array) -> None:
     np.maximum(x[whole:], zeros[: len(x) - whole], out=out[whole:])
 
 
-def passed(context: Context, dy: Array, y: Array, out: Array) -> None:
+def relu_backward(context: Context, dy: Array, y: Array, out: Array) -> None:
     """dy where y, the value of a ReLU, is positive, else 0."""
     whole = np.dtype(f"i{y.itemsize}")
     mask = np.subtract(0, y, out=context.empty(y.shape, y.dtype)).view(whole)
@@ -34,9 +34,9 @@ def passed(context: Context, dy: Array, y: Array, out: Array) -> None:
 
 
 def relu_grad(context: Context, dy: Array, y: Array) -> Array:
-    """`passed` as an array of its own, a cacheful at a time."""
+    """`relu_backward` as an array of its own, a cacheful at a time."""
     dx = context.empty(dy.shape, dy.dtype)
-    context.each_slice(lambda part: passed(context, dy[part], y[part], out=dx[part]), dy)
+    context.each_slice(lambda part: relu_backward(context, dy[part], y[part], out=dx[part]), dy)
     return dx
 
 

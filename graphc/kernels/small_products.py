@@ -29,11 +29,11 @@ LEAST_ROWS = 120
 """Of a matrix multiplied transposed, at a time: every product is a pass over the sums."""
 
 
-def times(matrix: Array, few: Array, out: Array) -> None:
+def skinny_matmul(matrix: Array, few: Array, out: Array) -> None:
     """matrix @ few, of contiguous rows."""
     (rows, inner), columns = matrix.shape, few.shape[1]
     whole = rows // ROWS * ROWS
-    if not whole or not in_pieces(columns):
+    if not whole or not use_small_gemm(columns):
         np.matmul(matrix, few, out=out)
         return
     products = out[:whole].reshape(-1, ROWS, columns)
@@ -44,11 +44,11 @@ def times(matrix: Array, few: Array, out: Array) -> None:
     np.matmul(matrix[whole:], few, out=out[whole:])
 
 
-def transposed_times(matrix: Array, few: Array, out: Array) -> None:
+def skinny_matmul_t(matrix: Array, few: Array, out: Array) -> None:
     """matrix.T @ few, of contiguous rows."""
     (inner, rows), columns = matrix.shape, few.shape[1]
     width = small_width(LEAST_ROWS * columns, rows)
-    if not inner or not width or not in_pieces(columns):
+    if not inner or not width or not use_small_gemm(columns):
         np.matmul(matrix.T, few, out=out)
         return
     products = out.reshape(-1, width, columns)
@@ -65,18 +65,18 @@ def _add_products(pieces: Array, few: Array, products: Array, first: bool) -> No
         products += pieces @ few
 
 
-def in_pieces(columns: int) -> bool:
+def use_small_gemm(columns: int) -> bool:
     """Whether so many columns are few: then they should lie as such, else as transposed rows is as good."""
-    return columns <= MOST_COLUMNS and do_not_pack()
+    return columns <= MOST_COLUMNS and has_small_gemm_kernels()
 
 
 def small_width(each: int, columns: int) -> int:
     """How wide to cut so many columns, of which each takes so many multiplications; 0: better not at all."""
     fitting = (width for width in WIDTHS if columns % width == 0 and each * width <= MOST_MULTIPLICATIONS)
-    return next(fitting, 0) if do_not_pack() else 0
+    return next(fitting, 0) if has_small_gemm_kernels() else 0
 
 
 @cache
-def do_not_pack() -> bool:
+def has_small_gemm_kernels() -> bool:
     """Whether there are kernels for small products."""
     return any(library.get("architecture") in ARCHITECTURES for library in threadpool_info())

@@ -24,7 +24,7 @@ class Activation(Layer):
         """The function."""
 
     @abstractmethod
-    def slope(self, x: Array, y: Array) -> Array:
+    def derivative(self, x: Array, y: Array) -> Array:
         """Its derivative at x, where y is its value; at a corner the flatter one."""
 
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
@@ -36,7 +36,7 @@ class Activation(Layer):
 
         def backward(dy: Array) -> Gradients:
             dx = context.empty(x.shape, x.dtype)
-            context.each_slice(lambda part: np.multiply(dy[part], self.slope(x[part], y[part]), out=dx[part]), x)
+            context.each_slice(lambda part: np.multiply(dy[part], self.derivative(x[part], y[part]), out=dx[part]), x)
             return Gradients((dx,))
 
         context.each_slice(fill, x)
@@ -77,7 +77,7 @@ class Relu6(Activation):
     def value(self, x: Array) -> Array:
         return np.clip(x, 0, 6)
 
-    def slope(self, x: Array, y: Array) -> Array:
+    def derivative(self, x: Array, y: Array) -> Array:
         return (y > 0) & (y < 6)
 
 
@@ -96,9 +96,9 @@ class LeakyRelu(Activation):
     def value(self, x: Array) -> Array:
         return np.where(x > 0, x, self.alpha * x)
 
-    def slope(self, x: Array, y: Array) -> Array:
-        slope: Array = np.where(x > 0, x.dtype.type(1), x.dtype.type(self.alpha))
-        return slope
+    def derivative(self, x: Array, y: Array) -> Array:
+        derivative: Array = np.where(x > 0, x.dtype.type(1), x.dtype.type(self.alpha))
+        return derivative
 
 
 class HardSigmoid(Activation):
@@ -117,9 +117,9 @@ class HardSigmoid(Activation):
         value: Array = np.clip(x + 3, 0, 6) / 6
         return value
 
-    def slope(self, x: Array, y: Array) -> Array:
-        slope: Array = ((y > 0) & (y < 1)) * x.dtype.type(1 / 6)
-        return slope
+    def derivative(self, x: Array, y: Array) -> Array:
+        derivative: Array = ((y > 0) & (y < 1)) * x.dtype.type(1 / 6)
+        return derivative
 
 
 class HardSwish(Activation):
@@ -134,5 +134,5 @@ class HardSwish(Activation):
         value: Array = x * np.clip(x + 3, 0, 6) / 6
         return value
 
-    def slope(self, x: Array, y: Array) -> Array:
+    def derivative(self, x: Array, y: Array) -> Array:
         return np.where(np.abs(x) < 3, (2 * x + 3) / 6, (x > 0).astype(x.dtype))

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from graphc.dims import Shape, is_static
 from graphc.initializers import Ones, Zeros
-from graphc.kernels.channels import combine, moments, passed_sums, scale_and_shift
+from graphc.kernels.channels import backward_sums, combine, moments, scale_and_shift
 from graphc.kernels.moving_average import initial_share, ramped
 from graphc.layers.base import channels, elements
 from graphc.layers.fields import Bool, PositiveNumber, Share
@@ -105,7 +105,7 @@ class BatchNorm(Normalization):
         y = scale_and_shift(context, x, factor, offset, with_relu)
 
         def backward(dy: Array) -> Gradients:
-            total, along, given = passed_sums(context, dy, x, mean, inverse, y if with_relu else None)
+            total, along, given = backward_sums(context, dy, x, mean, inverse, y if with_relu else None)
             along *= inverse  # sum of dy times the normalized x
             found = {"beta": total, "gamma": along}
             gradients = {name: found[name] for name in ("beta", "gamma") if name in params and self.trainable}

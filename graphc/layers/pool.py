@@ -51,10 +51,10 @@ class MaxPool2d(Pool2d):
         (x,) = inputs
         geometry = (self.taps, self.step(), self.pads(x))
         shape = x.shape
-        y, winners = max_pool2d(context, x, *geometry)
+        y, argmax = max_pool2d(context, x, *geometry)
 
         def backward(dy: Array) -> Gradients:
-            return Gradients((max_pool2d_grad(context, dy, winners, shape, *geometry),))
+            return Gradients((max_pool2d_grad(context, dy, argmax, shape, *geometry),))
 
         return Step(y, backward)
 

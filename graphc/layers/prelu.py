@@ -59,11 +59,11 @@ class PRelu(Layer):
                 np.multiply(dy[part], alpha, out=dx[part])
                 np.copyto(dx[part], dy[part], where=x[part] > 0)
                 below = (dy[part] * np.minimum(x[part], 0)).reshape(-1, len(alpha))
-                slopes: Array = np.ones(len(below), x.dtype) @ below
-                return slopes
+                total: Array = np.ones(len(below), x.dtype) @ below
+                return total
 
-            slopes = sum(context.each_slice(work, x))
-            return Gradients((dx,), {"alpha": slopes} if self.trainable else {})
+            dalpha = sum(context.each_slice(work, x))
+            return Gradients((dx,), {"alpha": dalpha} if self.trainable else {})
 
         context.each_slice(fill, x)
         return Step(y, backward)

@@ -50,7 +50,7 @@ class Elu(Activation):
     def value(self, x: Array) -> Array:
         return np.where(x > 0, x, self.alpha * np.expm1(np.minimum(x, 0)))
 
-    def slope(self, x: Array, y: Array) -> Array:
+    def derivative(self, x: Array, y: Array) -> Array:
         return np.where(x > 0, x.dtype.type(1), y + self.alpha)
 
 
@@ -65,7 +65,7 @@ class Selu(Activation):
     def value(self, x: Array) -> Array:
         return _SELU_SCALE * np.where(x > 0, x, _SELU_ALPHA * np.expm1(np.minimum(x, 0)))
 
-    def slope(self, x: Array, y: Array) -> Array:
+    def derivative(self, x: Array, y: Array) -> Array:
         return np.where(x > 0, x.dtype.type(_SELU_SCALE), y + _SELU_SCALE * _SELU_ALPHA)
 
 
@@ -81,9 +81,9 @@ class Sigmoid(Activation):
     def value(self, x: Array) -> Array:
         return _sigmoid(x)
 
-    def slope(self, x: Array, y: Array) -> Array:
-        slope: Array = y * (1 - y)
-        return slope
+    def derivative(self, x: Array, y: Array) -> Array:
+        derivative: Array = y * (1 - y)
+        return derivative
 
 
 class Tanh(Activation):
@@ -97,7 +97,7 @@ class Tanh(Activation):
     def value(self, x: Array) -> Array:
         return np.tanh(x)
 
-    def slope(self, x: Array, y: Array) -> Array:
+    def derivative(self, x: Array, y: Array) -> Array:
         return 1 - y * y
 
 
@@ -112,7 +112,7 @@ class Softplus(Activation):
     def value(self, x: Array) -> Array:
         return _softplus(x)
 
-    def slope(self, x: Array, y: Array) -> Array:
+    def derivative(self, x: Array, y: Array) -> Array:
         return _sigmoid(x)
 
 
@@ -127,10 +127,10 @@ class Silu(Activation):
     def value(self, x: Array) -> Array:
         return x * _sigmoid(x)
 
-    def slope(self, x: Array, y: Array) -> Array:
+    def derivative(self, x: Array, y: Array) -> Array:
         gate = _sigmoid(x)
-        slope: Array = gate + y * (1 - gate)
-        return slope
+        derivative: Array = gate + y * (1 - gate)
+        return derivative
 
 
 class Mish(Activation):
@@ -145,10 +145,10 @@ class Mish(Activation):
     def value(self, x: Array) -> Array:
         return x * np.tanh(_softplus(x))
 
-    def slope(self, x: Array, y: Array) -> Array:
+    def derivative(self, x: Array, y: Array) -> Array:
         gate = np.tanh(_softplus(x))
-        slope: Array = gate + x * (1 - gate * gate) * _sigmoid(x)
-        return slope
+        derivative: Array = gate + x * (1 - gate * gate) * _sigmoid(x)
+        return derivative
 
 
 class Gelu(Activation):
@@ -172,7 +172,7 @@ class Gelu(Activation):
     def value(self, x: Array) -> Array:
         return x * self._share(x)
 
-    def slope(self, x: Array, y: Array) -> Array:
+    def derivative(self, x: Array, y: Array) -> Array:
         share = self._share(x)
         if self.approximate:
             steepness = _STRETCH * (1 + 3 * _BEND * x * x)

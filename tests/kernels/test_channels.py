@@ -35,7 +35,7 @@ def test_channel_kernels_are_their_formulas(shape):
     y = kernel.scale_and_shift(context, x, a, b, with_relu=True)
     np.testing.assert_array_equal(y, np.maximum(kernel.scale_and_shift(context, x, a, b), 0))
     for inverse in (np.ones(shape[-1]), np.full(shape[-1], 1e3)):  # the mean near, the mean far away
-        total, along, given = kernel.passed_sums(context, dy, x, mean, inverse, y)
+        total, along, given = kernel.backward_sums(context, dy, x, mean, inverse, y)
         np.testing.assert_array_equal(given, dy * (y > 0))
         np.testing.assert_allclose(total, given.sum(axis=axes), rtol=0, atol=1e-11)
         np.testing.assert_allclose(along, (given * (x - mean)).sum(axis=axes), rtol=0, atol=1e-11)

@@ -11,18 +11,18 @@ from graphc.kernels.factored_gradient import FactoredGradient, scale
 @pytest.mark.parametrize(("examples", "columns"), [(5, 7), (64, 1024), (300, 384), (4000, 512)])
 def test_it_is_the_product_of_its_factors(examples, columns):
     rng = np.random.default_rng(0)
-    inputs, slopes = rng.normal(size=(examples, 20)), rng.normal(size=(examples, columns))
-    whole, found = inputs.T @ slopes, FactoredGradient(inputs, slopes)
+    inputs, dy = rng.normal(size=(examples, 20)), rng.normal(size=(examples, columns))
+    whole, found = inputs.T @ dy, FactoredGradient(inputs, dy)
     assert (found.shape, found.size, found.dtype) == (whole.shape, whole.size, whole.dtype)
     np.testing.assert_allclose(np.asarray(found), whole, rtol=0, atol=1e-11)
     np.testing.assert_allclose(found.by_rows(8)(slice(3, 11)), whole[3:11], rtol=0, atol=1e-11)
     assert found.square_sum() == pytest.approx(np.square(whole).sum(), rel=1e-12)
-    before = slopes.copy()
+    before = dy.copy()
     scale(found, 0.5)
     np.testing.assert_allclose(np.add(found, whole), 1.5 * whole, rtol=0, atol=1e-11)
     np.testing.assert_allclose(found.by_rows(8)(slice(3, 11)), whole[3:11] / 2, rtol=0, atol=1e-11)
     assert found.square_sum() == pytest.approx(np.square(whole / 2).sum(), rel=1e-12)
-    np.testing.assert_array_equal(slopes, before)  # which may be somebody else's
+    np.testing.assert_array_equal(dy, before)  # which may be somebody else's
 
 
 def test_squares_that_overflow_float32_do_not_overflow():
@@ -35,7 +35,7 @@ def test_examples_that_cancel_have_no_negative_squares():
     sums = []
     for _ in range(50):
         inputs = np.repeat(rng.normal(size=(1, 777)), 16, axis=0)
-        slopes = rng.normal(size=(16, 40))
-        sums.append(FactoredGradient(inputs, slopes - slopes.mean(axis=0)).square_sum())
+        dy = rng.normal(size=(16, 40))
+        sums.append(FactoredGradient(inputs, dy - dy.mean(axis=0)).square_sum())
     assert min(sums) >= 0
     assert max(sums) < 1e-8

@@ -129,12 +129,12 @@ class Fourier(BlockwiseConvAlgorithm):
         dw: Array | None = None
         while x:
             images, rows = x.pop(0)
-            slope_rows = _empty_rows(context, len(rows), grid.output[1], (rows.shape[2], problem.filters), dtype)
-            for block, parts in _blocks(slope_rows, grid, images, window):
+            dy_rows = _empty_rows(context, len(rows), grid.output[1], (rows.shape[2], problem.filters), dtype)
+            for block, parts in _blocks(dy_rows, grid, images, window):
                 _times(down.out.T, output_gradient(block), out=parts)
             gradient_rows = _empty_rows(context, len(rows), grid.kernel[1], problem.w_shape[2:], dtype)
-            _multiply_back(context, along, rows, slope_rows, taps, out=gradient_rows)
-            del slope_rows, parts
+            _multiply_back(context, along, rows, dy_rows, taps, out=gradient_rows)
+            del dy_rows, parts
             if dw is None:
                 dw = context.empty(problem.w_shape, dtype)
                 _times(down.taps.T, _parts(gradient_rows), out=dw)
@@ -159,17 +159,17 @@ def _multiply(context: Context, along: Axis, rows: Array, taps: Array, out: Arra
         np.matmul(along.out, products.runs, out=found)
 
 
-def _multiply_back(context: Context, along: Axis, rows: Array, slopes: Array, taps: Array | None, out: Array) -> None:
+def _multiply_back(context: Context, along: Axis, rows: Array, dy: Array, taps: Array | None, out: Array) -> None:
     """The gradient of the taps' rows; that of the images' rows, where taps are given, over these.
 
     `taps` have their outputs before their inputs.
     """
-    images, products, gradient = (_Spectrum(context, along, each) for each in (rows, slopes, out))
+    images, products, gradient = (_Spectrum(context, along, each) for each in (rows, dy, out))
     kernels = gradient.matrices.reshape(len(gradient.matrices), out.shape[3], out.shape[2])  # the same memory, later
     tap_rows: Any = [None] * len(rows) if taps is None else _runs(taps)
-    for row, tap, slope, found in zip(_runs(rows), tap_rows, _runs(slopes), _runs(out), strict=True):
+    for row, tap, dy_row, found in zip(_runs(rows), tap_rows, _runs(dy), _runs(out), strict=True):
         np.matmul(along.into, row, out=images.runs)
-        np.matmul(along.out.T, slope, out=products.runs)
+        np.matmul(along.out.T, dy_row, out=products.runs)
         np.matmul(images.matrices.swapaxes(1, 2), products.matrices, out=gradient.matrices)
         np.matmul(along.taps.T, gradient.runs, out=found)
         if tap is not None:
