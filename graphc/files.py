@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import re
 import tempfile
@@ -11,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from graphc.errors import GraphcError, MachineError, Place, SpecError
+from graphc.errors import GraphcError, MachineError, Place, SpecError, WeightsError
 from graphc.system import NotPlain, is_alive, is_reserved, is_stream, open_plain, replace, set_permissions, sync_folder
 
 ADVICE = {
@@ -129,6 +130,15 @@ def read_open(file: BinaryIO, path: Path | str, limit: int, error: type[GraphcEr
         raise machine_error("read", path, problem) from None
     size = max(size, limit + 1)
     raise error(code, f"the file has {size:,} bytes, the limit is {limit:,}", Place(shown(path)))
+
+
+def digest_of(path: Path | str, error: type[GraphcError] = WeightsError, code: str = "G101") -> str:
+    """SHA-256 of a plain file, in hexadecimal; errors as of `open_regular`."""
+    with open_regular(path, error, code) as file:
+        try:
+            return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+        except OSError as problem:
+            raise machine_error("read", path, problem) from None
 
 
 def open_regular(path: Path | str, error: type[GraphcError] = SpecError, code: str = "G101") -> BinaryIO:

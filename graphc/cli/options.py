@@ -50,10 +50,11 @@ def serving(folder: str) -> Any:
     return dashboard(folder, say)
 
 
-def train_options(threads: int | None, max_memory: float | None, exact: bool = False) -> Any:
+def train_options(max_memory: float | None, **options: Any) -> Any:
+    """`options`: the fields of `Options`."""
     from graphc.train.commands import Options
 
-    return Options(threads, limits(None, max_memory).memory, exact)
+    return Options(max_memory=limits(None, max_memory).memory, **options)
 
 
 def limits(max_layers: int | None, max_memory: float | None) -> Any:

@@ -52,6 +52,11 @@ def train(
 @click.option("--epochs", type=click.IntRange(1), help="So many epochs in all, in place of the recipe's.")
 @click.option("--data", metavar="FOLDER", help="Where the recipe's paths start now, if the data have moved.")
 @click.option("--exact", is_flag=True, help="Refuse where the last bits could differ (other NumPy, other processor).")
+@click.option(
+    "--accept-changes",
+    is_flag=True,
+    help="Go on although recipe, spec, data or graphc are not those that the run began with; the log says so.",
+)
 @threads_option
 @data_memory_option
 @quiet_option

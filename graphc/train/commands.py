@@ -8,11 +8,13 @@ from typing import Any
 
 from graphc.compiler import compile_plan
 from graphc.emit.model import write_model
-from graphc.errors import DataError, Place, Warn, WeightsError, counted, said_once
+from graphc.errors import Place, Warn, WeightsError, counted, said_once
+from graphc.files import digest_of, shown
 from graphc.passes.lints import MEANING, lints
 from graphc.spec.model import read_spec
 from graphc.system import can_fork
 from graphc.train.batching import augmenting, make_batches
+from graphc.train.beginning import Changes, beginning
 from graphc.train.checkpoint import Checkpoint, Checkpoints, Moment
 from graphc.train.datasets import Sets, read_sets, read_test, said_of
 from graphc.train.evaluation import evaluate
@@ -32,6 +34,7 @@ from graphc.train.run_folder import RunFolder
 from graphc.train.setup import make_stepper, new_state
 from graphc.train.signing import metadata_of
 from graphc.train.spec_of_recipe import plan_of, spec_texts
+from graphc.train.state import BestTracker
 from graphc.train.stepper import Stepper
 from graphc.train.target_checks import check_inputs
 from graphc.train.targets import classes_in
@@ -73,17 +76,8 @@ def train(
         folder.begin(dump_recipe(recipe), texts)
         save_fitted(recipe, folder.preprocess)
         trainer.save()
-        folder.write_facts(
-            {
-                "spec": next(iter(texts)),
-                "base": str(base.resolve()),
-                "data": sets.fingerprints(),
-                "classes": list(sets.train.classes),
-                "target_classes": {target: list(names) for target, names in sets.train.target_classes.items()},
-                KEY: as_fact(training_values(sets.train, plan, recipe.data)),
-                "notes": sets.said(),
-            }
-        )
+        began = beginning(recipe, base, texts, sets, folder)
+        folder.write_facts(_facts(trainer, sets, next(iter(texts)), base, began))
         trainer.fit()
         return _finish(trainer)
 
@@ -99,7 +93,8 @@ def resume(
     """Go on with a run from its newest whole checkpoint; the log's last line.
 
     `epochs`: how many there are to be in all, in place of the recipe's; `data`: the folder that the recipe's paths
-    start at, where it has moved.
+    start at, where it has moved. A WeightsError lists what is not as it was when the run began, unless
+    `options.accept_changes`.
     """
     folder = RunFolder(run)
     facts = folder.read_facts()
@@ -107,12 +102,17 @@ def resume(
     with folder.locked():
         checkpoint = _newest_checkpoint(folder, reporter)
         recipe, plan, base = planned(folder, facts)
-        if epochs is not None:
-            recipe = with_epochs(recipe, epochs, checkpoint.facts["epoch"], reporter)
         base = base if data is None else existing_folder(data)
         sets = read_sets(recipe, plan, base, options.max_memory)
-        if sets.fingerprints() != facts["data"]:
-            raise DataError("G409", "the data are not those that the run began with", Place(sets.train.source))
+        try:
+            began = beginning(recipe, base, folder.spec_texts(facts["began"]["texts"]), sets, folder)
+            changes = Changes(facts["began"], began, facts.get("epochs"))
+        except (KeyError, TypeError, AttributeError):
+            raise WeightsError("G323", "expected what the run began with", Place(shown(folder.facts))) from None
+        if changes and not options.accept_changes:
+            raise changes.refused(folder)
+        if epochs is not None:
+            recipe = with_epochs(recipe, epochs, checkpoint.facts["epoch"], reporter)
         stepper = make_stepper(recipe, plan, base, options.threads, sets.train)
         state = new_state(stepper)
         trainer = _trainer(stepper, state, sets, folder, reporter)
@@ -121,15 +121,48 @@ def resume(
             state.restore(checkpoint.arrays, checkpoint.facts, recipe.optimizer)
         except (KeyError, ValueError, TypeError) as error:
             raise WeightsError("G320", f"{checkpoint.path}: the checkpoint is of another network: {error}") from None
+        folder.truncate_log(checkpoint.facts["log_bytes"])
+        trainer.checkpoints.tidy(Moment(state.step, state.epoch))
+        if changes:
+            _accept(changes, trainer, reporter)
+            facts = _facts(trainer, sets, facts["spec"], base, began)
+        if changes or data is not None or epochs is not None:
+            facts = {**facts, "base": str(base.resolve()), "epochs": recipe.epochs}
+            folder.write_facts(facts)
         if epochs is not None:
             state.tracker.waited = 0  # or early stopping would end at once what it had ended
             folder.write_recipe(dump_recipe(recipe))
-        if data is not None:
-            folder.write_facts({**facts, "base": str(base.resolve())})
-        folder.truncate_log(checkpoint.facts["log_bytes"])
-        trainer.checkpoints.tidy(Moment(state.step, state.epoch))
         trainer.fit()
         return _finish(trainer)
+
+
+def _accept(changes: Changes, trainer: Trainer, reporter: Reporter) -> None:
+    """Go on with what has changed, and say so in the log, which a checkpoint makes last."""
+    state = trainer.state
+    if changes.of_steps:
+        if trainer.recipe.epochs is not None:
+            state.step = state.epoch * trainer.length.epoch_steps
+        state.position = 0
+    if changes.of_targets:
+        state.tracker = BestTracker(sha256=state.tracker.sha256)
+    for change in changes:
+        reporter.say(f"warning[G327]: goes on with a change: {change}")
+    trainer.folder.append_changes(state.step, changes)
+    trainer.save()
+
+
+def _facts(trainer: Trainer, sets: Sets, spec: str, base: Path, began: Mapping[str, Any]) -> dict[str, Any]:
+    """What run.json says; `spec`: the file's name in the run's folder."""
+    recipe, plan = trainer.recipe, trainer.stepper.plan
+    return {
+        "spec": spec,
+        "base": str(base.resolve()),
+        "classes": list(sets.train.classes),
+        "target_classes": {target: list(names) for target, names in sets.train.target_classes.items()},
+        KEY: as_fact(training_values(sets.train, plan, recipe.data)),
+        "notes": sets.said(),
+        "began": began,
+    }
 
 
 def _newest_checkpoint(folder: RunFolder, reporter: Reporter) -> Checkpoint:
@@ -190,6 +223,10 @@ def _finish(trainer: Trainer) -> dict[str, Any]:
     """The best weights compiled; the log's last line."""
     folder, plan = trainer.folder, trainer.stepper.plan
     facts = folder.read_facts()
+    expected = trainer.state.tracker.sha256
+    if expected and digest_of(folder.best) != expected:
+        message = "the best weights are damaged: the file's checksum is not the one that the checkpoint holds"
+        raise WeightsError("G328", message, Place(shown(folder.best)))
     params = load_weights(plan, folder.best, "float32")
     metadata = {
         "graphc.spec": read_spec(folder.spec / facts["spec"], trainer.recipe.model.set).source,
@@ -197,7 +234,7 @@ def _finish(trainer: Trainer) -> dict[str, Any]:
         **metadata_of(trainer.recipe, plan, facts, plan),
     }
     write_model(compile_plan(plan, params, metadata=metadata), folder.onnx)
-    return folder.records()[-1]
+    return next(record for record in reversed(folder.records()) if "epoch" in record)
 
 
 def _compare_settings(before: Mapping[str, Any], now: Mapping[str, Any], reporter: Reporter, exact: bool) -> None:

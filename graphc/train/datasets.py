@@ -33,9 +33,6 @@ class Sets:
         """What was left out or decided in reading, each sentence once."""
         return list(dict.fromkeys(said for each in (self.train, self.validation) if each for said in said_of(each)))
 
-    def fingerprints(self) -> list[str]:
-        return [examples.fingerprint() for examples in (self.train, self.validation) if examples is not None]
-
 
 def said_of(examples: Examples) -> list[str]:
     """What was left out or decided in reading a data set."""

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -26,10 +26,10 @@ from typing import Any, BinaryIO
 from graphc.errors import MachineError, Place, WeightsError
 from graphc.files import TEMPORARY, atomic_write, machine_error, read_limited, remove_leftovers, shown
 from graphc.locks import Held, locked
-from graphc.system import NotPlain, check_own, is_link, open_own, sync_folder
+from graphc.system import NotPlain, check_own, is_link, is_plain_name, open_own, sync_folder
 from graphc.valid_json import dumps, not_finite
 
-LARGEST = 16_000_000
+LARGEST = 64_000_000
 FILES = ("recipe.json", "preprocess.safetensors", "run.json", "best.safetensors", "best.onnx", "starting")
 """What is written beside its place and moved there."""
 LOGS = ("metrics.jsonl", "timing.jsonl")
@@ -109,7 +109,7 @@ class RunFolder:
 
     def write_facts(self, facts: Mapping[str, Any]) -> None:
         """Write run.json: now the folder is a run's."""
-        atomic_write(self.facts, (json.dumps(facts, indent=1) + "\n").encode())
+        atomic_write(self.facts, (json.dumps(facts, indent=1, ensure_ascii=False) + "\n").encode())
         try:
             self.starting.unlink(missing_ok=True)
         except OSError as error:
@@ -128,6 +128,16 @@ class RunFolder:
             return dict(facts)
         except (ValueError, TypeError, RecursionError):
             raise WeightsError("G323", "the file is not as graphc wrote it", Place(shown(self.facts))) from None
+
+    def spec_texts(self, names: Iterable[str]) -> dict[str, str]:
+        """The spec's files of these names, as they are now; those that are there."""
+        paths = {name: self.spec / name for name in names if all(map(is_plain_name, name.split("/")))}
+        data = {name: read_limited(path, LARGEST) for name, path in paths.items() if path.is_file()}
+        return {name: text.decode(errors="replace") for name, text in data.items()}
+
+    def append_changes(self, step: int, changes: Sequence[str]) -> None:
+        """A line that says with which changes the run goes on."""
+        _append(self.log, {"step": step, "changes": list(changes)})
 
     def append_log(self, record: dict[str, Any]) -> None:
         """A line; a number that is not finite is null there, and `not_finite` says what it was."""

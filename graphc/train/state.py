@@ -28,6 +28,8 @@ class BestTracker:
     """What early stopping compares with: the last value that was better than the one before by more than its delta."""
     waited: int = 0
     """Validations since then."""
+    sha256: str = ""
+    """Of the file with the best weights."""
 
 
 @dataclass

@@ -27,6 +27,8 @@ class Options:
     """Bytes that a data set may take."""
     exact: bool = False
     """Refuse to resume where the result could differ in its last bits."""
+    accept_changes: bool = False
+    """Resume although recipe, spec, data or version are not those that the run began with."""
 
 
 DEFAULT = Options()

@@ -20,6 +20,7 @@ from graphc.data.batch import Batch
 from graphc.data.batches import Batches, balanced_order, epoch_order
 from graphc.data.examples import LABEL
 from graphc.errors import DivergedError
+from graphc.files import digest_of
 from graphc.parallel.blas import single_threaded_blas
 from graphc.train.checkpoint import Checkpoints, Moment
 from graphc.train.diagnosis import first_bad_array
@@ -248,6 +249,7 @@ class Trainer:
         if self.watcher.judge(record, self.state):
             self._require_finite()
             weights.save(self.folder.best, self.best_params)
+            self.state.tracker.sha256 = digest_of(self.folder.best)
 
     def _warn_of_lag(self, record: dict[str, Any]) -> None:
         """In the log each time, to people once."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from graphc.errors import DataError, SpecError
+from graphc.errors import DataError, SpecError, WeightsError
 from graphc.train.commands import evaluate_run, resume, train
 from graphc.train.recipe import read_recipe
 from graphc.train.run_folder import RunFolder
@@ -90,7 +90,7 @@ def test_data_that_have_moved(project: Path) -> None:
     assert resume(project / "run", epochs=3, data=moved)["epoch"] == 3
     assert evaluate_run(project / "run")["set"] == "validation"  # the folder is remembered
     np.savez(moved / "test.npz", x=np.zeros((4, 6, 6, 1), np.float32), y=np.zeros(4, np.int64))
-    with pytest.raises(DataError, match="the data are not those that the run began with"):
+    with pytest.raises(WeightsError, match="the validation set is not what it was: 40 examples, now 4 examples"):
         resume(project / "run", data=moved)
 
 

@@ -220,7 +220,7 @@ def test_a_full_disk(project):
 
 
 def test_settings_do_not_depend_on_what_else_is_loaded(monkeypatch):
-    from graphc.train import run
+    from graphc.train import reproducibility
 
     def library(path, version):
         return {"user_api": "blas", "internal_api": "openblas", "version": version, "filepath": path}
@@ -228,8 +228,8 @@ def test_settings_do_not_depend_on_what_else_is_loaded(monkeypatch):
     ours = [library("/x/numpy.libs/b.so", "2"), library("/x/numpy.libs/a.so", "1")]
     found = []
     for loaded in (ours, [library("/x/scipy.libs/c.so", "3"), *reversed(ours)]):
-        monkeypatch.setattr(run, "threadpool_info", lambda loaded=loaded: loaded)
-        found.append(run.bit_settings())
+        monkeypatch.setattr(reproducibility, "threadpool_info", lambda loaded=loaded: loaded)
+        found.append(reproducibility.bit_settings())
     assert found[0] == found[1]
     assert found[0]["blas"] == ["openblas 1 None", "openblas 2 None"]
 

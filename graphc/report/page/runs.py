@@ -129,7 +129,7 @@ NOT_JUDGED: dict[str, Any] = {"confusion": None, "mistakes": []}
 
 def curves(records: Sequence[dict[str, Any]]) -> dict[str, list[list[float]]]:
     """Name -> [step, value]…; where single steps were logged they stand for their epoch's mean."""
-    steps = [record for record in records if "epoch" not in record]
+    steps = [record for record in records if "epoch" not in record and "changes" not in record]
     epochs = [record for record in records if "epoch" in record]
     found: dict[str, list[list[float]]] = {}
     for record in [*steps, *epochs]:
