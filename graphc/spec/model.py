@@ -24,7 +24,7 @@ VERSION = 1
 COMPOSITIONS = ("group", "repeat", "stack", "branches", "residual")
 BLOCK_KEYS = ("params", "inputs", "arg_scope", "layers")
 NAME = re.compile(r"[^\s/,]{1,200}")
-NAMED = "text of at most 200 letters without spaces, commas, '/' or control characters"
+NAMED = "text of at most 200 letters without spaces, commas, '/' or control characters, but not . or .."
 """What a name is, for errors."""
 
 T = TypeVar("T")
@@ -42,7 +42,8 @@ REQUIRED: Final = _Required()
 
 def is_name(word: Any) -> bool:
     """Whether this may be the name of a model, block, layer or output."""
-    return isinstance(word, str) and NAME.fullmatch(word) is not None and word.isprintable()
+    fits = isinstance(word, str) and NAME.fullmatch(word) is not None and word.isprintable()
+    return fits and word not in (".", "..")
 
 
 @dataclass(frozen=True, slots=True)
