@@ -17,9 +17,10 @@ from pydantic import Field, PrivateAttr, model_validator
 
 from graphc.data.sample import Sample
 from graphc.data.steps import STEPS
-from graphc.data.steps.base import Arrays, Operation, Step
+from graphc.data.steps.base import Arrays, Step
 from graphc.data.steps.values import Rescale
 from graphc.data.value_range import AnyRange
+from graphc.emit.operations import Affine, Operation
 from graphc.errors import DataError
 from graphc.settings import LIST, OneOf, Settings
 from graphc.types import Array
@@ -143,7 +144,7 @@ class Preprocess(Settings):
         if not self.steps:
             factor = self.scale if self.scale is not None else unit
             mean, std = (np.array(each or [default], np.float64) for each, default in ((self.mean, 0), (self.std, 1)))
-            return [("affine", (factor / std, -mean / std), {})]
+            return [Affine(factor / std, -mean / std)]
         found: list[Operation] = []
         for number, step in enumerate(self.steps):
             found += step.operations(self._of(number), shape)

@@ -11,7 +11,8 @@ from graphc.data.preprocess import RAW, Preprocess
 from graphc.data.reading import open_regular
 from graphc.data.value_range import ImageValues, range_of_type
 from graphc.dims import is_image
-from graphc.emit.front import ELEMENTS, Front, Operation
+from graphc.emit.front import ELEMENTS, Front
+from graphc.emit.operations import Affine, Operation
 from graphc.errors import SpecError
 from graphc.files import shown
 from graphc.graph import Plan
@@ -89,7 +90,7 @@ def _bringing(taken: ImageValues, trained: ImageValues) -> list[Operation]:
     if here is None or there is None or here == there:
         return []
     scale = there.span / here.span
-    return [("affine", (np.array([scale]), np.array([there.low - here.low * scale])), {})]
+    return [Affine(np.array([scale]), np.array([there.low - here.low * scale]))]
 
 
 def _each(recipe: Recipe) -> dict[str, Preprocess]:

@@ -3,7 +3,7 @@ file.
 
     preprocess: {steps: [rescale, {standardize: {per: channel}}]}
 
-A step's ONNX form is a list of operations on one running value, N H W C, named in `graphc.emit.front`.
+A step's ONNX form is a list of `graphc.emit.operations` on one running value, N H W C.
 """
 
 from __future__ import annotations

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, ClassVar, TypeAlias
+from typing import ClassVar, TypeAlias
 
 from graphc.data.sample import Sample
 from graphc.data.value_range import AnyRange, UnknownRange
+from graphc.emit.operations import Operation
 from graphc.settings import Kind
 from graphc.types import Array
 
 Chunks: TypeAlias = Callable[[], Iterator[Array]]
 """All images of the training set as they arrive at a step, some hundred at a time, in floats."""
 Arrays: TypeAlias = Mapping[str, Array]
-Operation: TypeAlias = tuple[str, tuple[Array, ...], dict[str, Any]]
-"""(kind, constants, settings)."""
 
 
 class Step(Kind):

@@ -9,8 +9,9 @@ from pydantic import Field
 
 from graphc.data.resizing import by_shorter_side, inside, middle
 from graphc.data.sample import Sample, crop, resize
-from graphc.data.steps.base import Arrays, Operation, Step
+from graphc.data.steps.base import Arrays, Step
 from graphc.data.value_range import AnyRange, ValueRange
+from graphc.emit.operations import Crop, Edges, Operation, Resample
 from graphc.errors import DataError
 from graphc.lazy import np
 from graphc.settings import LIST
@@ -81,7 +82,7 @@ class CenterCrop(Step):
         return x[:, top : top + self.size[0], left : left + self.size[1]]
 
     def operations(self, arrays: Arrays, shape: tuple[int, ...]) -> list[Operation]:
-        return [("crop", (), {"start": middle(shape[:2], self.size), "size": self.size})]
+        return [Crop(middle(shape[:2], self.size), self.size)]
 
 
 class Letterbox(Step):
@@ -114,7 +115,7 @@ class Letterbox(Step):
 
     def operations(self, arrays: Arrays, shape: tuple[int, ...]) -> list[Operation]:
         inner, start = inside(shape[:2], self.size)
-        return [_stretch(shape, inner), ("edges", (), {"start": start, "size": self.size, "fill": self.fill})]
+        return [_stretch(shape, inner), Edges(start, self.size, self.fill)]
 
 
 def _stretched(x: Array, size: tuple[int, int]) -> Array:
@@ -125,8 +126,7 @@ def _stretched(x: Array, size: tuple[int, int]) -> Array:
 
 
 def _stretch(shape: tuple[int, ...], size: tuple[int, int]) -> Operation:
-    down, right = (resizing(n, m) for n, m in zip(shape[:2], size, strict=True))
-    return "resize", (down, right), {}
+    return Resample(*(resizing(n, m) for n, m in zip(shape[:2], size, strict=True)))
 
 
 def resizing(source: int, target: int) -> Array:

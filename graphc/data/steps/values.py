@@ -8,8 +8,9 @@ from typing import Annotated, ClassVar, Literal, TypeAlias
 from pydantic import Field, model_validator
 
 from graphc.data.augment.color import GRAY
-from graphc.data.steps.base import Arrays, Chunks, Operation, Step
+from graphc.data.steps.base import Arrays, Chunks, Step
 from graphc.data.value_range import AnyRange, UnknownRange, ValueRange
+from graphc.emit.operations import Affine, CenterEach, DeviateEach, MixAll, MixChannels, Operation
 from graphc.errors import DataError
 from graphc.lazy import np
 from graphc.settings import LIST
@@ -34,7 +35,7 @@ class _Affine(Step):
         return x
 
     def operations(self, arrays: Arrays, shape: tuple[int, ...]) -> list[Operation]:
-        return [("affine", self.affine(arrays), {})]
+        return [Affine(*self.affine(arrays))]
 
 
 class Rescale(_Affine):
@@ -89,8 +90,8 @@ class Center(Step):
 
     def operations(self, arrays: Arrays, shape: tuple[int, ...]) -> list[Operation]:
         if self.per == "image":
-            return [("center_each", (), {})]
-        return [("affine", (np.array([1.0]), -arrays["mean"]), {})]
+            return [CenterEach()]
+        return [Affine(np.array([1.0]), -arrays["mean"])]
 
 
 class Standardize(Step):
@@ -120,8 +121,8 @@ class Standardize(Step):
 
     def operations(self, arrays: Arrays, shape: tuple[int, ...]) -> list[Operation]:
         if self.per == "image":
-            return [("center_each", (), {}), ("deviate_each", (), {"epsilon": self.epsilon})]
-        return [("affine", (1 / arrays["deviation"], -arrays["mean"] / arrays["deviation"]), {})]
+            return [CenterEach(), DeviateEach(self.epsilon)]
+        return [Affine(1 / arrays["deviation"], -arrays["mean"] / arrays["deviation"])]
 
 
 class MinMaxScale(_Affine):
@@ -187,8 +188,8 @@ class Whiten(Step):
     def operations(self, arrays: Arrays, shape: tuple[int, ...]) -> list[Operation]:
         mean, matrix = -arrays["mean"], arrays["matrix"]
         if self.over == "channels":
-            return [("affine", (np.array([1.0]), mean), {}), ("mix_channels", (matrix,), {})]
-        return [("affine", (np.array([1.0]), mean.reshape(shape)), {}), ("mix_all", (matrix,), {})]
+            return [Affine(np.array([1.0]), mean), MixChannels(matrix)]
+        return [Affine(np.array([1.0]), mean.reshape(shape)), MixAll(matrix)]
 
 
 class Channels(Step):
@@ -212,7 +213,7 @@ class Channels(Step):
         return mixed
 
     def operations(self, arrays: Arrays, shape: tuple[int, ...]) -> list[Operation]:
-        return [("mix_channels", (self._matrix(),), {})]
+        return [MixChannels(self._matrix())]
 
     def _matrix(self) -> Array:
         return np.array([GRAY]).T if self.to == "gray" else np.eye(3)[::-1]
