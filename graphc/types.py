@@ -72,14 +72,14 @@ class Context(Protocol):
         """Which shard of the batch this is, from 0."""
 
     def empty(self, shape: tuple[int, ...], dtype: Any) -> Array:
-        """An array with no particular contents, from the step's workspace."""
+        """An array of this shape with no particular contents, from the step's workspace."""
 
     def kept(self, key: Any, shape: tuple[int, ...], dtype: Any) -> tuple[Array, bool]:
-        """An array as its last user under this key left it, and whether it is a new one."""
+        """An array of this shape as its last user under this key left it, and whether it is a new one."""
 
     def shared_buffer(self, shape: tuple[int, ...], dtype: Any) -> Array:
-        """One array that every rank may write in: rank 0's, the others' until they next meet. A layer that asks for
-        this, `all_gather` or `all_reduce` must ask in every rank."""
+        """One array of this shape that every rank may write in: rank 0's, the others' until they next meet. A layer
+        that asks for this, `all_gather` or `all_reduce` must ask in every rank."""
 
     def random(self) -> np.random.Generator:
         """This layer's random numbers for this step (dropout)."""
@@ -89,10 +89,11 @@ class Context(Protocol):
         meet."""
 
     def all_reduce(self, array: Array) -> Array:
-        """The sum of every rank's array, added in the order of ranks."""
+        """The sum of every rank's array, of one shape, added in the order of ranks."""
 
     def each_slice(self, work: Callable[[slice], Any], array: Array) -> list[Any]:
-        """`work` on runs of the array's examples that fit the cache, for several passes; the results in order."""
+        """`work` on runs of the array's examples, [N, …], that fit the cache, for several passes; the results in
+        order."""
 
 
 class Value(Protocol):

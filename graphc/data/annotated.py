@@ -68,8 +68,8 @@ class Reading:
 def examples_of(
     entries: Sequence[Entry], store: Store, how: Reading, source: str, others: Mapping[str, Array] | None = None
 ) -> Examples:
-    """The data set, with other targets of the entries; with `skip` every file is decoded once, and the bad ones are
-    left out and counted."""
+    """The data set, with other targets of the entries ([N, …] by name); with `skip` every file is decoded once, and the
+    bad ones are left out and counted."""
     if not entries:
         raise DataError("G403", "found no images", Place(source))
     files = [entry.name for entry in entries]
@@ -165,7 +165,7 @@ def _point_targets(entries: Sequence[Entry], source: str) -> dict[str, Array]:
 
 
 def finite(coordinates: Array) -> Array:
-    """1 where all coordinates of a box or point are numbers, else 0."""
+    """1 where all coordinates of a box or point, [..., 4] or [..., 2], are numbers, else 0: float32 [...]."""
     found: Array = np.all(np.isfinite(coordinates), axis=-1)
     return found.astype(np.float32)
 

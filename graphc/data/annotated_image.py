@@ -12,7 +12,7 @@ from graphc.types import Array
 
 
 def annotated_image(examples: Examples, name: str, row: int) -> tuple[Array, dict[str, Array]]:
-    """(image H W C or H W, annotations by target) of an example; `name`: of the input."""
+    """(image [H, W, C] or [H, W], annotations by target) of an example; `name`: of the input."""
     images = examples.inputs[name]
     targets = {key: examples.targets[key] for key in ANNOTATIONS if key in examples.targets}
     masks = targets.pop(MASK, None)

@@ -34,21 +34,21 @@ class Batch:
 
     @staticmethod
     def of(fields: Mapping[Field, Array]) -> Batch:
-        """A batch of these arrays."""
+        """A batch of these arrays, [N, …] each."""
         parts: dict[str, dict[str, Array]] = {"inputs": {}, "targets": {}, "raw": {}}
         for field, array in fields.items():
             parts[field.part][field.name] = array
         return Batch(parts["inputs"], parts["targets"], next(iter(parts["raw"].values()), None))
 
     def fields(self) -> Iterator[tuple[Field, Array]]:
-        """What a worker fills: everything but the teacher's logits."""
+        """What a worker fills, [N, …] each: everything but the teacher's logits."""
         yield from ((Field("inputs", name), array) for name, array in self.inputs.items())
         yield from ((Field("targets", name), array) for name, array in self.targets.items())
         if self.raw is not None:
             yield Field("raw"), self.raw
 
     def with_answers(self, logits: Array) -> Batch:
-        """The batch with its teacher's logits, for which the raw images were."""
+        """The batch with its teacher's logits [N, classes], for which the raw images were."""
         return replace(self, raw=None, teacher=logits)
 
     def with_own_inputs(self) -> Batch:

@@ -34,12 +34,13 @@ BALANCED = 0xBA1
 
 
 def epoch_order(seed: int, epoch: int, count: int) -> Array:
-    """The rows of an epoch, shuffled: the same for the same seed and epoch."""
+    """The rows of an epoch, shuffled, int64 [count]: the same for the same seed and epoch."""
     return np.random.default_rng([seed, epoch]).permutation(count)
 
 
 def balanced_order(seed: int, epoch: int, labels: Array) -> Array:
-    """As many rows as there are, every class as often as any other: rows of small classes come several times.
+    """As many rows as there are labels [N], every class as often as any other, int64 [N]: rows of small classes come
+    several times.
 
     Each class is gone through in a shuffled order, and shuffled again when it is used up.
     """
@@ -121,7 +122,7 @@ class Batches:
         self._feeder: Feeder | None = None
 
     def make(self, rows: Array, epoch: int | None = None) -> Batch:
-        """The batch of these rows; augmented as the epoch says, where there is one."""
+        """The batch of these rows, [n] indices; augmented as the epoch says, where there is one."""
         if not self._rings:
             count = min(self.size, len(self.examples))
             self._rings = [
@@ -150,12 +151,13 @@ class Batches:
         return Batch(inputs, {**rest, **targets}, raw)
 
     def batch_rows(self, order: Array, start: int = 0) -> Iterator[Array]:
-        """The rows of each batch of an order, from batch number `start` on; the last batch may be short."""
+        """The rows of each batch of an order [N], from batch number `start` on: views [size], the last batch's may be
+        shorter."""
         return (order[at : at + self.size] for at in range(start * self.size, len(order), self.size))
 
     @contextmanager
     def ahead(self, rows: Iterator[Array], epoch: int | None = None) -> Iterator[Iterator[Batch]]:
-        """The batches of these rows, made ahead of time by a thread or by worker processes."""
+        """The batches of these rows ([n] indices each), made ahead of time by a thread or by worker processes."""
         if not self.workers or not can_fork():
             with prefetched(partial(self.make, epoch=epoch), rows) as made:
                 yield made
@@ -166,7 +168,7 @@ class Batches:
             yield (batch.with_own_targets() for batch in filled)  # they are kept to the end of a step
 
     def fill(self, rows: Array, epoch: int | None, slot: Batch) -> None:
-        """Write the batch of these rows into the arrays of the slot."""
+        """Write the batch of these rows, [n] indices, into the arrays of the slot."""
         arrays = dict(slot.fields())
         for field, values in self._made_in(slot.inputs, rows, epoch).fields():
             if field.part != "inputs":

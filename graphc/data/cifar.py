@@ -18,7 +18,8 @@ CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog
 
 
 def read_cifar(path: Path, limit: int, label_bytes: int = 1) -> tuple[Array, Array]:
-    """(images N×32×32×3, labels N) of one file; of CIFAR-100's two labels the second, the fine one."""
+    """(images [N, 32, 32, 3], labels [N]) of one file, both uint8; of CIFAR-100's two labels the second, the fine
+    one."""
     record = label_bytes + PIXELS
     with open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size

@@ -62,7 +62,7 @@ def turn_of(image: Decoded, said: Size | None, exif: Exif | None, name: str, wha
 def turned(
     annotations: Mapping[str, Array], image: Decoded, said: Size | None, exif: Exif | None, name: str
 ) -> dict[str, Array]:
-    """Boxes and key points as they are to be seen."""
+    """Boxes [..., 4] and key points [..., 2] as they are to be seen; the mapping and its arrays stay as they are."""
     there = [key for key in (BOXES, POINTS) if key in annotations and np.isfinite(annotations[key]).any()]
     orientation = turn_of(image, said, exif, name, "boxes and key points") if there else UPRIGHT
     if orientation == UPRIGHT:

@@ -72,7 +72,7 @@ class Examples:
         return self.classes if target in (LABEL, BOX_LABEL) else self.target_classes.get(target, ())
 
     def take(self, rows: Array) -> Examples:
-        """Some of the examples, in this order."""
+        """Some of the examples, of these rows ([n] indices), in this order."""
         return replace(
             self,
             inputs={name: _taken(array, rows) for name, array in self.inputs.items()},
@@ -163,8 +163,8 @@ def check_one_class(examples: Examples, what: str) -> None:
 
 
 def class_weights(labels: Array, classes: int) -> tuple[float, ...]:
-    """count / (classes * count of the class): classes weigh the same together, an average example 1; 0 for a class
-    that has none."""
+    """count / (classes * count of the class), of class indices of any shape: classes weigh the same together, an
+    average example 1; 0 for a class that has none."""
     counts = np.bincount(labels.ravel(), minlength=classes)
     return tuple(len(labels.ravel()) / (classes * count) if count else 0.0 for count in counts.tolist())
 
@@ -179,6 +179,6 @@ def check_memory(shape: tuple[int, ...], item_bytes: int, limit: int, path: str,
 
 
 def first_wrong(values: Array, wrong: Array) -> tuple[int, Any]:
-    """(example, value) of the first that is wrong; both arrays have one row an example."""
+    """(example, value) of the first of `values` [N, …] that is wrong; `wrong` are truth values of the same shape."""
     first = int(np.flatnonzero(wrong)[0])
     return first // max(math.prod(values.shape[1:]), 1), values.ravel()[first]

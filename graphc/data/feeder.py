@@ -39,7 +39,7 @@ class Maker(Protocol):
     """The row that is being worked on."""
 
     def fill(self, rows: Array, epoch: int | None, slot: Batch) -> None:
-        """Write the batch of these rows into the arrays of the slot."""
+        """Write the batch of these rows, [n] indices, into the arrays of the slot."""
 
     def name(self, row: int) -> str:
         """What messages call an example."""
@@ -58,8 +58,9 @@ class Feeder:
 
     @contextmanager
     def batches(self, given: Iterator[Array], epoch: int | None) -> Iterator[Iterator[Batch]]:
-        """The batches whose rows are given, in order, in the arrays that were filled. They stay as they are until the
-        next but one is asked for. A DataError where a batch cannot be made, a MachineError where a worker has died."""
+        """The batches whose rows ([n] indices) are given, in order, in the arrays that were filled. They stay as they
+        are until the next but one is asked for. A DataError where a batch cannot be made, a MachineError where a worker
+        has died."""
         try:
             yield self._results(given, epoch)
         finally:

@@ -23,7 +23,8 @@ CHUNK = 1 << 20
 
 
 def read_idx(path: Path, limit: int) -> Array:
-    """The array of an IDX file, gzipped or not. Never reads more than the header announces, plus one byte."""
+    """The array of an IDX file, gzipped or not, of any shape, in the file's dtype. Never reads more than the header
+    announces, plus one byte."""
     with open_regular(path) as raw:
         zipped = raw.read(2) == GZIP_MAGIC
         raw.seek(0)
@@ -68,7 +69,8 @@ def _broken(path: Path, message: str) -> DataError:
 
 
 def write_idx(path: Path, values: Array) -> None:
-    """An IDX file, gzipped where the name ends in .gz (with no time in it, so equal arrays give equal files)."""
+    """An IDX file of values of any shape, gzipped where the name ends in .gz (with no time in it, so equal arrays give
+    equal files)."""
     kinds = {np.dtype(kind): code for code, kind in TYPES.items()}
     code = kinds[values.dtype.newbyteorder(">")]
     data = struct.pack(f">HBB{values.ndim}I", 0, code, values.ndim, *values.shape)

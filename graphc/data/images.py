@@ -39,7 +39,7 @@ def read_image(
     resizing: Resizing = STRETCH,
     values: ImageValues | None = BYTES,
 ) -> Array:
-    """`decode_image` of a file."""
+    """`decode_image` of a file: [H, W, C]."""
     with open_regular(path) as file:
         return decode_image(file, shown(path), channels, size, pixels, resizing, values)
 
@@ -53,8 +53,8 @@ def decode_image(
     resizing: Resizing = STRETCH,
     values: ImageValues | None = BYTES,
 ) -> Array:
-    """height × width × channels: upright (EXIF), in `channels`, in the type and range of `values` (None: the file's
-    own), resized to (height, width) if asked.
+    """[H, W, C], upright (EXIF), with C = `channels`, in the type and range of `values` (None: the file's own), resized
+    to (height, width) if asked.
 
     `name` is for messages.
     """
@@ -82,7 +82,7 @@ def resized(sample: Sample, size: tuple[int, int], resizing: Resizing, name: str
 
 
 def decode_mask(data: bytes | BinaryIO, name: str, pixels: int = PIXEL_LIMIT) -> Array:
-    """height × width class indices, upright: the values of a gray image, or the palette's indices."""
+    """Class indices [H, W], upright: the values of a gray image, or the palette's indices."""
     return decode_mask_with_tag(data, name, pixels).pixels
 
 

@@ -32,7 +32,7 @@ MaskValues: TypeAlias = Annotated[dict[_Value, _Value], BeforeValidator(_numbers
 
 
 def mapped(mask: Array, values: Mapping[int, int]) -> Array:
-    """The classes (int64) of stored values."""
+    """The classes (int64, a new array) of stored values, any shape."""
     stored = mask.astype(np.int64)
     found = stored.copy()
     for value, kind in values.items():
@@ -56,7 +56,7 @@ class MaskRule:
         return self.classes is None or value == self.ignore or 0 <= value < self.classes
 
     def check(self, mask: Array, name: str) -> None:
-        """An error that names the first pixel with another value; `mask`: H W, `name`: of its file."""
+        """An error that names the first pixel with another value; `mask`: [H, W], `name`: of its file."""
         if self.classes is None:
             return
         wrong = (mask < 0) | (mask >= self.classes)

@@ -29,10 +29,11 @@ LOCAL_HEADER = struct.Struct("<4s22xHH")
 def read_npz(
     path: Path, names: Iterable[str], limit: int, mapped: bool = False, texts: Collection[str] = ()
 ) -> dict[str, Array]:
-    """The named arrays of a file; an array that is not there is an error that lists those that are.
+    """The named arrays of a file, of any shape, in their dtypes; an array that is not there is an error that lists
+    those that are.
 
-    `texts`: those that may be of texts instead of numbers.
-    `mapped`: arrays stay in the file, and their pages are read when they are asked for.
+    `texts`: those that may be of texts instead of numbers. `mapped`: arrays stay in the file, and their pages are read
+    when they are asked for.
     """
     with open_regular(path) as raw:
         try:

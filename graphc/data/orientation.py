@@ -32,7 +32,7 @@ def exchanges_sides(orientation: int) -> bool:
 
 
 def upright(pixels: Array, orientation: int) -> Array:
-    """Pixels H W … as they are to be seen."""
+    """Pixels [H, W, …] as they are to be seen: a view."""
     if exchanges_sides(orientation):
         pixels = pixels.swapaxes(0, 1)
     down, right = {2: (1, -1), 3: (-1, -1), 4: (-1, 1), 6: (1, -1), 7: (-1, -1), 8: (-1, 1)}.get(orientation, (1, 1))
@@ -40,7 +40,7 @@ def upright(pixels: Array, orientation: int) -> Array:
 
 
 def upright_points(points: Array, size: tuple[int, int], orientation: int) -> Array:
-    """Points (x, y along the last axis) of an image stored as (height, width), as they are to be seen."""
+    """Points [..., 2], x and y, of an image stored as (height, width), as they are to be seen; a new array."""
     height, width = (size[1], size[0]) if exchanges_sides(orientation) else size
     x, y = points[..., 0], points[..., 1]
     if exchanges_sides(orientation):
@@ -51,6 +51,6 @@ def upright_points(points: Array, size: tuple[int, int], orientation: int) -> Ar
 
 
 def upright_boxes(boxes: Array, size: tuple[int, int], orientation: int) -> Array:
-    """The same of boxes: left, top, right, bottom."""
+    """The same of boxes [..., 4]: left, top, right, bottom."""
     corners = upright_points(boxes.reshape(*boxes.shape[:-1], 2, 2), size, orientation)
     return np.concatenate([corners.min(axis=-2), corners.max(axis=-2)], axis=-1)

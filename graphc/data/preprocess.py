@@ -59,11 +59,11 @@ class Preprocess(Settings):
 
     @property
     def arrays(self) -> Mapping[str, Array]:
-        """What the steps have learned; empty for the short form."""
+        """What the steps have learned, float64 of any shape, by name; empty for the short form."""
         return self._arrays
 
     def with_arrays(self, arrays: Mapping[str, Array]) -> Preprocess:
-        """These settings with what was learned before."""
+        """These settings with what was learned before, arrays of any shape by name."""
         copy = self.model_copy()
         copy._arrays = dict(arrays)
         return copy
@@ -74,8 +74,8 @@ class Preprocess(Settings):
         return not self.steps and self.scale is None
 
     def fitted(self, images: Array, unit: float = 1.0, values: AnyRange | None = None) -> Preprocess:
-        """These settings, with everything learned that is to be learned from the training set; `unit`: the default
-        scale; `values`: which values of the images are black and white."""
+        """These settings, with everything learned that is to be learned from the training set's images [N, …, C];
+        `unit`: the default scale; `values`: which values of the images are black and white."""
         if self.steps:
             settings = self.with_sources(values)
             return settings if self._arrays else settings.with_arrays(settings._learned(images))
@@ -103,7 +103,8 @@ class Preprocess(Settings):
         return self.model_copy(update={"steps": tuple(found)})
 
     def apply(self, images: Array, out: Array, unit: float = 1.0) -> None:
-        """Preprocessed images, in `out`; `unit`: the default scale."""
+        """Images [N, H, W, C] of any dtype, preprocessed, written into `out` [N, H', W', C'], in its dtype; `unit`: the
+        default scale."""
         if self.steps:
             values = images.astype(out.dtype)
             for number, step in enumerate(self.steps):
@@ -191,7 +192,7 @@ def _dividing(mean: Array, std: Array, scale: float) -> Array:
 
 
 def channel_statistics(images: Array) -> tuple[Array, Array]:
-    """Mean and deviation of each channel (last axis), in float64, some images at a time."""
+    """Mean [C] and deviation [C] of each channel of images [N, …, C], in float64, some images at a time."""
     channels = images.shape[-1] if images.ndim > 1 else 1
     rows = max(1, CHUNK_BYTES // max(8 * int(np.prod(images.shape[1:])), 1))
     count, total, square = 0, np.zeros(channels), np.zeros(channels)

@@ -23,7 +23,7 @@ PRIMARIES = ((205, 60, 50), (50, 150, 70), (60, 90, 200), (120, 120, 120))
 
 
 def sheet(rows: Sequence[Sequence[Sample]], labels: Sequence[str], box_labels: Sequence[Array | None]) -> Image.Image:
-    """One row an example, the original first; boxes, masks and key points drawn in."""
+    """One row an example, the original first; boxes (classes of an example's: [K]), masks and key points drawn in."""
     tiles = [[tile(sample, boxes) for sample in row] for row, boxes in zip(rows, box_labels, strict=True)]
     width = max(each.width for row in tiles for each in row)
     heights = [max(each.height for each in row) for row in tiles]
@@ -45,7 +45,7 @@ def sheet(rows: Sequence[Sequence[Sample]], labels: Sequence[str], box_labels: S
 
 
 def tile(sample: Sample, box_labels: Array | None = None) -> Image.Image:
-    """One example, enlarged or reduced to a tile, with its annotations."""
+    """One example, enlarged or reduced to a tile, with its annotations; `box_labels`: the class of each box, [K]."""
     height, width = sample.size
     factor = TILE / max(height, width)
     shape = max(round(width * factor), 1), max(round(height * factor), 1)

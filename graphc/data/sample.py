@@ -71,7 +71,8 @@ class Sample:
         return found
 
     def with_values(self, values: Array) -> Sample:
-        """The image with these values (floats), rounded where it has integers, and cut off at its range."""
+        """The image with these values (floats [H, W, C], which may be overwritten), rounded where it has integers, and
+        cut off at its range."""
         limits = self.value_range if isinstance(self.value_range, ValueRange) else None
         return replace(self, image=in_type(values, self.image.dtype, limits))
 
@@ -83,7 +84,8 @@ def sample_of(
     mask_fill: int = 0,
     mirrored: tuple[int, ...] = (),
 ) -> Sample:
-    """An example from its arrays by target name; boxes (4) and points (2) of a single thing count as one.
+    """An example from its image [H, W, C] and its arrays by target name: a mask [H, W], boxes [K, 4], points [K, 2]; a
+    box [4] or point [2] of a single thing counts as one.
 
     `value_range`: of the image's values; None: what the image itself shows. `mask_fill`: what comes into the mask from
     outside of the picture. `mirrored`: the order of the points in a mirror.
@@ -195,7 +197,7 @@ def resize(sample: Sample, height: int, width: int) -> Sample:
 
 
 def warp(sample: Sample, matrix: Array, fill: float = 0) -> Sample:
-    """The image through a 3×3 matrix that takes old coordinates to new ones, affine or a projection."""
+    """The image through a matrix [3, 3] that takes old coordinates (x, y, 1) to new ones, affine or a projection."""
     height, width = sample.size
     inverse = np.linalg.inv(matrix)
     back = tuple((inverse / inverse[2, 2]).ravel()[:8].tolist())
@@ -222,14 +224,14 @@ def warp(sample: Sample, matrix: Array, fill: float = 0) -> Sample:
 
 
 def about_center(size: tuple[int, int], scale: float = 1.0, degrees: float = 0.0) -> Array:
-    """The matrix that scales, and turns clockwise as one sees it, about the middle of the image."""
+    """The matrix [3, 3] that scales, and turns clockwise as one sees it, about the middle of the image."""
     y, x = size[0] / 2, size[1] / 2
     cosine, sine = scale * math.cos(math.radians(degrees)), scale * math.sin(math.radians(degrees))
     return np.array([[cosine, -sine, x - cosine * x + sine * y], [sine, cosine, y - sine * x - cosine * y], [0, 0, 1]])
 
 
 def projection(old: Array, new: Array) -> Array:
-    """The 3×3 matrix that takes four points (4 2) to four others."""
+    """The matrix [3, 3] that takes four points [4, 2] to four others."""
     rows: list[list[float]] = []
     for (x, y), (u, v) in zip(old.tolist(), new.tolist(), strict=True):
         rows += [[x, y, 1, 0, 0, 0, -u * x, -u * y], [0, 0, 0, x, y, 1, -v * x, -v * y]]

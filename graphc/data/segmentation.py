@@ -26,7 +26,7 @@ class BadAreaError(ValueError):
 
 
 def area_of(segmentation: Any, height: int, width: int) -> Array:
-    """height × width truth values: whether a pixel is inside; several polygons together are one area."""
+    """Truth values [height, width]: whether a pixel is inside; several polygons together are one area."""
     if isinstance(segmentation, Mapping):
         return _inside(np.cumsum(run_lengths(segmentation, height, width)), height, width)
     found = np.zeros((height, width), bool)
@@ -36,7 +36,7 @@ def area_of(segmentation: Any, height: int, width: int) -> Array:
 
 
 def polygons_of(segmentation: Any, height: int, width: int) -> list[Array]:
-    """The corners (x, y) of each polygon, as arrays of K 2."""
+    """The corners (x, y) of each polygon, as arrays [K, 2]."""
     if not isinstance(segmentation, Sequence) or isinstance(segmentation, str) or not segmentation:
         raise BadAreaError("expected polygons or run lengths")
     found = []
@@ -54,7 +54,8 @@ def polygons_of(segmentation: Any, height: int, width: int) -> list[Array]:
 
 
 def run_lengths(segmentation: Mapping[str, Any], height: int, width: int) -> Array:
-    """The run lengths of a mapping with `size` and `counts`, outside first: a list, or COCO's compressed text."""
+    """The run lengths, int64 [K], of a mapping with `size` and `counts`, outside first: a list, or COCO's compressed
+    text."""
     size, counts = segmentation.get("size"), segmentation.get("counts")
     if size != [height, width]:
         raise BadAreaError(f"expected run lengths of an image of {[height, width]}, found {size}")

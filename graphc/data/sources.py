@@ -369,7 +369,7 @@ def _whole(labels: Array) -> Array:
 
 
 def array_target(array: Array, target: str, key: str, path: Path, classes: tuple[str, ...], wanted: Wanted) -> Typed:
-    """A target of an array: whole numbers are indices of classes, texts are their names."""
+    """A target [N, …] of an array: whole numbers are indices of classes, texts [N] are their names."""
     if array.dtype.kind not in "US":
         return Typed(_whole(array))
     texts = np.char.decode(array, "utf-8", "backslashreplace") if array.dtype.kind == "S" else array

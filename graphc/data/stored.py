@@ -190,7 +190,7 @@ class StoredImages:
         return len(self.names)
 
     def read(self, row: int) -> Array:
-        """An image in its own size, upright."""
+        """An image in its own size, upright: [H, W, C]."""
         return self.decode(row).pixels
 
     def decode(self, row: int) -> Decoded:
@@ -225,7 +225,7 @@ class StoredImages:
         return sum(image is not None for image in self.decoded or ())
 
     def take(self, rows: Array) -> StoredImages:
-        """Some of them."""
+        """Some of them, by [n] indices."""
         chosen = rows.tolist()
         decoded = None if self.decoded is None else [self.decoded[row] for row in chosen]
         sizes = [self.sizes[row] for row in chosen] if self.sizes else ()
@@ -266,7 +266,7 @@ class Drawing(Protocol):
     """A mask that is drawn when it is needed, from polygons or run lengths."""
 
     def draw(self) -> Array:
-        """height × width class indices, in the size in which the annotation was made."""
+        """Class indices [H, W], in the size in which the annotation was made."""
 
     def __str__(self) -> str:
         """What messages call it."""
@@ -300,6 +300,7 @@ class StoredMasks:
         return len(self.names)
 
     def read(self, row: int) -> Array:
+        """A mask in its own size, as its file has it or as it is drawn: class indices [H, W]."""
         return self.decode(row).pixels
 
     def decode(self, row: int) -> Decoded:
@@ -315,6 +316,7 @@ class StoredMasks:
         return self.store.shown(name) if isinstance(name, str) else str(name)
 
     def take(self, rows: Array) -> StoredMasks:
+        """Some of them, by [n] indices."""
         return replace(self, names=[self.names[row] for row in rows.tolist()])
 
     def __getitem__(self, rows: Any) -> Array:

@@ -70,8 +70,8 @@ def range_of_type(dtype: Any) -> ValueRange | None:
 
 
 def range_of(images: Array) -> AnyRange:
-    """What the images show of their range: their type's own; of floats 0 to 1 where all lie there; of wide integers
-    their type's own where its outer half is used."""
+    """What images of any shape show of their range: their type's own; of floats 0 to 1 where all lie there; of wide
+    integers their type's own where its outer half is used."""
     found = range_of_type(images.dtype)
     if found is not None:
         return found
@@ -86,8 +86,8 @@ def range_of(images: Array) -> AnyRange:
 
 
 def in_type(values: Array, dtype: Any, limits: ValueRange | None = None) -> Array:
-    """The values (floats) in another type, cut off at `limits`; integers are rounded, cut off at their type's own
-    range, and never wrap. The array given may be written over."""
+    """The values (floats, any shape) in another type, cut off at `limits`; integers are rounded, cut off at their
+    type's own range, and never wrap. `values` may be overwritten."""
     dtype = np.dtype(dtype)
     if dtype.kind == "b":
         return values >= 0.5
@@ -107,8 +107,8 @@ def in_type(values: Array, dtype: Any, limits: ValueRange | None = None) -> Arra
 
 
 def brought(images: Array, dtype: Any, there: AnyRange, here: AnyRange | None = None) -> Array:
-    """Images of another type brought from their range `here` (default: what they show) to the range `there` of a
-    type; those of the type, and floats where it is of floats, stay."""
+    """Images of another type, any shape, brought from their range `here` (default: what they show) to the range `there`
+    of a type, as a new array; those of the type, and floats where it is of floats, stay."""
     dtype = np.dtype(dtype)
     if images.dtype == dtype or images.dtype.kind == dtype.kind == "f":
         return images
@@ -163,7 +163,7 @@ class ImageValues(Settings):
         return None if self.in_files is None else self.known_range
 
     def taken(self, images: Array, given: ImageValues | None = None) -> Array:
-        """Images of any type brought to this one; `given`: their type and range, where they are known."""
+        """Images of any shape and type brought to this one; `given`: their type and range, where they are known."""
         here = None if given is None else given.range
         if self.in_files is not None and images.dtype.itemsize > 1:
             here = here or ValueRange(*self.in_files)
@@ -197,7 +197,7 @@ def file_values(dtype: str | None, said: ValueRange | None) -> ImageValues:
 def black_to_white(
     said: tuple[float, float] | None, arrays: Mapping[str, Array] | None = None, path: Path | None = None
 ) -> ValueRange | None:
-    """The range that a recipe says; an error where images of an array (N H W, N H W C) lie outside of it."""
+    """The range that a recipe says; an error where images of an array ([N, H, W], [N, H, W, C]) lie outside of it."""
     if said is None:
         return None
     for key, array in (arrays or {}).items():

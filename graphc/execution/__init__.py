@@ -2,7 +2,8 @@
 
 The files, from the top: `network` shares a batch out to ranks; `plan` says what runs for one rank and runs it; `fusion`
 says which layers run as one, `fused` how; `operation` is what either of them is to the plan; `tape` goes back; `remote`
-is what the other ranks' processes are told. How ranks meet is told in `graphc.parallel`.
+is what the other ranks' processes are told. How ranks meet is told in `graphc.parallel`. Inputs and variables have one
+dtype, float32 or float64, and so have values and gradients.
 
 To a reader of PyTorch: a `Network` is what DistributedDataParallel is to a module, with ranks that live in one training
 run. A `Tape` is the graph that autograd keeps, but nothing is traced: which operations run is known before the first

@@ -51,7 +51,8 @@ class Network:
         self._placed: dict[str, Array] = {}
 
     def place(self, params: Mapping[str, Array]) -> dict[str, Array]:
-        """The variables where other processes see them change, if there are to be any: the caller's own from now on.
+        """The variables, each in its own shape, where other processes see them change, if there are to be any: the
+        caller's own from now on.
 
         Without it every forward pass hands them on anew.
         """
@@ -100,7 +101,8 @@ class Network:
         step: int = 0,
         keep: Iterable[str] = (),
     ) -> ForwardResult:
-        """Outputs, and with `training` the way back; `keep` names more nodes whose values are wanted."""
+        """Outputs [N, …] of inputs [N, …], and with `training` the way back; `keep` names more nodes whose values are
+        wanted. Neither `params` (by full name) nor `inputs` are overwritten."""
         wanted = frozenset({*self.graph.outputs.values(), *keep})
         self._check_sizes(inputs)
         with single_threaded_blas:
@@ -129,7 +131,8 @@ class Network:
         return self._remote if self._remote is not None and self._remote.alive else None
 
     def backward(self, forward: ShardedForward, gradients: Mapping[str, Array]) -> dict[str, Gradient]:
-        """The sum of the shards' gradients of variables, in the order of ranks, by full name."""
+        """The sum of the shards' gradients of variables, each of its variable's shape, in the order of ranks, by full
+        name, from gradients [N, …] by node name."""
         with single_threaded_blas:
             total, *others = forward.backward(gradients)
             names = [name for name in total if name in others[0]] if others else []
@@ -172,14 +175,15 @@ class ForwardResult:
         """New values of variables that back-propagation does not train, by full name."""
 
     def value(self, node: str) -> Array:
-        """The value of an output or kept node, by node name."""
+        """The value [N, …] of an output or kept node, by node name."""
         return self.values[node]
 
     def backward(self, gradients: Mapping[str, Array]) -> dict[str, Gradient]:
-        """Gradients of the trainable variables, by full name, from gradients of outputs and kept nodes.
+        """Gradients of the trainable variables, each of its variable's shape, by full name, from gradients of outputs
+        and kept nodes, [N, …].
 
-        A variable that no gradient reaches is left out. Closures are dropped on the way, and with them what
-        they hold: a second call finds nothing.
+        A variable that no gradient reaches is left out. Closures are dropped on the way, and with them what they hold:
+        a second call finds nothing.
         """
         forward, self._forward = self._forward, None
         return {} if forward is None else self._network.backward(forward, gradients)
@@ -188,6 +192,7 @@ class ForwardResult:
 def evaluate(
     plan: Plan, params: Mapping[str, Array], inputs: Mapping[str, Array], keep: Iterable[str] = ()
 ) -> dict[str, Array]:
-    """Inference on one batch: the value of every output's node and of the nodes in `keep`, by node name."""
+    """Inference on one batch of inputs [N, …]: the value [N, …] of every output's node and of the nodes in `keep`, by
+    node name."""
     run = Network(plan).forward(params, inputs, training=False, keep=keep)
     return run.values

@@ -17,4 +17,5 @@ class Operation(Protocol):
     """The output is an array of its own that backward does not read: the next operation may write over it."""
 
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
-        """On arrays (batch first, channels last) with the variables of the first layer in it, by local name."""
+        """On arrays [N, …] (batch first, channels last) with the variables of the first layer in it, by local name.
+        Inputs are read only, unless `context.inplace` lets the first be overwritten."""

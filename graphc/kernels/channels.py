@@ -25,7 +25,8 @@ FAR = 16
 
 
 def moments(context: Context, x: Array) -> tuple[int, Array, Array]:
-    """Pixels, mean and biased variance of each channel over all shards of the batch, each chunk about its own mean."""
+    """Pixels, mean [C] and biased variance [C] over all axes of x [N, …, C] but the last and over all shards of the
+    batch, each chunk about its own mean."""
     channels = x.shape[-1]
 
     found = []
@@ -48,7 +49,8 @@ def moments(context: Context, x: Array) -> tuple[int, Array, Array]:
 
 
 def scale_and_shift(context: Context, x: Array, factor: Array, offset: Array, with_relu: bool = False) -> Array:
-    """x*factor + offset, and with a ReLU nowhere below 0."""
+    """x*factor + offset, and with a ReLU nowhere below 0, as a new array of x's shape [N, …, C]; factor and offset are
+    [C]."""
     y = context.empty(x.shape, x.dtype)
     factors, offsets = _row(factor, x), _row(offset, x)
 
@@ -62,21 +64,21 @@ def scale_and_shift(context: Context, x: Array, factor: Array, offset: Array, wi
 
 
 def add_bias(x: Array, biases: Array, out: Array) -> None:
-    """x + biases; `out` may be x."""
+    """x + biases, [N, …, C] and [C], written into `out`, which may be x."""
     row = _row(biases, x)
     for rows, target in _chunks(x, out):
         np.add(rows, row[: rows.shape[1]], out=target)
 
 
 def bias_gradient(dy: Array) -> Array:
-    """The sum of dy over all axes but the last."""
+    """The sum [C] of dy [N, …, C] over all axes but the last."""
     rows = dy.reshape(-1, dy.shape[-1])
     total: Array = np.ones(len(rows), dy.dtype) @ rows
     return total
 
 
 def product_sums(context: Context, dy: Array, x: Array) -> tuple[Array, Array]:
-    """Sums a channel, over this part of the batch, of dy and of dy*x."""
+    """Sums [C], over this part of the batch, of dy and of dy*x, both [N, …, C]."""
     zero = np.zeros(x.shape[-1], x.dtype)
     first, second, _ = backward_sums(context, dy, x, zero, zero, None)
     return first, second
@@ -85,8 +87,11 @@ def product_sums(context: Context, dy: Array, x: Array) -> tuple[Array, Array]:
 def backward_sums(
     context: Context, dy: Array, x: Array, mean: Array, inverse: Array, y: Array | None
 ) -> tuple[Array, Array, Array]:
-    """Sums a channel, over this part of the batch, of dy and of dy*(x - mean), and that dy: what of it a ReLU lets pass
-    whose value was y, or all of it without y. `inverse`: one over x's deviation."""
+    """Sums [C], over this part of the batch, of dy and of dy*(x - mean), and that dy: what of it a ReLU lets pass whose
+    value was y, as a new array, or dy itself without y.
+
+    dy, x and y are [N, …, C], the mean and `inverse`, one over x's deviation, [C].
+    """
     channels = x.shape[-1]
     given = dy if y is None else context.empty(dy.shape, dy.dtype)
     far = bool((np.square(mean * inverse) > FAR).any())
@@ -106,7 +111,7 @@ def backward_sums(
 
 
 def combine(context: Context, dy: Array, by: Array, x: Array, factor: Array, offset: Array) -> Array:
-    """dy*by + x*factor + offset."""
+    """dy*by + x*factor + offset as a new array: dy and x are [N, …, C], the others [C]."""
     out = context.empty(x.shape, x.dtype)
     bys, factors, offsets = (_row(vector, x) for vector in (by, factor, offset))
     for dy_rows, rows, target in _chunks(dy, x, out):

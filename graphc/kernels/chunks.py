@@ -11,7 +11,7 @@ from graphc.types import Array
 
 
 def chunks(x: Array, chunk_bytes: int, example_bytes: int | None = None, least: int = 1) -> Iterator[slice]:
-    """Runs of nearly equal numbers of examples, none over `chunk_bytes` unless `least` examples are.
+    """Runs of nearly equal numbers of examples of x [N, …], none over `chunk_bytes` unless `least` examples are.
 
     An example's bytes are x's own, or those of what is made of it.
     """

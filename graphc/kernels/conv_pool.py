@@ -27,8 +27,8 @@ def pooling_algorithm(context: Context, problem: ConvProblem, window: Grid) -> B
 def conv_max_pool2d(
     context: Context, algorithm: BlockwiseConvAlgorithm, problem: ConvProblem, x: Array, w: Array, window: Pair
 ) -> tuple[Array, list[Chunk], list[Array]]:
-    """The largest of every window of the convolution, and for the way back what the algorithm takes of x and each
-    block's argmax."""
+    """The largest of every window of the convolution, [N, H', W', F], and for the way back what the algorithm takes of
+    x [N, H, W, C] and the argmax of each block. w is [kh, kw, C, F]."""
     (rows, columns), (height, width) = problem.geometry.output, window
     y = context.empty((len(x), rows // height, columns // width, w.shape[3]), x.dtype)
     argmax = []
@@ -59,7 +59,8 @@ def conv_max_pool2d_gradients(
     argmax: list[Array],
     window: Pair,
 ) -> tuple[Array | None, Array]:
-    """Of x, if the context asks for it, and of w. `images` may be used up."""
+    """Of x [N, H, W, C], if the context asks for it, and of w [kh, kw, C, F], from dy [N, H', W', F]. `images` may be
+    used up."""
     ahead = iter(argmax)
 
     def output_gradient(block: Block) -> Array:

@@ -20,8 +20,8 @@ SHARED_FROM = 1 << 17
 
 
 def dense(context: Context, x: Array, w: Array) -> tuple[Array, Array]:
-    """x @ w, and what `dense_gradients` wants of x: of a shared matrix the inputs of the own rows by all examples;
-    where the gradient comes as its factors rank 0 keeps the inputs of all rows."""
+    """x @ w, [N, C] @ [C, F], and what `dense_gradients` wants of x: of a shared matrix the inputs of the own rows by
+    all examples; where the gradient comes as its factors rank 0 keeps the inputs of all rows."""
     if w.size < SHARED_FROM:
         return np.matmul(x, w, out=context.empty((len(x), w.shape[1]), x.dtype)), x
     everyones = context.all_gather(x)
@@ -46,9 +46,9 @@ def dense(context: Context, x: Array, w: Array) -> tuple[Array, Array]:
 def dense_gradients(
     context: Context, inputs: Array, dy: Array, w: Array, of_weights: bool = True
 ) -> tuple[Array | None, Gradient | None]:
-    """dy @ w.T, if the context asks for it, and x.T @ dy, which of a shared matrix rank 0 has for all.
+    """dy @ w.T [N, C], if the context asks for it, and x.T @ dy [C, F], which of a shared matrix rank 0 has for all.
 
-    `inputs` are what `dense` gave.
+    `inputs` are what `dense` gave, dy is [N, F].
     """
     dx: Array | None = None
     dw: Gradient | None = None

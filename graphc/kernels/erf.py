@@ -115,7 +115,8 @@ _Quotient = tuple[tuple[float, ...], tuple[float, ...]]
 
 
 def erf(x: Array) -> Array:
-    """2/sqrt(π) times the integral of exp(-t²) from 0 to x, element by element, in x's dtype."""
+    """2/sqrt(π) times the integral of exp(-t²) from 0 to x, element by element, as a new array of x's shape and
+    dtype."""
     size = np.abs(x)
     if x.dtype == np.float32:
         short: Array = 1 - _polynomial(_SHORT, 1 / (1 + _SHORT_STEP * size)) * np.exp(-size * size)

@@ -43,7 +43,7 @@ class FactoredGradient:
         return np.multiply(whole, self.factor, out=whole).astype(dtype or self.dtype, copy=False)
 
     def by_rows(self, at_a_time: int) -> Callable[[slice], Array]:
-        """What makes some rows, at most so many, as an array of their own."""
+        """What makes some rows, at most so many, as an array [rows, F] of their own."""
         examples, columns = self.output_gradients.shape
         width = small_width(at_a_time * examples, columns) or columns
         tiles = self.output_gradients.reshape(examples, -1, width).swapaxes(0, 1)

@@ -32,7 +32,7 @@ class Block:
     columns: slice
 
     def of(self, images: Array) -> Array:
-        """There, as n H W C."""
+        """There, as [n, H, W, C]: a view of images [N, H, W, C]."""
         return images[self.images, self.rows, self.columns]
 
     def pooled(self, window: tuple[int, int]) -> Block:
@@ -60,7 +60,7 @@ def stretches(count: int, bytes_each: int, window: int) -> Iterator[slice]:
 
 
 def empty_padded_rows(context: Context, shape: tuple[int, ...], dtype: Any) -> Array:
-    """An array whose first axis steps over an odd number of cache lines.
+    """An array of any shape, without particular contents, whose first axis steps over an odd number of cache lines.
 
     A first-level cache has a few lines for each place in a page. Of rows a power of two apart, that few of one column;
     products that read or write a column of several rows at a time are slower by half then.
@@ -72,7 +72,7 @@ def empty_padded_rows(context: Context, shape: tuple[int, ...], dtype: Any) -> A
 
 
 def nhwc_to_hwnc(context: Context, images: Array) -> Array:
-    """A copy of n H W C as H W n C."""
+    """A copy of [N, H, W, C] as [H, W, N, C]."""
     n, height, width, channels = images.shape
     pixels = empty_padded_rows(context, (height, width, n, channels), images.dtype)
     source, target = elements(images, pixels)
@@ -81,6 +81,6 @@ def nhwc_to_hwnc(context: Context, images: Array) -> Array:
 
 
 def hwnc_to_nhwc(pixels: Array, out: Array) -> None:
-    """H W n C as n H W C."""
+    """[H, W, N, C] as [N, H, W, C], written into `out`."""
     source, target = elements(pixels, out)
     np.copyto(target, source.transpose(2, 0, 1, *range(3, source.ndim)))

@@ -21,7 +21,8 @@ CHUNK_BYTES = 1 << 20
 
 
 def max_pool2d(context: Context, x: Array, kernel: Pair, stride: Pair, pads: Pads) -> tuple[Array, Array]:
-    """The largest of every window, and its argmax: the number of the tap that has it, the first of equal ones."""
+    """The largest of every window, and its argmax: the number of the tap that has it, the first of equal ones. Both are
+    [N, H', W', C], the argmax in the smallest whole type that holds it."""
     grid = Grid.of((x.shape[1], x.shape[2]), kernel, stride, pads, (1, 1))
     shape = (len(x), *grid.output, x.shape[3])
     y, argmax = context.empty(shape, x.dtype), context.empty(shape, _number(kernel))
@@ -35,7 +36,7 @@ def max_pool2d(context: Context, x: Array, kernel: Pair, stride: Pair, pads: Pad
 def max_pool2d_grad(
     context: Context, dy: Array, argmax: Array, x_shape: tuple[int, ...], kernel: Pair, stride: Pair, pads: Pads
 ) -> Array:
-    """The gradient of x: each output's gradient goes to the tap of its argmax."""
+    """The gradient of x, [N, H, W, C]: each output's gradient, dy [N, H', W', C], goes to the tap of its argmax."""
     grid = Grid.of((x_shape[1], x_shape[2]), kernel, stride, pads, (1, 1))
     dx = context.empty(x_shape, dy.dtype)
 
@@ -55,7 +56,8 @@ def max_pool2d_grad(
 
 
 def tile_max(context: Context, pixels: Array, window: Pair) -> tuple[Array, Array]:
-    """The largest of windows that tile images, of rows × place in the window × windows × n × C, and the argmax."""
+    """The largest of windows that tile images, of [rows, place, windows, N, C], and the argmax, both [rows, windows, N,
+    C]; `place` is the column within the window."""
     shape = (len(pixels) // window[0], *pixels.shape[2:])
     y, argmax = context.empty(shape, pixels.dtype), context.empty(shape, _number(window))
     _largest(_tiles(pixels, window), y, argmax)
@@ -63,14 +65,14 @@ def tile_max(context: Context, pixels: Array, window: Pair) -> tuple[Array, Arra
 
 
 def tile_max_grad(context: Context, dy: Array, argmax: Array, window: Pair) -> Array:
-    """The gradient of the pixels."""
+    """The gradient of the pixels, as `tile_max` takes them, from dy and the argmax, [rows, windows, N, C] both."""
     pixels = empty_padded_rows(context, (len(dy) * window[0], window[1], *dy.shape[1:]), dy.dtype)
     _give(dy, argmax, _tiles(pixels, window))
     return pixels
 
 
 def avg_pool2d(context: Context, x: Array, kernel: Pair, stride: Pair, pads: Pads) -> Array:
-    """The mean of every window's pixels."""
+    """The mean of every window's pixels: [N, H', W', C] of x [N, H, W, C]."""
     grid = Grid.of((x.shape[1], x.shape[2]), kernel, stride, pads, (1, 1))
     y = context.empty((len(x), *grid.output, x.shape[3]), x.dtype)
     share = _shares(grid).astype(x.dtype)
@@ -90,7 +92,8 @@ def avg_pool2d(context: Context, x: Array, kernel: Pair, stride: Pair, pads: Pad
 def avg_pool2d_grad(
     context: Context, dy: Array, x_shape: tuple[int, ...], kernel: Pair, stride: Pair, pads: Pads
 ) -> Array:
-    """The gradient of x: each output's gradient in equal shares to its window's pixels."""
+    """The gradient of x, [N, H, W, C]: each output's gradient, dy [N, H', W', C], in equal shares to its window's
+    pixels."""
     grid = Grid.of((x_shape[1], x_shape[2]), kernel, stride, pads, (1, 1))
     dx = context.empty(x_shape, dy.dtype)
     share = _shares(grid).astype(dy.dtype)

@@ -17,7 +17,7 @@ WIDTH = 1 << 14
 
 
 def relu(x: Array, out: Array) -> None:
-    """max(x, 0) of two arrays that are contiguous and may be one."""
+    """max(x, 0) written into `out`: two contiguous arrays of one shape, which may be the same."""
     x, out = x.reshape(-1), out.reshape(-1)
     whole = len(x) // WIDTH * WIDTH
     zeros = _zeros(x.dtype)
@@ -26,7 +26,7 @@ def relu(x: Array, out: Array) -> None:
 
 
 def relu_backward(context: Context, dy: Array, y: Array, out: Array) -> None:
-    """dy where y, the value of a ReLU, is positive, else 0."""
+    """dy where y, the value of a ReLU, is positive, else 0, written into `out`; all three have one shape and dtype."""
     whole = np.dtype(f"i{y.itemsize}")
     mask = np.subtract(0, y, out=context.empty(y.shape, y.dtype)).view(whole)
     np.right_shift(mask, 8 * y.itemsize - 1, out=mask)  # all bits where y > 0, else none
@@ -34,7 +34,7 @@ def relu_backward(context: Context, dy: Array, y: Array, out: Array) -> None:
 
 
 def relu_grad(context: Context, dy: Array, y: Array) -> Array:
-    """`relu_backward` as an array of its own, a cacheful at a time."""
+    """`relu_backward` as a new array of dy's shape, a cacheful at a time."""
     dx = context.empty(dy.shape, dy.dtype)
     context.each_slice(lambda part: relu_backward(context, dy[part], y[part], out=dx[part]), dy)
     return dx

@@ -19,7 +19,7 @@ class Sampling:
     """None: all zero, which picks the nearest."""
 
     def apply(self, x: Array, axis: int) -> Array:
-        """The axis sampled."""
+        """x [..., size, ...] with this axis sampled: [..., samples, ...], a new array."""
         picked: Array = np.take(x, self.low, axis=axis)
         if self.weight is None:
             return picked
@@ -29,7 +29,7 @@ class Sampling:
         return picked
 
     def adjoint(self, dy: Array, axis: int, size: int) -> Array:
-        """The gradient of an axis of `size` inputs from that of its samples."""
+        """The gradient [..., size, ...] of an axis of `size` inputs from that of its samples, [..., samples, ...]."""
         samples = np.arange(len(self.low))
         shares = np.zeros((size, len(samples)), dy.dtype)
         shares[self.low, samples] = 1

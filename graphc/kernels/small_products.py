@@ -30,7 +30,7 @@ LEAST_ROWS = 120
 
 
 def skinny_matmul(matrix: Array, few: Array, out: Array) -> None:
-    """matrix @ few, of contiguous rows."""
+    """matrix @ few, [M, K] @ [K, F] of contiguous rows with few F, written into `out` [M, F]."""
     (rows, inner), columns = matrix.shape, few.shape[1]
     whole = rows // ROWS * ROWS
     if not whole or not use_small_gemm(columns):
@@ -45,7 +45,7 @@ def skinny_matmul(matrix: Array, few: Array, out: Array) -> None:
 
 
 def skinny_matmul_t(matrix: Array, few: Array, out: Array) -> None:
-    """matrix.T @ few, of contiguous rows."""
+    """matrix.T @ few, [K, M] and [K, F] of contiguous rows with few F, written into `out` [M, F]."""
     (inner, rows), columns = matrix.shape, few.shape[1]
     width = small_width(LEAST_ROWS * columns, rows)
     if not inner or not width or not use_small_gemm(columns):

@@ -71,14 +71,15 @@ class Grid:
         return self.kernel == self.stride == (1, 1) and self.pads == ((0, 0), (0, 0))
 
     def tap(self, padded: Array, i: int, j: int) -> Array:
-        """The pixels that tap (i, j) of every window reads: a view, n × output × C."""
+        """The pixels that tap (i, j) of every window reads, of padded images [N, H, W, C]: a view [N, H', W', C]."""
         (rows, columns), (sh, sw) = self.output, self.stride
         top, left = i * self.dilation[0], j * self.dilation[1]
         return padded[:, top : top + (rows - 1) * sh + 1 : sh, left : left + (columns - 1) * sw + 1 : sw]
 
 
 def pad_images(context: Context, x: Array, grid: Grid, rows: int = 0, columns: int = 0) -> Array:
-    """x with its zeros around it, and more up to `rows` and `columns`; x itself where there are none. Contiguous."""
+    """x [N, H, W, C] with its zeros around it, and more up to `rows` and `columns`; x itself where there are none.
+    Contiguous, and not to be written in: the next call has the same memory."""
     (top, _), (left, _) = grid.pads
     height, width = grid.size
     rows, columns = max(rows, grid.padded[0]), max(columns, grid.padded[1])
@@ -93,7 +94,7 @@ def pad_images(context: Context, x: Array, grid: Grid, rows: int = 0, columns: i
 
 
 def windows(padded: Array, grid: Grid) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The windows of padded images as a view's shape and strides: n × output × kernel × C."""
+    """The windows of padded images [N, H, W, C] as a view's shape and strides: [N, H', W', kh, kw, C]."""
     (rows, columns), (kh, kw) = grid.output, grid.kernel
     n, h, w, c = padded.strides
     shape = (len(padded), rows, columns, kh, kw, padded.shape[3])
@@ -102,18 +103,18 @@ def windows(padded: Array, grid: Grid) -> tuple[tuple[int, ...], tuple[int, ...]
 
 
 def strided(x: Array, shape: tuple[int, ...], strides: tuple[int, ...], offset: int = 0) -> Array:
-    """A view of a contiguous x in another shape, `offset` bytes on; ten times faster than `as_strided`, and
-    bounds-checked."""
+    """A view of a contiguous x of any shape in another shape, `offset` bytes on; ten times faster than `as_strided`,
+    and bounds-checked."""
     return np.ndarray(shape, x.dtype, buffer=x, offset=offset, strides=strides)
 
 
 def copy_strided(
     context: Context, x: Array, shape: tuple[int, ...], strides: tuple[int, ...], out: Array | None = None
 ) -> Array:
-    """What `strided` sees, as a contiguous array of its own, or in `out`.
+    """What `strided` sees of x, any shape, as a contiguous array of its own, or written into `out`.
 
-    Trailing axes that lie next to each other are copied as one large element: NumPy's loop over elements of any
-    size is about twice as fast as one loop for each short run of numbers.
+    Trailing axes that lie next to each other are copied as one large element: NumPy's loop over elements of any size is
+    about twice as fast as one loop for each short run of numbers.
     """
     out = context.empty(shape, x.dtype) if out is None else out.reshape(shape)
     axes, run = len(shape), x.itemsize
@@ -133,7 +134,8 @@ def copy_strided(
 
 
 def elements(*arrays: Array) -> tuple[Array, ...]:
-    """The arrays, each pixel's channels as one element where they lie together and are enough: copied faster."""
+    """The arrays [..., C] as views [...], each pixel's channels as one element, where they lie together and are enough:
+    copied faster. Otherwise as they are."""
     run = arrays[0].shape[-1] * arrays[0].itemsize
     if run < SHORTEST_RUN or any(array.strides[-1] != array.itemsize for array in arrays):
         return arrays
@@ -141,7 +143,8 @@ def elements(*arrays: Array) -> tuple[Array, ...]:
 
 
 def fold(context: Context, patches: Array, grid: Grid) -> Array:
-    """The adjoint of `windows` and padding: each window's values added where they were read (n × size × C)."""
+    """The adjoint of `windows` and padding: each window's values, [N, H', W', kh, kw, C], added where they were read,
+    [N, H, W, C]. A view."""
     (top, _), (left, _) = grid.pads
     padded = context.empty((len(patches), *grid.padded, patches.shape[5]), patches.dtype)
     padded[...] = 0

@@ -1,4 +1,7 @@
-"""The catalogue: every layer kind, one line each."""
+"""The catalogue: every layer kind, one line each.
+
+Inputs and variables of a layer have one dtype, float32 or float64, and so have its output and gradients.
+"""
 
 from __future__ import annotations
 

@@ -21,11 +21,11 @@ class Activation(Layer):
 
     @abstractmethod
     def value(self, x: Array) -> Array:
-        """The function."""
+        """The function, element by element: a new array of x's shape and dtype."""
 
     @abstractmethod
     def derivative(self, x: Array, y: Array) -> Array:
-        """Its derivative at x, where y is its value; at a corner the flatter one."""
+        """Its derivative at x, where y is its value, in x's shape and dtype; at a corner the flatter one."""
 
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
         (x,) = inputs

@@ -92,11 +92,14 @@ class Layer(Documented):
         return False
 
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
-        """This layer as ONNX nodes, in inference; images are N C H W inside."""
+        """This layer as ONNX nodes, in inference; images are [N, C, H, W] inside. Params are by local name, in their
+        declared shapes."""
         raise NotImplementedError(self.kind)
 
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
-        """This layer on arrays (batch first, channels last), with its backward."""
+        """This layer on arrays [N, …] (batch first, channels last), with its backward, from dy of the output's shape.
+        Inputs, `params` (by local name, in their declared shapes) and dy are read only, unless `context.inplace` lets
+        the first input be overwritten."""
         raise NotImplementedError(self.kind)
 
 

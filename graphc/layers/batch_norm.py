@@ -92,7 +92,7 @@ class BatchNorm(Normalization):
         return self.normalize(context, params, inputs[0])
 
     def normalize(self, context: Context, params: Params, x: Array, with_relu: bool = False) -> Step:
-        """`forward`, with a ReLU behind it in the same passes over memory or without."""
+        """`forward` of x [N, …, C], with a ReLU behind it in the same passes over memory or without."""
         batch = context.training and not self.frozen
         if batch:
             count, mean, variance = moments(context, x)

@@ -56,6 +56,7 @@ class DepthwiseConv2d(Convolution):
         return self.emit_depthwise(build, inputs[0], params, self.emit_biases(build, params))
 
     def emit_depthwise(self, build: OnnxBuilder, x: Value, params: Params, biases: str | None) -> Value:
+        """The depthwise convolution's node; its weights are [kh, kw, C, m]."""
         weights = params["depthwise_weights"]
         kh, kw, channels, _ = weights.shape
         filters = weights.transpose(2, 3, 0, 1).reshape(-1, 1, kh, kw)  # C*m 1 kh kw
@@ -75,14 +76,15 @@ class DepthwiseConv2d(Convolution):
         return Step(y, backward)
 
     def depthwise(self, context: Context, params: Params, x: Array) -> Array:
-        """Each channel of x with its own filters."""
+        """Each channel of x [N, H, W, C] with its own m filters: [N, H', W', C*m]."""
         weights = grouped(params["depthwise_weights"])
         return conv2d(context, self.problem(x.shape, x.dtype, context.training), x, weights)
 
     def depthwise_gradients(
         self, context: Context, params: Params, x: Array, dy: Array, others: dict[str, Array]
     ) -> Gradients:
-        """The gradients of x and of the depthwise weights, beside those of the `others`."""
+        """The gradients of x [N, H, W, C] and of the depthwise weights [kh, kw, C, m] from dy [N, H', W', C*m], beside
+        those of the `others`."""
         weights = grouped(params["depthwise_weights"])
         problem = self.problem(x.shape, x.dtype, context.training)
         if not self.trainable:
@@ -188,6 +190,6 @@ def pointwise_problem(x_shape: tuple[int, ...], filters: int, dtype: Any, traini
 
 
 def grouped(weights: Array) -> Array:
-    """kh kw C m as the filters of a convolution with a group for every channel: kh kw 1 C*m."""
+    """[kh, kw, C, m] as the filters of a convolution with a group for every channel: [kh, kw, 1, C*m]."""
     kh, kw, *_ = weights.shape
     return weights.reshape(kh, kw, 1, -1)

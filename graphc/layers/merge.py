@@ -110,7 +110,7 @@ class Add(Elementwise):
         return self.sum(context, inputs)
 
     def sum(self, context: Context, inputs: Sequence[Array], with_relu: bool = False) -> Step:
-        """`forward`, with a ReLU behind it in the same passes over memory or without."""
+        """`forward` of inputs [N, …], with a ReLU behind it in the same passes over memory or without."""
         first, *others = inputs
         y = context.empty(np.broadcast_shapes(*(x.shape for x in inputs)), first.dtype)
 

@@ -56,7 +56,8 @@ class Normalization(Layer):
     def standardize(
         self, context: Context, x: Array, positions: int, groups: int, epsilon: float, params: Params
     ) -> Step:
-        """Mean 0 and variance 1 of each group of channels over `positions` pixels in a row, then gamma and beta."""
+        """x [N, …, C] with mean 0 and variance 1 of each group of channels over `positions` pixels in a row, then gamma
+        [C] and beta [C]; a new array."""
         view = (-1, positions, x.shape[-1])
         y, normal = context.empty(x.shape, x.dtype), context.empty(x.shape, x.dtype)
         gamma, beta = (params.get(name) for name in ("gamma", "beta"))
@@ -88,7 +89,7 @@ class Normalization(Layer):
         return Step(y, backward)
 
     def gamma_and_beta(self, params: Params, count: int) -> tuple[Array, Array]:
-        """Both, with ones and zeros for what is absent."""
+        """Both, [C], with ones and zeros (float32) for what is absent."""
         gamma = params["gamma"] if self.scale else np.ones(count, np.float32)
         beta = params["beta"] if self.center else np.zeros(count, np.float32)
         return gamma, beta
@@ -128,7 +129,8 @@ def _means(x: Array, groups: int) -> Array:
 def emit_grouped(
     build: OnnxBuilder, x: Value, groups: int, epsilon: float, gamma: Array | None, beta: Array | None
 ) -> Value:
-    """An image's channels standardized in `groups` equal groups, as a reshaped InstanceNormalization.
+    """An image's channels standardized in `groups` equal groups, then gamma [C] and beta [C], as a reshaped
+    InstanceNormalization.
 
     GroupNormalization fails in half of the runtimes tried; this form, with fixed sizes, in none.
     """

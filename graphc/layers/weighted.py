@@ -46,6 +46,7 @@ class Weighted(Layer):
         return {"biases": spec} if self.has_bias else {}
 
     def emit_biases(self, build: OnnxBuilder, params: Params) -> str | None:
+        """The name of the biases' initializer, [C]; None where there are none."""
         return build.constant("biases", params["biases"]) if self.has_bias else None
 
     def scaled_weights(self, params: Params, scale: Array, overwrite: bool) -> dict[str, Array]:
@@ -60,17 +61,18 @@ class Weighted(Layer):
         return self.model_copy(update={"bias": True}), {**params, **weights, "biases": biases}
 
     def add_biases(self, params: Params, y: Array) -> None:
-        """Onto y itself."""
+        """The biases [C] added to y [N, …, C], which is overwritten."""
         if self.has_bias:
             add_bias(y, params["biases"], out=y)
 
     def bias_gradients(self, dy: Array) -> dict[str, Array]:
+        """The gradient [C] of the biases, if there are any, by name, from dy [N, …, C]."""
         return {"biases": bias_gradient(dy)} if self.has_bias else {}
 
 
 def product(values: Array, factor: Array, overwrite: bool) -> Array:
-    """values * factor (broadcasts to their shape); with `overwrite` in their memory, where it can be written in and
-    has the product's type."""
+    """values * factor, of any shape that broadcasts to values' shape; with `overwrite` in place of the values, where
+    they can be written in and have the product's type."""
     there = overwrite and values.flags.writeable and np.result_type(values, factor) == values.dtype
     found: Array = np.multiply(values, factor, out=values if there else None)
     return found

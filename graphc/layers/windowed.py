@@ -93,7 +93,7 @@ class Windowed(Layer):
         return Grid.of((height, width), self.taps, self.step(), (rows.pads, columns.pads), self.spread())
 
     def pads(self, x: Array) -> Pads:
-        """Pixels around these images."""
+        """Pixels around these images [N, H, W, C]."""
         return self.grid(x.shape[1], x.shape[2]).pads
 
     def onnx_window(self, shape: Shape) -> dict[str, Any]:

@@ -10,6 +10,8 @@ them.
     shared_memory   values from one process to others (`SharedChannel`), arrays for all of them (`SharedArena`)
     waiting, blas   how long who waits waits; one thread for BLAS
 
+Arrays of any shape and dtype go from one rank to another as they are; those that are summed have one of each.
+
 A batch is cut into shards, one a rank. Ranks make the same calls in the same order; which ones follows from the command
 and the world size, never from values. Values are added in the order of ranks. So the number of shards fixes the bits,
 and it does not matter whether ranks are threads, processes, or take turns in one thread.

@@ -37,8 +37,9 @@ class Communicator(Protocol):
         return total
 
     def shared_buffer(self, shape: tuple[int, ...], dtype: Any) -> Array:
-        """One array that all ranks may write in, without particular contents. It is rank 0's, which may keep it; the
-        others may use it until their next call. What they wrote is there for rank 0 after that call."""
+        """One array of this shape and dtype ([…]: any) that all ranks may write in, without particular contents. It is
+        rank 0's, which may keep it; the others may use it until their next call. What they wrote is there for rank 0
+        after that call."""
 
     def barrier(self) -> None:
         """Wait until every rank is here."""
@@ -71,7 +72,7 @@ class Shard:
         return self.communicator.rank
 
     def of(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
-        """Its own examples (views) of a batch's arrays, whose first axis is the batch."""
+        """Its own examples of a batch's arrays [N, …]: views [n, …]."""
         return {name: array[self.examples] for name, array in arrays.items()}
 
 

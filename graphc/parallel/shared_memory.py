@@ -91,8 +91,9 @@ class SharedArena(Workspace):
         return self._memory, offset
 
     def offset(self, array: Array) -> int:
+        """Where in the shared memory an array of this arena, of any shape, begins, in bytes."""
         return int(array.ctypes.data) - self._address
 
     def at(self, offset: int, shape: tuple[int, ...], dtype: Any) -> Array:
-        """The array that the owner has there."""
+        """The array of this shape and dtype ([…]: any) that the owner has there: a view."""
         return np.ndarray(shape, dtype, self._memory, offset)

@@ -44,7 +44,7 @@ class Warp(Augmentation):
     """What comes in from outside: 0 is black, 1 white."""
 
     def matrix(self, rng: np.random.Generator, size: tuple[int, int]) -> Array:
-        """3×3, old coordinates to new ones, in an image of this size."""
+        """[3, 3] in float64, old coordinates (x, y, 1) to new ones, in an image of this size (height, width)."""
         raise NotImplementedError(self.kind)
 
 
@@ -64,7 +64,7 @@ class Recolor(Augmentation):
 
 @cache
 def unchanged(channels: int) -> tuple[Array, Array]:
-    """The matrix and the offset that leave colors as they are; nobody writes into them."""
+    """The matrix [C, C] and the offset [C] that leave colors as they are, in float64; nobody writes into them."""
     return np.eye(channels), np.zeros(channels)
 
 

@@ -30,7 +30,7 @@ class Mix(Kind):
     """The share of the first example is drawn from a beta distribution, Beta(alpha, alpha)."""
 
     def mix(self, own: Array, other: Array, share: float, rng: np.random.Generator) -> float:
-        """Mix `other` into `own` (H W C), in place; the share of `own` that is left."""
+        """Mix `other` into `own`, both [H, W, C], in place; the share of `own` that is left."""
         raise NotImplementedError(self.kind)
 
 
@@ -66,7 +66,8 @@ class CutMix(Mix):
 def mix_batch(
     images: Array, labels: Array, classes: int, steps: Sequence[Mix], generators: Callable[[int], np.random.Generator]
 ) -> tuple[Array, Array]:
-    """(mixed images, float32 distributions) of a batch; `generators`: row of the batch -> its random numbers."""
+    """(mixed images [N, H, W, C], float32 distributions [N, classes]) of a batch: images [N, H, W, C] and labels [N],
+    class indices, which stay as they are. `generators`: row of the batch -> its random numbers."""
     mixed = images.copy()
     shares = np.zeros((len(labels), classes), np.float32)
     for row in range(len(images)):

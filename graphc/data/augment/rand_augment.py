@@ -69,7 +69,7 @@ def changed(sample: Sample, change: Values, amount: float) -> Sample:
 
 
 def gray_of(levels: Array, whole: bool) -> Array:
-    """H W 1: brightness of colors; the mean of channels that are no colors."""
+    """[H, W, 1]: brightness of colors; the mean of channels that are no colors."""
     if levels.shape[2] != 3:
         return levels.mean(axis=2, keepdims=True) if levels.shape[2] > 1 else levels
     if whole:
@@ -79,25 +79,28 @@ def gray_of(levels: Array, whole: bool) -> Array:
 
 
 def away_from(plain: Array, levels: Array, amount: float) -> Array:
-    """Distances from a plainer image times 1 + amount."""
+    """Distances from a plainer image times 1 + amount: [H, W, C], `plain` of that or a number."""
     return np.asarray(plain + levels.dtype.type(1 + amount) * (levels - plain))
 
 
 def brightness(levels: Array, amount: float, whole: bool) -> Array:
+    """Away from black: [H, W, C]."""
     return away_from(np.zeros_like(levels), levels, amount)
 
 
 def color(levels: Array, amount: float, whole: bool) -> Array:
+    """Away from gray: [H, W, C]; channels that are no colors stay."""
     return away_from(gray_of(levels, whole), levels, amount) if levels.shape[2] == 3 else levels
 
 
 def contrast(levels: Array, amount: float, whole: bool) -> Array:
+    """Away from the mean brightness of the image: [H, W, C]."""
     mean = float(gray_of(levels, whole).mean(dtype=np.float64))
     return away_from(levels.dtype.type(math.floor(mean + 0.5) if whole else mean), levels, amount)
 
 
 def sharpness(levels: Array, amount: float, whole: bool) -> Array:
-    """Away from the mean of 3×3 pixels in which the middle counts five times; the rim has none."""
+    """[H, W, C] away from the mean of 3×3 pixels in which the middle counts five times; the rim has none."""
     plain = levels.copy()
     if min(levels.shape[:2]) >= 3:
         rows, columns = levels.shape[0] - 2, levels.shape[1] - 2
@@ -108,25 +111,25 @@ def sharpness(levels: Array, amount: float, whole: bool) -> Array:
 
 
 def posterize(levels: Array, amount: float, whole: bool) -> Array:
-    """So many of eight bits left."""
+    """[H, W, C] with so many of eight bits left."""
     step = 2 ** (8 - round(amount))
     return np.asarray(np.floor(levels / step) * step)
 
 
 def solarize(levels: Array, amount: float, whole: bool) -> Array:
-    """What is as bright or brighter inverted."""
+    """[H, W, C] with what is as bright or brighter inverted."""
     return np.where(levels < amount, levels, WHITE - levels)
 
 
 def auto_contrast(levels: Array, amount: float, whole: bool) -> Array:
-    """Each channel from black to white."""
+    """[H, W, C], each channel from black to white."""
     low, high = levels.min(axis=(0, 1)).astype(np.float64), levels.max(axis=(0, 1)).astype(np.float64)
     scale = np.where(high > low, WHITE / np.where(high > low, high - low, 1), 1.0)
     return levels * scale + np.where(high > low, -low * scale, 0.0)
 
 
 def equalize(levels: Array, amount: float, whole: bool) -> Array:
-    """All levels as often, in each channel, as nearly as whole levels allow."""
+    """[H, W, C] with all levels as often, in each channel, as nearly as whole levels allow."""
     counted = levels.astype(np.int64) if whole else np.rint(levels).astype(np.int64)
     tables = [_equal(np.bincount(counted[:, :, channel].ravel(), minlength=256)) for channel in range(levels.shape[2])]
     found = np.stack([table[counted[:, :, channel]] for channel, table in enumerate(tables)], axis=2)

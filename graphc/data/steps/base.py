@@ -24,7 +24,8 @@ class Step(Kind):
     """Whether things are elsewhere in the picture afterwards."""
 
     def fit(self, chunks: Chunks) -> dict[str, Array]:
-        """What the step learns from the training set, by name."""
+        """What the step learns from the training set (images [N, H, W, C], some at a time), by name, in float64: [C] of
+        channels, [H, W, C] of pixels, or as the step says."""
         return {}
 
     def shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -44,7 +45,7 @@ class Step(Kind):
         return UnknownRange(f"what {self.kind} makes of them")
 
     def apply(self, x: Array, arrays: Arrays) -> Array:
-        """Images N H W C behind the step; `x` may be written over."""
+        """Images [N, H, W, C] behind the step; `x` may be overwritten."""
         raise NotImplementedError(self.kind)
 
     def operations(self, arrays: Arrays, shape: tuple[int, ...]) -> list[Operation]:

@@ -130,7 +130,8 @@ def _stretch(shape: tuple[int, ...], size: tuple[int, int]) -> Operation:
 
 
 def resizing(source: int, target: int) -> Array:
-    """The matrix [target, source] of bilinear resizing: triangles as wide as a target pixel, at least a source's."""
+    """The matrix [target, source] of bilinear resizing, in float64: triangles as wide as a target pixel, at least a
+    source's."""
     scale = source / target
     reach = max(scale, 1.0)
     middles = (np.arange(target) + 0.5) * scale

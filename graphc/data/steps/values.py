@@ -26,6 +26,7 @@ class _Affine(Step):
     """x*scale + offset."""
 
     def affine(self, arrays: Arrays) -> tuple[Array, Array]:
+        """(scale, offset), each [1], [C], or [H, W, C] for every pixel, in float64."""
         raise NotImplementedError(self.kind)
 
     def apply(self, x: Array, arrays: Arrays) -> Array:
@@ -166,6 +167,7 @@ class Whiten(Step):
     """Added to variances: what hardly varies is not blown up."""
 
     def fit(self, chunks: Chunks) -> dict[str, Array]:
+        """The mean [n] and the matrix [n, n] that turns n values, those of a pixel or of an image, into n others."""
         first = next(chunks())
         size = first.shape[-1] if self.over == "channels" else int(np.prod(first.shape[1:]))
         if size > LARGEST_WHITENING:
@@ -228,7 +230,7 @@ def _over(per: Per) -> Callable[[Array], tuple[int, ...]]:
 
 
 def moments(chunks: Chunks, per: Per) -> tuple[Array, Array]:
-    """Mean and variance of each channel or pixel over all images, in float64, in two passes."""
+    """Mean and variance over all images, in float64, in two passes: each [C], or [H, W, C] of every pixel."""
     axes = _over(per)
     count, total, square = 0, np.zeros(()), np.zeros(())
     for part in chunks():
@@ -241,7 +243,7 @@ def moments(chunks: Chunks, per: Per) -> tuple[Array, Array]:
 
 
 def covariances(chunks: Chunks, size: int) -> tuple[Array, Array]:
-    """Mean [size] and covariance [size, size] of the values along the last axes of all images."""
+    """Mean [size] and covariance [size, size] of the values along the last axes of all images, in float64."""
     count, total, products = 0, np.zeros(size), np.zeros((size, size))
     for part in chunks():
         values = part.reshape(-1, size).astype(np.float64)

@@ -50,19 +50,21 @@ class ConvAlgorithm(ABC):
 
     @abstractmethod
     def forward(self, context: Context, problem: ConvProblem, x: Array, w: Array) -> Array:
-        """y: every window of x times the filters."""
+        """y [N, H', W', F], a new array: every window of x [N, H, W, C] times the filters w [kh, kw, C/groups, F]."""
 
     @abstractmethod
     def weight_gradient(self, context: Context, problem: ConvProblem, x: Array, dy: Array) -> Array:
-        """dw: windows of x times dy, summed over pixels and the batch."""
+        """dw [kh, kw, C/groups, F]: windows of x [N, H, W, C] times dy [N, H', W', F], summed over pixels and the
+        batch."""
 
     def input_gradient(self, context: Context, problem: ConvProblem, dy: Array, w: Array) -> Array:
-        """dx: each output's gradient spread over its window. Unless said otherwise the `transposed` convolution."""
+        """dx [N, H, W, C]: each output's gradient, dy [N, H', W', F], spread over its window through w [kh, kw,
+        C/groups, F]. Unless said otherwise the `transposed` convolution."""
         assert problem.transposed is not None, f"{self.name} supports what it has no input gradient for"
         return self.forward(context, problem.transposed, dy, turned(w))
 
     def gradients(self, context: Context, problem: ConvProblem, x: Array, dy: Array, w: Array) -> tuple[Array, Array]:
-        """dx and dw."""
+        """dx [N, H, W, C] and dw [kh, kw, C/groups, F] from x, dy [N, H', W', F] and w."""
         dw = self.weight_gradient(context, problem, x, dy)
         return self.input_gradient(context, problem, dy, w), dw
 
@@ -75,13 +77,13 @@ class BlockwiseConvAlgorithm(ConvAlgorithm):
 
     @abstractmethod
     def transform_input(self, context: Context, problem: ConvProblem, x: Array) -> Chunks:
-        """What the others take of x, a chunk of images at a time."""
+        """What the others take of x [N, H, W, C], a chunk of images at a time, in the algorithm's own form."""
 
     @abstractmethod
     def outputs(
         self, context: Context, problem: ConvProblem, x: Chunks, w: Array, window: Pair, consume: Consume
     ) -> None:
-        """Every block of y is given to `consume`, once."""
+        """Every block of y is given to `consume`, once, as in its signature; w is [kh, kw, C, F]."""
 
     @abstractmethod
     def block_gradients(
@@ -93,8 +95,9 @@ class BlockwiseConvAlgorithm(ConvAlgorithm):
         output_gradient: OutputGradient,
         w: Array | None,
     ) -> tuple[Array | None, Array]:
-        """dx, where w is given and gradients are shared, and dw. x, transformed, is used up; the gradients of the
-        outputs are asked for in the order in which `outputs` gave the blocks."""
+        """dx [N, H, W, C], where w [kh, kw, C, F] is given and gradients are shared, and dw [kh, kw, C, F]. x,
+        transformed, is used up; the gradients of the outputs are asked for in the order in which `outputs` gave the
+        blocks."""
 
     def forward(self, context: Context, problem: ConvProblem, x: Array, w: Array) -> Array:
         y = context.empty(problem.y_shape, x.dtype)
@@ -127,5 +130,6 @@ class BlockwiseConvAlgorithm(ConvAlgorithm):
 
 
 def turned(w: Array) -> Array:
-    """Filters by half a turn, inputs and outputs changed about: those of the `transposed` problem."""
+    """Filters [kh, kw, C, F] by half a turn, inputs and outputs changed about, [kh, kw, F, C]: those of the
+    `transposed` problem."""
     return np.ascontiguousarray(w[::-1, ::-1].swapaxes(2, 3))

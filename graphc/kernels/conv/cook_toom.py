@@ -37,7 +37,7 @@ POINTS = [Fraction(point) for point in ("0", "1", "-1", "2", "-1/2", "-2", "1/2"
 
 @cache
 def matrices(tile: int, taps: int, dtype: Any) -> tuple[Array, Array, Array]:
-    """B (points × points), G (points × taps) and A (tile × points) of F(tile, taps).
+    """B [points, points], G [points, taps] and A [tile, points] of F(tile, taps), in this dtype.
 
     Exact fractions until the end: what rounding there is, is that of the last digit.
     """

@@ -197,6 +197,8 @@ class Axis:
 
     @staticmethod
     def of(into: Array, taps: Array, out: Array, dtype: Any) -> Axis:
+        """The three matrices, into [frequencies, pixels], taps [frequencies, taps] and out [outputs, frequencies],
+        contiguous, in this dtype."""
         return Axis(*(np.ascontiguousarray(matrix, dtype) for matrix in (into, taps, out)))
 
 

@@ -13,7 +13,7 @@ CHUNK_BYTES = 1 << 20
 
 
 def column_chunks(problem: ConvProblem, images: Array) -> Iterator[slice]:
-    """Runs of images whose windows fit the cache."""
+    """Runs of images [N, H, W, C] whose windows fit the cache."""
     (rows, columns), (kh, kw, inputs, _) = problem.geometry.output, problem.w_shape
     return chunks(images, CHUNK_BYTES, rows * columns * kh * kw * inputs * images.itemsize)
 
@@ -26,10 +26,10 @@ def channel_groups(problem: ConvProblem) -> Iterator[tuple[slice, slice]]:
 
 
 def pixel_rows(images: Array) -> Array:
-    """N H W C as a matrix of pixels × channels: a view where each pixel's channels are next to another."""
+    """[N, H, W, C] as a matrix [pixels, C]: a view where each pixel's channels are next to another."""
     return images.reshape(-1, images.shape[-1])
 
 
 def filter_matrix(w: Array) -> Array:
-    """Filters as a matrix: kh*kw*C × F."""
+    """Filters [kh, kw, C, F] as a matrix [kh*kw*C, F]."""
     return w.reshape(-1, w.shape[-1])

@@ -9,17 +9,18 @@ from graphc.types import Array, Context
 
 
 def conv2d(context: Context, problem: ConvProblem, x: Array, w: Array) -> Array:
-    """y, N H' W' F: every window of x, N H W C, times the filters w, kh kw C/groups F."""
+    """y [N, H', W', F]: every window of x [N, H, W, C] times the filters w [kh, kw, C/groups, F]."""
     return choose_conv_algorithm(problem).algorithm.forward(context, problem, x, w)
 
 
 def conv2d_weight_gradient(context: Context, problem: ConvProblem, x: Array, dy: Array) -> Array:
-    """dw, kh kw C/groups F: windows of x times dy, N H' W' F, summed over pixels and the batch."""
+    """dw [kh, kw, C/groups, F]: windows of x [N, H, W, C] times dy [N, H', W', F], summed over pixels and the batch."""
     return choose_conv_algorithm(problem).algorithm.weight_gradient(context, problem, x, dy)
 
 
 def conv2d_input_gradient(context: Context, problem: ConvProblem, dy: Array, w: Array) -> Array:
-    """dx, N H W C: each output's gradient spread over its window through the filters.
+    """dx [N, H, W, C]: each output's gradient, dy [N, H', W', F], spread over its window through the filters w [kh, kw,
+    C/groups, F].
 
     Where this is a convolution itself it may go by another algorithm than the problem's own: it has other channels.
     """
@@ -32,7 +33,7 @@ def conv2d_input_gradient(context: Context, problem: ConvProblem, dy: Array, w: 
 def conv2d_gradients(
     context: Context, problem: ConvProblem, x: Array, dy: Array, w: Array
 ) -> tuple[Array | None, Array]:
-    """dx, if the context asks for it, and dw: they may share their work."""
+    """dx [N, H, W, C], if the context asks for it, and dw [kh, kw, C/groups, F]: they may share their work."""
     algorithm = choose_conv_algorithm(problem).algorithm
     if not context.input_gradient:
         return None, algorithm.weight_gradient(context, problem, x, dy)
