@@ -9,6 +9,7 @@ from typing import Any
 from rich.markup import escape
 
 from graphc.dims import format_shape, is_image
+from graphc.errors import counted
 from graphc.graph import Plan, PlannedNode
 from graphc.passes.expectations import totals
 from graphc.receptive_field import ReceptiveField
@@ -18,6 +19,8 @@ from graphc.report.tables import Look, bytes_text, render, short
 from graphc.report.tree import Group, fold, kinds, tree
 
 COLUMNS = ("layer", "kind", "shape", "receptive field", "stride", "padding", "params", "MACs", "memory")
+NAMED_OUTPUTS = 20
+"""As many stand in the headline."""
 SPARE = ("padding", "stride", "memory", "receptive field", "kind", "MACs")
 
 
@@ -47,7 +50,9 @@ def show(
 def headline(plan: Plan) -> str:
     """`lenet5: image 28×28×1 → logits 10`."""
     inputs = ", ".join(f"{each.name} {format_shape(each.shape)}" for each in plan.graph.inputs)
-    outputs = ", ".join(f"{name} {format_shape(plan.shapes[node])}" for name, node in plan.graph.outputs.items())
+    found = list(plan.graph.outputs.items())
+    outputs = ", ".join(f"{name} {format_shape(plan.shapes[node])}" for name, node in found[:NAMED_OUTPUTS])
+    outputs += f" and {counted(len(found) - NAMED_OUTPUTS, 'more output')}" if len(found) > NAMED_OUTPUTS else ""
     images = any(is_image(plan.shapes[node]) for node in plan.graph.outputs.values())
     axes = " (H×W×C; compiled N H W C, or as --output-layout says)" if images else ""
     return escape(f"{plan.graph.name}: {inputs} → {outputs}{axes}")

@@ -9,14 +9,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from rich import box
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.text import Text
 
 Row = Sequence[Any]
 WIDE = 32_000
 """Columns where output is not a terminal: nothing is cut."""
+
+
+AT_ONCE = 500
+"""Lines that Rich lays out together: it takes longer than in proportion for many, and for each alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,11 @@ def render(
         csv.writer(text, lineterminator="\n").writerows([columns, *([plain(cell) for cell in row] for row in body)])
         return text.getvalue()
     if form == "md":
-        lines = [columns, ["---:" if is_number_column(rows, i) else "---" for i in range(len(columns))], *body]
+        lines = [
+            columns,
+            ["---:" if is_number_column([row[i] for row in rows]) else "---" for i in range(len(columns))],
+            *body,
+        ]
         return "".join(f"| {' | '.join(pretty(cell) for cell in line)} |\n" for line in lines)
     return draw(columns, rows, total, look)
 
@@ -54,38 +62,94 @@ def draw(columns: Sequence[str], rows: Sequence[Row], total: Row | None, look: L
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=WIDE)
+    found = [Column.of(name, index, rows, total, look) for index, name in enumerate(columns)]
     left_out: list[str] = []
-    table = build(columns, rows, total, look, left_out)
     for name in look.spare:
-        if console.measure(table, options=console.options.update_width(WIDE)).maximum <= console.width:
+        if width_of(found) <= console.width:
             break
         if name in columns:
             left_out.append(name)
-            table = build(columns, rows, total, look, left_out)
+            found = [each for each in found if each.cells[0] != name]
     notes = list(look.notes)
     if left_out:
         notes.append(f"[dim]left out for width: {', '.join(left_out)} (--columns chooses)[/]")
     with console.capture() as capture:
         if look.title:
             console.print(look.title, style="bold")
-        console.print(table)
+        draw_lines(console, found, with_total=total is not None)
         for note in notes:
             console.print(f" {note}")
     return "\n".join(line.rstrip() for line in capture.get().splitlines()).strip("\n") + "\n"
 
 
-def build(columns: Sequence[str], rows: Sequence[Row], total: Row | None, look: Look, left_out: Sequence[str]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    kept = [index for index, column in enumerate(columns) if column not in left_out]
-    for index in kept:
-        is_number = is_number_column(rows, index)
-        table.add_column(columns[index], justify="right" if is_number else "left", no_wrap=True)
-    for row in rows:
-        table.add_row(*(dressed(columns[index], row[index], look) for index in kept))
-    if total is not None:
-        table.add_section()
-        table.add_row(*(dressed(columns[index], total[index], look) for index in kept), style="bold")
-    return table
+def draw_lines(console: Console, columns: Sequence[Column], with_total: bool) -> None:
+    """Heading, rule, rows, and the last row apart where it is the total."""
+    narrow(columns, console.width)
+    count = len(columns[0].cells) if columns else 0
+    colours = console.is_terminal
+    lines = ["", *(f" {'   '.join(each.padded(row, colours) for each in columns)}" for row in range(count)), ""]
+    emphasized = [1, *([count] if with_total else [])]
+    if colours:
+        for number in emphasized:
+            lines[number] = f"[bold]{lines[number]}[/]"
+    if with_total:
+        lines.insert(count, "")
+    lines.insert(2, f" {'─' * (width_of(columns) - 2)}")
+    for start in range(0, len(lines), AT_ONCE):
+        part = "\n".join(lines[start : start + AT_ONCE])
+        console.print(part, markup=colours, highlight=False, soft_wrap=True)
+
+
+@dataclass(slots=True)
+class Column:
+    cells: list[str]
+    """The heading and what stands below it, as Rich markup."""
+    is_number: bool
+    width: int = 0
+
+    @staticmethod
+    def of(name: str, index: int, rows: Sequence[Row], total: Row | None, look: Look) -> Column:
+        """As wide as its widest cell."""
+        body = [row[index] for row in rows]
+        sums = [total[index]] if total is not None else []
+        column = Column([name, *(dressed(name, cell, look) for cell in [*body, *sums])], is_number_column(body))
+        column.width = max(cell_len(visible(cell)) for cell in column.cells)
+        return column
+
+    def padded(self, number: int, markup: bool) -> str:
+        """A cell of the column's width, cut where it is longer, as markup or as it is seen."""
+        cell = self.cells[number]
+        seen = visible(cell)
+        length = cell_len(seen)
+        if length > self.width:
+            seen = set_cell_size(seen, max(self.width - 1, 0)) + "…" * min(self.width, 1)
+            cell, length = escape(seen), self.width
+        space = " " * (self.width - length)
+        text = cell if markup else seen
+        return f"{space}{text}" if self.is_number else f"{text}{space}"
+
+
+def width_of(columns: Sequence[Column]) -> int:
+    """Of a line, with a space at both ends and three between columns."""
+    return sum(each.width for each in columns) + 3 * max(len(columns) - 1, 0) + 2
+
+
+def narrow(columns: Sequence[Column], width: int) -> None:
+    """Take from the widest columns what a line is too long."""
+    while (excess := width_of(columns) - width) > 0 and columns:
+        widest = max(each.width for each in columns)
+        if widest <= 1:
+            return
+        next_one = max((each.width for each in columns if each.width < widest), default=1)
+        alike = [each for each in columns if each.width == widest]
+        less = max(1, min(widest - next_one, excess // len(alike)))
+        for each in alike:
+            each.width -= less
+
+
+def visible(markup: str) -> str:
+    """What is seen of Rich markup."""
+    return Text.from_markup(markup).plain if "[" in markup or "\\" in markup else markup
 
 
 def dressed(column: str, cell: Any, look: Look) -> str:
@@ -94,9 +158,10 @@ def dressed(column: str, cell: Any, look: Look) -> str:
     return look.cells[column](cell)
 
 
-def is_number_column(rows: Sequence[Row], index: int) -> bool:
-    cells = [row[index] for row in rows if row[index] not in (None, "")]
-    return bool(cells) and all(isinstance(cell, (int, float)) for cell in cells)
+def is_number_column(cells: Sequence[Any]) -> bool:
+    """Whether all cells that hold something are numbers."""
+    filled = [cell for cell in cells if cell not in (None, "")]
+    return bool(filled) and all(isinstance(cell, (int, float)) for cell in filled)
 
 
 def pretty(cell: Any) -> str:

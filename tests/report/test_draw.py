@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
 from itertools import combinations
@@ -13,6 +14,7 @@ from click.testing import CliRunner
 
 from graphc.cli import cli
 from graphc.compiler import plan_spec
+from graphc.report.picture import svg
 from graphc.report.picture.blocks import Block, blocks, title
 from graphc.report.picture.draw import FORMATS
 from graphc.report.picture.items import Fold, Frame, Item, Parallel, Series, Tangle, blocks_of
@@ -291,3 +293,21 @@ def brightness(chromium: Browser, element: str) -> float:
     colour = chromium.evaluate(f"{element}.matches('.stripe') ? {style}.stroke : {style}.fill")
     red, green, blue = (int(part) for part in re.findall(r"\d+", colour)[:3])
     return 0.3 * red + 0.59 * green + 0.11 * blue
+
+
+def test_a_picture_of_many_outputs_takes_a_time_in_proportion_and_ends_with_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count = 8000
+    outputs = "".join(f"  o{number}: r/r_{number}\n" for number in range(1, count + 1))
+    spec = tmp_path / "wide.yaml"
+    layers = f"layers:\n  - repeat: {{name: r, times: {count}, layer: relu}}\n"
+    spec.write_text(f"graphc: 1\ninputs: {{x: [N, 4]}}\n{layers}outputs:\n{outputs}", encoding="utf-8")
+    plan = plan_spec(spec)
+    start = time.process_time()
+    assert draw_svg(plan).count('class="b ') == count + 2
+    assert time.process_time() - start < 2 * 8
+    monkeypatch.setattr(svg, "MOST_BLOCKS", 1000)
+    cut_off = draw_svg(plan)
+    assert "the first 1,000 of " in cut_off
+    assert cut_off.count('class="b ') == 1000

@@ -12,6 +12,7 @@ import pytest
 
 from graphc import initializers
 from graphc.compiler import plan_spec
+from graphc.errors import SpecError
 from graphc.graph import Plan
 from graphc.report.page import report
 from graphc.report.page.build import in_script, page
@@ -220,3 +221,11 @@ def test_runs_are_drawn_over_each_other(chromium: Browser, tmp_path: Path) -> No
     )
     assert view.evaluate("document.querySelectorAll('.confusion tbody tr').length") == 2
     assert view.problems == []
+
+
+def test_a_page_of_too_many_layers_is_refused_before_anything_is_drawn_from_the_seed(tmp_path: Path) -> None:
+    spec = tmp_path / "long.yaml"
+    layers = "layers:\n  - repeat: {times: 32000, layer: relu}\n"
+    spec.write_text(f"graphc: 1\ninputs: {{x: [N, 4]}}\n{layers}", encoding="utf-8")
+    with pytest.raises(SpecError, match="at most 32,000 layers and outputs, got 32,001"):
+        report.report_spec(plan_spec(spec), None, (), print)

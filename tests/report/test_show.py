@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
+import time
 from collections.abc import Callable
 
 import pytest
@@ -133,3 +135,30 @@ def test_units() -> None:
         "1.00 M",
         "138 M",
     ]
+
+
+def test_a_table_of_many_rows_takes_a_time_in_proportion() -> None:
+    layers = "inputs: {image: [N, 8, 8, 3]}\nlayers:\n  - repeat: {times: 6000, layer: relu}"
+    plan = plan_of(layers)
+    start = time.process_time()
+    lines = show(plan, "table").splitlines()
+    assert time.process_time() - start < 2 * 6
+    assert len(lines) == 6000 + 8
+    assert lines[-5].split()[0] == "repeat/relu_6000"
+
+
+def test_the_headline_names_some_of_many_outputs() -> None:
+    outputs = ", ".join(f"o{number}: r/r_{number}" for number in range(1, 101))
+    layers = "inputs: {x: [N, 4]}\nlayers:\n  - repeat: {name: r, times: 100, layer: relu}"
+    first = show(plan_of(f"{layers}\noutputs: {{{outputs}}}"), "table").splitlines()[0]
+    assert first.endswith("o19 4, o20 4 and 80 more outputs")
+
+
+def test_cells_are_cut_where_a_terminal_is_narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "30")
+    layers = f"inputs: {{x: [N, 4]}}\nlayers:\n  - relu: {{name: {'a' * 50}}}"
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", show(plan_of(layers), "table")).splitlines()
+    assert all(len(line) <= 30 for line in lines if "aaa" in line or "──" in line)
+    assert any("aaa…" in line for line in lines)

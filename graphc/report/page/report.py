@@ -24,6 +24,8 @@ from graphc.report.tables import short
 from graphc.train.batching import make_batches
 from graphc.types import Array
 
+MOST_LAYERS = 32_000
+"""Layers and outputs of a page: a browser has a row for each."""
 MOST_MACS = 25_000_000_000
 """Of one example, up to which it is measured how outputs move with the image."""
 SHOWN = 8
@@ -32,6 +34,10 @@ SHOWN = 8
 
 def report_spec(plan: Plan, weights_from: str | None, images: Sequence[str], say: Callable[[str], None]) -> str:
     """A page about a spec; activations need weights and images."""
+    size = len(plan.nodes) + len(plan.graph.outputs)
+    if size > MOST_LAYERS:
+        most = f"at most {MOST_LAYERS:,} layers and outputs, got {size:,}"
+        raise SpecError("G233", f"a report shows {most}: --until stops at a layer, show and draw take them all")
     params, _ = initial_or_loaded(plan, 0, weights_from)
     more: dict[str, Any] = {}
     if images:

@@ -47,6 +47,7 @@ class Dissection:
             if main.intersection(self.readers[name]):
                 main.add(name)
         aside = [name for name in self.order if name not in main]
+        gone: set[str] = set()
         for part in components(aside, self.readers):
             parents = {source for name in part for source in self.sources[name]} - set(part)
             if len(parents) != 1 or parents == {START}:
@@ -54,9 +55,10 @@ class Dissection:
             parent = parents.pop()
             inner = Dissection([self.blocks[name] for name in part], {parent})
             self.sides.setdefault(parent, []).append(Path(inner.series(), ends=True))
-            gone = set(part)
+            gone.update(part)
+        for parent in self.sides:
             self.readers[parent] = [name for name in self.readers[parent] if name not in gone]
-            self.order = [name for name in self.order if name not in gone]
+        self.order = [name for name in self.order if name not in gone]
 
     def find_meetings(self) -> None:
         """Where all paths from a block meet again: its immediate post-dominator."""

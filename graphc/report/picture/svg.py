@@ -15,6 +15,8 @@ from graphc.report.picture.layout import Style, measure
 from graphc.report.picture.structure import structure
 from graphc.report.tables import short
 
+MOST_BLOCKS = 30_000
+"""Blocks that are drawn; the heading says where there are more."""
 NAMED_UP_TO = 36
 """More blocks than this show kinds alone."""
 ALMOST_ALL = 0.6
@@ -23,13 +25,15 @@ ALMOST_ALL = 0.6
 
 def draw_svg(plan: Plan, *, style: bool = True) -> str:
     """The picture; without `style` for a page that has the colours (`css`)."""
-    series = spread(structure(blocks(plan)))
+    found = blocks(plan)
+    series = spread(structure(found[:MOST_BLOCKS]))
     shown = drawn(series)
     style_of = Style(names=len(shown) <= NAMED_UP_TO)
     columns = best_columns([measure(item, style_of) for item in series])
     canvas = Canvas()
     width, height = place(columns, canvas)
-    head, wide = heading(plan, shown)
+    cut_off = f", the first {MOST_BLOCKS:,} of {len(found):,} blocks" if len(found) > MOST_BLOCKS else ""
+    head, wide = heading(plan, shown, cut_off)
     width = max(width, wide)
     background = f'<rect class="page" width="{number(width)}" height="{number(height)}"/>'
     return canvas.svg(width, height, plan.graph.name, css() if style else "", background + head)
@@ -44,13 +48,14 @@ def spread(series: Series) -> Series:
     return series
 
 
-def heading(plan: Plan, found: list[Block]) -> tuple[str, float]:
-    """Name, totals and a legend of the families that occur; its width."""
+def heading(plan: Plan, found: list[Block], cut_off: str) -> tuple[str, float]:
+    """Name, totals, what is cut off and a legend of the families that occur; its width."""
     sums = totals(plan)
     name = plan.graph.name
     figures = f"{short(sums['params'])} parameters"
     if sums["macs"] is not None:
         figures += f", {short(sums['macs'])} MACs"
+    figures += cut_off
     parts = [
         f'<text class="name" x="{number(MARGIN)}" y="28">{escape(name)}</text>',
         f'<text class="m" x="{number(MARGIN + text_width(name, 15) + 12)}" y="28">{escape(figures)}</text>',
