@@ -118,6 +118,7 @@ class Network:
         training: bool,
         step: int,
     ) -> ShardedForward:
+        self.execution.schedule(wanted)  # made here, not by several threads at once
         world = self._threads.world(len(next(iter(inputs.values()))))
         tapes = world.run(lambda shard: self.execution.run(wanted, shard, training, step, params, inputs))
 

@@ -6,7 +6,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from graphc.parallel.pool import AHEAD
 from graphc.parallel.waiting import LOOK_AROUND
@@ -14,11 +14,15 @@ from graphc.parallel.waiting import LOOK_AROUND
 S = TypeVar("S")
 T = TypeVar("T")
 
+END = object()
+"""In place of a result where there is none any more."""
+
 
 @contextmanager
 def prefetched(make: Callable[[S], T], given: Iterator[S]) -> Iterator[Iterator[T]]:
-    """`make` of each, in order, `AHEAD` of them made before they are asked for. An error is raised where its result
-    is asked for. Leaving the block waits for what is being made."""
+    """`make` of each, in order: `AHEAD` of them are ready before they are asked for, and one more is being made or
+    waits to be put beside them. An error is raised where its result is asked for. Leaving the block waits for what is
+    being made; after it there are no more results."""
     thread = _Prefetcher(make, given)
     thread.start()
     try:
@@ -33,15 +37,19 @@ class _Prefetcher(threading.Thread, Generic[S, T]):
     def __init__(self, make: Callable[[S], T], given: Iterator[S]) -> None:
         super().__init__(name="graphc-batches", daemon=True)
         self._make, self._given = make, given
-        self._queue: queue.Queue[tuple[T | None, BaseException | None]] = queue.Queue(AHEAD)
+        self._queue: queue.Queue[tuple[Any, BaseException | None]] = queue.Queue(AHEAD)
+        """A result or `END`, and the error in its place."""
         self._stopped = threading.Event()
 
     def results(self) -> Iterator[T]:
-        while True:
-            made, error = self._queue.get()
+        while not self._stopped.is_set():
+            try:
+                made, error = self._queue.get(timeout=LOOK_AROUND)
+            except queue.Empty:
+                continue
             if error is not None:
                 raise error
-            if made is None:
+            if made is END:
                 return
             yield made
 
@@ -54,11 +62,11 @@ class _Prefetcher(threading.Thread, Generic[S, T]):
             for each in self._given:
                 if not self._put((self._make(each), None)):
                     return
-            self._put((None, None))
+            self._put((END, None))
         except BaseException as error:  # handed to the thread that asked
-            self._put((None, error))
+            self._put((END, error))
 
-    def _put(self, item: tuple[T | None, BaseException | None]) -> bool:
+    def _put(self, item: tuple[Any, BaseException | None]) -> bool:
         """Whether the item was taken before the thread was stopped."""
         while not self._stopped.is_set():
             try:

@@ -80,14 +80,27 @@ class ThreadWorld:
         self._turns = turns
         """A rank holds one of them while it computes, and none while it waits for others."""
         self._barrier = threading.Barrier(self.world_size)
+        self._at_work = 0
+        """Ranks that have begun and not ended."""
+        self._one_ended = threading.Condition()
+        self._stopped = False
+        """Whether who has not begun does not begin any more."""
         self._boards = self._new_boards()
         self._shards = [Shard(ThreadCommunicator(rank, self), own) for rank, own in enumerate(examples)]
 
     def run(self, work: Callable[[Shard], T]) -> list[T]:
-        """`work` by each rank; the results in order, or the first rank's own error once all have stopped."""
+        """`work` by each rank; the results in order, or the first rank's own error once all have stopped. Where not all
+        can begin, or Ctrl-C comes, those that have begun are stopped at their next meeting. No run follows an error."""
         with _quick_switches():
-            futures = [self._pool.submit(self._work, work, shard) for shard in self._shards]
-            _wait_for(futures)
+            try:
+                futures = [self._pool.submit(self._work, work, shard) for shard in self._shards]
+                _wait_for(futures)
+            except BaseException:
+                with self._one_ended:
+                    self._stopped = True
+                    self._barrier.abort()
+                    self._one_ended.wait_for(lambda: self._at_work == 0)
+                raise
         self._boards = self._new_boards()  # nobody is at a meeting; values are not held any longer
         errors = [error for future in futures if (error := future.exception())]
         if errors:
@@ -95,12 +108,20 @@ class ThreadWorld:
         return [future.result() for future in futures]
 
     def _work(self, work: Callable[[Shard], T], shard: Shard) -> T:
-        with self._turns:
-            try:
+        with self._one_ended:
+            if self._stopped:
+                raise threading.BrokenBarrierError
+            self._at_work += 1
+        try:
+            with self._turns:
                 return work(shard)
-            except BaseException:
-                self._barrier.abort()  # or the others would wait for ever
-                raise
+        except BaseException:
+            self._barrier.abort()  # or the others would wait for ever
+            raise
+        finally:
+            with self._one_ended:
+                self._at_work -= 1
+                self._one_ended.notify_all()
 
     def _new_boards(self) -> tuple[list[Any], list[Any]]:
         return [None] * self.world_size, [None] * self.world_size

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import weakref
 from pathlib import Path
 from typing import ClassVar
@@ -12,6 +13,7 @@ import pytest
 from graphc.errors import Place
 from graphc.execution.fusion import fuse
 from graphc.execution.network import Network, evaluate
+from graphc.execution.plan import ExecutionPlan
 from graphc.graph import GraphInput, LayerGraph, Node, Plan
 from graphc.initializers import Initializer, initial_values
 from graphc.kernels.factored_gradient import FactoredGradient
@@ -135,6 +137,22 @@ def test_values_are_dropped_after_their_last_reader():
     values = evaluate(plan(graph), {}, {"x": X[:1]})  # one example, one part
     assert alive == [0, 1, 1, 1]
     assert set(values) == {"d"}
+
+
+def test_a_schedule_is_made_once_for_all_ranks():
+    made = []
+
+    def instrument(name, operation):
+        made.append(name)
+        time.sleep(0.01)  # for another rank to come by
+        return operation
+
+    planned = net(("a", Scale(), ("x",)), ("b", Scale(), ("a",)))
+    network = Network(planned, threads=2)
+    network.execution = ExecutionPlan(planned, instrument=instrument)
+    for _ in range(2):
+        network.forward(params_of(planned), {"x": X}, training=True)
+    assert made == ["a", "b"]
 
 
 def test_evaluate_keeps_what_is_asked_and_changes_nothing():

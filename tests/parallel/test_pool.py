@@ -119,6 +119,17 @@ def test_a_thread_makes_few_things_ahead_in_order():
     assert made == list(range(10))
 
 
+def test_nothing_may_be_a_result_of_the_thread():
+    with prefetched(lambda number: None, iter(range(3))) as found:
+        assert list(found) == [None] * 3
+
+
+def test_there_is_nothing_more_after_the_block():
+    with prefetched(lambda number: number, iter(range(10))) as found:
+        assert next(found) == 0
+    assert list(found) == []
+
+
 def test_an_error_in_the_thread_comes_where_its_result_is_asked_for():
     with prefetched(lambda number: 1 // number, iter([1, 0, 1])) as found:
         assert next(found) == 1

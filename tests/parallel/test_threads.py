@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import signal
 import threading
 import time
 
@@ -13,6 +14,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from graphc.parallel.blas import single_threaded_blas
 from graphc.parallel.communicator import Shard
 from graphc.parallel.threads import ThreadGroup, ThreadWorld
+from graphc.system import wake_main_thread
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
@@ -35,6 +37,70 @@ def test_an_error_in_one_rank_ends_all_and_comes_out(threads):
     with pytest.raises(ValueError, match="the second one"):
         group.world(3).run(work)
     assert group.world(3).run(lambda shard: shard.communicator.all_gather(shard.rank)) == [[0, 1, 2]] * 3
+
+
+def test_ranks_end_where_another_cannot_begin(monkeypatch):
+    group = ThreadGroup(3, 3)
+    submit = group._pool.submit
+
+    def one_only(*arguments):
+        if arguments[-1].rank == 1:
+            raise RuntimeError("can't start new thread")
+        return submit(*arguments)
+
+    monkeypatch.setattr(group._pool, "submit", one_only)
+    world = group.world(3)
+    try:
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            world.run(lambda shard: shard.communicator.barrier())
+        assert world._at_work == 0
+        monkeypatch.undo()
+        assert group.world(3).run(lambda shard: shard.rank) == [0, 1, 2]
+    finally:
+        world._barrier.abort()  # or a failure would have pytest wait for the thread
+
+
+def test_a_rank_that_begins_after_ctrl_c_does_nothing(monkeypatch):
+    """Where the thread has not been started the work may be waiting for one nevertheless."""
+    begun, group = [], ThreadGroup(2, 2)
+    submit = group._pool.submit
+
+    def interrupted(*arguments):
+        monkeypatch.undo()
+        late.append(arguments)
+        raise KeyboardInterrupt
+
+    late = []
+    monkeypatch.setattr(group._pool, "submit", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        group.world(2).run(begun.append)
+    with pytest.raises(threading.BrokenBarrierError):
+        submit(*late[0]).result(5)
+    assert not begun
+
+
+def test_ctrl_c_comes_out_when_all_have_stopped():
+    at_work, all_there = set(), threading.Barrier(3)
+
+    def work(shard: Shard) -> None:
+        at_work.add(shard.rank)
+        try:
+            all_there.wait(5)
+            if shard.rank == 1:
+                wake_main_thread(signal.SIGINT)
+            for _ in range(300):
+                shard.communicator.barrier()
+                time.sleep(0.01)
+        finally:
+            at_work.remove(shard.rank)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            ThreadGroup(3, 3).world(3).run(work)
+        assert not at_work
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_no_more_threads_work_than_allowed():
