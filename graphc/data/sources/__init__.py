@@ -1,0 +1,29 @@
+"""Where examples come from, as a recipe writes it: `{idx: {images: …, labels: …}}`.
+
+`SOURCES` is the catalogue, a line a kind; what they share is in `base`.
+"""
+
+from __future__ import annotations
+
+from graphc.data.sources.arrays import Cifar10, Idx, Npz
+from graphc.data.sources.base import Source
+from graphc.data.sources.images import Archive, ImageFiles, ImageFolder
+from graphc.data.sources.listed import Coco, ImageList
+from graphc.data.sources.made import Digits, Shapes
+
+SOURCES: tuple[type[Source], ...] = (Npz, Idx, Cifar10, ImageFolder, Archive, ImageList, Coco, Shapes, Digits)
+
+__all__ = [
+    "SOURCES",
+    "Archive",
+    "Cifar10",
+    "Coco",
+    "Digits",
+    "Idx",
+    "ImageFiles",
+    "ImageFolder",
+    "ImageList",
+    "Npz",
+    "Shapes",
+    "Source",
+]
