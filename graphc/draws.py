@@ -20,9 +20,9 @@ from graphc.quantiles import Quantiles, truncated_quantiles
 if TYPE_CHECKING:
     from graphc.types import Array
 
-BLOCK = 1 << 15
-"""Numbers drawn at a time: the table and one block stay in the processor's cache. With a quarter of it two threads were
-slower than one: at every call they wait for each other's hold of the interpreter."""
+BLOCK = 1 << 16
+"""Numbers drawn at a time: the table and one block stay in the processor's cache. With an eighth of it two threads are
+slower than one: at every call each may have to wait for the other to let go of the interpreter."""
 WHOLE = slice(0, None)
 """The part that is all of a variable."""
 

@@ -7,6 +7,8 @@ processes           none: threads do the work, with the same results (on macOS t
 links in paths      looked for before and after a file is opened, not by descriptors
 locks               as in locks.py
 permissions         those of a new file
+
+`multiprocessing`, which no command needs that reads a spec, is loaded where it is used.
 """
 
 from __future__ import annotations
@@ -16,7 +18,6 @@ import contextlib
 import errno
 import importlib
 import mmap
-import multiprocessing
 import os
 import signal
 import stat
@@ -47,12 +48,14 @@ def can_fork() -> bool:
 
     macOS has fork, but its own libraries (Accelerate among them) may hang in what was forked.
     """
-    return sys.platform == "linux" and hasattr(os, "fork") and not multiprocessing.current_process().daemon
+    if sys.platform != "linux" or not hasattr(os, "fork"):
+        return False
+    return not importlib.import_module("multiprocessing").current_process().daemon
 
 
 def fork_context() -> Any:
     """What makes processes, pipes and semaphores; only where `can_fork`."""
-    return multiprocessing.get_context("fork")
+    return importlib.import_module("multiprocessing").get_context("fork")
 
 
 def after_fork_in_child(call: Callable[[], None]) -> None:

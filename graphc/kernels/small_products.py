@@ -7,9 +7,8 @@ libraries, get the whole at once. Bits depend on which of these it is.
 
 from __future__ import annotations
 
+import importlib
 from functools import cache
-
-from threadpoolctl import threadpool_info
 
 from graphc.kernels.chunks import slices
 from graphc.lazy import np
@@ -79,4 +78,5 @@ def small_width(each: int, columns: int) -> int:
 @cache
 def has_small_gemm_kernels() -> bool:
     """Whether there are kernels for small products."""
-    return any(library.get("architecture") in ARCHITECTURES for library in threadpool_info())
+    loaded = importlib.import_module("threadpoolctl").threadpool_info()  # not needed to read a spec
+    return any(library.get("architecture") in ARCHITECTURES for library in loaded)
