@@ -14,6 +14,7 @@ from graphc.data.images import PIXEL_LIMIT
 from graphc.data.preprocess import Preprocess
 from graphc.data.resizing import STRETCH, AnyResizing
 from graphc.data.value_range import BYTES, ImageValues
+from graphc.dims import is_image
 from graphc.errors import SpecError
 from graphc.probabilities import ACTIVATIONS, Activation
 from graphc.settings import Settings
@@ -65,7 +66,7 @@ class InputSignature(Settings):
 
     @model_validator(mode="after")
     def _fits(self) -> InputSignature:
-        if len(self.shape) == 3 and self.shape[0] is not None and self.shape[1] is not None:
+        if is_image(self.shape) and self.shape[0] is not None and self.shape[1] is not None:
             self.resize.check((self.shape[0], self.shape[1]))
         return self
 

@@ -96,7 +96,7 @@ class Slice(Layer):
         size = inputs[0][axis]
         stop = size if self.stop is None else self.stop
         if isinstance(stop, int) and self.start >= stop:
-            raise RuleError("G203", f"init_from={self.start} is not below {stop}, where the slice stops", "start")
+            raise RuleError("G203", f"start={self.start} is not below {stop}, where the slice stops", "start")
         if isinstance(size, int) and isinstance(stop, int) and stop > size:
             raise RuleError("G203", f"stop={stop} is past the end of {self.axis}, which is {size}", "stop")
         return (*inputs[0][:axis], stop - self.start, *inputs[0][axis + 1 :])

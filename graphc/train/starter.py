@@ -87,7 +87,9 @@ def starting(data: Path | None, base: Path) -> Starting:
         names = [f"{part}{ending}.gz" for part in (IDX_TRAIN, IDX_TEST) for ending in ENDINGS[0]]
         return Starting([*_mnist(names), INSTEAD])
     if not data.is_dir():
-        raise DataError("G403", "--data expects a folder with MNIST's files or one folder a class", Place(shown(data)))
+        there = "a file" if data.exists() else "nothing"
+        message = f"--data expects a folder with MNIST's files or one folder a class, found {there} there"
+        raise DataError("G403", message, Place(shown(data)))
     found = _idx_files(data)
     if found:
         return Starting(_mnist([_path(data / name, base) for name in found]))

@@ -20,6 +20,7 @@ from tests.layers.one_layer import initial_params, random_inputs, run_in_onnxrun
 
 MOST: dict[str, Any] = {"at_most": 3}
 H = Formula.symbol("H")
+EXPECTED = r"kernel expects a whole number of at least 1, \[height, width\], input or \{at_most: 5\}, got "
 
 
 @pytest.mark.parametrize(
@@ -87,8 +88,7 @@ def test_in_a_spec_and_its_explanation(tmp_path: Path) -> None:
     "kernel", ["inputs", "[3]", "[3, 4, 5]", "{at_mos: 3}", "{input: 3}", "2.5", "true", "null", "[input]"]
 )
 def test_what_a_kernel_can_be(tmp_path: Path, kernel: str) -> None:
-    expected = r"max_pool2d: kernel expects a number of pixels, \[height, width\], input or \{at_most: 5\}, got "
-    with pytest.raises(SpecError, match=expected) as caught:
+    with pytest.raises(SpecError, match=EXPECTED) as caught:
         planned(tmp_path, kernel)
     assert caught.value.place is not None
     assert caught.value.place.line == 4
@@ -96,5 +96,5 @@ def test_what_a_kernel_can_be(tmp_path: Path, kernel: str) -> None:
 
 @pytest.mark.parametrize("kernel", ["0", "[input, 0]", "{at_most: 0}"])
 def test_a_kernel_has_a_pixel(tmp_path: Path, kernel: str) -> None:
-    with pytest.raises(SpecError, match="kernel expects a number greater than 0, got"):
+    with pytest.raises(SpecError, match=EXPECTED):
         planned(tmp_path, kernel)
