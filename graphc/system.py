@@ -109,9 +109,11 @@ def close_all_but(kept: int) -> None:
 
 
 def stop_signals() -> list[signal.Signals]:
-    """Signals by which a person or the system asks a program to end: Ctrl-C, and on Windows Ctrl-Break too."""
-    names = ("SIGINT", "SIGTERM", "SIGBREAK")
-    return [getattr(signal, name) for name in names if hasattr(signal, name)]
+    """Signals by which a person or the system asks a program to end: Ctrl-C, and on Windows Ctrl-Break too; a terminal
+    that closes, but where it is to be outlived (nohup)."""
+    names = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
+    found = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    return [number for number in found if number.name != "SIGHUP" or signal.getsignal(number) != signal.SIG_IGN]
 
 
 @contextlib.contextmanager

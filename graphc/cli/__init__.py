@@ -1,9 +1,38 @@
 """The command line, one file a group of commands.
 
-Each command imports what it runs when it runs, so that `graphc --help` loads none of it.
+Each command imports what it runs when it runs, so that `graphc --help` loads none of it; and nothing is imported
+before Ctrl-C has its answer.
 """
 
-from graphc.cli.commands import cli
-from graphc.cli.entry import main, run_command
+from __future__ import annotations
+
+import signal
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from graphc.cli.stopping import stopping
+
+if TYPE_CHECKING:
+    from graphc.cli.commands import cli
+    from graphc.cli.entry import run_command
+
+HOMES = {"cli": "graphc.cli.commands", "run_command": "graphc.cli.entry"}
+
+
+def main() -> None:
+    """Run a command; every failure is one sentence and an exit code (see graphc.errors)."""
+    stopping.loading = True
+    stopping.take(signal.SIGINT)
+    from graphc.cli.entry import enter
+
+    stopping.loading = False
+    enter()
+
+
+def __getattr__(name: str) -> Any:
+    if name not in HOMES:
+        raise AttributeError(name)
+    return getattr(import_module(HOMES[name]), name)
+
 
 __all__ = ["cli", "main", "run_command"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import click
@@ -38,7 +39,7 @@ threads_option = click.option(
 data_memory_option = click.option(
     "--max-memory", type=float, metavar="GIB", help="Of a data set in memory.  [default: 8]"
 )
-quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
+quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print warnings and errors only.")
 recipe_set_option = click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override a key of the recipe."
 )
@@ -94,4 +95,5 @@ def out(text: str) -> None:
 
 
 def say(text: str) -> None:
-    click.echo(text, err=True)
+    with suppress(OSError):  # a terminal that was closed, a full disk: what was done is done
+        click.echo(text, err=True)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,10 @@ from graphc.train.run_folder import RunFolder
 EVERY = 2000
 """Milliseconds between two looks at the log."""
 HERE = "127.0.0.1"
+CLIENTS = 16
+"""That are served at a time."""
+PATIENCE = 5.0
+"""Seconds for which a client may say or take nothing."""
 WAITING = (
     '<!doctype html><meta charset="utf-8"><meta http-equiv="refresh" content="1"><title>graphc</title>'
     "<p>The training has not begun yet."
@@ -27,8 +32,7 @@ WAITING = (
 @contextmanager
 def dashboard(folder: str | Path, say: Callable[[str], None], port: int = 0) -> Iterator[str]:
     """Serve the report of a run's folder, which need not be there yet; the page's address. Port 0: any that is free."""
-    server = ThreadingHTTPServer((HERE, port), handler_of(RunFolder(folder)))
-    server.daemon_threads = True
+    server = Server((HERE, port), handler_of(RunFolder(folder)))
     thread = threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True)
     thread.start()
     address = f"http://{HERE}:{server.server_port}/"
@@ -41,18 +45,57 @@ def dashboard(folder: str | Path, say: Callable[[str], None], port: int = 0) -> 
         thread.join()
 
 
+class Server(ThreadingHTTPServer):
+    """Whatever clients do, the training has its threads, files and terminal for itself."""
+
+    daemon_threads = True
+
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        super().__init__(address, handler)
+        self._lock = threading.Lock()
+        self._open: list[socket.socket] = []
+        """The oldest first."""
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """A thread for it; the oldest client goes where there are too many, such as do not ask."""
+        with self._lock:
+            self._open.append(request)
+            oldest = self._open.pop(0) if len(self._open) > CLIENTS else None
+            if oldest is not None:
+                with suppress(OSError):
+                    oldest.shutdown(socket.SHUT_RDWR)  # its thread closes it
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        with self._lock:
+            if request in self._open:
+                self._open.remove(request)
+        super().shutdown_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of clients that have gone away."""
+
+
 def handler_of(folder: RunFolder) -> type[BaseHTTPRequestHandler]:
     """Answers `/` with the page and `/runs.json` with the curves, to requests that mean this machine."""
 
+    one_by_one = threading.Lock()
+
     class Handler(BaseHTTPRequestHandler):
+        timeout = PATIENCE
+
         def do_GET(self) -> None:
             host = (self.headers.get("Host") or "").rpartition(":")[0]
             if host not in (HERE, "localhost"):  # another site's name that was made to point here
                 self.send_error(403)
             elif self.path == "/":
-                self.answer("text/html", live_page(folder))
+                with one_by_one:
+                    text = live_page(folder)
+                self.answer("text/html", text)
             elif self.path == "/runs.json":
-                self.answer("application/json", json.dumps(live_runs(folder)))
+                with one_by_one:
+                    text = json.dumps(live_runs(folder))
+                self.answer("application/json", text)
             else:
                 self.send_error(404)
 

@@ -63,7 +63,7 @@ def train(
     check_batches(frozen_plan(plan, stepper.learning.frozen_for_good), Length.of(recipe, len(sets.train)))
     reporter = reporter or Silent()
     for sentence in sets.said():
-        reporter.say(sentence)
+        reporter.warn(sentence)
     with folder.locked():
         folder.require_new()
         state = new_state(stepper)
@@ -71,7 +71,7 @@ def train(
             reporter.say(str(warm_start(state.params, recipe.init_from, base, plan)))
         trainer = _trainer(stepper, state, sets, folder, reporter)
         for warning in said_once([*lints(plan, MEANING), *training_lints(plan, stepper.heads, sets.train)]):
-            reporter.say(warning)
+            reporter.warn(warning)
         texts = spec_texts(recipe.model, base)
         folder.begin(dump_recipe(recipe), texts)
         save_fitted(recipe, folder.preprocess)
@@ -146,7 +146,7 @@ def _accept(changes: Changes, trainer: Trainer, reporter: Reporter) -> None:
     if changes.of_targets:
         state.tracker = BestTracker(sha256=state.tracker.sha256)
     for change in changes:
-        reporter.say(f"warning[G327]: goes on with a change: {change}")
+        reporter.warn(f"warning[G327]: goes on with a change: {change}")
     trainer.folder.append_changes(state.step, changes)
     trainer.save()
 
@@ -170,7 +170,7 @@ def _newest_checkpoint(folder: RunFolder, reporter: Reporter) -> Checkpoint:
     if checkpoint is None:
         raise WeightsError("G321", f"{folder.checkpoints}: there is no checkpoint")
     for warning in warnings:
-        reporter.say(f"{warning}; the one before it is used")
+        reporter.warn(f"{warning}; the one before it is used")
     return checkpoint
 
 
@@ -212,7 +212,7 @@ def _trainer(stepper: Stepper, state: Any, sets: Sets, folder: RunFolder, report
         stepper.heads.check(examples)
         check_inputs(examples, recipe.dtype)
     if recipe.data.workers and not can_fork():
-        reporter.say(str(Warn("G522", NO_WORKERS.format(counted(recipe.data.workers, "worker")))))
+        reporter.warn(str(Warn("G522", NO_WORKERS.format(counted(recipe.data.workers, "worker")))))
     validation = make_batches(recipe, plan, sets.validation) if sets.validation is not None else None
     how = augmenting(recipe, stepper.heads, sets.train)
     train_batches = make_batches(recipe, plan, sets.train, how, training=True)
@@ -242,7 +242,7 @@ def _compare_settings(before: Mapping[str, Any], now: Mapping[str, Any], reporte
     if difference and exact:
         raise WeightsError("G326", f"the checkpoint was written under other settings: {difference}")
     if difference:
-        reporter.say(f"warning[G326]: the last bits may differ from an uninterrupted run's: {difference}")
+        reporter.warn(f"warning[G326]: the last bits may differ from an uninterrupted run's: {difference}")
 
 
 __all__ = ["Options", "evaluate_run", "predict", "resume", "train"]

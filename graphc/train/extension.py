@@ -20,7 +20,7 @@ def with_epochs(recipe: Recipe, epochs: int, done: int, reporter: Reporter) -> R
             "G615", f"--epochs expects more than the {counted(done, 'epoch')} that are done, found {epochs}"
         )
     if recipe.schedule.depends_on_end and epochs != recipe.epochs:
-        reporter.say(
+        reporter.warn(
             f"learning rate: {recipe.schedule.kind} goes on as if there had been {epochs:,} epochs from the beginning, "
             f"not {recipe.epochs:,}"
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,7 +24,7 @@ class Interrupted(GraphcError):
 
     def __init__(self, number: int, message: str) -> None:
         super().__init__("G610", message)
-        self.exit_code = 130 if number == signal.SIGINT else 143
+        self.exit_code = 128 + number
 
 
 class Abandoned(BaseException):
@@ -49,9 +50,11 @@ class Interruption:
             yield
             return
         before = {number: signal.signal(number, self._asked) for number in stop_signals()}
+        hook, sys.unraisablehook = sys.unraisablehook, self._unraisable
         try:
             yield
         finally:
+            sys.unraisablehook = hook
             self._over.set()
             if self._waiting is not None:
                 self._waiting.join()
@@ -72,6 +75,8 @@ class Interruption:
             self._overdue = False
             self._give_up()
         elif self.signal is not None:
+            if signal.Signals(number).name == "SIGHUP":  # a terminal that closes sends it twice
+                return
             raise Interrupted(number, "stopped at once; the last checkpoint is where `graphc resume` goes on")
         else:
             self.signal = number
@@ -91,3 +96,12 @@ class Interruption:
         if self._computing:
             self._computing = False
             raise Abandoned
+
+    def _unraisable(self, found: sys.UnraisableHookArgs) -> None:
+        """Of an exception that came where none can go on, such as the end of an object: once more."""
+        if issubclass(found.exc_type, Abandoned):
+            self._computing = True
+        elif issubclass(found.exc_type, Interrupted) and self.signal is not None:
+            threading.Timer(AGAIN, wake_main_thread, (signal.SIGINT,)).start()
+        else:
+            sys.__unraisablehook__(found)

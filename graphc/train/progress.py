@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Protocol
 
 from rich.console import Console
@@ -26,7 +27,10 @@ class Reporter(Protocol):
         """A line has been added to the log."""
 
     def say(self, message: str) -> None:
-        """Something that a person should read."""
+        """Something that a person may want to read."""
+
+    def warn(self, message: str) -> None:
+        """Something that a person has to read: it may change the result."""
 
     def end(self) -> None:
         """Training is over."""
@@ -39,20 +43,34 @@ class Silent:
     def stepped(self, step: int, epoch: int, loss: float, examples: int) -> None: ...
     def epoch_done(self, record: Mapping[str, Any], seconds: float, examples: int) -> None: ...
     def say(self, message: str) -> None: ...
+    def warn(self, message: str) -> None:
+        self.say(message)
+
     def end(self) -> None: ...
 
 
-class Lines(Silent):
-    """One line an epoch."""
+class Quiet(Silent):
+    """Warnings only."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
+
+    def warn(self, message: str) -> None:
+        self._print(message)
+
+    def _print(self, message: str) -> None:
+        with suppress(OSError):  # a terminal that was closed, a full disk: training goes on
+            self.console.print(message, markup=False, highlight=False, soft_wrap=True)
+
+
+class Lines(Quiet):
+    """One line an epoch."""
 
     def epoch_done(self, record: Mapping[str, Any], seconds: float, examples: int) -> None:
         self.say(f"{describe(record)}  {examples / max(seconds, 1e-9):,.0f} images/s  {seconds:.1f} s")
 
     def say(self, message: str) -> None:
-        self.console.print(message, markup=False, highlight=False, soft_wrap=True)
+        self._print(message)
 
 
 class Bar(Lines):
@@ -75,7 +93,8 @@ class Bar(Lines):
 
     def begin(self, step: int, steps: int) -> None:
         self._task = self._progress.add_task("epoch 1", total=steps, completed=step, loss="", speed="")
-        self._progress.start()
+        with suppress(OSError):
+            self._progress.start()
 
     def stepped(self, step: int, epoch: int, loss: float, examples: int) -> None:
         assert self._task is not None
@@ -85,7 +104,8 @@ class Bar(Lines):
         description = f"epoch {epoch}{self._metric}"
         speed = f"{self._examples / elapsed:,.0f}"
         loss_text = f"{self._loss:.4f}"
-        self._progress.update(self._task, completed=step, description=description, loss=loss_text, speed=speed)
+        with suppress(OSError):
+            self._progress.update(self._task, completed=step, description=description, loss=loss_text, speed=speed)
 
     def epoch_done(self, record: Mapping[str, Any], seconds: float, examples: int) -> None:
         super().epoch_done(record, seconds, examples)
@@ -95,14 +115,15 @@ class Bar(Lines):
         self._since, self._examples = time.perf_counter(), 0
 
     def end(self) -> None:
-        self._progress.stop()
+        with suppress(OSError):
+            self._progress.stop()
 
 
 def reporter(quiet: bool = False) -> Reporter:
-    """A bar where stderr is a terminal, lines where it is not."""
-    if quiet:
-        return Silent()
+    """A bar where stderr is a terminal, lines where it is not; `quiet`: warnings only."""
     console = Console(stderr=True)
+    if quiet:
+        return Quiet(console)
     return Bar(console) if console.is_terminal else Lines(console)
 
 

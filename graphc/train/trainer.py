@@ -245,7 +245,7 @@ class Trainer:
     def _watch(self, record: dict[str, Any]) -> None:
         """Compare the watched number with its best; keep the weights where it is better."""
         if said := self.watcher.choose(record, self.state.tracker):
-            self.reporter.say(f"warning[G621]: {said}")
+            self.reporter.warn(f"warning[G621]: {said}")
         if self.watcher.judge(record, self.state):
             self._require_finite()
             weights.save(self.folder.best, self.best_params)
@@ -259,7 +259,7 @@ class Trainer:
             return
         record["warning"] = warning
         if not self._warned:
-            self.reporter.say(f"warning[G622]: {warning}")
+            self.reporter.warn(f"warning[G622]: {warning}")
         self._warned = True
 
     def _finished(self) -> bool:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
+import struct
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -17,7 +20,7 @@ from PIL import Image
 
 from graphc.cli import cli
 from graphc.errors import WeightsError
-from graphc.report.dashboard import dashboard
+from graphc.report.dashboard import CLIENTS, dashboard
 from graphc.report.page.runs import curves, read_log, read_run, run_facts
 from graphc.train.commands import train
 from graphc.train.run_folder import RunFolder
@@ -185,6 +188,24 @@ def test_before_the_run_there_is_a_word(tmp_path: Path) -> None:
     with dashboard(tmp_path / "later", lambda words: None) as address:
         assert "not begun" in fetch(address)
         assert json.loads(fetch(f"{address}runs.json"))[0]["curves"] == {}
+
+
+def test_clients_that_say_nothing_or_go_away_disturb_nobody(address: str, capfd: pytest.CaptureFixture[str]) -> None:
+    port = int(address.rstrip("/").rpartition(":")[2])
+    before = threading.active_count()
+    silent = [socket.create_connection(("127.0.0.1", port), timeout=5) for _ in range(300)]
+    assert urllib.request.urlopen(address, timeout=10).status == 200
+    assert threading.active_count() - before <= CLIENTS + 2
+    for client in silent:
+        client.close()
+    for request in (b"GET / HTTP/1.1\r\nHost: 127.0.0.1:1\r\n\r\n", b"GET /runs.json HT"):
+        for _ in range(5):
+            client = socket.create_connection(("127.0.0.1", port), timeout=5)
+            client.sendall(request)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # gone, not closed
+            client.close()
+    assert urllib.request.urlopen(f"{address}runs.json", timeout=10).status == 200
+    assert capfd.readouterr().err == ""
 
 
 def test_training_with_a_dashboard(project: Path) -> None:

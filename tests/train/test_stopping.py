@@ -1,0 +1,143 @@
+"""Ctrl-C and its like, at any moment and again: one word on stderr, the exit code, and never a traceback."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from graphc import system
+from graphc.train import interruption
+from graphc.train.interruption import Abandoned, Interruption
+
+from .test_resume import SETTINGS, _state, _wait_for, undisturbed
+
+__all__ = ["undisturbed"]
+
+PROGRAM = """
+import os, signal, sys, threading, time
+from graphc.cli import main
+
+def ask(after, number, times):
+    while signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        time.sleep(0.001)  # Python itself is starting
+    time.sleep(after)
+    for _ in range(times):
+        os.kill(os.getpid(), number)
+        time.sleep(0.002)
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever the tests were started with
+after, number, times = float(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+sys.argv = ["graphc", *sys.argv[4:]]
+threading.Thread(target=ask, args=(after, number, times), daemon=True).start()
+main()
+"""
+
+
+def stopped(folder: Path, after: float, number: int, times: int, *command: str) -> subprocess.CompletedProcess[str]:
+    start = [sys.executable, "-c", PROGRAM, str(after), str(int(number)), str(times), *command]
+    return subprocess.run(start, capture_output=True, text=True, cwd=folder, check=False, timeout=60)
+
+
+@pytest.mark.posix
+@pytest.mark.parametrize("times", [1, 2, 5])
+@pytest.mark.parametrize("after", [0.0, 0.05, 0.1, 0.2, 0.3, 0.4])
+def test_no_traceback_while_things_are_loaded(tmp_path, after, times):
+    ended = stopped(tmp_path, after, signal.SIGINT, times, "compile", "inception_v3", "-o", "net.onnx")
+    assert ended.returncode == 130
+    assert ended.stderr.strip() in ("interrupted", "")
+    assert ended.stdout == ""
+    assert not (tmp_path / "net.onnx").exists()
+
+
+@pytest.mark.posix
+@pytest.mark.parametrize("times", [1, 3])
+@pytest.mark.parametrize("after", [0.6, 0.9, 1.2])
+def test_no_traceback_in_training(project, after, times):
+    ended = stopped(project, after, signal.SIGINT, times, "train", "recipe.yaml", "-o", "run", "--set", "epochs=9999")
+    assert ended.returncode == 130
+    assert "Traceback" not in ended.stderr
+    assert "Exception" not in ended.stderr
+
+
+@pytest.mark.posix
+def test_a_terminal_that_closes_is_no_end_without_saving(project, undisturbed):
+    """The training writes to that terminal, too."""
+    import fcntl
+    import termios
+
+    run, (ours, theirs) = project / "run", os.openpty()
+    settings = [each for setting in SETTINGS for each in ("--set", setting)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "graphc", "train", str(project / "recipe.yaml"), "-o", str(run), *settings],
+        stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509
+        env={**os.environ, "OMP_NUM_THREADS": "1", "TERM": "xterm"},
+    )  # fmt: skip
+    os.close(theirs)
+    os.set_blocking(ours, False)
+
+    def is_under_way() -> bool:
+        with contextlib.suppress(BlockingIOError):
+            os.read(ours, 1 << 16)
+        return len(list(run.glob("checkpoints/*.json"))) == 2
+
+    _wait_for(is_under_way, process)
+    os.close(ours)
+    assert process.wait(timeout=60) == 129
+    from graphc.train.commands import resume
+
+    resume(run)
+    assert _state(run) == undisturbed
+
+
+@pytest.mark.posix
+def test_a_hang_up_that_is_to_be_outlived_is_not_taken(monkeypatch):
+    assert signal.SIGHUP in system.stop_signals()
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert signal.SIGHUP not in system.stop_signals()
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.posix
+def test_hang_ups_are_sent_twice_and_are_one(monkeypatch):
+    with Interruption().watching():
+        os.kill(os.getpid(), signal.SIGHUP)
+        os.kill(os.getpid(), signal.SIGHUP)
+        os.kill(os.getpid(), signal.SIGHUP)
+
+
+@pytest.mark.posix
+def test_a_step_is_given_up_although_an_object_was_ending(monkeypatch, capfd):
+    """No exception goes on from there."""
+    monkeypatch.setattr(interruption, "PATIENCE", 0.05)
+    monkeypatch.setattr(interruption, "AGAIN", 0.05)
+
+    class Ending:
+        def __del__(self):
+            os.kill(os.getpid(), signal.SIGTERM)
+            nap(0.5)
+
+    def nap(seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            time.sleep(0.01)
+
+    asked = Interruption()
+
+    def step() -> None:
+        Ending()
+        nap(20)
+
+    with asked.watching(), pytest.raises(Abandoned), asked.computing():
+        step()
+    assert asked.signal == signal.SIGTERM
+    assert capfd.readouterr().err == ""
