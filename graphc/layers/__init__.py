@@ -1,91 +1,114 @@
-"""The catalogue: every layer kind, one line each.
+"""The catalogue: every layer kind, one line each, below its family.
 
-Inputs and variables of a layer have one dtype, float32 or float64, and so have its output and gradients.
+Inputs and variables of a layer have one dtype, float32 or float64, and so have its output and gradients. A kind's
+module is loaded when the kind is first asked for: most specs have few of them.
 """
 
 from __future__ import annotations
 
-from graphc.layers.activation import HardSigmoid, HardSwish, LeakyRelu, Relu, Relu6
-from graphc.layers.base import Layer
-from graphc.layers.batch_norm import BatchNorm
-from graphc.layers.bias_add import BiasAdd
-from graphc.layers.channel_shuffle import ChannelShuffle
-from graphc.layers.conv import Conv2d
-from graphc.layers.conv_transpose import Conv2dTranspose
-from graphc.layers.crop import Crop, Slice
-from graphc.layers.depthwise_conv import DepthwiseConv2d, SeparableConv2d
-from graphc.layers.dropout import Dropout
-from graphc.layers.fully_connected import FullyConnected
-from graphc.layers.global_pool import GlobalAvgPool2d, GlobalMaxPool2d
-from graphc.layers.group_norm import GroupNorm
-from graphc.layers.instance_norm import InstanceNorm
-from graphc.layers.layer_norm import LayerNorm
-from graphc.layers.layer_scale import LayerScale
-from graphc.layers.local_response_norm import LocalResponseNorm
-from graphc.layers.maxout import Maxout
-from graphc.layers.merge import Add, Concat, Multiply, Scale
-from graphc.layers.pad import Pad
-from graphc.layers.pool import AvgPool2d, MaxPool2d
-from graphc.layers.prelu import PRelu
-from graphc.layers.reshape import Flatten, Reshape
-from graphc.layers.resize import Resize
-from graphc.layers.smooth_activation import Elu, Gelu, Mish, Selu, Sigmoid, Silu, Softplus, Tanh
-from graphc.layers.softmax import Softmax
-from graphc.layers.space_to_depth import DepthToSpace, SpaceToDepth
-from graphc.layers.unit_norm import UnitNorm
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-LAYERS: tuple[type[Layer], ...] = (
-    Conv2d,
-    DepthwiseConv2d,
-    SeparableConv2d,
-    Conv2dTranspose,
-    FullyConnected,
-    BiasAdd,
-    MaxPool2d,
-    AvgPool2d,
-    GlobalAvgPool2d,
-    GlobalMaxPool2d,
-    Maxout,
-    Relu,
-    Relu6,
-    LeakyRelu,
-    PRelu,
-    Elu,
-    Selu,
-    Gelu,
-    Silu,
-    HardSigmoid,
-    HardSwish,
-    Sigmoid,
-    Tanh,
-    Softplus,
-    Mish,
-    Softmax,
-    BatchNorm,
-    LayerNorm,
-    GroupNorm,
-    InstanceNorm,
-    LocalResponseNorm,
-    UnitNorm,
-    LayerScale,
-    Dropout,
-    Flatten,
-    Reshape,
-    Pad,
-    Crop,
-    Slice,
-    Resize,
-    SpaceToDepth,
-    DepthToSpace,
-    ChannelShuffle,
-    Concat,
-    Add,
-    Multiply,
-    Scale,
-)
+if TYPE_CHECKING:
+    from graphc.layers.base import Layer
 
-CATALOGUE: dict[str, type[Layer]] = {layer.kind: layer for layer in LAYERS}
-"""What the user types -> the class that answers."""
+FAMILIES: Mapping[str, Mapping[str, str]] = {
+    "convolution": {
+        "conv2d": "conv.Conv2d",
+        "depthwise_conv2d": "depthwise_conv.DepthwiseConv2d",
+        "separable_conv2d": "depthwise_conv.SeparableConv2d",
+        "conv2d_transpose": "conv_transpose.Conv2dTranspose",
+    },
+    "dense": {
+        "fully_connected": "fully_connected.FullyConnected",
+        "bias_add": "bias_add.BiasAdd",
+    },
+    "pooling": {
+        "max_pool2d": "pool.MaxPool2d",
+        "avg_pool2d": "pool.AvgPool2d",
+        "global_avg_pool2d": "global_pool.GlobalAvgPool2d",
+        "global_max_pool2d": "global_pool.GlobalMaxPool2d",
+    },
+    "activation": {
+        "maxout": "maxout.Maxout",
+        "relu": "activation.Relu",
+        "relu6": "activation.Relu6",
+        "leaky_relu": "activation.LeakyRelu",
+        "prelu": "prelu.PRelu",
+        "elu": "smooth_activation.Elu",
+        "selu": "smooth_activation.Selu",
+        "gelu": "smooth_activation.Gelu",
+        "silu": "smooth_activation.Silu",
+        "hard_sigmoid": "activation.HardSigmoid",
+        "hard_swish": "activation.HardSwish",
+        "sigmoid": "smooth_activation.Sigmoid",
+        "tanh": "smooth_activation.Tanh",
+        "softplus": "smooth_activation.Softplus",
+        "mish": "smooth_activation.Mish",
+        "softmax": "softmax.Softmax",
+    },
+    "normalization": {
+        "batch_norm": "batch_norm.BatchNorm",
+        "layer_norm": "layer_norm.LayerNorm",
+        "group_norm": "group_norm.GroupNorm",
+        "instance_norm": "instance_norm.InstanceNorm",
+        "local_response_norm": "local_response_norm.LocalResponseNorm",
+        "unit_norm": "unit_norm.UnitNorm",
+        "layer_scale": "layer_scale.LayerScale",
+    },
+    "regularization": {
+        "dropout": "dropout.Dropout",
+    },
+    "shape": {
+        "flatten": "reshape.Flatten",
+        "reshape": "reshape.Reshape",
+        "pad": "pad.Pad",
+        "crop": "crop.Crop",
+        "slice": "crop.Slice",
+        "resize": "resize.Resize",
+        "space_to_depth": "space_to_depth.SpaceToDepth",
+        "depth_to_space": "space_to_depth.DepthToSpace",
+        "channel_shuffle": "channel_shuffle.ChannelShuffle",
+    },
+    "merge": {
+        "concat": "merge.Concat",
+        "add": "merge.Add",
+        "multiply": "merge.Multiply",
+        "scale": "merge.Scale",
+    },
+}
+"""Family -> what the user types -> module and class."""
 
-ACTIVATIONS: frozenset[str] = frozenset(layer.kind for layer in LAYERS if layer.family == "activation")
-NORMALIZERS: frozenset[str] = frozenset(layer.kind for layer in LAYERS if layer.family == "normalization")
+
+class Catalogue(Mapping[str, type["Layer"]]):
+    """What the user types -> the class that answers."""
+
+    def __init__(self, families: Mapping[str, Mapping[str, str]]) -> None:
+        self._places = {kind: place for kinds in families.values() for kind, place in kinds.items()}
+
+    def __getitem__(self, kind: str) -> type[Layer]:
+        return _load(self._places[kind])
+
+    def __contains__(self, kind: object) -> bool:
+        return kind in self._places
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+
+@cache
+def _load(place: str) -> type[Layer]:
+    module, name = place.split(".")
+    found: type[Layer] = getattr(import_module(f"{__name__}.{module}"), name)
+    return found
+
+
+CATALOGUE = Catalogue(FAMILIES)
+
+ACTIVATIONS: frozenset[str] = frozenset(FAMILIES["activation"])
+NORMALIZERS: frozenset[str] = frozenset(FAMILIES["normalization"])

@@ -168,8 +168,8 @@ def merge(expansion: Expansion, entry: Entry, merging: Argument, at: Surrounding
     """The merge layer of branches or a residual, with the entry's activation on it."""
     place = merging.place or entry.place
     read = read_entry(substitute(merging.value, at.names, place), place, at.names, expansion.spec.blocks)
-    known = [kind for kind, layer in CATALOGUE.items() if layer.inputs_at_most is None]
-    if read is None or read.kind not in known:
+    if read is None or read.kind not in CATALOGUE or CATALOGUE[read.kind].inputs_at_most is not None:
+        known = [kind for kind, layer in CATALOGUE.items() if layer.inputs_at_most is None]
         raise SpecError("G115", f"merge expects one of {', '.join(known)}, got {clipped(merging.value)}", place)
     if read.inputs is not None:
         raise SpecError("G115", f"{entry.kind} say what is merged: merge takes no inputs", read.places["inputs"])

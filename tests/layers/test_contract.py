@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import itertools
 import zlib
+from importlib import import_module
+from pkgutil import iter_modules
 from random import Random
 
 import numpy as np
 import pytest
 
+from graphc import layers
 from graphc.dims import Formula, evaluate_shape
 from graphc.errors import RuleError
 from graphc.kernels.context import RunContext
-from graphc.layers import CATALOGUE, protocols
+from graphc.layers import CATALOGUE, FAMILIES, protocols
+from graphc.layers.base import Layer
 from graphc.layers.protocols import AbsorbsAffine, AbsorbsInput, Affine, LimitsBatch, SplitsAffine
 from tests.layers.cases import Case, all_cases, all_samplers
 from tests.layers.one_layer import initial_params, random_inputs, run_in_onnxruntime
@@ -181,6 +185,19 @@ def test_an_input_is_absorbed_exactly_or_not(case):
             ours = absorbed[0].forward(RunContext(), absorbed[1], x).output
             theirs = layer.forward(RunContext(), params, x * scale + shift).output
             np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-11)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_catalogue_says_what_the_classes_say(family):
+    for kind in FAMILIES[family]:
+        assert (CATALOGUE[kind].kind, CATALOGUE[kind].family) == (kind, family)
+
+
+def test_every_kind_is_in_the_catalogue():
+    for module in iter_modules(layers.__path__):
+        for each in vars(import_module(f"graphc.layers.{module.name}")).values():
+            if isinstance(each, type) and issubclass(each, Layer) and "kind" in vars(each):
+                assert CATALOGUE[each.kind] is each
 
 
 def test_who_can_do_what():
