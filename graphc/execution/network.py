@@ -49,6 +49,8 @@ class Network:
         self._processes = processes and 1 < self._threads.num_shards == self._threads.threads and can_fork()
         self._remote: RemoteExecution | None = None
         self._placed: dict[str, Array] = {}
+        self._batch = 0
+        """Number of the only one that can go back."""
 
     def place(self, params: Mapping[str, Array]) -> dict[str, Array]:
         """The variables, each in its own shape, where other processes see them change, if there are to be any: the
@@ -88,7 +90,8 @@ class Network:
         self.execution = ExecutionPlan(plan, self._seed, frozen, factored)
 
     def close(self) -> None:
-        """End the processes, if there are any."""
+        """End the processes, if there are any. What has gone forward cannot go back any more."""
+        self._batch += 1
         if self._remote is not None:
             self._remote.close()
             self._remote = None
@@ -102,13 +105,19 @@ class Network:
         keep: Iterable[str] = (),
     ) -> ForwardResult:
         """Outputs [N, …] of inputs [N, …], and with `training` the way back; `keep` names more nodes whose values are
-        wanted. Neither `params` (by full name) nor `inputs` are overwritten."""
+        wanted. Neither `params` (by full name) nor `inputs` are overwritten.
+
+        The result can go back until the next `forward`, `freeze` or `close`: processes keep one batch only, and threads
+        are held to the same.
+        """
         wanted = frozenset({*self.graph.outputs.values(), *keep})
         self._check_sizes(inputs)
         with single_threaded_blas:
             remote = self._working()
             forward = self._forward_in_threads if remote is None else remote.forward
-            return ForwardResult(self, forward(wanted, params, inputs, training, step))
+            self._batch += 1
+            given = forward(wanted, _in_c_order(params), _in_c_order(inputs), training, step)
+            return ForwardResult(self, self._batch, given)
 
     def _forward_in_threads(
         self,
@@ -131,11 +140,13 @@ class Network:
         """The processes, unless an error has ended them."""
         return self._remote if self._remote is not None and self._remote.alive else None
 
-    def backward(self, forward: ShardedForward, gradients: Mapping[str, Array]) -> dict[str, Gradient]:
+    def backward(self, batch: int, forward: ShardedForward, gradients: Mapping[str, Array]) -> dict[str, Gradient]:
         """The sum of the shards' gradients of variables, each of its variable's shape, in the order of ranks, by full
-        name, from gradients [N, …] by node name."""
+        name, from gradients [N, …] by node name. RuntimeError where the batch is not the last one."""
+        if batch != self._batch:
+            raise RuntimeError("another batch has gone forward since, or the network was closed: it cannot go back")
         with single_threaded_blas:
-            total, *others = forward.backward(gradients)
+            total, *others = forward.backward(_in_c_order(gradients))
             names = [name for name in total if name in others[0]] if others else []
 
             def add(some: slice) -> None:
@@ -161,14 +172,20 @@ class Network:
             self._fitting.add(shapes)
 
 
+def _in_c_order(arrays: Mapping[str, Array]) -> dict[str, Array]:
+    """As they are read from shared memory, for threads too: sums depend on the order of numbers in memory."""
+    return {name: np.asarray(array, order="C") for name, array in arrays.items()}
+
+
 class ForwardResult:
     """One forward pass and the way back, which can be gone once."""
 
-    def __init__(self, network: Network, forward: ShardedForward) -> None:
+    def __init__(self, network: Network, batch: int, forward: ShardedForward) -> None:
         self._network = network
+        self._batch = batch
         self._forward: ShardedForward | None = forward
         shards = forward.values
-        self.values = {name: np.concatenate([values[name] for values in shards]) for name in shards[0]}
+        self.values = _in_c_order({name: np.concatenate([values[name] for values in shards]) for name in shards[0]})
         """Outputs and kept nodes, [N, ...], by node name."""
         self.outputs = {name: self.values[node] for name, node in network.graph.outputs.items()}
         """By output name."""
@@ -184,10 +201,10 @@ class ForwardResult:
         and kept nodes, [N, …].
 
         A variable that no gradient reaches is left out. Closures are dropped on the way, and with them what they hold:
-        a second call finds nothing.
+        a second call finds nothing. RuntimeError where the network has gone on to another batch or was closed.
         """
         forward, self._forward = self._forward, None
-        return {} if forward is None else self._network.backward(forward, gradients)
+        return {} if forward is None else self._network.backward(self._batch, forward, gradients)
 
 
 def evaluate(

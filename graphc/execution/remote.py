@@ -24,8 +24,6 @@ class RemoteExecution:
         self._placed = placed
         self._num_shards = num_shards
         self._group = ProcessGroup(num_shards, partial(_commands, plan, placed))
-        self._batches = 0
-        """How many have gone forward."""
 
     @property
     def alive(self) -> bool:
@@ -45,27 +43,22 @@ class RemoteExecution:
         step: int,
     ) -> ShardedForward:
         """Every rank's way through the layers, from inputs [N, ...] of the whole batch. The other ranks' values last
-        until the next forward or backward. Only the last batch that has gone forward can go back."""
+        until the next forward or backward. The way back is that of the last batch that has gone forward."""
         count = len(next(iter(inputs.values())))
         elsewhere = {name: array for name, array in params.items() if array is not self._placed.get(name)}
 
         def own() -> Tape:
             return self._plan.run(wanted, self._group.shard(count), training, step, params, inputs)
 
-        self._batches += 1
         arguments = (count, list(wanted), training, step, elsewhere, dict(inputs))
         world_size = len(shard_slices(count, self._num_shards))
         tape, others = self._group.run("forward", arguments, own, world_size, spin=True)
-        backward = partial(self._backward, tape, self._batches, world_size)
+        backward = partial(self._backward, tape, world_size)
         return ShardedForward([tape.values, *others], tape.updates, backward)
 
-    def _backward(
-        self, tape: Tape, batch: int, world_size: int, gradients: Mapping[str, Array]
-    ) -> list[dict[str, Gradient]]:
+    def _backward(self, tape: Tape, world_size: int, gradients: Mapping[str, Array]) -> list[dict[str, Gradient]]:
         """Every rank's gradients of variables, from rank 0's tape and those that the workers keep. The other ranks'
         last until the next forward or backward."""
-        if batch != self._batches:
-            raise RuntimeError("another batch has gone forward since: only the last one can go back")
         own = partial(tape.backward, gradients)
         found, others = self._group.run("backward", (dict(gradients),), own, world_size)
         return [found, *others]

@@ -55,8 +55,8 @@ def test_every_fusion_is_its_layers_one_after_the_other(fusion, training):
         name: value + rng.normal(size=value.shape) ** 2 for name, value in initial_values(planned.variables, 0).items()
     }
     x = rng.normal(size=(5, 8, 8, 3))
-    network, every = Network(planned), [node.name for node in planned.graph.nodes]
-    together, apart = (network.forward(params, {"x": x}, training, keep=keep) for keep in ((), every))
+    every = [node.name for node in planned.graph.nodes]
+    together, apart = (Network(planned).forward(params, {"x": x}, training, keep=keep) for keep in ((), every))
     (output,) = planned.graph.outputs.values()
     assert together.outputs["y"].shape == (5, *planned.shapes[output])
     np.testing.assert_allclose(together.outputs["y"], apart.outputs["y"], rtol=0, atol=1e-11)

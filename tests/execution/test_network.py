@@ -63,6 +63,17 @@ class Plus(Layer):
         return Step(sum(inputs), lambda dy: Gradients((dy,) * len(inputs)))
 
 
+class PlusSum(Layer):
+    """x + its sums over the last axis, which depends on how numbers lie in memory."""
+
+    kind: ClassVar[str] = "plus_sum"
+    family: ClassVar[str] = "test"
+
+    def forward(self, context, params, *inputs):
+        (x,) = inputs
+        return Step(x + x.sum(-1, keepdims=True), lambda dy: Gradients((dy + dy.sum(-1, keepdims=True),)))
+
+
 class Noise(Layer):
     kind: ClassVar[str] = "noise"
     family: ClassVar[str] = "test"
@@ -288,6 +299,24 @@ def test_layers_joined_in_one_are_the_same_bits(frozen):
         np.testing.assert_array_equal(apart.outputs["y"], together["logits"])
         for name, array in {**apart.updates, **apart.backward({"logits": dy})}.items():
             np.testing.assert_array_equal(together[name], array, err_msg=name)
+
+
+@pytest.mark.posix
+def test_bits_do_not_depend_on_processes_nor_on_the_order_of_axes_in_memory():
+    planned = net(("a", Scale(), ("x",)), ("b", PlusSum(), ("a",)), shape=(4, 300))
+    rng = np.random.default_rng(0)
+    images, dy = (np.asfortranarray(rng.normal(size=(16, 4, 300)).astype(np.float32)) for _ in range(2))
+    assert np.any(images.sum(-1) != images.copy("C").sum(-1))
+    params = {name: np.float32(value) for name, value in params_of(planned).items()}
+    found = []
+    for processes in (False, True):
+        network = Network(planned, 2, shards=2, processes=processes)
+        network.start()
+        run = network.forward(params, {"x": images}, training=True)
+        assert run.outputs["y"].flags.c_contiguous
+        found.append({"y": run.outputs["y"], **run.backward({"b": dy})})
+        network.close()
+    np.testing.assert_equal(found[1], found[0])
 
 
 @pytest.mark.posix

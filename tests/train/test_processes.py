@@ -23,6 +23,7 @@ from graphc.initializers import initial_values
 from graphc.kernels import dense
 from graphc.layers.base import Layer
 from graphc.parallel.processes import ProcessCommunicator
+from graphc.passes.plan import plan
 from graphc.train.commands import Options, train
 from graphc.types import Gradients, Step
 from tests.execution.test_network import Scale, net, small_batch, small_plan
@@ -67,9 +68,9 @@ class Troubled(Layer):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def network_of(**trouble) -> Network:
+def network_of(processes: bool = True, **trouble) -> Network:
     planned = net(("a", Scale(), ("x",)), ("b", Troubled(**trouble), ("a",)))
-    network = Network(planned, shards=2, threads=2, processes=True)
+    network = Network(planned, shards=2, threads=2, processes=processes)
     network.start()
     return network
 
@@ -151,8 +152,9 @@ def test_threads_do_the_work_where_processes_cannot(monkeypatch, missing):
     assert workers() == before
 
 
-def test_only_the_last_batch_goes_back():
-    network = network_of()
+@pytest.mark.parametrize("processes", [True, False])
+def test_only_the_last_batch_goes_back(processes):
+    network = network_of(processes)
     params = {"net/a/factor": np.float64(1), "net/a/seen": np.float64(0)}
     first, second = (network.forward(params, {"x": X}, training=True) for _ in range(2))
     assert set(second.backward({"b": X})) == {"net/a/factor"}
@@ -162,7 +164,12 @@ def test_only_the_last_batch_goes_back():
     network.forward(params, {"x": X[:1]}, training=False)  # which the worker does not see
     with pytest.raises(RuntimeError, match="another batch has gone forward since"):
         last.backward({"b": X})
-    network.close()
+    for end in (network.close, lambda: network.freeze(plan(network.graph), (), ())):
+        network.start()
+        last = network.forward(params, {"x": X}, training=True)
+        end()
+        with pytest.raises(RuntimeError, match="or the network was closed"):
+            last.backward({"b": X})
 
 
 @pytest.mark.parametrize("rank", [0, 1])
