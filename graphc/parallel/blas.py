@@ -9,6 +9,7 @@ from typing import Any
 from threadpoolctl import ThreadpoolController
 
 from graphc.lazy import np
+from graphc.system import after_fork_in_child
 
 
 class SingleThreadedBlas:
@@ -22,6 +23,7 @@ class SingleThreadedBlas:
         self._lock = threading.Lock()
         self._inside = 0
         self._limits: Any = None
+        after_fork_in_child(self._unlock)
 
     def __enter__(self) -> None:
         with self._lock:
@@ -34,6 +36,10 @@ class SingleThreadedBlas:
             self._inside -= 1
             if self._inside == 0:
                 self._limits.restore_original_limits()
+
+    def _unlock(self) -> None:
+        """In a process that was forked while another thread was changing the setting."""
+        self._lock = threading.Lock()
 
 
 single_threaded_blas = SingleThreadedBlas()

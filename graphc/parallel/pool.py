@@ -49,22 +49,26 @@ class WorkerPool:
         return [worker.process.pid for worker in self._workers]
 
     def send(self, job: Any) -> None:
-        """Hand out a job. A MachineError where a worker has died; then the others are ended."""
+        """Hand out a job, of any length. A MachineError where a worker has died; then all are ended, as where Ctrl-C
+        comes meanwhile. RuntimeError where they have been ended."""
+        self._check_alive()
         number = min(range(len(self._jobs)), key=self._jobs.__getitem__)
         self._jobs[number] += 1
         self._ended_by_errors(partial(self._workers[number].send, job))
 
     def receive(self, timeout: float | None = None) -> Iterator[Any]:
         """The answers that are there, or the next one to come. Errors as of `send`."""
+        self._check_alive()
         numbers = {worker.pipe: number for number, worker in enumerate(self._workers)}
-        for pipe in wait(list(numbers), timeout):
+        for pipe in self._ended_by_errors(partial(wait, list(numbers), timeout)):
             number = numbers[pipe]
             answer = self._ended_by_errors(self._workers[number].receive)
             self._jobs[number] -= 1
             yield answer
 
     def drain(self) -> None:
-        """Wait a while for the answers that are still to come, and forget them; else end the workers."""
+        """Wait a while for the answers that are still to come, and forget them; else end the workers. Errors as of
+        `send`, but none where all have been ended."""
         deadline = time.monotonic() + PATIENCE
         while any(self._jobs):
             if time.monotonic() > deadline:
@@ -77,6 +81,10 @@ class WorkerPool:
         """End the workers."""
         end_all(self._workers)
         self._workers, self._jobs = [], []
+
+    def _check_alive(self) -> None:
+        if not self.alive:
+            raise RuntimeError("the workers of this pool have been ended")
 
     def _ended_by_errors(self, call: Callable[[], Any]) -> Any:
         try:

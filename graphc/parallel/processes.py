@@ -70,7 +70,12 @@ class ProcessGroup:
         self, command: str, arguments: tuple[Any, ...], own: Callable[[], T], world_size: int, *, spin: bool = False
     ) -> tuple[T, list[Any]]:
         """What `own` gives here, in rank 0, and what the command gives in the other ranks, in order: arrays that last
-        until the next command. `spin`: the next one comes at once, and workers need not sleep."""
+        until the next command. RuntimeError where the group has been ended, and errors as of a worker's `receive`.
+
+        `spin`: the next command comes soon, and workers look for it for `SPIN` seconds before they sleep.
+        """
+        if not self.alive:
+            raise RuntimeError("the processes of this group have been ended")
         shared, workers = self._shared, self._workers[: world_size - 1]
         ranks = range(1, world_size)
         try:

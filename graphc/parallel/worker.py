@@ -13,6 +13,7 @@ import weakref
 from collections.abc import Callable, Iterable, Sequence
 from enum import IntEnum
 from multiprocessing.connection import Connection
+from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
 from graphc.errors import GraphcError, MachineError
@@ -46,6 +47,11 @@ STATUS_BYTES = 16
 """Of shared memory, where a worker says its state (the first byte) and its row (the last eight)."""
 
 
+LONGEST_MESSAGE = 1 << 15
+"""Bytes from a worker to its parent, whose pipe takes several such messages though nobody reads: what is longer goes by
+way of shared memory."""
+
+
 def _row_in(status: Any) -> Array:
     return np.ndarray((1,), np.int64, status, 8)
 
@@ -74,8 +80,13 @@ class Worker:
             os._exit(0)
 
     def send(self, message: Any) -> None:
+        """A message to the parent, which may be sending one to this worker: ValueError where it is so long that both
+        could wait for each other."""
+        pickled = ForkingPickler.dumps(message)
+        if len(pickled) > LONGEST_MESSAGE:
+            raise ValueError(f"{self.who}: expected at most {LONGEST_MESSAGE} bytes to send, found {len(pickled)}")
         try:
-            self.pipe.send(message)
+            self.pipe.send_bytes(pickled)
         except OSError:
             os._exit(0)
 
@@ -101,6 +112,10 @@ class WorkerProcess:
 
         `who`, `code`: of the MachineError where it dies, and `where` of its last state and row; `close_files`:
         what this process has open is closed there. OSError where the system gives no process or memory.
+
+        A thread that is at work during the fork is not in the worker, and locks that it holds are never released there:
+        of ours, the one that workers take (`single_threaded_blas`) is made anew in them; of libraries, see
+        `Network.start`.
         """
         context = fork_context()
         self.who = who
@@ -113,10 +128,15 @@ class WorkerProcess:
         arguments = (work, Worker(who, theirs, self._status, os.getpid()), [*_open, self], close_files)
         self.process = context.Process(target=_live, args=arguments, name=f"graphc: {who}", daemon=True)
         _open.add(self)
-        with warnings.catch_warnings(), stop_signals_held():
-            warnings.simplefilter("ignore", DeprecationWarning)  # of fork beside threads: workers take no lock of ours
-            self.process.start()
-        theirs.close()
+        try:
+            with warnings.catch_warnings(), stop_signals_held():
+                warnings.simplefilter("ignore", DeprecationWarning)  # of fork beside threads, see above
+                self.process.start()
+        except BaseException:  # Ctrl-C too: what was held back comes when the process is there
+            self.end()
+            raise
+        finally:
+            theirs.close()
 
     def send(self, message: Any) -> None:
         """The errors of `receive` where the worker is gone."""
@@ -169,14 +189,13 @@ _open: weakref.WeakSet[WorkerProcess] = weakref.WeakSet()
 
 def start_all(starts: Iterable[Callable[[], WorkerProcess]]) -> list[WorkerProcess]:
     """All of these workers, or none and the error that there was."""
-    workers: list[WorkerProcess] = []
-    for start in starts:
-        try:
-            worker = start()
-        except BaseException:
-            end_all(workers)
-            raise
-        workers.append(worker)
+    before, workers = set(_open), list[WorkerProcess]()
+    try:
+        for start in starts:
+            workers.append(start())
+    except BaseException:
+        end_all(set(_open) - before)  # not only those in the list: Ctrl-C may have come before the last one was
+        raise
     return workers
 
 
@@ -204,21 +223,24 @@ def _live(work: Callable[[Worker], None], worker: Worker, others: Sequence[Worke
         work(worker)
         code = 0
     except Exception as error:
-        _report(worker.pipe, error)
+        _report(worker, error)
     finally:
         os._exit(code)
 
 
-def _report(pipe: Connection, error: Exception) -> None:
-    """Send an error up, as it is where it can be sent; nothing where the parent is gone."""
+LONGEST_TEXT = LONGEST_MESSAGE // 8
+"""Characters of a traceback, which may have four bytes each."""
+
+
+def _report(worker: Worker, error: Exception) -> None:
+    """Send an error up: graphc's and Python's own as they are, a library's or one that cannot be sent as a RuntimeError
+    with its traceback."""
     text = traceback.format_exc()
     if isinstance(error, MemoryError):
         error = MemoryError(str(error))  # NumPy's own cannot be sent
     elif not isinstance(error, GraphcError) and type(error).__module__ != "builtins":
         error = RuntimeError(text)
     try:
-        pipe.send(error)
-    except OSError:
-        return
-    except Exception:  # something in it cannot be sent
-        pipe.send(RuntimeError(text))
+        worker.send(error)
+    except Exception:  # something in it cannot be sent, or it is too long
+        worker.send(RuntimeError(text[-LONGEST_TEXT:]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
 import threading
 import time
 
@@ -12,6 +13,7 @@ from graphc.errors import MachineError
 from graphc.parallel.pool import AHEAD, WorkerPool
 from graphc.parallel.prefetch import prefetched
 from graphc.parallel.worker import DOING, State
+from graphc.system import wake_main_thread
 from tests.parallel.faults import Fault, fail, kill, signals
 
 STATES = [State.STARTING, State.WAITING, State.WORKING, State.REPORTING]
@@ -100,6 +102,53 @@ def test_jobs_that_do_not_come_back_end_the_pool(monkeypatch):
     started = time.monotonic()
     pool.drain()
     assert time.monotonic() - started < 5
+    assert not pool.alive
+    assert not multiprocessing.active_children()
+
+
+@pytest.mark.posix
+def test_jobs_may_be_longer_than_a_pipe_takes_while_answers_wait():
+    pool = WorkerPool(1, lambda worker, job: bytes(20_000), "worker {}", "G520", lambda state, row: "")
+    for _ in range(3):
+        while pool.has_room:
+            pool.send(bytes(3_000_000))
+        time.sleep(0.02)  # for the worker to be sending
+        assert {len(answer) for answer in pool.receive()} == {20_000}
+    pool.close()
+
+
+@pytest.mark.posix
+def test_an_answer_that_could_block_the_worker_is_an_error():
+    pool = WorkerPool(1, lambda worker, job: bytes(3_000_000), "worker {}", "G520", lambda state, row: "")
+    pool.send(0)
+    with pytest.raises(ValueError, match=r"^worker 0: expected at most 32768 bytes to send, found 30000\d\d$"):
+        list(pool.receive())
+    assert not pool.alive
+
+
+@pytest.mark.posix
+def test_a_pool_that_is_closed_neither_takes_nor_waits():
+    pool = squares()
+    pool.close()
+    with pytest.raises(RuntimeError, match="have been ended"):
+        pool.send(0)
+    with pytest.raises(RuntimeError, match="have been ended"):
+        list(pool.receive())
+    pool.drain()
+
+
+@pytest.mark.posix
+def test_ctrl_c_while_waiting_ends_the_pool(monkeypatch):
+    pool = WorkerPool(1, lambda worker, job: time.sleep(60), "worker {}", "G520", lambda state, row: "")
+    pool.send(0)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        timer = threading.Timer(0.1, wake_main_thread, [signal.SIGINT])
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            list(pool.receive(30))
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert not pool.alive
     assert not multiprocessing.active_children()
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import copy
 import gc
 import multiprocessing
+import os
+import signal
 import subprocess
 import sys
 import textwrap
 import time
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -16,9 +19,13 @@ import numpy as np
 import pytest
 
 from graphc.errors import DataError, MachineError, Place
+from graphc.parallel import processes as processes_module
+from graphc.parallel import worker as worker_module
+from graphc.parallel.blas import single_threaded_blas
 from graphc.parallel.communicator import Communicator, Shard
 from graphc.parallel.processes import ProcessGroup
-from graphc.parallel.worker import DOING, State, WorkerProcess
+from graphc.parallel.worker import DOING, State, WorkerProcess, start_all
+from graphc.system import stop_signals_held
 from tests.parallel.faults import Fault, fail, kill, plant_delays, signals
 
 pytestmark = pytest.mark.posix
@@ -209,6 +216,62 @@ def test_none_is_left_where_one_cannot_be_started(monkeypatch):
     with pytest.raises(OSError, match="no more processes"):
         group_of_three()
     assert made[0].exitcode is not None
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_none_is_left_where_ctrl_c_comes_during_a_fork(number, monkeypatch):
+    """It is held back, and heard of when the worker is there."""
+    made: list[WorkerProcess] = []
+
+    @contextmanager
+    def held():
+        with stop_signals_held():
+            yield
+            if len(made) > number:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    class Noted(WorkerProcess):
+        def __init__(self, *arguments, **keywords):
+            made.append(self)
+            super().__init__(*arguments, **keywords)
+
+    monkeypatch.setattr(worker_module, "stop_signals_held", held)
+    monkeypatch.setattr(processes_module, "WorkerProcess", Noted)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            group_of_three()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert [worker.process.exitcode for worker in made] == [-signal.SIGKILL] * (number + 1)
+
+
+def test_none_is_left_where_ctrl_c_comes_after_a_fork():
+    made = []
+
+    def start() -> WorkerProcess:
+        made.append(WorkerProcess(lambda worker: worker.receive(), "a worker", "G520", close_files=False))
+        if len(made) == 2:
+            raise KeyboardInterrupt
+        return made[-1]
+
+    with pytest.raises(KeyboardInterrupt):
+        start_all([start] * 3)
+    assert [worker.process.exitcode for worker in made] == [-signal.SIGKILL] * 2
+
+
+def test_a_worker_forked_while_a_thread_sets_blas_goes_on():
+    with single_threaded_blas._lock:
+        group = group_of_three()
+    there_and_back(group)
+    group.close()
+
+
+def test_a_group_that_is_closed_does_nothing():
+    group = group_of_three()
+    group.close()
+    with pytest.raises(RuntimeError, match="have been ended"):
+        there_and_back(group)
 
 
 def test_a_group_that_is_let_go_of_has_no_workers():
