@@ -1,7 +1,12 @@
 """Memory that is used again: a step's arrays come from a pool and go back when nobody holds them.
 
 Python's reference counts are the liveness plan: an array's views keep the array, and its end puts the memory back.
-After the first step the pool has what a step needs and nothing faults in fresh memory.
+After the first step the pool has what a step needs and almost nothing faults in fresh memory.
+
+Measured (docs/performance.md): a loan by a weak reference takes 1.1 µs, by an object that owns the block it took 2.8.
+Blocks are powers of two, and one of twice the size is taken before there is a new one: as fast as sizes by eighths, and
+peak memory of resnet20 is 183 MB in place of 205, of the VGG-like net 307 in place of 390. Huge pages brought nothing,
+twice.
 """
 
 from __future__ import annotations

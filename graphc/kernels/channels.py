@@ -1,7 +1,8 @@
 """Sums and affine maps a channel, in chunks that stay in the cache while several operations pass over them.
 
 Arrays are batch first, channels last. Many pixels are handled as one row, so that the inner loops are long;
-column sums are products with a row of ones, which run at the speed of memory.
+column sums are products with a row of ones, which run at the speed of memory: 0.045 ns an element, where
+`sum(axis=0)` takes 0.1 to 1 (docs/performance.md says measured on what).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from graphc.types import Array, Context
 CHUNK_BYTES = 1 << 20
 """Of one array: half of a second-level cache, or all of it. Shorter operations would leave more to the interpreter."""
 WIDTH = 1 << 13
-"""Numbers of one row; NumPy broadcasts rows of fewer at two thirds of the speed."""
+"""Numbers of one row; rows of 8192 broadcast a third faster than rows of 512."""
 SUM_WIDTH = 1 << 9
 """Columns of a product that adds up rows: enough for long loops, and few left to add."""
 FAR = 16

@@ -2,6 +2,11 @@
 
 A batch of 64 vectors through a matrix of three million numbers has a gradient of rank 64: its factors are a twelfth
 of its size, its length takes two products of 64 by 64, and what an optimizer needs of it at a time stays in the cache.
+
+Measured on LeNet's matrix of 3136 by 1024 (docs/performance.md): a step takes 12.9 ms in place of 13.7, since its
+gradient is never written or read. Output gradients in tiles of 64 by 64 with the rate in them: 1.3 ms for product and
+update in place of 1.8. Each process updating its own rows, in place of two threads, gained 1.4 % of the step for a
+hundred lines; it was not kept.
 """
 
 from __future__ import annotations

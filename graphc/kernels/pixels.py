@@ -2,7 +2,9 @@
 
 A row of pixels is a long run of numbers there, however few the channels. Some convolutions make their outputs so, and
 give them out in blocks that stay in the cache. For a pooling behind them the columns are sorted by their place in its
-windows, [row][place][window][image][channel]: a tap of all windows is then one run in every row.
+windows, [row][place][window][image][channel]: a tap of all windows is then one run in every row. So the maximum of
+28,672 numbers takes 2.5 µs in place of 5.5 and a comparison 2.1 in place of 3.7, 1.5 ms of LeNet's step
+(docs/performance.md says measured on what).
 """
 
 from __future__ import annotations
@@ -62,8 +64,10 @@ def stretches(count: int, bytes_each: int, window: int) -> Iterator[slice]:
 def empty_padded_rows(context: Context, shape: tuple[int, ...], dtype: Any) -> Array:
     """An array of any shape, without particular contents, whose first axis steps over an odd number of cache lines.
 
-    A first-level cache has a few lines for each place in a page. Of rows a power of two apart, that few of one column;
-    products that read or write a column of several rows at a time are slower by half then.
+    A first-level cache has twelve lines for each place in a page of 4 kB: of 28 rows of 1024 floats, one after the
+    other, it cannot hold one column, and a product reads and writes column by column. With the odd number the same
+    products run at 160 to 230 GFLOP/s in place of 75 to 150. The second convolution of LeNet, alone, there and back,
+    took 1.45 and 2.2 ms, and takes 1.1 and 1.7.
     """
     long = math.prod(shape[1:])
     line = CACHE_LINE // np.dtype(dtype).itemsize

@@ -2,6 +2,10 @@
 
 x is N H W C, y is N H' W' C. Padding never wins a maximum and is not counted in a mean; every window has to hold
 at least one pixel.
+
+The way back needs a byte a window, the argmax, and not the images: 0.6 ms in place of 1.2 for 28×28×32, in a step of
+LeNet's (docs/performance.md). Max pooling in bits, axis by axis, was built and was slower than booleans tap by tap; the
+taps as arrays of their own were no faster.
 """
 
 from __future__ import annotations

@@ -2,6 +2,9 @@
 
 `np.maximum(x, 0)` is four times slower than the maximum of two arrays, and a product with booleans converts them
 first; so zeros come as an array, and the mask is the sign bit of 0 - y, spread over the whole number.
+
+Nanoseconds an element (docs/performance.md): `np.maximum(x, 0)` 0.31, the maximum with zeros 0.09, a product with
+booleans 0.17, moving bits by a mask 0.05 a pass.
 """
 
 from __future__ import annotations

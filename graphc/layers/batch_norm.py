@@ -1,4 +1,10 @@
-"""Batch normalization, with TF-Slim's names; its moving statistics follow more quickly than TF-Slim's."""
+"""Batch normalization, with TF-Slim's names; its moving statistics follow more quickly than TF-Slim's.
+
+The ramp rescues every large decay, so TF-Slim's nets keep theirs. The default is 0.9 with the ramp: where weights still
+change much a short memory follows them best, and where they settle a long one gains nothing (benchmarks/README.md has
+the accuracies). Without a ramp 0.999 is too slow for short trainings: before there was one, resnet20 on 10,000 images
+of CIFAR-10 had 16.6 % on the test set after 1,900 steps.
+"""
 
 from __future__ import annotations
 

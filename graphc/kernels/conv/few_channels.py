@@ -11,6 +11,9 @@ for [image][row][column][channel]):
 3. The window of the outputs in row r reads the rows r to r + kh - 1 of that, kh times kw*C lines. They lie one after
    the other: a matrix of kh*kw*C × (columns and images) that is there already, and the next row's begins kw*C lines
    later. Its transpose times the filters, kh*kw*C × F, are the outputs of the row, and a block of rows is one call.
+
+Measured (docs/performance.md): as fast as unfolding for four neighboring outputs at once, which was there before, 1.4
+times as fast for 3 channels and 5×5 taps; and its outputs come in blocks, which a pooling can read in the cache.
 """
 
 from __future__ import annotations

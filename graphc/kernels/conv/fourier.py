@@ -27,6 +27,14 @@ so that no inverse transform has to be written for them, and out' dy is made onc
 A plane of 14×14 pixels with 5×5 taps takes 8 × 16 × 3 = 384 products, where a direct sum takes 4900. A row of the
 spectrum is made, multiplied and taken back before the next one, in the same memory, which stays in the cache. float32
 stays within 1e-6 of the largest value.
+
+Measured (docs/performance.md says on what). Transforms run at 200 to 230 GFLOP/s, as products of a matrix of 48×28 with
+rows of 512 numbers. Winograd in two dimensions takes 1024 products for the same plane, and four times the memory
+between its steps. LeNet's second convolution took 7.5 ms of a step in each of two processes, and takes 3.3 with its
+pooling, for which the way back begins with the rows that the way forward has made. 7×7 taps on 8 to 28 pixels are 3.5
+to 5 times as fast as unfolded. At 20 pixels Winograd is faster for 5×5 taps (the choice changes at 17), and for 3×3 at
+nearly all sizes, because transforms grow with the image. Where the window is the whole image (a dense layer written as
+a convolution) unfolding is 2 to 3.5 times as fast. float32 stayed within 5e-7.
 """
 
 from __future__ import annotations

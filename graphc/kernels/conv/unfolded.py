@@ -4,6 +4,8 @@ Each window of kh*kw*C numbers is copied out as the row of a matrix; y is that m
 (Chellapilla, Puri & Simard, "High Performance Convolutional Neural Networks for Document Processing", 2006.) The copies
 are kh*kw times the images, so the batch is walked in chunks of whole images whose windows stay in the cache, and sums
 over the batch are taken in the order of the chunks.
+
+At a stride the gradient of the input was also tried phase by phase, as several convolutions of stride 1: slower.
 """
 
 from __future__ import annotations

@@ -14,6 +14,12 @@ image. What makes the many small products worth while is that every step is one 
 
 Numbers grow more than in one dimension: float32 stays within 1e-5 of the largest value of the direct sum, where one
 dimension stays within 3e-6. So it is for training alone.
+
+Measured (docs/performance.md). OpenBLAS multiplies such small matrices without packing them: 240 GFLOP/s a core at
+128×64×64, as long as a chunk stays in the second-level cache. The transforms are half of the time. Against one
+dimension it is 1.3 to 1.4 times as fast on the VGG-like net's convolutions and on resnet20's 64 channels, as fast at 32
+channels and slower below; of five taps it is faster from 32 channels on. On the Xeon, with larger products, the same
+idea ran at half the speed.
 """
 
 from __future__ import annotations
