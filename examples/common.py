@@ -29,7 +29,7 @@ from graphc.train import commands
 from graphc.train.progress import Silent
 from graphc.train.recipe import read_recipe
 from graphc.train.run_folder import RunFolder
-from graphc.train.spec_of_recipe import plan_of
+from graphc.train.task import task_of
 from graphc.types import Array
 
 Set = tuple[Array, Array]
@@ -162,7 +162,7 @@ def train(
         except Reached:
             pass
         found = read_recipe(recipe, overrides)
-        plan = plan_of(found.model, recipe.parent)
+        plan = task_of(found, recipe.parent).plan
         shapes = {name: spec.shape for name, spec in plan.variables.items()}
         params = weights.load(run.best, shapes)[0] if run.best.exists() else {}
         return Trained(plan, params, run.records(), diverged)

@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from graphc.data.examples import IMAGES
 from graphc.data.images import PIXEL_LIMIT
-from graphc.data.preprocess import Preprocess
+from graphc.data.preprocess import FittedPreprocess, Preprocess
 from graphc.data.resizing import STRETCH, AnyResizing
 from graphc.data.value_range import BYTES, ImageValues
 from graphc.dims import is_image
@@ -75,10 +75,10 @@ class InputSignature(Settings):
         examples = self.values.taken(examples) if examples.ndim == IMAGES else examples
         if self.preprocess is None:
             return self.raw.taken(examples, self.values) if examples.ndim == IMAGES else examples
-        settings = self.preprocess.with_arrays({name: each.array() for name, each in self.arrays.items()})
-        out = np.empty((len(examples), *settings.output_shape(examples.shape[1:])), dtype)
+        done = FittedPreprocess(self.preprocess, {name: each.array() for name, each in self.arrays.items()})
+        out = np.empty((len(examples), *self.preprocess.output_shape(examples.shape[1:])), dtype)
         unit = self.values.unit if examples.ndim == IMAGES else 1 / 255 if examples.dtype == np.uint8 else 1.0
-        settings.apply(examples, out, unit)
+        done.apply(examples, out, unit)
         return out
 
 

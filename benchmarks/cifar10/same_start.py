@@ -16,12 +16,13 @@ import torch
 from torch.nn import functional
 from torch_reference import BATCH, Basic, read, resnet20
 
-from graphc.compiler import plan_spec
 from graphc.data.batch import Batch
+from graphc.spec.model import read_spec
 from graphc.train.recipe import read_recipe
 from graphc.train.setup import new_state
 from graphc.train.state import TrainState
 from graphc.train.stepper import Stepper
+from graphc.train.task import Task
 
 HERE = Path(__file__).parent
 BLOCKS = [f"stage1/stage1_{n}" for n in (1, 2, 3)]
@@ -58,7 +59,7 @@ def give(state: TrainState, net: torch.nn.Sequential) -> None:
 def main() -> None:
     folder, steps = Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 10
     dtype = sys.argv[3] if len(sys.argv) > 3 else "float64"
-    stepper = Stepper(plan_spec(HERE / "resnet20.yaml"), read_recipe(HERE / "recipe.yaml", [f"dtype={dtype}"]))
+    stepper = Stepper(Task.of(read_recipe(HERE / "recipe.yaml", [f"dtype={dtype}"]), read_spec(HERE / "resnet20.yaml")))
     state, net = new_state(stepper), resnet20().to(getattr(torch, dtype))
     give(state, net)
     optimizer = torch.optim.SGD(net.parameters(), lr=RATE, momentum=0.9, weight_decay=1e-4)

@@ -17,7 +17,7 @@ from graphc.data.batch import Batch, Field
 from graphc.data.examples import IMAGE, LABEL, Examples
 from graphc.data.feeder import Feeder, Layout
 from graphc.data.masks import MaskRule
-from graphc.data.preprocess import Preprocess
+from graphc.data.preprocess import FittedPreprocess, Preprocess
 from graphc.data.resizing import STRETCH, Resizing
 from graphc.data.sample import ANNOTATIONS, BOXES, MASK, POINTS, VALID, Sample, sample_of
 from graphc.data.stored import STORED
@@ -85,7 +85,7 @@ class Batches:
         size: int,
         shapes: Mapping[str, tuple[int, ...]],
         dtype: Any,
-        preprocess: Mapping[str, Preprocess],
+        preprocess: Mapping[str, FittedPreprocess],
         augmenting: Augmenting | None = None,
         workers: int = 0,
         relative: bool = True,
@@ -103,7 +103,7 @@ class Batches:
         self.at = np.zeros(1, np.int64)
         """The row that is being worked on, for whoever wants to know where a worker died."""
         self._preprocess = {
-            name: each.with_sources(examples.range_of(name)) if each.lacks_source else each
+            name: each.with_sources(examples.range_of(name)) if each.settings.lacks_source else each
             for name, each in preprocess.items()
         }
         self._augmenting = augmenting
@@ -117,7 +117,7 @@ class Batches:
         self._moving = self._steps_that_move()
         filled = augmenting is not None or (self._pictured and isinstance(examples.inputs[self._pictured], STORED))
         self._range = examples.range_of(self._pictured) if self._pictured and filled else None
-        self._units = {name: examples.unit_of(name) for name in shapes if preprocess[name].takes_unit}
+        self._units = {name: examples.unit_of(name) for name in shapes if preprocess[name].settings.takes_unit}
         self._rings: list[dict[str, Array]] = []
         self._made = 0
         self._feeder: Feeder | None = None
@@ -146,7 +146,7 @@ class Batches:
                 images = arrays[name][rows]
             if self._keep_raw and name == self._pictured:
                 raw = images
-            wanted = images.shape if self._preprocess[name].steps else out.shape
+            wanted = images.shape if self._preprocess[name].settings.steps else out.shape
             self._preprocess[name].apply(images.reshape(wanted), out, self._units.get(name, 1.0))
         rest = {name: array[rows] for name, array in self.examples.targets.items() if name not in targets}
         return Batch(inputs, {**rest, **targets}, raw)
@@ -213,7 +213,7 @@ class Batches:
 
     def _steps_that_move(self) -> Preprocess | None:
         """The preprocessing of images, where it moves what the annotations are of."""
-        settings = None if self._pictured is None else self._preprocess[self._pictured]
+        settings = None if self._pictured is None else self._preprocess[self._pictured].settings
         return settings if settings is not None and settings.moves and self._annotations else None
 
     def _annotated(self) -> list[Any]:

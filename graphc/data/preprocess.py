@@ -3,17 +3,18 @@ the ONNX file.
 
 The short form scales, centers and divides by a deviation; the long form is a list of steps. What is learned from the
 training set is learned once: numbers a channel are kept in the run's recipe, larger arrays in a file beside it.
+`Preprocess` is what a recipe says, `FittedPreprocess` that with what was learned.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Annotated, Literal, TypeAlias
 
 import numpy as np
-from pydantic import Field, PrivateAttr, model_validator
+from pydantic import Field, model_validator
 
 from graphc.data.sample import Sample
 from graphc.data.steps import STEPS
@@ -48,9 +49,6 @@ class Preprocess(Settings):
     steps: Annotated[tuple[AnyStep, ...], LIST] = ()
     """Instead: what is done, in order. Values come as they are: bytes as numbers from 0 to 255."""
 
-    _arrays: Mapping[str, Array] = PrivateAttr(default_factory=dict)
-    """What the steps have learned, by `number/name`."""
-
     @model_validator(mode="after")
     def _fits(self) -> Preprocess:
         if self.steps and (self.scale is not None or self.mean or self.std):
@@ -58,36 +56,34 @@ class Preprocess(Settings):
         return self
 
     @property
-    def arrays(self) -> Mapping[str, Array]:
-        """What the steps have learned, float64 of any shape, by name; empty for the short form."""
-        return self._arrays
-
-    def with_arrays(self, arrays: Mapping[str, Array]) -> Preprocess:
-        """These settings with what was learned before, arrays of any shape by name."""
-        copy = self.model_copy()
-        copy._arrays = dict(arrays)
-        return copy
+    def learns(self) -> str | None:
+        """What is to be learned from the training set, as the recipe calls it; None: nothing."""
+        if "fit" in (self.mean, self.std):
+            return "`fit`"
+        return next((f"the step {step.kind}, which learns" for step in self.steps if step.learns), None)
 
     @property
     def takes_unit(self) -> bool:
-        """Whether `apply` has to be told what images are multiplied with."""
+        """Whether applying it has to be told what images are multiplied with."""
         return not self.steps and self.scale is None
 
-    def fitted(self, images: Array, unit: float = 1.0, values: AnyRange | None = None) -> Preprocess:
+    def fitted(self, images: Array, unit: float = 1.0, values: AnyRange | None = None) -> FittedPreprocess:
         """These settings, with everything learned that is to be learned from the training set's images [N, …, C];
-        `unit`: the default scale; `values`: which values of the images are black and white."""
+        `unit`: the default scale; `values`: which values of the images are black and white. A DataError where
+        the steps cannot take images of this shape."""
         if self.steps:
             settings = self.with_sources(values)
-            return settings if self._arrays else settings.with_arrays(settings._learned(images))
+            return FittedPreprocess(settings, learned(settings, images))
         if self.mean != "fit" and self.std != "fit":
-            return self
+            return FittedPreprocess(self)
         mean, std = channel_statistics(images)
         scale = self.scale if self.scale is not None else unit
-        return Preprocess(
+        settings = Preprocess(
             scale=self.scale,
             mean=tuple(float(m * scale) for m in mean) if self.mean == "fit" else self.mean,
             std=tuple(_dividing(mean, std, scale).tolist()) if self.std == "fit" else self.std,
         )
+        return FittedPreprocess(settings)
 
     @property
     def lacks_source(self) -> bool:
@@ -101,22 +97,6 @@ class Preprocess(Settings):
             found.append(step.with_source(values))
             values = found[-1].range_behind(values)
         return self.model_copy(update={"steps": tuple(found)})
-
-    def apply(self, images: Array, out: Array, unit: float = 1.0) -> None:
-        """Images [N, H, W, C] of any dtype, preprocessed, written into `out` [N, H', W', C'], in its dtype; `unit`: the
-        default scale."""
-        if self.steps:
-            values = images.astype(out.dtype)
-            for number, step in enumerate(self.steps):
-                values = step.apply(values, self._of(number))
-            np.copyto(out, values)
-            return
-        scale = self.scale if self.scale is not None else unit
-        np.multiply(images, out.dtype.type(scale), out=out, casting="same_kind")
-        if self.mean:
-            out -= self._per_channel(self.mean, out)
-        if self.std:
-            out /= self._per_channel(self.std, out)
 
     @property
     def moves(self) -> bool:
@@ -136,48 +116,82 @@ class Preprocess(Settings):
             shape = step.shape(shape)
         return shape
 
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FittedPreprocess:
+    """Preprocessing that can be applied: its settings, and what its steps have learned."""
+
+    settings: Preprocess
+    """Without `fit`: every number is there."""
+    arrays: Mapping[str, Array] = field(default_factory=dict)
+    """What the steps have learned, by `number/name`; empty for the short form."""
+
+    def with_sources(self, values: AnyRange | None) -> FittedPreprocess:
+        """The same, every step told the range of values that comes to it."""
+        return replace(self, settings=self.settings.with_sources(values))
+
+    def apply(self, images: Array, out: Array, unit: float = 1.0) -> None:
+        """Images [N, H, W, C] of any dtype, preprocessed, written into `out` [N, H', W', C'], in its dtype; `unit`: the
+        default scale. A DataError where there are numbers for another count of channels."""
+        settings = self.settings
+        if settings.steps:
+            values = images.astype(out.dtype)
+            for number, step in enumerate(settings.steps):
+                values = step.apply(values, _of(self.arrays, number))
+            np.copyto(out, values)
+            return
+        scale = settings.scale if settings.scale is not None else unit
+        np.multiply(images, out.dtype.type(scale), out=out, casting="same_kind")
+        if settings.mean:
+            out -= _per_channel(settings.mean, out)
+        if settings.std:
+            out /= _per_channel(settings.std, out)
+
     def input_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """The shape that examples come in, where the network reads `shape`."""
-        return tuple(self._arrays[RAW].tolist()) if RAW in self._arrays else shape
+        return tuple(self.arrays[RAW].tolist()) if RAW in self.arrays else shape
 
     def operations(self, shape: tuple[int, ...], unit: float) -> list[Operation]:
         """What an ONNX file does to images of this raw shape; `unit`: the default scale."""
-        if not self.steps:
-            factor = self.scale if self.scale is not None else unit
-            mean, std = (np.array(each or [default], np.float64) for each, default in ((self.mean, 0), (self.std, 1)))
+        settings = self.settings
+        if not settings.steps:
+            factor = settings.scale if settings.scale is not None else unit
+            numbers = ((settings.mean, 0), (settings.std, 1))
+            mean, std = (np.array(each or [default], np.float64) for each, default in numbers)
             return [Affine(factor / std, -mean / std)]
         found: list[Operation] = []
-        for number, step in enumerate(self.steps):
-            found += step.operations(self._of(number), shape)
+        for number, step in enumerate(settings.steps):
+            found += step.operations(_of(self.arrays, number), shape)
             shape = step.shape(shape)
         return found
 
-    def _learned(self, images: Array) -> dict[str, Array]:
-        """Every step fitted on the training set as the steps before it leave it."""
-        self.output_shape(images.shape[1:])
-        learned: dict[str, Array] = {RAW: np.array(images.shape[1:], np.int64)}
-        for number, step in enumerate(self.steps):
-            found = step.fit(partial(self._chunks, images, number, dict(learned)))
-            learned |= {f"{number}/{name}": np.asarray(array, np.float32) for name, array in found.items()}
-        return learned
 
-    def _chunks(self, images: Array, steps: int, learned: Mapping[str, Array]) -> Iterator[Array]:
-        """All images behind the first so many steps, in float32, some at a time."""
-        rows = max(1, CHUNK_BYTES // max(4 * int(np.prod(images.shape[1:])), 1))
-        for start in range(0, len(images), rows):
-            values = images[start : start + rows].astype(np.float32)
-            for number, step in enumerate(self.steps[:steps]):
-                values = step.apply(values, _of(learned, number))
-            yield values
+def learned(settings: Preprocess, images: Array) -> dict[str, Array]:
+    """What every step learns from the training set's images [N, H, W, C] as the steps before it leave them: float32
+    arrays of any shape by `number/name`, and under `RAW` the shape of an image, int64."""
+    settings.output_shape(images.shape[1:])
+    found: dict[str, Array] = {RAW: np.array(images.shape[1:], np.int64)}
+    for number, step in enumerate(settings.steps):
+        fit = step.fit(partial(_chunks, images, settings.steps[:number], dict(found)))
+        found |= {f"{number}/{name}": np.asarray(array, np.float32) for name, array in fit.items()}
+    return found
 
-    def _of(self, number: int) -> Arrays:
-        return _of(self._arrays, number)
 
-    def _per_channel(self, numbers: tuple[float, ...] | str, out: Array) -> Array:
-        assert not isinstance(numbers, str), "fitted() comes first"
-        if len(numbers) not in (1, out.shape[-1]):
-            raise DataError("G404", f"expected 1 or {out.shape[-1]} numbers to preprocess with, got {len(numbers)}")
-        return np.asarray(numbers, out.dtype)
+def _chunks(images: Array, steps: Sequence[Step], arrays: Mapping[str, Array]) -> Iterator[Array]:
+    """All images behind these steps, in float32, some at a time."""
+    rows = max(1, CHUNK_BYTES // max(4 * int(np.prod(images.shape[1:])), 1))
+    for start in range(0, len(images), rows):
+        values = images[start : start + rows].astype(np.float32)
+        for number, step in enumerate(steps):
+            values = step.apply(values, _of(arrays, number))
+        yield values
+
+
+def _per_channel(numbers: tuple[float, ...] | str, out: Array) -> Array:
+    assert not isinstance(numbers, str), "fitted() comes first"
+    if len(numbers) not in (1, out.shape[-1]):
+        raise DataError("G404", f"expected 1 or {out.shape[-1]} numbers to preprocess with, got {len(numbers)}")
+    return np.asarray(numbers, out.dtype)
 
 
 def _of(arrays: Mapping[str, Array], number: int) -> Arrays:

@@ -13,8 +13,9 @@ from typing import Any
 
 from graphc.errors import GraphcError
 from graphc.report.page.build import page
-from graphc.report.page.runs import NOT_JUDGED, curves, read_facts, read_log, read_model
+from graphc.report.page.runs import NOT_JUDGED, curves, read_facts, read_log
 from graphc.train.run_folder import RunFolder
+from graphc.train.trained import task_of_run
 
 EVERY = 2000
 """Milliseconds between two looks at the log."""
@@ -116,8 +117,8 @@ def handler_of(folder: RunFolder) -> type[BaseHTTPRequestHandler]:
 
 def live_page(folder: RunFolder) -> str:
     try:
-        _, plan = read_model(folder, read_facts(folder))
-        return page(plan, None, {"runs": live_runs(folder), "live": EVERY})
+        task, _ = task_of_run(folder, read_facts(folder))
+        return page(task.plan, None, {"runs": live_runs(folder), "live": EVERY})
     except (GraphcError, OSError):
         return WAITING
 

@@ -85,6 +85,8 @@ class ModelSpec:
     path: str
     source: str
     """The text, with the texts of other files that it uses and what was set, as embedded in the ONNX file."""
+    texts: Mapping[str, str]
+    """Every file that the spec consists of, by its path from the spec's folder; the spec first."""
 
 
 def read_spec(path: str | Path, settings: Settings = (), limits: Limits = LIMITS) -> ModelSpec:
@@ -130,6 +132,7 @@ def _model(document: Document, path: Path, settings: Settings) -> ModelSpec:
         place=tree.place,
         path=shown(path),
         source=_source(document, settings),
+        texts=document.texts,
     )
     errors.raise_if_any()
     return spec

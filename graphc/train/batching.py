@@ -14,29 +14,28 @@ from graphc.data.point_pairs import mirrored_order
 from graphc.data.sample import ANNOTATIONS, MASK, POINTS
 from graphc.dims import format_shape
 from graphc.errors import DataError, Place, SpecError
-from graphc.graph import Plan
 from graphc.train.heads import Heads
-from graphc.train.inputs import fit_inputs, preprocessing
+from graphc.train.inputs import fit_inputs
 from graphc.train.recipe import Recipe
+from graphc.train.task import Task
 
 
 def make_batches(
-    recipe: Recipe,
-    plan: Plan,
+    task: Task,
     examples: Examples,
     augmenting: Augmenting | None = None,
     size: int | None = None,
     training: bool = False,
 ) -> Batches:
     """A data set as batches for the plan's inputs; `training`: with what a teacher reads."""
-    data = recipe.data
-    examples = fit_inputs(examples, plan, data)
-    preprocess = {name: preprocessing(data, name) for name in examples.inputs}
-    shapes = {name: preprocess[name].output_shape(array.shape[1:]) for name, array in examples.inputs.items()}
+    recipe, data = task.recipe, task.recipe.data
+    examples = fit_inputs(examples, task.plan, data)
+    preprocess = {name: task.preprocessing.of(name) for name in examples.inputs}
+    shapes = {name: preprocess[name].settings.output_shape(array.shape[1:]) for name, array in examples.inputs.items()}
     relative = data.coordinates == "relative"
     dtype = np.dtype(recipe.dtype)
     keep_raw = recipe.teacher is not None and training
-    rule = Heads(plan, recipe).mask_rule if MASK in examples.targets else None
+    rule = task.heads.mask_rule if MASK in examples.targets else None
     return Batches(
         examples,
         size or recipe.batch,
@@ -52,9 +51,9 @@ def make_batches(
     )
 
 
-def augmenting(recipe: Recipe, heads: Heads, examples: Examples) -> Augmenting | None:
+def augmenting(task: Task, examples: Examples) -> Augmenting | None:
     """What the recipe does to training examples; an error where it cannot be done to these."""
-    data = recipe.data
+    recipe, data, heads = task.recipe, task.recipe.data, task.heads
     if not data.augment:
         return None
     steps = tuple(step for step in data.augment if isinstance(step, Augmentation))

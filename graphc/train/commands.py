@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,6 @@ from graphc.emit.model import write_model
 from graphc.errors import Place, Warn, WeightsError, counted, said_once
 from graphc.files import digest_of, shown
 from graphc.passes.lints import MEANING, lints
-from graphc.spec.model import read_spec
 from graphc.system import can_fork
 from graphc.train.batching import augmenting, make_batches
 from graphc.train.beginning import Changes, beginning
@@ -33,12 +33,12 @@ from graphc.train.reproducibility import bit_settings, describe_difference
 from graphc.train.run_folder import RunFolder
 from graphc.train.setup import make_stepper, new_state
 from graphc.train.signing import metadata_of
-from graphc.train.spec_of_recipe import plan_of, spec_texts
 from graphc.train.state import BestTracker
 from graphc.train.stepper import Stepper
 from graphc.train.target_checks import check_inputs
 from graphc.train.targets import classes_in
-from graphc.train.trained import DEFAULT, Options, load_weights, planned
+from graphc.train.task import task_of
+from graphc.train.trained import DEFAULT, Options, load_weights, task_of_run
 from graphc.train.trainer import Trainer
 from graphc.train.warm_start import warm_start
 
@@ -56,10 +56,11 @@ def train(
     recipe, base = read_recipe(recipe_path, overrides), Path(recipe_path).parent
     folder = RunFolder(output)
     folder.require_new()
-    plan = plan_of(recipe.model, base)
-    sets = read_sets(recipe, plan, base, options.max_memory)
-    recipe = fitted(recipe, plan, sets.train)
-    stepper = make_stepper(recipe, plan, base, options.threads, sets.train)
+    task = task_of(recipe, base)
+    sets = read_sets(task, base, options.max_memory)
+    task = fitted(task, sets.train)
+    recipe, plan = task.recipe, task.plan
+    stepper = make_stepper(task, base, options.threads, sets.train)
     check_batches(frozen_plan(plan, stepper.learning.frozen_for_good), Length.of(recipe, len(sets.train)))
     reporter = reporter or Silent()
     for sentence in sets.said():
@@ -72,12 +73,11 @@ def train(
         trainer = _trainer(stepper, state, sets, folder, reporter)
         for warning in said_once([*lints(plan, MEANING), *training_lints(plan, stepper.heads, sets.train)]):
             reporter.warn(warning)
-        texts = spec_texts(recipe.model, base)
-        folder.begin(dump_recipe(recipe), texts)
-        save_fitted(recipe, folder.preprocess)
+        folder.begin(dump_recipe(recipe), task.spec.texts)
+        save_fitted(task.preprocessing, folder.preprocess)
         trainer.save()
-        began = beginning(recipe, base, texts, sets, folder)
-        folder.write_facts(_facts(trainer, sets, next(iter(texts)), base, began))
+        began = beginning(recipe, base, task.spec.texts, sets, folder)
+        folder.write_facts(_facts(trainer, sets, next(iter(task.spec.texts)), base, began))
         trainer.fit()
         return _finish(trainer)
 
@@ -101,19 +101,21 @@ def resume(
     reporter = reporter or Silent()
     with folder.locked():
         checkpoint = _newest_checkpoint(folder, reporter)
-        recipe, plan, base = planned(folder, facts)
+        task, base = task_of_run(folder, facts)
         base = base if data is None else existing_folder(data)
-        sets = read_sets(recipe, plan, base, options.max_memory)
+        sets = read_sets(task, base, options.max_memory)
         try:
-            began = beginning(recipe, base, folder.spec_texts(facts["began"]["texts"]), sets, folder)
+            began = beginning(task.recipe, base, folder.spec_texts(facts["began"]["texts"]), sets, folder)
             changes = Changes(facts["began"], began, facts.get("epochs"))
         except (KeyError, TypeError, AttributeError):
             raise WeightsError("G323", "expected what the run began with", Place(shown(folder.facts))) from None
         if changes and not options.accept_changes:
             raise changes.refused(folder)
         if epochs is not None:
-            recipe = with_epochs(recipe, epochs, checkpoint.facts["epoch"], reporter)
-        stepper = make_stepper(recipe, plan, base, options.threads, sets.train)
+            longer = with_epochs(task.recipe, epochs, checkpoint.facts["epoch"], reporter)
+            task = replace(task, recipe=longer)
+        recipe = task.recipe
+        stepper = make_stepper(task, base, options.threads, sets.train)
         state = new_state(stepper)
         trainer = _trainer(stepper, state, sets, folder, reporter)
         _compare_settings(checkpoint.facts["settings"], trainer.settings, reporter, options.exact)
@@ -184,19 +186,20 @@ def evaluate_run(
     another recipe."""
     folder = RunFolder(run)
     facts = folder.read_facts()
-    recipe, plan, base = planned(folder, facts)
-    judged = recipe
+    task, base = task_of_run(folder, facts)
+    recipe, plan = task.recipe, task.plan
+    judged = task
     if data is not None:
         other, base = read_recipe(data), Path(data).parent
         as_trained = {"resize": recipe.data.resize, "mask_fill": recipe.data.mask_fill}
         data_there = other.data.model_copy(update=as_trained)
-        judged = recipe.model_copy(update={"data": data_there, "seed": other.seed})
-    name, examples = read_test(judged, plan, base, classes_in(facts), from_facts(facts, plan), options.max_memory)
-    stepper = Stepper(plan, recipe, options.threads)
+        judged = replace(task, recipe=recipe.model_copy(update={"data": data_there, "seed": other.seed}))
+    name, examples = read_test(judged, base, classes_in(facts), from_facts(facts, plan), options.max_memory)
+    stepper = Stepper(task, options.threads)
     stepper.heads.check(examples)
     check_inputs(examples, recipe.dtype)
     params = load_weights(plan, weights_path or folder.best, recipe.dtype)
-    batches = make_batches(recipe, plan, examples)
+    batches = make_batches(task, examples)
     try:
         found = evaluate(stepper.network, stepper.heads, params, batches, stepper.learning)
     finally:
@@ -207,31 +210,30 @@ def evaluate_run(
 
 def _trainer(stepper: Stepper, state: Any, sets: Sets, folder: RunFolder, reporter: Reporter) -> Trainer:
     """A trainer on data that have been checked against the heads."""
-    recipe, plan = stepper.recipe, stepper.plan
+    task, recipe = stepper.task, stepper.recipe
     for examples in filter(None, (sets.train, sets.validation)):
         stepper.heads.check(examples)
         check_inputs(examples, recipe.dtype)
     if recipe.data.workers and not can_fork():
         reporter.warn(str(Warn("G522", NO_WORKERS.format(counted(recipe.data.workers, "worker")))))
-    validation = make_batches(recipe, plan, sets.validation) if sets.validation is not None else None
-    how = augmenting(recipe, stepper.heads, sets.train)
-    train_batches = make_batches(recipe, plan, sets.train, how, training=True)
+    validation = make_batches(task, sets.validation) if sets.validation is not None else None
+    train_batches = make_batches(task, sets.train, augmenting(task, sets.train), training=True)
     return Trainer(stepper, state, train_batches, validation, folder, reporter, bit_settings())
 
 
 def _finish(trainer: Trainer) -> dict[str, Any]:
     """The best weights compiled; the log's last line."""
-    folder, plan = trainer.folder, trainer.stepper.plan
-    facts = folder.read_facts()
+    folder, task = trainer.folder, trainer.stepper.task
+    plan, facts = task.plan, folder.read_facts()
     expected = trainer.state.tracker.sha256
     if expected and digest_of(folder.best) != expected:
         message = "the best weights are damaged: the file's checksum is not the one that the checkpoint holds"
         raise WeightsError("G328", message, Place(shown(folder.best)))
     params = load_weights(plan, folder.best, "float32")
     metadata = {
-        "graphc.spec": read_spec(folder.spec / facts["spec"], trainer.recipe.model.set).source,
+        "graphc.spec": task.spec.source,
         "graphc.recipe": dump_recipe(trainer.recipe),
-        **metadata_of(trainer.recipe, plan, facts, plan),
+        **metadata_of(task, facts, plan),
     }
     write_model(compile_plan(plan, params, metadata=metadata), folder.onnx)
     return next(record for record in reversed(folder.records()) if "epoch" in record)

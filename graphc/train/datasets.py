@@ -14,12 +14,11 @@ from graphc.data.sources import Source
 from graphc.data.value_range import ImageValues
 from graphc.data.wanted import ANYTHING, Wanted
 from graphc.errors import SpecError, counted
-from graphc.graph import Plan
 from graphc.train.distill import with_unlabeled
 from graphc.train.image_values import like_training
 from graphc.train.inputs import training_values
-from graphc.train.recipe import Recipe
 from graphc.train.targets import shared_classes, wanted_targets, with_numbers
+from graphc.train.task import Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +42,10 @@ def said_of(examples: Examples) -> list[str]:
     return found
 
 
-def read_sets(recipe: Recipe, plan: Plan, base: Path, limit: int = MEMORY_LIMIT) -> Sets:
+def read_sets(task: Task, base: Path, limit: int = MEMORY_LIMIT) -> Sets:
     """Training and validation examples, with the targets that the losses want; classes count by name in both."""
-    wanted = wanted_targets(recipe, plan)
+    recipe, plan = task.recipe, task.plan
+    wanted = wanted_targets(recipe, task.heads)
     train = read_set(recipe.data.train, base, limit, wanted)
     if recipe.data.balanced:
         check_one_class(train, "`balanced`")
@@ -70,8 +70,7 @@ def read_set(source: Source, base: Path, limit: int = MEMORY_LIMIT, wanted: Want
 
 
 def read_test(
-    recipe: Recipe,
-    plan: Plan,
+    task: Task,
     base: Path,
     classes: Mapping[str, Sequence[str]],
     values: Mapping[str, ImageValues],
@@ -79,13 +78,13 @@ def read_test(
 ) -> tuple[str, Examples]:
     """What a run is evaluated on, and its name: the recipe's test set, else what it was validated on; `classes`: the
     training set's names by target; `values`: of its images, by input."""
-    data, wanted = recipe.data, wanted_targets(recipe, plan)
+    data, plan, wanted = task.recipe.data, task.plan, wanted_targets(task.recipe, task.heads)
     known = replace(wanted, classes=with_numbers(classes, wanted), whole=False)
     if data.test is not None:
         return "test", like_training(read_set(data.test, base, limit, known), values, plan)
     if data.validation is not None:
         return "validation", like_training(read_set(data.validation, base, limit, known), values, plan)
-    held_out = read_sets(recipe, plan, base, limit).validation
+    held_out = read_sets(task, base, limit).validation
     if held_out is None:
         raise SpecError("G611", "the recipe names neither a test nor a validation set: say which data to read")
     return "validation_share", like_training(labeled_alike(held_out, known.classes), values, plan)

@@ -14,12 +14,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from graphc.data.annotated import in_memory
 from graphc.data.batch import Batch
 from graphc.data.examples import IMAGE, LABEL, Examples
-from graphc.data.preprocess import Preprocess
+from graphc.data.preprocess import FittedPreprocess, Preprocess
 from graphc.data.stored import StoredImages
 from graphc.data.value_range import BYTES, ImageValues, brought
 from graphc.errors import DataError, Place, SpecError, did_you_mean
@@ -46,6 +46,14 @@ class Teacher(Settings):
     preprocess: Preprocess | None = None
     """What the teacher's images go through; default: what the student's do. A teacher that reads bytes gets them."""
 
+    @model_validator(mode="after")
+    def _fits(self) -> Teacher:
+        if self.preprocess is not None and self.preprocess.learns:
+            raise ValueError(
+                f"preprocess: expected numbers, as the teacher was trained with, found {self.preprocess.learns}"
+            )
+        return self
+
 
 class TeacherModel:
     """A teacher at work."""
@@ -62,7 +70,8 @@ class TeacherModel:
         """`classes`: how many the student has; `names`: theirs, where they are known; `values`: of its images."""
         self.settings = settings
         self._values = values
-        self._preprocess = settings.preprocess and settings.preprocess.with_sources(values.range)
+        said = settings.preprocess
+        self._preprocess = None if said is None else FittedPreprocess(said.with_sources(values.range))
         self._session = Session(base / settings.path, threads=threads)
         self._columns = _columns(settings.path, named_classes(self._session.metadata), list(names))
         if len(self._session.inputs) != 1:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from graphc import weights
-from graphc.data.preprocess import RAW, Preprocess
+from graphc.data.preprocess import RAW, FittedPreprocess
 from graphc.data.reading import open_regular
 from graphc.data.value_range import ImageValues, range_of_type
 from graphc.dims import is_image
@@ -19,7 +21,7 @@ from graphc.graph import Plan
 from graphc.layers.base import static
 from graphc.safetensors_file import SafetensorsFile
 from graphc.train.image_values import from_facts
-from graphc.train.recipe import Recipe, read_recipe
+from graphc.train.recipe import Data, Recipe, read_recipe
 from graphc.train.run_folder import RunFolder
 from graphc.types import Array
 
@@ -27,28 +29,56 @@ WHOLE = "*"
 """Stands for the preprocessing of all inputs, in the file's names: `*:0/mean`."""
 
 
-def save_fitted(recipe: Recipe, path: Path) -> None:
+@dataclass(frozen=True, slots=True)
+class Preprocessing:
+    """What happens to each input of a network on its way."""
+
+    whole: FittedPreprocess
+    """To those that have none of their own."""
+    inputs: Mapping[str, FittedPreprocess] = field(default_factory=dict)
+    """To those that have."""
+
+    def of(self, name: str) -> FittedPreprocess:
+        """What happens to an input."""
+        return self.inputs.get(name, self.whole)
+
+    @staticmethod
+    def said(data: Data, arrays: Mapping[str, Array] | None = None) -> Preprocessing:
+        """As the recipe says it, with what its steps have learned: `arrays` by `input:number/name`."""
+        found = {
+            name: FittedPreprocess(settings, _of(arrays or {}, name))
+            for name, settings in {WHOLE: data.preprocess, **data.preprocess_inputs}.items()
+        }
+        return Preprocessing(found.pop(WHOLE), found)
+
+    def arrays(self) -> dict[str, Array]:
+        """What all steps have learned, by `input:number/name`, in float32."""
+        return {
+            f"{name}:{key}": array.astype(np.float32)
+            for name, each in {WHOLE: self.whole, **self.inputs}.items()
+            for key, array in each.arrays.items()
+        }
+
+    def answered(self, data: Data) -> Data:
+        """The recipe's settings with every number that was fitted."""
+        inputs = {name: each.settings for name, each in self.inputs.items()}
+        return data.model_copy(update={"preprocess": self.whole.settings, "preprocess_inputs": inputs})
+
+
+def save_fitted(preprocessing: Preprocessing, path: Path) -> None:
     """Write the arrays, where there are any."""
-    arrays = {
-        f"{name}:{key}": array.astype(np.float32)
-        for name, settings in _each(recipe).items()
-        for key, array in settings.arrays.items()
-    }
-    if arrays:
+    if arrays := preprocessing.arrays():
         weights.save(path, arrays)
 
 
-def with_fitted(recipe: Recipe, path: Path) -> Recipe:
-    """The recipe of a run with its arrays."""
-    if not any(settings.steps for settings in _each(recipe).values()):
-        return recipe
+def read_fitted(recipe: Recipe, path: Path) -> Preprocessing:
+    """What happens to the inputs of a run with this recipe, which says every number, and these arrays."""
+    data = recipe.data
+    if not any(settings.steps for settings in (data.preprocess, *data.preprocess_inputs.values())):
+        return Preprocessing.said(data)
     with open_regular(path) as file:
         stored = SafetensorsFile(file, shown(path))
-        arrays = {name: stored.read(name) for name in stored.names}
-    settings = {name: each.with_arrays(_of(arrays, name)) for name, each in _each(recipe).items()}
-    whole = settings.pop(WHOLE)
-    data = recipe.data.model_copy(update={"preprocess": whole, "preprocess_inputs": settings})
-    return recipe.model_copy(update={"data": data})
+        return Preprocessing.said(data, {name: stored.read(name) for name in stored.names})
 
 
 def fronts_of_run(run: Path | str, raw: str | None, plan: Plan) -> dict[str, Front]:
@@ -56,15 +86,16 @@ def fronts_of_run(run: Path | str, raw: str | None, plan: Plan) -> dict[str, Fro
     `raw_values`); float32 holds numbers such as the run was trained on."""
     folder = RunFolder(run)
     facts = folder.read_facts()
-    recipe = with_fitted(read_recipe(folder.recipe), folder.preprocess)
+    preprocessing = read_fitted(read_recipe(folder.recipe), folder.preprocess)
     values, found = from_facts(facts, plan), {}
     for given in plan.graph.inputs:
-        settings = recipe.data.preprocess_inputs.get(given.name, recipe.data.preprocess)
         if is_image(given.shape):
-            shape = settings.input_shape(static(given.shape, "preprocessing")) if settings.steps else given.shape
+            done = preprocessing.of(given.name)
+            has_steps = bool(done.settings.steps)
+            shape = done.input_shape(static(given.shape, "preprocessing")) if has_steps else given.shape
             trained = values[given.name]
             taken = raw_values(trained, raw)
-            operations = [*_bringing(taken, trained), *settings.operations(shape, trained.unit)]  # type: ignore[arg-type]
+            operations = [*_bringing(taken, trained), *done.operations(shape, trained.unit)]  # type: ignore[arg-type]
             found[given.name] = Front(shape, tuple(operations), ELEMENTS[taken.dtype])
     return found
 
@@ -93,10 +124,6 @@ def _bringing(taken: ImageValues, trained: ImageValues) -> list[Operation]:
     return [Affine(np.array([scale]), np.array([there.low - here.low * scale]))]
 
 
-def _each(recipe: Recipe) -> dict[str, Preprocess]:
-    return {WHOLE: recipe.data.preprocess, **recipe.data.preprocess_inputs}
-
-
-def _of(arrays: dict[str, Array], name: str) -> dict[str, Array]:
+def _of(arrays: Mapping[str, Array], name: str) -> dict[str, Array]:
     found = {key.removeprefix(f"{name}:"): array for key, array in arrays.items() if key.startswith(f"{name}:")}
     return {key: array.astype(np.int64) if key == RAW else array for key, array in found.items()}

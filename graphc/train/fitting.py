@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 
 from graphc.data.examples import Examples, class_weights
-from graphc.data.preprocess import Preprocess
+from graphc.data.preprocess import FittedPreprocess, Preprocess
 from graphc.data.sample import MASK
 from graphc.errors import DataError, Place, SpecError, did_you_mean
-from graphc.graph import Plan
+from graphc.train.fitted import Preprocessing
 from graphc.train.heads import Heads, Target
 from graphc.train.inputs import fit_inputs
 from graphc.train.losses import Loss, OverClasses
 from graphc.train.recipe import Recipe
+from graphc.train.task import Task
 
 
-def fitted(recipe: Recipe, plan: Plan, train: Examples) -> Recipe:
-    """The recipe with every `fit` of its preprocessing answered by the training set."""
-    data = recipe.data
-    fit = fit_inputs(train, plan, data)
+def fitted(task: Task, train: Examples) -> Task:
+    """The task with every `fit` of its preprocessing, and balanced class weights, answered by the training set."""
+    data = task.recipe.data
+    fit = fit_inputs(train, task.plan, data)
     inputs = fit.inputs
     for name in data.preprocess_inputs:
         if name not in inputs:
@@ -27,21 +31,20 @@ def fitted(recipe: Recipe, plan: Plan, train: Examples) -> Recipe:
                 "G606", f"preprocess_inputs: expected an input of the spec ({', '.join(inputs)}), found {found}"
             )
     each = {name: _fitted(settings, fit, name) for name, settings in data.preprocess_inputs.items()}
-    whole = _fitted(data.preprocess, fit, next(iter(inputs)))
-    data = data.model_copy(update={"preprocess": whole, "preprocess_inputs": each})
-    recipe = recipe.model_copy(update={"data": data})
-    return _with_class_weights(recipe, plan, train)
+    preprocessing = Preprocessing(_fitted(data.preprocess, fit, next(iter(inputs))), each)
+    recipe = task.recipe.model_copy(update={"data": preprocessing.answered(data)})
+    recipe = _with_losses(recipe, [_class_weights(head, train) for head in task.heads.targets])
+    return replace(task, recipe=recipe, heads=Heads(task.plan, recipe), preprocessing=preprocessing)
 
 
-def _fitted(settings: Preprocess, examples: Examples, name: str) -> Preprocess:
+def _fitted(settings: Preprocess, examples: Examples, name: str) -> FittedPreprocess:
     """What happens to an input, with what is learned from it."""
     unit = examples.unit_of(name) if settings.takes_unit else 1.0
     return settings.fitted(examples.inputs[name], unit, examples.range_of(name) if settings.lacks_source else None)
 
 
-def _with_class_weights(recipe: Recipe, plan: Plan, train: Examples) -> Recipe:
-    """Balanced class weights as numbers, from the training set's labels."""
-    losses = [_class_weights(head, train) for head in Heads(plan, recipe).targets]
+def _with_losses(recipe: Recipe, losses: Sequence[Loss]) -> Recipe:
+    """The recipe with other losses, one for each head."""
     if recipe.loss is not None:
         return recipe.model_copy(update={"loss": losses[0]})
     heads = tuple(head.model_copy(update={"loss": loss}) for head, loss in zip(recipe.heads, losses, strict=True))

@@ -212,7 +212,7 @@ class Heads:
         """Height and width of masks behind preprocessing that changes them; else nothing."""
         data = self.recipe.data
         for name, array in examples.inputs.items():
-            settings = data.preprocess_inputs.get(name, data.preprocess)
+            settings = data.preprocess_of(name)
             if array.ndim in (3, 4) and settings.moves:
                 return settings.output_shape((*array.shape[1:], 1)[:3])[:2]
         return ()

@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 from graphc.data.examples import IMAGE, Examples
-from graphc.data.preprocess import Preprocess
 from graphc.data.value_range import ImageValues
 from graphc.dims import format_shape
 from graphc.errors import DataError, Place, did_you_mean
@@ -31,7 +30,7 @@ def fit_inputs(examples: Examples, plan: Plan, data: Data) -> Examples:
         array = inputs[name]
         if array.ndim == len(shape) and shape and shape[-1] == 1:
             inputs[name] = array = array[..., None]
-        _check_shape(name, preprocessing(data, name).output_shape(array.shape[1:]), shape, examples.source)
+        _check_shape(name, data.preprocess_of(name).output_shape(array.shape[1:]), shape, examples.source)
     return replace(examples, inputs={name: inputs[name] for name in wanted})
 
 
@@ -47,8 +46,3 @@ def _check_shape(name: str, found: tuple[int, ...], wanted: tuple[Any, ...], sou
     if not fits:
         message = f"the spec reads {name} of {format_shape(wanted)}, the data have {format_shape(found)}"
         raise DataError("G404", message, Place(source))
-
-
-def preprocessing(data: Data, name: str) -> Preprocess:
-    """What happens to an input."""
-    return data.preprocess_inputs.get(name, data.preprocess)

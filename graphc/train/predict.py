@@ -21,13 +21,11 @@ from graphc.layers.base import static
 from graphc.train.answers import answer_of, mask_of, write_mask
 from graphc.train.batching import make_batches
 from graphc.train.evaluation import predictions
-from graphc.train.heads import Heads
 from graphc.train.image_values import from_facts, like_training, read_as
-from graphc.train.inputs import preprocessing
 from graphc.train.run_folder import RunFolder
 from graphc.train.signing import output_signature
 from graphc.train.targets import classes_in
-from graphc.train.trained import DEFAULT, Options, load_weights, planned
+from graphc.train.trained import DEFAULT, Options, load_weights, task_of_run
 from graphc.types import Array
 
 BadFiles: TypeAlias = Literal["error", "skip"]
@@ -107,9 +105,10 @@ class Predictor:
     ) -> None:
         folder = RunFolder(run)
         self.facts = folder.read_facts()
-        self.recipe, self.plan, _ = planned(folder, self.facts)
+        self.task, _ = task_of_run(folder, self.facts)
+        self.recipe, self.plan = self.task.recipe, self.task.plan
         self._values = from_facts(self.facts, self.plan)
-        self.heads = Heads(self.plan, self.recipe).by_node
+        self.heads = self.task.heads.by_node
         self._params = load_weights(self.plan, weights_path or folder.best, self.recipe.dtype)
         self._network = Network(self.plan, options.threads, self.recipe.seed, shards=self.recipe.shards)
         self._limit = options.max_memory
@@ -151,12 +150,13 @@ class Predictor:
                 yield rows, self._batches(examples)
 
     def _batches(self, examples: Examples) -> Batches:
-        return make_batches(self.recipe, self.plan, like_training(examples, self._values, self.plan))
+        return make_batches(self.task, like_training(examples, self._values, self.plan))
 
     def _read(self, files: Sequence[Given], left_out: list[str]) -> Iterator[tuple[Given, Array]]:
         """Images in the shape that the preprocessing of the plan's only input takes."""
         given, data = self.plan.graph.inputs[0], self.recipe.data
-        height, width, channels = preprocessing(data, given.name).input_shape(static(given.shape, "predict"))
+        taken = self.task.preprocessing.of(given.name).input_shape(static(given.shape, "predict"))
+        height, width, channels = taken
         limit = getattr(data.train, "max_pixels", PIXEL_LIMIT)
         values = self._values.get(given.name, BYTES)
         read = read_as(data.train, values)

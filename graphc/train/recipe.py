@@ -119,6 +119,10 @@ class Data(Settings):
     """Processes that decode and augment ahead of training; 0: one thread. The bits are the same for any number.
     They need Linux; elsewhere the thread does their work."""
 
+    def preprocess_of(self, name: str) -> Preprocess:
+        """What is said of an input's preprocessing."""
+        return self.preprocess_inputs.get(name, self.preprocess)
+
     @model_validator(mode="after")
     def _fits(self) -> Data:
         mixing = [isinstance(step, Mix) for step in self.augment]

@@ -7,22 +7,22 @@ from pathlib import Path
 from graphc import initializers
 from graphc.data.examples import Examples
 from graphc.data.value_range import ImageValues
-from graphc.graph import Plan
 from graphc.train.distill import TeacherModel
-from graphc.train.heads import Heads
 from graphc.train.inputs import training_values
-from graphc.train.recipe import Recipe
 from graphc.train.state import TrainState
 from graphc.train.stepper import Stepper
+from graphc.train.task import Task
 
 
-def make_stepper(recipe: Recipe, plan: Plan, base: Path, threads: int | None, train: Examples) -> Stepper:
+def make_stepper(task: Task, base: Path, threads: int | None, train: Examples) -> Stepper:
     """What computes the steps, with its teacher where it has one; `train`: the training set."""
-    if recipe.teacher is None:
-        return Stepper(plan, recipe, threads)
-    classes = Heads(plan, recipe).first.shape[-1]
-    values = next(iter(training_values(train, plan, recipe.data).values()), ImageValues(black_to_white=None))
-    return Stepper(plan, recipe, threads, TeacherModel(recipe.teacher, base, classes, train.classes, threads, values))
+    teacher = task.recipe.teacher
+    if teacher is None:
+        return Stepper(task, threads)
+    classes = task.heads.first.shape[-1]
+    known = training_values(train, task.plan, task.recipe.data)
+    values = next(iter(known.values()), ImageValues(black_to_white=None))
+    return Stepper(task, threads, TeacherModel(teacher, base, classes, train.classes, threads, values))
 
 
 def new_state(stepper: Stepper) -> TrainState:

@@ -12,13 +12,12 @@ from graphc.dims import is_image
 from graphc.graph import Plan
 from graphc.signature import CLASSES, InputSignature, OutputSignature, Signature, StoredArray
 from graphc.train.fitted import raw_values
-from graphc.train.heads import Heads, Target
+from graphc.train.heads import Target
 from graphc.train.image_values import FLOATS, from_facts, read_as
-from graphc.train.inputs import preprocessing
-from graphc.train.recipe import Recipe
 from graphc.train.run_folder import RunFolder
 from graphc.train.targets import classes_in
-from graphc.train.trained import planned
+from graphc.train.task import Task
+from graphc.train.trained import task_of_run
 
 
 def output_signature(head: Target, classes: Mapping[str, tuple[str, ...]]) -> OutputSignature:
@@ -30,43 +29,43 @@ def output_signature(head: Target, classes: Mapping[str, tuple[str, ...]]) -> Ou
 
 
 def signature_of(
-    recipe: Recipe, plan: Plan, facts: Mapping[str, Any], of: Plan, raw: str | None = None, front: bool = False
+    task: Task, facts: Mapping[str, Any], of: Plan, raw: str | None = None, front: bool = False
 ) -> Signature:
-    """Of the plan `of` compiled with the weights that the recipe gave `plan`; `front`: whether the file preprocesses
+    """Of the plan `of` compiled with the weights that the task gave its own; `front`: whether the file preprocesses
     images itself, and `raw` the type of these."""
-    classes = classes_in(facts)
+    classes, data = classes_in(facts), task.recipe.data
     names = {node: name for name, node in reversed(list(of.graph.outputs.items()))}
     outputs = {
         names[node]: output_signature(head, classes)
-        for node, head in Heads(plan, recipe).by_node.items()
+        for node, head in task.heads.by_node.items()
         if node in names and of.shapes.get(node) == head.shape
     }
-    limit = getattr(recipe.data.train, "max_pixels", PIXEL_LIMIT)
-    values, inputs = from_facts(facts, plan), {}
+    limit = getattr(data.train, "max_pixels", PIXEL_LIMIT)
+    values, inputs = from_facts(facts, task.plan), {}
     for given in of.graph.inputs:
-        settings = preprocessing(recipe.data, given.name)
+        done = task.preprocessing.of(given.name)
         if front and not is_image(given.shape):
             continue
         trained = values.get(given.name, FLOATS)
-        shape = settings.input_shape(tuple(size if isinstance(size, int) else None for size in given.shape))  # type: ignore[misc]
+        shape = done.input_shape(tuple(size if isinstance(size, int) else None for size in given.shape))  # type: ignore[misc]
         inputs[given.name] = InputSignature(
             shape=shape,
-            preprocess=None if front else settings,
-            arrays={} if front else {name: StoredArray.of(array) for name, array in settings.arrays.items()},
-            read=read_as(recipe.data.train, trained),
+            preprocess=None if front else done.settings,
+            arrays={} if front else {name: StoredArray.of(array) for name, array in done.arrays.items()},
+            read=read_as(data.train, trained),
             values=trained,
             raw=raw_values(trained, raw) if front else trained,
             max_pixels=limit,
-            resize=recipe.data.resize,
+            resize=data.resize,
         )
     return Signature(inputs=inputs, outputs=outputs)
 
 
 def metadata_of(
-    recipe: Recipe, plan: Plan, facts: Mapping[str, Any], of: Plan, raw: str | None = None, front: bool = False
+    task: Task, facts: Mapping[str, Any], of: Plan, raw: str | None = None, front: bool = False
 ) -> dict[str, str]:
     """Classes and signature, for a file's metadata."""
-    signature = signature_of(recipe, plan, facts, of, raw, front)
+    signature = signature_of(task, facts, of, raw, front)
     return {CLASSES: json.dumps(facts["classes"]), **signature.metadata()}
 
 
@@ -74,5 +73,5 @@ def metadata_of_run(run: Path | str, raw: str | None, of: Plan) -> dict[str, str
     """The same of a run's folder, for a file that preprocesses."""
     folder = RunFolder(run)
     facts = folder.read_facts()
-    recipe, plan, _ = planned(folder, facts)
-    return metadata_of(recipe, plan, facts, of, raw, front=True)
+    task, _ = task_of_run(folder, facts)
+    return metadata_of(task, facts, of, raw, front=True)

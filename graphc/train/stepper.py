@@ -11,18 +11,17 @@ import numpy as np
 from graphc.data.batch import Batch
 from graphc.errors import DivergedError
 from graphc.execution.network import ForwardResult, Network
-from graphc.graph import Plan
 from graphc.kernels.factored_gradient import FactoredGradient, scale
 from graphc.parallel.blas import single_threaded_blas
 from graphc.train.diagnosis import first_bad_array, first_bad_value
 from graphc.train.distill import TeacherModel
 from graphc.train.freezing import frozen_plan
-from graphc.train.heads import Heads, Judgement
+from graphc.train.heads import Judgement
 from graphc.train.learning import Learning, clip, length, move_average
 from graphc.train.optimizers import square_sum
-from graphc.train.recipe import Recipe
 from graphc.train.state import TrainState
 from graphc.train.sums import LossSums
+from graphc.train.task import Task
 from graphc.types import Array, Gradient
 
 
@@ -49,15 +48,12 @@ class Computed:
 
 
 class Stepper:
-    """A plan, a recipe, and the network between them."""
+    """A recipe on its network, at work."""
 
-    def __init__(
-        self, plan: Plan, recipe: Recipe, threads: int | None = None, teacher: TeacherModel | None = None
-    ) -> None:
-        self.plan = plan
-        self.recipe = recipe
+    def __init__(self, task: Task, threads: int | None = None, teacher: TeacherModel | None = None) -> None:
+        recipe, plan = task.recipe, task.plan
+        self.task, self.recipe, self.plan, self.heads = task, recipe, plan, task.heads
         self.teacher = teacher
-        self.heads = Heads(plan, recipe)
         self.learning = Learning.of(plan.variables, recipe)
         frozen = self.learning.frozen
         self.network = Network(

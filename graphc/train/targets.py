@@ -9,16 +9,15 @@ from graphc.data.examples import BOX_LABEL, LABEL, Examples
 from graphc.data.sample import MASK
 from graphc.data.target_kind import TargetKind
 from graphc.data.wanted import Want, Wanted
-from graphc.graph import Plan
 from graphc.train.heads import Heads
 from graphc.train.metrics.base import VALUES
 from graphc.train.recipe import Recipe
 
 
-def wanted_targets(recipe: Recipe, plan: Plan | None = None) -> Wanted:
-    """The targets that losses and weights name, with what may stand there; without a plan shapes are not known."""
+def wanted_targets(recipe: Recipe, heads: Heads | None = None) -> Wanted:
+    """The targets that losses and weights name, with what may stand there; without heads shapes are not known."""
     found: dict[str, Want] = {}
-    for target, want in _wants(recipe, plan):
+    for target, want in _wants(recipe, heads):
         found[target] = want if target not in found else _both(found[target], want)
     if recipe.data.balanced or recipe.data.stratified:
         found.setdefault(LABEL, Want())
@@ -47,10 +46,10 @@ def with_numbers(names: Mapping[str, Sequence[str]], wanted: Wanted) -> dict[str
     return found
 
 
-def _wants(recipe: Recipe, plan: Plan | None) -> Iterator[tuple[str, Want]]:
+def _wants(recipe: Recipe, heads: Heads | None) -> Iterator[tuple[str, Want]]:
     """(target, what one loss wants of it), weights of examples too."""
-    if plan is not None:
-        for head in Heads(plan, recipe).targets:
+    if heads is not None:
+        for head in heads.targets:
             yield head.target, Want(head.loss.target_kinds, head.shape, getattr(head.loss, "ignore", None))
             if head.example_weights:
                 yield head.example_weights, Want(VALUES)

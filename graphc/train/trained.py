@@ -10,10 +10,11 @@ from typing import Any
 from graphc import weights
 from graphc.data.examples import MEMORY_LIMIT
 from graphc.graph import Plan
-from graphc.train.fitted import with_fitted
-from graphc.train.recipe import Recipe, read_recipe
+from graphc.spec.model import read_spec
+from graphc.train.fitted import read_fitted
+from graphc.train.recipe import read_recipe
 from graphc.train.run_folder import RunFolder
-from graphc.train.spec_of_recipe import plan_of
+from graphc.train.task import Task
 from graphc.types import Array
 
 
@@ -34,11 +35,11 @@ class Options:
 DEFAULT = Options()
 
 
-def planned(folder: RunFolder, facts: Mapping[str, Any]) -> tuple[Recipe, Plan, Path]:
-    """(recipe, plan, the folder that the data's paths start at) of a run."""
-    recipe = with_fitted(read_recipe(folder.recipe), folder.preprocess)
-    kept = recipe.model.model_copy(update={"spec": str(folder.spec.resolve() / facts["spec"])})
-    return recipe, plan_of(kept, folder.spec), Path(facts["base"])
+def task_of_run(folder: RunFolder, facts: Mapping[str, Any]) -> tuple[Task, Path]:
+    """(what a run trains, the folder that its data's paths start at)."""
+    recipe = read_recipe(folder.recipe)
+    spec = read_spec(folder.spec.resolve() / facts["spec"], recipe.model.set)
+    return Task.of(recipe, spec, read_fitted(recipe, folder.preprocess)), Path(facts["base"])
 
 
 def load_weights(plan: Plan, path: Path | str, dtype: str) -> dict[str, Array]:

@@ -9,7 +9,7 @@ import pytest
 
 from graphc.data.batches import AHEAD, Batches, epoch_order, prefetched
 from graphc.data.examples import Examples, split
-from graphc.data.preprocess import Preprocess, channel_statistics
+from graphc.data.preprocess import FittedPreprocess, Preprocess, channel_statistics
 from graphc.errors import DataError
 
 
@@ -19,7 +19,8 @@ def _examples(count=10, dtype=np.uint8):
 
 
 def _batches(size, dtype=np.float32, **preprocess):
-    return Batches(_examples(), size, {"image": (2, 2, 1)}, dtype, {"image": Preprocess(**preprocess)})
+    how = {"image": FittedPreprocess(Preprocess(**preprocess))}
+    return Batches(_examples(), size, {"image": (2, 2, 1)}, dtype, how)
 
 
 def test_the_order_depends_on_seed_and_epoch_alone():
@@ -59,7 +60,7 @@ def test_fitted_preprocessing_centers(dtype):
     mean, std = channel_statistics(out)
     np.testing.assert_allclose(mean, 0, atol=1e-5)
     np.testing.assert_allclose(std, 1, atol=1e-5)
-    assert fitted.fitted(images) == fitted
+    assert fitted.settings.fitted(images).settings == fitted.settings
 
 
 def test_numbers_that_do_not_fit_the_channels():

@@ -14,7 +14,7 @@ from graphc.cli import cli
 from graphc.data.batches import Batches
 from graphc.data.masks import MaskRule
 from graphc.data.orientation import upright, upright_boxes, upright_points
-from graphc.data.preprocess import Preprocess
+from graphc.data.preprocess import FittedPreprocess, Preprocess
 from graphc.data.sources import Coco, ImageList
 from graphc.data.wanted import ANYTHING
 from graphc.errors import DataError
@@ -66,7 +66,7 @@ def test_pixels_boxes_and_points_turn_as_pillow_turns_pixels(tmp_path, orientati
 
 def _batch(source, folder, size, rule=None):
     examples = read_set(source, folder)
-    shapes, steps = {"image": (*size, 3)}, {"image": Preprocess()}
+    shapes, steps = {"image": (*size, 3)}, {"image": FittedPreprocess(Preprocess())}
     made = Batches(examples, len(examples), shapes, np.float32, steps, relative=False, mask_rule=rule)
     return made.make(np.arange(len(examples)))
 

@@ -18,7 +18,7 @@ from graphc.data.augment.geometry import FlipHorizontal, PadCrop
 from graphc.data.augment.mix import MixUp
 from graphc.data.batches import Augmenting, Batches, balanced_order, epoch_order
 from graphc.data.examples import Examples, class_weights, split
-from graphc.data.preprocess import Preprocess
+from graphc.data.preprocess import FittedPreprocess, Preprocess
 from graphc.data.sources import ImageFolder, Shapes
 from graphc.errors import DataError, MachineError
 from tests.parallel.faults import plant_delays
@@ -32,7 +32,13 @@ def _batches(workers, examples=None, steps=STEPS, mixes=(), size=4):
     shape = examples.inputs["image"].shape[1:]
     augmenting = Augmenting(3, steps, mixes, classes=5)
     return Batches(
-        examples, size, {"image": shape}, np.float32, {"image": Preprocess(mean=(0.4,))}, augmenting, workers
+        examples,
+        size,
+        {"image": shape},
+        np.float32,
+        {"image": FittedPreprocess(Preprocess(mean=(0.4,)))},
+        augmenting,
+        workers,
     )
 
 
@@ -71,7 +77,7 @@ def test_any_number_of_workers_gives_the_same_bits(mixes):
 def test_inputs_targets_and_raw_images_of_one_name_stay_apart(workers):
     images = Shapes(count=COUNT, size=(12, 12)).load(None, 10**9).inputs["image"]
     images, targets = images[:COUNT], {"image": np.arange(COUNT), "raw": np.arange(COUNT) * 2}
-    how, shape = {"image": Preprocess(mean=(0.4,))}, {"image": images.shape[1:]}
+    how, shape = {"image": FittedPreprocess(Preprocess(mean=(0.4,)))}, {"image": images.shape[1:]}
     batches = Batches(Examples({"image": images}, targets), 4, shape, np.float32, how, workers=workers, keep_raw=True)
     with batches.ahead(batches.batch_rows(np.arange(COUNT))) as made:
         for number, batch in enumerate(made):

@@ -12,14 +12,12 @@ from graphc.data.examples import split
 from graphc.data.stored import StoredImages
 from graphc.data.wanted import Wanted
 from graphc.errors import DataError
-from graphc.graph import Plan
 from graphc.train.batching import augmenting, make_batches
 from graphc.train.commands import evaluate_run, train
 from graphc.train.datasets import read_set, read_sets
 from graphc.train.distill import with_unlabeled
-from graphc.train.heads import Heads
 from graphc.train.recipe import read_recipe
-from graphc.train.spec_of_recipe import plan_of
+from graphc.train.task import task_of
 
 SPEC = """\
 graphc: 1
@@ -61,13 +59,13 @@ def project(tmp_path, monkeypatch):
 def _sets(keep, *settings, limit=2**30):
     given = [f"data.train.image_folder.keep={keep}", *settings]
     recipe = read_recipe("recipe.yaml", given)
-    plan: Plan = plan_of(recipe.model, Path())
-    return recipe, plan, read_sets(recipe, plan, Path(), limit)
+    task = task_of(recipe, Path())
+    return task, read_sets(task, Path(), limit)
 
 
 def _batches(keep, *settings, limit=2**30):
-    recipe, plan, sets = _sets(keep, *settings, limit=limit)
-    made = make_batches(recipe, plan, sets.train, augmenting(recipe, Heads(plan, recipe), sets.train))
+    task, sets = _sets(keep, *settings, limit=limit)
+    made = make_batches(task, sets.train, augmenting(task, sets.train))
     rows = np.arange(len(sets.train))
     return [made.make(part, epoch).inputs["image"].copy() for epoch in range(2) for part in np.split(rows, 3)]
 
@@ -86,13 +84,13 @@ def test_batches_are_the_same_bytes(project, step, more):
 def test_without_augmentation_too_and_in_little_memory(project):
     for ours, theirs in zip(_batches("memory"), _batches("files"), strict=True):
         assert ours.tobytes() == theirs.tobytes()
-    _, _, sets = _sets("memory")
+    _, sets = _sets("memory")
     assert not isinstance(sets.train.inputs["image"], StoredImages)
 
 
 def test_what_does_not_fit_is_read_when_it_is_needed_and_said(project):
     step = "data.augment=[random_crop]"
-    recipe, _, sets = _sets("memory", step, limit=4000)
+    task, sets = _sets("memory", step, limit=4000)
     held = sets.train.inputs["image"]
     assert 0 < held.count_held < 12
     (note,) = [said for said in sets.said() if "fit into" in said]
@@ -104,7 +102,7 @@ def test_what_does_not_fit_is_read_when_it_is_needed_and_said(project):
     with pytest.raises(DataError, match="the limit is 1,000") as caught:
         _sets("memory", limit=1000)
     assert "`keep: files` reads each image when it is needed" in str(caught.value)
-    train_part, rest = split(sets.train, 0.5, recipe.seed)
+    train_part, rest = split(sets.train, 0.5, task.recipe.seed)
     assert train_part.inputs["image"].count_held + rest.inputs["image"].count_held == held.count_held
 
 

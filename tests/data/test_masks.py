@@ -11,9 +11,8 @@ from graphc.errors import DataError, Place, SpecError
 from graphc.train.batching import augmenting, make_batches
 from graphc.train.commands import train
 from graphc.train.datasets import read_sets
-from graphc.train.heads import Heads
 from graphc.train.recipe import dump_recipe, read_recipe, read_recipe_text
-from graphc.train.spec_of_recipe import plan_of
+from graphc.train.task import task_of
 
 SPEC = """\
 graphc: 1
@@ -139,9 +138,9 @@ def _augmented(folder, *overrides):
     """(masks, whether there is image at each pixel) of an epoch that shifts images far."""
     shifted = "data.augment=[{shift: {share: 0.9}}, {shift: {share: 0.9, probability: 0.5}}]"
     recipe = read_recipe(folder / "recipe.yaml", [shifted, "model.set.classes=3", "batch=8", *overrides])
-    plan = plan_of(recipe.model, folder)
-    examples = read_sets(recipe, plan, folder).train
-    batches = make_batches(recipe, plan, examples, augmenting(recipe, Heads(plan, recipe), examples), training=True)
+    task = task_of(recipe, folder)
+    examples = read_sets(task, folder).train
+    batches = make_batches(task, examples, augmenting(task, examples), training=True)
     batch = batches.make(np.arange(8), epoch=0)
     return batch.targets["mask"], batch.inputs["image"].sum(axis=-1) > 0
 

@@ -17,10 +17,9 @@ from graphc.report.look import preview
 from graphc.train.batching import augmenting, make_batches
 from graphc.train.commands import train
 from graphc.train.datasets import read_sets
-from graphc.train.heads import Heads
 from graphc.train.progress import Silent
 from graphc.train.recipe import read_recipe
-from graphc.train.spec_of_recipe import plan_of
+from graphc.train.task import task_of
 
 PARTS = ["eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle"]
 COCO_NAMES = ["nose", *(f"{side}_{part}" for part in PARTS for side in ("left", "right"))]
@@ -96,9 +95,9 @@ def people(tmp_path):
 
 def _points(folder, *overrides):
     recipe = read_recipe(folder / "recipe.yaml", overrides)
-    plan = plan_of(recipe.model, folder)
-    examples = read_sets(recipe, plan, folder).train
-    batches = make_batches(recipe, plan, examples, augmenting(recipe, Heads(plan, recipe), examples))
+    task = task_of(recipe, folder)
+    examples = read_sets(task, folder).train
+    batches = make_batches(task, examples, augmenting(task, examples))
     return batches.make(np.arange(1), epoch=0).targets["points"][0].tolist()
 
 

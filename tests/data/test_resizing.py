@@ -21,7 +21,7 @@ from graphc.train.batching import make_batches
 from graphc.train.commands import evaluate_run, train
 from graphc.train.datasets import read_sets
 from graphc.train.recipe import read_recipe
-from graphc.train.spec_of_recipe import plan_of
+from graphc.train.task import task_of
 
 SIZES = [(90, 140), (140, 90), (64, 64), (31, 200), (33, 47)]
 
@@ -189,9 +189,9 @@ def test_another_recipes_data_are_read_as_the_run_was_trained(photos):
 @pytest.mark.parametrize("keep", ["memory", "files"])
 def test_batches_hold_what_was_asked_for(photos, way, keep):
     recipe = read_recipe("recipe.yaml", [f"data.resize={way}", f"data.train.image_folder.keep={keep}", "batch=10"])
-    plan = plan_of(recipe.model, photos)
-    examples = read_sets(recipe, plan, photos).train
-    batch = make_batches(recipe, plan, examples).make(np.arange(10))
+    task = task_of(recipe, photos)
+    examples = read_sets(task, photos).train
+    batch = make_batches(task, examples).make(np.arange(10))
     for row, (name, number) in enumerate((name, number) for name in "ab" for number in range(5)):
         expected = recipe.data.resize.apply(Sample(_photo(*SIZES[number], ord(name))), (12, 16)).image
         np.testing.assert_allclose(batch.inputs["image"][row], expected / 255, atol=1e-6)

@@ -11,7 +11,7 @@ from graphc.data.augment.geometry import PadCrop, RandomCrop, RandomResizedCrop,
 from graphc.data.augment.mix import MixUp
 from graphc.data.batches import Augmenting, Batches
 from graphc.data.examples import Examples
-from graphc.data.preprocess import Preprocess
+from graphc.data.preprocess import FittedPreprocess, Preprocess
 from graphc.data.preview import tile
 from graphc.data.sample import Sample, crop, resize, sample_of
 from graphc.data.value_range import UnknownRange, ValueRange, in_type, range_of
@@ -169,6 +169,8 @@ def test_one_dark_image_does_not_make_a_data_set_dark(seed):
     images[1] = 255
     examples = Examples({"image": images}, {"label": np.zeros(2, np.int64)}, source="dark.npz")
     augmenting = Augmenting(seed, (RandomCrop(size=(6, 6), fill=1.0),))
-    batches = Batches(examples, 1, {"image": (4, 4, 1)}, np.float32, {"image": Preprocess()}, augmenting)
+    batches = Batches(
+        examples, 1, {"image": (4, 4, 1)}, np.float32, {"image": FittedPreprocess(Preprocess())}, augmenting
+    )
     with pytest.raises(DataError, match=r"dark.npz: error\[G412\]: a fill needs .* found float32 from 0 to 255"):
         batches.make(np.array([0]), epoch=0)

@@ -7,12 +7,12 @@ import math
 import numpy as np
 import pytest
 
-from graphc.compiler import plan_model
 from graphc.data.batch import Batch
 from graphc.spec.model import read_spec_text
 from graphc.train.recipe import read_recipe_text
 from graphc.train.setup import new_state
 from graphc.train.stepper import Stepper
+from graphc.train.task import Task
 
 torch = pytest.importorskip("torch", reason="compared with PyTorch where it is installed")
 
@@ -116,7 +116,7 @@ def _named(net):
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_a_hundred_steps(name):
     written, rate, make = OPTIMIZERS[name]
-    stepper = Stepper(plan_model(read_spec_text(SPEC, "net.yaml")), read_recipe_text(RECIPE % (written, rate)))
+    stepper = Stepper(Task.of(read_recipe_text(RECIPE % (written, rate)), read_spec_text(SPEC, "net.yaml")))
     state, net = new_state(stepper), _net()
     tensors = _named(net)
     assert set(tensors) == set(state.params)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from graphc.data.sources import Npz
-from graphc.errors import GraphcError
+from graphc.errors import GraphcError, SpecError
 from graphc.train.commands import train
 from graphc.train.distill import Teacher, distilled, softened
 from graphc.train.losses import SoftmaxCrossEntropy
@@ -124,6 +124,13 @@ def test_a_class_that_the_teacher_does_not_know(project):
     ):
         train(project / "recipe.yaml", project / "student", [*names, "teacher={path: teacher/best.onnx}"])
     assert not (project / "student").exists()
+
+
+@pytest.mark.parametrize("said", ["{mean: fit}", "{steps: [rescale, {standardize: {per: channel}}]}"])
+def test_nothing_is_fitted_for_a_teacher(project, said):
+    """What its images go through was learned when it was trained, on other data."""
+    with pytest.raises(SpecError, match=r"expected numbers, as the teacher was trained with, found"):
+        train(project / "recipe.yaml", project / "run", [f"teacher={{path: x.onnx, preprocess: {said}}}"])
 
 
 def test_a_teacher_of_other_classes_is_refused(taught):

@@ -7,7 +7,6 @@ import json
 import numpy as np
 import pytest
 
-from graphc.compiler import plan_model
 from graphc.data.batch import Batch
 from graphc.errors import DataError, SpecError
 from graphc.initializers import initial_values
@@ -16,6 +15,7 @@ from graphc.train.commands import evaluate_run, train
 from graphc.train.recipe import read_recipe_text
 from graphc.train.state import TrainState
 from graphc.train.stepper import Stepper
+from graphc.train.task import Task
 
 SPEC = """\
 graphc: 1
@@ -58,7 +58,7 @@ def _step(
 ) -> tuple[float, dict[str, np.ndarray]]:
     """(loss, gradients) of one step over all rows, in so many batches; `bounds`: where they are cut, if not evenly."""
     text = f"{recipe}accumulate: {accumulate}\n"
-    stepper = Stepper(plan_model(read_spec_text(SPEC, "two.yaml")), read_recipe_text(text))
+    stepper = Stepper(Task.of(read_recipe_text(text), read_spec_text(SPEC, "two.yaml")))
     params = {name: value.astype(np.float64) for name, value in initial_values(stepper.plan.variables, 0).items()}
     state = TrainState.start(params, stepper.recipe.optimizer, list(stepper.learning.learning), False)
     arrays = _arrays()

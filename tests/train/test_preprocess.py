@@ -22,7 +22,7 @@ from graphc.train.batching import make_batches
 from graphc.train.commands import evaluate_run, predict, train
 from graphc.train.datasets import read_sets
 from graphc.train.recipe import read_recipe
-from graphc.train.spec_of_recipe import plan_of
+from graphc.train.task import task_of
 
 SPEC = """\
 graphc: 1
@@ -287,8 +287,8 @@ def test_annotations_are_where_the_steps_put_things(tmp_path, name, workers, coo
     (tmp_path / "r.json").write_text(json.dumps({**text, "learning_rate": 0, "epochs": 1, "batch": 4}))
     train(tmp_path / "r.json", tmp_path / "run")
     recipe = read_recipe(tmp_path / "r.json")
-    plan = plan_of(recipe.model, tmp_path)
-    batches = make_batches(recipe, plan, read_sets(recipe, plan, tmp_path).train)
+    task = task_of(recipe, tmp_path)
+    batches = make_batches(task, read_sets(task, tmp_path).train)
     with batches.ahead(iter([np.arange(4)])) as made:
         batch = next(iter(made))
     batches.close()

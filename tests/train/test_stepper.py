@@ -7,7 +7,6 @@ import math
 import numpy as np
 import pytest
 
-from graphc.compiler import plan_model
 from graphc.data.batch import Batch
 from graphc.initializers import initial_values
 from graphc.kernels.factored_gradient import FactoredGradient
@@ -17,6 +16,7 @@ from graphc.train import stepper
 from graphc.train.recipe import read_recipe_text
 from graphc.train.state import TrainState
 from graphc.train.stepper import Stepper
+from graphc.train.task import Task
 
 SPEC = """\
 graphc: 1
@@ -43,7 +43,7 @@ steps: 1
 
 def a_step(factors: bool, *lines: str) -> tuple[Stepper, TrainState, Batch]:
     """What a step takes, its gradients as factors or whole."""
-    one = Stepper(plan_model(read_spec_text(SPEC, "net.yaml")), read_recipe_text(RECIPE + "\n".join(lines)))
+    one = Stepper(Task.of(read_recipe_text(RECIPE + "\n".join(lines)), read_spec_text(SPEC, "net.yaml")))
     if not factors:
         one.network.freeze(one.plan, one.learning.frozen, factored=())
     params = initial_values(one.plan.variables, 0)

@@ -23,6 +23,11 @@ class Step(Kind):
     moves: ClassVar[bool] = False
     """Whether things are elsewhere in the picture afterwards."""
 
+    @property
+    def learns(self) -> bool:
+        """Whether `fit` looks at the training set."""
+        return False
+
     def fit(self, chunks: Chunks) -> dict[str, Array]:
         """What the step learns from the training set (images [N, H, W, C], some at a time), by name, in float64: [C] of
         channels, [H, W, C] of pixels, or as the step says."""

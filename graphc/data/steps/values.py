@@ -82,6 +82,10 @@ class Center(Step):
     per: Per = "channel"
     """channel and pixel: means over the training set."""
 
+    @property
+    def learns(self) -> bool:
+        return self.per != "image"
+
     def fit(self, chunks: Chunks) -> dict[str, Array]:
         return {} if self.per == "image" else {"mean": moments(chunks, self.per)[0]}
 
@@ -104,6 +108,10 @@ class Standardize(Step):
     """channel and pixel: over the training set; image: each image's own."""
     epsilon: float = Field(default=1e-8, gt=0)
     """Added to the variance."""
+
+    @property
+    def learns(self) -> bool:
+        return self.per != "image"
 
     def fit(self, chunks: Chunks) -> dict[str, Array]:
         if self.per == "image":
@@ -139,6 +147,10 @@ class MinMaxScale(_Affine):
     def range_behind(self, values: AnyRange | None) -> AnyRange | None:
         return ValueRange(*self.target)
 
+    @property
+    def learns(self) -> bool:
+        return True
+
     def fit(self, chunks: Chunks) -> dict[str, Array]:
         axes = _over(self.per)
         lows, highs = zip(*((part.min(axis=axes(part)), part.max(axis=axes(part))) for part in chunks()), strict=True)
@@ -165,6 +177,10 @@ class Whiten(Step):
     """Which values are decorrelated: a pixel's channels, or all values of an image."""
     epsilon: float = Field(default=1e-5, gt=0)
     """Added to variances: what hardly varies is not blown up."""
+
+    @property
+    def learns(self) -> bool:
+        return True
 
     def fit(self, chunks: Chunks) -> dict[str, Array]:
         """The mean [n] and the matrix [n, n] that turns n values, those of a pixel or of an image, into n others."""

@@ -68,13 +68,13 @@ def report_runs(runs: Sequence[TrainedRun], say: Callable[[str], None]) -> str:
         images = pictures(few)
         if images is not None:
             more["image"] = data_uri(thumbnail(images[0]))
-            more["activity"] = activity(first.plan, first.params, batch_of(first, few))
-    return page(first.plan, measurable(first.plan, first.params, say), more)
+            more["activity"] = activity(first.task.plan, first.params, batch_of(first, few))
+    return page(first.task.plan, measurable(first.task.plan, first.params, say), more)
 
 
 def batch_of(run: TrainedRun, examples: Examples) -> Mapping[str, Array]:
     """Examples as the network reads them."""
-    return make_batches(run.recipe, run.plan, examples, size=len(examples)).make(np.arange(len(examples))).inputs
+    return make_batches(run.task, examples, size=len(examples)).make(np.arange(len(examples))).inputs
 
 
 def examples_of(run: TrainedRun, say: Callable[[str], None]) -> Examples | None:

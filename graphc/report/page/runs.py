@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,21 +15,18 @@ from graphc.data.examples import Examples
 from graphc.errors import Place, WeightsError
 from graphc.execution.network import Network
 from graphc.files import shown
-from graphc.graph import Plan
 from graphc.report.page.facts import digits
 from graphc.report.page.tiles import data_uri, thumbnail
 from graphc.train.batching import make_batches
 from graphc.train.datasets import read_set, read_sets
 from graphc.train.evaluation import predictions
-from graphc.train.fitted import with_fitted
-from graphc.train.heads import Heads
 from graphc.train.image_values import like_training
 from graphc.train.inputs import training_values
 from graphc.train.metrics import Head
-from graphc.train.recipe import Recipe, read_recipe
 from graphc.train.run_folder import RunFolder
-from graphc.train.spec_of_recipe import plan_of
 from graphc.train.targets import shared_classes, wanted_targets
+from graphc.train.task import Task
+from graphc.train.trained import task_of_run
 from graphc.types import Array
 
 MISTAKES = 24
@@ -46,8 +43,7 @@ class TrainedRun:
 
     name: str
     folder: RunFolder
-    recipe: Recipe
-    plan: Plan
+    task: Task
     params: dict[str, Array]
     """The best weights."""
     classes: tuple[str, ...]
@@ -56,16 +52,16 @@ class TrainedRun:
 
     def judged(self) -> Examples:
         """The validation set (else the test set, else what was learned from), its beginning."""
-        data = self.recipe.data
-        sets = read_sets(self.recipe, self.plan, self.base)
+        task, data = self.task, self.task.recipe.data
+        sets = read_sets(task, self.base)
         examples = sets.validation
         if examples is None:
-            wanted = wanted_targets(self.recipe, self.plan)
+            wanted = wanted_targets(task.recipe, task.heads)
             known = replace(wanted, classes=shared_classes(sets.train, wanted))
             examples = sets.train
             if data.test is not None:
-                values = training_values(sets.train, self.plan, data)
-                examples = like_training(read_set(data.test, self.base, wanted=known), values, self.plan)
+                values = training_values(sets.train, task.plan, data)
+                examples = like_training(read_set(data.test, self.base, wanted=known), values, task.plan)
         return examples.take(np.arange(min(len(examples), EXAMPLES)))
 
 
@@ -76,11 +72,11 @@ def is_run(path: str) -> bool:
 def read_run(path: str) -> TrainedRun:
     folder = RunFolder(path)
     known = read_facts(folder)
-    recipe, plan = read_model(folder, known)
-    found, report = weights.load_variables(folder.best, plan.variables)
+    task, base = task_of_run(folder, known)
+    found, report = weights.load_variables(folder.best, task.plan.variables)
     report.raise_if_incomplete()
-    params = {name: value.astype(recipe.dtype, copy=False) for name, value in found.items()}
-    return TrainedRun(Path(path).name, folder, recipe, plan, params, tuple(known["classes"]), Path(known["base"]))
+    params = {name: value.astype(task.recipe.dtype, copy=False) for name, value in found.items()}
+    return TrainedRun(Path(path).name, folder, task, params, tuple(known["classes"]), base)
 
 
 def read_facts(folder: RunFolder) -> dict[str, Any]:
@@ -94,13 +90,6 @@ def read_facts(folder: RunFolder) -> dict[str, Any]:
     if not all(isinstance(text, str) for text in texts):
         raise WeightsError("G323", "expected `spec`, `base` and `classes`, found others", Place(shown(folder.facts)))
     return known
-
-
-def read_model(folder: RunFolder, known: Mapping[str, Any]) -> tuple[Recipe, Plan]:
-    """What a run trains, which its folder has from the beginning; `known` are its facts."""
-    recipe = with_fitted(read_recipe(folder.recipe), folder.preprocess)
-    kept = recipe.model.model_copy(update={"spec": str(folder.spec.resolve() / known["spec"])})
-    return recipe, plan_of(kept, folder.spec)
 
 
 def read_log(folder: RunFolder) -> list[dict[str, Any]]:
@@ -144,12 +133,12 @@ def curves(records: Sequence[dict[str, Any]]) -> dict[str, list[list[float]]]:
 
 def judgement(run: TrainedRun, examples: Examples) -> dict[str, Any]:
     """Confusion matrix and worst mistakes of a classifier; nothing for other tasks."""
-    head = Heads(run.plan, run.recipe).first
+    head = run.task.heads.first
     target = examples.targets.get(head.target)
     if len(head.shape) != 1 or head.shape[0] < 2 or target is None or target.ndim != 1:
         return NOT_JUDGED
-    batches = make_batches(run.recipe, run.plan, examples)
-    network = Network(run.plan)
+    batches = make_batches(run.task, examples)
+    network = Network(run.task.plan)
     parts = [values[head.node].copy() for _, values in predictions(network, [head.node], run.params, batches)]
     logits = np.concatenate(parts).astype(np.float64)
     form = Head(head.shape, head.loss)

@@ -1,0 +1,46 @@
+"""A recipe on its network: what is trained, evaluated and used, with everything that both say together said once.
+
+recipe ─task_of→ Task ─fitted(train)→ Task ─→ batches, stepper, signature …
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from graphc.compiler import plan_model
+from graphc.graph import Plan
+from graphc.spec.model import ModelSpec, read_spec
+from graphc.train.fitted import Preprocessing
+from graphc.train.heads import Heads
+from graphc.train.recipe import Model, Recipe
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A recipe, the network that it names, and its losses and metrics on this."""
+
+    recipe: Recipe
+    spec: ModelSpec
+    plan: Plan
+    heads: Heads
+    preprocessing: Preprocessing
+    """Of each input; in a run with what was learned from its training set."""
+
+    @staticmethod
+    def of(recipe: Recipe, spec: ModelSpec, preprocessing: Preprocessing | None = None) -> Task:
+        """The spec planned, up to where the recipe says; nothing is learned yet where no `preprocessing` is given."""
+        plan = plan_model(spec, until=recipe.model.until)
+        return Task(recipe, spec, plan, Heads(plan, recipe), preprocessing or Preprocessing.said(recipe.data))
+
+
+def task_of(recipe: Recipe, base: Path, preprocessing: Preprocessing | None = None) -> Task:
+    """The task of a recipe whose spec's path starts at `base`; all files of the spec are read once."""
+    return Task.of(recipe, spec_of(recipe.model, base), preprocessing)
+
+
+def spec_of(model: Model, base: Path) -> ModelSpec:
+    """A recipe's spec: the file beside the recipe, or the one of this name in the zoo."""
+    beside = base / model.spec
+    path = beside if beside.is_file() or "/" in model.spec or "." in model.spec else model.spec
+    return read_spec(path, model.set)

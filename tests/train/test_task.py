@@ -1,0 +1,68 @@
+"""A recipe on its network: what belongs to both is made once a command."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from graphc.data.preprocess import Preprocess
+from graphc.data.value_range import range_of_type
+from graphc.spec import model
+from graphc.train.commands import evaluate_run, predict, resume, train
+from graphc.train.heads import Heads
+from graphc.train.recipe import read_recipe
+from graphc.train.task import task_of
+
+
+@pytest.fixture
+def made(monkeypatch):
+    """How often a spec was read, and heads were made."""
+    found, read, init = Counter(), model.read_document, Heads.__init__
+
+    def reading(*arguments):
+        found["spec"] += 1
+        return read(*arguments)
+
+    def making(self, *arguments):
+        found["heads"] += 1
+        init(self, *arguments)
+
+    monkeypatch.setattr(model, "read_document", reading)
+    monkeypatch.setattr(Heads, "__init__", making)
+    return found
+
+
+def test_a_spec_is_read_once_a_command(project, made):
+    """Heads are made once too, in training a second time: with what was learned from the training set."""
+    run = project / "run"
+    train(project / "recipe.yaml", run, ["epochs=1"])
+    assert made == {"spec": 1, "heads": 2}
+    made.clear()
+    resume(run, epochs=2)
+    assert made == {"spec": 1, "heads": 1}
+    made.clear()
+    evaluate_run(run)
+    assert made == {"spec": 1, "heads": 1}
+    made.clear()
+    assert len(list(predict(run, [str(project / "test.npz")]))) == 40
+    assert made == {"spec": 1, "heads": 1}
+
+
+def test_fitting_leaves_settings_as_they_were():
+    images = np.random.default_rng(0).integers(0, 256, (20, 4, 4, 3), dtype=np.uint8)
+    said = Preprocess.model_validate({"steps": ["rescale", {"standardize": {"per": "pixel"}}]})
+    before = said.model_dump_json()
+    fitted = said.fitted(images, values=range_of_type(images.dtype))
+    assert set(fitted.arrays) == {"raw", "1/mean", "1/deviation"}
+    assert said.model_dump_json() == before
+    assert fitted.settings.steps[1] == said.steps[1]
+    np.testing.assert_allclose(fitted.arrays["1/mean"], (images / 255).mean(axis=0), atol=1e-6)
+
+
+def test_preprocessing_is_the_inputs_own_or_that_of_all(project):
+    recipe = read_recipe(project / "recipe.yaml", ["data.preprocess_inputs={image: {scale: 2}}"])
+    preprocessing = task_of(recipe, project).preprocessing
+    assert preprocessing.of("image").settings.scale == 2
+    assert preprocessing.of("another").settings == Preprocess()
