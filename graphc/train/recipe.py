@@ -39,11 +39,12 @@ from graphc.documented import ReadableSchema
 from graphc.errors import Place, SpecError
 from graphc.parallel.communicator import NUM_SHARDS
 from graphc.settings import LIST, ONE_OR_LIST, OneOf, Settings, ShortFor, validate
-from graphc.spec.source import SpecList, SpecMap, load_file, load_text, resolve
+from graphc.spec.source import SpecMap, load_file, load_text
 from graphc.train.distill import Teacher
 from graphc.train.losses import LOSSES, Loss
 from graphc.train.metrics import METRICS, Metric
 from graphc.train.optimizers import OPTIMIZERS, Optimizer
+from graphc.train.recipe_tree import overridden, place_in
 from graphc.train.schedules import SCHEDULES, Constant, Schedule, WarmUp
 
 VERSION = 1
@@ -350,24 +351,10 @@ def recipe_from_tree(tree: Any, path: str, overrides: Sequence[str] = ()) -> Rec
     if not isinstance(tree, SpecMap):
         raise SpecError("G605", "expected a mapping with the keys of a recipe", Place(path, 1, 1))
     for override in overrides:
-        tree = _overridden(tree, override)
+        tree = overridden(tree, override)
     recipe = validate(Recipe, tree, lambda keys, of_key: place_in(tree, keys, of_key))
     recipe._tree = tree
     return recipe
-
-
-def place_in(tree: Any, keys: Sequence[int | str], of_key: bool = False) -> Place | None:
-    """The place of the deepest part of a path that was written: of the value there, or of its key."""
-    place: Place | None = tree.place
-    for key in keys:
-        if isinstance(tree, SpecMap) and key in tree:
-            place = (tree.key_places if of_key else tree.places)[str(key)]
-            tree = tree[str(key)]
-        elif isinstance(tree, SpecList) and isinstance(key, int) and key < len(tree):
-            place, tree = tree.places[key], tree[key]
-        else:
-            break
-    return place
 
 
 def recipe_schema() -> dict[str, Any]:
@@ -379,24 +366,3 @@ def recipe_schema() -> dict[str, Any]:
 def dump_recipe(recipe: Recipe) -> str:
     """The recipe with every setting written out, as JSON; reading it gives the recipe again."""
     return json.dumps(recipe.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
-
-
-def _overridden(tree: SpecMap, text: str) -> SpecMap:
-    """The tree with `key.path=value`; what an alias puts in other places too stays there as it is."""
-    where = Place("--set")
-    path, sign, value = text.partition("=")
-    if not sign or not path:
-        raise SpecError("G605", f"expected KEY=VALUE, found {text!r}", where)
-    *above, last = path.split(".")
-    found = branch = tree.copy()
-    for key in above:
-        inner = branch.get(key)
-        if isinstance(inner, SpecMap):
-            branch.put(key, inner := inner.copy(), branch.key_places[key], branch.places[key])
-        else:
-            branch.put(key, inner := SpecMap.empty(where), where, where)
-        branch = inner
-    grouped = value[:1] in ("{", "[")
-    parsed = load_text(value, "--set", number_keys=True) if grouped else resolve(value, where)
-    branch.put(last, parsed, where, where)
-    return found
