@@ -18,10 +18,10 @@ from torch_reference import BATCH, Basic, read, resnet20
 
 from graphc.data.batch import Batch
 from graphc.spec.model import read_spec
+from graphc.train.numpy_engine import NumpyEngine
 from graphc.train.recipe import read_recipe
 from graphc.train.setup import new_state
 from graphc.train.state import TrainState
-from graphc.train.stepper import Stepper
 from graphc.train.task import Task
 
 HERE = Path(__file__).parent
@@ -59,8 +59,10 @@ def give(state: TrainState, net: torch.nn.Sequential) -> None:
 def main() -> None:
     folder, steps = Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 10
     dtype = sys.argv[3] if len(sys.argv) > 3 else "float64"
-    stepper = Stepper(Task.of(read_recipe(HERE / "recipe.yaml", [f"dtype={dtype}"]), read_spec(HERE / "resnet20.yaml")))
-    state, net = new_state(stepper), resnet20().to(getattr(torch, dtype))
+    engine = NumpyEngine(
+        Task.of(read_recipe(HERE / "recipe.yaml", [f"dtype={dtype}"]), read_spec(HERE / "resnet20.yaml"))
+    )
+    state, net = new_state(engine), resnet20().to(getattr(torch, dtype))
     give(state, net)
     optimizer = torch.optim.SGD(net.parameters(), lr=RATE, momentum=0.9, weight_decay=1e-4)
     images, labels = read(folder / "train.npz")
@@ -72,7 +74,8 @@ def main() -> None:
         loss.backward()
         optimizer.step()
         x = np.ascontiguousarray(batch.permute(0, 2, 3, 1).numpy())
-        ours = stepper.step(state, [Batch({"image": x}, {"label": labels[rows].numpy()})], RATE)
+        ours = engine.compute(state, [Batch({"image": x}, {"label": labels[rows].numpy()})], RATE)
+        ours.commit()
         print(f"step {step + 1:>3}  graphc {ours.loss:.6f}  torch {loss.item():.6f}", flush=True)
 
 

@@ -9,12 +9,13 @@ To a reader of PyTorch: a `Network` is what DistributedDataParallel is to a modu
 run. A `Tape` is the graph that autograd keeps, but nothing is traced: which operations run is known before the first
 batch, and a layer's way back is the closure beside its `forward`. `Tape.backward(retain=True)` is `retain_graph`.
 
-What happens in one training step, a batch of 64 in two shards, each in a process of its own:
+What happens in one training step, a batch of 64 in two shards, each in a process of its own (the engine is
+`train.numpy_engine`):
 
-0.  Once, before: the stepper makes a `Network` of the plan. The network makes an `ExecutionPlan` (which variables
+0.  Once, before: the engine makes a `Network` of the plan. The network makes an `ExecutionPlan` (which variables
     learn, which values have gradients) and, in `place`, moves the variables to memory that processes share. `start`
     forks a process for rank 1; it has the same execution plan, and waits. Rank 0 is the process that trains.
-1.  The stepper calls `network.forward(params, inputs, training=True, step, keep)`: the values wanted are the outputs
+1.  The engine calls `network.forward(params, inputs, training=True, step, keep)`: the values wanted are the outputs
     and `keep`, what losses look at.
 2.  The network has its `RemoteExecution` tell rank 1: the command, the inputs of the whole batch and what is wanted are
     written to shared memory, and a semaphore wakes the process. Variables are there already. Examples 0 to 31 are rank
@@ -32,9 +33,9 @@ What happens in one training step, a batch of 64 in two shards, each in a proces
     ranks, so all have the same bits. Every rank comes to the same layers in the same order, since all run the same
     schedule; none can pass another by more than one such meeting.
 6.  Each rank has a `Tape`. Rank 1 writes its values to shared memory and keeps its tape; the network puts the values
-    together, rank 0's examples first: that is the `ForwardResult` that the stepper gets. Moving averages are rank 0's:
+    together, rank 0's examples first: that is the `ForwardResult` that the engine gets. Moving averages are rank 0's:
     the other's are the same.
-7.  In rank 0 the losses (`train.heads`) make a gradient of each output, [64, ...], and the stepper calls
+7.  In rank 0 the losses (`train.heads`) make a gradient of each output, [64, ...], and the engine calls
     `ForwardResult.backward`. The gradients go to rank 1 as the inputs did; both ranks call `Tape.backward`, which takes
     the shard's examples of them. Layers that met on the way forward meet again on the way back.
 8.  The tape goes through its record from the end: each closure gets the gradient of its output, [32, ...], and answers
@@ -43,7 +44,7 @@ What happens in one training step, a batch of 64 in two shards, each in a proces
     is made towards images, nor below the last variable that learns.
 9.  Rank 1's gradients of variables come back through shared memory, and the network adds them to rank 0's, in place.
     The number of shards fixes the bits; whether ranks are threads, processes, or take turns in one thread does not.
-10. In rank 0 the stepper clips, and the optimizer changes the variables where they lie. Rank 1 sees the new ones in its
+10. In rank 0 the engine clips, and the optimizer changes the variables where they lie. Rank 1 sees the new ones in its
     next step: it reads no variable between its answer to one command and the next.
 
 With threads the same happens without messages: ranks see the same arrays. Inference is 1 to 6 without

@@ -17,7 +17,7 @@ from graphc.train.batching import augmenting, make_batches
 from graphc.train.beginning import Changes, beginning
 from graphc.train.checkpoint import Checkpoint, Checkpoints, Moment
 from graphc.train.datasets import Sets, read_sets, read_test, said_of
-from graphc.train.evaluation import evaluate
+from graphc.train.engine import Engine
 from graphc.train.extension import existing_folder, with_epochs
 from graphc.train.fitted import save_fitted
 from graphc.train.fitting import fitted
@@ -26,15 +26,15 @@ from graphc.train.image_values import KEY, as_fact, from_facts
 from graphc.train.inputs import training_values
 from graphc.train.length import Length, check_batches
 from graphc.train.lints import lints as training_lints
+from graphc.train.numpy_engine import NumpyEngine
 from graphc.train.predict import predict
 from graphc.train.progress import Reporter, Silent
 from graphc.train.recipe import dump_recipe, read_recipe
 from graphc.train.reproducibility import bit_settings, describe_difference
 from graphc.train.run_folder import RunFolder
-from graphc.train.setup import make_stepper, new_state
+from graphc.train.setup import make_engine, new_state
 from graphc.train.signing import metadata_of
 from graphc.train.state import BestTracker
-from graphc.train.stepper import Stepper
 from graphc.train.target_checks import check_inputs
 from graphc.train.targets import classes_in
 from graphc.train.task import task_of
@@ -60,18 +60,18 @@ def train(
     sets = read_sets(task, base, options.max_memory)
     task = fitted(task, sets.train)
     recipe, plan = task.recipe, task.plan
-    stepper = make_stepper(task, base, options.threads, sets.train)
-    check_batches(frozen_plan(plan, stepper.learning.frozen_for_good), Length.of(recipe, len(sets.train)))
+    engine = make_engine(task, base, options.threads, sets.train)
+    check_batches(frozen_plan(plan, engine.learning.frozen_for_good), Length.of(recipe, len(sets.train)))
     reporter = reporter or Silent()
     for sentence in sets.said():
         reporter.warn(sentence)
     with folder.locked():
         folder.require_new()
-        state = new_state(stepper)
+        state = new_state(engine)
         if recipe.init_from is not None:
             reporter.say(str(warm_start(state.params, recipe.init_from, base, plan)))
-        trainer = _trainer(stepper, state, sets, folder, reporter)
-        for warning in said_once([*lints(plan, MEANING), *training_lints(plan, stepper.heads, sets.train)]):
+        trainer = _trainer(engine, state, sets, folder, reporter)
+        for warning in said_once([*lints(plan, MEANING), *training_lints(plan, engine.task.heads, sets.train)]):
             reporter.warn(warning)
         folder.begin(dump_recipe(recipe), task.spec.texts)
         save_fitted(task.preprocessing, folder.preprocess)
@@ -115,9 +115,9 @@ def resume(
             longer = with_epochs(task.recipe, epochs, checkpoint.facts["epoch"], reporter)
             task = replace(task, recipe=longer)
         recipe = task.recipe
-        stepper = make_stepper(task, base, options.threads, sets.train)
-        state = new_state(stepper)
-        trainer = _trainer(stepper, state, sets, folder, reporter)
+        engine = make_engine(task, base, options.threads, sets.train)
+        state = new_state(engine)
+        trainer = _trainer(engine, state, sets, folder, reporter)
         _compare_settings(checkpoint.facts["settings"], trainer.settings, reporter, options.exact)
         try:
             state.restore(checkpoint.arrays, checkpoint.facts, recipe.optimizer)
@@ -155,7 +155,7 @@ def _accept(changes: Changes, trainer: Trainer, reporter: Reporter) -> None:
 
 def _facts(trainer: Trainer, sets: Sets, spec: str, base: Path, began: Mapping[str, Any]) -> dict[str, Any]:
     """What run.json says; `spec`: the file's name in the run's folder."""
-    recipe, plan = trainer.recipe, trainer.stepper.plan
+    recipe, plan = trainer.recipe, trainer.task.plan
     return {
         "spec": spec,
         "base": str(base.resolve()),
@@ -195,35 +195,35 @@ def evaluate_run(
         data_there = other.data.model_copy(update=as_trained)
         judged = replace(task, recipe=recipe.model_copy(update={"data": data_there, "seed": other.seed}))
     name, examples = read_test(judged, base, classes_in(facts), from_facts(facts, plan), options.max_memory)
-    stepper = Stepper(task, options.threads)
-    stepper.heads.check(examples)
+    engine = NumpyEngine(task, options.threads)
+    task.heads.check(examples)
     check_inputs(examples, recipe.dtype)
     params = load_weights(plan, weights_path or folder.best, recipe.dtype)
     batches = make_batches(task, examples)
     try:
-        found = evaluate(stepper.network, stepper.heads, params, batches, stepper.learning)
+        found = engine.evaluate(params, batches)
     finally:
         batches.close()
     said = said_of(examples)
     return {"set": name, "examples": len(examples), **({"notes": said} if said else {}), **found}
 
 
-def _trainer(stepper: Stepper, state: Any, sets: Sets, folder: RunFolder, reporter: Reporter) -> Trainer:
+def _trainer(engine: Engine, state: Any, sets: Sets, folder: RunFolder, reporter: Reporter) -> Trainer:
     """A trainer on data that have been checked against the heads."""
-    task, recipe = stepper.task, stepper.recipe
+    task, recipe = engine.task, engine.task.recipe
     for examples in filter(None, (sets.train, sets.validation)):
-        stepper.heads.check(examples)
+        engine.task.heads.check(examples)
         check_inputs(examples, recipe.dtype)
     if recipe.data.workers and not can_fork():
         reporter.warn(str(Warn("G522", NO_WORKERS.format(counted(recipe.data.workers, "worker")))))
     validation = make_batches(task, sets.validation) if sets.validation is not None else None
     train_batches = make_batches(task, sets.train, augmenting(task, sets.train), training=True)
-    return Trainer(stepper, state, train_batches, validation, folder, reporter, bit_settings())
+    return Trainer(engine, state, train_batches, validation, folder, reporter, bit_settings())
 
 
 def _finish(trainer: Trainer) -> dict[str, Any]:
     """The best weights compiled; the log's last line."""
-    folder, task = trainer.folder, trainer.stepper.task
+    folder, task = trainer.folder, trainer.task
     plan, facts = task.plan, folder.read_facts()
     expected = trainer.state.tracker.sha256
     if expected and digest_of(folder.best) != expected:

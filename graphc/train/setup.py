@@ -8,28 +8,29 @@ from graphc import initializers
 from graphc.data.examples import Examples
 from graphc.data.value_range import ImageValues
 from graphc.train.distill import TeacherModel
+from graphc.train.engine import Engine
 from graphc.train.inputs import training_values
+from graphc.train.numpy_engine import NumpyEngine
 from graphc.train.state import TrainState
-from graphc.train.stepper import Stepper
 from graphc.train.task import Task
 
 
-def make_stepper(task: Task, base: Path, threads: int | None, train: Examples) -> Stepper:
+def make_engine(task: Task, base: Path, threads: int | None, train: Examples) -> Engine:
     """What computes the steps, with its teacher where it has one; `train`: the training set."""
     teacher = task.recipe.teacher
     if teacher is None:
-        return Stepper(task, threads)
+        return NumpyEngine(task, threads)
     classes = task.heads.first.shape[-1]
     known = training_values(train, task.plan, task.recipe.data)
     values = next(iter(known.values()), ImageValues(black_to_white=None))
-    return Stepper(task, threads, TeacherModel(teacher, base, classes, train.classes, threads, values))
+    return NumpyEngine(task, threads, TeacherModel(teacher, base, classes, train.classes, threads, values))
 
 
-def new_state(stepper: Stepper) -> TrainState:
+def new_state(engine: Engine) -> TrainState:
     """Variables as their initializers say, before the first step."""
-    recipe = stepper.recipe
-    drawn = initializers.initial_values(stepper.plan.variables, recipe.seed)
-    params = stepper.network.place({name: value.astype(recipe.dtype, copy=False) for name, value in drawn.items()})
-    frozen = stepper.learning.frozen_for_good
-    learning = [name for name, spec in stepper.plan.variables.items() if spec.trainable and name not in frozen]
+    recipe, variables = engine.task.recipe, engine.task.plan.variables
+    drawn = initializers.initial_values(variables, recipe.seed)
+    params = engine.place({name: value.astype(recipe.dtype, copy=False) for name, value in drawn.items()})
+    frozen = engine.learning.frozen_for_good
+    learning = [name for name, spec in variables.items() if spec.trainable and name not in frozen]
     return TrainState.start(params, recipe.optimizer, learning, recipe.ema is not None)

@@ -24,14 +24,13 @@ from graphc.files import digest_of
 from graphc.parallel.blas import single_threaded_blas
 from graphc.train.checkpoint import Checkpoints, Moment
 from graphc.train.diagnosis import first_bad_array
-from graphc.train.evaluation import evaluate
+from graphc.train.engine import Computed, Engine
 from graphc.train.interruption import Abandoned, Interrupted, Interruption
 from graphc.train.length import Length
 from graphc.train.progress import Reporter
 from graphc.train.run_folder import RunFolder
 from graphc.train.schedules import learning_rate
 from graphc.train.state import TrainState
-from graphc.train.stepper import Computed, Stepper
 from graphc.train.sums import Sums
 from graphc.train.tensorboard import Events, require
 from graphc.train.watching import Watcher
@@ -47,7 +46,7 @@ class Trainer:
 
     def __init__(
         self,
-        stepper: Stepper,
+        engine: Engine,
         state: TrainState,
         train: Batches,
         validation: Batches | None,
@@ -56,8 +55,8 @@ class Trainer:
         settings: dict[str, Any],
     ) -> None:
         """`settings`: what fixes the bits besides the state, kept in each checkpoint."""
-        self.stepper, self.state = stepper, state
-        self.recipe = stepper.recipe
+        self.engine, self.state = engine, state
+        self.task, self.recipe = engine.task, engine.task.recipe
         self.train, self.validation = train, validation
         self.folder, self.reporter, self.settings = folder, reporter, settings
         self.length = Length.of(self.recipe, len(train.examples))
@@ -88,7 +87,7 @@ class Trainer:
             raise
         finally:
             self.reporter.end()
-            self.stepper.network.close()
+            self.engine.close()
             if self.events is not None:
                 self.events.close()
 
@@ -99,9 +98,9 @@ class Trainer:
 
     def _epoch(self) -> None:
         state = self.state
-        if thawed := self.stepper.begin_epoch(state.epoch, self.length.epoch_steps):
+        if thawed := self.engine.begin_epoch(state.epoch, self.length.epoch_steps):
             self.reporter.say(f"epoch {state.epoch + 1}: {thawed} variables are frozen no longer")
-        self.stepper.network.start()  # before the thread that makes batches
+        self.engine.start()  # before the thread that makes batches
         if not state.position:
             state.order = self._order()[: self.length.rows]
             state.totals = self._new_totals()
@@ -125,8 +124,8 @@ class Trainer:
         state = self.state
         rate = self._rate()
         with self._ending_when_asked(), self.interruption.computing():
-            computed = self.stepper.compute(state, self._step_batches(made))
-        self.stepper.update(state, computed, rate)
+            computed = self.engine.compute(state, self._step_batches(made), rate)
+        computed.commit()
         state.position += 1
         self._count(computed)
         self.reporter.stepped(state.step, state.epoch + 1, computed.loss, computed.examples)
@@ -177,7 +176,7 @@ class Trainer:
 
     def _new_totals(self) -> dict[str, dict[str, Array]]:
         names = ("penalty", "gradient_norm", "steps", "examples")
-        return {SUMS: {name: np.zeros((), np.float64) for name in names}, **Sums(self.stepper.heads).totals}
+        return {SUMS: {name: np.zeros((), np.float64) for name in names}, **Sums(self.task.heads).totals}
 
     def _count(self, computed: Computed) -> None:
         sums = self.state.totals[SUMS]
@@ -185,7 +184,7 @@ class Trainer:
         sums["examples"] += computed.examples
         sums["penalty"] += computed.penalty * computed.examples
         sums["gradient_norm"] += computed.gradient_norm
-        epoch = Sums(self.stepper.heads, self.state.totals)
+        epoch = Sums(self.task.heads, self.state.totals)
         epoch.losses.add_step(computed.losses)
         for judged in computed.judged:
             epoch.add_judged(judged)
@@ -205,7 +204,7 @@ class Trainer:
 
     def _training_record(self) -> dict[str, Any]:
         sums = {name: float(value) for name, value in self.state.totals[SUMS].items()}
-        epoch = Sums(self.stepper.heads, self.state.totals)
+        epoch = Sums(self.task.heads, self.state.totals)
         loss = epoch.losses.loss() + sums["penalty"] / sums["examples"]
         losses = {"loss": loss, **epoch.losses.by_head(), **epoch.metrics()}
         return {**losses, "gradient_norm": sums["gradient_norm"] / sums["steps"]}
@@ -237,9 +236,8 @@ class Trainer:
     def _validate(self) -> dict[str, Any]:
         if self.validation is None:
             return {}
-        stepper = self.stepper
         with self._ending_when_asked(), self.interruption.computing():
-            found = evaluate(stepper.network, stepper.heads, self.best_params, self.validation, stepper.learning)
+            found = self.engine.evaluate(self.best_params, self.validation)
         return {f"validation_{name}": value for name, value in found.items()}
 
     def _watch(self, record: dict[str, Any]) -> None:
@@ -254,7 +252,7 @@ class Trainer:
     def _warn_of_lag(self, record: dict[str, Any]) -> None:
         """In the log each time, to people once."""
         batches = self.state.step * self.recipe.accumulate
-        warning = lag_warning(self.stepper.network.graph.nodes, record, batches)
+        warning = lag_warning(self.engine.graph.nodes, record, batches)
         if warning is None:
             return
         record["warning"] = warning

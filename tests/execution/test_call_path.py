@@ -71,11 +71,13 @@ def test_in_threads(paths, tmp_path, monkeypatch):
     monkeypatch.setattr("graphc.parallel.threads.ThreadPoolExecutor", AtOnce)
     monkeypatch.setattr("graphc.parallel.threads.wait", lambda futures, _: type("Done", (), {"not_done": ()}))
     train(tmp_path / "recipe.yaml", tmp_path / "run", ["shards=1"], options=Options(threads=1))
-    assert paths == {("Trainer", "Stepper", "Network", "ThreadWorld", "ExecutionPlan", "Conv2d")}
+    assert paths == {("Trainer", "NumpyEngine", "Network", "ThreadWorld", "ExecutionPlan", "Conv2d")}
 
 
 @pytest.mark.posix
 def test_in_processes(paths, tmp_path):
     """Of the process that trains, rank 0's."""
     train(tmp_path / "recipe.yaml", tmp_path / "run", ["shards=2"], options=Options(threads=2))
-    assert paths == {("Trainer", "Stepper", "Network", "RemoteExecution", "ProcessGroup", "ExecutionPlan", "Conv2d")}
+    assert paths == {
+        ("Trainer", "NumpyEngine", "Network", "RemoteExecution", "ProcessGroup", "ExecutionPlan", "Conv2d")
+    }

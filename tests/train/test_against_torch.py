@@ -9,9 +9,9 @@ import pytest
 
 from graphc.data.batch import Batch
 from graphc.spec.model import read_spec_text
+from graphc.train.numpy_engine import NumpyEngine
 from graphc.train.recipe import read_recipe_text
 from graphc.train.setup import new_state
-from graphc.train.stepper import Stepper
 from graphc.train.task import Task
 
 torch = pytest.importorskip("torch", reason="compared with PyTorch where it is installed")
@@ -116,8 +116,8 @@ def _named(net):
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_a_hundred_steps(name):
     written, rate, make = OPTIMIZERS[name]
-    stepper = Stepper(Task.of(read_recipe_text(RECIPE % (written, rate)), read_spec_text(SPEC, "net.yaml")))
-    state, net = new_state(stepper), _net()
+    engine = NumpyEngine(Task.of(read_recipe_text(RECIPE % (written, rate)), read_spec_text(SPEC, "net.yaml")))
+    state, net = new_state(engine), _net()
     tensors = _named(net)
     assert set(tensors) == set(state.params)
     for variable, (tensor, turned) in tensors.items():
@@ -129,7 +129,8 @@ def test_a_hundred_steps(name):
     for step in range(100):
         x, y = rng.normal(size=(12, 8, 8, 3)), rng.integers(0, 5, 12)
         now = rate * (1 + math.cos(math.pi * step / 100)) / 2
-        ours = stepper.step(state, [Batch({"image": x}, {"label": y})], now)
+        ours = engine.compute(state, [Batch({"image": x}, {"label": y})], now)
+        ours.commit()
         loss = torch.nn.functional.cross_entropy(
             net(torch.from_numpy(x.transpose(0, 3, 1, 2))), torch.from_numpy(y), label_smoothing=0.1
         ) + sum(0.001 / 2 * (w**2).sum() for w in regularized)

@@ -12,9 +12,9 @@ from graphc.errors import DataError, SpecError
 from graphc.initializers import initial_values
 from graphc.spec.model import read_spec_text
 from graphc.train.commands import evaluate_run, train
+from graphc.train.numpy_engine import NumpyEngine
 from graphc.train.recipe import read_recipe_text
 from graphc.train.state import TrainState
-from graphc.train.stepper import Stepper
 from graphc.train.task import Task
 
 SPEC = """\
@@ -58,17 +58,17 @@ def _step(
 ) -> tuple[float, dict[str, np.ndarray]]:
     """(loss, gradients) of one step over all rows, in so many batches; `bounds`: where they are cut, if not evenly."""
     text = f"{recipe}accumulate: {accumulate}\n"
-    stepper = Stepper(Task.of(read_recipe_text(text), read_spec_text(SPEC, "two.yaml")))
-    params = {name: value.astype(np.float64) for name, value in initial_values(stepper.plan.variables, 0).items()}
-    state = TrainState.start(params, stepper.recipe.optimizer, list(stepper.learning.learning), False)
+    engine = NumpyEngine(Task.of(read_recipe_text(text), read_spec_text(SPEC, "two.yaml")))
+    params = {name: value.astype(np.float64) for name, value in initial_values(engine.plan.variables, 0).items()}
+    state = TrainState.start(params, engine.recipe.optimizer, list(engine.learning.learning), False)
     arrays = _arrays()
     batches = [
         Batch({"image": arrays["x"][rows]}, {name: arrays[name][rows] for name in ("mask", "age", "w")})
         for rows in np.split(np.arange(ROWS), bounds or accumulate)
     ]
-    done = stepper.compute(state, batches)
+    done = engine.compute(state, batches, 0.1)
     found = {name: np.array(gradient) for name, gradient in done.gradients.items()}
-    stepper.network.close()
+    engine.network.close()
     return done.loss, found
 
 

@@ -101,21 +101,21 @@ def test_asked_to_stop(project, undisturbed, number):
 
 def test_stopped_in_the_middle_of_a_step(project, undisturbed, monkeypatch):
     """A step that takes too long is given up; the state is the last step's."""
-    from graphc.train import interruption, stepper
+    from graphc.train import interruption, numpy_engine
     from graphc.train.interruption import Interrupted
 
     monkeypatch.setattr(interruption, "PATIENCE", 0.05)
-    compute, calls = stepper.Stepper.compute, []
+    compute, calls = numpy_engine.NumpyEngine.compute, []
 
-    def slow(self, state, batches):
-        done = compute(self, state, batches)
+    def slow(self, state, batches, rate):
+        done = compute(self, state, batches, rate)
         calls.append(1)
         if len(calls) == 17:
             os.kill(os.getpid(), signal.SIGINT)
             _sleep(30)
         return done
 
-    monkeypatch.setattr(stepper.Stepper, "compute", slow)
+    monkeypatch.setattr(numpy_engine.NumpyEngine, "compute", slow)
     with pytest.raises(Interrupted, match="stopped after step 16") as caught:
         train(project / "recipe.yaml", project / "run", SETTINGS)
     assert caught.value.exit_code == 130
@@ -125,11 +125,11 @@ def test_stopped_in_the_middle_of_a_step(project, undisturbed, monkeypatch):
 
 
 def test_stopped_while_validating(project, undisturbed, monkeypatch):
-    from graphc.train import interruption, trainer
+    from graphc.train import interruption, numpy_engine
     from graphc.train.interruption import Interrupted
 
     monkeypatch.setattr(interruption, "PATIENCE", 0.05)
-    evaluate, calls = trainer.evaluate, []
+    evaluate, calls = numpy_engine.evaluate, []
 
     def slow(*arguments):
         calls.append(1)
@@ -138,7 +138,7 @@ def test_stopped_while_validating(project, undisturbed, monkeypatch):
             _sleep(30)
         return evaluate(*arguments)
 
-    monkeypatch.setattr(trainer, "evaluate", slow)
+    monkeypatch.setattr(numpy_engine, "evaluate", slow)
     with pytest.raises(Interrupted, match="stopped after step 80"):
         train(project / "recipe.yaml", project / "run", SETTINGS)
     monkeypatch.undo()
@@ -147,15 +147,15 @@ def test_stopped_while_validating(project, undisturbed, monkeypatch):
 
 
 def test_a_second_signal_ends_it_at_once(project, monkeypatch):
-    from graphc.train import stepper
+    from graphc.train import numpy_engine
     from graphc.train.interruption import Interrupted
 
-    def twice(self, state, batches):
+    def twice(self, state, batches, rate):
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGINT)
         _sleep(30)
 
-    monkeypatch.setattr(stepper.Stepper, "compute", twice)
+    monkeypatch.setattr(numpy_engine.NumpyEngine, "compute", twice)
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(Interrupted, match="stopped at once"):
         train(project / "recipe.yaml", project / "run", SETTINGS)
@@ -171,7 +171,7 @@ def test_a_damaged_newest_checkpoint_costs_nothing_but_time(project, undisturbed
 
     class Listening:
         def __getattr__(self, name):
-            return lambda *arguments: said.append(arguments) if name == "say" else None
+            return lambda *arguments: said.append(arguments) if name == "warn" else None
 
     resume(run, Listening())
     assert newest.name in said[0][0]

@@ -12,10 +12,10 @@ from graphc.initializers import initial_values
 from graphc.kernels.factored_gradient import FactoredGradient
 from graphc.parallel import blas
 from graphc.spec.model import read_spec_text
-from graphc.train import stepper
+from graphc.train import numpy_engine
+from graphc.train.numpy_engine import NumpyEngine
 from graphc.train.recipe import read_recipe_text
 from graphc.train.state import TrainState
-from graphc.train.stepper import Stepper
 from graphc.train.task import Task
 
 SPEC = """\
@@ -41,9 +41,9 @@ steps: 1
 """
 
 
-def a_step(factors: bool, *lines: str) -> tuple[Stepper, TrainState, Batch]:
+def a_step(factors: bool, *lines: str) -> tuple[NumpyEngine, TrainState, Batch]:
     """What a step takes, its gradients as factors or whole."""
-    one = Stepper(Task.of(read_recipe_text(RECIPE + "\n".join(lines)), read_spec_text(SPEC, "net.yaml")))
+    one = NumpyEngine(Task.of(read_recipe_text(RECIPE + "\n".join(lines)), read_spec_text(SPEC, "net.yaml")))
     if not factors:
         one.network.freeze(one.plan, one.learning.frozen, factored=())
     params = initial_values(one.plan.variables, 0)
@@ -61,7 +61,7 @@ def test_two_matrices_behind_one_sum_are_clipped_once_each(clip, shards):
     found = []
     for factors in (True, False):
         one, state, batch = a_step(factors, f"clip: {clip}", f"shards: {shards}")
-        done = one.compute(state, [batch])
+        done = one.compute(state, [batch], 0.1)
         assert isinstance(done.gradients["net/a/weights"], FactoredGradient) == factors
         found.append({name: np.asarray(gradient) for name, gradient in done.gradients.items()})
         one.network.close()
@@ -72,8 +72,8 @@ def test_two_matrices_behind_one_sum_are_clipped_once_each(clip, shards):
 def test_factors_whose_product_overflows_are_not_finite():
     large = np.full((2, 3), 1e20, np.float32)
     with np.errstate(over="ignore"):
-        assert stepper._norm(FactoredGradient(large, large)) == math.inf
-    assert stepper._norm(FactoredGradient(large / np.float32(1e5), large)) == pytest.approx(6e35, rel=1e-5)
+        assert numpy_engine._norm(FactoredGradient(large, large)) == math.inf
+    assert numpy_engine._norm(FactoredGradient(large / np.float32(1e5), large)) == pytest.approx(6e35, rel=1e-5)
 
 
 def test_factors_become_gradients_with_one_thread_of_blas(monkeypatch):
@@ -89,6 +89,6 @@ def test_factors_become_gradients_with_one_thread_of_blas(monkeypatch):
         monkeypatch.setattr(FactoredGradient, real.__name__, counted)
     one, state, batch = a_step(True)
     with numpys.limit(limits=2, user_api="blas"):
-        one.step(state, [batch], 0.1)
+        one.compute(state, [batch], 0.1).commit()
     assert threads == {1}
     one.network.close()

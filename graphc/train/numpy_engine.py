@@ -5,16 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 import numpy as np
 
 from graphc.data.batch import Batch
+from graphc.data.batches import Batches
 from graphc.errors import DivergedError
 from graphc.execution.network import ForwardResult, Network
+from graphc.graph import LayerGraph
 from graphc.kernels.factored_gradient import FactoredGradient, scale
 from graphc.parallel.blas import single_threaded_blas
 from graphc.train.diagnosis import first_bad_array, first_bad_value
 from graphc.train.distill import TeacherModel
+from graphc.train.engine import Computed
+from graphc.train.evaluation import evaluate
 from graphc.train.freezing import frozen_plan
 from graphc.train.heads import Judgement
 from graphc.train.learning import Learning, clip, length, move_average
@@ -26,29 +32,28 @@ from graphc.types import Array, Gradient
 
 
 @dataclass
-class Computed:
-    """What a step found out, before it changes anything."""
+class _Sums:
+    """What the batches of a step have added up to so far."""
 
+    losses: LossSums
     gradients: dict[str, Gradient] = field(default_factory=dict)
     updates: dict[str, Array] = field(default_factory=dict)
     """New moving averages of batch norm."""
     judged: list[dict[int, tuple[Array, Array]]] = field(default_factory=list)
-    """(prediction, target) of each head that metrics judge, for each batch."""
-    loss: float = 0.0
-    """Of the heads, weighted, and of the regularizers."""
-    penalty: float = 0.0
-    """Of the regularizers alone."""
-    losses: LossSums = field(kw_only=True)
-    """Of the losses over the step's batches."""
     count: int = 0
     """What summed gradients are divided by."""
-    gradient_norm: float = 0.0
-    """Length of all gradients together, before clipping."""
     examples: int = 0
 
 
-class Stepper:
-    """A recipe on its network, at work."""
+@dataclass(kw_only=True)
+class NumpyStep(Computed):
+    """A step whose gradients are there: means over all its batches, clipped."""
+
+    gradients: dict[str, Gradient]
+
+
+class NumpyEngine:
+    """The engine of NumPy, with threads and processes for the shards of a batch."""
 
     def __init__(self, task: Task, threads: int | None = None, teacher: TeacherModel | None = None) -> None:
         recipe, plan = task.recipe, task.plan
@@ -76,15 +81,24 @@ class Stepper:
             self.network.freeze(frozen_plan(self.plan, frozen), frozen, self.learning.factorable)
         return len(before.frozen) - len(frozen)
 
-    def step(self, state: TrainState, batches: Iterable[Batch], rate: float) -> Computed:
-        """Compute on all batches of the step, then update the state."""
-        computed = self.compute(state, batches)
-        self.update(state, computed, rate)
-        return computed
+    @property
+    def graph(self) -> LayerGraph:
+        return self.network.graph
 
-    def compute(self, state: TrainState, batches: Iterable[Batch]) -> Computed:
-        """Gradients of one step, means over all its batches; the state stays as it is."""
-        done = Computed(losses=LossSums(self.heads))
+    def place(self, params: Mapping[str, Array]) -> dict[str, Array]:
+        return self.network.place(params)
+
+    def start(self) -> None:
+        self.network.start()
+
+    def close(self) -> None:
+        self.network.close()
+
+    def evaluate(self, params: Mapping[str, Array], batches: Batches) -> dict[str, Any]:
+        return evaluate(self.network, self.heads, params, batches, self.learning)
+
+    def compute(self, state: TrainState, batches: Iterable[Batch], rate: float) -> NumpyStep:
+        done = _Sums(LossSums(self.heads))
         params = state.params
         for number, (batch, shares) in enumerate(self._with_shares(batches)):
             micro_step = state.step * self.recipe.accumulate + number
@@ -94,8 +108,7 @@ class Stepper:
                 raise self._diverged(params, batch, micro_step, state.step)
             self._add(done, run, judgement, batch, 1 if shares is not None else judgement.terms[0].count)
             params = {**params, **done.updates}
-        self._finish(done, state)
-        return done
+        return self._finished(done, state, rate)
 
     @property
     def _holds_batches(self) -> bool:
@@ -118,17 +131,19 @@ class Stepper:
         shares = counts / np.maximum(counts.sum(axis=0), 1)
         yield from zip(held, shares.tolist(), strict=True)
 
-    def update(self, state: TrainState, computed: Computed, rate: float) -> None:
+    def _update(
+        self, state: TrainState, gradients: Mapping[str, Gradient], updates: Mapping[str, Array], rate: float
+    ) -> None:
         """Variables, slots, moving averages, in place; one step more."""
         with single_threaded_blas:  # factors become gradients here
-            self.learning.apply(state, computed.gradients, rate, self.network.parallel_for)
-        for name, value in computed.updates.items():
+            self.learning.apply(state, gradients, rate, self.network.parallel_for)
+        for name, value in updates.items():
             np.copyto(state.params[name], value)
         if self.recipe.ema is not None:
             move_average(state.average, state.params, self.recipe.ema, state.step)
         state.step += 1
 
-    def _add(self, done: Computed, run: ForwardResult, judgement: Judgement, batch: Batch, count: int) -> None:
+    def _add(self, done: _Sums, run: ForwardResult, judgement: Judgement, batch: Batch, count: int) -> None:
         """One batch more: `count` times its gradients, divided in the end by the sum of all counts."""
         done.judged.append(self.heads.judged(run, batch))
         done.losses.add(judgement.terms)
@@ -150,7 +165,7 @@ class Stepper:
                 total = self._sums.setdefault(name, np.empty(gradient.shape, gradient.dtype))
                 done.gradients[name] = np.multiply(gradient, count, out=total)
 
-    def _finish(self, done: Computed, state: TrainState) -> None:
+    def _finished(self, done: _Sums, state: TrainState, rate: float) -> NumpyStep:
         """Sums become means; regularizers come in; lengths are checked and clipped."""
         if self.recipe.accumulate > 1 and not self._holds_batches:
             for gradient in done.gradients.values():
@@ -158,13 +173,22 @@ class Stepper:
         self.learning.add_penalty_gradients(state.params, done.gradients)
         with single_threaded_blas:
             norms = {name: _norm(gradient) for name, gradient in done.gradients.items()}
-        done.gradient_norm = length(norms)
-        if not math.isfinite(done.gradient_norm):
+        gradient_norm = length(norms)
+        if not math.isfinite(gradient_norm):
             name = first_bad_array(done.gradients)
             raise DivergedError("G620", f"step {state.step + 1}: the gradient of {name} is not finite")
         clip(done.gradients, norms, self.recipe.clip)
-        done.penalty = self.learning.penalty(state.params)
-        done.loss = done.losses.loss() + done.penalty
+        penalty = self.learning.penalty(state.params)
+        return NumpyStep(
+            loss=done.losses.loss() + penalty,
+            penalty=penalty,
+            losses=done.losses,
+            judged=done.judged,
+            gradient_norm=gradient_norm,
+            examples=done.examples,
+            gradients=done.gradients,
+            commit=partial(self._update, state, done.gradients, done.updates, rate),
+        )
 
     def _diverged(self, params: Mapping[str, Array], batch: Batch, micro_step: int, step: int) -> DivergedError:
         where = first_bad_value(self.network, params, batch.inputs, micro_step) or "the loss itself"
