@@ -1,7 +1,9 @@
 """Layers that run as one, where that takes fewer passes over memory. `graphc.execution.fusion` says which.
 
-They give the numbers that the layers give one after the other: the same bits, or, where a convolution is made block by
-block, the same up to the order of a block's sums.
+Outputs are those that the layers give one after the other: the same bits, or, where a convolution is made block by
+block, the same up to the order of a block's sums. Gradients too, but where biases come after the pooling in place of
+before it: pixels that are equal once the bias is added and rounded are not equal yet, and the gradient goes to the
+larger one, not to the first.
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ class ConvMaxPool:
             return self._one_after_the_other(context, params, x)
 
         y, images, argmax = conv_max_pool2d(context, algorithm, problem, x, weights, window)
-        conv.add_biases(params, y)  # the same for all pixels of a window, so it changes no maximum's place
+        conv.add_biases(params, y)  # the same for all pixels of a window: the largest stays a largest
 
         def backward(dy: Array) -> Gradients:
             dx, dw = conv_max_pool2d_gradients(context, algorithm, problem, images, dy, weights, argmax, window)

@@ -44,8 +44,8 @@ end with."""
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
-    """Layers that run as one operation; mostly a single one."""
+class FusedGroup:
+    """Layers that run as one operation; mostly a single one, as it is."""
 
     nodes: tuple[Node, ...]
     operation: Operation
@@ -63,10 +63,10 @@ class Group:
         return self.nodes[-1].name
 
 
-def fuse(nodes: Sequence[Node], wanted: Set[str]) -> list[Group]:
+def fuse(nodes: Sequence[Node], wanted: Set[str]) -> list[FusedGroup]:
     """The nodes in groups, each where its first layer stands. `wanted`: nodes whose values somebody asks for."""
     chains = _Chains(nodes, wanted)
-    groups: dict[str, Group] = {}
+    groups: dict[str, FusedGroup] = {}
     taken: set[str] = set()
     for node in reversed(nodes):
         if node.name not in taken:
@@ -76,12 +76,12 @@ def fuse(nodes: Sequence[Node], wanted: Set[str]) -> list[Group]:
     return [groups[node.name] for node in nodes if node.name in groups]
 
 
-def _group_ending_with(node: Node, chains: _Chains) -> Group:
+def _group_ending_with(node: Node, chains: _Chains) -> FusedGroup:
     for fusion in FUSIONS:
         nodes = chains.ending_with(node, len(fusion.kinds))
         if tuple(each.layer.kind for each in nodes) == fusion.kinds:
-            return Group(nodes, fusion.fused(*(each.layer for each in nodes)), fusion.reason)
-    return Group((node,), node.layer)
+            return FusedGroup(nodes, fusion.fused(*(each.layer for each in nodes)), fusion.reason)
+    return FusedGroup((node,), node.layer)
 
 
 class _Chains:

@@ -54,11 +54,13 @@ class Network:
 
     def place(self, params: Mapping[str, Array]) -> dict[str, Array]:
         """The variables, each in its own shape, where other processes see them change, if there are to be any: the
-        caller's own from now on.
+        caller's own from now on. RuntimeError after `start`: what has been forked sees no memory that is newer.
 
         Without it every forward pass hands them on anew.
         """
-        if not self._processes or self._remote is not None:
+        if self._working() is not None:
+            raise RuntimeError("variables are placed before the processes are started")
+        if not self._processes:
             return dict(params)
         try:
             arena = SharedArena()
@@ -74,7 +76,8 @@ class Network:
         """Fork the processes, if there are to be any; until then, and after `close` or an error, threads do the work.
 
         No other thread may be at work: a fork takes OpenBLAS's threads from a product that is under way, which then
-        waits for them for ever.
+        waits for them for ever. The trainer sees to it: it calls this before there is a thread that makes batches, and
+        the network's own threads have work within its methods only.
         """
         if not self._processes or self._working() is not None:
             return

@@ -1,4 +1,4 @@
-"""What one step of an execution plan computes: a layer, or several layers fused into one."""
+"""What one operation of an execution plan computes: a layer, or several layers fused into one."""
 
 from __future__ import annotations
 
@@ -18,4 +18,8 @@ class Operation(Protocol):
 
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
         """On arrays [N, …] (batch first, channels last) with the variables of the first layer in it, by local name.
-        Inputs are read only, unless `context.inplace` lets the first be overwritten."""
+        Inputs are read only, unless `context.inplace` lets the first be overwritten.
+
+        The step's `backward` gets dy of the output's shape, reads it and does not overwrite it, since others may hold
+        it; what it answers may be dy itself or a view of it, which nobody overwrites either.
+        """

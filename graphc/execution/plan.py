@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from graphc.errors import RuleError
-from graphc.execution.fusion import Group, fuse
+from graphc.execution.fusion import FusedGroup, fuse
 from graphc.execution.operation import Operation
 from graphc.execution.tape import Tape
 from graphc.graph import Node, Plan
@@ -28,8 +28,8 @@ Instrument = Callable[[str, Operation], Operation]
 
 
 @dataclass(frozen=True, slots=True)
-class ExecutionStep:
-    """An operation, and what is the same for it in every batch."""
+class ScheduledOperation:
+    """An operation in its place among the others, and what is the same for it in every batch."""
 
     node: Node
     """The first of its layers: whose inputs it reads, and where errors are."""
@@ -46,7 +46,8 @@ class ExecutionStep:
     input_gradients: tuple[bool, ...]
     """Of each input, whether what made it wants a gradient."""
     factored: bool
-    """Whether the gradient of its weights may come as a `FactoredGradient`."""
+    """Whether the gradient of its weights may come as a `FactoredGradient`, of which NumPy's functions see the whole
+    array; then it is rank 0's alone, of all examples, and the other ranks give none."""
     inplace: bool
     """Whether it may write its output over its first input, which nobody reads any more."""
     last_reads: tuple[str, ...]
@@ -57,9 +58,9 @@ class ExecutionStep:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """The steps that give the values wanted, in order."""
+    """All operations of the plan in order: none is left out, whatever is wanted."""
 
-    steps: tuple[ExecutionStep, ...]
+    operations: tuple[ScheduledOperation, ...]
     inputs: frozenset[str]
     """Graph inputs that are read or wanted."""
 
@@ -114,10 +115,10 @@ class ExecutionPlan:
         """
         record = training if record is None else record
         schedule = self.schedule(wanted)
-        tape = Tape(shard, self.trainable, self.workspace)
+        tape = Tape(shard, self.trainable, self._inputs & self._with_gradients, self.workspace)
         values, updates = tape.values, tape.updates
         values.update({name: array for name, array in shard.of(inputs).items() if name in schedule.inputs})
-        for each in schedule.steps:
+        for each in schedule.operations:
             arrays = [values[name] for name in each.node.inputs]
             for name in each.last_reads:
                 del values[name]
@@ -138,15 +139,15 @@ class ExecutionPlan:
             del done
         return tape
 
-    def _context(self, step: ExecutionStep, shard: Shard, training: bool, number: int) -> RunContext:
+    def _context(self, each: ScheduledOperation, shard: Shard, training: bool, step: int) -> RunContext:
         return RunContext(
             training=training,
-            step=number,
+            step=step,
             workspace=self.workspace,
-            key=(self._seed, number, step.key, shard.rank),
-            input_gradient=any(step.input_gradients),
-            factored=step.factored,
-            inplace=step.inplace,
+            key=(self._seed, step, each.key, shard.rank),
+            input_gradient=any(each.input_gradients),
+            factored=each.factored,
+            inplace=each.inplace,
             communicator=shard.communicator,
         )
 
@@ -157,19 +158,21 @@ class ExecutionPlan:
         reads = Counter(name for group in groups for name in group.first.inputs)
         donated = donated_values(groups, reads, wanted)
         last = {name: index for index, group in enumerate(groups) for name in group.first.inputs}
-        steps = []
+        operations = []
         for index, group in enumerate(groups):
             ends = tuple(
                 name for name in dict.fromkeys(group.first.inputs) if last[name] == index and name not in wanted
             )
             kept = reads[group.output] > 0 or group.output in wanted
-            steps.append(self._step(group, group.first.inputs[0] in donated, ends, kept))
-        return Schedule(tuple(steps), self._inputs & (wanted | reads.keys()))
+            operations.append(self._operation(group, group.first.inputs[0] in donated, ends, kept))
+        return Schedule(tuple(operations), self._inputs & (wanted | reads.keys()))
 
-    def _step(self, group: Group, inplace: bool, last_reads: tuple[str, ...], kept: bool) -> ExecutionStep:
+    def _operation(
+        self, group: FusedGroup, inplace: bool, last_reads: tuple[str, ...], kept: bool
+    ) -> ScheduledOperation:
         node, operation = group.first, group.operation
         variables = self._variables[node.name]
-        return ExecutionStep(
+        return ScheduledOperation(
             node,
             operation if self._instrument is None else self._instrument(group.output, operation),
             group.output,
@@ -184,7 +187,7 @@ class ExecutionPlan:
         )
 
 
-def donated_values(groups: list[Group], reads: Mapping[str, int], wanted: frozenset[str]) -> frozenset[str]:
+def donated_values(groups: list[FusedGroup], reads: Mapping[str, int], wanted: frozenset[str]) -> frozenset[str]:
     """Values that their only reader may write over: whoever made them does not look at them again."""
     donors = (group.output for group in groups if group.operation.donates_output)
     return frozenset(name for name in donors if reads[name] == 1) - wanted

@@ -12,7 +12,7 @@ from graphc.types import Array, Gradient, Gradients
 from graphc.workspace import Workspace
 
 if TYPE_CHECKING:
-    from graphc.execution.plan import ExecutionStep
+    from graphc.execution.plan import ScheduledOperation
 
 Backward = Callable[[Array], Gradients]
 
@@ -20,48 +20,53 @@ Backward = Callable[[Array], Gradients]
 class Tape:
     """One shard of one batch. It holds what the layers' backwards hold, until they have run."""
 
-    def __init__(self, shard: Shard, trainable: frozenset[str], workspace: Workspace) -> None:
+    def __init__(self, shard: Shard, trainable: frozenset[str], inputs: frozenset[str], workspace: Workspace) -> None:
+        """`trainable`: full names of the variables, and `inputs` names of the graph's inputs, that have gradients."""
         self.values: dict[str, Array] = {}
         """The shard's values asked for, [examples, ...], by node name."""
         self.updates: dict[str, Array] = {}
         """New values of variables that back-propagation does not train, by full name."""
         self.input_gradients: dict[str, Array] = {}
-        """Of the last way back, by input name, where the plan has gradients of inputs."""
+        """Of the last way back, [examples, ...], by input name: of those inputs that a gradient has reached."""
         self._shard = shard
         self._trainable = trainable
+        self._inputs = inputs
         self._workspace = workspace
-        self._records: list[tuple[ExecutionStep, Backward]] = []
+        self._records: list[tuple[ScheduledOperation, Backward]] = []
 
-    def record(self, step: ExecutionStep, backward: Backward) -> None:
-        """One step more to go back through, before those that are there."""
-        self._records.append((step, backward))
+    def record(self, operation: ScheduledOperation, backward: Backward) -> None:
+        """One more to go back through, before those that are there."""
+        self._records.append((operation, backward))
 
     def backward(self, given: Mapping[str, Array], retain: bool = False) -> dict[str, Gradient]:
         """Gradients of variables by full name, those that some gradient reaches, from gradients of values, [N, ...], of
         the whole batch by node name.
 
         Gradients add up where paths meet. Backwards are dropped on the way, and with them what they hold, unless they
-        are retained for another time (which in training not all kernels allow): a second call finds nothing.
+        are retained for another time: else a second call finds nothing. The backward of a convolution fused with max
+        pooling, which is there in training only, uses up what it holds, and cannot be retained.
         """
         gradients = self._shard.of(given)
         found: dict[str, Gradient] = {}
         records = self._records.copy() if retain else self._records
         while records:
-            step, backward = records.pop()
-            dy = gradients.pop(step.output, None)
+            operation, backward = records.pop()
+            dy = gradients.pop(operation.output, None)
             if dy is None:
                 continue
             answer = backward(dy)
             del backward, dy
             for local, gradient in answer.params.items():
-                name = step.variables[local]
-                if name in self._trainable:
+                name = operation.variables[local]
+                if name in self._trainable:  # a sum is an array, also of two gradients that are factored
                     found[name] = np.add(found[name], gradient) if name in found else gradient
-            for name, arrived, wanted in zip(step.node.inputs, answer.inputs, step.input_gradients, strict=True):
+            for name, arrived, wanted in zip(
+                operation.node.inputs, answer.inputs, operation.input_gradients, strict=True
+            ):
                 if arrived is not None and wanted:
                     gradients[name] = self._sum(gradients[name], arrived) if name in gradients else arrived
             del answer
-        self.input_gradients = gradients
+        self.input_gradients = {name: gradient for name, gradient in gradients.items() if name in self._inputs}
         return found
 
     def _sum(self, a: Array, b: Array) -> Array:

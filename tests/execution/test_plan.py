@@ -44,7 +44,7 @@ def diamond() -> Plan:
 
 def test_a_value_is_held_up_to_its_last_reader(diamond):
     schedule = ExecutionPlan(diamond).schedule(frozenset({"act"}))
-    reads = {step.output: step.last_reads for step in schedule.steps}
+    reads = {step.output: step.last_reads for step in schedule.operations}
     assert reads == {
         "conv": (),  # the sum reads x, too
         "bn": ("conv",),
@@ -52,13 +52,13 @@ def test_a_value_is_held_up_to_its_last_reader(diamond):
         "product": ("bn", "mean"),
         "act": ("product", "x"),  # with the sum in it
     }
-    assert all(step.kept for step in schedule.steps)
+    assert all(step.kept for step in schedule.operations)
     assert schedule.inputs == {"x"}
 
 
 def test_what_is_asked_for_is_held_to_the_end(diamond):
     schedule = ExecutionPlan(diamond).schedule(frozenset({"conv", "x", "z", "sum"}))
-    steps = {step.output: step for step in schedule.steps}
+    steps = {step.output: step for step in schedule.operations}
     assert steps["bn"].last_reads == ()
     assert steps["sum"].last_reads == ("product",)
     assert not steps["act"].kept  # nobody has asked for it
@@ -80,7 +80,7 @@ def test_a_value_is_written_over_by_its_only_reader(wanted, inplace):
         ("relu", Relu(), ("conv",)),
         ("act", Multiply(), ("relu", "relu")),
     )
-    steps = ExecutionPlan(net).schedule(frozenset(wanted)).steps
+    steps = ExecutionPlan(net).schedule(frozenset(wanted)).operations
     assert {step.output for step in steps if step.inplace} == inplace
 
 
@@ -100,7 +100,7 @@ def test_gradients_come_where_somebody_wants_them(diamond):
         (weights, True, ["conv", "bn", "mean", "product", "act"]),
     ):
         execution = ExecutionPlan(diamond, frozen=frozen, input_gradients=of_inputs)
-        steps = execution.schedule(frozenset({"act"})).steps
+        steps = execution.schedule(frozenset({"act"})).operations
         assert [step.output for step in steps if step.recorded] == recorded
         first = next(step for step in steps if step.output == "conv")
         assert first.input_gradients == (of_inputs,)
@@ -126,6 +126,18 @@ def test_gradients_of_inputs_are_their_derivatives(diamond):
         assert float((tape.input_gradients["x"] * delta).sum()) == pytest.approx(numeric, rel=1e-5)
     assert set(tape.backward({"act": dy})) == {"net/conv/weights", "net/conv/biases", "net/bn/beta"}
     assert tape.backward({"act": dy}) == {}
+
+
+@pytest.mark.parametrize("of_inputs", [False, True])
+def test_gradients_of_inputs_are_nothing_else(diamond, of_inputs):
+    """What is given for a value above which nothing learns is not among them, for an input only where it is wanted."""
+    params = initial_values(diamond.variables, 0)
+    inputs = {name: np.ones((2, 6, 6, 2), np.float32) for name in ("x", "z")}
+    dy = np.ones((2, 6, 6, 2), np.float32)
+    execution = ExecutionPlan(diamond, frozen=diamond.variables, input_gradients=of_inputs)
+    tape = execution.run(frozenset({"act", "x"}), whole_batch(), False, 0, params, inputs, record=True)
+    tape.backward({"act": dy, "x": dy, "no layer's": dy})
+    assert set(tape.input_gradients) == ({"x"} if of_inputs else set())
 
 
 def test_without_a_record_there_is_no_way_back(diamond):

@@ -152,6 +152,14 @@ def test_threads_do_the_work_where_processes_cannot(monkeypatch, missing):
     assert workers() == before
 
 
+def test_variables_are_placed_before_processes_are_started():
+    network = network_of()
+    with pytest.raises(RuntimeError, match="before the processes are started"):
+        network.place({"net/a/factor": np.ones(1)})
+    network.close()
+    assert network.place({"net/a/factor": np.ones(1)}).keys() == {"net/a/factor"}
+
+
 @pytest.mark.parametrize("processes", [True, False])
 def test_only_the_last_batch_goes_back(processes):
     network = network_of(processes)
