@@ -11,14 +11,14 @@ from graphc.errors import Place, SpecError, clipped
 from graphc.graph import Argument
 from graphc.layers import CATALOGUE
 from graphc.passes.entries import Entry, check_name, condition, entry_kind, read_entry, with_arguments
-from graphc.passes.expansion import Composition, Expansion, Surroundings
+from graphc.passes.expansion import Composition, Expansion, ExpansionFrame
 from graphc.passes.wiring import Ref, scoped
 from graphc.spec.expressions import names_over, substitute
 from graphc.spec.source import SpecList, SpecMap
 from graphc.spec.variables import check_variable_name
 
 
-def expand_group(expansion: Expansion, entry: Entry, at: Surroundings, sources: list[Ref]) -> Ref | None:
+def expand_group(expansion: Expansion, entry: Entry, at: ExpansionFrame, sources: list[Ref]) -> Ref | None:
     layers = layer_list(entry, "layers")
     inner = open_group(expansion, entry, at)
     label = f"arg_scope of group {entry.name}" if entry.name else f"arg_scope of the group at {entry.place}"
@@ -36,7 +36,7 @@ def expand_group(expansion: Expansion, entry: Entry, at: Surroundings, sources: 
     return expansion.close(inner, output) if entry.name is not None else output
 
 
-def expand_repeat(expansion: Expansion, entry: Entry, at: Surroundings, sources: list[Ref]) -> Ref | None:
+def expand_repeat(expansion: Expansion, entry: Entry, at: ExpansionFrame, sources: list[Ref]) -> Ref | None:
     times = whole(value_of(entry, "times", at))
     place = entry.places.get("times", entry.place)
     if isinstance(times, bool) or not isinstance(times, int) or times < 0:
@@ -60,7 +60,7 @@ def expand_repeat(expansion: Expansion, entry: Entry, at: Surroundings, sources:
     return expansion.close(inner, output)
 
 
-def expand_stack(expansion: Expansion, entry: Entry, at: Surroundings, sources: list[Ref]) -> Ref | None:
+def expand_stack(expansion: Expansion, entry: Entry, at: ExpansionFrame, sources: list[Ref]) -> Ref | None:
     args = value_of(entry, "args", at)
     if not isinstance(args, SpecList):
         place = entry.places.get("args", entry.place)
@@ -87,8 +87,10 @@ def element_list(entry: Entry, only: str | None = None) -> SpecList:
     return layer_list(entry, "layers")
 
 
-def open_elements(expansion: Expansion, entry: Entry, at: Surroundings, elements: SpecList) -> tuple[Surroundings, str]:
-    """The surroundings of a repeat's elements, and what they are called before their number."""
+def open_elements(
+    expansion: Expansion, entry: Entry, at: ExpansionFrame, elements: SpecList
+) -> tuple[ExpansionFrame, str]:
+    """The frame of a repeat's elements, and what they are called before their number."""
     inner = at.inside(expansion.claim(entry, entry.kind, at), expansion.shared(entry, at))
     if "each" in entry.arguments:
         return inner, check_name(entry.arguments["each"].value, entry.places["each"])
@@ -99,7 +101,7 @@ def open_elements(expansion: Expansion, entry: Entry, at: Surroundings, elements
 
 
 def expand_elements(
-    expansion: Expansion, elements: SpecList, name: str, at: Surroundings, current: Ref | None
+    expansion: Expansion, elements: SpecList, name: str, at: ExpansionFrame, current: Ref | None
 ) -> Ref | None:
     """One repetition of several layers, in a group of its own."""
     full = scoped(at.group, name)
@@ -113,7 +115,7 @@ def expand_element(
     expansion: Expansion,
     elements: SpecList,
     name: str,
-    at: Surroundings,
+    at: ExpansionFrame,
     current: Ref | None,
     arguments: tuple[Any, Place] | None = None,
 ) -> Ref | None:
@@ -126,7 +128,7 @@ def expand_element(
     return expansion.expand_entry(elements[0], elements.places[0], at, current, change)
 
 
-def expand_branches(expansion: Expansion, entry: Entry, at: Surroundings, sources: list[Ref]) -> Ref | None:
+def expand_branches(expansion: Expansion, entry: Entry, at: ExpansionFrame, sources: list[Ref]) -> Ref | None:
     paths = required(entry, "paths").value
     if not isinstance(paths, SpecMap) or not paths:
         place = entry.places.get("paths", entry.place)
@@ -151,7 +153,7 @@ def expand_branches(expansion: Expansion, entry: Entry, at: Surroundings, source
     return expansion.close(inner, output) if entry.name is not None else output
 
 
-def expand_residual(expansion: Expansion, entry: Entry, at: Surroundings, sources: list[Ref]) -> Ref | None:
+def expand_residual(expansion: Expansion, entry: Entry, at: ExpansionFrame, sources: list[Ref]) -> Ref | None:
     inner = open_group(expansion, entry, at)
     shortcut: Ref | None = sources[0]
     if "shortcut" in entry.arguments:
@@ -164,7 +166,7 @@ def expand_residual(expansion: Expansion, entry: Entry, at: Surroundings, source
     return expansion.close(inner, output) if entry.name is not None else output
 
 
-def merge(expansion: Expansion, entry: Entry, merging: Argument, at: Surroundings, outputs: list[Ref]) -> Ref:
+def merge(expansion: Expansion, entry: Entry, merging: Argument, at: ExpansionFrame, outputs: list[Ref]) -> Ref:
     """The merge layer of branches or a residual, with the entry's activation on it."""
     place = merging.place or entry.place
     read = read_entry(substitute(merging.value, at.names, place), place, at.names, expansion.spec.blocks)
@@ -184,13 +186,13 @@ def required(entry: Entry, name: str) -> Argument:
     return entry.arguments[name]
 
 
-def value_of(entry: Entry, name: str, at: Surroundings) -> Any:
+def value_of(entry: Entry, name: str, at: ExpansionFrame) -> Any:
     argument = required(entry, name)
     return substitute(argument.value, at.names, argument.place or entry.place)
 
 
-def open_group(expansion: Expansion, entry: Entry, at: Surroundings) -> Surroundings:
-    """The surroundings inside a group, branches or residual: one level down only where the entry has a name."""
+def open_group(expansion: Expansion, entry: Entry, at: ExpansionFrame) -> ExpansionFrame:
+    """The frame inside a group, branches or residual: one level down only where the entry has a name."""
     if entry.name is None:
         return at
     return at.inside(expansion.claim(entry, entry.name, at), expansion.shared(entry, at))

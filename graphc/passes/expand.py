@@ -14,7 +14,7 @@ from __future__ import annotations
 from graphc.graph import LayerGraph
 from graphc.passes.bounds import check_bounds
 from graphc.passes.compositions import COMPOSITIONS
-from graphc.passes.expansion import EnoughError, Expansion, Surroundings
+from graphc.passes.expansion import EnoughError, Expansion, ExpansionFrame
 from graphc.passes.inputs import read_inputs
 from graphc.passes.scopes import Scope
 from graphc.passes.wire import wire
@@ -33,13 +33,13 @@ def expand(spec: ModelSpec, *, max_layers: int = MAX_LAYERS) -> LayerGraph:
         scope = read_scopes(expansion)
         with expansion.reporting():
             check_bounds(spec, max_layers)
-        top = Surroundings("", "", dict(spec.vars), scope, {})
+        top = ExpansionFrame("", "", dict(spec.vars), scope, {})
         start: Ref | None = InputRef(inputs[0].name) if len(inputs) == 1 else None
         last = expansion.expand_list(spec.layers, top, start)
     except EnoughError:
         raise expansion.errors.collected(stopped=expansion.errors.enough) from None
     expansion.errors.raise_if_any()
-    return wire(spec, batch, inputs, expansion.drafts, expansion.names, expansion.named, last)
+    return wire(spec, batch, inputs, expansion.unresolved, expansion.names, expansion.named, last)
 
 
 def read_scopes(expansion: Expansion) -> Scope:

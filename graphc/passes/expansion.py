@@ -1,4 +1,4 @@
-"""Lists of layers -> drafts: what a layer's arguments come to, what follows it, what a block holds.
+"""Lists of layers -> unresolved nodes: what a layer's arguments come to, what follows it, what a block holds.
 
 An entry with an error gives FAULTY, and the next ones are read all the same: one run reports several errors, each
 once, and none that only follows from another.
@@ -19,7 +19,7 @@ from graphc.passes.arguments import build_layer
 from graphc.passes.entries import Entry, check_arity, evaluated, read_entry, written_name
 from graphc.passes.kinds import Kinds
 from graphc.passes.scopes import WRONG, Scope, Scopes
-from graphc.passes.wire import Draft
+from graphc.passes.wire import UnresolvedNode
 from graphc.passes.wiring import FAULTY, NameRef, Names, Ref, scoped
 from graphc.spec.expressions import names_over, substitute
 from graphc.spec.model import REQUIRED, ModelSpec
@@ -37,7 +37,7 @@ NODES_PER_ENTRY = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class ExpansionFrame:
     """Where an entry stands: everything that is inherited downwards."""
 
     group: str
@@ -57,7 +57,7 @@ class Surroundings:
     following: tuple[Place, ...] = ()
     """Where what follows a layer is written, for a layer that follows one: it must not follow itself."""
 
-    def inside(self, name: str | None, share: str | None = None) -> Surroundings:
+    def inside(self, name: str | None, share: str | None = None) -> ExpansionFrame:
         """One group further down; the same one where the group has no name."""
         if name is None:
             return self
@@ -82,7 +82,7 @@ class Expansion:
     max_layers: int
     compositions: Mapping[str, Composition]
     names: Names
-    drafts: list[Draft] = field(default_factory=list)
+    unresolved: list[UnresolvedNode] = field(default_factory=list)
     errors: Errors = field(default_factory=Errors)
     named: list[str] = field(default_factory=list)
     """Full names of the layers and groups that the user named, in order: the default end points."""
@@ -117,7 +117,7 @@ class Expansion:
 
     # walking -----------------------------------------------------------------------------------------------
 
-    def expand_list(self, layers: SpecList, at: Surroundings, start: Ref | None) -> Ref | None:
+    def expand_list(self, layers: SpecList, at: ExpansionFrame, start: Ref | None) -> Ref | None:
         """The value after all entries of a list, where `start` is the value before the first."""
         if at.depth >= MAX_DEPTH:
             raise SpecError("G163", f"expected at most {MAX_DEPTH} levels of groups and blocks, got more", layers.place)
@@ -136,7 +136,7 @@ class Expansion:
         self,
         written: Any,
         place: Place,
-        at: Surroundings,
+        at: ExpansionFrame,
         current: Ref | None,
         change: Callable[[Entry], Entry] = lambda entry: entry,
     ) -> Ref | None:
@@ -159,7 +159,7 @@ class Expansion:
             self.names.targets.setdefault(scoped(at.group, name), FAULTY)
         return FAULTY
 
-    def dispatch(self, entry: Entry, at: Surroundings, current: Ref | None) -> Ref | None:
+    def dispatch(self, entry: Entry, at: ExpansionFrame, current: Ref | None) -> Ref | None:
         sources = self.read_sources(entry, at, current)
         composition = self.compositions.get(entry.kind)
         if composition is not None:
@@ -181,7 +181,7 @@ class Expansion:
         if self.arguments_seen > MAX_ARGUMENTS:
             raise SpecError("G161", f"expected at most {MAX_ARGUMENTS:,} arguments after expansion, got more", place)
 
-    def read_sources(self, entry: Entry, at: Surroundings, current: Ref | None) -> list[Ref]:
+    def read_sources(self, entry: Entry, at: ExpansionFrame, current: Ref | None) -> list[Ref]:
         if entry.inputs is not None:
             place = entry.places.get("inputs", entry.place)
             return [NameRef(name, at.group, at.bindings, place) for name in entry.inputs]
@@ -190,7 +190,7 @@ class Expansion:
             raise SpecError("G123", f"{entry.kind} needs inputs: the spec has several ({listed})", entry.place)
         return [current]
 
-    def claim(self, entry: Entry, default: str, at: Surroundings) -> str:
+    def claim(self, entry: Entry, default: str, at: ExpansionFrame) -> str:
         """The entry's name in its group: as written, else the default made unique."""
         if entry.name is not None:
             full = scoped(at.group, entry.name)
@@ -208,7 +208,7 @@ class Expansion:
         self.taken[full] += 1
         return full.rpartition("/")[2]
 
-    def shared(self, entry: Entry, at: Surroundings) -> str | None:
+    def shared(self, entry: Entry, at: ExpansionFrame) -> str | None:
         """The full name whose variables the entry uses, where it says `share`."""
         if entry.share is None:
             return None
@@ -223,7 +223,7 @@ class Expansion:
 
     # layers and blocks -------------------------------------------------------------------------------------
 
-    def expand_layer(self, entry: Entry, at: Surroundings, sources: list[Ref], default: str | None = None) -> Ref:
+    def expand_layer(self, entry: Entry, at: ExpansionFrame, sources: list[Ref], default: str | None = None) -> Ref:
         """A layer and what follows it; `default` is its name where it has none, unless that is the kind's."""
         kind = CATALOGUE[entry.kind]
         arguments = self.effective(entry, kind.positional, at)
@@ -245,12 +245,12 @@ class Expansion:
             raise
         variables = share or scoped(at.variables, name)
         written = {name: each if following[name] else replace(each, value=None) for name, each in followed_by.items()}
-        draft = Draft(full, layer, tuple(sources), entry.place, variables, arguments, at.trail, written)
-        self.drafts.append(draft)
-        if len(self.drafts) > NODES_PER_ENTRY * self.max_layers:
+        node = UnresolvedNode(full, layer, tuple(sources), entry.place, variables, arguments, at.trail, written)
+        self.unresolved.append(node)
+        if len(self.unresolved) > NODES_PER_ENTRY * self.max_layers:
             most = f"{NODES_PER_ENTRY * self.max_layers:,} layers with normalizers and activations"
             raise SpecError("G161", f"expected at most {most} after expansion, got more (--max-layers)", entry.place)
-        output: Ref | None = len(self.drafts) - 1
+        output: Ref | None = len(self.unresolved) - 1
         below = replace(at, group=full, variables=variables)
         for sugar in following.values():
             output = self.expand_sugar(sugar, below, output) if sugar is not None else output
@@ -258,7 +258,7 @@ class Expansion:
         self.names.targets[full] = output
         return output
 
-    def effective(self, entry: Entry, positional: Sequence[str], at: Surroundings) -> dict[str, Argument]:
+    def effective(self, entry: Entry, positional: Sequence[str], at: ExpansionFrame) -> dict[str, Argument]:
         """The entry's arguments: its scope's, then its own positional and named ones over them."""
         inherited = at.scope.of(entry.kind)
         held = entry.arguments.values() if entry.kind in CATALOGUE else ()
@@ -289,7 +289,7 @@ class Expansion:
             raise SaidError
         return arguments
 
-    def expand_sugar(self, sugar: Entry, at: Surroundings, source: Ref | None) -> Ref | None:
+    def expand_sugar(self, sugar: Entry, at: ExpansionFrame, source: Ref | None) -> Ref | None:
         """`activation: relu` and `normalizer: {batch_norm: {…}}` as layers of their own, below the layer's name."""
         assert source is not None
         if sugar.place in at.following:
@@ -300,7 +300,7 @@ class Expansion:
             return self.expand_block(sugar, at, [source])
         return self.expand_layer(sugar, at, [source], CATALOGUE[sugar.kind].__name__)
 
-    def expand_block(self, entry: Entry, at: Surroundings, sources: list[Ref]) -> Ref | None:
+    def expand_block(self, entry: Entry, at: ExpansionFrame, sources: list[Ref]) -> Ref | None:
         block = self.spec.blocks[entry.kind]
         if block.name in at.open_blocks:
             chain = " -> ".join([*at.open_blocks[at.open_blocks.index(block.name) :], block.name])
@@ -339,12 +339,12 @@ class Expansion:
             inner = replace(inner, scope=scope)
         return self.close(inner, self.expand_list(block.layers, inner, sources[0]))
 
-    def close(self, group: Surroundings, output: Ref | None) -> Ref | None:
+    def close(self, group: ExpansionFrame, output: Ref | None) -> Ref | None:
         """A group stands for its last output."""
         if output is not None:
             self.names.targets[group.group] = output
         return output
 
 
-Composition: TypeAlias = Callable[[Expansion, Entry, Surroundings, list[Ref]], Ref | None]
+Composition: TypeAlias = Callable[[Expansion, Entry, ExpansionFrame, list[Ref]], Ref | None]
 """Opens a group, repeat, stack, branches or residual: the value after it."""

@@ -17,7 +17,7 @@ from graphc.spec.model import ModelSpec
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class UnresolvedNode:
     """A node whose inputs are not yet looked up."""
 
     name: str
@@ -34,61 +34,63 @@ def wire(
     spec: ModelSpec,
     batch: str | int,
     inputs: tuple[GraphInput, ...],
-    drafts: Sequence[Draft],
+    unresolved: Sequence[UnresolvedNode],
     names: Names,
     named: Sequence[str],
     last: Ref | None,
 ) -> LayerGraph:
     """The graph of a spec; `named` are the layers and groups that the user named, `last` the last value."""
-    sources = resolve_inputs(drafts, names)
+    sources = resolve_inputs(unresolved, names)
     order = topological_order(
         [[source for source in read if isinstance(source, int)] for read in sources],
-        lambda numbers: cycle_error([drafts[number] for number in numbers]),
+        lambda numbers: cycle_error([unresolved[number] for number in numbers]),
     )
     nodes = tuple(
         Node(
-            drafts[number].name,
-            drafts[number].layer,
-            tuple(name_of(source, drafts) for source in sources[number]),
-            drafts[number].place,
-            drafts[number].variables,
-            drafts[number].arguments,
-            drafts[number].trail,
-            drafts[number].followed_by,
+            unresolved[number].name,
+            unresolved[number].layer,
+            tuple(name_of(source, unresolved) for source in sources[number]),
+            unresolved[number].place,
+            unresolved[number].variables,
+            unresolved[number].arguments,
+            unresolved[number].trail,
+            unresolved[number].followed_by,
         )
         for number in order
     )
-    outputs = read_outputs(spec, drafts, names, last)
+    outputs = read_outputs(spec, unresolved, names, last)
     targets = {full: names.resolve(ref) for full, ref in names.targets.items()}
-    shown = {full: drafts[source].name for full, source in targets.items() if isinstance(source, int)}
+    shown = {full: unresolved[source].name for full, source in targets.items() if isinstance(source, int)}
     end_points = name_end_points(spec, shown, named)
     asked_for = {*outputs.values(), *(end_points.values() if spec.end_points is not None else ())}
     warnings = dead_ends(nodes, asked_for)
     return LayerGraph(spec.name, batch, inputs, nodes, outputs, end_points, spec.expect, warnings, spec.scope)
 
 
-def resolve_inputs(drafts: Sequence[Draft], names: Names) -> list[tuple[int | InputRef, ...]]:
+def resolve_inputs(unresolved: Sequence[UnresolvedNode], names: Names) -> list[tuple[int | InputRef, ...]]:
     """What every layer reads; all unknown names are reported at once."""
     found: list[tuple[int | InputRef, ...]] = []
     errors = Errors()
-    for draft in drafts:
+    for node in unresolved:
         with errors.collecting(of_a_layer=True):
-            found.append(tuple(names.resolve(ref) for ref in draft.inputs))
+            found.append(tuple(names.resolve(ref) for ref in node.inputs))
     errors.raise_if_any()
     return found
 
 
-def name_of(source: int | InputRef, drafts: Sequence[Draft]) -> str:
-    return drafts[source].name if isinstance(source, int) else source.name
+def name_of(source: int | InputRef, unresolved: Sequence[UnresolvedNode]) -> str:
+    return unresolved[source].name if isinstance(source, int) else source.name
 
 
-def cycle_error(drafts: Sequence[Draft]) -> SpecError:
-    names = [draft.name for draft in drafts]
+def cycle_error(unresolved: Sequence[UnresolvedNode]) -> SpecError:
+    names = [node.name for node in unresolved]
     chain = " -> ".join([*reversed(names), names[-1]])
-    return SpecError("G122", f"the layers form a cycle: {chain}", drafts[0].place)
+    return SpecError("G122", f"the layers form a cycle: {chain}", unresolved[0].place)
 
 
-def read_outputs(spec: ModelSpec, drafts: Sequence[Draft], names: Names, last: Ref | None) -> dict[str, str]:
+def read_outputs(
+    spec: ModelSpec, unresolved: Sequence[UnresolvedNode], names: Names, last: Ref | None
+) -> dict[str, str]:
     """Output name -> node name; the last layer where the spec names none."""
     if spec.outputs is None:
         source = names.resolve(last) if last is not None else None
@@ -97,12 +99,12 @@ def read_outputs(spec: ModelSpec, drafts: Sequence[Draft], names: Names, last: R
         if "output" in names.inputs:
             message = "the output is called 'output' where the spec names none, and so is an input: write outputs"
             raise SpecError("G124", message, spec.inputs.key_places["output"])
-        return {"output": drafts[source].name}
+        return {"output": unresolved[source].name}
     outputs = {}
     errors = Errors()
     for name, written in spec.outputs.items():
         with errors.collecting():
-            outputs[name] = drafts[read_output(spec, names, name, written)].name
+            outputs[name] = unresolved[read_output(spec, names, name, written)].name
     errors.raise_if_any()
     return outputs
 
