@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 
 from graphc.errors import WeightsError
@@ -13,6 +13,7 @@ from graphc.types import Array
 
 MAX_HEADER = 16 * 2**20
 MAX_ENTRIES = 1_000_000
+WRITTEN = {"float32": "F32", "float64": "F64", "int64": "I64"}
 FLOATS = {"F16": FLOAT16, "BF16": BFLOAT16, "F32": FLOAT32, "F64": FLOAT64}
 
 
@@ -108,17 +109,28 @@ def _count(shape: tuple[int, ...]) -> int:
     return count
 
 
-def write_safetensors(file: BinaryIO, arrays: Mapping[str, Array]) -> None:
-    """Header padded to 8 bytes, arrays in the order given."""
+def pieces(arrays: Mapping[str, Array]) -> Iterator[bytes | memoryview]:
+    """The bytes of a file, one after the other, with arrays of any shape in the order given: the header padded to 8
+    bytes, then each array's own bytes, so that nothing is held twice in memory. A ValueError where an array is of
+    another type than `WRITTEN`."""
     header: dict[str, Any] = {}
-    position = 0
+    at = 0
     for name, array in arrays.items():
-        if array.dtype != np.float32:
-            raise ValueError(f"{name}: expected float32, found {array.dtype}")
-        header[name] = {"dtype": "F32", "shape": list(array.shape), "data_offsets": [position, position + array.nbytes]}
-        position += array.nbytes
+        if array.dtype.name not in WRITTEN:
+            raise ValueError(f"{name}: expected {', '.join(WRITTEN)}, found {array.dtype}")
+        offsets = [at, at + array.nbytes]
+        header[name] = {"dtype": WRITTEN[array.dtype.name], "shape": list(array.shape), "data_offsets": offsets}
+        at += array.nbytes
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
-    file.write(len(text).to_bytes(8, "little") + text)
+    yield len(text).to_bytes(8, "little") + text
     for array in arrays.values():
-        file.write(array.astype("<f4", copy=False).tobytes())
+        if array.size:
+            little = array.astype(array.dtype.newbyteorder("<"), copy=False)
+            yield np.ascontiguousarray(little).data.cast("B")
+
+
+def write_safetensors(file: BinaryIO, arrays: Mapping[str, Array]) -> None:
+    """A whole file, with arrays of any shape in the order given."""
+    for piece in pieces(arrays):
+        file.write(piece)

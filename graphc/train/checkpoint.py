@@ -10,23 +10,22 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import numpy as np
 import safetensors
 import safetensors.numpy
 
 from graphc.errors import Warn, WeightsError
 from graphc.files import atomic_write, machine_error, read_limited, remove_leftovers, shown
+from graphc.safetensors_file import pieces
 from graphc.types import Array
 
 FORMAT = 1
 KEPT = 2
 NAME = re.compile(r"step-(\d{10})-epoch-(\d{6})\.(?:json|safetensors)", re.ASCII)
-DTYPES = {"float32": "F32", "float64": "F64", "int64": "I64"}
 LARGEST_FACTS = 16_000_000
 CHUNK = 1 << 22
 
@@ -138,27 +137,9 @@ class _Digest:
 
 def _write_arrays(file: BinaryIO, arrays: Mapping[str, Array], digest: _Digest) -> None:
     """A safetensors file, array by array: nothing is held twice in memory."""
-    for piece in _pieces(arrays):
+    for piece in pieces(arrays):
         file.write(piece)
         digest.update(piece)
-
-
-def _pieces(arrays: Mapping[str, Array]) -> Iterator[bytes | memoryview]:
-    header: dict[str, Any] = {}
-    at = 0
-    for name, array in arrays.items():
-        header[name] = {
-            "dtype": DTYPES[array.dtype.name],
-            "shape": list(array.shape),
-            "data_offsets": [at, at + array.nbytes],
-        }
-        at += array.nbytes
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    yield len(text).to_bytes(8, "little") + text
-    for array in arrays.values():
-        if array.size:
-            yield np.ascontiguousarray(array).data.cast("B")
 
 
 def _file_digest(path: Path) -> tuple[str, int]:
