@@ -28,6 +28,7 @@ from graphc.expected import Expects, expected
 from graphc.lazy import np
 from graphc.quantiles import normal_quantiles, truncated_quantiles
 from graphc.system import processors
+from graphc.written import kind_and_arguments
 
 if TYPE_CHECKING:
     from graphc.types import Array, ParamSpec
@@ -288,12 +289,10 @@ def parse(value: Any) -> Initializer:
     """`xavier`, `{truncated_normal: {stddev: 0.01}}` or `{constant: 0.1}` as an initializer."""
     if isinstance(value, Initializer):
         return value
-    if isinstance(value, str):
-        kind, arguments = value, dict[str, Any]()
-    elif isinstance(value, Mapping) and len(value) == 1:
-        ((kind, arguments),) = value.items()
-    else:
+    found = kind_and_arguments(value, alone={})
+    if found is None:
         raise PydanticCustomError("initializer", f"expects {_WRITTEN}")
+    kind, arguments = found
     if kind not in KINDS:
         known = did_you_mean(kind, KINDS) or f"; there are {', '.join(KINDS)}"
         raise ValueError(f"there is no initializer {clipped(kind)}{known}")

@@ -25,6 +25,7 @@ from pydantic_core import PydanticCustomError, core_schema
 from graphc.documented import field_texts
 from graphc.errors import Place, SpecError, SpecErrors, did_you_mean, write_boolean
 from graphc.peers import new_name
+from graphc.written import kind_and_arguments
 
 JsonSchema: TypeAlias = dict[str, Any]
 
@@ -199,8 +200,8 @@ class OneOf:
     def _arguments(value: Any) -> Any:
         if isinstance(value, Kind):
             return value
-        inner = {} if isinstance(value, str) else next(iter(value.values()))
-        return {} if inner is None else inner
+        _, arguments = kind_and_arguments(value) or (None, None)
+        return {} if arguments is None else arguments
 
 
 def meant(word: str, known: Iterable[str]) -> str:
@@ -213,9 +214,8 @@ def meant(word: str, known: Iterable[str]) -> str:
 def _kind_of(value: Any) -> str | None:
     if isinstance(value, Kind):
         return value.kind
-    if isinstance(value, str):
-        return value
-    return next(iter(value)) if isinstance(value, dict) and len(value) == 1 else None
+    kind, _ = kind_and_arguments(value) or (None, None)
+    return kind
 
 
 def _written(value: Kind) -> dict[str, Any]:

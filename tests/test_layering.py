@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent / "graphc"
 
 ORDER = [
     {"peers", "patterns"},
-    {"lazy", "errors", "documented", "expected", "system", "console", "valid_json"},
+    {"lazy", "errors", "documented", "expected", "system", "console", "valid_json", "written"},
     {"files", "locks", "dims", "regularizers", "settings"},
     {"window"},
     {"receptive_field", "quantiles", "draws"},

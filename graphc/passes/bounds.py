@@ -12,6 +12,7 @@ from typing import Any
 from graphc.errors import SpecError
 from graphc.spec.model import ModelSpec
 from graphc.spec.source import SpecList, SpecMap
+from graphc.written import kind_and_arguments
 
 MAX_DEPTH = 64
 
@@ -38,9 +39,7 @@ class _Counter:
 
     def entry(self, written: Any) -> int:
         """The layers that one item of a layer list becomes, itself included."""
-        kind, body = written, None
-        if isinstance(written, SpecMap) and len(written) == 1:
-            ((kind, body),) = written.items()
+        kind, body = kind_and_arguments(written) or (None, None)
         if not isinstance(kind, str) or (isinstance(body, SpecMap) and "when" in body):
             return 0
         if kind in self.spec.blocks:

@@ -16,6 +16,7 @@ from graphc.spec.arithmetic import Wrong, truth
 from graphc.spec.expressions import substitute
 from graphc.spec.model import NAMED, Block, is_name
 from graphc.spec.source import SpecList, SpecMap, extent
+from graphc.written import kind_and_arguments
 
 COMMON_KEYS = ("name", "inputs", "when", "share")
 
@@ -92,15 +93,14 @@ def read_entry(written: Any, place: Place, names: Mapping[str, Any], blocks: Map
     """One item of a layer list, its values substituted; None where its `when` is false."""
     if isinstance(written, str):
         written = substitute(written, names, place)
-    if isinstance(written, str):
-        kind, body, kind_place = written, None, place
-    elif isinstance(written, SpecMap) and len(written) == 1:
-        ((kind, body),) = written.items()
-        kind_place = written.key_places[kind]
-        place = written.places[kind]
-    else:
+    read = kind_and_arguments(written)
+    if read is None:
         found = f"the keys {', '.join(islice(written, 8))}" if isinstance(written, SpecMap) else clipped(written)
         raise SpecError("G118", f"a layer is one `kind: arguments`, got {found}", place)
+    kind, body = read
+    kind_place = place
+    if isinstance(written, SpecMap):
+        kind_place, place = written.key_places[kind], written.places[kind]
     if kind not in CATALOGUE and kind not in COMPOSITION_KEYS and kind not in blocks:
         raise unknown_kind(kind, blocks, kind_place)
     if isinstance(body, SpecMap):

@@ -14,6 +14,7 @@ from graphc.passes.entries import COMPOSITION_KEYS, Entry, read_entry, unknown_k
 from graphc.peers import simple
 from graphc.spec.model import Block
 from graphc.spec.source import SpecMap
+from graphc.written import kind_and_arguments
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ class Kinds:
         value, where = written.value, written.place or place
         if value is None:
             return None
-        if not isinstance(value, str) and not (isinstance(value, SpecMap) and len(value) == 1):
+        if kind_and_arguments(value) is None:
             expected = f"{name} expects a kind, {{kind: {{arguments}}}} or none"
             raise SpecError("G115", f"{expected}, got {clipped(value)}", where)
         self.check_follower(name, value, where)
