@@ -77,6 +77,15 @@ def is_alive(pid: int) -> bool:
     return True
 
 
+def is_stopped(pid: int) -> bool:
+    """Whether a process was told to stop (SIGSTOP, a debugger), where the system says so."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()[0] in (b"T", b"t")
+    except (OSError, IndexError):
+        return False
+
+
 def shared_memory(size: int | None = None) -> mmap.mmap:
     """Memory of `size` bytes that is shared with processes forked later.
 

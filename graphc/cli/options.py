@@ -36,6 +36,14 @@ format_option = click.option("--format", "form", type=FORMATS, default="table", 
 threads_option = click.option(
     "--threads", type=click.IntRange(1), help="The results do not depend on it.  [default: the processors]"
 )
+worker_timeout_option = click.option(
+    "--worker-timeout",
+    type=click.FloatRange(0, min_open=True),
+    default=120.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Give up a worker process that gives no answer for so long (inf: never).",
+)
 data_memory_option = click.option(
     "--max-memory", type=float, metavar="GIB", help="Of a data set in memory.  [default: 8]"
 )

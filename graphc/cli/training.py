@@ -17,6 +17,7 @@ from graphc.cli.options import (
     threads_option,
     train_options,
     weights_option,
+    worker_timeout_option,
 )
 
 
@@ -25,6 +26,7 @@ from graphc.cli.options import (
 @click.option("-o", "--output", metavar="FOLDER", help="The run's folder.  [default: runs/NAME-of-the-recipe]")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override a key of the recipe.")
 @threads_option
+@worker_timeout_option
 @data_memory_option
 @quiet_option
 @click.option("--dashboard", is_flag=True, help="Serve a live page of the run, on this machine alone.")
@@ -58,6 +60,7 @@ def train(
     help="Go on although recipe, spec, data or graphc are not those that the run began with; the log says so.",
 )
 @threads_option
+@worker_timeout_option
 @data_memory_option
 @quiet_option
 def resume(run_folder: str, quiet: bool, epochs: int | None, data: str | None, **options: Any) -> None:
@@ -79,6 +82,7 @@ def resume(run_folder: str, quiet: bool, epochs: int | None, data: str | None, *
 @click.option("--data", metavar="RECIPE", help="Take the test set of another recipe.")
 @weights_option
 @threads_option
+@worker_timeout_option
 @data_memory_option
 def eval_command(run_folder: str, data: str | None, weights: str | None, **options: Any) -> None:
     """Loss and metrics of a run's best weights on its test set (else its validation set), as JSON.

@@ -9,11 +9,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from multiprocessing.connection import wait
+from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from graphc.parallel.waiting import LOOK_AROUND, PATIENCE
-from graphc.parallel.worker import State, Worker, WorkerProcess, end_all, start_all
+from graphc.parallel.waiting import LOOK_AROUND, PATIENCE, Overdue
+from graphc.parallel.worker import State, Worker, WorkerProcess, end_all, no_answer, start_all
 
 AHEAD = 2
 """What is made ready before it is asked for: jobs that a worker has, batches that a thread has made."""
@@ -57,10 +57,10 @@ class WorkerPool:
         self._ended_by_errors(partial(self._workers[number].send, job))
 
     def receive(self, timeout: float | None = None) -> Iterator[Any]:
-        """The answers that are there, or the next one to come. Errors as of `send`."""
+        """The answers that are there, or the next one to come. Errors as of `send`, and where none comes in time."""
         self._check_alive()
         numbers = {worker.pipe: number for number, worker in enumerate(self._workers)}
-        for pipe in self._ended_by_errors(partial(wait, list(numbers), timeout)):
+        for pipe in self._ended_by_errors(partial(self._wait, list(numbers), timeout)):
             number = numbers[pipe]
             answer = self._ended_by_errors(self._workers[number].receive)
             self._jobs[number] -= 1
@@ -81,6 +81,17 @@ class WorkerPool:
         """End the workers."""
         end_all(self._workers)
         self._workers, self._jobs = [], []
+
+    def _wait(self, pipes: list[Connection], timeout: float | None) -> list[Any]:
+        """The pipes in which there is something."""
+        if timeout is not None:
+            return wait(pipes, timeout)
+        overdue = Overdue()
+        while not (ready := wait(pipes, LOOK_AROUND)):
+            if overdue.after_nap():
+                busy = [worker for worker, jobs in zip(self._workers, self._jobs, strict=True) if jobs]
+                raise no_answer(busy or self._workers, overdue.limit)
+        return ready
 
     def _check_alive(self) -> None:
         if not self.alive:

@@ -19,8 +19,8 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 from graphc.parallel.blas import single_threaded_blas
 from graphc.parallel.communicator import Communicator, Shard, shard_slices
 from graphc.parallel.shared_memory import SharedArena, SharedChannel
-from graphc.parallel.waiting import SPIN, acquire
-from graphc.parallel.worker import State, Worker, WorkerProcess, end_all, start_all
+from graphc.parallel.waiting import SPIN, Overdue, acquire
+from graphc.parallel.worker import State, Worker, WorkerProcess, end_all, no_answer, start_all
 from graphc.system import fork_context
 from graphc.types import Array
 
@@ -37,8 +37,9 @@ class Side(Protocol):
     def enter(self, state: State) -> None:
         """Say what it does."""
 
-    def look_around(self) -> None:
-        """Raise, or end the process, where the others are not there any more."""
+    def waiting_for(self, rank: int) -> Callable[[], None]:
+        """What is done now and then while this rank is waited for: it raises, or ends the process, where the others
+        are not there any more, or give no answer."""
 
 
 class ProcessGroup:
@@ -91,7 +92,7 @@ class ProcessGroup:
                 shared.tell(ranks)
             found = own()
             for rank in ranks:
-                acquire(shared.done[rank], self._side.look_around)  # at all: one may be waiting for another
+                acquire(shared.done[rank], self._side.waiting_for(rank))  # at all: one may be waiting for another
         except BaseException:
             self.close()  # or the others would wait for ever
             raise
@@ -134,9 +135,14 @@ class _Parent:
     def enter(self, state: State) -> None:
         """Nobody asks."""
 
-    def look_around(self) -> None:
+    def waiting_for(self, rank: int) -> Callable[[], None]:
+        return partial(self._look_around, self._workers[rank - 1], Overdue())
+
+    def _look_around(self, awaited: WorkerProcess, overdue: Overdue) -> None:
         for worker in self._workers:
             worker.look()
+        if overdue.after_nap():
+            raise no_answer([awaited, *self._workers], overdue.limit)
 
 
 class ProcessCommunicator(Communicator):
@@ -161,7 +167,7 @@ class ProcessCommunicator(Communicator):
             shared.posted[self.rank][other].release()
         found = [value] * self.world_size
         for other in self._others:
-            acquire(shared.posted[other][self.rank], self._side.look_around)
+            acquire(shared.posted[other][self.rank], self._side.waiting_for(other))
             found[other] = shared.channels[other][box].read()
         self._side.enter(State.WORKING)
         return found

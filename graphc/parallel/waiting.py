@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 SPIN = 3e-4
@@ -13,6 +15,34 @@ LOOK_AROUND = 0.1
 """Seconds after which who still waits makes sure that the others are there, and hears of signals."""
 PATIENCE = 1.0
 """Seconds for a worker that is gone to be known to the system as ended, and for handed out work to come back."""
+
+
+ANSWER_TIMEOUT: ContextVar[float] = ContextVar("answer_timeout", default=120.0)
+"""Seconds after which a worker that is there but gives no answer is given up."""
+
+
+@contextmanager
+def answers_within(seconds: float) -> Iterator[None]:
+    """Give workers so long to answer, in this block."""
+    token = ANSWER_TIMEOUT.set(seconds)
+    try:
+        yield
+    finally:
+        ANSWER_TIMEOUT.reset(token)
+
+
+class Overdue:
+    """How long an answer is waited for. Naps are counted, not the clock: while this process itself is stopped, or the
+    machine sleeps, nobody is late."""
+
+    def __init__(self) -> None:
+        self.limit = ANSWER_TIMEOUT.get()
+        self._waited = 0.0
+
+    def after_nap(self) -> bool:
+        """Whether it is too long, after one more `LOOK_AROUND`."""
+        self._waited += LOOK_AROUND
+        return self._waited >= self.limit
 
 
 def acquire(semaphore: Any, look_around: Callable[[], None], spin: float = SPIN) -> None:

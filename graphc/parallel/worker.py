@@ -19,7 +19,14 @@ from typing import Any
 from graphc.errors import GraphcError, MachineError
 from graphc.lazy import np
 from graphc.parallel.waiting import PATIENCE
-from graphc.system import close_all_but, fork_context, ignore_stop_signals, shared_memory, stop_signals_held
+from graphc.system import (
+    close_all_but,
+    fork_context,
+    ignore_stop_signals,
+    is_stopped,
+    shared_memory,
+    stop_signals_held,
+)
 from graphc.types import Array
 
 
@@ -89,6 +96,10 @@ class Worker:
             self.pipe.send_bytes(pickled)
         except OSError:
             os._exit(0)
+
+    def waiting_for(self, rank: int) -> Callable[[], None]:
+        """What it does now and then meanwhile: the parent is the one who gives up."""
+        return self.look_around
 
     def look_around(self) -> None:
         """End where the parent has closed the pipe or is gone; for those to whom it sends nothing by the pipe."""
@@ -173,18 +184,34 @@ class WorkerProcess:
             self.process.kill()
             self.process.join()
 
+    def no_answer(self, seconds: float, stopped: bool) -> MachineError:
+        """Of a worker that is there."""
+        what = "is stopped (SIGSTOP)" if stopped else "is there"
+        how = f"{what} and has not answered for {seconds:g} s, {self._doing()}"
+        message = f"{self.who} (pid {self.process.pid}) {how}"
+        return MachineError(self._code, message, notes=["--worker-timeout waits longer"])
+
     def _death(self) -> MachineError:
         self.process.join(PATIENCE)
         code = self.process.exitcode
         how = "does not answer" if code is None else f"ended with exit code {code}"
         if code is not None and code < 0:
             how = f"was killed by signal {-code}"
-        where = self._where(State(self._status[0]), int(_row_in(self._status)[0]))
-        return MachineError(self._code, f"{self.who} (pid {self.process.pid}) {how} {where}")
+        return MachineError(self._code, f"{self.who} (pid {self.process.pid}) {how} {self._doing()}")
+
+    def _doing(self) -> str:
+        """Its last state and row, in words."""
+        return self._where(State(self._status[0]), int(_row_in(self._status)[0]))
 
 
 _open: weakref.WeakSet[WorkerProcess] = weakref.WeakSet()
 """Workers of this process whose pipes are open: what is forked later closes its copies of our ends."""
+
+
+def no_answer(workers: Sequence[WorkerProcess], seconds: float) -> MachineError:
+    """The error of those that are waited for: of one that is stopped, else of the first."""
+    stopped = [worker for worker in workers if worker.process.pid is not None and is_stopped(worker.process.pid)]
+    return (stopped or workers)[0].no_answer(seconds, bool(stopped))
 
 
 def start_all(starts: Iterable[Callable[[], WorkerProcess]]) -> list[WorkerProcess]:

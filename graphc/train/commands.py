@@ -11,6 +11,7 @@ from graphc.compiler import compile_plan
 from graphc.emit.model import write_model
 from graphc.errors import Place, Warn, WeightsError, counted, said_once
 from graphc.files import digest_of, shown
+from graphc.parallel.waiting import answers_within
 from graphc.passes.lints import MEANING, lints
 from graphc.system import can_fork
 from graphc.train.batching import augmenting, make_batches
@@ -78,7 +79,8 @@ def train(
         trainer.save()
         began = beginning(recipe, base, task.spec.texts, sets, folder)
         folder.write_facts(_facts(trainer, sets, next(iter(task.spec.texts)), base, began))
-        trainer.fit()
+        with answers_within(options.worker_timeout):
+            trainer.fit()
         return _finish(trainer)
 
 
@@ -134,7 +136,8 @@ def resume(
         if epochs is not None:
             state.tracker.waited = 0  # or early stopping would end at once what it had ended
             folder.write_recipe(dump_recipe(recipe))
-        trainer.fit()
+        with answers_within(options.worker_timeout):
+            trainer.fit()
         return _finish(trainer)
 
 
@@ -201,7 +204,8 @@ def evaluate_run(
     params = load_weights(plan, weights_path or folder.best, recipe.dtype)
     batches = make_batches(task, examples)
     try:
-        found = engine.evaluate(params, batches)
+        with answers_within(options.worker_timeout):
+            found = engine.evaluate(params, batches)
     finally:
         batches.close()
     said = said_of(examples)

@@ -28,6 +28,8 @@ class Options:
     """Bytes that a data set may take."""
     exact: bool = False
     """Refuse to resume where the result could differ in its last bits."""
+    worker_timeout: float = 120.0
+    """Seconds after which a worker process that is there but gives no answer is given up."""
     accept_changes: bool = False
     """Resume although recipe, spec, data or version are not those that the run began with."""
 

@@ -88,6 +88,8 @@ class Trainer:
         finally:
             self.reporter.end()
             self.engine.close()
+            for batches in filter(None, (self.train, self.validation)):
+                batches.close()
             if self.events is not None:
                 self.events.close()
 

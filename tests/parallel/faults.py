@@ -18,6 +18,11 @@ def kill() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def stop() -> None:
+    """There, but at no work any more."""
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
 def fail() -> None:
     raise ValueError("planted")
 

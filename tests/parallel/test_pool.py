@@ -12,9 +12,10 @@ import pytest
 from graphc.errors import MachineError
 from graphc.parallel.pool import AHEAD, WorkerPool
 from graphc.parallel.prefetch import prefetched
+from graphc.parallel.waiting import answers_within
 from graphc.parallel.worker import DOING, State
 from graphc.system import wake_main_thread
-from tests.parallel.faults import Fault, fail, kill, signals
+from tests.parallel.faults import Fault, fail, kill, signals, stop
 
 STATES = [State.STARTING, State.WAITING, State.WORKING, State.REPORTING]
 TIMES = [(state, nth) for state in STATES for nth in (1, 2) if (state, nth) != (State.STARTING, 2)]
@@ -72,6 +73,41 @@ def test_a_worker_that_is_killed_ends_the_pool_and_is_named(state, nth, monkeypa
     assert time.monotonic() - started < 5
     assert not pool.alive
     assert not multiprocessing.active_children()
+
+
+@pytest.mark.posix
+@pytest.mark.parametrize(("state", "nth"), TIMES)
+def test_a_worker_that_is_stopped_is_named_in_time(state, nth, monkeypatch):
+    Fault(stop, state, "worker 1", nth).plant(monkeypatch)
+    pool, started = squares(), time.monotonic()
+    who = r"worker 1 \(pid \d+\) is stopped \(SIGSTOP\)"
+    found = rf"{who} and has not answered for 0\.3 s, at (-1|\d+) {DOING[state]}\n  --worker-timeout waits longer"
+    with answers_within(0.3), pytest.raises(MachineError, match=found):
+        all_squares(pool, jobs=40)
+    assert time.monotonic() - started < 5
+    assert not pool.alive
+    assert not multiprocessing.active_children()
+
+
+@pytest.mark.posix
+def test_a_worker_that_is_at_work_for_too_long_is_named():
+    pool = WorkerPool(2, lambda worker, job: time.sleep(60), "worker {}", "G520", lambda state, row: f"{DOING[state]}")
+    pool.send(0)
+    with answers_within(0.3), pytest.raises(MachineError, match=r"worker 0 \(pid \d+\) is there and has not answered"):
+        list(pool.receive())
+    assert not pool.alive
+
+
+@pytest.mark.posix
+def test_time_in_which_nobody_could_wait_does_not_count(monkeypatch):
+    """Ctrl-Z stops this process and its workers; both go on later."""
+    pool = WorkerPool(1, lambda worker, job: time.sleep(0.2), "worker {}", "G520", lambda state, row: "")
+    clock = time.monotonic
+    monkeypatch.setattr(time, "monotonic", lambda: clock() * 1000)
+    pool.send(0)
+    with answers_within(2):
+        assert list(pool.receive()) == [None]
+    pool.close()
 
 
 @pytest.mark.posix

@@ -24,9 +24,10 @@ from graphc.parallel import worker as worker_module
 from graphc.parallel.blas import single_threaded_blas
 from graphc.parallel.communicator import Communicator, Shard
 from graphc.parallel.processes import ProcessGroup
+from graphc.parallel.waiting import answers_within
 from graphc.parallel.worker import DOING, State, WorkerProcess, start_all
 from graphc.system import stop_signals_held
-from tests.parallel.faults import Fault, fail, kill, plant_delays, signals
+from tests.parallel.faults import Fault, fail, kill, plant_delays, signals, stop
 
 pytestmark = pytest.mark.posix
 
@@ -102,6 +103,20 @@ def _nothing_is_left_behind():
     before = set(multiprocessing.active_children())
     yield
     assert set(multiprocessing.active_children()) <= before
+
+
+@pytest.mark.parametrize("rank", [1, 2])
+@pytest.mark.parametrize("state", list(State))
+def test_a_rank_that_is_stopped_is_named_in_time(rank, state, monkeypatch):
+    Fault(stop, state, f"the process of shard {rank}").plant(monkeypatch)
+    group, started = group_of_three(), time.monotonic()
+    who = rf"the process of shard {rank} \(pid \d+\) is stopped \(SIGSTOP\)"
+    found = rf"{who} and has not answered for 0\.3 s, while {DOING[state]}\n"
+    with answers_within(0.3), pytest.raises(MachineError, match=found) as caught:
+        three_times(group)
+    assert caught.value.code == "G521"
+    assert time.monotonic() - started < 5
+    assert not group.alive
 
 
 def test_ranks_find_what_one_process_would(expected):

@@ -15,6 +15,7 @@ import pytest
 from graphc import system
 from graphc.train import interruption
 from graphc.train.interruption import Abandoned, Interruption
+from graphc.train.run_folder import RunFolder
 
 from .test_resume import SETTINGS, _state, _wait_for, undisturbed
 
@@ -141,3 +142,31 @@ def test_a_step_is_given_up_although_an_object_was_ending(monkeypatch, capfd):
         step()
     assert asked.signal == signal.SIGTERM
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.posix
+def test_a_worker_that_is_stopped_ends_the_training_in_time(project):
+    run = project / "run"
+    settings = ("--set", "epochs=9999", "--set", "data.workers=1", "--threads", "1", "--worker-timeout", "1")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "graphc", "train", str(project / "recipe.yaml"), "-o", str(run), *settings],
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    if not children.exists():
+        process.kill()
+        process.communicate()
+        pytest.skip("this system does not list the children of a process")
+    _wait_for(lambda: run.joinpath("timing.jsonl").exists() and children.read_text(), process)
+    os.kill(int(children.read_text().split()[0]), signal.SIGSTOP)
+    started = time.monotonic()
+    _, words = process.communicate(timeout=60)
+    assert process.returncode == 3
+    assert "error[G520]: data worker 0 (pid " in words
+    assert "is stopped (SIGSTOP) and has not answered for 1 s" in words
+    assert time.monotonic() - started < 10
+    from graphc.train.commands import resume
+
+    with RunFolder(run).locked():
+        pass
+    assert resume(run, epochs=RunFolder(run).records()[-1]["epoch"] + 2)
