@@ -14,7 +14,7 @@ from graphc.data.sample import Sample, crop, resize
 from graphc.settings import Kind, OneOf
 
 Side: TypeAlias = Annotated[int, Field(gt=0, le=100_000)]
-Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
+UnitInterval: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 
 
 class Resizing(Kind):
@@ -72,7 +72,7 @@ class Letterbox(Resizing):
 
     kind: ClassVar[str] = "letterbox"
 
-    fill: Share = 0.0
+    fill: UnitInterval = 0.0
     """Of the edges: 0 is black, 1 white. In masks they are what the loss ignores, else class 0 (`mask_fill`)."""
 
     def apply(self, sample: Sample, size: tuple[int, int]) -> Sample:

@@ -16,7 +16,7 @@ from graphc.initializers import Ones, Zeros
 from graphc.kernels.channels import backward_sums, combine, moments, scale_and_shift
 from graphc.kernels.moving_average import initial_share, ramped
 from graphc.layers.base import channels, elements
-from graphc.layers.fields import Bool, PositiveNumber, Share
+from graphc.layers.fields import Bool, Fraction, PositiveNumber
 from graphc.layers.normalization import Normalization, one_value
 from graphc.lazy import np
 from graphc.types import Array, Context, Gradients, OnnxBuilder, Params, ParamSpec, Step, Value
@@ -34,7 +34,7 @@ class BatchNorm(Normalization):
     elementwise: ClassVar[bool] = True
     donates_output: ClassVar[bool] = True
 
-    decay: Share = 0.9
+    decay: Fraction = 0.9
     """Of the moving statistics: moving*decay + batch*(1 - decay)."""
     ramp: Bool = True
     """Begin with a smaller decay, min(decay, (1 + n)/(10 + n)) after n batches, so that the statistics are right after

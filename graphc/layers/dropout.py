@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from graphc.dims import Shape
 from graphc.layers.base import Layer
-from graphc.layers.fields import Share
+from graphc.layers.fields import Fraction
 from graphc.lazy import np
 from graphc.types import Array, Context, Gradients, OnnxBuilder, Params, Step, Value
 
@@ -20,7 +20,7 @@ class Dropout(Layer):
     positional: ClassVar[tuple[str, ...]] = ("rate",)
     elementwise: ClassVar[bool] = True
 
-    rate: Share = 0.5
+    rate: Fraction = 0.5
     """The share that is dropped; TF-Slim's keep_prob is 1 - rate."""
 
     def does_nothing(self, *inputs: Shape) -> bool:

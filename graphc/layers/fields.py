@@ -35,7 +35,7 @@ NaturalInt: TypeAlias = _Natural
 Bool: TypeAlias = StrictBool
 Number: TypeAlias = Annotated[float, Field(strict=True)]
 PositiveNumber: TypeAlias = Annotated[float, Field(strict=True, gt=0)]
-Share: TypeAlias = Annotated[float, Field(strict=True, ge=0, lt=1)]
+Fraction: TypeAlias = Annotated[float, Field(strict=True, ge=0, lt=1)]
 """From 0 to just below 1: a rate, a decay."""
 
 _SIZE: dict[str, Any] = {"type": "integer", "exclusiveMinimum": 0, "maximum": MOST}

@@ -14,7 +14,7 @@ from PIL import Image
 
 from graphc.errors import SpecError
 from graphc.files import atomic_write, shown
-from graphc.train.heads import Target
+from graphc.train.loss_terms import LossTerm
 from graphc.types import Array
 from graphc.valid_json import dumps
 
@@ -93,7 +93,7 @@ def _values(values: Any, prefix: str) -> Iterator[tuple[str, Any]]:
         yield from ((f"{prefix}value_{place}", value) for place, value in enumerate(values, start=1))
 
 
-def mask_of(prediction: Array, head: Target) -> Array:
+def mask_of(prediction: Array, head: LossTerm) -> Array:
     """The class of each pixel, H W uint8: the highest, or of a single output whether it is more likely than not."""
     scores = head.loss.scores(prediction) if prediction.ndim == 3 else None
     if scores is None or prediction.shape[-1] > LARGEST_MASK:

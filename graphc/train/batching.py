@@ -14,8 +14,8 @@ from graphc.data.point_pairs import mirrored_order
 from graphc.data.sample import ANNOTATIONS, MASK, POINTS
 from graphc.dims import format_shape
 from graphc.errors import DataError, Place, SpecError
-from graphc.train.heads import Heads
 from graphc.train.inputs import fit_inputs
+from graphc.train.loss_terms import LossTerms
 from graphc.train.recipe import Recipe
 from graphc.train.task import Task
 
@@ -88,7 +88,7 @@ def point_order(recipe: Recipe, examples: Examples) -> tuple[int, ...]:
             raise SpecError("G606", f"flip_pairs: {error}") from None
 
 
-def _check_maps(heads: Heads, examples: Examples, size: tuple[int, ...]) -> None:
+def _check_maps(heads: LossTerms, examples: Examples, size: tuple[int, ...]) -> None:
     """An error where a target is a map of the image that would stay where it is when the image moves."""
     for head in heads.targets:
         shape = examples.targets[head.target].shape[1:]

@@ -25,7 +25,6 @@ from graphc.train.fitting import fitted
 from graphc.train.freezing import frozen_plan
 from graphc.train.image_values import KEY, as_fact, from_facts
 from graphc.train.inputs import training_values
-from graphc.train.length import Length, check_batches
 from graphc.train.lints import lints as training_lints
 from graphc.train.numpy_engine import NumpyEngine
 from graphc.train.predict import predict
@@ -36,6 +35,7 @@ from graphc.train.run_folder import RunFolder
 from graphc.train.setup import make_engine, new_state
 from graphc.train.signing import metadata_of
 from graphc.train.state import BestTracker
+from graphc.train.step_counts import StepCounts, check_batches
 from graphc.train.target_checks import check_inputs
 from graphc.train.targets import classes_in
 from graphc.train.task import task_of
@@ -62,7 +62,7 @@ def train(
     task = fitted(task, sets.train)
     recipe, plan = task.recipe, task.plan
     engine = make_engine(task, base, options.threads, sets.train)
-    check_batches(frozen_plan(plan, engine.learning.frozen_for_good), Length.of(recipe, len(sets.train)))
+    check_batches(frozen_plan(plan, engine.learning.frozen_for_good), StepCounts.of(recipe, len(sets.train)))
     reporter = reporter or Silent()
     for sentence in sets.said():
         reporter.warn(sentence)

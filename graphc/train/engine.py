@@ -1,6 +1,6 @@
 """What a trainer asks of the arithmetic: losses and gradients of a step, new variables, evaluation.
 
-    Trainer ─ Engine: NumpyEngine ─ Network (forward and backward), Heads (losses), Learning (optimizer)
+    Trainer ─ Engine: NumpyEngine ─ Network (forward and backward), LossTerms (losses), ParamGroups (optimizer)
 
 An engine may keep variables where it likes between steps; what a checkpoint holds is the `TrainState`, the same for
 every engine.
@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from graphc.data.batch import Batch
 from graphc.data.batches import Batches
 from graphc.graph import LayerGraph
-from graphc.train.learning import Learning
+from graphc.train.param_groups import ParamGroups
 from graphc.train.state import TrainState
 from graphc.train.sums import LossSums
 from graphc.train.task import Task
@@ -23,7 +23,7 @@ from graphc.types import Array
 
 
 @dataclass(kw_only=True)
-class Computed:
+class StepResult:
     """What a step found out; nothing is changed before `commit`, so that a step that takes too long can be given up."""
 
     loss: float
@@ -45,7 +45,7 @@ class Engine(Protocol):
     """Arithmetic of a task."""
 
     task: Task
-    learning: Learning
+    learning: ParamGroups
     """Which variables learn in this epoch, and how."""
 
     @property
@@ -61,7 +61,7 @@ class Engine(Protocol):
     def start(self) -> None:
         """Begin whatever works beside the caller; no other thread may be at work."""
 
-    def compute(self, state: TrainState, batches: Iterable[Batch], rate: float) -> Computed:
+    def compute(self, state: TrainState, batches: Iterable[Batch], rate: float) -> StepResult:
         """One step over all its batches, at this learning rate. A DivergedError where a loss or a gradient is not
         finite; the state stays as it is."""
 

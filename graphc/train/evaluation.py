@@ -10,18 +10,18 @@ import numpy as np
 from graphc.data.batches import Batches
 from graphc.execution.network import Network
 from graphc.parallel.prefetch import prefetched
-from graphc.train.heads import Heads
-from graphc.train.learning import Learning
+from graphc.train.loss_terms import LossTerms
+from graphc.train.param_groups import ParamGroups
 from graphc.train.sums import Sums
 from graphc.types import Array
 
 
 def evaluate(
     network: Network,
-    heads: Heads,
+    heads: LossTerms,
     params: Mapping[str, Array],
     batches: Batches,
-    learning: Learning | None = None,
+    learning: ParamGroups | None = None,
 ) -> dict[str, Any]:
     """`loss` (regularizers included, as in training), each head's own where there are several, and each metric, by
     name. Means are over the data set: they do not depend on the size of its batches."""

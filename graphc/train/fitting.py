@@ -12,8 +12,8 @@ from graphc.data.preprocess import FittedPreprocess, Preprocess
 from graphc.data.sample import MASK
 from graphc.errors import DataError, Place, SpecError, did_you_mean
 from graphc.train.fitted import Preprocessing
-from graphc.train.heads import Heads, Target
 from graphc.train.inputs import fit_inputs
+from graphc.train.loss_terms import LossTerm, LossTerms
 from graphc.train.losses import Loss, OverClasses
 from graphc.train.recipe import Recipe
 from graphc.train.task import Task
@@ -34,7 +34,7 @@ def fitted(task: Task, train: Examples) -> Task:
     preprocessing = Preprocessing(_fitted(data.preprocess, fit, next(iter(inputs))), each)
     recipe = task.recipe.model_copy(update={"data": preprocessing.answered(data)})
     recipe = _with_losses(recipe, [_class_weights(head, train) for head in task.heads.targets])
-    return replace(task, recipe=recipe, heads=Heads(task.plan, recipe), preprocessing=preprocessing)
+    return replace(task, recipe=recipe, heads=LossTerms(task.plan, recipe), preprocessing=preprocessing)
 
 
 def _fitted(settings: Preprocess, examples: Examples, name: str) -> FittedPreprocess:
@@ -51,7 +51,7 @@ def _with_losses(recipe: Recipe, losses: Sequence[Loss]) -> Recipe:
     return recipe.model_copy(update={"heads": heads})
 
 
-def _class_weights(head: Target, train: Examples) -> Loss:
+def _class_weights(head: LossTerm, train: Examples) -> Loss:
     loss = head.loss
     if not isinstance(loss, OverClasses) or loss.class_weights != "balanced":
         return loss

@@ -13,17 +13,17 @@ from graphc.errors import Warn
 from graphc.graph import Plan
 from graphc.lazy import np
 from graphc.train.batching import point_order
-from graphc.train.heads import Heads, Target, keys_of
+from graphc.train.loss_terms import LossTerm, LossTerms, keys_of
 
-Lint: TypeAlias = Callable[[Plan, Heads, Examples], Iterator[Warn]]
+Lint: TypeAlias = Callable[[Plan, LossTerms, Examples], Iterator[Warn]]
 
 
-def lints(plan: Plan, heads: Heads, train: Examples) -> list[Warn]:
+def lints(plan: Plan, heads: LossTerms, train: Examples) -> list[Warn]:
     """Every warning, in the order of LINTS and then of the heads; `train` has what the heads need."""
     return [warning for lint in LINTS for warning in lint(plan, heads, train)]
 
 
-def no_logits(plan: Plan, heads: Heads, train: Examples) -> Iterator[Warn]:
+def no_logits(plan: Plan, heads: LossTerms, train: Examples) -> Iterator[Warn]:
     """Losses that make probabilities of what they read, on what is behind a softmax, a sigmoid or a ReLU."""
     for number, head in enumerate(heads.targets):
         if head.loss.activation_of(head.shape) == "none":
@@ -39,7 +39,7 @@ def no_logits(plan: Plan, heads: Heads, train: Examples) -> Iterator[Warn]:
             yield Warn("G623", message, heads.recipe.place_of(keys_of(heads.recipe, number)))
 
 
-def outputs_without_classes(plan: Plan, heads: Heads, train: Examples) -> Iterator[Warn]:
+def outputs_without_classes(plan: Plan, heads: LossTerms, train: Examples) -> Iterator[Warn]:
     """More outputs than classes; fewer are an error."""
     for head in heads.targets:
         classes = _classes(head, train)
@@ -51,7 +51,7 @@ def outputs_without_classes(plan: Plan, heads: Heads, train: Examples) -> Iterat
             yield Warn("G624", message, plan.by_name[head.node].node.place)
 
 
-def _classes(head: Target, train: Examples) -> int | None:
+def _classes(head: LossTerm, train: Examples) -> int | None:
     """How many classes the labels of a head count; None where they are no classes, or are in files."""
     labels = train.targets[head.target]
     if isinstance(labels, StoredMasks) or not np.issubdtype(labels.dtype, np.integer):
@@ -65,7 +65,7 @@ def _classes(head: Target, train: Examples) -> int | None:
     return int(counting.max(initial=-1)) + 1
 
 
-def points_without_pairs(plan: Plan, heads: Heads, train: Examples) -> Iterator[Warn]:
+def points_without_pairs(plan: Plan, heads: LossTerms, train: Examples) -> Iterator[Warn]:
     """Several key points in images that are flipped, of which none is the left or right of another."""
     recipe = heads.recipe
     flips = next((at for at, step in enumerate(recipe.data.augment) if step.kind in FLIPS), None)

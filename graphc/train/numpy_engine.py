@@ -19,12 +19,12 @@ from graphc.kernels.factored_gradient import FactoredGradient, scale
 from graphc.parallel.blas import single_threaded_blas
 from graphc.train.diagnosis import first_bad_array, first_bad_value
 from graphc.train.distill import TeacherModel
-from graphc.train.engine import Computed
+from graphc.train.engine import StepResult
 from graphc.train.evaluation import evaluate
 from graphc.train.freezing import frozen_plan
-from graphc.train.heads import Judgement
-from graphc.train.learning import Learning, clip, length, move_average
+from graphc.train.loss_terms import LossResult
 from graphc.train.optimizers import square_sum
+from graphc.train.param_groups import ParamGroups, clip, length, move_average
 from graphc.train.state import TrainState
 from graphc.train.sums import LossSums
 from graphc.train.task import Task
@@ -46,7 +46,7 @@ class _Sums:
 
 
 @dataclass(kw_only=True)
-class NumpyStep(Computed):
+class NumpyStep(StepResult):
     """A step whose gradients are there: means over all its batches, clipped."""
 
     gradients: dict[str, Gradient]
@@ -59,7 +59,7 @@ class NumpyEngine:
         recipe, plan = task.recipe, task.plan
         self.task, self.recipe, self.plan, self.heads = task, recipe, plan, task.heads
         self.teacher = teacher
-        self.learning = Learning.of(plan.variables, recipe)
+        self.learning = ParamGroups.of(plan.variables, recipe)
         frozen = self.learning.frozen
         self.network = Network(
             frozen_plan(plan, frozen),
@@ -75,7 +75,7 @@ class NumpyEngine:
     def begin_epoch(self, epoch: int, epoch_steps: int) -> int:
         """Let learn what is frozen in the first `epoch` epochs only; how many variables more that are."""
         before = self.learning
-        self.learning = Learning.of(self.plan.variables, self.recipe, epoch, epoch_steps)
+        self.learning = ParamGroups.of(self.plan.variables, self.recipe, epoch, epoch_steps)
         frozen = self.learning.frozen
         if frozen != before.frozen:
             self.network.freeze(frozen_plan(self.plan, frozen), frozen, self.learning.factorable)
@@ -143,7 +143,7 @@ class NumpyEngine:
             move_average(state.average, state.params, self.recipe.ema, state.step)
         state.step += 1
 
-    def _add(self, done: _Sums, run: ForwardResult, judgement: Judgement, batch: Batch, count: int) -> None:
+    def _add(self, done: _Sums, run: ForwardResult, judgement: LossResult, batch: Batch, count: int) -> None:
         """One batch more: `count` times its gradients, divided in the end by the sum of all counts."""
         done.judged.append(self.heads.judged(run, batch))
         done.losses.add(judgement.terms)

@@ -12,15 +12,15 @@ from graphc.dims import is_image
 from graphc.graph import Plan
 from graphc.signature import CLASSES, InputSignature, OutputSignature, Signature, StoredArray
 from graphc.train.fitted import raw_values
-from graphc.train.heads import Target
 from graphc.train.image_values import FLOATS, from_facts, read_as
+from graphc.train.loss_terms import LossTerm
 from graphc.train.run_folder import RunFolder
 from graphc.train.targets import classes_in
 from graphc.train.task import Task
 from graphc.train.trained import task_of_run
 
 
-def output_signature(head: Target, classes: Mapping[str, tuple[str, ...]]) -> OutputSignature:
+def output_signature(head: LossTerm, classes: Mapping[str, tuple[str, ...]]) -> OutputSignature:
     """Of a head, with the classes by target."""
     loss = head.loss
     return OutputSignature(

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from graphc.train.heads import Heads
+from graphc.train.loss_terms import LossTerms
 from graphc.train.losses import Mean
 from graphc.types import Array
 
@@ -21,7 +21,7 @@ TERMS = "terms"
 class LossSums:
     """Sums of losses and their counts, one of each for a term."""
 
-    def __init__(self, heads: Heads, totals: dict[str, Array] | None = None) -> None:
+    def __init__(self, heads: LossTerms, totals: dict[str, Array] | None = None) -> None:
         """`totals`: those of before, which go on; None: nothing has been seen."""
         self.heads = heads
         terms = len(heads.factors)
@@ -61,7 +61,7 @@ class LossSums:
 class Sums:
     """Of an epoch or a data set: losses, and the totals of every metric."""
 
-    def __init__(self, heads: Heads, totals: dict[str, dict[str, Array]] | None = None) -> None:
+    def __init__(self, heads: LossTerms, totals: dict[str, dict[str, Array]] | None = None) -> None:
         """`totals`: those of before, which go on; None: nothing has been seen."""
         self.heads = heads
         self.losses = LossSums(heads, None if totals is None else totals[TERMS])

@@ -9,12 +9,12 @@ from graphc.data.examples import BOX_LABEL, LABEL, Examples
 from graphc.data.sample import MASK
 from graphc.data.target_kind import TargetKind
 from graphc.data.wanted import Want, Wanted
-from graphc.train.heads import Heads
+from graphc.train.loss_terms import LossTerms
 from graphc.train.metrics.base import VALUES
 from graphc.train.recipe import Recipe
 
 
-def wanted_targets(recipe: Recipe, heads: Heads | None = None) -> Wanted:
+def wanted_targets(recipe: Recipe, heads: LossTerms | None = None) -> Wanted:
     """The targets that losses and weights name, with what may stand there; without heads shapes are not known."""
     found: dict[str, Want] = {}
     for target, want in _wants(recipe, heads):
@@ -46,7 +46,7 @@ def with_numbers(names: Mapping[str, Sequence[str]], wanted: Wanted) -> dict[str
     return found
 
 
-def _wants(recipe: Recipe, heads: Heads | None) -> Iterator[tuple[str, Want]]:
+def _wants(recipe: Recipe, heads: LossTerms | None) -> Iterator[tuple[str, Want]]:
     """(target, what one loss wants of it), weights of examples too."""
     if heads is not None:
         for head in heads.targets:

@@ -12,7 +12,7 @@ from graphc.compiler import plan_model
 from graphc.graph import Plan
 from graphc.spec.model import ModelSpec, read_spec
 from graphc.train.fitted import Preprocessing
-from graphc.train.heads import Heads
+from graphc.train.loss_terms import LossTerms
 from graphc.train.recipe import Model, Recipe
 
 
@@ -23,7 +23,7 @@ class Task:
     recipe: Recipe
     spec: ModelSpec
     plan: Plan
-    heads: Heads
+    heads: LossTerms
     preprocessing: Preprocessing
     """Of each input; in a run with what was learned from its training set."""
 
@@ -31,7 +31,7 @@ class Task:
     def of(recipe: Recipe, spec: ModelSpec, preprocessing: Preprocessing | None = None) -> Task:
         """The spec planned, up to where the recipe says; nothing is learned yet where no `preprocessing` is given."""
         plan = plan_model(spec, until=recipe.model.until)
-        return Task(recipe, spec, plan, Heads(plan, recipe), preprocessing or Preprocessing.said(recipe.data))
+        return Task(recipe, spec, plan, LossTerms(plan, recipe), preprocessing or Preprocessing.said(recipe.data))
 
 
 def task_of(recipe: Recipe, base: Path, preprocessing: Preprocessing | None = None) -> Task:

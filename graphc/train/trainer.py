@@ -24,13 +24,13 @@ from graphc.files import digest_of
 from graphc.parallel.blas import single_threaded_blas
 from graphc.train.checkpoint import Checkpoints, Moment
 from graphc.train.diagnosis import first_bad_array
-from graphc.train.engine import Computed, Engine
+from graphc.train.engine import Engine, StepResult
 from graphc.train.interruption import Abandoned, Interrupted, Interruption
-from graphc.train.length import Length
 from graphc.train.progress import Reporter
 from graphc.train.run_folder import RunFolder
 from graphc.train.schedules import learning_rate
 from graphc.train.state import TrainState
+from graphc.train.step_counts import StepCounts
 from graphc.train.sums import Sums
 from graphc.train.tensorboard import Events, require
 from graphc.train.watching import Watcher
@@ -59,7 +59,7 @@ class Trainer:
         self.task, self.recipe = engine.task, engine.task.recipe
         self.train, self.validation = train, validation
         self.folder, self.reporter, self.settings = folder, reporter, settings
-        self.length = Length.of(self.recipe, len(train.examples))
+        self.length = StepCounts.of(self.recipe, len(train.examples))
         self.watcher = Watcher(self.recipe, "validation_" if validation is not None else "")
         self.checkpoints = Checkpoints(folder.checkpoints)
         self.interruption = Interruption()
@@ -180,7 +180,7 @@ class Trainer:
         names = ("penalty", "gradient_norm", "steps", "examples")
         return {SUMS: {name: np.zeros((), np.float64) for name in names}, **Sums(self.task.heads).totals}
 
-    def _count(self, computed: Computed) -> None:
+    def _count(self, computed: StepResult) -> None:
         sums = self.state.totals[SUMS]
         sums["steps"] += 1
         sums["examples"] += computed.examples
@@ -191,7 +191,7 @@ class Trainer:
         for judged in computed.judged:
             epoch.add_judged(judged)
 
-    def _log_step(self, computed: Computed, rate: float) -> None:
+    def _log_step(self, computed: StepResult, rate: float) -> None:
         if self._due(self.recipe.log_steps):
             record = {"step": self.state.step, "loss": computed.loss, "learning_rate": rate}
             self._log({**record, "gradient_norm": computed.gradient_norm})

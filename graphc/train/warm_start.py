@@ -14,7 +14,7 @@ from graphc.emit.read import read_variables
 from graphc.errors import WeightsError
 from graphc.files import shown
 from graphc.graph import Plan
-from graphc.train.learning import matches, require_match
+from graphc.train.param_groups import matches, require_match
 from graphc.train.recipe import InitFrom
 from graphc.types import Array
 

@@ -9,8 +9,8 @@ import pytest
 
 from graphc.errors import SpecError
 from graphc.train.commands import train
-from graphc.train.length import Length
 from graphc.train.recipe import read_recipe_text
+from graphc.train.step_counts import StepCounts
 
 FLAT = """\
 graphc: 1
@@ -121,5 +121,5 @@ def test_sizes_of_batches(
     recipe = read_recipe_text(
         RECIPE, overrides=[f"batch={batch}", f"accumulate={accumulate}", f"drop_last={drop_last}"]
     )
-    length = Length.of(recipe, examples)
+    length = StepCounts.of(recipe, examples)
     assert (length.rows, length.batch_sizes) == (rows, sizes)

@@ -12,7 +12,7 @@ from graphc.errors import SpecError
 from graphc.initializers import Zeros
 from graphc.train.commands import Options, resume, train
 from graphc.train.interruption import Interrupted
-from graphc.train.learning import Learning
+from graphc.train.param_groups import ParamGroups
 from graphc.train.recipe import read_recipe_text
 from graphc.types import ParamSpec
 
@@ -89,9 +89,9 @@ VARIABLES = {
 }
 
 
-def learning(freeze: str, epoch: int) -> Learning:
+def learning(freeze: str, epoch: int) -> ParamGroups:
     text = "recipe: 1\nmodel: net\ndata: {train: digits}\nloss: hinge\noptimizer: sgd\nlearning_rate: 1\nepochs: 9\n"
-    return Learning.of(VARIABLES, read_recipe_text(f"{text}freeze: {freeze}"), epoch, epoch_steps=10)
+    return ParamGroups.of(VARIABLES, read_recipe_text(f"{text}freeze: {freeze}"), epoch, epoch_steps=10)
 
 
 def test_the_longest_freeze_counts() -> None:

@@ -11,7 +11,7 @@ from graphc.data.preprocess import Preprocess
 from graphc.data.value_range import range_of_type
 from graphc.spec import model
 from graphc.train.commands import evaluate_run, predict, resume, train
-from graphc.train.heads import Heads
+from graphc.train.loss_terms import LossTerms
 from graphc.train.recipe import read_recipe
 from graphc.train.task import task_of
 
@@ -19,7 +19,7 @@ from graphc.train.task import task_of
 @pytest.fixture
 def made(monkeypatch):
     """How often a spec was read, and heads were made."""
-    found, read, init = Counter(), model.read_document, Heads.__init__
+    found, read, init = Counter(), model.read_document, LossTerms.__init__
 
     def reading(*arguments):
         found["spec"] += 1
@@ -30,12 +30,12 @@ def made(monkeypatch):
         init(self, *arguments)
 
     monkeypatch.setattr(model, "read_document", reading)
-    monkeypatch.setattr(Heads, "__init__", making)
+    monkeypatch.setattr(LossTerms, "__init__", making)
     return found
 
 
 def test_a_spec_is_read_once_a_command(project, made):
-    """Heads are made once too, in training a second time: with what was learned from the training set."""
+    """`LossTerms` are made once too, in training a second time: with what was learned from the training set."""
     run = project / "run"
     train(project / "recipe.yaml", run, ["epochs=1"])
     assert made == {"spec": 1, "heads": 2}

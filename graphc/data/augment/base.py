@@ -5,17 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
-from typing import Annotated, ClassVar, TypeAlias
+from typing import ClassVar
 
-from pydantic import Field
-
-from graphc.data.resizing import STRETCH, Resizing
+from graphc.data.resizing import STRETCH, Resizing, UnitInterval
 from graphc.data.sample import Sample, drop_lost_boxes, warp
 from graphc.lazy import np
 from graphc.settings import Kind
 from graphc.types import Array
-
-Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 
 
 class Augmentation(Kind):
@@ -26,7 +22,7 @@ class Augmentation(Kind):
     cuts: ClassVar[bool] = False
     """Whether it cuts a window out of the image, to give it the network's size."""
 
-    probability: Share = 1.0
+    probability: UnitInterval = 1.0
     """How often it happens."""
 
     def apply(self, sample: Sample, rng: np.random.Generator, size: tuple[int, int]) -> Sample:
@@ -40,7 +36,7 @@ class Warp(Augmentation):
     kind: ClassVar[str] = "warp"
     moves: ClassVar[bool] = True
 
-    fill: Share = 0.0
+    fill: UnitInterval = 0.0
     """What comes in from outside: 0 is black, 1 white."""
 
     def matrix(self, rng: np.random.Generator, size: tuple[int, int]) -> Array:

@@ -9,7 +9,8 @@ from typing import Annotated, ClassVar, TypeAlias
 
 from pydantic import Field, model_validator
 
-from graphc.data.augment.base import Augmentation, Recolor, Share, unchanged
+from graphc.data.augment.base import Augmentation, Recolor, unchanged
+from graphc.data.resizing import UnitInterval
 from graphc.data.sample import Sample
 from graphc.data.value_range import in_type
 from graphc.lazy import np
@@ -69,7 +70,7 @@ class RandomGray(Recolor):
 
     kind: ClassVar[str] = "random_gray"
 
-    probability: Share = 0.1
+    probability: UnitInterval = 0.1
     """How often it happens."""
 
     def matrix(self, rng: np.random.Generator, mean: Callable[[], Array], channels: int) -> tuple[Array, Array]:
@@ -124,7 +125,7 @@ class Noise(Augmentation):
 
     kind: ClassVar[str] = "noise"
 
-    deviation: Annotated[tuple[Share, Share], LIST] = (0.0, 0.05)
+    deviation: Annotated[tuple[UnitInterval, UnitInterval], LIST] = (0.0, 0.05)
     """Least and most, as shares of the range from black to white."""
 
     @model_validator(mode="after")
@@ -144,9 +145,9 @@ class Cutout(Augmentation):
 
     kind: ClassVar[str] = "cutout"
 
-    share: Share = 0.5
+    share: UnitInterval = 0.5
     """Side of the rectangle as a share of the image's."""
-    fill: Share = 0.5
+    fill: UnitInterval = 0.5
     """What it is painted with: 0 is black, 1 white."""
 
     def apply(self, sample: Sample, rng: np.random.Generator, size: tuple[int, int]) -> Sample:

@@ -7,7 +7,8 @@ from typing import Annotated, ClassVar, TypeAlias
 
 from pydantic import Field, model_validator
 
-from graphc.data.augment.base import Augmentation, Share, Warp
+from graphc.data.augment.base import Augmentation, Warp
+from graphc.data.resizing import UnitInterval
 from graphc.data.sample import Sample, about_center, crop, flip, projection, resize, turn
 from graphc.lazy import np
 from graphc.settings import LIST, Settings
@@ -30,7 +31,7 @@ class FlipHorizontal(Augmentation):
     kind: ClassVar[str] = "flip_horizontal"
     moves: ClassVar[bool] = True
 
-    probability: Share = 0.5
+    probability: UnitInterval = 0.5
     """How often it happens."""
 
     def apply(self, sample: Sample, rng: np.random.Generator, size: tuple[int, int]) -> Sample:
@@ -43,7 +44,7 @@ class FlipVertical(Augmentation):
     kind: ClassVar[str] = "flip_vertical"
     moves: ClassVar[bool] = True
 
-    probability: Share = 0.5
+    probability: UnitInterval = 0.5
     """How often it happens."""
 
     def apply(self, sample: Sample, rng: np.random.Generator, size: tuple[int, int]) -> Sample:
@@ -73,7 +74,7 @@ class Shift(Warp):
 
     kind: ClassVar[str] = "shift"
 
-    share: Share = 0.1
+    share: UnitInterval = 0.1
     """Farthest, as a share of height and of width."""
 
     def matrix(self, rng: np.random.Generator, size: tuple[int, int]) -> Array:
@@ -108,7 +109,7 @@ class Perspective(Warp):
 
     kind: ClassVar[str] = "perspective"
 
-    probability: Share = 0.5
+    probability: UnitInterval = 0.5
     """How often it happens."""
     distortion: float = Field(default=0.5, ge=0, lt=1)
     """Farthest, as a share of half the height and of half the width."""
@@ -129,7 +130,7 @@ class RandomCrop(Augmentation):
 
     size: Annotated[tuple[Pixels, Pixels], LIST] | None = None
     """[height, width]; default: the network's."""
-    fill: Share = 0.0
+    fill: UnitInterval = 0.0
     """What lies beyond the image: 0 is black, 1 white."""
 
     def apply(self, sample: Sample, rng: np.random.Generator, size: tuple[int, int]) -> Sample:
@@ -144,7 +145,7 @@ class PadCrop(Augmentation):
 
     pad: Pixels = 4
     """Pixels on each side."""
-    fill: Share = 0.0
+    fill: UnitInterval = 0.0
     """Of the edges: 0 is black, 1 white."""
 
     def apply(self, sample: Sample, rng: np.random.Generator, size: tuple[int, int]) -> Sample:

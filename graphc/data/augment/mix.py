@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from graphc.data.augment.base import Share
+from graphc.data.resizing import UnitInterval
 from graphc.data.value_range import in_type
 from graphc.lazy import np
 from graphc.settings import Kind
@@ -24,7 +24,7 @@ class Mix(Kind):
 
     called: ClassVar[str] = "augmentation"
 
-    probability: Share = 1.0
+    probability: UnitInterval = 1.0
     """How often it happens."""
     alpha: float = Field(default=0.2, gt=0, le=100)
     """The share of the first example is drawn from a beta distribution, Beta(alpha, alpha)."""

@@ -13,8 +13,9 @@ from typing import ClassVar, TypeAlias
 
 from pydantic import Field
 
-from graphc.data.augment.base import Augmentation, Share
+from graphc.data.augment.base import Augmentation
 from graphc.data.augment.color import GRAY
+from graphc.data.resizing import UnitInterval
 from graphc.data.sample import Sample, about_center, warp
 from graphc.data.value_range import ValueRange
 from graphc.lazy import np
@@ -186,7 +187,7 @@ class RandAugment(Augmentation):
     """How many, one after the other; the same may come again."""
     magnitude: int = Field(default=9, ge=0, le=MOST)
     """How strong they are: 0 to 30."""
-    fill: Share = 0.0
+    fill: UnitInterval = 0.0
     """What comes in from outside: 0 is black, 1 white."""
 
     def apply(self, sample: Sample, rng: np.random.Generator, size: tuple[int, int]) -> Sample:

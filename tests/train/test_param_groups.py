@@ -8,7 +8,7 @@ import pytest
 from graphc.errors import SpecError
 from graphc.initializers import Zeros
 from graphc.regularizers import Regularizer
-from graphc.train.learning import Learning, add_penalty_gradient, clip, length, move_average, penalty
+from graphc.train.param_groups import ParamGroups, add_penalty_gradient, clip, length, move_average, penalty
 from graphc.train.recipe import Clip, Ema, read_recipe_text
 from graphc.types import ParamSpec
 
@@ -29,7 +29,7 @@ VARIABLES = {
 
 
 def _learning(*lines):
-    return Learning.of(VARIABLES, read_recipe_text(RECIPE + "\n".join(lines)))
+    return ParamGroups.of(VARIABLES, read_recipe_text(RECIPE + "\n".join(lines)))
 
 
 def test_patterns_choose_variables():
@@ -44,7 +44,7 @@ def test_gradients_may_come_as_factors_where_nobody_needs_the_whole():
     assert _learning().factorable == {"net/head/weights"}  # the body's penalty is added to its whole gradient
     assert _learning("accumulate: 2").factorable == frozenset()
     lamb = RECIPE.replace("sgd", "lamb")
-    assert Learning.of(VARIABLES, read_recipe_text(lamb)).factorable == frozenset()
+    assert ParamGroups.of(VARIABLES, read_recipe_text(lamb)).factorable == frozenset()
 
 
 def test_a_frozen_variables_penalty_stays_in_the_loss():

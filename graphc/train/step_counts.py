@@ -12,8 +12,8 @@ from graphc.train.recipe import Recipe
 
 
 @dataclass(frozen=True, slots=True)
-class Length:
-    """How long training is."""
+class StepCounts:
+    """How many steps training has, and of how many examples."""
 
     rows: int
     """Examples of an epoch; fewer than there are where a short batch is dropped."""
@@ -25,14 +25,14 @@ class Length:
     """In all."""
 
     @staticmethod
-    def of(recipe: Recipe, examples: int) -> Length:
+    def of(recipe: Recipe, examples: int) -> StepCounts:
         step_rows = recipe.batch * recipe.accumulate
         rows = examples
         if recipe.drop_last:
             whole = step_rows if examples > step_rows else recipe.batch
             rows = examples // whole * whole or examples
         per_epoch = -(-rows // step_rows)
-        return Length(rows, recipe.batch, step_rows, recipe.steps or (recipe.epochs or 0) * per_epoch)
+        return StepCounts(rows, recipe.batch, step_rows, recipe.steps or (recipe.epochs or 0) * per_epoch)
 
     @property
     def epoch_steps(self) -> int:
@@ -46,7 +46,7 @@ class Length:
         return (usual, short) if short not in (0, usual) else (usual,)
 
 
-def check_batches(plan: Plan, length: Length) -> None:
+def check_batches(plan: Plan, length: StepCounts) -> None:
     """An error where a layer cannot train on batches of the sizes that an epoch has: batch norm on one value a
     channel."""
     for size in length.batch_sizes:
@@ -62,7 +62,7 @@ def check_batches(plan: Plan, length: Length) -> None:
                 raise at_node(node, RuleError(error.code, f"{error.message} {what_to_do}"), inputs) from None
 
 
-def _advice(size: int, length: Length) -> str:
+def _advice(size: int, length: StepCounts) -> str:
     if size > 1:
         return "(whatever the batch)"
     if length.batch == 1:

@@ -28,7 +28,7 @@ DEFAULT_OUTPUT = "logits"
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class LossTerm:
     """A loss on one node."""
 
     name: str
@@ -56,7 +56,7 @@ class Judge:
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class LossResult:
     """What the losses say of one batch."""
 
     terms: tuple[Mean, ...]
@@ -65,7 +65,7 @@ class Judgement:
     """By node, of the weighted sum."""
 
 
-class Heads:
+class LossTerms:
     """Every loss and metric of a recipe, on the nodes of a plan."""
 
     def __init__(self, plan: Plan, recipe: Recipe) -> None:
@@ -87,14 +87,14 @@ class Heads:
                 check_pairing(judge.metric, self._forms[judge.head], head.name)
 
     @property
-    def first(self) -> Target:
+    def first(self) -> LossTerm:
         """The head that metrics judge, where the recipe names none."""
         return self.targets[0]
 
     @property
-    def by_node(self) -> dict[str, Target]:
+    def by_node(self) -> dict[str, LossTerm]:
         """The first head on each node."""
-        found: dict[str, Target] = {}
+        found: dict[str, LossTerm] = {}
         for head in self.targets:
             found.setdefault(head.node, head)
         return found
@@ -127,7 +127,7 @@ class Heads:
         """What metrics know of a head."""
         return self._forms[index]
 
-    def judge(self, run: ForwardResult, batch: Batch, shares: Sequence[float] | None = None) -> Judgement:
+    def judge(self, run: ForwardResult, batch: Batch, shares: Sequence[float] | None = None) -> LossResult:
         """Losses and gradients of a forward pass; `shares`: this batch's part of each term's mean, default all."""
         predictions = [run.value(head.node) for head in self.targets]
         terms = self._terms(predictions, batch)
@@ -138,7 +138,7 @@ class Heads:
             if scale != 1:
                 gradient *= scale
             gradients[node] = gradients[node] + gradient if node in gradients else gradient
-        return Judgement(terms, gradients)
+        return LossResult(terms, gradients)
 
     def factors_of(self, terms: Sequence[Mean]) -> tuple[float, ...]:
         """Of each term in the sum of all losses; where nothing is distilled the labels' term stands alone."""
@@ -164,7 +164,7 @@ class Heads:
         """(predictions, targets) that metrics count, by head: without ignored labels, and what weighs nothing."""
         return {index: self._judged(self.targets[index], run, batch.targets) for index in self.judged_heads}
 
-    def _judged(self, head: Target, run: ForwardResult, targets: Mapping[str, Array]) -> tuple[Array, Array]:
+    def _judged(self, head: LossTerm, run: ForwardResult, targets: Mapping[str, Array]) -> tuple[Array, Array]:
         prediction, target = run.value(head.node), targets[head.target]
         labels = target.shape == prediction.shape[:-1]
         counted = np.ones(prediction.shape[:-1] if labels else prediction.shape[:1], bool)
@@ -223,7 +223,7 @@ def keys_of(recipe: Recipe, head: int) -> tuple[str | int, ...]:
     return ("loss",) if recipe.loss is not None else ("heads", head, "loss")
 
 
-def _judges(targets: Sequence[Target], recipe: Recipe) -> tuple[Judge, ...]:
+def _judges(targets: Sequence[LossTerm], recipe: Recipe) -> tuple[Judge, ...]:
     names = [head.name for head in targets]
     found = []
     for said in recipe.named_metrics:
@@ -236,19 +236,20 @@ def _judges(targets: Sequence[Target], recipe: Recipe) -> tuple[Judge, ...]:
     return tuple(found)
 
 
-def _targets(plan: Plan, recipe: Recipe) -> tuple[Target, ...]:
+def _targets(plan: Plan, recipe: Recipe) -> tuple[LossTerm, ...]:
     if recipe.loss is not None:
         name = _only_output(plan)
         node = plan.graph.outputs[name]
-        return (Target(name, node, _static(plan.shapes[node], name), recipe.loss, LABEL, 1.0, recipe.example_weights),)
-    found: list[Target] = []
+        shape = _static(plan.shapes[node], name)
+        return (LossTerm(name, node, shape, recipe.loss, LABEL, 1.0, recipe.example_weights),)
+    found: list[LossTerm] = []
     for head in recipe.heads:
         node = _node(plan, head.output)
         shape = _static(plan.shapes[node], head.output)
         before = sum(other.node == node for other in found)
         name = f"{head.output}_{before + 1}" if before else head.output
         weights = head.example_weights or recipe.example_weights
-        found.append(Target(name, node, shape, head.loss, head.target, head.weight, weights))
+        found.append(LossTerm(name, node, shape, head.loss, head.target, head.weight, weights))
     return tuple(found)
 
 

@@ -26,7 +26,7 @@ EPSILON = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
-class Learning:
+class ParamGroups:
     """How each variable learns."""
 
     recipe: Recipe
@@ -44,7 +44,7 @@ class Learning:
     """The step before which a variable was frozen, where there is one."""
 
     @staticmethod
-    def of(variables: Mapping[str, ParamSpec], recipe: Recipe, epoch: int = 0, epoch_steps: int = 0) -> Learning:
+    def of(variables: Mapping[str, ParamSpec], recipe: Recipe, epoch: int = 0, epoch_steps: int = 0) -> ParamGroups:
         """The recipe's patterns, answered for these variables in the epoch after `epoch` whole ones."""
         for pattern in (*(each.pattern for each in recipe.freeze), *recipe.multipliers):
             require_match(pattern, variables)
@@ -53,7 +53,7 @@ class Learning:
         learning = tuple(name for name, spec in variables.items() if spec.trainable and name not in frozen)
         if not learning:
             raise SpecError("G608", "nothing is left to learn: every variable is frozen")
-        return Learning(
+        return ParamGroups(
             recipe,
             frozen,
             learning,
