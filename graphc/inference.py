@@ -9,6 +9,7 @@ from typing import Any
 
 from graphc.data.images import PIXEL_LIMIT
 from graphc.data.images import read_image as read_pixels
+from graphc.data.npz import read_npy
 from graphc.data.pixels import MODES
 from graphc.data.resizing import STRETCH, Resizing
 from graphc.data.value_range import BYTES, ImageValues
@@ -175,7 +176,7 @@ class Reader:
 
     def _read(self, path: str, port: Port, known: InputSignature | None) -> Array:
         if path.lower().endswith(".npy"):
-            array = read_npy(path)
+            array = read_npy(Path(path))
             array = array[None] if array.ndim == len(port.shape) - 1 else array
             if known is not None:
                 check_shape(array, known.shape, path)
@@ -226,18 +227,6 @@ def as_type(array: Array, dtype: str, path: str) -> Array:
     if np.dtype(dtype).kind in "biu" and not np.array_equal(found, array):
         raise DataError("G421", f"{path}: expected numbers of {dtype}, got others (as {array.dtype})")
     return found
-
-
-def read_npy(path: str) -> Array:
-    """The numbers of a .npy file."""
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)  # mapped: a header alone cannot claim memory
-    except Exception as error:  # NumPy reads the header with Python's tokenizer, which has errors of its own
-        raise DataError("G421", f"{path}: expected a .npy array, got {error}") from None
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf":
-        found = getattr(array, "dtype", type(array).__name__)
-        raise DataError("G421", f"{path}: expected numbers, got {found}")
-    return np.array(array)
 
 
 def read_known(path: str, known: InputSignature) -> Array:

@@ -33,7 +33,7 @@ class NpzFile:
     def __init__(self, file: BinaryIO, path: str) -> None:
         self.path = path
         try:
-            _check_directory(file)
+            check_directory(file)
             self._zip = zipfile.ZipFile(file)
         except BROKEN as error:
             raise WeightsError("G301", f"{path}: expected an .npz file, found {_said(error)}") from None
@@ -129,7 +129,7 @@ def _dtype_name(code: str) -> str:
         return repr(code)
 
 
-def _check_directory(file: BinaryIO) -> None:
+def check_directory(file: BinaryIO) -> None:
     """A ValueError where the list of members is larger than any honest one."""
     size = file.seek(0, 2)
     start = max(0, size - 22 - 65535)

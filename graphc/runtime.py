@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -15,6 +16,8 @@ from graphc.emit.read import self_contained
 from graphc.errors import MachineError, SpecError, WeightsError, did_you_mean, missing_extra
 from graphc.files import shown
 from graphc.types import Array
+
+T = TypeVar("T")
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 DTYPES = {
@@ -60,7 +63,10 @@ class Session:
         source = model if isinstance(model, bytes) else self_contained(model)
         self.name = "the model" if isinstance(model, bytes) else shown(model)
         try:
-            self._session = ort.InferenceSession(source, options, providers=[wanted], enable_fallback=0)
+            made = interruptible(
+                lambda: ort.InferenceSession(source, options, providers=[wanted], enable_fallback=0), "graphc-load"
+            )
+            self._session = made
             self.metadata = dict(self._session.get_modelmeta().custom_metadata_map)
             layout = self.metadata.get("graphc.layout", "")
             self.inputs = tuple(_port(each, layout) for each in self._session.get_inputs())
@@ -105,28 +111,51 @@ class Session:
     def _interruptible(self, names: list[str], feeds: dict[str, Array]) -> list[Array]:
         """The run, in a thread of its own, so that Ctrl-C and the time limit can end it."""
         options = self._ort.RunOptions()
-        results: list[list[Array]] = []
-        failures: list[Exception] = []
 
-        def work() -> None:
-            try:
-                results.append(self._session.run(names, feeds, options))
-            except Exception as error:
-                failures.append(error)
-
-        worker = threading.Thread(target=work, name="graphc-run", daemon=True)
-        worker.start()
-        try:
-            worker.join(self._limit)
-            late = worker.is_alive()
-        finally:
+        def stop() -> None:
             options.terminate = True
+
+        try:
+            work = partial(self._session.run, names, feeds, options)
+            results = interruptible(work, "graphc-run", limit=self._limit, stop=stop)
+        except TimeoutError:
+            raise MachineError("G504", f"{self.name} ran longer than the limit of {self._limit:g} s") from None
+        except Exception as error:
+            raise SpecError("G344", f"{self.name} failed: {_first_line(error)}") from None
+        return [np.asarray(array) for array in results]
+
+
+def interruptible(
+    work: Callable[[], T], name: str, *, limit: float | None = None, stop: Callable[[], None] | None = None
+) -> T:
+    """What `work` gives, done in a thread, so that Ctrl-C ends the waiting at once: onnxruntime listens to no signal.
+
+    `stop` makes it end early, and is waited for; without it the thread is left to itself, which ends with the process.
+    A TimeoutError after `limit` seconds.
+    """
+    results: list[T] = []
+    failures: list[Exception] = []
+
+    def run() -> None:
+        try:
+            results.append(work())
+        except Exception as error:
+            failures.append(error)
+
+    worker = threading.Thread(target=run, name=name, daemon=True)
+    worker.start()
+    try:
+        worker.join(limit)
+        late = worker.is_alive()
+    finally:
+        if stop is not None:
+            stop()
             worker.join()
-        if late:
-            raise MachineError("G504", f"{self.name} ran longer than the limit of {self._limit:g} s")
-        if failures:
-            raise SpecError("G344", f"{self.name} failed: {_first_line(failures[0])}")
-        return [np.asarray(array) for array in results[0]]
+    if late:
+        raise TimeoutError
+    if failures:
+        raise failures[0]
+    return results[0]
 
 
 def _onnxruntime() -> ModuleType:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 
@@ -16,6 +18,19 @@ def not_finite(record: dict[str, Any]) -> dict[str, str]:
     """The values of a record that are, or hold, a number that is not finite, as `nan`, `inf` or `-inf`."""
     found = {key: next(_bad(value), None) for key, value in record.items()}
     return {key: str(value) for key, value in found.items() if value is not None}
+
+
+def lacking(content: Any, needed: Mapping[str, type], optional: Mapping[str, type] = MappingProxyType({})) -> str:
+    """What a value lacks to be a mapping with these keys, of values of these types, in words; else nothing."""
+    if not isinstance(content, dict):
+        return "expected a mapping"
+    wrong = [key for key, kind in needed.items() if not _is(content.get(key), kind)]
+    wrong += [key for key, kind in optional.items() if key in content and not _is(content[key], kind)]
+    return f"expected {', '.join(wrong)} in it, as graphc writes it" if wrong else ""
+
+
+def _is(value: Any, kind: type) -> bool:
+    return isinstance(value, kind) and not (kind is int and isinstance(value, bool))
 
 
 def _finite(value: Any) -> Any:

@@ -164,7 +164,7 @@ class Batches:
                 yield made
             return
         if self._feeder is None or not self._feeder.alive:
-            self._feeder = Feeder(self, self._layout(epoch), self.size, self.workers)
+            self._feeder = Feeder(self, self._layout(epoch), min(self.size, len(self.examples)), self.workers)
         with self._feeder.batches(rows, epoch) as filled:
             yield (batch.with_own_targets() for batch in filled)  # they are kept to the end of a step
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
@@ -175,6 +176,8 @@ def check_memory(shape: tuple[int, ...], item_bytes: int, limit: int, path: str,
     if size > limit:
         found = f"{'×'.join(map(str, shape))} values of {item_bytes} bytes are {size:,} bytes"
         raise DataError("G407", f"{found}, the limit is {limit:,} (--max-memory raises it)", Place(path), [*hints])
+    if math.prod(max(length, 1) for length in shape) * item_bytes > sys.maxsize:  # NumPy's, also where one is 0
+        raise DataError("G407", f"no array can have the shape {'×'.join(map(str, shape))}", Place(path))
     return size
 
 

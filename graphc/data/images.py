@@ -125,6 +125,11 @@ def _opened(data: bytes | BinaryIO, name: str, pixels: int) -> Iterator[Image.Im
                 found = f"{opened.width}×{opened.height} = {opened.width * opened.height:,} pixels"
                 raise DataError("G406", f"the image has {found}, the limit is {pixels:,}", Place(name))
             yield opened
+    except Image.DecompressionBombError:  # Pillow's own limit
+        most = 2 * (Image.MAX_IMAGE_PIXELS or 0)
+        raise DataError(
+            "G406", f"the image has more than {most:,} pixels, the limit is {pixels:,}", Place(name)
+        ) from None
     except UnidentifiedImageError:
         known = ", ".join(formats())
         raise DataError("G406", f"expected an image in one of {known}, found something else", Place(name)) from None

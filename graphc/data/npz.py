@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import os
 import struct
 import zipfile
 import zlib
@@ -16,8 +17,9 @@ from numpy.lib import format as npy
 
 from graphc.data.examples import check_memory
 from graphc.data.reading import open_regular
-from graphc.errors import DataError, Place, did_you_mean
+from graphc.errors import DataError, Place, clipped, did_you_mean
 from graphc.files import shown
+from graphc.npz import check_directory
 from graphc.types import Array
 
 HEADER_LIMIT = 10_000
@@ -37,6 +39,7 @@ def read_npz(
     """
     with open_regular(path) as raw:
         try:
+            check_directory(raw)
             archive = zipfile.ZipFile(raw)
         except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, struct.error) as error:
             raise _broken(path, f"expected an .npz file (a zip archive): {error}") from None
@@ -55,6 +58,18 @@ def read_npz(
             left = limit - sum(array.nbytes for array in arrays.values())
             arrays[name] = _read_member(archive, members[name], path, left, name in texts)
         return arrays
+
+
+def read_npy(path: Path) -> Array:
+    """The numbers of a .npy file, of any shape, in their dtype. A header alone claims no memory."""
+    with open_regular(path) as raw:
+        where, size = shown(path), os.fstat(raw.fileno()).st_size
+        shape, fortran, dtype = _read_header(raw, where, text=False)
+        announced = math.prod(shape) * dtype.itemsize
+        if announced != size - raw.tell():
+            message = f"the header announces {announced:,} bytes, found {size - raw.tell():,}"
+            raise DataError("G401", message, Place(where))
+        return _values(raw, shape, fortran, dtype, where)
 
 
 def _map_member(raw: BinaryIO, info: zipfile.ZipInfo, path: Path, text: bool) -> Array:
@@ -87,8 +102,13 @@ def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path, li
 
 def _read_npy(file: IO[bytes], where: str, limit: int, text: bool) -> Array:
     shape, fortran, dtype = _read_header(file, where, text)
-    size = check_memory(shape, dtype.itemsize, limit, where)
-    data = _exactly(file, size, where)
+    check_memory(shape, dtype.itemsize, limit, where)
+    return _values(file, shape, fortran, dtype, where)
+
+
+def _values(file: IO[bytes], shape: tuple[int, ...], fortran: bool, dtype: Any, where: str) -> Array:
+    """The values behind a header, and nothing behind them."""
+    data = _exactly(file, math.prod(shape) * dtype.itemsize, where)
     flat = np.frombuffer(data, dtype).astype(dtype.newbyteorder("="), copy=False)
     values = flat.reshape(shape, order="F" if fortran else "C")
     return np.ascontiguousarray(values) if fortran else values
@@ -107,13 +127,13 @@ def _read_header(file: IO[bytes], where: str, text: bool) -> tuple[tuple[int, ..
     try:
         read_header = npy.read_array_header_1_0 if start[6] == 1 else npy.read_array_header_2_0
         shape, fortran, dtype = read_header(header)
-    except (ValueError, TypeError, KeyError, SyntaxError, UnicodeError, RecursionError, MemoryError) as error:
+    except Exception as error:  # NumPy reads it with Python's tokenizer and parser, which have errors of their own
         raise DataError("G401", f"the array's header cannot be read: {error}", Place(where)) from None
     if dtype.hasobject or dtype.kind not in ("biufUS" if text else "biuf"):
         expected = "numbers or texts" if text else "numbers"
         raise DataError("G401", f"expected {expected}, found {dtype} (object arrays are refused)", Place(where))
     if any(axis < 0 for axis in shape) or not dtype.itemsize:
-        raise DataError("G401", f"the header announces the shape {shape} of {dtype}", Place(where))
+        raise DataError("G401", f"the header announces the shape {clipped(shape)} of {dtype}", Place(where))
     return shape, fortran, dtype
 
 

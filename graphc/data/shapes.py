@@ -37,8 +37,9 @@ def make_shapes(count: int, size: tuple[int, int], channels: int, most: int, kin
             kind = int(rng.integers(kinds))
             cover = _cover(kind, radius, middle, rng.uniform(0, 2 * np.pi), size)
             _paint(rng, image, cover)
-            masks[row][cover >= 0.5] = kind + 1
-            boxes[row, at], labels[row, at] = _around(cover >= 0.5), kind
+            inside = cover >= min(0.5, cover.max())  # in a tiny picture a shape may fill no pixel by half
+            masks[row][inside] = kind + 1
+            boxes[row, at], labels[row, at] = _around(inside), kind
         images[row] = np.clip(np.rint(image), 0, 255)
     targets: dict[str, Array] = {
         LABEL: labels[:, 0].copy(),

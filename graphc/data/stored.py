@@ -252,6 +252,8 @@ class StoredImages:
     def __getitem__(self, rows: Any) -> Array:
         """Decoded and resized."""
         chosen = np.arange(len(self))[rows]
+        if chosen.ndim == 0:
+            return np.asarray(self[[int(chosen)]][0])
         out = np.empty((len(chosen), *self.shape[1:]), self.dtype)
         for at, row in enumerate(chosen.tolist()):
             sample = Sample(self.read(row), value_range=self.values.said_range)
@@ -321,6 +323,8 @@ class StoredMasks:
 
     def __getitem__(self, rows: Any) -> Array:
         chosen = np.arange(len(self))[rows]
+        if chosen.ndim == 0:
+            return np.asarray(self[[int(chosen)]][0])
         out = np.empty((len(chosen), *self.size), np.int64)
         for at, row in enumerate(chosen.tolist()):
             mask = self.read(row)

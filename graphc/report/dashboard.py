@@ -13,7 +13,7 @@ from typing import Any
 
 from graphc.errors import GraphcError
 from graphc.report.page.build import page
-from graphc.report.page.runs import NOT_JUDGED, curves, read_facts, read_log
+from graphc.report.page.runs import NOT_JUDGED, curves, read_log
 from graphc.train.run_folder import RunFolder
 from graphc.train.trained import task_of_run
 
@@ -117,7 +117,7 @@ def handler_of(folder: RunFolder) -> type[BaseHTTPRequestHandler]:
 
 def live_page(folder: RunFolder) -> str:
     try:
-        task, _ = task_of_run(folder, read_facts(folder))
+        task, _ = task_of_run(folder, folder.read_facts())
         return page(task.plan, None, {"runs": live_runs(folder), "live": EVERY})
     except (GraphcError, OSError):
         return WAITING

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,13 +19,17 @@ from typing import Any, BinaryIO
 import safetensors
 import safetensors.numpy
 
-from graphc.errors import Warn, WeightsError
+from graphc.errors import Warn, WeightsError, clipped
 from graphc.files import atomic_write, machine_error, read_limited, remove_leftovers, shown
 from graphc.safetensors_file import pieces
+from graphc.system import NotPlain, open_plain
 from graphc.types import Array
+from graphc.valid_json import lacking
 
 FORMAT = 1
 KEPT = 2
+OF_DATA = {"data_sha256": str, "data_bytes": int}
+"""What a checkpoint's JSON file says of the arrays beside it."""
 NAME = re.compile(r"step-(\d{10})-epoch-(\d{6})\.(?:json|safetensors)", re.ASCII)
 LARGEST_FACTS = 16_000_000
 CHUNK = 1 << 22
@@ -145,11 +150,13 @@ def _write_arrays(file: BinaryIO, arrays: Mapping[str, Array], digest: _Digest) 
 def _file_digest(path: Path) -> tuple[str, int]:
     digest = _Digest()
     try:
-        with path.open("rb") as file:
+        with os.fdopen(open_plain(path), "rb") as file:
             while piece := file.read(CHUNK):
                 digest.update(piece)
     except FileNotFoundError:
         raise WeightsError("G320", f"{shown(path)}: the checkpoint's arrays are missing") from None
+    except NotPlain as problem:
+        raise WeightsError("G320", f"{shown(path)}: expected the checkpoint's arrays, found {problem.found}") from None
     except OSError as error:
         raise machine_error("read", path, error) from None
     return digest.hexdigest(), digest.count
@@ -169,8 +176,11 @@ def _verified(data: bytes, path: Path) -> dict[str, Any]:
         raise damaged from None
     if checksum != hashlib.sha256(_text(content)).hexdigest():
         raise damaged
-    if content["format"] != FORMAT:
-        raise WeightsError("G322", f"{shown(path)}: expected a checkpoint of format {FORMAT}, got {content['format']}")
+    if content.get("format") != FORMAT:
+        found = clipped(content.get("format"))
+        raise WeightsError("G322", f"{shown(path)}: expected a checkpoint of format {FORMAT}, got {found}")
+    if said := lacking(content, OF_DATA):
+        raise WeightsError("G320", f"{shown(path)}: the checkpoint cannot be used: {said}")
     return dict(content)
 
 

@@ -42,7 +42,10 @@ from graphc.train.task import task_of
 from graphc.train.trained import DEFAULT, Options, load_weights, task_of_run
 from graphc.train.trainer import Trainer
 from graphc.train.warm_start import warm_start
+from graphc.valid_json import lacking
 
+OF_STATE = {"step": int, "epoch": int, "position": int, "watch": dict, "log_bytes": int, "settings": dict}
+"""What a checkpoint's JSON file says of the training."""
 NO_WORKERS = "processes are forked on Linux only: a thread makes the batches in place of {}, the result is the same"
 
 
@@ -174,6 +177,8 @@ def _newest_checkpoint(folder: RunFolder, reporter: Reporter) -> Checkpoint:
     checkpoint, warnings = Checkpoints(folder.checkpoints).latest()
     if checkpoint is None:
         raise WeightsError("G321", f"{folder.checkpoints}: there is no checkpoint")
+    if said := lacking(checkpoint.facts, OF_STATE):
+        raise WeightsError("G320", f"{shown(checkpoint.path)}: the checkpoint cannot be used: {said}")
     for warning in warnings:
         reporter.warn(f"{warning}; the one before it is used")
     return checkpoint

@@ -27,9 +27,13 @@ from graphc.errors import MachineError, Place, WeightsError
 from graphc.files import TEMPORARY, atomic_write, machine_error, read_limited, remove_leftovers, shown
 from graphc.locks import Held, locked
 from graphc.system import NotPlain, check_own, is_link, is_plain_name, open_own, sync_folder
-from graphc.valid_json import dumps, not_finite
+from graphc.valid_json import dumps, lacking, not_finite
 
 LARGEST = 64_000_000
+LARGEST_LOG = 2**30
+FACTS = {"spec": str, "base": str, "classes": list}
+MORE_FACTS = {"target_classes": dict}
+"""What run.json holds, and what it may hold besides."""
 FILES = ("recipe.json", "preprocess.safetensors", "run.json", "best.safetensors", "best.onnx", "starting")
 """What is written beside its place and moved there."""
 LOGS = ("metrics.jsonl", "timing.jsonl")
@@ -124,10 +128,15 @@ class RunFolder:
             message = "expected the folder of a run, found no run.json in it"
             raise WeightsError("G323", message, Place(shown(self.path)), notes)
         try:
-            facts = json.loads(read_limited(self.facts, LARGEST, WeightsError, "G323"))
-            return dict(facts)
-        except (ValueError, TypeError, RecursionError):
-            raise WeightsError("G323", "the file is not as graphc wrote it", Place(shown(self.facts))) from None
+            facts: Any = json.loads(read_limited(self.facts, LARGEST, WeightsError, "G323"))
+            said = lacking(facts, FACTS, MORE_FACTS)
+        except (ValueError, RecursionError):
+            said = "the file is not as graphc wrote it"
+        if not said and not all(isinstance(name, str) for name in facts["classes"]):
+            said = "expected classes in it, as graphc writes it"
+        if said:
+            raise WeightsError("G323", said, Place(shown(self.facts)))
+        return dict(facts)
 
     def spec_texts(self, names: Iterable[str]) -> dict[str, str]:
         """The spec's files of these names, as they are now; those that are there."""
@@ -167,8 +176,17 @@ class RunFolder:
             raise machine_error("write", self.log, error) from None
 
     def records(self) -> list[dict[str, Any]]:
-        """The log's lines."""
-        return [json.loads(line) for line in self.log.read_text(encoding="utf-8").splitlines()]
+        """The log's lines; one that a killed or running training has not finished does not count."""
+        found = []
+        text = read_limited(self.log, LARGEST_LOG, WeightsError, "G324").decode(errors="replace")
+        for number, line in enumerate(text.split("\n")[:-1], start=1):
+            try:
+                record = json.loads(line)
+                found.append({**record, "step": int(record["step"])})
+            except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+                place = Place(shown(self.log), number, 1)
+                raise WeightsError("G324", "expected a record with its step, as graphc writes them", place) from None
+        return found
 
     def _check_own(self) -> None:
         """NotPlain where something would be written elsewhere than here."""

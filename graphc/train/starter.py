@@ -14,6 +14,7 @@ from PIL import Image
 from graphc.data.class_folders import PARTS, parts_of
 from graphc.data.endings import formats, is_hidden
 from graphc.data.folder import find_images
+from graphc.data.reading import open_regular
 from graphc.errors import DataError, Place
 from graphc.files import shown
 
@@ -153,7 +154,7 @@ def _size(paths: Iterable[Path]) -> tuple[int, int]:
     """(side, channels) for images like the first of these that can be read."""
     for path in paths:
         try:
-            with Image.open(path, formats=formats()) as image:
+            with open_regular(path) as file, Image.open(file, formats=formats()) as image:
                 return min(LARGEST_SIDE, *image.size), 1 if image.mode in ("L", "1", "I;16") else 3
         except Exception:  # Pillow raises almost anything for a damaged file
             continue

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,9 +12,7 @@ import numpy as np
 
 from graphc import weights
 from graphc.data.examples import Examples
-from graphc.errors import Place, WeightsError
 from graphc.execution.network import Network
-from graphc.files import shown
 from graphc.report.page.facts import digits
 from graphc.report.page.tiles import data_uri, thumbnail
 from graphc.train.batching import make_batches
@@ -71,7 +69,7 @@ def is_run(path: str) -> bool:
 
 def read_run(path: str) -> TrainedRun:
     folder = RunFolder(path)
-    known = read_facts(folder)
+    known = folder.read_facts()
     task, base = task_of_run(folder, known)
     found, report = weights.load_variables(folder.best, task.plan.variables)
     report.raise_if_incomplete()
@@ -79,32 +77,9 @@ def read_run(path: str) -> TrainedRun:
     return TrainedRun(Path(path).name, folder, task, params, tuple(known["classes"]), base)
 
 
-def read_facts(folder: RunFolder) -> dict[str, Any]:
-    """run.json, with what a report needs of it."""
-    known = folder.read_facts()
-    texts = [
-        known.get("spec"),
-        known.get("base"),
-        *(known["classes"] if isinstance(known.get("classes"), list) else [None]),
-    ]
-    if not all(isinstance(text, str) for text in texts):
-        raise WeightsError("G323", "expected `spec`, `base` and `classes`, found others", Place(shown(folder.facts)))
-    return known
-
-
 def read_log(folder: RunFolder) -> list[dict[str, Any]]:
-    """The log's lines; one that a killed or running training has not finished does not count."""
-    if not folder.log.exists():
-        return []
-    found = []
-    for number, line in enumerate(folder.log.read_text(encoding="utf-8", errors="replace").split("\n")[:-1], start=1):
-        try:
-            record = json.loads(line)
-            found.append({**record, "step": int(record["step"])})
-        except (ValueError, TypeError, KeyError, RecursionError):
-            place = Place(shown(folder.log), number, 1)
-            raise WeightsError("G324", "expected a record with its step, as graphc writes them", place) from None
-    return found
+    """The log's lines, none where there is no log yet."""
+    return folder.records() if folder.log.exists() else []
 
 
 def run_facts(run: TrainedRun, examples: Examples | None) -> dict[str, Any]:
@@ -124,7 +99,7 @@ def curves(records: Sequence[dict[str, Any]]) -> dict[str, list[list[float]]]:
     for record in [*steps, *epochs]:
         logged_by_step = record in epochs and steps
         for name, value in record.items():
-            is_number = isinstance(value, (int, float)) and np.isfinite(value)
+            is_number = isinstance(value, (int, float)) and abs(value) <= sys.float_info.max
             if name in ("epoch", "step") or not is_number or (logged_by_step and name in steps[0]):
                 continue
             found.setdefault(name, []).append([record["step"], digits(value)])
