@@ -36,7 +36,7 @@ CHUNK = 1 << 22
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Moment:
+class CheckpointKey:
     """When a checkpoint is: after this many steps and whole epochs."""
 
     step: int
@@ -61,22 +61,22 @@ class Checkpoints:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def save(self, moment: Moment, arrays: Mapping[str, Array], facts: Mapping[str, Any]) -> Path:
+    def save(self, key: CheckpointKey, arrays: Mapping[str, Array], facts: Mapping[str, Any]) -> Path:
         """Write a checkpoint and drop the oldest; afterwards it outlasts a power cut."""
-        data, path = self._data_path(moment), self._path(moment)
+        data, path = self._data_path(key), self._path(key)
         digest = _Digest()
         atomic_write(data, lambda file: _write_arrays(file, arrays, digest))
         content = {"format": FORMAT, **facts, "data_sha256": digest.hexdigest(), "data_bytes": digest.count}
         atomic_write(path, _signed(content))
-        self.tidy(moment)
+        self.tidy(key)
         return path
 
     def latest(self) -> tuple[Checkpoint | None, list[Warn]]:
         """The newest checkpoint that is whole, and a warning for each newer one that is not."""
         warnings: list[Warn] = []
-        for moment in reversed(self._moments()):
+        for key in reversed(self._keys()):
             try:
-                return self._load(moment), warnings
+                return self._load(key), warnings
             except WeightsError as error:
                 warnings.append(Warn(error.code, error.message))
         if warnings:
@@ -84,23 +84,23 @@ class Checkpoints:
             raise WeightsError("G321", f"{shown(self.folder)}: no checkpoint is whole", notes=notes)
         return None, []
 
-    def tidy(self, last: Moment) -> None:
+    def tidy(self, last: CheckpointKey) -> None:
         """Keep this checkpoint and the one before: remove later ones, which are damaged, older ones, arrays without
         their JSON, and unfinished files. What else lies in the folder stays."""
         try:
-            moments = self._moments()
-            kept = [moment for moment in moments if moment <= last][-KEPT:]
-            for moment in moments:
-                if moment not in kept:
-                    self._path(moment).unlink(missing_ok=True)
-            for moment in set(self._moments(".safetensors")) - set(kept):
-                self._data_path(moment).unlink(missing_ok=True)
+            keys = self._keys()
+            kept = [key for key in keys if key <= last][-KEPT:]
+            for key in keys:
+                if key not in kept:
+                    self._path(key).unlink(missing_ok=True)
+            for key in set(self._keys(".safetensors")) - set(kept):
+                self._data_path(key).unlink(missing_ok=True)
             remove_leftovers(self.folder, _is_ours, of_the_living=True)
         except OSError as error:
             raise machine_error("tidy up", self.folder, error) from None
 
-    def _load(self, moment: Moment) -> Checkpoint:
-        path, data = self._path(moment), self._data_path(moment)
+    def _load(self, key: CheckpointKey) -> Checkpoint:
+        path, data = self._path(key), self._data_path(key)
         facts = _verified(read_limited(path, LARGEST_FACTS, WeightsError, "G320"), path)
         if _file_digest(data) != (facts["data_sha256"], facts["data_bytes"]):
             raise WeightsError("G320", f"{shown(data)}: the checkpoint is damaged: its checksum is not its contents'")
@@ -109,16 +109,16 @@ class Checkpoints:
         except (safetensors.SafetensorError, OSError, ValueError, KeyError) as error:
             raise WeightsError("G320", f"{shown(data)}: the checkpoint cannot be read: {error}") from None
 
-    def _moments(self, suffix: str = ".json") -> list[Moment]:
+    def _keys(self, suffix: str = ".json") -> list[CheckpointKey]:
         """Of the checkpoints that there are, in order."""
         found = (NAME.fullmatch(path.name) for path in self.folder.iterdir() if path.suffix == suffix)
-        return sorted(Moment(int(match[1]), int(match[2])) for match in found if match)
+        return sorted(CheckpointKey(int(match[1]), int(match[2])) for match in found if match)
 
-    def _path(self, moment: Moment) -> Path:
-        return self.folder / f"{moment}.json"
+    def _path(self, key: CheckpointKey) -> Path:
+        return self.folder / f"{key}.json"
 
-    def _data_path(self, moment: Moment) -> Path:
-        return self.folder / f"{moment}.safetensors"
+    def _data_path(self, key: CheckpointKey) -> Path:
+        return self.folder / f"{key}.safetensors"
 
 
 def _is_ours(name: str) -> bool:

@@ -16,7 +16,7 @@ from graphc.passes.lints import MEANING, lints
 from graphc.system import can_fork
 from graphc.train.batching import augmenting, make_batches
 from graphc.train.beginning import Changes, beginning
-from graphc.train.checkpoint import Checkpoint, Checkpoints, Moment
+from graphc.train.checkpoint import Checkpoint, CheckpointKey, Checkpoints
 from graphc.train.datasets import Sets, read_sets, read_test, said_of
 from graphc.train.engine import Engine
 from graphc.train.extension import existing_folder, with_epochs
@@ -129,7 +129,7 @@ def resume(
         except (KeyError, ValueError, TypeError) as error:
             raise WeightsError("G320", f"{checkpoint.path}: the checkpoint is of another network: {error}") from None
         folder.truncate_log(checkpoint.facts["log_bytes"])
-        trainer.checkpoints.tidy(Moment(state.step, state.epoch))
+        trainer.checkpoints.tidy(CheckpointKey(state.step, state.epoch))
         if changes:
             _accept(changes, trainer, reporter)
             facts = _facts(trainer, sets, facts["spec"], base, began)

@@ -22,7 +22,7 @@ from graphc.data.examples import LABEL
 from graphc.errors import DivergedError
 from graphc.files import digest_of
 from graphc.parallel.blas import single_threaded_blas
-from graphc.train.checkpoint import Checkpoints, Moment
+from graphc.train.checkpoint import CheckpointKey, Checkpoints
 from graphc.train.diagnosis import first_bad_array
 from graphc.train.engine import Engine, StepResult
 from graphc.train.interruption import Abandoned, Interrupted, Interruption
@@ -277,7 +277,7 @@ class Trainer:
         self._require_finite()
         arrays = self.state.arrays(self.recipe.optimizer)
         facts = {**self.state.facts(), "log_bytes": self.folder.log_size(), "settings": self.settings}
-        self.checkpoints.save(Moment(self.state.step, self.state.epoch), arrays, facts)
+        self.checkpoints.save(CheckpointKey(self.state.step, self.state.epoch), arrays, facts)
         self._saved_at = (self.state.step, self.state.epoch)
 
     def _require_finite(self) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from graphc import files
 from graphc.errors import MachineError, WeightsError
-from graphc.train.checkpoint import Checkpoints, Moment
+from graphc.train.checkpoint import CheckpointKey, Checkpoints
 
 CALLS = ("mkstemp", "write", "fsync", "replace", "unlink")
 
@@ -26,7 +26,7 @@ def _arrays(value: float):
 
 
 def _save(checkpoints, step):
-    checkpoints.save(Moment(step, 0), _arrays(step), {"step": step})
+    checkpoints.save(CheckpointKey(step, 0), _arrays(step), {"step": step})
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_a_damaged_newest_is_named_and_the_one_before_is_used(checkpoints, tmp_p
     found, warnings = checkpoints.latest()
     assert found.facts["step"] == 1
     assert path.name in str(warnings[0])
-    checkpoints.tidy(Moment(1, 0))
+    checkpoints.tidy(CheckpointKey(1, 0))
     assert len(list(tmp_path.iterdir())) == 2
 
 
@@ -135,7 +135,7 @@ def test_what_others_put_there_stays(checkpoints, tmp_path):
         (tmp_path / name).write_bytes(b"mine")
     for step in range(5):
         _save(checkpoints, step)
-    checkpoints.tidy(Moment(4, 0))
+    checkpoints.tidy(CheckpointKey(4, 0))
     assert [(tmp_path / name).read_bytes() for name in names] == [b"mine"] * len(names)
     assert len(list(tmp_path.iterdir())) == len(names) + 4
 
@@ -147,7 +147,7 @@ def test_a_third_one_of_a_killed_save_goes_when_training_goes_on(checkpoints, tm
         patch.setattr(Checkpoints, "tidy", lambda *_: None)
         _save(checkpoints, 3)
     assert len(list(tmp_path.iterdir())) == 6
-    checkpoints.tidy(Moment(3, 0))
+    checkpoints.tidy(CheckpointKey(3, 0))
     assert sorted(path.name[:15] for path in tmp_path.glob("*.json")) == ["step-0000000002", "step-0000000003"]
     assert len(list(tmp_path.iterdir())) == 4
 

@@ -14,7 +14,7 @@ import pytest
 
 from graphc.errors import MachineError, WeightsError
 from graphc.locks import locked
-from graphc.train.checkpoint import Checkpoints, Moment
+from graphc.train.checkpoint import CheckpointKey, Checkpoints
 from graphc.train.commands import resume, train
 from graphc.train.run_folder import RunFolder
 
@@ -30,7 +30,7 @@ def make(path: Path) -> None:
         folder.require_new()
         folder.begin("{}", {"net.yaml": "graphc: 1", "parts/block.yaml": "blocks: {}"})
         arrays = {"params/w": np.zeros(3, np.float32)}
-        Checkpoints(folder.checkpoints).save(Moment(0, 0), arrays, {"step": 0, "log_bytes": folder.log_size()})
+        Checkpoints(folder.checkpoints).save(CheckpointKey(0, 0), arrays, {"step": 0, "log_bytes": folder.log_size()})
         folder.write_facts({"spec": "net.yaml"})
 
 
