@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 from functools import partial
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import click
 
 from graphc.cli.options import (
+    collect_seldom,
     format_option,
     limits,
     make_plan,
@@ -55,7 +55,7 @@ def compile_command(spec: str, output: str | None, **options: Any) -> None:
       graphc compile net.yaml --with-preprocess run1
       graphc compile net.yaml --batch 1
     """
-    gc.set_threshold(100_000)  # looking for cycles, of which there are few here, took a fifteenth of the time
+    collect_seldom()
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # its threads begin by looking for work, 70 ms of a processor
     from graphc.compiler import Emission, compile_spec
 
