@@ -64,7 +64,7 @@ def fill_uniform(out: Array, seed: int, part: slice, low: float, high: float) ->
 def fill_from(quantiles: Quantiles, out: Array, seed: int, part: slice, mean: float, stddev: float) -> None:
     """Quantiles at random positions: 16 bits choose the interval, 16 the place in it."""
     start, step = quantiles
-    intervals, places = np.empty(BLOCK, np.intp), np.empty(BLOCK, np.float32)
+    intervals, places = _work_arrays()
     for block, bits in random_bits(out, seed, part):
         halves = bits.view("<u2")
         interval, place = intervals[: block.size], places[: block.size]
@@ -75,6 +75,18 @@ def fill_from(quantiles: Quantiles, out: Array, seed: int, part: slice, mean: fl
         np.add(block, place, out=block)
         np.multiply(block, np.float32(stddev), out=block)
         np.add(block, np.float32(mean), out=block)
+
+
+_own = threading.local()
+
+
+def _work_arrays() -> tuple[Array, Array]:
+    """Two arrays of a block, of integers and of float32, of this thread's own, which keeps them: memory that is given
+    back comes again page by page."""
+    if not hasattr(_own, "arrays"):
+        _own.arrays = np.empty(BLOCK, np.intp), np.empty(BLOCK, np.float32)
+    found: tuple[Array, Array] = _own.arrays
+    return found
 
 
 def random_bits(out: Array, seed: int, part: slice) -> Iterator[tuple[Array, Array]]:
