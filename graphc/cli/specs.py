@@ -9,6 +9,7 @@ import click
 
 from graphc.cli.options import (
     MEASURES,
+    collect_seldom,
     format_option,
     make_plan,
     out,
@@ -213,6 +214,7 @@ def list_zoo(form: str) -> None:
     \b
       graphc list --format csv
     """
+    collect_seldom()
     from graphc.report.listing import listing
 
     out(listing(form))
