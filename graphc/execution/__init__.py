@@ -21,17 +21,19 @@ What happens in one training step, a batch of 64 in two shards, each in a proces
     written to shared memory, and a semaphore wakes the process. Variables are there already. Examples 0 to 31 are rank
     0's shard, 32 to 63 rank 1's; each takes its own.
 3.  Both ranks call `ExecutionPlan.run` with their shard. The plan looks up the schedule for the values wanted. It was
-    made at the first step: `fuse` has found which layers run as one; each step knows its variables, which of its inputs
-    nobody reads after it, whether it may write over its input, and whether gradients will come back to it.
-4.  For each step of the schedule, in order: the inputs are taken from the tape's values and, if this was their last
-    reader, dropped; the operation's `forward(context, variables, *inputs)` answers with its output, a closure that is
-    the way back, and new values of moving averages. The output goes to the tape's values if somebody reads it, the
-    closure to the tape's record. Memory is taken from the plan's workspace (each process has its own, threads share
-    one), and goes back there when the last reference to an array ends: dropping values is what keeps memory low.
+    made at the first step: `fuse` has found which layers run as one; each operation knows its variables, which of its
+    inputs nobody reads after it, whether it may write over its input, and whether gradients will come back to it.
+4.  For each operation of the schedule, in order: the inputs are taken from the tape's values and, if this was their
+    last reader, dropped; the operation's `forward(context, variables, *inputs)` answers with its output, a closure that
+    is the way back, and new values of moving averages. The output goes to the tape's values if somebody reads it, the
+    closure to the tape's record. Memory is taken from the plan's workspace (`graphc.workspace`: free blocks by size;
+    each process has its own, threads may share one and do), and goes back there when the last reference to an array
+    ends: dropping values is what keeps memory low.
 5.  Where a layer needs the whole batch (batch norm's mean, a large dense layer that ranks share by rows), it calls
     `context.all_gather`: each rank shows the others its sums and waits for theirs, and all add them in the order of
     ranks, so all have the same bits. Every rank comes to the same layers in the same order, since all run the same
-    schedule; none can pass another by more than one such meeting.
+    schedule; none can pass another by more than one such meeting. A gradient that ranks make together, each some rows
+    of it, they write into a `context.shared_buffer`, which is rank 0's.
 6.  Each rank has a `Tape`. Rank 1 writes its values to shared memory and keeps its tape; the network puts the values
     together, rank 0's examples first: that is the `ForwardResult` that the engine gets. Moving averages are rank 0's:
     the other's are the same.
@@ -43,7 +45,10 @@ What happens in one training step, a batch of 64 in two shards, each in a proces
     variables, which are summed over the rank's examples. The closure is dropped, and with it what it held. No gradient
     is made towards images, nor below the last variable that learns.
 9.  Rank 1's gradients of variables come back through shared memory, and the network adds them to rank 0's, in place.
-    The number of shards fixes the bits; whether ranks are threads, processes, or take turns in one thread does not.
+    That of a large dense layer is rank 0's alone, and of all examples already: the array that all have written in, or,
+    where the optimizer can do with it, a `FactoredGradient` of the two matrices whose product it is, which NumPy takes
+    for an array. The number of shards fixes the bits; whether ranks are threads, processes, or take turns in one thread
+    does not.
 10. In rank 0 the engine clips, and the optimizer changes the variables where they lie. Rank 1 sees the new ones in its
     next step: it reads no variable between its answer to one command and the next.
 

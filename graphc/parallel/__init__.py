@@ -24,57 +24,97 @@ Each piece of memory has one writer at a time. In a `ProcessGroup`:
 
     memory                  written by      read by         from                        until
     ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
-    orders[turn], turn      rank 0          workers         told[rank], raised twice    the next command has ended
-    channels[rank][box]     that rank       other ranks     posted[rank][other]         the reader's next meeting
+    orders[turn], turn      rank 0          workers         told[rank], raised twice    the next command is done
+    channels[rank][box]     that rank       other ranks     posted[rank][other]         the reader's next meeting,
+                                                                                        or its done
     results[rank]           that worker     rank 0          done[rank]                  the next command is given
-    a shared buffer         each rank its   rank 0          their next meeting          rank 0 lets go of it
-                            own region
-    variables               rank 0          workers         told[rank], raised twice    the command has ended
+    a shared buffer         each rank its   rank 0          their next meeting,         rank 0 lets go of it
+                            own region                      or done
+    variables               rank 0          workers         told[rank], raised twice    the command is done
 
-Who takes a semaphore sees all that was written before it was raised. In a `ThreadWorld` there is one barrier in place
-of semaphores and a board of values in place of channels; the lines on channels and shared buffers hold as they stand.
-In a `WorkerPool` a slot is the worker's from the job to its answer, and the reader's from then on; both are messages.
+Who takes a semaphore sees all that was written before it was raised. A command is done when rank 0 has taken `done` of
+all workers that it told. One step of training, which is two commands:
 
-Two boxes are enough. A rank writes into box m mod 2 at its meeting m. It comes to meeting m + 2 by way of m + 1, where
-it has waited for every other rank's post, and a rank posts at m + 1 only when it has done with what it read at m. With
-one box the quicker rank would write over what the slower one still reads. Commands are no exception: rank 0 gives the
-next one when all workers have done the last. Orders have two boxes because a layer may hold on to its inputs from one
-command, forward, to the end of the next, backward.
+    rank 0                                              a worker
+    ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
+    raises told: there will be an order                 wakes, and waits for the second
+    writes "forward" and the inputs into one box
+    raises told: there it is                            reads it; its inputs are views of the box
+    its own shard            ◄──── meetings ────►       its shard; what it keeps for the way back may be those views
+                                                        writes its values into results, raises done
+    takes done, copies what is in results
+    raises told, writes "backward" and the gradients
+    into the other box, raises told                     reads that; the first box is as it was
+    its own shard            ◄──── meetings ────►       its shard, and lets go of what it kept
+                                                        writes gradients into results, raises done
+    takes done, adds what is in results to its own
+    changes the variables                               waits, and reads nothing
+    raises told, writes "forward" into the first box, …
 
-Nobody waits for ever. A rank waits only for ranks that come to the same meeting, or that have left the run by an error,
-which ends the run for all: a thread breaks the barrier, a process is seen to be gone. Rank 0 waits for `done` after
-its own share, in which it may have been waited for. A job waits for nothing but its worker.
+So orders have two boxes: what a layer holds from one command, forward, lasts to the end of the next, backward. A batch
+of fewer examples than shards has fewer ranks; the other workers are not told, and sleep on.
+
+In a `ThreadWorld` there is one barrier in place of semaphores, and a board of values in place of channels: others read
+a rank's own array, not a copy. So a rank must leave what it has brought to a meeting as it is until its next call has
+returned, or the work is done; processes would not show the error. The line on shared buffers holds as it stands; there
+are no orders, and the caller changes variables when all ranks are done.
+
+In a `WorkerPool` a job names the memory that the worker is to write, a slot. It is the worker's from the job to its
+answer, and the reader's from then on; both are messages. The parent may send a job while the worker sends an answer:
+answers are short (`LONGEST_MESSAGE`), so the worker never waits for the parent to read.
+
+Two boxes are enough for channels. A rank writes into box m mod 2 at its meeting m. It comes to meeting m + 2 by way of
+m + 1, where it has waited for every other rank's post, and a rank posts at m + 1 only when it has done with what it
+read at m. With one box the quicker rank would write over what the slower one still reads. Commands are no exception:
+rank 0 gives the next one when all workers have done the last.
+
+No rank waits for one that does not come. At a meeting it waits for ranks that come to the same meeting, since all make
+the same calls, or that have left the run by an error, which ends the run for all: a thread breaks the barrier, a
+process is seen to be gone. At the end rank 0 waits for `done`, and looks at all workers, since the one that it waits
+for may be waiting for another. In a pool there are no meetings: a worker waits for its parent, and the parent for any
+of them. What is alive and hangs is given up after a while, if it is a process (below); for a thread the others wait.
 
 
 A worker's states
 =================
 
-                 fork              work               collective call
-    (parent) ──────────► STARTING ──────► WAITING ──────────► WORKING ◄──────────► MEETING
-                                             ▲                   │
-                                             └──── REPORTING ◄───┘
+                 fork              ready             command or job              collective call
+    (parent) ──────────► STARTING ───────► WAITING ──────────────────► WORKING ◄─────────────────► MEETING
+                                              ▲                           │
+                                              └──────── REPORTING ◄───────┘
 
-    state         what the worker does                           closed pipe, parent gone      its death is noticed
+Only ranks meet. What a worker does in each state, and when it ends once its parent has closed the pipe or is gone:
+
+    state         what the worker does                              a rank ends               one of a pool ends
     ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
-    STARTING      closes what the fork has copied                ends when it waits            at the next command
-    WAITING       waits for a command or job                     ends within `LOOK_AROUND`     at the next command
-    WORKING       writes to its own memory and slots only        ends when it waits or meets   while others wait for it
-    MEETING       has written its value, waits for the others    ends within `LOOK_AROUND`     while others wait for it
-    REPORTING     writes its answer, and then says so            ends when it waits            while others wait for it
+    STARTING      closes what the fork has copied                   when it waits             when it waits
+    WAITING       waits for a command or job                        within `LOOK_AROUND`      at once
+    WORKING       writes its own memory, its channels, its region   when it meets or waits    when it reports
+                  of shared buffers; in a pool, its job's slot
+    MEETING       has written its value, waits for the others       within `LOOK_AROUND`
+    REPORTING     writes its answer, and then says so               when it waits             when it reports
+
+A rank's death is noticed, in any state, within `LOOK_AROUND` while rank 0 waits for any worker, be it at a meeting or
+for `done`, and else when it next does. A pool's parent notices one at once while it waits for answers, and else when it
+next asks for answers or sends that worker a job.
 
 In every state:
 
-- SIGINT and SIGTERM do nothing: a terminal sends them to the whole group, and the parent decides. They are held back
-  over the fork until the worker ignores them.
-- An error goes up the pipe as it is, if it can be sent, and the worker ends. The parent raises it.
+- SIGINT and SIGTERM do nothing: a terminal sends them to the whole group, and the parent decides. The parent holds them
+  back over the fork (`system.stop_signals_held`), and so they are held back in the worker, until it ignores them
+  (`system.ignore_stop_signals`, the first thing in STARTING). The parent's own come after the fork; then the worker is
+  there, and is ended.
+- An error of graphc or one of Python's own goes up the pipe as it is, another, or one that cannot be sent, as a
+  RuntimeError with its traceback; then the worker ends. The parent raises it.
 - A death without one (SIGKILL, a crash, no memory) is a MachineError that names the worker, its pid, how it ended and
   what it was doing: G521 of a rank, G520 of a maker of batches, with the example that it was at.
 - One that is there and gives no answer (SIGSTOP, a file system that does not come back) is named likewise when the
   parent has waited for `ANSWER_TIMEOUT`, not counting the time in which it was stopped itself.
 - The parent ends a worker in one way: it closes the pipe, kills the process and waits for it. There is nothing to lose:
   results lie in shared memory or have been sent, and files are the parent's to write.
-- After an error or a death, an exception in rank 0 (Ctrl-C too), or the end of the program, all workers of the group or
-  pool are ended before anybody hears of it. No group goes on with ranks that are out of step.
+- After an error or a death, an exception in the parent (Ctrl-C too) within a call of the group or pool, such as `run`,
+  or the end of the program, all workers of the group or pool are ended before anybody hears of it. No group goes on
+  with ranks that are out of step. Between calls an exception does nothing to them.
 - If the parent is killed, workers end by themselves: the other end of a pipe is open there only, since what is forked
   later closes its copies. Shared memory has no name and goes with the last process.
 

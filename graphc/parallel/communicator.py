@@ -1,9 +1,9 @@
 """Shards of a batch, and how the ranks that work on them exchange values.
 
 The words are MPI's. A world of `world_size` ranks runs the same program, each rank on its own shard, and all of them
-make the same calls in the same order. mpi4py's communicators would fit behind the protocol: `allgather`,
-`Win.Allocate_shared` (on one machine) and `Barrier` keep what is promised here; their `allreduce` does not, since its
-order of sums is the library's.
+make the same calls in the same order. mpi4py's communicators would fit behind the protocol: `allgather`, `Barrier` and,
+on one machine, `Win.Allocate_shared` keep what is promised here, but for two things. The order of sums in `allreduce`
+is the library's; and to give a window back is a collective call, where here rank 0 lets go of a buffer when it likes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from graphc.lazy import np
 from graphc.types import Array
 
 NUM_SHARDS = 2
-"""Of a batch; a smaller batch has one an example. More of them serve more cores and have shorter operations."""
+"""Of a batch; a batch of fewer examples has one per example. More of them serve more cores and have shorter
+operations."""
 
 
 class Communicator(Protocol):
@@ -29,7 +30,9 @@ class Communicator(Protocol):
 
     def all_gather(self, value: Any) -> list[Any]:
         """Every rank's value, in the order of ranks: arrays, numbers, texts, None, and dicts, lists and tuples of
-        them. Arrays are not to be written in, and last until this rank's next call."""
+        them. Arrays are not to be written in, and last until this rank's next call; their strides may be others than
+        in the rank that they come from. What a rank brings it leaves as it is until its own next call has returned:
+        others may read it where it lies."""
 
     def all_reduce(self, array: Array) -> Array:
         """The sum of every rank's array of this shape, added in the order of ranks: the same bits in each rank."""

@@ -1,7 +1,7 @@
-"""Workers that do one job after the other, each a message there and one back; nobody waits for anybody.
+"""Workers that do one job after the other, each a message there and one back; they have no collective calls.
 
-A job is handed to the worker that has the fewest, at most `AHEAD` each: one at work, one waiting, so that a worker
-need not wait for the parent, and the parent's news is never far off.
+A job is handed to the worker that has the fewest, at most `AHEAD` each: one at work and one waiting, so that a worker
+need not wait for the parent. More would only be older when their turn comes.
 """
 
 from __future__ import annotations

@@ -92,7 +92,7 @@ class ProcessGroup:
                 shared.tell(ranks)
             found = own()
             for rank in ranks:
-                acquire(shared.done[rank], self._side.waiting_for(rank))  # at all: one may be waiting for another
+                acquire(shared.done[rank], self._side.waiting_for(rank))
         except BaseException:
             self.close()  # or the others would wait for ever
             raise
@@ -112,7 +112,7 @@ class _Shared:
         self.arena = SharedArena()
         self.orders = (SharedChannel(), SharedChannel())
         self.turn = context.RawValue("b", 0)
-        """Where the last order is."""
+        """In which of the two boxes the last order is."""
         self.results = [SharedChannel() for _ in range(num_shards)]
         self.told, self.done = ([context.Semaphore(0) for _ in range(num_shards)] for _ in range(2))
         """[rank]: raised twice for an order, before it is written and after, and when it is carried out."""
@@ -146,7 +146,8 @@ class _Parent:
 
 
 class ProcessCommunicator(Communicator):
-    """What a rank sees of those in processes beside it."""
+    """What a rank sees of those in processes beside it, for one command: the next one has a communicator of its own,
+    which begins with the first box again, so that what was gathered here ends with the command."""
 
     def __init__(self, rank: int, world_size: int, shared: _Shared, side: Side) -> None:
         self.rank = rank

@@ -1,7 +1,9 @@
 """Memory that a process shares with those it forks.
 
-Each mapping reserves as many addresses as the machine has memory and takes a page when it is touched, so nothing has
-to grow, and every process finds a thing at the same place.
+Each mapping reserves as many addresses as the machine has memory and takes a page when it is touched (`MAP_NORESERVE`),
+so nothing has to grow, and every process finds a thing at the same place. A group of processes has three a shard and
+three more, a network one for its variables. Addresses are plenty, 128 TiB of them on 64-bit Linux; where the system
+grants no more than it has memory, there is an OSError, and threads do the work.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ class SharedChannel:
 
     def write(self, value: Any) -> None:
         """Arrays, numbers, texts, and mappings, lists and tuples of them. They stay until the next `write`, which must
-        not come before everyone is done with what was read."""
+        not come before everyone is done with what was read. Whatever their strides, arrays are read in C order."""
         arrays: list[Array] = []
         text = json.dumps(_described(value, arrays)).encode()
         struct.pack_into("=q", self._memory, 0, len(text))

@@ -37,12 +37,12 @@ class ThreadGroup:
         self.num_shards = num_shards = num_shards or NUM_SHARDS
         self.threads = min(num_shards, threads or processors())
         self._pool = ThreadPoolExecutor(num_shards, "graphc")
-        self._turns = threading.Semaphore(self.threads)
+        self._permits = threading.Semaphore(self.threads)
         self._workspace = Workspace()
 
     def world(self, count: int) -> ThreadWorld:
         """A rank for each shard of a batch of `count` examples."""
-        return ThreadWorld(shard_slices(count, self.num_shards), self._pool, self._turns, self._workspace)
+        return ThreadWorld(shard_slices(count, self.num_shards), self._pool, self._permits, self._workspace)
 
     def parallel_for(self, work: Callable[[slice], None], count: int) -> None:
         """`work` on range(count), one after the other by whoever is free: the calling thread, and others that wake,
@@ -74,12 +74,12 @@ class ThreadWorld:
     """The ranks that work on the shards of one batch, there and back, and where they meet."""
 
     def __init__(
-        self, examples: Sequence[slice], pool: ThreadPoolExecutor, turns: threading.Semaphore, workspace: Workspace
+        self, examples: Sequence[slice], pool: ThreadPoolExecutor, permits: threading.Semaphore, workspace: Workspace
     ) -> None:
         self.world_size = len(examples)
         self.workspace = workspace
         self._pool = pool
-        self._turns = turns
+        self._permits = permits
         """A rank holds one of them while it computes, and none while it waits for others."""
         self._barrier = threading.Barrier(self.world_size)
         self._at_work = 0
@@ -115,7 +115,7 @@ class ThreadWorld:
                 raise threading.BrokenBarrierError
             self._at_work += 1
         try:
-            with self._turns:
+            with self._permits:
                 return work(shard)
         except BaseException:
             self._barrier.abort()  # or the others would wait for ever
@@ -132,11 +132,11 @@ class ThreadWorld:
         """What every rank brings to its meeting of this number."""
         board = self._boards[meeting % 2]
         board[rank] = value
-        self._turns.release()
+        self._permits.release()
         try:
             self._barrier.wait()
         finally:
-            self._turns.acquire()
+            self._permits.acquire()
         return list(board)
 
 

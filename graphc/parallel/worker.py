@@ -119,7 +119,7 @@ class WorkerProcess:
         where: Callable[[State, int], str] | None = None,
         close_files: bool,
     ) -> None:
-        """Fork a process that does `work`, which is there already: nothing is copied or sent.
+        """Fork a process that does `work`, which it inherits with all that this process has: nothing is pickled.
 
         `who`, `code`: of the MachineError where it dies, and `where` of its last state and row; `close_files`:
         what this process has open is closed there. OSError where the system gives no process or memory.

@@ -16,6 +16,7 @@ from graphc.execution.network import Network, evaluate
 from graphc.execution.plan import ExecutionPlan
 from graphc.graph import GraphInput, LayerGraph, Node, Plan
 from graphc.initializers import Initializer, initial_values
+from graphc.kernels import dense
 from graphc.kernels.factored_gradient import FactoredGradient
 from graphc.layers.activation import Relu
 from graphc.layers.base import Layer
@@ -29,6 +30,7 @@ from graphc.passes.expand import expand
 from graphc.passes.plan import plan
 from graphc.spec.model import read_spec
 from graphc.types import Gradients, ParamSpec, Step
+from tests.parallel.faults import plant_watch
 
 HERE = Place("net.yaml", 1, 1)
 LENET = Path(__file__).parents[2] / "specs/lenet.yaml"
@@ -210,6 +212,17 @@ def small_batch(dtype=np.float32) -> tuple[np.ndarray, np.ndarray]:
 def step_of(network: Network, params, images, dy) -> dict[str, np.ndarray]:
     run = network.forward(params, {"x": images}, training=True)
     return {"logits": run.outputs["y"], **run.backward({"logits": dy}), **run.updates}
+
+
+@pytest.mark.parametrize("factored", [(), ("net/logits/weights",)], ids=["whole", "factored"])
+def test_layers_leave_what_they_bring_to_a_meeting_as_it_is(factored, monkeypatch):
+    """Batch norm, and a matrix that ranks share by rows."""
+    plant_watch(monkeypatch)
+    monkeypatch.setattr(dense, "SHARED_FROM", 0)
+    planned, (images, dy) = small_plan(), small_batch()
+    network = Network(planned, threads=3, shards=3, factored=factored)
+    for _ in range(2):
+        step_of(network, initial_values(planned.variables, 0), images, dy)
 
 
 def test_bits_do_not_depend_on_the_number_of_threads():

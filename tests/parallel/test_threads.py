@@ -15,6 +15,7 @@ from graphc.parallel.blas import single_threaded_blas
 from graphc.parallel.communicator import Shard
 from graphc.parallel.threads import ThreadGroup, ThreadWorld
 from graphc.system import wake_main_thread
+from tests.parallel.faults import plant_watch
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
@@ -177,6 +178,20 @@ def test_delays_anywhere_change_nothing(threads, seed, monkeypatch):
     for rank in range(3):
         np.testing.assert_array_equal(found[rank][::2], sums)
     np.testing.assert_array_equal(found[0][1::2], [[10 * turn + rank for rank in range(3)] for turn in range(6)])
+
+
+def test_what_is_changed_too_early_is_found(monkeypatch):
+    """By the watch that `tests/execution` puts over layers."""
+    plant_watch(monkeypatch)
+
+    def work(shard: Shard) -> None:
+        own = np.zeros(3)
+        shard.communicator.all_gather(own)
+        own[shard.rank] = 1
+        shard.communicator.barrier()
+
+    with pytest.raises(AssertionError, match="not equal"):
+        ThreadGroup(2, 2).world(2).run(work)
 
 
 @pytest.mark.parametrize("meeting", range(3))
