@@ -91,8 +91,8 @@ class ExecutionPlan:
         self._schedules: dict[frozenset[str], Schedule] = {}
 
     def schedule(self, wanted: frozenset[str]) -> Schedule:
-        """What runs so that these nodes have values; made when it is first asked for. Threads that share the plan ask
-        once before they run it, or each would make its own."""
+        """The operations, arranged so that these nodes have values in the end; made when it is first asked for. Threads
+        that share the plan ask once before they run it, or each would make its own."""
         if wanted not in self._schedules:
             self._schedules[wanted] = self._scheduled(wanted)
         return self._schedules[wanted]

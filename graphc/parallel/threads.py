@@ -47,7 +47,7 @@ class ThreadGroup:
     def parallel_for(self, work: Callable[[slice], None], count: int) -> None:
         """`work` on range(count), one after the other by whoever is free: the calling thread, and others that wake,
         which takes a thread 0.1 ms."""
-        left = deque(range(count))
+        left, at_work = deque(range(count)), _AtWork()
 
         def take() -> None:
             while left:
@@ -57,15 +57,22 @@ class ThreadGroup:
                     return
                 work(slice(one, one + 1))
 
+        def help_along() -> None:
+            if at_work.begin():
+                try:
+                    take()
+                finally:
+                    at_work.end()
+
         helpers: list[Future[None]] = []
         with _quick_switches():
             try:
-                helpers.extend(self._pool.submit(take) for _ in range(min(self.threads, count) - 1))
+                helpers.extend(self._pool.submit(help_along) for _ in range(min(self.threads, count) - 1))
                 take()
             finally:
                 left.clear()  # after an error
+                at_work.stop()
                 helpers = [helper for helper in helpers if not helper.cancel()]
-                _wait_for(helpers)
         for helper in helpers:
             helper.result()
 
@@ -82,11 +89,7 @@ class ThreadWorld:
         self._permits = permits
         """A rank holds one of them while it computes, and none while it waits for others."""
         self._barrier = threading.Barrier(self.world_size)
-        self._at_work = 0
-        """Ranks that have begun and not ended."""
-        self._one_ended = threading.Condition()
-        self._stopped = False
-        """Whether who has not begun does not begin any more."""
+        self._at_work = _AtWork()
         self._boards = self._new_boards()
         self._shards = [Shard(ThreadCommunicator(rank, self), own) for rank, own in enumerate(examples)]
 
@@ -98,10 +101,8 @@ class ThreadWorld:
                 futures = [self._pool.submit(self._work, work, shard) for shard in self._shards]
                 _wait_for(futures)
             except BaseException:
-                with self._one_ended:
-                    self._stopped = True
-                    self._barrier.abort()
-                    self._one_ended.wait_for(lambda: self._at_work == 0)
+                self._barrier.abort()
+                self._at_work.stop()
                 raise
         self._boards = self._new_boards()  # nobody is at a meeting; values are not held any longer
         errors = [error for future in futures if (error := future.exception())]
@@ -110,10 +111,8 @@ class ThreadWorld:
         return [future.result() for future in futures]
 
     def _work(self, work: Callable[[Shard], T], shard: Shard) -> T:
-        with self._one_ended:
-            if self._stopped:
-                raise threading.BrokenBarrierError
-            self._at_work += 1
+        if not self._at_work.begin():
+            raise threading.BrokenBarrierError
         try:
             with self._permits:
                 return work(shard)
@@ -121,9 +120,7 @@ class ThreadWorld:
             self._barrier.abort()  # or the others would wait for ever
             raise
         finally:
-            with self._one_ended:
-                self._at_work -= 1
-                self._one_ended.notify_all()
+            self._at_work.end()
 
     def _new_boards(self) -> tuple[list[Any], list[Any]]:
         return [None] * self.world_size, [None] * self.world_size
@@ -156,6 +153,34 @@ class ThreadCommunicator(Communicator):
     def shared_buffer(self, shape: tuple[int, ...], dtype: Any) -> Array:
         array: Array = self.all_gather(self._world.workspace.empty(shape, dtype) if self.rank == 0 else None)[0]
         return array
+
+
+class _AtWork:
+    """How many threads are at work. It knows those too whose futures nobody has, since Ctrl-C came in between or there
+    was no thread to be had and another took what was to be done."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._stopped = False
+        self._changed = threading.Condition()
+
+    def begin(self) -> bool:
+        """Whether one may begin; then it must `end`."""
+        with self._changed:
+            self._count += not self._stopped
+            return not self._stopped
+
+    def end(self) -> None:
+        with self._changed:
+            self._count -= 1
+            self._changed.notify_all()
+
+    def stop(self) -> None:
+        """Let nobody begin any more, and wait for those who have."""
+        with self._changed:
+            self._stopped = True
+            while not self._changed.wait_for(lambda: self._count == 0, LOOK_AROUND):
+                pass  # a signal is heard of here, as in `_wait_for`
 
 
 def _wait_for(futures: Sequence[Future[Any]]) -> None:

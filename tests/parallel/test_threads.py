@@ -54,7 +54,7 @@ def test_ranks_end_where_another_cannot_begin(monkeypatch):
     try:
         with pytest.raises(RuntimeError, match="can't start new thread"):
             world.run(lambda shard: shard.communicator.barrier())
-        assert world._at_work == 0
+        assert world._at_work._count == 0
         monkeypatch.undo()
         assert group.world(3).run(lambda shard: shard.rank) == [0, 1, 2]
     finally:
@@ -146,6 +146,28 @@ def test_an_error_in_shared_work_comes_out_when_all_have_stopped(mine):
 
     with pytest.raises(ValueError, match="trouble"):
         ThreadGroup(2, 2).parallel_for(work, 10)
+    assert not at_work
+
+
+def test_helpers_that_nobody_knows_of_have_stopped_too(monkeypatch):
+    """Ctrl-C between the beginning of a helper and the note of it."""
+    group, begun, at_work = ThreadGroup(2, 2), threading.Event(), []
+    submit = group._pool.submit
+
+    def interrupted(*arguments):
+        submit(*arguments)
+        begun.wait(5)
+        raise KeyboardInterrupt
+
+    def work(some):
+        at_work.append(some)
+        begun.set()
+        time.sleep(0.2)
+        at_work.remove(some)
+
+    monkeypatch.setattr(group._pool, "submit", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        group.parallel_for(work, 10)
     assert not at_work
 
 
