@@ -53,6 +53,7 @@ class Optimizer(Kind):
         return 0.0
 
     def decay_of(self, variable: Array) -> float:
+        """The decay of a variable of any shape."""
         return 0.0 if self.decay_only_weights and variable.ndim < 2 else self.weight_decay
 
     def update(
@@ -64,7 +65,8 @@ class Optimizer(Kind):
         step: int,
         parallel_for: ParallelFor = alone,
     ) -> None:
-        """Step number `step` (from 1) of a whole variable, in place; may overwrite the gradient."""
+        """Step number `step` (from 1) of a whole variable, of any shape, in place, as its slots are, which have the
+        variable's shape; the gradient may be overwritten."""
         decay = self.decay_of(variable)
         rate = self.rate_left(gradient, rate, decay)
         w, *s = (_flat(array) for array in (variable, *slots))
@@ -81,7 +83,7 @@ class Optimizer(Kind):
         return rate
 
     def update_block(self, w: Array, g: Array, slots: tuple[Array, ...], rate: float, step: int, decay: float) -> None:
-        """The formula, on flat views."""
+        """The formula, on flat views [n]: w and the slots in place; g may be overwritten."""
         raise NotImplementedError(self.kind)
 
 
@@ -303,7 +305,7 @@ OPTIMIZERS: tuple[type[Optimizer], ...] = (Sgd, Momentum, Nesterov, RmsProp, Ada
 
 
 def new_slots(optimizer: Optimizer, variable: Array) -> tuple[Array, ...]:
-    """The arrays that this optimizer keeps beside a variable, as they start."""
+    """The arrays that this optimizer keeps beside a variable, of the variable's shape and dtype, as they start."""
     return tuple(np.full_like(variable, optimizer.start(slot)) for slot in optimizer.slots)
 
 

@@ -1,4 +1,7 @@
-"""Losses: `LOSSES` is the catalogue, a line a kind; what they share is in `base`."""
+"""Losses: `LOSSES` is the catalogue, a line a kind; what they share is in `base`.
+
+Predictions have one dtype, float32 or float64, and so have losses and gradients; means are summed in float64.
+"""
 
 from __future__ import annotations
 

@@ -51,8 +51,8 @@ class Loss(Kind):
         return mean.value, mean.gradient
 
     def mean(self, prediction: Array, target: Array, weights: Array | None = None) -> Mean:
-        """The weighted mean over a batch: `prediction` N …, `target` as `kind_of` knows it, `weights` N or the losses'
-        shape."""
+        """The weighted mean over a batch: `prediction` [N, …], `target` as `kind_of` knows it, `weights` [N] or of the
+        losses' shape. Its gradient has the prediction's shape and dtype; nothing given is overwritten."""
         losses, gradient, own = self.elements(prediction, target)
         weights = product(own, spread(weights, losses.shape))
         if weights is None:
@@ -91,7 +91,8 @@ class Loss(Kind):
         return None
 
     def scores(self, prediction: Array) -> tuple[str, Array] | None:
-        """What a row of predictions says of each class, and what that is called; None where it is of no classes."""
+        """What a row of predictions [..., K] says of each class, and what that is called; None where it is of no
+        classes."""
         return None if self.says is None else (self.says, ACTIVATIONS[self.activation_of(prediction.shape)](prediction))
 
     def activation_of(self, shape: tuple[int, ...]) -> Activation:
@@ -99,7 +100,8 @@ class Loss(Kind):
         return self.activation
 
     def ranking(self, prediction: Array) -> Array:
-        """Numbers that are higher the surer a prediction is, comparable within each output over all examples."""
+        """Numbers of the prediction's shape that are higher the surer a prediction is, comparable within each output
+        over all examples."""
         return prediction
 
     def check(self, shape: tuple[int, ...], name: str) -> None:
@@ -107,7 +109,8 @@ class Loss(Kind):
 
 
 def where_weighed(target: Array, weights: Array | None) -> Array:
-    """The target with 0 where the weight is 0: what does not count need not be a target at all."""
+    """The target [N, …] with 0 where the weight ([N] or more axes of it) is 0: what does not count need not be a target
+    at all."""
     if weights is None or weights.ndim > target.ndim or weights.shape != target.shape[: weights.ndim]:
         return target
     counts = (weights != 0).reshape(weights.shape + (1,) * (target.ndim - weights.ndim))
@@ -115,7 +118,8 @@ def where_weighed(target: Array, weights: Array | None) -> Array:
 
 
 def one_hot(indices: Array, classes: int, dtype: Any) -> Array:
-    """Zeros with a one at each index, along a new last axis; an index out of range is an error."""
+    """Zeros with a one at each index, [..., classes] of indices [...], in this dtype; an index out of range is an
+    error."""
     if indices.size and (indices.min() < 0 or indices.max() >= classes):
         bad = int(np.flatnonzero((indices.ravel() < 0) | (indices.ravel() >= classes))[0])
         value = int(indices.ravel()[bad])
@@ -139,7 +143,8 @@ def like(target: Array, prediction: Array, kind: str) -> Array:
 
 
 def spread(weights: Array | None, shape: tuple[int, ...]) -> Array | None:
-    """Weights over the losses' shape: those of an example count for all its losses."""
+    """Weights, [N] or of more axes, as a view of the losses' shape, in float64: those of an example count for all its
+    losses."""
     if weights is None:
         return None
     weights = np.asarray(weights, np.float64)
@@ -151,6 +156,7 @@ def spread(weights: Array | None, shape: tuple[int, ...]) -> Array | None:
 
 
 def product(a: Array | None, b: Array | None) -> Array | None:
+    """Both weights, of one shape or one that broadcasts, or that which there is."""
     return b if a is None else a if b is None else a * b
 
 

@@ -1,4 +1,7 @@
-"""Metrics: `METRICS` is the catalogue, a line a kind; what they share is in `base`."""
+"""Metrics: `METRICS` is the catalogue, a line a kind; what they share is in `base`.
+
+Predictions are of any float dtype; sums are kept in float64, counts in int64.
+"""
 
 from __future__ import annotations
 

@@ -38,7 +38,8 @@ class Head:
         return self.shape[-1]
 
     def kind(self, prediction: Array, target: Array) -> TargetKind:
-        """What a batch of targets is to predictions; both may be some rows or pixels of the head's only."""
+        """What a batch of targets [n, …] is to predictions [n, …, K]; both may be some rows or pixels of the head's
+        only."""
         whole = np.issubdtype(target.dtype, np.integer)
         kind = self.loss.kind_of(prediction.shape[1:], target.shape[1:], whole)
         if kind is None:
@@ -48,13 +49,15 @@ class Head:
         return kind
 
     def predicted(self, prediction: Array) -> Array:
-        """Class indices: the highest output's, or of a single one whether it is above the loss's threshold."""
+        """Class indices [...] (int64) of predictions [..., K]: the highest output's, or of a single one whether it is
+        above the loss's threshold."""
         if self.outputs == 1:
             return np.asarray(prediction[..., 0] > self.loss.threshold, np.int64)
         return np.asarray(prediction.argmax(axis=-1))
 
     def labels(self, prediction: Array, target: Array) -> Array:
-        """Class indices of targets: as they are, or of distributions the highest share's."""
+        """Class indices [...] of targets for predictions [..., K]: as they are, or of distributions the highest
+        share's."""
         if target.shape == prediction.shape[:-1]:
             return target.astype(np.int64)
         return target[..., 0].astype(np.int64) if self.outputs == 1 else target.argmax(axis=-1)
@@ -64,7 +67,7 @@ class Head:
         return str(self.classes[index]) if index < len(self.classes) else str(index)
 
     def named(self, values: Array) -> dict[str, Any]:
-        """A number (None where it is not one) for each class."""
+        """A number (None where it is not one) for each class, of values [K]."""
         return {self.name(i): float(value) if np.isfinite(value) else None for i, value in enumerate(values)}
 
 
@@ -93,7 +96,7 @@ class Metric(Kind):
         raise NotImplementedError(self.kind)
 
     def add(self, totals: Totals, prediction: Array, target: Array, head: Head) -> None:
-        """A batch more, in place: `prediction` N and the head's shape, `target` as its kind says."""
+        """A batch more, in place in `totals`: `prediction` [N, …] of the head's shape, `target` as its kind says."""
         raise NotImplementedError(self.kind)
 
     def result(self, totals: Totals, head: Head) -> Result:
@@ -121,10 +124,10 @@ VALUES = frozenset({TargetKind.VALUES})
 
 
 def answers(prediction: Array, head: Head) -> Array:
-    """Which labels are predicted, of several that may hold at once: 0 or 1, N … K."""
+    """Which labels are predicted, of several that may hold at once: truth values [..., K]."""
     return np.asarray(prediction > head.loss.threshold)
 
 
 def ratio(part: Array, whole: Array) -> float | None:
-    """None of nothing."""
+    """part / whole, each of one number, []; None of nothing."""
     return float(part) / float(whole) if whole else None

@@ -43,6 +43,7 @@ class Accuracy(_ShareOfRight):
     (one minus its Hamming loss)."""
 
     def right(self, prediction: Array, target: Array, head: Head) -> Array:
+        """Whether each example is right, truth values [n, …], of predictions [n, …, K]."""
         if head.kind(prediction, target) is not TargetKind.MULTI_LABEL:
             return np.asarray(head.predicted(prediction) == head.labels(prediction, target))
         each = answers(prediction, head) == (target > 0)
@@ -67,6 +68,7 @@ class TopK(_ShareOfRight):
             raise SpecError("G601", f"top_k: {expected}, found {self.k}: it would be 1 whatever is predicted")
 
     def right(self, prediction: Array, target: Array, head: Head) -> Array:
+        """Whether each example is right, truth values [n, …], of predictions [n, …, K]."""
         labels = head.labels(prediction, target)[..., None]
         score = np.take_along_axis(prediction, labels, axis=-1)
         earlier = np.arange(prediction.shape[-1]) < labels
@@ -164,6 +166,8 @@ class _FromCounts(PerClass, _Counts):
         return float(each[counted].mean())
 
     def of_class(self, hits: Array, true: Array, predicted: Array) -> Array:
+        """The number of each class [K] from the counts [K] of hits, of what is of it, and of what was predicted as
+        it."""
         raise NotImplementedError(self.kind)
 
 

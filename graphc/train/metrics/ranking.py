@@ -77,7 +77,7 @@ class _Ranking(PerClass):
         return value if np.isfinite(value) else None
 
     def of_one(self, true: Array, scores: Array) -> float:
-        """The number of one class: `true` N booleans, `scores` N; not a number where it is undefined."""
+        """The number of one class: `true` [N] booleans, `scores` [N]; not a number where it is undefined."""
         raise NotImplementedError(self.kind)
 
 

@@ -26,6 +26,7 @@ class MeanAbsoluteError(Metric):
         totals["count"] += error.size
 
     def summed(self, error: Array) -> float:
+        """The sum, in float64, of what each error counts, of any shape."""
         return float(np.abs(error).sum(dtype=np.float64))
 
     def result(self, totals: Totals, head: Head) -> Result:
