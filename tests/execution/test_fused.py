@@ -99,3 +99,21 @@ def test_gradients_that_the_blocks_do_not_give_are_a_reason_against_them():
     ):
         algorithm = pooling_algorithm(context, layer.problem(x.shape, x.dtype, context.training), tiling)
         assert (algorithm is not None) == expected
+
+
+def test_where_rounding_of_a_bias_makes_pixels_equal_the_larger_one_gets_the_gradient():
+    """1 and the next number are one number when 100 is added; layers one after the other take the first of them."""
+    conv, pool = Conv2d(filters=8, kernel=3, padding="same"), MaxPool2d(kernel=2)
+    larger = np.nextafter(np.float32(1), np.float32(2))
+    x, dy = np.zeros((4, 8, 8, 2), np.float32), np.zeros((4, 4, 4, 8), np.float32)
+    x[0, 0, :2, 0], dy[0, 0, 0, 0] = (1, larger), 1
+    params = {"weights": np.zeros((3, 3, 2, 8), np.float32), "biases": np.full(8, 100, np.float32)}
+    params["weights"][1, 1, 0] = 1
+    context = RunContext(training=True, input_gradient=False)
+    fused_step = ConvMaxPool(conv, pool).forward(context, params, x)
+    convolved = conv.forward(context, params, x)
+    pooled = pool.forward(RunContext(training=True), {}, convolved.output)
+    np.testing.assert_array_equal(fused_step.output, pooled.output)
+    assert fused_step.output[0, 0, 0, 0] == 101
+    apart = convolved.backward(pooled.backward(dy).inputs[0])
+    assert [step.params["weights"][1, 1, 0, 0] for step in (fused_step.backward(dy), apart)] == [larger, 1]
