@@ -30,8 +30,10 @@ ADVICE = {
 
 NO_PATHS = (errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL)
 """What systems say of texts that cannot be a path."""
-CONTROLS = {number: f"\\x{number:02x}" for number in (*range(32), 127)}
-"""Characters that would break a line or steer a terminal."""
+STEERING = (*range(32), *range(127, 160), *range(0x200E, 0x2010), *range(0x2028, 0x202F), *range(0x2066, 0x206A))
+CONTROLS = {number: f"\\x{number:02x}" if number < 256 else f"\\u{number:04x}" for number in STEERING}
+"""Characters that would break a line, steer a terminal, or turn the direction of what follows."""
+IN_TEXTS = {number: said for number, said in CONTROLS.items() if chr(number) not in "\n\t"}
 ESCAPED = "in double quotes, YAML takes \\n and \\t for a line break and a tab: write a path with / or in single quotes"
 
 
@@ -45,6 +47,11 @@ def machine_error(action: str, path: Path | str, error: OSError) -> MachineError
 def shown(path: Path | str) -> str:
     """A path as text that any terminal can print on one line."""
     return str(path).encode("utf-8", "backslashreplace").decode("utf-8").translate(CONTROLS)
+
+
+def printable(text: str) -> str:
+    """Lines of text without characters that would steer a terminal."""
+    return text.translate(IN_TEXTS)
 
 
 def why_missing(path: Path | str) -> list[str]:

@@ -272,10 +272,10 @@ def test_bad_input_is_one_sentence_and_an_exit_code(
 @pytest.mark.parametrize(
     ("data", "told"),
     [
-        (b"\x93NUMPY\x01\x00\x0a\x00{'descr': [\n", "x.npy: expected a .npy array"),
-        (np.array(["seven"]), "x.npy: expected numbers, got <U5"),
-        (np.ones((8, 8, 3), complex), "x.npy: expected numbers, got complex128"),
-        (b"PK\x05\x06" + bytes(18), "x.npy: expected numbers, got NpzFile"),
+        (b"\x93NUMPY\x01\x00\x0a\x00{'descr': [\n", "x.npy: error[G401]: the array's header cannot be read: EOF"),
+        (np.array(["seven"]), "x.npy: error[G401]: expected numbers, found <U5"),
+        (np.ones((8, 8, 3), complex), "x.npy: error[G401]: expected numbers, found complex128"),
+        (b"PK\x05\x06" + bytes(18), "x.npy: error[G401]: expected an array in NumPy's format"),
     ],
 )
 def test_arrays_that_are_no_numbers(graphc: Run, data: bytes | np.ndarray, told: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import signal
 import sys
@@ -55,7 +56,9 @@ def answer(error: BaseException) -> int:
         say(str(error))
         return error.exit_code
     if isinstance(error, click.ClickException):
-        error.show()
+        words = io.StringIO()
+        error.show(words)
+        say(words.getvalue().rstrip("\n"))
         return 2
     if isinstance(error, SystemExit):
         return 0  # click's: completion is done, or nobody reads our output any more

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from graphc.errors import said_once
+from graphc.files import printable
 
 MEASURES = click.Choice(["params", "MACs", "memory", "time"], case_sensitive=False)
 FORMATS = click.Choice(["table", "json", "csv", "md"])
@@ -111,4 +112,4 @@ def out(text: str) -> None:
 
 def say(text: str) -> None:
     with suppress(OSError):  # a terminal that was closed, a full disk: what was done is done
-        click.echo(text, err=True)
+        click.echo(printable(text), err=True)

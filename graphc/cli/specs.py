@@ -162,13 +162,13 @@ def draw(spec: str, output: str | None, **options: Any) -> None:
       graphc draw inception_v3 -o net.svg
       graphc draw net.yaml -o net.html
     """
-    from graphc.files import atomic_write
+    from graphc.files import atomic_write, printable
     from graphc.report.picture.draw import FORMATS
 
     target = Path(output or f"{Path(spec).stem}.svg")
     if target.suffix not in FORMATS:
         raise click.BadParameter(f"{target.name} ends in none of {', '.join(FORMATS)}", param_hint="--output")
-    picture = FORMATS[target.suffix](make_plan(spec, **options))
+    picture = printable(FORMATS[target.suffix](make_plan(spec, **options)))
     atomic_write(target, picture.encode())
     say(f"wrote {target}")
 

@@ -128,7 +128,8 @@ def _read_header(file: IO[bytes], where: str, text: bool) -> tuple[tuple[int, ..
         read_header = npy.read_array_header_1_0 if start[6] == 1 else npy.read_array_header_2_0
         shape, fortran, dtype = read_header(header)
     except Exception as error:  # NumPy reads it with Python's tokenizer and parser, which have errors of their own
-        raise DataError("G401", f"the array's header cannot be read: {error}", Place(where)) from None
+        said = error.args[0] if error.args else error
+        raise DataError("G401", f"the array's header cannot be read: {said}", Place(where)) from None
     if dtype.hasobject or dtype.kind not in ("biufUS" if text else "biuf"):
         expected = "numbers or texts" if text else "numbers"
         raise DataError("G401", f"expected {expected}, found {dtype} (object arrays are refused)", Place(where))

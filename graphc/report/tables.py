@@ -14,6 +14,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
 
+from graphc.files import shown
+
 Row = Sequence[Any]
 WIDE = 32_000
 """Columns where output is not a terminal: nothing is cut."""
@@ -155,7 +157,7 @@ def visible(markup: str) -> str:
 def dressed(column: str, cell: Any, look: Look) -> str:
     if cell in (None, "") or column not in look.cells:
         return escape(pretty(cell))
-    return look.cells[column](cell)
+    return look.cells[column](shown(cell) if isinstance(cell, str) else cell)
 
 
 def is_number_column(cells: Sequence[Any]) -> bool:
@@ -168,12 +170,12 @@ def pretty(cell: Any) -> str:
     if cell is None:
         return "–"
     if isinstance(cell, bool) or not isinstance(cell, (int, float)):
-        return str(cell)
+        return shown(str(cell))
     return f"{cell:,}" if isinstance(cell, int) else f"{cell:.4g}"
 
 
 def plain(cell: Any) -> Any:
-    return "" if cell is None else cell
+    return "" if cell is None else shown(cell) if isinstance(cell, str) else cell
 
 
 def short(count: int | None) -> str:

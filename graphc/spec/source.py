@@ -30,6 +30,7 @@ from yaml.events import (
 
 from graphc.errors import Place, SpecError, clipped
 from graphc.files import read_limited, shown
+from graphc.spec.surrogates import PAIR, Pairs, is_json
 from graphc.spec.syntax import syntax_error
 
 
@@ -150,7 +151,9 @@ def load_text(text: str | bytes, path: str, limits: Limits = LIMITS, number_keys
     if len(text) > limits.file_bytes:
         raise SpecError("G101", f"the text has {len(text):,} bytes, the limit is {limits.file_bytes:,}", Place(path))
     content = decode(text, path)
-    reader = _Reader(path, limits, number_keys)
+    pairs = Pairs(content) if PAIR.search(content) and is_json(content) else None
+    content = content if pairs is None else pairs.text
+    reader = _Reader(path, limits, number_keys, pairs)
     try:
         for event in yaml.parse(content, Loader=LOADER):
             reader.take(event)
@@ -223,6 +226,7 @@ class _Reader:
     path: str
     limits: Limits
     number_keys: bool
+    pairs: Pairs | None = None
     root: Tree = None
     implicit: bool = False
     documents: int = 0
@@ -353,7 +357,8 @@ class _Reader:
             raise self._error("G108", f"more than {self.limits.nodes:,} keys and values{more}", place)
 
     def _place(self, event: Any) -> Place:
-        return Place(self.path, event.start_mark.line + 1, event.start_mark.column + 1)
+        line, column = event.start_mark.line, event.start_mark.column
+        return Place(self.path, line + 1, 1 + (column if self.pairs is None else self.pairs.column(line, column)))
 
     @staticmethod
     def _error(code: str, message: str, place: Place) -> SpecError:

@@ -50,7 +50,7 @@ def is_folder(output: str) -> bool:
 
 def as_csv(rows: list[Answer]) -> str:
     """A line a prediction; the first line names the columns."""
-    cells = [dict(_cells(row)) for row in rows]
+    cells = [{name: _printable(value) for name, value in _cells(row)} for row in rows]
     columns = list(dict.fromkeys(name for each in cells for name in each))
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
@@ -80,6 +80,10 @@ def _cells(answer: Answer, prefix: str = "") -> Iterator[tuple[str, Any]]:
         yield from _values(answer["values"], prefix)
     else:
         yield from ((f"{prefix}{key}", value) for key, value in answer.items() if key != "input")
+
+
+def _printable(value: Any) -> Any:
+    return shown(value) if isinstance(value, str) else value
 
 
 def _values(values: Any, prefix: str) -> Iterator[tuple[str, Any]]:

@@ -10,6 +10,8 @@ from typing import Any, Protocol
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from graphc.files import printable
+
 SMOOTHING = 0.95
 """Share of the last loss that is kept in the one that is shown."""
 
@@ -60,7 +62,7 @@ class Quiet(Silent):
 
     def _print(self, message: str) -> None:
         with suppress(OSError):  # a terminal that was closed, a full disk: training goes on
-            self.console.print(message, markup=False, highlight=False, soft_wrap=True)
+            self.console.print(printable(message), markup=False, highlight=False, soft_wrap=True)
 
 
 class Lines(Quiet):

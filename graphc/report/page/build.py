@@ -8,12 +8,14 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from graphc.files import CONTROLS, printable
 from graphc.graph import Plan
 from graphc.report.page.facts import facts
 from graphc.report.picture.svg import css, draw_svg
 from graphc.report.properties import drifts
 from graphc.types import Array
 
+ESCAPES = {number: f"\\u{number:04x}" for number in CONTROLS}
 HERE = Path(__file__).parent
 
 
@@ -26,9 +28,9 @@ def page(plan: Plan, params: Mapping[str, Array] | None, more: Mapping[str, Any]
     """
     data = {**facts(plan, drifts(plan, params) if params is not None else {}), **more}
     parts = {
-        "title": escape(plan.graph.name),
+        "title": escape(printable(plan.graph.name)),
         "style": css(on_page=True) + (HERE / "page.css").read_text(encoding="utf-8"),
-        "picture": draw_svg(plan, style=False),
+        "picture": printable(draw_svg(plan, style=False)),
         "script": (HERE / "page.js").read_text(encoding="utf-8"),
         "data": in_script(data),
         "connect": "'self'" if "live" in more else "'none'",
@@ -45,4 +47,4 @@ def page(plan: Plan, params: Mapping[str, Array] | None, more: Mapping[str, Any]
 def in_script(data: Any) -> str:
     """JSON that no text in it can end early: `<` and `&` as escapes."""
     text = json.dumps(data, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return text.replace("<", "\\u003c").replace("&", "\\u0026")
+    return text.replace("<", "\\u003c").replace("&", "\\u0026").translate(ESCAPES)
