@@ -74,7 +74,7 @@ class Context(Protocol):
     def empty(self, shape: tuple[int, ...], dtype: Any) -> Array:
         """An array of this shape with no particular contents, from the step's workspace."""
 
-    def kept(self, key: Any, shape: tuple[int, ...], dtype: Any) -> tuple[Array, bool]:
+    def cached_buffer(self, key: Any, shape: tuple[int, ...], dtype: Any) -> tuple[Array, bool]:
         """An array of this shape as its last user under this key left it, and whether it is a new one."""
 
     def shared_buffer(self, shape: tuple[int, ...], dtype: Any) -> Array:

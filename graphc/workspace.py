@@ -59,7 +59,7 @@ class Workspace:
             pool, block = free, self._new_block(size)
         return self._lend(block, pool, shape, dtype)
 
-    def kept(self, key: Any, shape: tuple[int, ...], dtype: Any) -> tuple[Array, bool]:
+    def cached_buffer(self, key: Any, shape: tuple[int, ...], dtype: Any) -> tuple[Array, bool]:
         """An array as its last user under this key left it, and whether it is a new one."""
         free = self._kept[key, shape, dtype]
         try:

@@ -45,8 +45,8 @@ class RunContext:
     def empty(self, shape: tuple[int, ...], dtype: Any) -> Array:
         return self.workspace.empty(shape, dtype)
 
-    def kept(self, key: Any, shape: tuple[int, ...], dtype: Any) -> tuple[Array, bool]:
-        return self.workspace.kept(key, shape, dtype)
+    def cached_buffer(self, key: Any, shape: tuple[int, ...], dtype: Any) -> tuple[Array, bool]:
+        return self.workspace.cached_buffer(key, shape, dtype)
 
     def all_gather(self, value: Any) -> list[Any]:
         return self.communicator.all_gather(value)

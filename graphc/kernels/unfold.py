@@ -86,7 +86,7 @@ def pad_images(context: Context, x: Array, grid: Grid, rows: int = 0, columns: i
     if (rows, columns) == grid.size:
         return np.ascontiguousarray(x)
     shape = (len(x), rows, columns, x.shape[3])
-    padded, new = context.kept(("padded", grid.size, grid.pads), shape, x.dtype)
+    padded, new = context.cached_buffer(("padded", grid.size, grid.pads), shape, x.dtype)
     if new:
         padded[...] = 0  # what is around the images stays so
     padded[:, top : top + height, left : left + width] = x

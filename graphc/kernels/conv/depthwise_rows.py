@@ -122,7 +122,7 @@ def _planes(context: Context, problem: ConvProblem, x: Array) -> Array:
     (top, _), (left, _) = grid.pads
     n, height, _, channels = x.shape
     shape = (n, grid.padded[0], stride, -(-grid.padded[1] // stride), channels)
-    planes, new = context.kept(("planes", grid.size, grid.pads), shape, x.dtype)
+    planes, new = context.cached_buffer(("planes", grid.size, grid.pads), shape, x.dtype)
     if new:
         planes[...] = 0  # what is around the images stays so
     for place in range(stride):

@@ -102,7 +102,7 @@ def _unfold(context: Context, x: Array, grid: Grid, wide: int) -> Array:
     (rows, columns), (top, _), (left, _) = grid.padded, *grid.pads
     windows, taps = grid.output[1] // wide, grid.kernel[1]
     shape = (rows, channels, wide, -(-columns // wide), n)
-    padded, new = context.kept(("few_channels", grid.size, grid.pads), shape, x.dtype)
+    padded, new = context.cached_buffer(("few_channels", grid.size, grid.pads), shape, x.dtype)
     if new:
         padded[...] = 0  # what is around the images stays so
     for place in range(wide):
