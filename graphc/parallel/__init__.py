@@ -109,7 +109,8 @@ In every state:
 - A death without one (SIGKILL, a crash, no memory) is a MachineError that names the worker, its pid, how it ended and
   what it was doing: G521 of a rank, G520 of a maker of batches, with the example that it was at.
 - One that is there and gives no answer (SIGSTOP, a file system that does not come back) is named likewise when the
-  parent has waited for `ANSWER_TIMEOUT`, not counting the time in which it was stopped itself.
+  parent has waited for `ANSWER_TIMEOUT`, not counting the time in which it was stopped itself. Not so while the parent
+  of a pool sends a job that is longer than the pipe takes (200 KB, the rows of a batch of 25,000): it waits in there.
 - The parent ends a worker in one way: it closes the pipe, kills the process and waits for it. There is nothing to lose:
   results lie in shared memory or have been sent, and files are the parent's to write.
 - After an error or a death, an exception in the parent (Ctrl-C too) within a call of the group or pool, such as `run`,
