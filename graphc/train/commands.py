@@ -245,7 +245,10 @@ def _finish(trainer: Trainer) -> dict[str, Any]:
         **metadata_of(task, facts, plan),
     }
     write_model(compile_plan(plan, params, metadata=metadata), folder.onnx)
-    return next(record for record in reversed(folder.records()) if "epoch" in record)
+    epochs = [record for record in folder.records() if "epoch" in record]
+    if not epochs:
+        raise WeightsError("G324", "expected the records of epochs, found none", Place(shown(folder.log)))
+    return epochs[-1]
 
 
 def _compare_settings(before: Mapping[str, Any], now: Mapping[str, Any], reporter: Reporter, exact: bool) -> None:

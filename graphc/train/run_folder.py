@@ -23,7 +23,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from graphc.errors import MachineError, Place, WeightsError
+from graphc.errors import MachineError, Place, WeightsError, clipped
 from graphc.files import TEMPORARY, atomic_write, machine_error, read_limited, remove_leftovers, shown
 from graphc.locks import Held, locked
 from graphc.system import NotPlain, check_own, is_link, is_plain_name, open_own, sync_folder
@@ -134,6 +134,8 @@ class RunFolder:
             said = "the file is not as graphc wrote it"
         if not said and not all(isinstance(name, str) for name in facts["classes"]):
             said = "expected classes in it, as graphc writes it"
+        if not said and not all(map(is_plain_name, facts["spec"].split("/"))):
+            said = f"expected the spec's file below spec/, found {clipped(facts['spec'])}"
         if said:
             raise WeightsError("G323", said, Place(shown(self.facts)))
         return dict(facts)

@@ -177,3 +177,18 @@ def test_a_run_that_does_not_say_how_it_began(run):
         (run / "run.json").write_text(json.dumps({**facts, "began": began}))
         with pytest.raises(WeightsError, match=r"run\.json: error\[G323\]: expected what the run began with"):
             resume(run)
+
+
+def test_a_log_without_epochs_is_no_runs(run):
+    log = run / "metrics.jsonl"
+    log.write_bytes(b'{"step": 1}\n' + b" " * (log.stat().st_size - 13) + b"\n")
+    with pytest.raises(WeightsError, match=r"metrics\.jsonl.*error\[G324\]"):
+        resume(run)
+
+
+@pytest.mark.parametrize("name", ["../tiny.yaml", "/etc/passwd", "a/../../tiny.yaml", ""])
+def test_a_spec_that_lies_elsewhere_is_not_read(run, name):
+    facts = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps({**facts, "spec": name}))
+    with pytest.raises(WeightsError, match=r"run\.json: error\[G323\]: expected the spec's file below spec/, found"):
+        resume(run)
