@@ -8,7 +8,7 @@ import hashlib
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -50,13 +50,26 @@ def shown(path: Path | str) -> str:
 
 
 def printable(text: str) -> str:
-    """Lines of text without characters that would steer a terminal."""
-    return text.translate(IN_TEXTS)
+    """Lines of text without characters that would steer a terminal, or that no file can hold."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8").translate(IN_TEXTS)
 
 
 def why_missing(path: Path | str) -> list[str]:
     """What may be wrong with a path where nothing is."""
     return [] if CONTROLS.keys().isdisjoint(map(ord, str(path))) else [ESCAPED]
+
+
+def keep_inputs(outputs: Iterable[Path | str | None], inputs: Iterable[Path | str | None]) -> None:
+    """A SpecError where something would be written over what is read, or over something else that is written."""
+    read = {os.path.realpath(os.fspath(each)) for each in inputs if each and os.path.exists(each)}
+    written: set[str] = set()
+    for output in (os.fspath(each) for each in outputs if each):
+        place = os.path.realpath(output)
+        if place in read:
+            raise SpecError("G350", f"{shown(output)} would be written over what is read: name another file")
+        if place in written:
+            raise SpecError("G350", f"{shown(output)} would be written twice: name another file")
+        written.add(place)
 
 
 def atomic_write(path: Path | str, data: bytes | Callable[[BinaryIO], None]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from graphc.cli.options import data_memory_option, format_option, limits, out, recipe_set_option, say
+from graphc.files import keep_inputs
 
 
 @click.group()
@@ -31,6 +32,7 @@ def data_stats(recipe: str, settings: tuple[str, ...], max_memory: float | None,
     """
     from graphc.report.look import stats
 
+    keep_inputs((output,), (recipe,))
     out(stats(recipe, settings, form, output, limits(None, max_memory).memory))
 
 
@@ -50,5 +52,6 @@ def data_preview(recipe: str, settings: tuple[str, ...], max_memory: float | Non
     """
     from graphc.report.look import preview
 
+    keep_inputs((output,), (recipe,))
     words = preview(recipe, settings, output, **options, limit=limits(None, max_memory).memory)
     say(f"wrote {output}: {words}")

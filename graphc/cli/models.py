@@ -22,6 +22,7 @@ from graphc.cli.options import (
     weights_option,
 )
 from graphc.errors import GraphcError, counted
+from graphc.files import keep_inputs
 
 
 @click.command(name="compile")
@@ -62,6 +63,7 @@ def compile_command(spec: str, output: str | None, **options: Any) -> None:
     target = output or f"{Path(spec).stem}.onnx"
     if target == "-":
         raise click.BadParameter("an ONNX file is not printed; name a file", param_hint="--output")
+    keep_inputs((target, options["save_weights"]), (spec, options["weights"]))
     run, weights_from, preprocess, describe = options["with_preprocess"], options["weights"], None, None
     if run is not None:
         from graphc.train.fitted import fronts_of_run
@@ -157,4 +159,6 @@ def run(model: str, files: tuple[str, ...], **options: Any) -> None:
     """
     from graphc.inference import run_files
 
+    named = [each.partition("=")[2] for each in options["inputs"]]
+    keep_inputs((None if options["output"] == "-" else options["output"],), (model, *files, *named))
     out(run_files(model, files, **options, say=say))

@@ -37,8 +37,10 @@ def new(path: str, recipe: str | None, data: str | None, force: bool) -> None:
       graphc new --recipe
       graphc new --recipe --data photos
     """
+    from graphc.files import keep_inputs
     from graphc.train.new import new as write
 
+    keep_inputs((path, recipe), ())
     for line in write(path, recipe, data, force):
         say(line)
 
@@ -162,12 +164,13 @@ def draw(spec: str, output: str | None, **options: Any) -> None:
       graphc draw inception_v3 -o net.svg
       graphc draw net.yaml -o net.html
     """
-    from graphc.files import atomic_write, printable
+    from graphc.files import atomic_write, keep_inputs, printable
     from graphc.report.picture.draw import FORMATS
 
     target = Path(output or f"{Path(spec).stem}.svg")
     if target.suffix not in FORMATS:
         raise click.BadParameter(f"{target.name} ends in none of {', '.join(FORMATS)}", param_hint="--output")
+    keep_inputs((target,), (spec,))
     picture = printable(FORMATS[target.suffix](make_plan(spec, **options)))
     atomic_write(target, picture.encode())
     say(f"wrote {target}")
@@ -187,11 +190,13 @@ def report(spec_or_run: tuple[str, ...], output: str | None, **options: Any) -> 
       graphc report lenet5 --weights best.safetensors --image digit.png
       graphc report runs/one runs/two
     """
-    from graphc.files import atomic_write
+    from graphc.files import atomic_write, keep_inputs
     from graphc.report.page.report import report_runs, report_spec
     from graphc.report.page.runs import is_run, read_run
 
     weights, images = options.pop("weights"), options.pop("images")
+    target = output or f"{Path(spec_or_run[0]).stem}.html"
+    keep_inputs((target,), (*spec_or_run, weights, *images))
     runs = [path for path in spec_or_run if is_run(path)]
     if len(runs) < len(spec_or_run) and len(spec_or_run) > 1:
         raise click.UsageError("expected one SPEC, or folders of runs")
@@ -201,7 +206,6 @@ def report(spec_or_run: tuple[str, ...], output: str | None, **options: Any) -> 
         page = report_runs([read_run(path) for path in runs], say)
     else:
         page = report_spec(make_plan(spec_or_run[0], **options), weights, images, say)
-    target = output or f"{Path(spec_or_run[0]).stem}.html"
     atomic_write(target, page.encode())
     say(f"wrote {target}: {len(page.encode()) / 1e6:.1f} MB")
 

@@ -119,6 +119,7 @@ def predict(run_folder: str, files: tuple[str, ...], top: int, output: str | Non
       graphc predict runs/net photos -o photos.csv --bad-files skip
       graphc predict runs/segmentation photos -o masks
     """
+    from graphc.files import keep_inputs
     from graphc.train import answers
     from graphc.train.predict import predict as run_prediction
     from graphc.train.predict import predict_masks
@@ -127,6 +128,7 @@ def predict(run_folder: str, files: tuple[str, ...], top: int, output: str | Non
     bad_files, weights = options.pop("bad_files"), options.pop("weights")
     common = {"weights_path": weights, "options": train_options(**options), "bad_files": bad_files, "say": say}
     if output is not None:
+        keep_inputs((output,), (weights, *files))
         answers.check_output(output)
         if answers.is_folder(output):
             say(f"wrote {predict_masks(run_folder, files, output, **common)}")

@@ -47,4 +47,7 @@ def page(plan: Plan, params: Mapping[str, Array] | None, more: Mapping[str, Any]
 def in_script(data: Any) -> str:
     """JSON that no text in it can end early: `<` and `&` as escapes."""
     text = json.dumps(data, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    text = text.encode("utf-8", "backslashreplace").decode(
+        "utf-8"
+    )  # half a pair of surrogates is an escape in JSON too
     return text.replace("<", "\\u003c").replace("&", "\\u0026").translate(ESCAPES)
