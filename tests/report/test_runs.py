@@ -190,7 +190,7 @@ def test_before_the_run_there_is_a_word(tmp_path: Path) -> None:
         assert json.loads(fetch(f"{address}runs.json"))[0]["curves"] == {}
 
 
-def test_clients_that_say_nothing_or_go_away_disturb_nobody(address: str, capfd: pytest.CaptureFixture[str]) -> None:
+def test_clients_that_say_nothing_or_go_away_disturb_nobody(address: str, capsys: pytest.CaptureFixture[str]) -> None:
     port = int(address.rstrip("/").rpartition(":")[2])
     before = threading.active_count()
     silent = [socket.create_connection(("127.0.0.1", port), timeout=5) for _ in range(300)]
@@ -205,7 +205,7 @@ def test_clients_that_say_nothing_or_go_away_disturb_nobody(address: str, capfd:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # gone, not closed
             client.close()
     assert urllib.request.urlopen(f"{address}runs.json", timeout=10).status == 200
-    assert capfd.readouterr().err == ""
+    assert capsys.readouterr().err == ""
 
 
 def test_training_with_a_dashboard(project: Path) -> None:
