@@ -1,20 +1,21 @@
-"""NumPy's .npz, read with the suspicion that a downloaded file deserves.
+"""NumPy's .npz, read with the suspicion that a downloaded file deserves: data and weights come this way.
 
-Only wanted arrays are read, into memory of their known size; sizes are compared before a byte is unpacked, headers
-are parsed here (NumPy reads a header of any length before it looks at it), and nothing is ever unpickled.
+Only wanted arrays are read, into memory of their known size; the list of members and the headers are bounded before
+they are parsed, sizes are compared before a byte is unpacked, and nothing is ever unpickled.
 """
 
 from __future__ import annotations
 
-import re
+import io
 import struct
 import zipfile
 import zlib
-from collections.abc import Mapping
-from typing import IO, BinaryIO
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import IO, Any, BinaryIO
 
-from graphc.errors import WeightsError
-from graphc.floats import BFLOAT16, FLOAT16, FLOAT32, FLOAT64, NAMES, Float
+from graphc.errors import WeightsError, clipped
+from graphc.floats import BFLOAT16, FLOAT16, FLOAT32, FLOAT64, NAMES
 from graphc.lazy import np
 from graphc.types import Array
 
@@ -22,111 +23,203 @@ MAX_HEADER = 10_000
 MAX_DIRECTORY = 64 * 2**20
 """Bytes of the list of members."""
 FLOATS = {"f2": FLOAT16, "f4": FLOAT32, "f8": FLOAT64, "V2": BFLOAT16}
-"""By NumPy's type behind the byte order; it writes bfloat16 as two bytes of its own."""
+"""By NumPy's kind and size; it writes bfloat16 as two bytes of its own."""
 BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError, KeyError, struct.error)
 """What zipfile raises for a damaged file (NotImplementedError is a RuntimeError)."""
+LONGEST = 100
+"""Letters of what NumPy says, which may repeat the header."""
+LOCAL_HEADER = struct.Struct("<4s22xHH")
+"""Before a member: signature, and the lengths of its name and extra field."""
 
 
-class NpzFile:
-    """The arrays of an open file: `shape(name)` before `read(name)`."""
+class NpzError(Exception):
+    """What is wrong with an archive or an array of it; whoever reads it says it with a code and a place."""
 
-    def __init__(self, file: BinaryIO, path: str) -> None:
-        self.path = path
+
+class NotReadable(NpzError):
+    """No archive, no array, or a damaged one."""
+
+
+class WrongNames(NpzError):
+    """Members that nobody can tell apart, or that are named like paths."""
+
+
+class TooLarge(NpzError):
+    """A part beyond its bound."""
+
+
+class WrongSize(NpzError):
+    """Other bytes than the shape takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What stands before an array's bytes."""
+
+    length: int
+    """Bytes up to the array's."""
+    dtype: Any
+    fortran: bool
+    shape: tuple[int, ...]
+
+    @property
+    def nbytes(self) -> int:
+        return int(self.dtype.itemsize) * _count(self.shape)
+
+
+class Archive:
+    """The arrays of an open file: `header(name)` before `read(name)`."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
         try:
             check_directory(file)
             self._zip = zipfile.ZipFile(file)
         except BROKEN as error:
-            raise WeightsError("G301", f"{path}: expected an .npz file, found {_said(error)}") from None
-        self._members: dict[str, zipfile.ZipInfo] = {}
+            raise NotReadable(f"expected an .npz file, found {_said(error)}") from None
+        self.members: dict[str, zipfile.ZipInfo] = {}
         for info in self._zip.infolist():
             name = info.filename.removesuffix(".npy")
-            if name in self._members:
-                raise WeightsError("G302", f"{path}: the array {name!r} is there twice")
+            if name in self.members:
+                raise WrongNames(f"the array {name!r} is there twice")
             if name.startswith(("/", "\\")) or ".." in name.split("/"):
-                raise WeightsError("G302", f"{path}: the array {name!r} is named like a path outside the file")
-            self._members[name] = info
-        self._headers: dict[str, _Header] = {}
+                raise WrongNames(f"the array {name!r} is named like a path outside the file")
+            self.members[name] = info
+        self._headers: dict[str, Header] = {}
 
-    @property
-    def names(self) -> list[str]:
-        return list(self._members)
-
-    def shape(self, name: str) -> tuple[int, ...]:
-        """The array's shape; a WeightsError where it is of other than floating-point numbers."""
-        return self._header(name).shape
+    def header(self, name: str) -> Header:
+        """Of an array; an NpzError where it cannot be read."""
+        if name not in self._headers:
+            try:
+                with self._zip.open(self.members[name]) as member:
+                    self._headers[name] = _header(member)
+            except BROKEN as error:
+                raise NotReadable(f"the array is damaged or cut off: {_said(error)}") from None
+        return self._headers[name]
 
     def read(self, name: str) -> Array:
-        """The array as float32."""
-        header = self._header(name)
-        info = self._members[name]
-        size = header.kind.size * _count(header.shape)
-        if info.file_size != header.length + size:
-            found = f"{info.file_size:,} bytes"
-            raise WeightsError(
-                "G303", f"{self.path}: {name}: expected {header.length + size:,} bytes for its shape, found {found}"
-            )
-        data = np.empty(_count(header.shape), header.order + header.kind.stored)
+        """The array, of any shape, in its own type; an NpzError where it is damaged or the file has other bytes for
+        it than its shape takes, which is seen before one is unpacked."""
+        header, info = self.header(name), self.members[name]
+        if header.dtype.hasobject:
+            raise NotReadable("object arrays are refused")
+        if info.file_size != header.length + header.nbytes:
+            raise WrongSize(f"expected {header.length + header.nbytes:,} bytes for its shape, found {info.file_size:,}")
+        data = np.empty(_count(header.shape), header.dtype)
         try:
             with self._zip.open(info) as member:
                 member.read(header.length)
                 _fill(member, data)
         except BROKEN as error:
-            raise WeightsError("G301", f"{self.path}: {name}: {_said(error)}") from None
-        array = data.reshape(header.shape[::-1]).T if header.fortran else data.reshape(header.shape)
-        return header.kind.as_float32(array)
+            raise NotReadable(f"the array is damaged or cut off: {_said(error)}") from None
+        return _shaped(data, header)
 
-    def _header(self, name: str) -> _Header:
-        if name not in self._headers:
-            try:
-                with self._zip.open(self._members[name]) as member:
-                    self._headers[name] = _parse(member)
-            except WeightsError as error:
-                raise WeightsError(error.code, f"{self.path}: {name}: {error.message}") from None
-            except BROKEN as error:
-                raise WeightsError("G301", f"{self.path}: {name}: {_said(error)}") from None
-        return self._headers[name]
-
-
-class _Header:
-    """What stands before an array's bytes."""
-
-    def __init__(self, length: int, kind: Float, order: str, fortran: bool, shape: tuple[int, ...]) -> None:
-        self.length = length
-        """Bytes up to the array's."""
-        self.kind = kind
-        self.order = order
-        self.fortran = fortran
-        self.shape = shape
+    def start(self, name: str) -> int:
+        """Where the bytes of an array begin in the file, in which they are stored as they are; an NpzError where they
+        are not, or are cut off."""
+        header, info = self.header(name), self.members[name]
+        if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1:
+            raise NotReadable("only arrays that are not compressed can be mapped (np.savez writes such)")
+        self._file.seek(info.header_offset)
+        local = self._file.read(LOCAL_HEADER.size)
+        if len(local) < LOCAL_HEADER.size or local[:4] != b"PK\x03\x04":
+            raise NotReadable("the archive is damaged")
+        _, names, extra = LOCAL_HEADER.unpack(local)
+        start = int(info.header_offset + LOCAL_HEADER.size + names + extra + header.length)
+        if start + header.nbytes > self._file.seek(0, io.SEEK_END) or not header.nbytes:
+            raise WrongSize(f"the header announces {header.nbytes:,} bytes, the file ends before")
+        return start
 
 
-def _parse(member: IO[bytes]) -> _Header:
+def array_of(file: BinaryIO) -> tuple[Header, Callable[[], Array]]:
+    """(header, how its values are read) of a .npy file; an NpzError where it is none, or holds other bytes than the
+    shape takes, so that a header alone claims no memory."""
+    header = _header(file)
+    there = file.seek(0, io.SEEK_END) - header.length
+    if there != header.nbytes and not header.dtype.hasobject:
+        raise WrongSize(f"expected {header.nbytes:,} bytes for its shape, found {there:,}")
+
+    def read() -> Array:
+        file.seek(header.length)
+        data = np.empty(_count(header.shape), header.dtype)
+        try:
+            _fill(file, data)
+        except BROKEN as error:
+            raise NotReadable(f"the array is damaged or cut off: {_said(error)}") from None
+        return _shaped(data, header)
+
+    return header, read
+
+
+def _shaped(data: Array, header: Header) -> Array:
+    return data.reshape(header.shape[::-1]).T if header.fortran else data.reshape(header.shape)
+
+
+def _header(member: IO[bytes]) -> Header:
     start = member.read(8)
-    if start[:6] != b"\x93NUMPY":
-        raise WeightsError("G301", "expected a NumPy array, found something else")
-    width = 2 if start[6:7] == b"\x01" else 4
+    if len(start) < 8 or start[:6] != b"\x93NUMPY" or start[6] not in (1, 2, 3):
+        raise NotReadable("expected a NumPy array, found something else")
+    width = 2 if start[6] == 1 else 4
     length = int.from_bytes(member.read(width), "little")
     if length > MAX_HEADER:
-        raise WeightsError("G304", f"expected a header of at most {MAX_HEADER:,} bytes, found {length:,}")
-    text = member.read(length).decode("latin-1")
-    kind = re.search(r"'descr':\s*'([^']*)'", text)
-    fortran = re.search(r"'fortran_order':\s*(True|False)", text)
-    shape = re.search(r"'shape':\s*\(([\d,\s]*)\)", text)
-    if kind is None or fortran is None or shape is None:
-        raise WeightsError("G301", "its header is not NumPy's")
-    if "O" in kind[1]:
-        raise WeightsError("G305", f"object array refused: expected {NAMES}")
-    order, code = kind[1][:1], kind[1][1:]
-    if code not in FLOATS or order not in ("<", ">", "|"):
-        raise WeightsError("G305", f"expected {NAMES}, found {_dtype_name(kind[1])}")
-    sizes = tuple(int(size) for size in shape[1].split(",") if size.strip())
-    return _Header(8 + width + length, FLOATS[code], ">" if order == ">" else "<", fortran[1] == "True", sizes)
-
-
-def _dtype_name(code: str) -> str:
+        raise TooLarge(f"expected a header of at most {MAX_HEADER:,} bytes, found {length:,}")
+    text = io.BytesIO(length.to_bytes(width, "little") + member.read(length))
+    numpy = np.lib.format
     try:
-        return str(np.dtype(code))
-    except (TypeError, ValueError, SyntaxError):  # NumPy parses it with Python's own parser
-        return repr(code)
+        shape, fortran, dtype = (numpy.read_array_header_1_0 if width == 2 else numpy.read_array_header_2_0)(text)
+    except Exception as error:  # NumPy reads it with Python's tokenizer and parser, which have errors of their own
+        found = str(error).splitlines() or [type(error).__name__]
+        raise NotReadable(f"the array's header cannot be read: {found[0][:LONGEST]}") from None
+    if any(axis < 0 for axis in shape):
+        raise NotReadable(f"the header announces the shape {clipped(shape)} of {dtype}")
+    return Header(8 + width + length, dtype, fortran, shape)
+
+
+CODES = {NotReadable: "G301", WrongNames: "G302", TooLarge: "G304", WrongSize: "G303"}
+
+
+class NpzFile:
+    """The weights of an open file: `shape(name)` before `read(name)`."""
+
+    def __init__(self, file: BinaryIO, path: str) -> None:
+        self.path = path
+        try:
+            self._archive = Archive(file)
+        except NpzError as error:
+            raise WeightsError(CODES[type(error)], f"{path}: {error}") from None
+
+    @property
+    def names(self) -> list[str]:
+        return list(self._archive.members)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The array's shape; a WeightsError where it is of other than floating-point numbers."""
+        try:
+            header = self._archive.header(name)
+        except NpzError as error:
+            raise self._wrong(name, error) from None
+        if header.dtype.hasobject:
+            raise WeightsError("G305", f"{self.path}: {name}: object array refused: expected {NAMES}")
+        if header.dtype.names is not None or _code(header.dtype) not in FLOATS:
+            raise WeightsError("G305", f"{self.path}: {name}: expected {NAMES}, found {header.dtype}")
+        return header.shape
+
+    def read(self, name: str) -> Array:
+        """The array, of any shape, as float32."""
+        self.shape(name)
+        try:
+            array = self._archive.read(name)
+        except NpzError as error:
+            raise self._wrong(name, error) from None
+        kind = FLOATS[_code(array.dtype)]
+        return kind.as_float32(array.view(f"{array.dtype.str[0].replace('|', '<')}{kind.stored}"))
+
+    def _wrong(self, name: str, error: NpzError) -> WeightsError:
+        return WeightsError(CODES[type(error)], f"{self.path}: {name}: {error}")
+
+
+def _code(dtype: Any) -> str:
+    return f"{dtype.kind}{dtype.itemsize}"
 
 
 def check_directory(file: BinaryIO) -> None:

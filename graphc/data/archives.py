@@ -13,11 +13,11 @@ from pathlib import Path
 
 from graphc.data.class_folders import Tree
 from graphc.data.left_out import LeftOut, Why
-from graphc.data.npz import LOCAL_HEADER
 from graphc.data.reading import open_regular
 from graphc.data.stored import LARGEST_FILE
 from graphc.errors import DataError, Place, did_you_mean
 from graphc.files import shown
+from graphc.npz import LOCAL_HEADER
 from graphc.system import read_at
 
 MOST_MEMBERS = 20_000_000
