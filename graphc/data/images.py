@@ -44,6 +44,12 @@ def read_image(
         return decode_image(file, shown(path), channels, size, pixels, resizing, values)
 
 
+def image_shape(path: Path) -> tuple[int, int, int]:
+    """(height, width, channels: 1 in gray, else 3) of a file, as it is stored, from its header alone."""
+    with open_regular(path) as file, _opened(file, shown(path), PIXEL_LIMIT) as image:
+        return image.height, image.width, 1 if image.mode in ("L", "1", "I;16") else 3
+
+
 def decode_image(
     data: bytes | BinaryIO,
     name: str,

@@ -6,16 +6,15 @@ import json
 import os
 import re
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image
-
 from graphc.data.class_folders import PARTS, parts_of
-from graphc.data.endings import formats, is_hidden
+from graphc.data.endings import is_hidden
 from graphc.data.folder import find_images
-from graphc.data.reading import open_regular
-from graphc.errors import DataError, Place
+from graphc.data.images import image_shape
+from graphc.errors import DataError, GraphcError, Place
 from graphc.files import shown
 
 TEMPLATE = """\
@@ -153,11 +152,9 @@ def _images(data: Path, base: Path) -> Starting:
 def _size(paths: Iterable[Path]) -> tuple[int, int]:
     """(side, channels) for images like the first of these that can be read."""
     for path in paths:
-        try:
-            with open_regular(path) as file, Image.open(file, formats=formats()) as image:
-                return min(LARGEST_SIDE, *image.size), 1 if image.mode in ("L", "1", "I;16") else 3
-        except Exception:  # Pillow raises almost anything for a damaged file
-            continue
+        with suppress(GraphcError):
+            height, width, channels = image_shape(path)
+            return min(LARGEST_SIDE, height, width), channels
     raise DataError("G403", "expected images, found none that can be read")
 
 
