@@ -11,7 +11,8 @@ from graphc.dims import Shape, is_static
 from graphc.errors import Place, Warn
 from graphc.layers.base import Layer, elements
 from graphc.receptive_field import ReceptiveField
-from graphc.types import Array, ParamSpec
+from graphc.types import Array
+from graphc.variables import ParamSpec
 
 
 @dataclass(frozen=True, slots=True)

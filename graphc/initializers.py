@@ -31,7 +31,8 @@ from graphc.system import processors
 from graphc.written import kind_and_arguments
 
 if TYPE_CHECKING:
-    from graphc.types import Array, ParamSpec
+    from graphc.types import Array
+    from graphc.variables import ParamSpec
 
 PART = 1 << 20
 """Numbers that one thread draws before it looks for more; even, since a stream gives two at a time."""

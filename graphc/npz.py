@@ -168,7 +168,7 @@ def _header(member: IO[bytes]) -> Header:
     try:
         shape, fortran, dtype = (numpy.read_array_header_1_0 if width == 2 else numpy.read_array_header_2_0)(text)
     except Exception as error:  # NumPy reads it with Python's tokenizer and parser, which have errors of their own
-        found = str(error).splitlines() or [type(error).__name__]
+        found = str(error.args[0] if error.args else error).splitlines() or [type(error).__name__]
         raise NotReadable(f"the array's header cannot be read: {found[0][:LONGEST]}") from None
     if any(axis < 0 for axis in shape):
         raise NotReadable(f"the header announces the shape {clipped(shape)} of {dtype}")

@@ -1,14 +1,10 @@
-"""Names for what is passed around."""
+"""Arrays, and one application of a layer to them: its output, and the way back."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
-
-from graphc.dims import Shape
-from graphc.initializers import Initializer
-from graphc.regularizers import Regularizer
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,18 +18,6 @@ else:
 
 Params: TypeAlias = Mapping[str, Array]
 """A layer's variables by local name: weights, biases, gamma, …"""
-
-
-@dataclass(frozen=True, slots=True)
-class ParamSpec:
-    """A variable that a layer needs: `shape` in TF-Slim's layout (HWIO for convolutions), integers only."""
-
-    shape: tuple[int, ...]
-    initializer: Initializer
-    trainable: bool = True
-    regularizer: Regularizer | None = None
-    smallest: float | None = None
-    """The least value that the layer can use: 0 of a variance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,53 +78,3 @@ class Context(Protocol):
     def each_slice(self, work: Callable[[slice], Any], array: Array) -> list[Any]:
         """`work` on runs of the array's examples, [N, …], that fit the cache, for several passes; the results in
         order."""
-
-
-class Value(Protocol):
-    """A tensor while ONNX is emitted. Images (rank 3, H W C) are N C H W inside; other ranks are N + shape."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def shape(self) -> Shape:
-        """One example's shape as the spec sees it: channels last, no batch."""
-
-    @property
-    def flat_order(self) -> Shape | None:
-        """Of a flattened image (h, w, c) whose elements lie in c h w order; None where they lie as they should."""
-
-
-class OnnxBuilder(Protocol):
-    """What a layer may ask of the emitter; `graphc.emit.builder` implements it."""
-
-    opset: int
-
-    def op(self, kind: str, *inputs: Value | str | None, shape: Shape | None = None, **attributes: Any) -> Value:
-        """A node with one output; `shape` is the output's, the first input's where left out.
-
-        Inputs may be values, names from `constant`, or None for an absent optional input.
-        """
-
-    def constant(self, name: str, array: Array) -> str:
-        """An initializer; `name` is local to the layer (`weights`), full names are the builder's. Same name and
-        layer, same initializer."""
-
-    def in_channel_order(self, vector: Array, value: Value) -> Array:
-        """A per-channel array along the last axis, permuted where `value.flat_order` says its channels are."""
-
-    def flatten(self, value: Value) -> Value:
-        """All of an example as one axis, in the spec's (channels-last) order or, where the builder can absorb it
-        in the next weights, in the inner order with `flat_order` set."""
-
-    def in_order(self, value: Value) -> Value:
-        """The value with its elements where the spec has them: `flat_order` resolved, by a Transpose if need be."""
-
-    def channels_last(self, value: Value) -> Value:
-        """An image as N H W C, for a kind that works along the last axis; other ranks as they are.
-
-        The layer may hand the result to `op` without a `shape` and must end with `channels_first`.
-        """
-
-    def channels_first(self, value: Value, shape: Shape) -> Value:
-        """Back from N H W C to N C H W where `shape`, the spec's, is an image; other ranks take `shape` as it is."""

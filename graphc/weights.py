@@ -13,7 +13,8 @@ from graphc.files import atomic_write, open_regular, shown
 from graphc.lazy import np
 from graphc.npz import NpzFile, write_npz
 from graphc.safetensors_file import SafetensorsFile, write_safetensors
-from graphc.types import Array, ParamSpec
+from graphc.types import Array
+from graphc.variables import ParamSpec
 
 
 class WeightsFile(Protocol):

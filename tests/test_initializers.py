@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from graphc.draws import do_all, fans
 from graphc.errors import RuleError
 from graphc.initializers import KINDS, AnyInitializer, Normal, Zeros, initial_values, parse
-from graphc.types import ParamSpec
+from graphc.variables import ParamSpec
 
 stats = pytest.importorskip("scipy.stats")
 

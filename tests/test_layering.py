@@ -22,6 +22,7 @@ ORDER = [
     {"receptive_field", "quantiles", "draws"},
     {"initializers"},
     {"types"},
+    {"variables", "onnx_builder"},
     {"workspace"},
     {"parallel"},
     {"kernels"},

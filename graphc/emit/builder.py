@@ -20,8 +20,8 @@ from graphc.dims import Dim, Shape, is_image
 from graphc.emit.arrays import copy
 from graphc.errors import RuleError
 from graphc.graph import LayerGraph, Node
+from graphc.onnx_builder import Value as AnyValue
 from graphc.types import Array
-from graphc.types import Value as AnyValue
 
 TO_CHANNELS_LAST = [0, 2, 3, 1]
 TO_CHANNELS_FIRST = [0, 3, 1, 2]

@@ -10,7 +10,8 @@ from graphc.kernels.relu import relu, relu_grad
 from graphc.layers.base import Layer, scalar
 from graphc.layers.fields import Number
 from graphc.lazy import np
-from graphc.types import Array, Context, Gradients, OnnxBuilder, Params, Step, Value
+from graphc.onnx_builder import OnnxBuilder, Value
+from graphc.types import Array, Context, Gradients, Params, Step
 
 
 class Activation(Layer):

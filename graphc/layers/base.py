@@ -17,8 +17,10 @@ from graphc.dims import Dim, Shape, format_shape, is_image, is_static
 from graphc.documented import Documented
 from graphc.errors import RuleError
 from graphc.lazy import np
+from graphc.onnx_builder import OnnxBuilder, Value
 from graphc.receptive_field import HERE, Reach
-from graphc.types import Array, Context, OnnxBuilder, Params, ParamSpec, Step, Value
+from graphc.types import Array, Context, Params, Step
+from graphc.variables import ParamSpec
 
 
 class Layer(Documented):

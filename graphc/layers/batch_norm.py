@@ -19,7 +19,9 @@ from graphc.layers.base import channels, elements
 from graphc.layers.fields import Bool, Fraction, PositiveNumber
 from graphc.layers.normalization import Normalization, one_value
 from graphc.lazy import np
-from graphc.types import Array, Context, Gradients, OnnxBuilder, Params, ParamSpec, Step, Value
+from graphc.onnx_builder import OnnxBuilder, Value
+from graphc.types import Array, Context, Gradients, Params, Step
+from graphc.variables import ParamSpec
 
 FORGOTTEN = 0.01
 """Weight of what the moving statistics began with, up to which it does no harm."""

@@ -10,7 +10,8 @@ from graphc.errors import RuleError
 from graphc.layers.base import Layer, image
 from graphc.layers.fields import PositiveInt
 from graphc.lazy import np
-from graphc.types import Array, Context, Gradients, OnnxBuilder, Params, Step, Value
+from graphc.onnx_builder import OnnxBuilder, Value
+from graphc.types import Array, Context, Gradients, Params, Step
 
 
 class ChannelShuffle(Layer):

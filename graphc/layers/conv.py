@@ -13,7 +13,9 @@ from graphc.layers.fields import IntPair, Padding, PositiveInt
 from graphc.layers.weighted import Weighted, product
 from graphc.layers.windowed import Windowed
 from graphc.lazy import np
-from graphc.types import Array, Context, Gradients, OnnxBuilder, Params, ParamSpec, Step, Value
+from graphc.onnx_builder import OnnxBuilder, Value
+from graphc.types import Array, Context, Gradients, Params, Step
+from graphc.variables import ParamSpec
 
 
 class Convolution(Windowed, Weighted):

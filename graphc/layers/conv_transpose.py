@@ -12,8 +12,10 @@ from graphc.kernels.unfold import Grid
 from graphc.layers.base import elements, image
 from graphc.layers.fields import IntPair, NaturalInt, Padding, PositiveInt, axis_padding
 from graphc.layers.weighted import Weighted, product
+from graphc.onnx_builder import OnnxBuilder, Value
 from graphc.receptive_field import Reach
-from graphc.types import Array, Context, Gradients, OnnxBuilder, Params, ParamSpec, Step, Value
+from graphc.types import Array, Context, Gradients, Params, Step
+from graphc.variables import ParamSpec
 from graphc.window import TransposedWindow
 
 

@@ -12,8 +12,9 @@ from graphc.errors import RuleError
 from graphc.layers.base import Layer, image, static
 from graphc.layers.fields import IntPair, NaturalInt, PixelPadding, PositiveInt
 from graphc.lazy import np
+from graphc.onnx_builder import OnnxBuilder, Value
 from graphc.receptive_field import HERE, Reach
-from graphc.types import Array, Context, Gradients, OnnxBuilder, Params, Step, Value
+from graphc.types import Array, Context, Gradients, Params, Step
 
 _TO_THE_END = 2**63 - 1
 """ONNX's word for it."""

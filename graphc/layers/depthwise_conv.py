@@ -20,8 +20,10 @@ from graphc.layers.base import elements, image
 from graphc.layers.conv import Convolution
 from graphc.layers.fields import PositiveInt
 from graphc.layers.weighted import product
+from graphc.onnx_builder import OnnxBuilder, Value
 from graphc.regularizers import Regularizer
-from graphc.types import Array, Context, Gradients, OnnxBuilder, Params, ParamSpec, Step, Value
+from graphc.types import Array, Context, Gradients, Params, Step
+from graphc.variables import ParamSpec
 
 
 class DepthwiseConv2d(Convolution):

@@ -9,7 +9,8 @@ from graphc.dims import Shape
 from graphc.layers.base import Layer
 from graphc.layers.fields import Fraction
 from graphc.lazy import np
-from graphc.types import Array, Context, Gradients, OnnxBuilder, Params, Step, Value
+from graphc.onnx_builder import OnnxBuilder, Value
+from graphc.types import Array, Context, Gradients, Params, Step
 
 
 class Dropout(Layer):

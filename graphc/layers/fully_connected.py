@@ -11,7 +11,9 @@ from graphc.kernels.dense import dense, dense_gradients
 from graphc.layers.base import channels
 from graphc.layers.fields import PositiveInt
 from graphc.layers.weighted import Weighted, product
-from graphc.types import Array, Context, Gradient, Gradients, OnnxBuilder, Params, ParamSpec, Step, Value
+from graphc.onnx_builder import OnnxBuilder, Value
+from graphc.types import Array, Context, Gradient, Gradients, Params, Step
+from graphc.variables import ParamSpec
 
 
 class FullyConnected(Weighted):

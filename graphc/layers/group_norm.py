@@ -10,7 +10,8 @@ from graphc.errors import RuleError
 from graphc.layers.base import elements, image
 from graphc.layers.fields import PositiveInt, PositiveNumber
 from graphc.layers.normalization import Normalization, emit_grouped
-from graphc.types import Array, Context, OnnxBuilder, Params, Step, Value
+from graphc.onnx_builder import OnnxBuilder, Value
+from graphc.types import Array, Context, Params, Step
 
 
 class GroupNorm(Normalization):

@@ -9,7 +9,8 @@ from graphc.dims import Shape, is_static
 from graphc.layers.base import elements, image
 from graphc.layers.fields import PositiveNumber
 from graphc.layers.normalization import Normalization
-from graphc.types import Array, Context, OnnxBuilder, Params, Step, Value
+from graphc.onnx_builder import OnnxBuilder, Value
+from graphc.types import Array, Context, Params, Step
 
 
 class InstanceNorm(Normalization):

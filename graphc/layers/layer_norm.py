@@ -11,7 +11,8 @@ from graphc.layers.base import channels, elements, static
 from graphc.layers.fields import PositiveNumber
 from graphc.layers.normalization import Normalization, emit_grouped
 from graphc.lazy import np
-from graphc.types import Array, Context, OnnxBuilder, Params, Step, Value
+from graphc.onnx_builder import OnnxBuilder, Value
+from graphc.types import Array, Context, Params, Step
 
 
 class LayerNorm(Normalization):

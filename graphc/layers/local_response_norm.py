@@ -8,7 +8,8 @@ from typing import ClassVar
 from graphc.dims import Shape
 from graphc.layers.base import Layer, image
 from graphc.layers.fields import NaturalInt, Number, PositiveNumber
-from graphc.types import Array, Context, Gradients, OnnxBuilder, Params, Step, Value
+from graphc.onnx_builder import OnnxBuilder, Value
+from graphc.types import Array, Context, Gradients, Params, Step
 
 
 class LocalResponseNorm(Layer):

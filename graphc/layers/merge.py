@@ -13,7 +13,8 @@ from graphc.layers.base import Layer, elements, scalar, static
 from graphc.layers.crop import along, inner_axis
 from graphc.layers.fields import Number
 from graphc.lazy import np
-from graphc.types import Array, Context, Gradients, OnnxBuilder, Params, Step, Value
+from graphc.onnx_builder import OnnxBuilder, Value
+from graphc.types import Array, Context, Gradients, Params, Step
 
 
 class Merge(Layer):

@@ -10,8 +10,9 @@ from graphc.errors import RuleError
 from graphc.layers.base import Layer, image, scalar
 from graphc.layers.fields import Number, PixelPadding
 from graphc.lazy import np
+from graphc.onnx_builder import OnnxBuilder, Value
 from graphc.receptive_field import Reach
-from graphc.types import Array, Context, Gradients, OnnxBuilder, Params, Step, Value
+from graphc.types import Array, Context, Gradients, Params, Step
 
 
 class Pad(Layer):

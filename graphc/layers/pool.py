@@ -11,7 +11,8 @@ from graphc.kernels.pool import avg_pool2d, avg_pool2d_grad, max_pool2d, max_poo
 from graphc.layers.base import elements, image
 from graphc.layers.fields import IntPair
 from graphc.layers.windowed import Windowed
-from graphc.types import Array, Context, Gradients, OnnxBuilder, Params, Step, Value
+from graphc.onnx_builder import OnnxBuilder, Value
+from graphc.types import Array, Context, Gradients, Params, Step
 
 
 class Pool2d(Windowed):

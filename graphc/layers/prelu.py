@@ -10,8 +10,10 @@ from graphc.initializers import AnyInitializer, Constant
 from graphc.layers.base import Layer, channels, scalar
 from graphc.layers.fields import Bool
 from graphc.lazy import np
+from graphc.onnx_builder import OnnxBuilder, Value
 from graphc.regularizers import Regularizer
-from graphc.types import Array, Context, Gradients, OnnxBuilder, Params, ParamSpec, Step, Value
+from graphc.types import Array, Context, Gradients, Params, Step
+from graphc.variables import ParamSpec
 
 
 class PRelu(Layer):

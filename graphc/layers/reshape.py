@@ -13,7 +13,8 @@ from graphc.errors import RuleError
 from graphc.expected import Expects
 from graphc.layers.base import Layer, elements, static
 from graphc.lazy import np
-from graphc.types import Array, Context, Gradients, OnnxBuilder, Params, Step, Value
+from graphc.onnx_builder import OnnxBuilder, Value
+from graphc.types import Array, Context, Gradients, Params, Step
 
 _Size = Annotated[StrictInt, Field(ge=-1, le=1_000_000_000), BeforeValidator(whole)]
 

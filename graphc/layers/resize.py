@@ -14,8 +14,9 @@ from graphc.kernels.sampling import Sampling
 from graphc.layers.base import Layer, image, static
 from graphc.layers.fields import IntPair
 from graphc.lazy import np
+from graphc.onnx_builder import OnnxBuilder, Value
 from graphc.receptive_field import Reach
-from graphc.types import Array, Context, Gradients, OnnxBuilder, Params, Step, Value
+from graphc.types import Array, Context, Gradients, Params, Step
 
 
 class Resize(Layer):

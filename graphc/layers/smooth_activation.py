@@ -11,7 +11,8 @@ from graphc.layers.activation import Activation
 from graphc.layers.base import scalar
 from graphc.layers.fields import Number
 from graphc.lazy import np
-from graphc.types import Array, OnnxBuilder, Params, Value
+from graphc.onnx_builder import OnnxBuilder, Value
+from graphc.types import Array, Params
 
 _SELU_ALPHA = 1.6732632423543772
 _SELU_SCALE = 1.0507009873554805

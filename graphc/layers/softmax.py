@@ -8,7 +8,8 @@ from typing import ClassVar
 from graphc.dims import is_image
 from graphc.layers.base import Layer
 from graphc.lazy import np
-from graphc.types import Array, Context, Gradients, OnnxBuilder, Params, Step, Value
+from graphc.onnx_builder import OnnxBuilder, Value
+from graphc.types import Array, Context, Gradients, Params, Step
 
 
 class Softmax(Layer):

@@ -9,8 +9,9 @@ from graphc.dims import Dim, Shape, residues
 from graphc.errors import RuleError
 from graphc.layers.base import Layer, image
 from graphc.layers.fields import PositiveInt
+from graphc.onnx_builder import OnnxBuilder, Value
 from graphc.receptive_field import Reach
-from graphc.types import Array, Context, Gradients, OnnxBuilder, Params, Step, Value
+from graphc.types import Array, Context, Gradients, Params, Step
 
 
 class SpaceToDepth(Layer):

@@ -9,8 +9,10 @@ from graphc.kernels.channels import add_bias, bias_gradient
 from graphc.layers.base import Layer
 from graphc.layers.fields import Bool
 from graphc.lazy import np
+from graphc.onnx_builder import OnnxBuilder
 from graphc.regularizers import Regularizer
-from graphc.types import Array, OnnxBuilder, Params, ParamSpec
+from graphc.types import Array, Params
+from graphc.variables import ParamSpec
 
 
 class Weighted(Layer):

@@ -10,7 +10,7 @@ from graphc.graph import LayerGraph, Node, Plan, PlannedNode
 from graphc.layers.base import elements
 from graphc.passes.infer_shapes import at_node, infer_shapes
 from graphc.passes.receptive_fields import first_seen, receptive_fields
-from graphc.types import ParamSpec
+from graphc.variables import ParamSpec
 
 MAX_BYTES = 8 * 2**30
 FLOAT = 4

@@ -17,7 +17,8 @@ from graphc.regularizers import Regularizer
 from graphc.train.optimizers import ParallelFor, alone, blocks, square_sum
 from graphc.train.recipe import Clip, Ema, Freeze, Recipe
 from graphc.train.state import TrainState
-from graphc.types import Array, Gradient, ParamSpec
+from graphc.types import Array, Gradient
+from graphc.variables import ParamSpec
 
 NEVER = math.inf
 

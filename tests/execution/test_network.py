@@ -29,7 +29,8 @@ from graphc.layers.reshape import Flatten
 from graphc.passes.expand import expand
 from graphc.passes.plan import plan
 from graphc.spec.model import read_spec
-from graphc.types import Gradients, ParamSpec, Step
+from graphc.types import Gradients, Step
+from graphc.variables import ParamSpec
 from tests.parallel.faults import plant_watch
 
 HERE = Place("net.yaml", 1, 1)

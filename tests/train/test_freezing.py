@@ -14,7 +14,7 @@ from graphc.train.commands import Options, resume, train
 from graphc.train.interruption import Interrupted
 from graphc.train.param_groups import ParamGroups
 from graphc.train.recipe import read_recipe_text
-from graphc.types import ParamSpec
+from graphc.variables import ParamSpec
 
 from .test_extension import files
 from .test_watching import Listener

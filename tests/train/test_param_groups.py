@@ -10,7 +10,7 @@ from graphc.initializers import Zeros
 from graphc.regularizers import Regularizer
 from graphc.train.param_groups import ParamGroups, add_penalty_gradient, clip, length, move_average, penalty
 from graphc.train.recipe import Clip, Ema, read_recipe_text
-from graphc.types import ParamSpec
+from graphc.variables import ParamSpec
 
 RECIPE = """\
 recipe: 1

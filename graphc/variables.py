@@ -1,0 +1,20 @@
+"""What a layer says of its variables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from graphc.initializers import Initializer
+from graphc.regularizers import Regularizer
+
+
+@dataclass(frozen=True, slots=True)
+class ParamSpec:
+    """A variable that a layer needs: `shape` in TF-Slim's layout (HWIO for convolutions), integers only."""
+
+    shape: tuple[int, ...]
+    initializer: Initializer
+    trainable: bool = True
+    regularizer: Regularizer | None = None
+    smallest: float | None = None
+    """The least value that the layer can use: 0 of a variance."""
