@@ -137,7 +137,7 @@ def array_of(file: BinaryIO) -> tuple[Header, Callable[[], Array]]:
     header = _header(file)
     there = file.seek(0, io.SEEK_END) - header.length
     if there != header.nbytes and not header.dtype.hasobject:
-        raise WrongSize(f"expected {header.nbytes:,} bytes for its shape, found {there:,}")
+        raise WrongSize(f"the header announces {header.nbytes:,} bytes, found {there:,}")
 
     def read() -> Array:
         file.seek(header.length)

@@ -106,8 +106,8 @@ def npy(header: str, data: bytes = b"") -> bytes:
         (npy("{'descr': '<f4', 'fortran_order': False, 'shape': (1,"), "header cannot be read"),
         (npy("{'descr': ',', 'fortran_order': False, 'shape': (1,), }"), "header cannot be read"),
         (npy("{'descr': '|O', 'fortran_order': False, 'shape': (1,), }"), "object arrays are refused"),
-        (b"\x93NUMPY\x02\0\xff\xff\xff\x7f", "the limit is 10,000"),
-        (b"PK\x03\x04", "expected an array in NumPy's format"),
+        (b"\x93NUMPY\x02\0\xff\xff\xff\x7f", "expected a header of at most 10,000 bytes"),
+        (b"PK\x03\x04", "expected a NumPy array, found something else"),
     ],
 )
 def test_a_header_alone_claims_nothing(folder: Path, content: bytes, sentence: str) -> None:
