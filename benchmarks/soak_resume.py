@@ -23,6 +23,8 @@ from typing import Any
 
 import numpy as np
 
+LONGEST = 2.5
+"""Seconds that a training may have before it is disturbed: a machine that is busy now may not be so later."""
 GRAPHC = [sys.executable, "-m", "graphc"]
 REQUESTS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 SPEC = """
@@ -93,7 +95,7 @@ def disturbed(folder: Path, run: Path, case: str, whole: float, rng: random.Rand
     while True:
         process = start(folder, run, case)
         try:
-            _, words = process.communicate(timeout=rng.uniform(0.3, whole / 2))
+            _, words = process.communicate(timeout=rng.uniform(0.3, min(whole / 2, LONGEST)))
         except subprocess.TimeoutExpired:
             polite = rng.random() < 0.2
             process.send_signal(rng.choice(REQUESTS) if polite else signal.SIGKILL)
