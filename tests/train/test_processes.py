@@ -102,14 +102,14 @@ def test_workers_end_with_their_network():
     assert step_of(network) == X.sum()
     assert len(workers() - before) == 1
     network.close()
-    assert workers() == before
+    assert workers() <= before  # those of other tests may end meanwhile
     assert step_of(network) == X.sum()  # in threads
-    assert workers() == before
+    assert workers() <= before  # those of other tests may end meanwhile
     network.start()
     assert step_of(network) == X.sum()
     assert len(workers() - before) == 1
     del network
-    assert workers() == before
+    assert workers() <= before  # those of other tests may end meanwhile
 
 
 @pytest.mark.parametrize("factored", [(), ("net/logits/weights",)], ids=["whole", "factored"])
@@ -149,7 +149,7 @@ def test_threads_do_the_work_where_processes_cannot(monkeypatch, missing):
     network.place({"net/a/factor": np.ones(1)})
     network.start()
     assert step_of(network) == X.sum()
-    assert workers() == before
+    assert workers() <= before  # those of other tests may end meanwhile
 
 
 def test_variables_are_placed_before_processes_are_started():
@@ -187,7 +187,7 @@ def test_an_error_in_one_rank_comes_out_and_ends_the_workers(trouble, rank):
     network = network_of(**{trouble: "error"}, rank=rank)
     with pytest.raises(ValueError, match=f"rank {rank}"):
         step_of(network)
-    assert workers() == before
+    assert workers() <= before  # those of other tests may end meanwhile
 
 
 @pytest.mark.parametrize("trouble", ["forwards", "backwards"])
@@ -199,7 +199,7 @@ def test_a_killed_worker_is_named(trouble):
         step_of(network)
     assert caught.value.code == "G521"
     assert time.monotonic() - started < 5
-    assert workers() == before
+    assert workers() <= before  # those of other tests may end meanwhile
 
 
 def test_workers_are_forked_before_the_thread_that_makes_batches(project, monkeypatch):
@@ -216,7 +216,7 @@ def test_workers_are_forked_before_the_thread_that_makes_batches(project, monkey
     train(project / "recipe.yaml", project / "run", ["epochs=2"], options=Options(threads=2))
     assert len(threads) == 1
     assert not [name for name in threads[0] if name.startswith("graphc-batches")]
-    assert workers() == before
+    assert workers() <= before  # those of other tests may end meanwhile
 
 
 def test_a_killed_trainer_leaves_nothing_behind(tmp_path):
