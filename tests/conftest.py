@@ -10,6 +10,18 @@ from pathlib import Path
 
 import pytest
 
+SLOW = (
+    "test_backslashes.py", "test_console.py", "test_examples.py", "test_random_specs.py", "test_system.py",
+    "test_verify.py", "test_weights.py", "parallel/test_processes.py", "passes/test_limits.py", "report/test_draw.py",
+    "report/test_page.py", "report/test_runs.py", "train/", "zoo/",
+)  # fmt: skip
+"""Files and folders whose tests are marked `slow`; `-m "not slow"` leaves them out and takes less than a minute."""
+QUICK = (
+    "train/test_losses.py", "train/test_optimizers.py", "train/test_param_groups.py", "train/test_progress.py",
+    "train/test_recipe.py", "train/test_schedules.py", "zoo/test_specs.py",
+)  # fmt: skip
+"""Those of them that are quick."""
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="Write golden files anew; look at the difference.")
@@ -36,6 +48,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--without-posix"):
         take_away_posix()
     config.addinivalue_line("markers", "runtimes: every runtime that is installed; run by --runtimes")
+    config.addinivalue_line("markers", "slow: what takes long, by file: see SLOW in tests/conftest.py")
     config.addinivalue_line("markers", "posix: about forks, pipes with names, permissions or signals of POSIX")
 
 
@@ -46,6 +59,7 @@ def take_away_posix() -> None:
     runpy.run_path(str(folder / "sitecustomize.py"))
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     left_out = {}
     if not config.getoption("--runtimes"):
@@ -53,6 +67,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if not hasattr(os, "fork") or sys.platform == "darwin":
         left_out["posix"] = "about what this system lacks"
     for item in items:
+        file = item.path.relative_to(Path(__file__).parent).as_posix()
+        if file.startswith(SLOW) and file not in QUICK:
+            item.add_marker(pytest.mark.slow)
         for marker, reason in left_out.items():
             if item.get_closest_marker(marker):
                 item.add_marker(pytest.mark.skip(reason=reason))

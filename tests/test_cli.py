@@ -275,7 +275,7 @@ def test_bad_input_is_one_sentence_and_an_exit_code(
         (b"\x93NUMPY\x01\x00\x0a\x00{'descr': [\n", "x.npy: error[G401]: the array's header cannot be read: EOF"),
         (np.array(["seven"]), "x.npy: error[G401]: expected numbers, found <U5"),
         (np.ones((8, 8, 3), complex), "x.npy: error[G401]: expected numbers, found complex128"),
-        (b"PK\x05\x06" + bytes(18), "x.npy: error[G401]: expected an array in NumPy's format"),
+        (b"PK\x05\x06" + bytes(18), "x.npy: error[G401]: expected a NumPy array, found something else"),
     ],
 )
 def test_arrays_that_are_no_numbers(graphc: Run, data: bytes | np.ndarray, told: str) -> None:

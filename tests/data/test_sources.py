@@ -83,7 +83,7 @@ def test_arrays_stay_in_the_file(tmp_path):
         Npz(path="b.npz", mmap=True).load(tmp_path, LIMIT)
     whole = (tmp_path / "a.npz").read_bytes()
     (tmp_path / "c.npz").write_bytes(whole.replace(b"(3, 2, 4, 1)", b"(9, 9, 9, 9)"))
-    with pytest.raises(DataError, match="the file ends before"):
+    with pytest.raises(DataError, match=r"the file ends before|the array is damaged or cut off"):
         Npz(path="c.npz", mmap=True).load(tmp_path, LIMIT)
 
 
