@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import runpy
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -45,11 +46,20 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    heed_signals()
     if config.getoption("--without-posix"):
         take_away_posix()
     config.addinivalue_line("markers", "runtimes: every runtime that is installed; run by --runtimes")
     config.addinivalue_line("markers", "slow: what takes long, by file: see SLOW in tests/conftest.py")
     config.addinivalue_line("markers", "posix: about forks, pipes with names, permissions or signals of POSIX")
+
+
+def heed_signals() -> None:
+    """What `nohup` and jobs in the background ignore comes again, here and in the processes that tests start."""
+    for name, handler in (("SIGINT", signal.default_int_handler), ("SIGHUP", signal.SIG_DFL)):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 def take_away_posix() -> None:
