@@ -7,6 +7,7 @@ they are parsed, sizes are compared before a byte is unpacked, and nothing is ev
 from __future__ import annotations
 
 import io
+import math
 import struct
 import zipfile
 import zlib
@@ -64,7 +65,7 @@ class Header:
 
     @property
     def nbytes(self) -> int:
-        return int(self.dtype.itemsize) * _count(self.shape)
+        return int(self.dtype.itemsize) * math.prod(self.shape)
 
 
 class Archive:
@@ -105,7 +106,7 @@ class Archive:
             raise NotReadable("object arrays are refused")
         if info.file_size != header.length + header.nbytes:
             raise WrongSize(f"expected {header.length + header.nbytes:,} bytes for its shape, found {info.file_size:,}")
-        data = np.empty(_count(header.shape), header.dtype)
+        data = np.empty(math.prod(header.shape), header.dtype)
         try:
             with self._zip.open(info) as member:
                 member.read(header.length)
@@ -141,7 +142,7 @@ def array_of(file: BinaryIO) -> tuple[Header, Callable[[], Array]]:
 
     def read() -> Array:
         file.seek(header.length)
-        data = np.empty(_count(header.shape), header.dtype)
+        data = np.empty(math.prod(header.shape), header.dtype)
         try:
             _fill(file, data)
         except BROKEN as error:
@@ -248,13 +249,6 @@ def _fill(member: IO[bytes], data: Array) -> None:
         position += len(part)
     if member.read(1):
         raise ValueError("the data go on after the array's end")
-
-
-def _count(shape: tuple[int, ...]) -> int:
-    count = 1
-    for size in shape:
-        count *= size
-    return count
 
 
 def _said(error: BaseException) -> str:

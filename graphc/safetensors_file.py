@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 
@@ -49,7 +50,7 @@ class SafetensorsFile:
         """The array as float32."""
         shape = self.shape(name)
         kind, _, (first, last) = self._entries[name]
-        size = FLOATS[kind].size * _count(shape)
+        size = FLOATS[kind].size * math.prod(shape)
         if last - first != size:
             raise self._wrong(f"{name}: expected {size:,} bytes for its shape, found {last - first:,}", "G303")
         self._file.seek(self._start + first)
@@ -100,13 +101,6 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _naturals(values: Any) -> bool:
     return isinstance(values, list) and all(type(value) is int and 0 <= value < 2**63 for value in values)
-
-
-def _count(shape: tuple[int, ...]) -> int:
-    count = 1
-    for size in shape:
-        count *= size
-    return count
 
 
 def pieces(arrays: Mapping[str, Array]) -> Iterator[bytes | memoryview]:
