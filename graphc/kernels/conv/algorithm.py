@@ -75,6 +75,10 @@ class BlockwiseConvAlgorithm(ConvAlgorithm):
     `window` is the pooling's: blocks are of whole windows, and their columns sorted by their place in these.
     """
 
+    def supports(self, problem: ConvProblem) -> Verdict:
+        yes = problem.is_dense and problem.transposed is not None
+        return Verdict(yes, "one group, stride 1, no dilation, padding below the window only")
+
     @abstractmethod
     def transform_input(self, context: Context, problem: ConvProblem, x: Array) -> Chunks:
         """What the others take of x [N, H, W, C], a chunk of images at a time, in the algorithm's own form."""

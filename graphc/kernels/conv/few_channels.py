@@ -39,10 +39,6 @@ MOST_NUMBERS = 64
 class FewChannels(BlockwiseConvAlgorithm):
     name: ClassVar[str] = "few_channels"
 
-    def supports(self, problem: ConvProblem) -> Verdict:
-        yes = problem.is_dense and problem.transposed is not None
-        return Verdict(yes, "one group, stride 1, no dilation, padding below the window only")
-
     def pays(self, problem: ConvProblem) -> Verdict:
         kh, kw, inputs, filters = problem.w_shape
         few = kw > 1 and kh * kw * inputs <= MOST_NUMBERS and 2 * filters <= MOST_NUMBERS

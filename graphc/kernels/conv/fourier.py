@@ -80,10 +80,6 @@ class Fourier(BlockwiseConvAlgorithm):
     name: ClassVar[str] = "fourier"
     shares_gradients: ClassVar[bool] = True
 
-    def supports(self, problem: ConvProblem) -> Verdict:
-        yes = problem.is_dense and problem.transposed is not None
-        return Verdict(yes, "one group, stride 1, no dilation, padding below the window only")
-
     def pays(self, problem: ConvProblem) -> Verdict:
         """Many taps, padded images of at most 0.8 times as many pixels a side as there are taps (wider ones cost more
         to transform than is saved), and outputs for which there is something to save: a window that is the whole
