@@ -87,13 +87,8 @@ def resized(sample: Sample, size: tuple[int, int], resizing: Resizing, name: str
         raise
 
 
-def decode_mask(data: bytes | BinaryIO, name: str, pixels: int = PIXEL_LIMIT) -> Array:
-    """Class indices [H, W], upright: the values of a gray image, or the palette's indices."""
-    return decode_mask_with_tag(data, name, pixels).pixels
-
-
 def decode_mask_with_tag(data: bytes | BinaryIO, name: str, pixels: int = PIXEL_LIMIT) -> Decoded:
-    """The same with its EXIF tag."""
+    """Class indices [H, W], upright, with the EXIF tag: the values of a gray image, or the palette's indices."""
     with _opened(data, name, pixels) as opened:
         found, orientation = _mask_of(opened, name), orientation_of(opened)
         return Decoded(found if is_read_upright(opened) else upright(found, orientation), orientation)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from graphc.data.images import decode_mask
+from graphc.data.images import decode_mask_with_tag
 from graphc.errors import DataError, Place, SpecError
 from graphc.train.batching import augmenting, make_batches
 from graphc.train.commands import train
@@ -60,7 +60,7 @@ def masks(tmp_path):
 def test_gray_masks_that_are_stored_otherwise(tmp_path, mode):
     values = np.arange(48, dtype=np.uint8).reshape(6, 8) % 2
     Image.fromarray(values * (255 if mode == "1" else 1)).convert(mode).save(tmp_path / "m.png")
-    np.testing.assert_array_equal(decode_mask((tmp_path / "m.png").read_bytes(), "m.png"), values)
+    np.testing.assert_array_equal(decode_mask_with_tag((tmp_path / "m.png").read_bytes(), "m.png").pixels, values)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_gray_masks_that_are_stored_otherwise(tmp_path, mode):
 def test_masks_whose_values_are_no_classes(tmp_path, color, mode, name, words):
     Image.new(mode, (8, 6), color).save(tmp_path / name)
     with pytest.raises(DataError, match=words):
-        decode_mask((tmp_path / name).read_bytes(), name)
+        decode_mask_with_tag((tmp_path / name).read_bytes(), name)
 
 
 LOSSES = ["sigmoid_cross_entropy", "sigmoid_focal", "hinge", "dice"]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from graphc.data.images import decode_image, decode_mask
+from graphc.data.images import decode_image, decode_mask_with_tag
 from graphc.data.sources import ImageList
 from graphc.data.value_range import ValueRange, file_values
 from graphc.errors import DataError, SpecError
@@ -170,5 +170,5 @@ def test_the_setting_of_a_source():
 def test_masks_are_not_cut_to_eight_bits_either(kind):
     samples = np.full((2, 2, 3 if kind == 2 else 4), 0xFFFF, np.uint16)
     with pytest.raises(DataError, match="found one of 16 in color"):
-        decode_mask(_png_16(samples, kind), "m.png")
-    assert decode_mask(FILES_16["png"], "m.png").tolist() == GRAY_16.tolist()
+        decode_mask_with_tag(_png_16(samples, kind), "m.png")
+    assert decode_mask_with_tag(FILES_16["png"], "m.png").pixels.tolist() == GRAY_16.tolist()
