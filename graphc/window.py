@@ -11,7 +11,7 @@ Shape, receptive field, ONNX attributes and NumPy kernels all read a resolved `W
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias, Union
 
 from graphc.dims import Dim, residues
@@ -62,6 +62,22 @@ class Window:
                 "G203", f"kernel={kernel}{dilated} is larger than its input of {padded} with padding", "kernel"
             )
         return Window(size, kernel, stride, dilation, (padded - extent) // stride + 1, pads, pads[0])
+
+    def rounded_up(self) -> Window:
+        """This window with what is missing of a last one added after: PyTorch's `ceil_mode`, where a window that
+        would lie in the padding after alone is left out."""
+        assert self.pads is not None
+        before, after = self.pads
+        padded = self.size + before + after
+        missing = {-(rest - self.extent) % self.stride for rest in residues(padded, self.stride)}
+        more = max(missing)  # of an open size: as much as there can be, which adds no window where it is not needed
+        if after + more >= self.extent:
+            if len(missing) > 1:
+                message = f"ceil_mode=true with stride={self.stride} over a kernel of {self.extent} needs a fixed size"
+                raise RuleError("G205", f"{message}, got {self.size}", "ceil_mode")
+            return self
+        output = (padded + more - self.extent) // self.stride + 1
+        return replace(self, output=output, pads=(before, after + more))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Pooling, tap by tap: each of the kernel's taps is a strided view of the images.
 
-x is N H W C, y is N H' W' C. Padding never wins a maximum and is not counted in a mean; every window has to hold
-at least one pixel.
+x is N H W C, y is N H' W' C. Padding never wins a maximum, and is counted in a mean only where it is said; every window
+has to hold at least one pixel.
 
 The way back needs a byte a window, the argmax, and not the images: 0.6 ms in place of 1.2 for 28×28×32, in a step of
 LeNet's (docs/performance.md). Max pooling in bits, axis by axis, was built and was slower than booleans tap by tap; the
@@ -75,11 +75,14 @@ def tile_max_grad(context: Context, dy: Array, argmax: Array, window: Pair) -> A
     return pixels
 
 
-def avg_pool2d(context: Context, x: Array, kernel: Pair, stride: Pair, pads: Pads) -> Array:
-    """The mean of every window's pixels: [N, H', W', C] of x [N, H, W, C]."""
+def avg_pool2d(
+    context: Context, x: Array, kernel: Pair, stride: Pair, pads: Pads, counted: Pads = ((0, 0), (0, 0))
+) -> Array:
+    """The mean of every window's pixels: [N, H', W', C] of x [N, H, W, C]. Of the padding `counted` pixels around x
+    are zeros that count, the rest does not."""
     grid = Grid.of((x.shape[1], x.shape[2]), kernel, stride, pads, (1, 1))
     y = context.empty((len(x), *grid.output, x.shape[3]), x.dtype)
-    share = _shares(grid).astype(x.dtype)
+    share = _shares(grid, counted).astype(x.dtype)
 
     def work(images: slice) -> None:
         first, *others = _taps(_padded(context, x[images], grid, 0), grid)
@@ -94,13 +97,19 @@ def avg_pool2d(context: Context, x: Array, kernel: Pair, stride: Pair, pads: Pad
 
 
 def avg_pool2d_grad(
-    context: Context, dy: Array, x_shape: tuple[int, ...], kernel: Pair, stride: Pair, pads: Pads
+    context: Context,
+    dy: Array,
+    x_shape: tuple[int, ...],
+    kernel: Pair,
+    stride: Pair,
+    pads: Pads,
+    counted: Pads = ((0, 0), (0, 0)),
 ) -> Array:
     """The gradient of x, [N, H, W, C]: each output's gradient, dy [N, H', W', C], in equal shares to its window's
-    pixels."""
+    pixels, `counted` padding among them."""
     grid = Grid.of((x_shape[1], x_shape[2]), kernel, stride, pads, (1, 1))
     dx = context.empty(x_shape, dy.dtype)
-    share = _shares(grid).astype(dy.dtype)
+    share = _shares(grid, counted).astype(dy.dtype)
 
     def work(images: slice) -> None:
         shares = dy[images] * share
@@ -173,12 +182,14 @@ def _cropped(padded: Array, grid: Grid) -> Array:
     return padded[:, top : top + grid.size[0], left : left + grid.size[1]]
 
 
-def _shares(grid: Grid) -> Array:
-    """One over the number of pixels in each window: H' W' 1."""
+def _shares(grid: Grid, counted: Pads) -> Array:
+    """One over the number of pixels in each window, `counted` ones around the image included: H' W' 1."""
     counts = []
     for axis in (0, 1):
         size, before = grid.size[axis], grid.pads[axis][0]
         first = np.arange(grid.output[axis]) * grid.stride[axis] - before
-        counts.append(np.minimum(first + grid.kernel[axis], size) - np.maximum(first, 0))
+        counts.append(
+            np.minimum(first + grid.kernel[axis], size + counted[axis][1]) - np.maximum(first, -counted[axis][0])
+        )
     shares: Array = 1.0 / np.multiply.outer(*counts)[..., None]
     return shares

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from graphc.kernels.relu import relu, relu_grad
 from graphc.layers.base import Layer, scalar
-from graphc.layers.fields import Number
+from graphc.layers.fields import Number, PositiveNumber
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
 from graphc.types import Array, Context, Gradients, Params, Step
@@ -103,23 +103,29 @@ class LeakyRelu(Activation):
 
 
 class HardSigmoid(Activation):
-    """relu6(x + 3)/6, as in MobileNetV3, Keras 3 and PyTorch."""
+    """alpha*x + beta between 0 and 1; by default relu6(x + 3)/6, as in MobileNetV3, Keras 3 and PyTorch."""
 
     kind: ClassVar[str] = "hard_sigmoid"
     gives: ClassVar[str] = "probabilities"
+    positional: ClassVar[tuple[str, ...]] = ("alpha", "beta")
+
+    alpha: PositiveNumber = 1 / 6
+    """Slope between 0 and 1; ONNX's and Keras 2's default is 0.2."""
+    beta: Number = 0.5
+    """Value at 0."""
 
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
         # Not ONNX's HardSigmoid: OpenCV takes Mul(x, HardSigmoid(y)) for HardSwish(y) without an error.
-        raised = build.op("Add", inputs[0], scalar(build, "three", 3))
-        clipped = build.op("Clip", raised, scalar(build, "zero", 0), scalar(build, "six", 6))
-        return build.op("Mul", clipped, scalar(build, "sixth", 1 / 6))
+        raised = build.op("Add", inputs[0], scalar(build, "shift", self.beta / self.alpha))
+        clipped = build.op("Clip", raised, scalar(build, "zero", 0), scalar(build, "most", 1 / self.alpha))
+        return build.op("Mul", clipped, scalar(build, "slope", self.alpha))
 
     def value(self, x: Array) -> Array:
-        value: Array = np.clip(x + 3, 0, 6) / 6
+        value: Array = np.clip(x + self.beta / self.alpha, 0, 1 / self.alpha) / (1 / self.alpha)
         return value
 
     def derivative(self, x: Array, y: Array) -> Array:
-        derivative: Array = ((y > 0) & (y < 1)) * x.dtype.type(1 / 6)
+        derivative: Array = ((y > 0) & (y < 1)) * x.dtype.type(self.alpha)
         return derivative
 
 

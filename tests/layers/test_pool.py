@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
+import onnx
+import onnxruntime
 import pytest
 
 from graphc.dims import Formula
@@ -100,3 +104,43 @@ def test_same_padding_of_an_open_size_by_strides_larger_than_the_kernel():
         MaxPool2d(kernel=3, stride=4, padding="same").infer_shape((height, width, 1))
     with pytest.raises(RuleError, match="strides larger than the kernel"):  # the height's pads decide for both axes
         AvgPool2d(kernel=(3, 1), stride=2, padding="same").infer_shape((height, width, 1))
+
+
+def peers_pool(kind: str, x, **attributes):
+    """onnxruntime's own rounding up and counting, which is PyTorch's."""
+    node = onnx.helper.make_node(kind, ["x"], ["y"], ceil_mode=1, **attributes)
+    infos = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [None] * 4) for name in "xy"]
+    graph = onnx.helper.make_graph([node], "pool", infos[:1], infos[1:])
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 22)], ir_version=10)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return session.run(None, {"x": x.transpose(2, 0, 1)[None]})[0][0].transpose(1, 2, 0)
+
+
+@pytest.mark.parametrize("kernel", [2, 3, 4])
+def test_sizes_rounded_up_are_pytorchs(kernel):
+    x = np.random.default_rng(0).normal(size=(9, 8, 2)).astype(np.float32)
+    for stride, pad, size in itertools.product((1, 2, 3, 4), range(kernel // 2 + 1), (5, 6, 7, 8)):
+        window = {"kernel_shape": [kernel] * 2, "strides": [stride] * 2, "pads": [pad] * 4}
+        arguments = {"kernel": kernel, "stride": stride, "padding": pad, "ceil_mode": True}
+        cut = x[:size]
+        np.testing.assert_array_equal(apply(MaxPool2d(**arguments), cut), peers_pool("MaxPool", cut, **window))
+        for counted in (0, 1):
+            expected = peers_pool("AveragePool", cut, count_include_pad=counted, **window)
+            found = apply(AvgPool2d(count_include_pad=bool(counted), **arguments), cut)
+            np.testing.assert_allclose(found, expected, atol=1e-6, err_msg=f"{arguments} {counted} {size}")
+
+
+def test_an_open_size_is_rounded_up_as_every_fixed_one():
+    height, width = Formula.symbol("H"), Formula.symbol("W")
+    for kernel, stride, pad in ((2, 2, 0), (3, 2, 0), (3, 2, 1), (3, 3, 0), (4, 3, 1)):
+        layer = MaxPool2d(kernel=kernel, stride=stride, padding=pad, ceil_mode=True)
+        rows = layer.infer_shape((height, width, 1))[0]
+        for size in range(5, 20):
+            assert rows.evaluate({"H": size}) == layer.infer_shape((size, size, 1))[0]
+    with pytest.raises(RuleError, match="ceil_mode=true with stride=3 over a kernel of 2 needs a fixed size"):
+        MaxPool2d(kernel=2, stride=3, ceil_mode=True).infer_shape((height, width, 1))
+
+
+def test_same_padding_is_never_counted():
+    with pytest.raises(RuleError, match="padding=same is never counted"):
+        AvgPool2d(kernel=3, padding="same", count_include_pad=True).infer_shape((8, 8, 3))

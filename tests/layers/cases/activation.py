@@ -22,6 +22,7 @@ _LAYERS = (
     Gelu(approximate="tanh"),
     Silu(),
     HardSigmoid(),
+    HardSigmoid(alpha=0.2, beta=0.4),
     HardSwish(),
     Sigmoid(),
     Tanh(),

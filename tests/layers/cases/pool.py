@@ -25,12 +25,20 @@ CASES = [
             kind(kernel=1, stride=2),
             kind(kernel=2, stride=3),
             kind(kernel=(7, 6)),
+            kind(kernel=3, stride=2, ceil_mode=True),
+            kind(kernel=2, stride=(2, 4), padding=((0, 1), (1, 0)), ceil_mode=True),
+            kind(kernel=2, stride=3, ceil_mode=True),
         )
     ),
     Case(MaxPool2d(kernel=3, stride=2, padding="same"), ((8, 8, 2),)),
     Case(AvgPool2d(kernel=3, stride=2, padding="same"), ((8, 8, 2),)),
     Case(MaxPool2d(kernel=2, stride=3, padding="same"), ((9, 7, 2),)),
     Case(AvgPool2d(kernel=2, stride=3, padding="same"), ((9, 7, 2),)),
+    *(
+        Case(AvgPool2d(kernel=3, padding=padding, count_include_pad=True, **arguments), (IMAGE,))
+        for padding in ("valid", "same_fixed", ((0, 1), (2, 0)))
+        for arguments in ({"stride": 1}, {"stride": 2, "ceil_mode": True}, {"stride": 2, "ceil_mode": False})
+    ),
     Case(GlobalAvgPool2d(), (IMAGE,)),
     Case(GlobalAvgPool2d(keep_dims=True), (IMAGE,)),
     Case(GlobalMaxPool2d(), (IMAGE,)),
@@ -44,7 +52,10 @@ def pool(kind: type[MaxPool2d] | type[AvgPool2d], rng: Random) -> Case:
     stride = rng.choice([None, (rng.randint(1, 3), rng.randint(1, 3))])
     padding = rng.choice(["same", "valid", "same_fixed", explicit])
     shape = rng.randint(4, 9), rng.randint(4, 9), rng.randint(1, 4)
-    return Case(kind(kernel=kernel, stride=stride, padding=padding), (shape,))
+    arguments: dict[str, bool] = {"ceil_mode": rng.choice([True, False])}
+    if kind is AvgPool2d and padding != "same":
+        arguments["count_include_pad"] = rng.choice([True, False])
+    return Case(kind(kernel=kernel, stride=stride, padding=padding, **arguments), (shape,))
 
 
 def global_pool(kind: type[GlobalAvgPool2d] | type[GlobalMaxPool2d], rng: Random) -> Case:
