@@ -53,7 +53,9 @@ HOMES = {
 
 FUNCTION_LINES, FILE_LINES = 60, 400
 
-MODULES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py") if "zoo" not in path.parts)
+MODULES = sorted(
+    path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py") if "zoo" not in path.relative_to(ROOT).parts
+)
 
 
 def imports(path: Path, *, top_level: bool) -> Iterator[str]:
