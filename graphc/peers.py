@@ -40,7 +40,7 @@ KINDS = {
     "layernormalization": "layer_norm", "ln": "layer_norm", "groupnormalization": "group_norm", "gn": "group_norm",
     "instancenormalization": "instance_norm", "instancenorm2d": "instance_norm",
     "lrn": "local_response_norm", "localresponsenormalization": "local_response_norm",
-    "unitnormalization": "unit_norm", "l2normalize": "unit_norm", "lpnormalization": "unit_norm",
+    "unitnormalization": "unit_norm", "grn": "global_response_norm", "l2normalize": "unit_norm", "lpnormalization": "unit_norm",
     "dropout2d": "", "spatialdropout2d": "", "alphadropout": "", "droppath": "", "stochasticdepth": "",
     "zeropadding2d": "pad", "zeropad2d": "pad", "constantpad2d": "pad", "reflectionpad2d": "pad", "padding": "pad",
     "cropping2d": "crop", "centercrop": "crop",

@@ -57,6 +57,7 @@ FAMILIES: Mapping[str, Mapping[str, str]] = {
         "local_response_norm": "local_response_norm.LocalResponseNorm",
         "unit_norm": "unit_norm.UnitNorm",
         "layer_scale": "layer_scale.LayerScale",
+        "global_response_norm": "global_response_norm.GlobalResponseNorm",
     },
     "regularization": {
         "dropout": "dropout.Dropout",

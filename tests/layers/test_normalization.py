@@ -8,6 +8,7 @@ import pytest
 from graphc.errors import RuleError
 from graphc.kernels.context import RunContext
 from graphc.layers.base import Layer
+from graphc.layers.global_response_norm import GlobalResponseNorm
 from graphc.layers.group_norm import GroupNorm
 from graphc.layers.instance_norm import InstanceNorm
 from graphc.layers.layer_norm import LayerNorm
@@ -85,3 +86,10 @@ def test_unit_norm_has_length_one() -> None:
     np.testing.assert_allclose(np.linalg.norm(run(UnitNorm(), X), axis=-1), 1, rtol=1e-5)
     np.testing.assert_allclose(run(UnitNorm(), np.array([[3.0, 4.0]])), [[0.6, 0.8]], rtol=1e-8)
     assert np.array_equal(run(UnitNorm(), np.zeros((1, 4))), np.zeros((1, 4)))
+
+
+def test_global_response_norm_weighs_a_channels_length_by_the_mean_of_all() -> None:
+    x = np.array([[3.0, 0, 1], [4, 0, 0]]).reshape(1, 2, 1, 3)  # lengths 5, 0, 1: mean 2
+    gamma, beta = np.array([1.0, 1, 2]), np.array([0.0, 7, 0])
+    y = run(GlobalResponseNorm(epsilon=1e-12), x, gamma=gamma, beta=beta)
+    np.testing.assert_allclose(y.reshape(2, 3), [[3 + 3 * 2.5, 7, 1 + 2 * 0.5], [4 + 4 * 2.5, 7, 0]], rtol=1e-10)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from random import Random
 
 from graphc.layers.batch_norm import BatchNorm
+from graphc.layers.global_response_norm import GlobalResponseNorm
 from graphc.layers.group_norm import GroupNorm
 from graphc.layers.instance_norm import InstanceNorm
 from graphc.layers.layer_norm import LayerNorm
@@ -45,6 +46,8 @@ CASES = [
     Case(LayerScale(), ((3, 4, 5),)),
     Case(LayerScale(trainable=False), ((7,),)),
     Case(LayerScale(), ((4, 6),)),
+    Case(GlobalResponseNorm(), ((3, 4, 5),)),
+    Case(GlobalResponseNorm(epsilon=0.1, trainable=False), ((2, 3, 4),)),
 ]
 
 
