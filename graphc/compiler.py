@@ -152,7 +152,7 @@ def initial_or_loaded(
     variables = planned.variables
     if weights_from is None:
         return initializers.initial_values(variables, seed), None
-    loaded, report = weights.load_variables(weights_from, variables)
+    loaded, report = weights.load_variables(weights_from, planned)
     if not partial:
         report.raise_if_incomplete()
         return loaded, report

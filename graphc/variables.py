@@ -18,3 +18,7 @@ class ParamSpec:
     regularizer: Regularizer | None = None
     smallest: float | None = None
     """The least value that the layer can use: 0 of a variance."""
+    axes: str = ""
+    """What its axes are: HWIO of a convolution's weights, HWCM of a depthwise one's (channel and multiplier), HWOI of a
+    transposed one's, IO of a matrix, O of its biases; empty of numbers for each channel of the input. Files of other
+    libraries are read by this."""

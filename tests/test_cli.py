@@ -243,7 +243,7 @@ def test_run_until_an_image_comes_out(graphc: Run) -> None:
         (("compile", "small.yaml", "--ir-version", "3"), 2, "got 3"),
         (("compile", "small.yaml", "--until", "con"), 2, "did you mean 'conv'?"),
         (("compile", "small.yaml", "-o", "no/where.onnx"), 3, "error[G502]: cannot write no/where.onnx"),
-        (("compile", "small.yaml", "--weights", "w.pkl"), 2, ".npz or .safetensors"),
+        (("compile", "small.yaml", "--weights", "w.pkl"), 2, "there is no file w.pkl"),
         (("run", "small.yaml", "x.png"), 2, "error["),
         (("run", "nowhere.onnx", "x.png"), 2, "error["),
         (("show", "small.yaml", "--columns", "prams"), 2, "no column 'prams'"),

@@ -15,7 +15,7 @@ from graphc.layers import CATALOGUE
 ROOT = Path(__file__).parent.parent / "graphc"
 
 ORDER = [
-    {"peers", "patterns"},
+    {"peers", "patterns", "name_rules"},
     {"lazy", "errors", "documented", "expected", "system", "console", "valid_json", "written"},
     {"files", "locks", "dims", "regularizers", "settings"},
     {"window"},
@@ -29,10 +29,9 @@ ORDER = [
     {"layers"},
     {"spec", "graph"},
     {"passes"},
-    {"npz", "safetensors_file", "floats"},
-    {"weights"},
     {"execution"},
     {"emit", "runtime"},
+    {"weights"},
     {"compiler", "verify", "outputs", "probabilities"},
     {"data"},
     {"signature"},

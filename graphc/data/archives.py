@@ -17,8 +17,8 @@ from graphc.data.reading import open_regular
 from graphc.data.stored import LARGEST_FILE
 from graphc.errors import DataError, Place, did_you_mean
 from graphc.files import shown
-from graphc.npz import LOCAL_HEADER
 from graphc.system import read_at
+from graphc.weights.npz import LOCAL_HEADER
 
 MOST_MEMBERS = 20_000_000
 DEEPEST = 200

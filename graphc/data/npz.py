@@ -11,8 +11,8 @@ from graphc.data.examples import check_memory
 from graphc.data.reading import open_regular
 from graphc.errors import DataError, Place, did_you_mean
 from graphc.files import shown
-from graphc.npz import Archive, Header, NpzError, array_of
 from graphc.types import Array
+from graphc.weights.npz import Archive, Header, NpzError, array_of
 
 
 def read_npz(

@@ -93,6 +93,10 @@ class Layer(Documented):
         """Whether in inference the output is the input: dropout, padding by 0, a sum of one."""
         return False
 
+    def flattens(self, *inputs: Shape) -> bool:
+        """Whether the output is all of an image as one axis, in the order height, width, channels."""
+        return False
+
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
         """This layer as ONNX nodes, in inference; images are [N, C, H, W] inside. Params are by local name, in their
         declared shapes."""

@@ -62,7 +62,7 @@ class Conv2d(Convolution):
 
     def declare_params(self, *inputs: Shape) -> dict[str, ParamSpec]:
         _, _, channels = image(inputs[0], self.kind)
-        weights = self.declare_weights(*self.taps, channels // self.groups, self.filters)
+        weights = self.declare_weights("HWIO", *self.taps, channels // self.groups, self.filters)
         return {"weights": weights, **self.declare_biases(self.filters)}
 
     def mixes_channels(self, *inputs: Shape) -> bool:

@@ -66,7 +66,7 @@ class Conv2dTranspose(Weighted):
 
     def declare_params(self, *inputs: Shape) -> dict[str, ParamSpec]:
         _, _, channels = image(inputs[0], self.kind)
-        weights = self.declare_weights(*self.kernel, self.filters, channels)
+        weights = self.declare_weights("HWOI", *self.kernel, self.filters, channels)
         return {"weights": weights, **self.declare_biases(self.filters)}
 
     def mixes_channels(self, *inputs: Shape) -> bool:

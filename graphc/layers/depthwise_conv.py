@@ -44,7 +44,7 @@ class DepthwiseConv2d(Convolution):
 
     def declare_params(self, *inputs: Shape) -> dict[str, ParamSpec]:
         _, _, channels = image(inputs[0], self.kind)
-        weights = self.declare_weights(*self.taps, channels, self.depth_multiplier)
+        weights = self.declare_weights("HWCM", *self.taps, channels, self.depth_multiplier)
         return {"depthwise_weights": weights, **self.declare_biases(channels * self.depth_multiplier)}
 
     def count_macs(self, *inputs: Shape) -> int:
@@ -132,6 +132,7 @@ class SeparableConv2d(DepthwiseConv2d):
             self.pointwise_initializer or self.weights_initializer,
             self.trainable,
             self.pointwise_regularizer or self.weights_regularizer,
+            axes="HWIO",
         )
         depthwise = params["depthwise_weights"]
         return {"depthwise_weights": depthwise, "pointwise_weights": pointwise, **self.declare_biases(self.filters)}

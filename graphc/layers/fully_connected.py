@@ -37,7 +37,7 @@ class FullyConnected(Weighted):
         return (self.units,)
 
     def declare_params(self, *inputs: Shape) -> dict[str, ParamSpec]:
-        weights = self.declare_weights(channels(inputs[0], self.kind), self.units)
+        weights = self.declare_weights("IO", channels(inputs[0], self.kind), self.units)
         return {"weights": weights, **self.declare_biases(self.units)}
 
     def mixes_channels(self, *inputs: Shape) -> bool:

@@ -32,6 +32,9 @@ class Flatten(Layer):
     def does_nothing(self, *inputs: Shape) -> bool:
         return len(inputs[0]) == 1
 
+    def flattens(self, *inputs: Shape) -> bool:
+        return len(inputs[0]) > 1
+
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
         return build.flatten(inputs[0])
 
@@ -66,6 +69,9 @@ class Reshape(Layer):
 
     def does_nothing(self, *inputs: Shape) -> bool:
         return self.infer_shape(*inputs) == inputs[0]
+
+    def flattens(self, *inputs: Shape) -> bool:
+        return len(inputs[0]) > 1 and len(self.infer_shape(*inputs)) == 1
 
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
         (x,) = inputs

@@ -40,11 +40,12 @@ class Weighted(Layer):
     def in_force(self, argument: str) -> Any:
         return self.has_bias if argument == "bias" else super().in_force(argument)
 
-    def declare_weights(self, *shape: int) -> ParamSpec:
-        return ParamSpec(shape, self.weights_initializer, self.trainable, self.weights_regularizer)
+    def declare_weights(self, axes: str, *shape: int) -> ParamSpec:
+        """Weights of this shape; `axes` as in `ParamSpec`."""
+        return ParamSpec(shape, self.weights_initializer, self.trainable, self.weights_regularizer, axes=axes)
 
     def declare_biases(self, outputs: int) -> dict[str, ParamSpec]:
-        spec = ParamSpec((outputs,), self.biases_initializer, self.trainable, self.biases_regularizer)
+        spec = ParamSpec((outputs,), self.biases_initializer, self.trainable, self.biases_regularizer, axes="O")
         return {"biases": spec} if self.has_bias else {}
 
     def emit_biases(self, build: OnnxBuilder, params: Params) -> str | None:

@@ -21,10 +21,10 @@ import safetensors.numpy
 
 from graphc.errors import Warn, WeightsError, clipped
 from graphc.files import atomic_write, machine_error, read_limited, remove_leftovers, shown
-from graphc.safetensors_file import pieces
 from graphc.system import NotPlain, open_plain
 from graphc.types import Array
 from graphc.valid_json import lacking
+from graphc.weights.safetensors_file import pieces
 
 FORMAT = 1
 KEPT = 2

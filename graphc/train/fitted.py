@@ -19,11 +19,11 @@ from graphc.errors import SpecError
 from graphc.files import shown
 from graphc.graph import Plan
 from graphc.layers.base import static
-from graphc.safetensors_file import SafetensorsFile
 from graphc.train.image_values import from_facts
 from graphc.train.recipe import Data, Recipe, read_recipe
 from graphc.train.run_folder import RunFolder
 from graphc.types import Array
+from graphc.weights.safetensors_file import SafetensorsFile
 
 WHOLE = "*"
 """Stands for the preprocessing of all inputs, in the file's names: `*:0/mean`."""

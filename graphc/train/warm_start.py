@@ -46,33 +46,37 @@ def warm_start(params: Mapping[str, Array], start: InitFrom, base: Path, plan: P
         require_match(pattern, params)
     chosen = [name for name in params if matches(name, start.include) and not matches(name, start.exclude)]
     theirs = {name: _renamed(name, start.rename) for name in chosen}
-    found, report = _read(base / start.path, {theirs[name]: params[name].shape for name in chosen}, plan)
-    there = {name: array.shape for name, array in found.items()}
-    there |= {name: shapes[1] for name, shapes in report.mis_shaped.items()}
+    found, report = _read(base / start.path, theirs, plan)
     wrong = [
-        f"{name}: expected {format_shape(params[name].shape)}, found {format_shape(there[theirs[name]])}"
-        for name in chosen
-        if there.get(theirs[name], params[name].shape) != params[name].shape
+        f"{name}: expected {format_shape(expected)}, found {format_shape(shape)}"
+        for name, (expected, shape) in report.mis_shaped.items()
     ]
-    wrong += [f"{name}: not in the file" for name in chosen if theirs[name] in report.missing]
+    wrong += [f"{name}: not in the file" for name in report.missing]
     if wrong:
         message = f"{report.path}: {len(wrong)} of {len(chosen)} variables cannot be taken: `exclude` them, or `rename`"
         raise WeightsError("G325", message, notes=wrong[:10])
-    variables = plan.variables
-    weights.check_values(report.path, found, {theirs[name]: variables[name] for name in chosen})
+    weights.check_values(report.path, found, plan.variables)
     for name in chosen:
-        np.copyto(params[name], found[theirs[name]])
+        np.copyto(params[name], found[name])
     fresh = tuple(name for name in params if name not in theirs)
     return StartReport(report.path, tuple(chosen), fresh, report.unused)
 
 
-def _read(path: Path, shapes: Mapping[str, tuple[int, ...]], plan: Plan) -> tuple[dict[str, Array], weights.LoadReport]:
-    """Arrays by name; of an ONNX file those that this plan, too, would have put into it."""
-    if path.suffix.lower() != ".onnx":
-        return weights.load(path, shapes)
-    found = read_variables(path, plan, shapes.keys())
-    missing = tuple(name for name in shapes if name not in found)
-    return found, weights.LoadReport(shown(path), tuple(found), missing, (), {})
+def _read(path: Path, theirs: Mapping[str, str], plan: Plan) -> tuple[dict[str, Array], weights.LoadReport]:
+    """The variables of which the file's names are `theirs`; of an ONNX file those that this plan, too, would have put
+    into it."""
+    if path.suffix.lower() == ".onnx":
+        named = {name: ours for ours, name in theirs.items()}
+        found = {named[name]: array for name, array in read_variables(path, plan, named).items()}
+        missing = tuple(name for name in theirs if name not in found)
+        return found, weights.LoadReport(shown(path), tuple(found), missing, (), {})
+    with weights.open_weights(path) as file:
+        there = weights.Selection(file)
+        names = {ours: name for ours, name in theirs.items() if name in there.theirs}
+        found, mis_shaped = weights.read_as(there, names, weights.wanted(plan))
+    missing = tuple(name for name in theirs if name not in names)
+    unused = tuple(name for name in there.names if name not in names.values())
+    return found, weights.LoadReport(there.path, tuple(found), missing, unused, mis_shaped, there.dropped)
 
 
 def _renamed(name: str, rename: Mapping[str, str]) -> str:

@@ -71,7 +71,7 @@ def read_run(path: str) -> TrainedRun:
     folder = RunFolder(path)
     known = folder.read_facts()
     task, base = task_of_run(folder, known)
-    found, report = weights.load_variables(folder.best, task.plan.variables)
+    found, report = weights.load_variables(folder.best, task.plan)
     report.raise_if_incomplete()
     params = {name: value.astype(task.recipe.dtype, copy=False) for name, value in found.items()}
     return TrainedRun(Path(path).name, folder, task, params, tuple(known["classes"]), base)

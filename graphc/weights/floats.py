@@ -28,6 +28,17 @@ class Float:
             return stored.astype(np.float32, order="C", copy=False)
 
 
-FLOAT16, FLOAT32, FLOAT64 = Float("f2", 2), Float("f4", 4), Float("f8", 8)
-BFLOAT16 = Float("u2", 2, halved=True)
+FLOATS = {
+    "float16": Float("f2", 2),
+    "bfloat16": Float("u2", 2, halved=True),
+    "float32": Float("f4", 4),
+    "float64": Float("f8", 8),
+}
+"""Those that weights may be of, by name."""
 NAMES = "float16, bfloat16, float32 or float64"
+
+
+def floats_of(data: bytes | memoryview, dtype: str, shape: tuple[int, ...], order: str = "<") -> Array:
+    """Bytes as a float32 array of this shape; `order`: of the bytes of a number, as NumPy writes it."""
+    kind = FLOATS[dtype]
+    return kind.as_float32(np.frombuffer(data, f"{order}{kind.stored}").reshape(shape))

@@ -8,21 +8,38 @@ from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 
 from graphc.errors import WeightsError
-from graphc.floats import BFLOAT16, FLOAT16, FLOAT32, FLOAT64, NAMES
 from graphc.lazy import np
 from graphc.types import Array
+from graphc.weights.file import MAX_ENTRIES, Entry, Layout, check_floats
+from graphc.weights.floats import FLOATS
 
 MAX_HEADER = 16 * 2**20
-MAX_ENTRIES = 1_000_000
 WRITTEN = {"float32": "F32", "float64": "F64", "int64": "I64"}
-FLOATS = {"F16": FLOAT16, "BF16": BFLOAT16, "F32": FLOAT32, "F64": FLOAT64}
+TYPES = {
+    "F16": "float16",
+    "BF16": "bfloat16",
+    "F32": "float32",
+    "F64": "float64",
+    **{f"{kind[0].upper()}{bits}": f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)},
+    "BOOL": "bool",
+}
+"""The format's types -> NumPy's."""
+LAYOUTS: Mapping[str, Layout] = {"pt": "OIHW", "tf": "HWIO", "HWIO": "HWIO"}
+"""What libraries and graphc write into the metadata -> how the arrays lie."""
+LAYOUT, FORMAT = "graphc.layout", "format"
+"""Keys of the metadata: graphc's own, and the one that libraries write."""
+WRITERS = {"pt": "safetensors, from PyTorch", "tf": "safetensors, from TensorFlow", "np": "safetensors, from NumPy"}
 
 
 class SafetensorsFile:
-    """The arrays of an open file: `shape(name)` before `read(name)`."""
+    """The arrays of an open file. Its writers sort them by type and name, so that their order says nothing."""
+
+    format = "safetensors"
+    nested = False
 
     def __init__(self, file: BinaryIO, path: str) -> None:
         self.path = path
+        self.metadata: dict[str, str] = {}
         self._file = file
         size = file.seek(0, 2)
         file.seek(0)
@@ -39,25 +56,37 @@ class SafetensorsFile:
     def names(self) -> list[str]:
         return list(self._entries)
 
-    def shape(self, name: str) -> tuple[int, ...]:
-        """The array's shape; a WeightsError where it is of other than floating-point numbers."""
+    @property
+    def layout(self) -> Layout | None:
+        said = self.metadata.get(LAYOUT, self.metadata.get(FORMAT, ""))
+        return LAYOUTS.get(said)
+
+    @property
+    def in_order(self) -> bool:
+        return LAYOUT in self.metadata
+
+    @property
+    def writer(self) -> str | None:
+        return "graphc" if LAYOUT in self.metadata else WRITERS.get(self.metadata.get(FORMAT, ""))
+
+    def entry(self, name: str) -> Entry:
+        """Shape and type of an array."""
         kind, shape, _ = self._entries[name]
-        if kind not in FLOATS:
-            raise self._wrong(f"{name}: expected {NAMES} ({', '.join(FLOATS)}), found {kind}", "G305")
-        return shape
+        return Entry(shape, TYPES.get(kind, kind))
 
     def read(self, name: str) -> Array:
-        """The array as float32."""
-        shape = self.shape(name)
-        kind, _, (first, last) = self._entries[name]
-        size = FLOATS[kind].size * math.prod(shape)
+        """The array, of any shape, as float32."""
+        entry = self.entry(name)
+        check_floats(self.path, name, entry)
+        shape, kind, (first, last) = entry.shape, FLOATS[entry.dtype], self._entries[name][2]
+        size = kind.size * math.prod(shape)
         if last - first != size:
             raise self._wrong(f"{name}: expected {size:,} bytes for its shape, found {last - first:,}", "G303")
         self._file.seek(self._start + first)
-        array = np.empty(shape, f"<{FLOATS[kind].stored}")
+        array = np.empty(shape, f"<{kind.stored}")
         if array.size and self._file.readinto(array.data.cast("B")) != array.nbytes:  # type: ignore[attr-defined]
             raise self._wrong(f"{name}: the file ends early")
-        return FLOATS[kind].as_float32(array)
+        return kind.as_float32(array)
 
     def _parse(self, text: bytes) -> dict[str, tuple[str, tuple[int, ...], tuple[int, int]]]:
         try:
@@ -66,7 +95,9 @@ class SafetensorsFile:
                 raise ValueError("it is no mapping")
         except (ValueError, RecursionError) as error:
             raise self._wrong(f"expected a safetensors file, but its header cannot be read: {error}") from None
-        header.pop("__metadata__", None)
+        said = header.pop("__metadata__", {})
+        if isinstance(said, dict):
+            self.metadata = {key: value for key, value in said.items() if isinstance(value, str)}
         if len(header) > MAX_ENTRIES:
             raise self._wrong(f"expected at most {MAX_ENTRIES:,} arrays, found {len(header):,}", "G304")
         return {name: self._entry(name, entry) for name, entry in header.items()}
@@ -103,11 +134,11 @@ def _naturals(values: Any) -> bool:
     return isinstance(values, list) and all(type(value) is int and 0 <= value < 2**63 for value in values)
 
 
-def pieces(arrays: Mapping[str, Array]) -> Iterator[bytes | memoryview]:
+def pieces(arrays: Mapping[str, Array], metadata: Mapping[str, str] | None = None) -> Iterator[bytes | memoryview]:
     """The bytes of a file, one after the other, with arrays of any shape in the order given: the header padded to 8
     bytes, then each array's own bytes, so that nothing is held twice in memory. A ValueError where an array is of
     another type than `WRITTEN`."""
-    header: dict[str, Any] = {}
+    header: dict[str, Any] = {"__metadata__": dict(metadata)} if metadata else {}
     at = 0
     for name, array in arrays.items():
         if array.dtype.name not in WRITTEN:
@@ -124,7 +155,7 @@ def pieces(arrays: Mapping[str, Array]) -> Iterator[bytes | memoryview]:
             yield np.ascontiguousarray(little).data.cast("B")
 
 
-def write_safetensors(file: BinaryIO, arrays: Mapping[str, Array]) -> None:
-    """A whole file, with arrays of any shape in the order given."""
-    for piece in pieces(arrays):
+def write_safetensors(file: BinaryIO, arrays: Mapping[str, Array], metadata: Mapping[str, str] | None = None) -> None:
+    """A whole file, with arrays of any shape in the order given, and what it says of itself."""
+    for piece in pieces(arrays, metadata):
         file.write(piece)

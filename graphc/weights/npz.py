@@ -16,15 +16,16 @@ from dataclasses import dataclass
 from typing import IO, Any, BinaryIO
 
 from graphc.errors import WeightsError, clipped
-from graphc.floats import BFLOAT16, FLOAT16, FLOAT32, FLOAT64, NAMES
 from graphc.lazy import np
 from graphc.types import Array
+from graphc.weights.file import Entry, Layout, check_floats
+from graphc.weights.floats import FLOATS
 
 MAX_HEADER = 10_000
 MAX_DIRECTORY = 64 * 2**20
 """Bytes of the list of members."""
-FLOATS = {"f2": FLOAT16, "f4": FLOAT32, "f8": FLOAT64, "V2": BFLOAT16}
-"""By NumPy's kind and size; it writes bfloat16 as two bytes of its own."""
+BFLOAT16 = "V2"
+"""NumPy's kind and size of bfloat16, which it writes as two bytes of its own."""
 BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError, KeyError, struct.error)
 """What zipfile raises for a damaged file (NotImplementedError is a RuntimeError)."""
 LONGEST = 100
@@ -180,10 +181,17 @@ CODES = {NotReadable: "G301", WrongNames: "G302", TooLarge: "G304", WrongSize: "
 
 
 class NpzFile:
-    """The weights of an open file: `shape(name)` before `read(name)`."""
+    """The weights of an open .npz file."""
+
+    format = "NumPy archive"
+    writer: str | None = None
+    layout: Layout | None = None
+    in_order = True
+    nested = False
 
     def __init__(self, file: BinaryIO, path: str) -> None:
         self.path = path
+        self.metadata: Mapping[str, str] = {}
         try:
             self._archive = Archive(file)
         except NpzError as error:
@@ -193,34 +201,33 @@ class NpzFile:
     def names(self) -> list[str]:
         return list(self._archive.members)
 
-    def shape(self, name: str) -> tuple[int, ...]:
-        """The array's shape; a WeightsError where it is of other than floating-point numbers."""
+    def entry(self, name: str) -> Entry:
+        """Shape and type of an array; its header is read when it is first asked for."""
         try:
             header = self._archive.header(name)
         except NpzError as error:
             raise self._wrong(name, error) from None
-        if header.dtype.hasobject:
-            raise WeightsError("G305", f"{self.path}: {name}: object array refused: expected {NAMES}")
-        if header.dtype.names is not None or _code(header.dtype) not in FLOATS:
-            raise WeightsError("G305", f"{self.path}: {name}: expected {NAMES}, found {header.dtype}")
-        return header.shape
+        return Entry(header.shape, "object" if header.dtype.hasobject else _type(header.dtype))
 
     def read(self, name: str) -> Array:
         """The array, of any shape, as float32."""
-        self.shape(name)
+        entry = self.entry(name)
+        check_floats(self.path, name, entry)
         try:
             array = self._archive.read(name)
         except NpzError as error:
             raise self._wrong(name, error) from None
-        kind = FLOATS[_code(array.dtype)]
+        kind = FLOATS[entry.dtype]
         return kind.as_float32(array.view(f"{array.dtype.str[0].replace('|', '<')}{kind.stored}"))
 
     def _wrong(self, name: str, error: NpzError) -> WeightsError:
         return WeightsError(CODES[type(error)], f"{self.path}: {name}: {error}")
 
 
-def _code(dtype: Any) -> str:
-    return f"{dtype.kind}{dtype.itemsize}"
+def _type(dtype: Any) -> str:
+    if dtype.names is None and f"{dtype.kind}{dtype.itemsize}" == BFLOAT16:
+        return "bfloat16"
+    return str(dtype.newbyteorder("="))
 
 
 def check_directory(file: BinaryIO) -> None:

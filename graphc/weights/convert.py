@@ -1,0 +1,177 @@
+"""From other people's names and layouts to ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from graphc.dims import format_shape
+from graphc.errors import WeightsError, counted
+from graphc.graph import Plan
+from graphc.name_rules import NameRule
+from graphc.types import Array
+from graphc.weights.file import Layout, WeightsFile, check_floats
+from graphc.weights.layouts import Form, Wanted, form_of, wanted
+from graphc.weights.selection import Selection
+
+SHOWN = 5
+"""Names listed in a message before it says how many more there are."""
+WEIGHTS = ("weights", "depthwise_weights", "gamma", "alpha")
+LOCAL: Mapping[str, tuple[str, ...]] = {
+    "weight": WEIGHTS,
+    "kernel": WEIGHTS,
+    "depthwise_kernel": ("depthwise_weights",),
+    "pointwise_kernel": ("pointwise_weights",),
+    "bias": ("biases", "beta"),
+    "running_mean": ("moving_mean",),
+    "running_var": ("moving_variance",),
+    **{
+        name: (name,)
+        for name in ("weights", "biases", "depthwise_weights", "pointwise_weights", "alpha", "gamma", "beta")
+    },
+    "moving_mean": ("moving_mean",),
+    "moving_variance": ("moving_variance",),
+}
+"""What libraries call a module's arrays -> ours, the first that the layer has."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadReport:
+    """What a file had of what was wanted."""
+
+    path: str
+    loaded: tuple[str, ...]
+    missing: tuple[str, ...]
+    """Wanted, not in the file."""
+    unused: tuple[str, ...]
+    """In the file, not wanted."""
+    mis_shaped: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]]
+    """Name -> (expected shape, the file's)."""
+    dropped: Mapping[str, str] = field(default_factory=dict)
+    """In the file, but none of a network's variables: name -> what it is."""
+
+    def raise_if_incomplete(self) -> None:
+        """A WeightsError that says what is missing or has another shape; unused arrays are no error."""
+        notes = [
+            f"{name}: expected {format_shape(expected)}, found {format_shape(found)}"
+            for name, (expected, found) in list(self.mis_shaped.items())[:SHOWN]
+        ]
+        if self.missing:
+            notes.append(f"missing: {listed(self.missing)}")
+        if self.missing and self.unused:
+            notes.append(f"unused: {listed(self.unused)}")
+        if self.missing or self.mis_shaped:
+            wanted = len(self.loaded) + len(self.missing) + len(self.mis_shaped)
+            message = f"{self.path}: expected {wanted} variables, found {len(self.loaded)} of them"
+            raise WeightsError("G306", message, notes=notes)
+
+    def describe(self) -> str:
+        """How many were loaded, then the names that were missing, unused, left out or of another shape."""
+        lines = [f"{self.path}: loaded {counted(len(self.loaded), 'variable')}"]
+        for what, names in (("missing", self.missing), ("unused", self.unused), ("mis-shaped", (*self.mis_shaped,))):
+            if names:
+                lines.append(f"  {len(names)} {what}: {listed(names)}")
+        for reason in dict.fromkeys(self.dropped.values()):
+            names = tuple(name for name, said in self.dropped.items() if said == reason)
+            lines.append(f"  {len(names)} left out ({reason}): {listed(names)}")
+        return "\n".join(lines)
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first few names, and how many more there are."""
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Which array of a file each variable is."""
+
+    found: Mapping[str, str]
+    """Our full name -> the file's."""
+    unused: tuple[str, ...]
+
+
+def sources(names: Collection[str], rules: Sequence[NameRule], plan: Plan) -> Sources:
+    """Which of a file's names are which of a plan's variables: those that are the same, and what the rules say.
+
+    A WeightsError where two of them would be one variable.
+    """
+    variables = plan.variables
+    found: dict[str, str] = {}
+    unused = []
+    for name in names:
+        ours = name if name in variables else _by_rule(name, rules, variables, plan.graph.scoped)
+        if ours is None:
+            unused.append(name)
+        elif ours in found:
+            raise WeightsError("G314", f"{ours}: expected one array of the file, found two: {found[ours]} and {name}")
+        else:
+            found[ours] = name
+    return Sources(found, tuple(unused))
+
+
+def _by_rule(
+    name: str, rules: Sequence[NameRule], variables: Collection[str], scoped: Callable[[str], str]
+) -> str | None:
+    """The variable that the first fitting rule makes of an array's name: the rule is about its module, or itself."""
+    cut = max(name.rfind("."), name.rfind("/"))
+    for rule in rules:
+        whole = rule.to_ours(name)
+        if whole is not None:
+            return _variable(scoped(whole), ("", *WEIGHTS), variables)
+        module = rule.to_ours(name[:cut]) if cut > 0 else None
+        if module is not None:
+            return _variable(scoped(module), LOCAL.get(name[cut + 1 :], ()), variables)
+    return None
+
+
+def _variable(module: str, locals_: Sequence[str], variables: Collection[str]) -> str | None:
+    names = (f"{module}/{local}" if local else module for local in locals_)
+    return next((name for name in names if name in variables), None)
+
+
+def convert(
+    file: WeightsFile,
+    rules: Sequence[NameRule],
+    plan: Plan,
+    *,
+    layout: Layout | None = None,
+    ema: bool = False,
+) -> tuple[dict[str, Array], LoadReport]:
+    """A plan's variables that a file has, by our full names and in our shapes, as float32.
+
+    `layout`: how the arrays lie where the file does not say. A WeightsError where nothing of the file fits.
+    """
+    selection = Selection(file, ema=ema)
+    want = wanted(plan)
+    mapped = sources(selection.names, rules, plan)
+    values, mis_shaped = read_as(
+        selection, {name: mapped.found[name] for name in want if name in mapped.found}, want, layout
+    )
+    missing = tuple(name for name in want if name not in mapped.found)
+    report = LoadReport(file.path, tuple(values), missing, mapped.unused, mis_shaped, selection.dropped)
+    if want and not values and not mis_shaped:
+        theirs = f"such as {listed(selection.names)}" if selection.names else "nothing"
+        message = f"{file.path}: expected variables of {plan.graph.name} such as {next(iter(want))}, found {theirs}"
+        raise WeightsError("G308", message)
+    return values, report
+
+
+def read_as(
+    file: WeightsFile, names: Mapping[str, str], want: Mapping[str, Wanted], layout: Layout | None = None
+) -> tuple[dict[str, Array], dict[str, tuple[tuple[int, ...], tuple[int, ...]]]]:
+    """(arrays in our shapes by our name, those of other shapes: expected and found); `names`: ours -> the file's."""
+    lies = file.layout or layout or "HWIO"
+    forms: dict[str, Form] = {}
+    mis_shaped = {}
+    for ours, theirs in names.items():
+        entry = file.entry(theirs)
+        check_floats(file.path, theirs, entry)
+        form = form_of(want[ours], lies, entry.shape)
+        if form is None:
+            mis_shaped[ours] = (want[ours].spec.shape, entry.shape)
+        else:
+            forms[ours] = form
+    values = {ours: form.to_ours(file.read(names[ours]), want[ours].spec.shape) for ours, form in forms.items()}
+    return values, mis_shaped

@@ -1,0 +1,75 @@
+"""The one door: a file of weights is opened as what it is."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from graphc.errors import WeightsError
+from graphc.files import open_regular, shown
+from graphc.weights.file import WeightsFile
+from graphc.weights.npz import NpzFile
+from graphc.weights.safetensors_file import SafetensorsFile
+
+ENDS = 64
+"""Bytes at the beginning and the end of a file by which it is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One kind of file."""
+
+    name: str
+    suffixes: tuple[str, ...]
+    is_one: Callable[[bytes, bytes], bool]
+    """By its first and its last bytes."""
+    read: Callable[[BinaryIO, Path], WeightsFile]
+
+
+FORMATS: tuple[Format, ...] = (
+    Format(
+        "safetensors",
+        (".safetensors",),
+        lambda first, _: first[8:9] == b"{" and first[7:8] == b"\0",
+        lambda file, path: SafetensorsFile(file, shown(path)),
+    ),
+    Format(
+        "NumPy archive",
+        (".npz",),
+        lambda first, _: first.startswith(b"PK") and b".npy" in first,
+        lambda file, path: NpzFile(file, shown(path)),
+    ),
+)
+"""Every kind of file that is read. Names decide; where several kinds have one name, or none has it, the bytes do."""
+SUFFIXES = tuple(dict.fromkeys(suffix for each in FORMATS for suffix in each.suffixes))
+
+
+@contextmanager
+def open_weights(path: str | Path) -> Iterator[WeightsFile]:
+    """A file's arrays; a WeightsError where it is none that is known, or damaged."""
+    path = Path(path)
+    with open_regular(path, WeightsError, "G300") as file:
+        yield _format_of(file, path).read(file, path)
+
+
+def _format_of(file: BinaryIO, path: Path) -> Format:
+    named = [each for each in FORMATS if path.suffix.lower() in each.suffixes]
+    if len(named) == 1:
+        return named[0]
+    first = file.read(ENDS)
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - ENDS))
+    last = file.read(ENDS)
+    file.seek(0)
+    found = next((each for each in named or FORMATS if each.is_one(first, last)), None)
+    if found is None:
+        raise WeightsError("G300", f"expected a file of weights ending in {_either(SUFFIXES)}, got {shown(path)}")
+    return found
+
+
+def _either(words: tuple[str, ...]) -> str:
+    return f"{', '.join(words[:-1])} or {words[-1]}" if len(words) > 1 else words[0]

@@ -1,0 +1,122 @@
+"""Which arrays of a file are a network's variables: what else training wrote beside them is left out, with a reason."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+
+from graphc.errors import WeightsError
+from graphc.types import Array
+from graphc.weights.file import Entry, Layout, WeightsFile
+
+SLOT = "the state of an optimizer"
+DROPPED: tuple[tuple[str, str], ...] = (
+    ("global_step", "a counter of steps"),
+    ("save_counter", "a counter"),
+    ("_CHECKPOINTABLE_OBJECT_GRAPH", "TensorFlow's own description of the file"),
+    ("*num_batches_tracked", "a counter of batch norm"),
+    *((f"*/{slot}", SLOT) for slot in ("Momentum", "RMSProp", "RMSProp_[0-9]", "Adam", "Adam_[0-9]", "Adagrad")),
+    *((f"*/{slot}", SLOT) for slot in ("Adadelta", "Adadelta_[0-9]", "Ftrl", "Ftrl_[0-9]", "LARSOptimizer")),
+    *((slot, SLOT) for slot in ("beta1_power", "beta2_power", "optimizer/*", "*/.OPTIMIZER_SLOT/*")),
+    ("*/ExponentialMovingAverage", "moving averages, which --ema takes"),
+)
+"""Names, and what it is that they name."""
+SHADOW = "/ExponentialMovingAverage"
+"""What TensorFlow appends to the name of a variable's moving average."""
+INSIDE = ("state_dict", "model_state_dict", "model_state", "model", "net", "network", "weights", "params", "module")
+"""Under which name training scripts keep a network's variables, beside an optimizer's."""
+AVERAGED = ("state_dict_ema", "model_ema", "ema_state_dict", "ema_model", "ema")
+PREFIXES = ("module.", "_orig_mod.", "model.", "layers/", "_layer_checkpoint_dependencies/")
+"""What wrappers put before every name."""
+VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
+"""What TensorFlow 2 appends to every name."""
+
+
+class Selection:
+    """A file's arrays by the names that a network would give them. `theirs` has the file's own; `dropped` those that
+    are none of a network's, with the reason."""
+
+    def __init__(self, file: WeightsFile, *, ema: bool = False) -> None:
+        self.file = file
+        self.dropped: dict[str, str] = {}
+        names = self._inside(file.names, ema)
+        names = self._averages(names, ema)
+        kept = {}
+        for name, theirs in names.items():
+            reason = next((said for pattern, said in DROPPED if fnmatchcase(name, pattern)), None)
+            if reason is None:
+                kept[name] = theirs
+            else:
+                self.dropped[theirs] = reason
+        self.theirs: Mapping[str, str] = _without_prefixes(kept)
+
+    path = property(lambda self: self.file.path)
+    format = property(lambda self: self.file.format)
+    writer = property(lambda self: self.file.writer)
+    metadata = property(lambda self: self.file.metadata)
+    in_order = property(lambda self: self.file.in_order)
+    nested = False
+
+    @property
+    def layout(self) -> Layout | None:
+        return self.file.layout
+
+    @property
+    def names(self) -> list[str]:
+        return list(self.theirs)
+
+    def entry(self, name: str) -> Entry:
+        """Shape and type of an array."""
+        return self.file.entry(self.theirs[name])
+
+    def read(self, name: str) -> Array:
+        """The array, of any shape, as float32."""
+        return self.file.read(self.theirs[name])
+
+    def _inside(self, names: list[str], ema: bool) -> dict[str, str]:
+        """The names within the part of a PyTorch file that holds a network, each with the whole one."""
+        tops = dict.fromkeys(name.partition("/")[0] for name in names if "/" in name)
+        if not self.file.nested or not tops:
+            return {name.removesuffix(VALUE): name for name in names}
+        averaged = next((top for top in AVERAGED if top in tops), None)
+        plain = next((top for top in INSIDE if top in tops), None)
+        if ema and averaged is None:
+            raise WeightsError("G309", f"{self.file.path}: expected moving averages, found none of {_some(tops)}")
+        top = averaged if ema else plain
+        if top is None:
+            return {name: name for name in names}
+        found = {}
+        for name in names:
+            if name.startswith(f"{top}/"):
+                found[name.removeprefix(f"{top}/").removeprefix("module/")] = name
+            else:
+                self.dropped[name] = f"beside {top}" if name.partition("/")[0] != averaged else DROPPED[-1][1]
+        return found
+
+    def _averages(self, names: dict[str, str], ema: bool) -> dict[str, str]:
+        """With `ema` the moving average of each variable that has one."""
+        shadows = [name for name in names if name.endswith(SHADOW)]
+        if not ema or (self.file.nested and not shadows):
+            return names
+        if not shadows:
+            raise WeightsError("G309", f"{self.file.path}: expected moving averages (…{SHADOW}), found none")
+        found = {name: theirs for name, theirs in names.items() if not name.endswith(SHADOW)}
+        for name in shadows:
+            of = name.removesuffix(SHADOW)
+            if of in found:
+                self.dropped[found[of]] = "its moving average was taken"
+            found[of] = names[name]
+        return found
+
+
+def _without_prefixes(names: dict[str, str]) -> dict[str, str]:
+    while names:
+        prefix = next((each for each in PREFIXES if all(name.startswith(each) for name in names)), None)
+        if prefix is None:
+            break
+        names = {name.removeprefix(prefix): theirs for name, theirs in names.items()}
+    return names
+
+
+def _some(names: Mapping[str, None]) -> str:
+    return ", ".join(list(names)[:5])
