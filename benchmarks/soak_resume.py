@@ -92,7 +92,7 @@ CASES = {
         "teacher={path: teacher.onnx, output: logits}",
         "data.augment=[flip_horizontal, {mixup: {alpha: 0.4}}]",
         "accumulate=2",
-        "freeze=[{pattern: a/*, until_epoch: 3}]",
+        "freeze=[{pattern: '*/a/*', until_epoch: 3}]",
     ),
     "one shard, no workers, early stopping": (
         "shards=1",
