@@ -3,8 +3,8 @@
 A training with nearly everything on (two heads, dropout, augmentation, workers, shards, moving average, accumulation,
 validations, checkpoints) is looked at every few seconds: the anonymous and shared memory of its processes
 (`smaps_rollup`), open descriptors, number of processes, files in its folder. Samples go to SAMPLES, a line of JSON
-each. At the end the means of the second tenth (the first is where caches fill) and of the last are compared: memory may drift
-by 1 %, the rest not at all. Linux only: it reads `/proc`.
+each. At the end the means of the second tenth (the first is where caches fill) and of the last are compared: memory may
+drift by 1 %, the rest not at all. Linux only: it reads `/proc`.
 """
 
 from __future__ import annotations
