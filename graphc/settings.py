@@ -7,6 +7,7 @@ in code it is an instance.
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Any, ClassVar, Self, TypeAlias, TypeVar, get_args
@@ -257,6 +258,7 @@ def _explained(model: type[BaseModel], error: ValidationError, place_of: PlaceOf
             yield SpecError("G604", where + item["msg"].removeprefix("Value error, "), place_of(path, False))
         else:
             expected = item["msg"].replace("Input should be", "expected", 1)
+            expected = VALID.sub(lambda match: WORDS[match[1]], expected)
             found = _described(item["input"]) + (write_boolean(item["input"]) if kind == "bool_type" else "")
             yield SpecError("G604", f"{where}{expected}, found {found}", place_of(path, False))
 
@@ -300,8 +302,23 @@ def _models(annotation: Any) -> Iterator[type[BaseModel]]:
         yield from _models(part)
 
 
+WORDS = {
+    "tuple": "a list",
+    "list": "a list",
+    "dictionary": "a mapping",
+    "integer": "a whole number",
+    "number": "a number",
+    "string": "text",
+    "boolean": "true or false",
+}
+"""What pydantic's messages call by Python's names."""
+VALID = re.compile(rf"a valid ({'|'.join(WORDS)})(?: or instance of \w+)?")
+
+
 def _described(value: Any) -> str:
     """A value for a message: short, and never a whole document."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
     if isinstance(value, Mapping):
         keys = ", ".join(map(str, value)) or "none"
         return f"a mapping with the keys {keys[:60]}" if value else "an empty mapping"
