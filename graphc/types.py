@@ -62,15 +62,15 @@ class Context(Protocol):
         """An array of this shape as its last user under this key left it, and whether it is a new one."""
 
     def shared_buffer(self, shape: tuple[int, ...], dtype: Any) -> Array:
-        """One array of this shape that every rank may write in: rank 0's, the others' until they next meet. A layer
-        that asks for this, `all_gather` or `all_reduce` must ask in every rank."""
+        """One array of this shape that every rank may write in: rank 0's, the others' until their next collective call.
+        A layer that asks for this, `all_gather` or `all_reduce` must ask in every rank."""
 
     def random(self) -> np.random.Generator:
         """This layer's random numbers for this step (dropout)."""
 
     def all_gather(self, value: Any) -> list[Any]:
-        """Every rank's value, in the order of ranks. Arrays are not to be written in, and last until ranks next
-        meet."""
+        """Every rank's value, in the order of ranks. Arrays are not to be written in, and last until the next
+        collective call."""
 
     def all_reduce(self, array: Array) -> Array:
         """The sum of every rank's array, of one shape, added in the order of ranks."""

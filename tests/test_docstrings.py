@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import pkgutil
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -129,6 +130,35 @@ def test_packages_say_which_dtypes_their_arrays_have(package: str) -> None:
     assert "dtype" in text, (
         f"graphc/{package}: expected the package's docstring to say which dtypes are taken and given"
     )
+
+
+NAME = re.compile(r"`(graphc\.[\w.]*\w)`")
+
+
+def documented_names() -> Iterator[tuple[str, str]]:
+    """(file, `graphc.some.name`) of all docstrings."""
+    for path in sorted(ROOT.rglob("*.py")):
+        for found in NAME.finditer(path.read_text(encoding="utf-8")):
+            yield path.relative_to(ROOT).as_posix(), found[1]
+
+
+@pytest.mark.parametrize(("module", "name"), sorted(set(documented_names())))
+def test_names_in_docstrings_are_there(module: str, name: str) -> None:
+    assert resolves(name), f"{module} names `{name}`, which is not there"
+
+
+def resolves(name: str) -> bool:
+    """Whether a dotted name is a module, or something in one."""
+    try:
+        return pkgutil.resolve_name(name) is not None
+    except (ImportError, AttributeError):
+        return False
+
+
+def test_names_that_are_not_there_are_seen() -> None:
+    assert len(list(documented_names())) > 10
+    assert not resolves("graphc.train.heads")
+    assert not resolves("graphc.types.Nothing")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""GraphBuilder: what layers see of ONNX (`graphc.types.OnnxBuilder`).
+"""GraphBuilder: what layers see of ONNX (`graphc.onnx_builder.OnnxBuilder`).
 
 Names come from the spec: the first node of a layer has the layer's name, further ones `layer/OpType`; the layer's
 result has the layer's name, or the output's where it is one; initializers have the variables' full names.
@@ -29,7 +29,7 @@ TO_CHANNELS_FIRST = [0, 3, 1, 2]
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A tensor of the graph; see `graphc.types.Value`."""
+    """A tensor of the graph; see `graphc.onnx_builder.Value`."""
 
     name: str
     shape: Shape

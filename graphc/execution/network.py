@@ -1,4 +1,4 @@
-"""A plan with the threads or processes that run it, one a shard of a batch.
+"""A plan with the threads or processes that run its ranks, one a shard of a batch.
 
 The network gives every rank its shard, puts their outputs together and adds their gradients in the order of ranks.
 """
@@ -23,7 +23,7 @@ from graphc.types import Array, Gradient
 
 
 class Network:
-    """A Plan with threads and memory to run it."""
+    """A plan with what runs its ranks, processes or threads; either way there are threads for `parallel_for`."""
 
     def __init__(
         self,
@@ -35,7 +35,7 @@ class Network:
         processes: bool = False,
         factored: Collection[str] = (),
     ) -> None:
-        """`frozen`: full names of variables that need no gradient; `factored`: of those whose gradient may come as an
+        """`frozen`: full names of variables that need no gradient; `factored`: of those whose gradient may come as a
         `FactoredGradient`. `processes`: from `start` to `close` work in several, one a shard of the batch, where there
         are as many threads and the system for it. The results depend on the seed and on the number of `shards` of a
         batch (default: `NUM_SHARDS`), not on the number of threads (default: the processor's) nor on whether they are
@@ -56,7 +56,7 @@ class Network:
         """The variables, each in its own shape, where other processes see them change, if there are to be any: the
         caller's own from now on. RuntimeError after `start`: what has been forked sees no memory that is newer.
 
-        Without it every forward pass hands them on anew.
+        Without it every forward pass copies them to the other processes.
         """
         if self._working() is not None:
             raise RuntimeError("variables are placed before the processes are started")
@@ -150,7 +150,7 @@ class Network:
             raise RuntimeError("another batch has gone forward since, or the network was closed: it cannot go back")
         with single_threaded_blas:
             total, *others = forward.backward(_in_c_order(gradients))
-            names = [name for name in total if name in others[0]] if others else []
+            names = [name for name in total if name in others[0]] if others else []  # all others have the same
 
             def add(some: slice) -> None:
                 for name in names[some]:
@@ -181,7 +181,7 @@ def _in_c_order(arrays: Mapping[str, Array]) -> dict[str, Array]:
 
 
 class ForwardResult:
-    """One forward pass and the way back, which can be gone once."""
+    """The values of one forward pass, and its backward pass, which runs once."""
 
     def __init__(self, network: Network, batch: int, forward: ShardedForward) -> None:
         self._network = network

@@ -77,7 +77,7 @@ class ExecutionPlan:
         input_gradients: bool = False,
         instrument: Instrument | None = None,
     ) -> None:
-        """`frozen`: full names of variables that need no gradient; `factored`: of those whose gradient may come as an
+        """`frozen`: full names of variables that need no gradient; `factored`: of those whose gradient may come as a
         `FactoredGradient`; `input_gradients`: whether the graph's inputs have gradients too."""
         self.graph = plan.graph
         self.workspace = Workspace()

@@ -1,6 +1,8 @@
 """An execution plan whose shards are run by a group of processes: what its workers are told, forward and backward.
 
-Variables lie in shared memory already. A worker keeps the tape of its shard from one forward to the next.
+Variables lie in shared memory already, where `Network.place` has put them. Others (their moving average at validation,
+a new mean of batch norm within an accumulated step) go with the command. A worker keeps the tape of its shard from one
+forward to the next.
 """
 
 from __future__ import annotations
@@ -18,12 +20,12 @@ from graphc.types import Array, Gradient
 class RemoteExecution:
     """Rank 0 runs its shard here, the other ranks theirs in their processes."""
 
-    def __init__(self, plan: ExecutionPlan, placed: Mapping[str, Array], num_shards: int) -> None:
+    def __init__(self, execution: ExecutionPlan, placed: Mapping[str, Array], num_shards: int) -> None:
         """`placed`: variables that lie in shared memory. Errors as of `ProcessGroup`."""
-        self._plan = plan
+        self._execution = execution
         self._placed = placed
         self._num_shards = num_shards
-        self._group = ProcessGroup(num_shards, partial(_commands, plan, placed))
+        self._group = ProcessGroup(num_shards, partial(_commands, execution, placed))
 
     @property
     def alive(self) -> bool:
@@ -45,12 +47,12 @@ class RemoteExecution:
         """Every rank's way through the layers, from inputs [N, ...] of the whole batch. The other ranks' values last
         until the next forward or backward. The way back is that of the last batch that has gone forward."""
         count = len(next(iter(inputs.values())))
-        elsewhere = {name: array for name, array in params.items() if array is not self._placed.get(name)}
+        unplaced = {name: array for name, array in params.items() if array is not self._placed.get(name)}
 
         def own() -> Tape:
-            return self._plan.run(wanted, self._group.shard(count), training, step, params, inputs)
+            return self._execution.run(wanted, self._group.shard(count), training, step, params, inputs)
 
-        arguments = (count, list(wanted), training, step, elsewhere, dict(inputs))
+        arguments = (count, list(wanted), training, step, unplaced, dict(inputs))
         world_size = len(shard_slices(count, self._num_shards))
         tape, others = self._group.run("forward", arguments, own, world_size, spin=True)
         backward = partial(self._backward, tape, world_size)
@@ -64,16 +66,16 @@ class RemoteExecution:
         return [found, *others]
 
 
-def _commands(plan: ExecutionPlan, placed: Mapping[str, Array], shard_of: Callable[[int], Shard]) -> Commands:
-    rank = _RemoteRank(plan, placed, shard_of)
+def _commands(execution: ExecutionPlan, placed: Mapping[str, Array], shard_of: Callable[[int], Shard]) -> Commands:
+    rank = _RemoteRank(execution, placed, shard_of)
     return {"forward": rank.forward, "backward": rank.backward}
 
 
 class _RemoteRank:
     """A rank in its process."""
 
-    def __init__(self, plan: ExecutionPlan, placed: Mapping[str, Array], shard_of: Callable[[int], Shard]) -> None:
-        self._plan = plan
+    def __init__(self, execution: ExecutionPlan, placed: Mapping[str, Array], shard_of: Callable[[int], Shard]) -> None:
+        self._execution = execution
         self._placed = placed
         self._shard_of = shard_of
         self._tape: Tape | None = None
@@ -84,13 +86,13 @@ class _RemoteRank:
         wanted: list[str],
         training: bool,
         step: int,
-        elsewhere: dict[str, Array],
+        unplaced: dict[str, Array],
         inputs: dict[str, Array],
     ) -> dict[str, Array]:
         """The shard's values asked for."""
         self._tape = None  # and its memory, before more is taken
-        params = {**self._placed, **elsewhere}
-        self._tape = self._plan.run(frozenset(wanted), self._shard_of(count), training, step, params, inputs)
+        params = {**self._placed, **unplaced}
+        self._tape = self._execution.run(frozenset(wanted), self._shard_of(count), training, step, params, inputs)
         return self._tape.values
 
     def backward(self, gradients: dict[str, Array]) -> dict[str, Gradient]:

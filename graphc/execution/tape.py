@@ -1,4 +1,4 @@
-"""What the way through the layers leaves behind, of one shard and of all: the values asked for, and the way back."""
+"""What a forward pass leaves behind, of one shard and of all: the values asked for, and the backward pass."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Tape:
 
 @dataclass(frozen=True, slots=True)
 class ShardedForward:
-    """All shards of a batch on their way forward, in threads or in processes; by rank."""
+    """What a forward pass of all shards leaves behind, in threads or in processes; by rank."""
 
     values: Sequence[Mapping[str, Array]]
     """The values asked for, [examples of the shard, ...], by node name."""

@@ -1,9 +1,9 @@
 """Products of a batch of vectors with a matrix, shared between the ranks by rows of the matrix.
 
 x is n inputs, w is inputs units, y is n units, n being this shard's examples. A large matrix costs more to read
-than to multiply with a few examples, so each rank takes some of its rows, the same ones there and back, for all
-examples: their share of every output, their gradient (as factors it is whole, and rank 0's alone), and the
-gradients of their inputs. The ranks swap what they found. A small matrix costs less than the meeting.
+than to multiply with a few examples, so each rank takes some of its rows, the same ones forward and backward, for
+all examples: their share of every output, their gradient (as factors it is whole, and rank 0's alone), and the
+gradients of their inputs. The ranks swap what they found. A small matrix costs less than the collective call.
 
 Of a large matrix the examples are columns: BLAS has fast products of it, as it lies, with few of them.
 """
@@ -61,7 +61,7 @@ def dense_gradients(
 
     everyones = context.all_gather(dy)
     own = _rows(len(w), context.rank, len(everyones))
-    columns = _side_by_side(context, everyones)  # before ranks meet again
+    columns = _side_by_side(context, everyones)  # before the next collective call
     if of_weights and context.factored:
         dw = FactoredGradient(inputs.T, _joined(context, everyones)) if context.rank == 0 else None
     elif of_weights:

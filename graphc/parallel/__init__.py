@@ -8,9 +8,13 @@ them.
     worker          a process of a group or a pool: `WorkerProcess` as its parent sees it, `Worker` as it sees itself
     prefetch        a thread that makes things ahead, where there are no processes
     shared_memory   values from one process to others (`SharedChannel`), arrays for all of them (`SharedArena`)
-    waiting, blas   how long who waits waits; one thread for BLAS
+    waiting         how long to spin, to sleep, and until a worker is given up
+    blas            one thread for BLAS
 
 Arrays of any shape and dtype go from one rank to another as they are; those that are summed have one of each.
+
+A collective call, or collective, is one that every rank makes, and that no rank returns from before all have come to
+it: `all_gather`, and what stands on it. Shared values are double buffered: each channel is two buffers, used in turn.
 
 A batch is cut into shards, one a rank. Ranks make the same calls in the same order; which ones follows from the command
 and the world size, never from values. Values are added in the order of ranks. So the number of shards fixes the bits,
@@ -24,11 +28,12 @@ Each piece of memory has one writer at a time. In a `ProcessGroup`:
 
     memory                  written by      read by         from                        until
     ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
-    orders[turn], turn      rank 0          workers         told[rank], raised twice    the next command is done
-    channels[rank][box]     that rank       other ranks     posted[rank][other]         the reader's next meeting,
+    commands[current],      rank 0          workers         told[rank], raised twice    the next command is done
+    current
+    channels[rank][buffer]  that rank       other ranks     posted[rank][other]         the reader's next collective,
                                                                                         or its done
     results[rank]           that worker     rank 0          done[rank]                  the next command is given
-    a shared buffer         each rank its   rank 0          their next meeting,         rank 0 lets go of it
+    a shared buffer         each rank its   rank 0          their next collective,      rank 0 lets go of it
                             own region                      or done
     variables               rank 0          workers         told[rank], raised twice    the command is done
 
@@ -37,64 +42,66 @@ all workers that it told. One step of training, which is two commands:
 
     rank 0                                              a worker
     ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
-    raises told: there will be an order                 wakes, and waits for the second
-    writes "forward" and the inputs into one box
-    raises told: there it is                            reads it; its inputs are views of the box
-    its own shard            ◄──── meetings ────►       its shard; what it keeps for the way back may be those views
+    raises told: a command will come                    wakes, and waits for the second
+    writes "forward" and the inputs into one buffer
+    raises told: there it is                            reads it; its inputs are views of the buffer
+    its own shard           ◄─── collectives ───►       its shard; what it keeps for backward may be those views
                                                         writes its values into results, raises done
     takes done, copies what is in results
     raises told, writes "backward" and the gradients
-    into the other box, raises told                     reads that; the first box is as it was
-    its own shard            ◄──── meetings ────►       its shard, and lets go of what it kept
+    into the other buffer, raises told                  reads that; the first buffer is as it was
+    its own shard           ◄─── collectives ───►       its shard, and lets go of what it kept
                                                         writes gradients into results, raises done
     takes done, adds what is in results to its own
     changes the variables                               waits, and reads nothing
-    raises told, writes "forward" into the first box, …
+    raises told, writes "forward" into the first buffer, …
 
-So orders have two boxes: what a layer holds from one command, forward, lasts to the end of the next, backward. A batch
-of fewer examples than shards has fewer ranks; the other workers are not told, and sleep on.
+So commands have two buffers: what a layer holds from one, forward, lasts to the end of the next, backward. A batch of
+fewer examples than shards has fewer ranks; the other workers are not told, and sleep on.
 
 In a `ThreadWorld` there is one barrier in place of semaphores, and a board of values in place of channels: others read
-a rank's own array, not a copy. So a rank must leave what it has brought to a meeting as it is until its next call has
+a rank's own array, not a copy. So a rank must leave what it has given to a collective as it is until its next one has
 returned, or the work is done; processes would not show the error. The line on shared buffers holds as it stands; there
-are no orders, and the caller changes variables when all ranks are done.
+are no commands, and the caller changes variables when all ranks are done.
 
 In a `WorkerPool` a job names the memory that the worker is to write, a slot. It is the worker's from the job to its
 answer, and the reader's from then on; both are messages. The parent may send a job while the worker sends an answer:
 answers are short (`LONGEST_MESSAGE`), so the worker never waits for the parent to read.
 
-Two boxes are enough for channels. A rank writes into box m mod 2 at its meeting m. It comes to meeting m + 2 by way of
+Two buffers are enough for channels. A rank writes into buffer m mod 2 at its collective m. It comes to m + 2 by way of
 m + 1, where it has waited for every other rank's post, and a rank posts at m + 1 only when it has done with what it
-read at m. With one box the quicker rank would write over what the slower one still reads. Commands are no exception:
-rank 0 gives the next one when all workers have done the last.
+read at m. With one buffer the quicker rank would write over what the slower one still reads. Numbers m go on from
+forward to backward and begin anew with the next batch, which rank 0 gives when all workers have done the last.
 
-No rank waits for one that does not come. At a meeting it waits for ranks that come to the same meeting, since all make
+No rank waits for one that does not come. In a collective it waits for ranks that come to the same one, since all make
 the same calls, or that have left the run by an error, which ends the run for all: a thread breaks the barrier, a
 process is seen to be gone. At the end rank 0 waits for `done`, and looks at all workers, since the one that it waits
-for may be waiting for another. In a pool there are no meetings: a worker waits for its parent, and the parent for any
-of them. What is alive and hangs is given up after a while, if it is a process (below); for a thread the others wait.
+for may be waiting for another. In a pool there are no collectives: a worker waits for its parent, and the parent for
+any of them. What is alive and hangs is given up after a while, if it is a process (below); for a thread the others
+wait.
 
 
 A worker's states
 =================
 
                  fork              ready             command or job              collective call
-    (parent) ──────────► STARTING ───────► WAITING ──────────────────► WORKING ◄─────────────────► MEETING
+    (parent) ──────────► STARTING ───────► WAITING ──────────────────► WORKING ◄────────────► COLLECTIVE
                                               ▲                           │
                                               └──────── REPORTING ◄───────┘
 
-Only ranks meet. What a worker does in each state, and when it ends once its parent has closed the pipe or is gone:
+Only ranks make collective calls. What a worker does in each state, and when it ends once its parent has closed the
+pipe or is gone (until then it goes on):
 
     state         what the worker does                              a rank ends               one of a pool ends
     ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
-    STARTING      closes what the fork has copied                   when it waits             when it waits
+    STARTING      closes what the fork has copied                   at its next wait          at its next wait
     WAITING       waits for a command or job                        within `LOOK_AROUND`      at once
-    WORKING       writes its own memory, its channels, its region   when it meets or waits    when it reports
-                  of shared buffers; in a pool, its job's slot
-    MEETING       has written its value, waits for the others       within `LOOK_AROUND`
-    REPORTING     writes its answer, and then says so               when it waits             when it reports
+    WORKING       writes its own memory, its channels, its region   at its next collective    when it reports
+                  of shared buffers; in a pool, its job's slot      or wait
+    COLLECTIVE    has written its value, waits for the others       within `LOOK_AROUND`
+    REPORTING     writes its answer, and then says so               at its next wait          when it reports
 
-A rank's death is noticed, in any state, within `LOOK_AROUND` while rank 0 waits for any worker, be it at a meeting or
+A rank's death is noticed, in any state, within `LOOK_AROUND` while rank 0 waits for any worker, in a collective or
 for `done`, and else when it next does. A pool's parent notices one at once while it waits for answers, and else when it
 next asks for answers or sends that worker a job.
 

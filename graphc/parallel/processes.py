@@ -4,9 +4,10 @@ Threads take turns at the interpreter; processes do not. A worker carries out co
 between. Everything goes through memory that is shared, and semaphores say when: `graphc.parallel` has the rules.
 
 Measured (docs/performance.md). resnet20 did 630 images a second in threads of one process, where two processes that
-never meet did 770; processes that meet did 870 of 950. Pipes are for errors: a message over a pipe takes 6 µs when
-nothing else runs, but 50 to 80 in a step, whose data throw the interpreter's code out of the caches. LeNet's step, with
-some twelve messages, gained 0.2 ms by semaphores. Processes bound to processors gained nothing.
+never wait for each other did 770; processes with collective calls did 870 of 950. Pipes are for errors: a message over
+a pipe takes 6 µs when nothing else runs, but 50 to 80 in a step, whose data throw the interpreter's code out of the
+caches. LeNet's step, with some twelve messages, gained 0.2 ms by semaphores. Processes bound to processors gained
+nothing.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ dicts, lists and tuples of them. Its arguments were that too, and may be used un
 
 
 class Side(Protocol):
-    """A rank's process, while it waits for others."""
+    """What a communicator asks of the process that it is in: `Worker`, or rank 0's `_Parent`."""
 
     def enter(self, state: State) -> None:
         """Say what it does."""
@@ -87,8 +88,8 @@ class ProcessGroup:
         try:
             if workers:
                 shared.tell(ranks)  # they wake while we write
-                shared.turn.value ^= 1
-                shared.orders[shared.turn.value].write((command, spin, *arguments))
+                shared.current.value ^= 1
+                shared.commands[shared.current.value].write((command, spin, *arguments))
                 shared.tell(ranks)
             found = own()
             for rank in ranks:
@@ -106,16 +107,16 @@ class _Shared:
         context = fork_context()
         self.num_shards = num_shards
         self.channels = [(SharedChannel(), SharedChannel()) for _ in range(num_shards)]
-        """[rank][box]: what a rank brings to a meeting."""
+        """[rank][buffer]: what a rank gives to a collective."""
         self.posted = [[context.Semaphore(0) for _ in range(num_shards)] for _ in range(num_shards)]
         """[from][to]: how often one rank has posted what another has not yet taken."""
         self.arena = SharedArena()
-        self.orders = (SharedChannel(), SharedChannel())
-        self.turn = context.RawValue("b", 0)
-        """In which of the two boxes the last order is."""
+        self.commands = (SharedChannel(), SharedChannel())
+        self.current = context.RawValue("b", 0)
+        """Which of the two buffers has the last command."""
         self.results = [SharedChannel() for _ in range(num_shards)]
         self.told, self.done = ([context.Semaphore(0) for _ in range(num_shards)] for _ in range(2))
-        """[rank]: raised twice for an order, before it is written and after, and when it is carried out."""
+        """[rank]: raised twice for a command, before it is written and after; and when it is carried out."""
 
     def shard(self, rank: int, count: int, side: Side) -> Shard:
         examples = shard_slices(count, self.num_shards)
@@ -146,8 +147,8 @@ class _Parent:
 
 
 class ProcessCommunicator(Communicator):
-    """What a rank sees of those in processes beside it, for one command: the next one has a communicator of its own,
-    which begins with the first box again, so that what was gathered here ends with the command."""
+    """What a rank sees of those in processes beside it, for one batch, forward and backward: layers keep it in their
+    closures. The next batch has a communicator of its own, which begins with the first buffer again."""
 
     def __init__(self, rank: int, world_size: int, shared: _Shared, side: Side) -> None:
         self.rank = rank
@@ -155,21 +156,21 @@ class ProcessCommunicator(Communicator):
         self._others = [other for other in range(world_size) if other != rank]
         self._shared = shared
         self._side = side
-        self._meetings = 0
+        self._calls = 0
 
     def all_gather(self, value: Any) -> list[Any]:
         if not self._others:
             return [value]
-        shared, box = self._shared, self._meetings % 2
-        self._meetings += 1
-        shared.channels[self.rank][box].write(value)
-        self._side.enter(State.MEETING)
+        shared, buffer = self._shared, self._calls % 2
+        self._calls += 1
+        shared.channels[self.rank][buffer].write(value)
+        self._side.enter(State.COLLECTIVE)
         for other in self._others:
             shared.posted[self.rank][other].release()
         found = [value] * self.world_size
         for other in self._others:
             acquire(shared.posted[other][self.rank], self._side.waiting_for(other))
-            found[other] = shared.channels[other][box].read()
+            found[other] = shared.channels[other][buffer].read()
         self._side.enter(State.WORKING)
         return found
 
@@ -183,14 +184,14 @@ class ProcessCommunicator(Communicator):
 def _serve(shared: _Shared, rank: int, commands: Callable[[Callable[[int], Shard]], Commands], worker: Worker) -> None:
     """A worker: one command after the other."""
     known = commands(lambda count: shared.shard(rank, count, worker))
-    pause = 0.0
+    spin_seconds = 0.0
     with single_threaded_blas:
         while True:
             worker.enter(State.WAITING)
-            acquire(shared.told[rank], worker.look_around, pause)
+            acquire(shared.told[rank], worker.look_around, spin_seconds)
             acquire(shared.told[rank], worker.look_around)
-            command, spin, *arguments = shared.orders[shared.turn.value].read()
-            pause = SPIN if spin else 0.0  # else others need the processor
+            command, spin, *arguments = shared.commands[shared.current.value].read()
+            spin_seconds = SPIN if spin else 0.0  # else others need the processor
             worker.enter(State.WORKING)
             value = known[command](*arguments)
             worker.enter(State.REPORTING)

@@ -1,8 +1,8 @@
 """Ranks in threads of this process, each working on its shard from the first layer to the last.
 
-Ranks meet only where layers must know the whole batch (batch normalization). Threads that run a whole net seldom wait
-for each other or for the interpreter's lock, which threads that share single operations do all the time: the first
-version did that, and was slower. An operation of less than 40 µs does not gain from a second thread.
+Ranks make collective calls only where layers must know the whole batch (batch normalization). Threads that run a whole
+net seldom wait for each other or for the interpreter's lock, which threads that share single operations do all the
+time: the first version did that, and was slower. An operation of less than 40 µs does not gain from a second thread.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class ThreadGroup:
 
 
 class ThreadWorld:
-    """The ranks that work on the shards of one batch, there and back, and where they meet."""
+    """The ranks that work on the shards of one batch, there and back, and their collective calls."""
 
     def __init__(
         self, examples: Sequence[slice], pool: ThreadPoolExecutor, permits: threading.Semaphore, workspace: Workspace
@@ -95,7 +95,8 @@ class ThreadWorld:
 
     def run(self, work: Callable[[Shard], T]) -> list[T]:
         """`work` by each rank; the results in order, or the first rank's own error once all have stopped. Where not all
-        can begin, or Ctrl-C comes, those that have begun are stopped at their next meeting. No run follows an error."""
+        can begin, or Ctrl-C comes, those that have begun are stopped at their next collective call. No run follows an
+        error."""
         with _quick_switches():
             try:
                 futures = [self._pool.submit(self._work, work, shard) for shard in self._shards]
@@ -104,7 +105,7 @@ class ThreadWorld:
                 self._barrier.abort()
                 self._at_work.stop()
                 raise
-        self._boards = self._new_boards()  # nobody is at a meeting; values are not held any longer
+        self._boards = self._new_boards()  # nobody is in a collective; values are not held any longer
         errors = [error for future in futures if (error := future.exception())]
         if errors:
             raise next((error for error in errors if not isinstance(error, threading.BrokenBarrierError)), errors[0])
@@ -125,9 +126,9 @@ class ThreadWorld:
     def _new_boards(self) -> tuple[list[Any], list[Any]]:
         return [None] * self.world_size, [None] * self.world_size
 
-    def exchange(self, rank: int, meeting: int, value: Any) -> list[Any]:
-        """What every rank brings to its meeting of this number."""
-        board = self._boards[meeting % 2]
+    def exchange(self, rank: int, call: int, value: Any) -> list[Any]:
+        """What every rank gives to its collective call of this number."""
+        board = self._boards[call % 2]
         board[rank] = value
         self._permits.release()
         try:
@@ -144,11 +145,11 @@ class ThreadCommunicator(Communicator):
         self.rank = rank
         self.world_size = world.world_size
         self._world = world
-        self._meetings = 0
+        self._calls = 0
 
     def all_gather(self, value: Any) -> list[Any]:
-        self._meetings += 1
-        return self._world.exchange(self.rank, self._meetings, value)
+        self._calls += 1
+        return self._world.exchange(self.rank, self._calls, value)
 
     def shared_buffer(self, shape: tuple[int, ...], dtype: Any) -> Array:
         array: Array = self.all_gather(self._world.workspace.empty(shape, dtype) if self.rank == 0 else None)[0]
@@ -156,8 +157,8 @@ class ThreadCommunicator(Communicator):
 
 
 class _AtWork:
-    """How many threads are at work. It knows those too whose futures nobody has, since Ctrl-C came in between or there
-    was no thread to be had and another took what was to be done."""
+    """How many threads are at work. Futures do not tell: where Ctrl-C comes between `submit` and the list that keeps
+    its future, or the pool takes the work but has no thread for it yet, a thread may begin of which nobody has one."""
 
     def __init__(self) -> None:
         self._count = 0

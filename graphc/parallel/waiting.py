@@ -1,4 +1,4 @@
-"""How long who waits for another rank or process waits, and what it does meanwhile."""
+"""Waiting for another rank or process: how long to spin, to sleep, and until it is given up; what is done meanwhile."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class State(IntEnum):
     STARTING = 0
     WAITING = 1
     WORKING = 2
-    MEETING = 3
+    COLLECTIVE = 3
     REPORTING = 4
 
 
@@ -44,7 +44,7 @@ DOING = {
     State.STARTING: "starting",
     State.WAITING: "waiting for work",
     State.WORKING: "working",
-    State.MEETING: "waiting for other ranks",
+    State.COLLECTIVE: "waiting for other ranks",
     State.REPORTING: "reporting",
 }
 """What a worker in this state was doing when it died."""
@@ -237,8 +237,7 @@ def _end_open() -> None:
 
 
 def _live(work: Callable[[Worker], None], worker: Worker, others: Sequence[WorkerProcess], close_files: bool) -> None:
-    """A worker's life, from the fork on."""
-    code = 1
+    """A worker's life, from the fork on: `work` goes on until the worker ends itself."""
     try:
         worker.enter(State.STARTING)
         ignore_stop_signals()
@@ -248,11 +247,10 @@ def _live(work: Callable[[Worker], None], worker: Worker, others: Sequence[Worke
             for other in others:  # or workers would not notice that their parent has closed their pipes, or is gone
                 other.pipe.close()
         work(worker)
-        code = 0
     except Exception as error:
         _report(worker, error)
     finally:
-        os._exit(code)
+        os._exit(1)
 
 
 LONGEST_TEXT = LONGEST_MESSAGE // 8
