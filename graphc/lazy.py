@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import sys
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+
+class LazyModule(ModuleType):
+    """Stands for a module that is imported when one of its attributes is first asked for.
+
+    It is not in `sys.modules`, and imports as anybody would: another thread waits until the module is whole. What
+    `importlib.util.LazyLoader` puts there is a module like any other while it is being executed, and threads of a first
+    draw of weights found NumPy without its parts (Python 3.11; with the lock of 3.12 they can wait for each other).
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(importlib.import_module(self.__name__), name)
+        self.__dict__[name] = found  # asked for once: NumPy's functions are looked up here in every operation
+        return found
 
 
 def lazy_import(name: str) -> ModuleType:
-    """The module `name`, executed when one of its attributes is first asked for."""
-    if name in sys.modules:
-        return sys.modules[name]
-    spec = importlib.util.find_spec(name)
-    if spec is None or spec.loader is None:
-        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-    spec.loader = importlib.util.LazyLoader(spec.loader)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
+    """The module `name`, or what stands for it until it is used."""
+    return importlib.import_module(name) if name in sys.modules else LazyModule(name)
 
 
 if TYPE_CHECKING:
@@ -27,4 +32,4 @@ if TYPE_CHECKING:
 else:
     np = lazy_import("numpy")
 
-__all__ = ["lazy_import", "np"]
+__all__ = ["LazyModule", "lazy_import", "np"]

@@ -253,8 +253,7 @@ def loaded_by(*arguments: str) -> set[str]:
     code = (
         "import sys; sys.argv = ['graphc', *sys.argv[1:]]\n"
         "from graphc.cli import run_command\nrun_command()\n"
-        "loaded = {n.partition('.')[0] for n, m in sys.modules.items() if type(m).__name__ != '_LazyModule'}\n"
-        "print('LOADED', *sorted(loaded))"
+        "print('LOADED', *sorted({name.partition('.')[0] for name in sys.modules}))"
     )
     result = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
     return set(result.stdout.rpartition("LOADED")[2].split())
