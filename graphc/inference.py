@@ -50,13 +50,14 @@ def run_files(
     mean: str | None,
     std: str | None,
     top: int | None,
+    timeout: float | None = None,
     say: Callable[[str], None] = lambda message: None,
 ) -> str:
     """Run the model on one batch of all files (`inputs`: NAME=FILE); the text to print, empty where a file was written.
 
     A file with a signature is run as its training run predicts, unless the scaling is given.
     """
-    session = Session(model, provider=provider)
+    session = Session(model, provider=provider, limit=timeout)
     signature = read_signature(session.metadata, session.name)
     reader = Reader(session, signature, Scaling(scale, mean, std), say)
     feeds: dict[str, Array] = {}

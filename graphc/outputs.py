@@ -10,7 +10,7 @@ from typing import Any
 from PIL import Image
 
 from graphc.errors import SpecError
-from graphc.files import atomic_write
+from graphc.files import atomic_write, shown
 from graphc.lazy import np
 from graphc.types import Array
 from graphc.valid_json import dumps
@@ -44,7 +44,7 @@ def write(path: str, results: Mapping[str, Array], layouts: Mapping[str, str], t
     suffix = Path(path).suffix.lower()
     if suffix == ".json":
         atomic_write(path, as_json(results, top).encode())
-        return f"{path}: {'; '.join(said_of(name, each, layouts[name]) for name, each in results.items())}"
+        return f"{shown(path)}: {'; '.join(said_of(name, each, layouts[name]) for name, each in results.items())}"
     if suffix not in (".npy", ".png"):
         raise SpecError("G333", f"expected an output ending in .npy, .json or .png, got {path!r}")
     if len(results) != 1:
@@ -59,7 +59,7 @@ def write(path: str, results: Mapping[str, Array], layouts: Mapping[str, str], t
         image.save(buffer, "PNG")
         said = f"{name}: {said}{'' if len(array) == 1 else f'; the first of {len(array)} examples'}"
     atomic_write(path, buffer.getvalue())
-    return f"{path}: {said}"
+    return f"{shown(path)}: {said}"
 
 
 def picture(array: Array, layout: str) -> tuple[Image.Image, str]:

@@ -52,7 +52,7 @@ class Session:
     def __init__(
         self, model: str | Path | bytes, provider: str = "cpu", threads: int | None = None, limit: float | None = None
     ) -> None:
-        """`model`: a path, or a serialized model. `limit`: seconds that a run may take."""
+        """`model`: a path, or a serialized model. `limit`: seconds that loading and a run may take each."""
         ort = _onnxruntime()
         options = ort.SessionOptions()
         options.log_severity_level = 4  # what fails is told by an error of ours
@@ -63,15 +63,15 @@ class Session:
         source = model if isinstance(model, bytes) else self_contained(model)
         self.name = "the model" if isinstance(model, bytes) else shown(model)
         try:
-            made = interruptible(
-                lambda: ort.InferenceSession(source, options, providers=[wanted], enable_fallback=0), "graphc-load"
-            )
-            self._session = made
+            load = partial(ort.InferenceSession, source, options, providers=[wanted], enable_fallback=0)
+            self._session = interruptible(load, "graphc-load", limit=limit)
             self.metadata = dict(self._session.get_modelmeta().custom_metadata_map)
             layout = self.metadata.get("graphc.layout", "")
             self.inputs = tuple(_port(each, layout) for each in self._session.get_inputs())
             behind = self.metadata.get("graphc.output_layout", "nchw" if layout else "")  # files of old: always nchw
             self.outputs = tuple(_port(each, behind) for each in self._session.get_outputs())
+        except TimeoutError:
+            raise MachineError("G504", f"{self.name} took longer to load than the limit of {limit:g} s") from None
         except Exception as error:
             raise WeightsError("G340", f"{self.name}: expected an ONNX model, got: {_first_line(error)}") from None
         if self._session.get_providers()[0] != wanted:

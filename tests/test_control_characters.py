@@ -54,6 +54,29 @@ def test_messages(command: tuple[str, ...]) -> None:
     assert not STEERING.search(said)
 
 
+@pytest.mark.posix
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("new", "{}/new.yaml"),
+        ("check", "{}/net.yaml"),
+        ("compile", "{}/net.yaml", "-o", "{}/net.onnx"),
+        ("draw", "{}/net.yaml", "-o", "{}/net.svg"),
+        ("report", "{}/net.yaml", "-o", "{}/net.html"),
+    ],
+    ids=lambda command: command[0],
+)
+def test_a_path_of_two_lines_is_said_on_one(tmp_path: Path, command: tuple[str, ...]) -> None:
+    """A folder's name cannot write a line of ours."""
+    folder = tmp_path / "a\nerror[G900]: all is lost"
+    folder.mkdir()
+    (folder / "net.yaml").write_text("graphc: 1\ninputs: {x: [N, 4]}\nlayers: [relu]\n", encoding="utf-8")
+    code, said = graphc(*(word.format(folder) for word in command))
+    assert code == 0
+    assert "a\\x0aerror[G900]" in said
+    assert not any(line.startswith("error[G900]") for line in said.splitlines())
+
+
 @pytest.mark.parametrize("form", ["table", "csv", "md", "json"])
 def test_tables(form: str) -> None:
     text = render(("name", "count"), [[HOSTILE, 1]], form)

@@ -11,7 +11,9 @@ import sys
 import time
 import zipfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -26,6 +28,7 @@ from graphc.data.shapes import make_shapes
 from graphc.errors import GraphcError
 from graphc.report.page.runs import curves
 from graphc.train import checkpoint
+from tests.test_runtime import endless
 
 SPEC = "graphc: 1\ninputs: {x: [N, 4]}\nlayers:\n  - fully_connected: {name: logits, units: 3}\n"
 RECIPE = "recipe: 1\nmodel: tiny.yaml\ndata: {train: DATA}\nloss: softmax_cross_entropy\noptimizer: sgd\n"
@@ -177,6 +180,24 @@ def test_loading_a_model_ends_with_ctrl_c(folder: Path) -> None:
         assert time.monotonic() - start < 5  # it takes milliseconds; a busy machine may need more
         assert process.returncode == 130
         assert words.strip() == "interrupted"
+
+
+@pytest.mark.posix
+@pytest.mark.parametrize(
+    ("model", "sentence"),
+    [
+        (slow_to_load, "m.onnx took longer to load than the limit of 1 s"),
+        (endless, "m.onnx ran longer than the limit of 1 s"),
+    ],
+)
+def test_run_ends_after_its_time_out(folder: Path, model: Callable[[], Any], sentence: str) -> None:
+    made = model()
+    Path("m.onnx").write_bytes(made if isinstance(made, bytes) else made.SerializeToString())
+    np.save("v.npy", np.zeros(1 if model is endless else 4, "f4"))
+    command = [sys.executable, "-m", "graphc", "run", "m.onnx", "v.npy", "--timeout", "1"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (ended.returncode, ended.stdout) == (3, "")
+    assert ended.stderr == f"error[G504]: {sentence}\n"
 
 
 def test_a_log_may_hold_numbers_that_no_float_can(folder: Path) -> None:

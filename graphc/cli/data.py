@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from graphc.cli.options import data_memory_option, format_option, limits, out, recipe_set_option, say
-from graphc.files import keep_inputs
+from graphc.files import keep_inputs, shown
 
 
 @click.group()
@@ -54,4 +54,4 @@ def data_preview(recipe: str, settings: tuple[str, ...], max_memory: float | Non
 
     keep_inputs((output,), (recipe,))
     words = preview(recipe, settings, output, **options, limit=limits(None, max_memory).memory)
-    say(f"wrote {output}: {words}")
+    say(f"wrote {shown(output)}: {words}")

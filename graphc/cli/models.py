@@ -22,7 +22,7 @@ from graphc.cli.options import (
     weights_option,
 )
 from graphc.errors import GraphcError, counted
-from graphc.files import keep_inputs
+from graphc.files import keep_inputs, shown
 
 
 @click.command(name="compile")
@@ -97,7 +97,7 @@ def compile_command(spec: str, output: str | None, **options: Any) -> None:
     warn(plan)
     if report is not None:
         say(report.describe())
-    say(f"wrote {target}: {counted(len(plan.nodes), 'layer')}, {Path(target).stat().st_size:,} bytes")
+    say(f"wrote {shown(target)}: {counted(len(plan.nodes), 'layer')}, {Path(target).stat().st_size:,} bytes")
 
 
 @click.command()
@@ -148,6 +148,12 @@ def verify(spec: str, form: str, batch: int, sizes: tuple[str, ...], tolerance: 
 @click.option("--mean", metavar="R,G,B", help="Subtracted after scaling.")
 @click.option("--std", metavar="R,G,B", help="Divided by, after the mean.")
 @click.option("--top", type=click.IntRange(1), help="Print only the largest values of each example.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0, min_open=True),
+    metavar="SECONDS",
+    help="End a model that takes longer to load, or to run.  [default: none]",
+)
 def run(model: str, files: tuple[str, ...], **options: Any) -> None:
     """Run an ONNX file on images or .npy arrays; what a training run wrote, as predict does.
 

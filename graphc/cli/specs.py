@@ -20,6 +20,7 @@ from graphc.cli.options import (
     weights_option,
 )
 from graphc.errors import SpecError, counted
+from graphc.files import shown
 
 
 @click.command()
@@ -59,7 +60,7 @@ def check(spec: str, strict: bool, **options: Any) -> None:
     warnings = warn(plan)
     if strict and warnings:
         raise SpecError("G230", f"{counted(warnings, 'warning')}, and --strict allows none")
-    say(f"{spec}: {counted(len(plan.nodes), 'layer')}, no errors")
+    say(f"{shown(spec)}: {counted(len(plan.nodes), 'layer')}, no errors")
 
 
 @click.command()
@@ -173,7 +174,7 @@ def draw(spec: str, output: str | None, **options: Any) -> None:
     keep_inputs((target,), (spec,))
     picture = printable(FORMATS[target.suffix](make_plan(spec, **options)))
     atomic_write(target, picture.encode())
-    say(f"wrote {target}")
+    say(f"wrote {shown(target)}")
 
 
 @click.command()
@@ -207,7 +208,7 @@ def report(spec_or_run: tuple[str, ...], output: str | None, **options: Any) -> 
     else:
         page = report_spec(make_plan(spec_or_run[0], **options), weights, images, say)
     atomic_write(target, page.encode())
-    say(f"wrote {target}: {len(page.encode()) / 1e6:.1f} MB")
+    say(f"wrote {shown(target)}: {len(page.encode()) / 1e6:.1f} MB")
 
 
 @click.command(name="list")

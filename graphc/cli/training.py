@@ -19,6 +19,7 @@ from graphc.cli.options import (
     weights_option,
     worker_timeout_option,
 )
+from graphc.files import shown
 
 
 @click.command()
@@ -46,7 +47,7 @@ def train(
     folder = output or str(Path("runs") / (path.stem if path.stem != "recipe" else path.parent.name or "run"))
     with serving(folder) if dashboard else nullcontext():
         run_training(recipe, folder, settings, reporter(quiet), train_options(**options))
-    say(f"wrote {folder}")
+    say(f"wrote {shown(folder)}")
 
 
 @click.command()
@@ -74,7 +75,7 @@ def resume(run_folder: str, quiet: bool, epochs: int | None, data: str | None, *
     from graphc.train.progress import reporter
 
     resume_training(run_folder, reporter(quiet), train_options(**options), epochs=epochs, data=data)
-    say(f"wrote {run_folder}")
+    say(f"wrote {shown(run_folder)}")
 
 
 @click.command(name="eval")

@@ -14,7 +14,7 @@ from typing import Any
 
 from graphc.errors import Errors, Place, SpecError, clipped, did_you_mean
 from graphc.files import NO_PATHS, machine_error, read_limited, read_open, shown, why_missing
-from graphc.spec.source import LIMITS, Limits, SpecList, SpecMap, decode, load_text
+from graphc.spec.source import BREAK, LIMITS, Limits, SpecList, SpecMap, decode, load_text
 from graphc.spec.zoo import SUFFIXES, in_zoo, zoo_folder, zoo_names
 from graphc.system import NotPlain, open_below
 
@@ -75,7 +75,7 @@ class _Reader:
         name = file.name
         path = shown(self.folder / name if file.zoo_path is None else in_zoo(file.zoo_path))
         self.read_bytes += len(text)
-        self.texts[name] = decode(text, path)
+        self.texts[name] = BREAK.sub("\n", decode(text, path))  # how lines end is no part of what is embedded
         own = load_text(self.texts[name], path, self.limits)
         if not isinstance(own, SpecMap):
             found = "a list" if isinstance(own, SpecList) else "text" if isinstance(own, str) else clipped(own)

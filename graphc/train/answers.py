@@ -33,7 +33,7 @@ def write_answers(answers: Iterable[Answer], output: str) -> str:
     write = WRITERS[Path(output).suffix.lower()]
     rows = list(answers)
     atomic_write(output, write(rows).encode())
-    return f"{output}: {len(rows):,} predictions"
+    return f"{shown(output)}: {len(rows):,} predictions"
 
 
 def check_output(output: str) -> None:

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from graphc.errors import MachineError, SpecError
-from graphc.files import atomic_write
+from graphc.files import atomic_write, shown
 from graphc.spec.model import read_spec
 from graphc.spec.starter import starter
 from graphc.train.starter import Starting, recipe_text, starting, variables
@@ -20,23 +20,24 @@ def new(path: str, recipe: str | None, data: str | None, force: bool) -> list[st
     if recipe is None and data is not None:
         recipe = str(Path(path).with_name("recipe.yaml"))
     if recipe is not None and Path(recipe).resolve() == Path(path).resolve():
-        raise SpecError("G616", f"--recipe expects another file than the spec's, found {recipe} for both")
+        raise SpecError("G616", f"--recipe expects another file than the spec's, found {shown(recipe)} for both")
     kept = Path(path).exists() and not force
     for file in (path,) if recipe is None else (recipe,):
         if Path(file).exists() and not force:
-            raise MachineError("G502", f"{file} exists; --force overwrites it")
+            raise MachineError("G502", f"{shown(file)} exists; --force overwrites it")
     if recipe is None:
         atomic_write(path, starter().encode())
-        return [f"wrote {path}: next, graphc show {path}"]
+        return [f"wrote {shown(path)}: next, graphc show {shown(path)}"]
     base = Path(recipe).parent
     start = starting(Path(data) if data is not None else None, base)
     model = _model(path, base, start, kept)
-    said = [f"{path} is there already and stays as it is"] if kept else [f"wrote {path}: next, graphc show {path}"]
+    named = shown(path)
+    said = [f"{named} is there already and stays as it is"] if kept else [f"wrote {named}: next, graphc show {named}"]
     if not kept:
         atomic_write(path, starter(**variables(start)).encode())
     atomic_write(recipe, recipe_text(start, Path(recipe).name, model).encode())
     files = "" if data is not None else ", with MNIST's four files beside it"
-    return [*said, f"wrote {recipe}: next{files}, graphc train {recipe}"]
+    return [*said, f"wrote {shown(recipe)}: next{files}, graphc train {shown(recipe)}"]
 
 
 def _model(path: str, base: Path, start: Starting, kept: bool) -> str:

@@ -127,16 +127,26 @@ def test_bytes_are_protobufs_own_and_the_same_every_time():
     assert first.serialize() == first.proto().SerializeToString(deterministic=True)
 
 
-def test_bytes_do_not_depend_on_the_hash_seed_or_the_folder(tmp_path):
-    (tmp_path / "a").mkdir()
-    (tmp_path / "b").mkdir()
+ELSEWHERE = {
+    "a": {"PYTHONHASHSEED": "1", "LC_ALL": "C.UTF-8", "TZ": "UTC"},
+    "b": {"PYTHONHASHSEED": "2", "LC_ALL": "tr_TR.UTF-8", "TZ": "Asia/Tokyo"},
+    "c": {"PYTHONHASHSEED": "3", "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+}
+
+
+def test_bytes_do_not_depend_on_hash_seed_folder_locale_or_line_ends(tmp_path):
+    """Nor on the encoding of the spec's text."""
     body = "layers: [{conv2d: {name: c, filters: 4, kernel: 3}}, {gelu: {name: g}}]\n"
-    spec = f"graphc: 1\nname: net\ninputs: {{image: [N, 8, 8, 3]}}\n{body}"
-    for folder, seed in (("a", "1"), ("b", "2")):
-        (tmp_path / folder / "net.yaml").write_text(spec)
+    spec = f"graphc: 1\nname: net\n# café\ninputs: {{image: [N, 8, 8, 3]}}\n{body}"
+    written = {"a": spec.encode(), "b": spec.replace("\n", "\r\n").encode("utf-16"), "c": spec.encode("utf-8-sig")}
+    for folder, settings in ELSEWHERE.items():
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "net.yaml").write_bytes(written[folder])
         command = [sys.executable, "-m", "graphc", "compile", str(tmp_path / folder / "net.yaml"), "-o", "net.onnx"]
-        subprocess.run(command, cwd=tmp_path / folder, env={"PYTHONHASHSEED": seed}, check=True, capture_output=True)
-    assert (tmp_path / "a" / "net.onnx").read_bytes() == (tmp_path / "b" / "net.onnx").read_bytes()
+        environment = {**os.environ, **settings}
+        subprocess.run(command, cwd=tmp_path / folder, env=environment, check=True, capture_output=True)
+    first, *others = ((tmp_path / folder / "net.onnx").read_bytes() for folder in ELSEWHERE)
+    assert all(other == first for other in others)
 
 
 @pytest.mark.parametrize("opset", OPSETS)
