@@ -66,6 +66,9 @@ class InputSignature(Settings):
 
     @model_validator(mode="after")
     def _fits(self) -> InputSignature:
+        done = self.preprocess
+        if done is not None and (done.is_open or done.lacks_source):
+            raise ValueError("preprocess: expected every number, found `fit` or a `rescale` without its `source`")
         if is_image(self.shape) and self.shape[0] is not None and self.shape[1] is not None:
             self.resize.check((self.shape[0], self.shape[1]))
         return self

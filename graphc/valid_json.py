@@ -20,8 +20,9 @@ def not_finite(record: dict[str, Any]) -> dict[str, str]:
     return {key: str(value) for key, value in found.items() if value is not None}
 
 
-def lacking(content: Any, needed: Mapping[str, type], optional: Mapping[str, type] = MappingProxyType({})) -> str:
-    """What a value lacks to be a mapping with these keys, of values of these types, in words; else nothing."""
+def lacking(content: Any, needed: Mapping[str, Any], optional: Mapping[str, Any] = MappingProxyType({})) -> str:
+    """What a value lacks to be a mapping with these keys, of values of these types (or unions of types), in words; else
+    nothing."""
     if not isinstance(content, dict):
         return "expected a mapping"
     wrong = [key for key, kind in needed.items() if not _is(content.get(key), kind)]
@@ -29,8 +30,8 @@ def lacking(content: Any, needed: Mapping[str, type], optional: Mapping[str, typ
     return f"expected {', '.join(wrong)} in it, as graphc writes it" if wrong else ""
 
 
-def _is(value: Any, kind: type) -> bool:
-    return isinstance(value, kind) and not (kind is int and isinstance(value, bool))
+def _is(value: Any, kind: Any) -> bool:
+    return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
 
 
 def _finite(value: Any) -> Any:

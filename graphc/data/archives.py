@@ -16,11 +16,13 @@ from graphc.data.left_out import LeftOut, Why
 from graphc.data.reading import open_regular
 from graphc.data.stored import LARGEST_FILE
 from graphc.errors import DataError, Place, did_you_mean
-from graphc.files import shown
+from graphc.files import machine_error, shown
 from graphc.system import read_at
 from graphc.weights.npz import LOCAL_HEADER
 
 MOST_MEMBERS = 20_000_000
+LARGEST_OFFSET = 2**62
+"""Bytes, beyond which no system has files."""
 DEEPEST = 200
 """Parts that a name may have: folders, and the file."""
 UTF_8 = 0x800
@@ -55,6 +57,18 @@ class Member:
     """Why it cannot be read."""
 
 
+class _Handle:
+    """A descriptor of a file, which is closed with the last one who has it."""
+
+    def __init__(self, path: Path) -> None:
+        with open_regular(path) as file:
+            self.number = os.dup(file.fileno())
+
+    def __del__(self) -> None:
+        if hasattr(self, "number"):
+            os.close(self.number)
+
+
 @dataclass(frozen=True, slots=True)
 class Archive:
     """The files of an archive, by name."""
@@ -65,7 +79,7 @@ class Archive:
     """That have a member of their own, empty ones too."""
     left: LeftOut = field(default_factory=LeftOut, compare=False)
     """What is neither a file nor a folder."""
-    _handles: dict[int, int] = field(default_factory=dict, compare=False)
+    _handles: dict[int, _Handle] = field(default_factory=dict, compare=False)
 
     def read(self, name: str) -> bytes:
         member = self.members[name]
@@ -127,11 +141,15 @@ class Archive:
         return found
 
     def _bytes(self, name: str, offset: int, count: int) -> bytes:
+        if not 0 <= offset <= LARGEST_OFFSET:
+            raise self._broken(name, f"the archive is damaged: expected a place in it, found {offset:,}")
         handle = self._handles.get(os.getpid())
         if handle is None:
-            with open_regular(self.path) as file:
-                handle = self._handles[os.getpid()] = os.dup(file.fileno())
-        data = read_at(handle, count, offset)
+            handle = self._handles[os.getpid()] = _Handle(self.path)
+        try:
+            data = read_at(handle.number, count, offset)
+        except OSError as error:
+            raise machine_error("read", self.path, error) from None
         if len(data) != count:
             raise self._broken(name, f"the archive is cut off: expected {count:,} bytes, found {len(data):,}")
         return data

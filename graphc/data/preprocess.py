@@ -9,6 +9,7 @@ training set is learned once: numbers a channel are kept in the run's recipe, la
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Annotated, Literal, TypeAlias
@@ -58,9 +59,14 @@ class Preprocess(Settings):
     @property
     def learns(self) -> str | None:
         """What is to be learned from the training set, as the recipe calls it; None: nothing."""
-        if "fit" in (self.mean, self.std):
+        if self.is_open:
             return "`fit`"
         return next((f"the step {step.kind}, which learns" for step in self.steps if step.learns), None)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether numbers are still to be fitted."""
+        return "fit" in (self.mean, self.std)
 
     @property
     def takes_unit(self) -> bool:
@@ -132,12 +138,13 @@ class FittedPreprocess:
 
     def apply(self, images: Array, out: Array, unit: float = 1.0) -> None:
         """Images [N, H, W, C] of any dtype, preprocessed, written into `out` [N, H', W', C'], in its dtype; `unit`: the
-        default scale. A DataError where there are numbers for another count of channels."""
+        default scale. A DataError where there are numbers for images of another shape."""
         settings = self.settings
         if settings.steps:
             values = images.astype(out.dtype)
             for number, step in enumerate(settings.steps):
-                values = step.apply(values, _of(self.arrays, number))
+                with _fitting(step, images.shape[1:]):
+                    values = step.apply(values, _of(self.arrays, number))
             np.copyto(out, values)
             return
         scale = settings.scale if settings.scale is not None else unit
@@ -161,7 +168,8 @@ class FittedPreprocess:
             return [Affine(factor / std, -mean / std)]
         found: list[Operation] = []
         for number, step in enumerate(settings.steps):
-            found += step.operations(_of(self.arrays, number), shape)
+            with _fitting(step, shape):
+                found += step.operations(_of(self.arrays, number), shape)
             shape = step.shape(shape)
         return found
 
@@ -185,6 +193,16 @@ def _chunks(images: Array, steps: Sequence[Step], arrays: Mapping[str, Array]) -
         for number, step in enumerate(steps):
             values = step.apply(values, _of(arrays, number))
         yield values
+
+
+@contextmanager
+def _fitting(step: Step, shape: tuple[int, ...]) -> Iterator[None]:
+    """A DataError where arrays that a file brought are not those of this step and of images of this shape."""
+    try:
+        yield
+    except (KeyError, ValueError) as error:
+        where = f"expected what {step.kind} learns of images of {'×'.join(map(str, shape))}"
+        raise DataError("G404", f"{where}, found other arrays: {error}") from None
 
 
 def _per_channel(numbers: tuple[float, ...] | str, out: Array) -> Array:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeAlias
 import numpy as np
 from pydantic import AfterValidator
 
-from graphc.errors import DataError, Place
+from graphc.errors import DataError, Place, clipped
 from graphc.files import shown
 from graphc.settings import LIST, Settings
 from graphc.types import Array
@@ -125,13 +125,33 @@ def brought(images: Array, dtype: Any, there: AnyRange, here: AnyRange | None = 
     return in_type(values, dtype, there)
 
 
+def _ordered(values: tuple[float, float]) -> tuple[float, float]:
+    if values[0] >= values[1]:
+        raise ValueError(f"expected [black, white], found {list(values)}")
+    return values
+
+
+BlackToWhite: TypeAlias = Annotated[tuple[float, float], LIST, AfterValidator(_ordered)] | None
+"""As a recipe says it."""
+
+
+def _of_numbers(dtype: str) -> str:
+    try:
+        kind = str(np.dtype(dtype).kind)
+    except (TypeError, ValueError, SyntaxError):
+        kind = ""
+    if kind not in ("b", "i", "u", "f"):
+        raise ValueError(f"expected a type of numbers, found {clipped(dtype)}")
+    return dtype
+
+
 class ImageValues(Settings):
     """Type and range of images, such as those that a network was trained on."""
 
-    dtype: str = "uint8"
-    black_to_white: Annotated[tuple[float, float], LIST] | None = (0.0, 255.0)
+    dtype: Annotated[str, AfterValidator(_of_numbers)] = "uint8"
+    black_to_white: BlackToWhite = (0.0, 255.0)
     """None: not known."""
-    in_files: Annotated[tuple[float, float], LIST] | None = None
+    in_files: BlackToWhite = None
     """The range of files with more than 8 bits a value, where it is said; default: what they show."""
     reduced: bool = False
     """Files of more than 8 bits a value are reduced to 8, rather than refused."""
@@ -172,16 +192,6 @@ class ImageValues(Settings):
 
 BYTES = ImageValues()
 """Of files with 8 bits a value."""
-
-
-def _ordered(values: tuple[float, float]) -> tuple[float, float]:
-    if values[0] >= values[1]:
-        raise ValueError(f"expected [black, white], found {list(values)}")
-    return values
-
-
-BlackToWhite: TypeAlias = Annotated[tuple[float, float], LIST, AfterValidator(_ordered)] | None
-"""As a recipe says it."""
 
 
 def file_values(dtype: str | None, said: ValueRange | None) -> ImageValues:

@@ -126,6 +126,8 @@ def resume(
         _compare_settings(checkpoint.facts["settings"], trainer.settings, reporter, options.exact)
         try:
             state.restore(checkpoint.arrays, checkpoint.facts, recipe.optimizer)
+            if not (changes and changes.of_steps):  # which give up the epoch that is under way
+                trainer.check()
         except (KeyError, ValueError, TypeError) as error:
             raise WeightsError("G320", f"{checkpoint.path}: the checkpoint is of another network: {error}") from None
         folder.truncate_log(checkpoint.facts["log_bytes"])

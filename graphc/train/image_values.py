@@ -8,11 +8,13 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 
 from graphc.data.examples import IMAGE, IMAGES, Examples, Rows
 from graphc.data.sources import ImageFiles, Source
 from graphc.data.stored import StoredImages
 from graphc.data.value_range import BYTES, ImageValues, ValueRange, brought, range_of
+from graphc.errors import WeightsError
 from graphc.graph import Plan
 from graphc.types import Array
 
@@ -38,9 +40,13 @@ def as_fact(values: Mapping[str, ImageValues]) -> dict[str, Any]:
 
 
 def from_facts(facts: Mapping[str, Any], plan: Plan) -> dict[str, ImageValues]:
-    """Of a run's facts; runs of old know which inputs came as bytes."""
+    """Of a run's facts; runs of old know which inputs came as bytes. A WeightsError where they are damaged."""
     if KEY in facts:
-        return {name: ImageValues.model_validate_json(json.dumps(each)) for name, each in facts[KEY].items()}
+        try:
+            return {name: ImageValues.model_validate_json(json.dumps(each)) for name, each in facts[KEY].items()}
+        except ValidationError as error:
+            said = error.errors()[0]["msg"]
+            raise WeightsError("G323", f"expected the values of images in {KEY} of run.json, found: {said}") from None
     names = [given.name for given in plan.graph.inputs]
     return {name: BYTES if name in facts.get("bytes", names) else FLOATS for name in names}
 

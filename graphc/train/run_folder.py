@@ -32,7 +32,7 @@ from graphc.valid_json import dumps, lacking, not_finite
 LARGEST = 64_000_000
 LARGEST_LOG = 2**30
 FACTS = {"spec": str, "base": str, "classes": list}
-MORE_FACTS = {"target_classes": dict}
+MORE_FACTS = {"target_classes": dict, "values": dict, "bytes": list}
 """What run.json holds, and what it may hold besides."""
 FILES = ("recipe.json", "preprocess.safetensors", "run.json", "best.safetensors", "best.onnx", "starting")
 """What is written beside its place and moved there."""
@@ -132,7 +132,7 @@ class RunFolder:
             said = lacking(facts, FACTS, MORE_FACTS)
         except (ValueError, RecursionError):
             said = "the file is not as graphc wrote it"
-        if not said and not all(isinstance(name, str) for name in facts["classes"]):
+        if not said and not all(map(_are_names, (facts["classes"], *facts.get("target_classes", {}).values()))):
             said = "expected classes in it, as graphc writes it"
         if not said and not all(map(is_plain_name, facts["spec"].split("/"))):
             said = f"expected the spec's file below spec/, found {clipped(facts['spec'])}"
@@ -213,6 +213,10 @@ class RunFolder:
         remove_leftovers(self.path, _is_ours, of_the_living=True)
         for folder in self._folders():
             remove_leftovers(folder, lambda name: True, of_the_living=True)
+
+
+def _are_names(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(name, str) for name in value)
 
 
 def _is_ours(name: str) -> bool:

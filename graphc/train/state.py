@@ -11,8 +11,16 @@ import numpy as np
 from graphc.train.optimizers import Optimizer, new_slots
 from graphc.train.schedules import Plateau
 from graphc.types import Array
+from graphc.valid_json import lacking
 
 Totals = dict[str, dict[str, Array]]
+WATCH, PLATEAU = "watch", "plateau"
+"""Where the facts of a checkpoint hold the tracker and the schedule's plateau."""
+MAYBE = float | int | None
+OF_WATCH: Mapping[str, Any] = {
+    "name": str, "best": MAYBE, "epoch": int, "reference": MAYBE, "waited": int, "sha256": str
+}  # fmt: skip
+OF_PLATEAU: Mapping[str, Any] = {"factor": float | int, "reference": MAYBE, "waited": int, "resting": int}
 
 
 @dataclass
@@ -77,10 +85,14 @@ class TrainState:
     def facts(self) -> dict[str, Any]:
         """Everything that is not an array."""
         counts = {"step": self.step, "epoch": self.epoch, "position": self.position}
-        return {**counts, "watch": asdict(self.tracker), "plateau": asdict(self.plateau)}
+        return {**counts, WATCH: asdict(self.tracker), PLATEAU: asdict(self.plateau)}
 
     def restore(self, arrays: Mapping[str, Array], facts: Mapping[str, Any], optimizer: Optimizer) -> None:
-        """Take over what `arrays` and `facts` gave; a KeyError or ValueError where they are of another state."""
+        """Take over what `arrays` and `facts` gave; a KeyError, TypeError or ValueError where they are of another
+        state."""
+        for key, types in ((WATCH, OF_WATCH), (PLATEAU, OF_PLATEAU)):
+            if said := lacking(facts.get(key, {}), {}, types):
+                raise ValueError(f"{key}: {said}")
         for name, value in self.arrays(optimizer).items():
             if name.startswith(("params/", "slots/", "average/")):
                 if value.shape != arrays[name].shape or value.dtype != arrays[name].dtype:
@@ -93,4 +105,4 @@ class TrainState:
                 _, one, key = name.split("/")
                 self.totals.setdefault(one, {})[key] = np.array(value)
         self.step, self.epoch, self.position = facts["step"], facts["epoch"], facts["position"]
-        self.tracker, self.plateau = BestTracker(**facts["watch"]), Plateau(**facts.get("plateau", {}))
+        self.tracker, self.plateau = BestTracker(**facts[WATCH]), Plateau(**facts.get(PLATEAU, {}))

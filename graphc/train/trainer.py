@@ -19,7 +19,7 @@ from graphc import weights
 from graphc.data.batch import Batch
 from graphc.data.batches import Batches, balanced_order, epoch_order
 from graphc.data.examples import LABEL
-from graphc.errors import DivergedError
+from graphc.errors import DivergedError, clipped
 from graphc.files import digest_of
 from graphc.parallel.blas import single_threaded_blas
 from graphc.train.checkpoint import CheckpointKey, Checkpoints
@@ -29,7 +29,7 @@ from graphc.train.interruption import Abandoned, Interrupted, Interruption
 from graphc.train.progress import Reporter
 from graphc.train.run_folder import RunFolder
 from graphc.train.schedules import learning_rate
-from graphc.train.state import TrainState
+from graphc.train.state import Totals, TrainState
 from graphc.train.step_counts import StepCounts
 from graphc.train.sums import Sums
 from graphc.train.tensorboard import Events, require
@@ -92,6 +92,24 @@ class Trainer:
                 batches.close()
             if self.events is not None:
                 self.events.close()
+
+    def check(self) -> None:
+        """A ValueError where the state, which a file has given, is of another training."""
+        state, names = self.state, ("", *self.watcher.names)
+        if min(state.step, state.epoch, state.position) < 0 or state.position > self.length.epoch_steps:
+            found = f"step {state.step}, epoch {state.epoch}, position {state.position}"
+            raise ValueError(f"expected a step of this training, found {found}")
+        if state.tracker.name not in names:
+            raise ValueError(
+                f"expected one of {', '.join(names[1:])} to be watched, found {clipped(state.tracker.name)}"
+            )
+        if not state.position:  # an epoch that begins has its own order and totals
+            return
+        rows, order = len(self.train.examples), state.order
+        if order.shape != (self.length.rows,) or order.dtype != np.int64 or order.min() < 0 or order.max() >= rows:
+            raise ValueError(f"expected the order of {rows:,} rows, found another")
+        if _forms(state.totals) != _forms(self._new_totals()):
+            raise ValueError("expected the totals of these losses and metrics, found others")
 
     @property
     def best_params(self) -> dict[str, Array]:
@@ -284,3 +302,8 @@ class Trainer:
         name = first_bad_array(self.state.arrays(self.recipe.optimizer))
         if name is not None:
             raise DivergedError("G620", f"step {self.state.step}: {name} is not finite")
+
+
+def _forms(totals: Totals) -> dict[str, dict[str, Any]]:
+    """Shape and type of every array."""
+    return {one: {key: (each.shape, each.dtype) for key, each in sums.items()} for one, sums in totals.items()}

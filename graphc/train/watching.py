@@ -29,6 +29,8 @@ class Watcher:
         """`prefix`: of the judged numbers in the log's records."""
         self.recipe = recipe
         self.prefix = prefix
+        self.names = (LOSS, *(each.name for each in recipe.named_metrics))
+        """Of the numbers that may be watched."""
         self.lower = {each.name for each in recipe.named_metrics if each.metric.better == "lower"} | {LOSS}
 
     def choose(self, record: Mapping[str, Any], tracker: BestTracker) -> str | None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
 import tarfile
 import zipfile
+from dataclasses import replace
 
 import pytest
 
+from graphc.data.archives import open_archive
 from graphc.data.sources import Archive
 from graphc.errors import DataError
 
@@ -141,3 +144,23 @@ def test_an_archive_without_classes(tmp_path):
     found = source.model_copy(update={"labeled": False}).load(tmp_path, LIMIT)
     assert _reds(found) == [1, 2]
     assert found.notes == ("left out: 1 file that is no image (.txt)",)
+
+
+@pytest.mark.parametrize(("offset", "found"), [(-400, "found -"), (2**63, "found 9,223")])
+def test_a_zip_whose_directory_leads_out_of_the_file(tmp_path, offset, found):
+    source = _as_zip(_classes("cat", "dog"), tmp_path)
+    archive = open_archive(tmp_path / source.path)
+    name, member = next(iter(archive.members.items()))
+    archive.members[name] = replace(member, offset=offset)
+    with pytest.raises(DataError, match=f"data.zip.{name}.: error.G406.: .*expected a place in it, {found}"):
+        archive.read(name)
+
+
+@pytest.mark.posix
+def test_an_archive_that_is_gone_has_nothing_open(tmp_path):
+    source = _as_zip(_classes("cat", "dog"), tmp_path)
+    source.load(tmp_path, LIMIT).inputs["image"][0:1]
+    before = len(os.listdir("/dev/fd"))
+    for _ in range(20):
+        source.load(tmp_path, LIMIT).inputs["image"][0:1]
+    assert len(os.listdir("/dev/fd")) <= before

@@ -1,0 +1,1 @@
+"""Inputs made at random for everything that reads what strangers may have made: see `harness.py`."""

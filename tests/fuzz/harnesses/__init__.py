@@ -1,0 +1,43 @@
+"""The catalogue: a line a harness."""
+
+from __future__ import annotations
+
+from tests.fuzz.harness import Harness
+
+from .archives import ClassFolders, Tar, Zip, ZipMembers
+from .arrays import (
+    Cifar,
+    Cifar100,
+    Idx,
+    IdxGz,
+    Npy,
+    Npz,
+    NpzHeader,
+    NpzMapped,
+    Safetensors,
+    SafetensorsHeader,
+    WeightsNpz,
+)
+from .images import IMAGES, Mask, PngChunks
+from .lists import Coco, CocoMasks, CsvLabels, CsvList, JsonLines, JsonList
+from .models import External, OnnxFile, OnnxRun, OnnxVariables, SignatureText
+from .runs import CheckpointArrays, CheckpointFacts, Fitted, Log, Resume, ResumeArrays, ResumeFacts, RunFacts, RunRecipe
+from .specs import ExpressionText, RecipeJson, RecipeSettings, RecipeYaml, SpecJson, SpecParts, SpecSettings, SpecYaml
+
+HARNESSES: tuple[type[Harness], ...] = (
+    *(SpecYaml, SpecJson, SpecParts, SpecSettings, ExpressionText),
+    *(RecipeYaml, RecipeJson, RecipeSettings),
+    *(Npz, NpzMapped, NpzHeader, Npy, WeightsNpz, Safetensors, SafetensorsHeader),
+    *(Idx, IdxGz, Cifar, Cifar100),
+    *IMAGES,
+    *(PngChunks, Mask),
+    *(CsvList, CsvLabels, JsonList, JsonLines, Coco, CocoMasks),
+    *(Zip, ZipMembers, Tar, ClassFolders),
+    *(OnnxFile, External, OnnxVariables, SignatureText, OnnxRun),
+    *(CheckpointFacts, CheckpointArrays, RunFacts, RunRecipe, Log, Fitted, Resume, ResumeArrays, ResumeFacts),
+)
+
+
+def named(name: str) -> type[Harness]:
+    """The harness of this name."""
+    return next(each for each in HARNESSES if each.name == name)
