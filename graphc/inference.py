@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from graphc.data.images import PIXEL_LIMIT
+from graphc.data.images import AS_BYTES, Decoding
 from graphc.data.images import read_image as read_pixels
 from graphc.data.npz import read_npy
 from graphc.data.pixels import MODES
-from graphc.data.resizing import STRETCH, Resizing
-from graphc.data.value_range import BYTES, ImageValues
 from graphc.dims import is_image
 from graphc.errors import DataError, SpecError, did_you_mean
 from graphc.lazy import np
@@ -184,7 +182,7 @@ class Reader:
                 array = known.prepared(array, port.dtype)
             return as_type(array, port.dtype, path)
         shape = channels_last_shape(port) if known is None else known.shape
-        pixels = read_image(path, shape) if known is None else read_known(path, known)
+        pixels = read_image(path, shape, AS_BYTES) if known is None else read_known(path, known)
         if known is not None:
             prepared = known.prepared(pixels, port.dtype)
         elif port.dtype == "uint8":
@@ -232,18 +230,12 @@ def as_type(array: Array, dtype: str, path: str) -> Array:
 
 def read_known(path: str, known: InputSignature) -> Array:
     """An image as (1, height, width, channels), as it was read in training."""
-    return read_image(path, known.shape, known.max_pixels, known.resize, known.read)
+    decoding = Decoding(pixels=known.max_pixels, resizing=known.resize, values=known.read)
+    return read_image(path, known.shape, decoding)
 
 
-def read_image(
-    path: str,
-    shape: Sequence[int | None],
-    limit: int = PIXEL_LIMIT,
-    resizing: Resizing = STRETCH,
-    values: ImageValues | None = BYTES,
-) -> Array:
-    """An image as (1, height, width, channels), in the type and range of `values` (None: the file's own), resized where
-    the model's size is fixed."""
+def read_image(path: str, shape: Sequence[int | None], decoding: Decoding) -> Array:
+    """An image as (1, height, width, channels), with the shape's channels, resized where its size is fixed."""
     channels = shape[-1] if is_image(shape) else None
     if channels not in MODES:
         wanted = "×".join("any" if size is None else str(size) for size in shape)
@@ -251,7 +243,7 @@ def read_image(
         raise DataError("G422", f"{path}: the model reads {wanted}, not an image of {known} channels; give a .npy")
     height, width = shape[:2]
     size = None if height is None or width is None else (height, width)
-    return read_pixels(Path(path), channels, size, limit, resizing, values)[None]
+    return read_pixels(Path(path), replace(decoding, channels=channels, size=size))[None]
 
 
 def numbers(option: str, text: str | None, default: float, pixels: Array) -> Array:

@@ -6,6 +6,7 @@ import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -31,17 +32,28 @@ LOSSY = ("JPEG", "MPO", "WEBP", "AVIF", "JPEG2000")
 warnings.filterwarnings("ignore", module=r"PIL\.")  # what it warns of is checked here; images are read by threads
 
 
-def read_image(
-    path: Path,
-    channels: int = 3,
-    size: tuple[int, int] | None = None,
-    pixels: int = PIXEL_LIMIT,
-    resizing: Resizing = STRETCH,
-    values: ImageValues | None = BYTES,
-) -> Array:
+@dataclass(frozen=True, slots=True)
+class Decoding:
+    """What an image in a file becomes."""
+
+    channels: int = 3
+    size: tuple[int, int] | None = None
+    """(height, width) that it is resized to; None: its own."""
+    pixels: int = PIXEL_LIMIT
+    """That it may have in the file."""
+    resizing: Resizing = STRETCH
+    values: ImageValues | None = BYTES
+    """Type and range that it is brought to; None: the file's own."""
+
+
+AS_BYTES = Decoding()
+"""Three channels in the image's own size."""
+
+
+def read_image(path: Path, decoding: Decoding = AS_BYTES) -> Array:
     """`decode_image` of a file: [H, W, C]."""
     with open_regular(path) as file:
-        return decode_image(file, shown(path), channels, size, pixels, resizing, values)
+        return decode_image(file, shown(path), decoding)
 
 
 def image_shape(path: Path) -> tuple[int, int, int]:
@@ -50,32 +62,20 @@ def image_shape(path: Path) -> tuple[int, int, int]:
         return image.height, image.width, 1 if image.mode in ("L", "1", "I;16") else 3
 
 
-def decode_image(
-    data: bytes | BinaryIO,
-    name: str,
-    channels: int = 3,
-    size: tuple[int, int] | None = None,
-    pixels: int = PIXEL_LIMIT,
-    resizing: Resizing = STRETCH,
-    values: ImageValues | None = BYTES,
-) -> Array:
-    """[H, W, C], upright (EXIF), with C = `channels`, in the type and range of `values` (None: the file's own), resized
-    to (height, width) if asked.
-
-    `name` is for messages.
-    """
-    with _opened(data, name, pixels) as opened:
-        found = pixels_of(opened, name, channels, values).pixels
+def decode_image(data: bytes | BinaryIO, name: str, decoding: Decoding = AS_BYTES) -> Array:
+    """[H, W, C], upright (EXIF). `name` is for messages."""
+    found = decode_with_tag(data, name, decoding).pixels
+    if decoding.size is None:
+        return found
+    values = decoding.values
     sample = Sample(found, value_range=None if values is None else values.said_range)
-    return found if size is None else resized(sample, size, resizing, name).image
+    return resized(sample, decoding.size, decoding.resizing, name).image
 
 
-def decode_with_tag(
-    data: bytes | BinaryIO, name: str, channels: int = 3, pixels: int = PIXEL_LIMIT, values: ImageValues = BYTES
-) -> Decoded:
-    """The same in the image's own size, with its EXIF tag."""
-    with _opened(data, name, pixels) as opened:
-        return pixels_of(opened, name, channels, values)
+def decode_with_tag(data: bytes | BinaryIO, name: str, decoding: Decoding) -> Decoded:
+    """The same in the image's own size, whatever size is asked for, with its EXIF tag."""
+    with _opened(data, name, decoding.pixels) as opened:
+        return pixels_of(opened, name, decoding.channels, decoding.values)
 
 
 def resized(sample: Sample, size: tuple[int, int], resizing: Resizing, name: str) -> Sample:

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from graphc.data.drawn import Decoded, Exif, Size
-from graphc.data.images import PIXEL_LIMIT, decode_mask_with_tag, decode_with_tag, resized
+from graphc.data.images import PIXEL_LIMIT, Decoding, decode_mask_with_tag, decode_with_tag, resized
 from graphc.data.masks import mapped
 from graphc.data.reading import read_regular
 from graphc.data.resizing import STRETCH, Resizing
@@ -198,8 +198,8 @@ class StoredImages:
         if self.decoded is not None and (image := self.decoded[row]) is not None:
             return image
         name = self.names[row]
-        data, shown_name = self.store.read(name), self.store.shown(name)
-        return decode_with_tag(data, shown_name, self.channels, self.pixels, self.values)
+        decoding = Decoding(self.channels, pixels=self.pixels, values=self.values)
+        return decode_with_tag(self.store.read(name), self.store.shown(name), decoding)
 
     def drawn_in(self, row: int) -> Size | None:
         """(height, width) of the image in which boxes and key points were drawn, where it is said."""

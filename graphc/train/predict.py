@@ -11,7 +11,7 @@ import numpy as np
 from graphc.data.batches import Batches
 from graphc.data.examples import LABEL, Examples
 from graphc.data.given_files import Given, given_files
-from graphc.data.images import PIXEL_LIMIT, read_image
+from graphc.data.images import PIXEL_LIMIT, Decoding, read_image
 from graphc.data.sources import Npz
 from graphc.data.value_range import BYTES
 from graphc.errors import DataError, Place, SpecError, counted
@@ -159,10 +159,10 @@ class Predictor:
         height, width, channels = taken
         limit = getattr(data.train, "max_pixels", PIXEL_LIMIT)
         values = self._values.get(given.name, BYTES)
-        read = read_as(data.train, values)
+        decoding = Decoding(channels, (height, width), limit, data.resize, read_as(data.train, values))
         for file in files:
             try:
-                image = read_image(file.path, channels, (height, width), limit, data.resize, read)
+                image = read_image(file.path, decoding)
                 yield file, values.taken(image)
             except DataError as error:
                 if not self._skips:

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, TiffImagePlugin
 
 from graphc.data.folder import find_images
-from graphc.data.images import read_image
+from graphc.data.images import Decoding, read_image
 from graphc.data.sources import ImageFolder
 from graphc.errors import DataError
 
@@ -51,7 +51,7 @@ def test_pixels_are_rows_columns_channels(tmp_path):
 def test_any_mode_becomes_rgb(tmp_path, mode, color, suffix):
     path = _save(tmp_path / f"a.{suffix}", color, mode=mode)
     assert read_image(path).shape == (4, 6, 3)
-    assert read_image(path, channels=1).shape == (4, 6, 1)
+    assert read_image(path, Decoding(channels=1)).shape == (4, 6, 1)
 
 
 def test_exif_turns_the_image(tmp_path):
@@ -61,7 +61,7 @@ def test_exif_turns_the_image(tmp_path):
 
 
 def test_resizing_is_to_height_and_width(tmp_path):
-    assert read_image(_save(tmp_path / "a.png"), size=(8, 2)).shape == (8, 2, 3)
+    assert read_image(_save(tmp_path / "a.png"), Decoding(size=(8, 2))).shape == (8, 2, 3)
 
 
 def test_formats_not_on_the_list_are_refused(tmp_path):
@@ -82,7 +82,7 @@ def test_a_bomb_is_refused_by_its_header(tmp_path):
     with pytest.raises(DataError, match=r"13370×13370 = 178,756,900 pixels|decompression bomb"):
         read_image(tmp_path / "a.png")
     with pytest.raises(DataError, match="24 pixels, the limit is 20"):
-        read_image(_save(tmp_path / "b.png"), pixels=20)
+        read_image(_save(tmp_path / "b.png"), Decoding(pixels=20))
 
 
 def test_whatever_a_decoder_raises_is_an_error_of_the_file(tmp_path, monkeypatch):

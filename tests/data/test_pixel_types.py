@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from graphc.data.images import decode_image, decode_mask_with_tag
+from graphc.data.images import Decoding, decode_image, decode_mask_with_tag
 from graphc.data.sources import ImageList
 from graphc.data.value_range import ValueRange, file_values
 from graphc.errors import DataError, SpecError
@@ -51,7 +51,7 @@ FILES_16 = {
 
 
 def _read(data, dtype=None, said=None, channels=1):
-    return decode_image(data, "a.png", channels, values=file_values(dtype, said and ValueRange(*said)))
+    return decode_image(data, "a.png", Decoding(channels, values=file_values(dtype, said and ValueRange(*said))))
 
 
 @pytest.mark.parametrize("form", FILES_16)
@@ -148,7 +148,7 @@ def test_color_of_sixteen_bits_in_a_pixmap():
 
 @pytest.mark.parametrize("size", [(4, 8), (1, 2), (3, 3)])
 def test_resizing_keeps_sixteen_bits(size):
-    found = decode_image(FILES_16["png"], "a.png", 1, size, values=file_values("uint16", None))[:, :, 0]
+    found = decode_image(FILES_16["png"], "a.png", Decoding(1, size, values=file_values("uint16", None)))[:, :, 0]
     expected = Image.fromarray(GRAY_16.astype(np.float32)).resize(size[::-1], Image.Resampling.BILINEAR)
     np.testing.assert_array_equal(found, np.rint(np.asarray(expected)).astype(np.uint16))
 

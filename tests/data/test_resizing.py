@@ -13,7 +13,7 @@ from PIL import Image
 from graphc.cli import cli
 from graphc.data.augment.base import augment, generator
 from graphc.data.augment.geometry import FlipHorizontal, RandomResizedCrop
-from graphc.data.images import read_image
+from graphc.data.images import Decoding, read_image
 from graphc.data.resizing import CenterCrop, Letterbox, Stretch
 from graphc.data.sample import Sample, resize, sample_of
 from graphc.errors import DataError, GraphcError, SpecError
@@ -111,10 +111,10 @@ def test_an_image_that_is_a_line_does_not_grow_without_bound(tmp_path):
     Image.fromarray(np.zeros((1, 60_000, 3), np.uint8)).save(tmp_path / "line.png")
     message = r"line.png: error\[G406\]: expected a size of at most 100,000,000 pixels, found 224×13440000"
     with pytest.raises(DataError, match=message):
-        read_image(tmp_path / "line.png", 3, (224, 224), resizing=CenterCrop())
+        read_image(tmp_path / "line.png", Decoding(3, (224, 224), resizing=CenterCrop()))
     with pytest.raises(DataError, match="expected a size of at most"):
         resize(Sample(np.zeros((1, 60_000, 3), np.uint8)), 224, 224 * 60_000)
-    assert read_image(tmp_path / "line.png", 3, (224, 224), resizing=Letterbox(fill=1)).min() == 0
+    assert read_image(tmp_path / "line.png", Decoding(3, (224, 224), resizing=Letterbox(fill=1))).min() == 0
 
 
 SPEC = """\

@@ -10,7 +10,7 @@ import numpy as np
 
 from graphc.compiler import initial_or_loaded
 from graphc.data.examples import Examples
-from graphc.data.images import read_image
+from graphc.data.images import Decoding, read_image
 from graphc.dims import is_image
 from graphc.errors import GraphcError, SpecError
 from graphc.graph import GraphInput, Plan
@@ -99,4 +99,4 @@ def read_pixels(path: str, given: GraphInput) -> Array:
     height, width, channels = static(given.shape, given.name)
     if channels not in (1, 3, 4):
         raise SpecError("G333", f"--image needs an input of 1, 3 or 4 channels; {given.name} has {channels}")
-    return read_image(Path(path), channels, (height, width))
+    return read_image(Path(path), Decoding(channels, (height, width)))
