@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from graphc.errors import Place, SpecError, did_you_mean
+from graphc.errors import Place, SpecError, clipped, did_you_mean
 from graphc.files import shown
 
 SUFFIXES = (".yaml", ".yml", ".json")
+PREFIX = "zoo/"
 
 
 def zoo_folder() -> Path:
@@ -28,11 +29,23 @@ def in_zoo(name: str) -> Path:
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
+def is_of_zoo(spec: str) -> bool:
+    """Whether it begins with `zoo/`: it is of the zoo, unless there is such a file."""
+    return spec.startswith(PREFIX)
+
+
 def find(spec: str | Path) -> Path:
-    """The file that a command line means: a path, or the name of a spec of the zoo."""
+    """The file that a command line means: a path, or the name of a spec of the zoo, or `zoo/NAME` as specs call it."""
     path = Path(spec)
     text = str(spec)
     names = zoo_names()
+    if is_of_zoo(text) and not path.exists():
+        name = text.removeprefix(PREFIX).removesuffix(SUFFIXES[0])
+        if name in names:
+            return in_zoo(f"{name}.yaml")
+        hint = did_you_mean(name, names, any_number=True) or " (graphc list shows the zoo)"
+        message = f"there is no file {shown(path)}, and the zoo has no {clipped(name)}{hint}"
+        raise SpecError("G101", message, Place(shown(path)))
     if "/" in text or path.suffix in SUFFIXES or "\0" in text or path.is_file():
         if path.stem in names and "\0" not in text and not path.exists():
             raise SpecError("G101", f"there is no file {shown(path)}; the zoo has {path.stem!r}", Place(shown(path)))

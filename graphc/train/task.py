@@ -11,6 +11,7 @@ from pathlib import Path
 from graphc.compiler import plan_model
 from graphc.graph import Plan
 from graphc.spec.model import ModelSpec, read_spec
+from graphc.spec.zoo import is_of_zoo
 from graphc.train.fitted import Preprocessing
 from graphc.train.loss_terms import LossTerms
 from graphc.train.recipe import Model, Recipe
@@ -42,5 +43,5 @@ def task_of(recipe: Recipe, base: Path, preprocessing: Preprocessing | None = No
 def spec_of(model: Model, base: Path) -> ModelSpec:
     """A recipe's spec: the file beside the recipe, or the one of this name in the zoo."""
     beside = base / model.spec
-    path = beside if beside.is_file() or "/" in model.spec or "." in model.spec else model.spec
-    return read_spec(path, model.set)
+    is_path = ("/" in model.spec or "." in model.spec) and not is_of_zoo(model.spec)
+    return read_spec(beside if is_path or beside.is_file() else model.spec, model.set)

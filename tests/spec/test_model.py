@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from graphc.errors import Place, SpecError, SpecErrors
@@ -189,3 +192,20 @@ def test_an_unknown_zoo_name_is_met_with_the_nearest():
     with pytest.raises(SpecError, match=r"the zoo has 'vgg_16'"):
         read_spec("nowhere/vgg_16.yaml")
     assert read_spec("vgg_16").name == "vgg_16"
+
+
+def test_the_zoo_is_called_by_its_prefix_too_where_there_is_no_such_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for path in ("zoo/vgg_16", "zoo/vgg_16.yaml", Path("zoo/vgg_16")):
+        assert read_spec(path).name == "vgg_16"
+    for name, hint in {
+        "zoo/vgg_61": r"there is no file zoo/vgg_61, and the zoo has no 'vgg_61' \(did you mean",
+        "zoo/families/inception": "no 'families/inception'",
+        "zoo/": "no ''",
+    }.items():
+        with pytest.raises(SpecError) as error:
+            read_spec(name)
+        assert re.search(hint, str(error.value))
+    (tmp_path / "zoo").mkdir()
+    (tmp_path / "zoo" / "vgg_16").write_text("graphc: 1\nname: mine\ninputs: {x: [N, 4]}\nlayers: [relu]\n")
+    assert read_spec("zoo/vgg_16").name == "mine"

@@ -9,11 +9,12 @@ import pytest
 
 from graphc.data.preprocess import Preprocess
 from graphc.data.value_range import range_of_type
+from graphc.errors import SpecError
 from graphc.spec import model
 from graphc.train.commands import evaluate_run, predict, resume, train
 from graphc.train.loss_terms import LossTerms
-from graphc.train.recipe import read_recipe
-from graphc.train.task import task_of
+from graphc.train.recipe import Model, read_recipe
+from graphc.train.task import spec_of, task_of
 
 
 @pytest.fixture
@@ -48,6 +49,15 @@ def test_a_spec_is_read_once_a_command(project, made):
     made.clear()
     assert len(list(predict(run, [str(project / "test.npz")]))) == 40
     assert made == {"spec": 1, "heads": 1}
+
+
+def test_a_recipe_names_a_spec_of_the_zoo_as_specs_do(tmp_path):
+    assert spec_of(Model(spec="lenet5"), tmp_path).name == spec_of(Model(spec="zoo/lenet5"), tmp_path).name == "lenet5"
+    with pytest.raises(SpecError, match="there is no file zoo/lenet6, and the zoo has no 'lenet6'"):
+        spec_of(Model(spec="zoo/lenet6"), tmp_path)
+    (tmp_path / "zoo").mkdir()
+    (tmp_path / "zoo" / "lenet5").write_text("graphc: 1\nname: mine\ninputs: {x: [N, 4]}\nlayers: [relu]\n")
+    assert spec_of(Model(spec="zoo/lenet5"), tmp_path).name == "mine"
 
 
 def test_fitting_leaves_settings_as_they_were():
