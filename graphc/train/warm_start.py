@@ -10,9 +10,7 @@ import numpy as np
 
 from graphc import weights
 from graphc.dims import format_shape
-from graphc.emit.read import read_variables
 from graphc.errors import WeightsError
-from graphc.files import shown
 from graphc.graph import Plan
 from graphc.train.param_groups import matches, require_match
 from graphc.train.recipe import InitFrom
@@ -63,13 +61,7 @@ def warm_start(params: Mapping[str, Array], start: InitFrom, base: Path, plan: P
 
 
 def _read(path: Path, theirs: Mapping[str, str], plan: Plan) -> tuple[dict[str, Array], weights.LoadReport]:
-    """The variables of which the file's names are `theirs`; of an ONNX file those that this plan, too, would have put
-    into it."""
-    if path.suffix.lower() == ".onnx":
-        named = {name: ours for ours, name in theirs.items()}
-        found = {named[name]: array for name, array in read_variables(path, plan, named).items()}
-        missing = tuple(name for name in theirs if name not in found)
-        return found, weights.LoadReport(shown(path), tuple(found), missing, (), {})
+    """The variables of which the file's names are `theirs`."""
     with weights.open_weights(path) as file:
         there = weights.Selection(file)
         names = {ours: name for ours, name in theirs.items() if name in there.theirs}

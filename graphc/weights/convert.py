@@ -23,6 +23,7 @@ LOCAL: Mapping[str, tuple[str, ...]] = {
     "depthwise_kernel": ("depthwise_weights",),
     "pointwise_kernel": ("pointwise_weights",),
     "bias": ("biases", "beta"),
+    "gamma_or_beta": ("beta", "gamma"),
     "running_mean": ("moving_mean",),
     "running_var": ("moving_variance",),
     **{

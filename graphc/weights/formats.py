@@ -12,8 +12,14 @@ from typing import BinaryIO
 from graphc.errors import WeightsError
 from graphc.files import open_regular, shown
 from graphc.weights.file import WeightsFile
+from graphc.weights.keras_file import START, KerasFile
 from graphc.weights.npz import NpzFile
+from graphc.weights.onnx_file import OnnxFile
 from graphc.weights.safetensors_file import SafetensorsFile
+from graphc.weights.tensorflow.table import MAGIC
+from graphc.weights.tensorflow.v1 import TensorFlow1File
+from graphc.weights.tensorflow.v2 import INDEX, TensorFlow2File
+from graphc.weights.torch_file import OLD_START, TorchFile
 
 ENDS = 64
 """Bytes at the beginning and the end of a file by which it is known."""
@@ -38,10 +44,40 @@ FORMATS: tuple[Format, ...] = (
         lambda file, path: SafetensorsFile(file, shown(path)),
     ),
     Format(
+        "TensorFlow, version 2",
+        (INDEX,),
+        lambda _first, _last: False,  # by its name alone: its data have names that begin as its own
+        TensorFlow2File,
+    ),
+    Format(
+        "TensorFlow, version 1",
+        (".ckpt",),
+        lambda _, last: last.endswith(MAGIC),
+        lambda file, path: TensorFlow1File(file, shown(path)),
+    ),
+    Format(
+        "PyTorch",
+        (".pth", ".pt", ".bin", ".ckpt", ".tar"),
+        lambda first, _: (first.startswith(b"PK") and b".pkl" in first) or first.startswith(OLD_START),
+        lambda file, path: TorchFile(file, shown(path)),
+    ),
+    Format(
+        "Keras",
+        (".h5", ".hdf5", ".keras"),
+        lambda first, _: first.startswith(START) or (first.startswith(b"PK") and b"metadata.json" in first),
+        lambda file, path: KerasFile(file, shown(path)),
+    ),
+    Format(
         "NumPy archive",
         (".npz",),
         lambda first, _: first.startswith(b"PK") and b".npy" in first,
         lambda file, path: NpzFile(file, shown(path)),
+    ),
+    Format(
+        "ONNX",
+        (".onnx",),
+        lambda first, _: first[:1] == b"\x08" and b"\x12" in first[:4],
+        OnnxFile,
     ),
 )
 """Every kind of file that is read. Names decide; where several kinds have one name, or none has it, the bytes do."""
@@ -52,6 +88,9 @@ SUFFIXES = tuple(dict.fromkeys(suffix for each in FORMATS for suffix in each.suf
 def open_weights(path: str | Path) -> Iterator[WeightsFile]:
     """A file's arrays; a WeightsError where it is none that is known, or damaged."""
     path = Path(path)
+    index = path.with_name(path.name + INDEX)
+    if not path.exists() and index.exists():
+        path = index
     with open_regular(path, WeightsError, "G300") as file:
         yield _format_of(file, path).read(file, path)
 

@@ -38,6 +38,9 @@ class Selection:
 
     def __init__(self, file: WeightsFile, *, ema: bool = False) -> None:
         self.file = file
+        if file.metadata.get("graphc.fold") == "true":
+            message = "its batch norms are folded into the weights: compile with --no-fold, or use .npz"
+            raise WeightsError("G313", f"{file.path}: {message}")
         self.dropped: dict[str, str] = {}
         names = self._inside(file.names, ema)
         names = self._averages(names, ema)

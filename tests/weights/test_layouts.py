@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from graphc.emit.read import where_numbers_go
+from graphc.emit.builder import GraphBuilder, Value
+from graphc.emit.model import emit_layers, readers_of_any_order
 from graphc.initializers import Zeros
+from graphc.passes.simplify import drop_idle, inference
 from graphc.variables import ParamSpec
 from graphc.weights.layouts import Wanted, form_of, forms, wanted
 from tests.layers.cases import all_cases
@@ -28,6 +30,21 @@ NET = """
       - prelu: {name: q}
       - fully_connected: {name: fc, units: 7}
 """
+
+
+def where_numbers_go(plan):
+    """Initializer name -> for each of its numbers, its index in the variable of that name: the layers emit indices in
+    place of weights."""
+    variables = plan.variables
+    indices = {name: np.arange(int(np.prod(s.shape))).reshape(s.shape) for name, s in variables.items()}
+    graph = drop_idle(inference(plan, indices))
+    build = GraphBuilder(plan.graph, 17, set(graph.outputs), readers_of_any_order(graph))
+    emit_layers(graph, build, {given.name: Value(given.name, given.shape) for given in plan.graph.inputs})
+    return {
+        name: array
+        for name, array in build.tensors.items()
+        if name in variables and array.size == indices[name].size and array.dtype.kind == "i"
+    }
 
 
 def check_against_the_emitter(plan):

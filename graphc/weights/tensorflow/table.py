@@ -1,0 +1,113 @@
+"""LevelDB's tables: sorted keys with values, in blocks with checksums, as TensorFlow writes them."""
+
+from __future__ import annotations
+
+import struct
+from bisect import bisect_left
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from graphc.weights.file import MAX_ENTRIES
+from graphc.weights.tensorflow.crc32c import crc32c, masked
+from graphc.weights.tensorflow.messages import Damaged, varint
+from graphc.weights.tensorflow.snappy import decompressed
+
+MAGIC = bytes.fromhex("57fb808b247547db")
+FOOTER = 48
+TRAILER = struct.Struct("<BI")
+"""Behind a block: how it is compressed, and its checksum."""
+MAX_BLOCK = 64 * 2**20
+"""Bytes of a block of keys, and of one that was compressed."""
+MAX_KEY = 65_536
+
+
+class Table:
+    """The values of an open file by key; a `Damaged` where its bytes are not as they should be."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._size = file.seek(0, 2)
+        if self._size < FOOTER:
+            raise Damaged(f"expected at least {FOOTER} bytes, found {self._size}")
+        file.seek(self._size - FOOTER)
+        footer = file.read(FOOTER)
+        if not footer.endswith(MAGIC):
+            raise Damaged("expected the end of a checkpoint, found other bytes: it is cut off, or none")
+        _, at = self._handle(footer, 0)
+        index, _ = self._handle(footer, at)
+        if index[1] > MAX_BLOCK:
+            raise Damaged(f"expected an index of at most {MAX_BLOCK:,} bytes, found {index[1]:,}")
+        self._lasts: list[bytes] = []
+        self._blocks: list[tuple[int, int]] = []
+        for key, value in self._entries(index):
+            self._lasts.append(key)
+            self._blocks.append(self._handle(bytes(value), 0)[0])
+        if any(key > after for key, after in zip(self._lasts, self._lasts[1:], strict=False)):
+            raise Damaged("expected keys in order, found others")
+        self._last: tuple[tuple[int, int], dict[bytes, memoryview]] | None = None
+
+    def get(self, key: bytes) -> memoryview:
+        """The value of a key; the block that it lies in is read."""
+        place = bisect_left(self._lasts, key)
+        if place == len(self._blocks):
+            raise Damaged("expected an array of this name, found none")
+        block = self._blocks[place]
+        if self._last is None or self._last[0] != block:
+            self._last = None
+            self._last = block, dict(self._entries(block))
+        found = self._last[1].get(key)
+        if found is None:
+            raise Damaged("expected an array of this name, found none")
+        return found
+
+    def items(self) -> Iterator[tuple[bytes, memoryview]]:
+        """Every key and its value, in order; all blocks are read."""
+        if sum(size for _, size in self._blocks) > MAX_BLOCK:
+            raise Damaged(f"expected an index of at most {MAX_BLOCK:,} bytes, found more")
+        for block in self._blocks:
+            yield from self._entries(block)
+
+    def _handle(self, data: bytes, at: int) -> tuple[tuple[int, int], int]:
+        """((where a block begins, its bytes), where that was said)."""
+        start, at = varint(data, at)
+        size, at = varint(data, at)
+        if start + size + TRAILER.size > self._size:
+            raise Damaged(f"expected a block within {self._size:,} bytes, found {start:,} to {start + size:,}")
+        return (start, size), at
+
+    def _entries(self, block: tuple[int, int]) -> Iterator[tuple[bytes, memoryview]]:
+        """The keys and values of a block, whose keys are written without what they share with the one before."""
+        data = self._block(block)
+        if len(data) < 4:
+            raise Damaged("expected a block of keys, found none")
+        restarts = int.from_bytes(data[-4:], "little")
+        end = len(data) - 4 - 4 * restarts
+        if end < 0:
+            raise Damaged("expected a block of keys, found none")
+        at, key, count = 0, b"", 0
+        while at < end:
+            shared, at = varint(data, at)
+            fresh, at = varint(data, at)
+            length, at = varint(data, at)
+            count += 1
+            if shared > len(key) or shared + fresh > MAX_KEY or fresh + length > end - at or count > MAX_ENTRIES:
+                raise Damaged("expected a block of keys, found other bytes")
+            key = key[:shared] + bytes(data[at : at + fresh])
+            at += fresh
+            yield key, data[at : at + length]
+            at += length
+
+    def _block(self, block: tuple[int, int]) -> memoryview:
+        start, size = block
+        self._file.seek(start)
+        data = memoryview(self._file.read(size + TRAILER.size))
+        if len(data) != size + TRAILER.size:
+            raise Damaged("expected a block, found the end of the file")
+        kind, checksum = TRAILER.unpack(data[size:])
+        if masked(crc32c(data[: size + 1])) != checksum:
+            raise Damaged("the checksum of a block is not that of its bytes: the file is damaged")
+        if kind == 0:
+            return data[:size]
+        if kind != 1 or size > MAX_BLOCK:
+            raise Damaged(f"expected a block as it is or compressed with Snappy, found the kind {kind}")
+        return memoryview(decompressed(bytes(data[:size]), MAX_BLOCK))

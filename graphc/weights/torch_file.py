@@ -1,0 +1,226 @@
+"""What `torch.save` writes: .pth and .pt, the zip form of 1.6 and later and the one before it."""
+
+from __future__ import annotations
+
+import math
+import zipfile
+from collections.abc import Mapping
+from typing import Any, BinaryIO
+
+from graphc.errors import WeightsError
+from graphc.files import shown
+from graphc.lazy import np
+from graphc.types import Array
+from graphc.weights.file import MAX_ENTRIES, Entry, Layout, check_floats, check_shape
+from graphc.weights.floats import FLOATS
+from graphc.weights.npz import BROKEN, check_directory
+from graphc.weights.torch_pickle import MAX_PICKLE, Other, PickleError, Storage, Tensor, read_pickle, tensors_in
+
+MAGIC = 0x1950A86A20F9469CFC6C
+"""The first pickle of the older form."""
+OLD_START = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+VERSION = 1001
+MAX_STORAGES = 1_000_000
+SAVE = "save model.state_dict() instead of the model"
+SHOWN = 8
+"""Names of values that are no arrays, in the metadata."""
+
+
+class TorchFile:
+    """The arrays of an open file that `torch.save` wrote, by the names of its dictionaries."""
+
+    writer: str | None = "PyTorch"
+    layout: Layout | None = "OIHW"
+    in_order = True
+    nested = True
+
+    def __init__(self, file: BinaryIO, path: str) -> None:
+        self.path = path
+        first = file.read(len(OLD_START))
+        file.seek(0)
+        try:
+            self._form: _ZipForm | _OldForm = _ZipForm(file) if first.startswith(b"PK") else _OldForm(file)
+            root = self._form.root
+            if isinstance(root, Other):
+                raise PickleError(f"expected a dictionary of tensors, found an object of {_clean(root.name)}: {SAVE}")
+            self._tensors, others = _sorted_out(root)
+        except PickleError as error:
+            raise WeightsError("G315", f"{path}: {error}") from None
+        self.format = self._form.name
+        self.metadata: Mapping[str, str] = {"other values": others} if others else {}
+        for name, tensor in self._tensors.items():
+            check_shape(path, name, tensor.shape)
+
+    @property
+    def names(self) -> list[str]:
+        return list(self._tensors)
+
+    def entry(self, name: str) -> Entry:
+        """Shape and type of an array."""
+        tensor = self._tensors[name]
+        return Entry(tensor.shape, tensor.storage.dtype)
+
+    def read(self, name: str) -> Array:
+        """The array, of any shape, as float32."""
+        check_floats(self.path, name, self.entry(name))
+        tensor = self._tensors[name]
+        storage = tensor.storage
+        last = tensor.offset + sum((size - 1) * step for size, step in zip(tensor.shape, tensor.strides, strict=True))
+        count = math.prod(tensor.shape)
+        try:
+            if count and last >= storage.count:
+                raise PickleError(f"expected numbers up to the {last + 1:,}th, found {storage.count:,}")
+            if count > storage.count:
+                raise PickleError(f"expected at most {storage.count:,} numbers, found {count:,} that repeat them")
+            numbers = self._form.numbers(storage)
+        except PickleError as error:
+            raise WeightsError("G315", f"{self.path}: {name}: {error}") from None
+        if not count:
+            return np.empty(tensor.shape, np.float32)
+        kind = FLOATS[storage.dtype]
+        steps = [step * kind.size if size > 1 else 0 for size, step in zip(tensor.shape, tensor.strides, strict=True)]
+        view = np.ndarray(tensor.shape, numbers.dtype, numbers.data, tensor.offset * kind.size, steps)
+        return kind.as_float32(view)
+
+
+def _sorted_out(root: Any) -> tuple[dict[str, Tensor], str]:
+    """(the tensors by name, the names of what else there is)."""
+    tensors: dict[str, Tensor] = {}
+    others = []
+    for path, value in tensors_in(root, MAX_ENTRIES):
+        name = path or "tensor"
+        if not isinstance(value, Tensor):
+            others.append(_clean(name if value is None else f"{name} ({value.name})"))
+        elif name in tensors:
+            raise PickleError(f"expected arrays of different names, found two of {name}")
+        else:
+            tensors[name] = value
+    if not tensors:
+        raise PickleError(f"expected a dictionary of tensors, found none: {SAVE}")
+    more = f" and {len(others) - SHOWN} more" if len(others) > SHOWN else ""
+    return tensors, ", ".join(others[:SHOWN]) + more
+
+
+def _clean(name: str) -> str:
+    return shown(name[:100])
+
+
+class _ZipForm:
+    """A zip archive: `data.pkl`, and a file for each storage."""
+
+    name = "PyTorch, zip"
+
+    def __init__(self, file: BinaryIO) -> None:
+        try:
+            check_directory(file)
+            self._zip = zipfile.ZipFile(file)
+        except BROKEN as error:
+            raise PickleError(f"expected a file of torch.save, found {error}") from None
+        members: dict[str, zipfile.ZipInfo] = {}
+        for info in self._zip.infolist():
+            if members.setdefault(info.filename, info) is not info:
+                raise PickleError(f"expected files of different names in it, found two of {_clean(info.filename)}")
+        self._members = members
+        pickles = [name for name in members if name.endswith("/data.pkl") and name.count("/") == 1]
+        if len(pickles) != 1:
+            raise PickleError(f"expected one data.pkl in it, found {len(pickles)}")
+        self._top = pickles[0].removesuffix("data.pkl")
+        if f"{self._top}constants.pkl" in members:
+            raise PickleError(f"expected a dictionary of tensors, found a TorchScript program: {SAVE}")
+        order = self._bytes(f"{self._top}byteorder", 16) if f"{self._top}byteorder" in members else b"little"
+        if order.strip() not in (b"little", b"big"):
+            raise PickleError("expected the byte order little or big, found something else")
+        self._order = ">" if order.strip() == b"big" else "<"
+        with self._opened(pickles[0]) as member:
+            if members[pickles[0]].file_size > MAX_PICKLE:
+                raise PickleError(f"expected a pickle of at most {MAX_PICKLE:,} bytes, found more")
+            self.root = _read(member)[0]
+        self._last: tuple[str, Array] | None = None
+
+    def numbers(self, storage: Storage) -> Array:
+        """All numbers of a storage, [N], as they are stored."""
+        name = f"{self._top}data/{storage.key}"
+        size = storage.count * storage.itemsize
+        if self._last is not None and self._last[0] == name and self._last[1].nbytes == size:
+            return self._last[1].view(f"{self._order}{FLOATS[storage.dtype].stored}")
+        if name not in self._members:
+            raise PickleError(f"expected the file {_clean(name)} in it, found none")
+        if self._members[name].file_size != size:
+            raise PickleError(f"expected {size:,} bytes, found {self._members[name].file_size:,}")
+        found = self._bytes(name, size)
+        if len(found) != size:
+            raise PickleError(f"expected {size:,} bytes, found {len(found):,}")
+        data = np.frombuffer(found, f"{self._order}{FLOATS[storage.dtype].stored}")
+        self._last = name, data
+        return data
+
+    def _bytes(self, name: str, most: int) -> bytes:
+        if self._members[name].file_size > most:
+            raise PickleError(f"expected at most {most:,} bytes, found {self._members[name].file_size:,}")
+        try:
+            with self._opened(name) as member:
+                data: bytes = member.read()
+                return data
+        except BROKEN as error:
+            raise PickleError(f"the file is damaged or cut off: {_clean(str(error))}") from None
+
+    def _opened(self, name: str) -> Any:
+        info = self._members[name]
+        if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1:
+            raise PickleError(f"expected data as torch.save writes them, found {_clean(name)} compressed or encrypted")
+        try:
+            return self._zip.open(info)
+        except BROKEN as error:
+            raise PickleError(f"the file is damaged or cut off: {_clean(str(error))}") from None
+
+
+class _OldForm:
+    """Five pickles, then the storages one after the other, each behind the number of its numbers."""
+
+    name = "PyTorch, before 1.6"
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._size = file.seek(0, 2)
+        file.seek(0)
+        if _read(file)[0] != MAGIC:
+            raise PickleError("expected a file of torch.save, found another pickle, or none")
+        version, system = _read(file)[0], _read(file)[0]
+        if version != VERSION:
+            raise PickleError(f"expected the form {VERSION} of torch.save's files, found another")
+        big = isinstance(system, dict) and system.get("little_endian") is False
+        self._order = ">" if big else "<"
+        self.root, storages = _read(file)
+        keys = _read(file)[0]
+        if not isinstance(keys, list) or len(keys) > MAX_STORAGES or not all(isinstance(key, str) for key in keys):
+            raise PickleError("expected the names of the storages, found something else")
+        self._places: dict[str, tuple[int, int]] = {}
+        at = file.tell()
+        for key in keys:
+            file.seek(at)
+            count = int.from_bytes(file.read(8), "little")
+            end = at + 8 + count * (storages[key].itemsize if key in storages else 0)
+            if key not in storages or key in self._places or end > self._size:
+                raise PickleError(f"the storage {_clean(key)} is not as expected: the file is damaged or cut off")
+            self._places[key] = at + 8, count
+            at = end
+        if at != self._size:
+            raise PickleError(f"expected a file of {at:,} bytes, found {self._size:,}")
+
+    def numbers(self, storage: Storage) -> Array:
+        """All numbers of a storage, [N], as they are stored."""
+        if storage.key not in self._places:
+            raise PickleError(f"expected the storage {_clean(storage.key)}, found none")
+        start, count = self._places[storage.key]
+        if storage.start + storage.count > count:
+            raise PickleError(f"expected {storage.count:,} numbers, found {count:,}")
+        self._file.seek(start + storage.start * storage.itemsize)
+        data = self._file.read(storage.count * storage.itemsize)
+        return np.frombuffer(data, f"{self._order}{FLOATS[storage.dtype].stored}")
+
+
+def _read(file: Any) -> tuple[Any, Mapping[str, Storage]]:
+    try:
+        return read_pickle(file)
+    except BROKEN as error:  # of the zip archive that the pickle lies in
+        raise PickleError(f"the file is damaged or cut off: {_clean(str(error))}") from None
