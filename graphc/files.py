@@ -5,15 +5,25 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import io
 import os
 import re
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from graphc.errors import GraphcError, MachineError, Place, SpecError, WeightsError
-from graphc.system import NotPlain, is_alive, is_reserved, is_stream, open_plain, replace, set_permissions, sync_folder
+from graphc.system import (
+    NotPlain,
+    is_alive,
+    is_reserved,
+    is_stream,
+    open_new,
+    open_plain,
+    replace,
+    set_permissions,
+    sync_folder,
+)
 
 ADVICE = {
     errno.ENOSPC: "the disk is full: free some space or write elsewhere",
@@ -73,7 +83,10 @@ def keep_inputs(outputs: Iterable[Path | str | None], inputs: Iterable[Path | st
 
 
 def atomic_write(path: Path | str, data: bytes | Callable[[BinaryIO], None]) -> None:
-    """Write a file beside `path` and move it there: readers see the old file or the new one, never a part."""
+    """Write a file beside `path` and move it there: readers see the old file or the new one, never a part.
+
+    What killed processes have left of this file is removed.
+    """
     path = Path(path)
     try:
         _check_place(path)
@@ -90,6 +103,16 @@ def atomic_write(path: Path | str, data: bytes | Callable[[BinaryIO], None]) -> 
         sync_folder(path.parent)
     except OSError as error:
         raise machine_error("write", path, error) from error
+    _remove_leftovers_of(path)
+
+
+def identity(path: Path) -> tuple[int, int] | None:
+    """Which file is there: another one as soon as something was moved into its place."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _check_place(path: Path) -> None:
@@ -104,25 +127,52 @@ TEMPORARY = re.compile(r"\.(.+)\.(\d+)\.\w{8}\.tmp", re.ASCII | re.DOTALL)
 """The name of a temporary file: of which file, and of which process."""
 
 
+def remove(path: Path) -> None:
+    """Remove a file, where it is there."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise machine_error("remove", path, error) from None
+
+
 def remove_leftovers(folder: Path, written: Callable[[str], bool], *, of_the_living: bool = False) -> None:
     """Remove the temporary files that killed processes have left in a folder, of the files there that are `written`.
 
     `of_the_living`: also those of processes that still are, for who knows that none of them writes there.
     """
-    for path in list(folder.iterdir()):
+    try:
+        paths = list(folder.iterdir())
+    except OSError as error:
+        raise machine_error("read", folder, error) from None
+    for path in paths:
         match = TEMPORARY.fullmatch(path.name)
         if match and written(match[1]) and (of_the_living or not is_alive(int(match[2]))):
-            with contextlib.suppress(FileNotFoundError):
-                path.unlink()
+            remove(path)
+
+
+_left: dict[Path, list[tuple[str, Path]]] = {}
+"""By folder, what killed processes had left there when this process first wrote in it: of which file, and where."""
+
+
+def _remove_leftovers_of(path: Path) -> None:
+    """A folder is listed once a process, however many files are written in it. What cannot be removed stays."""
+    folder = path.parent.absolute()
+    with contextlib.suppress(OSError):
+        if folder not in _left:
+            matches = ((TEMPORARY.fullmatch(each.name), each) for each in folder.iterdir())
+            _left[folder] = [(match[1], each) for match, each in matches if match and not is_alive(int(match[2]))]
+        for name, each in _left[folder]:
+            if name == path.name[:LONGEST]:
+                each.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
 def _temporary_beside(path: Path) -> Iterator[tuple[int, str]]:
-    """A new file in the folder of `path`, for the caller to close, which is gone again after an error."""
-    prefix = f".{path.name[:LONGEST]}.{os.getpid()}."
-    handle, name = tempfile.mkstemp(prefix=prefix, suffix=".tmp", dir=path.parent)
+    """A new file in the folder of `path`, for the caller to close, which is gone again after an error or Ctrl-C, at
+    whatever moment it comes: the name is known before the file is there."""
+    name = str(path.with_name(f".{path.name[:LONGEST]}.{os.getpid()}.{os.urandom(4).hex()}.tmp"))
     try:
-        yield handle, name
+        yield open_new(name), name
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(name)
@@ -139,15 +189,12 @@ def read_limited(path: Path | str, limit: int, error: type[GraphcError] = SpecEr
 
 
 def read_open(file: BinaryIO, path: Path | str, limit: int, error: type[GraphcError], code: str) -> bytes:
-    """The bytes of a plain file that is open; `path` is what messages call it."""
-    try:
-        size = os.fstat(file.fileno()).st_size
-        if size <= limit:
-            data = file.read(limit + 1)
-            if len(data) <= limit:
-                return data
-    except OSError as problem:
-        raise machine_error("read", path, problem) from None
+    """The bytes of a plain file that is open as `for_reading`; `path` is what messages call it."""
+    size = os.fstat(file.fileno()).st_size
+    if size <= limit:
+        data = file.read(limit + 1)
+        if len(data) <= limit:
+            return data
     size = max(size, limit + 1)
     raise error(code, f"the file has {size:,} bytes, the limit is {limit:,}", Place(shown(path)))
 
@@ -155,16 +202,43 @@ def read_open(file: BinaryIO, path: Path | str, limit: int, error: type[GraphcEr
 def digest_of(path: Path | str, error: type[GraphcError] = WeightsError, code: str = "G101") -> str:
     """SHA-256 of a plain file, in hexadecimal; errors as of `open_regular`."""
     with open_regular(path, error, code) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+
+
+class _Read(io.FileIO):
+    """A file that says itself that the system cannot read it: an OSError is what libraries raise, or expect, of files
+    that are damaged, and it does not say which file."""
+
+    def __init__(self, handle: int, path: Path | str) -> None:
+        super().__init__(handle, "rb")
+        self._path = path
+
+    def _by(self, call: Callable[..., Any], *arguments: Any) -> Any:
         try:
-            return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
-        except OSError as problem:
-            raise machine_error("read", path, problem) from None
+            return call(*arguments)
+        except OSError as error:
+            raise machine_error("read", self._path, error) from None
+
+    def readinto(self, buffer: Any) -> Any:
+        return self._by(super().readinto, buffer)
+
+    def readall(self) -> Any:
+        return self._by(super().readall)
+
+    def close(self) -> None:
+        self._by(super().close)
+
+
+def for_reading(handle: int, path: Path | str) -> BinaryIO:
+    """The file of a descriptor. A MachineError, through whatever library it is read by, where the system cannot read
+    it; `path` is what messages call it."""
+    return io.BufferedReader(_Read(handle, path))
 
 
 def open_regular(path: Path | str, error: type[GraphcError] = SpecError, code: str = "G101") -> BinaryIO:
     """A plain file, open for reading; `error` where there is none, or a folder, a device or a pipe."""
     try:
-        return os.fdopen(open_plain(path), "rb")
+        return for_reading(open_plain(path), path)
     except ValueError:
         raise error(code, f"the path {str(path)!r} holds a NUL character") from None
     except NotPlain as problem:

@@ -49,7 +49,8 @@ def locked(path: Path) -> Iterator[None]:
             free()
     finally:
         _locks.discard(handle)
-        os.close(handle)
+        with contextlib.suppress(OSError):  # of a disk that has no room for the text; the lock is free
+            os.close(handle)
 
 
 _locks: set[int] = set()

@@ -320,6 +320,15 @@ def open_own(path: Path | str, *flags: str) -> int:
     return handle
 
 
+def open_new(path: Path | str) -> int:
+    """A descriptor of a file that was not there before, for reading and writing, by this user alone."""
+    names = ("O_RDWR", "O_CREAT", "O_EXCL", "O_NOFOLLOW", "O_CLOEXEC", "O_NOINHERIT", "O_BINARY")
+    chosen = 0
+    for name in names:
+        chosen |= getattr(os, name, 0)
+    return os.open(path, chosen, 0o600)
+
+
 def check_own(path: Path | str, *, folder: bool = False) -> None:
     """NotPlain where there is something else than a plain file (or folder) of this name and no other."""
     try:

@@ -5,12 +5,18 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from graphc.errors import MachineError, SpecError, WeightsError
-from graphc.files import atomic_write, read_limited
+from graphc.files import atomic_write, open_regular, read_limited
+from graphc.weights.npz import Archive
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -104,6 +110,33 @@ def test_reading_stops_at_the_limit(tmp_path):
         read_limited(path, 9)
     with pytest.raises(WeightsError, match=r"error\[G301\]: there is no file"):
         read_limited(tmp_path / "none", 9, WeightsError, "G301")
+
+
+@pytest.mark.posix
+def test_what_cannot_be_read_is_the_machines_error_whatever_library_reads(tmp_path):
+    """A library would say that the file is damaged."""
+    path = tmp_path / "a.npz"
+    np.savez(path, x=np.arange(100))
+    for library in (zipfile.ZipFile, Image.open, lambda file: file.read(), Archive):
+        file = open_regular(path)
+        unreadable = os.open(path, os.O_WRONLY)
+        os.dup2(unreadable, file.fileno())
+        os.close(unreadable)
+        with pytest.raises(MachineError, match=f"cannot read {path}: Bad file descriptor"):
+            library(file)
+        file.close()
+
+
+@pytest.mark.posix
+def test_the_next_write_removes_what_a_killed_one_has_left(tmp_path):
+    code = "import os; from graphc.files import atomic_write; atomic_write('a.bin', lambda file: os._exit(0))"
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
+    (left,) = tmp_path.iterdir()
+    others = [left.with_name(left.name.replace("a.bin", "b.bin")), tmp_path / f".a.bin.{os.getpid()}.abcdefgh.tmp"]
+    for other in others:
+        other.touch()
+    atomic_write(tmp_path / "a.bin", b"x")
+    assert sorted(tmp_path.iterdir()) == sorted([tmp_path / "a.bin", *others])
 
 
 @pytest.mark.posix

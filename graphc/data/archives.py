@@ -180,7 +180,7 @@ def open_archive(path: Path) -> Archive:
 
 def _read_zip(archive: Archive) -> None:
     try:
-        with zipfile.ZipFile(archive.path) as file:
+        with open_regular(archive.path) as opened, zipfile.ZipFile(opened) as file:
             for info in file.infolist():
                 name = _clean(_zip_name(info, archive.left), archive)
                 if name is None:
@@ -219,7 +219,7 @@ def _why_not(info: zipfile.ZipInfo) -> str:
 def _read_tar(archive: Archive) -> None:
     """Regular files, and hard links to them; other links and devices are counted."""
     try:
-        with tarfile.open(archive.path, "r:") as file:
+        with open_regular(archive.path) as opened, tarfile.open(fileobj=opened, mode="r:") as file:
             for info in file:
                 name = _clean(info.name, archive)
                 if name is None:

@@ -19,7 +19,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 
 from graphc.data.batch import Batch, Field
-from graphc.errors import DataError, GraphcError
+from graphc.errors import DataError, GraphcError, MachineError
 from graphc.parallel.pool import AHEAD, WorkerPool
 from graphc.parallel.worker import DOING, State, Worker
 from graphc.system import shared_memory
@@ -137,14 +137,17 @@ def _rows(slot: Slot, count: int) -> Batch:
     return Batch.of({field: array[:count] for field, array in slot.items()})
 
 
-def _make(maker: Maker, slots: list[Slot], worker: Worker, job: Any) -> tuple[int, int, DataError | None]:
+def _make(maker: Maker, slots: list[Slot], worker: Worker, job: Any) -> tuple[int, int, GraphcError | None]:
     """(job, rows, error) of one job, in a worker."""
     number, slot, epoch, rows = job
     maker.at = worker.at
     try:
         maker.fill(rows, epoch, _rows(slots[slot], len(rows)))
     except GraphcError as error:
-        return number, 0, DataError(error.code, f"{error.message} ({worker.who})", error.place, error.notes)
+        kind = MachineError if isinstance(error, MachineError) else DataError
+        return number, 0, kind(error.code, f"{error.message} ({worker.who})", error.place, error.notes)
+    except MemoryError:
+        raise
     except Exception as error:
         row = maker.name(int(worker.at[0]))
         return number, 0, DataError("G410", f"{worker.who}: {row}: {type(error).__name__}: {error}")

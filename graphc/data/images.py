@@ -21,7 +21,7 @@ from graphc.data.reading import open_regular
 from graphc.data.resizing import STRETCH, Resizing
 from graphc.data.sample import Sample
 from graphc.data.value_range import BYTES, ImageValues
-from graphc.errors import DataError, Place
+from graphc.errors import DataError, MachineError, Place
 from graphc.files import shown
 from graphc.types import Array
 
@@ -136,6 +136,8 @@ def _opened(data: bytes | BinaryIO, name: str, pixels: int) -> Iterator[Image.Im
         raise DataError("G406", f"expected an image in one of {known}, found something else", Place(name)) from None
     except DataError as error:
         error.place = error.place or Place(name)
+        raise
+    except (MachineError, MemoryError):
         raise
     except Exception as error:  # Pillow's decoders raise almost anything for a damaged file
         raise DataError("G406", f"the image is damaged or cut off: {error}", Place(name)) from None

@@ -8,7 +8,6 @@ from typing import BinaryIO
 
 from graphc import files
 from graphc.errors import DataError
-from graphc.files import machine_error
 
 
 def open_regular(path: Path | str) -> BinaryIO:
@@ -19,7 +18,4 @@ def open_regular(path: Path | str) -> BinaryIO:
 def read_regular(path: Path | str, limit: int) -> bytes:
     """The bytes of a plain file, at most one more than `limit`."""
     with open_regular(path) as file:
-        try:
-            return file.read(min(os.fstat(file.fileno()).st_size, limit) + 1) or b""
-        except OSError as error:
-            raise machine_error("read", path, error) from None
+        return file.read(min(os.fstat(file.fileno()).st_size, limit) + 1) or b""

@@ -13,7 +13,7 @@ from google.protobuf.message import Message
 from onnx import TensorProto
 
 from graphc.errors import WeightsError
-from graphc.files import machine_error, shown
+from graphc.files import for_reading, shown
 from graphc.system import NotPlain, is_plain_name, open_below
 
 LISTS = ("float_data", "int32_data", "string_data", "int64_data", "double_data", "uint64_data")
@@ -89,10 +89,7 @@ def read_external(tensor: TensorProto, path: Path) -> bytes:
     """The tensor's data from the file beside the model."""
     with open_external(tensor, path) as file:
         length = external_size(tensor)
-        try:
-            data = file.read(length)
-        except OSError as error:
-            raise machine_error("read", path.with_name(_entries(tensor, path)["location"]), error) from None
+        data = file.read(length)
     if len(data) != length:
         raise WeightsError("G312", f"{shown(path)}: {shown(tensor.name)}: its external data end early")
     return data
@@ -117,7 +114,7 @@ def open_external(tensor: TensorProto, path: Path) -> BinaryIO:
     if not is_plain_name(name) or "/" in name or "\\" in name:
         raise WeightsError("G312", f"{wrong}: expected the name of a file beside the model")
     try:
-        file = os.fdopen(open_below(path.absolute().parent, name), "rb")
+        file = for_reading(open_below(path.absolute().parent, name), path.with_name(name))
     except NotPlain as problem:
         raise WeightsError("G312", f"{wrong}: expected a plain file, found {problem.found}") from None
     except (FileNotFoundError, NotADirectoryError):

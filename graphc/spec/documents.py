@@ -7,13 +7,12 @@ outside can be read, also when the folder changes meanwhile. Each file is read o
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from graphc.errors import Errors, Place, SpecError, clipped, did_you_mean
-from graphc.files import NO_PATHS, machine_error, read_limited, read_open, shown, why_missing
+from graphc.files import NO_PATHS, for_reading, machine_error, read_limited, read_open, shown, why_missing
 from graphc.spec.source import BREAK, LIMITS, Limits, SpecList, SpecMap, decode, load_text
 from graphc.spec.zoo import SUFFIXES, in_zoo, zoo_folder, zoo_names
 from graphc.system import NotPlain, open_below
@@ -119,7 +118,7 @@ class _Reader:
         name = shown(file.name)
         folder, path = (self.folder, file.name) if file.zoo_path is None else (zoo_folder(), file.zoo_path)
         try:
-            with os.fdopen(open_below(folder, path, hard_links=True), "rb") as opened:
+            with for_reading(open_below(folder, path, hard_links=True), name) as opened:
                 return read_open(opened, PurePosixPath(path).name, self.limits.file_bytes, SpecError, "G181")
         except SpecError as error:
             raise SpecError("G181", f"cannot include {name}: {error.message}", place) from None

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ import safetensors
 import safetensors.numpy
 
 from graphc.errors import Warn, WeightsError, clipped
-from graphc.files import atomic_write, machine_error, read_limited, remove_leftovers, shown
+from graphc.files import atomic_write, for_reading, machine_error, read_limited, remove, remove_leftovers, shown
 from graphc.system import NotPlain, open_plain
 from graphc.types import Array
 from graphc.valid_json import lacking
@@ -87,17 +86,14 @@ class Checkpoints:
     def tidy(self, last: CheckpointKey) -> None:
         """Keep this checkpoint and the one before: remove later ones, which are damaged, older ones, arrays without
         their JSON, and unfinished files. What else lies in the folder stays."""
-        try:
-            keys = self._keys()
-            kept = [key for key in keys if key <= last][-KEPT:]
-            for key in keys:
-                if key not in kept:
-                    self._path(key).unlink(missing_ok=True)
-            for key in set(self._keys(".safetensors")) - set(kept):
-                self._data_path(key).unlink(missing_ok=True)
-            remove_leftovers(self.folder, _is_ours, of_the_living=True)
-        except OSError as error:
-            raise machine_error("tidy up", self.folder, error) from None
+        keys = self._keys()
+        kept = [key for key in keys if key <= last][-KEPT:]
+        for key in keys:
+            if key not in kept:
+                remove(self._path(key))
+        for key in set(self._keys(".safetensors")) - set(kept):
+            remove(self._data_path(key))
+        remove_leftovers(self.folder, _is_ours, of_the_living=True)
 
     def _load(self, key: CheckpointKey) -> Checkpoint:
         path, data = self._path(key), self._data_path(key)
@@ -111,7 +107,10 @@ class Checkpoints:
 
     def _keys(self, suffix: str = ".json") -> list[CheckpointKey]:
         """Of the checkpoints that there are, in order."""
-        found = (NAME.fullmatch(path.name) for path in self.folder.iterdir() if path.suffix == suffix)
+        try:
+            found = [NAME.fullmatch(path.name) for path in self.folder.iterdir() if path.suffix == suffix]
+        except OSError as error:
+            raise machine_error("read", self.folder, error) from None
         return sorted(CheckpointKey(int(match[1]), int(match[2])) for match in found if match)
 
     def _path(self, key: CheckpointKey) -> Path:
@@ -150,7 +149,7 @@ def _write_arrays(file: BinaryIO, arrays: Mapping[str, Array], digest: _Digest) 
 def _file_digest(path: Path) -> tuple[str, int]:
     digest = _Digest()
     try:
-        with os.fdopen(open_plain(path), "rb") as file:
+        with for_reading(open_plain(path), path) as file:
             while piece := file.read(CHUNK):
                 digest.update(piece)
     except FileNotFoundError:

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from graphc.errors import MachineError, Place, WeightsError, clipped
-from graphc.files import TEMPORARY, atomic_write, machine_error, read_limited, remove_leftovers, shown
+from graphc.files import TEMPORARY, atomic_write, machine_error, read_limited, remove, remove_leftovers, shown
 from graphc.locks import Held, locked
 from graphc.system import NotPlain, check_own, is_link, is_plain_name, open_own, sync_folder
 from graphc.valid_json import dumps, lacking, not_finite
@@ -98,7 +98,7 @@ class RunFolder:
         """Write what the run is, all but run.json, which comes last and makes the folder a run."""
         atomic_write(self.starting, STARTING.encode())
         try:
-            self.preprocess.unlink(missing_ok=True)
+            remove(self.preprocess)
             self.checkpoints.mkdir(exist_ok=True)
             for name, text in spec.items():
                 (self.spec / name).parent.mkdir(parents=True, exist_ok=True)
@@ -114,10 +114,7 @@ class RunFolder:
     def write_facts(self, facts: Mapping[str, Any]) -> None:
         """Write run.json: now the folder is a run's."""
         atomic_write(self.facts, (json.dumps(facts, indent=1, ensure_ascii=False) + "\n").encode())
-        try:
-            self.starting.unlink(missing_ok=True)
-        except OSError as error:
-            raise machine_error("tidy up", self.path, error) from None
+        remove(self.starting)
 
     def read_facts(self) -> dict[str, Any]:
         """What run.json says; an error where this is no run's folder."""
@@ -160,9 +157,12 @@ class RunFolder:
 
     def log_size(self) -> int:
         """Bytes of the log, all of them safe on the disk."""
-        with _appending(self.log) as file:
-            os.fsync(file.fileno())
-            return file.seek(0, os.SEEK_END)
+        try:
+            with _appending(self.log) as file:
+                os.fsync(file.fileno())
+                return file.seek(0, os.SEEK_END)
+        except OSError as error:
+            raise machine_error("write", self.log, error) from None
 
     def truncate_log(self, size: int) -> None:
         """Cut off what a killed run wrote after its last checkpoint."""
@@ -171,7 +171,7 @@ class RunFolder:
                 if (found := file.seek(0, os.SEEK_END)) < size:
                     message = f"{shown(self.log)}: expected {size:,} bytes at the checkpoint, found {found:,}"
                     raise WeightsError("G324", message)
-                file.truncate(size)
+                os.ftruncate(file.fileno(), size)  # tried again where a signal comes, unlike the file's own
                 os.fsync(file.fileno())
             sync_folder(self.path)
         except OSError as error:
@@ -209,7 +209,7 @@ class RunFolder:
     def _remove_leftovers(self) -> None:
         """Whoever has the lock is the only one who writes here."""
         if self.facts.exists():
-            self.starting.unlink(missing_ok=True)
+            remove(self.starting)
         remove_leftovers(self.path, _is_ours, of_the_living=True)
         for folder in self._folders():
             remove_leftovers(folder, lambda name: True, of_the_living=True)

@@ -12,7 +12,7 @@ from graphc import files
 from graphc.errors import MachineError, WeightsError
 from graphc.train.checkpoint import CheckpointKey, Checkpoints
 
-CALLS = ("mkstemp", "write", "fsync", "replace", "unlink")
+CALLS = ("open_new", "write", "fsync", "replace", "unlink")
 
 
 def _arrays(value: float):
@@ -163,7 +163,7 @@ class _Fault:
         self.count, self.at, self.error = 0, at, error
         self.killed = False
         for name in CALLS:
-            owner = files.tempfile if name == "mkstemp" else os
+            owner = files if name == "open_new" else os
             if name == "write":
                 continue
             monkeypatch.setattr(owner, name, self._wrapped(getattr(owner, name)))
