@@ -22,7 +22,7 @@ from graphc.emit.arrays import c_ordered, file_parts, file_size
 from graphc.emit.builder import GraphBuilder, Value
 from graphc.emit.front import Front, absorb, emit_front
 from graphc.errors import GraphcError, RuleError, SpecError
-from graphc.files import LONGEST, atomic_write, digest_of, machine_error, remove_leftovers
+from graphc.files import LONGEST, atomic_write, digest_of, identity, machine_error, remove, remove_leftovers
 from graphc.graph import Plan, readers_of
 from graphc.passes.simplify import Inference, drop_idle, inference, simplify
 from graphc.types import Array
@@ -314,26 +314,22 @@ def write_model(model: OnnxModel, path: str | Path, largest: int = LARGEST_FILE)
     written first, so that the pair is always the old one or the new one. The data of models that were there before go,
     and what killed processes have left."""
     path = Path(path)
-    before = data_beside(path)
+    before, old = data_beside(path), identity(path)
     size, parts = pieces(model.body, model.inline())
-    data: set[str] = set()
-    if size > largest:
-        place, tensors = write_data(model.tensors, path)
-        _, parts = pieces(model.body, tensors)
-        data = {place}
+    data = {data_name(model.tensors, path)} if size > largest else set()
     try:
+        for name in data:
+            _, parts = pieces(model.body, write_data(model.tensors, path.with_name(name)))
         atomic_write(path, lambda file: file.writelines(parts))
     except BaseException:
-        for name in data - before:
-            path.with_name(name).unlink(missing_ok=True)
-        raise
-    try:
-        for name in before - data:
-            if _is_named_by_content(path.with_name(name)):
+        if identity(path) == old:  # else the model that points to them is there, whatever went wrong behind that
+            for name in data - before:
                 path.with_name(name).unlink(missing_ok=True)
-        remove_leftovers(path.parent, lambda name: name == path.name[:LONGEST] or is_data_of(path, name))
-    except OSError as error:
-        raise machine_error("tidy up", path.parent, error) from None
+        raise
+    for name in before - data:
+        if _is_named_by_content(path.with_name(name)):
+            remove(path.with_name(name))
+    remove_leftovers(path.parent, lambda name: name == path.name[:LONGEST] or is_data_of(path, name))
 
 
 def is_data_of(path: Path, name: str) -> bool:
@@ -345,8 +341,10 @@ def data_beside(path: Path) -> set[str]:
     """Names of the files that may be data of models that are or were at `path`."""
     try:
         return {each.name for each in path.parent.iterdir() if is_data_of(path, each.name)}
-    except OSError:  # writing will say it
+    except (FileNotFoundError, NotADirectoryError):  # writing will say it
         return set()
+    except OSError as error:
+        raise machine_error("read", path.parent, error) from None
 
 
 def _is_named_by_content(path: Path) -> bool:
@@ -357,14 +355,23 @@ def _is_named_by_content(path: Path) -> bool:
         return False
 
 
-def write_data(tensors: Mapping[str, Array], path: Path) -> tuple[str, list[Piece]]:
-    """The large arrays in a file of their own; its name, and the tensors that point there."""
-    large = {name: array for name, array in tensors.items() if array.size > SMALL}
+def data_name(tensors: Mapping[str, Array], path: Path) -> str:
+    """What the file of the large arrays of the model at `path` is called."""
     digest = hashlib.sha256()
-    for array in large.values():
+    for array in large_of(tensors).values():
         for part in file_parts(array):
             digest.update(part)
-    place = path.with_name(f"{path.name}.{digest.hexdigest()[:16]}.data")
+    return f"{path.name}.{digest.hexdigest()[:16]}.data"
+
+
+def large_of(tensors: Mapping[str, Array]) -> dict[str, Array]:
+    """Those that go to a file of their own."""
+    return {name: array for name, array in tensors.items() if array.size > SMALL}
+
+
+def write_data(tensors: Mapping[str, Array], place: Path) -> list[Piece]:
+    """The large arrays in a file of their own; the tensors that point there."""
+    large = large_of(tensors)
     atomic_write(place, lambda file: file.writelines(part for array in large.values() for part in file_parts(array)))
     offset = 0
     found = []
@@ -379,4 +386,4 @@ def write_data(tensors: Mapping[str, Array], path: Path) -> tuple[str, list[Piec
             tensor.external_data.add(key=key, value=value)
         found.append(Piece(tensor.SerializeToString()))
         offset += file_size(array)
-    return place.name, found
+    return found

@@ -13,6 +13,7 @@ import onnx
 import onnxruntime
 import pytest
 
+from graphc import files
 from graphc.emit.model import OPSETS, OnnxModel, emit, write_model
 from graphc.errors import MachineError, SpecError
 from graphc.graph import Plan
@@ -279,6 +280,27 @@ def test_data_of_a_model_that_cannot_be_written_go_again(tmp_path):
     with pytest.raises(MachineError, match="cannot write"):
         write_model(model_of(NET.replace("units: 5", "units: 50")), tmp_path / "net.onnx", largest=4000)
     assert [each.name for each in tmp_path.iterdir()] == ["net.onnx"]
+
+
+@pytest.mark.posix
+@pytest.mark.parametrize("error", [OSError(errno.EIO, "Input/output error"), KeyboardInterrupt()])
+def test_what_goes_wrong_behind_the_move_leaves_the_data_of_the_model_that_is_there(tmp_path, monkeypatch, error):
+    path, sync = tmp_path / "net.onnx", files.sync_folder
+    write_model(model_of(NET.replace("units: 5", "units: 50")), path, largest=4000)
+
+    def fail(folder):
+        if any(each.name == path.name and each.stat().st_ino != old for each in tmp_path.iterdir()):
+            raise error
+        sync(folder)
+
+    old = path.stat().st_ino
+    monkeypatch.setattr(files, "sync_folder", fail)
+    with pytest.raises((MachineError, KeyboardInterrupt)):
+        write_model(model_of(NET.replace("units: 5", "units: 60")), path, largest=4000)
+    assert onnx.load(path).graph.initializer[-2].dims == [60, 160]
+    monkeypatch.undo()
+    write_model(model_of(NET.replace("units: 5", "units: 60")), path, largest=4000)
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_a_failed_write_leaves_the_folder_as_it_was(tmp_path, monkeypatch):
