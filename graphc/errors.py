@@ -155,6 +155,25 @@ class MachineError(GraphcError):
     exit_code = 3
 
 
+MEMORY, THREADS = "this needs more memory than there is", "the system gives no more threads or processes"
+EXHAUSTED = {
+    "bad allocation": MEMORY,
+    "bad_alloc": MEMORY,
+    "Failed to allocate memory": MEMORY,
+    "can't start new thread": THREADS,
+    "pthread_create failed": THREADS,
+}
+"""What Python and onnxruntime say where the system has nothing more to give, and what we say."""
+
+
+def exhausted(error: BaseException) -> MachineError | None:
+    """An error that says no more than that there is no more memory, or that no thread can be started, as our own."""
+    if isinstance(error, MemoryError):
+        return MachineError("G503", MEMORY)
+    said = next((said for text, said in EXHAUSTED.items() if isinstance(error, Exception) and text in str(error)), None)
+    return MachineError("G503", said) if said else None
+
+
 class DivergedError(GraphcError):
     """Training met a value that is not finite."""
 

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from graphc.emit.read import self_contained
-from graphc.errors import MachineError, SpecError, WeightsError, did_you_mean, missing_extra
+from graphc.errors import MachineError, SpecError, WeightsError, did_you_mean, exhausted, missing_extra
 from graphc.files import shown
 from graphc.types import Array
 
@@ -73,7 +73,8 @@ class Session:
         except TimeoutError:
             raise MachineError("G504", f"{self.name} took longer to load than the limit of {limit:g} s") from None
         except Exception as error:
-            raise WeightsError("G340", f"{self.name}: expected an ONNX model, got: {_first_line(error)}") from None
+            message = f"{self.name}: expected an ONNX model, got: {_first_line(error)}"
+            raise exhausted(error) or WeightsError("G340", message) from None
         if self._session.get_providers()[0] != wanted:
             found = ", ".join(self._session.get_providers())
             raise MachineError("G503", f"{wanted} did not start (no driver or no device); started: {found}")
@@ -121,7 +122,7 @@ class Session:
         except TimeoutError:
             raise MachineError("G504", f"{self.name} ran longer than the limit of {self._limit:g} s") from None
         except Exception as error:
-            raise SpecError("G344", f"{self.name} failed: {_first_line(error)}") from None
+            raise exhausted(error) or SpecError("G344", f"{self.name} failed: {_first_line(error)}") from None
         return [np.asarray(array) for array in results]
 
 

@@ -14,7 +14,7 @@ from graphc.cli.commands import cli
 from graphc.cli.options import say
 from graphc.cli.stopping import stopping
 from graphc.console import discard_output, open_streams
-from graphc.errors import GraphcError
+from graphc.errors import GraphcError, exhausted
 from graphc.system import is_broken_pipe, stop_signals
 
 
@@ -62,11 +62,11 @@ def answer(error: BaseException) -> int:
         return 2
     if isinstance(error, SystemExit):
         return 0  # click's: completion is done, or nobody reads our output any more
-    if isinstance(error, MemoryError):
-        say("error[G503]: this needs more memory than there is")
-        return 3
     if isinstance(error, OSError):
         return _answer_system(error)
+    if (found := exhausted(error)) is not None:
+        say(str(found))
+        return found.exit_code
     if os.environ.get("GRAPHC_DEBUG"):
         raise error
     say(f"error[G900]: a bug in graphc: {type(error).__name__}: {error} (GRAPHC_DEBUG=1 shows where)")
