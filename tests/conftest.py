@@ -14,7 +14,7 @@ import pytest
 SLOW = (
     "test_backslashes.py", "test_bad_specs.py", "test_console.py", "test_control_characters.py", "test_examples.py",
     "test_plain_files.py", "test_random_specs.py", "test_run.py", "test_system.py", "test_verify.py",
-    "data/test_feeder.py", "data/test_lists.py", "data/test_masks.py", "kernels/conv/test_blockwise.py",
+    "data/test_feeder.py", "data/test_lists.py", "data/test_masks.py", "faults/", "kernels/conv/test_blockwise.py",
     "parallel/test_pool.py", "parallel/test_processes.py", "passes/test_limits.py", "report/test_draw.py",
     "report/test_page.py", "report/test_runs.py", "report/test_show.py", "train/", "weights/test_load.py", "zoo/",
 )  # fmt: skip
