@@ -87,8 +87,8 @@ def compile_plan(
     *,
     overwrite: bool = False,
 ) -> emit.OnnxModel:
-    """A checked ONNX model of a plan with these weights (variable name -> array of float32), which it may write over
-    with `overwrite`: it then needs no memory of its own for them."""
+    """A checked ONNX model of a plan with these weights (by full name, each in its own shape, float32), which are
+    overwritten with `overwrite`: it then needs no memory of its own for them."""
     return emit.emit(
         with_batch(planned, how.batch) if how.batch is not None else planned,
         params,
@@ -144,9 +144,9 @@ def compile_spec(
 def initial_or_loaded(
     planned: Plan, seed: int, weights_from: str | Path | None, *, partial: bool = False
 ) -> tuple[dict[str, Array], weights.LoadReport | None]:
-    """Every variable of the plan, from the file or as initialised, and what the file had.
+    """Every variable of the plan in its own shape, from the file or as initialized, and what the file had.
 
-    With `partial` a variable that the file lacks, or has in another shape, starts as initialised; without, that is
+    With `partial` a variable that the file lacks, or has in another shape, starts as initialized; without, that is
     an error.
     """
     variables = planned.variables

@@ -43,7 +43,7 @@ def fans(shape: tuple[int, ...]) -> tuple[int, int]:
 
 
 def fill_scaled(out: Array, seed: int, part: slice, factor: float, mode: str, uniform: bool) -> None:
-    """Zero mean and a variance of factor/n."""
+    """Written into `part` of out [...]: numbers of zero mean and a variance of factor/n."""
     fan_in, fan_out = fans(out.shape)
     n = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[mode]
     if uniform:
@@ -54,7 +54,7 @@ def fill_scaled(out: Array, seed: int, part: slice, factor: float, mode: str, un
 
 
 def fill_uniform(out: Array, seed: int, part: slice, low: float, high: float) -> None:
-    """Multiples of 2**-24 in [0, 1), stretched to [low, high)."""
+    """Written into `part` of out [...]: multiples of 2**-24 from 0 to below 1, stretched to `low` to `high`."""
     for block, bits in random_bits(out, seed, part):
         np.right_shift(bits, 8, out=bits)
         np.multiply(bits, np.float32((high - low) * 2.0**-24), out=block)
@@ -62,7 +62,8 @@ def fill_uniform(out: Array, seed: int, part: slice, low: float, high: float) ->
 
 
 def fill_from(quantiles: Quantiles, out: Array, seed: int, part: slice, mean: float, stddev: float) -> None:
-    """Quantiles at random positions: 16 bits choose the interval, 16 the place in it."""
+    """Written into `part` of out [...]: quantiles at random positions; 16 bits choose the interval, 16 the place in
+    it."""
     start, step = quantiles
     intervals, places = _work_arrays()
     for block, bits in random_bits(out, seed, part):
@@ -90,7 +91,8 @@ def _work_arrays() -> tuple[Array, Array]:
 
 
 def random_bits(out: Array, seed: int, part: slice) -> Iterator[tuple[Array, Array]]:
-    """`part` of `out` (in C order, from an even number on) block by block, and 32 random bits for each number."""
+    """`part` of out [...] (in C order, from an even number on) in blocks [n] that are there to be written into, each
+    with 32 random bits a number, uint32 [n]."""
     stream = np.random.PCG64(seed).advance(part.start // 2)
     flat = out.reshape(-1)[part]
     for first in range(0, flat.size, BLOCK):
@@ -100,8 +102,8 @@ def random_bits(out: Array, seed: int, part: slice) -> Iterator[tuple[Array, Arr
 
 
 def orthonormal_rows(rows: Array) -> Array:
-    """Modified Gram-Schmidt, in float64. Sums are taken by halving, so that their order is always the same: a
-    processor's own order in `np.sum` or BLAS would change the last bits."""
+    """Modified Gram-Schmidt on rows [R, C] with R <= C, in float64. Sums are taken by halving, so that their order is
+    always the same: a processor's own order in `np.sum` or BLAS would change the last bits."""
     rows = rows.copy()
     for i in range(rows.shape[0]):
         rows[i] /= np.sqrt(_halving_sum(rows[i] * rows[i]))

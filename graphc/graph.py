@@ -178,5 +178,5 @@ class Plan:
         return frozenset(found)
 
     def params_of(self, node: Node, params: Mapping[str, Array]) -> dict[str, Array]:
-        """A node's variables by local name, from all by full name."""
+        """A node's variables by local name, from all by full name, each in its own shape."""
         return {local: params[name] for local, name in self.variable_names[node.name].items()}

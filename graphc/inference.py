@@ -105,7 +105,7 @@ def files_of_inputs(session: Session, files: Sequence[str], named: Sequence[str]
 
 
 def check_lengths(feeds: Mapping[str, Array]) -> None:
-    """An error where inputs have not as many examples."""
+    """An error where inputs [N, ...] have not as many examples."""
     lengths = {name: len(array) for name, array in feeds.items()}
     if len(set(lengths.values())) > 1:
         found = ", ".join(f"{name} {length}" for name, length in lengths.items())
@@ -115,7 +115,7 @@ def check_lengths(feeds: Mapping[str, Array]) -> None:
 def answers(
     rows: Sequence[str], values: Mapping[str, Array], meanings: Mapping[str, OutputSignature], top: int
 ) -> Iterator[dict[str, Any]]:
-    """What `predict` says of each row."""
+    """What `predict` says of each row of the values [N, ...]."""
     for index, row in enumerate(rows):
         found = {key: meaning.described(values[key][index], top) for key, meaning in meanings.items()}
         yield answer_of(row, found)
@@ -130,6 +130,7 @@ def tell(found: Iterator[dict[str, Any]], output: str, say: Callable[[str], None
 
 
 def channels_last(array: Array, layout: str) -> Array:
+    """An array [N, H, W, C], or [N, C, H, W] with the layout nchw, as [N, H, W, C]."""
     return array.transpose(0, 2, 3, 1) if layout == "nchw" else array
 
 
@@ -149,7 +150,7 @@ class Reader:
         self._say = say
 
     def batch(self, port: Port, files: Sequence[str]) -> tuple[list[str], Array]:
-        """(name of each row, the rows) of all files, in the input's type."""
+        """(name of each row, the rows [N, ...]) of all files, in the input's type."""
         known = self._signature.inputs.get(port.name)
         if known is not None and known.preprocess is None and self._scaling.given:
             message = f"{self._name} preprocesses its images itself: --scale, --mean and --std do not go with it"
@@ -216,7 +217,7 @@ def check_shape(array: Array, shape: Sequence[int | None], path: str) -> None:
 
 
 def as_type(array: Array, dtype: str, path: str) -> Array:
-    """The numbers in an input's type; an error where it cannot hold them."""
+    """The numbers, of any shape, in an input's type; an error where it cannot hold them."""
     if dtype not in DTYPES.values():
         raise SpecError("G342", f"the model reads {dtype}, and {path} cannot be given as that")
     if str(array.dtype) == dtype:
@@ -229,13 +230,13 @@ def as_type(array: Array, dtype: str, path: str) -> Array:
 
 
 def read_known(path: str, known: InputSignature) -> Array:
-    """An image as (1, height, width, channels), as it was read in training."""
+    """An image [1, H, W, C], as it was read in training."""
     decoding = Decoding(pixels=known.max_pixels, resizing=known.resize, values=known.read)
     return read_image(path, known.shape, decoding)
 
 
 def read_image(path: str, shape: Sequence[int | None], decoding: Decoding) -> Array:
-    """An image as (1, height, width, channels), with the shape's channels, resized where its size is fixed."""
+    """An image [1, H, W, C], with the channels of `shape` (H, W, C), resized where its size is fixed."""
     channels = shape[-1] if is_image(shape) else None
     if channels not in MODES:
         wanted = "×".join("any" if size is None else str(size) for size in shape)
@@ -247,7 +248,7 @@ def read_image(path: str, shape: Sequence[int | None], decoding: Decoding) -> Ar
 
 
 def numbers(option: str, text: str | None, default: float, pixels: Array) -> Array:
-    """One number, or one a channel."""
+    """One number [], or one a channel of pixels [..., C]: [C]."""
     if text is None:
         return np.float32(default)  # type: ignore[return-value]
     channels = pixels.shape[-1]
@@ -262,6 +263,7 @@ def numbers(option: str, text: str | None, default: float, pixels: Array) -> Arr
 
 
 def join(arrays: list[Array], files: Sequence[str]) -> Array:
+    """Arrays [n, ...] of files, one after the other; an error where their examples have several shapes."""
     for array, path in zip(arrays, files, strict=True):
         if array.shape[1:] != arrays[0].shape[1:]:
             found = f"{files[0]} {arrays[0].shape[1:]} and {path} {array.shape[1:]}"

@@ -35,11 +35,11 @@ class OnnxBuilder(Protocol):
         """
 
     def constant(self, name: str, array: Array) -> str:
-        """An initializer; `name` is local to the layer (`weights`), full names are the builder's. Same name and
-        layer, same initializer."""
+        """An initializer of any shape; `name` is local to the layer (`weights`), full names are the builder's. Same
+        name and layer, same initializer."""
 
     def in_channel_order(self, vector: Array, value: Value) -> Array:
-        """A per-channel array along the last axis, permuted where `value.flat_order` says its channels are."""
+        """A per-channel array [..., C], permuted where `value.flat_order` says its channels are."""
 
     def flatten(self, value: Value) -> Value:
         """All of an example as one axis, in the spec's (channels-last) order or, where the builder can absorb it

@@ -21,11 +21,12 @@ RGB = 3
 
 
 def as_json(results: Mapping[str, Array], top: int | None) -> str:
+    """`describe` of outputs [N, ...] by name."""
     return dumps({key: describe(value, top) for key, value in results.items()}, indent=1) + "\n"
 
 
 def describe(array: Array, top: int | None) -> Any:
-    """Values as lists, or of each example the `top` largest with their index."""
+    """Values [N, ...] as lists, or of each example the `top` largest with their index."""
     if top is None or array.ndim != 2:
         return array.tolist()
     order = np.argsort(-array, axis=1, kind="stable")[:, :top]
@@ -33,14 +34,14 @@ def describe(array: Array, top: int | None) -> Any:
 
 
 def said_of(name: str, array: Array, layout: str) -> str:
-    """`maps: 1×3×8×8, N C H W, float32`."""
+    """Of an array of any shape: `maps: 1×3×8×8, N C H W, float32`."""
     shape = "×".join(map(str, array.shape))
     axes = f", {AXES[layout]}" if layout in AXES and array.ndim == 4 else ""
     return f"{name}: {shape}{axes}, {array.dtype}"
 
 
 def write(path: str, results: Mapping[str, Array], layouts: Mapping[str, str], top: int | None) -> str:
-    """Write one output as .npy or .png, or all as .json; what was written, in words."""
+    """Write one output [N, ...] as .npy or .png, or all as .json; what was written, in words."""
     suffix = Path(path).suffix.lower()
     if suffix == ".json":
         atomic_write(path, as_json(results, top).encode())
@@ -63,8 +64,8 @@ def write(path: str, results: Mapping[str, Array], layouts: Mapping[str, str], t
 
 
 def picture(array: Array, layout: str) -> tuple[Image.Image, str]:
-    """The first example of an image output, and how its values became bytes: three channels as RGB, others stretched
-    each and side by side."""
+    """The first example of an image output [N, H, W, C], or in its layout, and how its values became bytes: three
+    channels as RGB, others stretched each and side by side."""
     if array.ndim != 4 or 0 in array.shape:
         raise SpecError("G334", f"a .png expects an image output, with four axes, got shape {array.shape}")
     maps = array[0] if layout == "nhwc" else array[0].transpose(1, 2, 0)

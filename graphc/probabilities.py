@@ -12,13 +12,13 @@ Activation: TypeAlias = Literal["softmax", "sigmoid", "none"]
 
 
 def softmax(logits: Array) -> Array:
-    """exp(x) / sum(exp(x)) over the last axis, in float64."""
+    """exp(x) / sum(exp(x)) of [..., K] over the last axis, in float64."""
     exponents = np.exp(logits - logits.max(axis=-1, keepdims=True), dtype=np.float64)
     return np.asarray(exponents / exponents.sum(axis=-1, keepdims=True))
 
 
 def sigmoid(logits: Array) -> Array:
-    """1 / (1 + exp(-x)), without overflow, in the logits' dtype."""
+    """1 / (1 + exp(-x)) of any shape, without overflow, in the logits' dtype."""
     small = np.exp(-np.abs(logits))
     return np.asarray(np.where(logits >= 0, 1, small) / (1 + small), logits.dtype)
 

@@ -82,7 +82,7 @@ class Session:
         self._limit = limit
 
     def run(self, feeds: Mapping[str, Array], outputs: list[str] | None = None) -> dict[str, Array]:
-        """The outputs (all, or those named) for these inputs."""
+        """The outputs [N, ...] (all, or those named) for these inputs [N, ...], by name."""
         self._check(feeds)
         names = outputs or [port.name for port in self.outputs]
         return dict(zip(names, self._interruptible(names, dict(feeds)), strict=True))

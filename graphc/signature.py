@@ -36,11 +36,13 @@ class StoredArray(Settings):
 
     @classmethod
     def of(cls, array: Array) -> StoredArray:
+        """Of any shape: floats as float32, whole numbers as int64."""
         dtype: Literal["float32", "int64"] = "int64" if array.dtype.kind in "iu" else "float32"
         data = np.ascontiguousarray(array, np.dtype(dtype).newbyteorder("<")).tobytes()
         return cls(dtype=dtype, shape=array.shape, data=base64.b64encode(data).decode())
 
     def array(self) -> Array:
+        """The numbers in their own shape."""
         values = np.frombuffer(base64.b64decode(self.data, validate=True), np.dtype(self.dtype).newbyteorder("<"))
         return values.astype(self.dtype).reshape(self.shape)
 
@@ -74,7 +76,7 @@ class InputSignature(Settings):
         return self
 
     def prepared(self, examples: Array, dtype: str) -> Array:
-        """Examples (of any type, batch first) as the input takes them."""
+        """Examples [N, ...] of any type as the input takes them."""
         examples = self.values.taken(examples) if examples.ndim == IMAGES else examples
         if self.preprocess is None:
             return self.raw.taken(examples, self.values) if examples.ndim == IMAGES else examples
@@ -95,7 +97,7 @@ class OutputSignature(Settings):
     classes: tuple[str, ...] = ()
 
     def described(self, prediction: Array, top: int) -> dict[str, Any]:
-        """The most probable classes of one prediction, or its values where it is no row of classes."""
+        """The most probable classes of one prediction [...], or its values where it is no row of classes [K]."""
         if self.says is None or prediction.ndim != 1 or len(prediction) < 2:
             return {"values": prediction.tolist()}
         numbers = ACTIVATIONS[self.activation](prediction)

@@ -51,9 +51,9 @@ def verify(
 ) -> list[Comparison]:
     """Every end point and output, in the order of the layers.
 
-    `inputs` are channels last, random where not given. `sizes`: of those that the spec leaves open, by their name;
-    the others are chosen so that all layers can take them. Random inputs
-    whose values, with those of all layers, have more than `max_bytes` are refused.
+    `inputs` [N, ...] are channels last, random where not given. `sizes`: of those that the spec leaves open, by their
+    name; the others are chosen so that all layers can take them. Random inputs whose values, with those of all layers,
+    have more than `max_bytes` are refused.
     """
     names = watched(plan)
     if inputs is None:
@@ -81,7 +81,8 @@ def watched(plan: Plan) -> dict[str, list[str]]:
 
 
 def random_inputs(plan: Plan, batch: int, seed: int, sizes: Mapping[str, int] | None = None) -> dict[str, Array]:
-    """Normally distributed inputs, of a size that all layers can take where neither the spec nor `sizes` says one."""
+    """Normally distributed inputs [N, ...], of a size that all layers can take where neither the spec nor `sizes` says
+    one."""
     return _drawn(_shapes(plan, choose_sizes(plan, sizes or {})), _examples(plan, batch), seed)
 
 

@@ -20,16 +20,17 @@ BUFFER = 1 << 18
 
 
 def file_dtype(array: Array) -> str:
+    """Floats of any shape become float32, whole numbers int64."""
     return "<f4" if array.dtype.kind == "f" else "<i8"
 
 
 def file_size(array: Array) -> int:
-    """Bytes in the file."""
+    """Bytes of an array of any shape in the file."""
     return array.size * np.dtype(file_dtype(array)).itemsize
 
 
 def file_parts(array: Array) -> Iterator[memoryview]:
-    """The array's bytes in the file, in order; a part is good until the next is asked for.
+    """The bytes of an array of any shape in the file, in order; a part is good until the next is asked for.
 
     What lies otherwise in memory is copied through one small buffer, which stays in the cache.
     """
@@ -52,7 +53,7 @@ def _lies_as_in_file(array: Array) -> bool:
 
 
 def c_ordered(array: Array) -> Array:
-    """The array in C order and the file's type."""
+    """The array, of any shape, in C order and the file's type."""
     if _lies_as_in_file(array):
         return array
     found = np.empty(array.shape, file_dtype(array))

@@ -99,6 +99,7 @@ class GraphBuilder:
         return found
 
     def prepared_constant(self, name: str, label: str, array: Array) -> str:
+        """An initializer of any shape that the preprocessing of the input `name` reads."""
         full = self._value_names.unique(f"{name}/preprocess/{label}")
         self.tensors[full] = array
         return full

@@ -44,8 +44,8 @@ Rewrite: TypeAlias = Callable[[Inference], Inference]
 def inference(
     plan: Plan, params: Mapping[str, Array], outputs: Mapping[str, str] | None = None, *, overwrite: bool = False
 ) -> Inference:
-    """What the outputs (name -> node; the graph's own where not given) need of the plan, with its weights, which
-    rewrites may write over with `overwrite`, but for those that layers share."""
+    """What the outputs (name -> node; the graph's own where not given) need of the plan, with its weights (by
+    full name, each in its own shape), which rewrites overwrite with `overwrite`, but for those that layers share."""
     graph = plan.graph
     local = {node.name: plan.params_of(node, params) for node in graph.nodes}
     outputs = graph.outputs if outputs is None else outputs

@@ -16,9 +16,9 @@ from graphc.types import Array
 def input_gradients(
     plan: Plan, params: Mapping[str, Array], inputs: Mapping[str, Array], seeds: Mapping[str, Callable[[Array], Array]]
 ) -> dict[str, dict[str, Array]]:
-    """For each node in `seeds` the gradients of the inputs, by input name.
+    """For each node in `seeds` the gradients [N, ...] of the inputs, by input name.
 
-    A seed makes the gradient to begin with from the node's value. One forward pass serves all of them.
+    A seed makes the gradient to begin with from the node's value, of that shape. One forward pass serves all of them.
     """
     execution = ExecutionPlan(frozen(plan), frozen=plan.variables, input_gradients=True)
     tape = execution.run(frozenset(seeds), whole_batch(), False, 0, params, inputs, record=True)
@@ -42,7 +42,7 @@ def _frozen(node: Node) -> Node:
 
 
 def at(row: int, column: int) -> Callable[[Array], Array]:
-    """A seed: all channels of one place of the first example."""
+    """A seed on [N, H, W, C]: all channels of one place of the first example."""
 
     def seed(value: Array) -> Array:
         gradient = np.zeros_like(value)

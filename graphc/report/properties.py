@@ -67,8 +67,9 @@ class Drift:
 def drifts(plan: Plan, params: Mapping[str, Array], seed: int = 0) -> dict[str, Drift]:
     """The error of every block's output when the image moves to the right, by node name.
 
-    The image is noise, smoothed over 5 pixels, cut out of a wider one at three places. It moves by the largest
-    stride that leaves half of it in view; layers with a larger stride are left out.
+    With variables by full name, each in its own shape. The image is noise, smoothed over 5 pixels, cut out of a wider
+    one at three places. It moves by the largest stride that leaves half of it in view; layers with a larger stride are
+    left out.
     """
     images = [given for given in plan.graph.inputs if is_image(given.shape)]
     kept = [plan.by_name[block.members[-1].node.name] for block in blocks(plan) if block.members]
@@ -99,7 +100,8 @@ def stride_of(planned: PlannedNode) -> int:
 
 
 def moved(rng: np.random.Generator, shape: Shape, shift: int) -> Array:
-    """Three examples: an image, the same moved right by `shift`, and by one pixel. Other inputs: the same thrice."""
+    """Three examples [3, H, W, C]: an image, the same moved right by `shift`, and by one pixel. Other inputs: the same
+    thrice."""
     if not is_image(shape):
         return np.repeat(rng.normal(size=(1, *shape)), 3, axis=0).astype(np.float32)  # type: ignore[arg-type]
     height, width, channels = shape
@@ -113,6 +115,7 @@ def moved(rng: np.random.Generator, shape: Shape, shift: int) -> Array:
 
 
 def drift(planned: PlannedNode, values: Array, shift: int, stride: int, width: int) -> Drift:
+    """How far values [3, H, W, C] of the three examples of `moved` are from moving with the image."""
     still, far, near = values.astype(np.float64)  # H W C
     columns = still.shape[1]
     steps = shift // stride
@@ -128,5 +131,5 @@ def drift(planned: PlannedNode, values: Array, shift: int, stride: int, width: i
 
 
 def size(values: Array) -> float:
-    """Root mean square."""
+    """Root mean square of any shape."""
     return float(np.sqrt(np.mean(np.square(values))))

@@ -98,7 +98,8 @@ def _values(values: Any, prefix: str) -> Iterator[tuple[str, Any]]:
 
 
 def mask_of(prediction: Array, head: LossTerm) -> Array:
-    """The class of each pixel, H W uint8: the highest, or of a single output whether it is more likely than not."""
+    """The class of each pixel of a prediction [H, W, K], uint8 [H, W]: the highest, or of a single output whether it is
+    more likely than not."""
     scores = head.loss.scores(prediction) if prediction.ndim == 3 else None
     if scores is None or prediction.shape[-1] > LARGEST_MASK:
         shape = "×".join(map(str, prediction.shape))
@@ -113,7 +114,7 @@ def mask_of(prediction: Array, head: LossTerm) -> Array:
 
 
 def write_mask(mask: Array, path: Path) -> None:
-    """A PNG whose values are classes, with a palette to look at."""
+    """A PNG of a mask [H, W] whose values are classes, with a palette to look at."""
     image = Image.fromarray(mask, "L")
     image.putpalette(_palette())
     buffer = io.BytesIO()

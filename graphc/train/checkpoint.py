@@ -61,7 +61,7 @@ class Checkpoints:
         self.folder = folder
 
     def save(self, key: CheckpointKey, arrays: Mapping[str, Array], facts: Mapping[str, Any]) -> Path:
-        """Write a checkpoint and drop the oldest; afterwards it outlasts a power cut."""
+        """Write a checkpoint of arrays of any shape and drop the oldest; afterwards it outlasts a power cut."""
         data, path = self._data_path(key), self._path(key)
         digest = _Digest()
         atomic_write(data, lambda file: _write_arrays(file, arrays, digest))

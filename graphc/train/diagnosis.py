@@ -18,7 +18,8 @@ def first_bad_array(arrays: Mapping[str, Gradient]) -> str | None:
 def first_bad_value(
     network: Network, params: Mapping[str, Array], inputs: Mapping[str, Array], step: int
 ) -> str | None:
-    """The first of inputs, variables and values, in this order, that is not finite: the step is run once more."""
+    """The first of inputs [N, ...], variables [...] and values, in this order, that is not finite: the step is run once
+    more."""
     if (name := first_bad_array(inputs)) is not None:
         return f"the input {name}"
     if (name := first_bad_array(params)) is not None:

@@ -133,8 +133,8 @@ def _columns(path: str, theirs: list[str], ours: list[str]) -> list[int] | None:
 
 
 def distilled(loss: Loss, settings: Teacher, prediction: Array, known: Array, teacher: Array) -> tuple[Mean, Mean]:
-    """The loss of the labels that are known (none: -1), and that of what the teacher says: its logits, N and classes,
-    as the prediction."""
+    """The loss of the labels that are known (none: -1), and that of what the teacher says: its logits [N, K],
+    as the prediction; `known` [N]."""
     there = (known >= 0) if known.ndim == 1 else np.ones(len(known), bool)
     labels = np.where(known < 0, 0, known) if known.ndim == 1 else known
     hard = loss.mean(prediction, labels, there.astype(prediction.dtype))
@@ -143,7 +143,8 @@ def distilled(loss: Loss, settings: Teacher, prediction: Array, known: Array, te
 
 
 def softened(prediction: Array, teacher: Array, temperature: float) -> tuple[float, Array]:
-    """temperature² * KL(teacher, student) at this temperature, a mean over the batch, and its gradient."""
+    """temperature² * KL(teacher, student) of logits [N, K] at this temperature, a mean over the batch, and its gradient
+    [N, K]."""
     p, q = _log_softmax(prediction / temperature), _log_softmax(teacher.astype(prediction.dtype) / temperature)
     loss = float((np.exp(q) * (q - p)).sum(dtype=np.float64)) * temperature**2 / len(prediction)
     gradient = (np.exp(p) - np.exp(q)) * (temperature / len(prediction))

@@ -66,7 +66,7 @@ class Engine(Protocol):
         finite; the state stays as it is."""
 
     def evaluate(self, params: Mapping[str, Array], batches: Batches) -> dict[str, Any]:
-        """Loss and metrics over a data set, by name, with these variables."""
+        """Loss and metrics over a data set, by name, with these variables, each in its own shape."""
 
     def close(self) -> None:
         """End what `start` began."""

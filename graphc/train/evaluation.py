@@ -24,7 +24,8 @@ def evaluate(
     learning: ParamGroups | None = None,
 ) -> dict[str, Any]:
     """`loss` (regularizers included, as in training), each head's own where there are several, and each metric, by
-    name. Means are over the data set: they do not depend on the size of its batches."""
+    name. Means are over the data set: they do not depend on the size of its batches. `params`: by
+    full name, each in its own shape."""
     sums = Sums(heads)
     rows = np.arange(len(batches.examples))
     with batches.ahead(batches.batch_rows(rows)) as made:
@@ -39,7 +40,7 @@ def evaluate(
 def predictions(
     network: Network, nodes: Sequence[str], params: Mapping[str, Array], batches: Batches
 ) -> Iterator[tuple[Array, dict[str, Array]]]:
-    """(rows, values of the nodes) of each batch of the data set, in its order."""
+    """(rows [n], values of the nodes [n, ...]) of each batch of the data set, in its order."""
     rows = np.arange(len(batches.examples))
     with prefetched(lambda some: (some, batches.make(some)), batches.batch_rows(rows)) as made:
         for some, batch in made:

@@ -44,7 +44,7 @@ class Preprocessing:
 
     @staticmethod
     def said(data: Data, arrays: Mapping[str, Array] | None = None) -> Preprocessing:
-        """As the recipe says it, with what its steps have learned: `arrays` by `input:number/name`."""
+        """As the recipe says it, with what its steps have learned: `arrays` [...] by `input:number/name`."""
         found = {
             name: FittedPreprocess(settings, _of(arrays or {}, name))
             for name, settings in {WHOLE: data.preprocess, **data.preprocess_inputs}.items()
@@ -52,7 +52,7 @@ class Preprocessing:
         return Preprocessing(found.pop(WHOLE), found)
 
     def arrays(self) -> dict[str, Array]:
-        """What all steps have learned, by `input:number/name`, in float32."""
+        """What all steps have learned, arrays [...] by `input:number/name`, in float32."""
         return {
             f"{name}:{key}": array.astype(np.float32)
             for name, each in {WHOLE: self.whole, **self.inputs}.items()

@@ -161,7 +161,8 @@ class LossTerms:
         return tuple(found)
 
     def judged(self, run: ForwardResult, batch: Batch) -> dict[int, tuple[Array, Array]]:
-        """(predictions, targets) that metrics count, by head: without ignored labels, and what weighs nothing."""
+        """(predictions [n, ...], targets [n, ...]) that metrics count, by head: without ignored labels, and what weighs
+        nothing."""
         return {index: self._judged(self.targets[index], run, batch.targets) for index in self.judged_heads}
 
     def _judged(self, head: LossTerm, run: ForwardResult, targets: Mapping[str, Array]) -> tuple[Array, Array]:

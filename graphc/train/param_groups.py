@@ -65,7 +65,7 @@ class ParamGroups:
         )
 
     def penalty(self, params: Mapping[str, Array]) -> float:
-        """The regularizers' share of the loss."""
+        """The regularizers' share of the loss; variables by full name, each in its own shape."""
         return sum(penalty(params[name], regularizer) for name, regularizer in self.regularizers.items())
 
     @property
@@ -75,6 +75,8 @@ class ParamGroups:
         return frozenset() if whole else frozenset(self.learning) - self.regularizers.keys()
 
     def add_penalty_gradients(self, params: Mapping[str, Array], gradients: Mapping[str, Gradient]) -> None:
+        """`add_penalty_gradient` of every variable that has a regularizer, each in its own shape: gradients are written
+        into."""
         for name, gradient in gradients.items():
             if name in self.regularizers:
                 assert not isinstance(gradient, FactoredGradient)
@@ -94,7 +96,7 @@ class ParamGroups:
 
 
 def penalty(variable: Array, regularizer: Regularizer) -> float:
-    """l1 * sum(|w|) + l2 * sum(w²)/2."""
+    """l1 * sum(|w|) + l2 * sum(w²)/2, of any shape."""
     total = regularizer.l2 * square_sum(variable) / 2 if regularizer.l2 else 0.0
     if regularizer.l1:
         total += regularizer.l1 * float(np.abs(variable).sum(dtype=np.float64))
@@ -102,7 +104,7 @@ def penalty(variable: Array, regularizer: Regularizer) -> float:
 
 
 def add_penalty_gradient(gradient: Array, variable: Array, regularizer: Regularizer) -> None:
-    """gradient += l1*sign(w) + l2*w, a cacheful at a time."""
+    """gradient += l1*sign(w) + l2*w, both of any shape, a cacheful at a time."""
     g, w = gradient.reshape(-1), variable.reshape(-1)
     for part in blocks(w.size):
         if regularizer.l2:
@@ -136,7 +138,7 @@ def _shorten(gradients: Iterable[Gradient], norm: float, longest: float) -> floa
 
 
 def move_average(average: Mapping[str, Array], params: Mapping[str, Array], settings: Ema, step: int) -> None:
-    """average = decay*average + (1 - decay)*params, in place; `step` counts from 0."""
+    """average = decay*average + (1 - decay)*params, in place, each in its own shape; `step` counts from 0."""
     decay = ramped(settings.decay, step) if settings.ramp else settings.decay
     for name, mean in average.items():
         m, w = mean.reshape(-1), params[name].reshape(-1)

@@ -116,7 +116,7 @@ class Predictor:
         self._say = say
 
     def predicted(self, inputs: Sequence[str]) -> Iterator[tuple[Given, dict[str, Array]]]:
-        """Each file (or row) and the values of the heads' nodes for it."""
+        """Each file (or row) and the values [...] of the heads' nodes for it."""
         files, left_out = given_files(inputs)
         count = 0
         for named, batches in self._inputs(files, left_out):

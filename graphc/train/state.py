@@ -65,7 +65,8 @@ class TrainState:
 
     @staticmethod
     def start(params: Mapping[str, Array], optimizer: Optimizer, learning: list[str], averaged: bool) -> TrainState:
-        """The state before the first step; `learning` names the variables that the optimizer moves."""
+        """The state before the first step, of variables each in its own shape; `learning` names the variables that the
+        optimizer moves."""
         return TrainState(
             params=dict(params),
             slots={name: new_slots(optimizer, params[name]) for name in learning},
@@ -73,7 +74,7 @@ class TrainState:
         )
 
     def arrays(self, optimizer: Optimizer) -> dict[str, Array]:
-        """Every array under one name each."""
+        """Every array [...] under one name each."""
         found = {f"params/{name}": value for name, value in self.params.items()}
         for name, slots in self.slots.items():
             found |= {f"slots/{slot}/{name}": value for slot, value in zip(optimizer.slots, slots, strict=True)}
@@ -88,7 +89,7 @@ class TrainState:
         return {**counts, WATCH: asdict(self.tracker), PLATEAU: asdict(self.plateau)}
 
     def restore(self, arrays: Mapping[str, Array], facts: Mapping[str, Any], optimizer: Optimizer) -> None:
-        """Take over what `arrays` and `facts` gave; a KeyError, TypeError or ValueError where they are of another
+        """Take over what `arrays` [...] and `facts` gave; a KeyError, TypeError or ValueError where they are of another
         state."""
         for key, types in ((WATCH, OF_WATCH), (PLATEAU, OF_PLATEAU)):
             if said := lacking(facts.get(key, {}), {}, types):

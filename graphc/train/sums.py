@@ -72,7 +72,7 @@ class Sums:
         return {f"metric {number}": judge.metric.start(self.heads.form(judge.head)) for number, judge in judges}
 
     def add_judged(self, judged: Mapping[int, tuple[Array, Array]]) -> None:
-        """Predictions and targets of one batch more, by head."""
+        """Predictions and targets [n, ...] of one batch more, by head."""
         for number, judge in enumerate(self.heads.judges):
             prediction, target = judged[judge.head]
             judge.metric.add(self.totals[f"metric {number}"], prediction, target, self.heads.form(judge.head))

@@ -63,7 +63,7 @@ def _counted(target: Array, loss: Loss) -> Array:
 
 
 def check_weights(weights: Array, name: str, source: str) -> None:
-    """Weights of examples must be numbers from 0 on, and something has to count."""
+    """Weights of examples [N, ...] must be numbers from 0 on, and something has to count."""
     wrong = ~(np.isfinite(weights) & (np.asarray(weights) >= 0))
     if wrong.any():
         row, value = first_wrong(weights, wrong)

@@ -45,7 +45,7 @@ def task_of_run(folder: RunFolder, facts: Mapping[str, Any]) -> tuple[Task, Path
 
 
 def load_weights(plan: Plan, path: Path | str, dtype: str) -> dict[str, Array]:
-    """Every variable of the plan, from a file."""
+    """Every variable of the plan in its own shape, from a file."""
     found, report = weights.load_variables(path, plan)
     report.raise_if_incomplete()
     return {name: value.astype(dtype, copy=False) for name, value in found.items()}

@@ -113,7 +113,7 @@ class Trainer:
 
     @property
     def best_params(self) -> dict[str, Array]:
-        """The variables that are judged: the moving average, where there is one."""
+        """The variables that are judged, each in its own shape: the moving average, where there is one."""
         return self.state.average or self.state.params
 
     def _epoch(self) -> None:

@@ -39,7 +39,8 @@ class StartReport:
 
 
 def warm_start(params: Mapping[str, Array], start: InitFrom, base: Path, plan: Plan) -> StartReport:
-    """Overwrite the chosen variables in place; a chosen one that the file lacks or has in another shape is an error."""
+    """The chosen ones of `params` are overwritten, each in its own shape; one that the file lacks or has in another
+    shape is an error."""
     for pattern in (*start.include, *start.exclude):
         require_match(pattern, params)
     chosen = [name for name in params if matches(name, start.include) and not matches(name, start.exclude)]

@@ -4,7 +4,8 @@
 bounds and checks what is in the file before it is read, and unpickles nothing. `selection` leaves out what is no
 variable of a network, `layouts` knows how libraries lay arrays out, `convert` gives a plan its variables by names that
 are the same or by `name_rules`. To add a format: a class of `WeightsFile`, its line in `FORMATS`, and a writer of small
-files in `tests/weights/files.py`, by which every reader is held to the same promises.
+files in `tests/weights/files.py`, by which every reader is held to the same promises. Arrays of every floating-point
+dtype are read, and given as float32.
 """
 
 from graphc.weights.convert import LoadReport, convert, read_as, sources

@@ -140,7 +140,7 @@ def convert(
     layout: Layout | None = None,
     ema: bool = False,
 ) -> tuple[dict[str, Array], LoadReport]:
-    """A plan's variables that a file has, by our full names and in our shapes, as float32.
+    """A plan's variables that a file has, by our full names, each in our plan's shape, as float32.
 
     `layout`: how the arrays lie where the file does not say. A WeightsError where nothing of the file fits.
     """
@@ -162,7 +162,8 @@ def convert(
 def read_as(
     file: WeightsFile, names: Mapping[str, str], want: Mapping[str, Wanted], layout: Layout | None = None
 ) -> tuple[dict[str, Array], dict[str, tuple[tuple[int, ...], tuple[int, ...]]]]:
-    """(arrays in our shapes by our name, those of other shapes: expected and found); `names`: ours -> the file's."""
+    """(arrays, each in its own shape with us, by our name; those of other shapes: expected and found); `names`: ours ->
+    the file's."""
     lies = file.layout or layout or "HWIO"
     forms: dict[str, Form] = {}
     mis_shaped = {}

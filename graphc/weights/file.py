@@ -79,7 +79,8 @@ class WeightsFile(Protocol):
         """Shape and type of an array that is there."""
 
     def read(self, name: str) -> Array:
-        """An array of floating-point numbers as float32, in C order; a WeightsError where it holds others."""
+        """An array of floating-point numbers, of any shape, as float32, in C order; a WeightsError where it holds
+        others."""
 
 
 def check_floats(path: str, name: str, entry: Entry) -> None:

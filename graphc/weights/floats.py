@@ -20,7 +20,7 @@ class Float:
     """Whether they are the upper halves of float32 numbers: bfloat16, which NumPy does not know."""
 
     def as_float32(self, stored: Array) -> Array:
-        """The numbers, in C order; those too large for float32 become infinite."""
+        """The numbers, of any shape, in C order; those too large for float32 become infinite."""
         if self.halved:
             widened: Array = (stored.astype(np.uint32, order="C") << 16).view(np.float32)
             return widened

@@ -25,7 +25,7 @@ WRITTEN = (".npz", ".safetensors")
 def load_variables(
     path: str | Path, plan: Plan, rules: Sequence[NameRule] = (), *, ema: bool = False
 ) -> tuple[dict[str, Array], LoadReport]:
-    """The plan's variables (by full name) that a file has, in our shapes, as float32.
+    """The plan's variables (by full name) that a file has, each in its own shape, as float32.
 
     A WeightsError where one holds NaN, infinity or what its layer cannot use, or where nothing of the file fits.
     """
@@ -36,7 +36,7 @@ def load_variables(
 
 
 def load(path: str | Path, shapes: Mapping[str, tuple[int, ...]]) -> tuple[dict[str, Array], LoadReport]:
-    """The arrays of these names that the file has in these shapes, as float32, whatever they hold."""
+    """The arrays of these names that the file has, each in the wanted shape: [...], as float32, whatever they hold."""
     want = {name: Wanted(ParamSpec(shape, Zeros())) for name, shape in shapes.items()}
     with open_weights(path) as file:
         there = set(file.names)
@@ -47,7 +47,7 @@ def load(path: str | Path, shapes: Mapping[str, tuple[int, ...]]) -> tuple[dict[
 
 
 def check_values(path: str | Path, values: Mapping[str, Array], variables: Mapping[str, ParamSpec]) -> None:
-    """A WeightsError that names all variables with numbers that are none, or smaller than their layer can use."""
+    """A WeightsError that names all variables [...] with numbers that are none, or smaller than their layer can use."""
     notes = []
     for name, value in values.items():
         count = value.size - int(np.count_nonzero(np.isfinite(value)))
@@ -66,8 +66,8 @@ def check_values(path: str | Path, values: Mapping[str, Array], variables: Mappi
 
 
 def save(path: str | Path, variables: Mapping[str, Array], metadata: Mapping[str, str] | None = None) -> None:
-    """Variables by full name, as float32; the same variables give the same bytes. Of .npz files there is no place for
-    metadata: a WeightsError."""
+    """Variables by full name, of any shape, as float32; the same variables give the same bytes. Of .npz files there is
+    no place for metadata: a WeightsError."""
     suffix = Path(path).suffix.lower()
     if suffix not in WRITTEN:
         raise WeightsError("G300", f"expected a file of weights ending in {' or '.join(WRITTEN)}, got {shown(path)}")

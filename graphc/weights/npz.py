@@ -134,8 +134,8 @@ class Archive:
 
 
 def array_of(file: BinaryIO) -> tuple[Header, Callable[[], Array]]:
-    """(header, how its values are read) of a .npy file; an NpzError where it is none, or holds other bytes than the
-    shape takes, so that a header alone claims no memory."""
+    """(header, how its values [...] are read) of a .npy file; an NpzError where it is none, or holds other bytes than
+    the shape takes, so that a header alone claims no memory."""
     header = _header(file)
     there = file.seek(0, io.SEEK_END) - header.length
     if there != header.nbytes and not header.dtype.hasobject:
@@ -263,7 +263,7 @@ def _said(error: BaseException) -> str:
 
 
 def write_npz(file: BinaryIO, arrays: Mapping[str, Array]) -> None:
-    """The same arrays give the same bytes: members carry no time."""
+    """The same arrays, of any shape, give the same bytes: members carry no time."""
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for name, array in arrays.items():
             info = zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0))

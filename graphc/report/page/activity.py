@@ -30,7 +30,7 @@ MOST = 0.95
 
 
 def activity(plan: Plan, params: Mapping[str, Array], inputs: Mapping[str, Array]) -> dict[str, Any]:
-    """All of it, ready for the page; `inputs` are a batch as the network reads it."""
+    """All of it, ready for the page; `inputs` [N, ...] are a batch as the network reads it."""
     shown = [each for each in last_of_blocks(plan) if is_image(each.shape)]
     values = evaluate(plan, params, inputs, [each.node.name for each in shown])
     health = [check(each, values[each.node.name]) for each in shown if each.shape[-1] != 1]
@@ -52,7 +52,7 @@ def last_of_blocks(plan: Plan) -> list[PlannedNode]:
 
 
 def first_filters(plan: Plan, params: Mapping[str, Array]) -> list[dict[str, Any]]:
-    """The filters that read the image: in colour where it has colours."""
+    """The filters [H, W, C, F] that read the image: in color where it has colors."""
     images = {given.name for given in plan.graph.inputs if is_image(given.shape)}
     found = []
     for each in plan.nodes:
@@ -69,7 +69,7 @@ def first_filters(plan: Plan, params: Mapping[str, Array]) -> list[dict[str, Any
 
 
 def maps(planned: PlannedNode, values: Array) -> dict[str, Any]:
-    """The maps of the first example that vary most, each from its darkest to its brightest."""
+    """Of values [N, H, W, C] the maps of the first example that vary most, each from its darkest to its brightest."""
     channels = np.moveaxis(values[0], -1, 0).astype(np.float64)
     chosen = np.sort(np.argsort(-channels.std(axis=(1, 2)), kind="stable")[:MAPS])
     step = max(channels.shape[1] // LARGEST, 1)
@@ -82,7 +82,8 @@ def maps(planned: PlannedNode, values: Array) -> dict[str, Any]:
 def effective_fields(
     plan: Plan, params: Mapping[str, Array], inputs: Mapping[str, Array], shown: list[PlannedNode]
 ) -> list[dict[str, Any]]:
-    """The size of the gradient of a layer's middle by every pixel, averaged over the images."""
+    """The size of the gradient of a layer's middle by every pixel, averaged over the
+    images [N, H, W, C]."""
     image = next((given.name for given in plan.graph.inputs if is_image(given.shape)), None)
     inner = [each for each in shown if each.receptive_field is not None and each.params]
     inner = inner or [each for each in shown if each.receptive_field is not None]
@@ -106,13 +107,13 @@ def effective_fields(
 
 
 def most(amounts: Array) -> int:
-    """How many of the rows hold `MOST` of the sum, the largest first."""
+    """How many of the amounts [n] hold `MOST` of the sum, the largest first."""
     total = amounts.sum()
     return int((np.cumsum(np.sort(amounts)[::-1]) < MOST * total).sum()) + 1 if total else 0
 
 
 def middle(value: Array) -> Array:
-    """A seed: the sum of all channels in the middle of the map."""
+    """A seed on [N, H, W, C]: the sum of all channels in the middle of the map."""
     seed = np.zeros_like(value)
     seed[:, value.shape[1] // 2, value.shape[2] // 2] = 1
     return seed

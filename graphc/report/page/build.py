@@ -22,9 +22,9 @@ HERE = Path(__file__).parent
 def page(plan: Plan, params: Mapping[str, Array] | None, more: Mapping[str, Any]) -> str:
     """The report of a plan as HTML.
 
-    `params` are the weights with which it is measured how outputs move with the image; None measures nothing.
-    `more` is what there is besides: `image`, `activity`, `runs`; with `live` the page asks its server for `runs`
-    every so many milliseconds, and may ask nobody else.
+    `params` are the weights (by full name, each in its own shape) with which it is measured how outputs move with the
+    image; None measures nothing. `more` is what there is besides: `image`, `activity`, `runs`; with `live` the page
+    asks its server for `runs` every so many milliseconds, and may ask nobody else.
     """
     data = {**facts(plan, drifts(plan, params) if params is not None else {}), **more}
     parts = {

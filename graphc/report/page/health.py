@@ -52,7 +52,7 @@ class Health:
 
 
 def check(planned: PlannedNode, values: Array) -> Health:
-    """`values` are N H W C."""
+    """`values` are [N, H, W, C]."""
     channels = values.reshape(-1, values.shape[-1])
     lowest, highest = channels.min(axis=0), channels.max(axis=0)
     alive = highest - lowest > FLAT * max(float(highest.max()), -float(lowest.min()), 1e-30)
@@ -64,7 +64,7 @@ def check(planned: PlannedNode, values: Array) -> Health:
 
 
 def count_twins(samples: Array) -> int:
-    """Columns whose correlation with an earlier one is almost ±1."""
+    """Columns of samples [n, C] whose correlation with an earlier one is almost ±1."""
     centred = samples - samples.mean(axis=0)
     norms = np.sqrt((centred**2).sum(axis=0))
     unit = centred[:, norms > 0] / norms[norms > 0]

@@ -50,7 +50,8 @@ def report_spec(plan: Plan, weights_from: str | None, images: Sequence[str], say
 
 
 def measurable(plan: Plan, params: Mapping[str, Array], say: Callable[[str], None]) -> Mapping[str, Array] | None:
-    """The weights, to measure how outputs move with the image; None where that would take minutes."""
+    """The weights, each in its own shape, to measure how outputs move with the image; None where that would take
+    minutes."""
     macs = totals(plan)["macs"]
     if macs is None or macs <= MOST_MACS:
         return params
@@ -73,7 +74,7 @@ def report_runs(runs: Sequence[TrainedRun], say: Callable[[str], None]) -> str:
 
 
 def batch_of(run: TrainedRun, examples: Examples) -> Mapping[str, Array]:
-    """Examples as the network reads them."""
+    """Examples [N, ...] by input name as the network reads them."""
     return make_batches(run.task, examples, size=len(examples)).make(np.arange(len(examples))).inputs
 
 
@@ -96,6 +97,7 @@ def image_input(plan: Plan) -> GraphInput:
 
 
 def read_pixels(path: str, given: GraphInput) -> Array:
+    """An image file as the input takes it, [H, W, C]."""
     height, width, channels = static(given.shape, given.name)
     if channels not in (1, 3, 4):
         raise SpecError("G333", f"--image needs an input of 1, 3 or 4 channels; {given.name} has {channels}")

@@ -127,7 +127,8 @@ def judgement(run: TrainedRun, examples: Examples) -> dict[str, Any]:
 
 
 def mistakes(run: TrainedRun, examples: Examples, logits: Array, labels: Array, found: Array) -> list[dict[str, Any]]:
-    """The wrongly classified examples whose true class got the least probability."""
+    """The wrongly classified examples whose true class got the least probability: logits [N, K], labels and classes
+    found [N]."""
     exponents = np.exp(logits - logits.max(axis=-1, keepdims=True))
     chances = exponents / exponents.sum(axis=-1, keepdims=True)
     true = np.take_along_axis(chances, labels[:, None], axis=1)[:, 0]
@@ -144,7 +145,7 @@ def mistakes(run: TrainedRun, examples: Examples, logits: Array, labels: Array, 
 
 
 def pictures(examples: Examples) -> Array | None:
-    """The first input that is images, N H W C; grey ones may come without their channel."""
+    """The first input that is images [N, H, W, C]; gray ones may come without their channel."""
     for array in examples.inputs.values():
         if array.ndim in (3, 4):
             images: Array = array if array.ndim == 4 else array[..., None]
