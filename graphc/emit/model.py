@@ -71,7 +71,7 @@ def emit(
     fronts: Mapping[str, Front] | None = None,
     overwrite: bool = False,
 ) -> OnnxModel:
-    """The plan with these weights (by full name) as a checked model.
+    """The plan with these weights (by full name, each in its own shape) as a checked model.
 
     Image inputs are N H W C with one Transpose behind each, or N C H W with layout="nchw"; image outputs are
     N C H W, or N H W C with output_layout="nhwc" and one Transpose before each. Without `fold` batch norms stay
@@ -239,7 +239,7 @@ class Piece:
 
 
 def inline(name: str, array: Array) -> Piece:
-    """A tensor with its data (field 9) in the file."""
+    """A tensor of any shape with its data (field 9) in the file."""
     return Piece(_tensor(name, array).SerializeToString() + b"\x4a" + _varint(file_size(array)), array)
 
 
@@ -356,7 +356,7 @@ def _is_named_by_content(path: Path) -> bool:
 
 
 def data_name(tensors: Mapping[str, Array], path: Path) -> str:
-    """What the file of the large arrays of the model at `path` is called."""
+    """What the file of the large arrays, of any shape, of the model at `path` is called."""
     digest = hashlib.sha256()
     for array in large_of(tensors).values():
         for part in file_parts(array):
@@ -365,12 +365,12 @@ def data_name(tensors: Mapping[str, Array], path: Path) -> str:
 
 
 def large_of(tensors: Mapping[str, Array]) -> dict[str, Array]:
-    """Those that go to a file of their own."""
+    """Those, of any shape, that go to a file of their own."""
     return {name: array for name, array in tensors.items() if array.size > SMALL}
 
 
 def write_data(tensors: Mapping[str, Array], place: Path) -> list[Piece]:
-    """The large arrays in a file of their own; the tensors that point there."""
+    """The large arrays, of any shape, in a file of their own; the tensors that point there."""
     large = large_of(tensors)
     atomic_write(place, lambda file: file.writelines(part for array in large.values() for part in file_parts(array)))
     offset = 0
