@@ -50,6 +50,8 @@ class Context(Protocol):
     """Whether the gradient of weights that are a large matrix may come as its factors, a `FactoredGradient`."""
     inplace: bool
     """Whether the output may be written over the first input: nobody else reads it."""
+    frozen: frozenset[str]
+    """Local names of variables whose gradients nobody asks for."""
 
     @property
     def rank(self) -> int:

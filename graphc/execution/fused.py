@@ -36,7 +36,7 @@ class ConvMaxPool:
         conv, weights, window = self.conv, params["weights"], self.pool.taps
         problem = conv.problem(x.shape, x.dtype, context.training)
         algorithm = pooling_algorithm(context, problem, self.pool.grid(*problem.geometry.output))
-        if algorithm is None or not conv.trainable:
+        if algorithm is None or not conv.learns(context, "weights"):
             return self._one_after_the_other(context, params, x)
 
         y, images, argmax = conv_max_pool2d(context, algorithm, problem, x, weights, window)
@@ -44,7 +44,7 @@ class ConvMaxPool:
 
         def backward(dy: Array) -> Gradients:
             dx, dw = conv_max_pool2d_gradients(context, algorithm, problem, images, dy, weights, argmax, window)
-            return Gradients((dx,), {"weights": dw, **conv.bias_gradients(dy)})
+            return Gradients((dx,), {"weights": dw, **conv.bias_gradients(context, dy)})
 
         return Step(y, backward)
 

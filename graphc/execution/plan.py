@@ -50,6 +50,8 @@ class ScheduledOperation:
     array; then it is rank 0's alone, of all examples, and the other ranks give none."""
     inplace: bool
     """Whether it may write its output over its first input, which nobody reads any more."""
+    frozen: frozenset[str]
+    """Local names of its variables that do not learn."""
     last_reads: tuple[str, ...]
     """Inputs that nobody reads after it, nor has asked for."""
     kept: bool
@@ -148,6 +150,7 @@ class ExecutionPlan:
             input_gradient=any(each.input_gradients),
             factored=each.factored,
             inplace=each.inplace,
+            frozen=each.frozen,
             communicator=shard.communicator,
         )
 
@@ -182,6 +185,7 @@ class ExecutionPlan:
             input_gradients=tuple(name in self._with_gradients for name in node.inputs),
             factored=variables.get("weights") in self._factored,
             inplace=inplace,
+            frozen=frozenset(local for local, name in variables.items() if name not in self.trainable),
             last_reads=last_reads,
             kept=kept,
         )

@@ -33,6 +33,8 @@ class RunContext:
     """Whether backward is asked for the gradient of the inputs (not of images, nor below frozen layers)."""
     inplace: bool = False
     """Whether the layer may write its output over its first input: nobody else reads it."""
+    frozen: frozenset[str] = frozenset()
+    """Local names of variables whose gradients nobody asks for."""
     factored: bool = False
     """Whether the gradient of weights may come as its factors."""
     communicator: Communicator = field(default_factory=LocalCommunicator)

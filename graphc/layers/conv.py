@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 
 from graphc.dims import Shape
 from graphc.errors import RuleError
-from graphc.kernels.conv import ConvPart, ConvProblem, conv2d, conv2d_gradients, conv2d_input_gradient
+from graphc.kernels.conv import ConvPart, ConvProblem, conv2d, conv2d_gradients
 from graphc.layers.base import Layer, elements, image
 from graphc.layers.fields import IntPair, Padding, PositiveInt
-from graphc.layers.weighted import Weighted, product
+from graphc.layers.weighted import Weighted, given, product
 from graphc.layers.windowed import Windowed
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
@@ -106,11 +106,8 @@ class Conv2d(Convolution):
         self.add_biases(params, y)
 
         def backward(dy: Array) -> Gradients:
-            if not self.trainable:
-                dx = conv2d_input_gradient(context, problem, dy, weights) if context.input_gradient else None
-                return Gradients((dx,))
-            dx, dw = conv2d_gradients(context, problem, x, dy, weights)
-            return Gradients((dx,), {"weights": dw, **self.bias_gradients(dy)})
+            dx, dw = conv2d_gradients(context, problem, x, dy, weights, self.learns(context, "weights"))
+            return Gradients((dx,), {**given(weights=dw), **self.bias_gradients(context, dy)})
 
         return Step(y, backward)
 

@@ -103,10 +103,9 @@ class Conv2dTranspose(Weighted):
         self.add_biases(params, y)
 
         def backward(dy: Array) -> Gradients:
-            gradients = {}
-            if self.trainable:
+            gradients = self.bias_gradients(context, dy)
+            if self.learns(context, "weights"):
                 gradients["weights"] = conv2d_weight_gradient(context, problem, dy, x)
-                gradients |= self.bias_gradients(dy)
             return Gradients((conv2d(context, problem, dy, weights) if context.input_gradient else None,), gradients)
 
         return Step(y, backward)

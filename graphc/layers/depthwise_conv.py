@@ -72,8 +72,7 @@ class DepthwiseConv2d(Convolution):
         self.add_biases(params, y)
 
         def backward(dy: Array) -> Gradients:
-            biases = self.bias_gradients(dy) if self.trainable else {}
-            return self.depthwise_gradients(context, params, x, dy, biases)
+            return self.depthwise_gradients(context, params, x, dy, self.bias_gradients(context, dy))
 
         return Step(y, backward)
 
@@ -89,11 +88,10 @@ class DepthwiseConv2d(Convolution):
         those of the `others`."""
         weights = grouped(params["depthwise_weights"])
         problem = self.problem(x.shape, x.dtype, context.training)
-        if not self.trainable:
-            dx = conv2d_input_gradient(context, problem, dy, weights) if context.input_gradient else None
-            return Gradients((dx,), others)
-        dx, dw = conv2d_gradients(context, problem, x, dy, weights)
-        return Gradients((dx,), {**others, "depthwise_weights": dw.reshape(params["depthwise_weights"].shape)})
+        dx, dw = conv2d_gradients(context, problem, x, dy, weights, self.learns(context, "depthwise_weights"))
+        if dw is not None:
+            others = {**others, "depthwise_weights": dw.reshape(params["depthwise_weights"].shape)}
+        return Gradients((dx,), others)
 
     def problem(self, x_shape: tuple[int, ...], dtype: Any, training: bool) -> ConvProblem:
         """What there is to compute of images of this shape, N H W C: a group for every channel."""
@@ -175,10 +173,9 @@ class SeparableConv2d(DepthwiseConv2d):
         self.add_biases(params, y)
 
         def backward(dy: Array) -> Gradients:
-            gradients = {}
-            if self.trainable:
+            gradients = self.bias_gradients(context, dy)
+            if self.learns(context, "pointwise_weights"):
                 gradients["pointwise_weights"] = conv2d_weight_gradient(context, pointwise, middle, dy)
-                gradients |= self.bias_gradients(dy)
             dmiddle = conv2d_input_gradient(context, pointwise, dy, weights)
             return self.depthwise_gradients(context, params, x, dmiddle, gradients)
 

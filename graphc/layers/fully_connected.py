@@ -65,12 +65,10 @@ class FullyConnected(Weighted):
         self.add_biases(params, y)
 
         def backward(dy: Array) -> Gradients:
-            dx, dw = dense_gradients(context, kept, dy, weights, of_weights=self.trainable)
-            gradients: dict[str, Gradient] = {}
+            dx, dw = dense_gradients(context, kept, dy, weights, of_weights=self.learns(context, "weights"))
+            gradients: dict[str, Gradient] = {**self.bias_gradients(context, dy)}
             if dw is not None:
                 gradients["weights"] = dw
-            if self.trainable:
-                gradients |= self.bias_gradients(dy)
             return Gradients((dx,), gradients)
 
         return Step(y, backward)

@@ -11,7 +11,7 @@ from graphc.layers.fields import Bool
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder
 from graphc.regularizers import Regularizer
-from graphc.types import Array, Params
+from graphc.types import Array, Context, Params
 from graphc.variables import ParamSpec
 
 
@@ -68,9 +68,18 @@ class Weighted(Layer):
         if self.has_bias:
             add_bias(y, params["biases"], out=y)
 
-    def bias_gradients(self, dy: Array) -> dict[str, Array]:
-        """The gradient [C] of the biases, if there are any, by name, from dy [N, …, C]."""
-        return {"biases": bias_gradient(dy)} if self.has_bias else {}
+    def learns(self, context: Context, variable: str) -> bool:
+        """Whether anybody asks for the gradient of a variable, by local name."""
+        return self.trainable and variable not in context.frozen
+
+    def bias_gradients(self, context: Context, dy: Array) -> dict[str, Array]:
+        """The gradient [C] of the biases by name, if there are any that learn, from dy [N, …, C]."""
+        return {"biases": bias_gradient(dy)} if self.has_bias and self.learns(context, "biases") else {}
+
+
+def given(**gradients: Array | None) -> dict[str, Array]:
+    """Those gradients of any shape that there are, by name."""
+    return {name: gradient for name, gradient in gradients.items() if gradient is not None}
 
 
 def product(values: Array, factor: Array, overwrite: bool) -> Array:

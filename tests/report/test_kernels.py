@@ -48,7 +48,7 @@ def test_every_layer_in_training():
     assert chosen == {
         ("first", "output, weight gradient"): "few_channels",
         ("strided", "output, weight gradient"): "unfolded",
-        ("strided", "input gradient"): "unfolded",
+        ("strided", "input gradient"): "winograd_1d",
         ("depthwise", "output, weight gradient"): "depthwise_rows",
         ("depthwise", "input gradient"): "depthwise_rows",
         ("separable", "depthwise output, weight gradient"): "depthwise_rows",
@@ -61,7 +61,7 @@ def test_every_layer_in_training():
         ("dilated", "input gradient"): "unfolded",
         ("many_taps", "output, weight gradient"): "fourier",
         ("many_taps", "input gradient"): "fourier",
-        ("up", "output"): "unfolded",
+        ("up", "output"): "few_channels",
         ("up", "gradients"): "unfolded",
         ("frozen", "output, weight gradient"): "unfolded",
         ("frozen", "input gradient"): "unfolded",
@@ -121,7 +121,8 @@ def test_the_batch_and_the_environment_count(monkeypatch):
     monkeypatch.setenv(FORCING, "unfolded")
     forced = table(plan)
     assert set(forced.values()) == {("unfolded", f"{FORCING} says so")} | {
-        ("unfolded", f"as a convolution of {n} channels: {FORCING} says so") for n in (2, 8)
+        ("unfolded", f"as a convolution of {how}: {FORCING} says so")
+        for how in ("2 channels", "8 channels", "stride 1 that makes 2×2 pixels at a time")
     }
 
 

@@ -17,6 +17,7 @@ from graphc.errors import SpecError, did_you_mean
 from graphc.kernels.conv.algorithm import ConvAlgorithm
 from graphc.kernels.conv.algorithms import ALGORITHMS
 from graphc.kernels.conv.problem import REMEMBERED, ConvProblem
+from graphc.kernels.conv.subpixel import subpixel_gradient
 
 FORCING = "GRAPHC_CONV_ALGORITHM"
 """The environment variable that names an algorithm for all problems that it supports."""
@@ -45,16 +46,21 @@ def choose_conv_algorithm(problem: ConvProblem) -> ConvChoice:
 def choose_input_gradient_algorithm(problem: ConvProblem, with_weights: bool = False) -> ConvChoice:
     """The algorithm for the gradient of the input, by itself or `with_weights`: then it may share their work.
 
-    Where there is an `input_gradient_problem` it is the algorithm of that, and goes forward.
+    Where there is an `input_gradient_problem`, or a `subpixel_gradient`, it is the algorithm of that, and goes forward.
     """
     choice = choose_conv_algorithm(problem)
     if with_weights and choice.algorithm.shares_gradients:
         return ConvChoice(choice.algorithm, "shares the work with that of the weights")
     forward = input_gradient_problem(problem)
-    if forward is None:
+    if forward is not None:
+        algorithm, reason = choose_conv_algorithm(forward)
+        return ConvChoice(algorithm, f"as a convolution of {problem.filters} channels: {reason}")
+    subpixel = subpixel_gradient(problem)
+    if subpixel is None:
         return choice
-    algorithm, reason = choose_conv_algorithm(forward)
-    return ConvChoice(algorithm, f"as a convolution of {problem.filters} channels: {reason}")
+    algorithm, reason = choose_conv_algorithm(subpixel.problem)
+    pixels = "×".join(map(str, problem.geometry.stride))
+    return ConvChoice(algorithm, f"as a convolution of stride 1 that makes {pixels} pixels at a time: {reason}")
 
 
 @lru_cache(REMEMBERED)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from graphc.kernels.conv.algorithm import turned
 from graphc.kernels.conv.choose import choose_conv_algorithm, input_gradient_problem
 from graphc.kernels.conv.problem import ConvProblem
+from graphc.kernels.conv.subpixel import subpixel_gradient
 from graphc.types import Array, Context
 
 
@@ -27,17 +28,19 @@ def conv2d_input_gradient(context: Context, problem: ConvProblem, dy: Array, w: 
     forward = input_gradient_problem(problem)
     if forward is not None:
         return conv2d(context, forward, dy, turned(w))
+    subpixel = subpixel_gradient(problem)
+    if subpixel is not None:
+        return subpixel.pixels(context, conv2d(context, subpixel.problem, dy, subpixel.filters(w)))
     return choose_conv_algorithm(problem).algorithm.input_gradient(context, problem, dy, w)
 
 
 def conv2d_gradients(
-    context: Context, problem: ConvProblem, x: Array, dy: Array, w: Array
-) -> tuple[Array | None, Array]:
-    """dx [N, H, W, C], if the context asks for it, and dw [kh, kw, C/groups, F]: they may share their work."""
+    context: Context, problem: ConvProblem, x: Array, dy: Array, w: Array, of_weights: bool = True
+) -> tuple[Array | None, Array | None]:
+    """dx [N, H, W, C], if the context asks for it, and dw [kh, kw, C/groups, F], unless nobody asks for that: they may
+    share their work."""
     algorithm = choose_conv_algorithm(problem).algorithm
-    if not context.input_gradient:
-        return None, algorithm.weight_gradient(context, problem, x, dy)
-    if algorithm.shares_gradients:
+    if of_weights and context.input_gradient and algorithm.shares_gradients:
         return algorithm.gradients(context, problem, x, dy, w)
-    dw = algorithm.weight_gradient(context, problem, x, dy)
-    return conv2d_input_gradient(context, problem, dy, w), dw
+    dw = algorithm.weight_gradient(context, problem, x, dy) if of_weights else None
+    return conv2d_input_gradient(context, problem, dy, w) if context.input_gradient else None, dw

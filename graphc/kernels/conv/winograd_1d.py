@@ -1,8 +1,8 @@
-"""Winograd's F(4, r) or F(8, 3) along the height, for three or five taps; an ordinary sum along the width.
+"""Winograd's F(4, r), F(8, 2) or F(8, 3) along the height, for two to five taps; an ordinary sum along the width.
 
 Four outputs of three taps need six products instead of twelve, of five taps eight instead of twenty; eight outputs of
 three taps need ten instead of 24. The more is saved, the more float32 loses: F(4, r) stays within 3e-6 of the largest
-value of the direct sum, F(8, 3), which only training takes, within 1e-5. Per column of the image, with input rows d
+value of the direct sum, F(8, r), which only training takes, within 1.1e-5. Per column of the image, with input rows d
 and filter rows g:  y = A [(G g) * (B d)], and for the gradient of the filters  dg = G' [(B d) * (A' dy)]; `cook_toom`
 says where the matrices come from. (Lavin & Gray 2015, section 4, with one axis in place of two.)
 
@@ -56,8 +56,8 @@ class Winograd1d(ConvAlgorithm):
     name: ClassVar[str] = "winograd_1d"
 
     def supports(self, problem: ConvProblem) -> Verdict:
-        yes = problem.is_dense and problem.transposed is not None and problem.geometry.kernel[0] in (3, 5)
-        return Verdict(yes, "3 or 5 taps down, one group, stride 1, no dilation, padding below the window only")
+        yes = problem.is_dense and problem.transposed is not None and 2 <= problem.geometry.kernel[0] <= 5
+        return Verdict(yes, "2 to 5 taps down, one group, stride 1, no dilation, padding below the window only")
 
     def pays(self, problem: ConvProblem) -> Verdict:
         rows, taps = problem.geometry.output[0], problem.geometry.kernel[0]

@@ -15,7 +15,9 @@ from tests.kernels.conv.plain import drawn, problem_of
 CONTEXT = RunContext()
 
 
-@pytest.mark.parametrize(("tile", "taps"), [(2, 3), (4, 3), (4, 5), (6, 3), (8, 3), (1, 1), (4, 1), (3, 7)])
+@pytest.mark.parametrize(
+    ("tile", "taps"), [(2, 3), (4, 2), (4, 3), (4, 4), (4, 5), (8, 2), (6, 3), (8, 3), (1, 1), (4, 1), (3, 7)]
+)
 def test_the_matrices_make_every_output_of_a_filter(tile, taps):
     b, g, a = matrices(tile, taps, np.dtype(float))
     assert len(b) == len(g) == a.shape[1] == tile + taps - 1
