@@ -33,6 +33,7 @@ ORDER = [
     {"emit", "runtime"},
     {"weights"},
     {"compiler", "verify", "outputs", "probabilities"},
+    {"conversion"},
     {"data"},
     {"signature"},
     {"train"},

@@ -12,11 +12,13 @@ from graphc.cli.data import data
 from graphc.cli.models import compile_command, run, verify
 from graphc.cli.specs import check, diff, draw, explain, list_zoo, new, report, schema, show
 from graphc.cli.training import eval_command, predict, resume, train
+from graphc.cli.weights import weights
 
 COMMANDS: tuple[click.Command, ...] = (
     *(new, check, show, explain, diff, draw, report, list_zoo, schema),
     *(compile_command, verify, run),
     *(train, resume, eval_command, predict),
+    weights,
     data,
 )
 

@@ -28,7 +28,9 @@ def with_options(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
 set_option = click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Set a variable of the spec.")
 until_option = click.option("--until", metavar="END_POINT", help="Stop at this end point or layer.")
 seed_option = click.option("--seed", default=0, show_default=True, help="Seed of the initial weights.")
-weights_option = click.option("--weights", metavar="FILE", help="Variables by name, .npz or .safetensors.")
+weights_option = click.option(
+    "--weights", metavar="FILE", help="Variables by name: .safetensors, .npz, .ckpt, .pth, .h5, .onnx."
+)
 limit_options = with_options(
     click.option("--max-layers", type=click.IntRange(1), help="Layers after expansion.  [default: 50,000]"),
     click.option("--max-memory", type=float, metavar="GIB", help="Variables, and any activation.  [default: 8]"),

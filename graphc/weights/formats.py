@@ -87,12 +87,16 @@ SUFFIXES = tuple(dict.fromkeys(suffix for each in FORMATS for suffix in each.suf
 @contextmanager
 def open_weights(path: str | Path) -> Iterator[WeightsFile]:
     """A file's arrays; a WeightsError where it is none that is known, or damaged."""
-    path = Path(path)
-    index = path.with_name(path.name + INDEX)
-    if not path.exists() and index.exists():
-        path = index
+    path = place_of(path)
     with open_regular(path, WeightsError, "G300") as file:
         yield _format_of(file, path).read(file, path)
+
+
+def place_of(path: str | Path) -> Path:
+    """The file that is opened: the index of a checkpoint of TensorFlow's that is named by its prefix."""
+    path = Path(path)
+    index = path.with_name(path.name + INDEX)
+    return index if not path.exists() and index.exists() else path
 
 
 def _format_of(file: BinaryIO, path: Path) -> Format:

@@ -34,16 +34,17 @@ VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
 
 class Selection:
     """A file's arrays by the names that a network would give them. `theirs` has the file's own; `dropped` those that
-    are none of a network's, with the reason."""
+    are none of a network's, with the reason. `folded`: also of a file that graphc compiled with folding."""
 
-    def __init__(self, file: WeightsFile, *, ema: bool = False) -> None:
+    def __init__(self, file: WeightsFile, *, ema: bool = False, folded: bool = False) -> None:
         self.file = file
-        if file.metadata.get("graphc.fold") == "true":
+        if not folded and file.metadata.get("graphc.fold") == "true":
             message = "its batch norms are folded into the weights: compile with --no-fold, or use .npz"
             raise WeightsError("G313", f"{file.path}: {message}")
         self.dropped: dict[str, str] = {}
-        names = self._inside(file.names, ema)
-        names = self._averages(names, ema)
+        names, averaged = self._inside(file.names, ema)
+        if ema and not averaged:
+            names = self._averages(names)
         kept = {}
         for name, theirs in names.items():
             reason = next((said for pattern, said in DROPPED if fnmatchcase(name, pattern)), None)
@@ -76,31 +77,30 @@ class Selection:
         """The array, of any shape, as float32."""
         return self.file.read(self.theirs[name])
 
-    def _inside(self, names: list[str], ema: bool) -> dict[str, str]:
-        """The names within the part of a PyTorch file that holds a network, each with the whole one."""
+    def _inside(self, names: list[str], ema: bool) -> tuple[dict[str, str], bool]:
+        """(the names within the part of a PyTorch file that holds a network, each with the whole one; whether these
+        are the averages)."""
         tops = dict.fromkeys(name.partition("/")[0] for name in names if "/" in name)
         if not self.file.nested or not tops:
-            return {name.removesuffix(VALUE): name for name in names}
+            return {name.removesuffix(VALUE): name for name in names}, False
         averaged = next((top for top in AVERAGED if top in tops), None)
         plain = next((top for top in INSIDE if top in tops), None)
         if ema and averaged is None:
             raise WeightsError("G309", f"{self.file.path}: expected moving averages, found none of {_some(tops)}")
         top = averaged if ema else plain
         if top is None:
-            return {name: name for name in names}
+            return {name: name for name in names}, False
         found = {}
         for name in names:
             if name.startswith(f"{top}/"):
                 found[name.removeprefix(f"{top}/").removeprefix("module/")] = name
             else:
                 self.dropped[name] = f"beside {top}" if name.partition("/")[0] != averaged else DROPPED[-1][1]
-        return found
+        return found, ema
 
-    def _averages(self, names: dict[str, str], ema: bool) -> dict[str, str]:
-        """With `ema` the moving average of each variable that has one."""
+    def _averages(self, names: dict[str, str]) -> dict[str, str]:
+        """The moving average of each variable that has one."""
         shadows = [name for name in names if name.endswith(SHADOW)]
-        if not ema or (self.file.nested and not shadows):
-            return names
         if not shadows:
             raise WeightsError("G309", f"{self.file.path}: expected moving averages (…{SHADOW}), found none")
         found = {name: theirs for name, theirs in names.items() if not name.endswith(SHADOW)}

@@ -1,0 +1,85 @@
+"""Commands on files of weights that somebody else wrote."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from graphc.cli.options import collect_seldom, format_option, limit_options, limits, out, say, set_option
+from graphc.files import keep_inputs, shown
+
+for_option = click.option("--for", "spec", required=True, metavar="SPEC", help="The network that they are for.")
+ema_option = click.option("--ema", is_flag=True, help="Take the moving averages that the file has of its variables.")
+
+
+@click.group()
+def weights() -> None:
+    """Look at checkpoints of TensorFlow, PyTorch and Keras, and convert them.
+
+    \b
+      graphc weights show model.pth
+      graphc weights convert model.ckpt --for vgg_16 -o vgg_16.safetensors
+    """
+
+
+@weights.command(name="show")
+@click.argument("file")
+@ema_option
+@format_option
+def weights_show(file: str, ema: bool, form: str) -> None:
+    """Every array of a file by name, and what wrote it.
+
+    FILE is a .ckpt, an .index or its prefix, .pth, .pt, .h5, .keras, .safetensors, .npz or .onnx file.
+
+    \b
+      graphc weights show model.pth
+      graphc weights show model.ckpt-250000 --format csv
+    """
+    from graphc.conversion import COLUMNS, described
+    from graphc.report.tables import render
+
+    words, rows = described(file, ema=ema)
+    say(words)
+    out(render(COLUMNS, rows, form))
+
+
+@weights.command(name="convert")
+@click.argument("file")
+@for_option
+@click.option("-o", "--output", metavar="FILE", help="A .safetensors file.  [default: SPEC.safetensors]")
+@set_option
+@limit_options
+@click.option("--map", "map_file", metavar="FILE", help="YAML or JSON: their names of modules, and ours.")
+@click.option("--layout", type=click.Choice(["HWIO", "OIHW"]), help="How arrays lie, where the file does not say.")
+@ema_option
+@click.option("--partial", is_flag=True, help="Also where some variables are missing.")
+def weights_convert(file: str, spec: str, output: str | None, map_file: str | None, **options: Any) -> None:
+    """Write a file's variables with the names and the layout of a spec.
+
+    Without a map names have to be those of the spec, as in TF-Slim's checkpoints. A map has a line for each module,
+    with numbers as parts: "layer{s}.{i}.conv{c}": "stage{s}/unit_{i+1}/conv{c}".
+
+    \b
+      graphc weights convert vgg_16.ckpt --for vgg_16
+      graphc weights convert model.pth --for net.yaml --map names.yaml -o net.safetensors
+    """
+    collect_seldom()
+    from graphc.conversion import convert_file, read_rules
+
+    target = output or f"{Path(spec).stem}.safetensors"
+    keep_inputs((target,), (file, spec, map_file))
+    report = convert_file(
+        file,
+        spec,
+        target,
+        options["settings"],
+        rules=read_rules(map_file) if map_file else (),
+        layout=options["layout"],
+        ema=options["ema"],
+        partial=options["partial"],
+        limits=limits(options["max_layers"], options["max_memory"]),
+    )
+    say(report.describe())
+    say(f"wrote {shown(target)}")

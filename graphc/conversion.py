@@ -1,0 +1,85 @@
+"""Files of weights looked at, and written anew with the names and the layout of a spec."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from graphc import weights
+from graphc.compiler import Limits, plan_spec
+from graphc.dims import format_shape
+from graphc.errors import SpecError, clipped, counted
+from graphc.files import digest_of, shown
+from graphc.name_rules import NameRule, RuleError
+from graphc.spec.source import SpecMap, load_file
+from graphc.weights.convert import LoadReport
+from graphc.weights.formats import place_of
+from graphc.weights.safetensors_file import LAYOUT
+
+COLUMNS = ("name", "shape", "type", "numbers", "left out")
+
+
+def described(path: str | Path, *, ema: bool = False) -> tuple[str, list[list[object]]]:
+    """(what a file is, in words; a row of `COLUMNS` for each array, in the file's order)."""
+    with weights.open_weights(path) as file:
+        selection = weights.Selection(file, ema=ema, folded=True)
+        entries = {name: file.entry(name) for name in file.names}
+        rows: list[list[object]] = [
+            [shown(name), format_shape(each.shape), each.dtype, each.size, selection.dropped.get(name, "")]
+            for name, each in entries.items()
+        ]
+        said = [file.format, f"written by {file.writer}" if file.writer else "which does not say what wrote it"]
+        said.append(f"{counted(len(rows), 'array')} of {sum(each.size for each in entries.values()):,} numbers")
+        said.append(f"arrays lie as {file.layout}" if file.layout else "how arrays lie is not said")
+        if file.in_order:
+            said.append("in the order in which layers were made")
+        lines = [f"{file.path}: {', '.join(said)}"]
+        lines += [f"  {shown(key)}: {shown(clipped(value))}" for key, value in file.metadata.items()]
+    return "\n".join(lines), rows
+
+
+def read_rules(path: str | Path) -> tuple[NameRule, ...]:
+    """Rules of a YAML or JSON file that maps their names to ours; a SpecError at the place of one that cannot be."""
+    tree = load_file(path)
+    if not isinstance(tree, SpecMap):
+        raise SpecError("G318", f"{shown(path)}: expected a mapping of their names to ours, found {clipped(tree)}")
+    found = []
+    for theirs, ours in tree.items():
+        try:
+            if not isinstance(ours, str):
+                raise RuleError(f"expected our name of {clipped(theirs)}, found {clipped(ours)}")
+            found.append(NameRule.of(theirs, ours))
+        except RuleError as error:
+            raise SpecError("G318", str(error), tree.key_places[theirs]) from None
+    return tuple(found)
+
+
+def convert_file(
+    path: str | Path,
+    spec: str | Path,
+    output: str | Path,
+    settings: Sequence[str] = (),
+    *,
+    rules: Sequence[NameRule] = (),
+    layout: weights.Layout | None = None,
+    ema: bool = False,
+    partial: bool = False,
+    limits: Limits | None = None,
+) -> LoadReport:
+    """Write the variables of a spec that a file has as a safetensors file, which says how they lie and whence they
+    are; with `partial` also where some are missing."""
+    plan = plan_spec(spec, settings, limits=limits or Limits())
+    with weights.open_weights(path) as file:
+        values, report = weights.convert(file, rules, plan, layout=layout, ema=ema)
+        source = file.format
+    if not partial:
+        report.raise_if_incomplete()
+    weights.check_values(path, values, plan.variables)
+    metadata = {
+        LAYOUT: "HWIO",
+        "graphc.model": plan.graph.name,
+        "graphc.source": f"{Path(path).name}: {source}",
+        "graphc.source_sha256": digest_of(place_of(path)),
+    }
+    weights.save(output, values, {key: shown(value) for key, value in metadata.items()})
+    return report
