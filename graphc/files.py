@@ -179,6 +179,9 @@ def _temporary_beside(path: Path) -> Iterator[tuple[int, str]]:
         raise
 
 
+PIECE = 1 << 20
+
+
 def read_limited(path: Path | str, limit: int, error: type[GraphcError] = SpecError, code: str = "G101") -> bytes:
     """The bytes of a plain file of at most `limit` bytes; `error` where it is none, or larger.
 
@@ -192,7 +195,9 @@ def read_open(file: BinaryIO, path: Path | str, limit: int, error: type[GraphcEr
     """The bytes of a plain file that is open as `for_reading`; `path` is what messages call it."""
     size = os.fstat(file.fileno()).st_size
     if size <= limit:
-        data = file.read(limit + 1)
+        data = file.read(size + 1)  # what is asked for is allocated before it is read
+        while size < len(data) <= limit and (more := file.read(PIECE)):  # it grows, or its size is not told
+            data += more
         if len(data) <= limit:
             return data
     size = max(size, limit + 1)

@@ -7,6 +7,7 @@ import os
 import stat
 import subprocess
 import sys
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -110,6 +111,23 @@ def test_reading_stops_at_the_limit(tmp_path):
         read_limited(path, 9)
     with pytest.raises(WeightsError, match=r"error\[G301\]: there is no file"):
         read_limited(tmp_path / "none", 9, WeightsError, "G301")
+
+
+def test_a_limit_is_not_allocated(tmp_path):
+    """No more than the file has, whatever it may have; a file whose size is not told is read all the same."""
+    (tmp_path / "a.bin").write_bytes(b"x" * 10)
+    tracemalloc.start()
+    try:
+        assert read_limited(tmp_path / "a.bin", 2**40) == b"x" * 10
+        assert tracemalloc.get_traced_memory()[1] < 2**20
+    finally:
+        tracemalloc.stop()
+    untold = Path("/proc/self/status")
+    if untold.exists():
+        assert untold.stat().st_size == 0
+        assert b"Pid" in read_limited(untold, 2**20)
+        with pytest.raises(SpecError, match="the limit is 10"):
+            read_limited(untold, 10)
 
 
 @pytest.mark.posix

@@ -195,11 +195,31 @@ def test_a_worker_that_raises_is_named_with_its_sample(folder, workers):
     batches.close()
 
 
+def _removed(path):
+    path.unlink()
+
+
+def _a_folder(path):
+    path.unlink()
+    path.mkdir()
+
+
+GONE_BAD = {
+    "empty": (lambda path: path.write_bytes(b""), r"4\.png: error\[G406\]"),
+    "shorter": (lambda path: path.write_bytes(path.read_bytes()[:-40]), r"4\.png: error\[G406\]"),
+    "removed": (_removed, r"4\.png: error\[G40\d\]: there is no file"),
+    "a folder": (_a_folder, r"4\.png: error\[G40\d\]: expected a file, found a folder"),
+}
+
+
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_file_that_goes_bad_is_named(folder, workers):
+@pytest.mark.parametrize("how", GONE_BAD)
+def test_a_file_that_goes_bad_is_named(folder, workers, how):
+    """Between the list that was made of the files and their turn."""
     batches = _batches(workers, _from(folder), size=2)
-    (folder / "cat" / "4.png").write_bytes(b"")
-    with pytest.raises(DataError, match=r"4\.png: error\[G406\]"):
+    spoil, words = GONE_BAD[how]
+    spoil(folder / "cat" / "4.png")
+    with pytest.raises(DataError, match=words):
         _all(batches)
     batches.close()
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import time
 from fnmatch import fnmatchcase
 
 import pytest
 
+from graphc.cli.options import collect_seldom
 from graphc.errors import SpecError, did_you_mean
 from graphc.graph import LayerGraph
 from graphc.passes.expand import expand
+from graphc.passes.plan import plan
 from graphc.patterns import within_groups
 from graphc.spec.model import read_spec_text
 
@@ -135,3 +138,27 @@ def test_names_of_groups_inside_groups_are_bounded():
         inner = f"group: {{name: {'n' * 180}, layers: [{inner}]}}"
     with pytest.raises(SpecError, match="expected at most 1,000 letters of a group's name, got 1,085"):
         graph(f"layers: [{inner}]\n")
+
+
+def seconds_to_plan(layers: int) -> float:
+    text = "".join(f"  - conv2d: {{name: c{number}, filters: 4, kernel: 3}}\n" for number in range(layers))
+    start = time.process_time()
+    planned = plan(graph(f"layers:\n{text}"))
+    assert len(planned.nodes) == layers
+    return time.process_time() - start
+
+
+def test_planning_takes_a_time_in_proportion():
+    """A thousand layers within two seconds of the processor; ten times as many took 12 times that on a quiet machine.
+
+    A square would be a hundred times.
+    """
+    before = gc.get_threshold()
+    collect_seldom()
+    try:
+        seconds_to_plan(10)
+        thousand = min(seconds_to_plan(1000) for _ in range(3))
+        assert thousand < 2
+        assert seconds_to_plan(10_000) < 25 * max(thousand, 0.05)
+    finally:
+        gc.set_threshold(*before)

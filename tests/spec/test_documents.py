@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -135,6 +136,44 @@ def test_a_folder_swapped_for_a_link_is_not_followed(write, tmp_path, monkeypatc
 
     monkeypatch.setattr(documents, "relative_parts", swap)
     assert refusal(path).code == "G181"
+
+
+def test_a_file_that_is_swapped_for_a_link_all_the_time_is_never_read_elsewhere(write, tmp_path):
+    """A thread exchanges file and link as fast as it can, a thousand reads long."""
+    inside = write("in/x.yaml", "vars: {inside: 1}")
+    outside = write("outside/x.yaml", "vars: {secret: 1}")
+    path = write("in/net.yaml", LAYERS + "include: x.yaml\n")
+    (tmp_path / "in" / "file").write_text(inside.read_text())
+    (tmp_path / "in" / "link").symlink_to(outside)
+    done = threading.Event()
+
+    def exchange():
+        while not done.is_set():
+            for name in ("link", "file"):
+                spare = tmp_path / "in" / f"{name}.spare"
+                if name == "link":
+                    os.symlink(outside, spare)
+                else:
+                    spare.write_text("vars: {inside: 1}")
+                os.replace(spare, inside)
+
+    thread = threading.Thread(target=exchange)
+    thread.start()
+    read = refused = 0
+    try:
+        for _ in range(1000):
+            try:
+                assert read_document(path).tree["vars"] == {"inside": 1}
+                read += 1
+            except SpecError as error:
+                assert error.code in ("G103", "G181")  # noqa: PT017  the file is empty for a moment
+                assert "secret" not in str(error)  # noqa: PT017
+                refused += 1
+    finally:
+        done.set()
+        thread.join()
+    assert read
+    assert refused
 
 
 @pytest.mark.parametrize("count", [1, 2, 50])

@@ -14,7 +14,8 @@ import pytest
 
 from graphc import system
 from graphc.train import interruption
-from graphc.train.interruption import Abandoned, Interruption
+from graphc.train.commands import resume, train
+from graphc.train.interruption import Abandoned, Interrupted, Interruption
 from graphc.train.run_folder import RunFolder
 
 from .test_resume import SETTINGS, _state, _wait_for, undisturbed
@@ -92,8 +93,6 @@ def test_a_terminal_that_closes_is_no_end_without_saving(project, undisturbed):
     _wait_for(is_under_way, process)
     os.close(ours)
     assert process.wait(timeout=60) == 129
-    from graphc.train.commands import resume
-
     resume(run)
     assert _state(run) == undisturbed
 
@@ -165,8 +164,27 @@ def test_a_worker_that_is_stopped_ends_the_training_in_time(project):
     assert "error[G520]: data worker 0 (pid " in words
     assert "is stopped (SIGSTOP) and has not answered for 1 s" in words
     assert time.monotonic() - started < 10
-    from graphc.train.commands import resume
-
     with RunFolder(run).locked():
         pass
     assert resume(run, epochs=RunFolder(run).records()[-1]["epoch"] + 2)
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+def test_a_signal_while_a_checkpoint_is_written(project, undisturbed, monkeypatch, call):
+    """It is written to its end, and nothing is left beside it."""
+    real, calls = getattr(os, call), []
+
+    def interrupted(*arguments, **more):
+        calls.append(1)
+        if len(calls) == 16:
+            os.kill(os.getpid(), signal.SIGINT)
+        return real(*arguments, **more)
+
+    monkeypatch.setattr(os, call, interrupted)
+    with pytest.raises(Interrupted, match="saved") as caught:
+        train(project / "recipe.yaml", project / "run", SETTINGS)
+    assert caught.value.exit_code == 130
+    monkeypatch.undo()
+    assert not list((project / "run").rglob("*.tmp"))
+    resume(project / "run")
+    assert _state(project / "run") == undisturbed
