@@ -15,8 +15,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from graphc import files
 from graphc.errors import MachineError, SpecError, WeightsError
 from graphc.files import atomic_write, open_regular, read_limited
+from graphc.system import begin_writing
 from graphc.weights.npz import Archive
 
 
@@ -163,3 +165,18 @@ def test_pipes_and_devices_are_not_read(tmp_path):
     for path in (tmp_path / "pipe", Path("/dev/zero")):
         with pytest.raises(SpecError, match="found a device or a pipe"):
             read_limited(path, 10)
+
+
+def test_parts_are_written_in_order_while_the_disk_begins(tmp_path, monkeypatch):
+    begun = []
+
+    def begin(handle: int, start: int, length: int) -> None:
+        begun.append((start, length, os.fstat(handle).st_size))
+        begin_writing(handle, start, length)
+
+    monkeypatch.setattr(files, "EARLY_BYTES", 10)
+    monkeypatch.setattr(files, "begin_writing", begin)
+    parts = [b"1234", np.arange(2, dtype="<u4").data, b"", b"5" * 7, b"6" * 3, b"7"]
+    atomic_write(tmp_path / "a", lambda file: files.write_parts(file, iter(parts)))
+    assert (tmp_path / "a").read_bytes() == b"1234" + bytes([0] * 4 + [1, 0, 0, 0]) + b"55555556667"
+    assert begun == [(0, 12, 12), (12, 10, 22)]

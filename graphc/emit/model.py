@@ -22,7 +22,16 @@ from graphc.emit.arrays import c_ordered, file_parts, file_size
 from graphc.emit.builder import GraphBuilder, Value
 from graphc.emit.front import Front, absorb, emit_front
 from graphc.errors import GraphcError, RuleError, SpecError
-from graphc.files import LONGEST, atomic_write, digest_of, identity, machine_error, remove, remove_leftovers
+from graphc.files import (
+    LONGEST,
+    atomic_write,
+    digest_of,
+    identity,
+    machine_error,
+    remove,
+    remove_leftovers,
+    write_parts,
+)
 from graphc.graph import Plan, readers_of
 from graphc.passes.simplify import Inference, drop_idle, inference, simplify
 from graphc.types import Array
@@ -320,7 +329,7 @@ def write_model(model: OnnxModel, path: str | Path, largest: int = LARGEST_FILE)
     try:
         for name in data:
             _, parts = pieces(model.body, write_data(model.tensors, path.with_name(name)))
-        atomic_write(path, lambda file: file.writelines(parts))
+        atomic_write(path, lambda file: write_parts(file, parts))
     except BaseException:
         if identity(path) == old:  # else the model that points to them is there, whatever went wrong behind that
             for name in data - before:
@@ -372,7 +381,8 @@ def large_of(tensors: Mapping[str, Array]) -> dict[str, Array]:
 def write_data(tensors: Mapping[str, Array], place: Path) -> list[Piece]:
     """The large arrays, of any shape, in a file of their own; the tensors that point there."""
     large = large_of(tensors)
-    atomic_write(place, lambda file: file.writelines(part for array in large.values() for part in file_parts(array)))
+    parts = (part for array in large.values() for part in file_parts(array))
+    atomic_write(place, lambda file: write_parts(file, parts))
     offset = 0
     found = []
     for name, array in tensors.items():
