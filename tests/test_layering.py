@@ -33,7 +33,7 @@ ORDER = [
     {"emit", "runtime"},
     {"weights"},
     {"compiler", "verify", "outputs", "probabilities"},
-    {"conversion"},
+    {"conversion", "importers"},
     {"data"},
     {"signature"},
     {"train"},
@@ -45,7 +45,7 @@ ORDER = [
 RANK = {part: rank for rank, parts in enumerate(ORDER) for part in parts}
 
 HOMES = {
-    "onnx": ("emit/",),
+    "onnx": ("emit/", "importers/"),
     "onnxruntime": ("runtime.py",),
     "yaml": ("spec/",),
     "click": ("cli/",),

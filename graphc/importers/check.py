@@ -1,0 +1,94 @@
+"""A spec with its variables, compared with the file that it was imported from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from graphc.compiler import Emission, compile_plan
+from graphc.errors import GraphcError, WeightsError
+from graphc.graph import Plan
+from graphc.importers.flat import FlatLayer
+from graphc.initializers import Normal
+from graphc.runtime import Session
+from graphc.types import Array
+
+TOLERANCE = 1e-5
+"""Difference, relative to the largest output, up to which both files are the same."""
+EXAMPLES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """An input or output of the file, and what the spec calls it."""
+
+    theirs: str
+    ours: str
+    axes: str
+    """nchw or another order; nc of a vector."""
+
+
+def variables_of(plan: Plan, layers: Sequence[FlatLayer]) -> dict[str, Array]:
+    """The variables of the plan, whose layers these are in its order, by full name; of any shape."""
+    parts = [part for layer in layers for part in layer.parts]
+    if [node.node.layer.kind for node in plan.nodes] != [part.kind for part in parts]:
+        raise GraphcError("G364", "the imported spec has other layers than the file: this is a mistake of graphc's")
+    found: dict[str, Array] = {}
+    for planned, part in zip(plan.nodes, parts, strict=True):
+        for local, spec in planned.params.items():
+            array = np.ascontiguousarray(part.params[local], np.float32)
+            if array.shape != spec.shape:
+                message = f"{planned.node.name}: {local}: expected {spec.shape}, found {array.shape} in the file"
+                raise GraphcError("G364", message)
+            found[plan.graph.variable(planned.node, local)] = array
+    return found
+
+
+def random_inputs(
+    inputs: Sequence[Port], shapes: Mapping[str, tuple[int, ...]], batch: int, seed: int = 0
+) -> dict[str, Array]:
+    """Normally distributed, [N, H, W, C] or [N, C], by the spec's names."""
+    return {
+        port.ours: Normal(stddev=1.0).draw((batch, *shapes[port.ours]), f"input {port.ours}", seed) for port in inputs
+    }
+
+
+def arranged(array: Array, axes: str, back: bool = False) -> Array:
+    """An array with its channels last as the file has it; `back`: the other way round. Of any shape."""
+    if len(axes) != 4 or axes == "nhwc":
+        return array
+    order = ["nhwc".index(letter) for letter in axes]
+    return np.ascontiguousarray(array.transpose(np.argsort(order) if back else order))
+
+
+def theirs(
+    session: Session, inputs: Sequence[Port], outputs: Sequence[Port], feeds: Mapping[str, Array]
+) -> list[Array]:
+    """What the file gives, channels last; arrays of any shape, by the spec's names of inputs."""
+    given = {port.theirs: arranged(feeds[port.ours], port.axes) for port in inputs}
+    results = session.run(given, [port.theirs for port in outputs])
+    return [arranged(results[port.theirs], port.axes, back=True) for port in outputs]
+
+
+def ours(plan: Plan, params: Mapping[str, Array], outputs: Sequence[Port], feeds: Mapping[str, Array]) -> list[Array]:
+    """What the spec's own file gives, arrays of any shape, channels last."""
+    model = compile_plan(plan, params, Emission())
+    results = Session(model.serialize()).run(feeds, [port.ours for port in outputs])
+    return [results[port.ours] for port in outputs]
+
+
+def difference(found: Sequence[Array], expected: Sequence[Array]) -> float:
+    """The largest difference of outputs, each relative to its largest value; infinite where one is not finite, or its
+    shape is another."""
+    worst = 0.0
+    for mine, other in zip(found, expected, strict=True):
+        if mine.shape != other.shape:
+            return float("inf")
+        largest = float(np.max(np.abs(other), initial=0.0))
+        if not np.isfinite(largest):
+            raise WeightsError("G363", "the file gives infinite numbers or NaN for random inputs: use --no-check")
+        error = float(np.max(np.abs(mine - other), initial=0.0)) / (largest or 1.0)
+        worst = max(worst, error if np.isfinite(error) else float("inf"))
+    return worst

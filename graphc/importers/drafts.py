@@ -1,0 +1,133 @@
+"""Ways to write a net, each planned and compared with the file before it is taken."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from graphc.compiler import plan_model
+from graphc.errors import GraphcError, WeightsError
+from graphc.files import shown
+from graphc.graph import Plan
+from graphc.importers.arguments import scope_of
+from graphc.importers.check import TOLERANCE, Port, difference, ours, random_inputs, theirs, variables_of
+from graphc.importers.flat import FlatLayer, FlatNet
+from graphc.importers.onnx_graph import OnnxGraph
+from graphc.importers.open_sizes import MULTIPLES, with_symbols
+from graphc.importers.source import Source
+from graphc.importers.structure.find import find_structure
+from graphc.importers.structure.items import layers_of
+from graphc.importers.structure.text import tree_text
+from graphc.importers.write import flat_text
+from graphc.runtime import Session
+from graphc.spec.model import read_spec_text
+from graphc.types import Array
+
+EXAMPLES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A net in one way of writing it."""
+
+    text: str
+    plan: Plan
+    variables: Mapping[str, Array]
+    error: float = 0.0
+    """How far its outputs are from the file's, of the largest value; 0 where nobody looked."""
+
+
+@dataclass
+class Drafts:
+    """The ways to write one net."""
+
+    source: Source
+    net: FlatNet
+    comments: Sequence[str]
+    inputs: Sequence[Port]
+    outputs: Sequence[Port]
+    check: bool
+    _expected: dict[tuple[tuple[int, ...], ...], list[Array]] = field(default_factory=dict)
+    _session: Session | None = None
+
+    def best(self, other: tuple[int, ...] | None, flat: bool) -> Draft:
+        """The structured form, or the flat one where that is asked for or the other is wrong."""
+        draft, shapes = self._flat_form(other)
+        if flat:
+            return draft
+        try:
+            return self.structured(shapes)
+        except GraphcError as error:
+            self.net.notes.append(f"written flat, one line a layer: with structure {error.message}")
+            return draft
+
+    def _flat_form(self, other: tuple[int, ...] | None) -> tuple[Draft, Sequence[Mapping[str, tuple[int, ...]]]]:
+        """The flat form with open sizes where it can have them (`other`: a second size to compare at), or with the
+        file's; an error where neither is right. And the sizes at which it was compared."""
+        fixed = dict(self.net.inputs)
+        for multiple in MULTIPLES if other is not None else ():
+            self.net.inputs = with_symbols(self.net, multiple)
+            shapes = self._shapes(fixed, other)
+            try:
+                return self.flat(shapes), shapes
+            except GraphcError:
+                self.net.inputs = fixed
+        if other is not None:
+            self.net.notes.append(
+                "the file leaves height and width open, and its layers need a size: --input says which"
+            )
+        shapes = self._shapes(fixed, None)
+        return self.flat(shapes), shapes
+
+    def _shapes(
+        self, fixed: Mapping[str, tuple[int | str, ...]], other: tuple[int, ...] | None
+    ) -> list[dict[str, tuple[int, ...]]]:
+        """The sizes of inputs at which a draft is compared, channels last."""
+        sizes = {name: tuple(size for size in shape[1:] if isinstance(size, int)) for name, shape in fixed.items()}
+        if other is None:
+            return [sizes]
+        axes = self.inputs[0].axes
+        seconds = tuple(other[axes.index(letter) - 1] for letter in "hwc")
+        return [sizes, {self.inputs[0].ours: seconds}]
+
+    def flat(self, shapes: Sequence[Mapping[str, tuple[int, ...]]]) -> Draft:
+        """One line a layer."""
+        layers = self.net.layers
+        return self.made(flat_text(self.net, self.comments, scope_of(layers)), layers, shapes)
+
+    def structured(self, shapes: Sequence[Mapping[str, tuple[int, ...]]]) -> Draft:
+        """With residuals, branches, blocks and repeats."""
+        tree = find_structure(self.net)
+        text = tree_text(self.net, tree, self.comments)
+        return self.made(text, list(layers_of(tree.layers)), shapes)
+
+    def made(self, text: str, layers: Sequence[FlatLayer], shapes: Sequence[Mapping[str, tuple[int, ...]]]) -> Draft:
+        """A text whose layers are these, in this order, planned and compared; a WeightsError where it is wrong."""
+        plan = plan_model(read_spec_text(text, self.source.path.with_suffix(".yaml")))
+        variables = variables_of(plan, layers)
+        if not self.check:
+            return Draft(text, plan, variables)
+        error = max(self._difference(plan, variables, sizes) for sizes in shapes)
+        if not error <= TOLERANCE:
+            message = f"the spec gives other outputs than the file: they differ by {error:.2g} of the largest value"
+            raise WeightsError("G363", f"{shown(self.source.path)}: {message}; please report it")
+        return Draft(text, plan, variables, error)
+
+    def _difference(self, plan: Plan, variables: Mapping[str, Array], sizes: Mapping[str, tuple[int, ...]]) -> float:
+        batch = plan.graph.batch
+        feeds = random_inputs(self.inputs, sizes, batch if isinstance(batch, int) else EXAMPLES)
+        key = tuple(sizes.values())
+        if key not in self._expected:
+            if self._session is None:
+                self._session = self.source.session([port.theirs for port in self.outputs])
+            self._expected[key] = theirs(self._session, self.inputs, self.outputs, feeds)
+        return difference(ours(plan, variables, self.outputs, feeds), self._expected[key])
+
+
+def comments(source: Source, graph: OnnxGraph, net: FlatNet) -> Iterator[str]:
+    """What stands above the spec."""
+    made = f" ({graph.producer})" if graph.producer else ""
+    parts = [part for layer in net.layers for part in layer.parts]
+    normal = any("moving_mean" in part.params for part in parts) or not any("biases" in part.params for part in parts)
+    folded = "" if normal else "; batch norms, if it had any, are folded into its weights"
+    yield f"Imported from {shown(source.path.name)}{made}{folded}."

@@ -1,0 +1,231 @@
+"""An ONNX file with every size fixed and every constant computed, in one pass over its nodes.
+
+Exporters write shapes as computations (Shape, Gather, Concat, Reshape); with fixed sizes they are constants. Nothing
+is computed before its size is known and within bounds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, defs, helper, numpy_helper, shape_inference
+from onnx.reference import ReferenceEvaluator
+
+from graphc.emit.external import BITS, read_external
+from graphc.errors import GraphcError, WeightsError
+from graphc.files import shown
+from graphc.importers.canonical import canonical
+from graphc.importers.onnx_graph import OnnxGraph, OnnxInput, OnnxNode
+from graphc.types import Array
+
+MAX_NODES = 100_000
+MAX_VALUE = 2**28
+"""Bytes of one computed constant."""
+MAX_COMPUTED = 2**31
+"""Bytes of all of them."""
+SMALL = 2**16
+"""Numbers of a constant that shape inference may look at."""
+OPEN_SIZE = 224
+"""Pixels of a height or width that the file leaves open."""
+UNREPEATABLE = frozenset({"RandomNormal", "RandomUniform", "Multinomial", "Bernoulli"})
+CONTROL = frozenset({"If", "Loop", "Scan", "SequenceMap"})
+PRODUCTS = frozenset({"Conv", "ConvTranspose", "Einsum", "Gemm", "MatMul", "GRU", "LSTM", "RNN", "DFT"})
+"""Operators that compute more than their output's size says; they are computed on small constants alone."""
+
+
+def freeze(model: onnx.ModelProto, path: Path, sizes: Mapping[str, tuple[int, ...]]) -> OnnxGraph:
+    """The graph of a checked file; `sizes` are those of inputs (height and width, or all but the batch), by name."""
+    graph = model.graph
+    if len(graph.node) > MAX_NODES:
+        raise WeightsError("G360", f"{shown(path)}: expected at most {MAX_NODES:,} nodes, found {len(graph.node):,}")
+    return _Freezing(model, path, sizes).run()
+
+
+class _Freezing:
+    """Types, shapes and constants of the values so far."""
+
+    def __init__(self, model: onnx.ModelProto, path: Path, sizes: Mapping[str, tuple[int, ...]]) -> None:
+        self.model, self.path = model, path
+        self.opsets = {each.domain: each.version for each in model.opset_import}
+        self.opset = self.opsets.get("", self.opsets.get("ai.onnx", 1))
+        self.imports = [helper.make_opsetid("", self.opset)]
+        self.constants: dict[str, Array] = {}
+        self.types: dict[str, onnx.TypeProto] = {}
+        self.computed = 0
+        for tensor in model.graph.initializer:
+            self.keep(tensor.name, to_array(tensor, path))
+        real = [each for each in model.graph.input if each.name not in self.constants]
+        self.inputs = tuple(self.read_input(each, sizes) for each in real)
+
+    def keep(self, name: str, array: Array) -> None:
+        self.constants[name] = array
+        kind = helper.np_dtype_to_tensor_dtype(array.dtype)
+        self.types[name] = helper.make_tensor_type_proto(kind, array.shape)
+
+    def read_input(self, info: onnx.ValueInfoProto, sizes: Mapping[str, tuple[int, ...]]) -> OnnxInput:
+        kind = info.type.tensor_type
+        dims = kind.shape.dim if info.type.HasField("tensor_type") else ()
+        written = tuple(
+            dim.dim_value if dim.HasField("dim_value") and dim.dim_value > 0 else dim.dim_param or None for dim in dims
+        )
+        shape = self.fixed(info.name, written, sizes.get(info.name, sizes.get("", ())))
+        self.types[info.name] = helper.make_tensor_type_proto(kind.elem_type, shape)
+        return OnnxInput(info.name, shape, written, kind.elem_type == TensorProto.FLOAT)
+
+    def fixed(self, name: str, written: tuple[int | str | None, ...], given: tuple[int, ...]) -> tuple[int, ...]:
+        """Every size of an input as a number."""
+        sizes = [size if isinstance(size, int) else 0 for size in written]
+        if len(sizes) == 4:  # the small one of the second and the last is the channels
+            first = 2 if not sizes[3] or sizes[3] > 4 or 0 < sizes[1] <= 4 else 1
+            if len(given) == 2:
+                sizes[first : first + 2] = given
+            sizes[first : first + 2] = [size or OPEN_SIZE for size in sizes[first : first + 2]]
+        if given and len(given) == len(sizes) - 1:
+            sizes[1:] = given
+        elif given and not (len(sizes) == 4 and len(given) == 2):
+            expected = "its height and width, or all sizes but the batch"
+            raise WeightsError("G361", f"--input {name}: expected {expected}, got {'x'.join(map(str, given))}")
+        sizes[:1] = [sizes[0] or 1] if sizes else []
+        for axis, size in enumerate(sizes):
+            if not size:
+                advice = f"give them: --input {name}=3x224x224"
+                raise WeightsError("G361", f"{shown(self.path)}: input {name}: axis {axis} has no size: {advice}")
+        return tuple(sizes)
+
+    def run(self) -> OnnxGraph:
+        graph = self.model.graph
+        nodes = []
+        for proto in graph.node:
+            node = read_node(proto, self.path)
+            if not self.fold(proto, node):
+                nodes.append(canonical(node, self.constants, self.opset))
+        shapes = {name: shape for name in self.types if (shape := self.shape(name)) is not None}
+        frozen = OnnxGraph(
+            graph.name,
+            self.model.producer_name,
+            tuple(nodes),
+            self.constants,
+            self.inputs,
+            tuple(each.name for each in graph.output),
+            shapes,
+            self.opset,
+        )
+        return frozen.with_nodes(nodes)
+
+    def shape(self, name: str) -> tuple[int, ...] | None:
+        """The value's shape, where every size is known."""
+        kind = self.types.get(name)
+        if kind is None or not kind.tensor_type.HasField("shape"):
+            return None
+        dims = kind.tensor_type.shape.dim
+        return tuple(dim.dim_value for dim in dims) if all(dim.HasField("dim_value") for dim in dims) else None
+
+    def fold(self, proto: onnx.NodeProto, node: OnnxNode) -> bool:
+        """Whether the node is gone: its outputs are constants now. Else their types are known, where they can be."""
+        if node.op == "Constant":
+            self.keep(node.outputs[0], _constant_of(proto, self.path))
+            return True
+        if node.op in ("Shape", "Size") and (found := self.shape(node.inputs[0])) is not None:
+            part = found[slice(node.get("start", 0), node.get("end"))]
+            self.keep(node.outputs[0], np.asarray(part if node.op == "Shape" else math.prod(found), np.int64))
+            return True
+        given = [name for name in node.inputs if name]
+        self.infer(proto, given)
+        known = all(name in self.constants for name in given)
+        if not known or "." in node.op or node.op in UNREPEATABLE | CONTROL or not self.is_bounded(node):
+            return False
+        return self.evaluate(proto, node)
+
+    def infer(self, proto: onnx.NodeProto, given: list[str]) -> None:
+        """The types of a node's outputs, where ONNX can tell."""
+        if proto.domain not in ("", "ai.onnx") or any(name not in self.types for name in given):
+            return
+        data = {name: self.constants[name] for name in given if name in self.constants}
+        small = {name: numpy_helper.from_array(array) for name, array in data.items() if array.size <= SMALL}
+        try:
+            schema = defs.get_schema(proto.op_type, self.opset, "")
+            types = {name: self.types[name] for name in given}
+            found = shape_inference.infer_node_outputs(schema, proto, types, small, opset_imports=self.imports)
+        except (defs.SchemaError, shape_inference.InferenceError, RuntimeError, ValueError):
+            return
+        self.types.update(found)
+
+    def is_bounded(self, node: OnnxNode) -> bool:
+        """Whether computing the node's outputs takes no more than its bounds."""
+        sizes = []
+        for name in filter(None, node.outputs):
+            shape = self.shape(name)
+            if shape is None:
+                return False
+            kind = self.types[name].tensor_type.elem_type
+            sizes.append(math.prod(shape) * BITS.get(TensorProto.DataType.Name(kind), 64) // 8)
+        if node.op in PRODUCTS and sum(self.constants[name].size for name in node.inputs if name) > 2**20:
+            return False
+        self.computed += sum(sizes)
+        return max(sizes, default=0) <= MAX_VALUE and self.computed <= MAX_COMPUTED
+
+    def alone(self, proto: onnx.NodeProto, feeds: Mapping[str, Array]) -> onnx.ModelProto:
+        """A model of one node: of a node alone, the reference takes the newest form, whatever the opset."""
+        inputs = [onnx.ValueInfoProto(name=name, type=self.types[name]) for name in feeds]
+        outputs = [onnx.ValueInfoProto(name=name, type=self.types.get(name)) for name in proto.output if name]
+        graph = helper.make_graph([proto], "node", inputs, outputs)
+        return helper.make_model(graph, opset_imports=self.imports, ir_version=8)
+
+    def evaluate(self, proto: onnx.NodeProto, node: OnnxNode) -> bool:
+        if node.op in ("Identity", "Dropout"):
+            self.keep(node.outputs[0], self.constants[node.inputs[0]])
+            return True
+        feeds = {name: self.constants[name] for name in node.inputs if name}
+        try:
+            with np.errstate(all="ignore"):
+                results = ReferenceEvaluator(self.alone(proto, feeds)).run(None, feeds)
+        except Exception:  # what the reference cannot compute stays a node, which is then said
+            return False
+        for name, result in zip(filter(None, node.outputs), results, strict=True):
+            self.keep(name, np.asarray(result))
+        return True
+
+
+def read_node(proto: onnx.NodeProto, path: Path) -> OnnxNode:
+    own = proto.domain in ("", "ai.onnx")
+    attributes = {each.name: _attribute(each, path) for each in proto.attribute}
+    op = proto.op_type if own else f"{proto.domain}.{proto.op_type}"
+    return OnnxNode(op, proto.name, tuple(proto.input), tuple(proto.output), attributes)
+
+
+def _attribute(attribute: onnx.AttributeProto, path: Path) -> Any:
+    """An attribute as numbers, lists, texts or an array; None for a graph."""
+    if attribute.type in (attribute.GRAPH, attribute.GRAPHS):
+        return None
+    if attribute.type == attribute.TENSOR:
+        return to_array(attribute.t, path)
+    value = helper.get_attribute_value(attribute)
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+
+
+def _constant_of(proto: onnx.NodeProto, path: Path) -> Array:
+    (attribute,) = proto.attribute
+    if attribute.name == "sparse_value":
+        raise WeightsError("G360", f"{shown(path)}: {proto.name}: sparse constants are not supported")
+    value = _attribute(attribute, path)
+    kinds = {"value_int": np.int64, "value_ints": np.int64, "value_float": np.float32, "value_floats": np.float32}
+    return value if attribute.name == "value" else np.asarray(value, kinds.get(attribute.name))
+
+
+def to_array(tensor: TensorProto, path: Path) -> Array:
+    """A tensor's numbers, in any shape; a WeightsError where they are not what its shape says."""
+    try:
+        if tensor.data_location == TensorProto.EXTERNAL:
+            own = TensorProto(dims=tensor.dims, data_type=tensor.data_type, raw_data=read_external(tensor, path))
+            return np.asarray(numpy_helper.to_array(own))
+        return np.asarray(numpy_helper.to_array(tensor))
+    except GraphcError:
+        raise
+    except Exception:  # onnx raises many kinds, by what is wrong
+        name = shown(tensor.name)
+        raise WeightsError("G311", f"{shown(path)}: {name}: its numbers do not fit its shape and type") from None

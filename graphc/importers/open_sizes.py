@@ -1,0 +1,66 @@
+"""Heights and widths that a file leaves open, left open in the spec too, where one spec is right for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from graphc.importers.flat import FlatNet
+from graphc.importers.onnx_graph import OnnxGraph, OnnxInput
+from graphc.types import Array
+
+MORE = {"h": 64, "w": 32}
+"""Pixels more than the usual size, for a second look."""
+MULTIPLES = (1, 32)
+"""What an open size is tried as a multiple of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """The one image input whose height and width a file leaves open."""
+
+    name: str
+    sizes: tuple[int, ...]
+    """Other sizes for a second look, all but the batch, in the file's order."""
+
+
+def open_input(graph: OnnxGraph, axes: Mapping[str, str], given: Mapping[str, tuple[int, ...]]) -> Open | None:
+    """The input whose height and width are open, where the file has just one and nobody gave its size."""
+    if len(graph.inputs) != 1 or given:
+        return None
+    (only,) = graph.inputs
+    order = axes.get(only.name, "")
+    if len(order) != 4 or any(_is_fixed(only, order.index(letter)) for letter in "hw"):
+        return None
+    sizes = tuple(size + MORE.get(letter, 0) for size, letter in zip(only.shape, order, strict=True))
+    return Open(only.name, sizes[1:])
+
+
+def _is_fixed(given: OnnxInput, axis: int) -> bool:
+    return isinstance(given.written[axis], int)
+
+
+def with_symbols(net: FlatNet, multiple: int) -> dict[str, tuple[int | str, ...]]:
+    """The net's inputs with H and W, or multiples of them, for sizes."""
+    factor = f"{multiple}*" if multiple > 1 else ""
+    return {name: (batch, f"{factor}H", f"{factor}W", last) for name, (batch, _, _, last) in net.inputs.items()}
+
+
+def same_layers(net: FlatNet, other: FlatNet) -> bool:
+    """Whether both nets have the same layers, with arguments that are equal, in the same order."""
+    mine, theirs = [_described(net) for net in (net, other)]
+    return mine == theirs
+
+
+def _described(net: FlatNet) -> list[object]:
+    return [
+        [
+            (part.kind, part.name, part.arguments, part.inputs, {n: _brief(a) for n, a in part.params.items()})
+            for part in layer.parts
+        ]
+        for layer in net.layers
+    ]
+
+
+def _brief(array: Array) -> object:
+    return array.shape

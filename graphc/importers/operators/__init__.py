@@ -1,0 +1,76 @@
+"""What each operator of ONNX is as layers: one handler a line, by family."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from graphc.importers.operators import activation, arithmetic, convolution, dense, normalization, pooling, shape
+
+if TYPE_CHECKING:
+    from graphc.importers.operators.handler import Handler
+
+HANDLERS: Mapping[str, Handler] = {
+    # convolution
+    "Conv": convolution.conv,
+    "ConvTranspose": convolution.conv_transpose,
+    # dense
+    "Gemm": dense.gemm,
+    "MatMul": dense.matmul,
+    # pooling
+    "MaxPool": pooling.max_pool,
+    "AveragePool": pooling.average_pool,
+    "GlobalAveragePool": pooling.global_average_pool,
+    "GlobalMaxPool": pooling.global_max_pool,
+    "ReduceMean": pooling.reduce_mean,
+    "ReduceMax": pooling.reduce_max,
+    # activation
+    "Relu": activation.plain("relu"),
+    "Sigmoid": activation.plain("sigmoid"),
+    "Tanh": activation.plain("tanh"),
+    "Softplus": activation.plain("softplus"),
+    "HardSwish": activation.plain("hard_swish"),
+    "Mish": activation.plain("mish"),
+    "Swish": activation.swish,
+    "Gelu": activation.gelu,
+    "LeakyRelu": activation.leaky_relu,
+    "Elu": activation.elu,
+    "Selu": activation.selu,
+    "HardSigmoid": activation.hard_sigmoid,
+    "PRelu": activation.prelu,
+    "Clip": activation.clip,
+    "Softmax": activation.softmax,
+    # normalization
+    "BatchNormalization": normalization.batch_norm,
+    "InstanceNormalization": normalization.instance_norm,
+    "LayerNormalization": normalization.layer_norm,
+    "GroupNormalization": normalization.group_norm,
+    "GlobalResponseNormalization": normalization.global_response_norm,
+    "LRN": normalization.local_response_norm,
+    "UnitNormalization": normalization.unit_norm,
+    # arithmetic
+    "Add": arithmetic.add,
+    "Sum": arithmetic.add,
+    "Mul": arithmetic.multiply,
+    "Sub": arithmetic.subtract,
+    "Div": arithmetic.divide,
+    # shape
+    "Identity": shape.same,
+    "Dropout": shape.same,
+    "Cast": shape.cast,
+    "Transpose": shape.transpose,
+    "Flatten": shape.reshape,
+    "Reshape": shape.reshape,
+    "Squeeze": shape.reshape,
+    "Unsqueeze": shape.reshape,
+    "Concat": shape.concat,
+    "Slice": shape.slice_,
+    "Split": shape.split,
+    "Gather": shape.gather,
+    "Pad": shape.pad,
+    "Resize": shape.resize,
+    "Upsample": shape.resize,
+    "DepthToSpace": shape.depth_to_space,
+    "SpaceToDepth": shape.space_to_depth,
+    "ChannelShuffle": shape.channel_shuffle,
+}

@@ -1,0 +1,100 @@
+"""Activations."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from graphc.importers.flat import LETTERS
+from graphc.importers.float32 import short
+from graphc.importers.onnx_graph import OnnxNode, RefusedError
+from graphc.importers.operators.handler import Build, Handler
+
+SELU = (1.6732632423543772, 1.0507009873554805)
+LAST_FLAT_SOFTMAX = 12
+"""Up to this opset Softmax takes all axes from its own on as one."""
+
+
+def plain(kind: str) -> Handler:
+    """The handler of an activation without arguments."""
+
+    def handle(build: Build, node: OnnxNode) -> None:
+        _activation(build, kind)
+
+    return handle
+
+
+def _activation(build: Build, kind: str, **arguments: Any) -> None:
+    build.give(build.layer(kind, [build.value()], arguments))
+
+
+def swish(build: Build, node: OnnxNode) -> None:
+    if node.get("alpha", 1.0) != 1:
+        raise RefusedError(f"its alpha is {node.get('alpha'):g}: expected 1")
+    _activation(build, "silu")
+
+
+def gelu(build: Build, node: OnnxNode) -> None:
+    _activation(build, "gelu", approximate="tanh" if node.get("approximate", "none") == "tanh" else None)
+
+
+def leaky_relu(build: Build, node: OnnxNode) -> None:
+    _activation(build, "leaky_relu", alpha=short(node.get("alpha", 0.01)))
+
+
+def elu(build: Build, node: OnnxNode) -> None:
+    _activation(build, "elu", alpha=short(node.get("alpha", 1.0)))
+
+
+def selu(build: Build, node: OnnxNode) -> None:
+    found = node.get("alpha", SELU[0]), node.get("gamma", SELU[1])
+    if not all(math.isclose(a, b, rel_tol=1e-6) for a, b in zip(found, SELU, strict=True)):
+        raise RefusedError("its alpha and gamma are not the usual ones")
+    _activation(build, "selu")
+
+
+def hard_sigmoid(build: Build, node: OnnxNode) -> None:
+    alpha, beta = node.get("alpha", 0.2), node.get("beta", 0.5)
+    if math.isclose(alpha, 1 / 6, rel_tol=1e-6) and beta == 0.5:
+        _activation(build, "hard_sigmoid")
+    else:
+        _activation(build, "hard_sigmoid", alpha=short(alpha), beta=short(beta))
+
+
+def prelu(build: Build, node: OnnxNode) -> None:
+    x, slope = build.value(), build.constant(1, "slopes")
+    channels = x.shape[-1]
+    place = x.axes.index("c") - len(x.axes)
+    whole = np.ones(len(x.axes), int)
+    whole[place] = channels
+    padded = (1,) * (len(x.axes) - slope.ndim) + slope.shape
+    if slope.size not in (1, channels) or (slope.size > 1 and padded != tuple(whole)):
+        raise RefusedError(f"its slopes have the shape {list(slope.shape)}: expected one a channel")
+    alpha = np.broadcast_to(build.in_order(slope.reshape(-1), x), (channels,)).copy()
+    build.give(build.layer("prelu", [x], {}, {"alpha": alpha}))
+
+
+def clip(build: Build, node: OnnxNode) -> None:
+    """relu6, or relu where nothing is cut above."""
+    if len(node.inputs) > 1:
+        raise RefusedError("its limits are computed")
+    low, high = node.get("min", -math.inf), node.get("max", math.inf)
+    if low == 0 and high == 6:
+        _activation(build, "relu6")
+    elif low == 0 and high >= np.finfo(np.float32).max:
+        _activation(build, "relu")
+    else:
+        raise RefusedError(f"it clips to {low:g} and {high:g}: expected 0 and 6, or 0 alone")
+
+
+def softmax(build: Build, node: OnnxNode) -> None:
+    x = build.value()
+    old = build.graph.opset <= LAST_FLAT_SOFTMAX
+    axis = node.get("axis", 1 if old else -1)
+    letters = x.axes[axis:] if old else x.axes[axis]
+    sizes = dict(zip(LETTERS[len(x.shape)], x.shape, strict=True))
+    if {letter for letter in letters if sizes.get(letter, 0) != 1} - {"c"} or x.axes[axis] == "n":
+        raise RefusedError(f"it is along {' '.join(letters.upper())}: expected the channels")
+    _activation(build, "softmax")

@@ -1,0 +1,120 @@
+"""What cannot be said is said all at once, with where the spec could end; files of strangers are bounded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper
+
+from graphc.errors import GraphcError, SpecError, WeightsError
+from graphc.importers import freeze
+from graphc.importers.onnx_import import Request, import_onnx, read_sizes
+from tests.importers.models import number, whole, write_model
+
+
+def test_every_node_is_listed_with_counts_and_where_to_end(tmp_path: Path) -> None:
+    body = "a = Conv(x, w) b = Sin(a) c = Cos(a) d = Sin(x) e = Add(b, c) y = Add(e, d)"
+    with pytest.raises(WeightsError) as raised:
+        import_onnx(write_model(tmp_path, body, "N,4,8,6", w=[4, 4, 1, 1]))
+    error = raised.value
+    assert "3 nodes of 6 cannot be said as layers: Sin (2), Cos; 2 nodes behind them" in error.message
+    assert len([note for note in error.notes if "no layer says what it does" in note]) == 3
+    assert any("--until a (8×6×4)" in note for note in error.notes)
+
+
+@pytest.mark.parametrize(
+    ("body", "arrays", "told"),
+    [
+        ("y = Conv(x, x)", {}, "its weights are computed"),
+        ("y = MaxPool<kernel_shape=[2,2], dilations=[2,2]>(x)", {}, "dilation"),
+        ("y = Transpose<perm=[1,0,2,3]>(x)", {}, "exchanges the batch"),
+        ("y = Reshape(x, s)", {"s": whole(4, 48)}, "mixes examples"),
+        ("y = Reshape(x, s)", {"s": whole(1, 2, 2, 48)}, "has no meaning"),
+        ("y = Clip(x, low)", {"low": number(-1)}, "clips to -1 and inf"),
+        ("y = Slice(x, s, e, a, t)", {"s": whole(0), "e": whole(4), "a": whole(2), "t": whole(2)}, "steps"),
+        ("y = Add(x, b)", {"b": [8, 6]}, "expected one number a channel"),
+        ("y = Softmax<axis=2>(x)", {}, "expected the channels"),
+        ("y = Flatten(x)", {}, "flattened image in the order channels, height, width"),
+        ("y = Identity(x)", {}, "it is an input"),
+        ("y = Sub(x, x)", {}, "difference of two values"),
+        ("y = DepthToSpace<blocksize=2, mode=\"CRD\">(x)", {}, "PyTorch's order"),
+    ],
+)  # fmt: skip
+def test_the_reason_is_said(tmp_path: Path, body: str, arrays: dict[str, object], told: str) -> None:
+    with pytest.raises(WeightsError, match="cannot be said as layers") as raised:
+        import_onnx(write_model(tmp_path, body, "1,4,8,6", **arrays))
+    assert told in "\n".join(raised.value.notes)
+
+
+def test_inputs_that_layers_cannot_take(tmp_path: Path) -> None:
+    path = write_model(tmp_path, "y = Relu(x)", "N,4,5")
+    with pytest.raises(WeightsError, match="cannot be said"):
+        import_onnx(path)
+    with pytest.raises(WeightsError, match=r"axis 1 has no size: give them: --input x=3x224x224"):
+        import_onnx(write_model(tmp_path, "y = Relu(x)", "N,C,8,8"))
+
+
+@pytest.mark.parametrize("option", ["224", "0x3", "ax3", "x", "1x1x1=", "9999999x1"])
+def test_sizes_that_are_none(tmp_path: Path, option: str) -> None:
+    path = write_model(tmp_path, "y = Relu(x)")
+    with pytest.raises(GraphcError, match="--input"):
+        import_onnx(path, Request(sizes=read_sizes([option])))
+
+
+def test_an_unknown_node_is_an_error_with_a_hint(tmp_path: Path) -> None:
+    path = write_model(tmp_path, "hidden = Relu(x) y = Sin(hidden)")
+    with pytest.raises(SpecError, match="did you mean 'hidden'"):
+        import_onnx(path, Request(until=("hiden",)))
+
+
+def test_a_bomb_is_not_computed(tmp_path: Path) -> None:
+    """A constant of 2**40 numbers, from a file of a few bytes."""
+    path = write_model(tmp_path, "c = ConstantOfShape(s) y = Add(x, c)", s=whole(2**20, 2**20))
+    with pytest.raises(WeightsError, match="cannot be said"):
+        import_onnx(path)
+
+
+def test_many_constants_are_bounded_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    body = "a = Expand(o, s) b = Expand(o, s) c = Add(a, b) d = Add(x, c) y = Relu(d)"
+    path = write_model(tmp_path, body, o=number(1), s=whole(4, 1, 1))
+    import_onnx(path)
+    monkeypatch.setattr(freeze, "MAX_COMPUTED", 20)
+    with pytest.raises(WeightsError, match="cannot be said"):
+        import_onnx(path)
+
+
+def test_too_many_nodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(freeze, "MAX_NODES", 1)
+    with pytest.raises(WeightsError, match="expected at most 1 nodes, found 2"):
+        import_onnx(write_model(tmp_path, "a = Relu(x) y = Relu(a)"))
+
+
+def test_control_flow_and_other_domains_are_named(tmp_path: Path) -> None:
+    path = write_model(tmp_path, "a = Relu(x) y = Relu(a)")
+    model = onnx.load(path)
+    model.opset_import.append(helper.make_opsetid("com.other", 1))
+    model.graph.node[1].domain, model.graph.node[1].op_type = "com.other", "Fused"
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(WeightsError, match=r"com\.other\.Fused"):
+        import_onnx(path)
+
+
+def test_damaged_weights_are_an_error(tmp_path: Path) -> None:
+    path = write_model(tmp_path, "y = Conv(x, w)", w=[4, 4, 1, 1])
+    model = onnx.load(path)
+    model.graph.initializer[0].raw_data = np.zeros(3, np.float32).tobytes()
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(WeightsError):
+        import_onnx(path)
+
+
+def test_a_wrong_spec_is_never_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Should a handler be wrong, the comparison finds it."""
+    from graphc.importers.operators import HANDLERS, activation
+
+    monkeypatch.setitem(HANDLERS, "Tanh", activation.plain("sigmoid"))  # type: ignore[arg-type]
+    with pytest.raises(WeightsError, match="other outputs than the file"):
+        import_onnx(write_model(tmp_path, "y = Tanh(x)"))

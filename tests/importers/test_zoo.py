@@ -1,0 +1,94 @@
+"""The zoo survives spec → ONNX → spec → ONNX bit for bit, the metadata left out of account.
+
+A sample here; all of it with GRAPHC_IMPORT=all, which is the group .ci/import.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from graphc.compiler import Emission, compile_plan, plan_model, plan_spec
+from graphc.graph import Plan
+from graphc.importers.onnx_import import Request, import_onnx
+from graphc.initializers import initial_values
+from graphc.runtime import Session
+from graphc.spec.model import read_spec_text
+from graphc.spec.zoo import zoo_names
+from graphc.types import Array
+from graphc.verify import choose_sizes, random_inputs
+
+SAMPLE: dict[str, tuple[str, ...]] = {
+    "cifarnet": (),
+    "dcgan_generator": (),
+    "lenet5": (),
+    "mobilenet_v1_025": ("resolution=64",),
+    "resnet20": (),
+    "shufflenet_v2_x1_0": ("resolution=64",),
+    "squeezenet1_1": ("resolution=64",),
+}
+"""Small nets that have most of what there is."""
+CHOSEN = dict.fromkeys(zoo_names(), ()) if os.environ.get("GRAPHC_IMPORT") == "all" else SAMPLE
+
+
+def random_weights(plan: Plan) -> dict[str, Array]:
+    """Weights as initialised, and statistics, scales and biases that do something."""
+    rng = np.random.default_rng(0)
+    found = initial_values(plan.variables, 0)
+    for name, spec in plan.variables.items():
+        if name.endswith(("moving_mean", "beta", "biases")):
+            found[name] = rng.normal(0, 0.1, spec.shape).astype(np.float32)
+        elif name.endswith(("moving_variance", "gamma")):
+            found[name] = rng.uniform(0.75, 1.25, spec.shape).astype(np.float32)
+    return found
+
+
+@pytest.mark.parametrize("name", CHOSEN)
+@pytest.mark.parametrize("flat", [True, False], ids=["flat", "structured"])
+def test_the_zoo_comes_back(tmp_path: Path, name: str, flat: bool) -> None:
+    plan = plan_spec(name, CHOSEN[name])
+    inputs = random_inputs(plan, 2, 0, choose_sizes(plan, {}))
+    path = tmp_path / f"{name}.onnx"
+    path.write_bytes(compile_plan(plan, random_weights(plan)).serialize())
+    expected = Session(path.read_bytes()).run(inputs)
+    found = import_onnx(path, Request(flat=flat, graph=True))
+    back = plan_model(read_spec_text(found.text, "back.yaml"))
+    results = Session(compile_plan(back, found.variables, Emission()).serialize()).run(inputs)
+    assert results.keys() == expected.keys()
+    for output in expected:
+        np.testing.assert_array_equal(results[output], expected[output])
+
+
+def test_a_file_gives_its_own_spec_back(tmp_path: Path) -> None:
+    from graphc.compiler import compile_spec
+
+    spec = tmp_path / "net.yaml"
+    spec.write_text(
+        "graphc: 1\ninputs: {x: [N, 8, 8, 3]}\nlayers: [{conv2d: {name: a, filters: 4, kernel: 3}}]  # mine\n"
+    )
+    compile_spec(spec, tmp_path / "net.onnx", how=Emission(fold=False))
+    found = import_onnx(tmp_path / "net.onnx")
+    assert found.text == spec.read_text()
+    assert set(found.variables) == {"net/a/weights", "net/a/biases"}
+    compile_spec(spec, tmp_path / "folded.onnx")
+    assert "imported from the graph" in " ".join(import_onnx(tmp_path / "folded.onnx").said)
+
+
+def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A spec and its weights, which compile to what the file computes."""
+    from click.testing import CliRunner
+
+    from graphc.cli import cli
+    from tests.importers.models import write_model
+
+    monkeypatch.chdir(tmp_path)
+    write_model(tmp_path, "a = Conv(x, w, b) y = Relu(a)", w=[5, 4, 3, 3], b=[5])
+    runner = CliRunner()
+    ended = runner.invoke(cli, ["import", "model.onnx", "-o", "net.yaml", "--weights", "net.safetensors"])
+    assert ended.exit_code == 0, ended.output
+    assert "wrote net.yaml and net.safetensors" in ended.output
+    ended = runner.invoke(cli, ["compile", "net.yaml", "--weights", "net.safetensors"], catch_exceptions=False)
+    assert ended.exit_code == 0, ended.output
