@@ -80,8 +80,8 @@ def ours(plan: Plan, params: Mapping[str, Array], outputs: Sequence[Port], feeds
 
 
 def difference(found: Sequence[Array], expected: Sequence[Array]) -> float:
-    """The largest difference of outputs, each relative to its largest value; infinite where one is not finite, or its
-    shape is another."""
+    """The largest difference of outputs of any shape, each relative to its largest value; infinite where one is not
+    finite, or has another shape than the expected one."""
     worst = 0.0
     for mine, other in zip(found, expected, strict=True):
         if mine.shape != other.shape:
