@@ -18,6 +18,7 @@ from .arrays import (
     SafetensorsHeader,
     WeightsNpz,
 )
+from .checkpoints import Onnx, TensorFlow1, TensorFlow1Block, TensorFlow2, TensorFlow2Block, Torch, TorchPickle
 from .images import IMAGES, Mask, PngChunks
 from .lists import Coco, CocoMasks, CsvLabels, CsvList, JsonLines, JsonList
 from .models import External, OnnxFile, OnnxRun, OnnxVariables, SignatureText
@@ -28,6 +29,7 @@ HARNESSES: tuple[type[Harness], ...] = (
     *(SpecYaml, SpecJson, SpecParts, SpecSettings, ExpressionText),
     *(RecipeYaml, RecipeJson, RecipeSettings),
     *(Npz, NpzMapped, NpzHeader, Npy, WeightsNpz, Safetensors, SafetensorsHeader),
+    *(Torch, TorchPickle, TensorFlow1, TensorFlow1Block, TensorFlow2, TensorFlow2Block, Onnx),
     *(Idx, IdxGz, Cifar, Cifar100),
     *IMAGES,
     *(PngChunks, Mask),

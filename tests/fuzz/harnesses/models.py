@@ -10,13 +10,14 @@ import onnx
 from onnx import TensorProto, helper
 
 from graphc.compiler import Emission, compile_plan, plan_model
-from graphc.emit.read import open_model, read_variables, self_contained
+from graphc.emit.read import open_model, self_contained
 from graphc.graph import Plan
 from graphc.initializers import initial_values
 from graphc.runtime import Session
 from graphc.signature import KEY, read_signature
 from graphc.spec.model import read_spec_text
 from graphc.train.distill import named_classes
+from graphc.weights import load_variables
 from tests.fuzz.harness import Harness
 
 from .runs import whole_run
@@ -100,7 +101,7 @@ class OnnxVariables(OnnxFile):
         return [model(fold=False)]
 
     def read(self) -> None:
-        read_variables(self.path, plan())
+        load_variables(self.path, plan())
 
 
 class OnnxRun(External):
