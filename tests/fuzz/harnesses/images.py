@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from graphc.data.endings import formats
-from graphc.data.images import decode_image, decode_mask_with_tag
+from graphc.data.images import Decoding, decode_image, decode_mask_with_tag
 from graphc.data.value_range import ImageValues
 from tests.fuzz.harness import Harness
 
@@ -67,9 +67,9 @@ class AnyImage(Harness):
 
     def read(self) -> None:
         data = self.path.read_bytes()
-        decode_image(data, "input", 3, (8, 8), PIXELS, values=None)
-        decode_image(data, "input", 4, None, PIXELS, values=OWN)
-        decode_image(data, "input", 1, None, PIXELS, values=REDUCED)
+        decode_image(data, "input", Decoding(3, (8, 8), PIXELS, values=None))
+        decode_image(data, "input", Decoding(4, None, PIXELS, values=OWN))
+        decode_image(data, "input", Decoding(1, None, PIXELS, values=REDUCED))
 
 
 def of_kind(kind: str) -> type[AnyImage]:
