@@ -144,6 +144,15 @@ TEMPORARY = re.compile(r"\.(.+)\.(\d+)\.\w{8}\.tmp", re.ASCII | re.DOTALL)
 """The name of a temporary file: of which file, and of which process."""
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder, and those that it lies in, where they are not there; afterwards they outlast a power cut.
+    OSError as of `Path.mkdir`."""
+    missing = [each for each in (path, *path.parents) if not each.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    for each in missing:
+        sync_folder(each.parent)
+
+
 def remove(path: Path) -> None:
     """Remove a file, where it is there."""
     try:

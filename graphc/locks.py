@@ -71,8 +71,8 @@ after_fork_in_child(_forget_locks)
 def _take(handle: int, path: Path) -> Callable[[], None]:
     """What frees the lock, which is ours now."""
     unix, windows = optional_module("fcntl"), optional_module("msvcrt")
-    holder = read_at(handle, TEXT_LIMIT, 0).decode(errors="replace").strip()
-    if holder and not holder.startswith("pid "):
+    holder = read_at(handle, TEXT_LIMIT, 0).decode(errors="replace").strip("\0 \n")  # zeros: of a power cut
+    if not (holder.startswith("pid ") or "pid ".startswith(holder)):
         raise NotPlain("something else than a lock of graphc's", path)
     try:
         if unix is not None:

@@ -17,7 +17,7 @@ from PIL import Image
 
 from graphc import files
 from graphc.errors import MachineError, SpecError, WeightsError
-from graphc.files import atomic_write, open_regular, read_limited
+from graphc.files import atomic_write, make_folder, open_regular, read_limited
 from graphc.system import begin_writing
 from graphc.weights.npz import Archive
 
@@ -130,6 +130,15 @@ def test_a_limit_is_not_allocated(tmp_path):
         assert b"Pid" in read_limited(untold, 2**20)
         with pytest.raises(SpecError, match="the limit is 10"):
             read_limited(untold, 10)
+
+
+@pytest.mark.posix
+def test_a_folder_that_is_made_outlasts_a_power_cut(tmp_path, monkeypatch):
+    synced = []
+    monkeypatch.setattr(files, "sync_folder", synced.append)
+    for _ in range(2):
+        make_folder(tmp_path / "a" / "b")
+    assert synced == [tmp_path / "a", tmp_path]
 
 
 @pytest.mark.posix

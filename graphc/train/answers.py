@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from graphc.errors import SpecError
-from graphc.files import atomic_write, shown
+from graphc.files import atomic_write, make_folder, shown
 from graphc.train.loss_terms import LossTerm
 from graphc.types import Array
 from graphc.valid_json import dumps
@@ -119,7 +119,7 @@ def write_mask(mask: Array, path: Path) -> None:
     image.putpalette(_palette())
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     atomic_write(path, buffer.getvalue())
 
 

@@ -24,7 +24,16 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from graphc.errors import MachineError, Place, WeightsError, clipped
-from graphc.files import TEMPORARY, atomic_write, machine_error, read_limited, remove, remove_leftovers, shown
+from graphc.files import (
+    TEMPORARY,
+    atomic_write,
+    machine_error,
+    make_folder,
+    read_limited,
+    remove,
+    remove_leftovers,
+    shown,
+)
 from graphc.locks import Held, locked
 from graphc.system import NotPlain, check_own, is_link, is_plain_name, open_own, sync_folder
 from graphc.valid_json import dumps, lacking, not_finite
@@ -68,7 +77,7 @@ class RunFolder:
         """
         with ExitStack() as held:
             try:
-                self.path.mkdir(parents=True, exist_ok=True)
+                make_folder(self.path)
                 held.enter_context(locked(self.path / "lock"))
                 self._check_own()
                 self._remove_leftovers()
@@ -99,9 +108,9 @@ class RunFolder:
         atomic_write(self.starting, STARTING.encode())
         try:
             remove(self.preprocess)
-            self.checkpoints.mkdir(exist_ok=True)
+            make_folder(self.checkpoints)
             for name, text in spec.items():
-                (self.spec / name).parent.mkdir(parents=True, exist_ok=True)
+                make_folder((self.spec / name).parent)
                 atomic_write(self.spec / name, text.encode())
         except OSError as error:
             raise machine_error("write in", self.path, error) from None

@@ -127,6 +127,13 @@ def test_a_folder_of_somebody_elses_stays_as_it_is(project):
     assert {name: (folder / name).read_text() for name in mine} == mine
 
 
+@pytest.mark.parametrize("text", [b"", b"\0" * 16, b"pi", b"pid 12"])
+def test_a_lock_whose_text_a_power_cut_has_cut_off_is_free(tmp_path, text):
+    (tmp_path / "lock").write_bytes(text)
+    with RunFolder(tmp_path).locked():
+        assert (tmp_path / "lock").read_bytes().startswith(f"pid {os.getpid()} on ".encode())
+
+
 def test_a_lock_file_of_somebody_elses_stays_as_it_is(project):
     (project / "run").mkdir()
     (project / "run" / "lock").write_text("precious\n")
