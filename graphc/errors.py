@@ -160,16 +160,20 @@ EXHAUSTED = {
     "bad allocation": MEMORY,
     "bad_alloc": MEMORY,
     "Failed to allocate memory": MEMORY,
+    "Arena alloc failed": MEMORY,
+    "Failed to serialize proto": MEMORY,
     "can't start new thread": THREADS,
     "pthread_create failed": THREADS,
 }
-"""What Python and onnxruntime say where the system has nothing more to give, and what we say."""
+"""What Python, protobuf and onnxruntime say where the system has nothing more to give, and what we say."""
 
 
 def exhausted(error: BaseException) -> MachineError | None:
     """An error that says no more than that there is no more memory, or that no thread can be started, as our own."""
     if isinstance(error, MemoryError):
         return MachineError("G503", MEMORY)
+    if isinstance(error, SystemError):  # Python's own, of a library in C
+        return MachineError("G503", f"a library failed without a reason, as some do without memory: {error}")
     said = next((said for text, said in EXHAUSTED.items() if isinstance(error, Exception) and text in str(error)), None)
     return MachineError("G503", said) if said else None
 

@@ -372,3 +372,23 @@ def test_every_command_has_help_that_ends_in_an_example(name: str, graphc: Run) 
 
 def test_the_zoo_is_there_by_name() -> None:
     assert plan_spec("vgg_16").graph.name == "vgg_16"
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (MemoryError(), "this needs more memory than there is"),
+        (RuntimeError("can't start new thread"), "the system gives no more threads or processes"),
+        (SystemError("error return without exception set"), "a library failed without a reason"),
+    ],
+)
+def test_a_machine_that_has_nothing_more_to_give_is_no_bug_of_ours(
+    graphc: Run, monkeypatch: pytest.MonkeyPatch, error: Exception, said: str
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("graphc.compiler.expand", fail)
+    ended = graphc("check", "small.yaml")
+    assert ended.code == 3
+    assert ended.err.startswith(f"error[G503]: {said}")

@@ -169,6 +169,8 @@ def _header(member: IO[bytes]) -> Header:
     numpy = np.lib.format
     try:
         shape, fortran, dtype = (numpy.read_array_header_1_0 if width == 2 else numpy.read_array_header_2_0)(text)
+    except MemoryError:
+        raise
     except Exception as error:  # NumPy reads it with Python's tokenizer and parser, which have errors of their own
         found = str(error.args[0] if error.args else error).splitlines() or [type(error).__name__]
         raise NotReadable(f"the array's header cannot be read: {found[0][:LONGEST]}") from None
