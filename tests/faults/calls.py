@@ -68,7 +68,7 @@ class Fault:
     error: int = 0
     process: int = 0
     least: int = 0
-    """Bytes of allocations that are counted; 0: none are."""
+    """Bytes of allocations that are counted, and nothing else is; 0: none are."""
 
     def __str__(self) -> str:
         how = self.action.name.lower().replace("_", " ")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import shutil
+import signal
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +18,8 @@ from tests.faults.scenarios import Arguments, Scenario
 from tests.faults.server import Request, Result, Server
 
 UNDISTURBED = Fault()
+DEATHS = -signal.SIGABRT, -signal.SIGSEGV
+"""How libraries in Rust and C++ (pydantic, protobuf) end a process that has no memory for something small."""
 Tree = Mapping[str, bytes]
 TIMES = "run/lock", "run/timing.jsonl"
 """Files that differ from run to run."""
@@ -79,9 +82,17 @@ class Stage:
         shutil.rmtree(self.folder, ignore_errors=True)
         shutil.copytree(self._template, self.folder)
 
-    def start(self, arguments: Arguments, fault: Fault = UNDISTURBED, *, with_data: bool = False) -> Result:
+    def start(
+        self, arguments: Arguments, fault: Fault = UNDISTURBED, *, with_data: bool = False, address_space: int = 0
+    ) -> Result:
         request = Request(
-            str(self.folder), list(arguments), str(self._notes), fault, with_data, largest=self.scenario.largest
+            str(self.folder),
+            list(arguments),
+            str(self._notes),
+            fault,
+            with_data,
+            largest=self.scenario.largest,
+            address_space=address_space,
         )
         return self.server.run(request)
 
@@ -102,6 +113,12 @@ class Stage:
         self.reset()
         return self.start(self.scenario.arguments, Fault(process=process)).calls
 
+    def allocations(self, least: int) -> list[Call]:
+        """Of at least so many bytes, where nothing goes wrong."""
+        assert self.undisturbed
+        self.reset()
+        return self.start(self.scenario.arguments, Fault(least=least)).calls
+
     def faults(self) -> Iterator[Fault]:
         for process in range(self.scenario.processes + 1):
             for at, call in enumerate(self.calls(process), start=1):
@@ -114,7 +131,7 @@ class Stage:
         problems = [*self._of_words(fault, result), *self._of_files(fault, result)]
         if not problems and result.orphans:
             problems.append(f"{result.orphans} processes were left behind")
-        return Outcome(fault, result.hit, result.code, problems or self._of_next_start())
+        return Outcome(fault, result.hit, result.code, problems or self.of_next_start())
 
     def _of_words(self, fault: Fault, result: Result) -> Iterator[str]:
         words, hit = result.words, result.hit
@@ -145,12 +162,9 @@ class Stage:
             return
         if result.code == 0 and (said := difference(self._without_unread(found, result), final)):
             yield f"exit code 0, and not what should be there: {said}"
-        for pattern in self.scenario.outputs:
-            for name in {path for path in (*found, *final, *self.old) if Path(path).match(pattern)}:
-                if found.get(name) not in (self.old.get(name), final.get(name)):
-                    yield f"{name} is neither the old one nor the new one"
-        yield from self._of_external_data()
-        if fault.action not in KILLS and not (result.hit is not None and result.hit.kind == "unlink"):
+        yield from self.of_outputs(found)
+        yield from self.of_external_data()
+        if result.code >= 0 and not (result.hit is not None and result.hit.kind == "unlink"):
             yield from (f"left behind: {name}" for name in found if TEMPORARY.fullmatch(Path(name).name))
         yield from self._of_run()
 
@@ -164,7 +178,15 @@ class Stage:
         gone = self.old.keys() - self.undisturbed[1].keys()
         return {name: data for name, data in found.items() if name != unread or name not in gone}
 
-    def _of_external_data(self) -> Iterator[str]:
+    def of_outputs(self, found: Tree) -> Iterator[str]:
+        """Files that are neither old nor new."""
+        final = self.undisturbed[1]
+        for pattern in self.scenario.outputs:
+            for name in {path for path in (*found, *final, *self.old) if Path(path).match(pattern)}:
+                if found.get(name) not in (self.old.get(name), final.get(name)):
+                    yield f"{name} is neither the old one nor the new one"
+
+    def of_external_data(self) -> Iterator[str]:
         if self.scenario.largest and (self.folder / "net.onnx").exists():
             import onnx
 
@@ -183,7 +205,7 @@ class Stage:
         except WeightsError as error:
             yield f"a damaged checkpoint: {error}"
 
-    def _of_next_start(self) -> list[str]:
+    def of_next_start(self) -> list[str]:
         next_start = self.scenario.next_start
         arguments = next_start(self.folder) if next_start else self.scenario.arguments
         again = self.start(arguments)
@@ -197,6 +219,8 @@ def expected_codes(fault: Fault, hit: Call | None) -> tuple[int, ...]:
     """Exit codes that are right."""
     if hit is None:
         return (0,)
+    if fault.least:
+        return 0, 3, *DEATHS
     if fault.action in KILLS:
         return (-9,) if fault.process == 0 else (0, 3)
     if fault.action == Action.INTERRUPT:

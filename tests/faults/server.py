@@ -159,7 +159,7 @@ def _command(shim: Any, request: Request, answers: int) -> None:
         from graphc.emit import model
 
         model.write_model.__defaults__ = (request.largest,)
-    if not request.fault.at:
+    if not request.fault.at and not request.address_space:
         _note_modules(notes / "modules")
     if request.address_space:
         _limit_memory(request.address_space)

@@ -45,7 +45,7 @@ static volatile long count, at;
 
 /* Begin: `folder`: whose files are counted; `of`: 0 for this process, else the number of the process that is forked
    from it; `which` call is dealt with as `how` says, with this errno, and with FAIL_ON all later ones of the kinds in
-   `kinds` (bits); allocations are counted from `least` bytes on, where that is not 0. */
+   `kinds` (bits); where `least` is not 0, allocations of so many bytes are counted, and nothing else. */
 void faults_arm(const char *folder, int log, int data, int of, long which, int how, int number, unsigned kinds,
                 size_t least) {
     snprintf(scope, sizeof scope, "%s", folder);
@@ -107,6 +107,7 @@ static void note(int kind, long inode, const char *path, const char *more, long 
 
 /* Whether a call is the one: -1 and errno where it is to fail, SHORT where it is to do half, else 0. */
 static int begin(int kind, const char *path) {
+    if (smallest > 0 && kind != ALLOCATE) return 0;
     long number = __sync_add_and_fetch(&count, 1);
     int failing = action == FAIL_ON && number > at && (fail_on >> kind & 1);
     if (number != at && !failing) return 0;
