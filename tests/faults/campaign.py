@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.faults.calls import Action, Fault, build_shim, why_no_shim
-from tests.faults.cases import Stage
+from tests.faults.cases import DEATHS, Stage
 from tests.faults.crashes import Crashes
 from tests.faults.power_cut import digest
 from tests.faults.scenarios import SCENARIOS
@@ -92,7 +92,7 @@ PARTS = {
             "allocations": len,
             "went on": _with_code(0),
             "exit 3": _with_code(3),
-            "ended by a library": _with_code(-6, -11),
+            "ended by a library": _with_code(*DEATHS),
             "failed": _failed,
         },
     ),

@@ -18,8 +18,9 @@ from tests.faults.scenarios import Arguments, Scenario
 from tests.faults.server import Request, Result, Server
 
 UNDISTURBED = Fault()
-DEATHS = -signal.SIGABRT, -signal.SIGSEGV
-"""How libraries in Rust and C++ (pydantic, protobuf) end a process that has no memory for something small."""
+DEATHS = -signal.SIGABRT, -signal.SIGSEGV, 127
+"""How libraries in Rust and C++ (pydantic, protobuf), and the C library itself where it loads another, end a process
+that has no memory for something small."""
 Tree = Mapping[str, bytes]
 TIMES = "run/lock", "run/timing.jsonl"
 """Files that differ from run to run."""
@@ -151,6 +152,8 @@ class Stage:
             return [""]
         if call.path == str(self.folder):
             return [*self.scenario.arguments, "cannot read ."]
+        if fault.action == Action.FAIL_ON:  # what fails first may be done without
+            return ["cannot write"]
         path = Path(call.path)
         match = TEMPORARY.fullmatch(path.name)
         folder = self.scenario.arguments if path.parent == self.folder else [path.parent.name]
