@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import time
 import traceback
 import warnings
 import weakref
@@ -192,12 +193,20 @@ class WorkerProcess:
         return MachineError(self._code, message, notes=["--worker-timeout waits longer"])
 
     def _death(self) -> MachineError:
-        self.process.join(PATIENCE)
-        code = self.process.exitcode
+        code = self._exit_code()
         how = "does not answer" if code is None else f"ended with exit code {code}"
         if code is not None and code < 0:
             how = f"was killed by signal {-code}"
         return MachineError(self._code, f"{self.who} (pid {self.process.pid}) {how} {self._doing()}")
+
+    def _exit_code(self) -> int | None:
+        """None where it is still there after a while. Not by `join`, which waits for a descriptor that a rank has
+        closed with all others, and then without end."""
+        deadline = time.monotonic() + PATIENCE
+        while self.process.exitcode is None and time.monotonic() < deadline:
+            time.sleep(PATIENCE / 100)
+        code: int | None = self.process.exitcode
+        return code
 
     def _doing(self) -> str:
         """Its last state and row, in words."""

@@ -277,6 +277,24 @@ def test_none_is_left_where_ctrl_c_comes_after_a_fork():
     assert all(worker.process.exitcode is not None for worker in made)
 
 
+@pytest.mark.parametrize("close_files", [False, True])
+def test_a_worker_that_has_closed_its_pipe_and_lives_is_given_up(close_files, monkeypatch):
+    monkeypatch.setattr(worker_module, "PATIENCE", 0.2)
+
+    def hang(worker) -> None:
+        worker.pipe.close()
+        time.sleep(60)
+
+    worker = WorkerProcess(hang, "a worker", "G521", close_files=close_files)
+    started = time.monotonic()
+    try:
+        with pytest.raises(MachineError, match=r"a worker \(pid \d+\) does not answer while starting"):
+            worker.receive()
+    finally:
+        worker.end()
+    assert time.monotonic() - started < 30
+
+
 def test_a_worker_forked_while_a_thread_sets_blas_goes_on():
     with single_threaded_blas._lock:
         group = group_of_three()
