@@ -20,6 +20,7 @@ from graphc.cli.options import collect_seldom, say
 )
 @click.option("--flat", is_flag=True, help="One line a layer, without blocks, repeats and branches.")
 @click.option("--name", metavar="NAME", help="The model's name.  [default: the file's]")
+@click.option("--dequantize", is_flag=True, help="Leave the rounding of a quantized file out.")
 @click.option("--graph", is_flag=True, help="Import the graph even of a file that holds the spec it was made from.")
 @click.option("--check/--no-check", default=True, show_default=True, help="Compare with the file in onnxruntime.")
 def import_command(
@@ -31,6 +32,7 @@ def import_command(
     sizes: tuple[str, ...],
     flat: bool,
     name: str | None,
+    dequantize: bool,
     graph: bool,
     check: bool,
 ) -> None:
@@ -53,8 +55,8 @@ def import_command(
     if Path(model).suffix.lower() == ".cfg":
         from graphc.importers.darknet_import import import_darknet
 
-        if until or sizes or graph:
-            raise click.UsageError("--until, --input and --graph are for ONNX files")
+        if until or sizes or graph or dequantize:
+            raise click.UsageError("--until, --input, --dequantize and --graph are for ONNX files")
         if weights is not None and numbers is None:
             raise click.UsageError(
                 "--weights needs the .weights file beside the cfg: graphc import NET.cfg NET.weights"
@@ -65,7 +67,7 @@ def import_command(
 
         if numbers is not None:
             raise click.UsageError("a file of weights goes with a cfg; an ONNX file has its own")
-        found = import_onnx(model, Request(flat, until, read_sizes(sizes), check, name, graph))
+        found = import_onnx(model, Request(flat, until, read_sizes(sizes), check, name, dequantize, graph))
     if weights is not None:
         save(weights, found.variables)
     atomic_write(target, found.text.encode())

@@ -113,6 +113,15 @@ class Drafts:
             raise WeightsError("G363", f"{shown(self.source.path)}: {message}; please report it")
         return Draft(text, plan, variables, error)
 
+    def rounding(self, draft: Draft) -> float:
+        """How far a draft is from the file with its rounding."""
+        sizes = self._shapes(self.net.inputs, None)[0]
+        batch = draft.plan.graph.batch
+        feeds = random_inputs(self.inputs, sizes, batch if isinstance(batch, int) else EXAMPLES)
+        session = self.source.session([port.theirs for port in self.outputs], rounding=True)
+        expected = theirs(session, self.inputs, self.outputs, feeds)
+        return difference(ours(draft.plan, draft.variables, self.outputs, feeds), expected)
+
     def _difference(self, plan: Plan, variables: Mapping[str, Array], sizes: Mapping[str, tuple[int, ...]]) -> float:
         batch = plan.graph.batch
         feeds = random_inputs(self.inputs, sizes, batch if isinstance(batch, int) else EXAMPLES)

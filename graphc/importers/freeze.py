@@ -21,6 +21,7 @@ from graphc.errors import GraphcError, WeightsError
 from graphc.files import shown
 from graphc.importers.canonical import canonical
 from graphc.importers.onnx_graph import OnnxGraph, OnnxInput, OnnxNode
+from graphc.importers.quantized import BACK, dequantized
 from graphc.types import Array
 
 MAX_NODES = 100_000
@@ -181,6 +182,11 @@ class _Freezing:
             self.keep(node.outputs[0], self.constants[node.inputs[0]])
             return True
         feeds = {name: self.constants[name] for name in node.inputs if name}
+        if node.op == BACK:  # of which the reference lacks the older forms
+            found = dequantized(node, list(feeds.values()))
+            if found is not None:
+                self.keep(node.outputs[0], found)
+            return found is not None
         try:
             with np.errstate(all="ignore"):
                 results = ReferenceEvaluator(self.alone(proto, feeds)).run(None, feeds)

@@ -42,6 +42,8 @@ class Request:
     """Whether the spec is compared with the file in onnxruntime."""
     name: str | None = None
     """The model's name; None: the file's."""
+    dequantize: bool = False
+    """Whether the rounding of a quantized file is left out."""
     graph: bool = False
     """Whether the graph is imported even where the file holds the spec that it was made from."""
 
@@ -49,7 +51,7 @@ class Request:
 def import_onnx(path: str | Path, request: Request = Request()) -> Imported:
     """The file as a spec; a WeightsError that lists every node that no layer says."""
     path = Path(path)
-    source = Source(path, request.until)
+    source = Source(path, request.until, request.dequantize)
     reasons: list[str] = []
     if not (request.graph or request.until) and (own := own_spec(source, reasons)) is not None:
         return own
@@ -58,6 +60,10 @@ def import_onnx(path: str | Path, request: Request = Request()) -> Imported:
     size = _opened(source, graph, net, inputs, request)
     drafts = Drafts(source, net, tuple(comments(source, graph, net)), inputs, outputs, request.check)
     draft = drafts.best(size, request.flat)
+    if request.dequantize and request.check:
+        net.notes.append(
+            f"without its rounding it differs from the file by {drafts.rounding(draft):.2g} of the largest output"
+        )
     said = f"{counted(len(graph.nodes), 'node')}, {counted(len(net.layers), 'layer')}"
     if request.check:
         said += f", largest difference {draft.error:.1g} of the largest output"

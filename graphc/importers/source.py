@@ -15,6 +15,7 @@ from graphc.importers.chains import recognize_chains
 from graphc.importers.freeze import freeze
 from graphc.importers.onnx_graph import OnnxGraph
 from graphc.importers.patterns import drop_idle, recognize
+from graphc.importers.quantized import remove_rounding, without_rounding
 from graphc.runtime import Session
 
 EXTERNAL_TOO_LARGE = "its weights have more than 2 GB, which cannot be compared: use --no-check"
@@ -26,6 +27,7 @@ class Source:
 
     path: Path
     until: tuple[str, ...] = ()
+    dequantize: bool = False
     model: onnx.ModelProto = field(init=False)
 
     def __post_init__(self) -> None:
@@ -43,10 +45,12 @@ class Source:
         graph = freeze(self.model, self.path, sizes)
         if self.until:
             graph = graph.ending_at(find_value(graph, name, self.path) for name in self.until)
+        if self.dequantize:
+            graph = without_rounding(graph)
         return recognize(recognize_chains(drop_idle(graph)))
 
-    def session(self, outputs: Sequence[str]) -> Session:
-        """The file in onnxruntime, giving these values."""
+    def session(self, outputs: Sequence[str], *, rounding: bool = False) -> Session:
+        """The file in onnxruntime, giving these values; with `dequantize` without its rounding, unless asked for."""
         data = self_contained(self.path)
         if isinstance(data, str):
             raise SpecError("G363", f"{shown(self.path)}: {EXTERNAL_TOO_LARGE}")
@@ -55,6 +59,8 @@ class Source:
             if model.functions:
                 model = onnx.inliner.inline_local_functions(model)
             _end_at(model, outputs)
+        if self.dequantize and not rounding:
+            remove_rounding(model)
         return Session(model.SerializeToString())
 
 

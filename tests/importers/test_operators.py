@@ -6,9 +6,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from graphc.compiler import plan_model
+from graphc.errors import WeightsError
 from graphc.importers.onnx_import import Request, import_onnx
 from graphc.spec.model import read_spec_text
 from tests.importers.models import number, numbers, whole, write_model
@@ -232,6 +234,24 @@ def test_open_sizes_stay_open(tmp_path: Path) -> None:
 def test_sizes_that_layers_depend_on_are_fixed_and_said(tmp_path: Path) -> None:
     path = write_model(tmp_path, "a = Relu(x) b = Flatten(a) y = MatMul(b, w)", "N,3,H,W", w=[192, 5])
     assert "x: [N, 8, 8, 3]" in import_onnx(path, Request(sizes={"x": (3, 8, 8)})).text
+
+
+QUANTIZED = (
+    "a = QuantizeLinear(x, s, z) b = DequantizeLinear(a, s, z) w = DequantizeLinear(q, t)"
+    " c = Conv(b, w) d = Relu(c) e = QuantizeLinear(d, s, z) y = DequantizeLinear(e, s, z)"
+)
+
+
+def test_a_quantized_file_on_request(tmp_path: Path) -> None:
+    """Without its rounding, which is compared; how far the rounding is is said."""
+    weights = np.random.default_rng(0).integers(-100, 100, (5, 4, 1, 1)).astype(np.int8)
+    arrays = {"s": number(0.05), "z": np.asarray(128, np.uint8), "q": weights, "t": number(0.01)}
+    path = write_model(tmp_path, QUANTIZED, **arrays)
+    with pytest.raises(WeightsError, match="cannot be said") as raised:
+        import_onnx(path)
+    assert "--dequantize" in raised.value.notes[0]
+    assert imported(path, dequantize=True) == ["conv2d", "relu"]
+    assert "without its rounding it differs from the file by" in import_onnx(path, Request(dequantize=True)).said[-1]
 
 
 def test_until_a_value_or_a_node(tmp_path: Path) -> None:

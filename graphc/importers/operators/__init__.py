@@ -54,6 +54,8 @@ HANDLERS: Mapping[str, Handler] = {
     "Mul": arithmetic.multiply,
     "Sub": arithmetic.subtract,
     "Div": arithmetic.divide,
+    # quantization
+    "QuantizeLinear": shape.quantize,
     # shape
     "Identity": shape.same,
     "Dropout": shape.same,
