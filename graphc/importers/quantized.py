@@ -48,8 +48,8 @@ def is_quantized(graph: OnnxGraph) -> bool:
 
 
 def dequantized(node: OnnxNode, arrays: Sequence[Array]) -> Array | None:
-    """A constant as numbers, (values - zero point) * scale, in the values' shape; scale and zero point are one number,
-    or one along the node's axis. None where they are laid out otherwise."""
+    """A constant of any shape as numbers, (values - zero point) * scale, where both are one number, or one along the
+    node's axis. None where they are laid out otherwise."""
     values, scale, *zero = arrays
     points = zero[0] if zero else np.zeros_like(scale, values.dtype)
     if (
