@@ -42,11 +42,6 @@ def remove_rounding(model: onnx.ModelProto) -> None:
             node.input.append(source)
 
 
-def is_quantized(graph: OnnxGraph) -> bool:
-    """Whether values are rounded between layers."""
-    return any(node.op == THERE for node in graph.nodes)
-
-
 def dequantized(node: OnnxNode, arrays: Sequence[Array]) -> Array | None:
     """A constant of any shape as numbers, (values - zero point) * scale, where both are one number, or one along the
     node's axis. None where they are laid out otherwise."""
