@@ -3,8 +3,8 @@
 A training with nearly everything on (two heads, dropout, augmentation, workers, shards, moving average, accumulation,
 validations, checkpoints) is looked at every few seconds: the anonymous and shared memory of its processes
 (`smaps_rollup`), open descriptors, number of processes, files in its folder. Samples go to SAMPLES, a line of JSON
-each. At the end the means of the second tenth (the first is where caches fill) and of the last are compared: memory may
-drift by 1 %, the rest not at all. Linux only: it reads `/proc`.
+each. At the end the means of each tenth are printed: caches and heaps fill in the first half; in the second
+memory may grow by 1 %, descriptors and processes not at all. Linux only: it reads `/proc`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from statistics import mean, median
 from typing import Any
@@ -85,31 +84,25 @@ def sample(parent: int, run: Path) -> dict[str, Any]:
     }
 
 
-def row(name: str, first: list[dict[str, Any]], last: list[dict[str, Any]], unit: Callable[[float], str]) -> str:
-    begin, end = (mean(each[name] for each in part) for part in (first, last))
-    drift = f"{100 * (end / begin - 1):+.2f} %"
-    return f"| {name} | {unit(begin)} | {unit(end)} | {drift} |"
-
-
 def report(samples: list[dict[str, Any]], seconds: float) -> None:
+    """The table of tenths; an AssertionError where the second half is not flat."""
+    print(f"{seconds:.0f} s, {samples[-1]['step']:,} steps, {len(samples)} samples; means of tenths:\n")
+    print("| tenth | step | MiB | descriptors | processes | files |\n|---|---|---|---|---|---|")
     tenth = max(len(samples) // 10, 1)
-    first, last = samples[tenth : 2 * tenth], samples[-tenth:]
-    print(
-        f"{seconds:.0f} s, {samples[-1]['step']} steps, {len(samples)} samples; means of the second and last tenth:\n"
-    )
-    print("| | second tenth | last tenth | drift |\n|---|---|---|---|")
-    for name in ("main_bytes", "other_bytes"):
-        print(row(name, first, last, lambda size: f"{size / 2**20:.2f} MiB"))
-    for name in ("descriptors", "processes", "files"):
-        print(row(name, first, last, lambda count: f"{count:.2f}"))
-    for part in (first, last):
-        for each in part:
-            each["bytes"] = each["main_bytes"] + each["other_bytes"]
-    begin, end = (mean(each["bytes"] for each in part) for part in (first, last))
-    assert end <= begin * (1 + DRIFT), f"memory grew from {begin:.0f} to {end:.0f} bytes"
-    assert len({each["processes"] for each in samples[tenth:]}) == 1, "the number of processes changes"
+    parts = [samples[start : start + tenth] for start in range(0, 10 * tenth, tenth)]
+    for number, part in enumerate(parts, start=1):
+        cells = (f"{mean(each[name] for each in part):.2f}" for name in ("descriptors", "processes", "files"))
+        print(f"| {number} | {part[-1]['step']:,} | {memory(part):.2f} | {' | '.join(cells)} |")
+    first, last = parts[5], parts[9]
+    assert memory(last) <= memory(first) * (1 + DRIFT), "memory grows"
+    assert len({each["processes"] for part in parts[5:] for each in part}) == 1, "the number of processes changes"
     begin, end = (median(each["descriptors"] for each in part) for part in (first, last))
     assert end <= begin, "descriptors leak"
+
+
+def memory(samples: list[dict[str, Any]]) -> float:
+    """MiB of all processes, in the mean."""
+    return mean(each["main_bytes"] + each["other_bytes"] for each in samples) / 2**20
 
 
 def main() -> None:

@@ -32,7 +32,7 @@ from PIL import Image
 
 LONGEST = 1.5
 """Seconds that a training may have before it is disturbed: a machine that is busy now may not be so later."""
-GIVEN_UP = 120
+GIVEN_UP = 300
 """Seconds after which a command that neither ends nor dies is an error."""
 PR_SET_CHILD_SUBREAPER = 36
 """From Linux's `prctl.h`."""
@@ -131,6 +131,7 @@ class Started:
 
     def _become(self, arguments: Sequence[str], new_python: bool) -> None:
         os.setpgid(0, 0)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         file = os.open(self.words, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         for stream in (1, 2):
             os.dup2(file, stream)
@@ -191,7 +192,7 @@ def disturbed(folder: Path, run: Path, case: str, whole: float, rng: random.Rand
         if not process.ended(rng.uniform(0.01, min(whole / 3, LONGEST))):
             polite = rng.random() < 0.1
             process.send(rng.choice(REQUESTS) if polite else signal.SIGKILL)
-            assert process.ended(GIVEN_UP), "it does not end"
+            assert process.ended(GIVEN_UP), f"it does not end: {process.words.read_text(encoding='utf-8')}"
             kills, asked = kills + (not polite), asked + polite
         orphans += process.left_alone()
         if process.code == 0:
