@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Annotated, Any, Literal, TypeAlias, Union
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -33,8 +34,20 @@ _Natural = Annotated[StrictInt, Field(ge=0, le=MOST), _Whole]
 PositiveInt: TypeAlias = _Positive
 NaturalInt: TypeAlias = _Natural
 Bool: TypeAlias = StrictBool
-Number: TypeAlias = Annotated[float, Field(strict=True)]
-PositiveNumber: TypeAlias = Annotated[float, Field(strict=True, gt=0)]
+
+
+def _held(value: float) -> float:
+    """The value, where float32 has it as a finite number, and not as 0 what is none."""
+    if value and not LEAST <= abs(value) <= LARGEST:
+        raise ValueError(f"expected 0 or a number that float32 holds, from 1e-45 to 3.4e38, got {value:g}")
+    return value
+
+
+LEAST, LARGEST = 2.0**-149, 2.0**128 - 2.0**104
+"""Of float32, above 0; in doubles."""
+_Float32 = AfterValidator(_held)
+Number: TypeAlias = Annotated[float, Field(strict=True), _Float32]
+PositiveNumber: TypeAlias = Annotated[float, Field(strict=True, gt=0), _Float32]
 Fraction: TypeAlias = Annotated[float, Field(strict=True, ge=0, lt=1)]
 """From 0 to just below 1: a rate, a decay."""
 

@@ -28,7 +28,7 @@ MAX_LAYERS = 50_000
 def expand(spec: ModelSpec, *, max_layers: int = MAX_LAYERS) -> LayerGraph:
     """The layers of a spec, complete, validated and in topological order."""
     batch, inputs = read_inputs(spec)
-    expansion = Expansion(spec, max_layers, COMPOSITIONS, Names(tuple(each.name for each in inputs)))
+    expansion = Expansion(spec, max_layers, COMPOSITIONS, Names(dict.fromkeys(each.name for each in inputs)))
     try:
         scope = read_scopes(expansion)
         with expansion.reporting():

@@ -95,7 +95,7 @@ class Expansion:
     def __post_init__(self) -> None:
         self.kinds = Kinds(self.spec.blocks)
         self.scopes = Scopes(self.kinds, self.report)
-        self.taken.update(self.names.inputs)
+        self.taken.update(self.names.inputs.keys())
 
     # errors ------------------------------------------------------------------------------------------------
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from graphc.dims import Shape, is_image
-from graphc.errors import Warn
+from graphc.errors import SpecError, Warn
 from graphc.graph import LayerGraph, Node
 from graphc.receptive_field import HERE, Reach, ReceptiveField
 
 Seen = dict[str, ReceptiveField | None]
 """Graph input name -> what is seen of it; None where all of it is."""
+MOST_SEEN = 500_000
+"""Fields of single inputs, counted over all layers that change or join them: 50,000 layers may see ten inputs each."""
 
 
 def receptive_fields(graph: LayerGraph, shapes: Mapping[str, Shape]) -> tuple[dict[str, Seen], list[Warn]]:
@@ -19,7 +21,13 @@ def receptive_fields(graph: LayerGraph, shapes: Mapping[str, Shape]) -> tuple[di
         each.name: {each.name: ReceptiveField(HERE, HERE) if is_image(each.shape) else None} for each in graph.inputs
     }
     warnings: list[Warn] = []
+    counted = 0
     for node in graph.nodes:
+        counted += sum(len(seen[source]) for source in node.inputs)
+        if counted > MOST_SEEN:
+            many = f"{len(graph.inputs):,} inputs are too many for so many layers"
+            message = f"{node.name}: there are more than {MOST_SEEN:,} receptive fields up to here: {many}"
+            raise SpecError("G209", message, node.place)
         if node.layer.sees_everything:
             seen[node.name] = {name: None for source in node.inputs for name in seen[source]}
             continue

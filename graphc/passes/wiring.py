@@ -54,7 +54,8 @@ def candidates(name: str, group: str) -> list[str]:
 class Names:
     """Everything that can be referred to, by full name."""
 
-    inputs: tuple[str, ...]
+    inputs: dict[str, None]
+    """In the order in which they are written; found at once among many."""
     targets: dict[str, Ref] = field(default_factory=dict)
     """Layers and groups; a group stands for its last output."""
     _unknown: dict[tuple[str, Place], SpecError] = field(default_factory=dict)

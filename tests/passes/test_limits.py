@@ -162,3 +162,22 @@ def test_planning_takes_a_time_in_proportion():
         assert seconds_to_plan(10_000) < 25 * max(thousand, 0.05)
     finally:
         gc.set_threshold(*before)
+
+
+@pytest.mark.parametrize("argument", ["1e300", "-1e39", "1e-60"])
+def test_numbers_that_float32_does_not_hold_are_refused(argument):
+    with pytest.raises(SpecError, match=r"float32 holds, from 1e-45 to 3\.4e38, got") as caught:
+        graph(f"layers:\n  - leaky_relu: {{alpha: {argument}}}\n")
+    assert (caught.value.code, caught.value.place.line) == ("G112", 4)
+    assert graph("layers:\n  - leaky_relu: {alpha: 1e-44}\n").nodes
+
+
+def test_many_inputs_for_many_layers_are_refused():
+    """What each layer sees of each input is kept: their product counts."""
+    names = [f"i{number}" for number in range(2000)]
+    inputs = ", ".join(f"{name}: [N, 8, 8, 3]" for name in names)
+    layers = f"layers:\n  - add: {{inputs: [{', '.join(names)}]}}\n  - repeat: {{times: TIMES, layer: softplus}}\n"
+    text = f"graphc: 1\ninputs: {{{inputs}}}\n{layers}"
+    assert len(plan(expand(read_spec_text(text.replace("TIMES", "100")))).nodes) == 101
+    with pytest.raises(SpecError, match=r"more than 500,000 receptive fields up to here: 2,000 inputs are too many"):
+        plan(expand(read_spec_text(text.replace("TIMES", "2000"))))
