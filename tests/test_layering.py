@@ -33,7 +33,7 @@ ORDER = [
     {"emit", "runtime"},
     {"weights"},
     {"compiler", "verify", "outputs", "probabilities"},
-    {"conversion", "importers"},
+    {"conversion", "norm_statistics", "importers"},
     {"data"},
     {"signature"},
     {"train"},

@@ -16,7 +16,7 @@ ema_option = click.option("--ema", is_flag=True, help="Take the moving averages 
 
 @click.group()
 def weights() -> None:
-    """Look at checkpoints of TensorFlow, PyTorch and Keras, and convert them.
+    """Look at checkpoints of TensorFlow, PyTorch and Keras, convert and check them.
 
     \b
       graphc weights show model.pth
@@ -83,3 +83,56 @@ def weights_convert(file: str, spec: str, output: str | None, map_file: str | No
     )
     say(report.describe())
     say(f"wrote {shown(target)}")
+
+
+@weights.command(name="check")
+@click.argument("file")
+@for_option
+@click.option(
+    "--images", "photos", multiple=True, required=True, metavar="PATH", help="Photographs, or folders of them."
+)
+@set_option
+@limit_options
+@click.option("--map", "map_file", metavar="FILE", help="YAML or JSON: their names of modules, and ours.")
+@click.option(
+    "--read-as",
+    "reading",
+    type=click.Choice(["imagenet", "symmetric", "unit", "bytes", "mean", "mean_bgr"]),
+    help="How images become numbers.  [default: as they fit best]",
+)
+@click.option("--count", type=click.IntRange(1, 1000), default=16, show_default=True, help="Images, at most.")
+@click.option("-o", "--output", metavar="SVG", help="Also a picture.")
+@format_option
+def weights_check(
+    file: str, spec: str, photos: tuple[str, ...], map_file: str | None, form: str, output: str | None, **options: Any
+) -> None:
+    """Compare batch norm's stored statistics with those of photographs, layer by layer.
+
+    Where they differ the images are read in another range than in training, layers are exchanged, or the network pads
+    on another side. Networks without batch norm cannot be checked so, and a few faults move nothing: blue and red
+    exchanged, kernels transposed.
+
+    \b
+      graphc weights check w.safetensors --for resnet50 --images photos
+      graphc weights check w.safetensors --for resnet50 --images photos --read-as unit -o shifts.svg
+    """
+    collect_seldom()
+    from graphc.conversion import read_rules
+    from graphc.report.norm_statistics import check
+
+    keep_inputs((output,), (file, spec, map_file, *photos))
+    table, said = check(
+        file,
+        spec,
+        photos,
+        options["settings"],
+        rules=read_rules(map_file) if map_file else (),
+        reading=options["reading"],
+        count=options["count"],
+        form=form,
+        picture=output,
+        limits=limits(options["max_layers"], options["max_memory"]),
+    )
+    out(table)
+    for line in said:
+        say(line)
