@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 import safetensors
 import safetensors.numpy
 
-from graphc.errors import Warn, WeightsError, clipped
+from graphc.errors import MachineError, Warn, WeightsError, clipped
 from graphc.files import atomic_write, for_reading, machine_error, read_limited, remove, remove_leftovers, shown
 from graphc.system import NotPlain, open_plain
 from graphc.types import Array
@@ -102,7 +102,9 @@ class Checkpoints:
             raise WeightsError("G320", f"{shown(data)}: the checkpoint is damaged: its checksum is not its contents'")
         try:
             return Checkpoint(safetensors.numpy.load_file(data), facts, path)
-        except (safetensors.SafetensorError, OSError, ValueError, KeyError) as error:
+        except OSError:  # of which it says that there is no file; there is, its checksum is right
+            raise MachineError("G502", f"cannot read {shown(data)}: it cannot be opened") from None
+        except (safetensors.SafetensorError, ValueError, KeyError) as error:
             raise WeightsError("G320", f"{shown(data)}: the checkpoint cannot be read: {error}") from None
 
     def _keys(self, suffix: str = ".json") -> list[CheckpointKey]:

@@ -152,6 +152,19 @@ def test_a_third_one_of_a_killed_save_goes_when_training_goes_on(checkpoints, tm
     assert len(list(tmp_path.iterdir())) == 4
 
 
+def test_arrays_that_cannot_be_opened_are_not_called_damaged(checkpoints, monkeypatch):
+    """safetensors says of them that there is no file."""
+    for step in (1, 2):
+        _save(checkpoints, step)
+
+    def refuse(path):
+        raise FileNotFoundError(f"No such file or directory: {path}")
+
+    monkeypatch.setattr("safetensors.numpy.load_file", refuse)
+    with pytest.raises(MachineError, match=r"cannot read .*step-0000000002.*: it cannot be opened"):
+        checkpoints.latest()
+
+
 class _Killed(BaseException):
     """Stands for a process that ends at once: nothing tidies up after it."""
 
