@@ -26,12 +26,23 @@ def in_another_process(work) -> None:
         {"a": np.arange(5, dtype=np.float32), "b": [np.zeros((0, 3)), "text"]},
         (np.arange(24.0).reshape(2, 3, 4).transpose(2, 0, 1), np.float64(2)),
         [np.ones(1 << 20)],
+        np.arange(24, dtype=np.float32).reshape(2, 3, 4).transpose(2, 0, 1),
+        np.zeros((0, 3), np.uint8),
+        np.array(2.5),
+        np.array([True, False]),
+        np.arange(32, dtype=">i2").reshape(2, 2, 2, 2, 2),
+        np.arange(4, dtype=">i2"),
+        np.array([1 + 2j]),
+        np.array(["a text that is long"]),
     ],
 )
 def test_a_channel_gives_what_another_process_wrote(value):
     channel = SharedChannel()
     in_another_process(lambda: channel.write(value))
-    np.testing.assert_equal(channel.read(), list(value) if isinstance(value, tuple) else value)
+    found = channel.read()
+    np.testing.assert_equal(found, list(value) if isinstance(value, tuple) else value)
+    if isinstance(value, np.ndarray):
+        assert (found.shape, found.dtype) == (value.shape, value.dtype)
     channel.write("the next")
     assert channel.read() == "the next"
 
