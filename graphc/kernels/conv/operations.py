@@ -30,7 +30,8 @@ def conv2d_input_gradient(context: Context, problem: ConvProblem, dy: Array, w: 
         return conv2d(context, forward, dy, turned(w))
     subpixel = subpixel_gradient(problem)
     if subpixel is not None:
-        return subpixel.pixels(context, conv2d(context, subpixel.problem, dy, subpixel.filters(w)))
+        algorithm = choose_conv_algorithm(subpixel.problem).algorithm
+        return subpixel.input_gradient(context, algorithm, dy, w)
     return choose_conv_algorithm(problem).algorithm.input_gradient(context, problem, dy, w)
 
 

@@ -13,28 +13,34 @@ tap i = p + before - s*o. Let p + shift = s*B + r, r being the phase and B the b
 
 So block B reads the outputs B - last … B - first. Any shift below s will do; the one with the fewest products is taken.
 
-Measured (docs/performance.md), milliseconds for 32 images, against products with the transposed filters, whose windows
-are added up: 0.65 in place of 1.38 for 3×3 taps, 32×32×16 to 32 filters; 0.57 in place of 0.70 alone,
-but 1.0 in place of 0.9 in a step, at 16×16×32 to 64; 6.3 in place of 6.0, for 8 images, at 56×56×64 to 128: adding
-windows up takes less of the time the more filters there are.
-Of 5×5 taps, 32×32×32 to 64 filters, 3.2 in place of 9.1; of 7×7, 8 images, 64×64×16 to 32 filters, 1.7 in place of 8.1.
+Measured (docs/performance.md), milliseconds for 8 images, against products with the transposed filters, whose windows
+are added up, which takes less of the time the more filters there are: pixels and channels of x, filters, taps
+
+    112×112×3    32   3×3   0.77 in place of 2.9         32×32×32   64   2×2   0.23 in place of 0.32
+    32×32×16     32   4×4   0.27 in place of 0.64        28×28×64   64   7×7   3.3 in place of 5.7
+    32×32×32     64   3×3   0.59 in place of 0.71        14×14×256  512  5×5   48 in place of 23
+
+In resnet20's step 1.8 ms in place of 2.5 go back through the first convolution with a stride, of 3×3 taps, 32×32×16 to
+32 filters, weights included; through the second, 16×16×32 to 64, it took longer.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from graphc.kernels.chunks import chunks
+from graphc.kernels.conv.algorithm import ConvAlgorithm
 from graphc.kernels.conv.problem import REMEMBERED, ConvProblem
 from graphc.kernels.unfold import Grid, Pair, elements
 from graphc.lazy import np
 from graphc.types import Array, Context
 
-LARGE_WINDOW = 5
-"""Taps each way from which it pays for any number of filters."""
-MOST_FILTERS = 32
-"""Up to which it pays for smaller windows."""
-LEAST_USE = 0.5
+CHUNK_BYTES = 1 << 20
+"""Of dx that is made at a time."""
+FEW_FILTERS, MORE_FILTERS = 32, 64
+"""Up to which it pays where few of the products are with zeros, and where very few are."""
+LEAST_USE, MORE_USE = 0.5, 0.65
 """Products of dy with filters over those that are made, with zeros between taps and around dy."""
 
 
@@ -104,21 +110,31 @@ class SubpixelGradient:
                     found[place, other, :, phase, beside] = w[row, column].T
         return found.reshape(down.window, along.window, outputs, -1)
 
-    def pixels(self, context: Context, y: Array) -> Array:
-        """dx [N, H, W, C]: the channels of y, what the `problem` gives, as pixels."""
+    def pixels(self, context: Context, y: Array, out: Array) -> None:
+        """The channels of y [n, blocks down, blocks along, stride*stride*C], what the `problem` gives, as the pixels of
+        dx, written into `out` [n, H, W, C]."""
         down, along = self.axes
         n, rows, columns, _ = y.shape
-        channels, (height, width) = self.of.channels, self.of.geometry.size
-        every = context.empty((n, rows * down.stride, columns * along.stride, channels), y.dtype)
+        _, height, width, channels = out.shape
+        whole = (rows * down.stride, columns * along.stride) == (height, width)
+        shape = (n, rows * down.stride, columns * along.stride, channels)
+        every = out if whole else context.empty(shape, y.dtype)
         source, target = elements(
             y.reshape(n, rows, columns, down.stride, along.stride * channels),
             every.reshape(n, rows, down.stride, columns, along.stride * channels),
         )
         np.copyto(target, source.transpose(0, 1, 3, 2, *range(4, source.ndim)))
-        if every.shape[1:3] == (height, width):
-            return every
-        dx = context.empty(self.of.x_shape, y.dtype)
-        dx[...] = every[:, down.shift : down.shift + height, along.shift : along.shift + width]
+        if not whole:
+            out[...] = every[:, down.shift : down.shift + height, along.shift : along.shift + width]
+
+    def input_gradient(self, context: Context, algorithm: ConvAlgorithm, dy: Array, w: Array) -> Array:
+        """dx [N, H, W, C] from dy [N, H', W', F] and w [kh, kw, C, F], by an algorithm that supports the `problem`."""
+        dx, filters = context.empty(self.of.x_shape, dy.dtype), self.filters(w)
+        for part in chunks(dx, CHUNK_BYTES):
+            some = replace(self.problem, batch=part.stop - part.start)
+            y = algorithm.forward(context, some, dy[part], filters)
+            self.pixels(context, y, dx[part])
+            del y  # its memory is the next one's, still in the cache
         return dx
 
 
@@ -133,7 +149,8 @@ def subpixel_gradient(problem: ConvProblem) -> SubpixelGradient | None:
     if min(*down.pads, *along.pads) < 0:  # outputs that read nothing but zeros
         return None
     used = down.use(grid.output[0]) * along.use(grid.output[1])
-    if used < LEAST_USE or (min(grid.kernel) < LARGE_WINDOW and problem.filters > MOST_FILTERS):
+    pays = problem.filters <= FEW_FILTERS or (problem.filters <= MORE_FILTERS and used >= MORE_USE)
+    if used < LEAST_USE or not (pays or (down.window, along.window) == (1, 1)):
         return None
     bare = Grid.of(grid.output, (down.window, along.window), (1, 1), (down.pads, along.pads), (1, 1))
     filters = grid.stride[0] * grid.stride[1] * problem.channels

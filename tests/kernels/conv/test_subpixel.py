@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from graphc.kernels.context import RunContext
-from graphc.kernels.conv import choose_input_gradient_algorithm, conv2d, conv2d_gradients, subpixel
+from graphc.kernels.conv import choose_input_gradient_algorithm, conv2d_gradients, subpixel
 from graphc.kernels.conv.subpixel import subpixel_gradient
+from graphc.kernels.conv.unfolded import Unfolded
 from tests.kernels.conv.plain import drawn, plain, problem_of
 
 CONTEXT = RunContext(training=True)
@@ -26,13 +27,15 @@ GEOMETRIES += [
 
 
 @pytest.mark.parametrize("geometry", GEOMETRIES, ids=str)
-def test_it_is_the_plain_sum_whatever_its_use(geometry, monkeypatch):
+@pytest.mark.parametrize("chunk_bytes", [1, 1 << 20])
+def test_it_is_the_plain_sum_whatever_its_use(geometry, chunk_bytes, monkeypatch):
     monkeypatch.setattr(subpixel, "LEAST_USE", 0.0)
     problem = problem_of(*geometry)
     found = subpixel_gradient.__wrapped__(problem)
     assert found is not None
     x, w, dy = drawn(problem)
-    dx = found.pixels(CONTEXT, conv2d(CONTEXT, found.problem, dy, found.filters(w)))
+    monkeypatch.setattr(subpixel, "CHUNK_BYTES", chunk_bytes)
+    dx = found.input_gradient(CONTEXT, Unfolded(), dy, w)
     assert dx.shape == problem.x_shape
     np.testing.assert_allclose(dx, plain(problem, x, w, dy)[1], rtol=0, atol=1e-11)
 
@@ -49,8 +52,10 @@ def strided(size, taps, stride, before, after, filters=32, **others):
         (strided(32, 3, 2, 0, 1), (2, 2)),
         (strided(32, 7, 2, 2, 3), (4, 4)),
         (strided(32, 4, 2, 1, 1), (2, 2)),
-        (strided(32, 7, 2, 2, 3, filters=512), (4, 4)),
-        (strided(32, 3, 2, 1, 1, filters=128), None),  # products are most of the time
+        (strided(32, 7, 2, 2, 3, filters=64), (4, 4)),
+        (strided(32, 7, 2, 2, 3, filters=128), None),  # products are most of the time
+        (strided(32, 3, 2, 1, 1, filters=64), None),
+        (strided(32, 2, 2, 0, 0, filters=256), (1, 1)),  # nothing is unfolded, nothing added up
         (strided(32, 1, 2, 0, 0), None),  # three of four phases read nothing
         (strided(7, 7, 2, 0, 0), None),  # one output: nearly all would be zeros around it
         (strided(8, 2, 2, 1, 4), None),  # the last outputs read nothing but zeros
