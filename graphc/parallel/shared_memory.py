@@ -21,8 +21,8 @@ from graphc.workspace import ALIGNMENT, Block, Workspace
 class SharedChannel:
     """One value at a time, from one process to others; its arrays are read where they lie.
 
-    An array by itself, which is what ranks bring to most meetings, has its shape and dtype in a few bytes, and takes 6
-    µs there and back in place of 13; anything else is described in JSON.
+    An array by itself, which is what ranks bring to most collective calls, has its shape and dtype in a few bytes, and
+    takes 6 µs there and back in place of 13; anything else is described in JSON.
     """
 
     def __init__(self) -> None:
