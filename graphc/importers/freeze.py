@@ -55,6 +55,8 @@ class _Freezing:
         self.opsets = {each.domain: each.version for each in model.opset_import}
         self.opset = self.opsets.get("", self.opsets.get("ai.onnx", 1))
         self.imports = [helper.make_opsetid("", self.opset)]
+        self.context = onnx.checker.C.CheckerContext()
+        self.context.ir_version, self.context.opset_imports = onnx.IR_VERSION, {"": self.opset}
         self.constants: dict[str, Array] = {}
         self.types: dict[str, onnx.TypeProto] = {}
         self.computed = 0
@@ -102,6 +104,7 @@ class _Freezing:
         graph = self.model.graph
         nodes = []
         for proto in graph.node:
+            self.check(proto)
             node = read_node(proto, self.path)
             if not self.fold(proto, node):
                 nodes.append(canonical(node, self.constants, self.opset))
@@ -125,6 +128,16 @@ class _Freezing:
             return None
         dims = kind.tensor_type.shape.dim
         return tuple(dim.dim_value for dim in dims) if all(dim.HasField("dim_value") for dim in dims) else None
+
+    def check(self, proto: onnx.NodeProto) -> None:
+        """A WeightsError where the node's attributes or numbers of inputs are not as ONNX says."""
+        if proto.domain not in ("", "ai.onnx"):
+            return
+        try:
+            onnx.checker.check_node(proto, self.context)
+        except onnx.checker.ValidationError as error:
+            what = shown(proto.name or proto.op_type)
+            raise WeightsError("G360", f"{shown(self.path)}: {what}: {shown(str(error).splitlines()[0])}") from None
 
     def fold(self, proto: onnx.NodeProto, node: OnnxNode) -> bool:
         """Whether the node is gone: its outputs are constants now. Else their types are known, where they can be."""
@@ -152,7 +165,7 @@ class _Freezing:
             schema = defs.get_schema(proto.op_type, self.opset, "")
             types = {name: self.types[name] for name in given}
             found = shape_inference.infer_node_outputs(schema, proto, types, small, opset_imports=self.imports)
-        except (defs.SchemaError, shape_inference.InferenceError, RuntimeError, ValueError):
+        except Exception:  # onnx raises many kinds; a value without a type is refused where somebody asks for it
             return
         self.types.update(found)
 

@@ -25,6 +25,8 @@ LAST = "nhwc"
 NUMBERED = "node_"
 """What PyTorch's newer exporter calls nodes by."""
 WEIGHTS = (".weight", ".bias")
+ODD = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
+"""What handlers raise of attributes that ONNX's checker lets pass and no exporter writes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +184,9 @@ def translate(graph: OnnxGraph) -> Translation:
             handler(made, node)
         except RefusedError as refused:
             found.refusals.append(Refusal(node, str(refused)))
+            lost.update(node.outputs)
+        except ODD:
+            found.refusals.append(Refusal(node, "its attributes do not fit what it reads"))
             lost.update(node.outputs)
     _connect(made, found, lost)
     return found

@@ -20,6 +20,7 @@ from .arrays import (
 )
 from .checkpoints import Onnx, TensorFlow1, TensorFlow1Block, TensorFlow2, TensorFlow2Block, Torch, TorchPickle
 from .images import IMAGES, Mask, PngChunks
+from .imports import DarknetCfg, DarknetWeights, ImportOnnx
 from .lists import Coco, CocoMasks, CsvLabels, CsvList, JsonLines, JsonList
 from .models import External, OnnxFile, OnnxRun, OnnxVariables, SignatureText
 from .runs import CheckpointArrays, CheckpointFacts, Fitted, Log, Resume, ResumeArrays, ResumeFacts, RunFacts, RunRecipe
@@ -35,6 +36,7 @@ HARNESSES: tuple[type[Harness], ...] = (
     *(PngChunks, Mask),
     *(CsvList, CsvLabels, JsonList, JsonLines, Coco, CocoMasks),
     *(Zip, ZipMembers, Tar, ClassFolders),
+    *(ImportOnnx, DarknetCfg, DarknetWeights),
     *(OnnxFile, External, OnnxVariables, SignatureText, OnnxRun),
     *(CheckpointFacts, CheckpointArrays, RunFacts, RunRecipe, Log, Fitted, Resume, ResumeArrays, ResumeFacts),
 )
