@@ -58,6 +58,21 @@ def join_pools(net: FlatNet) -> None:
     net.without(gone)
 
 
+def move_borders(net: FlatNet) -> None:
+    """Zeros around an image that one convolution alone reads are its padding."""
+    alone, by_name = _alone(net), {layer.name: layer for layer in net.layers}
+    gone: dict[str, str] = {}
+    for layer in net.layers:
+        source, pads = by_name.get(layer.inputs[0]), layer.arguments.get("padding")
+        if source is None or source.arguments.keys() != {"padding"} or "bias" not in layer.arguments:
+            continue
+        border = source.arguments["padding"]
+        if isinstance(pads, Pads) and not isinstance(pads.pixels, str) and alone(source.name) and len(border) == 2:
+            layer.arguments["padding"] = pads.inside(border)
+            gone[source.name] = source.inputs[0]
+    net.without(gone)
+
+
 def choose_padding(net: FlatNet) -> None:
     """One word for the padding of all windows, where it is right: TensorFlow's `same` where a window has the odd pixel
     behind, PyTorch's `same_fixed` where windows with strides have pixels on both sides; else pixels."""
@@ -129,5 +144,5 @@ def attach(net: FlatNet) -> None:
 
 
 STEPS: tuple[Callable[[FlatNet], None], ...] = (
-    move_biases, join_pools, choose_padding, drop_unit_scales, attach
+    move_biases, join_pools, move_borders, choose_padding, drop_unit_scales, attach
 )  # fmt: skip

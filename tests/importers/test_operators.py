@@ -160,6 +160,11 @@ FORMS: dict[str, tuple[str, dict[str, Any], list[str]]] = {
     ),
     "a part": ("y = Slice(x, s, e, a)", {"s": whole(1, 0), "e": whole(-1, 5), "a": whole(2, 3)}, ["crop"]),
     "a border cut off": ("y = Pad(x, pads)", {"pads": whole(0, 0, -1, 1, 0, 0, 0, 0)}, ["crop", "pad"]),
+    "a border before a convolution": (
+        "a = Pad(x, pads) y = Conv<strides=[2,2]>(a, w)",
+        {"pads": whole(0, 0, 0, 0, 0, 0, 1, 1), "w": [5, 4, 3, 3]},
+        ["conv2d"],
+    ),
     "mirrored border": ('y = Pad<mode="reflect">(x, pads)', {"pads": whole(0, 0, 2, 1, 0, 0, 1, 1)}, ["pad"]),
     "twice as large": (
         'y = Resize<mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor">(x, , s)',

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from graphc.errors import RuleError
@@ -39,6 +40,13 @@ class Pads:
         with suppress(RuleError):  # a window larger than the image without padding
             return Window.over(size, kernel, stride, word, self.dilation[axis]).pads  # type: ignore[arg-type]
         return None
+
+    def inside(self, border: Sequence[Sequence[int]]) -> Pads:
+        """The same windows on an image before it got this border, [[top, bottom], [left, right]]."""
+        assert not isinstance(self.pixels, str)
+        rows, columns = ((own[0] + more[0], own[1] + more[1]) for own, more in zip(self.pixels, border, strict=True))
+        size = self.size[0] - sum(border[0]), self.size[1] - sum(border[1])
+        return replace(self, size=size, pixels=(rows, columns))
 
     def explicit(self) -> Any:
         """In pixels: one number, [vertical, horizontal] or [[top, bottom], [left, right]]."""

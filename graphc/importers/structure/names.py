@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from graphc.importers.names import clean, unique
 from graphc.importers.structure.items import Item, layers_of
 
+SEPARATOR = re.compile(r"[._]")
+
 
 def common_start(names: Sequence[str]) -> str:
-    """`layer1.0` of layer1.0.conv1 and layer1.0.conv2; may be empty."""
-    parts = [name.split(".") for name in names]
-    found = []
-    for level in zip(*parts, strict=False):
-        if len(set(level)) > 1:
-            break
-        found.append(level[0])
-    if len(found) == len(parts[0]):
-        found.pop()
-    return ".".join(found)
+    """`layer1.0` of layer1.0.conv1 and layer1.0.conv2, `block_1` of block_1_pad and block_1_expand; may be empty."""
+    first, last = min(names), max(names)
+    length = next((at for at, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first))
+    start = first[:length]
+    ends = [end for end in _ends(start) if all(_begins(name, start[:end]) and len(name) > end for name in names)]
+    return start[: ends[-1]] if ends else ""
+
+
+def _ends(text: str) -> list[int]:
+    """Where words of a text end."""
+    return [*(match.start() for match in SEPARATOR.finditer(text)), len(text)]
 
 
 def common_end(names: Sequence[str], kind: str) -> str:
@@ -49,9 +53,8 @@ class Naming:
     def of_use(self, items: Sequence[Item], default: str) -> str:
         """What a use of a block is called: the shortest beginning that its layers share with no other."""
         names = [layer.name for layer in layers_of(items)]
-        parts = common_start(names).split(".")
-        for length in range(1, 1 + len(parts)):
-            start = ".".join(parts[:length])
+        whole = common_start(names)
+        for start in (whole[:end] for end in _ends(whole)):
             if start and self.is_own(start, names):
                 return clean(start) or default
         return clean(names[0]) or default
@@ -70,4 +73,4 @@ class Naming:
 
 
 def _begins(name: str, start: str) -> bool:
-    return name == start or name.startswith(f"{start}.")
+    return name.startswith(start) and SEPARATOR.match(f"{name}.", len(start)) is not None
