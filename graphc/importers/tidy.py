@@ -44,17 +44,21 @@ def move_biases(net: FlatNet) -> None:
 
 
 def join_pools(net: FlatNet) -> None:
-    """A pooling that keeps an image of one pixel, and the layer that makes a vector of it, are one."""
+    """A pooling of the whole image, and the layer that makes a vector of its pixel, or a pixel of its vector, are
+    one."""
     alone, by_name = _alone(net), {layer.name: layer for layer in net.layers}
     gone: dict[str, str] = {}
     for layer in net.layers:
-        source = by_name.get(layer.inputs[0])
-        if source is None or len(layer.shape) != 1 or layer.arguments or layer.params:
+        source = by_name.get(gone.get(layer.inputs[0], layer.inputs[0]))
+        if source is None or layer.params or layer.layer_class.family != "shape" or not alone(layer.inputs[0]):
             continue
-        if source.arguments.get("keep_dims") and alone(source.name) and layer.layer_class.family == "shape":
-            del source.arguments["keep_dims"]
-            source.shape = layer.shape
-            gone[layer.name] = source.name
+        kept = source.arguments.get("keep_dims", False)
+        turned = source.shape[2:] if kept else (1, 1, *source.shape)
+        if "keep_dims" not in source.layer_class.model_fields or layer.shape != turned:
+            continue
+        source.arguments = {} if kept else {"keep_dims": True}
+        source.shape = layer.shape
+        gone[layer.name] = source.name
     net.without(gone)
 
 

@@ -107,6 +107,11 @@ FORMS: dict[str, tuple[str, dict[str, Any], list[str]]] = {
         {"axes": whole(2, 3)},
         ["global_avg_pool2d"],
     ),
+    "a mean as a pixel again": (
+        "m = ReduceMean<axes=[2,3], keepdims=0>(x) r = Reshape(m, s) c = Conv(r, w) y = Mul(x, c)",
+        {"s": whole(-1, 4, 1, 1), "w": [4, 4, 1, 1]},
+        ["global_avg_pool2d", "conv2d", "multiply"],
+    ),
     "mean of pixels": ("y = ReduceMean<axes=[2,3], keepdims=0>(x)", {}, ["global_avg_pool2d"]),
     "flatten in C H W and gemm": (
         "a = Flatten(x) b = Relu(a) y = Gemm<transB=1, alpha=0.5>(b, w, c)",
