@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 
 from graphc.compiler import plan_model
 from graphc.errors import GraphcError, WeightsError
-from graphc.files import shown
+from graphc.files import printable, shown
 from graphc.graph import Plan
 from graphc.importers.arguments import scope_of
 from graphc.importers.check import TOLERANCE, Port, difference, ours, random_inputs, theirs, variables_of
 from graphc.importers.flat import FlatLayer, FlatNet
+from graphc.importers.metadata import classes_of, described
 from graphc.importers.onnx_graph import OnnxGraph
 from graphc.importers.open_sizes import MULTIPLES, with_symbols
 from graphc.importers.source import Source
@@ -140,3 +141,5 @@ def comments(source: Source, graph: OnnxGraph, net: FlatNet) -> Iterator[str]:
     normal = any("moving_mean" in part.params for part in parts) or not any("biases" in part.params for part in parts)
     folded = "" if normal else "; batch norms, if it had any, are folded into its weights"
     yield f"Imported from {shown(source.path.name)}{made}{folded}."
+    if classes := classes_of(source.facts):
+        yield printable(described(classes))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
 from graphc.compiler import plan_model
@@ -262,6 +263,22 @@ def test_a_quantized_file_on_request(tmp_path: Path) -> None:
     assert "--dequantize" in raised.value.notes[0]
     assert imported(path, dequantize=True) == ["conv2d", "relu"]
     assert "without its rounding it differs from the file by" in import_onnx(path, Request(dequantize=True)).said[-1]
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        ("names", "{0: 'cat', 1: \"dog's\"}"),
+        ("classes", '["cat", "dog\'s"]'),
+        ("labels", '{"1": "dog\'s", "0": "cat"}'),
+    ],
+)
+def test_classes_from_the_metadata(tmp_path: Path, key: str, text: str) -> None:
+    path = write_model(tmp_path, "y = Relu(x)")
+    model = onnx.load(path)
+    model.metadata_props.add(key=key, value=text)
+    path.write_bytes(model.SerializeToString())
+    assert "# 2 classes: cat, dog's\n" in import_onnx(path).text
 
 
 def test_until_a_value_or_a_node(tmp_path: Path) -> None:
