@@ -19,7 +19,7 @@ MAX_ENTRIES = 1_000_000
 """Arrays of a file."""
 MAX_RANK = 32
 MAX_SIZE = 2**48
-"""Numbers of an array."""
+"""Numbers of an array, those of axes without any not counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,8 @@ class WeightsFile(Protocol):
 
 
 def check_floats(path: str, name: str, entry: Entry) -> None:
-    """A WeightsError where an array is of other than floating-point numbers."""
+    """A WeightsError where an array is of other than floating-point numbers, or of a shape that none has."""
+    check_shape(path, name, entry.shape)
     if entry.dtype == "object":
         raise WeightsError("G305", f"{path}: {name}: object array refused: expected {NAMES}")
     if entry.dtype not in FLOATS:
@@ -95,5 +96,5 @@ def check_shape(path: str, name: str, shape: tuple[int, ...]) -> None:
     """A WeightsError where a shape is none that anybody's array has."""
     if len(shape) > MAX_RANK:
         raise WeightsError("G304", f"{path}: {name}: expected at most {MAX_RANK} axes, found {len(shape):,}")
-    if any(size < 0 for size in shape) or math.prod(shape) > MAX_SIZE:
+    if any(size < 0 for size in shape) or math.prod(filter(None, shape)) > MAX_SIZE:
         raise WeightsError("G304", f"{path}: {name}: expected an array's shape, found {format_shape(shape)[:100]}")

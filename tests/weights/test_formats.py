@@ -31,8 +31,6 @@ MUTATIONS = int(os.environ.get("GRAPHC_WEIGHTS_MUTATIONS", "800"))
 
 
 def written(folder, form, arrays=ARRAYS):
-    if form == "keras":
-        pytest.importorskip("h5py", reason="Keras's files are read with the extra h5")
     name, write = WRITERS[form]
     kept = {each: array for each, array in arrays.items() if array.dtype != BFLOAT16 or form not in NO_BFLOAT16}
     write(folder / name, kept)
@@ -110,7 +108,7 @@ def damaged(data, rng):
     return bytes(found)
 
 
-@pytest.mark.parametrize("form", [form for form in WRITERS if form != "keras"])  # libhdf5 may never end
+@pytest.mark.parametrize("form", WRITERS)
 def test_damaged_files_are_an_error_of_ours_soon(tmp_path, form):
     path, _ = written(tmp_path, form)
     files = sorted(tmp_path.iterdir())

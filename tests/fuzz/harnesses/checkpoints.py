@@ -145,6 +145,19 @@ def one_block(write, path: Path, **options) -> bytes:
     return files.block(kept)[:-5]
 
 
+class Keras(Weights):
+    name = "weights.h5"
+    suffix = ".h5"
+
+    def seeds(self) -> Sequence[bytes]:
+        files.write_h5(self.path, arrays())
+        return [self.path.read_bytes()]
+
+    def words(self) -> Sequence[bytes]:
+        kept = (b"HEAP", b"SNOD", b"TREE", b"GCOL", b"OHDR", b"OCHK", b"layer_names", b"weight_names", b"\xff" * 8)
+        return (*kept, *(bytes([kind, 0]) for kind in range(23)))
+
+
 class Onnx(Weights):
     """Initializers that are read as weights."""
 
