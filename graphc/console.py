@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import codecs
+import io
 import os
 import sys
+from typing import Any, TextIO
 
 LOOK_ALIKES = {
     "×": "x", "→": "->", "←": "<-", "…": "...", "–": "-", "—": "-", "·": ".", "±": "+-", "²": "2", "³": "3", "≤": "<=",
@@ -22,9 +24,20 @@ def open_streams() -> None:
     codecs.register_error(ON_ERROR, look_alike)
     sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    sys.stdout, sys.stderr = whole(sys.stdout), whole(sys.stderr)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors=ON_ERROR)
+
+
+def whole(stream: TextIO) -> TextIO:
+    """A stream that writes all of a text: Python's own drops what the system did not take at once, where it has no
+    buffer (PYTHONUNBUFFERED)."""
+    if not isinstance(stream, io.TextIOWrapper) or not isinstance(getattr(stream, "buffer", None), io.RawIOBase):
+        return stream
+    encoding, errors = stream.encoding, stream.errors
+    raw: Any = stream.detach()  # or the old one would close it at its end
+    return io.TextIOWrapper(io.BufferedWriter(raw), encoding, errors, line_buffering=True)
 
 
 def look_alike(error: UnicodeError) -> tuple[str | bytes, int]:

@@ -53,3 +53,29 @@ def test_commands_speak_to_old_consoles(command, encoding):
     ended = subprocess.run(run, capture_output=True, check=False, env={**os.environ, "PYTHONIOENCODING": encoding})
     assert ended.returncode == 0, ended.stderr
     assert b"error" not in ended.stderr
+
+
+class Halves(io.RawIOBase):
+    """A file whose disk takes half of what it is given, each time."""
+
+    def __init__(self) -> None:
+        self.data = b""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data) -> int:
+        count = max(1, len(data) // 2)
+        self.data += bytes(data[:count])
+        return count
+
+
+def test_a_stream_without_a_buffer_writes_all_of_a_text(monkeypatch):
+    """Python's own, with PYTHONUNBUFFERED, would drop the rest and say nothing."""
+    file = Halves()
+    for name in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, name, io.TextIOWrapper(file, "utf-8", write_through=True))
+    console.open_streams()
+    sys.stdout.write("a long text\n")
+    sys.stderr.write("and another\n")
+    assert file.data == b"a long text\nand another\n"
