@@ -10,7 +10,8 @@ from typing import Any
 import click
 
 from graphc.errors import said_once
-from graphc.files import printable
+from graphc.files import machine_error, printable
+from graphc.system import is_broken_pipe
 
 MEASURES = click.Choice(["params", "MACs", "memory", "time"], case_sensitive=False)
 FORMATS = click.Choice(["table", "json", "csv", "md"])
@@ -109,7 +110,12 @@ def warn(plan: Any) -> int:
 
 
 def out(text: str) -> None:
-    click.echo(text, nl=False)
+    try:
+        click.echo(text, nl=False)
+    except OSError as error:
+        if is_broken_pipe(error):
+            raise
+        raise machine_error("write", "standard output", error) from None
 
 
 def say(text: str) -> None:

@@ -156,7 +156,7 @@ class Stage:
             return ["cannot write"]
         path = Path(call.path)
         match = TEMPORARY.fullmatch(path.name)
-        folder = self.scenario.arguments if path.parent == self.folder else [path.parent.name]
+        folder = self.scenario.arguments if path.parent == self.folder else [path.parent.name or path.name]
         return [path.name, *([match[1]] if match else []), *folder]
 
     def _of_files(self, fault: Fault, result: Result) -> Iterator[str]:
