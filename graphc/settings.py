@@ -24,7 +24,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError, core_schema
 
 from graphc.documented import field_texts
-from graphc.errors import Place, SpecError, SpecErrors, did_you_mean, write_boolean
+from graphc.errors import Place, SpecError, SpecErrors, counted, did_you_mean, write_boolean
 from graphc.peers import new_name
 from graphc.written import kind_and_arguments
 
@@ -259,6 +259,9 @@ def _explained(model: type[BaseModel], error: ValidationError, place_of: PlaceOf
         else:
             expected = item["msg"].replace("Input should be", "expected", 1)
             expected = VALID.sub(lambda match: WORDS[match[1]], expected)
+            if kind in LENGTHS:
+                most = item["ctx"][LENGTHS[kind]]
+                expected = f"expected {'at least' if kind == 'too_short' else 'at most'} {counted(most, 'value')}"
             found = _described(item["input"]) + (write_boolean(item["input"]) if kind == "bool_type" else "")
             yield SpecError("G604", f"{where}{expected}, found {found}", place_of(path, False))
 
@@ -312,6 +315,8 @@ WORDS = {
     "boolean": "true or false",
 }
 """What pydantic's messages call by Python's names."""
+LENGTHS = {"too_short": "min_length", "too_long": "max_length"}
+"""Pydantic's errors about a number of entries -> what holds it."""
 VALID = re.compile(rf"a valid ({'|'.join(WORDS)})(?: or instance of \w+)?")
 
 

@@ -26,6 +26,8 @@ from graphc.files import shown
 from graphc.types import Array
 
 PIXEL_LIMIT = 25_000_000
+MOST_SIDE = 2**20
+"""Pixels in a row or column of any image, whatever its number of pixels may be."""
 LOSSY = ("JPEG", "MPO", "WEBP", "AVIF", "JPEG2000")
 """Formats in which a value may not stay as it was."""
 
@@ -125,6 +127,10 @@ def _opened(data: bytes | BinaryIO, name: str, pixels: int) -> Iterator[Image.Im
             if opened.width * opened.height > pixels:
                 found = f"{opened.width}×{opened.height} = {opened.width * opened.height:,} pixels"
                 raise DataError("G406", f"the image has {found}, the limit is {pixels:,}", Place(name))
+            if max(opened.size) > MOST_SIDE:  # decoders and resizing need memory for each row, and for each column
+                found = f"{opened.width:,}×{opened.height:,} pixels"
+                message = f"the image has {found}: expected at most {MOST_SIDE:,} in a row or column"
+                raise DataError("G406", message, Place(name))
             yield opened
     except Image.DecompressionBombError:  # Pillow's own limit
         most = 2 * (Image.MAX_IMAGE_PIXELS or 0)

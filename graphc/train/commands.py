@@ -112,7 +112,7 @@ def resume(
         try:
             began = beginning(task.recipe, base, folder.spec_texts(facts["began"]["texts"]), sets, folder)
             changes = Changes(facts["began"], began, facts.get("epochs"))
-        except (KeyError, TypeError, AttributeError):
+        except (KeyError, TypeError, AttributeError, ValueError):
             raise WeightsError("G323", "expected what the run began with", Place(shown(folder.facts))) from None
         if changes and not options.accept_changes:
             raise changes.refused(folder)

@@ -85,6 +85,18 @@ def test_a_bomb_is_refused_by_its_header(tmp_path):
         read_image(_save(tmp_path / "b.png"), Decoding(pixels=20))
 
 
+@pytest.mark.parametrize("size", [(2**20 + 1, 1), (1, 2**20 + 1)])
+def test_an_image_that_is_a_line_is_refused_by_its_header(tmp_path, size):
+    """25,000,000 rows of one pixel took 800 MB: decoders keep a pointer for each."""
+    width, height = size
+    header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
+    rows = zlib.compress(bytes(height * (width // 8 + 2)))
+    line = b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", rows) + _chunk(b"IEND", b"")
+    (tmp_path / "a.png").write_bytes(line)
+    with pytest.raises(DataError, match=r"expected at most 1,048,576 in a row or column"):
+        read_image(tmp_path / "a.png")
+
+
 def test_whatever_a_decoder_raises_is_an_error_of_the_file(tmp_path, monkeypatch):
     """A damaged TIFF can make Pillow raise a TypeError."""
     path = _save(tmp_path / "a.tif")

@@ -173,7 +173,8 @@ def test_best_weights_that_are_damaged_do_not_become_onnx(run, damage):
 
 def test_a_run_that_does_not_say_how_it_began(run):
     facts = json.loads((run / "run.json").read_text())
-    for began in (None, {}, {"texts": 3}, {**facts["began"], "data": []}):
+    sets = {name: {**(found or {}), "examples": "many"} for name, found in facts["began"]["data"].items()}
+    for began in (None, {}, {"texts": 3}, {**facts["began"], "data": []}, {**facts["began"], "data": sets}):
         (run / "run.json").write_text(json.dumps({**facts, "began": began}))
         with pytest.raises(WeightsError, match=r"run\.json: error\[G323\]: expected what the run began with"):
             resume(run)

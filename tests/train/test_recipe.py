@@ -75,6 +75,11 @@ GOLDEN = {
     "bool for number": ("epochs: 3", "epochs: true", "9:9: error[G604]: epochs: expected a whole number, found true"),
     "text for number": ("epochs: 3", 'epochs: "3"', "9:9: error[G604]: epochs: expected a whole number, found '3'"),
     "no list": ("epochs: 3", "epochs: 3\nheads: 3", "10:8: error[G604]: heads: expected a list, found 3"),
+    "no entries": (
+        "digits",
+        "{npz: {path: a.npz, inputs: {}}}",
+        "error[G604]: data.train.npz.inputs: expected at least 1 value, found an empty mapping",
+    ),
     "fraction": ("epochs: 3", "epochs: 2.5", "9:9: error[G604]: epochs: expected a whole number, found 2.5"),
     "range": ("share: 0.1", "share: 2", "5:21: error[G604]: data.validation_share: expected less than 1, found 2"),
     "in a list": (

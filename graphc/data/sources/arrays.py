@@ -32,7 +32,7 @@ class Npz(Source):
 
     path: str
     """The file."""
-    inputs: str | dict[str, str] = "x"
+    inputs: str | Annotated[dict[str, str], Field(min_length=1)] = "x"
     """Name of the array of inputs; or of one array for each input of the network."""
     targets: str | dict[str, str] = "y"
     """Name of the array of labels; or of one array for each target. Targets that are called `boxes` (N 4 or N K 4:
