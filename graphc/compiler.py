@@ -119,6 +119,7 @@ def compile_spec(
     settings: Sequence[str] = (),
     *,
     weights_from: str | Path | None = None,
+    given: str | None = None,
     partial: bool = False,
     weights_to: str | Path | None = None,
     seed: int = 0,
@@ -128,12 +129,12 @@ def compile_spec(
 ) -> tuple[Plan, weights.LoadReport | None]:
     """A spec becomes an ONNX file, with weights from a file or drawn from the spec's initializers.
 
-    `partial` takes from the file what it has; `weights_to` also writes all variables by name. The report says
-    what the file had.
+    `given` says whose the file is (`torchvision:resnet50`), `partial` takes from it what it has; `weights_to` also
+    writes all variables by name. The report says what the file had.
     """
     model = read_spec(spec, settings)
     planned = plan_model(model, until=until, limits=limits)
-    params, report = initial_or_loaded(planned, seed, weights_from, partial=partial)
+    params, report = initial_or_loaded(planned, seed, weights_from, partial=partial, given=given)
     if weights_to is not None:
         weights.save(weights_to, params)
     metadata = {"graphc.spec": model.source, "graphc.seed": str(seed)}
@@ -142,7 +143,7 @@ def compile_spec(
 
 
 def initial_or_loaded(
-    planned: Plan, seed: int, weights_from: str | Path | None, *, partial: bool = False
+    planned: Plan, seed: int, weights_from: str | Path | None, *, partial: bool = False, given: str | None = None
 ) -> tuple[dict[str, Array], weights.LoadReport | None]:
     """Every variable of the plan in its own shape, from the file or as initialized, and what the file had.
 
@@ -152,7 +153,7 @@ def initial_or_loaded(
     variables = planned.variables
     if weights_from is None:
         return initializers.initial_values(variables, seed), None
-    loaded, report = weights.load_variables(weights_from, planned)
+    loaded, report = weights.load_variables(weights_from, planned, given=given)
     if not partial:
         report.raise_if_incomplete()
         return loaded, report

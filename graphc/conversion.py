@@ -11,10 +11,13 @@ from graphc.dims import format_shape
 from graphc.errors import SpecError, clipped, counted
 from graphc.files import digest_of, shown
 from graphc.name_rules import NameRule, RuleError
+from graphc.spec.pretrained import Net
 from graphc.spec.source import SpecMap, load_file
 from graphc.weights.convert import LoadReport
 from graphc.weights.formats import place_of
-from graphc.weights.safetensors_file import LAYOUT
+from graphc.weights.origin import ORIGIN
+from graphc.weights.safetensors_file import FORMAT, LAYOUT
+from graphc.weights.theirs import exported, net_of
 
 COLUMNS = ("name", "shape", "type", "numbers", "left out")
 
@@ -64,13 +67,14 @@ def convert_file(
     layout: weights.Layout | None = None,
     ema: bool = False,
     partial: bool = False,
+    given: str | None = None,
     limits: Limits | None = None,
 ) -> LoadReport:
     """Write the variables of a spec that a file has as a safetensors file, which says how they lie and whence they
     are; with `partial` also where some are missing."""
     plan = plan_spec(spec, settings, limits=limits or Limits())
     with weights.open_weights(path) as file:
-        values, report = weights.convert(file, rules, plan, layout=layout, ema=ema)
+        values, report = weights.convert(file, rules, plan, layout=layout, ema=ema, given=given)
         source = file.format
     if not partial:
         report.raise_if_incomplete()
@@ -81,5 +85,33 @@ def convert_file(
         "graphc.source": f"{Path(path).name}: {source}",
         "graphc.source_sha256": digest_of(place_of(path)),
     }
+    if report.origin.nets:
+        metadata[ORIGIN] = " ".join(f"{net.source}:{net.name}" for net in report.origin.nets)
     weights.save(output, values, {key: shown(value) for key, value in metadata.items()})
     return report
+
+
+def export_file(
+    path: str | Path,
+    spec: str | Path,
+    output: str | Path,
+    to: str,
+    settings: Sequence[str] = (),
+    *,
+    limits: Limits | None = None,
+) -> Net:
+    """Write a network's variables as a library has them, a safetensors file: the library's network that it is."""
+    plan = plan_spec(spec, settings, limits=limits or Limits())
+    known = plan.graph.pretrained.sources
+    if to not in known or not known[to].rules:
+        there = ", ".join(name for name, source in known.items() if source.rules) or "none"
+        raise SpecError(
+            "G366", f"{plan.graph.name}: expected a source whose names are known: {there}; found {clipped(to)}"
+        )
+    net = net_of(plan, known[to])
+    values, report = weights.load_variables(path, plan)
+    report.raise_if_incomplete()
+    layout = known[to].layout or "OIHW"
+    metadata = {FORMAT: "pt" if layout == "OIHW" else "tf", "graphc.model": plan.graph.name, "net": net.title}
+    weights.save(output, exported(plan, known[to], values), metadata)
+    return net

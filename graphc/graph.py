@@ -11,6 +11,7 @@ from graphc.dims import Shape, is_static
 from graphc.errors import Place, Warn
 from graphc.layers.base import Layer, elements
 from graphc.receptive_field import ReceptiveField
+from graphc.spec.pretrained import Pretrained
 from graphc.types import Array
 from graphc.variables import ParamSpec
 
@@ -71,6 +72,8 @@ class LayerGraph:
     warnings: tuple[Warn, ...] = ()
     scope: str | None = None
     """What every variable's name begins with; None: the graph's name, empty: nothing."""
+    pretrained: Pretrained = field(default_factory=Pretrained)
+    """Whose weights fit."""
 
     def scoped(self, name: str) -> str:
         """A name below the scope: `vgg_16/conv1`."""

@@ -36,6 +36,7 @@ ORDER = [
     {"conversion", "norm_statistics", "importers"},
     {"data"},
     {"signature"},
+    {"published"},
     {"train"},
     {"inference", "report"},
     {"completion"},

@@ -12,6 +12,7 @@ import click
 from graphc.cli.options import (
     collect_seldom,
     format_option,
+    from_option,
     limits,
     make_plan,
     out,
@@ -24,12 +25,16 @@ from graphc.cli.options import (
 from graphc.errors import GraphcError, counted
 from graphc.files import keep_inputs, shown
 
+WITH_WEIGHTS = "weights"
+"""Of `--with-preprocess`: as for the published weights that are given."""
+
 
 @click.command(name="compile")
 @click.argument("spec")
 @click.option("-o", "--output", metavar="FILE", help="The ONNX file.  [default: NAME.onnx]")
 @spec_options
 @weights_option
+@from_option
 @click.option("--partial", is_flag=True, help="What the weights file lacks starts as initialised.")
 @click.option("--save-weights", metavar="FILE", help="Also write all variables by name, .npz or .safetensors.")
 @seed_option
@@ -41,7 +46,11 @@ from graphc.files import keep_inputs, shown
     "--output-layout", type=click.Choice(["nhwc", "nchw"]), help="Of image outputs.  [default: as the input's]"
 )
 @click.option("--fold/--no-fold", default=True, show_default=True, help="Fold batch norm, drop what inference drops.")
-@click.option("--with-preprocess", metavar="RUN", help="Take raw images, preprocess them as this run's folder says.")
+@click.option(
+    "--with-preprocess",
+    metavar="RUN",
+    help="Take raw images, preprocess them as this run's folder says; `weights`: as for the published weights given.",
+)
 @click.option(
     "--raw",
     type=click.Choice(["uint8", "int8", "uint16", "int16", "int32", "float32"]),
@@ -54,6 +63,7 @@ def compile_command(spec: str, output: str | None, **options: Any) -> None:
       graphc compile lenet5 -o lenet.onnx
       graphc compile net.yaml --weights trained.npz
       graphc compile net.yaml --with-preprocess run1
+      graphc compile resnet50 --weights resnet50-11ad3fa6.pth --with-preprocess weights
       graphc compile net.yaml --batch 1
     """
     collect_seldom()
@@ -64,14 +74,7 @@ def compile_command(spec: str, output: str | None, **options: Any) -> None:
     if target == "-":
         raise click.BadParameter("an ONNX file is not printed; name a file", param_hint="--output")
     keep_inputs((target, options["save_weights"]), (spec, options["weights"]))
-    run, weights_from, preprocess, describe = options["with_preprocess"], options["weights"], None, None
-    if run is not None:
-        from graphc.train.fitted import fronts_of_run
-        from graphc.train.signing import metadata_of_run
-
-        preprocess = partial(fronts_of_run, run, options["raw"])
-        describe = partial(metadata_of_run, run, options["raw"])
-        weights_from = weights_from or Path(run) / "best.safetensors"
+    preprocess, describe, weights_from = preparation(options)
     how = Emission(
         options["opset"],
         options["ir_version"],
@@ -87,6 +90,7 @@ def compile_command(spec: str, output: str | None, **options: Any) -> None:
         target,
         options["settings"],
         weights_from=weights_from,
+        given=options["given"],
         partial=options["partial"],
         weights_to=options["save_weights"],
         seed=options["seed"],
@@ -100,10 +104,30 @@ def compile_command(spec: str, output: str | None, **options: Any) -> None:
     say(f"wrote {shown(target)}: {counted(len(plan.nodes), 'layer')}, {Path(target).stat().st_size:,} bytes")
 
 
+def preparation(options: dict[str, Any]) -> tuple[Any, Any, Any]:
+    """(what the file does to raw images, what it says of its inputs and outputs, where its weights are)."""
+    run, weights_from, given = options["with_preprocess"], options["weights"], options["given"]
+    if run == WITH_WEIGHTS and weights_from is None:
+        raise click.BadParameter("weights goes with --weights FILE", param_hint="--with-preprocess")
+    if weights_from is not None and run in (None, WITH_WEIGHTS):
+        from graphc import published
+
+        front = partial(published.fronts, weights_from, given, options["raw"]) if run is not None else None
+        return front, partial(published.metadata, weights_from, given, run is not None), weights_from
+    if run is None:
+        return None, None, weights_from
+    from graphc.train.fitted import fronts_of_run
+    from graphc.train.signing import metadata_of_run
+
+    describe = partial(metadata_of_run, run, options["raw"])
+    return partial(fronts_of_run, run, options["raw"]), describe, weights_from or Path(run) / "best.safetensors"
+
+
 @click.command()
 @click.argument("spec")
 @spec_options
 @weights_option
+@from_option
 @seed_option
 @format_option
 @click.option("--batch", type=click.IntRange(1), default=2, show_default=True)
@@ -122,7 +146,7 @@ def verify(spec: str, form: str, batch: int, sizes: tuple[str, ...], tolerance: 
     from graphc.verify import verify as compare
 
     plan = make_plan(spec, options["settings"], options["until"], options["max_layers"], options["max_memory"])
-    params, _ = initial_or_loaded(plan, options["seed"], options["weights"])
+    params, _ = initial_or_loaded(plan, options["seed"], options["weights"], given=options["given"])
     chosen = choose_sizes(plan, read_sizes(sizes))
     if chosen:
         say("sizes that the spec leaves open: " + ", ".join(f"{name} = {size}" for name, size in chosen.items()))

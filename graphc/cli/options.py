@@ -32,6 +32,9 @@ seed_option = click.option("--seed", default=0, show_default=True, help="Seed of
 weights_option = click.option(
     "--weights", metavar="FILE", help="Variables by name: .safetensors, .npz, .ckpt, .pth, .h5, .onnx."
 )
+from_option = click.option(
+    "--from", "given", metavar="SOURCE[:NET]", help="Whose weights they are, where names do not tell: timm:resnet50."
+)
 limit_options = with_options(
     click.option("--max-layers", type=click.IntRange(1), help="Layers after expansion.  [default: 50,000]"),
     click.option("--max-memory", type=float, metavar="GIB", help="Variables, and any activation.  [default: 8]"),

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from graphc.cli.options import collect_seldom, format_option, limit_options, limits, out, say, set_option
+from graphc.cli.options import collect_seldom, format_option, from_option, limit_options, limits, out, say, set_option
 from graphc.files import keep_inputs, shown
 
 for_option = click.option("--for", "spec", required=True, metavar="SPEC", help="The network that they are for.")
@@ -52,17 +52,19 @@ def weights_show(file: str, ema: bool, form: str) -> None:
 @set_option
 @limit_options
 @click.option("--map", "map_file", metavar="FILE", help="YAML or JSON: their names of modules, and ours.")
+@from_option
 @click.option("--layout", type=click.Choice(["HWIO", "OIHW"]), help="How arrays lie, where the file does not say.")
 @ema_option
 @click.option("--partial", is_flag=True, help="Also where some variables are missing.")
 def weights_convert(file: str, spec: str, output: str | None, map_file: str | None, **options: Any) -> None:
     """Write a file's variables with the names and the layout of a spec.
 
-    Without a map names have to be those of the spec, as in TF-Slim's checkpoints. A map has a line for each module,
-    with numbers as parts: "layer{s}.{i}.conv{c}": "stage{s}/unit_{i+1}/conv{c}".
+    Names are the spec's own, or those that it says of a library (`pretrained:`), or a map's, which has a line for each
+    module, with numbers as parts: "layer{s}.{i}.conv{c}": "stage{s}/unit_{i+1}/conv{c}".
 
     \b
-      graphc weights convert vgg_16.ckpt --for vgg_16
+      graphc weights convert resnet50-0676ba61.pth --for resnet50
+      graphc weights convert model.safetensors --for resnet50 --from timm:resnet50
       graphc weights convert model.pth --for net.yaml --map names.yaml -o net.safetensors
     """
     collect_seldom()
@@ -79,6 +81,7 @@ def weights_convert(file: str, spec: str, output: str | None, map_file: str | No
         layout=options["layout"],
         ema=options["ema"],
         partial=options["partial"],
+        given=options["given"],
         limits=limits(options["max_layers"], options["max_memory"]),
     )
     say(report.describe())
@@ -136,3 +139,25 @@ def weights_check(
     out(table)
     for line in said:
         say(line)
+
+
+@weights.command(name="export")
+@click.argument("file")
+@for_option
+@click.option("--to", required=True, metavar="SOURCE", help="Whose names: torchvision, timm, or another of the spec's.")
+@click.option("-o", "--output", metavar="FILE", help="A .safetensors file.  [default: SPEC_SOURCE.safetensors]")
+@set_option
+@limit_options
+def weights_export(file: str, spec: str, to: str, output: str | None, **options: Any) -> None:
+    """Write a network's variables with the names and the layout of a library, which then loads them.
+
+    \b
+      graphc weights export runs/flowers/best.safetensors --for resnet50 --to torchvision --set classes=5
+    """
+    from graphc.conversion import export_file
+
+    target = output or f"{Path(spec).stem}_{to}.safetensors"
+    keep_inputs((target,), (file, spec))
+    bounds = limits(options["max_layers"], options["max_memory"])
+    net = export_file(file, spec, target, to, options["settings"], limits=bounds)
+    say(f"wrote {shown(target)}: weights of {net.title}")

@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, TypeAlias
 
 from pydantic import Field
 
-from graphc.data.sample import Sample, crop, resize
+from graphc.data.sample import Interpolation, Sample, crop, resize
 from graphc.settings import Kind, OneOf
 
 Side: TypeAlias = Annotated[int, Field(gt=0, le=100_000)]
@@ -33,8 +33,11 @@ class Stretch(Resizing):
 
     kind: ClassVar[str] = "stretch"
 
+    interpolation: Interpolation = "bilinear"
+    """bilinear or bicubic."""
+
     def apply(self, sample: Sample, size: tuple[int, int]) -> Sample:
-        return resize(sample, *size)
+        return resize(sample, *size, self.interpolation)
 
 
 class CenterCrop(Resizing):
@@ -46,10 +49,12 @@ class CenterCrop(Resizing):
     shorter_side: Side | None = None
     """Pixels of the shorter side before the middle is cut out, such as 256 for a middle of 224; default: as few as
     cover the size."""
+    interpolation: Interpolation = "bilinear"
+    """bilinear or bicubic."""
 
     def apply(self, sample: Sample, size: tuple[int, int]) -> Sample:
         self.check(size)
-        scaled = resize(sample, *self._scaled(sample.size, size))
+        scaled = resize(sample, *self._scaled(sample.size, size), self.interpolation)
         return crop(scaled, *middle(scaled.size, size), *size)
 
     def check(self, size: tuple[int, int]) -> None:

@@ -7,9 +7,9 @@ Coordinates are pixels from the upper left corner of the image: pixel (row, colu
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from PIL import Image
@@ -25,6 +25,11 @@ VALID = {BOXES: BOXES_THERE, POINTS: POINTS_THERE}
 """The target that says which boxes, or key points, of an example there are: 1 or 0 for each."""
 
 
+Interpolation: TypeAlias = Literal["bilinear", "bicubic"]
+RESAMPLING: Mapping[Interpolation, Image.Resampling] = {
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+}
 LARGEST = 10**8
 """Pixels that an image may have after resizing: one that is a line would otherwise grow without bound."""
 
@@ -179,15 +184,15 @@ def _filling(image: Array, values: ValueRange, share: float) -> float:
     return float(in_type(np.array([values.at(share)], np.float64), image.dtype)[0])
 
 
-def resize(sample: Sample, height: int, width: int) -> Sample:
-    """Image bilinear over the whole source area (Pillow's, antialiased); masks take the nearest pixel's class."""
+def resize(sample: Sample, height: int, width: int, interpolation: Interpolation = "bilinear") -> Sample:
+    """Image over the whole source area (Pillow's, antialiased); masks take the nearest pixel's class."""
     rows, columns = sample.size
     if (rows, columns) == (height, width):
         return sample
     if height * width > LARGEST:
         found = f"{height}×{width} pixels for an image of {rows}×{columns}"
         raise DataError("G406", f"expected a size of at most {LARGEST:,} pixels, found {found}")
-    image = _by_pillow(sample.image, lambda part: part.resize((width, height), Image.Resampling.BILINEAR))
+    image = _by_pillow(sample.image, lambda part: part.resize((width, height), RESAMPLING[interpolation]))
     mask = sample.mask
     if mask is not None:
         down = (np.arange(height) + 0.5) * rows / height

@@ -14,6 +14,7 @@ from graphc.passes.entries import check_name
 from graphc.passes.wiring import InputRef, NameRef, Names, Ref, topological_order
 from graphc.spec.expressions import substitute
 from graphc.spec.model import ModelSpec
+from graphc.spec.pretrained import read_pretrained
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,18 @@ def wire(
     end_points = name_end_points(spec, shown, named)
     asked_for = {*outputs.values(), *(end_points.values() if spec.end_points is not None else ())}
     warnings = dead_ends(nodes, asked_for)
-    return LayerGraph(spec.name, batch, inputs, nodes, outputs, end_points, spec.expect, warnings, spec.scope)
+    return LayerGraph(
+        spec.name,
+        batch,
+        inputs,
+        nodes,
+        outputs,
+        end_points,
+        spec.expect,
+        warnings,
+        spec.scope,
+        read_pretrained(spec),
+    )
 
 
 def resolve_inputs(unresolved: Sequence[UnresolvedNode], names: Names) -> list[tuple[int | InputRef, ...]]:

@@ -13,18 +13,21 @@ from typing import Any
 
 from graphc.errors import Errors, Place, SpecError, clipped, did_you_mean
 from graphc.files import NO_PATHS, for_reading, machine_error, read_limited, read_open, shown, why_missing
+from graphc.spec.inherited import drop_claims, with_sources
 from graphc.spec.source import BREAK, LIMITS, Limits, SpecList, SpecMap, decode, load_text
 from graphc.spec.zoo import SUFFIXES, in_zoo, zoo_folder, zoo_names
 from graphc.system import NotPlain, open_below
 
 KEYS = (
     "graphc", "name", "scope", "extends", "include", "vars", "inputs", "arg_scopes", "arg_scope", "blocks", "layers",
-    "outputs", "end_points", "expect",
+    "outputs", "end_points", "expect", "pretrained",
 )  # fmt: skip
 MERGED = ("vars", "inputs", "arg_scopes", "blocks", "outputs", "expect")
-DROPPED = ("inputs", "blocks", "outputs", "expect")
+DROPPED = ("inputs", "blocks", "outputs", "expect", "pretrained")
 """Where null takes away what the base has; of a variable or a scope it is a value."""
-INCLUDED = ("vars", "arg_scopes", "blocks")
+INCLUDED = ("vars", "arg_scopes", "blocks", "pretrained")
+ARITHMETIC = ("inputs", "arg_scopes", "arg_scope", "blocks", "layers")
+"""Where a spec has its own of these, whose weights its base took is no claim about it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,8 @@ class _Reader:
                 base = self.below(file, written, place)
                 taken = INCLUDED if key == "include" else [each for each in KEYS if each not in ("extends", "include")]
                 overlay(result, base, taken)
+        if any(key in own for key in ARITHMETIC):
+            drop_claims(result)
         overlay(result, own, [key for key in KEYS if key not in ("extends", "include")])
         self.open.pop()
         self.trees[name] = result
@@ -205,6 +210,8 @@ def overlay(result: SpecMap, over: SpecMap, keys: tuple[str, ...] | list[str]) -
                     if name not in gone:
                         both.put(name, item, each.key_places[name], each.places[name])
             value = both
+        if key == "pretrained" and isinstance(value, SpecMap) and isinstance(below, SpecMap):
+            value = with_sources(below, value)
         result.put(key, value, over.key_places[key], over.places[key])
 
 

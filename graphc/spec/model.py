@@ -79,6 +79,10 @@ class ModelSpec:
     outputs: SpecMap | None
     end_points: SpecList | None
     expect: SpecMap
+    pretrained: SpecMap
+    """Whose weights fit, as written: `spec.pretrained` reads it."""
+    defaults: Mapping[str, Any]
+    """Every variable's value without `--set`."""
     overridden: bool
     """Whether `--set` changed a variable: exact budgets are claims about the spec as it is written."""
     place: Place
@@ -128,6 +132,8 @@ def _model(document: Document, path: Path, settings: Settings) -> ModelSpec:
         outputs=attempt(lambda: _mapping(tree, "outputs") if tree.get("outputs") is not None else None, None),
         end_points=attempt(lambda: _end_points(tree, values), None),
         expect=attempt(lambda: substitute(_mapping(tree, "expect"), values), nothing),
+        pretrained=attempt(lambda: _mapping(tree, "pretrained"), nothing),
+        defaults=evaluate_variables(_mapping(tree, "vars"), ()) if read_settings(settings) else values,
         overridden=bool(read_settings(settings)),
         place=tree.place,
         path=shown(path),

@@ -60,8 +60,8 @@ def json_schema() -> Schema:
 
 def _is_fragment() -> Schema:
     """A file that others include: it has what they share, and no layers."""
-    shared = {"required": ["vars"]}, {"required": ["blocks"]}, {"required": ["arg_scopes"]}
-    return {"anyOf": list(shared), "not": {"required": ["layers"]}}
+    shared = [{"required": [key]} for key in ("vars", "blocks", "arg_scopes", "pretrained")]
+    return {"anyOf": shared, "not": {"required": ["layers"]}}
 
 
 def _top() -> Schema:
@@ -104,7 +104,34 @@ def _top() -> Schema:
             ),
             "type": ["object", "null"],
         },
+        "pretrained": _map(
+            _pretrained(), "Whose weights fit, by source: torchvision, timm, keras, tf_slim, or others."
+        ),
     }
+
+
+def _pretrained() -> Schema:
+    """A source of weights."""
+    names = _map(TEXT, "Their name of a module -> ours.")
+    group = _object({"within": names, "rules": names}, "The rules for each of the names that they are within.")
+    preprocess = {**ANY_MAPPING, "description": "What was done to images: resize, crop, interpolation, mean, std, …"}
+    labels = {**TEXT, "description": "What the outputs are: imagenet_1000 or imagenet_1001."}
+    net = {
+        "set": _map({}, "Variables with which the spec is this network."),
+        "refused": {**TEXT, "description": "Why it has the same names and shapes, and computes something else."},
+        "use": {**TEXT, "description": "The spec that it fits."},
+        "preprocess": preprocess,
+        "labels": labels,
+    }
+    source = {
+        "rules": {"anyOf": [names, {"type": "array", "items": {"anyOf": [group, names]}}]},
+        "ranks": _map({"type": "integer"}, "Our modules by pattern -> axes of their array, where those are not usual."),
+        "layout": {"enum": ["HWIO", "OIHW"], "description": "How weights of convolutions lie, where files do not say."},
+        "nets": _map(_object(net, "A network of theirs."), "Networks of theirs with these names."),
+        "preprocess": preprocess,
+        "labels": labels,
+    }
+    return {"anyOf": [_object(source, "Who publishes weights."), {"type": "null"}]}
 
 
 def _totals() -> Schema:

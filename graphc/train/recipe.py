@@ -172,13 +172,15 @@ class InitFrom(Settings):
     """Weights to begin with, from a file."""
 
     path: str
-    """.npz, .safetensors or .onnx."""
+    """.safetensors, .npz, .ckpt, .pth, .h5, .keras or .onnx."""
     include: Patterns = ("*",)
     """Variables to take, by name (`*` stands for anything, `/` too)."""
     exclude: Patterns = ()
     """Variables not to take."""
     rename: dict[str, str] = Field(default={})
     """Beginning of a variable's name in the spec -> beginning of its name in the file."""
+    source: str | None = None
+    """Whose weights they are, where names do not tell: torchvision, or timm:resnet50."""
 
 
 class Freeze(Settings):

@@ -45,7 +45,7 @@ def warm_start(params: Mapping[str, Array], start: InitFrom, base: Path, plan: P
         require_match(pattern, params)
     chosen = [name for name in params if matches(name, start.include) and not matches(name, start.exclude)]
     theirs = {name: _renamed(name, start.rename) for name in chosen}
-    found, report = _read(base / start.path, theirs, plan)
+    found, report = _read(base / start.path, theirs, plan, start.source)
     wrong = [
         f"{name}: expected {format_shape(expected)}, found {format_shape(shape)}"
         for name, (expected, shape) in report.mis_shaped.items()
@@ -61,12 +61,16 @@ def warm_start(params: Mapping[str, Array], start: InitFrom, base: Path, plan: P
     return StartReport(report.path, tuple(chosen), fresh, report.unused)
 
 
-def _read(path: Path, theirs: Mapping[str, str], plan: Plan) -> tuple[dict[str, Array], weights.LoadReport]:
+def _read(
+    path: Path, theirs: Mapping[str, str], plan: Plan, source: str | None
+) -> tuple[dict[str, Array], weights.LoadReport]:
     """The variables of which the file's names are `theirs`."""
     with weights.open_weights(path) as file:
         there = weights.Selection(file)
-        names = {ours: name for ours, name in theirs.items() if name in there.theirs}
-        found, mis_shaped = weights.read_as(there, names, weights.wanted(plan))
+        origin = weights.origin_of(there, plan, source)
+        known = weights.sources(there.names, origin.rules, plan).found if origin.rules else {}
+        names = {ours: known.get(ours, name) for ours, name in theirs.items() if ours in known or name in there.theirs}
+        found, mis_shaped = weights.read_as(there, names, weights.wanted(plan), origin.layout)
     missing = tuple(name for name in theirs if name not in names)
     unused = tuple(name for name in there.names if name not in names.values())
     return found, weights.LoadReport(there.path, tuple(found), missing, unused, mis_shaped, there.dropped)

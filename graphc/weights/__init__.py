@@ -8,11 +8,13 @@ files in `tests/weights/files.py`, by which every reader is held to the same pro
 dtype are read, and given as float32.
 """
 
-from graphc.weights.convert import LoadReport, convert, read_as, sources
+from graphc.weights.convert import LoadReport, convert, read_as
 from graphc.weights.file import Entry, Layout, WeightsFile
 from graphc.weights.formats import FORMATS, open_weights
 from graphc.weights.layouts import Wanted, wanted
 from graphc.weights.load import check_values, load, load_variables, save
+from graphc.weights.names import sources
+from graphc.weights.origin import Origin, origin_of
 from graphc.weights.selection import Selection
 
 __all__ = [
@@ -20,6 +22,7 @@ __all__ = [
     "Entry",
     "Layout",
     "LoadReport",
+    "Origin",
     "Selection",
     "Wanted",
     "WeightsFile",
@@ -28,6 +31,7 @@ __all__ = [
     "load",
     "load_variables",
     "open_weights",
+    "origin_of",
     "read_as",
     "save",
     "sources",

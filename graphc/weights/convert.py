@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from graphc.dims import format_shape
@@ -12,28 +12,12 @@ from graphc.name_rules import NameRule
 from graphc.types import Array
 from graphc.weights.file import Layout, WeightsFile, check_floats
 from graphc.weights.layouts import Form, Wanted, form_of, wanted
+from graphc.weights.names import sources
+from graphc.weights.origin import Origin, origin_of
 from graphc.weights.selection import Selection
 
 SHOWN = 5
 """Names listed in a message before it says how many more there are."""
-WEIGHTS = ("weights", "depthwise_weights", "gamma", "alpha")
-LOCAL: Mapping[str, tuple[str, ...]] = {
-    "weight": WEIGHTS,
-    "kernel": WEIGHTS,
-    "depthwise_kernel": ("depthwise_weights",),
-    "pointwise_kernel": ("pointwise_weights",),
-    "bias": ("biases", "beta"),
-    "gamma_or_beta": ("beta", "gamma"),
-    "running_mean": ("moving_mean",),
-    "running_var": ("moving_variance",),
-    **{
-        name: (name,)
-        for name in ("weights", "biases", "depthwise_weights", "pointwise_weights", "alpha", "gamma", "beta")
-    },
-    "moving_mean": ("moving_mean",),
-    "moving_variance": ("moving_variance",),
-}
-"""What libraries call a module's arrays -> ours, the first that the layer has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +34,8 @@ class LoadReport:
     """Name -> (expected shape, the file's)."""
     dropped: Mapping[str, str] = field(default_factory=dict)
     """In the file, but none of a network's variables: name -> what it is."""
+    origin: Origin = field(default_factory=Origin)
+    """Whose network the file is."""
 
     def raise_if_incomplete(self) -> None:
         """A WeightsError that says what is missing or has another shape; unused arrays are no error."""
@@ -68,7 +54,8 @@ class LoadReport:
 
     def describe(self) -> str:
         """How many were loaded, then the names that were missing, unused, left out or of another shape."""
-        lines = [f"{self.path}: loaded {counted(len(self.loaded), 'variable')}"]
+        taken = f", taken as {self.origin.described}" if self.origin.nets else ""
+        lines = [f"{self.path}: loaded {counted(len(self.loaded), 'variable')}{taken}"]
         for what, names in (("missing", self.missing), ("unused", self.unused), ("mis-shaped", (*self.mis_shaped,))):
             if names:
                 lines.append(f"  {len(names)} {what}: {listed(names)}")
@@ -84,54 +71,6 @@ def listed(names: Sequence[str]) -> str:
     return ", ".join(names[:SHOWN]) + more
 
 
-@dataclass(frozen=True, slots=True)
-class Sources:
-    """Which array of a file each variable is."""
-
-    found: Mapping[str, str]
-    """Our full name -> the file's."""
-    unused: tuple[str, ...]
-
-
-def sources(names: Collection[str], rules: Sequence[NameRule], plan: Plan) -> Sources:
-    """Which of a file's names are which of a plan's variables: those that are the same, and what the rules say.
-
-    A WeightsError where two of them would be one variable.
-    """
-    variables = plan.variables
-    found: dict[str, str] = {}
-    unused = []
-    for name in names:
-        ours = name if name in variables else _by_rule(name, rules, variables, plan.graph.scoped)
-        if ours is None:
-            unused.append(name)
-        elif ours in found:
-            raise WeightsError("G314", f"{ours}: expected one array of the file, found two: {found[ours]} and {name}")
-        else:
-            found[ours] = name
-    return Sources(found, tuple(unused))
-
-
-def _by_rule(
-    name: str, rules: Sequence[NameRule], variables: Collection[str], scoped: Callable[[str], str]
-) -> str | None:
-    """The variable that the first fitting rule makes of an array's name: the rule is about its module, or itself."""
-    cut = max(name.rfind("."), name.rfind("/"))
-    for rule in rules:
-        whole = rule.to_ours(name)
-        if whole is not None:
-            return _variable(scoped(whole), ("", *WEIGHTS), variables)
-        module = rule.to_ours(name[:cut]) if cut > 0 else None
-        if module is not None:
-            return _variable(scoped(module), LOCAL.get(name[cut + 1 :], ()), variables)
-    return None
-
-
-def _variable(module: str, locals_: Sequence[str], variables: Collection[str]) -> str | None:
-    names = (f"{module}/{local}" if local else module for local in locals_)
-    return next((name for name in names if name in variables), None)
-
-
 def convert(
     file: WeightsFile,
     rules: Sequence[NameRule],
@@ -139,19 +78,22 @@ def convert(
     *,
     layout: Layout | None = None,
     ema: bool = False,
+    given: str | None = None,
 ) -> tuple[dict[str, Array], LoadReport]:
     """A plan's variables that a file has, by our full names, each in our plan's shape, as float32.
 
-    `layout`: how the arrays lie where the file does not say. A WeightsError where nothing of the file fits.
+    `layout`: how the arrays lie where the file does not say; `given`: whose they are, `torchvision` or
+    `torchvision:resnet50`, where no rules are. A WeightsError where nothing of the file fits, or where it is of a
+    network that the spec refuses.
     """
     selection = Selection(file, ema=ema)
     want = wanted(plan)
-    mapped = sources(selection.names, rules, plan)
-    values, mis_shaped = read_as(
-        selection, {name: mapped.found[name] for name in want if name in mapped.found}, want, layout
-    )
+    origin = Origin(rules) if rules else origin_of(selection, plan, given)
+    mapped = sources(selection.names, origin.rules, plan)
+    chosen = {name: mapped.found[name] for name in want if name in mapped.found}
+    values, mis_shaped = read_as(selection, chosen, want, layout or origin.layout)
     missing = tuple(name for name in want if name not in mapped.found)
-    report = LoadReport(file.path, tuple(values), missing, mapped.unused, mis_shaped, selection.dropped)
+    report = LoadReport(file.path, tuple(values), missing, mapped.unused, mis_shaped, selection.dropped, origin)
     if want and not values and not mis_shaped:
         theirs = f"such as {listed(selection.names)}" if selection.names else "nothing"
         message = f"{file.path}: expected variables of {plan.graph.name} such as {next(iter(want))}, found {theirs}"

@@ -23,14 +23,14 @@ WRITTEN = (".npz", ".safetensors")
 
 
 def load_variables(
-    path: str | Path, plan: Plan, rules: Sequence[NameRule] = (), *, ema: bool = False
+    path: str | Path, plan: Plan, rules: Sequence[NameRule] = (), *, ema: bool = False, given: str | None = None
 ) -> tuple[dict[str, Array], LoadReport]:
     """The plan's variables (by full name) that a file has, each in its own shape, as float32.
 
     A WeightsError where one holds NaN, infinity or what its layer cannot use, or where nothing of the file fits.
     """
     with open_weights(path) as file:
-        values, report = convert(file, rules, plan, ema=ema)
+        values, report = convert(file, rules, plan, ema=ema, given=given)
     check_values(path, values, plan.variables)
     return values, report
 

@@ -14,6 +14,7 @@ from graphc.emit.model import emit
 from graphc.graph import Plan
 from graphc.passes.expectations import totals
 from graphc.runtime import Session
+from graphc.spec.model import read_spec
 from graphc.types import Array
 from graphc.verify import verify
 from tests.zoo.slim import REFERENCE, channels_last, distance, draw, plan_of
@@ -37,6 +38,10 @@ VARIANTS = {
 """What torchvision publishes of larger and smaller relatives: parameters and GMACs."""
 LAST_DIGIT = 0.51e6
 """GMACs are published to three places."""
+COUNTS: dict[str, tuple[str, str, int, float | None]] = json.loads(
+    (REFERENCE / "counts.json").read_text(encoding="utf-8")
+)
+"""Spec -> library, its net, parameters, and GMACs where it publishes them."""
 SMALL = {
     "resnet18": ("resolution=64",),
     "resnet50": ("resolution=64", "output_stride=8"),
@@ -53,6 +58,11 @@ SMALL = {
     "fcn": ("resolution=65",),
     "deeplab_v3": ("resolution=65", "aux=false"),
     "ssd": (),
+    "resnet50d": ("resolution=64",),
+    "googlenet": ("resolution=65",),
+    "convnextv2_atto": ("resolution=64",),
+    "mobilenet_v4_conv_small": ("resolution=64",),
+    "tf_efficientnetv2_b0": ("resolution=64",),
     "dcgan_generator": (),
     "dcgan_discriminator": (),
     "resnet20": (),
@@ -80,6 +90,16 @@ def test_counts_are_the_published_ones(name: str) -> None:
     assert found["trainable_params"] == fact["trainable"]
     if fact["gmacs"] is not None:
         assert found["macs"] == pytest.approx(fact["gmacs"] * 1e9, abs=LAST_DIGIT)
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_budgets_are_the_librarys_counts(name: str) -> None:
+    """That the budgets hold is another test's."""
+    _, _, params, gmacs = COUNTS[name]
+    expect = read_spec(name).expect
+    assert expect["trainable_params"] == params
+    if gmacs is not None:
+        assert expect["macs"] == pytest.approx(gmacs * 1e9, abs=LAST_DIGIT)
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=" ".join)
