@@ -103,6 +103,8 @@ def sets_in(path: str | Path, plan: Plan, given: str | None = None) -> list[Weig
 
 def preparation_of(path: str | Path, plan: Plan, given: str | None = None) -> Preparation | None:
     """How images were prepared for a file's weights; None where that is not known, or not sure."""
+    if not plan.graph.pretrained.sources:
+        return None
     found = {each.preparation for each in sets_in(path, plan, given)}
     return found.pop() if len(found) == 1 else None
 

@@ -55,7 +55,8 @@ def origin_of(file: Selection, plan: Plan, given: str | None = None) -> Origin:
         _check_given(given, known, plan)
     source = _source(file, plan, None if given is None else given.partition(":")[0])
     if source is None:
-        _check_elsewhere(file, known)
+        if not _is_ours(file, plan):
+            _check_elsewhere(file, known)
         return Origin((), _recorded(file, known))
     rules = source[0].rules
     nets = [net for each in source for net in each.nets]
@@ -134,6 +135,11 @@ def _recorded(file: Selection, known: Pretrained) -> tuple[Net, ...]:
     titles = file.metadata.get(ORIGIN, "").split(" ")
     nets = (net for source in known.sources.values() for net in source.nets)
     return tuple(net for net in nets if f"{net.source}:{net.name}" in {title.partition(".")[0] for title in titles})
+
+
+def _is_ours(file: Selection, plan: Plan) -> bool:
+    """Whether a file has the network's own names, and is none of TensorFlow's."""
+    return not is_checkpoint(file) and len(sources(file.names, (), plan).found) >= ENOUGH * len(plan.variables)
 
 
 def _check_elsewhere(file: Selection, known: Pretrained) -> None:
