@@ -172,9 +172,9 @@ def _in_force(net: Net, nets: Sequence[Net], known: Pretrained) -> bool:
 
 
 def _settings(net: Net, nets: Sequence[Net], known: Pretrained) -> Mapping[str, Any]:
-    """Every variable that tells these nets apart, as this one has it."""
+    """Every variable that tells these nets apart, as this one has it; how many classes there are tells none."""
     told = {name: known.defaults[name] for each in nets for name in each.settings}
-    return {**told, **net.settings}
+    return {name: value for name, value in {**told, **net.settings}.items() if name != "classes"}
 
 
 def _other_settings(nets: Sequence[Net], file: Selection, plan: Plan) -> WeightsError:

@@ -30,6 +30,7 @@ WRONG = [
     ("resnet50", "timm", "resnetaa50", None, "blurs before it strides"),
     ("se_resnet50", "timm", "legacy_seresnet50", None, "stride in the first convolution"),
     ("resnet_v1_50", "torchvision", "resnet50", "resnet50", "stride in the first unit"),
+    ("resnet_v2_50", "keras", "ResNet50V2", None, "first pooling pads on both sides"),
     ("resnet50", "tf_slim", "resnet_v1_50", "resnet_v1_50", "stride in the last unit"),
     ("mobilenet_v2_torch", "tf_slim", "mobilenet_v2", "mobilenet_v2", "pads as TensorFlow does"),
 ]
