@@ -57,6 +57,10 @@ def run_files(
     """
     session = Session(model, provider=provider, limit=timeout)
     signature = read_signature(session.metadata, session.name)
+    layouts = {port.name: port.layout for port in session.outputs}
+    if name is not None and name not in layouts:
+        message = f"expected an output of {session.name} ({', '.join(layouts)}), found {name!r}"
+        raise SpecError("G330", f"{message}{did_you_mean(name, layouts)}")
     reader = Reader(session, signature, Scaling(scale, mean, std), say)
     feeds: dict[str, Array] = {}
     rows: list[str] = []
@@ -65,10 +69,7 @@ def run_files(
         rows = rows or names
     check_lengths(feeds)
     results = session.run(feeds)
-    if name is not None and name not in results:
-        raise SpecError("G330", f"{session.name} has no output {name!r}{did_you_mean(name, results)}")
     chosen = {name: results[name]} if name is not None else results
-    layouts = {port.name: port.layout for port in session.outputs}
     meanings = {key: each for key, each in signature.outputs.items() if key in chosen}
     if meanings and (output == "-" or Path(output).suffix.lower() in WRITERS):
         values = {key: channels_last(results[key], layouts[key]) for key in meanings}

@@ -95,3 +95,12 @@ def test_names_that_are_not_utf_8(files: dict[str, bytes], command: str) -> None
     result = CliRunner().invoke(cli, [command, spec])
     assert result.exit_code == 0, result.exception
     assert "b\\udcff" in result.output
+
+
+def test_an_output_that_the_model_lacks_is_said_with_the_nearest(files: dict[str, bytes]) -> None:
+    result = CliRunner().invoke(cli, ["run", "net.onnx", "x.npy", "--name", "outputs"])
+    assert isinstance(result.exception, SpecError)
+    assert (
+        result.exception.message == "expected an output of net.onnx (output), found 'outputs' (did you mean 'output'?)"
+    )
+    assert contents() == files

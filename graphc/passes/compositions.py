@@ -132,7 +132,8 @@ def expand_branches(expansion: Expansion, entry: Entry, at: ExpansionFrame, sour
     paths = required(entry, "paths").value
     if not isinstance(paths, SpecMap) or not paths:
         place = entry.places.get("paths", entry.place)
-        raise SpecError("G116", "branches: paths expects a mapping of names to lists of layers", place)
+        message = f"branches: paths expects a mapping of names to lists of layers, got {clipped(paths)}"
+        raise SpecError("G116", message, place)
     inner = open_group(expansion, entry, at)
     outputs: list[Ref] = []
     for name, layers in paths.items():

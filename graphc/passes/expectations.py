@@ -101,7 +101,8 @@ def check_outputs(plan: Plan, budgets: SpecMap) -> None:
         expected = tuple(written) if isinstance(written, SpecList) else (written,)
         if tuple(str(whole(size)) for size in expected) != tuple(str(size) for size in found):
             told = f"outputs: {name}: expected {'×'.join(str(size) for size in expected)}, got {format_shape(found)}"
-            raise SpecError("G221", told, place)
+            notes = ["a budget says the shape of one example, without N"] if len(expected) == len(found) + 1 else []
+            raise SpecError("G221", told, place, notes)
 
 
 def check_fields(plan: Plan, key: str, budgets: SpecMap) -> None:
@@ -112,7 +113,8 @@ def check_fields(plan: Plan, key: str, budgets: SpecMap) -> None:
         if written is None and found is None:
             continue
         if found is None or len(pair) != 2:
-            raise SpecError("G221", f"{key} of {name}: expected {written}, got {found}", place)
+            got = None if found is None else list(found)
+            raise SpecError("G221", f"{key} of {name}: expected {clipped(written)}, got {clipped(got)}", place)
         for axis, budget, value in zip(("height", "width"), pair, found, strict=True):
             check_number(f"{key} of {name} in {axis}", budget, value, place)
 
