@@ -192,6 +192,8 @@ def maxpool(net: Darknet, section: Section) -> None:
     stride = section.integer("stride", 1)
     kernel = section.integer("size", stride)
     total = section.integer("padding", kernel - 1)
+    if min(stride, kernel) < 1 or total < 0:
+        raise RefusedError(f"size={kernel} and stride={stride} expect at least 1, padding={total} at least 0")
     sides = []
     for size in (height, width):
         outputs = (size + total - kernel) // stride + 1

@@ -115,6 +115,7 @@ def test_a_classifier_with_dense_layers(tmp_path: Path) -> None:
         ("[net]\nwidth=8\nheight=8\n[gru]\n[gru]\n[crnn]\n", "3 sections of 3 cannot be said as layers: gru (2), crnn"),
         ("[net]\nwidth=8\nheight=8\n[route]\nlayers=-9\n", "there is no section -9 before it"),
         ("[net]\nwidth=8\nheight=8\n[shortcut]\n", "it needs from"),
+        ("[net]\nwidth=8\nheight=8\n[maxpool]\nstride=0\n", "stride=0 expect at least 1"),
         ("[net]\nwidth=8\nheight=8\n[convolutional]\nfilters=0\n", "cannot be said"),
         ("[net]\nwidth=8\nheight=8\n[convolutional]\nfilters=2\nactivation=ramp\n", "the activation ramp is no layer"),
     ],
