@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from graphc.dims import is_image
 from graphc.errors import Place, RuleError
 from graphc.importers.flat import FlatLayer, FlatNet
 from graphc.importers.onnx_graph import RefusedError
@@ -120,9 +121,10 @@ class Darknet:
 
     def image(self) -> tuple[int, int, int]:
         shape = self.shapes[self.current]
-        if len(shape) != 3:
+        if not is_image(shape):
             raise RefusedError("it reads a vector as an image")
-        return shape
+        height, width, channels = shape
+        return height, width, channels
 
     def earlier(self, number: int) -> str:
         """What a section gives: counted back from here, or from the first."""
@@ -170,14 +172,14 @@ def connected(net: Darknet, section: Section) -> None:
     shape = net.shapes[net.current]
     if section.integer("batch_normalize", 0):
         raise RefusedError("connected with batch_normalize is not read")
-    if len(shape) == 3:
+    if is_image(shape):
         net.layer("flatten", {}, name=f"flatten_{len(net.values)}")
     units, count = section.integer("output", 1), net.shapes[net.current][0]
     made = net.layer("fully_connected", {"units": units, "bias": True}, name=f"connected_{len(net.values)}")
 
     def turned(array: Array) -> Array:
         """[units, C*H*W] as [H*W*C, units]."""
-        if len(shape) != 3:
+        if not is_image(shape):
             return array.T
         height, width, channels = shape
         return array.reshape(units, channels, height, width).transpose(2, 3, 1, 0).reshape(-1, units)
@@ -211,7 +213,7 @@ def avgpool(net: Darknet, section: Section) -> None:
 def softmax(net: Darknet, section: Section) -> None:
     if section.integer("groups", 1) != 1 or section.options.get("temperature", "1") not in ("1", "1.0"):
         raise RefusedError("softmax in groups or with a temperature is no layer")
-    if len(net.shapes[net.current]) == 3:
+    if is_image(net.shapes[net.current]):
         net.layer("flatten", {}, name=f"flatten_{len(net.values)}")
     net.layer("softmax", {}, name=f"softmax_{len(net.values)}")
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from graphc.dims import format_shape
+from graphc.dims import format_shape, is_image
 from graphc.errors import RuleError
 from graphc.importers.flat import IMAGE_AXES, LETTERS, VECTOR_AXES, FlatLayer, FlatNet, Value
 from graphc.importers.onnx_graph import OnnxGraph, OnnxInput, OnnxNode, RefusedError
@@ -143,7 +143,7 @@ class Translator:
         layer = FlatLayer(name, kind, given, tuple(v.source for v in inputs), dict(params or {}), shape, self.hint())
         self.layers.append(layer)
         self.by_name[name] = layer
-        same = inputs[0].axes if len(shape) == len(inputs[0].shape) else IMAGE_AXES if len(shape) == 3 else VECTOR_AXES
+        same = inputs[0].axes if len(shape) == len(inputs[0].shape) else IMAGE_AXES if is_image(shape) else VECTOR_AXES
         flat = inputs[0].flat if CATALOGUE[kind].elementwise else None
         return Value(name, shape, axes or same, flat)
 

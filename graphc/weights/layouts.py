@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from graphc.dims import is_static
+from graphc.dims import is_image, is_static
 from graphc.graph import Plan
 from graphc.lazy import np
 from graphc.types import Array
@@ -56,7 +56,7 @@ def wanted(plan: Plan) -> dict[str, Wanted]:
         before = flattened.get(node.inputs[0])
         if node.layer.flattens(*inputs):
             shape = inputs[0]
-            image = len(shape) == 3 and is_static(shape)
+            image = is_image(shape) and is_static(shape)
             flattened[node.name] = shape if image else None  # type: ignore[assignment]
         elif node.layer.elementwise:
             flattened[node.name] = before

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from graphc.dims import is_image
 from graphc.importers.flat import VECTOR_AXES, Value
 from graphc.importers.float32 import short
 from graphc.importers.onnx_graph import OnnxNode, RefusedError
@@ -52,7 +53,7 @@ def _merge(build: Build, node: OnnxNode, kind: str) -> None:
     whole = max(values, key=lambda value: (len(value.shape), value.shape[:2] != (1, 1)))
     if len({len(value.shape) for value in values}) > 1:
         raise RefusedError("it broadcasts a vector over an image")
-    axes = {value.axes for value in values if len(value.shape) == 3 and value.shape[:2] != (1, 1)}
+    axes = {value.axes for value in values if is_image(value.shape) and value.shape[:2] != (1, 1)}
     if len(axes) > 1 or len({value.flat for value in values}) > 1:
         raise RefusedError("its inputs have their axes in different orders")
     made = build.layer(kind, values)
