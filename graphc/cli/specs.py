@@ -204,11 +204,11 @@ def report(spec_or_run: tuple[str, ...], output: str | None, **options: Any) -> 
     if runs and (weights or images):
         raise click.UsageError("--weights and --image are for a SPEC: a run has its own")
     if runs:
-        page = report_runs([read_run(path) for path in runs], say)
+        page = report_runs([read_run(path) for path in runs], say).encode()
     else:
-        page = report_spec(make_plan(spec_or_run[0], **options), weights, images, say)
-    atomic_write(target, page.encode())
-    say(f"wrote {shown(target)}: {len(page.encode()) / 1e6:.1f} MB")
+        page = report_spec(make_plan(spec_or_run[0], **options), weights, images, say).encode()
+    atomic_write(target, page)
+    say(f"wrote {shown(target)}: {len(page) / 1e6:.1f} MB")
 
 
 @click.command(name="list")

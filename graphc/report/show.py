@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +13,7 @@ from graphc.graph import Plan, PlannedNode
 from graphc.passes.expectations import totals
 from graphc.receptive_field import ReceptiveField
 from graphc.report.families import ACCENTS, family_of
-from graphc.report.summary import summary
+from graphc.report.summary import as_json
 from graphc.report.tables import Look, bytes_text, render, short
 from graphc.report.tree import Group, fold, kinds, tree
 
@@ -29,7 +28,7 @@ def show(
 ) -> str:
     """The plan as `table`, `csv`, `md` or the promised `json`; `as_tree` gives every group a row of its own."""
     if form == "json":
-        return json.dumps(summary(plan), indent=1) + "\n"
+        return as_json(plan)
     if as_tree:
         rows = tree_rows(tree(plan), depth)
     else:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from fractions import Fraction
+from textwrap import indent
 from typing import Any
 
 from graphc.dims import Dim
@@ -11,16 +13,27 @@ from graphc.passes.expectations import totals
 from graphc.receptive_field import ReceptiveField
 
 
-def summary(plan: Plan) -> dict[str, Any]:
-    """Layers in topological order, end points and totals; shapes without the batch."""
-    return {
-        "name": plan.graph.name,
-        "inputs": [{"name": each.name, "shape": [size(dim) for dim in each.shape]} for each in plan.graph.inputs],
-        "layers": [layer_summary(plan, each) for each in plan.nodes],
-        "end_points": dict(plan.graph.end_points),
-        "outputs": dict(plan.graph.outputs),
-        "totals": totals(plan),
+def as_json(plan: Plan) -> str:
+    """Layers in topological order, end points and totals; shapes without the batch. No two layers are there at once as
+    objects, of which there may be many."""
+    layers = ",\n".join(indent(_text(layer_summary(plan, each)), "  ") for each in plan.nodes)
+    parts = {
+        "name": _text(plan.graph.name),
+        "inputs": _text(
+            [{"name": each.name, "shape": [size(dim) for dim in each.shape]} for each in plan.graph.inputs]
+        ),
+        "layers": f"[\n{layers}\n ]" if layers else "[]",
+        "end_points": _text(dict(plan.graph.end_points)),
+        "outputs": _text(dict(plan.graph.outputs)),
+        "totals": _text(totals(plan)),
     }
+    del layers
+    lines = (f' "{key}": ' + (text if key == "layers" else indent(text, " ").lstrip()) for key, text in parts.items())
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, indent=1)
 
 
 def layer_summary(plan: Plan, planned: PlannedNode) -> dict[str, Any]:

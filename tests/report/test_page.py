@@ -15,6 +15,7 @@ from graphc.compiler import plan_spec
 from graphc.errors import SpecError
 from graphc.graph import Plan
 from graphc.report.page import report
+from graphc.report.page.report import report_spec
 from graphc.report.page.build import in_script, page
 from graphc.report.seen import seen
 from tests.passes.specs import plan_of
@@ -62,7 +63,7 @@ def test_the_facts_are_the_plans() -> None:
 
 
 def test_no_text_ends_the_data_early() -> None:
-    assert in_script({"name": "</script><b>&"}) == '{"name":"\\u003c/script>\\u003cb>\\u0026"}'
+    assert "".join(in_script({"name": "</script><b>&"})) == '{"name":"\\u003c/script>\\u003cb>\\u0026"}'
 
 
 def test_what_would_take_minutes_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,3 +230,15 @@ def test_a_page_of_too_many_layers_is_refused_before_anything_is_drawn_from_the_
     spec.write_text(f"graphc: 1\ninputs: {{x: [N, 4]}}\n{layers}", encoding="utf-8")
     with pytest.raises(SpecError, match="at most 32,000 layers and outputs, got 32,001"):
         report.report_spec(plan_spec(spec), None, (), print)
+
+
+def test_what_a_page_has_no_room_for_is_said(monkeypatch):
+    plan, said = plan_spec("lenet5"), []
+    monkeypatch.setattr("graphc.report.page.report.MOST_MEASURED", len(plan.nodes) - 1)
+    text = report_spec(plan, None, (), said.append)
+    assert said == [f"not measured how outputs move with the image: {len(plan.nodes)} layers, the limit is 11"]
+    assert '"drift":null' in text
+    assert '"shift"' not in text
+    monkeypatch.setattr("graphc.report.page.report.MOST_LAYERS", len(plan.nodes))
+    with pytest.raises(SpecError, match="a report shows at most 12 layers and outputs, got 13: --until stops at a layer"):
+        report_spec(plan, None, (), said.append)

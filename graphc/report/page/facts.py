@@ -20,7 +20,7 @@ Json = dict[str, Any]
 
 
 def facts(plan: Plan, drift: Mapping[str, Drift]) -> Json:
-    """Everything about a model that needs neither images nor a run."""
+    """Everything about a model that needs neither images nor a run; the layers one by one, as they are asked for."""
     economy = economies(plan)
     heads = {each.node.name: block.name for block in blocks(plan) for each in block.members}
     return {
@@ -30,7 +30,7 @@ def facts(plan: Plan, drift: Mapping[str, Drift]) -> Json:
         "outputs": dict(plan.graph.outputs),
         "totals": {**totals(plan), "memory": sum_of(list(plan.nodes), memory), "layers": len(plan.nodes)},
         "accents": {name: [accent.light, accent.dark] for name, accent in ACCENTS.items()},
-        "layers": [
+        "layers": (
             {
                 **layer_facts(plan, each),
                 "block": heads[each.node.name],
@@ -39,7 +39,7 @@ def facts(plan: Plan, drift: Mapping[str, Drift]) -> Json:
                 "drift": drift_facts(drift.get(each.node.name)),
             }
             for each in plan.nodes
-        ],
+        ),
     }
 
 

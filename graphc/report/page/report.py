@@ -24,10 +24,12 @@ from graphc.report.tables import short
 from graphc.train.batching import make_batches
 from graphc.types import Array
 
-MOST_LAYERS = 32_000
-"""Layers and outputs of a page: a browser has a row for each."""
+MOST_LAYERS = 15_000
+"""Layers and outputs of a page, which is made within 250 MB; a browser has a row for each."""
 MOST_MACS = 25_000_000_000
 """Of one example, up to which it is measured how outputs move with the image."""
+MOST_MEASURED = 5_000
+"""Layers up to which it is: all their outputs are there at once."""
 SHOWN = 8
 """Validation examples whose activations are looked at."""
 
@@ -51,11 +53,14 @@ def report_spec(plan: Plan, weights_from: str | None, images: Sequence[str], say
 
 def measurable(plan: Plan, params: Mapping[str, Array], say: Callable[[str], None]) -> Mapping[str, Array] | None:
     """The weights, each in its own shape, to measure how outputs move with the image; None where that would take
-    minutes."""
-    macs = totals(plan)["macs"]
-    if macs is None or macs <= MOST_MACS:
+    minutes, or much memory."""
+    macs, layers = totals(plan)["macs"] or 0, len(plan.nodes)
+    if macs <= MOST_MACS and layers <= MOST_MEASURED:
         return params
-    say(f"not measured how outputs move with the image: {short(macs)} MACs an example, the limit is {short(MOST_MACS)}")
+    found = f"{short(macs)} MACs an example, the limit is {short(MOST_MACS)}"
+    if layers > MOST_MEASURED:
+        found = f"{layers:,} layers, the limit is {MOST_MEASURED:,}"
+    say(f"not measured how outputs move with the image: {found}")
     return None
 
 
