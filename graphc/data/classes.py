@@ -41,6 +41,21 @@ def class_text(value: Any) -> str:
     return shown(unicodedata.normalize("NFC", str(value).strip()))
 
 
+def class_texts(values: Iterable[Any]) -> list[str]:
+    """The names that many values give; those of texts that are alike are one object."""
+    known: dict[str, str] = {}
+    found = []
+    for value in values:
+        if not isinstance(value, str):
+            found.append(class_text(value))
+            continue
+        text = known.get(value)
+        if text is None:
+            text = known[value] = class_text(value)
+        found.append(text)
+    return found
+
+
 def ordered(names: Iterable[str]) -> tuple[str, ...]:
     """Class names in their order."""
     different = set(names)

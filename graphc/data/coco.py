@@ -96,9 +96,9 @@ class _Image:
     """(its size, segmentation, value in the mask)."""
 
 
-def read_coco(path: Path, rules: CocoRules) -> CocoSet:
-    """The images of a file with their annotations; what is left out is counted."""
-    tree = read_json(path)
+def read_coco(path: Path, rules: CocoRules, limit: int) -> CocoSet:
+    """The images of a file with their annotations, which may take `limit` bytes; what is left out is counted."""
+    tree = read_json(path, limit)
     images = _images(_rows(tree, "images", path), path)
     annotations = _rows(tree, "annotations", path)
     classes, index = _classes(_rows(tree, "categories", path), annotations, rules, path)

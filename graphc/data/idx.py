@@ -48,7 +48,7 @@ def _read(file: IO[bytes], path: Path, limit: int) -> Array:
     size = check_memory(shape, dtype.itemsize, limit, shown(path))
     data = _bytes(file, size, path)
     values = np.frombuffer(data, dtype).reshape(shape)
-    return values.astype(dtype.newbyteorder("="), copy=False)
+    return values if dtype.isnative else values.byteswap(inplace=True).view(dtype.newbyteorder("="))
 
 
 def _bytes(file: IO[bytes], size: int, path: Path) -> bytearray:

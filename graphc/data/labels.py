@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from graphc.data.classes import LISTED, NUMBER, TRUTH, ClassIndex, class_names, class_text
+from graphc.data.classes import LISTED, NUMBER, TRUTH, ClassIndex, class_names, class_text, class_texts
 from graphc.data.target_kind import TargetKind
 from graphc.data.wanted import Want
 from graphc.errors import DataError, counted
@@ -64,7 +64,7 @@ def typed(column: Column, want: Want, given: Sequence[str], known: Sequence[str]
         return _multi_hot(column, want, given, known)
     if TargetKind.MULTI_LABEL in want.kinds and (want.outputs or 1) > 1 and not (given or known):
         _refuse_joined(column)
-    texts = [class_text(cell) for cell in column.cells]
+    texts = class_texts(column.cells)
     rows = [row for row, text in enumerate(texts) if text != want.ignored]
     index = class_index(column, [texts[row] for row in rows], want, given, known)
     numbers = np.full(len(texts), -1 if want.ignore is None else want.ignore, np.int64)

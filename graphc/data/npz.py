@@ -14,6 +14,9 @@ from graphc.files import shown
 from graphc.types import Array
 from graphc.weights.npz import Archive, Header, NpzError, array_of
 
+TEXT_BYTES = 100
+"""Bytes of memory that a text takes besides its own while it becomes a class, as measured."""
+
 
 def read_npz(
     path: Path, names: Iterable[str], limit: int, mapped: bool = False, texts: Collection[str] = ()
@@ -61,13 +64,14 @@ def _array(archive: Archive, name: str, path: Path, limit: int | None, text: boo
     if limit is None:
         start = archive.start(name)
         return np.memmap(path, header.dtype, "r", start, header.shape, "F" if header.fortran else "C")
-    check_memory(header.shape, header.dtype.itemsize, limit, where)
+    more = TEXT_BYTES if header.dtype.kind in "US" else 0
+    check_memory(header.shape, header.dtype.itemsize + more, limit, where)
     return _in_order(archive.read(name))
 
 
 def _in_order(array: Array) -> Array:
-    """The array in the machine's byte order, and in C order."""
-    return np.ascontiguousarray(array.astype(array.dtype.newbyteorder("="), copy=False)).reshape(array.shape)
+    """The array, which is overwritten, in the machine's byte order."""
+    return array if array.dtype.isnative else array.byteswap(inplace=True).view(array.dtype.newbyteorder("="))
 
 
 def _check_type(header: Header, where: str, text: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,10 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from graphc.data.endings import is_image
+from graphc.data.reading import open_regular
 from graphc.errors import DataError, Place, did_you_mean
-from graphc.files import read_limited, shown
+from graphc.files import read_open, shown
 
-LARGEST_LIST = 2**30
+CSV_BYTES = 26
+JSON_BYTES = 12
+"""Bytes of memory that a byte of a list takes while it becomes examples, as measured on lists with a name, a class and
+a number a line, and on COCO's polygons."""
 DELIMITERS = (",", ";", "\t", "|")
 SHOWN = 12
 """Columns that an error lists."""
@@ -52,19 +57,27 @@ class Table:
         return DataError("G411", message, Place(self.path, 1, 1), notes)
 
 
-def read_table(path: Path, image: str, delimiter: str | None) -> Table:
-    """The rows of a .json, .jsonl or CSV file; `image`: the column that every list has."""
-    text, suffix = read_text(path), path.suffix.lower()
-    if suffix in (".json", ".jsonl", ".ndjson"):
+def read_table(path: Path, image: str, delimiter: str | None, limit: int) -> Table:
+    """The rows of a .json, .jsonl or CSV file; `image`: the column that every list has; `limit`: bytes of memory."""
+    suffix = path.suffix.lower()
+    is_json = suffix in (".json", ".jsonl", ".ndjson")
+    text = read_text(path, limit, JSON_BYTES if is_json else CSV_BYTES)
+    if is_json:
         rows = tuple(_json_rows(text, shown(path), lines=suffix != ".json"))
         columns = tuple(dict.fromkeys(key for row in rows for key in row.values))
         return Table(shown(path), columns, rows, True)
     return _csv_table(text, shown(path), image, delimiter)
 
 
-def read_text(path: Path) -> str:
-    """A file's text, which is in UTF-8."""
-    data = read_limited(path, LARGEST_LIST, DataError, "G401")
+def read_text(path: Path, limit: int, each: int) -> str:
+    """A file's text, which is in UTF-8; a DataError where it is larger than `limit` bytes of memory have room for, of
+    which a byte takes `each`."""
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size * each > limit:
+            found = f"a list of {size:,} bytes takes about {each} times that in memory"
+            raise DataError("G407", f"{found}, the limit is {limit:,} (--max-memory raises it)", Place(shown(path)))
+        data = read_open(file, path, size, DataError, "G401")
     if data[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in data[:4]:
         raise DataError("G411", "expected text in UTF-8, found UTF-16: save it as UTF-8", Place(shown(path)))
     try:
@@ -84,10 +97,11 @@ def is_path(value: Any) -> bool:
         return False
 
 
-def read_json(path: Path) -> Any:
-    """The value in a JSON file."""
+def read_json(path: Path, limit: int) -> Any:
+    """The value in a JSON file, of which `limit` bytes of memory have room for."""
+    text = read_text(path, limit, JSON_BYTES)
     try:
-        return json.loads(read_text(path))
+        return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise DataError("G411", f"expected JSON: {error}", Place(shown(path))) from None
 

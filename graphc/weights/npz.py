@@ -22,6 +22,8 @@ from graphc.weights.file import Entry, Layout, check_floats
 from graphc.weights.floats import FLOATS
 
 MAX_HEADER = 10_000
+PART = 1 << 20
+"""Bytes that are read at once."""
 MAX_DIRECTORY = 64 * 2**20
 """Bytes of the list of members."""
 BFLOAT16 = "V2"
@@ -100,21 +102,19 @@ class Archive:
         return self._headers[name]
 
     def read(self, name: str) -> Array:
-        """The array, of any shape, in its own type; an NpzError where it is damaged or the file has other bytes for
-        it than its shape takes, which is seen before one is unpacked."""
+        """The array, of any shape, in its own type and in C order; an NpzError where it is damaged or the file has
+        other bytes for it than its shape takes, which is seen before one is unpacked."""
         header, info = self.header(name), self.members[name]
         if header.dtype.hasobject:
             raise NotReadable("object arrays are refused")
         if info.file_size != header.length + header.nbytes:
             raise WrongSize(f"expected {header.length + header.nbytes:,} bytes for its shape, found {info.file_size:,}")
-        data = np.empty(math.prod(header.shape), header.dtype)
         try:
             with self._zip.open(info) as member:
                 member.read(header.length)
-                _fill(member, data)
+                return _values(member, header)
         except BROKEN as error:
             raise NotReadable(f"the array is damaged or cut off: {_said(error)}") from None
-        return _shaped(data, header)
 
     def start(self, name: str) -> int:
         """Where the bytes of an array begin in the file, in which they are stored as they are; an NpzError where they
@@ -143,18 +143,28 @@ def array_of(file: BinaryIO) -> tuple[Header, Callable[[], Array]]:
 
     def read() -> Array:
         file.seek(header.length)
-        data = np.empty(math.prod(header.shape), header.dtype)
         try:
-            _fill(file, data)
+            return _values(file, header)
         except BROKEN as error:
             raise NotReadable(f"the array is damaged or cut off: {_said(error)}") from None
-        return _shaped(data, header)
 
     return header, read
 
 
-def _shaped(data: Array, header: Header) -> Array:
-    return data.reshape(header.shape[::-1]).T if header.fortran else data.reshape(header.shape)
+def _values(member: IO[bytes], header: Header) -> Array:
+    """What follows the header, in memory of its size: an array in C order, also where the file has it in Fortran's."""
+    data = np.empty(header.shape, header.dtype)
+    if header.fortran and data.ndim > 1:
+        part = np.empty(max(PART // max(data.itemsize, 1), 1), data.dtype)
+        for start in range(0, data.size, len(part)):
+            some = part[: data.size - start]
+            _fill(member, some)
+            data.T.flat[start : start + len(some)] = some
+    else:
+        _fill(member, data.reshape(-1))
+    if member.read(1):  # which also checks the member's checksum
+        raise ValueError("the data go on after the array's end")
+    return data
 
 
 def _header(member: IO[bytes]) -> Header:
@@ -247,17 +257,15 @@ def check_directory(file: BinaryIO) -> None:
 
 
 def _fill(member: IO[bytes], data: Array) -> None:
-    """Exactly the bytes of `data`; reading to the end also checks the member's checksum."""
+    """Exactly the bytes of `data`, which has one axis."""
     view = data.view(np.uint8)
     position = 0
     while position < view.size:
-        part = member.read(min(view.size - position, 1 << 24))
+        part = member.read(min(view.size - position, PART))
         if not part:
             raise EOFError("the data end early")
         view[position : position + len(part)] = np.frombuffer(part, np.uint8)
         position += len(part)
-    if member.read(1):
-        raise ValueError("the data go on after the array's end")
 
 
 def _said(error: BaseException) -> str:

@@ -17,14 +17,14 @@ def _record(label, seed):
 def test_planes_become_channels(tmp_path):
     (one, first), (two, second) = _record([3], 0), _record([9], 1)
     (tmp_path / "batch.bin").write_bytes(one + two)
-    images, labels = read_cifar(tmp_path / "batch.bin", 10_000)
+    images, labels = read_cifar([tmp_path / "batch.bin"], 10_000)
     np.testing.assert_array_equal(images, [first, second])
     assert labels.tolist() == [3, 9]
 
 
 def test_the_fine_label_of_cifar_100(tmp_path):
     (tmp_path / "train.bin").write_bytes(_record([4, 77], 0)[0])
-    assert read_cifar(tmp_path / "train.bin", 10_000, label_bytes=2)[1].tolist() == [77]
+    assert read_cifar([tmp_path / "train.bin"], 10_000, label_bytes=2)[1].tolist() == [77]
 
 
 @pytest.mark.parametrize(
@@ -34,4 +34,4 @@ def test_the_fine_label_of_cifar_100(tmp_path):
 def test_sizes_that_cannot_be(tmp_path, size, words):
     (tmp_path / "batch.bin").write_bytes(bytes(size))
     with pytest.raises(DataError, match=words):
-        read_cifar(tmp_path / "batch.bin", 10_000)
+        read_cifar([tmp_path / "batch.bin"], 10_000)

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from graphc.data.cifar import CIFAR10_CLASSES, read_cifar
-from graphc.data.examples import IMAGE, LABEL, Examples
+from graphc.data.examples import IMAGE, LABEL, Examples, check_memory
 from graphc.data.idx import read_idx
 from graphc.data.labels import Column, Typed, typed
 from graphc.data.masks import MaskValues, mapped
@@ -23,6 +23,8 @@ from graphc.settings import ONE_OR_LIST
 from graphc.types import Array
 
 LARGEST_INDEX = np.iinfo(np.int64).max
+TOGETHER = 1 << 14
+"""Texts that are decoded at once."""
 
 
 class Npz(Source):
@@ -54,7 +56,11 @@ class Npz(Source):
         texts = set(targets.values()) - set(inputs.values())
         arrays = read_npz(path, {**inputs, **targets}.values(), limit, self.mmap, texts)
         rows = {key: _with_rows(array, key, path) for key, array in arrays.items()}
-        typed = {name: array_target(rows[key], name, key, path, self.classes, wanted) for name, key in targets.items()}
+        left = limit - sum(0 if isinstance(array, np.memmap) else array.nbytes for array in arrays.values())
+        typed: dict[str, Typed] = {}
+        for name, key in targets.items():
+            typed[name] = array_target(rows[key], name, key, path, self.classes, wanted, left)
+            left -= 0 if typed[name].values is rows[key] else typed[name].values.nbytes
         named = {name: each.classes for name, each in typed.items() if each.classes}
         return Examples(
             {name: rows[key] for name, key in inputs.items()},
@@ -86,7 +92,8 @@ class Idx(Source):
 
     def load(self, base: Path, limit: int, wanted: Wanted = ANYTHING) -> Examples:
         images = read_idx(base / self.images, limit)
-        labels = _whole(read_idx(base / self.labels, limit - images.nbytes))
+        left = limit - images.nbytes
+        labels = _whole(read_idx(base / self.labels, left), left, shown(base / self.labels))
         path = base / self.images
         said = black_to_white(self.value_range, {self.images: images}, path)
         return Examples({IMAGE: images}, {LABEL: labels}, self.classes, shown(path), value_range=said)
@@ -101,41 +108,52 @@ class Cifar10(Source):
     """data_batch_1.bin and so on, in order."""
 
     def load(self, base: Path, limit: int, wanted: Wanted = ANYTHING) -> Examples:
-        images: list[Array] = []
-        labels: list[Array] = []
-        for name in self.files:
-            found = read_cifar(base / name, limit - sum(array.nbytes for array in images))
-            images.append(found[0])
-            labels.append(found[1])
-        targets = {LABEL: np.concatenate(labels)}
-        return Examples({IMAGE: np.concatenate(images)}, targets, CIFAR10_CLASSES, shown(base / self.files[0]))
+        images, labels = read_cifar([base / name for name in self.files], limit)
+        return Examples({IMAGE: images}, {LABEL: labels}, CIFAR10_CLASSES, shown(base / self.files[0]))
 
 
-def _whole(labels: Array) -> Array:
-    """Labels as int64; numbers that are none stay as they are (values to regress, or to be refused as classes)."""
+def _whole(labels: Array, limit: int, where: str) -> Array:
+    """Labels as int64, in another array of at most `limit` bytes; numbers that are none stay as they are (values to
+    regress, or to be refused as classes)."""
     if not np.issubdtype(labels.dtype, np.integer) or (labels.dtype == np.uint64 and (labels > LARGEST_INDEX).any()):
         return labels
+    if labels.dtype == np.int64:
+        return labels
+    check_memory(labels.shape, np.dtype(np.int64).itemsize, limit, where)
     return labels.astype(np.int64)
 
 
-def array_target(array: Array, target: str, key: str, path: Path, classes: tuple[str, ...], wanted: Wanted) -> Typed:
-    """A target [N, …] of an array: whole numbers are indices of classes, texts [N] are their names."""
+def array_target(
+    array: Array, target: str, key: str, path: Path, classes: tuple[str, ...], wanted: Wanted, limit: int
+) -> Typed:
+    """A target [N, …] of an array: whole numbers are indices of classes, texts [N] are their names. `limit`: bytes
+    that another array may take."""
     if array.dtype.kind not in "US":
-        return Typed(_whole(array))
-    texts = np.char.decode(array, "utf-8", "backslashreplace") if array.dtype.kind == "S" else array
-    if texts.ndim != 1:
-        message = f"expected one text an example in {key!r}, found the shape {list(texts.shape)}"
+        return Typed(_whole(array, limit, f"{shown(path)}[{key}]"))
+    if array.ndim != 1:
+        message = f"expected one text an example in {key!r}, found the shape {list(array.shape)}"
         raise DataError("G402", message, Place(shown(path)))
 
     def fail(row: int, message: str) -> DataError:
         return DataError("G405", f"{message} at example {row}", Place(f"{shown(path)}[{key}]"))
 
     try:
-        cells = [text.strip() for text in texts.tolist()]
+        cells = _texts(array)
     except ValueError as error:
         raise DataError("G401", f"the texts are damaged: {error}", Place(f"{shown(path)}[{key}]")) from None
     known = wanted.classes.get(target, ())
     return typed(Column(target, cells, fail), wanted.of(target), classes, known)
+
+
+def _texts(array: Array) -> list[str]:
+    """The texts of an array [N]; those that are alike are one object."""
+    found: list[str] = []
+    known: dict[str, str] = {}
+    for start in range(0, len(array), TOGETHER):
+        part = array[start : start + TOGETHER]
+        part = np.char.decode(part, "utf-8", "backslashreplace") if part.dtype.kind == "S" else part
+        found += [known.setdefault(text, text) for text in map(str.strip, part.tolist())]
+    return found
 
 
 def _with_rows(array: Array, key: str, path: Path) -> Array:

@@ -77,7 +77,7 @@ class ImageList(_Listed):
 
     def load(self, base: Path, limit: int, wanted: Wanted = ANYTHING) -> Examples:
         roles = Roles(self.columns)
-        table = read_table(base / self.path, roles.column(IMAGE_COLUMN), self.delimiter)
+        table = read_table(base / self.path, roles.column(IMAGE_COLUMN), self.delimiter, limit)
         found = read_examples(Reader(table, roles, self.classes, self.label_separator, wanted))
         entries = [replace(entry, name=entry.name + self.ending) for entry in found.entries]
         targets = {name: each.values for name, each in found.targets.items()}
@@ -107,7 +107,7 @@ class Coco(_Listed):
             known = mask_names[1:]
         skip = self.bad_annotations == "skip"
         rules = CocoRules(self.classes, known, self.masks, self.crowd, skip, self.max_pixels)
-        found = read_coco(base / self.path, rules)
+        found = read_coco(base / self.path, rules, limit)
         examples = self._examples(base, found.entries, found.classes, wanted)
         classes = {MASK: (GROUND, *found.classes)} if self.masks else {}
         return replace(examples, target_classes=classes, notes=found.notes, point_names=found.point_names)

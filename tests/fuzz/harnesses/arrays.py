@@ -217,7 +217,7 @@ class Cifar(Harness):
         return [bytes(n % 251 for n in range((self.label_bytes + 3072) * count)) for count in (1, 3)]
 
     def read(self) -> None:
-        read_cifar(self.path, LIMIT, self.label_bytes)
+        read_cifar([self.path], LIMIT, self.label_bytes)
 
 
 class Cifar100(Cifar):
