@@ -1,7 +1,8 @@
 """Processes that decode and augment ahead of the trainer.
 
-The parent hands out jobs (which rows, into which slot) in the order of the batches; a worker writes its batch into
-the slot, which is memory shared by all. There are a few slots only, so nobody runs ahead of the trainer for long.
+The parent hands out jobs (how many rows, into which slot; which rows they are stands beside it) in the order of the
+batches; a worker writes its batch into the slot, which is memory shared by all. There are a few slots only, so nobody
+runs ahead of the trainer for long.
 
 A slot is free, handed out, filled or held, in turns. From handing it out to the answer it is the worker's alone to
 write; then it is the reader's, until the next batch but one is asked for. The memory has no name and the pipes end with
@@ -51,9 +52,11 @@ class Feeder:
     def __init__(self, maker: Maker, layout: Layout, size: int, workers: int) -> None:
         """`size`: rows of a full batch."""
         self._slots = _slots(layout, size, AHEAD * workers + 2)  # two that are held
-        self._pool = WorkerPool(
-            workers, partial(_make, maker, self._slots), "data worker {}", "G520", partial(_where, maker)
-        )
+        count = len(self._slots)
+        self._rows: Array = np.ndarray((count, size), np.int64, shared_memory(8 * count * size))
+        """[slots, size]: the rows that each slot is to have, so that a job is short however large a batch is."""
+        work = partial(_make, maker, self._slots, self._rows)
+        self._pool = WorkerPool(workers, work, "data worker {}", "G520", partial(_where, maker))
         self._job = 0
 
     @contextmanager
@@ -90,8 +93,9 @@ class Feeder:
         def hand_out() -> None:
             while free and self._pool.has_room and (rows := next(given, None)) is not None:
                 job, self._job = self._job, self._job + 1
-                handed_out[job] = free.pop(0)
-                self._pool.send((job, handed_out[job], epoch, np.asarray(rows)))
+                handed_out[job] = slot = free.pop(0)
+                self._rows[slot, : len(rows)] = rows
+                self._pool.send((job, slot, epoch, len(rows)))
 
         def listen(timeout: float | None) -> None:
             for job, count, error in self._pool.receive(timeout):
@@ -137,12 +141,14 @@ def _rows(slot: Slot, count: int) -> Batch:
     return Batch.of({field: array[:count] for field, array in slot.items()})
 
 
-def _make(maker: Maker, slots: list[Slot], worker: Worker, job: Any) -> tuple[int, int, GraphcError | None]:
-    """(job, rows, error) of one job, in a worker."""
-    number, slot, epoch, rows = job
+def _make(
+    maker: Maker, slots: list[Slot], rows: Array, worker: Worker, job: Any
+) -> tuple[int, int, GraphcError | None]:
+    """(job, rows, error) of one job, in a worker; `rows`: [slots, size]."""
+    number, slot, epoch, count = job
     maker.at = worker.at
     try:
-        maker.fill(rows, epoch, _rows(slots[slot], len(rows)))
+        maker.fill(rows[slot, :count], epoch, _rows(slots[slot], count))
     except GraphcError as error:
         kind = MachineError if isinstance(error, MachineError) else DataError
         return number, 0, kind(error.code, f"{error.message} ({worker.who})", error.place, error.notes)
@@ -151,7 +157,7 @@ def _make(maker: Maker, slots: list[Slot], worker: Worker, job: Any) -> tuple[in
     except Exception as error:
         row = maker.name(int(worker.at[0]))
         return number, 0, DataError("G410", f"{worker.who}: {row}: {type(error).__name__}: {error}")
-    return number, len(rows), None
+    return number, count, None
 
 
 def _where(maker: Maker, state: State, row: int) -> str:

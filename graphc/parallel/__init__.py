@@ -66,7 +66,8 @@ are no commands, and the caller changes variables when all ranks are done.
 
 In a `WorkerPool` a job names the memory that the worker is to write, a slot. It is the worker's from the job to its
 answer, and the reader's from then on; both are messages. The parent may send a job while the worker sends an answer:
-answers are short (`LONGEST_MESSAGE`), so the worker never waits for the parent to read.
+both are short (`LONGEST_MESSAGE`), so neither ever waits for the other to read. What is longer lies beside the slot,
+written before the job is sent: the rows of a batch.
 
 Two buffers are enough for channels. A rank writes into buffer m mod 2 at its collective m. It comes to m + 2 by way of
 m + 1, where it has waited for every other rank's post, and a rank posts at m + 1 only when it has done with what it
@@ -116,8 +117,7 @@ In every state:
 - A death without one (SIGKILL, a crash, no memory) is a MachineError that names the worker, its pid, how it ended and
   what it was doing: G521 of a rank, G520 of a maker of batches, with the example that it was at.
 - One that is there and gives no answer (SIGSTOP, a file system that does not come back) is named likewise when the
-  parent has waited for `ANSWER_TIMEOUT`, not counting the time in which it was stopped itself. Not so while the parent
-  of a pool sends a job that is longer than the pipe takes (200 KB, the rows of a batch of 25,000): it waits in there.
+  parent has waited for `ANSWER_TIMEOUT`, not counting the time in which it was stopped itself.
 - The parent ends a worker in one way: it closes the pipe, kills the process and waits for it. There is nothing to lose:
   results lie in shared memory or have been sent, and files are the parent's to write.
 - After an error or a death, an exception in the parent (Ctrl-C too) within a call of the group or pool, such as `run`,

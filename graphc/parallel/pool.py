@@ -49,8 +49,8 @@ class WorkerPool:
         return [worker.process.pid for worker in self._workers]
 
     def send(self, job: Any) -> None:
-        """Hand out a job, of any length. A MachineError where a worker has died; then all are ended, as where Ctrl-C
-        comes meanwhile. RuntimeError where they have been ended."""
+        """Hand out a job, which is short (`LONGEST_MESSAGE`; else a ValueError). A MachineError where a worker has
+        died; then all are ended, as where Ctrl-C comes meanwhile. RuntimeError where they have been ended."""
         self._check_alive()
         number = min(range(len(self._jobs)), key=self._jobs.__getitem__)
         self._jobs[number] += 1

@@ -56,8 +56,17 @@ STATUS_BYTES = 16
 
 
 LONGEST_MESSAGE = 1 << 15
-"""Bytes from a worker to its parent, whose pipe takes several such messages though nobody reads: what is longer goes by
-way of shared memory."""
+"""Bytes between a worker and its parent, whose pipe takes several such messages though nobody reads: what is longer
+goes by way of shared memory."""
+
+
+def _pickled(message: Any, who: str) -> Any:
+    """The bytes of a message; ValueError where they are so many that sender and receiver could wait for each other, or
+    the parent for a worker that is stopped."""
+    pickled = ForkingPickler.dumps(message)
+    if len(pickled) > LONGEST_MESSAGE:
+        raise ValueError(f"{who}: expected at most {LONGEST_MESSAGE} bytes to send, found {len(pickled)}")
+    return pickled
 
 
 def _row_in(status: Any) -> Array:
@@ -88,11 +97,8 @@ class Worker:
             os._exit(0)
 
     def send(self, message: Any) -> None:
-        """A message to the parent, which may be sending one to this worker: ValueError where it is so long that both
-        could wait for each other."""
-        pickled = ForkingPickler.dumps(message)
-        if len(pickled) > LONGEST_MESSAGE:
-            raise ValueError(f"{self.who}: expected at most {LONGEST_MESSAGE} bytes to send, found {len(pickled)}")
+        """A message to the parent, which may be sending one to this worker; errors as of `_pickled`."""
+        pickled = _pickled(message, self.who)
         try:
             self.pipe.send_bytes(pickled)
         except OSError:
@@ -151,9 +157,10 @@ class WorkerProcess:
             theirs.close()
 
     def send(self, message: Any) -> None:
-        """The errors of `receive` where the worker is gone."""
+        """The errors of `receive` where the worker is gone, and of `_pickled`."""
+        pickled = _pickled(message, self.who)
         try:
-            self.pipe.send(message)
+            self.pipe.send_bytes(pickled)
         except OSError:
             while True:  # what it has said before; its last word may be an error
                 self.receive()

@@ -21,7 +21,9 @@ from graphc.data.examples import Examples, class_weights, split
 from graphc.data.preprocess import FittedPreprocess, Preprocess
 from graphc.data.sources import ImageFolder, Shapes
 from graphc.errors import DataError, MachineError
-from tests.parallel.faults import plant_delays
+from graphc.parallel.waiting import answers_within
+from graphc.parallel.worker import State
+from tests.parallel.faults import Fault, plant_delays, stop
 
 STEPS = (FlipHorizontal(), PadCrop(pad=2), Noise(deviation=(0.01, 0.1)))
 COUNT = 22
@@ -293,3 +295,18 @@ def test_class_weights_make_classes_weigh_alike():
     assert weights == pytest.approx((8 / 18, 8 / 6, 0))
     per_class = np.bincount(labels, np.array(weights)[labels])
     assert per_class[0] == pytest.approx(per_class[1])
+
+
+@pytest.mark.posix
+def test_a_stopped_worker_is_named_however_large_its_batches_are(monkeypatch):
+    count = 200_000
+    examples = Examples({"image": np.zeros((count, 1), np.uint8)}, {"label": np.zeros(count, np.int64)})
+    how = {"image": FittedPreprocess(Preprocess())}
+    Fault(stop, State.WAITING, "data worker 1").plant(monkeypatch)
+    batches = Batches(examples, count // 5, {"image": (1,)}, np.float32, how, workers=2)
+    started = time.monotonic()
+    found = r"data worker 1 \(pid \d+\) is stopped \(SIGSTOP\) and has not answered for 0\.5 s"
+    with answers_within(0.5), pytest.raises(MachineError, match=found):
+        _all(batches)
+    batches.close()
+    assert time.monotonic() - started < 20

@@ -48,7 +48,7 @@ def main(arguments: Sequence[str]) -> int:
     if given.fresh:
         given.state.unlink(missing_ok=True)
     if not given.table:
-        kinds = [each for each in HARNESSES if not given.only or each.name in given.only]
+        kinds = [each for each in HARNESSES if each.is_there() and (not given.only or each.name in given.only)]
         end = time.monotonic() + given.duration
         campaign = Campaign(given.state, "guided" if guided else "plain", given.inputs, given.seconds, given.parts)
         campaign.run(kinds, end, given.jobs)

@@ -7,6 +7,7 @@ beyond `mebibytes`, and nothing written, started or fetched.
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -25,6 +26,8 @@ class Harness:
     """Of a processor, that an answer may take."""
     mebibytes: ClassVar[int] = 150
     """That reading may take at most."""
+    needs: ClassVar[tuple[str, ...]] = ()
+    """Packages without which it cannot be read."""
     writes: ClassVar[bool] = False
     """Whether it may write in its folder, and start what it needs for that."""
 
@@ -32,6 +35,11 @@ class Harness:
         self.folder = folder
         self.path = folder / f"input{self.suffix}"
         self.prepare()
+
+    @classmethod
+    def is_there(cls) -> bool:
+        """Whether what it needs is installed."""
+        return all(importlib.util.find_spec(each) is not None for each in cls.needs)
 
     def prepare(self) -> None:
         """Write what lies beside the input."""

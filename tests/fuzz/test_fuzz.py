@@ -29,7 +29,15 @@ def inputs_of(kind: type[Harness]) -> int:
     return OF_RUNS if kind.writes else INPUTS
 
 
-@pytest.mark.parametrize("kind", HARNESSES, ids=lambda kind: kind.name)
+KINDS = [
+    pytest.param(
+        kind, id=kind.name, marks=pytest.mark.skipif(not kind.is_there(), reason=f"needs {', '.join(kind.needs)}")
+    )
+    for kind in HARNESSES
+]
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_every_reader_is_read_or_refused(tmp_path, kind):
     found = run(kind, tmp_path, 0, inputs_of(kind))
     assert not found.findings, found.findings[0]
@@ -37,7 +45,7 @@ def test_every_reader_is_read_or_refused(tmp_path, kind):
     assert 0 < found.measured.accepted < inputs_of(kind)
 
 
-@pytest.mark.parametrize("kind", HARNESSES, ids=lambda kind: kind.name)
+@pytest.mark.parametrize("kind", KINDS)
 def test_seeds_are_read(tmp_path, kind):
     harness = kind(tmp_path)
     for seed in harness.seeds():

@@ -91,6 +91,14 @@ def test_a_worker_that_is_stopped_is_named_in_time(state, nth, monkeypatch):
 
 
 @pytest.mark.posix
+def test_a_job_for_which_the_parent_could_wait_is_an_error():
+    pool = squares()
+    with pytest.raises(ValueError, match="worker 0: expected at most 32768 bytes to send, found 4"):
+        pool.send(b"x" * 40_000)
+    assert not pool.alive
+
+
+@pytest.mark.posix
 def test_a_worker_that_is_at_work_for_too_long_is_named():
     pool = WorkerPool(2, lambda worker, job: time.sleep(60), "worker {}", "G520", lambda state, row: f"{DOING[state]}")
     pool.send(0)
@@ -141,17 +149,6 @@ def test_jobs_that_do_not_come_back_end_the_pool(monkeypatch):
     assert time.monotonic() - started < 5
     assert not pool.alive
     assert not multiprocessing.active_children()
-
-
-@pytest.mark.posix
-def test_jobs_may_be_longer_than_a_pipe_takes_while_answers_wait():
-    pool = WorkerPool(1, lambda worker, job: bytes(20_000), "worker {}", "G520", lambda state, row: "")
-    for _ in range(3):
-        while pool.has_room:
-            pool.send(bytes(3_000_000))
-        time.sleep(0.02)  # for the worker to be sending
-        assert {len(answer) for answer in pool.receive()} == {20_000}
-    pool.close()
 
 
 @pytest.mark.posix

@@ -18,7 +18,17 @@ from .arrays import (
     SafetensorsHeader,
     WeightsNpz,
 )
-from .checkpoints import Keras, Onnx, TensorFlow1, TensorFlow1Block, TensorFlow2, TensorFlow2Block, Torch, TorchPickle
+from .checkpoints import (
+    Keras,
+    KerasArchive,
+    Onnx,
+    TensorFlow1,
+    TensorFlow1Block,
+    TensorFlow2,
+    TensorFlow2Block,
+    Torch,
+    TorchPickle,
+)
 from .images import IMAGES, Mask, PngChunks
 from .imports import DarknetCfg, DarknetWeights, ImportOnnx
 from .lists import Coco, CocoMasks, CsvLabels, CsvList, JsonLines, JsonList
@@ -30,7 +40,8 @@ HARNESSES: tuple[type[Harness], ...] = (
     *(SpecYaml, SpecJson, SpecParts, SpecSettings, ExpressionText),
     *(RecipeYaml, RecipeJson, RecipeSettings),
     *(Npz, NpzMapped, NpzHeader, Npy, WeightsNpz, Safetensors, SafetensorsHeader),
-    *(Torch, TorchPickle, TensorFlow1, TensorFlow1Block, TensorFlow2, TensorFlow2Block, Keras, Onnx),
+    *(Torch, TorchPickle, TensorFlow1, TensorFlow1Block, TensorFlow2, TensorFlow2Block, Onnx),
+    *(Keras, KerasArchive),
     *(Idx, IdxGz, Cifar, Cifar100),
     *IMAGES,
     *(PngChunks, Mask),

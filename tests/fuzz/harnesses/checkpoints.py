@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import struct
+import zipfile
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -145,19 +147,6 @@ def one_block(write, path: Path, **options) -> bytes:
     return files.block(kept)[:-5]
 
 
-class Keras(Weights):
-    name = "weights.h5"
-    suffix = ".h5"
-
-    def seeds(self) -> Sequence[bytes]:
-        files.write_h5(self.path, arrays())
-        return [self.path.read_bytes()]
-
-    def words(self) -> Sequence[bytes]:
-        kept = (b"HEAP", b"SNOD", b"TREE", b"GCOL", b"OHDR", b"OCHK", b"layer_names", b"weight_names", b"\xff" * 8)
-        return (*kept, *(bytes([kind, 0]) for kind in range(23)))
-
-
 class Onnx(Weights):
     """Initializers that are read as weights."""
 
@@ -166,3 +155,34 @@ class Onnx(Weights):
 
     def seeds(self) -> Sequence[bytes]:
         return [written(files.write_onnx, self.path)]
+
+
+class Keras(Weights):
+    """HDF5, which h5py reads."""
+
+    name = "weights.h5"
+    suffix = ".h5"
+    needs = ("h5py",)
+
+    def seeds(self) -> Sequence[bytes]:
+        file = io.BytesIO()
+        files.write_h5(file, arrays())
+        return [file.getvalue()]
+
+    def words(self) -> Sequence[bytes]:
+        kept = (b"HEAP", b"SNOD", b"TREE", b"GCOL", b"OHDR", b"OCHK", b"layer_names", b"weight_names", b"\xff" * 8)
+        return (*kept, *(bytes([kind, 0]) for kind in range(23)))
+
+
+class KerasArchive(Keras):
+    """The same in a .keras."""
+
+    name = "weights.keras"
+    suffix = ".keras"
+
+    def packed(self, data: bytes) -> bytes:
+        file = io.BytesIO()
+        with zipfile.ZipFile(file, "w") as archive:
+            archive.writestr("metadata.json", '{"keras_version": "3.3.3"}')
+            archive.writestr("model.weights.h5", data)
+        return file.getvalue()
