@@ -1,5 +1,5 @@
 """python -m graphc"""
 
-from graphc.cli import main
+from graphc.program import main
 
 main()

@@ -41,6 +41,7 @@ ORDER = [
     {"inference", "report"},
     {"completion"},
     {"cli"},
+    {"program"},
     {"__main__"},
 ]
 RANK = {part: rank for rank, parts in enumerate(ORDER) for part in parts}

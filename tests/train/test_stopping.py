@@ -58,6 +58,36 @@ def test_no_traceback_while_things_are_loaded(tmp_path, after, times):
     assert not (tmp_path / "net.onnx").exists()
 
 
+ASK_WHEN_LOADING = """
+import _signal, os, sys
+module = sys.argv[1]
+class Ask:
+    def find_spec(self, name, path=None, target=None):
+        if name == module:
+            os.kill(os.getpid(), _signal.SIGINT)
+sys.meta_path.insert(0, Ask())
+_signal.signal(_signal.SIGINT, getattr(_signal, sys.argv[2]))
+from graphc.program import main
+sys.argv[1:] = ["--version"]
+main()
+"""
+
+
+@pytest.mark.posix
+@pytest.mark.parametrize("module", ["graphc.cli", "graphc.cli.stopping", "graphc.cli.entry", "click"])
+def test_no_traceback_while_the_command_itself_is_loaded(module):
+    def started(handler: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", ASK_WHEN_LOADING, module, handler]
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+    ended = started("default_int_handler")
+    assert ended.returncode in (-signal.SIGINT, 130)
+    assert ended.stderr.strip() in ("interrupted", "")
+    assert ended.stdout == ""
+    ignoring = started("SIG_IGN")  # as `nohup` and jobs in the background have it
+    assert (ignoring.returncode, ignoring.stderr) == (0, "")
+
+
 @pytest.mark.posix
 @pytest.mark.parametrize("times", [1, 3])
 @pytest.mark.parametrize("after", [0.6, 0.9, 1.2])
