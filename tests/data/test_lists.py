@@ -14,7 +14,7 @@ from graphc.data.wanted import ANYTHING, Want, Wanted
 from graphc.errors import DataError
 from graphc.train.datasets import read_set
 
-LIMIT = 10_000_000
+LIMIT = 100_000_000
 CLASS, MULTI, VALUES = ({TargetKind.CLASS}, {TargetKind.CLASS, TargetKind.MULTI_LABEL}, {TargetKind.VALUES})
 
 
