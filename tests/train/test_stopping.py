@@ -14,6 +14,7 @@ import pytest
 
 from graphc import system
 from graphc.train import interruption
+from graphc.train.checkpoint import Checkpoints
 from graphc.train.commands import resume, train
 from graphc.train.interruption import Abandoned, Interrupted, Interruption
 from graphc.train.run_folder import RunFolder
@@ -203,15 +204,19 @@ def test_a_worker_that_is_stopped_ends_the_training_in_time(project):
 @pytest.mark.parametrize("call", ["fsync", "replace"])
 def test_a_signal_while_a_checkpoint_is_written(project, undisturbed, monkeypatch, call):
     """It is written to its end, and nothing is left beside it."""
-    real, calls = getattr(os, call), []
+    real, save, saves = getattr(os, call), Checkpoints.save, []
+
+    def saved(*arguments):
+        saves.append(1)
+        monkeypatch.setattr(os, call, interrupted if len(saves) == 3 else real)  # the first comes before training
+        return save(*arguments)
 
     def interrupted(*arguments, **more):
-        calls.append(1)
-        if len(calls) == 16:
-            os.kill(os.getpid(), signal.SIGINT)
+        monkeypatch.setattr(os, call, real)
+        os.kill(os.getpid(), signal.SIGINT)
         return real(*arguments, **more)
 
-    monkeypatch.setattr(os, call, interrupted)
+    monkeypatch.setattr(Checkpoints, "save", saved)
     with pytest.raises(Interrupted, match="saved") as caught:
         train(project / "recipe.yaml", project / "run", SETTINGS)
     assert caught.value.exit_code == 130
