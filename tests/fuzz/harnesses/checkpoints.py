@@ -158,16 +158,17 @@ class Onnx(Weights):
 
 
 class Keras(Weights):
-    """HDF5, which h5py reads."""
+    """HDF5."""
 
     name = "weights.h5"
     suffix = ".h5"
-    needs = ("h5py",)
 
     def seeds(self) -> Sequence[bytes]:
-        file = io.BytesIO()
-        files.write_h5(file, arrays())
-        return [file.getvalue()]
+        path = self.folder / "seed.h5"
+        files.write_h5(path, arrays())
+        data = path.read_bytes()
+        path.unlink()
+        return [data]
 
     def words(self) -> Sequence[bytes]:
         kept = (b"HEAP", b"SNOD", b"TREE", b"GCOL", b"OHDR", b"OCHK", b"layer_names", b"weight_names", b"\xff" * 8)
