@@ -182,6 +182,17 @@ def recipes() -> tuple[dict[str, Any], ...]:
     return tuple(found)
 
 
+RECIPE = """\
+recipe: 1
+model: net.yaml
+data: {train: {npz: {path: data.npz}}, workers: 1}
+loss: softmax_cross_entropy
+optimizer: sgd
+learning_rate: 0.1
+epochs: 2
+"""
+
+
 class RecipeYaml(Harness):
     name = "recipe.yaml"
     suffix = ".yaml"
@@ -220,4 +231,4 @@ class RecipeSettings(RecipeYaml):
 
     def read(self) -> None:
         settings = self.path.read_text(errors="surrogateescape").split("\n")
-        read_recipe_text(yaml.safe_dump(recipes()[0]), overrides=settings)
+        read_recipe_text(RECIPE, overrides=settings)
