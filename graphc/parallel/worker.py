@@ -6,12 +6,14 @@ Its states, and what a signal, an error or a death does in each, stand in `graph
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 import time
 import traceback
 import warnings
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from enum import IntEnum
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import ForkingPickler
@@ -133,7 +135,7 @@ class WorkerProcess:
 
         A thread that is at work during the fork is not in the worker, and locks that it holds are never released there:
         of ours, the one that workers take (`single_threaded_blas`) is made anew in them; of libraries, see
-        `Network.start`.
+        `Network.start`. What this process has left behind in cycles is never collected there.
         """
         context = fork_context()
         self.who = who
@@ -147,7 +149,7 @@ class WorkerProcess:
         self.process = context.Process(target=_live, args=arguments, name=f"graphc: {who}", daemon=True)
         _open.add(self)
         try:
-            with warnings.catch_warnings(), stop_signals_held():
+            with warnings.catch_warnings(), stop_signals_held(), no_collection():
                 warnings.simplefilter("ignore", DeprecationWarning)  # of fork beside threads, see above
                 self.process.start()
         except BaseException:  # Ctrl-C too: what was held back comes when the process is there
@@ -230,6 +232,18 @@ def no_answer(workers: Sequence[WorkerProcess], seconds: float) -> MachineError:
     return (stopped or workers)[0].no_answer(seconds, bool(stopped))
 
 
+@contextmanager
+def no_collection() -> Iterator[None]:
+    """Collect no garbage in this block, in a process that is forked within neither, until it says so."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
 def start_all(starts: Iterable[Callable[[], WorkerProcess]]) -> list[WorkerProcess]:
     """All of these workers, or none and the error that there was."""
     before, workers = set(_open), list[WorkerProcess]()
@@ -256,6 +270,8 @@ def _live(work: Callable[[Worker], None], worker: Worker, others: Sequence[Worke
     """A worker's life, from the fork on: `work` goes on until the worker ends itself."""
     try:
         worker.enter(State.STARTING)
+        gc.freeze()  # the parent's garbage is the parent's: a session of onnxruntime joins threads that are not here
+        gc.enable()
         ignore_stop_signals()
         if close_files:
             close_all_but(worker.pipe.fileno())
