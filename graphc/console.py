@@ -33,11 +33,19 @@ def open_streams() -> None:
 def whole(stream: TextIO) -> TextIO:
     """A stream that writes all of a text: Python's own drops what the system did not take at once, where it has no
     buffer (PYTHONUNBUFFERED)."""
-    if not isinstance(stream, io.TextIOWrapper) or not isinstance(getattr(stream, "buffer", None), io.RawIOBase):
+    raw: Any = getattr(stream, "buffer", None)
+    if not isinstance(stream, io.TextIOWrapper) or not isinstance(raw, io.RawIOBase):
         return stream
-    encoding, errors = stream.encoding, stream.errors
-    raw: Any = stream.detach()  # or the old one would close it at its end
-    return io.TextIOWrapper(io.BufferedWriter(raw), encoding, errors, line_buffering=True)
+    buffered = None
+    try:
+        buffered = io.BufferedWriter(raw)
+        found = io.TextIOWrapper(buffered, stream.encoding, stream.errors, line_buffering=True)
+    except MemoryError:  # as it is, then
+        if buffered is not None:
+            buffered.detach()  # or it would close the stream at its end
+        return stream
+    stream.detach()  # for the same reason
+    return found
 
 
 def look_alike(error: UnicodeError) -> tuple[str | bytes, int]:
