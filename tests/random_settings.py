@@ -57,7 +57,7 @@ class FromFields:
             return self.row(inner, metadata)
         if origin is dict:
             start = "key" if inner[0] is str else ""  # keys of a document are texts, of numbers too
-            return {f"{start}{i}": self.value(inner[1]) for i in range(self.random.randrange(3))}
+            return {f"{start}{i}": self.value(inner[1]) for i in range(self.random.randrange(fewest(metadata), 3))}
         if isinstance(annotation, type) and issubclass(annotation, Settings):
             return self.group(annotation)
         return self.leaf(annotation, metadata)
@@ -101,6 +101,12 @@ def bounds(metadata: list[Any], whole: bool) -> tuple[float, float]:
     low = limits.get("ge", limits.get("gt", -4) + whole)
     high = limits.get("le", limits.get("lt", low + 9) - whole)
     return low, min(high, low + 9)
+
+
+def fewest(metadata: list[Any]) -> int:
+    """How many entries a value must have: `Field(min_length=1)`."""
+    bounds = [bound for each in metadata for bound in getattr(each, "metadata", [])]
+    return max((bound.min_length for bound in bounds if hasattr(bound, "min_length")), default=0)
 
 
 class FromSchema:

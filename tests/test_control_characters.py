@@ -98,7 +98,7 @@ def test_what_training_says() -> None:
 
 
 def test_pages_hold_texts_as_they_were_without_the_characters() -> None:
-    text = in_script({"classes": [HOSTILE, "名<é"]})
+    text = "".join(in_script({"classes": [HOSTILE, "名<é"]}))
     assert not STEERING.search(text)
     assert json.loads(text) == {"classes": [HOSTILE, "名<é"]}
 

@@ -9,9 +9,9 @@ import time
 
 import numpy as np
 import pytest
-from threadpoolctl import threadpool_info, threadpool_limits
+from threadpoolctl import threadpool_limits
 
-from graphc.parallel.blas import single_threaded_blas
+from graphc.parallel.blas import libraries, single_threaded_blas
 from graphc.parallel.communicator import Shard
 from graphc.parallel.threads import ThreadGroup, ThreadWorld
 from graphc.system import wake_main_thread
@@ -231,7 +231,7 @@ def test_an_error_at_any_meeting_ends_all(rank, meeting):
 
 def test_blas_has_one_thread_until_the_last_who_asked_is_done():
     def threads():
-        return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
+        return {library["num_threads"] for library in libraries().info() if library["user_api"] == "blas"}
 
     with threadpool_limits(2, "blas"):
         before = threads()

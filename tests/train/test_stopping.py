@@ -52,7 +52,7 @@ def stopped(folder: Path, after: float, number: int, times: int, *command: str) 
 @pytest.mark.parametrize("times", [1, 2, 5])
 @pytest.mark.parametrize("after", [0.0, 0.05, 0.1, 0.2, 0.3, 0.4])
 def test_no_traceback_while_things_are_loaded(tmp_path, after, times):
-    ended = stopped(tmp_path, after, signal.SIGINT, times, "compile", "inception_v3", "-o", "net.onnx")
+    ended = stopped(tmp_path, after, signal.SIGINT, times, "compile", "vgg_16", "-o", "net.onnx")
     assert ended.returncode == 130
     assert ended.stderr.strip() in ("interrupted", "")
     assert ended.stdout == ""
