@@ -302,33 +302,6 @@ def test_a_worker_forked_while_a_thread_sets_blas_goes_on():
     group.close()
 
 
-class Ending:
-    """What must end in its own process alone, as a session of onnxruntime, whose threads a fork leaves behind."""
-
-    def __init__(self) -> None:
-        self.cycle = self
-        self.pid = os.getpid()
-
-    def __del__(self) -> None:
-        if os.getpid() != self.pid:
-            os._exit(3)
-
-
-def test_a_worker_does_not_collect_what_its_parent_has_left():
-    gc.collect()
-    gc.disable()
-    try:
-        Ending()
-        group = ProcessGroup(2, lambda shard_of: {"collect": gc.collect, "enabled": gc.isenabled})
-        assert not gc.isenabled()
-        group.run("collect", (), lambda: None, 2)
-        assert group.run("enabled", (), lambda: None, 2)[1] == [True]
-        group.close()
-    finally:
-        gc.enable()
-        gc.collect()
-
-
 def test_a_group_that_is_closed_does_nothing():
     group = group_of_three()
     group.close()
