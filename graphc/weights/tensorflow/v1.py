@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from graphc.errors import WeightsError
-from graphc.files import shown
 from graphc.lazy import np
 from graphc.types import Array
-from graphc.weights.file import MAX_ENTRIES, Entry, Layout, check_floats, check_shape
+from graphc.weights.file import MAX_ENTRIES, Entry, check_shape
 from graphc.weights.floats import FLOATS
+from graphc.weights.tensorflow.checkpoint import Checkpoint
 from graphc.weights.tensorflow.messages import (
     Damaged,
     Slice,
@@ -36,14 +36,10 @@ class _Saved:
     slices: tuple[Slice, ...]
 
 
-class TensorFlow1File:
+class TensorFlow1File(Checkpoint[_Saved]):
     """The arrays of an open checkpoint of version 1."""
 
     format = "TensorFlow checkpoint, version 1"
-    writer: str | None = "TensorFlow"
-    layout: Layout | None = "HWIO"
-    in_order = False
-    nested = False
 
     def __init__(self, file: BinaryIO, path: str) -> None:
         self.path = path
@@ -57,24 +53,7 @@ class TensorFlow1File:
         for name, saved in self._saved.items():
             check_shape(path, name, saved.entry.shape)
 
-    @property
-    def names(self) -> list[str]:
-        return list(self._saved)
-
-    def entry(self, name: str) -> Entry:
-        """Shape and type of an array."""
-        return self._saved[name].entry
-
-    def read(self, name: str) -> Array:
-        """The array, of any shape, as float32."""
-        saved = self._saved[name]
-        check_floats(self.path, name, saved.entry)
-        try:
-            return self._joined(name, saved)
-        except Damaged as error:
-            raise WeightsError("G316", f"{self.path}: {shown(name)}: {error}") from None
-
-    def _joined(self, name: str, saved: _Saved) -> Array:
+    def _array(self, name: str, saved: _Saved) -> Array:
         shape = saved.entry.shape
         parts = [part.within(shape) for part in saved.slices]
         if saved.entry.size > self._size:

@@ -13,8 +13,9 @@ from graphc.errors import WeightsError
 from graphc.files import machine_error, open_regular, shown
 from graphc.lazy import np
 from graphc.types import Array
-from graphc.weights.file import MAX_ENTRIES, Entry, Layout, check_floats, check_shape
+from graphc.weights.file import MAX_ENTRIES, Entry, check_shape
 from graphc.weights.floats import FLOATS, floats_of
+from graphc.weights.tensorflow.checkpoint import Checkpoint
 from graphc.weights.tensorflow.crc32c import crc32c, masked
 from graphc.weights.tensorflow.messages import (
     Damaged,
@@ -59,14 +60,10 @@ class _Saved:
         return _Saved(Entry(shape, type_name(found.get(1, 0))), shard, offset, size, checksum, tuple(slices))
 
 
-class TensorFlow2File:
+class TensorFlow2File(Checkpoint[_Saved]):
     """The arrays of a checkpoint of version 2 whose index is open; its data are opened when they are read."""
 
     format = "TensorFlow checkpoint, version 2"
-    writer: str | None = "TensorFlow"
-    layout: Layout | None = "HWIO"
-    in_order = False
-    nested = False
 
     def __init__(self, file: BinaryIO, path: Path) -> None:
         self.path = shown(path)
@@ -98,22 +95,8 @@ class TensorFlow2File:
         if not 0 < self._shards <= MAX_SHARDS:
             raise Damaged(f"expected an index of 1 to {MAX_SHARDS:,} files of data, found {self._shards:,}")
 
-    @property
-    def names(self) -> list[str]:
-        return list(self._saved)
-
-    def entry(self, name: str) -> Entry:
-        """Shape and type of an array."""
-        return self._saved[name].entry
-
-    def read(self, name: str) -> Array:
-        """The array, of any shape, as float32."""
-        saved = self._saved[name]
-        check_floats(self.path, name, saved.entry)
-        try:
-            return self._joined(name, saved) if saved.slices else self._whole(saved, saved.entry.shape)
-        except Damaged as error:
-            raise WeightsError("G316", f"{self.path}: {shown(name)}: {error}") from None
+    def _array(self, name: str, saved: _Saved) -> Array:
+        return self._joined(name, saved) if saved.slices else self._whole(saved, saved.entry.shape)
 
     def _joined(self, name: str, saved: _Saved) -> Array:
         shape = saved.entry.shape
