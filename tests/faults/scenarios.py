@@ -52,6 +52,8 @@ class Scenario:
         write_data(folder / "train.npz", 60, 0)
         write_data(folder / "test.npz", 20, 1)
         _write_images(folder)
+        _write_masks(folder)
+        _write_darknet(folder)
         np.save(folder / "images.npy", np.zeros((2, 6, 6, 1), np.float32))
 
 
@@ -67,6 +69,27 @@ def _write_images(folder: Path) -> None:
     (folder / "photos.yaml").write_text(recipe)
 
 
+def _write_masks(folder: Path) -> None:
+    """Images with a mask each, in folders beside one another, and the recipe of a network that finds it."""
+    rng = np.random.default_rng(0)
+    for number in range(12):
+        inside = np.zeros((6, 6), np.uint8)
+        inside[: number % 5 + 1, 1:4] = 1
+        for kind, pixels in (("images", inside * 150 + rng.integers(0, 50, (6, 6), np.uint8)), ("masks", inside)):
+            (folder / kind).mkdir(exist_ok=True)
+            Image.fromarray(pixels, "L").save(folder / kind / f"{number}.png")
+    layers = "layers: [conv2d: {name: logits, filters: 2, kernel: 3}]\n"
+    (folder / "pixels.yaml").write_text(f"graphc: 1\ninputs: {{x: [N, 6, 6, 1]}}\n{layers}")
+    rows = "".join(f"images/{number}.png,masks/{number}.png\n" for number in range(12))
+    (folder / "masks.csv").write_text(f"image,mask\n{rows}")
+    data = "{list: {path: masks.csv, size: [6, 6], channels: 1}}"
+    recipe = RECIPE.replace("{npz: {path: train.npz}}", data).replace("{npz: {path: test.npz}}", data)
+    head = "heads: [{output: logits, target: mask, loss: softmax_cross_entropy}]"
+    recipe = recipe.replace("loss: softmax_cross_entropy", head).replace("metrics: [accuracy]\n", "")
+    recipe = recipe.replace("tiny.yaml", "pixels.yaml")
+    (folder / "pixels_recipe.yaml").write_text(recipe)
+
+
 def go_on(folder: Path) -> Arguments:
     """`resume` where the run has begun, else `train`: what the messages say."""
     if (folder / "run" / "run.json").exists():
@@ -78,8 +101,21 @@ def go_on_with_workers(folder: Path) -> Arguments:
     return go_on(folder) if (folder / "run" / "run.json").exists() else TRAINED_BY_WORKERS
 
 
+def go_on_with_masks(folder: Path) -> Arguments:
+    return go_on(folder) if (folder / "run" / "run.json").exists() else TRAINED_ON_MASKS
+
+
+def _write_darknet(folder: Path) -> None:
+    """A network as darknet has it, and its weights."""
+    layers = "[convolutional]\nfilters=4\nsize=3\npad=1\nactivation=relu\n[avgpool]\n[softmax]\n"
+    (folder / "net.cfg").write_text(f"[net]\nwidth=6\nheight=6\nchannels=1\n{layers}")
+    header = np.array([0, 2, 0, 0, 0], np.int32).tobytes()
+    (folder / "net.weights").write_bytes(header + np.arange(4 + 4 * 9, dtype=np.float32).tobytes())
+
+
 TRAINED = (*TRAIN, *settings(*SHORT))
 TRAINED_BY_WORKERS = ("train", "photos.yaml", "-o", "run", *settings(*WORKERS))
+TRAINED_ON_MASKS = ("train", "pixels_recipe.yaml", "-o", "run", *settings("batch=4", "epochs=1"))
 WHOLE = (TRAINED, Fault())
 HALF = (TRAINED, Fault(170, Action.KILL_BEFORE))
 """Ended between two checkpoints."""
@@ -96,6 +132,7 @@ SCENARIOS = (
     ),
     Scenario("train", TRAINED, next_start=go_on),
     Scenario("train, workers", TRAINED_BY_WORKERS, next_start=go_on_with_workers, processes=2),
+    Scenario("train on masks", TRAINED_ON_MASKS, next_start=go_on_with_masks),
     Scenario("resume", ("resume", "run"), [HALF], next_start=go_on),
     Scenario("eval", ("eval", "run"), [WHOLE]),
     Scenario("predict", ("predict", "run", "test.npz"), [WHOLE]),
@@ -110,6 +147,23 @@ SCENARIOS = (
     Scenario("draw", ("draw", "tiny.yaml", "-o", "net.svg"), outputs=["net.svg"]),
     Scenario("report on a spec", ("report", "wide.yaml", "-o", "net.html"), outputs=["net.html"]),
     Scenario("report on a run", ("report", "run", "-o", "run.html"), [WHOLE], outputs=["run.html"], does_without=True),
+    Scenario(
+        "weights convert",
+        ("weights", "convert", "net.npz", "--for", "wide.yaml", "-o", "net.safetensors"),
+        [COMPILED],
+        outputs=["net.safetensors"],
+    ),
+    Scenario(
+        "import from darknet",
+        ("import", "net.cfg", "net.weights", "-o", "net.yaml", "--weights", "net.safetensors"),
+        outputs=["net.yaml", "net.safetensors"],
+    ),
+    Scenario(
+        "import from ONNX",
+        ("import", "net.onnx", "-o", "net.yaml", "--weights", "imported.npz", "--graph", "--no-check"),
+        [COMPILED],
+        outputs=["net.yaml", "imported.npz"],
+    ),
     Scenario("new", ("new", "begun.yaml", "--force"), outputs=["begun.yaml"]),
     Scenario("schema", ("schema", "-o", "schema.json"), outputs=["schema.json"]),
 )

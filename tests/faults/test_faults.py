@@ -21,6 +21,9 @@ SLICES = {
     "eval": (5, 31),
     "predict to a file": (2, 37),
     "export (compile --with-preprocess)": (7, 41),
+    "train on masks": (13, 1201),
+    "weights convert": (4, 71),
+    "import from darknet": (6, 71),
     "report on a run": (1, 61),
 }
 """Of each scenario, the first case and the distance to the next."""

@@ -33,6 +33,7 @@ from .images import IMAGES, Mask, PngChunks
 from .imports import DarknetCfg, DarknetWeights, ImportOnnx
 from .lists import Coco, CocoMasks, CsvLabels, CsvList, JsonLines, JsonList
 from .models import External, OnnxFile, OnnxRun, OnnxVariables, SignatureText
+from .requests import DashboardRequest
 from .runs import CheckpointArrays, CheckpointFacts, Fitted, Log, Resume, ResumeArrays, ResumeFacts, RunFacts, RunRecipe
 from .specs import ExpressionText, RecipeJson, RecipeSettings, RecipeYaml, SpecJson, SpecParts, SpecSettings, SpecYaml
 
@@ -50,6 +51,7 @@ HARNESSES: tuple[type[Harness], ...] = (
     *(ImportOnnx, DarknetCfg, DarknetWeights),
     *(OnnxFile, External, OnnxVariables, SignatureText, OnnxRun),
     *(CheckpointFacts, CheckpointArrays, RunFacts, RunRecipe, Log, Fitted, Resume, ResumeArrays, ResumeFacts),
+    DashboardRequest,
 )
 
 
