@@ -35,7 +35,7 @@ KNOWN = (*CATALOGUE, *COMPOSITION_KEYS)
         ("BatchNorm2d", "batch_norm"), ("MaxPooling2D", "max_pool2d"), ("MaxPool2d", "max_pool2d"), ("GELU", "gelu"),
         ("deconv", "conv2d_transpose"), ("ConvTranspose2d", "conv2d_transpose"),
         ("Conv2DTranspose", "conv2d_transpose"),
-        ("AdaptiveAvgPool2d", "global_avg_pool2d"), ("fully_conected", "fully_connected"), ("rellu", "relu"),
+        ("GAP", "global_avg_pool2d"), ("fully_conected", "fully_connected"), ("rellu", "relu"),
         ("nn.Conv2d", "conv2d"), ("torch.nn.Linear", "fully_connected"), ("F.relu", "relu"), ("Unflatten", "reshape"),
         ("shortcut", "add"), ("ConvolutionDepthwise", "depthwise_conv2d"), ("HybridConcurrent", "branches"),
         ("elemwise_add", "add"), ("LayerNorm2d", "layer_norm"), ("L2Normalization", "unit_norm"),

@@ -33,7 +33,10 @@ class ConvMaxPool:
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
         """[N, H, W, C] to [N, H', W', F]."""
         (x,) = inputs
-        conv, weights, window = self.conv, params["weights"], self.pool.taps
+        conv, weights = self.conv, params["weights"]
+        if self.pool.output_size is not None:  # its windows differ in size
+            return self._one_after_the_other(context, params, x)
+        window = self.pool.taps
         problem = conv.problem(x.shape, x.dtype, context.training)
         algorithm = pooling_algorithm(context, problem, self.pool.grid(*problem.geometry.output))
         if algorithm is None or not conv.learns(context, "weights"):

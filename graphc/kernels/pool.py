@@ -24,10 +24,12 @@ CHUNK_BYTES = 1 << 20
 """Of the images that one pass over the taps reads."""
 
 
-def max_pool2d(context: Context, x: Array, kernel: Pair, stride: Pair, pads: Pads) -> tuple[Array, Array]:
+def max_pool2d(
+    context: Context, x: Array, kernel: Pair, stride: Pair, pads: Pads, dilation: Pair = (1, 1)
+) -> tuple[Array, Array]:
     """The largest of every window, and its argmax: the number of the tap that has it, the first of equal ones. Both are
     [N, H', W', C], the argmax in the smallest whole type that holds it."""
-    grid = Grid.of((x.shape[1], x.shape[2]), kernel, stride, pads, (1, 1))
+    grid = Grid.of((x.shape[1], x.shape[2]), kernel, stride, pads, dilation)
     shape = (len(x), *grid.output, x.shape[3])
     y, argmax = context.empty(shape, x.dtype), context.empty(shape, _number(kernel))
 
@@ -38,10 +40,17 @@ def max_pool2d(context: Context, x: Array, kernel: Pair, stride: Pair, pads: Pad
 
 
 def max_pool2d_grad(
-    context: Context, dy: Array, argmax: Array, x_shape: tuple[int, ...], kernel: Pair, stride: Pair, pads: Pads
+    context: Context,
+    dy: Array,
+    argmax: Array,
+    x_shape: tuple[int, ...],
+    kernel: Pair,
+    stride: Pair,
+    pads: Pads,
+    dilation: Pair = (1, 1),
 ) -> Array:
     """The gradient of x, [N, H, W, C]: each output's gradient, dy [N, H', W', C], goes to the tap of its argmax."""
-    grid = Grid.of((x_shape[1], x_shape[2]), kernel, stride, pads, (1, 1))
+    grid = Grid.of((x_shape[1], x_shape[2]), kernel, stride, pads, dilation)
     dx = context.empty(x_shape, dy.dtype)
 
     for part in chunks(dx, CHUNK_BYTES):

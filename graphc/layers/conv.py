@@ -9,7 +9,7 @@ from graphc.dims import Shape
 from graphc.errors import RuleError
 from graphc.kernels.conv import ConvPart, ConvProblem, conv2d, conv2d_gradients
 from graphc.layers.base import Layer, elements, image
-from graphc.layers.fields import IntPair, Padding, PositiveInt
+from graphc.layers.fields import IntPair, Kernel, Padding, PositiveInt
 from graphc.layers.weighted import Weighted, given, product
 from graphc.layers.windowed import Windowed
 from graphc.lazy import np
@@ -24,6 +24,9 @@ class Convolution(Windowed, Weighted):
     family: ClassVar[str] = "convolution"
     donates_output: ClassVar[bool] = True
 
+    kernel: Kernel
+    """The window's pixels: one number for both axes, or [height, width]; `input`: as many as the input has;
+    {at_most: 5}: no more than the input has."""
     stride: IntPair = (1, 1)
     """Pixels from one window to the next: one number, or [vertical, horizontal]."""
     padding: Padding = "same"
@@ -58,7 +61,7 @@ class Conv2d(Convolution):
             raise RuleError("G204", f"groups={self.groups} must divide channels={channels}", "groups")
         if self.filters % self.groups:
             raise RuleError("G204", f"groups={self.groups} must divide filters={self.filters}", "groups")
-        return (*self.output_size(inputs[0]), self.filters)
+        return (*self.plane(inputs[0]), self.filters)
 
     def declare_params(self, *inputs: Shape) -> dict[str, ParamSpec]:
         _, _, channels = image(inputs[0], self.kind)

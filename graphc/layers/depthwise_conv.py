@@ -40,7 +40,7 @@ class DepthwiseConv2d(Convolution):
 
     def depthwise_shape(self, shape: Shape) -> Shape:
         _, _, channels = image(shape, self.kind)
-        return (*self.output_size(shape), channels * self.depth_multiplier)
+        return (*self.plane(shape), channels * self.depth_multiplier)
 
     def declare_params(self, *inputs: Shape) -> dict[str, ParamSpec]:
         _, _, channels = image(inputs[0], self.kind)

@@ -17,14 +17,14 @@ from graphc.window import Window
 class Windowed(Layer):
     """A layer whose every output reads a window of pixels."""
 
-    kernel: Kernel
+    kernel: Kernel | None = None
     """The window's pixels: one number for both axes, or [height, width]; `input`: as many as the input has;
     {at_most: 5}: no more than the input has."""
     padding: Padding = "valid"
     """same, valid, same_fixed, pixels for every side, [vertical, horizontal], or [[top, bottom], [left, right]]."""
 
     def fitted(self, *inputs: Shape) -> Layer:
-        if all(isinstance(extent, int) for extent in self.kernel):
+        if self.kernel is None or all(isinstance(extent, int) for extent in self.kernel):
             return self
         height, width, _ = image(inputs[0], self.kind)
         sizes = self._pixels(self.kernel[0], height), self._pixels(self.kernel[1], width)
@@ -43,6 +43,7 @@ class Windowed(Layer):
     @property
     def taps(self) -> tuple[int, int]:
         """The window's pixels, (height, width), of a layer that is fitted to its input."""
+        assert self.kernel is not None
         height, width = self.kernel
         assert isinstance(height, int)
         assert isinstance(width, int)
@@ -75,7 +76,8 @@ class Windowed(Layer):
         padding = axis_padding(self.padding, axis)
         return Window.over(size, self.taps[axis], self.step()[axis], padding, self.spread()[axis])
 
-    def output_size(self, shape: Shape) -> tuple[Dim, Dim]:
+    def plane(self, shape: Shape) -> tuple[Dim, Dim]:
+        """Height and width of the output."""
         height, width, _ = image(shape, self.kind)
         rows, columns = self.windows(height, width)
         return rows.output, columns.output

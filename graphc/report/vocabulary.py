@@ -101,6 +101,8 @@ COMMON = ("name", "inputs", "when", "share")
 WRITTEN = {
     "crop": "crop: 4",
     "resize": "resize: {scale: 2, method: bilinear}",
+    "max_pool2d": "max_pool2d: {kernel: 3}",
+    "avg_pool2d": "avg_pool2d: {kernel: 3}",
     "slice": "slice: {start: 0, stop: 32}",
     "separable_conv2d": "separable_conv2d: {filters: 64, kernel: 3}",
     "concat": "concat: {inputs: [left, right]}",

@@ -75,6 +75,7 @@ FORMS: dict[str, tuple[str, dict[str, Any], list[str]]] = {
         {"w": [5, 4, 3, 2], "b": [5]},
         ["conv2d"],
     ),
+    "max pool, dilated": ("y = MaxPool<kernel_shape=[2,3], dilations=[2,1], pads=[1,1,1,1]>(x)", {}, ["max_pool2d"]),
     "grouped": ("y = Conv<group=2, pads=[1,1,1,1]>(x, w)", {"w": [6, 2, 3, 3]}, ["conv2d"]),
     "depthwise, two filters each": (
         "y = Conv<group=4, pads=[1,1,1,1]>(x, w)",

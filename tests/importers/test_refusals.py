@@ -29,7 +29,6 @@ def test_every_node_is_listed_with_counts_and_where_to_end(tmp_path: Path) -> No
     ("body", "arrays", "told"),
     [
         ("y = Conv(x, x)", {}, "its weights are computed"),
-        ("y = MaxPool<kernel_shape=[2,2], dilations=[2,2]>(x)", {}, "dilation"),
         ("y = Transpose<perm=[1,0,2,3]>(x)", {}, "exchanges the batch"),
         ("y = Reshape(x, s)", {"s": whole(4, 48)}, "mixes examples"),
         ("y = Reshape(x, s)", {"s": whole(1, 2, 2, 48)}, "has no meaning"),

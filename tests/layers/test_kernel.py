@@ -85,7 +85,7 @@ def test_in_a_spec_and_its_explanation(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "kernel", ["inputs", "[3]", "[3, 4, 5]", "{at_mos: 3}", "{input: 3}", "2.5", "true", "null", "[input]"]
+    "kernel", ["inputs", "[3]", "[3, 4, 5]", "{at_mos: 3}", "{input: 3}", "2.5", "true", "[input]"]
 )
 def test_what_a_kernel_can_be(tmp_path: Path, kernel: str) -> None:
     with pytest.raises(SpecError, match=EXPECTED) as caught:

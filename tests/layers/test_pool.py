@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import numpy as np
 import onnx
@@ -139,6 +140,46 @@ def test_an_open_size_is_rounded_up_as_every_fixed_one():
             assert rows.evaluate({"H": size}) == layer.infer_shape((size, size, 1))[0]
     with pytest.raises(RuleError, match="ceil_mode=true with stride=3 over a kernel of 2 needs a fixed size"):
         MaxPool2d(kernel=2, stride=3, ceil_mode=True).infer_shape((height, width, 1))
+
+
+@pytest.mark.parametrize(("size", "count"), [(7, 5), (5, 7), (8, 3), (8, 4), (5, 2), (1, 3)])
+def test_adaptive_windows(size, count):
+    x = np.random.default_rng(0).normal(size=(size, 6, 2))
+    parts = [x[math.floor(i * size / count) : math.ceil((i + 1) * size / count)] for i in range(count)]
+    for kind, over in ((MaxPool2d, np.max), (AvgPool2d, np.mean)):
+        layer = kind(output_size=(count, 1)).fitted(x.shape)
+        assert layer.infer_shape(x.shape) == (count, 1, 2)
+        expected = np.stack([over(part, axis=(0, 1)) for part in parts])
+        np.testing.assert_allclose(apply(layer, x), expected, atol=1e-15)
+
+
+def test_adaptive_windows_that_are_equal_are_an_ordinary_pool():
+    assert AvgPool2d(output_size=4).fitted((8, 12, 1)) == AvgPool2d(kernel=(2, 3), stride=(2, 3))
+    assert MaxPool2d(output_size=2).fitted((5, 3, 1)) == MaxPool2d(kernel=(3, 2), stride=(2, 1))
+
+
+def test_what_an_output_size_needs():
+    height, width = Formula.symbol("H"), Formula.symbol("W")
+    with pytest.raises(RuleError, match=r"needs a fixed height and width, got H×W; set the resolution$"):
+        AvgPool2d(output_size=6).fitted((height, width, 1))
+    with pytest.raises(RuleError, match="for one pixel of any size there is global_max_pool2d"):
+        MaxPool2d(output_size=1).fitted((height, width, 1))
+    with pytest.raises(ValueError, match="stride goes with kernel, not with output_size"):
+        MaxPool2d(output_size=1, stride=2)
+    with pytest.raises(ValueError, match="expected either kernel or output_size"):
+        AvgPool2d(output_size=6, kernel=2)
+
+
+def test_a_dilated_window_without_a_pixel_is_refused():
+    with pytest.raises(RuleError, match=r"dilation=3 over a kernel of 2 .* a window without a pixel of its input of 2"):
+        MaxPool2d(kernel=2, stride=1, dilation=3, padding="same").infer_shape((2, 2, 1))
+    assert MaxPool2d(kernel=2, stride=1, dilation=3, padding="same").infer_shape((4, 4, 1)) == (4, 4, 1)
+
+
+def test_a_dilated_pool_of_an_open_size():
+    height, width = Formula.symbol("H"), Formula.symbol("W")
+    rows = MaxPool2d(kernel=3, stride=2, dilation=2, padding=1).infer_shape((height, width, 1))[0]
+    assert [rows.evaluate({"H": size}) for size in (7, 8)] == [3, 3]
 
 
 def test_same_padding_is_never_counted():

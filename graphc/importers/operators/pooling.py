@@ -22,16 +22,18 @@ def average_pool(build: Build, node: OnnxNode) -> None:
 
 def _pool(build: Build, node: OnnxNode, kind: str) -> None:
     x = build.image()
-    if pair(node, "dilations") != (1, 1):
-        raise RefusedError("pooling with dilation is no layer")
-    kernel, stride = pair(node, "kernel_shape"), pair(node, "strides")
-    pads = pads_of(node, x, kernel, stride, (1, 1))
+    kernel, stride, dilation = pair(node, "kernel_shape"), pair(node, "strides"), pair(node, "dilations")
+    if dilation != (1, 1) and kind != "max_pool2d":
+        raise RefusedError("a mean with dilation is no layer")
+    pads = pads_of(node, x, kernel, stride, dilation)
     if kernel == stride == (1, 1) and pads.is_free():
         build.give(x)
         return
     padding = pads.pixels if isinstance(pads.pixels, str) else [list(sides) for sides in pads.pixels]
     padded = padding not in ("same", [[0, 0], [0, 0]])
     arguments: dict[str, Any] = {"kernel": written_pair(kernel), "stride": written_pair(stride)}
+    if dilation != (1, 1):
+        arguments["dilation"] = written_pair(dilation)
     if node.get("count_include_pad", 0) and padded and kind == "avg_pool2d":
         arguments["count_include_pad"] = True
     if node.get("ceil_mode", 0) and padding != "same":

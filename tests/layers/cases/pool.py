@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 
 from graphc.layers.global_pool import GlobalAvgPool2d, GlobalMaxPool2d
-from graphc.layers.pool import AvgPool2d, MaxPool2d
+from graphc.layers.pool import AdaptiveAvgPool2d, AdaptiveMaxPool2d, AvgPool2d, MaxPool2d
 from tests.layers.cases import Case
 
 IMAGE = (7, 6, 3)
@@ -38,6 +38,14 @@ CASES = [
         Case(AvgPool2d(kernel=3, padding=padding, count_include_pad=True, **arguments), (IMAGE,))
         for padding in ("valid", "same_fixed", ((0, 1), (2, 0)))
         for arguments in ({"stride": 1}, {"stride": 2, "ceil_mode": True}, {"stride": 2, "ceil_mode": False})
+    ),
+    Case(MaxPool2d(kernel=3, stride=1, dilation=2), (IMAGE,), reach="inside"),
+    Case(MaxPool2d(kernel=3, stride=2, dilation=2, padding="same"), (IMAGE,), reach="inside"),
+    Case(MaxPool2d(kernel=2, stride=(2, 1), dilation=(1, 3), padding=1, ceil_mode=True), (IMAGE,), reach="inside"),
+    *(
+        Case(kind(output_size=size), (IMAGE,))
+        for kind in (AdaptiveMaxPool2d, AdaptiveAvgPool2d)
+        for size in ((5, 4), (3, 8), (1, 5))
     ),
     Case(GlobalAvgPool2d(), (IMAGE,)),
     Case(GlobalAvgPool2d(keep_dims=True), (IMAGE,)),
