@@ -116,6 +116,13 @@ Atom: TypeAlias = Union[Symbol, FloorDiv]
 Dim: TypeAlias = Union[int, Formula]
 Shape: TypeAlias = tuple[Dim, ...]
 
+SPATIAL_AXES: Mapping[int, tuple[str, ...]] = {
+    2: ("length",),
+    3: ("height", "width"),
+    4: ("depth", "height", "width"),
+}
+"""Rank of one example -> its axes before the channels, which come last."""
+
 
 def _bracketed(atom: Atom) -> str:
     return str(atom) if isinstance(atom, Symbol) else f"({atom})"
@@ -174,6 +181,11 @@ def residues(size: Dim, modulus: int) -> range:
 def is_image(shape: Sequence[object]) -> bool:
     """Whether one example's shape is that of an image or a map: height, width, channels."""
     return len(shape) == 3
+
+
+def axis_names(rank: int) -> tuple[str, ...]:
+    """What the axes of an example of that rank are called: `height`, `width`, `channels`."""
+    return (*SPATIAL_AXES.get(rank, tuple(f"axis {axis}" for axis in range(rank - 1))), "channels")
 
 
 def is_static(shape: Shape) -> bool:

@@ -59,6 +59,8 @@ KINDS = {
     "fully_connected", "conv2dsame": "conv2d", "convolutiondepthwise": "depthwise_conv2d", "hybridsequential": "group",
     "hybridconcurrent": "branches", "shufflechannel": "channel_shuffle", "interp": "resize", "bilinearresize2d":
     "resize", "upsamplingnearest2d": "resize", "adaptiveavgpooling2d": "global_avg_pool2d", "hardsilu": "hard_swish",
+    "sub": "subtract", "div": "divide", "truediv": "divide", "elementwisemax": "maximum", "elementwisemin": "minimum",
+    "minus": "subtract",
 }  # fmt: skip
 """Layer kinds, activations and compositions; the empty word: graphc has no such kind."""
 
@@ -69,10 +71,10 @@ ABSENT = frozenset(
         "glu", "rrelu", "hardtanh", "logsoftmax", "softmin", "softsign", "softshrink", "hardshrink", "tanhshrink",
         "threshold", "logsigmoid", "swiglu", "geglu", "rmsnorm", "weightnorm", "spectralnorm", "lppool2d",
         "fractionalmaxpool2d", "maxunpool2d", "lstm", "gru", "rnn", "embedding", "attention", "multiheadattention",
-        "transpose", "permute", "subtract", "sub", "divide", "div", "mean", "max", "min", "maximum", "minimum", "pow",
+        "transpose", "permute", "mean", "max", "min", "pow",
         "sqrt", "exp", "abs", "matmul", "einsum", "gather", "msle", "mape", "wasserstein", "lbfgs", "adadelta",
         "rprop", "nadam", "radam", "adamax", "ftrl", "linear", "identity", "stair", "relie", "plse", "loggy", "ramp",
-        "hardtan", "lhtan", "exponential", "sparsemax", "squareplus", "tile", "power", "log", "exponent", "average",
+        "hardtan", "lhtan", "exponential", "sparsemax", "squareplus", "tile", "power", "log", "exponent",
         "normalize", "randomzoom", "zoom", "randomcrop", "normalization", "activation", "input", "inputlayer", "lambda",
     }
 )  # fmt: skip

@@ -53,7 +53,6 @@ def test_a_kind_of_a_peer(theirs: str, ours: str) -> None:
         "Normalization",
         "Lambda",
         "Rescaling",
-        "Average",
         "Tile",
         "stair",
         "relie",

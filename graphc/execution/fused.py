@@ -16,7 +16,7 @@ from graphc.kernels.conv_pool import conv_max_pool2d, conv_max_pool2d_gradients,
 from graphc.kernels.relu import relu, relu_grad
 from graphc.layers.batch_norm import BatchNorm
 from graphc.layers.conv import Conv2d
-from graphc.layers.merge import Add
+from graphc.layers.elementwise_merge import Add
 from graphc.layers.pool import MaxPool2d
 from graphc.types import Array, Context, Gradients, Params, Step
 

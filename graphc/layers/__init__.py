@@ -75,8 +75,13 @@ FAMILIES: Mapping[str, Mapping[str, str]] = {
     },
     "merge": {
         "concat": "merge.Concat",
-        "add": "merge.Add",
-        "multiply": "merge.Multiply",
+        "add": "elementwise_merge.Add",
+        "multiply": "elementwise_merge.Multiply",
+        "subtract": "elementwise_merge.Subtract",
+        "divide": "elementwise_merge.Divide",
+        "maximum": "elementwise_merge.Maximum",
+        "minimum": "elementwise_merge.Minimum",
+        "average": "elementwise_merge.Average",
         "scale": "merge.Scale",
     },
 }

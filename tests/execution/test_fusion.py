@@ -14,7 +14,7 @@ from graphc.layers.activation import Relu
 from graphc.layers.batch_norm import BatchNorm
 from graphc.layers.conv import Conv2d
 from graphc.layers.dropout import Dropout
-from graphc.layers.merge import Add
+from graphc.layers.elementwise_merge import Add
 from graphc.layers.pool import AvgPool2d, MaxPool2d
 from graphc.passes.plan import plan
 

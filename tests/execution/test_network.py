@@ -22,8 +22,8 @@ from graphc.layers.activation import Relu
 from graphc.layers.base import Layer
 from graphc.layers.batch_norm import BatchNorm
 from graphc.layers.conv import Conv2d
+from graphc.layers.elementwise_merge import Add
 from graphc.layers.fully_connected import FullyConnected
-from graphc.layers.merge import Add
 from graphc.layers.pool import MaxPool2d
 from graphc.layers.reshape import Flatten
 from graphc.passes.expand import expand

@@ -12,7 +12,7 @@ from graphc.initializers import initial_values
 from graphc.layers.activation import Relu
 from graphc.layers.batch_norm import BatchNorm
 from graphc.layers.conv import Conv2d
-from graphc.layers.merge import Add, Multiply
+from graphc.layers.elementwise_merge import Add, Multiply
 from graphc.layers.pool import AvgPool2d, MaxPool2d
 from graphc.parallel.communicator import whole_batch
 from graphc.passes.plan import plan

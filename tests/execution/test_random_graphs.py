@@ -16,9 +16,9 @@ from graphc.layers.activation import HardSwish, LeakyRelu, Relu
 from graphc.layers.batch_norm import BatchNorm
 from graphc.layers.bias_add import BiasAdd
 from graphc.layers.conv import Conv2d
+from graphc.layers.elementwise_merge import Add, Multiply
 from graphc.layers.layer_norm import LayerNorm
 from graphc.layers.layer_scale import LayerScale
-from graphc.layers.merge import Add, Multiply
 from graphc.layers.pool import AvgPool2d, MaxPool2d
 from graphc.parallel.communicator import whole_batch
 from graphc.passes.plan import plan

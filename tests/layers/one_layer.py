@@ -18,7 +18,8 @@ HERE = Place("case.yaml", 1, 1)
 
 
 def random_inputs(case: Case, batch: int, rng: np.random.Generator, dtype: str = "float64") -> list[np.ndarray]:
-    return [rng.standard_normal((batch, *shape)).astype(dtype) for shape in case.input_shapes]
+    drawn = [rng.standard_normal((batch, *shape)).astype(dtype) for shape in case.input_shapes]
+    return [np.abs(x) + x.dtype.type(0.5) for x in drawn] if case.positive else drawn
 
 
 def initial_params(case: Case, rng: np.random.Generator, dtype: str = "float64") -> dict[str, np.ndarray]:

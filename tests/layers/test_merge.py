@@ -8,7 +8,8 @@ import pytest
 from graphc.dims import Formula
 from graphc.errors import RuleError
 from graphc.kernels.context import RunContext
-from graphc.layers.merge import Add, Concat, Multiply, Scale
+from graphc.layers.elementwise_merge import Add, Average, Divide, Maximum, Multiply, Subtract
+from graphc.layers.merge import Concat, Scale
 
 H = Formula.symbol("H")
 
@@ -23,6 +24,7 @@ def test_a_gate_counts_for_every_pixel() -> None:
 
 def test_gate_may_come_first_and_sizes_may_be_symbols() -> None:
     assert Multiply().infer_shape((1, 1, 8), (H, 2 * H, 8)) == (H, 2 * H, 8)
+    assert Add().infer_shape((8,), (H, 2 * H, 1), (2 * H, 1)) == (H, 2 * H, 8)
     assert Concat().infer_shape((H, 4, 8), (H, 4, 3)) == (H, 4, 11)
     assert Concat(axis="height").infer_shape((H, 4, 8), (2, 4, 8)) == (H + 2, 4, 8)
 
@@ -30,11 +32,12 @@ def test_gate_may_come_first_and_sizes_may_be_symbols() -> None:
 @pytest.mark.parametrize(
     ("layer", "shapes", "sentence"),
     [
-        (Add(), ((4, 4, 8), (4, 4, 6)), "add expects equal shapes or 1×1×8 .*, got 4×4×8 and 4×4×6"),
-        (Multiply(), ((4, 4, 8), (8,)), r"1×1×8 \(of a global pooling with keep_dims: true\), got 4×4×8 and 8"),
-        (Multiply(), ((4, 4, 8), (1, 1, 6)), "got 4×4×8 and 1×1×6"),
-        (Add(), ((8,), (6,)), "add expects equal shapes, got 8 and 6"),
-        (Add(), ((H, 4, 8), (H + 1, 4, 8)), r"got H×4×8 and \(H \+ 1\)×4×8"),
+        (Add(), ((4, 4, 8), (4, 4, 6)), "or 1, along each axis, got 4×4×8 and 4×4×6: channels is 8 and 6"),
+        (Multiply(), ((4, 4, 8), (4,)), "got 4×4×8 and 4: channels is 8 and 4"),
+        (Divide(), ((4, 4, 8), (3, 8)), "got 4×4×8 and 3×8: width is 4 and 3"),
+        (Maximum(), ((8,), (1, 1, 8), (4, 6, 8), (5, 6, 8)), "got 8 and 1×1×8 and 4×6×8 and 5×6×8: height is 4 and 5"),
+        (Add(), ((8,), (6,)), "add expects shapes of equal sizes, or 1, along each axis, got 8 and 6: channels is 8"),
+        (Add(), ((H, 4, 8), (H + 1, 4, 8)), r"got H×4×8 and \(H \+ 1\)×4×8: height is H and H \+ 1"),
         (Concat(), ((4, 4, 8), (5, 4, 8)), "concat along channels expects otherwise equal shapes, got 4×4×8 and 5×4×8"),
         (Concat(), ((4, 4, 8), (8,)), "got 4×4×8 and 8"),
     ],
@@ -48,6 +51,8 @@ def test_shapes_that_do_not_fit(layer, shapes, sentence) -> None:
 def test_an_addition_is_one_operation_an_element() -> None:
     assert Add().count_flops((4, 4, 8), (4, 4, 8), (4, 4, 8)) == 2 * 128
     assert Multiply().count_flops((4, 4, 8), (4, 4, 8)) == 0
+    assert Subtract().count_flops((4, 4, 8), (8,)) == 128
+    assert Average().count_flops((4, 4, 8), (4, 4, 8)) == 2 * 128
 
 
 def test_the_same_array_twice_gets_both_gradients() -> None:
@@ -59,3 +64,15 @@ def test_the_same_array_twice_gets_both_gradients() -> None:
 def test_scale_is_an_affine_map() -> None:
     factor, offset = Scale(factor=0.17).as_affine({})
     assert (factor.shape, offset.shape, float(factor), float(offset)) == ((), (), pytest.approx(0.17), 0.0)
+
+
+def test_a_quotient_over_zero_is_infinite_and_warns_of_nothing() -> None:
+    step = Divide().forward(RunContext(), {}, np.array([[1.0, -1.0]]), np.array([[0.0, 2.0]]))
+    np.testing.assert_array_equal(step.output, [[np.inf, -0.5]])
+
+
+def test_what_is_equally_large_shares_the_gradient() -> None:
+    one, other = np.array([[1.0, 5.0, 2.0]]), np.array([[1.0, 4.0, 3.0]])
+    first, second = Maximum().forward(RunContext(), {}, one, other).backward(np.ones_like(one)).inputs
+    np.testing.assert_array_equal(first, [[0.5, 1, 0]])
+    np.testing.assert_array_equal(second, [[0.5, 0, 1]])

@@ -23,6 +23,8 @@ class Case:
     reach: str = "exact"
     """How near `reach` is to what an output depends on: `exact`; `inside`, exact where all of it lies inside the
     image (at the rim a dilated window's first pixel need not be the image's); `within`, never less; `any`, not told."""
+    positive: bool = False
+    """Whether its inputs are numbers from 0.5 on: divisors, what has a root."""
 
     def __str__(self) -> str:
         if self.id:

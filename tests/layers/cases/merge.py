@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from graphc.layers.merge import Add, Concat, Multiply, Scale
+from graphc.layers.elementwise_merge import Add, Average, Divide, Maximum, Minimum, Multiply, Subtract
+from graphc.layers.merge import Concat, Scale
 from tests.layers.cases import Case
 
-_IMAGE, _GATE = (3, 4, 5), (1, 1, 5)
+_IMAGE, _GATE, _PLANE = (3, 4, 5), (1, 1, 5), (3, 4, 1)
 
 CASES = [
     Case(Concat(), (_IMAGE, (3, 4, 2), (3, 4, 1))),
@@ -24,6 +25,21 @@ CASES = [
     Case(Multiply(), (_IMAGE, _GATE), reach="any"),
     Case(Multiply(), (_GATE, _IMAGE), reach="any"),
     Case(Multiply(), ((6,), (6,))),
+    Case(Add(), (_IMAGE, (5,), (1, 5), (1,)), reach="any"),
+    Case(Multiply(), (_IMAGE, _PLANE)),
+    Case(Multiply(), ((4, 1), (1, 5), (5,))),
+    Case(Multiply(), ((2, 3, 1, 4), (5, 4), (4,))),
+    Case(Average(), (_IMAGE, _IMAGE, _PLANE)),
+    Case(Average(), ((6,), (6,))),
+    Case(Subtract(), (_IMAGE, _GATE), reach="any"),
+    Case(Subtract(), (_PLANE, _IMAGE)),
+    Case(Subtract(), ((5,), (4, 5))),
+    Case(Divide(), (_IMAGE, _PLANE), positive=True),
+    Case(Divide(), ((5,), _IMAGE), reach="any", positive=True),
+    Case(Maximum(), (_IMAGE, _IMAGE, _PLANE), reach="within"),
+    Case(Maximum(), ((6,), (6,)), reach="within"),
+    Case(Minimum(), (_IMAGE, _GATE), reach="any"),
+    Case(Minimum(), ((4, 5), (4, 5))),
     Case(Scale(factor=0.17), (_IMAGE,)),
     Case(Scale(factor=-2.0), ((6,),)),
 ]
