@@ -11,20 +11,10 @@ from graphc.dims import Shape, is_static
 from graphc.errors import Place, Warn
 from graphc.layers.base import Layer, elements
 from graphc.receptive_field import ReceptiveField
+from graphc.spec.entry import Argument
 from graphc.spec.pretrained import Pretrained
 from graphc.types import Array
 from graphc.variables import ParamSpec
-
-
-@dataclass(frozen=True, slots=True)
-class Argument:
-    """One effective argument of a layer and where it came from."""
-
-    value: Any
-    place: Place | None
-    """None for a built-in default."""
-    source: str
-    """`written on the layer`, `arg_scope of group block1`, `default of conv2d`, …"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,12 @@ import pytest
 from graphc.errors import Place, SpecError, did_you_mean
 from graphc.layers import CATALOGUE
 from graphc.passes.arguments import has_no_argument
-from graphc.passes.entries import COMMON_KEYS, COMPOSITION_KEYS
 from graphc.passes.expand import expand
 from graphc.peers import ABSENT, ARGUMENTS, KINDS, LIMITS, RENAMED, VOCABULARY, new_name, simple
 from graphc.report.vocabulary import words
+from graphc.spec.forms import FORMS
 from graphc.spec.model import read_spec_text
+from graphc.spec.schema_terms import COMMON_KEYS
 from graphc.train.recipe import read_recipe_text
 
 RECIPE = """\
@@ -23,7 +24,7 @@ optimizer: adam
 learning_rate: 0.1
 epochs: 1
 """
-KNOWN = (*CATALOGUE, *COMPOSITION_KEYS)
+KNOWN = (*CATALOGUE, *FORMS)
 
 
 @pytest.mark.parametrize(
@@ -159,7 +160,7 @@ def test_every_word_that_is_proposed_exists() -> None:
     known = {word.name for word in words()} | {*KNOWN, *COMMON_KEYS, "nearest", "bilinear", "l1", "l2"}
     known |= {name for layer in CATALOGUE.values() for name in (*layer.model_fields, *layer.accepts)}
     known |= {setting.name for word in words() for setting in word.settings}
-    known |= {name for keys in COMPOSITION_KEYS.values() for name in keys}
+    known |= {name for form in FORMS.values() for name in form.keys}
     for table in (KINDS, ARGUMENTS, VOCABULARY):
         for theirs, ours in table.items():
             assert theirs == simple(theirs)

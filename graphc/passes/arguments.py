@@ -13,11 +13,11 @@ from pydantic_core import ErrorDetails
 from graphc.documented import flow
 from graphc.errors import Place, RuleError, SpecError, clipped, did_you_mean, write_boolean
 from graphc.expected import MOST, expected, readings
-from graphc.graph import Argument
 from graphc.initializers import Initializer
 from graphc.layers.base import Layer
-from graphc.passes.entries import COMMON_KEYS
 from graphc.peers import VALUES, limit_of
+from graphc.spec.entry import Argument
+from graphc.spec.schema_terms import COMMON_KEYS
 
 
 def argument_names(layer: type[Layer]) -> tuple[str, ...]:

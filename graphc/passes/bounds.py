@@ -1,38 +1,57 @@
 """How many layers a spec has at least, counted without expanding it.
 
-Each block is counted once, so forty blocks that each use the next one twice are refused in no time. What only
-expansion can tell (`when`, a number of times that is an expression) counts as nothing.
+Each block is counted once for the values it is used with, so forty blocks that each use the next one twice, or one
+that uses itself twice, are refused in no time. What only expansion can tell counts as nothing: a condition or a number
+of times that a scope or an index decides, and whatever lies beyond `MAX_COUNTED` entries.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
 
 from graphc.errors import SpecError
+from graphc.spec.expressions import substitute
+from graphc.spec.forms import FORMS
+from graphc.spec.forms.block import Block
 from graphc.spec.model import ModelSpec
 from graphc.spec.source import SpecList, SpecMap
 from graphc.written import kind_and_arguments
 
 MAX_DEPTH = 64
+MAX_COUNTED = 20_000
+PLAIN = (bool, int, float, str)
+"""Values that are worth knowing."""
+Use: TypeAlias = tuple[Any, ...]
+"""A block with the values it is used with."""
 
 
 def check_bounds(spec: ModelSpec, max_layers: int) -> None:
     """Refuse, at the layer that is too many, a spec that cannot have at most `max_layers`."""
-    counter = _Counter(spec)
+    known = {name: value for name, value in spec.vars.items() if isinstance(value, PLAIN)}
+    count = Counter(spec.blocks, known, known)
     total = 0
     for written, place in zip(spec.layers, spec.layers.places, strict=True):
-        total += counter.entry(written)
+        total += count.entry(written)
         if total > max_layers:
             message = f"expected at most {max_layers:,} layers after expansion, got at least {total:,} (--max-layers)"
             raise SpecError("G161", message, place)
 
 
-@dataclass(slots=True)
-class _Counter:
-    spec: ModelSpec
-    blocks: dict[str, int] = field(default_factory=dict)
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """Counts where `names` are the values that are known."""
+
+    blocks: Mapping[str, Block]
+    names: Mapping[str, Any]
+    variables: Mapping[str, Any]
+    """The spec's, which every block sees."""
     depth: int = 0
+    uses: dict[Use, int] = field(default_factory=dict)
+    """What is counted already."""
+    entries: list[int] = field(default_factory=lambda: [0])
+    """How many entries were looked at, by all counters of the spec."""
 
     def layers(self, written: Any) -> int:
         return sum(self.entry(each) for each in written) if isinstance(written, SpecList) else 0
@@ -40,30 +59,40 @@ class _Counter:
     def entry(self, written: Any) -> int:
         """The layers that one item of a layer list becomes, itself included."""
         kind, body = kind_and_arguments(written) or (None, None)
-        if not isinstance(kind, str) or (isinstance(body, SpecMap) and "when" in body):
+        if not isinstance(kind, str) or self.entries[0] >= MAX_COUNTED:
             return 0
-        if kind in self.spec.blocks:
-            return 1 + self.block(kind)
-        return 1 + self.inside(kind, body) if isinstance(body, SpecMap) else 1
+        self.entries[0] += 1
+        if isinstance(body, SpecMap) and "when" in body and self.value(body["when"]) is not True:
+            return 0
+        if self.depth >= MAX_DEPTH:
+            return 1
+        inside = replace(self, depth=self.depth + 1)
+        if kind in self.blocks:
+            return 1 + self.blocks[kind].at_least(body, inside)
+        return 1 + FORMS[kind].at_least(body, inside) if kind in FORMS and isinstance(body, SpecMap) else 1
 
-    def inside(self, kind: str, body: SpecMap) -> int:
-        if kind == "branches":
-            paths = body.get("paths")
-            return sum(self.layers(path) for path in paths.values()) if isinstance(paths, SpecMap) else 0
-        if kind in ("group", "residual"):
-            return self.layers(body.get("layers")) + self.layers(body.get("shortcut"))
-        each = self.entry(body["layer"]) if "layer" in body else self.layers(body.get("layers"))
-        if kind == "repeat":
-            times = body.get("times")
-            return each * times if isinstance(times, int) and times > 0 else 0
-        args = body.get("args")
-        return each * len(args) if kind == "stack" and isinstance(args, SpecList) else 0
+    def value(self, written: Any) -> Any:
+        """The value as far as it is known, else None."""
+        if not isinstance(written, str) or "${" not in written:
+            return written
+        try:
+            return substitute(written, self.names)
+        except SpecError:
+            return None
 
-    def block(self, name: str) -> int:
-        if name not in self.blocks:
-            self.blocks[name] = 0  # while it is open: a block that uses itself is reported elsewhere
-            if self.depth < MAX_DEPTH:
-                self.depth += 1
-                self.blocks[name] = self.layers(self.spec.blocks[name].layers)
-                self.depth -= 1
-        return self.blocks[name]
+    def hiding(self, name: Any) -> Counter:
+        """The same where the value of this name is not known."""
+        if not isinstance(name, str) or name not in self.names:
+            return self
+        return replace(self, names={each: value for each, value in self.names.items() if each != name})
+
+    def of_block(self, name: str, values: Mapping[str, Any]) -> int:
+        """The least number of layers in a block that is used with these values, as far as they are known."""
+        block = self.blocks[name]
+        known = {each: value for each, value in values.items() if isinstance(value, PLAIN)}
+        use = (name, *((each, type(value), value) for each, value in sorted(known.items())))
+        if use not in self.uses:
+            self.uses[use] = 0  # while it is open: where it uses itself without end, expansion says so
+            seen = {each: value for each, value in self.variables.items() if each not in block.params}
+            self.uses[use] = replace(self, names=seen | known).layers(block.layers)
+        return self.uses[use]

@@ -6,20 +6,19 @@ After:   conv1/conv1_1       conv2d(filters=64)     <- image
          conv1/conv1_2       conv2d(filters=64)     <- conv1/conv1_1/Relu
          conv1/conv1_2/Relu  relu                   <- conv1/conv1_2
 
-Layers and blocks are opened in `expansion`, groups, repeats and branches in `compositions`.
+Layers are made in `expansion`; groups, repeats, branches and blocks open themselves, below `spec/forms`.
 """
 
 from __future__ import annotations
 
 from graphc.graph import LayerGraph
 from graphc.passes.bounds import check_bounds
-from graphc.passes.compositions import COMPOSITIONS
-from graphc.passes.expansion import EnoughError, Expansion, ExpansionFrame
+from graphc.passes.expansion import EnoughError, Expansion
 from graphc.passes.inputs import read_inputs
-from graphc.passes.scopes import Scope
 from graphc.passes.wire import wire
-from graphc.passes.wiring import InputRef, Names, Ref
+from graphc.passes.wiring import Names
 from graphc.spec.expressions import substitute
+from graphc.spec.forms.frame import ExpansionFrame, InputRef, Ref, Scope
 from graphc.spec.model import ModelSpec
 
 MAX_LAYERS = 50_000
@@ -28,7 +27,7 @@ MAX_LAYERS = 50_000
 def expand(spec: ModelSpec, *, max_layers: int = MAX_LAYERS) -> LayerGraph:
     """The layers of a spec, complete, validated and in topological order."""
     batch, inputs = read_inputs(spec)
-    expansion = Expansion(spec, max_layers, COMPOSITIONS, Names(dict.fromkeys(each.name for each in inputs)))
+    expansion = Expansion(spec, max_layers, Names(dict.fromkeys(each.name for each in inputs)))
     try:
         scope = read_scopes(expansion)
         with expansion.reporting():

@@ -1,4 +1,4 @@
-"""Lists of layers -> unresolved nodes: what a layer's arguments come to, what follows it, what a block holds.
+"""Lists of layers -> unresolved nodes: what a layer's arguments come to, what follows it; forms open themselves.
 
 An entry with an error gives FAULTY, and the next ones are read all the same: one run reports several errors, each
 once, and none that only follows from another.
@@ -7,22 +7,25 @@ once, and none that only follows from another.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias
+from typing import Any
 
 from graphc.errors import Errors, Place, SpecError, clipped, did_you_mean
-from graphc.graph import Argument
 from graphc.layers import CATALOGUE
 from graphc.passes.arguments import build_layer
-from graphc.passes.entries import Entry, check_arity, evaluated, read_entry, written_name
+from graphc.passes.entries import check_arity, evaluated, read_entry
 from graphc.passes.kinds import Kinds
-from graphc.passes.scopes import WRONG, Scope, Scopes
+from graphc.passes.scopes import WRONG, Scopes
 from graphc.passes.wire import UnresolvedNode
-from graphc.passes.wiring import FAULTY, NameRef, Names, Ref, scoped
-from graphc.spec.expressions import names_over, substitute
-from graphc.spec.model import REQUIRED, ModelSpec
+from graphc.passes.wiring import FAULTY, Names
+from graphc.spec.entry import Argument, Entry, written_name
+from graphc.spec.expressions import substitute
+from graphc.spec.forms import FORMS
+from graphc.spec.forms.base import SaidError
+from graphc.spec.forms.frame import ExpansionFrame, NameRef, Ref, Scope, scoped
+from graphc.spec.model import ModelSpec
 from graphc.spec.source import SpecList, extent
 
 MAX_DEPTH = 64
@@ -36,34 +39,6 @@ NODES_PER_ENTRY = 4
 """As many nodes may an entry become on average: a layer with a normalizer and an activation is three."""
 
 
-@dataclass(frozen=True, slots=True)
-class ExpansionFrame:
-    """Where an entry stands: everything that is inherited downwards."""
-
-    group: str
-    """Naming scope, "" at the top."""
-    variables: str
-    """Naming scope of its variables: `group`, or the shared one's."""
-    names: Mapping[str, Any]
-    """Values that `${…}` sees."""
-    scope: Scope
-    bindings: Mapping[str, Ref]
-    """Block inputs by name."""
-    trail: tuple[str, ...] = ()
-    open_blocks: tuple[str, ...] = ()
-    copies: int = 1
-    """How often the repeats around it repeat it."""
-    depth: int = 0
-    following: tuple[Place, ...] = ()
-    """Where what follows a layer is written, for a layer that follows one: it must not follow itself."""
-
-    def inside(self, name: str | None, share: str | None = None) -> ExpansionFrame:
-        """One group further down; the same one where the group has no name."""
-        if name is None:
-            return self
-        return replace(self, group=scoped(self.group, name), variables=share or scoped(self.variables, name))
-
-
 STOP_AT_ONCE = frozenset({"G161", "G162", "G163"})
 """Errors of size: going on would cost what the limit is there to save."""
 
@@ -72,15 +47,10 @@ class EnoughError(Exception):
     """Enough errors are known: leave all levels at once."""
 
 
-class SaidError(Exception):
-    """An entry cannot be read because of an error that was reported already."""
-
-
 @dataclass
 class Expansion:
     spec: ModelSpec
     max_layers: int
-    compositions: Mapping[str, Composition]
     names: Names
     unresolved: list[UnresolvedNode] = field(default_factory=list)
     errors: Errors = field(default_factory=Errors)
@@ -96,6 +66,7 @@ class Expansion:
         self.kinds = Kinds(self.spec.blocks)
         self.scopes = Scopes(self.kinds, self.report)
         self.taken.update(self.names.inputs.keys())
+        self.variables = self.spec.vars
 
     # errors ------------------------------------------------------------------------------------------------
 
@@ -120,7 +91,8 @@ class Expansion:
     def expand_list(self, layers: SpecList, at: ExpansionFrame, start: Ref | None) -> Ref | None:
         """The value after all entries of a list, where `start` is the value before the first."""
         if at.depth >= MAX_DEPTH:
-            raise SpecError("G163", f"expected at most {MAX_DEPTH} levels of groups and blocks, got more", layers.place)
+            message = f"expected at most {MAX_DEPTH} levels of groups and blocks, got more{without_end(at.open_blocks)}"
+            raise SpecError("G163", message, layers.place)
         if len(at.group) > MAX_GROUP:
             found = f"{len(at.group):,}: {clipped(at.group)}"
             raise SpecError(
@@ -161,12 +133,10 @@ class Expansion:
 
     def dispatch(self, entry: Entry, at: ExpansionFrame, current: Ref | None) -> Ref | None:
         sources = self.read_sources(entry, at, current)
-        composition = self.compositions.get(entry.kind)
-        if composition is not None:
-            return composition(self, entry, at, sources)
-        if entry.kind in self.spec.blocks:
-            return self.expand_block(entry, at, sources)
-        return self.expand_layer(entry, at, sources)
+        form = FORMS.get(entry.kind) or self.spec.blocks.get(entry.kind)
+        if form is None:
+            return self.expand_layer(entry, at, sources)
+        return form.expand(self, entry, at.under_when() if entry.conditional else at, sources)
 
     def count(self, place: Place, copies: int = 1) -> None:
         self.entries_seen += 1
@@ -221,7 +191,30 @@ class Expansion:
             raise SpecError("G125", f"share: no layer or group above is named {clipped(entry.share)}{hint}", place)
         return full
 
-    # layers and blocks -------------------------------------------------------------------------------------
+    def enter(self, entry: Entry, default: str, at: ExpansionFrame) -> ExpansionFrame:
+        """The frame inside the entry's group, whose name it claims."""
+        return at.inside(self.claim(entry, default, at), self.shared(entry, at))
+
+    def enter_element(self, name: str, at: ExpansionFrame) -> ExpansionFrame:
+        """The frame inside a group that the entry around it names: one of its elements, or paths."""
+        inner = at.inside(name)
+        self.taken[inner.group] += 1
+        self.named.append(inner.group)
+        return inner
+
+    def close(self, group: ExpansionFrame, output: Ref | None) -> Ref | None:
+        """A group stands for its last output."""
+        if output is not None:
+            self.names.targets[group.group] = output
+        return output
+
+    def enter_scope(self, scope: Scope, written: Any, place: Place, source: str) -> Scope:
+        return self.scopes.enter(scope, written, place, source)
+
+    def capture_scope(self, name: str, scope: Scope, place: Place) -> None:
+        self.scopes.capture(name, scope, place)
+
+    # layers -------------------------------------------------------------------------------------
 
     def expand_layer(self, entry: Entry, at: ExpansionFrame, sources: list[Ref], default: str | None = None) -> Ref:
         """A layer and what follows it; `default` is its name where it has none, unless that is the kind's."""
@@ -262,7 +255,8 @@ class Expansion:
         """The entry's arguments: its scope's, then its own positional and named ones over them."""
         inherited = at.scope.of(entry.kind)
         held = entry.arguments.values() if entry.kind in CATALOGUE else ()
-        self.count_arguments(len(inherited) + sum(extent(each.value).nodes for each in held), entry.place)
+        nodes = sum(extent(each.value).nodes for each in held)
+        self.count_arguments(len(inherited) + len(positional) + nodes, entry.place)
         arguments = dict(inherited)
         if len(entry.positional) > len(positional):
             takes = ", ".join(positional) or "none"
@@ -297,54 +291,27 @@ class Expansion:
             raise SpecError("G162", message, sugar.place)
         at = replace(at, following=(*at.following, sugar.place))
         if sugar.kind in self.spec.blocks:
-            return self.expand_block(sugar, at, [source])
+            return self.spec.blocks[sugar.kind].expand(self, sugar, at, [source])
         return self.expand_layer(sugar, at, [source], CATALOGUE[sugar.kind].__name__)
 
-    def expand_block(self, entry: Entry, at: ExpansionFrame, sources: list[Ref]) -> Ref | None:
-        block = self.spec.blocks[entry.kind]
-        if block.name in at.open_blocks:
-            chain = " -> ".join([*at.open_blocks[at.open_blocks.index(block.name) :], block.name])
-            raise SpecError("G162", f"blocks may not use themselves: {chain}", entry.place)
-        arguments = self.effective(entry, tuple(block.params), at)
-        values: dict[str, Any] = {}
-        seen = names_over(values, self.spec.vars)
-        self.count_arguments(len(block.params), entry.place)
-        for name, default in block.params.items():
-            if name in arguments:
-                values[name] = arguments[name].value
-            elif default is REQUIRED:
-                error = SpecError("G113", f"block {block.name} needs {clipped(name)}", entry.place)
-                raise SaidError if at.scope.faulty else error
-            else:
-                values[name] = substitute(default, seen, block.place)
-        bindings: dict[str, Ref] = {}
-        if block.inputs is not None:
-            if len(block.inputs) != len(sources):
-                expected = ", ".join(block.inputs)
-                message = f"block {block.name} reads {len(block.inputs)} inputs ({expected}), got {len(sources)}"
-                raise SpecError("G126", message, entry.places.get("inputs", entry.place))
-            bindings = dict(zip(block.inputs, sources, strict=True))
-        name = self.claim(entry, block.name, at)
-        inner = at.inside(name, self.shared(entry, at))
-        inner = replace(
-            inner,
-            names=seen,
-            bindings=bindings,
-            trail=(*at.trail, f"in block {block.name} used at {entry.place}"),
-            open_blocks=(*at.open_blocks, block.name),
-        )
-        if block.arg_scope is not None:
-            raw = substitute(block.arg_scope, inner.names, block.place)
-            scope = self.scopes.enter(inner.scope, raw, block.place, f"arg_scope of block {block.name}")
-            inner = replace(inner, scope=scope)
-        return self.close(inner, self.expand_list(block.layers, inner, sources[0]))
-
-    def close(self, group: ExpansionFrame, output: Ref | None) -> Ref | None:
-        """A group stands for its last output."""
-        if output is not None:
-            self.names.targets[group.group] = output
-        return output
+    def expand_merge(self, entry: Entry, merging: Argument, at: ExpansionFrame, outputs: list[Ref]) -> Ref:
+        """The merge layer of branches or a residual, with the entry's activation on it."""
+        place = merging.place or entry.place
+        read = read_entry(substitute(merging.value, at.names, place), place, at.names, self.spec.blocks)
+        if read is None or read.kind not in CATALOGUE or CATALOGUE[read.kind].inputs_at_most is not None:
+            known = [kind for kind, layer in CATALOGUE.items() if layer.inputs_at_most is None]
+            raise SpecError("G115", f"merge expects one of {', '.join(known)}, got {clipped(merging.value)}", place)
+        if read.inputs is not None:
+            raise SpecError("G115", f"{entry.kind} say what is merged: merge takes no inputs", read.places["inputs"])
+        if "activation" in entry.arguments:
+            read = replace(read, arguments={**read.arguments, "activation": entry.arguments["activation"]})
+        return self.expand_layer(read, at, outputs)
 
 
-Composition: TypeAlias = Callable[[Expansion, Entry, ExpansionFrame, list[Ref]], Ref | None]
-"""Opens a group, repeat, stack, branches or residual: the value after it."""
+def without_end(blocks: Sequence[str]) -> str:
+    """`: a -> b -> a, 32 times`, where the innermost of these open blocks uses itself; else nothing."""
+    times = blocks.count(blocks[-1]) if blocks else 0
+    if times < 2:
+        return ""
+    before = len(blocks) - 2 - blocks[-2::-1].index(blocks[-1])
+    return f": {' -> '.join(blocks[before:])}, {times - 1} times, and no `when` ends it"

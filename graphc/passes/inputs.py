@@ -8,7 +8,7 @@ from typing import Any
 from graphc.dims import Dim, Formula, format_shape, is_image, whole
 from graphc.errors import Place, SpecError, clipped
 from graphc.graph import GraphInput
-from graphc.passes.entries import check_name
+from graphc.spec.entry import check_name
 from graphc.spec.expressions import substitute
 from graphc.spec.model import ModelSpec
 from graphc.spec.source import SpecList

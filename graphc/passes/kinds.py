@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from graphc.errors import Place, SpecError, clipped, did_you_mean
-from graphc.graph import Argument
 from graphc.layers import ACTIVATIONS, CATALOGUE, NORMALIZERS
 from graphc.passes.arguments import argument_names, check_argument, has_no_argument
-from graphc.passes.entries import COMPOSITION_KEYS, Entry, read_entry, unknown_kind
+from graphc.passes.entries import read_entry, unknown_kind
 from graphc.peers import simple
-from graphc.spec.model import Block
+from graphc.spec.entry import Argument, Entry
+from graphc.spec.forms import FORMS
+from graphc.spec.forms.block import Block
 from graphc.spec.source import SpecMap
 from graphc.written import kind_and_arguments
 
@@ -71,7 +72,7 @@ class Kinds:
             raise SpecError("G115", f"{expected}, got {clipped(value)}", where)
         self.check_follower(name, value, where)
         entry = read_entry(value, where, {}, self.blocks)
-        if entry is not None and (entry.kind in COMPOSITION_KEYS or entry.name is not None or entry.inputs is not None):
+        if entry is not None and (entry.kind in FORMS or entry.name is not None or entry.inputs is not None):
             expected = f"{name} expects a layer kind without name and inputs"
             raise SpecError("G115", f"{expected}, got {clipped(value)}", where)
         return entry
@@ -80,7 +81,7 @@ class Kinds:
         """A SpecError where `activation: …` or `normalizer: …` names no kind; activations are proposed for one."""
         kind = written if isinstance(written, str) else next(iter(written))
         at = place if isinstance(written, str) else written.key_places[kind]
-        if kind in CATALOGUE or kind in self.blocks or kind in COMPOSITION_KEYS:
+        if kind in CATALOGUE or kind in self.blocks or kind in FORMS:
             return
         if simple(kind) in ("linear", "identity"):
             raise SpecError("G110", f"{name} {clipped(kind)} is said by {name}: none", at)

@@ -9,17 +9,15 @@ WRONG, and a scope in which something is missing now is `faulty`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
 
 from graphc.errors import Place, SpecError, clipped, did_you_mean
-from graphc.graph import Argument
 from graphc.passes.kinds import Kinds
+from graphc.spec.entry import Argument
+from graphc.spec.forms.frame import Scope
 from graphc.spec.source import SpecList, SpecMap
-
-Arguments = Mapping[str, Argument]
-NO_ARGUMENTS: Arguments = {}
 
 
 class _Wrong:
@@ -30,23 +28,6 @@ class _Wrong:
 
 
 WRONG: Final = _Wrong()
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    kinds: Mapping[str, Arguments] = field(default_factory=dict)
-    faulty: bool = False
-    """Whether something in it was reported as wrong: what a layer lacks may be that."""
-
-    def of(self, kind: str) -> Arguments:
-        return self.kinds.get(kind, NO_ARGUMENTS)
-
-    def merged(self, entries: Mapping[str, Arguments]) -> Scope:
-        """This scope with `entries` over it: the new argument wins, the others stay."""
-        kinds = dict(self.kinds)
-        for kind, arguments in entries.items():
-            kinds[kind] = {**kinds.get(kind, NO_ARGUMENTS), **arguments}
-        return replace(self, kinds=kinds)
 
 
 class Scopes:

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from graphc.errors import Errors, Place, SpecError, Warn, clipped
-from graphc.graph import Argument, GraphInput, LayerGraph, Node
+from graphc.graph import GraphInput, LayerGraph, Node
 from graphc.layers.base import Layer
 from graphc.passes.end_points import name_end_points
-from graphc.passes.entries import check_name
-from graphc.passes.wiring import InputRef, NameRef, Names, Ref, topological_order
+from graphc.passes.wiring import Names, topological_order
+from graphc.spec.entry import Argument, check_name
 from graphc.spec.expressions import substitute
+from graphc.spec.forms.frame import InputRef, NameRef, Ref
 from graphc.spec.model import ModelSpec
 from graphc.spec.pretrained import read_pretrained
 

@@ -2,42 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias, Union
 
 from graphc.errors import Place, SpecError, clipped, did_you_mean
-
-
-@dataclass(frozen=True, slots=True)
-class InputRef:
-    """A graph input."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class NameRef:
-    """A name as written, looked up once every layer is known."""
-
-    name: str
-    group: str
-    """The group (its full name, "" at the top) in which the name is written."""
-    bindings: Mapping[str, Ref]
-    """Names that the surrounding block gives to its inputs."""
-    place: Place
-
-
-Ref: TypeAlias = Union[int, InputRef, NameRef]
-"""Where a value comes from: a node by its number, a graph input, or a name not yet looked up."""
-
+from graphc.spec.forms.frame import InputRef, NameRef, Ref
 
 FAULTY = InputRef("")
 """What a faulty entry gives: whoever reads it has no error of its own. No graph is wired with it."""
-
-
-def scoped(group: str, name: str) -> str:
-    return f"{group}/{name}" if group else name
 
 
 def candidates(name: str, group: str) -> list[str]:

@@ -7,11 +7,12 @@ from typing import Any
 
 from graphc.documented import flow, written
 from graphc.errors import SpecError, did_you_mean
-from graphc.graph import Argument, Node, Plan
+from graphc.graph import Node, Plan
 from graphc.passes.truncate import find_layer
 from graphc.report.tables import render
 from graphc.report.vocabulary import Setting, Word, find, words
 from graphc.settings import meant
+from graphc.spec.entry import Argument
 from graphc.spec.schema import argument_order
 from graphc.spec.zoo import SUFFIXES, zoo_names
 

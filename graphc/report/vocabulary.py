@@ -12,7 +12,9 @@ from typing import Any
 
 from graphc.documented import flow
 from graphc.report.schema_words import Reader, Schema, plural
-from graphc.spec.schema import compositions, json_schema
+from graphc.spec.forms import FORMS
+from graphc.spec.schema import json_schema
+from graphc.spec.schema_terms import COMMON_KEYS
 
 ITEM = "[]"
 """In a path: an item of a list."""
@@ -83,21 +85,18 @@ def spec_words() -> tuple[Word, ...]:
     reader = Reader(schema)
     definitions = schema["$defs"]
     entries = definitions["layer"]["properties"]
-    made = compositions()
     return (
-        *(_layer(reader, kind, entry) for kind, entry in entries.items() if kind not in made),
-        *(_composition(reader, kind, entry) for kind, entry in entries.items() if kind in made),
+        *(_layer(reader, kind, entry) for kind, entry in entries.items() if kind not in FORMS),
+        *(_composition(reader, kind, entry) for kind, entry in entries.items() if kind in FORMS),
         *_initializers(reader, definitions["initializer"]["anyOf"]),
         *_regularizers(reader, definitions["Regularizer"]),
         *_keys(reader, "spec", schema["properties"], ("graphc", "inputs", "layers")),
-        *_keys(reader, "layer", {key: entries["relu"]["properties"][key] for key in COMMON}, ()),
+        *_keys(reader, "layer", {key: entries["relu"]["properties"][key] for key in COMMON_KEYS}, ()),
         *_keys(reader, "block", definitions["block"]["properties"], ("layers",)),
         *_keys(reader, "expect", schema["properties"]["expect"]["properties"], ()),
     )
 
 
-COMMON = ("name", "inputs", "when", "share")
-"""What every entry of `layers` takes."""
 WRITTEN = {
     "crop": "crop: 4",
     "resize": "resize: {scale: 2, method: bilinear}",
@@ -113,17 +112,12 @@ WRITTEN = {
     "maximum": "maximum: {inputs: [left, right]}",
     "minimum": "minimum: {inputs: [left, right]}",
     "average": "average: {inputs: [left, right]}",
-    "group": "group: {name: head, arg_scope: {conv2d: {kernel: 1}}, layers: [conv2d: 64, conv2d: 10]}",
-    "repeat": "repeat: {name: conv1, times: 2, layer: {conv2d: {filters: 64, kernel: 3}}}",
-    "stack": "stack: {name: conv1, layer: {conv2d: {kernel: 3}}, args: [32, {filters: 64, stride: 2}]}",
-    "branches": "branches: {name: mixed, paths: {left: [conv2d: [64, 1]], right: [conv2d: [64, 3]]}, merge: concat}",
-    "residual": "residual: {name: unit, layers: [conv2d: [64, 3], conv2d: [64, 3]], activation: relu}",
 }
 """Examples that the types of arguments do not give away."""
 
 
 def _layer(reader: Reader, kind: str, entry: Schema) -> Word:
-    arguments = {name: each for name, each in entry["properties"].items() if name not in COMMON}
+    arguments = {name: each for name, each in entry["properties"].items() if name not in COMMON_KEYS}
     by_position = [each["$ref"].rpartition("/")[2] for each in entry.get("prefixItems", ())]
     needed = [name for name in arguments if reader.is_required(arguments[name])]
     body = {name: reader.example(name, arguments[name]) for name in needed}
@@ -133,9 +127,9 @@ def _layer(reader: Reader, kind: str, entry: Schema) -> Word:
 
 
 def _composition(reader: Reader, kind: str, entry: Schema) -> Word:
-    own = {name: each for name, each in entry["properties"].items() if name not in COMMON}
+    own = {name: each for name, each in entry["properties"].items() if name not in COMMON_KEYS}
     rows = _settings(reader, own, entry["required"])
-    return Word(kind, "composition", entry["description"], rows, f"- {WRITTEN[kind]}")
+    return Word(kind, "composition", entry["description"], rows, f"- {FORMS[kind].example}")
 
 
 def _initializers(reader: Reader, forms: Sequence[Schema]) -> Iterator[Word]:

@@ -215,6 +215,11 @@ def overlay(result: SpecMap, over: SpecMap, keys: tuple[str, ...] | list[str]) -
         result.put(key, value, over.key_places[key], over.places[key])
 
 
+def found(value: Any) -> str:
+    """What stands where something else was expected, for errors."""
+    return "a list" if isinstance(value, list) else "a mapping" if isinstance(value, dict) else clipped(value)
+
+
 def check_keys(tree: SpecMap, known: tuple[str, ...], what: str) -> None:
     """Raise for every key that is not known."""
     errors = Errors()

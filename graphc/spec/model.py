@@ -9,54 +9,21 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from graphc.errors import Errors, Place, SpecError, clipped
 from graphc.files import shown
-from graphc.layers import CATALOGUE
-from graphc.spec.documents import Document, check_keys, merge_document, read_document
+from graphc.spec.documents import Document, found, merge_document, read_document
+from graphc.spec.entry import NAMED, is_name
 from graphc.spec.expressions import substitute
+from graphc.spec.forms.block import Block, layers_of, read_blocks
 from graphc.spec.source import LIMITS, Limits, SpecList, SpecMap
-from graphc.spec.variables import Settings, check_variable_name, evaluate_variables, read_settings
+from graphc.spec.variables import Settings, evaluate_variables, read_settings
 from graphc.spec.zoo import find
 
 VERSION = 1
-COMPOSITIONS = ("group", "repeat", "stack", "branches", "residual")
-BLOCK_KEYS = ("params", "inputs", "arg_scope", "layers")
-NAME = re.compile(r"[^\s/,]{1,200}")
-NAMED = "text of at most 200 letters without spaces, commas, '/' or control characters, but not . or .."
-"""What a name is, for errors."""
 
 T = TypeVar("T")
-
-
-class _Required:
-    """Stands for the default of a block parameter that has none."""
-
-    def __repr__(self) -> str:
-        return "required"
-
-
-REQUIRED: Final = _Required()
-
-
-def is_name(word: Any) -> bool:
-    """Whether this may be the name of a model, block, layer or output."""
-    fits = isinstance(word, str) and NAME.fullmatch(word) is not None and word.isprintable()
-    return fits and word not in (".", "..")
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """A layer kind of the user's own."""
-
-    name: str
-    params: Mapping[str, Any]
-    """Parameter -> its default as written, or REQUIRED."""
-    inputs: tuple[str, ...] | None
-    arg_scope: Any
-    layers: SpecList
-    place: Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +94,8 @@ def _model(document: Document, path: Path, settings: Settings) -> ModelSpec:
         arg_scopes=attempt(lambda: _mapping(tree, "arg_scopes"), nothing),
         arg_scope=tree.get("arg_scope"),
         arg_scope_place=tree.places.get("arg_scope", tree.place),
-        blocks=attempt(lambda: _blocks(_mapping(tree, "blocks"), attempt), {}),
-        layers=attempt(lambda: _layers(tree, "a spec"), no_layers),
+        blocks=attempt(lambda: read_blocks(_mapping(tree, "blocks"), attempt), {}),
+        layers=attempt(lambda: layers_of(tree, "a spec"), no_layers),
         outputs=attempt(lambda: _mapping(tree, "outputs") if tree.get("outputs") is not None else None, None),
         end_points=attempt(lambda: _end_points(tree, values), None),
         expect=attempt(lambda: substitute(_mapping(tree, "expect"), values), nothing),
@@ -159,12 +126,8 @@ def _mapping(tree: SpecMap, key: str) -> SpecMap:
     if value is None:
         return SpecMap.empty(tree.places.get(key, tree.place))
     if not isinstance(value, SpecMap):
-        raise SpecError("G151", f"{key} expects a mapping, found {_found(value)}", tree.places[key])
+        raise SpecError("G151", f"{key} expects a mapping, found {found(value)}", tree.places[key])
     return value
-
-
-def _found(value: Any) -> str:
-    return "a list" if isinstance(value, list) else "a mapping" if isinstance(value, dict) else clipped(value)
 
 
 def _name(tree: SpecMap, path: Path, values: Mapping[str, Any]) -> str:
@@ -174,7 +137,7 @@ def _name(tree: SpecMap, path: Path, values: Mapping[str, Any]) -> str:
         return re.sub(r"[\s/,]+", "_", shown(path.stem)) or "model"
     name = substitute(written, values, tree.places["name"])
     if not is_name(name):
-        message = f"name expects {NAMED}, found {_found(name)}"
+        message = f"name expects {NAMED}, found {found(name)}"
         raise SpecError("G151", message, tree.places["name"])
     return str(name)
 
@@ -185,20 +148,9 @@ def _scope(tree: SpecMap, path: Path, values: Mapping[str, Any]) -> str:
         return _name(tree, path, values)
     scope = substitute(tree["scope"], values, tree.places["scope"])
     if scope != "" and not is_name(scope):
-        message = f"scope expects {NAMED}, or '' for none, found {_found(scope)}"
+        message = f"scope expects {NAMED}, or '' for none, found {found(scope)}"
         raise SpecError("G151", message, tree.places["scope"])
     return str(scope)
-
-
-def _layers(tree: SpecMap, what: str) -> SpecList:
-    layers = tree.get("layers")
-    if isinstance(layers, SpecList):
-        return layers
-    if layers is None:
-        raise SpecError("G153", f"{what} needs layers: a list of `kind: {{arguments}}`", tree.place)
-    raise SpecError(
-        "G151", f"layers expects a list, each item with a dash, found {_found(layers)}", tree.places["layers"]
-    )
 
 
 def _end_points(tree: SpecMap, values: Mapping[str, Any]) -> SpecList | None:
@@ -207,64 +159,10 @@ def _end_points(tree: SpecMap, values: Mapping[str, Any]) -> SpecList | None:
         return None
     if not isinstance(written, SpecList):
         raise SpecError(
-            "G151", f"end_points expects a list of names, found {_found(written)}", tree.places["end_points"]
+            "G151", f"end_points expects a list of names, found {found(written)}", tree.places["end_points"]
         )
     result: SpecList = substitute(written, values)
     return result
-
-
-def _blocks(written: SpecMap, attempt: Callable[[Callable[[], Any], Any], Any]) -> dict[str, Block]:
-    found = {
-        name: attempt(lambda n=name: _block(n, written[n], written.key_places[n], written.places[n]), None)  # type: ignore[misc]
-        for name in written
-    }
-    return {name: block for name, block in found.items() if block is not None}
-
-
-def _block(name: str, written: Any, key_place: Place, place: Place) -> Block:
-    if name in CATALOGUE or name in COMPOSITIONS:
-        raise SpecError("G154", f"{name!r} is a layer kind already: choose another name for the block", key_place)
-    if not is_name(name):
-        raise SpecError("G154", f"a block's name expects {NAMED}, found {clipped(name)}", key_place)
-    if not isinstance(written, SpecMap):
-        raise SpecError("G154", f"block {name} expects a mapping with layers, found {_found(written)}", place)
-    check_keys(written, BLOCK_KEYS, f"block {name}")
-    layers = _layers(written, f"block {name}")
-    return Block(name, _params(name, written), _inputs(name, written), written.get("arg_scope"), layers, key_place)
-
-
-def _params(block: str, written: SpecMap) -> dict[str, Any]:
-    """Parameter -> default: `depth` is required, `{stride: 1}` is not."""
-    items = written.get("params")
-    if items is None:
-        return {}
-    if not isinstance(items, SpecList):
-        message = f"params of block {block} expects a list such as [depth, {{stride: 1}}], found {_found(items)}"
-        raise SpecError("G154", message, written.places["params"])
-    params: dict[str, Any] = {}
-    for item, place in zip(items, items.places, strict=True):
-        if not isinstance(item, (str, SpecMap)):
-            raise SpecError("G154", f"a parameter is a name or {{name: default}}, found {_found(item)}", place)
-        for name in [item] if isinstance(item, str) else item:
-            check_variable_name(name, place)
-            if name in params:
-                raise SpecError("G154", f"block {block} has the parameter {name!r} twice", place)
-            params[name] = REQUIRED if isinstance(item, str) else item[name]
-    return params
-
-
-def _inputs(block: str, written: SpecMap) -> tuple[str, ...] | None:
-    """Names that the block gives to what it reads."""
-    items = written.get("inputs")
-    if items is None:
-        return None
-    names = list(items) if isinstance(items, SpecList) else [items]
-    place = written.places["inputs"]
-    if not names or not all(map(is_name, names)):
-        raise SpecError("G154", f"inputs of block {block} expects a list of names, found {_found(items)}", place)
-    if len(set(names)) < len(names):
-        raise SpecError("G154", f"inputs of block {block} has a name twice: {', '.join(names)}", place)
-    return tuple(names)
 
 
 def _source(document: Document, settings: Settings) -> str:

@@ -26,7 +26,7 @@ blocks:
         ("[group: {layers: [relu, two]}]", 5),
         ("[repeat: {times: 10, layer: relu}]", 11),
         ("[repeat: {times: 10, layers: [two, relu]}]", 41),
-        ("[repeat: {times: '${2}', layer: relu}]", 1),
+        ("[repeat: {times: '${2}', layer: relu}]", 3),
         ("[stack: {layer: fully_connected, args: [1, 2, 3]}]", 4),
         ("[branches: {paths: {a: [relu], b: [two], c: []}}]", 5),
         ("[residual: {layers: [relu], shortcut: [two]}]", 5),

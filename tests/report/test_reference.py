@@ -8,13 +8,14 @@ import pytest
 
 from graphc.initializers import KINDS
 from graphc.layers import CATALOGUE
-from graphc.passes.entries import COMMON_KEYS, COMPOSITION_KEYS
 from graphc.passes.expectations import FIELDS, TOTALS
 from graphc.report.reference import pages
 from graphc.report.vocabulary import Word, recipe_words, spec_words
 from graphc.settings import Kind, Settings
 from graphc.spec.documents import KEYS
-from graphc.spec.model import BLOCK_KEYS
+from graphc.spec.forms import FORMS
+from graphc.spec.forms.block import KEYS as BLOCK_KEYS
+from graphc.spec.schema_terms import COMMON_KEYS
 from graphc.spec.source import load_text
 from graphc.train.recipe import Recipe
 from tests.passes.specs import plan_of
@@ -48,9 +49,9 @@ def test_every_layer_stands_there_with_every_argument(kind):
 
 
 def test_every_other_word_of_specs_stands_there():
-    for kind, keys in COMPOSITION_KEYS.items():
+    for kind, form in FORMS.items():
         told = section(SPEC_PAGE, kind, "composition")
-        for key in keys:
+        for key in form.keys:
             assert f"\n| `{key}` |" in told
     for kind, initializer in KINDS.items():
         told = section(SPEC_PAGE, kind, "initializer")

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from graphc.errors import Place, SpecError, SpecErrors
-from graphc.spec.model import REQUIRED, read_spec, read_spec_text
+from graphc.spec.forms.block import REQUIRED
+from graphc.spec.model import read_spec, read_spec_text
 
 SMALL = "graphc: 1\nlayers: [relu]\n"
 

@@ -12,9 +12,10 @@ import pytest
 from graphc.errors import Place, SpecError
 from graphc.layers import CATALOGUE
 from graphc.passes.arguments import check_argument
-from graphc.passes.entries import COMMON_KEYS, COMPOSITION_KEYS
 from graphc.spec.documents import KEYS
+from graphc.spec.forms import FORMS
 from graphc.spec.schema import json_schema
+from graphc.spec.schema_terms import COMMON_KEYS
 from graphc.spec.source import load_file, load_text
 from graphc.spec.starter import STARTER
 from graphc.spec.zoo import zoo_folder
@@ -40,13 +41,13 @@ def test_the_schema_is_json_and_valid_itself():
 def test_it_knows_every_key_kind_and_argument():
     assert SCHEMA["properties"].keys() == set(KEYS)
     entries = SCHEMA["$defs"]["layer"]["properties"]
-    assert entries.keys() == {*CATALOGUE, *COMPOSITION_KEYS}
+    assert entries.keys() == {*CATALOGUE, *FORMS}
     for kind, layer in CATALOGUE.items():
         assert entries[kind]["properties"].keys() == {*COMMON_KEYS, *layer.model_fields, *layer.accepts}
         arguments = SCHEMA["$defs"][f"arguments_of_{kind}"]["properties"]
         assert arguments.keys() == {*layer.model_fields, *layer.accepts}
-    for kind, keys in COMPOSITION_KEYS.items():
-        assert entries[kind]["properties"].keys() == {*COMMON_KEYS, *keys}
+    for kind, form in FORMS.items():
+        assert entries[kind]["properties"].keys() == {*COMMON_KEYS, *form.keys}
 
 
 def test_it_says_defaults_and_meanings():

@@ -1,0 +1,79 @@
+"""Paths side by side from one input, then merged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from graphc.errors import Place, SpecError, clipped
+from graphc.spec.entry import Argument, Entry, check_name, condition
+from graphc.spec.expressions import substitute
+from graphc.spec.forms.base import Count, Expander, Form, close_if_named, enter_if_named, required
+from graphc.spec.forms.frame import ExpansionFrame, Ref
+from graphc.spec.schema_terms import ACTIVATION, LAYER, LAYERS, MERGE, Schema, map_of
+from graphc.spec.source import SpecList, SpecMap
+
+PATH: Schema = {
+    "type": ["array", "object"],
+    "items": LAYER,
+    "properties": {"when": {"description": "Left out where false."}, "layers": LAYERS},
+    "required": ["when", "layers"],
+    "additionalProperties": False,
+}
+
+
+class Branches(Form):
+    """Paths side by side from one input, then merged."""
+
+    kind = "branches"
+    keys: ClassVar[Mapping[str, Schema]] = {
+        "paths": {**map_of(PATH, "Path -> its layers."), "type": "object", "minProperties": 1},
+        "merge": {**MERGE, "default": "concat"},
+        "activation": ACTIVATION,
+    }
+    required = ("paths",)
+    inside = frozenset({"paths"})
+    example = "branches: {name: mixed, paths: {left: [conv2d: [64, 1]], right: [conv2d: [64, 3]]}, merge: concat}"
+
+    def at_least(self, body: SpecMap, count: Count) -> int:
+        paths = body.get("paths")
+        return sum(_least(path, count) for path in paths.values()) if isinstance(paths, SpecMap) else 0
+
+    def expand(self, expander: Expander, entry: Entry, at: ExpansionFrame, sources: list[Ref]) -> Ref | None:
+        paths = required(entry, "paths").value
+        place = entry.places.get("paths", entry.place)
+        if not isinstance(paths, SpecMap) or not paths:
+            message = f"branches: paths expects a mapping of names to lists of layers, got {clipped(paths)}"
+            raise SpecError("G116", message, place)
+        inner = enter_if_named(expander, entry, at)
+        outputs: list[Ref] = []
+        for name, written in paths.items():
+            layers, around = _path(name, written, paths.places[name], inner)
+            if layers is None:
+                continue
+            path = expander.enter_element(check_name(name, paths.key_places[name]), around)
+            output = expander.close(path, expander.expand_list(layers, path, sources[0]))
+            assert output is not None
+            outputs.append(output)
+        if not outputs:
+            raise SpecError("G126", "branches: every path is left out, there is nothing to merge", place)
+        merging = entry.arguments.get("merge", Argument("concat", None, "default of branches"))
+        return close_if_named(expander, entry, inner, expander.expand_merge(entry, merging, inner, outputs))
+
+
+def _path(name: str, written: Any, place: Place, at: ExpansionFrame) -> tuple[SpecList | None, ExpansionFrame]:
+    """A path's layers and where they stand; None where its `when` is false."""
+    if isinstance(written, SpecMap) and set(written) == {"when", "layers"}:
+        where = written.places["when"]
+        if not condition(substitute(written["when"], at.names, where), where):
+            return None, at
+        written, at = written["layers"], at.under_when()
+    if not isinstance(written, SpecList):
+        raise SpecError("G116", f"path {name} expects a list of layers, got {clipped(written)}", place)
+    return written, at
+
+
+def _least(path: Any, count: Count) -> int:
+    if isinstance(path, SpecMap):
+        return count.layers(path.get("layers")) if count.value(path.get("when")) is True else 0
+    return count.layers(path)

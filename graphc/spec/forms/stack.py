@@ -1,0 +1,53 @@
+"""One layer kind, one element an entry of args."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from typing import ClassVar
+
+from graphc.errors import SpecError, clipped
+from graphc.spec.entry import Entry, with_arguments
+from graphc.spec.forms.base import Count, Expander, Form, value_of
+from graphc.spec.forms.elements import EACH, element_list, expand_element, open_elements
+from graphc.spec.forms.frame import ExpansionFrame, Ref
+from graphc.spec.schema_terms import LAYER, Schema, as_expression
+from graphc.spec.source import SpecList, SpecMap
+
+
+class Stack(Form):
+    """One layer kind, one element an entry of args."""
+
+    kind = "stack"
+    keys: ClassVar[Mapping[str, Schema]] = {
+        "layer": {**LAYER, "description": "The kind, with what all elements share."},
+        "args": {
+            "type": ["array", "string"],
+            **as_expression(),
+            "description": "One element each: a mapping of arguments, a list of them by position, or the first one.",
+        },
+        "each": EACH,
+    }
+    required = ("layer", "args")
+    inside = frozenset({"layer", "args"})
+    example = "stack: {name: conv1, layer: {conv2d: {kernel: 3}}, args: [32, {filters: 64, stride: 2}]}"
+
+    def at_least(self, body: SpecMap, count: Count) -> int:
+        args = body.get("args")
+        return count.entry(body.get("layer")) * len(args) if isinstance(args, SpecList) else 0
+
+    def expand(self, expander: Expander, entry: Entry, at: ExpansionFrame, sources: list[Ref]) -> Ref | None:
+        args = value_of(entry, "args", at)
+        if not isinstance(args, SpecList):
+            place = entry.places.get("args", entry.place)
+            raise SpecError("G116", f"stack: args expects a list with one entry an element, got {clipped(args)}", place)
+        elements = element_list(entry, only="layer")
+        inner, each = open_elements(expander, entry, at, elements)
+        output: Ref | None = sources[0]
+        for number, (written, place) in enumerate(zip(args, args.places, strict=True), start=1):
+            trail = (*at.trail, f"in stack at {entry.place}, {number} of {len(args)}")
+            element = replace(inner, trail=trail)
+            change = partial(with_arguments, written=written, place=place)
+            output = expand_element(expander, elements, f"{each}_{number}", element, output, change)
+        return expander.close(inner, output)
