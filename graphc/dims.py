@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, TypeAlias, Union
 
 
@@ -176,6 +177,44 @@ def whole(number: Any) -> Any:
 def residues(size: Dim, modulus: int) -> range:
     """Every value that `size` can have modulo `modulus`."""
     return range(size % modulus, size % modulus + 1) if isinstance(size, int) else size.residues(modulus)
+
+
+def bounds(size: Dim) -> tuple[float, float]:
+    """What the size is at least and at most, every symbol being 1 or more; infinite where there is no such number.
+
+    Of `2*((H + 1)//2) - H` 0 and 1. Never too narrow; too wide where floor divisions of one symbol depend on each
+    other.
+    """
+    if isinstance(size, int):
+        return size, size
+    low, high, slopes = _spread(size)
+    least = low + sum(slope for slope in slopes.values() if slope > 0)
+    most = high + sum(slope for slope in slopes.values() if slope < 0)
+    grows, falls = any(slope > 0 for slope in slopes.values()), any(slope < 0 for slope in slopes.values())
+    return -math.inf if falls else math.ceil(least), math.inf if grows else math.floor(most)
+
+
+def _spread(size: Formula) -> tuple[Fraction, Fraction, dict[str, Fraction]]:
+    """The size as a sum of symbols times their slopes and a rest, which lies between two numbers."""
+    low = high = Fraction(size.constant)
+    slopes: dict[str, Fraction] = {}
+    for atom, factor in size.terms:
+        if isinstance(atom, Symbol):
+            below, above, inner = Fraction(0), Fraction(0), {atom.name: Fraction(1)}
+        else:  # x//d is x/d less at most (d - 1)/d
+            below, above, inner = _spread(atom.numerator)
+            below, above = (below - atom.divisor + 1) / atom.divisor, above / atom.divisor
+            inner = {name: slope / atom.divisor for name, slope in inner.items()}
+        low += factor * (below if factor > 0 else above)
+        high += factor * (above if factor > 0 else below)
+        for name, slope in inner.items():
+            slopes[name] = slopes.get(name, Fraction(0)) + factor * slope
+    return low, high, slopes
+
+
+def growth(size: Dim) -> dict[str, Fraction]:
+    """How much the size grows with each of its symbols, on the average."""
+    return {} if isinstance(size, int) else {name: slope for name, slope in _spread(size)[2].items() if slope}
 
 
 def is_image(shape: Sequence[object]) -> bool:

@@ -217,7 +217,6 @@ LIMITS = {
     ("conv2d_transpose", "groups"): "a transposed convolution in groups is not supported",
     ("avg_pool2d", "dilation"): "pooling with dilation is not supported",
     ("max_pool2d", "count_include_pad"): "padding never wins",
-    ("resize", "antialias"): "a smaller image is not smoothed first; an avg_pool2d before it does that",
     ("dropout", "keep_prob"): "rate is the share that is dropped, 1 - keep_prob",
     ("dropout", "keep"): "rate is the share that is dropped, 1 - keep",
     ("batch_norm", "momentum"): "decay is Keras's momentum, and 1 - PyTorch's",

@@ -54,6 +54,12 @@ class Layer(Documented):
     costly: ClassVar[str] = ""
     """What this kind costs more than it looks, as a sentence for a warning."""
 
+    @property
+    def follows(self) -> str | None:
+        """The layer or input whose height and width the output takes, by name: one more input, the last, of which
+        nothing but the size is read."""
+        return None
+
     def in_force(self, argument: str) -> Any:
         """An argument's value, or what it comes to where it was left out."""
         return getattr(self, argument)

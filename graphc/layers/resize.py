@@ -4,127 +4,272 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar, Literal
+from fractions import Fraction
+from typing import Any, ClassVar, Literal
 
 from pydantic import model_validator
 
-from graphc.dims import Shape
-from graphc.expected import Expects
-from graphc.kernels.sampling import Sampling
+from graphc.dims import Dim, Shape, growth, is_static, residues
+from graphc.errors import RuleError
+from graphc.kernels.sampling import Interpolation, Ratio, Sampling
 from graphc.layers.base import Layer, image, static
-from graphc.layers.fields import IntPair
+from graphc.layers.factors import Factors, exact_fraction
+from graphc.layers.fields import Bool, IntPair, Number
+from graphc.layers.like import SizedLike, size_of
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
 from graphc.receptive_field import Reach
 from graphc.types import Array, Context, Gradients, Params, Step
 
+_MODES = {"nearest": "nearest", "bilinear": "linear", "bicubic": "cubic"}
+"""ONNX's words."""
 
-class Resize(Layer):
-    """Nearest neighbour or bilinear interpolation (not smoothed first where the image shrinks)."""
+
+class Resize(SizedLike):
+    """Nearest neighbour, bilinear or bicubic interpolation."""
 
     kind: ClassVar[str] = "resize"
     family: ClassVar[str] = "shape"
     positional: ClassVar[tuple[str, ...]] = ("scale",)
 
-    scale: Annotated[
-        IntPair | None,
-        Expects("a whole number of at least 1 or [height, width] (for other factors write size, the new one)"),
-    ] = None
-    """How many times as high and as wide."""
+    scale: Factors | None = None
+    """How many times as high and as wide, fractions too: the new size is rounded down."""
     size: IntPair | None = None
     """Or the new size, [height, width]."""
-    method: Literal["nearest", "bilinear"] = "nearest"
-    """nearest: the pixel at floor(position * old/new)."""
-    coordinates: Literal["half_pixel", "align_corners", "asymmetric"] = "half_pixel"
-    """Of bilinear. half_pixel: (position + 1/2) * old/new - 1/2, as in TensorFlow 2 and PyTorch. align_corners:
-    position * (old - 1)/(new - 1), as in DeepLab. asymmetric: position * old/new, as in TensorFlow 1."""
+    method: Literal["nearest", "bilinear", "bicubic"] = "nearest"
+    """nearest: one pixel. bilinear: of 2×2. bicubic: of 4×4."""
+    coordinates: Literal["half_pixel", "align_corners", "asymmetric"] | None = None
+    """half_pixel: (position + 1/2) * old/new - 1/2, as in TensorFlow 2 and PyTorch. align_corners:
+    position * (old - 1)/(new - 1), as in DeepLab. asymmetric: position * old/new, as in TensorFlow 1. Default:
+    asymmetric for nearest, else half_pixel."""
+    rounding: Literal["floor", "ceil", "round_prefer_floor", "round_prefer_ceil"] | None = None
+    """Of nearest, to a whole position, in ONNX's words. Default: floor where coordinates are asymmetric, PyTorch's
+    nearest; else round_prefer_floor. PyTorch's nearest-exact is half_pixel with round_prefer_ceil."""
+    cubic_coeff: Number | None = None
+    """Of bicubic. Default: -0.75, with antialias -0.5, as in PyTorch."""
+    antialias: Bool = False
+    """Whether a smaller image is made of all pixels (bilinear and bicubic), so that nothing is skipped."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Resize:
-        if (self.scale is None) == (self.size is None):
-            raise ValueError("resize takes either scale or size")
-        if self.method == "nearest" and self.coordinates != "half_pixel":
-            raise ValueError("coordinates is for method: bilinear")
+        if sum(each is not None for each in (self.scale, self.size, self.like)) != 1:
+            raise ValueError("resize takes either scale or size or like")
+        if self.rounding is not None and self.method != "nearest":
+            raise ValueError("rounding is for method: nearest")
+        if self.cubic_coeff is not None and self.method != "bicubic":
+            raise ValueError("cubic_coeff is for method: bicubic")
+        if self.antialias and (self.method == "nearest" or self.in_force("coordinates") != "half_pixel"):
+            raise ValueError("antialias is for bilinear and bicubic with coordinates: half_pixel")
         return self
+
+    def in_force(self, argument: str) -> Any:
+        value = getattr(self, argument)
+        if argument == "coordinates" and value is None:
+            return "asymmetric" if self.method == "nearest" else "half_pixel"
+        if argument == "rounding" and value is None and self.method == "nearest":
+            return "floor" if self.in_force("coordinates") == "asymmetric" else "round_prefer_floor"
+        if argument == "cubic_coeff" and value is None and self.method == "bicubic":
+            return -0.5 if self.antialias else -0.75
+        return value
+
+    @property
+    def _interpolation(self) -> Interpolation:
+        rounding, coefficient = self.in_force("rounding") or "floor", self.in_force("cubic_coeff") or 0.0
+        return Interpolation(self.method, self.in_force("coordinates"), rounding, coefficient, self.antialias)
+
+    def with_size(self, x: Shape, size: tuple[Any, Any]) -> Layer:
+        return self.model_copy(update={"size": size, "like": None})
 
     def infer_shape(self, *inputs: Shape) -> Shape:
         height, width, channels = image(inputs[0], self.kind)
-        if self.size is not None or self.coordinates == "align_corners":
-            static(inputs[0], self.kind)  # the ratio of old to new is part of the model
+        if self.antialias or (self.method == "nearest" and self.in_force("coordinates") == "align_corners"):
+            static(inputs[0], f"{self.kind} with {'antialias' if self.antialias else 'nearest and align_corners'}")
+        if self.like is not None:
+            new = self.followed_size(*inputs)
+            for old, size in zip((height, width), new, strict=True):
+                self._check_following(old, size)
+            return *new, channels
         if self.size is not None:
-            return (*self.size, channels)
-        assert self.scale is not None
-        return height * self.scale[0], width * self.scale[1], channels
+            static(inputs[0], self.kind)  # the ratio of old to new is part of the model
+            return *self.size, channels
+        return self._scaled(height, 0), self._scaled(width, 1), channels
 
-    def _ratio(self, shape: Shape, axis: int) -> tuple[int, int]:
-        """Old over new pixels along one axis, reduced; over distances for align_corners."""
-        if self.scale is not None and self.coordinates != "align_corners":
-            return 1, self.scale[axis]
-        old, new = (static(sizes, self.kind)[axis] for sizes in (shape, self.infer_shape(shape)))
-        if self.coordinates == "align_corners":
+    def _scaled(self, size: Dim, axis: int) -> Dim:
+        """floor(size * scale), of an open size only where no runtime can round otherwise."""
+        assert self.scale is not None
+        factor = exact_fraction(self.scale[axis])
+        above, below = factor.numerator, factor.denominator
+        if isinstance(size, int) or self._may_be_open(size, factor):
+            return size * above // below
+        written = f"{below}*{size}" if str(size).isidentifier() else f"a multiple of {below}"
+        message = f"scale={self.scale[axis]} of an open size, {size}, would depend on rounding"
+        raise RuleError("G205", f"{message}; write the input's size as {written}, or set the resolution", "scale")
+
+    def _may_be_open(self, size: Dim, factor: Fraction) -> bool:
+        if factor.denominator == 1:
+            return True
+        if self.method == "nearest":
+            plain = self.in_force("coordinates") == "asymmetric" and self.in_force("rounding") == "floor"
+            return plain and factor.denominator.bit_count() == 1
+        return list(residues(size, factor.denominator)) == [0]
+
+    def _check_following(self, old: Dim, new: Dim) -> None:
+        """An open size is followed where it has a ratio to the old one, of all sizes."""
+        if isinstance(new, int) and isinstance(old, int):
+            return
+        if old == 1:  # a pooled image, spread out again
+            return
+        shrink, grow = growth(old), growth(new)
+        shares = {shrink[name] / grow[name] for name in shrink.keys() & grow.keys()}
+        if shrink.keys() != grow.keys() or len(shares) != 1:
+            message = f"like={self.like} has a size of {new}, which has no fixed ratio to {old}"
+            raise RuleError("G205", f"{message}; multiples of one symbol have one", "like")
+        if self.method == "nearest" and (self.in_force("coordinates"), self.in_force("rounding")) != (
+            "asymmetric",
+            "floor",
+        ):
+            message = f"nearest to an open size, {new}, is for coordinates: asymmetric with rounding: floor"
+            raise RuleError("G205", message, "coordinates")
+
+    def _ratio(self, old: Dim, new: Dim, axis: int) -> Ratio:
+        """Old over new pixels along one axis, reduced; of open sizes that of very large ones."""
+        corners = self.in_force("coordinates") == "align_corners"
+        if self.scale is not None and not (corners and isinstance(old, int)):
+            factor = exact_fraction(self.scale[axis])
+            return factor.denominator, factor.numerator
+        if not (isinstance(old, int) and isinstance(new, int)):
+            shrink, grow = growth(old), growth(new)
+            if not shrink:
+                return 0, 1
+            share = next(shrink[name] / grow[name] for name in grow)
+            return share.numerator, share.denominator
+        if corners:
             old, new = (old - 1, new - 1) if new > 1 else (0, 1)
         shared = math.gcd(old, new)
         return old // shared, new // shared
 
-    def _source(self, position: Any, ratio: tuple[int, int]) -> tuple[Any, int]:
-        """Where an output position lies on the input, as a numerator and a denominator: exact."""
-        old, new = ratio
-        if self.method == "bilinear" and self.coordinates == "half_pixel":
-            return (2 * position + 1) * old - new, 2 * new
-        return position * old, new
-
     def reach(self, *inputs: Shape) -> tuple[Reach, Reach]:
-        return self._axis_reach(inputs[0], 0), self._axis_reach(inputs[0], 1)
+        new = self.infer_shape(*inputs)
+        return self._axis_reach(inputs[0][0], new[0], 0), self._axis_reach(inputs[0][1], new[1], 1)
 
-    def _axis_reach(self, shape: Shape, axis: int) -> Reach:
-        old, new = ratio = self._ratio(shape, axis)
-        if old == 0:  # one pixel, or one output, between the corners: all outputs see pixel 0
-            zeros = (0,) * static(self.infer_shape(shape), self.kind)[axis]
-            return Reach(len(zeros), 1, zeros, zeros)
-        sources = [self._source(position, ratio) for position in range(new)]
-        low = tuple(above // below for above, below in sources)
-        high = low if self.method == "nearest" else tuple(-(-above // below) for above, below in sources)
-        return Reach(new, old, low, high)
+    def _axis_reach(self, old: Dim, new: Dim, axis: int) -> Reach:
+        ratio = self._ratio(old, new, axis)
+        fixed = isinstance(old, int) and isinstance(new, int)
+        if ratio[0] == 0:  # one pixel, or one output between the corners: all outputs see pixel 0
+            if not isinstance(new, int):
+                return Reach(1, 0, (0,), (0,))
+            zeros = (0,) * new
+            return Reach(new, 1, zeros, zeros)
+        spans = [self._interpolation.span(position, ratio) for position in range(ratio[1])]
+        low, high = zip(*spans, strict=True)
+        even = self.in_force("coordinates") != "align_corners" and (
+            self.scale is not None or new * ratio[0] == old * ratio[1]
+        )
+        return Reach(ratio[1], ratio[0], low, high, fixed or even)
 
     def does_nothing(self, *inputs: Shape) -> bool:
-        return self.infer_shape(*inputs) == inputs[0]
+        return self.like is None and self.infer_shape(*inputs) == inputs[0] and self._keeps_pixels(inputs[0])
+
+    def _keeps_pixels(self, shape: Shape) -> bool:
+        new = self.infer_shape(shape)
+        return all(self._ratio(shape[axis], new[axis], axis) in ((1, 1), (0, 1)) for axis in (0, 1))
+
+    # -- ONNX ------------------------------------------------------------------------------------------------
 
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
-        (x,) = inputs
-        shape = self.infer_shape(x.shape)
-        if self.method == "nearest" and any(self._ratio(x.shape, axis)[0] != 1 for axis in (0, 1)):
+        x = inputs[0]
+        shape = self.infer_shape(*(value.shape for value in inputs))
+        if self.like is not None:
+            return self._emit_following(build, x, inputs[1], shape)
+        ratios = [self._ratio(x.shape[axis], shape[axis], axis) for axis in (0, 1)]
+        how = self._words()
+        if self.method == "nearest" and all(map(self._repeats, ratios)):
+            how = {**how, "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+        elif self.method == "nearest" and is_static(x.shape):
             return self._emit_picked(build, x)
+        elif self.antialias or (self.method != "nearest" and not self._is_even(x.shape, shape)):
+            return self._emit_products(build, x)
         factors = self.scale or tuple(map(_factor, static(x.shape, self.kind)[:2], static(shape, self.kind)[:2]))
         scales = build.constant("scales", np.asarray([1, 1, *factors], np.float32))
-        if self.method == "nearest":
-            how = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
-        else:
-            how = {"mode": "linear", "coordinate_transformation_mode": self.coordinates}
         return build.op("Resize", x, None, scales, shape=shape, **how)
+
+    def _words(self) -> dict[str, Any]:
+        words = {"mode": _MODES[self.method], "coordinate_transformation_mode": self.in_force("coordinates")}
+        if self.method == "nearest":
+            return {**words, "nearest_mode": self.in_force("rounding")}
+        return words if self.method == "bilinear" else {**words, "cubic_coeff_a": self.in_force("cubic_coeff")}
+
+    def _repeats(self, ratio: Ratio) -> bool:
+        """Whether every pixel is picked a whole number of times, one after the other."""
+        corners = self.in_force("coordinates") == "align_corners"
+        return (
+            not corners
+            and ratio[0] == 1
+            and all(self._interpolation.span(at, ratio) == (0, 0) for at in range(ratio[1]))
+        )
+
+    def _is_even(self, old: Shape, new: Shape) -> bool:
+        """Whether the scale gives whole sizes: where it does not, runtimes differ in what they divide by."""
+        if self.scale is None or not is_static(old):
+            return True
+        pairs = zip(self.scale, static(old, self.kind), static(new, self.kind), strict=False)
+        return all(exact_fraction(factor) * before == after for factor, before, after in pairs)
 
     def _emit_picked(self, build: OnnxBuilder, x: Value) -> Value:
         """Nearest by a ratio that is not a whole number: rounded scales would pick other pixels."""
         shape = static(x.shape, self.kind)
         new = static(self.infer_shape(shape), self.kind)
-        rows = build.constant("rows", self._sampling(shape, 0).low)
-        columns = build.constant("columns", self._sampling(shape, 1).low)
+        rows = build.constant("rows", self._sampling(shape, 0).taps[0])
+        columns = build.constant("columns", self._sampling(shape, 1).taps[0])
         y = build.op("Gather", x, rows, shape=(new[0], shape[1], shape[2]), axis=2)
         return build.op("Gather", y, columns, shape=new, axis=3)
 
+    def _emit_products(self, build: OnnxBuilder, x: Value) -> Value:
+        """One product with a matrix an axis: antialias is an attribute from opset 18 on only, and what OpenCV makes of
+        a scale that does not give a whole size is another image."""
+        shape = static(x.shape, self.kind)
+        new = static(self.infer_shape(shape), self.kind)
+        columns = self._sampling(shape, 1).matrix(shape[1], np.float32).T
+        rows = self._sampling(shape, 0).matrix(shape[0], np.float32)
+        wide = build.op("MatMul", x, build.constant("columns", columns), shape=(shape[0], new[1], shape[2]))
+        return build.op("MatMul", build.constant("rows", rows), wide, shape=new)
+
+    def _emit_following(self, build: OnnxBuilder, x: Value, followed: Value, shape: Shape) -> Value:
+        """To an open size: interpolated by sizes; the nearest pixel by whole numbers, since 9 / 1.8 is not always 5."""
+        if self.method == "nearest":
+            return self._emit_counted(build, x, followed, shape)
+        first, end = (build.constant(name, np.asarray([at], np.int64)) for name, at in (("first", 0), ("channels", 2)))
+        batch = build.op("Slice", build.op("Shape", x, shape=(4,)), first, end, shape=(2,))
+        sizes = build.op("Concat", batch, size_of(build, followed), shape=(4,), axis=0)
+        return build.op("Resize", x, None, None, sizes, shape=shape, **self._words())
+
+    def _emit_counted(self, build: OnnxBuilder, x: Value, followed: Value, shape: Shape) -> Value:
+        """Pixel position*old//new of each position from 0 to new, along both axes."""
+        old, new = (build.op("Shape", value, shape=(4,)) for value in (x, followed))
+        zero, one = (build.constant(name, np.asarray(at, np.int64)) for name, at in (("zero", 0), ("one", 1)))
+        y, inner = x, (x.shape[0], x.shape[1], x.shape[2])
+        for axis in (2, 3):
+            at = build.constant(f"axis{axis}", np.asarray(axis, np.int64))
+            before, after = (build.op("Gather", sizes, at, shape=()) for sizes in (old, new))
+            positions = build.op("Range", zero, after, one, shape=())
+            picked = build.op("Div", build.op("Mul", positions, before), after)
+            inner = (shape[0], x.shape[1], x.shape[2]) if axis == 2 else shape  # type: ignore[assignment]
+            y = build.op("Gather", y, picked, shape=inner, axis=axis)
+        return y
+
+    # -- arrays ----------------------------------------------------------------------------------------------
+
     def _sampling(self, shape: tuple[int, ...], axis: int) -> Sampling:
         new = static(self.infer_shape(shape), self.kind)[axis]
-        above, below = self._source(np.arange(new, dtype=np.int64), self._ratio(shape, axis))
-        last = shape[axis] - 1
-        low = np.clip(above // below, 0, last)
-        if self.method == "nearest":
-            return Sampling(low, low, None)
-        return Sampling(low, np.clip(above // below + 1, 0, last), above % below / below)
+        return self._interpolation.sampling(shape[axis], new, self._ratio(shape[axis], new, axis))
 
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
+        if self.like is not None:
+            return self.forward_fitted(context, params, *inputs)
         (x,) = inputs
-        rows, columns = (self._sampling(x.shape[1:], axis) for axis in (0, 1))
         _, height, width, channels = x.shape
-        y = context.empty((len(x), len(rows.low), len(columns.low), channels), x.dtype)
+        rows, columns = (self._sampling(x.shape[1:], axis) for axis in (0, 1))
+        y = context.empty((len(x), rows.taps.shape[1], columns.taps.shape[1], channels), x.dtype)
 
         def fill(part: slice) -> None:
             y[part] = columns.apply(rows.apply(x[part], 1), 2)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from graphc.dims import Shape, format_shape
 from graphc.errors import Errors, RuleError, SpecError
 from graphc.graph import LayerGraph, Node
+from graphc.layers.base import Layer
 from graphc.passes.inputs import seems_channels_first
 
 
@@ -30,7 +31,7 @@ def infer_shapes(graph: LayerGraph) -> tuple[LayerGraph, dict[str, Shape]]:
                 if isinstance(size, int) and size < 1:
                     raise RuleError("G203", f"its output would be {format_shape(shape)}")
             shapes[node.name] = shape
-            nodes.append(node if layer is node.layer else replace(node, layer=layer))
+            nodes.append(node if layer is node.layer else _with_fitted(node, layer))
         except RuleError as error:
             wrong = at_node(node, error, inputs)
             odd = (seems_channels_first(each, graph.batch) for each in graph.inputs)
@@ -38,6 +39,12 @@ def infer_shapes(graph: LayerGraph) -> tuple[LayerGraph, dict[str, Shape]]:
             errors.add(SpecError(wrong.code, wrong.message, wrong.place, notes), of_a_layer=True)
     errors.raise_if_any()
     return replace(graph, nodes=tuple(nodes)), shapes
+
+
+def _with_fitted(node: Node, layer: Layer) -> Node:
+    """The node with its layer fitted: a size that is known is read of no other layer any more."""
+    known = node.layer.follows is not None and layer.follows is None
+    return replace(node, layer=layer, inputs=node.inputs[:-1] if known else node.inputs)
 
 
 def check_sizes(graph: LayerGraph, sizes: Mapping[str, tuple[int, ...]]) -> dict[str, Shape]:

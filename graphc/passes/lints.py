@@ -54,6 +54,8 @@ def costly_kinds(plan: Plan) -> Iterator[Warn]:
 def padding_left_to_the_runtime(plan: Plan) -> Iterator[Warn]:
     """`same` whose pixels depend on a symbolic size: ONNX can only say auto_pad, which some runtimes get wrong."""
     for planned in plan.nodes:
+        if getattr(planned.node.layer, "padding", None) != "same":
+            continue
         reaches = planned.node.layer.reach(*plan.input_shapes(planned.node))
         if not all(reach.known for reach in reaches):
             message = (

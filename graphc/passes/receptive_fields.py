@@ -23,20 +23,21 @@ def receptive_fields(graph: LayerGraph, shapes: Mapping[str, Shape]) -> tuple[di
     warnings: list[Warn] = []
     counted = 0
     for node in graph.nodes:
-        counted += sum(len(seen[source]) for source in node.inputs)
+        sources = node.inputs if node.layer.follows is None else node.inputs[:-1]
+        counted += sum(len(seen[source]) for source in sources)
         if counted > MOST_SEEN:
             many = f"{len(graph.inputs):,} inputs are too many for so many layers"
             message = f"{node.name}: there are more than {MOST_SEEN:,} receptive fields up to here: {many}"
             raise SpecError("G209", message, node.place)
         if node.layer.sees_everything:
-            seen[node.name] = {name: None for source in node.inputs for name in seen[source]}
+            seen[node.name] = {name: None for source in sources for name in seen[source]}
             continue
         height, width = node.layer.reach(*(shapes[source] for source in node.inputs))
         merged: Seen = {}
-        for source in node.inputs:
+        for source in sources:
             for name, field in seen[source].items():
                 merged[name] = _join(merged[name], field) if name in merged else field
-        if len(node.inputs) > 1:
+        if len(sources) > 1:
             warnings.extend(_misaligned(node, seen))
         seen[node.name] = {name: _through(field, height, width) for name, field in merged.items()}
     return seen, warnings

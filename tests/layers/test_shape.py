@@ -117,6 +117,8 @@ def test_dropout_scales_what_it_keeps_and_draws_the_same_for_the_same_step() -> 
         (DepthToSpace(block=2), (4, 9, 6), "G203", "block=2 needs a multiple of 4 channels, got 6"),
         (ChannelShuffle(groups=4), (4, 9, 6), "G204", "groups=4 does not divide the 6 channels"),
         (Resize(size=4), (Formula.symbol("H"), 4, 2), "G205", "resize needs fixed sizes"),
+        (Resize(scale=1.5, method="bilinear"), (Formula.symbol("H"), 4, 2), "G205", r"input's size as 2\*H"),
+        (Resize(scale=0.5, method="bilinear", antialias=True), (Formula.symbol("H"), 4, 2), "G205", "with antialias"),
         (Pad(padding=1), (8,), "G201", r"pad expects an image \(height, width, channels\), got 8"),
     ],
 )
@@ -131,7 +133,11 @@ def test_shape_that_cannot_be_is_a_sentence(layer: Layer, shape: tuple, code: st
     [
         (Resize, {}, "either scale or size"),
         (Resize, {"scale": 2, "size": 4}, "either scale or size"),
-        (Resize, {"scale": 2, "coordinates": "align_corners"}, "for method: bilinear"),
+        (Resize, {"scale": 2, "like": "c1"}, "either scale or size or like"),
+        (Resize, {"scale": 0.1234567}, "no fraction with a denominator of at most 1,000"),
+        (Resize, {"scale": 2, "method": "bilinear", "rounding": "floor"}, "rounding is for method: nearest"),
+        (Resize, {"scale": 2, "cubic_coeff": -0.5}, "cubic_coeff is for method: bicubic"),
+        (Resize, {"scale": 2, "antialias": True}, "antialias is for bilinear and bicubic"),
         (Crop, {}, "either cut or size"),
         (Dropout, {"rate": 1.0}, "less than 1"),
         (Dropout, {"rate": "0.5"}, "valid number"),

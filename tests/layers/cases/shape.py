@@ -55,6 +55,21 @@ CASES = [
     Case(Resize(size=(1, 1), method="bilinear", coordinates="align_corners"), ((3, 9, 2),)),
     Case(Resize(scale=2, method="bilinear", coordinates="asymmetric"), ((3, 4, 2),), reach=_RIM),
     Case(Resize(size=(5, 3), method="bilinear", coordinates="asymmetric"), ((3, 4, 2),), reach=_RIM),
+    Case(Resize(scale=1.5), ((3, 4, 2),)),
+    Case(Resize(scale=(0.5, 0.75), coordinates="half_pixel"), ((5, 4, 2),), reach="any"),
+    Case(Resize(scale=(0.5, 2), coordinates="half_pixel", rounding="round_prefer_ceil"), ((5, 4, 2),), reach="any"),
+    Case(Resize(scale=(0.5, 1.5), rounding="ceil"), ((5, 4, 2),), reach="any"),
+    Case(Resize(size=(5, 3), coordinates="align_corners", rounding="round_prefer_floor"), ((3, 4, 2),)),
+    Case(Resize(scale=(1.5, 0.5), method="bilinear"), ((3, 5, 2),), reach=_RIM),
+    Case(Resize(scale=1.5, method="bilinear", coordinates="align_corners"), ((3, 4, 2),)),
+    Case(Resize(scale=2, method="bicubic"), ((3, 4, 2),), reach=_RIM),
+    Case(Resize(size=(7, 3), method="bicubic", cubic_coeff=-0.5), ((3, 9, 2),), reach=_RIM),
+    Case(Resize(scale=2, method="bicubic", coordinates="align_corners"), ((3, 4, 2),), reach=_RIM),
+    Case(Resize(scale=(0.5, 1.5), method="bicubic", coordinates="asymmetric"), ((5, 3, 2),), reach=_RIM),
+    Case(Resize(size=(3, 4), method="bilinear", antialias=True), ((7, 9, 2),), reach=_RIM),
+    Case(Resize(scale=(0.4, 2), method="bicubic", antialias=True), ((7, 5, 2),), reach=_RIM),
+    Case(Resize(like="x1"), ((4, 5, 2), (7, 10, 3)), reach="any"),
+    Case(Resize(like="x1", method="bilinear"), ((4, 5, 2), (8, 9, 1)), reach="any"),
     Case(SpaceToDepth(block=2), ((4, 6, 3),)),
     Case(SpaceToDepth(block=3), ((3, 6, 1),)),
     Case(DepthToSpace(block=2), ((2, 3, 8),)),
@@ -64,11 +79,16 @@ CASES = [
 
 
 def _resize(rng: Random) -> Case:
-    method = rng.choice(["nearest", "bilinear"])
-    more = {"coordinates": rng.choice(["half_pixel", "align_corners", "asymmetric"])} if method == "bilinear" else {}
-    size = (rng.randint(1, 8), rng.randint(1, 8))
-    shape = (rng.randint(1, 6), rng.randint(1, 6), 2)
-    return Case(Resize(size=size, method=method, **more), (shape,), reach=_RIM if more else "exact")
+    method = rng.choice(["nearest", "bilinear", "bicubic"])
+    more = {"coordinates": rng.choice(["half_pixel", "align_corners", "asymmetric"])}
+    if method == "nearest":
+        more["rounding"] = rng.choice(["floor", "ceil", "round_prefer_floor", "round_prefer_ceil"])
+    shape = (rng.randint(2, 6), rng.randint(2, 6), 2)
+    if rng.random() < 0.5:
+        more["scale"] = (rng.choice([0.5, 1.5, 2]), rng.choice([0.75, 1, 3]))
+    else:
+        more["size"] = (rng.randint(1, 8), rng.randint(1, 8))
+    return Case(Resize(method=method, **more), (shape,), reach="any" if method == "nearest" else _RIM)
 
 
 def _pad(rng: Random) -> Case:
