@@ -255,7 +255,7 @@ class AdaptiveMaxPool2d(_Adaptive, MaxPool2d):
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
         (x,) = inputs
         rows, columns = self.adaptive_windows(x.shape[1:])
-        down, across = (Sampling(pixels, pixels, None) for pixels in (rows.pixels(), columns.pixels()))
+        down, across = (Sampling(pixels[None], None) for pixels in (rows.pixels(), columns.pixels()))
         picked = across.apply(down.apply(x, 1), 2)
         window = rows.longest, columns.longest
         geometry = (window, window, ((0, 0), (0, 0)))
