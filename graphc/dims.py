@@ -227,6 +227,21 @@ def axis_names(rank: int) -> tuple[str, ...]:
     return (*SPATIAL_AXES.get(rank, tuple(f"axis {axis}" for axis in range(rank - 1))), "channels")
 
 
+def is_sequence(shape: Sequence[object]) -> bool:
+    """Whether one example's shape is that of a sequence or a signal: length, channels."""
+    return len(shape) == 2
+
+
+def is_spatial(shape: Sequence[object]) -> bool:
+    """Whether one example has positions, with channels at each: a sequence, an image or a volume."""
+    return len(shape) in SPATIAL_AXES
+
+
+def spatial_axes(shape: Sequence[object]) -> tuple[str, ...]:
+    """The names of the axes before the channels; none of a vector."""
+    return SPATIAL_AXES.get(len(shape), ())
+
+
 def is_static(shape: Shape) -> bool:
     return all(isinstance(size, int) for size in shape)
 

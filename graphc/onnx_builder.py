@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from graphc.dims import Shape
@@ -9,7 +10,12 @@ from graphc.types import Array
 
 
 class Value(Protocol):
-    """A tensor while ONNX is emitted. Images (rank 3, H W C) are N C H W inside; other ranks are N + shape."""
+    """A tensor while ONNX is emitted.
+
+    Between layers images (H W C) are N C H W and volumes (D H W C) are N C D H W. A sequence (L C) is N L C or N C L,
+    whatever the layer that made it prefers: `channels_first` says which, and a reader asks for what it needs. Vectors,
+    and what has five axes or more, are N + shape.
+    """
 
     @property
     def name(self) -> str: ...
@@ -20,7 +26,15 @@ class Value(Protocol):
 
     @property
     def flat_order(self) -> Shape | None:
-        """Of a flattened image (h, w, c) whose elements lie in c h w order; None where they lie as they should."""
+        """Of a flattened image (h, w, c) whose elements lie in c h w order, or of a volume or sequence; None where they
+        lie as they should."""
+
+    @property
+    def channels_first(self) -> bool:
+        """Whether the channels come right behind the batch, before the spatial axes."""
+
+    def axis(self, index: int) -> int:
+        """The tensor's axis for the axis `index` of the example's shape, counted from 0 (or from -1, the channels)."""
 
 
 class OnnxBuilder(Protocol):
@@ -28,10 +42,19 @@ class OnnxBuilder(Protocol):
 
     opset: int
 
-    def op(self, kind: str, *inputs: Value | str | None, shape: Shape | None = None, **attributes: Any) -> Value:
+    def op(
+        self,
+        kind: str,
+        *inputs: Value | str | None,
+        shape: Shape | None = None,
+        channels_first: bool | None = None,
+        **attributes: Any,
+    ) -> Value:
         """A node with one output; `shape` is the output's, the first input's where left out.
 
-        Inputs may be values, names from `constant`, or None for an absent optional input.
+        Inputs may be values, names from `constant`, or None for an absent optional input. Where `channels_first` is
+        left out, the output lies as the first input does if it has as many axes, otherwise as values do between layers
+        (a sequence N L C).
         """
 
     def constant(self, name: str, array: Array) -> str:
@@ -49,10 +72,15 @@ class OnnxBuilder(Protocol):
         """The value with its elements where the spec has them: `flat_order` resolved, by a Transpose if need be."""
 
     def channels_last(self, value: Value) -> Value:
-        """An image as N H W C, for a kind that works along the last axis; other ranks as they are.
+        """The value with the channels as its last axis: N L C, N H W C, N D H W C; what lies so as it is. A layer must
+        not end with an image or a volume that lies so: it ends with `between_layers`."""
 
-        The layer may hand the result to `op` without a `shape` and must end with `channels_first`.
-        """
+    def channels_first(self, value: Value) -> Value:
+        """The value with the channels right behind the batch: N C L, N C H W, N C D H W; what lies so as it is."""
 
-    def channels_first(self, value: Value, shape: Shape) -> Value:
-        """Back from N H W C to N C H W where `shape`, the spec's, is an image; other ranks take `shape` as it is."""
+    def between_layers(self, value: Value) -> Value:
+        """The value as a layer may give it: images and volumes channels first, all else as it lies."""
+
+    def as_first(self, values: Sequence[Value]) -> list[Value]:
+        """Values of one kind that are computed with each other, in order, all lying as the first sequence among them
+        does."""

@@ -9,10 +9,14 @@ included (of a dilated window the reach is the interval from its first to its la
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import TypeVar
 
 from graphc.window import TransposedWindow, Window
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,20 +118,30 @@ HERE = Reach(1, 1, (0,), (0,))
 
 @dataclass(frozen=True, slots=True)
 class ReceptiveField:
-    """Both axes of a value's reach into one input."""
+    """A value's reach into one input along each spatial axis: length; height and width; depth, height and width."""
 
-    height: Reach
-    width: Reach
-
-    @property
-    def size(self) -> tuple[int, int]:
-        return self.height.size, self.width.size
+    axes: tuple[Reach, ...]
 
     @property
-    def stride(self) -> tuple[Fraction, Fraction]:
-        return self.height.stride, self.width.stride
+    def size(self) -> tuple[int, ...]:
+        return tuple(axis.size for axis in self.axes)
 
     @property
-    def padding(self) -> tuple[int, int] | None:
-        first, second = self.height.padding, self.width.padding
-        return None if first is None or second is None else (first, second)
+    def stride(self) -> tuple[Fraction, ...]:
+        return tuple(axis.stride for axis in self.axes)
+
+    @property
+    def padding(self) -> tuple[int, ...] | None:
+        """None where it is not known along an axis."""
+        return _all_known(axis.padding for axis in self.axes)
+
+    @property
+    def centre(self) -> tuple[Fraction, ...] | None:
+        """None where it is not known along an axis."""
+        return _all_known(axis.centre for axis in self.axes)
+
+
+def _all_known(values: Iterable[_T | None]) -> tuple[_T, ...] | None:
+    found = tuple(values)
+    known = tuple(value for value in found if value is not None)
+    return known if len(known) == len(found) else None

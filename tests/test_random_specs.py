@@ -129,7 +129,7 @@ def test_no_output_sees_beyond_its_receptive_field(seed):
         height, width = before.shape[1:3]
         for row, column in ((0, 0), (height // 2, width // 2), (height - 1, width - 1)):
             inside = np.zeros(image.shape, bool)
-            inside[:, span(field.height, row), span(field.width, column)] = True
+            inside[:, span(field.axes[0], row), span(field.axes[1], column)] = True
             other = {"image": np.where(inside, image, image + 3)}
             after = evaluate(plan, params, other, keep=[name])[name]
             np.testing.assert_allclose(after[:, row, column], before[:, row, column], rtol=1e-9, atol=1e-9)

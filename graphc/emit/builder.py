@@ -6,7 +6,7 @@ result has the layer's name, or the output's where it is one; initializers have 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import PurePath
@@ -16,15 +16,16 @@ import numpy as np
 import onnx
 from onnx import defs, helper
 
-from graphc.dims import Dim, Shape, is_image
+from graphc.dims import Dim, Shape, is_image, is_sequence, is_spatial
 from graphc.emit.arrays import copy
 from graphc.errors import RuleError
 from graphc.graph import LayerGraph, Node
 from graphc.onnx_builder import Value as AnyValue
 from graphc.types import Array
 
-TO_CHANNELS_LAST = [0, 2, 3, 1]
-TO_CHANNELS_FIRST = [0, 3, 1, 2]
+AXES_INSIDE = {2: "C L", 3: "C H W", 4: "C D H W"}
+"""Rank of an example -> its axes with the channels first."""
+AXES_OUTSIDE = {2: "L C", 3: "H W C", 4: "D H W C"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,34 @@ class Value:
     name: str
     shape: Shape
     flat_order: Shape | None = None
+    channels_first: bool = False
+
+    def axis(self, index: int) -> int:
+        rank = len(self.shape)
+        index %= rank
+        if not self.channels_first:
+            return index + 1
+        return 1 if index == rank - 1 else index + 2
+
+    @property
+    def inner_shape(self) -> Shape:
+        """One example's shape as it lies."""
+        return (self.shape[-1], *self.shape[:-1]) if self.channels_first else self.shape
+
+
+def lies_channels_first(shape: Shape) -> bool:
+    """Whether values of this shape always have their channels first between layers: images and volumes."""
+    return len(shape) in (3, 4)
+
+
+def to_channels_last(rank: int) -> list[int]:
+    """The permutation from N C and `rank` - 1 spatial axes to N, these and C."""
+    return [0, *range(2, rank + 1), 1]
+
+
+def to_channels_first(rank: int) -> list[int]:
+    """The permutation from N, `rank` - 1 spatial axes and C to N C and these."""
+    return [0, rank, *range(1, rank)]
 
 
 class Names:
@@ -66,25 +95,28 @@ class GraphBuilder:
         self._inner_order = inner_order
         self._value_names = Names(set(reserved))
         self._node_names = Names(set())
-        self._channels_last: dict[str, Value] = {}
-        """N C H W value -> the graph input that it is the transpose of."""
+        self._sources: dict[str, Value] = {}
+        """Name of a transposed value -> what it is the transpose of."""
+        self._transposed: dict[str, Value] = {}
+        """Name of a sequence or volume -> its transpose, which all that ask for it share."""
         self._node: Node | None = None
         self._first = 0
         self._constants: dict[str, str] = {}
 
     # -- layers, in order ------------------------------------------------------------------------------------
 
-    def image_input(self, name: str, shape: Shape, preprocessed: str | None = None) -> Value:
-        """The N C H W form of an N H W C graph input, or of what preprocessing makes of it."""
+    def transposed_input(self, name: str, shape: Shape, preprocessed: str | None = None) -> Value:
+        """The N C H W form of an N H W C graph input, or of what preprocessing makes of it; of a volume alike."""
         source = Value(preprocessed or name, shape)
+        rank = len(shape)
         node = helper.make_node(
-            "Transpose", [source.name], [self._value_names.unique(f"{name}/Transpose")], perm=TO_CHANNELS_FIRST
+            "Transpose", [source.name], [self._value_names.unique(f"{name}/Transpose")], perm=to_channels_first(rank)
         )
         node.name = self._node_names.unique(f"{name}/Transpose")
-        node.doc_string = f"input {name}: N H W C to N C H W"
+        node.doc_string = f"input {name}: N {AXES_OUTSIDE[rank]} to N {AXES_INSIDE[rank]}"
         self.nodes.append(node)
-        value = Value(node.output[0], shape)
-        self._channels_last[value.name] = source
+        value = Value(node.output[0], shape, channels_first=True)
+        self._sources[value.name] = source
         return value
 
     def prepare(self, name: str, kind: str, *inputs: str, **attributes: Any) -> str:
@@ -117,14 +149,20 @@ class GraphBuilder:
         """
         assert self._node is not None
         own = self.nodes[self._first :]
-        value = Value(result.name, result.shape, result.flat_order)
+        value = Value(result.name, result.shape, result.flat_order, result.channels_first)
         if all(value.name not in node.output for node in own):
             return value
+        if self.is_transposed_at_output(value):
+            name = None
         chosen = name or self._value_names.unique(self._node.name)
         for node in own:
             _rename(node.input, value.name, chosen)
             _rename(node.output, value.name, chosen)
-        return replace(value, name=chosen)
+        found = replace(value, name=chosen)
+        if value.name in self._transposed:
+            other = self._transposed[chosen] = self._transposed.pop(value.name)
+            self._transposed[other.name] = found
+        return found
 
     def rename(self, source: str, output: str) -> None:
         """A graph output that has another's value: the only use of Identity."""
@@ -132,24 +170,37 @@ class GraphBuilder:
             helper.make_node("Identity", [source], [output], name=self._node_names.unique(f"{output}/Identity"))
         )
 
-    def image_output(self, source: str, output: str) -> None:
-        """A graph output that is an N C H W value as N H W C."""
-        if source in self._channels_last:
-            self.rename(self._channels_last[source].name, output)
+    @staticmethod
+    def is_transposed_at_output(value: AnyValue) -> bool:
+        """Whether a graph output with this value is another, whatever the layout of images: sequences are N L C."""
+        return is_sequence(value.shape) and value.channels_first
+
+    def transposed_output(self, value: Value, output: str) -> None:
+        """A graph output that has the channels last, where the value has them first."""
+        if value.name in self._sources:
+            self.rename(self._sources[value.name].name, output)
             return
-        node = helper.make_node("Transpose", [source], [output], perm=TO_CHANNELS_LAST)
+        rank = len(value.shape)
+        node = helper.make_node("Transpose", [value.name], [output], perm=to_channels_last(rank))
         node.name = self._node_names.unique(f"{output}/Transpose")
-        node.doc_string = f"output {output}: N C H W to N H W C"
+        node.doc_string = f"output {output}: N {AXES_INSIDE[rank]} to N {AXES_OUTSIDE[rank]}"
         self.nodes.append(node)
 
     def drop_unread(self, outputs: set[str]) -> None:
         """Remove the transposes of inputs that only channels-last readers use."""
         read = outputs.union(*(node.input for node in self.nodes))
-        self.nodes = [n for n in self.nodes if n.output[0] in read or n.output[0] not in self._channels_last]
+        self.nodes = [n for n in self.nodes if n.output[0] in read or n.output[0] not in self._sources]
 
     # -- OnnxBuilder -----------------------------------------------------------------------------------------
 
-    def op(self, kind: str, *inputs: AnyValue | str | None, shape: Shape | None = None, **attributes: Any) -> Value:
+    def op(
+        self,
+        kind: str,
+        *inputs: AnyValue | str | None,
+        shape: Shape | None = None,
+        channels_first: bool | None = None,
+        **attributes: Any,
+    ) -> Value:
         assert self._node is not None
         _require(kind, self.opset)
         first = next(value for value in inputs if value is not None and not isinstance(value, str))
@@ -162,8 +213,13 @@ class GraphBuilder:
         node.doc_string = f"{layer} {PurePath(self._node.place.path).name}:{self._node.place.line}"
         self.nodes.append(node)
         if shape is None:
-            return Value(node.output[0], first.shape, first.flat_order)
-        return Value(node.output[0], shape)
+            shape, order = first.shape, first.flat_order
+        else:
+            order = None
+        if channels_first is None:
+            alike = len(shape) == len(first.shape)
+            channels_first = first.channels_first if alike else lies_channels_first(shape)
+        return Value(node.output[0], shape, order, channels_first)
 
     def constant(self, name: str, array: Array) -> str:
         assert self._node is not None
@@ -190,7 +246,7 @@ class GraphBuilder:
         if len(value.shape) == 1:
             return value
         size = _product(value.shape)
-        if not is_image(value.shape) or value.shape[:2] == (1, 1) or value.shape[2] == 1:
+        if not value.channels_first or value.shape[-1] == 1 or all(size == 1 for size in value.shape[:-1]):
             return self.op("Flatten", value, shape=(size,), axis=1)
         assert self._node is not None
         if self._inner_order.get(self._node.name, False):
@@ -200,22 +256,42 @@ class GraphBuilder:
     def in_order(self, value: AnyValue) -> AnyValue:
         if value.flat_order is None:
             return value
-        height, width, channels = _integers(value.flat_order)
-        sizes = self.constant("unflattened", np.array([-1, channels, height, width], np.int64))
-        image = self.op("Reshape", value, sizes, shape=value.flat_order)
-        return self.op("Flatten", self.channels_last(image), shape=value.shape, axis=1)
+        *places, channels = _integers(value.flat_order)
+        sizes = self.constant("unflattened", np.array([-1, channels, *places], np.int64))
+        spread = self.op("Reshape", value, sizes, shape=value.flat_order, channels_first=True)
+        return self.op("Flatten", self.channels_last(spread), shape=value.shape, axis=1)
 
     def channels_last(self, value: AnyValue) -> AnyValue:
-        if not is_image(value.shape):
+        if not value.channels_first:
             return value
-        if value.name in self._channels_last:
-            return self._channels_last[value.name]
-        return self.op("Transpose", value, perm=TO_CHANNELS_LAST)
+        return self._transpose(value, to_channels_last(len(value.shape)))
 
-    def channels_first(self, value: AnyValue, shape: Shape) -> AnyValue:
-        if not is_image(shape):
-            return Value(value.name, shape)
-        return self.op("Transpose", value, shape=shape, perm=TO_CHANNELS_FIRST)
+    def channels_first(self, value: AnyValue) -> AnyValue:
+        if value.channels_first or not is_spatial(value.shape):
+            return value
+        return self._transpose(value, to_channels_first(len(value.shape)))
+
+    def between_layers(self, value: AnyValue) -> AnyValue:
+        return self.channels_first(value) if lies_channels_first(value.shape) else value
+
+    def as_first(self, values: Sequence[AnyValue]) -> list[AnyValue]:
+        sequences = [value for value in values if is_sequence(value.shape)]
+        if len({value.channels_first for value in sequences}) < 2:
+            return list(values)
+        lay = self.channels_first if sequences[0].channels_first else self.channels_last
+        return [lay(value) if is_sequence(value.shape) else value for value in values]
+
+    def _transpose(self, value: AnyValue, perm: list[int]) -> Value:
+        """The value lying the other way; of an input what it was, of a sequence or a volume always the same one."""
+        if value.name in self._sources:
+            return self._sources[value.name]
+        if value.name in self._transposed:
+            return self._transposed[value.name]
+        result = self.op("Transpose", value, perm=perm, channels_first=not value.channels_first)
+        if not is_image(value.shape):
+            self._transposed[value.name] = result
+            self._transposed[result.name] = Value(value.name, value.shape, channels_first=value.channels_first)
+        return result
 
 
 @cache

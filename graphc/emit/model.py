@@ -17,9 +17,9 @@ import onnx
 from onnx import TensorProto, ValueInfoProto, helper
 
 import graphc
-from graphc.dims import Shape, is_image
+from graphc.dims import Shape
 from graphc.emit.arrays import c_ordered, file_parts, file_size
-from graphc.emit.builder import GraphBuilder, Value
+from graphc.emit.builder import GraphBuilder, Value, lies_channels_first
 from graphc.emit.front import Front, absorb, emit_front
 from graphc.errors import GraphcError, RuleError, SpecError
 from graphc.files import (
@@ -98,9 +98,10 @@ def emit(
         graph, fronts = absorb(graph, fronts)
     reserved = {given.name for given in plan.graph.inputs} | set(graph.outputs)
     build = GraphBuilder(plan.graph, opset, reserved, readers_of_any_order(graph))
-    inputs = {given.name: Value(given.name, given.shape) for given in plan.graph.inputs}
-    values = input_values(build, inputs, fronts, layout == "nhwc")
-    last = {name for name, node in graph.outputs.items() if output_layout == "nhwc" and is_image(graph.shapes[node])}
+    inputs = {each.name: placed(each.name, each.shape, layout) for each in plan.graph.inputs}
+    values = input_values(build, inputs, fronts)
+    given = {name: placed(name, graph.shapes[node], output_layout) for name, node in graph.outputs.items()}
+    last = {name for name, value in given.items() if lies_channels_first(value.shape) and not value.channels_first}
     values.update(emit_layers(graph, build, values, last))
     produced = connect_outputs(graph, build, values, last)
     inner = [values[node.name] for node in graph.nodes if values[node.name].name not in {*produced, *inputs}]
@@ -109,11 +110,8 @@ def emit(
         helper.make_graph(
             build.nodes,
             plan.graph.name,
-            [input_info(value, plan.graph.batch, layout == "nhwc", fronts.get(name)) for name, value in inputs.items()],
-            [
-                value_info(Value(name, graph.shapes[node]), plan.graph.batch, name in last)
-                for name, node in graph.outputs.items()
-            ],
+            [input_info(value, plan.graph.batch, fronts.get(name)) for name, value in inputs.items()],
+            [value_info(value, plan.graph.batch) for value in given.values()],
             value_info=list({info.name: info for info in infos}.values()),
         ),
         ir_version=ir_version,
@@ -128,15 +126,18 @@ def emit(
     return model
 
 
-def input_values(
-    build: GraphBuilder, inputs: Mapping[str, Value], fronts: Mapping[str, Front], channels_last: bool
-) -> dict[str, Value]:
-    """What layers read of each input: behind its preprocessing, an image N H W C behind its Transpose."""
+def placed(name: str, shape: Shape, layout: str) -> Value:
+    """An input or output of the graph: images and volumes as the layout says, sequences N L C."""
+    return Value(name, shape, channels_first=layout == "nchw" and lies_channels_first(shape))
+
+
+def input_values(build: GraphBuilder, inputs: Mapping[str, Value], fronts: Mapping[str, Front]) -> dict[str, Value]:
+    """What layers read of each input: behind its preprocessing, an image N H W C or a volume behind its Transpose."""
     prepared = {name: emit_front(build, name, front) for name, front in fronts.items()}
     values = {name: replace(value, name=prepared.get(name, name)) for name, value in inputs.items()}
-    if channels_last:
-        images = {name: value for name, value in inputs.items() if is_image(value.shape)}
-        values.update({name: build.image_input(name, v.shape, prepared.get(name)) for name, v in images.items()})
+    for name, value in inputs.items():
+        if lies_channels_first(value.shape) and not value.channels_first:
+            values[name] = build.transposed_input(name, value.shape, prepared.get(name))
     return values
 
 
@@ -151,7 +152,7 @@ def own_metadata(
         "graphc.fold": "true" if fold else "false",
         "graphc.end_points": json.dumps(end_points, ensure_ascii=False),
     }
-    if any(is_image(graph.shapes[node]) for node in graph.outputs.values()):
+    if any(lies_channels_first(graph.shapes[node]) for node in graph.outputs.values()):
         facts["graphc.output_layout"] = output_layout
     return facts
 
@@ -204,32 +205,26 @@ def connect_outputs(
 ) -> set[str]:
     """Give each output its name; the names of all outputs."""
     for name, node in graph.outputs.items():
-        if name in transposed:
-            build.image_output(values[node].name, name)
+        if name in transposed or build.is_transposed_at_output(values[node]):
+            build.transposed_output(values[node], name)
         elif values[node].name != name:
             build.rename(values[node].name, name)
     build.drop_unread(set(graph.outputs))
     return set(graph.outputs)
 
 
-def input_info(value: Value, batch: str | int, channels_last: bool, front: Front | None) -> ValueInfoProto:
+def input_info(value: Value, batch: str | int, front: Front | None) -> ValueInfoProto:
     """The declaration of an input; a preprocessed one takes raw images."""
     if front is None:
-        return value_info(value, batch, channels_last)
+        return value_info(value, batch)
     sizes = [size if isinstance(size, int) else str(size) for size in (batch, *front.shape)]
     return helper.make_tensor_value_info(value.name, front.element, sizes)
 
 
-def value_info(value: Value, batch: str | int, channels_last: bool = False) -> ValueInfoProto:
+def value_info(value: Value, batch: str | int) -> ValueInfoProto:
     """The declaration of a value; a symbolic size is named by its formula."""
-    shape = value.shape if channels_last else inner(value.shape)
-    sizes = [size if isinstance(size, int) else str(size) for size in (batch, *shape)]
+    sizes = [size if isinstance(size, int) else str(size) for size in (batch, *value.inner_shape)]
     return helper.make_tensor_value_info(value.name, TensorProto.FLOAT, sizes)
-
-
-def inner(shape: Shape) -> Shape:
-    """H W C as C H W; other ranks as they are."""
-    return (shape[2], *shape[:2]) if is_image(shape) else shape
 
 
 # -- weights -------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from pydantic import ConfigDict
 
-from graphc.dims import Dim, Shape, format_shape, is_image, is_static
+from graphc.dims import Dim, Shape, format_shape, is_image, is_spatial, is_static
 from graphc.documented import Documented
 from graphc.errors import RuleError
 from graphc.lazy import np
@@ -73,9 +73,9 @@ class Layer(Documented):
         """The output's shape; the first input's where a kind does not say otherwise."""
         return inputs[0]
 
-    def reach(self, *inputs: Shape) -> tuple[Reach, Reach]:
-        """Per axis (height, width), which positions of its input an output sees."""
-        return HERE, HERE
+    def reach(self, *inputs: Shape) -> tuple[Reach, ...]:
+        """For each spatial axis of the output (such as height and width), which positions of its input it sees."""
+        return (HERE,) * (len(inputs[0]) - 1)
 
     def declare_params(self, *inputs: Shape) -> dict[str, ParamSpec]:
         """The variables this layer needs, by local name, in the order in which TF-Slim makes them."""
@@ -104,8 +104,8 @@ class Layer(Documented):
         return False
 
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
-        """This layer as ONNX nodes, in inference; images are [N, C, H, W] inside. Params are by local name, in their
-        declared shapes."""
+        """This layer as ONNX nodes, in inference; images are [N, C, H, W] inside, volumes [N, C, D, H, W], sequences as
+        `Value.channels_first` says. Params are by local name, in their declared shapes."""
         raise NotImplementedError(self.kind)
 
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
@@ -113,6 +113,15 @@ class Layer(Documented):
         Inputs, `params` (by local name, in their declared shapes) and dy are read only, unless `context.inplace` lets
         the first input be overwritten."""
         raise NotImplementedError(self.kind)
+
+
+def spatial(shape: Shape, kind: str) -> tuple[Shape, int]:
+    """The sizes of the spatial axes and the channels of a sequence, an image or a volume, or an error that says what
+    is missing."""
+    if not is_spatial(shape):
+        forms = "length×channels, height×width×channels or depth×height×width×channels"
+        raise RuleError("G201", f"{kind} expects {forms}, got {format_shape(shape)}")
+    return shape[:-1], channels(shape, kind)
 
 
 def image(shape: Shape, kind: str) -> tuple[Dim, Dim, int]:
@@ -146,6 +155,11 @@ def elements(shape: Shape) -> int:
         assert isinstance(size, int)
         count *= size
     return count
+
+
+def by_channel(vector: Array, value: Value) -> Array:
+    """Numbers for each channel, [C], so that they meet the channels of `value` as it lies: [C, 1, 1] of an image."""
+    return vector.reshape(-1, *(1,) * (len(value.shape) - 1)) if value.channels_first else vector
 
 
 def scalar(build: OnnxBuilder, name: str, value: float) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from graphc.dims import Shape, is_image
+from graphc.dims import Shape
 from graphc.initializers import AnyInitializer, Zeros
 from graphc.kernels.channels import add_bias, bias_gradient
-from graphc.layers.base import Layer, channels, elements
+from graphc.layers.base import Layer, by_channel, channels, elements
 from graphc.layers.fields import Bool
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
@@ -46,9 +46,7 @@ class BiasAdd(Layer):
 
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
         (x,) = inputs
-        biases = build.in_channel_order(params["biases"], x)
-        if is_image(x.shape):
-            biases = biases.reshape(-1, 1, 1)
+        biases = by_channel(build.in_channel_order(params["biases"], x), x)
         return build.op("Add", x, build.constant("biases", biases))
 
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:

@@ -60,12 +60,15 @@ def emit_widened(build: OnnxBuilder, x: Value, rank: int) -> Value:
     shape = widened(x.shape, rank)
     if shape == x.shape:
         return x
-    if not is_static(shape):
+    if len(x.shape) == 1 and rank in (3, 4) and is_static(shape):  # N C 1 1 as it is
+        return build.op("Reshape", x, _sizes(build, (*x.shape, *shape[:-1])), shape=shape, channels_first=True)
+    x = build.channels_last(x)
+    if is_static(shape):
+        wide = build.op("Reshape", x, _sizes(build, shape), shape=shape, channels_first=False)
+    else:
         axes = build.constant(f"axes_{len(x.shape)}", np.arange(1, 1 + rank - len(x.shape)))
-        return build.channels_first(build.op("Unsqueeze", build.channels_last(x), axes), shape)
-    if len(x.shape) == 1 and rank == 3:
-        return build.op("Reshape", x, _sizes(build, (*x.shape, *shape[:-1])), shape=shape)  # N C 1 1 as it is
-    return build.channels_first(build.op("Reshape", build.channels_last(x), _sizes(build, shape)), shape)
+        wide = build.op("Unsqueeze", x, axes, shape=shape, channels_first=False)
+    return build.between_layers(wide)
 
 
 def _sizes(build: OnnxBuilder, shape: Shape) -> str:

@@ -59,7 +59,7 @@ class Conv2dTranspose(Weighted):
         rows, columns = self.windows(height, width)
         return rows.output, columns.output, self.filters
 
-    def reach(self, *inputs: Shape) -> tuple[Reach, Reach]:
+    def reach(self, *inputs: Shape) -> tuple[Reach, ...]:
         height, width, _ = image(inputs[0], self.kind)
         rows, columns = self.windows(height, width)
         return Reach.of_transposed(rows), Reach.of_transposed(columns)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from pydantic import model_validator
 
-from graphc.dims import Dim, Shape, format_shape, is_image
+from graphc.dims import Dim, Shape, format_shape, spatial_axes
 from graphc.errors import RuleError
 from graphc.layers.base import Layer, image, static
-from graphc.layers.fields import IntPair, NaturalInt, PixelPadding, PositiveInt
+from graphc.layers.fields import AxisName, IntPair, NaturalInt, PixelPadding, PositiveInt
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
 from graphc.receptive_field import HERE, Reach
@@ -59,7 +59,7 @@ class Crop(Layer):
         spare = height - self.size[0], width - self.size[1]
         return (spare[0] // 2, spare[0] - spare[0] // 2), (spare[1] // 2, spare[1] - spare[1] // 2)
 
-    def reach(self, *inputs: Shape) -> tuple[Reach, Reach]:
+    def reach(self, *inputs: Shape) -> tuple[Reach, ...]:
         (top, _), (left, _) = self._cuts(inputs[0])
         return Reach(1, 1, (top,), (top,)), Reach(1, 1, (left,), (left,))
 
@@ -89,8 +89,8 @@ class Slice(Layer):
     """The first that is kept, from 0."""
     stop: PositiveInt | None = None
     """The first that is not kept; to the end where left out."""
-    axis: Literal["channels", "height", "width"] = "channels"
-    """Along which axis."""
+    axis: AxisName = "channels"
+    """Along which axis: channels; height or width of an image; depth too of a volume; length of a sequence."""
 
     def infer_shape(self, *inputs: Shape) -> Shape:
         axis = along(inputs[0], self.axis, self.kind)
@@ -102,9 +102,9 @@ class Slice(Layer):
             raise RuleError("G203", f"stop={stop} is past the end of {self.axis}, which is {size}", "stop")
         return (*inputs[0][:axis], stop - self.start, *inputs[0][axis + 1 :])
 
-    def reach(self, *inputs: Shape) -> tuple[Reach, Reach]:
+    def reach(self, *inputs: Shape) -> tuple[Reach, ...]:
         moved = Reach(1, 1, (self.start,), (self.start,))
-        return moved if self.axis == "height" else HERE, moved if self.axis == "width" else HERE
+        return tuple(moved if self.axis == name else HERE for name in spatial_axes(inputs[0]))
 
     def does_nothing(self, *inputs: Shape) -> bool:
         return self.infer_shape(*inputs) == inputs[0]
@@ -112,7 +112,8 @@ class Slice(Layer):
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
         x = build.in_order(inputs[0])
         stop = _TO_THE_END if self.stop is None else self.stop
-        return _slice(build, x, (self.start,), (stop,), (inner_axis(x.shape, self.axis),), self.infer_shape(x.shape))
+        axis = x.axis(along(x.shape, self.axis, self.kind))
+        return _slice(build, x, (self.start,), (stop,), (axis,), self.infer_shape(x.shape))
 
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
         (x,) = inputs
@@ -126,15 +127,11 @@ def along(shape: Shape, axis: str, kind: str) -> int:
         if not shape:
             raise RuleError("G201", f"{kind} expects channels, got {format_shape(shape)}")
         return len(shape) - 1
-    image(shape, kind)
-    return 0 if axis == "height" else 1
-
-
-def inner_axis(shape: Shape, axis: str) -> int:
-    """The index of a named axis in the emitted tensor: N C H W for an image, N + shape otherwise."""
-    if is_image(shape):
-        return {"channels": 1, "height": 2, "width": 3}[axis]
-    return len(shape)
+    names = spatial_axes(shape)
+    if axis not in names:
+        found = f"{format_shape(shape)}, which has {' and '.join((*names, 'channels')) if names else 'none'}"
+        raise RuleError("G201", f"{kind} expects an axis {axis}, got {found}")
+    return names.index(axis)
 
 
 def _slice(

@@ -33,7 +33,7 @@ class Elementwise(Merge):
 
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
         shape = self.infer_shape(*(value.shape for value in inputs))
-        values = [emit_widened(build, value, len(shape)) for value in inputs]
+        values = build.as_first([emit_widened(build, value, len(shape)) for value in inputs])
         y, *others = values if self.ordered else sorted(values, key=lambda value: value.shape != shape)
         for other in others:
             y = build.op(self.operator, y, other, shape=broadcast(self.kind, (y.shape, other.shape)))

@@ -53,6 +53,9 @@ Fraction: TypeAlias = Annotated[float, Field(strict=True, ge=0, lt=1)]
 
 _SIZE: dict[str, Any] = {"type": "integer", "exclusiveMinimum": 0, "maximum": MOST}
 
+AxisName: TypeAlias = Literal["channels", "length", "depth", "height", "width"]
+"""An axis of a sequence, an image or a volume."""
+
 IntPair: TypeAlias = Annotated[
     tuple[_Positive, _Positive],
     BeforeValidator(_pair),

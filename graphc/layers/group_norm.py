@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import ClassVar
 
 from graphc.dims import Shape, is_static
 from graphc.errors import RuleError
-from graphc.layers.base import elements, image
+from graphc.layers.base import elements, spatial
 from graphc.layers.fields import PositiveInt, PositiveNumber
 from graphc.layers.normalization import Normalization, emit_grouped
 from graphc.onnx_builder import OnnxBuilder, Value
@@ -15,7 +16,7 @@ from graphc.types import Array, Context, Params, Step
 
 
 class GroupNorm(Normalization):
-    """Mean 0 and variance 1 over each group of channels of each image."""
+    """Mean 0 and variance 1 over each group of channels of each example."""
 
     kind: ClassVar[str] = "group_norm"
     positional: ClassVar[tuple[str, ...]] = ("groups",)
@@ -27,7 +28,7 @@ class GroupNorm(Normalization):
     """Added to the variance."""
 
     def infer_shape(self, *inputs: Shape) -> Shape:
-        count = image(inputs[0], self.kind)[2]
+        _, count = spatial(inputs[0], self.kind)
         if self.groups > count:
             raise RuleError("G204", f"groups={self.groups} is more than the {count} channels", "groups")
         if count % self.groups:
@@ -38,9 +39,9 @@ class GroupNorm(Normalization):
         return elements(inputs[0]) // self.groups if is_static(inputs[0]) else None
 
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
-        return emit_grouped(build, inputs[0], self.groups, self.epsilon, params.get("gamma"), params.get("beta"))
+        x = build.channels_first(inputs[0])
+        return emit_grouped(build, x, self.groups, self.epsilon, params.get("gamma"), params.get("beta"))
 
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
         (x,) = inputs
-        _, height, width, _ = x.shape
-        return self.standardize(context, x, height * width, self.groups, self.epsilon, params)
+        return self.standardize(context, x, math.prod(x.shape[1:-1]), self.groups, self.epsilon, params)

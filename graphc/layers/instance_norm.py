@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import ClassVar
 
 from graphc.dims import Shape, is_static
-from graphc.layers.base import elements, image
+from graphc.layers.base import channels, elements, spatial
 from graphc.layers.fields import PositiveNumber
 from graphc.layers.normalization import Normalization
 from graphc.onnx_builder import OnnxBuilder, Value
@@ -14,7 +15,7 @@ from graphc.types import Array, Context, Params, Step
 
 
 class InstanceNorm(Normalization):
-    """Mean 0 and variance 1 over each channel of each image."""
+    """Mean 0 and variance 1 over each channel of each example."""
 
     kind: ClassVar[str] = "instance_norm"
     sees_everything: ClassVar[bool] = True
@@ -23,7 +24,7 @@ class InstanceNorm(Normalization):
     """Added to the variance."""
 
     def infer_shape(self, *inputs: Shape) -> Shape:
-        image(inputs[0], self.kind)
+        spatial(inputs[0], self.kind)
         return inputs[0]
 
     def values_a_mean(self, examples: int, *inputs: Shape) -> int | None:
@@ -31,12 +32,11 @@ class InstanceNorm(Normalization):
         return elements(plane) if is_static(plane) else None
 
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
-        (x,) = inputs
-        gamma, beta = self.gamma_and_beta(params, image(x.shape, self.kind)[2])
+        x = build.channels_first(inputs[0])
+        gamma, beta = self.gamma_and_beta(params, channels(x.shape, self.kind))
         names = build.constant("gamma", gamma), build.constant("beta", beta)
         return build.op("InstanceNormalization", x, *names, epsilon=self.epsilon)
 
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
         (x,) = inputs
-        _, height, width, count = x.shape
-        return self.standardize(context, x, height * width, count, self.epsilon, params)
+        return self.standardize(context, x, math.prod(x.shape[1:-1]), x.shape[-1], self.epsilon, params)

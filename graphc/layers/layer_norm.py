@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
-from graphc.dims import Shape, is_image, is_static
+from graphc.dims import Shape, is_static
 from graphc.layers.base import channels, elements, static
 from graphc.layers.fields import PositiveNumber
 from graphc.layers.normalization import Normalization, emit_grouped
@@ -36,14 +36,15 @@ class LayerNorm(Normalization):
 
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
         x = build.in_order(inputs[0])
-        if self.axes == "all" and is_image(x.shape):
+        if self.axes == "all" and (x.channels_first or not is_static(x.shape)):
+            x = build.channels_first(x)
             return emit_grouped(build, x, 1, self.epsilon, params.get("gamma"), params.get("beta"))
         axis, normalized = (1, x.shape) if self.axes == "all" else (-1, x.shape[-1:])
         vectors = self.gamma_and_beta(params, channels(x.shape, self.kind))
         gamma, beta = (np.broadcast_to(vector, static(normalized, self.kind)) for vector in vectors)
         names = [build.constant("gamma", gamma), *([build.constant("beta", beta)] if self.center else [])]
         y = build.op("LayerNormalization", build.channels_last(x), *names, axis=axis, epsilon=self.epsilon)
-        return build.channels_first(y, x.shape)
+        return build.between_layers(y)
 
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
         (x,) = inputs

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from graphc.dims import Shape, is_image
+from graphc.dims import Shape
 from graphc.initializers import AnyInitializer, Ones
 from graphc.kernels.channels import product_sums, scale_and_shift
-from graphc.layers.base import Layer, channels
+from graphc.layers.base import Layer, by_channel, channels
 from graphc.layers.fields import Bool
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
@@ -44,9 +44,7 @@ class LayerScale(Layer):
 
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
         (x,) = inputs
-        gamma = build.in_channel_order(params["gamma"], x)
-        if is_image(x.shape):
-            gamma = gamma.reshape(-1, 1, 1)
+        gamma = by_channel(build.in_channel_order(params["gamma"], x), x)
         return build.op("Mul", x, build.constant("gamma", gamma))
 
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:

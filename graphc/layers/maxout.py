@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from graphc.dims import Shape, is_image, is_static
+from graphc.dims import Shape, is_static
 from graphc.errors import RuleError
 from graphc.layers.base import Layer, channels, elements
 from graphc.layers.fields import PositiveInt
@@ -35,19 +35,18 @@ class Maxout(Layer):
         return found // self.units
 
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
-        x = build.in_order(inputs[0])
+        x = build.channels_first(build.in_order(inputs[0]))
         shape, group = self.infer_shape(x.shape), self.group(x.shape)
         if not is_static(shape):
             return self.emit_by_channel(build, x, shape, group)
         pixels = [elements(shape[:-1])]
         split = build.constant("split", np.array([-1, self.units, group, *pixels], np.int64))
-        inner = (self.units, *shape[:-1]) if is_image(shape) else shape  # N C H W inside
-        joined = build.constant("joined", np.array([-1, *inner], np.int64))
+        joined = build.constant("joined", np.array([-1, self.units, *shape[:-1]], np.int64))
         table = build.op("Reshape", x, split, shape=(group, *pixels, self.units))
         largest = build.op(
             "MaxPool", table, shape=(1, *pixels, self.units), kernel_shape=[group, 1], strides=[group, 1]
         )
-        return build.op("Reshape", largest, joined, shape=shape)
+        return build.op("Reshape", largest, joined, shape=shape, channels_first=x.channels_first)
 
     def emit_by_channel(self, build: OnnxBuilder, x: Value, shape: Shape, group: int) -> Value:
         """Without a reshape, which would need the size: the first channels of all groups, the second, …"""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from graphc.dims import Dim, Shape, format_shape
 from graphc.errors import RuleError
 from graphc.layers.base import Layer, scalar, static
-from graphc.layers.crop import along, inner_axis
-from graphc.layers.fields import Number
+from graphc.layers.crop import along
+from graphc.layers.fields import AxisName, Number
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
 from graphc.types import Array, Context, Gradients, Params, Step
@@ -30,8 +30,8 @@ class Concat(Merge):
     donates_output: ClassVar[bool] = True
     positional: ClassVar[tuple[str, ...]] = ("axis",)
 
-    axis: Literal["channels", "height", "width"] = "channels"
-    """Along which axis; the other sizes are equal."""
+    axis: AxisName = "channels"
+    """Along which axis (channels; height, width, depth or length); the other sizes are equal."""
 
     def infer_shape(self, *inputs: Shape) -> Shape:
         axis = along(inputs[0], self.axis, self.kind)
@@ -55,9 +55,9 @@ class Concat(Merge):
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
         if len(inputs) == 1:
             return inputs[0]
-        ordered = [build.in_order(value) for value in inputs]
+        ordered = build.as_first([build.in_order(value) for value in inputs])
         shape = self.infer_shape(*(value.shape for value in inputs))
-        return build.op("Concat", *ordered, shape=shape, axis=inner_axis(shape, self.axis))
+        return build.op("Concat", *ordered, shape=shape, axis=ordered[0].axis(along(shape, self.axis, self.kind)))
 
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
         axis = 1 + along(inputs[0].shape[1:], self.axis, self.kind)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from graphc.dims import Shape
+from graphc.dims import Shape, is_static
 from graphc.errors import RuleError
 from graphc.initializers import AnyInitializer, Ones, Zeros
 from graphc.kernels.channels import product_sums
-from graphc.layers.base import Layer, channels
+from graphc.layers.base import Layer, by_channel, channels, elements
 from graphc.layers.fields import Bool
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
@@ -131,31 +131,31 @@ def _means(x: Array, groups: int) -> Array:
 def emit_grouped(
     build: OnnxBuilder, x: Value, groups: int, epsilon: float, gamma: Array | None, beta: Array | None
 ) -> Value:
-    """An image's channels standardized in `groups` equal groups, then gamma [C] and beta [C], as a reshaped
-    InstanceNormalization.
+    """The channels, which lie first in x, standardized in `groups` equal groups, then gamma [C] and beta [C], as a
+    reshaped InstanceNormalization.
 
     GroupNormalization fails in half of the runtimes tried; this form, with fixed sizes, in none.
     """
-    height, width, count = x.shape
+    *places, count = x.shape
     assert isinstance(count, int)
     back: Value | str
-    if isinstance(height, int) and isinstance(width, int):
-        size = height * width * count // groups
-        there, back = _sizes(build, "grouped", -1, groups, size, 1), _sizes(build, "whole", -1, count, height, width)
+    if is_static(x.shape):
+        size = elements(x.shape) // groups
+        there, back = _sizes(build, "grouped", -1, groups, size, 1), _sizes(build, "whole", -1, count, *places)
     else:
         size = -1  # not known before it runs
-        there, back = _sizes(build, "grouped", 0, groups, -1, 1), build.op("Shape", x, shape=(4,))
+        there, back = _sizes(build, "grouped", 0, groups, -1, 1), build.op("Shape", x, shape=(len(x.shape) + 1,))
     y = build.op("Reshape", x, there, shape=(size, 1, groups))
     ones, zeros = np.ones(groups, np.float32), np.zeros(groups, np.float32)
     unit = build.constant("unit_scale", ones), build.constant("unit_bias", zeros)
     y = build.op("InstanceNormalization", y, *unit, epsilon=epsilon)
-    y = build.op("Reshape", y, back, shape=x.shape)
+    y = build.op("Reshape", y, back, shape=x.shape, channels_first=True)
     if gamma is not None:
-        y = build.op("Mul", y, build.constant("gamma", gamma.reshape(-1, 1, 1)))
+        y = build.op("Mul", y, build.constant("gamma", by_channel(gamma, y)))
     if beta is not None:
-        y = build.op("Add", y, build.constant("beta", beta.reshape(-1, 1, 1)))
+        y = build.op("Add", y, build.constant("beta", by_channel(beta, y)))
     return y
 
 
-def _sizes(build: OnnxBuilder, name: str, *sizes: int) -> str:
+def _sizes(build: OnnxBuilder, name: str, *sizes: Any) -> str:
     return build.constant(name, np.asarray(sizes, np.int64))

@@ -40,7 +40,7 @@ class Pad(Layer):
             raise RuleError("G203", message, "padding")
         return size + before + after
 
-    def reach(self, *inputs: Shape) -> tuple[Reach, Reach]:
+    def reach(self, *inputs: Shape) -> tuple[Reach, ...]:
         (top, _), (left, _) = self.padding
         return Reach(1, 1, (-top,), (-top,)), Reach(1, 1, (-left,), (-left,))
 

@@ -227,7 +227,7 @@ class _Adaptive(Pool2d):
         rows, columns = self.adaptive_windows(inputs[0])
         return rows.count, columns.count, image(inputs[0], self.kind)[2]
 
-    def reach(self, *inputs: Shape) -> tuple[Reach, Reach]:
+    def reach(self, *inputs: Shape) -> tuple[Reach, ...]:
         rows, columns = self.adaptive_windows(inputs[0])
         return rows.reach(), columns.reach()
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from graphc.dims import Shape, is_image
+from graphc.dims import Shape, is_sequence
 from graphc.initializers import AnyInitializer, Constant
-from graphc.layers.base import Layer, channels, scalar
+from graphc.layers.base import Layer, by_channel, channels, scalar
 from graphc.layers.fields import Bool
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
@@ -38,12 +38,13 @@ class PRelu(Layer):
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
         (x,) = inputs
         alpha = build.in_channel_order(params["alpha"], x)
-        if len(x.shape) == 2:  # some runtimes take the slopes along axis 1, whatever their shape
+        if (
+            is_sequence(x.shape) and not x.channels_first
+        ):  # some runtimes take the slopes along axis 1, whatever their shape
             below = build.op("Mul", build.op("Min", x, scalar(build, "zero", 0)), build.constant("alpha", alpha))
             return build.op("Add", build.op("Relu", x), below)
-        if is_image(x.shape):
-            alpha = alpha.reshape(-1, 1, 1)  # [C] would be read along the width by some runtimes
-        return build.op("PRelu", x, build.constant("alpha", alpha))
+        # [C] would be read along the width by some runtimes
+        return build.op("PRelu", x, build.constant("alpha", by_channel(alpha, x)))
 
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
         (x,) = inputs

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import BeforeValidator, Field, StrictInt
 
-from graphc.dims import Shape, is_image, whole
+from graphc.dims import Shape, whole
 from graphc.errors import RuleError
 from graphc.expected import Expects
 from graphc.layers.base import Layer, elements, static
@@ -81,10 +81,11 @@ class Reshape(Layer):
         x = build.in_order(x)
         if not _lies_in_order(static(x.shape, self.kind)):
             x = build.channels_last(x)
-        if _lies_in_order(shape):
-            inner = (shape[2], *shape[:2]) if is_image(shape) else shape
-            return build.op("Reshape", x, _batch_of(build, inner), shape=shape)
-        return build.channels_first(build.op("Reshape", x, _batch_of(build, shape), shape=shape), shape)
+        if _lies_in_order(shape) and len(shape) in (3, 4):
+            inner = (shape[-1], *shape[:-1])
+            return build.op("Reshape", x, _batch_of(build, inner), shape=shape, channels_first=True)
+        y = build.op("Reshape", x, _batch_of(build, shape), shape=shape, channels_first=False)
+        return build.between_layers(y)
 
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
         return _reshape(inputs[0], static(self.infer_shape(inputs[0].shape[1:]), self.kind))
@@ -98,8 +99,8 @@ def _reshape(x: Array, shape: tuple[int, ...]) -> Step:
 
 
 def _lies_in_order(shape: tuple[int, ...]) -> bool:
-    """Whether N C H W holds the numbers in the same order as N H W C."""
-    return not is_image(shape) or shape[0] * shape[1] == 1 or shape[2] == 1
+    """Whether the numbers lie in one order, channels first or last."""
+    return math.prod(shape[:-1]) == 1 or shape[-1] == 1
 
 
 def _batch_of(build: OnnxBuilder, shape: tuple[int, ...]) -> str:

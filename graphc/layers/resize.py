@@ -148,7 +148,7 @@ class Resize(SizedLike):
         shared = math.gcd(old, new)
         return old // shared, new // shared
 
-    def reach(self, *inputs: Shape) -> tuple[Reach, Reach]:
+    def reach(self, *inputs: Shape) -> tuple[Reach, ...]:
         new = self.infer_shape(*inputs)
         return self._axis_reach(inputs[0][0], new[0], 0), self._axis_reach(inputs[0][1], new[1], 1)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from graphc.dims import is_image
 from graphc.layers.base import Layer
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
@@ -21,7 +20,7 @@ class Softmax(Layer):
 
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
         x = build.in_order(inputs[0])
-        return build.op("Softmax", x, axis=1 if is_image(x.shape) else len(x.shape))
+        return build.op("Softmax", x, axis=x.axis(-1))
 
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
         (x,) = inputs

@@ -36,7 +36,7 @@ class SpaceToDepth(Layer):
             raise RuleError("G205", f"{message}; write the input's size as {self.block}*H, or set it", "block")
         return size // self.block
 
-    def reach(self, *inputs: Shape) -> tuple[Reach, Reach]:
+    def reach(self, *inputs: Shape) -> tuple[Reach, ...]:
         axis = Reach(1, self.block, (0,), (self.block - 1,))
         return axis, axis
 
@@ -69,7 +69,7 @@ class DepthToSpace(Layer):
             )
         return height * self.block, width * self.block, channels // self.block**2
 
-    def reach(self, *inputs: Shape) -> tuple[Reach, Reach]:
+    def reach(self, *inputs: Shape) -> tuple[Reach, ...]:
         axis = Reach(self.block, 1, (0,) * self.block, (0,) * self.block)
         return axis, axis
 

@@ -29,8 +29,7 @@ class UnitNorm(Layer):
 
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
         x = build.in_order(inputs[0])
-        rank = len(x.shape)
-        axis = build.constant("axis", np.asarray([1 if rank == 3 else rank], np.int64))
+        axis = build.constant("axis", np.asarray([x.axis(-1)], np.int64))
         summed = build.op("ReduceSum", build.op("Mul", x, x), axis, shape=(*x.shape[:-1], 1), keepdims=1)
         length = build.op("Sqrt", build.op("Add", summed, scalar(build, "epsilon", self.epsilon)))
         return build.op("Div", x, length)

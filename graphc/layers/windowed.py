@@ -82,7 +82,7 @@ class Windowed(Layer):
         rows, columns = self.windows(height, width)
         return rows.output, columns.output
 
-    def reach(self, *inputs: Shape) -> tuple[Reach, Reach]:
+    def reach(self, *inputs: Shape) -> tuple[Reach, ...]:
         height, width, _ = image(inputs[0], self.kind)
         rows, columns = self.windows(height, width)
         return Reach.of(rows), Reach.of(columns)

@@ -8,8 +8,10 @@ from typing import Any
 
 from graphc.dims import format_shape, whole
 from graphc.errors import Errors, Place, SpecError, clipped, did_you_mean
-from graphc.graph import Plan, PlannedNode
+from graphc.graph import Plan
+from graphc.passes.receptive_fields import axis_names
 from graphc.passes.truncate import find_layer
+from graphc.receptive_field import ReceptiveField
 from graphc.spec.source import SpecList, SpecMap
 
 _BOUND = re.compile(r"\s*(<=|>=|<|>|==)\s*([-+]?[\d_.]+(?:[eE][-+]?\d+)?)\s*")
@@ -108,23 +110,21 @@ def check_outputs(plan: Plan, budgets: SpecMap) -> None:
 def check_fields(plan: Plan, key: str, budgets: SpecMap) -> None:
     for name, written in budgets.items():
         place = budgets.places[name]
-        found = field_values(plan.by_name[named(plan, name, place)], key)
-        pair = tuple(written) if isinstance(written, SpecList) else (written, written)
+        field = plan.by_name[named(plan, name, place)].receptive_field
+        found = None if field is None else field_values(field, key)
         if written is None and found is None:
             continue
-        if found is None or len(pair) != 2:
+        budget = tuple(written) if isinstance(written, SpecList) else (written,) * len(found or ())
+        if field is None or found is None or len(budget) != len(found):
             got = None if found is None else list(found)
             raise SpecError("G221", f"{key} of {name}: expected {clipped(written)}, got {clipped(got)}", place)
-        for axis, budget, value in zip(("height", "width"), pair, found, strict=True):
-            check_number(f"{key} of {name} in {axis}", budget, value, place)
+        for axis, expected, value in zip(axis_names(field), budget, found, strict=True):
+            check_number(f"{key} of {name} in {axis}", expected, value, place)
 
 
-def field_values(planned: PlannedNode, key: str) -> tuple[float, float] | None:
-    field = planned.receptive_field
-    if field is None:
-        return None
+def field_values(field: ReceptiveField, key: str) -> tuple[float, ...] | None:
     if key == "stride":
-        return float(field.stride[0]), float(field.stride[1])
+        return tuple(float(stride) for stride in field.stride)
     return field.size if key == "receptive_field" else field.padding
 
 

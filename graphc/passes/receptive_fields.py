@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from graphc.dims import Shape, is_image
+from graphc.dims import Shape, is_spatial, spatial_axes
 from graphc.errors import SpecError, Warn
 from graphc.graph import LayerGraph, Node
 from graphc.receptive_field import HERE, Reach, ReceptiveField
@@ -17,9 +17,7 @@ MOST_SEEN = 500_000
 
 def receptive_fields(graph: LayerGraph, shapes: Mapping[str, Shape]) -> tuple[dict[str, Seen], list[Warn]]:
     """What every value sees, by node name, and a warning for each merge of paths that are not aligned."""
-    seen: dict[str, Seen] = {
-        each.name: {each.name: ReceptiveField(HERE, HERE) if is_image(each.shape) else None} for each in graph.inputs
-    }
+    seen: dict[str, Seen] = {each.name: {each.name: _itself(each.shape)} for each in graph.inputs}
     warnings: list[Warn] = []
     counted = 0
     for node in graph.nodes:
@@ -32,29 +30,37 @@ def receptive_fields(graph: LayerGraph, shapes: Mapping[str, Shape]) -> tuple[di
         if node.layer.sees_everything:
             seen[node.name] = {name: None for source in sources for name in seen[source]}
             continue
-        height, width = node.layer.reach(*(shapes[source] for source in node.inputs))
+        reaches = node.layer.reach(*(shapes[source] for source in node.inputs))
         merged: Seen = {}
         for source in sources:
             for name, field in seen[source].items():
                 merged[name] = _join(merged[name], field) if name in merged else field
         if len(sources) > 1:
             warnings.extend(_misaligned(node, seen))
-        seen[node.name] = {name: _through(field, height, width) for name, field in merged.items()}
+        seen[node.name] = {name: _through(field, reaches) for name, field in merged.items()}
     return seen, warnings
 
 
-def _through(field: ReceptiveField | None, height: Reach, width: Reach) -> ReceptiveField | None:
-    if field is None or (height is HERE and width is HERE):
+def _itself(shape: Shape) -> ReceptiveField | None:
+    """What an input sees of itself; None where it has no positions."""
+    return ReceptiveField((HERE,) * (len(shape) - 1)) if is_spatial(shape) else None
+
+
+def _through(field: ReceptiveField | None, reaches: tuple[Reach, ...]) -> ReceptiveField | None:
+    """The field of a layer's output; None where its positions are no longer those of the input."""
+    if field is None or all(reach is HERE for reach in reaches):
         return field
-    return ReceptiveField(field.height.then(height), field.width.then(width))
+    if len(field.axes) != len(reaches):
+        return None
+    return ReceptiveField(tuple(axis.then(reach) for axis, reach in zip(field.axes, reaches, strict=True)))
 
 
 def _join(one: ReceptiveField | None, other: ReceptiveField | None) -> ReceptiveField | None:
-    if one is None or other is None:
+    if one is None or other is None or len(one.axes) != len(other.axes):
         return None
     if one == other:
         return one
-    return ReceptiveField(one.height.join(other.height), one.width.join(other.width))
+    return ReceptiveField(tuple(a.join(b) for a, b in zip(one.axes, other.axes, strict=True)))
 
 
 def _misaligned(node: Node, seen: Mapping[str, Seen]) -> list[Warn]:
@@ -63,14 +69,19 @@ def _misaligned(node: Node, seen: Mapping[str, Seen]) -> list[Warn]:
     for source in node.inputs[1:]:
         for name in seen[first].keys() & seen[source].keys():
             one, other = seen[first][name], seen[source][name]
-            if one is None or other is None:
+            if one is None or other is None or len(one.axes) != len(other.axes):
                 continue
-            for axis, a, b in (("height", one.height, other.height), ("width", one.width, other.width)):
+            for axis, a, b in zip(axis_names(one), one.axes, other.axes, strict=True):
                 if not a.is_aligned_with(b):
                     told = f"stride {a.stride}, centre {_show(a)} and stride {b.stride}, centre {_show(b)}"
                     message = f"{node.name}: the paths through {first} and {source} are not aligned in {axis}: {told}"
                     return [Warn("G231", message, node.place)]
     return []
+
+
+def axis_names(field: ReceptiveField) -> tuple[str, ...]:
+    """`height` and `width` of an image's field."""
+    return spatial_axes((*field.axes, "channels"))
 
 
 def _show(reach: Reach) -> str:

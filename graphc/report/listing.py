@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from graphc.compiler import plan_spec
-from graphc.dims import format_shape, is_image
+from graphc.dims import format_shape, is_spatial
 from graphc.graph import Plan
 from graphc.passes.expectations import totals
 from graphc.passes.truncate import keep
-from graphc.report.show import pair
+from graphc.report.show import each_axis
 from graphc.report.tables import render
 from graphc.spec.zoo import find, zoo_names
 
@@ -28,13 +28,13 @@ def row(name: str) -> list[Any]:
 
 
 def seen(plan: Plan) -> str:
-    """The receptive field of the last image, larger than one pixel, on the way to the first output."""
+    """The receptive field of the last value, larger than one position, on the way to the first output."""
     name, node = next(iter(plan.graph.outputs.items()))
     on_the_way = {each.name for each in keep(plan.graph, {name: node}).nodes}
-    images = [
+    maps = [
         each
         for each in plan.nodes
-        if each.node.name in on_the_way and is_image(each.shape) and each.shape[:2] != (1, 1)
+        if each.node.name in on_the_way and is_spatial(each.shape) and set(each.shape[:-1]) != {1}
     ]
-    field = images[-1].receptive_field if images else None
-    return "whole input" if field is None else pair(*field.size)
+    field = maps[-1].receptive_field if maps else None
+    return "whole input" if field is None else each_axis(field.size)

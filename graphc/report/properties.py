@@ -120,7 +120,7 @@ def drift(planned: PlannedNode, values: Array, shift: int, stride: int, width: i
     columns = still.shape[1]
     steps = shift // stride
     assert planned.receptive_field is not None
-    reach = planned.receptive_field.width
+    reach = planned.receptive_field.axes[1]
     inside = [
         x for x in range(columns - steps) if reach.known and reach.first(x) >= 0 and reach.last(x) + shift <= width - 1
     ]

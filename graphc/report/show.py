@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from rich.markup import escape
@@ -118,12 +118,13 @@ def sum_of(members: list[PlannedNode], value: Callable[[PlannedNode], int | None
 def field_cells(field: ReceptiveField | None) -> tuple[str, str, str]:
     if field is None:
         return "whole input", "", ""
-    padding = "depends on size" if field.padding is None else pair(*field.padding)
-    return pair(*field.size), pair(*(float(each) for each in field.stride)), padding
+    padding = "depends on size" if field.padding is None else each_axis(field.padding)
+    return each_axis(field.size), each_axis([float(each) for each in field.stride]), padding
 
 
-def pair(height: float, width: float) -> str:
-    return f"{height:g}" if height == width else f"{height:g}×{width:g}"
+def each_axis(values: Sequence[float]) -> str:
+    """`3×5`, or `3` where it is the same along every axis."""
+    return "×".join(f"{value:g}" for value in (values[:1] if len(set(values)) == 1 else values))
 
 
 def memory(planned: PlannedNode) -> int | None:

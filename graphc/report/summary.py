@@ -60,12 +60,11 @@ def layer_summary(plan: Plan, planned: PlannedNode) -> dict[str, Any]:
 def field_summary(field: ReceptiveField | None) -> dict[str, Any] | None:
     if field is None:
         return None
-    centres = (field.height.centre, field.width.centre)
     return {
         "size": list(field.size),
         "stride": [number(stride) for stride in field.stride],
         "padding": None if field.padding is None else list(field.padding),
-        "centre": None if None in centres else [number(c) for c in centres if c is not None],
+        "centre": None if field.centre is None else [number(centre) for centre in field.centre],
     }
 
 

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from graphc.dims import is_image, is_static
+from graphc.dims import is_spatial, is_static
 from graphc.graph import Plan
 from graphc.lazy import np
 from graphc.types import Array
@@ -23,8 +23,9 @@ class Wanted:
     """A variable that a network needs."""
 
     spec: ParamSpec
-    flattened: tuple[int, int, int] | None = None
-    """Height, width and channels of the image that its layer's input was before it was flattened."""
+    flattened: tuple[int, ...] | None = None
+    """Height, width and channels of the image that its layer's input was before it was flattened; of a volume or a
+    sequence alike."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +50,15 @@ class Form:
 
 def wanted(plan: Plan) -> dict[str, Wanted]:
     """Every variable of a plan by its full name, with the image that was flattened before it, if one was."""
-    flattened: dict[str, tuple[int, int, int] | None] = {}
+    flattened: dict[str, tuple[int, ...] | None] = {}
     found: dict[str, Wanted] = {}
     for planned in plan.nodes:
         node, inputs = planned.node, plan.input_shapes(planned.node)
         before = flattened.get(node.inputs[0])
         if node.layer.flattens(*inputs):
             shape = inputs[0]
-            image = is_image(shape) and is_static(shape)
-            flattened[node.name] = shape if image else None  # type: ignore[assignment]
+            kept = is_spatial(shape) and is_static(shape)
+            flattened[node.name] = shape if kept else None  # type: ignore[assignment]
         elif node.layer.elementwise:
             flattened[node.name] = before
         for local, spec in planned.params.items():
@@ -75,7 +76,7 @@ def forms(want: Wanted, layout: Layout) -> Iterator[Form]:
     yield from (_as_oihw if layout == "OIHW" else _as_hwio)(want.spec.axes, want.spec.shape, want.flattened)
 
 
-def _as_hwio(axes: str, shape: tuple[int, ...], flattened: tuple[int, int, int] | None) -> Iterator[Form]:
+def _as_hwio(axes: str, shape: tuple[int, ...], flattened: tuple[int, ...] | None) -> Iterator[Form]:
     whole = tuple(range(len(shape)))
     yield Form(shape, shape, whole)
     if axes == "HWIO":
@@ -93,7 +94,7 @@ def _as_hwio(axes: str, shape: tuple[int, ...], flattened: tuple[int, int, int] 
             yield Form((*flattened, o), shape, whole)
 
 
-def _as_oihw(axes: str, shape: tuple[int, ...], flattened: tuple[int, int, int] | None) -> Iterator[Form]:
+def _as_oihw(axes: str, shape: tuple[int, ...], flattened: tuple[int, ...] | None) -> Iterator[Form]:
     if axes == "HWIO":
         h, w, i, o = shape
         yield Form((o, i, h, w), (o, i, h, w), (2, 3, 1, 0))
@@ -110,12 +111,14 @@ def _as_oihw(axes: str, shape: tuple[int, ...], flattened: tuple[int, int, int] 
             yield Form((o, i), (o, i), (1, 0))
             yield Form((o, i, 1, 1), (o, i), (1, 0))
         else:
-            h, w, c = flattened
-            yield Form((o, i), (o, c, h, w), (2, 3, 1, 0))
-            yield Form((o, c, h, w), (o, c, h, w), (2, 3, 1, 0))
+            *places, c = flattened
+            spread = (o, c, *places)
+            order = (*range(2, len(spread)), 1, 0)
+            yield Form((o, i), spread, order)
+            yield Form(spread, spread, order)
     elif not axes and len(shape) == 1 and flattened is not None:
-        h, w, c = flattened
-        yield Form(shape, (c, h, w), (1, 2, 0))
+        *places, c = flattened
+        yield Form(shape, (c, *places), (*range(1, len(flattened)), 0))
     else:
         yield Form(shape, shape, tuple(range(len(shape))))
 

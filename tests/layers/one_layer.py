@@ -43,7 +43,7 @@ def run_in_onnxruntime(case: Case, params: dict[str, np.ndarray], inputs: list[n
     session = ort.InferenceSession(emitted(case, params).serialize(), providers=["CPUExecutionProvider"])
     feeds = {f"x{i}": channels_first(x) for i, x in enumerate(inputs)}
     (y,) = session.run(None, feeds)
-    return y.transpose(0, 2, 3, 1) if y.ndim == 4 else y
+    return np.moveaxis(y, 1, -1) if y.ndim in (4, 5) else y
 
 
 def emitted(case: Case, params: dict[str, np.ndarray]) -> OnnxModel:
@@ -61,4 +61,5 @@ def emitted_nodes(case: Case) -> list[dict[str, Any]]:
 
 
 def channels_first(x: np.ndarray) -> np.ndarray:
-    return x.transpose(0, 3, 1, 2) if x.ndim == 4 else x
+    """Images and volumes as the file takes them with layout nchw."""
+    return np.moveaxis(x, -1, 1) if x.ndim in (4, 5) else x

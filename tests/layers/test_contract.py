@@ -8,6 +8,7 @@ is not seen here but in the tests of each family.
 from __future__ import annotations
 
 import itertools
+import math
 import zlib
 from importlib import import_module
 from pkgutil import iter_modules
@@ -17,12 +18,13 @@ import numpy as np
 import pytest
 
 from graphc import layers
-from graphc.dims import Formula, evaluate_shape
+from graphc.dims import Formula, evaluate_shape, is_spatial
 from graphc.errors import RuleError
 from graphc.kernels.context import RunContext
 from graphc.layers import CATALOGUE, FAMILIES, protocols
 from graphc.layers.base import Layer
 from graphc.layers.protocols import AbsorbsAffine, AbsorbsInput, Affine, LimitsBatch, SplitsAffine
+from graphc.receptive_field import Reach
 from tests.layers.cases import Case, all_cases, all_samplers
 from tests.layers.one_layer import initial_params, random_inputs, run_in_onnxruntime
 
@@ -47,9 +49,9 @@ def sampled(kind: str) -> list[Case]:
 
 
 def has_reach(case: Case) -> bool:
-    """Whether it goes from images to an image, so that `reach` says something."""
+    """Whether it goes from images to an image (or volumes, or sequences), so that `reach` says something."""
     shapes = (*case.input_shapes, case.layer.infer_shape(*case.input_shapes))
-    return case.reach != "any" and all(len(shape) == 3 for shape in shapes)
+    return case.reach != "any" and is_spatial(shapes[0]) and len({len(shape) for shape in shapes}) == 1
 
 
 @pytest.mark.parametrize("kind", sorted(CATALOGUE))
@@ -92,10 +94,11 @@ def _takes_batch(case, batch):
 
 @each_case
 def test_symbolic_shape_evaluates_to_the_static_one(case):
-    sizes = {f"S{size}": size for shape in case.input_shapes if len(shape) == 3 for size in shape[:2]}
+    sizes = {f"S{size}": size for shape in case.input_shapes if is_spatial(shape) for size in shape[:-1]}
     symbol = {1: 1} | {size: Formula.symbol(f"S{size}") for shape in case.input_shapes for size in shape if size > 1}
     symbolic = [
-        (symbol[shape[0]], symbol[shape[1]], shape[2]) if len(shape) == 3 else shape for shape in case.input_shapes
+        (*(symbol[size] for size in shape[:-1]), shape[-1]) if is_spatial(shape) else shape
+        for shape in case.input_shapes
     ]
     try:
         shape = case.layer.infer_shape(*symbolic)
@@ -319,46 +322,62 @@ def check_reach(case: Case) -> None:
 
 
 def dependence(case: Case, index: int) -> np.ndarray:
-    """[y, x, i, j]: whether output pixel (y, x) depends on pixel (i, j) of one input."""
+    """[y, x, i, j]: whether output pixel (y, x) depends on pixel (i, j) of one input; one axis or three alike."""
     rng = np.random.default_rng(4)
     inputs = [np.abs(x) for x in random_inputs(case, 1, rng)]
     params = {name: np.abs(value) + 0.1 for name, value in initial_params(case, rng).items()}
-    height, width, channels = case.input_shapes[index]
-    count = height * width
+    *sizes, channels = case.input_shapes[index]
+    count = math.prod(sizes)
     changed = [np.repeat(x, count + 1, axis=0) for x in inputs]
-    for pixel in range(count):
-        changed[index][pixel + 1, pixel // width, pixel % width] += rng.uniform(5, 10, channels)
+    for number, pixel in enumerate(np.ndindex(*sizes)):
+        changed[index][number + 1, *pixel] += rng.uniform(5, 10, channels)
     y = case.layer.forward(RunContext(), params, *changed).output
     differs = np.any(np.abs(y[1:] - y[:1]) > 1e-9, axis=-1)  # the same product can round differently elsewhere
-    return differs.reshape(height, width, *differs.shape[1:]).transpose(2, 3, 0, 1)
+    differs = differs.reshape(*sizes, *differs.shape[1:])
+    return np.moveaxis(differs, range(len(sizes)), range(-len(sizes), 0))
 
 
 def reported(case: Case, shape: tuple[int, ...]) -> np.ndarray:
     """The same, told by `reach`."""
-    rows, columns = case.layer.reach(*case.input_shapes)
-    masks = []
-    for reach, outputs, inputs in ((rows, shape[0], shape[2]), (columns, shape[1], shape[3])):
+    found = np.ones(shape, bool)
+    for axis, reach, outputs, inputs in axes_of(case, shape):
         position = np.arange(inputs)
-        masks.append([(position >= reach.first(y)) & (position <= reach.last(y)) for y in range(outputs)])
-    return np.einsum("yi,xj->yxij", np.array(masks[0]), np.array(masks[1]))
+        mask = [(position >= reach.first(y)) & (position <= reach.last(y)) for y in range(outputs)]
+        found &= along(np.array(mask), shape, axis)
+    return found
 
 
 def unclipped(case: Case, shape: tuple[int, ...]) -> np.ndarray:
-    """[y, x, 1, 1]: whether all that an output sees lies inside the image."""
-    rows, columns = case.layer.reach(*case.input_shapes)
-    inside = [
-        np.array([reach.first(y) >= 0 and reach.last(y) < inputs for y in range(outputs)])
-        for reach, outputs, inputs in ((rows, shape[0], shape[2]), (columns, shape[1], shape[3]))
-    ]
-    return np.logical_and.outer(*inside)[..., None, None]
+    """[y, x, i, j]: whether all that an output sees lies inside the image."""
+    found = np.ones(shape, bool)
+    for axis, reach, outputs, inputs in axes_of(case, shape):
+        inside = np.array([reach.first(y) >= 0 and reach.last(y) < inputs for y in range(outputs)])
+        found &= along(inside[:, None], shape, axis)
+    return found
+
+
+def axes_of(case: Case, shape: tuple[int, ...]) -> list[tuple[int, Reach, int, int]]:
+    """Each spatial axis with its reach, its outputs and its inputs, of an array [y, x, i, j]."""
+    rank = len(shape) // 2
+    reaches = case.layer.reach(*case.input_shapes)
+    assert len(reaches) == rank
+    return list(zip(range(rank), reaches, shape[:rank], shape[rank:], strict=True))
+
+
+def along(mask: np.ndarray, shape: tuple[int, ...], axis: int) -> np.ndarray:
+    """A mask [outputs, inputs] of one axis, to broadcast against [y, x, i, j]."""
+    spread = [1] * len(shape)
+    spread[axis], spread[len(shape) // 2 + axis] = mask.shape
+    return mask.reshape(spread)
 
 
 def hull(seen: np.ndarray) -> np.ndarray:
     """Each output's pixels filled up to the interval from first to last: dilated windows have holes."""
-    rows, columns = seen.any(axis=3), seen.any(axis=2)
-    filled = []
-    for mask in (rows, columns):
-        forward = np.logical_or.accumulate(mask, axis=-1)
-        backward = np.logical_or.accumulate(mask[..., ::-1], axis=-1)[..., ::-1]
-        filled.append(forward & backward)
-    return filled[0][..., :, None] & filled[1][..., None, :]
+    rank = seen.ndim // 2
+    filled = np.ones_like(seen)
+    for axis in range(rank, 2 * rank):
+        others = tuple(other for other in range(rank, 2 * rank) if other != axis)
+        mask = seen.any(axis=others, keepdims=True)
+        backward = np.flip(np.logical_or.accumulate(np.flip(mask, axis), axis=axis), axis)
+        filled &= np.logical_or.accumulate(mask, axis=axis) & backward
+    return filled

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from graphc.dims import Formula
+from graphc.dims import Formula, is_spatial
 from graphc.errors import Place, RuleError
 from graphc.graph import GraphInput, LayerGraph, Node
 from graphc.kernels.context import RunContext
@@ -13,13 +13,13 @@ from tests.layers.cases import Case, all_cases
 from tests.layers.one_layer import channels_first, initial_params, random_inputs
 
 HERE = Place("case.yaml", 1, 1)
-CASES = [case for case in all_cases() if all(len(shape) == 3 for shape in case.input_shapes)]
+CASES = [case for case in all_cases() if all(is_spatial(shape) for shape in case.input_shapes)]
 
 
 def symbolic(case: Case) -> list[tuple]:
-    sizes = {size for shape in case.input_shapes for size in shape[:2] if size > 1}
+    sizes = {size for shape in case.input_shapes for size in shape[:-1] if size > 1}
     symbol = {1: 1} | {size: Formula.symbol(f"S{size}") for size in sizes}
-    return [(symbol[shape[0]], symbol[shape[1]], shape[2]) for shape in case.input_shapes]
+    return [(*(symbol[size] for size in shape[:-1]), shape[-1]) for shape in case.input_shapes]
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)

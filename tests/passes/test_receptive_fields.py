@@ -91,7 +91,7 @@ def test_dilation_upsampling_and_cropping() -> None:
     assert (field(plan, "dilated").size, field(plan, "dilated").padding) == ((9, 9), (4, 4))
     assert (field(plan, "up").size, float(field(plan, "up").stride[0])) == ((10, 10), 0.5)
     assert field(plan, "after").size == (11, 11)
-    assert field(plan, "cut").height.first(0) == field(plan, "after").height.first(1)
+    assert field(plan, "cut").axes[0].first(0) == field(plan, "after").axes[0].first(1)
 
 
 def test_nothing_is_told_where_all_is_seen() -> None:

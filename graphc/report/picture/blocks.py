@@ -132,6 +132,5 @@ def field_text(field: ReceptiveField | None) -> str:
     """`35×35, stride 8`."""
     if field is None:
         return "whole input"
-    height, width = field.size
     stride = "×".join(f"{float(each):g}" for each in dict.fromkeys(field.stride))
-    return f"{height}×{width}, stride {stride}"
+    return f"{'×'.join(map(str, field.size))}, stride {stride}"

@@ -32,3 +32,4 @@ _LAYERS = (
 )
 
 CASES = [Case(layer, (shape,)) for layer in _LAYERS for shape in ((3, 4, 5), (7,), (2, 6))]
+CASES += [Case(layer, ((2, 3, 2, 4),)) for layer in (PRelu(), Softmax())]

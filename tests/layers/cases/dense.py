@@ -16,8 +16,12 @@ CASES = [
     Case(FullyConnected(units=3, trainable=False), ((4,),)),
     Case(BiasAdd(), ((4, 5, 3),)),
     Case(BiasAdd(), ((6,),)),
+    Case(BiasAdd(), ((4, 6),)),
+    Case(BiasAdd(), ((2, 3, 2, 5),)),
     Case(Maxout(units=3), ((4, 5, 6),)),
     Case(Maxout(units=2), ((8,),)),
+    Case(Maxout(units=2), ((3, 8),)),
+    Case(Maxout(units=2), ((2, 3, 2, 4),)),
     Case(Maxout(units=4), ((3, 2, 4),)),
 ]
 
