@@ -22,6 +22,7 @@ from graphc.passes.lints import lints
 from graphc.passes.plan import MAX_BYTES, plan
 from graphc.passes.truncate import until as truncate
 from graphc.spec.model import ModelSpec, read_spec
+from graphc.spec.variables import Settings
 from graphc.types import Array
 
 if TYPE_CHECKING:
@@ -116,10 +117,10 @@ def with_batch(planned: Plan, batch: int) -> Plan:
 def compile_spec(
     spec: str | Path,
     output: str | Path,
-    settings: Sequence[str] = (),
+    settings: Settings = (),
     *,
     weights_from: str | Path | None = None,
-    given: str | None = None,
+    load: weights.LoadOptions | None = None,
     partial: bool = False,
     weights_to: str | Path | None = None,
     seed: int = 0,
@@ -129,12 +130,12 @@ def compile_spec(
 ) -> tuple[Plan, weights.LoadReport | None]:
     """A spec becomes an ONNX file, with weights from a file or drawn from the spec's initializers.
 
-    `given` says whose the file is (`torchvision:resnet50`), `partial` takes from it what it has; `weights_to` also
+    `load` says how the file is read (whose it is, say), `partial` takes from it what it has; `weights_to` also
     writes all variables by name. The report says what the file had.
     """
     model = read_spec(spec, settings)
     planned = plan_model(model, until=until, limits=limits)
-    params, report = initial_or_loaded(planned, seed, weights_from, partial=partial, given=given)
+    params, report = initial_or_loaded(planned, seed, weights_from, partial=partial, load=load)
     if weights_to is not None:
         weights.save(weights_to, params)
     metadata = {"graphc.spec": model.source, "graphc.seed": str(seed)}
@@ -143,7 +144,12 @@ def compile_spec(
 
 
 def initial_or_loaded(
-    planned: Plan, seed: int, weights_from: str | Path | None, *, partial: bool = False, given: str | None = None
+    planned: Plan,
+    seed: int,
+    weights_from: str | Path | None,
+    *,
+    partial: bool = False,
+    load: weights.LoadOptions | None = None,
 ) -> tuple[dict[str, Array], weights.LoadReport | None]:
     """Every variable of the plan in its own shape, from the file or as initialized, and what the file had.
 
@@ -153,7 +159,7 @@ def initial_or_loaded(
     variables = planned.variables
     if weights_from is None:
         return initializers.initial_values(variables, seed), None
-    loaded, report = weights.load_variables(weights_from, planned, given=given)
+    loaded, report = weights.load_variables(weights_from, planned, load or weights.LoadOptions())
     if not partial:
         report.raise_if_incomplete()
         return loaded, report

@@ -11,10 +11,12 @@ from graphc.dims import format_shape
 from graphc.errors import SpecError, clipped, counted
 from graphc.files import digest_of, shown
 from graphc.name_rules import NameRule, RuleError
+from graphc.published import WeightSet, sets_in
 from graphc.spec.pretrained import Net
 from graphc.spec.source import SpecMap, load_file
 from graphc.weights.convert import LoadReport
 from graphc.weights.formats import place_of
+from graphc.weights.options import DEFAULT
 from graphc.weights.origin import ORIGIN
 from graphc.weights.safetensors_file import FORMAT, LAYOUT
 from graphc.weights.theirs import exported, net_of
@@ -63,18 +65,15 @@ def convert_file(
     output: str | Path,
     settings: Sequence[str] = (),
     *,
-    rules: Sequence[NameRule] = (),
-    layout: weights.Layout | None = None,
-    ema: bool = False,
+    load: weights.LoadOptions = DEFAULT,
     partial: bool = False,
-    given: str | None = None,
     limits: Limits | None = None,
 ) -> LoadReport:
     """Write the variables of a spec that a file has as a safetensors file, which says how they lie and whence they
     are; with `partial` also where some are missing."""
     plan = plan_spec(spec, settings, limits=limits or Limits())
     with weights.open_weights(path) as file:
-        values, report = weights.convert(file, rules, plan, layout=layout, ema=ema, given=given)
+        values, report = weights.convert(file, plan, load)
         source = file.format
     if not partial:
         report.raise_if_incomplete()
@@ -86,9 +85,16 @@ def convert_file(
         "graphc.source_sha256": digest_of(place_of(path)),
     }
     if report.origin.nets:
-        metadata[ORIGIN] = " ".join(f"{net.source}:{net.name}" for net in report.origin.nets)
+        metadata[ORIGIN] = " ".join(_titles(report.origin.nets, sets_in(path, plan, load)))
     weights.save(output, values, {key: shown(value) for key, value in metadata.items()})
     return report
+
+
+def _titles(nets: Sequence[Net], sets: Sequence[WeightSet]) -> list[str]:
+    """The networks that weights may be of, each set of weights that they may be where those are known."""
+    if sets:
+        return [each.title for each in sets]
+    return [f"{net.source}:{net.name}" for net in nets]
 
 
 def export_file(

@@ -51,10 +51,12 @@ class Reading:
 
 
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+CLIP = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 CAFFE = (123.68, 116.779, 103.939)
 READINGS: Mapping[str, Reading] = {
     "imagenet": Reading("0 to 1, less ImageNet's mean, over its deviation (torchvision, timm)", 1 / 255, *IMAGENET),
     "symmetric": Reading("-1 to 1 (TF-Slim's Inceptions and MobileNets)", 2 / 255, (1.0,)),
+    "clip": Reading("0 to 1, less CLIP's mean, over its deviation", 1 / 255, *CLIP),
     "unit": Reading("0 to 1 (a recipe's default here)", 1 / 255),
     "bytes": Reading("0 to 255", 1.0),
     "mean": Reading("0 to 255, less ImageNet's mean (TF-Slim's VGG and ResNet v1)", 1.0, CAFFE),

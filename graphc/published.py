@@ -25,6 +25,7 @@ from graphc.probabilities import Activation
 from graphc.signature import CLASSES, InputSignature, OutputSignature, Signature
 from graphc.spec.pretrained import Net
 from graphc.spec.zoo import zoo_folder
+from graphc.weights.options import DEFAULT, LoadOptions
 from graphc.weights.origin import ORIGIN
 
 BYTE = 1 / 255
@@ -85,11 +86,12 @@ def sets_of(nets: Sequence[Net]) -> list[WeightSet]:
     return found
 
 
-def sets_in(path: str | Path, plan: Plan, given: str | None = None) -> list[WeightSet]:
-    """The sets of weights that a file may be, by its names, its own name, and what is said of it (`given`)."""
+def sets_in(path: str | Path, plan: Plan, load: LoadOptions = DEFAULT) -> list[WeightSet]:
+    """The sets of weights that a file may be, by its names, its own name, and what is said of it."""
+    given = load.source
     with weights.open_weights(path) as file:
-        selection = weights.Selection(file)
-        found = sets_of(weights.origin_of(selection, plan, given).nets)
+        selection = weights.Selection(file, ema=load.ema)
+        found = sets_of(() if load.rules else weights.origin_of(selection, plan, given).nets)
         recorded = selection.metadata.get(ORIGIN, "").split(" ")
     name, folder = PurePath(path).name.lower(), PurePath(path).parent.name.lower()
     told = [
@@ -101,17 +103,17 @@ def sets_in(path: str | Path, plan: Plan, given: str | None = None) -> list[Weig
     return next((some for some in told if some), found)
 
 
-def preparation_of(path: str | Path, plan: Plan, given: str | None = None) -> Preparation | None:
+def preparation_of(path: str | Path, plan: Plan, load: LoadOptions = DEFAULT) -> Preparation | None:
     """How images were prepared for a file's weights; None where that is not known, or not sure."""
     if not plan.graph.pretrained.sources:
         return None
-    found = {each.preparation for each in sets_in(path, plan, given)}
+    found = {each.preparation for each in sets_in(path, plan, load)}
     return found.pop() if len(found) == 1 else None
 
 
-def required(path: str | Path, plan: Plan, given: str | None = None) -> Preparation:
+def required(path: str | Path, plan: Plan, load: LoadOptions = DEFAULT) -> Preparation:
     """The same; a WeightsError where it is not known, or not sure."""
-    found = sets_in(path, plan, given)
+    found = sets_in(path, plan, load)
     if not found:
         raise WeightsError("G367", f"{path}: how images were prepared for these weights is not known")
     if len({each.preparation for each in found}) > 1:
@@ -122,20 +124,25 @@ def required(path: str | Path, plan: Plan, given: str | None = None) -> Preparat
     return found[0].preparation
 
 
-def metadata(path: str | Path, given: str | None, front: bool, plan: Plan) -> dict[str, str]:
+def metadata(path: str | Path, load: LoadOptions, front: bool, plan: Plan) -> dict[str, str]:
     """Signature and classes for an ONNX file with these weights; empty where nothing is known. `front`: the file
     prepares its images itself."""
-    known = required(path, plan, given) if front else preparation_of(path, plan, given)
+    known = required(path, plan, load) if front else preparation_of(path, plan, load)
     if known is None:
         return {}
     labels = labels_of(known.labels)
-    signature = Signature(inputs=_inputs(known, front, plan), outputs=_outputs(labels, plan))
-    return {CLASSES: json.dumps(labels), **signature.metadata()} if labels else signature.metadata()
+    said = signature(known, plan, front=front).metadata()
+    return {CLASSES: json.dumps(labels), **said} if labels else said
 
 
-def fronts(path: str | Path, given: str | None, raw: str | None, plan: Plan) -> dict[str, Front]:
+def signature(known: Preparation, plan: Plan, *, front: bool = False) -> Signature:
+    """What a plan with weights whose images were prepared so takes and gives; `front`: images before preprocessing."""
+    return Signature(inputs=_inputs(known, front, plan), outputs=_outputs(labels_of(known.labels), plan))
+
+
+def fronts(path: str | Path, load: LoadOptions, raw: str | None, plan: Plan) -> dict[str, Front]:
     """What an ONNX file does to bytes, or to floats from 0 to 255, before the network."""
-    known = required(path, plan, given)
+    known = required(path, plan, load)
     if raw not in (None, "uint8", "float32"):
         raise SpecError("G322", f"--raw {raw} cannot stand for the images of these weights, which are bytes")
     fitted = FittedPreprocess(known.preprocess)

@@ -20,6 +20,7 @@ from graphc.signature import read_signature
 from graphc.spec.model import read_spec
 from graphc.spec.pretrained import read_pretrained
 from graphc.spec.zoo import zoo_names
+from graphc.weights import LoadOptions
 from graphc.weights.safetensors_file import write_safetensors
 from graphc.weights.theirs import exported
 from tests.test_cli import Run, graphc  # noqa: F401
@@ -80,7 +81,7 @@ def test_weights_of_several_kinds_are_asked_about(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="prepared otherwise for other weights of its names") as caught:
         required(path, plan)
     assert "--from torchvision:mobilenet_v2.IMAGENET1K_V2" in caught.value.notes
-    assert required(path, plan, "torchvision:mobilenet_v2.IMAGENET1K_V2").side == 232
+    assert required(path, plan, LoadOptions("torchvision:mobilenet_v2.IMAGENET1K_V2")).side == 232
 
 
 def test_a_side_of_both_is_stretched() -> None:
@@ -117,4 +118,4 @@ def test_what_was_converted_remembers_whose_it_was(squeezenet: Path, tmp_path: P
     convert_file(squeezenet, SPEC, ours)
     plan = plan_spec(SPEC)
     assert required(ours, plan) == required(squeezenet, plan)
-    assert "graphc.classes" in metadata(ours, None, False, plan)
+    assert "graphc.classes" in metadata(ours, LoadOptions(), False, plan)

@@ -12,8 +12,9 @@ import click
 from graphc.cli.options import (
     collect_seldom,
     format_option,
-    from_option,
     limits,
+    load_options,
+    loading,
     make_plan,
     out,
     say,
@@ -30,11 +31,11 @@ WITH_WEIGHTS = "weights"
 
 
 @click.command(name="compile")
-@click.argument("spec")
+@click.argument("spec", metavar="SPEC|RUN")
 @click.option("-o", "--output", metavar="FILE", help="The ONNX file.  [default: NAME.onnx]")
 @spec_options
 @weights_option
-@from_option
+@load_options
 @click.option("--partial", is_flag=True, help="What the weights file lacks starts as initialised.")
 @click.option("--save-weights", metavar="FILE", help="Also write all variables by name, .npz or .safetensors.")
 @seed_option
@@ -57,11 +58,12 @@ WITH_WEIGHTS = "weights"
     help="Type of those.  [default: the training set's integers, else uint8]",
 )
 def compile_command(spec: str, output: str | None, **options: Any) -> None:
-    """Compile a spec to an ONNX file.
+    """Compile a spec to an ONNX file; or a run's network, with its best weights and its preprocessing.
 
     \b
       graphc compile lenet5 -o lenet.onnx
       graphc compile net.yaml --weights trained.npz
+      graphc compile runs/net -o net.onnx
       graphc compile net.yaml --with-preprocess run1
       graphc compile resnet50 --weights resnet50-11ad3fa6.pth --with-preprocess weights
       graphc compile net.yaml --batch 1
@@ -71,10 +73,13 @@ def compile_command(spec: str, output: str | None, **options: Any) -> None:
     from graphc.compiler import Emission, compile_spec
 
     target = output or f"{Path(spec).stem}.onnx"
+    if Path(spec).is_dir():
+        spec = of_run(spec, options)
     if target == "-":
         raise click.BadParameter("an ONNX file is not printed; name a file", param_hint="--output")
-    keep_inputs((target, options["save_weights"]), (spec, options["weights"]))
-    preprocess, describe, weights_from = preparation(options)
+    keep_inputs((target, options["save_weights"]), (spec, options["weights"], options["map_file"]))
+    load = loading(options, options["weights"])
+    preprocess, describe, weights_from = preparation(options, load)
     how = Emission(
         options["opset"],
         options["ir_version"],
@@ -90,7 +95,7 @@ def compile_command(spec: str, output: str | None, **options: Any) -> None:
         target,
         options["settings"],
         weights_from=weights_from,
-        given=options["given"],
+        load=load,
         partial=options["partial"],
         weights_to=options["save_weights"],
         seed=options["seed"],
@@ -104,16 +109,29 @@ def compile_command(spec: str, output: str | None, **options: Any) -> None:
     say(f"wrote {shown(target)}: {counted(len(plan.nodes), 'layer')}, {Path(target).stat().st_size:,} bytes")
 
 
-def preparation(options: dict[str, Any]) -> tuple[Any, Any, Any]:
+def of_run(run: str, options: dict[str, Any]) -> str:
+    """The spec's file of a run, for whose options the run's own are taken."""
+    for name in ("settings", "until", "with_preprocess"):
+        if options[name]:
+            option = f"--{'set' if name == 'settings' else name.replace('_', '-')}"
+            raise click.UsageError(f"{option} is for a SPEC: a RUN has its own")
+    from graphc.train.trained import model_of_run
+
+    path, model = model_of_run(run)
+    options |= {"settings": model.set, "until": model.until, "with_preprocess": run}
+    return str(path)
+
+
+def preparation(options: dict[str, Any], load: Any) -> tuple[Any, Any, Any]:
     """(what the file does to raw images, what it says of its inputs and outputs, where its weights are)."""
-    run, weights_from, given = options["with_preprocess"], options["weights"], options["given"]
+    run, weights_from = options["with_preprocess"], options["weights"]
     if run == WITH_WEIGHTS and weights_from is None:
         raise click.BadParameter("weights goes with --weights FILE", param_hint="--with-preprocess")
     if weights_from is not None and run in (None, WITH_WEIGHTS):
         from graphc import published
 
-        front = partial(published.fronts, weights_from, given, options["raw"]) if run is not None else None
-        return front, partial(published.metadata, weights_from, given, run is not None), weights_from
+        front = partial(published.fronts, weights_from, load, options["raw"]) if run is not None else None
+        return front, partial(published.metadata, weights_from, load, run is not None), weights_from
     if run is None:
         return None, None, weights_from
     from graphc.train.fitted import fronts_of_run
@@ -127,7 +145,7 @@ def preparation(options: dict[str, Any]) -> tuple[Any, Any, Any]:
 @click.argument("spec")
 @spec_options
 @weights_option
-@from_option
+@load_options
 @seed_option
 @format_option
 @click.option("--batch", type=click.IntRange(1), default=2, show_default=True)
@@ -146,7 +164,7 @@ def verify(spec: str, form: str, batch: int, sizes: tuple[str, ...], tolerance: 
     from graphc.verify import verify as compare
 
     plan = make_plan(spec, options["settings"], options["until"], options["max_layers"], options["max_memory"])
-    params, _ = initial_or_loaded(plan, options["seed"], options["weights"], given=options["given"])
+    params, _ = initial_or_loaded(plan, options["seed"], options["weights"], load=loading(options, options["weights"]))
     chosen = choose_sizes(plan, read_sizes(sizes))
     if chosen:
         say("sizes that the spec leaves open: " + ", ".join(f"{name} = {size}" for name, size in chosen.items()))

@@ -35,6 +35,9 @@ weights_option = click.option(
 from_option = click.option(
     "--from", "given", metavar="SOURCE[:NET]", help="Whose weights they are, where names do not tell: timm:resnet50."
 )
+map_option = click.option("--map", "map_file", metavar="FILE", help="YAML or JSON: their names of modules, and ours.")
+ema_option = click.option("--ema", is_flag=True, help="Take the moving averages that the file has of its variables.")
+load_options = with_options(from_option, map_option, ema_option)
 limit_options = with_options(
     click.option("--max-layers", type=click.IntRange(1), help="Layers after expansion.  [default: 50,000]"),
     click.option("--max-memory", type=float, metavar="GIB", help="Variables, and any activation.  [default: 8]"),
@@ -72,6 +75,21 @@ def train_options(max_memory: float | None, **options: Any) -> Any:
     from graphc.train.commands import Options
 
     return Options(max_memory=limits(None, max_memory).memory, **options)
+
+
+def loading(options: dict[str, Any], weights: str | None, layout: Any = None) -> Any:
+    """How the file of weights is read, as `load_options` say, which are taken out of the options; None without one."""
+    source, rules, ema = options.pop("given", None), options.pop("map_file", None), options.pop("ema", False)
+    if weights is None:
+        if source or rules or ema:
+            raise click.UsageError("--from, --map and --ema say how --weights FILE is read: name one")
+        return None
+    if source and rules:
+        raise click.UsageError("expected either --from, whose names a spec knows, or --map with rules of your own")
+    from graphc.conversion import read_rules
+    from graphc.weights import LoadOptions
+
+    return LoadOptions(source, read_rules(rules) if rules else (), ema, layout)
 
 
 def limits(max_layers: int | None, max_memory: float | None) -> Any:

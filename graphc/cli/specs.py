@@ -11,6 +11,8 @@ from graphc.cli.options import (
     MEASURES,
     collect_seldom,
     format_option,
+    load_options,
+    loading,
     make_plan,
     out,
     say,
@@ -29,20 +31,27 @@ from graphc.files import shown
     "--recipe", is_flag=False, flag_value="recipe.yaml", metavar="[FILE]", help="A recipe too.  [default: recipe.yaml]"
 )
 @click.option("--data", metavar="FOLDER", help="What to train on: MNIST's files, or images with one folder a class.")
+@weights_option
+@load_options
 @click.option("--force", is_flag=True, help="Overwrite what is there.")
-def new(path: str, recipe: str | None, data: str | None, force: bool) -> None:
-    """Write a commented starter spec, and a recipe to train it with.
+def new(path: str, recipe: str | None, data: str | None, weights: str | None, force: bool, **options: Any) -> None:
+    """Write a commented starter spec, and a recipe to train it with; with --weights a recipe that goes on from them.
 
     \b
       graphc new net.yaml
       graphc new --recipe
       graphc new --recipe --data photos
+      graphc new resnet18 --recipe --data photos --weights resnet18-f37072fd.pth
     """
     from graphc.files import keep_inputs
+    from graphc.train.fine_tune import Pretrained
     from graphc.train.new import new as write
 
-    keep_inputs((path, recipe), ())
-    for line in write(path, recipe, data, force):
+    map_file = options["map_file"]
+    keep_inputs((path, recipe), (weights, map_file))
+    load = loading(options, weights)
+    start = None if weights is None else Pretrained(weights, load, map_file)
+    for line in write(path, recipe, data, force, start):
         say(line)
 
 
@@ -182,7 +191,10 @@ def draw(spec: str, output: str | None, **options: Any) -> None:
 @click.option("-o", "--output", metavar="FILE", help="The page.  [default: NAME.html]")
 @spec_options
 @weights_option
-@click.option("--image", "images", multiple=True, metavar="FILE", help="Shown, and with --weights run (scaled to 0…1).")
+@load_options
+@click.option(
+    "--image", "images", multiple=True, metavar="FILE", help="Shown, and with --weights run, prepared as for these."
+)
 def report(spec_or_run: tuple[str, ...], output: str | None, **options: Any) -> None:
     """Report on a spec, or on runs of training, as one page without network.
 
@@ -197,7 +209,8 @@ def report(spec_or_run: tuple[str, ...], output: str | None, **options: Any) -> 
 
     weights, images = options.pop("weights"), options.pop("images")
     target = output or f"{Path(spec_or_run[0]).stem}.html"
-    keep_inputs((target,), (*spec_or_run, weights, *images))
+    keep_inputs((target,), (*spec_or_run, weights, options["map_file"], *images))
+    load = loading(options, weights)
     runs = [path for path in spec_or_run if is_run(path)]
     if len(runs) < len(spec_or_run) and len(spec_or_run) > 1:
         raise click.UsageError("expected one SPEC, or folders of runs")
@@ -206,7 +219,7 @@ def report(spec_or_run: tuple[str, ...], output: str | None, **options: Any) -> 
     if runs:
         page = report_runs([read_run(path) for path in runs], say).encode()
     else:
-        page = report_spec(make_plan(spec_or_run[0], **options), weights, images, say).encode()
+        page = report_spec(make_plan(spec_or_run[0], **options), weights, images, say, load).encode()
     atomic_write(target, page)
     say(f"wrote {shown(target)}: {len(page) / 1e6:.1f} MB")
 

@@ -10,10 +10,14 @@ import click
 
 from graphc.cli.options import (
     data_memory_option,
+    limits,
+    load_options,
+    loading,
     out,
     quiet_option,
     say,
     serving,
+    set_option,
     threads_option,
     train_options,
     weights_option,
@@ -82,6 +86,7 @@ def resume(run_folder: str, quiet: bool, epochs: int | None, data: str | None, *
 @click.argument("run_folder", metavar="RUN")
 @click.option("--data", metavar="RECIPE", help="Take the test set of another recipe.")
 @weights_option
+@load_options
 @threads_option
 @worker_timeout_option
 @data_memory_option
@@ -91,14 +96,15 @@ def eval_command(run_folder: str, data: str | None, weights: str | None, **optio
     \b
       graphc eval runs/digits
     """
+    load = loading(options, weights)
     from graphc.train.commands import evaluate_run
     from graphc.valid_json import dumps
 
-    out(dumps(evaluate_run(run_folder, data, weights, train_options(**options)), indent=1) + "\n")
+    out(dumps(evaluate_run(run_folder, data, weights, train_options(**options), load), indent=1) + "\n")
 
 
 @click.command()
-@click.argument("run_folder", metavar="RUN")
+@click.argument("run_folder", metavar="RUN|SPEC")
 @click.argument("files", nargs=-1, required=True)
 @click.option("--top", type=click.IntRange(1), default=1, show_default=True, help="Classes to print.")
 @click.option(
@@ -110,33 +116,72 @@ def eval_command(run_folder: str, data: str | None, weights: str | None, **optio
     help="What happens to a file that cannot be read.  [default: as in the recipe]",
 )
 @weights_option
+@load_options
+@set_option
 @threads_option
 @data_memory_option
 def predict(run_folder: str, files: tuple[str, ...], top: int, output: str | None, **options: Any) -> None:
-    """Classify images (of folders: all below them), or the rows of .npz files, with a run's best weights.
+    """Classify images (of folders: all below them), or the rows of .npz files, with a run's best weights; or images
+    with a spec and --weights, as they were prepared for these.
 
     \b
       graphc predict runs/digits digit.png --top 3
       graphc predict runs/net photos -o photos.csv --bad-files skip
       graphc predict runs/segmentation photos -o masks
+      graphc predict resnet50 photo.jpg --weights resnet50-11ad3fa6.pth --top 5
     """
     from graphc.files import keep_inputs
     from graphc.train import answers
-    from graphc.train.predict import predict as run_prediction
-    from graphc.train.predict import predict_masks
     from graphc.valid_json import dumps
 
-    bad_files, weights = options.pop("bad_files"), options.pop("weights")
-    common = {"weights_path": weights, "options": train_options(**options), "bad_files": bad_files, "say": say}
+    keep_inputs((output,), (options["weights"], options["map_file"], *files))
     if output is not None:
-        keep_inputs((output,), (weights, *files))
         answers.check_output(output)
         if answers.is_folder(output):
-            say(f"wrote {predict_masks(run_folder, files, output, **common)}")
+            from graphc.train.predict import predict_masks
+
+            say(f"wrote {predict_masks(run_folder, files, output, **of_run(options))}")
             return
-    found = run_prediction(run_folder, files, top, **common)
+    found = predictions(run_folder, files, top, options)
     if output is not None:
         say(f"wrote {answers.write_answers(found, output)}")
         return
     for answer in found:
         out(dumps(answer) + "\n")
+
+
+def predictions(run_or_spec: str, files: tuple[str, ...], top: int, options: dict[str, Any]) -> Any:
+    """The answers of a run, or of a spec with the weights that are given."""
+    from graphc.spec.zoo import zoo_names
+
+    if options["weights"] is None and (run_or_spec in zoo_names() or Path(run_or_spec).is_file()):
+        raise click.UsageError("a SPEC predicts with --weights FILE; a RUN is a folder that graphc train has written")
+    if options["weights"] is None or Path(run_or_spec).is_dir():
+        from graphc.train.predict import predict as predict_by_run
+
+        return predict_by_run(run_or_spec, files, top, **of_run(options))
+    from graphc.classify import classify
+
+    path = options["weights"]
+    return classify(
+        run_or_spec,
+        options["settings"],
+        files,
+        path,
+        loading(options, path),
+        top=top,
+        threads=options["threads"],
+        skips=options["bad_files"] == "skip",
+        limits=limits(None, options["max_memory"]),
+        say=say,
+    )
+
+
+def of_run(options: dict[str, Any]) -> dict[str, Any]:
+    """The options for what a run predicts."""
+    if options.pop("settings"):
+        raise click.UsageError("--set is for a SPEC with --weights: a run has its own settings")
+    weights, bad_files = options.pop("weights"), options.pop("bad_files")
+    load = loading(options, weights)
+    common = {"weights_path": weights, "bad_files": bad_files, "load": load, "say": say}
+    return {**common, "options": train_options(**options)}

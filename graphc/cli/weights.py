@@ -7,11 +7,21 @@ from typing import Any
 
 import click
 
-from graphc.cli.options import collect_seldom, format_option, from_option, limit_options, limits, out, say, set_option
+from graphc.cli.options import (
+    collect_seldom,
+    ema_option,
+    format_option,
+    limit_options,
+    limits,
+    load_options,
+    loading,
+    out,
+    say,
+    set_option,
+)
 from graphc.files import keep_inputs, shown
 
 for_option = click.option("--for", "spec", required=True, metavar="SPEC", help="The network that they are for.")
-ema_option = click.option("--ema", is_flag=True, help="Take the moving averages that the file has of its variables.")
 
 
 @click.group()
@@ -51,12 +61,10 @@ def weights_show(file: str, ema: bool, form: str) -> None:
 @click.option("-o", "--output", metavar="FILE", help="A .safetensors file.  [default: SPEC.safetensors]")
 @set_option
 @limit_options
-@click.option("--map", "map_file", metavar="FILE", help="YAML or JSON: their names of modules, and ours.")
-@from_option
+@load_options
 @click.option("--layout", type=click.Choice(["HWIO", "OIHW"]), help="How arrays lie, where the file does not say.")
-@ema_option
 @click.option("--partial", is_flag=True, help="Also where some variables are missing.")
-def weights_convert(file: str, spec: str, output: str | None, map_file: str | None, **options: Any) -> None:
+def weights_convert(file: str, spec: str, output: str | None, **options: Any) -> None:
     """Write a file's variables with the names and the layout of a spec.
 
     Names are the spec's own, or those that it says of a library (`pretrained:`), or a map's, which has a line for each
@@ -68,20 +76,17 @@ def weights_convert(file: str, spec: str, output: str | None, map_file: str | No
       graphc weights convert model.pth --for net.yaml --map names.yaml -o net.safetensors
     """
     collect_seldom()
-    from graphc.conversion import convert_file, read_rules
+    from graphc.conversion import convert_file
 
     target = output or f"{Path(spec).stem}.safetensors"
-    keep_inputs((target,), (file, spec, map_file))
+    keep_inputs((target,), (file, spec, options["map_file"]))
     report = convert_file(
         file,
         spec,
         target,
         options["settings"],
-        rules=read_rules(map_file) if map_file else (),
-        layout=options["layout"],
-        ema=options["ema"],
+        load=loading(options, file, options["layout"]),
         partial=options["partial"],
-        given=options["given"],
         limits=limits(options["max_layers"], options["max_memory"]),
     )
     say(report.describe())
@@ -96,19 +101,17 @@ def weights_convert(file: str, spec: str, output: str | None, map_file: str | No
 )
 @set_option
 @limit_options
-@click.option("--map", "map_file", metavar="FILE", help="YAML or JSON: their names of modules, and ours.")
+@load_options
 @click.option(
     "--read-as",
     "reading",
-    type=click.Choice(["imagenet", "symmetric", "unit", "bytes", "mean", "mean_bgr"]),
-    help="How images become numbers.  [default: as they fit best]",
+    type=click.Choice(["imagenet", "symmetric", "unit", "clip", "bytes", "mean", "mean_bgr"]),
+    help="How images become numbers.  [default: as for these weights, where that is known, else as they fit best]",
 )
 @click.option("--count", type=click.IntRange(1, 1000), default=16, show_default=True, help="Images, at most.")
 @click.option("-o", "--output", metavar="SVG", help="Also a picture.")
 @format_option
-def weights_check(
-    file: str, spec: str, photos: tuple[str, ...], map_file: str | None, form: str, output: str | None, **options: Any
-) -> None:
+def weights_check(file: str, spec: str, photos: tuple[str, ...], form: str, output: str | None, **options: Any) -> None:
     """Compare batch norm's stored statistics with those of photographs, layer by layer.
 
     Where they differ the images are read in another range than in training, layers are exchanged, or the network pads
@@ -120,16 +123,15 @@ def weights_check(
       graphc weights check w.safetensors --for resnet50 --images photos --read-as unit -o shifts.svg
     """
     collect_seldom()
-    from graphc.conversion import read_rules
     from graphc.report.norm_statistics import check
 
-    keep_inputs((output,), (file, spec, map_file, *photos))
+    keep_inputs((output,), (file, spec, options["map_file"], *photos))
     table, said = check(
         file,
         spec,
         photos,
         options["settings"],
-        rules=read_rules(map_file) if map_file else (),
+        load=loading(options, file),
         reading=options["reading"],
         count=options["count"],
         form=form,

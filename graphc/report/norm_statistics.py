@@ -17,12 +17,15 @@ from graphc.errors import SpecError, counted
 from graphc.files import atomic_write, shown
 from graphc.graph import Plan
 from graphc.layers.base import static
-from graphc.name_rules import NameRule
 from graphc.norm_statistics import FITS, READINGS, Check, check_statistics
+from graphc.published import Preparation, preparation_of
 from graphc.report.tables import render
 from graphc.types import Array
+from graphc.weights.options import DEFAULT
 
 COLUMNS = ("layer", "channels", "median shift", "largest shift", "variance ratio")
+READING_OF = {"imagenet": "imagenet", "half": "symmetric", "clip": "clip", "unit": "unit", "bytes": "mean"}
+"""What `published` calls a normalization -> what `norm_statistics` does."""
 WIDTH, ROW, LEFT, TOP = 560, 14, 260, 56
 STYLE = (
     "text{font:10px sans-serif;fill:#333}.t{font-size:12px}path{stroke:#bbb;stroke-width:.5}"
@@ -38,7 +41,7 @@ def check(
     photos: Sequence[str],
     settings: Sequence[str] = (),
     *,
-    rules: Sequence[NameRule] = (),
+    load: weights.LoadOptions = DEFAULT,
     reading: str | None = None,
     count: int = 16,
     form: str = "table",
@@ -47,18 +50,22 @@ def check(
 ) -> tuple[str, list[str]]:
     """(the table, what is said of it) of a file's weights and photographs; `picture`: an SVG file that is written."""
     plan = plan_spec(spec, settings, limits=limits or Limits())
-    values, report = weights.load_variables(path, plan, rules)
+    values, report = weights.load_variables(path, plan, load)
     report.raise_if_incomplete()
-    images, left_out = _images(plan, photos, count)
-    found = check_statistics(plan, values, images, reading)
+    known = preparation_of(path, plan, load)
+    images, left_out = _images(plan, photos, count, known)
+    taken = reading or (None if known is None else READING_OF[known.normalization])
+    found = check_statistics(plan, values, images, taken)
     rows = [
         [each.name, each.channels, *map(_rounded, (each.shift, each.largest, each.spread))] for each in found.layers
     ]
     said = [f"{report.path}: {counted(len(images), 'image')} through {plan.graph.name}"]
+    if known is not None and reading is None:
+        said.append(f"images are prepared as for {report.origin.described}: {READINGS[taken or found.reading].words}")
     if left_out:
         said.append(f"left out {counted(len(left_out), 'file')}, the first: {left_out[0]}")
     said += [f"  {name}: {shift:.3f}" for name, shift in sorted(found.by_reading.items(), key=lambda item: item[1])]
-    said += found.sentences(chosen=reading is not None)
+    said += found.sentences(chosen=taken is not None)
     if picture is not None:
         atomic_write(picture, draw(found, plan.graph.name).encode())
         said.append(f"wrote {shown(picture)}")
@@ -69,14 +76,15 @@ def _rounded(value: float) -> float:
     return float(f"{value:.3g}")
 
 
-def _images(plan: Plan, photos: Sequence[str], count: int) -> tuple[Array, list[str]]:
+def _images(plan: Plan, photos: Sequence[str], count: int, known: Preparation | None) -> tuple[Array, list[str]]:
     """(bytes [N, H, W, C] of the first photographs, cut out of their middle; what was left out)."""
     files, left_out = given_files(photos)
     chosen = [each for each in files if each.is_image][:count]
     if not chosen:
         raise SpecError("G319", f"expected images in {shown(photos[0])}, found none")
     height, width, channels = static(plan.graph.inputs[0].shape, "weights check")
-    decoding = Decoding(channels, (height, width), resizing=CenterCrop())
+    resizing = CenterCrop() if known is None or height != width else known.resizing(height)
+    decoding = Decoding(channels, (height, width), resizing=resizing)
     return np.stack([read_image(each.path, decoding) for each in chosen]), left_out
 
 

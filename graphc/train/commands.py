@@ -43,6 +43,7 @@ from graphc.train.trained import DEFAULT, Options, load_weights, task_of_run
 from graphc.train.trainer import Trainer
 from graphc.train.warm_start import warm_start
 from graphc.valid_json import lacking
+from graphc.weights import LoadOptions
 
 OF_STATE = {"step": int, "epoch": int, "position": int, "watch": dict, "log_bytes": int, "settings": dict}
 """What a checkpoint's JSON file says of the training."""
@@ -191,9 +192,10 @@ def evaluate_run(
     data: Path | str | None = None,
     weights_path: Path | str | None = None,
     options: Options = DEFAULT,
+    load: LoadOptions | None = None,
 ) -> dict[str, Any]:
     """Loss and metrics of a run's best weights on its test set (else what it was validated on); `data`: on the one of
-    another recipe."""
+    another recipe; `load`: how a file of weights that is given is read."""
     folder = RunFolder(run)
     facts = folder.read_facts()
     task, base = task_of_run(folder, facts)
@@ -208,7 +210,7 @@ def evaluate_run(
     engine = NumpyEngine(task, options.threads)
     task.heads.check(examples)
     check_inputs(examples, recipe.dtype)
-    params = load_weights(plan, weights_path or folder.best, recipe.dtype)
+    params = load_weights(plan, weights_path or folder.best, recipe.dtype, load)
     batches = make_batches(task, examples)
     try:
         with answers_within(options.worker_timeout):

@@ -27,6 +27,7 @@ from graphc.train.signing import output_signature
 from graphc.train.targets import classes_in
 from graphc.train.trained import DEFAULT, Options, load_weights, task_of_run
 from graphc.types import Array
+from graphc.weights import LoadOptions
 
 BadFiles: TypeAlias = Literal["error", "skip"]
 AT_ONCE = 256
@@ -41,12 +42,13 @@ def predict(
     options: Options = DEFAULT,
     bad_files: BadFiles | None = None,
     say: Callable[[str], None] = lambda message: None,
+    load: LoadOptions | None = None,
 ) -> Iterator[dict[str, Any]]:
     """For each image (of a folder: all below it) or row of an .npz file's `x`: its name, and the `top` classes with
     their probabilities, or the values where the loss is of no classes; of several heads the first one's, and all of
     them under `heads`. `bad_files`: whether one that cannot be read is an error or skipped, said and counted; default:
     as in the recipe."""
-    predictor = Predictor(run, weights_path, options, bad_files, say)
+    predictor = Predictor(run, weights_path, options, bad_files, say, load)
     classes = classes_in(predictor.facts)
     for given, values in predictor.predicted(inputs):
         found = {
@@ -64,9 +66,10 @@ def predict_masks(
     options: Options = DEFAULT,
     bad_files: BadFiles | None = None,
     say: Callable[[str], None] = lambda message: None,
+    load: LoadOptions | None = None,
 ) -> str:
     """The classes of each image's pixels, of the first head, as PNGs in a folder; what was written, in words."""
-    predictor = Predictor(run, weights_path, options, bad_files, say)
+    predictor = Predictor(run, weights_path, options, bad_files, say, load)
     node, head = next(iter(predictor.heads.items()))
     _check_names(inputs, Path(output))
     count = 0
@@ -102,6 +105,7 @@ class Predictor:
         options: Options,
         bad_files: BadFiles | None,
         say: Callable[[str], None],
+        load: LoadOptions | None = None,
     ) -> None:
         folder = RunFolder(run)
         self.facts = folder.read_facts()
@@ -109,7 +113,7 @@ class Predictor:
         self.recipe, self.plan = self.task.recipe, self.task.plan
         self._values = from_facts(self.facts, self.plan)
         self.heads = self.task.heads.by_node
-        self._params = load_weights(self.plan, weights_path or folder.best, self.recipe.dtype)
+        self._params = load_weights(self.plan, weights_path or folder.best, self.recipe.dtype, load)
         self._network = Network(self.plan, options.threads, self.recipe.seed, shards=self.recipe.shards)
         self._limit = options.max_memory
         self._skips = (bad_files or getattr(self.recipe.data.train, "bad_files", "error")) == "skip"

@@ -181,6 +181,10 @@ class InitFrom(Settings):
     """Beginning of a variable's name in the spec -> beginning of its name in the file."""
     source: str | None = None
     """Whose weights they are, where names do not tell: torchvision, or timm:resnet50."""
+    map: str | None = None
+    """YAML or JSON: its names of modules, and ours."""
+    ema: bool = False
+    """Take the moving averages that the file has of its variables."""
 
 
 class Freeze(Settings):

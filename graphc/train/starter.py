@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,7 +53,7 @@ MNIST_TEST = """\
     idx: {{images: {images}, labels: {labels}}}"""
 FOLDER = """\
   {part}:{space}# one folder a class
-    image_folder: {{path: {path}, size: [{size}, {size}], channels: {channels}}}"""
+    image_folder: {{path: {path}, size: [{height}, {width}], channels: {channels}}}"""
 SHARE = """\
   validation_share: 0.1                 # of the training images, held out to judge each epoch by
   stratified: true                      # the same share of each class"""
@@ -80,20 +80,25 @@ class Starting:
     augment: str = ""
 
 
-def starting(data: Path | None, base: Path) -> Starting:
+def starting(data: Path | None, base: Path, taken: tuple[int, int] | None = None) -> Starting:
     """What is in a folder of data: MNIST's files, or images with one folder a class; without one MNIST's files are
-    expected in `base`, where the recipe will be."""
+    expected in `base`, where the recipe will be. `taken`: (side, channels) of the images that the network takes."""
     if data is None:
         names = [f"{part}{ending}.gz" for part in (IDX_TRAIN, IDX_TEST) for ending in ENDINGS[0]]
         return Starting([*_mnist(names), INSTEAD])
+    check_folder(data)
+    found = _idx_files(data)
+    if found:
+        return Starting(_mnist([path_from(data / name, base) for name in found]))
+    return _images(data, base, taken)
+
+
+def check_folder(data: Path) -> None:
+    """A DataError where there is no folder."""
     if not data.is_dir():
         there = "a file" if data.exists() else "nothing"
         message = f"--data expects a folder with MNIST's files or one folder a class, found {there} there"
         raise DataError("G403", message, Place(shown(data)))
-    found = _idx_files(data)
-    if found:
-        return Starting(_mnist([_path(data / name, base) for name in found]))
-    return _images(data, base)
 
 
 def recipe_text(start: Starting, name: str, model: str) -> str:
@@ -128,25 +133,55 @@ def _idx_files(folder: Path) -> list[str]:
     return found[:4]
 
 
-def _images(data: Path, base: Path) -> Starting:
-    """A recipe for a folder of images, in parts where the folder has them."""
+@dataclass(frozen=True, slots=True)
+class ImageFolder:
+    """A folder of images, in parts where it has them."""
+
+    parts: Mapping[str, Path]
+    images: Sequence[Path]
+    """Those that are learned from."""
+    classes: Sequence[str]
+
+    def sources(self, base: Path, size: tuple[int, int], channels: int) -> str:
+        """What a recipe at `base` says of it."""
+        height, width = size
+        found = [
+            FOLDER.format(
+                part=part,
+                space=" " * (36 - len(part)),
+                path=path_from(path, base),
+                height=height,
+                width=width,
+                channels=channels,
+            )
+            for part, path in self.parts.items()
+        ]
+        if "validation" not in self.parts:
+            found.insert(1, SHARE)
+        return "\n".join(found)
+
+
+def image_folder(data: Path) -> ImageFolder:
+    """A folder of images; a DataError where it is none."""
+    check_folder(data)
     called = parts_of(sorted(entry.name for entry in data.iterdir() if entry.is_dir() and not is_hidden(entry.name)))
     parts = {part: data / name for part in PARTS for name, is_called in called.items() if is_called == part}
     if "train" not in parts:
         parts = {"train": data}
     found = find_images(parts["train"], skip=True)
-    size, channels = _size(found.paths)
-    sources = [
-        FOLDER.format(part=part, space=" " * (36 - len(part)), path=_path(path, base), size=size, channels=channels)
-        for part, path in parts.items()
-    ]
-    if "validation" not in parts:
-        sources.insert(1, SHARE)
+    return ImageFolder(parts, found.paths, found.classes)
+
+
+def _images(data: Path, base: Path, taken: tuple[int, int] | None) -> Starting:
+    """A recipe for a folder of images; `taken`: (side, channels) of those that the network takes, else as they are."""
+    folder = image_folder(data)
+    size, channels = taken or _size(folder.images)
     augment = (
         "  augment: [flip_horizontal, {pad_crop: {pad: 4}}]   # other pictures of the same in each epoch; leave the\n"
         "                                        # flip out where left and right mean something\n"
     )
-    return Starting(sources, len(found.classes), size, channels, 20, augment)
+    sources = [folder.sources(base, (size, size), channels)]
+    return Starting(sources, len(folder.classes), size, channels, 20, augment)
 
 
 def _size(paths: Iterable[Path]) -> tuple[int, int]:
@@ -158,7 +193,7 @@ def _size(paths: Iterable[Path]) -> tuple[int, int]:
     raise DataError("G403", "expected images, found none that can be read")
 
 
-def _path(path: Path, base: Path) -> str:
+def path_from(path: Path, base: Path) -> str:
     """A path as the recipe at `base` writes it: from there, unless that leads far up."""
     try:
         relative = Path(os.path.relpath(path, base)).as_posix()

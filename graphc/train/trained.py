@@ -12,7 +12,7 @@ from graphc.data.examples import MEMORY_LIMIT
 from graphc.graph import Plan
 from graphc.spec.model import read_spec
 from graphc.train.fitted import read_fitted
-from graphc.train.recipe import read_recipe
+from graphc.train.recipe import Model, read_recipe
 from graphc.train.run_folder import RunFolder
 from graphc.train.task import Task
 from graphc.types import Array
@@ -44,8 +44,15 @@ def task_of_run(folder: RunFolder, facts: Mapping[str, Any]) -> tuple[Task, Path
     return Task.of(recipe, spec, read_fitted(recipe, folder.preprocess)), Path(facts["base"])
 
 
-def load_weights(plan: Plan, path: Path | str, dtype: str) -> dict[str, Array]:
+def model_of_run(run: Path | str) -> tuple[Path, Model]:
+    """(the file of the spec that a run has kept, what its recipe says of it)."""
+    folder = RunFolder(run)
+    facts = folder.read_facts()
+    return folder.spec.resolve() / facts["spec"], read_recipe(folder.recipe).model
+
+
+def load_weights(plan: Plan, path: Path | str, dtype: str, load: weights.LoadOptions | None = None) -> dict[str, Array]:
     """Every variable of the plan in its own shape, from a file."""
-    found, report = weights.load_variables(path, plan)
+    found, report = weights.load_variables(path, plan, load or weights.LoadOptions())
     report.raise_if_incomplete()
     return {name: value.astype(dtype, copy=False) for name, value in found.items()}

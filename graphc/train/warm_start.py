@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from graphc import weights
+from graphc.conversion import read_rules
 from graphc.dims import format_shape
 from graphc.errors import WeightsError
 from graphc.graph import Plan
@@ -45,7 +46,9 @@ def warm_start(params: Mapping[str, Array], start: InitFrom, base: Path, plan: P
         require_match(pattern, params)
     chosen = [name for name in params if matches(name, start.include) and not matches(name, start.exclude)]
     theirs = {name: _renamed(name, start.rename) for name in chosen}
-    found, report = _read(base / start.path, theirs, plan, start.source)
+    rules = read_rules(base / start.map) if start.map is not None else ()
+    load = weights.LoadOptions(start.source, rules, start.ema)
+    found, report = _read(base / start.path, theirs, plan, load)
     wrong = [
         f"{name}: expected {format_shape(expected)}, found {format_shape(shape)}"
         for name, (expected, shape) in report.mis_shaped.items()
@@ -62,12 +65,12 @@ def warm_start(params: Mapping[str, Array], start: InitFrom, base: Path, plan: P
 
 
 def _read(
-    path: Path, theirs: Mapping[str, str], plan: Plan, source: str | None
+    path: Path, theirs: Mapping[str, str], plan: Plan, load: weights.LoadOptions
 ) -> tuple[dict[str, Array], weights.LoadReport]:
     """The variables of which the file's names are `theirs`."""
     with weights.open_weights(path) as file:
-        there = weights.Selection(file)
-        origin = weights.origin_of(there, plan, source)
+        there = weights.Selection(file, ema=load.ema)
+        origin = weights.Origin(load.rules) if load.rules else weights.origin_of(there, plan, load.source)
         known = weights.sources(there.names, origin.rules, plan).found if origin.rules else {}
         names = {ours: known.get(ours, name) for ours, name in theirs.items() if ours in known or name in there.theirs}
         found, mis_shaped = weights.read_as(there, names, weights.wanted(plan), origin.layout)

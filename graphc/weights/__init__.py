@@ -14,6 +14,7 @@ from graphc.weights.formats import FORMATS, open_weights
 from graphc.weights.layouts import Wanted, wanted
 from graphc.weights.load import check_values, load, load_variables, save
 from graphc.weights.names import sources
+from graphc.weights.options import LoadOptions
 from graphc.weights.origin import Origin, origin_of
 from graphc.weights.selection import Selection
 
@@ -21,6 +22,7 @@ __all__ = [
     "FORMATS",
     "Entry",
     "Layout",
+    "LoadOptions",
     "LoadReport",
     "Origin",
     "Selection",

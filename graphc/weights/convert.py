@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from graphc.dims import format_shape
 from graphc.errors import WeightsError, counted
 from graphc.graph import Plan
-from graphc.name_rules import NameRule
 from graphc.types import Array
 from graphc.weights.file import Layout, WeightsFile, check_floats
 from graphc.weights.layouts import Form, Wanted, form_of, wanted
 from graphc.weights.names import sources
+from graphc.weights.options import DEFAULT, LoadOptions
 from graphc.weights.origin import Origin, origin_of
 from graphc.weights.selection import Selection
 
@@ -71,27 +71,17 @@ def listed(names: Sequence[str]) -> str:
     return ", ".join(names[:SHOWN]) + more
 
 
-def convert(
-    file: WeightsFile,
-    rules: Sequence[NameRule],
-    plan: Plan,
-    *,
-    layout: Layout | None = None,
-    ema: bool = False,
-    given: str | None = None,
-) -> tuple[dict[str, Array], LoadReport]:
+def convert(file: WeightsFile, plan: Plan, options: LoadOptions = DEFAULT) -> tuple[dict[str, Array], LoadReport]:
     """A plan's variables that a file has, by our full names, each in our plan's shape, as float32.
 
-    `layout`: how the arrays lie where the file does not say; `given`: whose they are, `torchvision` or
-    `torchvision:resnet50`, where no rules are. A WeightsError where nothing of the file fits, or where it is of a
-    network that the spec refuses.
+    A WeightsError where nothing of the file fits, or where it is of a network that the spec refuses.
     """
-    selection = Selection(file, ema=ema)
+    selection = Selection(file, ema=options.ema)
     want = wanted(plan)
-    origin = Origin(rules) if rules else origin_of(selection, plan, given)
+    origin = Origin(options.rules) if options.rules else origin_of(selection, plan, options.source)
     mapped = sources(selection.names, origin.rules, plan)
     chosen = {name: mapped.found[name] for name in want if name in mapped.found}
-    values, mis_shaped = read_as(selection, chosen, want, layout or origin.layout)
+    values, mis_shaped = read_as(selection, chosen, want, options.layout or origin.layout)
     missing = tuple(name for name in want if name not in mapped.found)
     report = LoadReport(file.path, tuple(values), missing, mapped.unused, mis_shaped, selection.dropped, origin)
     if want and not values and not mis_shaped:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from graphc.errors import WeightsError, counted
@@ -10,27 +10,25 @@ from graphc.files import atomic_write, shown
 from graphc.graph import Plan
 from graphc.initializers import Zeros
 from graphc.lazy import np
-from graphc.name_rules import NameRule
 from graphc.types import Array
 from graphc.variables import ParamSpec
 from graphc.weights.convert import SHOWN, LoadReport, convert, read_as
 from graphc.weights.formats import open_weights
 from graphc.weights.layouts import Wanted
 from graphc.weights.npz import write_npz
+from graphc.weights.options import DEFAULT, LoadOptions
 from graphc.weights.safetensors_file import write_safetensors
 
 WRITTEN = (".npz", ".safetensors")
 
 
-def load_variables(
-    path: str | Path, plan: Plan, rules: Sequence[NameRule] = (), *, ema: bool = False, given: str | None = None
-) -> tuple[dict[str, Array], LoadReport]:
+def load_variables(path: str | Path, plan: Plan, options: LoadOptions = DEFAULT) -> tuple[dict[str, Array], LoadReport]:
     """The plan's variables (by full name) that a file has, each in its own shape, as float32.
 
     A WeightsError where one holds NaN, infinity or what its layer cannot use, or where nothing of the file fits.
     """
     with open_weights(path) as file:
-        values, report = convert(file, rules, plan, ema=ema, given=given)
+        values, report = convert(file, plan, options)
     check_values(path, values, plan.variables)
     return values, report
 

@@ -61,7 +61,7 @@ def saved(path, arrays, **metadata):
 
 def converted(path, rules=RULES, plan=None, **options):
     with weights.open_weights(path) as file:
-        return convert(file, rules, plan or plan_of(NET), **options)
+        return convert(file, plan or plan_of(NET), weights.LoadOptions(rules=rules, **options))
 
 
 def test_names_and_layouts_of_pytorch_become_ours(tmp_path):

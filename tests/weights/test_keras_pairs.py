@@ -59,7 +59,7 @@ def made(net: str):
 def test_outputs_are_keras(spec: str, net: str, settings: tuple[str, ...], tmp_path: Path) -> None:
     plan, model = plan_of(spec, settings), made(net)
     model.save(tmp_path / "model.keras")
-    values, report = weights.load_variables(tmp_path / "model.keras", plan, given=f"keras:{net}")
+    values, report = weights.load_variables(tmp_path / "model.keras", plan, weights.LoadOptions(f"keras:{net}"))
     report.raise_if_incomplete()
     (image,) = plan.graph.inputs
     x = np.random.default_rng(1).standard_normal((1, *image.shape)).astype(np.float32)

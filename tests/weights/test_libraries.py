@@ -121,7 +121,7 @@ def test_torchvisions_resnets_compute_the_same(torch, tmp_path, name, suffix):
     else:
         pytest.importorskip("safetensors.torch").save_file(model.state_dict(), path, metadata={"format": "pt"})
     plan = plan_spec(name)
-    values, report = weights.load_variables(path, plan, RESNET)
+    values, report = weights.load_variables(path, plan, weights.LoadOptions(rules=RESNET))
     report.raise_if_incomplete()
     assert report.unused == ()
     found = evaluate(plan, values, {"image": x}, ["logits"])["logits"]

@@ -60,7 +60,7 @@ def made(source: str, net: str) -> Any:
 
 def distance(plan: Plan, path: Path, model: Any, given: str) -> float:
     """How far our outputs with the file's weights are from theirs, relative to the largest."""
-    values, report = weights.load_variables(path, plan, given=given)
+    values, report = weights.load_variables(path, plan, weights.LoadOptions(given))
     report.raise_if_incomplete()
     assert all(name.lower().startswith("aux") for name in report.unused)
     (image,) = plan.graph.inputs
@@ -85,7 +85,7 @@ def test_outputs_are_the_librarys_and_exports_load(fact: str, tmp_path: Path) ->
     assert distance(plan, path, model, f"{source}:{net}") <= TOLERANCE
 
     ours, back = tmp_path / "ours.safetensors", tmp_path / "back.safetensors"
-    weights.save(ours, weights.load_variables(path, plan, given=f"{source}:{net}")[0])
+    weights.save(ours, weights.load_variables(path, plan, weights.LoadOptions(f"{source}:{net}"))[0])
     export_file(ours, spec, back, source, chosen)
     from safetensors.torch import load_file
 

@@ -14,15 +14,19 @@ from graphc.data.images import Decoding, read_image
 from graphc.dims import is_image
 from graphc.errors import GraphcError, SpecError
 from graphc.graph import GraphInput, Plan
+from graphc.inference import read_known
 from graphc.layers.base import static
 from graphc.passes.expectations import totals
+from graphc.published import preparation_of, signature
 from graphc.report.page.activity import activity
 from graphc.report.page.build import page
 from graphc.report.page.runs import TrainedRun, pictures, run_facts
 from graphc.report.page.tiles import data_uri, thumbnail
 from graphc.report.tables import short
+from graphc.signature import InputSignature
 from graphc.train.batching import make_batches
 from graphc.types import Array
+from graphc.weights import LoadOptions
 
 MOST_LAYERS = 15_000
 """Layers and outputs of a page, which is made within 250 MB; a browser has a row for each."""
@@ -34,21 +38,39 @@ SHOWN = 8
 """Validation examples whose activations are looked at."""
 
 
-def report_spec(plan: Plan, weights_from: str | None, images: Sequence[str], say: Callable[[str], None]) -> str:
-    """A page about a spec; activations need weights and images."""
+def report_spec(
+    plan: Plan,
+    weights_from: str | None,
+    images: Sequence[str],
+    say: Callable[[str], None],
+    load: LoadOptions | None = None,
+) -> str:
+    """A page about a spec; activations need weights and images, which are prepared as for these weights where that is
+    known."""
     size = len(plan.nodes) + len(plan.graph.outputs)
     if size > MOST_LAYERS:
         most = f"at most {MOST_LAYERS:,} layers and outputs, got {size:,}"
         raise SpecError("G233", f"a report shows {most}: --until stops at a layer, show and draw take them all")
-    params, _ = initial_or_loaded(plan, 0, weights_from)
+    params, _ = initial_or_loaded(plan, 0, weights_from, load=load)
     more: dict[str, Any] = {}
     if images:
         given = image_input(plan)
-        pixels = np.stack([read_pixels(path, given) for path in images])
+        known = None if weights_from is None else prepared_as(plan, weights_from, load or LoadOptions(), say)
+        pixels = np.stack([read_pixels(path, given, known) for path in images])
         more["image"] = data_uri(thumbnail(pixels[0]))
         if weights_from is not None:
-            more["activity"] = activity(plan, params, {given.name: np.asarray(pixels / 255, np.float32)})
+            taken = pixels / 255 if known is None else known.prepared(pixels, "float32")
+            more["activity"] = activity(plan, params, {given.name: np.asarray(taken, np.float32)})
     return page(plan, measurable(plan, params, say), more)
+
+
+def prepared_as(plan: Plan, weights_from: str, load: LoadOptions, say: Callable[[str], None]) -> InputSignature | None:
+    """How images are prepared for a file's weights; None, with a word about it, where that is not known."""
+    known = preparation_of(weights_from, plan, load)
+    if known is None:
+        say("images are scaled to 0…1: how they were prepared for these weights is not known")
+        return None
+    return signature(known, plan).inputs[image_input(plan).name]
 
 
 def measurable(plan: Plan, params: Mapping[str, Array], say: Callable[[str], None]) -> Mapping[str, Array] | None:
@@ -101,8 +123,10 @@ def image_input(plan: Plan) -> GraphInput:
     return found[0]
 
 
-def read_pixels(path: str, given: GraphInput) -> Array:
-    """An image file as the input takes it, [H, W, C]."""
+def read_pixels(path: str, given: GraphInput, known: InputSignature | None = None) -> Array:
+    """An image file as the input takes it, [H, W, C], resized as it is `known`."""
+    if known is not None:
+        return np.asarray(read_known(path, known)[0])
     height, width, channels = static(given.shape, given.name)
     if channels not in (1, 3, 4):
         raise SpecError("G333", f"--image needs an input of 1, 3 or 4 channels; {given.name} has {channels}")
