@@ -62,7 +62,6 @@ def test_a_kind_of_a_peer(theirs: str, ours: str) -> None:
         "Normalize",
         "Identity",
         "BatchNorm3d",
-        "ReplicationPad2d",
         "none",
         "Conv1DTranspose",
         "conv3d",

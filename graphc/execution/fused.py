@@ -34,7 +34,7 @@ class ConvMaxPool:
         """[N, H, W, C] to [N, H', W', F]."""
         (x,) = inputs
         conv, weights = self.conv, params["weights"]
-        if self.pool.output_size is not None:  # its windows differ in size
+        if self.pool.output_size is not None or not conv.is_plain:  # its windows differ in size
             return self._one_after_the_other(context, params, x)
         window = self.pool.taps
         problem = conv.problem(x.shape, x.dtype, context.training)

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, Self
 
-from graphc.dims import Shape
+from graphc.dims import Dim, Shape
 from graphc.errors import RuleError
+from graphc.kernels.border import add_border, border_gradient
 from graphc.kernels.conv import ConvPart, ConvProblem, conv2d, conv2d_gradients
+from graphc.kernels.standardize import standardize
 from graphc.layers.base import Layer, elements, image
-from graphc.layers.fields import IntPair, Kernel, Padding, PositiveInt
+from graphc.layers.border import check_border, emit_border
+from graphc.layers.fields import Bool, IntPair, Kernel, Padding, PositiveInt, PositiveNumber
 from graphc.layers.weighted import Weighted, given, product
 from graphc.layers.windowed import Windowed
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
 from graphc.types import Array, Context, Gradients, Params, Step
 from graphc.variables import ParamSpec
+from graphc.window import Window
 
 
 class Convolution(Windowed, Weighted):
@@ -32,6 +36,65 @@ class Convolution(Windowed, Weighted):
     padding: Padding = "same"
     dilation: IntPair = (1, 1)
     """Pixels from one tap of the window to the next: one number, or [vertical, horizontal]."""
+    padding_mode: Literal["zeros", "reflect", "edge", "symmetric", "circular"] = "zeros"
+    """What the pixels of the padding are: zeros, or the image's own, as `pad` has them."""
+
+    def windows(self, height: Dim, width: Dim) -> tuple[Window, Window]:
+        pair = super().windows(height, width)
+        if self.padding_mode != "zeros":
+            for window, size, name in zip(pair, (height, width), ("height", "width"), strict=True):
+                if window.pads is None:
+                    message = f"padding_mode={self.padding_mode} with padding=same needs a fixed {name}, got {size}"
+                    raise RuleError("G205", f"{message}: use same_fixed, or set one", "padding_mode")
+                check_border(size, window.pads, self.padding_mode, name)
+        return pair
+
+    def unpadded(self) -> Self:
+        """This layer for an image that has its border already."""
+        return self.model_copy(update={"padding": "valid", "padding_mode": "zeros"})
+
+    def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
+        (x,) = inputs
+        if self.padding_mode == "zeros":
+            return self.emit_convolution(build, x, params)
+        height, width, _ = image(x.shape, self.kind)
+        pads = [window.pads or (0, 0) for window in self.windows(height, width)]
+        return self.unpadded().emit_convolution(build, emit_border(build, x, pads, self.padding_mode), params)
+
+    def emit_convolution(self, build: OnnxBuilder, x: Value, params: Params) -> Value:
+        """`emit` of an image whose padding is zeros; params as `emit` takes them, each in its own shape."""
+        raise NotImplementedError(self.kind)
+
+    def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
+        (x,) = inputs
+        mode = self.padding_mode
+        if mode == "zeros":
+            return self.convolve(context, params, x)
+        pads = self.pads(x)
+        step = self.unpadded().convolve(context, params, add_border(context, x, pads, mode))
+
+        def backward(dy: Array) -> Gradients:
+            found = step.backward(dy)
+            (dx,) = found.inputs
+            return Gradients((None if dx is None else border_gradient(context, dx, pads, mode),), found.params)
+
+        return Step(step.output, backward)
+
+    def convolve(self, context: Context, params: Params, x: Array) -> Step:
+        """`forward` of images [N, H, W, C] whose padding is zeros."""
+        raise NotImplementedError(self.kind)
+
+    def convolutions(self, x_shape: tuple[int, ...], dtype: Any, training: bool) -> tuple[ConvPart, ...]:
+        """What there is to compute of images of this shape, N H W C, for those who ask by what."""
+        if self.padding_mode == "zeros":
+            return self.parts(x_shape, dtype, training)
+        batch, height, width, channels = x_shape
+        padded = self.grid(height, width).padded
+        return self.unpadded().parts((batch, *padded, channels), dtype, training)
+
+    def parts(self, x_shape: tuple[int, ...], dtype: Any, training: bool) -> tuple[ConvPart, ...]:
+        """`convolutions` of images whose padding is zeros."""
+        raise NotImplementedError(self.kind)
 
     def step(self) -> tuple[int, int]:
         return self.stride
@@ -54,6 +117,10 @@ class Conv2d(Convolution):
     """Output channels."""
     groups: PositiveInt = 1
     """Parts into which the channels are cut; each part sees its own only."""
+    weight_standardization: Bool = False
+    """Whether every filter is moved and scaled to mean 0 and variance 1 before it is used: Qiao et al., 2019."""
+    standardization_epsilon: PositiveNumber = 1e-6
+    """Added to a filter's variance there."""
 
     def infer_shape(self, *inputs: Shape) -> Shape:
         _, _, channels = image(inputs[0], self.kind)
@@ -75,41 +142,65 @@ class Conv2d(Convolution):
         _, _, channels = image(inputs[0], self.kind)
         return elements(self.infer_shape(*inputs)) * self.taps[0] * self.taps[1] * channels // self.groups
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is the convolution of `problem` alone: zeros around the image, and the weights as they are."""
+        return self.padding_mode == "zeros" and not self.weight_standardization
+
+    def plain_weights(self, params: Params) -> tuple[Conv2d, Params]:
+        """The same with weights [kh, kw, C, F] as they are used."""
+        if not self.weight_standardization:
+            return self, params
+        weights, _ = standardize(params["weights"], self.standardization_epsilon)
+        return self.model_copy(update={"weight_standardization": False}), {**params, "weights": weights}
+
     def scaled_weights(self, params: Params, scale: Array, overwrite: bool) -> dict[str, Array]:
         return {"weights": product(params["weights"], scale, overwrite)}
+
+    def absorb_affine(
+        self, params: Params, scale: Array, offset: Array, *, overwrite: bool = False
+    ) -> tuple[Layer, dict[str, Array]]:
+        if self.weight_standardization:
+            plain, params = self.plain_weights(params)
+            return plain.absorb_affine(params, scale, offset, overwrite=True)
+        return super().absorb_affine(params, scale, offset, overwrite=overwrite)
 
     def absorb_input(
         self, params: Params, scale: Array, offset: Array, shape: Shape
     ) -> tuple[Layer, dict[str, Array]] | None:
         height, width, _ = image(shape, self.kind)
-        unpadded = all(window.pads == (0, 0) for window in self.windows(height, width))
-        if self.groups > 1 or (offset.any() and not unpadded):
+        zeros = self.padding_mode == "zeros" and any(window.pads != (0, 0) for window in self.windows(height, width))
+        if self.groups > 1 or (offset.any() and zeros):
             return None
+        plain, params = self.plain_weights(params)
         weights = params["weights"]
         found = {**params, "weights": (weights * scale[:, None]).astype(weights.dtype)}
         if not offset.any():
-            return self, found
+            return plain, found
         biases = np.tensordot(weights.sum(axis=(0, 1), dtype=np.float64), offset, axes=(0, 0))
         biases += params["biases"] if self.has_bias else 0
-        return self.model_copy(update={"bias": True}), {**found, "biases": biases.astype(weights.dtype)}
+        return plain.model_copy(update={"bias": True}), {**found, "biases": biases.astype(weights.dtype)}
 
-    def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
-        (x,) = inputs
+    def emit_convolution(self, build: OnnxBuilder, x: Value, params: Params) -> Value:
+        _, params = self.plain_weights(params)
         weights = build.constant("weights", params["weights"].transpose(3, 2, 0, 1))  # F C/groups kh kw
         window = self.onnx_window(x.shape)
         biases = self.emit_biases(build, params)
         shape = self.infer_shape(x.shape)
         return build.op("Conv", x, weights, biases, shape=shape, group=self.groups, **window)
 
-    def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
-        (x,) = inputs
-        weights = params["weights"]
+    def convolve(self, context: Context, params: Params, x: Array) -> Step:
+        weights, back = params["weights"], None
+        if self.weight_standardization:
+            weights, back = standardize(weights, self.standardization_epsilon)
         problem = self.problem(x.shape, x.dtype, context.training)
         y = conv2d(context, problem, x, weights)
         self.add_biases(params, y)
 
         def backward(dy: Array) -> Gradients:
             dx, dw = conv2d_gradients(context, problem, x, dy, weights, self.learns(context, "weights"))
+            if dw is not None and back is not None:
+                dw = back(dw)
             return Gradients((dx,), {**given(weights=dw), **self.bias_gradients(context, dy)})
 
         return Step(y, backward)
@@ -120,5 +211,5 @@ class Conv2d(Convolution):
         w_shape = (*self.taps, channels // self.groups, self.filters)
         return ConvProblem.of(self.grid(height, width), w_shape, self.groups, batch, dtype, training)
 
-    def convolutions(self, x_shape: tuple[int, ...], dtype: Any, training: bool) -> tuple[ConvPart, ...]:
+    def parts(self, x_shape: tuple[int, ...], dtype: Any, training: bool) -> tuple[ConvPart, ...]:
         return (ConvPart("", self.problem(x_shape, dtype, training)),)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from graphc.dims import Shape
@@ -54,8 +53,8 @@ class DepthwiseConv2d(Convolution):
         weights = params["depthwise_weights"]
         return {"depthwise_weights": product(weights, scale.reshape(weights.shape[2:]), overwrite)}
 
-    def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
-        return self.emit_depthwise(build, inputs[0], params, self.emit_biases(build, params))
+    def emit_convolution(self, build: OnnxBuilder, x: Value, params: Params) -> Value:
+        return self.emit_depthwise(build, x, params, self.emit_biases(build, params))
 
     def emit_depthwise(self, build: OnnxBuilder, x: Value, params: Params, biases: str | None) -> Value:
         """The depthwise convolution's node; its weights are [kh, kw, C, m]."""
@@ -66,8 +65,7 @@ class DepthwiseConv2d(Convolution):
         constant = build.constant("depthwise_weights", filters)
         return build.op("Conv", x, constant, biases, shape=self.depthwise_shape(x.shape), **window)
 
-    def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
-        (x,) = inputs
+    def convolve(self, context: Context, params: Params, x: Array) -> Step:
         y = self.depthwise(context, params, x)
         self.add_biases(params, y)
 
@@ -99,7 +97,7 @@ class DepthwiseConv2d(Convolution):
         w_shape = (*self.taps, 1, channels * self.depth_multiplier)
         return ConvProblem.of(self.grid(height, width), w_shape, channels, batch, dtype, training)
 
-    def convolutions(self, x_shape: tuple[int, ...], dtype: Any, training: bool) -> tuple[ConvPart, ...]:
+    def parts(self, x_shape: tuple[int, ...], dtype: Any, training: bool) -> tuple[ConvPart, ...]:
         return (ConvPart("", self.problem(x_shape, dtype, training)),)
 
 
@@ -147,25 +145,24 @@ class SeparableConv2d(DepthwiseConv2d):
             return super().scaled_weights(params, scale, overwrite)
         return {"pointwise_weights": product(params["pointwise_weights"], scale, overwrite)}
 
-    def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
+    def emit_convolution(self, build: OnnxBuilder, x: Value, params: Params) -> Value:
         if self.filters is None:
-            return super().emit(build, inputs, params)
-        middle = self.emit_depthwise(build, inputs[0], params, None)
+            return super().emit_convolution(build, x, params)
+        middle = self.emit_depthwise(build, x, params, None)
         weights = build.constant("pointwise_weights", params["pointwise_weights"].transpose(3, 2, 0, 1))
-        shape = self.infer_shape(inputs[0].shape)
+        shape = self.infer_shape(x.shape)
         return build.op("Conv", middle, weights, self.emit_biases(build, params), shape=shape, kernel_shape=[1, 1])
 
-    def convolutions(self, x_shape: tuple[int, ...], dtype: Any, training: bool) -> tuple[ConvPart, ...]:
+    def parts(self, x_shape: tuple[int, ...], dtype: Any, training: bool) -> tuple[ConvPart, ...]:
         if self.filters is None:
-            return super().convolutions(x_shape, dtype, training)
+            return super().parts(x_shape, dtype, training)
         depthwise = self.problem(x_shape, dtype, training)
         pointwise = pointwise_problem(depthwise.y_shape, self.filters, dtype, training)
         return ConvPart("depthwise", depthwise), ConvPart("pointwise", pointwise)
 
-    def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
+    def convolve(self, context: Context, params: Params, x: Array) -> Step:
         if self.filters is None:
-            return super().forward(context, params, *inputs)
-        (x,) = inputs
+            return super().convolve(context, params, x)
         weights = params["pointwise_weights"]
         middle = self.depthwise(context, params, x)
         pointwise = pointwise_problem(middle.shape, weights.shape[3], x.dtype, context.training)

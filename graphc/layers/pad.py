@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 from graphc.dims import Dim, Shape
-from graphc.errors import RuleError
+from graphc.kernels.border import add_border, border_gradient
 from graphc.layers.base import Layer, image, scalar
+from graphc.layers.border import check_border, emit_border
 from graphc.layers.fields import Number, PixelPadding
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
@@ -24,8 +25,10 @@ class Pad(Layer):
 
     padding: PixelPadding
     """Pixels for every side, [vertical, horizontal], or [[top, bottom], [left, right]]."""
-    mode: Literal["constant", "reflect"] = "constant"
-    """constant: every new pixel is `value`. reflect: mirrored at the border pixel, which is not repeated."""
+    mode: Literal["constant", "reflect", "edge", "symmetric", "circular"] = "constant"
+    """constant: every new pixel is `value`. reflect: mirrored at the border pixel, which is not repeated. edge: the
+    border pixel again (PyTorch's replicate). symmetric: mirrored, the border pixel too. circular: from the other side
+    (NumPy's wrap)."""
     value: Number = 0.0
     """What constant padding puts in."""
 
@@ -34,11 +37,9 @@ class Pad(Layer):
         return self._padded(height, 0, "height"), self._padded(width, 1, "width"), channels
 
     def _padded(self, size: Dim, axis: int, name: str) -> Dim:
-        before, after = self.padding[axis]
-        if self.mode == "reflect" and isinstance(size, int) and max(before, after) >= size:
-            message = f"reflecting {max(before, after)} pixels needs a {name} of more than that, got {size}"
-            raise RuleError("G203", message, "padding")
-        return size + before + after
+        if self.mode != "constant":
+            check_border(size, self.padding[axis], self.mode, name)
+        return size + sum(self.padding[axis])
 
     def reach(self, *inputs: Shape) -> tuple[Reach, ...]:
         (top, _), (left, _) = self.padding
@@ -49,29 +50,19 @@ class Pad(Layer):
 
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
         (x,) = inputs
+        if self.mode != "constant":
+            return emit_border(build, x, self.padding, self.mode)
         (top, bottom), (left, right) = self.padding
         pads = build.constant("pads", np.asarray([0, 0, top, left, 0, 0, bottom, right], np.int64))
-        value = [scalar(build, "value", self.value)] if self.mode == "constant" else []
-        return build.op("Pad", x, pads, *value, shape=self.infer_shape(x.shape), mode=self.mode)
+        value = scalar(build, "value", self.value)
+        return build.op("Pad", x, pads, value, shape=self.infer_shape(x.shape), mode="constant")
 
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
         (x,) = inputs
-        pads = ((0, 0), *self.padding, (0, 0))
-        y = np.pad(x, pads, constant_values=self.value) if self.mode == "constant" else np.pad(x, pads, mode="reflect")
-
-        def backward(dy: Array) -> Gradients:
-            if self.mode == "reflect":
-                dy = self._folded(self._folded(dy, 1), 2)
-            (top, _), (left, _) = self.padding
-            return Gradients((dy[:, top : top + x.shape[1], left : left + x.shape[2]],))
-
-        return Step(y, backward)
-
-    def _folded(self, dy: Array, axis: int) -> Array:
-        """dy with each mirrored pixel's gradient added to its original's."""
-        before, after = self.padding[axis - 1]
-        dy = np.moveaxis(dy, axis, 0).copy()
-        end = len(dy) - after
-        dy[before + 1 : 2 * before + 1] += dy[:before][::-1]
-        dy[end - 1 - after : end - 1] += dy[end:][::-1]
-        return np.moveaxis(dy, 0, axis)
+        mode = self.mode
+        if mode != "constant":
+            y = add_border(context, x, self.padding, mode)
+            return Step(y, lambda dy: Gradients((border_gradient(context, dy, self.padding, mode),)))
+        y = np.pad(x, ((0, 0), *self.padding, (0, 0)), constant_values=self.value)
+        (top, _), (left, _) = self.padding
+        return Step(y, lambda dy: Gradients((dy[:, top : top + x.shape[1], left : left + x.shape[2]],)))

@@ -173,6 +173,7 @@ FORMS: dict[str, tuple[str, dict[str, Any], list[str]]] = {
         ["conv2d"],
     ),
     "mirrored border": ('y = Pad<mode="reflect">(x, pads)', {"pads": whole(0, 0, 2, 1, 0, 0, 1, 1)}, ["pad"]),
+    "border again": ('y = Pad<mode="edge">(x, pads)', {"pads": whole(0, 0, 2, 1, 0, 0, 1, 1)}, ["pad"]),
     "twice as large": (
         'y = Resize<mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor">(x, , s)',
         {"s": numbers(1, 1, 2, 2)},

@@ -9,6 +9,8 @@ import pytest
 
 from graphc.kernels.context import RunContext
 from graphc.layers.base import Layer
+from graphc.layers.conv import Conv2d
+from graphc.layers.pad import Pad
 from graphc.layers.pool import AvgPool2d, MaxPool2d
 
 torch = pytest.importorskip("torch", reason="compared with PyTorch where it is installed")
@@ -32,8 +34,17 @@ CASES += [
     )
 ]
 
+CASES += [
+    (Pad(padding=((2, 1), (0, 3)), mode=mode), lambda x, theirs=theirs: F.pad(x, (0, 3, 2, 1), theirs))
+    for mode, theirs in (("reflect", "reflect"), ("edge", "replicate"), ("circular", "circular"))
+]
 
-@pytest.mark.parametrize(("layer", "theirs"), CASES, ids=lambda each: repr(each) if isinstance(each, Layer) else "")
+
+def named(each) -> str:
+    return repr(each) if isinstance(each, Layer) else ""
+
+
+@pytest.mark.parametrize(("layer", "theirs"), CASES, ids=named)
 def test_without_variables(layer, theirs):
     rng = np.random.default_rng(0)
     x = rng.standard_normal((2, *IMAGE))
@@ -49,3 +60,46 @@ def test_without_variables(layer, theirs):
 def last(tensor) -> np.ndarray:
     """N C H W as N H W C."""
     return tensor.detach().numpy().transpose(0, 2, 3, 1)
+
+
+def convolution(**more) -> Callable:
+    return lambda: torch.nn.Conv2d(4, 6, 3, **{"padding": 1, **more})
+
+
+CONVOLUTIONS = [
+    (Conv2d(filters=6, kernel=3, padding_mode="reflect"), convolution(padding_mode="reflect")),
+    (
+        Conv2d(filters=6, kernel=3, stride=2, padding=(2, 1), dilation=2, padding_mode="edge"),
+        convolution(stride=2, padding=(2, 1), dilation=2, padding_mode="replicate"),
+    ),
+    (Conv2d(filters=6, kernel=3, groups=2, padding_mode="circular"), convolution(groups=2, padding_mode="circular")),
+    (Conv2d(filters=6, kernel=3, weight_standardization=True), lambda: StandardizedConv2d(4, 6, 3, padding=1)),
+]
+
+
+class StandardizedConv2d(torch.nn.Conv2d):
+    """As timm has it: by batch normalization of the weights."""
+
+    def forward(self, x):
+        flat = self.weight.reshape(1, self.out_channels, -1)
+        weight = F.batch_norm(flat, None, None, training=True, momentum=0.0, eps=1e-6).reshape_as(self.weight)
+        return F.conv2d(x, weight, self.bias, self.stride, self.padding)
+
+
+@pytest.mark.parametrize(
+    ("layer", "make"), CONVOLUTIONS, ids=lambda each: repr(each) if isinstance(each, Layer) else ""
+)
+def test_convolutions(layer, make):
+    rng = np.random.default_rng(0)
+    x, module = rng.standard_normal((2, *IMAGE)), make().double()
+    image = torch.tensor(x.transpose(0, 3, 1, 2), requires_grad=True)
+    weights = module.weight.detach().numpy().transpose(2, 3, 1, 0)
+    step = layer.forward(RunContext(training=True), {"weights": weights, "biases": module.bias.detach().numpy()}, x)
+    y = module(image)
+    np.testing.assert_allclose(step.output, last(y), rtol=0, atol=1e-12)
+    dy = rng.standard_normal(step.output.shape)
+    y.backward(torch.tensor(dy.transpose(0, 3, 1, 2)))
+    found = step.backward(dy)
+    np.testing.assert_allclose(found.inputs[0], last(image.grad), rtol=0, atol=1e-12)
+    np.testing.assert_allclose(found.params["weights"], module.weight.grad.numpy().transpose(2, 3, 1, 0), atol=1e-11)
+    np.testing.assert_allclose(found.params["biases"], module.bias.grad.numpy(), atol=1e-11)

@@ -140,3 +140,23 @@ def test_emitted_pads_are_explicit_wherever_they_are_known():
     (node,) = emitted_nodes(Case(Conv2d(filters=4, kernel=3, stride=2), ((Formula.symbol("H"), 7, 3),)))
     assert node["auto_pad"] == b"SAME_UPPER"
     assert "pads" not in node
+
+
+def test_a_standardized_filter_has_mean_0_and_variance_1():
+    rng = np.random.default_rng(0)
+    weights = rng.normal(3, 5, (3, 2, 4, 6))
+    folded, params = Conv2d(filters=6, kernel=(3, 2), weight_standardization=True).absorb_affine(
+        {"weights": weights, "biases": np.zeros(6)}, np.ones(6), np.zeros(6)
+    )
+    assert not folded.weight_standardization
+    np.testing.assert_allclose(params["weights"].mean(axis=(0, 1, 2)), 0, atol=1e-12)
+    np.testing.assert_allclose(params["weights"].var(axis=(0, 1, 2)), 1, atol=1e-6)
+
+
+def test_a_border_of_an_open_size_needs_pixels():
+    height, width = Formula.symbol("H"), Formula.symbol("W")
+    assert Conv2d(filters=1, kernel=3, padding_mode="circular").infer_shape((height, width, 1)) == (height, width, 1)
+    with pytest.raises(RuleError, match=r"padding_mode=edge with padding=same needs a fixed height, got H"):
+        Conv2d(filters=1, kernel=3, stride=2, padding_mode="edge").infer_shape((height, width, 1))
+    with pytest.raises(RuleError, match="reflecting 3 pixels needs a width of more than that, got 3"):
+        Conv2d(filters=1, kernel=7, padding_mode="reflect").infer_shape((9, 3, 1))

@@ -207,8 +207,8 @@ def pad(build: Build, node: OnnxNode) -> None:
     sides = dict(zip(build.letters(x, axes), zip(pads[: len(axes)], pads[len(axes) :], strict=True), strict=True))
     if any(any(pair) for letter, pair in sides.items() if letter not in "hw"):
         raise RefusedError("it pads other axes than height and width")
-    if mode not in ("constant", "reflect"):
-        raise RefusedError(f"it pads in the mode {mode}: expected constant or reflect")
+    if mode not in ("constant", "reflect", "edge", "wrap"):
+        raise RefusedError(f"it pads in the mode {mode}: expected constant, reflect, edge or wrap")
     cut = [[max(-side, 0) for side in sides.get(letter, (0, 0))] for letter in "hw"]
     if any(map(any, cut)):
         x = build.layer("crop", [x], {"cut": cut})
@@ -218,7 +218,7 @@ def pad(build: Build, node: OnnxNode) -> None:
         return
     arguments: dict[str, Any] = {"padding": padding}
     if mode != "constant":
-        arguments["mode"] = mode
+        arguments["mode"] = "circular" if mode == "wrap" else mode
     elif node.get("value"):
         value = node.get("value")
         arguments["value"] = float(value[0] if isinstance(value, list) else value)

@@ -35,6 +35,10 @@ CASES = [
     Case(Pad(padding=1), ((3, 4, 2),)),
     Case(Pad(padding=((0, 2), (1, 0)), value=1.5), ((3, 4, 2),)),
     Case(Pad(padding=((2, 1), (3, 0)), mode="reflect"), ((3, 4, 2),), reach="any"),
+    *(
+        Case(Pad(padding=((2, 1), (3, 0)), mode=mode), ((3, 4, 2),), reach="any")
+        for mode in ("edge", "symmetric", "circular")
+    ),
     Case(Crop(cut=1), ((4, 5, 2),)),
     Case(Crop(cut=((0, 2), (1, 0))), ((4, 5, 2),)),
     Case(Crop(size=(2, 2)), ((4, 5, 2),)),
@@ -97,7 +101,7 @@ def _resize(rng: Random) -> Case:
 
 def _pad(rng: Random) -> Case:
     padding = tuple((rng.randint(0, 3), rng.randint(0, 3)) for _ in range(2))
-    mode = rng.choice(["constant", "reflect"])
+    mode = rng.choice(["constant", "reflect", "edge", "symmetric", "circular"])
     shape = (rng.randint(4, 6), 5, 2)
     return Case(Pad(padding=padding, mode=mode), (shape,), reach="exact" if mode == "constant" else "any")
 
