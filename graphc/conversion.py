@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from graphc import weights
@@ -10,12 +12,14 @@ from graphc.compiler import Limits, plan_spec
 from graphc.dims import format_shape
 from graphc.errors import SpecError, clipped, counted
 from graphc.files import digest_of, shown
-from graphc.name_rules import NameRule, RuleError
+from graphc.name_rules import NameRule, RuleError, name_rules
 from graphc.published import WeightSet, sets_in
 from graphc.spec.pretrained import Net
 from graphc.spec.source import SpecMap, load_file
 from graphc.weights.convert import LoadReport
 from graphc.weights.formats import place_of
+from graphc.weights.found_rules import rules_of
+from graphc.weights.matching import matched
 from graphc.weights.options import DEFAULT
 from graphc.weights.origin import ORIGIN
 from graphc.weights.safetensors_file import FORMAT, LAYOUT
@@ -57,6 +61,37 @@ def read_rules(path: str | Path) -> tuple[NameRule, ...]:
         except RuleError as error:
             raise SpecError("G318", str(error), tree.key_places[theirs]) from None
     return tuple(found)
+
+
+def found_map(
+    path: str | Path,
+    spec: str | Path,
+    settings: Sequence[str] = (),
+    *,
+    load: weights.LoadOptions = DEFAULT,
+    limits: Limits | None = None,
+) -> tuple[str, int]:
+    """(YAML of rules from a file's names to a spec's, found by order and shape; how many variables they give).
+
+    `load.rules`: what is known of some names. A WeightsError where the rules do not give every variable.
+    """
+    plan = plan_spec(spec, settings, limits=limits or Limits())
+    with weights.open_weights(path) as file:
+        selection = weights.Selection(file, ema=load.ema)
+        pairs = matched(selection, plan, load.rules, load.layout)
+        rules = rules_of(pairs)
+        made = name_rules(rules)
+        _, report = weights.convert(file, plan, replace(load, source=None, rules=made))
+        report.raise_if_incomplete()
+    lines = [
+        f"# Their names of modules: those of {plan.graph.name}, found by order and shape in",
+        f"# {shown(Path(path).name)}. Shapes say nothing of padding, strides or epsilons: read them, try",
+        "#   graphc weights check FILE --for SPEC --map THIS --images photos",
+    ]
+    lines += [
+        f"{json.dumps(theirs, ensure_ascii=False)}: {json.dumps(ours, ensure_ascii=False)}" for theirs, ours in rules
+    ]
+    return "\n".join(lines) + "\n", len(report.loaded)
 
 
 def convert_file(

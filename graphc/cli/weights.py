@@ -19,6 +19,7 @@ from graphc.cli.options import (
     say,
     set_option,
 )
+from graphc.errors import counted
 from graphc.files import keep_inputs, shown
 
 for_option = click.option("--for", "spec", required=True, metavar="SPEC", help="The network that they are for.")
@@ -91,6 +92,40 @@ def weights_convert(file: str, spec: str, output: str | None, **options: Any) ->
     )
     say(report.describe())
     say(f"wrote {shown(target)}")
+
+
+@weights.command(name="map")
+@click.argument("file")
+@for_option
+@click.option("-o", "--output", metavar="FILE", help="Of rules, for --map.  [default: they are printed]")
+@set_option
+@limit_options
+@click.option("--map", "map_file", metavar="FILE", help="What is known: their names of modules, and ours.")
+@ema_option
+def weights_map(file: str, spec: str, output: str | None, **options: Any) -> None:
+    """Find rules from a file's names to a spec's, by order and shape.
+
+    Where branches lie side by side every order of them is tried: where one fits, rules are written, to be read and
+    kept; where several do, that is said, and a line of --map says which. Files whose names are sorted (.safetensors)
+    do not keep the order of layers.
+
+    \b
+      graphc weights map model.pth --for net.yaml -o names.yaml
+      graphc compile net.yaml --weights model.pth --map names.yaml
+    """
+    collect_seldom()
+    from graphc.conversion import found_map
+    from graphc.files import atomic_write
+
+    keep_inputs((output,), (file, spec, options["map_file"]))
+    bounds = limits(options["max_layers"], options["max_memory"])
+    text, count = found_map(file, spec, options["settings"], load=loading(options, file), limits=bounds)
+    if output is None:
+        out(text)
+    else:
+        atomic_write(output, text.encode())
+        say(f"wrote {shown(output)}")
+    say(f"{counted(count, 'variable')} by order and shape: read the rules, and check them")
 
 
 @weights.command(name="check")

@@ -13,9 +13,12 @@ from graphc import weights
 from graphc.conversion import export_file
 from graphc.emit.model import emit
 from graphc.graph import Plan
+from graphc.name_rules import name_rules
 from graphc.runtime import Session
 from graphc.spec.model import read_spec
 from graphc.spec.pretrained import read_pretrained
+from graphc.weights.found_rules import rules_of
+from graphc.weights.matching import matched
 from tests.zoo.slim import plan_of
 from tests.zoo.test_pretrained import FACTS, settings
 
@@ -69,6 +72,20 @@ def distance(plan: Plan, path: Path, model: Any, given: str) -> float:
     with torch.no_grad():
         expected = model(torch.from_numpy(x.transpose(0, 3, 1, 2).copy())).numpy()
     return float(np.abs(found - expected).max() / np.abs(expected).max())
+
+
+@pytest.mark.parametrize(
+    "fact", ["resnet50 timm resnet50", "convnext_tiny timm convnext_tiny", "regnet_y_400mf torchvision regnet_y_400mf"]
+)
+def test_a_map_is_found_by_order(fact: str, tmp_path: Path) -> None:
+    spec, source, net = fact.split()
+    plan = plan_of(spec)
+    torch.save(made(source, net).state_dict(), tmp_path / "model.pth")
+    with weights.open_weights(tmp_path / "model.pth") as file:
+        selection = weights.Selection(file)
+        rules = name_rules(rules_of(matched(selection, plan, (), None)))
+        known = plan.graph.pretrained.sources[source].rules
+        assert weights.sources(selection.names, rules, plan) == weights.sources(selection.names, known, plan)
 
 
 @pytest.mark.parametrize("fact", FACTS)

@@ -1,0 +1,106 @@
+"""Rules of pairs of names: what is written alike, but for numbers, becomes one rule with parts in braces."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from graphc.name_rules import NameRule
+
+NUMBER = re.compile(r"(?<![0-9])(?:0|[1-9][0-9]{0,5})(?![0-9])", re.ASCII)
+PARTS = "ijklmnopqrs"
+"""Names of parts, in the order of their names."""
+MAX_FACTOR = 4
+"""Of a number here that is a multiple there, as where every second module of theirs is one of ours."""
+Pair = tuple[str, str]
+
+
+def rules_of(pairs: Sequence[Pair]) -> list[Pair]:
+    """As few rules (theirs, ours) as give exactly these pairs."""
+    found: list[Pair] = []
+    groups: dict[Pair, list[Pair]] = {}
+    for pair in pairs:
+        groups.setdefault((NUMBER.sub("#", pair[0]), NUMBER.sub("#", pair[1])), []).append(pair)
+    for group in groups.values():
+        found += _of_group(group)
+    found.sort(key=lambda rule: rule[0].count("{"))  # the first that fits a name holds
+    ours = dict(pairs)
+    if _applied(found, ours) == ours:
+        return found
+    return list(pairs)
+
+
+def _applied(rules: Sequence[Pair], names: Mapping[str, str]) -> dict[str, str | None]:
+    made = [NameRule.of(*rule) for rule in rules]
+    return {name: next((ours for rule in made if (ours := rule.to_ours(name)) is not None), None) for name in names}
+
+
+def _of_group(group: Sequence[Pair]) -> Iterator[Pair]:
+    """Rules of pairs that are alike but for numbers: one, or one for each value of a number that keeps them apart."""
+    if len(group) == 1:
+        yield group[0]
+        return
+    rule = _general(group)
+    if rule is not None:
+        yield rule
+        return
+    theirs = [[int(each) for each in NUMBER.findall(pair[0])] for pair in group]
+    apart = [place for place in range(len(theirs[0])) if len({numbers[place] for numbers in theirs}) > 1]
+    if not apart:
+        yield from group
+        return
+    place = min(apart, key=lambda each: len({numbers[each] for numbers in theirs}))
+    parts: dict[int, list[Pair]] = {}
+    for pair, numbers in zip(group, theirs, strict=True):
+        parts.setdefault(numbers[place], []).append(pair)
+    for part in parts.values():
+        yield from _of_group(part)
+
+
+def _general(group: Sequence[Pair]) -> Pair | None:
+    """One rule for all: each number of ours is one of theirs, and a difference, or always the same; None where it is
+    not so, or where a number of theirs that is not always the same is none of ours."""
+    theirs = list(zip(*([int(each) for each in NUMBER.findall(pair[0])] for pair in group), strict=True))
+    ours = list(zip(*([int(each) for each in NUMBER.findall(pair[1])] for pair in group), strict=True))
+    parts: dict[int, tuple[str, str]] = {}
+    texts: list[str] = []
+    for place, column in enumerate(ours):
+        if len(set(column)) == 1:
+            texts.append(str(column[0]))
+            continue
+        candidates = sorted(range(len(theirs)), key=lambda each: (each != place, each))
+        of = next((each for each in candidates if _line(theirs[each], column) is not None), None)
+        line = None if of is None else _line(theirs[of], column)
+        if of is None or line is None or len(parts) == len(PARTS):
+            return None
+        name = parts[of][0] if of in parts else PARTS[len(parts)]
+        their_part, our_part = _parts(name, *line)
+        if parts.setdefault(of, (name, their_part))[1] != their_part:
+            return None
+        texts.append(our_part)
+    if any(len(set(column)) > 1 and place not in parts for place, column in enumerate(theirs)):
+        return None
+    named = [parts[place][1] if place in parts else str(column[0]) for place, column in enumerate(theirs)]
+    return _filled(group[0][0], named), _filled(group[0][1], texts)
+
+
+def _line(theirs: Sequence[int], ours: Sequence[int]) -> tuple[int, int] | None:
+    """(factor, offset) with theirs = factor*ours + offset, the smallest factor; None where there is none."""
+    for factor in range(1, MAX_FACTOR + 1):
+        offsets = {other - factor * mine for other, mine in zip(theirs, ours, strict=True)}
+        if len(offsets) == 1 and abs(offset := offsets.pop()) < 1000:
+            return factor, offset
+    return None
+
+
+def _parts(name: str, factor: int, offset: int) -> tuple[str, str]:
+    """How a number is written on their side and on ours."""
+    if factor == 1:
+        return f"{{{name}}}", f"{{{name}{-offset:+d}}}" if offset else f"{{{name}}}"
+    return f"{{{factor}*{name}{offset:+d}}}" if offset else f"{{{factor}*{name}}}", f"{{{name}}}"
+
+
+def _filled(name: str, numbers: Sequence[str]) -> str:
+    """The name with other texts for its numbers."""
+    each = iter(numbers)
+    return NUMBER.sub(lambda _: next(each), name)
