@@ -57,6 +57,11 @@ class OnnxBuilder(Protocol):
         (a sequence N L C).
         """
 
+    def op_several(
+        self, kind: str, *inputs: Value | str | None, shapes: Sequence[Shape], **attributes: Any
+    ) -> Sequence[Value]:
+        """A node with an output of each of these shapes."""
+
     def constant(self, name: str, array: Array) -> str:
         """An initializer of any shape; `name` is local to the layer (`weights`), full names are the builder's. Same
         name and layer, same initializer."""

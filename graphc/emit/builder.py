@@ -201,17 +201,8 @@ class GraphBuilder:
         channels_first: bool | None = None,
         **attributes: Any,
     ) -> Value:
-        assert self._node is not None
-        _require(kind, self.opset)
+        (name,) = self._add_node(kind, inputs, 1, attributes)
         first = next(value for value in inputs if value is not None and not isinstance(value, str))
-        names = ["" if value is None else value if isinstance(value, str) else value.name for value in inputs]
-        while not names[-1]:  # tract panics at an empty name at the end
-            names.pop()
-        layer = self._node.name
-        node = helper.make_node(kind, names, [self._value_names.unique(f"{layer}/{kind}")], **attributes)
-        node.name = self._node_names.unique(layer if len(self.nodes) == self._first else f"{layer}/{kind}")
-        node.doc_string = f"{layer} {PurePath(self._node.place.path).name}:{self._node.place.line}"
-        self.nodes.append(node)
         if shape is None:
             shape, order = first.shape, first.flat_order
         else:
@@ -219,7 +210,33 @@ class GraphBuilder:
         if channels_first is None:
             alike = len(shape) == len(first.shape)
             channels_first = first.channels_first if alike else lies_channels_first(shape)
-        return Value(node.output[0], shape, order, channels_first)
+        return Value(name, shape, order, channels_first)
+
+    def op_several(
+        self, kind: str, *inputs: AnyValue | str | None, shapes: Sequence[Shape], **attributes: Any
+    ) -> list[Value]:
+        names = self._add_node(kind, inputs, len(shapes), attributes)
+        return [
+            Value(name, shape, channels_first=lies_channels_first(shape))
+            for name, shape in zip(names, shapes, strict=True)
+        ]
+
+    def _add_node(
+        self, kind: str, inputs: Sequence[AnyValue | str | None], outputs: int, attributes: Mapping[str, Any]
+    ) -> list[str]:
+        """A node of the layer; the names of its outputs."""
+        assert self._node is not None
+        _require(kind, self.opset)
+        names = ["" if value is None else value if isinstance(value, str) else value.name for value in inputs]
+        while not names[-1]:  # tract panics at an empty name at the end
+            names.pop()
+        layer = self._node.name
+        results = [self._value_names.unique(f"{layer}/{kind}") for _ in range(outputs)]
+        node = helper.make_node(kind, names, results, **attributes)
+        node.name = self._node_names.unique(layer if len(self.nodes) == self._first else f"{layer}/{kind}")
+        node.doc_string = f"{layer} {PurePath(self._node.place.path).name}:{self._node.place.line}"
+        self.nodes.append(node)
+        return results
 
     def constant(self, name: str, array: Array) -> str:
         assert self._node is not None

@@ -84,6 +84,11 @@ FAMILIES: Mapping[str, Mapping[str, str]] = {
         "average": "elementwise_merge.Average",
         "scale": "merge.Scale",
     },
+    "detection": {
+        "decode_deltas": "decode_boxes.DecodeDeltas",
+        "decode_distances": "decode_boxes.DecodeDistances",
+        "non_max_suppression": "non_max_suppression.NonMaxSuppression",
+    },
 }
 """Family -> what the user types -> module and class."""
 

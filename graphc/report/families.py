@@ -25,6 +25,7 @@ ACCENTS: dict[str, Accent] = {
     "merge": Accent("cyan", "#0e7490", "#4fd0e3"),
     "shape": Accent("bright_black", "#64748b", "#a3b1c6"),
     "regularization": Accent("bright_black", "#78716c", "#b8aea6"),
+    "detection": Accent("bright_red", "#be185d", "#f38bb8"),
     "group": Accent("white", "#4338ca", "#a5b4fc"),
     "input": Accent("white", "#334155", "#d5dde8"),
 }

@@ -112,6 +112,14 @@ WRITTEN = {
     "maximum": "maximum: {inputs: [left, right]}",
     "minimum": "minimum: {inputs: [left, right]}",
     "average": "average: {inputs: [left, right]}",
+    "decode_distances": "decode_distances: {classes: 3, strides: [8], bins: 16}",
+    "decode_deltas": "decode_deltas: {classes: 3, strides: [16], anchors: [[[32, 32], [64, 48]]]}",
+    "non_max_suppression": "non_max_suppression: {score_threshold: 0.25}",
+    "group": "group: {name: head, arg_scope: {conv2d: {kernel: 1}}, layers: [conv2d: 64, conv2d: 10]}",
+    "repeat": "repeat: {name: conv1, times: 2, layer: {conv2d: {filters: 64, kernel: 3}}}",
+    "stack": "stack: {name: conv1, layer: {conv2d: {kernel: 3}}, args: [32, {filters: 64, stride: 2}]}",
+    "branches": "branches: {name: mixed, paths: {left: [conv2d: [64, 1]], right: [conv2d: [64, 3]]}, merge: concat}",
+    "residual": "residual: {name: unit, layers: [conv2d: [64, 3], conv2d: [64, 3]], activation: relu}",
 }
 """Examples that the types of arguments do not give away."""
 

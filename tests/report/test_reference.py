@@ -86,12 +86,22 @@ def of_kinds(words: tuple[Word, ...]) -> list[Word]:
     return [word for word in words if not word.is_key]
 
 
+SHAPES = {
+    "conv2d_transpose": [64, 8, 8],
+    "maxout": [60],
+    "fully_connected": [60],
+    "decode_distances": [4, 4, 67],
+    "decode_deltas": [4, 4, 14],
+    "non_max_suppression": [50, 7],
+}
+"""What the example of a kind reads, where it is no image of 64 channels."""
+
+
 @pytest.mark.parametrize("word", of_kinds(spec_words()), ids=lambda word: f"{word.vocabulary} {word.name}")
 def test_every_example_of_a_spec_is_one(word: Word):
-    shape = [64, 8, 8] if word.name == "conv2d_transpose" else [16, 16, 64]
-    vectors = word.name in ("maxout", "fully_connected")
+    shape = [2, *SHAPES.get(word.name, [16, 16, 64])]
     plan = plan_of(f"""
-        inputs: {{left: {[2, 60] if vectors else [2, *shape]}, right: {[2, 60] if vectors else [2, *shape]}}}
+        inputs: {{left: {shape}, right: {shape}}}
         arg_scope: {{conv2d: {{kernel: 3}}}}
         layers:
           - add: {{inputs: [left, right]}}

@@ -1,0 +1,235 @@
+"""Boxes of a detector's maps: what its numbers stand for, in pixels, with the probability of every class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, ClassVar, TypeAlias
+
+from pydantic import BeforeValidator, Field
+
+from graphc.dims import Shape
+from graphc.errors import RuleError
+from graphc.expected import Expects
+from graphc.kernels.box_coding import MOST_GROWTH, BoxCoder, DeltaCoder, DistanceCoder, anchors_at, cells
+from graphc.layers.base import Layer, image, static
+from graphc.layers.fields import PositiveInt, PositiveNumber
+from graphc.lazy import np
+from graphc.onnx_builder import OnnxBuilder, Value
+from graphc.types import Array, Context, Gradients, Params, Step
+
+
+def _tuples(value: Any) -> Any:
+    """Lists within lists as tuples."""
+    return tuple(map(_tuples, value)) if isinstance(value, (list, tuple)) else value
+
+
+Strides: TypeAlias = Annotated[
+    tuple[PositiveInt, ...], BeforeValidator(_tuples), Field(min_length=1), Expects("a list of whole numbers, [8, 16]")
+]
+Anchors: TypeAlias = Annotated[
+    tuple[tuple[tuple[PositiveNumber, PositiveNumber], ...], ...],
+    BeforeValidator(_tuples),
+    Field(min_length=1),
+    Expects("for each map a list of [width, height], such as [[[16, 16], [24, 12]], [[48, 48]]]"),
+]
+
+
+class DecodeBoxes(Layer):
+    """Any number of maps, each with the numbers of all boxes at a pixel, and behind them those of all classes."""
+
+    family: ClassVar[str] = "detection"
+    inputs_at_most: ClassVar[int | None] = None
+    sees_everything: ClassVar[bool] = True
+
+    classes: PositiveInt
+    """How many classes are told apart, each for itself (sigmoid); there is none for the background."""
+    strides: Strides
+    """Pixels of the network's input from one pixel of a map to the next, for each map."""
+
+    @property
+    def each(self) -> tuple[int, ...]:
+        """Boxes at a pixel, of each map."""
+        return (1,) * len(self.strides)
+
+    @property
+    def numbers(self) -> int:
+        """That stand for a box."""
+        return 4
+
+    def coder(self, sizes: Sequence[tuple[int, int]]) -> BoxCoder:
+        """What the numbers at each place of maps of these sizes (height, width) mean."""
+        raise NotImplementedError(self.kind)
+
+    def infer_shape(self, *inputs: Shape) -> Shape:
+        return self._count(self.sizes(*inputs)), 4 + self.classes
+
+    def _count(self, sizes: Sequence[tuple[int, int]]) -> int:
+        """How many boxes maps of these sizes predict."""
+        return sum(h * w * each for (h, w), each in zip(sizes, self.each, strict=True))
+
+    def sizes(self, *inputs: Shape) -> list[tuple[int, int]]:
+        """Height and width of each map; an error where maps, strides and classes do not fit together."""
+        for shape in inputs:
+            image(shape, self.kind)
+        shapes = [static(shape, self.kind) for shape in inputs]
+        if len(shapes) != len(self.strides):
+            found = f"{len(self.strides)} for {len(shapes)} maps"
+            raise RuleError("G208", f"strides expects a number for each map, got {found}", "strides")
+        for number, ((_, _, channels), each) in enumerate(zip(shapes, self.each, strict=True), start=1):
+            if channels != (expected := each * (self.numbers + self.classes)):
+                made = f"{each} × ({self.numbers} numbers of a box + {self.classes} classes)"
+                message = f"{self.kind} expects {expected} channels in map {number}, {made}, got {channels}"
+                raise RuleError("G208", message)
+        for axis, what in enumerate(("height", "width")):
+            sides = [shape[axis] for shape in shapes]
+            most = min(side * stride for side, stride in zip(sides, self.strides, strict=True))
+            least = max((side - 1) * stride for side, stride in zip(sides, self.strides, strict=True))
+            if least >= most:
+                found = f"{' and '.join(map(str, sides))} pixels at strides {' and '.join(map(str, self.strides))}"
+                raise RuleError("G208", f"{self.kind} expects maps of one image: {what} is {found}", "strides")
+        return [(shape[0], shape[1]) for shape in shapes]
+
+    def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
+        sizes = self.sizes(*(value.shape for value in inputs))
+        raw, scores = [], []
+        for number, (value, (h, w), each) in enumerate(zip(inputs, sizes, self.each, strict=True)):
+            last, split = build.channels_last(value), each * self.numbers
+            raw.append(self._rows(build, last, 0, split, (h * w * each, self.numbers), f"{number}_boxes"))
+            end = split + each * self.classes
+            scores.append(self._rows(build, last, split, end, (h * w * each, self.classes), f"{number}_classes"))
+        count = self._count(sizes)
+        boxes = self.emit_decoded(build, _joined(build, raw, (count, self.numbers)), sizes)
+        probabilities = build.op("Sigmoid", _joined(build, scores, (count, self.classes)))
+        return build.op("Concat", boxes, probabilities, shape=(count, 4 + self.classes), axis=2)
+
+    @staticmethod
+    def _rows(build: OnnxBuilder, last: Value, start: int, end: int, shape: tuple[int, int], name: str) -> Value:
+        """Channels from `start` to `end` of a map, N H W C, as one row a place."""
+        ends = [
+            build.constant(f"{name}/{key}", np.array([at], np.int64)) for key, at in (("start", start), ("end", end))
+        ]
+        part = build.op("Slice", last, *ends, build.constant("channels", np.array([3], np.int64)))
+        return build.op("Reshape", part, build.constant(f"{name}/shape", np.array([-1, *shape], np.int64)), shape=shape)
+
+    def emit_decoded(self, build: OnnxBuilder, raw: Value, sizes: Sequence[tuple[int, int]]) -> Value:
+        """Boxes [N, A, 4] of the numbers [N, A, …] of all places."""
+        raise NotImplementedError(self.kind)
+
+    def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
+        coder = self.coder(self.sizes(*(x.shape[1:] for x in inputs)))
+        rows = self.rows(*inputs)
+        boxes, decode_back = coder.decode(rows[..., : self.numbers])
+        probabilities = 0.5 * np.tanh(0.5 * rows[..., self.numbers :]) + 0.5  # the sigmoid, without overflow
+
+        def backward(dy: Array) -> Gradients:
+            slopes = dy[..., 4:] * probabilities * (1 - probabilities)
+            dx = np.concatenate([decode_back(dy[..., :4]), slopes], axis=-1)
+            return Gradients(tuple(self.maps(dx, *(x.shape for x in inputs))))
+
+        return Step(np.concatenate([boxes, probabilities], axis=-1), backward)
+
+    def rows(self, *maps: Array) -> Array:
+        """The numbers [N, A, width + classes] at each place, box first, of maps [N, h, w, …]."""
+        found = []
+        for x, each in zip(maps, self.each, strict=True):
+            split = each * self.numbers
+            boxes = x[..., :split].reshape(len(x), -1, self.numbers)
+            found.append(np.concatenate([boxes, x[..., split:].reshape(len(x), -1, self.classes)], axis=-1))
+        return np.concatenate(found, axis=1)
+
+    def maps(self, rows: Array, *shapes: tuple[int, ...]) -> list[Array]:
+        """The maps, of these shapes [N, h, w, …], whose `rows` [N, A, …] are these."""
+        found, start = [], 0
+        for shape, each in zip(shapes, self.each, strict=True):
+            some = rows[:, start : start + shape[1] * shape[2] * each]
+            start += some.shape[1]
+            boxes = some[..., : self.numbers].reshape(*shape[:3], -1)
+            found.append(np.concatenate([boxes, some[..., self.numbers :].reshape(*shape[:3], -1)], axis=-1))
+        return found
+
+
+class DecodeDistances(DecodeBoxes):
+    """Boxes without anchors: each pixel of a map predicts how far left, top, right and bottom are from its middle, in
+    strides. Gives left, top, right, bottom in pixels and the probability of every class, a row a pixel."""
+
+    kind: ClassVar[str] = "decode_distances"
+
+    bins: PositiveInt = 1
+    """1: a distance is a number; else a distribution over 0 to bins - 1, of which the mean is taken: 16 in YOLOv8."""
+
+    @property
+    def numbers(self) -> int:
+        return 4 * self.bins
+
+    def coder(self, sizes: Sequence[tuple[int, int]]) -> DistanceCoder:
+        return DistanceCoder(*cells(sizes, self.strides, self.each), self.bins)
+
+    def emit_decoded(self, build: OnnxBuilder, raw: Value, sizes: Sequence[tuple[int, int]]) -> Value:
+        coder = self.coder(sizes)
+        count = len(coder.centers)
+        if self.bins > 1:
+            each = build.constant("each", np.array([-1, 4 * count, self.bins], np.int64))
+            shares = build.op("Softmax", build.op("Reshape", raw, each, shape=(4 * count, self.bins)), axis=2)
+            places = build.constant("places", np.arange(self.bins, dtype=np.float32)[:, None])
+            means = build.op("MatMul", shares, places, shape=(4 * count, 1))
+            raw = build.op(
+                "Reshape", means, build.constant("sides", np.array([-1, count, 4], np.int64)), shape=(count, 4)
+            )
+        signed = build.constant("signed_strides", coder.signed_strides[None].astype(np.float32))
+        middles = build.constant("middles", np.tile(coder.centers, 2)[None].astype(np.float32))
+        return build.op("Add", build.op("Mul", raw, signed), middles)
+
+
+class DecodeDeltas(DecodeBoxes):
+    """Boxes from anchors: each pixel of a map predicts for every anchor around it how its middle is shifted and how its
+    sides grow. Gives left, top, right, bottom in pixels and the probability of every class, a row an anchor."""
+
+    kind: ClassVar[str] = "decode_deltas"
+
+    anchors: Anchors
+    """For each map the [width, height], in pixels, of the anchors at each of its pixels."""
+    variances: Annotated[
+        tuple[PositiveNumber, PositiveNumber, PositiveNumber, PositiveNumber],
+        BeforeValidator(_tuples),
+        Expects("four numbers: of x, y, width and height"),
+    ] = (1.0, 1.0, 1.0, 1.0)
+    """Factors of the shifts and the growths: 0.1, 0.1, 0.2, 0.2 in SSD."""
+
+    @property
+    def each(self) -> tuple[int, ...]:
+        return tuple(map(len, self.anchors))
+
+    def sizes(self, *inputs: Shape) -> list[tuple[int, int]]:
+        if len(self.anchors) != len(self.strides):
+            found = f"{len(self.anchors)} for {len(self.strides)} strides"
+            raise RuleError("G208", f"anchors expects a list for each map, got {found}", "anchors")
+        if not all(self.anchors):
+            raise RuleError("G208", "anchors expects one or more for each map, got none", "anchors")
+        return super().sizes(*inputs)
+
+    def coder(self, sizes: Sequence[tuple[int, int]]) -> DeltaCoder:
+        anchors = [np.array(some, np.float64) for some in self.anchors]
+        return DeltaCoder(anchors_at(sizes, self.strides, anchors), self.variances)
+
+    def emit_decoded(self, build: OnnxBuilder, raw: Value, sizes: Sequence[tuple[int, int]]) -> Value:
+        coder, shape = self.coder(sizes), (raw.shape[0], 2)
+
+        def numbers(name: str, values: Array) -> str:
+            return build.constant(name, np.asarray(values, np.float32))
+
+        def columns(start: int) -> Value:
+            ends = [build.constant(f"columns/{at}", np.array([at], np.int64)) for at in (start, start + 2, 2)]
+            return build.op("Slice", raw, *ends, shape=shape)
+
+        scaled = build.op("Mul", columns(0), numbers("shift", coder.sides[None] * self.variances[:2]))
+        middles = build.op("Add", scaled, numbers("middles", coder.centers[None]))
+        logarithms = build.op("Mul", columns(2), numbers("growth", np.array([[self.variances[2:]]])))
+        bounded = build.op("Min", logarithms, numbers("most_growth", np.array(MOST_GROWTH)))
+        halves = build.op("Mul", build.op("Exp", bounded), numbers("halves", coder.sides[None] / 2))
+        corners = build.op("Sub", middles, halves), build.op("Add", middles, halves)
+        return build.op("Concat", *corners, shape=(raw.shape[0], 4), axis=2)
+
+
+def _joined(build: OnnxBuilder, parts: Sequence[Value], shape: tuple[int, int]) -> Value:
+    """Rows one after the other."""
+    return parts[0] if len(parts) == 1 else build.op("Concat", *parts, shape=shape, axis=1)
