@@ -9,12 +9,17 @@ from graphc.documented import flow, written
 from graphc.errors import SpecError, did_you_mean
 from graphc.graph import Node, Plan
 from graphc.passes.truncate import find_layer
+from graphc.report.library import library
 from graphc.report.tables import render
-from graphc.report.vocabulary import Setting, Word, find, words
+from graphc.report.vocabulary import find, words
+from graphc.report.words import Setting, Word
 from graphc.settings import meant
 from graphc.spec.entry import Argument
 from graphc.spec.schema import argument_order
 from graphc.spec.zoo import SUFFIXES, zoo_names
+
+LIBRARY = "blocks"
+"""The key of a spec with which the library's blocks are shown."""
 
 
 def explain_layer(plan: Plan, target: str, form: str) -> str:
@@ -87,7 +92,7 @@ def explain_word(name: str, form: str) -> str:
     if form != "table":
         rows = [[*row_of(each), word.vocabulary] for word in senses for each in word.settings]
         return render(("argument", "type", "default", "meaning", "of"), rows, form)
-    return "\n".join(map(described, senses))
+    return "\n".join([*map(described, senses), *([described_library()] if name == LIBRARY else [])])
 
 
 def explain_argument(name: str, form: str) -> str:
@@ -118,6 +123,12 @@ def described(word: Word) -> str:
     if word.example:
         lines.append(f"  for example: {word.example}")
     return "\n".join(line.rstrip("\n") for line in lines) + "\n"
+
+
+def described_library() -> str:
+    """The blocks that come with graphc, in a table."""
+    rows = [[name, included, block.description] for name, (included, block) in library().items()]
+    return f"blocks that come with graphc\n{render(('block', 'include', 'meaning'), rows, 'table')}"
 
 
 def unknown(name: str) -> SpecError:

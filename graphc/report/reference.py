@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from graphc.report.vocabulary import Setting, Word, recipe_words, spec_words, title_of, vocabularies
+from graphc.report.library import library_words
+from graphc.report.vocabulary import recipe_words, spec_words, title_of, vocabularies
+from graphc.report.words import Setting, Word
 
 MADE = "Made from the code by `python -m pytest tests/report/test_reference.py --update-golden`."
 SPEC = f"""\
@@ -24,7 +26,7 @@ of this in a terminal, `graphc schema --recipe` writes it for an editor.
 
 def pages() -> dict[str, str]:
     """File name -> page."""
-    return {"spec.md": _page(SPEC, spec_words()), "recipe.md": _page(RECIPE, recipe_words())}
+    return {"spec.md": _page(SPEC, (*spec_words(), *library_words())), "recipe.md": _page(RECIPE, recipe_words())}
 
 
 def _page(head: str, some: Sequence[Word]) -> str:

@@ -6,12 +6,13 @@ All of it is read from the two JSON Schemas, so that a kind or a key that is add
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from graphc.documented import flow
+from graphc.report.library import library_words
 from graphc.report.schema_words import Reader, Schema, plural
+from graphc.report.words import Setting, Word
 from graphc.spec.forms import FORMS
 from graphc.spec.schema import json_schema
 from graphc.spec.schema_terms import COMMON_KEYS
@@ -20,46 +21,10 @@ ITEM = "[]"
 """In a path: an item of a list."""
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """An argument or a key."""
-
-    name: str
-    type: str
-    default: str
-    """`required` where there is none."""
-    meaning: str
-
-
-@dataclass(frozen=True, slots=True)
-class Word:
-    """A kind, or a key with what may stand below it."""
-
-    name: str
-    vocabulary: str
-    """layer, loss, …; or `key of data`."""
-    meaning: str
-    settings: tuple[Setting, ...]
-    example: str
-    note: str = ""
-    path: str = ""
-    """Of a key: where it stands, as `data.preprocess`."""
-    own: Setting | None = None
-    """Of a key: itself, where `settings` are what may stand below it."""
-
-    @property
-    def is_key(self) -> bool:
-        return self.path != ""
-
-    @property
-    def row(self) -> Setting:
-        return self.own or self.settings[0]
-
-
 @cache
 def words() -> tuple[Word, ...]:
     """All of them, a spec's first."""
-    return (*spec_words(), *recipe_words())
+    return (*spec_words(), *library_words(), *recipe_words())
 
 
 def find(name: str) -> list[Word]:

@@ -10,7 +10,8 @@ from graphc.initializers import KINDS
 from graphc.layers import CATALOGUE
 from graphc.passes.expectations import FIELDS, TOTALS
 from graphc.report.reference import pages
-from graphc.report.vocabulary import Word, recipe_words, spec_words
+from graphc.report.vocabulary import recipe_words, spec_words
+from graphc.report.words import Word
 from graphc.settings import Kind, Settings
 from graphc.spec.documents import KEYS
 from graphc.spec.forms import FORMS

@@ -8,10 +8,10 @@ and blocks is the limit.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from graphc.errors import Place, SpecError, clipped
+from graphc.errors import Place, SpecError, clipped, did_you_mean
 from graphc.layers import CATALOGUE
 from graphc.spec.documents import check_keys, found
 from graphc.spec.entry import NAMED, Entry, is_name
@@ -19,11 +19,13 @@ from graphc.spec.expressions import names_over, substitute
 from graphc.spec.forms import FORMS
 from graphc.spec.forms.base import Count, Expander, SaidError
 from graphc.spec.forms.frame import ExpansionFrame, Ref
-from graphc.spec.schema_terms import LAYERS, NAMES, SCOPE, Schema, object_of
+from graphc.spec.schema_terms import LAYERS, NAMES, SCOPE, TEXT, Schema, map_of, object_of
 from graphc.spec.source import SpecList, SpecMap
 from graphc.spec.variables import check_variable_name
 
 KEYS: Mapping[str, Schema] = {
+    "description": {"type": ["string", "null"], "description": "What it is, in a sentence or two."},
+    "param_descriptions": map_of(TEXT, "Parameter -> what it means."),
     "params": {
         "type": ["array", "null"],
         "items": {"type": ["string", "object"]},
@@ -56,6 +58,8 @@ class Block:
     arg_scope: Any
     layers: SpecList
     place: Place
+    description: str = ""
+    param_descriptions: Mapping[str, str] = field(default_factory=dict)
 
     def at_least(self, body: Any, count: Count) -> int:
         """The least number of layers inside, where it is used with these arguments."""
@@ -130,8 +134,9 @@ def _block(name: str, written: Any, key_place: Place, place: Place) -> Block:
     if not isinstance(written, SpecMap):
         raise SpecError("G154", f"block {name} expects a mapping with layers, found {found(written)}", place)
     check_keys(written, tuple(KEYS), f"block {name}")
-    layers = layers_of(written, f"block {name}")
-    return Block(name, _params(name, written), _inputs(name, written), written.get("arg_scope"), layers, key_place)
+    layers, params = layers_of(written, f"block {name}"), _params(name, written)
+    inputs, scope = _inputs(name, written), written.get("arg_scope")
+    return Block(name, params, inputs, scope, layers, key_place, *_descriptions(name, written, params))
 
 
 def layers_of(tree: SpecMap, what: str) -> SpecList:
@@ -164,6 +169,28 @@ def _params(block: str, written: SpecMap) -> dict[str, Any]:
                 raise SpecError("G154", f"block {block} has the parameter {name!r} twice", place)
             params[name] = REQUIRED if isinstance(item, str) else item[name]
     return params
+
+
+def _descriptions(block: str, written: SpecMap, params: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
+    """What is said of the block, and of its parameters."""
+    told, of_params = written.get("description"), written.get("param_descriptions")
+    if told is not None and not isinstance(told, str):
+        message = f"description of block {block} expects text, found {found(told)}"
+        raise SpecError("G154", message, written.places["description"])
+    if of_params is not None and not isinstance(of_params, SpecMap):
+        message = (
+            f"param_descriptions of block {block} expects a mapping of parameters to text, found {found(of_params)}"
+        )
+        raise SpecError("G154", message, written.places["param_descriptions"])
+    of_params = of_params if of_params is not None else SpecMap.empty(written.place)
+    for name, text in of_params.items():
+        if name not in params:
+            hint = did_you_mean(name, params)
+            message = f"block {block} has no parameter {clipped(name)}{hint}"
+            raise SpecError("G154", message, of_params.key_places[name])
+        if not isinstance(text, str):
+            raise SpecError("G154", f"expected what {name} means, found {found(text)}", of_params.places[name])
+    return told or "", dict(of_params)
 
 
 def _inputs(block: str, written: SpecMap) -> tuple[str, ...] | None:

@@ -1,0 +1,190 @@
+"""Blocks and nets of the zoo compute what PyTorch's do, or twins written from papers; run by `.ci/weights`.
+
+A twin calls its modules in the order of our layers (of a residual, the shortcut first), or its names say the order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.zoo import test_blocks
+from tests.zoo.twins import distances, randomized
+
+torch = pytest.importorskip("torch", reason="compared with PyTorch where it is installed")
+nn, F = torch.nn, torch.nn.functional
+pytestmark = pytest.mark.filterwarnings("ignore")  # of what the libraries still use, and will not for long
+
+NEAR = 1e-5
+
+
+def named(model: Any, names: str) -> list[Any]:
+    return [model.get_submodule(name) for name in names.split()]
+
+
+def conv(inputs: int, outputs: int, kernel: int = 1, act: Any = None, epsilon: float = 1e-5, **more: Any) -> Any:
+    """A convolution without bias, batch norm, and an activation."""
+    dilation = more.get("dilation", 1)
+    padding = dilation * (kernel - 1) // 2
+    parts = [nn.Conv2d(inputs, outputs, kernel, padding=padding, bias=False, **more), nn.BatchNorm2d(outputs, epsilon)]
+    return nn.Sequential(*parts, *([act] if act is not None else []))
+
+
+# blocks ----------------------------------------------------------------------------------------------------------
+
+
+def squeeze_excitation() -> Any:
+    ops = pytest.importorskip("torchvision").ops
+    return ops.SqueezeExcitation(16, 4)
+
+
+def inverted_residual() -> Any:
+    v2 = pytest.importorskip("torchvision.models.mobilenetv2")
+    v3 = pytest.importorskip("torchvision.models.mobilenetv3")
+    config = v3.InvertedResidualConfig(24, 5, 40, 24, True, "HS", 1, 1, 1.0)
+    blocks = [v2.InvertedResidual(16, 16, 1, 6), v2.InvertedResidual(16, 24, 2, 6)]
+    blocks.append(
+        v3.InvertedResidual(
+            config, nn.BatchNorm2d, lambda inputs, _: v3.SElayer(inputs, 12, scale_activation=nn.Hardsigmoid)
+        )
+    )
+    return nn.Sequential(*blocks, v2.InvertedResidual(24, 24, 1, 1))
+
+
+def basic_residual() -> tuple[Any, list[Any]]:
+    resnet = pytest.importorskip("torchvision.models.resnet")
+    model = nn.Sequential(resnet.BasicBlock(16, 16), resnet.BasicBlock(16, 32, 2, conv(16, 32, stride=2)))
+    first, second = "0.conv1 0.bn1 0.conv2 0.bn2", "1.conv1 1.bn1 1.conv2 1.bn2"
+    return model, named(model, f"{first} 1.downsample.0 1.downsample.1 {second}")
+
+
+def bottleneck_residual() -> tuple[Any, list[Any]]:
+    resnet = pytest.importorskip("torchvision.models.resnet")
+    down = conv(16, 64, stride=2)
+    first = resnet.Bottleneck(16, 16, 2, down)
+    second = resnet.Bottleneck(64, 16, groups=4, base_width=32, dilation=2)
+    model = nn.Sequential(first, second)
+    rows = [" ".join(f"{i}.conv{n} {i}.bn{n}" for n in (1, 2, 3)) for i in (0, 1)]
+    return model, named(model, f"0.downsample.0 0.downsample.1 {rows[0]} {rows[1]}")
+
+
+class C2f(nn.Module):
+    def __init__(self, inputs: int, outputs: int, times: int = 1, shortcut: bool = True) -> None:
+        super().__init__()
+        self.half, self.shortcut = outputs // 2, shortcut
+        self.cv1 = conv(inputs, outputs, 1, nn.SiLU(), 1e-3)
+        links = [[conv(self.half, self.half, 3, nn.SiLU(), 1e-3) for _ in range(2)] for _ in range(times)]
+        self.links = nn.ModuleList(nn.Sequential(*link) for link in links)
+        self.cv2 = conv((2 + times) * self.half, outputs, 1, nn.SiLU(), 1e-3)
+
+    def forward(self, x: Any) -> Any:
+        found = list(self.cv1(x).split(self.half, 1))
+        for link in self.links:
+            found.append(link(found[-1]) + found[-1] if self.shortcut else link(found[-1]))
+        return self.cv2(torch.cat(found, 1))
+
+
+class SPPF(nn.Module):
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.cv1 = conv(inputs, inputs // 2, 1, nn.SiLU(), 1e-3)
+        self.cv2 = conv(inputs * 2, outputs, 1, nn.SiLU(), 1e-3)
+        self.pool = nn.MaxPool2d(5, 1, 2)
+
+    def forward(self, x: Any) -> Any:
+        found = [self.cv1(x)]
+        for _ in range(3):
+            found.append(self.pool(found[-1]))
+        return self.cv2(torch.cat(found, 1))
+
+
+def aspp() -> Any:
+    deeplab = pytest.importorskip("torchvision.models.segmentation.deeplabv3")
+    return deeplab.ASPP(16, [2, 4, 6], 8)
+
+
+class Pyramid(nn.Module):
+    """torchvision's, of an image and two smaller ones, all enlarged and joined."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fpn = pytest.importorskip("torchvision").ops.FeaturePyramidNetwork([16, 16, 16], 8)
+
+    def forward(self, x: Any) -> Any:
+        maps = {"c3": x, "c4": F.max_pool2d(x, 2), "c5": F.max_pool2d(F.max_pool2d(x, 2), 2)}
+        found = self.fpn(maps)
+        return torch.cat([F.interpolate(found[f"c{3 + i}"], scale_factor=2.0**i) for i in range(3)], 1)
+
+
+def fpn() -> tuple[Any, list[Any]]:
+    model = Pyramid()
+    inner, layer = model.fpn.inner_blocks, model.fpn.layer_blocks
+    return model, [each[i][0] for each in (inner, layer) for i in (2, 1, 0)]
+
+
+def ghost_module() -> Any:
+    ghostnet = pytest.importorskip("timm.models.ghostnet")
+    return nn.Sequential(ghostnet.GhostModule(16, 33), ghostnet.GhostModule(33, 31, 3, 3, stride=2))
+
+
+def dense_block() -> Any:
+    densenet = pytest.importorskip("torchvision.models.densenet")
+    return nn.Sequential(densenet._DenseBlock(3, 16, 4, 8, 0.0), densenet._Transition(40, 20))
+
+
+class Preactivated(nn.Module):
+    """The unit of stacked hourglasses."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        sizes, half = (inputs, outputs // 2, outputs // 2), outputs // 2
+        self.norms = nn.ModuleList(nn.BatchNorm2d(size) for size in sizes)
+        self.convs = nn.ModuleList(
+            [nn.Conv2d(inputs, half, 1), nn.Conv2d(half, half, 3, padding=1), nn.Conv2d(half, outputs, 1)]
+        )
+        self.shortcut = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
+
+    def forward(self, x: Any) -> Any:
+        short = self.shortcut(x)
+        for norm, weights in zip(self.norms, self.convs, strict=True):
+            x = weights(F.relu(norm(x)))
+        return x + short
+
+
+class Hourglass(nn.Module):
+    def __init__(self, levels: int, channels: int) -> None:
+        super().__init__()
+        self.upper, self.lower1, self.lower3 = (Preactivated(channels, channels) for _ in range(3))
+        self.inner = Hourglass(levels - 1, channels) if levels > 1 else Preactivated(channels, channels)
+
+    def forward(self, x: Any) -> Any:
+        upper = self.upper(x)
+        return upper + F.interpolate(self.lower3(self.inner(self.lower1(F.max_pool2d(x, 2)))), scale_factor=2)
+
+
+BLOCKS: dict[str, Callable[[], Any]] = {
+    "squeeze_excitation": squeeze_excitation,
+    "inverted_residual": inverted_residual,
+    "basic_residual": basic_residual,
+    "bottleneck_residual": bottleneck_residual,
+    "c2f": lambda: nn.Sequential(C2f(16, 32, 2), C2f(32, 24, shortcut=False)),
+    "sppf": lambda: SPPF(16, 32),
+    "aspp": aspp,
+    "fpn": fpn,
+    "ghost_module": ghost_module,
+    "dense_block": dense_block,
+    "hourglass": lambda: nn.Sequential(Hourglass(3, 16), Preactivated(16, 24)),
+}
+
+
+@pytest.mark.parametrize("name", test_blocks.CASES)
+def test_blocks_compute_what_their_twins_do(name: str) -> None:
+    made = BLOCKS[name]()
+    model, modules = made if isinstance(made, tuple) else (made, None)
+    plan = test_blocks.plan_of(name)
+    found = distances(torch, plan, randomized(torch, model), modules)
+    assert max(found.values()) < NEAR, found
+    held = [each.numel() for key, each in model.state_dict().items() if "num_batches" not in key]
+    assert sum(held) == test_blocks.CASES[name][1]

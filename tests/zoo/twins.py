@@ -1,0 +1,87 @@
+"""A network in PyTorch beside ours, with the same variables: its modules in the order of our layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from graphc.execution.network import evaluate
+from graphc.graph import Node, Plan
+from graphc.types import Array
+
+
+def randomized(torch: Any, model: Any) -> Any:
+    """The model for inference, with random statistics, gammas and biases, so that every one of them matters."""
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for name, tensor in model.state_dict().items():
+            if name.endswith("running_var") or (tensor.ndim == 1 and name.endswith("weight")):
+                tensor.uniform_(0.5, 1.5)
+            elif name.endswith(("running_mean", "bias")):
+                tensor.normal_(std=0.1)
+    return model.eval()
+
+
+def called(torch: Any, model: Any, images: Sequence[Any]) -> list[Any]:
+    """Its modules with variables of their own, in the order in which a run calls them."""
+    order: list[Any] = []
+    own = [each for each in model.modules() if next(each.parameters(recurse=False), None) is not None]
+    hooks = [each.register_forward_hook(lambda module, *_: order.append(module)) for each in own]
+    with torch.no_grad():
+        model(*images)
+    for hook in hooks:
+        hook.remove()
+    return order
+
+
+def variables_of(plan: Plan, modules: Sequence[Any]) -> dict[str, Array]:
+    """Our variables, where the nodes that have any are these modules, in this order."""
+    nodes = [each for each in plan.nodes if each.params]
+    assert len(nodes) == len(modules), [each.node.name for each in nodes]
+    params: dict[str, Array] = {}
+    for each, module in zip(nodes, modules, strict=True):
+        for local, array in arrays_of(each.node, module).items():
+            name = plan.graph.variable(each.node, local)
+            assert array.shape == each.params[local].shape, (name, array.shape, module)
+            params[name] = np.ascontiguousarray(array)
+    return params
+
+
+def arrays_of(node: Node, module: Any) -> dict[str, Array]:
+    """A module's arrays by our names for them, in our layout."""
+    held = {name: tensor.detach().numpy() for name, tensor in module.state_dict().items()}
+    if node.layer.kind == "batch_norm":
+        names = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", "moving_variance": "running_var"}
+        return {ours: held[theirs] for ours, theirs in names.items() if theirs in held}
+    weight, biases = held["weight"], {"biases": held["bias"]} if "bias" in held else {}
+    if node.layer.kind == "depthwise_conv2d":
+        groups = module.groups
+        weight = weight.reshape(groups, -1, *weight.shape[2:]).transpose(2, 3, 0, 1)
+        return {"depthwise_weights": weight, **biases}
+    return {"weights": weight.transpose(2, 3, 1, 0) if weight.ndim == 4 else weight.T, **biases}
+
+
+def distances(torch: Any, plan: Plan, model: Any, modules: Sequence[Any] | None = None) -> dict[str, float]:
+    """Output -> the largest difference between ours and the model's, in parts of the largest value.
+
+    The model takes our inputs, channels first, and gives our outputs, in the order of the spec."""
+    rng = np.random.default_rng(0)
+    arrays = {each.name: rng.standard_normal((2, *each.shape), dtype=np.float32) for each in plan.graph.inputs}
+    images = [torch.from_numpy(np.moveaxis(each, -1, 1).copy()) for each in arrays.values()]
+    params = variables_of(plan, modules if modules is not None else called(torch, model, images))
+    found = evaluate(plan, params, arrays)
+    with torch.no_grad():
+        theirs = model(*images)
+    theirs = theirs if isinstance(theirs, (tuple, list)) else (theirs,)
+    assert len(theirs) == len(plan.graph.outputs)
+    return {
+        name: difference(found[node], np.moveaxis(each.numpy(), 1, -1))
+        for (name, node), each in zip(plan.graph.outputs.items(), theirs, strict=True)
+    }
+
+
+def difference(found: Array, expected: Array) -> float:
+    assert found.shape == expected.shape
+    return float(np.abs(found - expected).max() / np.abs(expected).max())
