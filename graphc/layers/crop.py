@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar, Literal
 
 from pydantic import model_validator
 
-from graphc.dims import Dim, Shape, format_shape, spatial_axes
+from graphc.dims import Dim, Shape, bounds, format_shape, spatial_axes
 from graphc.errors import RuleError
 from graphc.layers.base import Layer, image, static
-from graphc.layers.fields import AxisName, IntPair, NaturalInt, PixelPadding, PositiveInt
+from graphc.layers.fields import AxisName, IntPair, NaturalInt, NaturalPair, PixelPadding, PositiveInt
+from graphc.layers.like import SizedLike, check_within, size_of
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
 from graphc.receptive_field import HERE, Reach
@@ -20,8 +21,8 @@ _TO_THE_END = 2**63 - 1
 """ONNX's word for it."""
 
 
-class Crop(Layer):
-    """An image without some of its border, or its centre."""
+class Crop(SizedLike):
+    """An image without some of its border, or a part of it."""
 
     kind: ClassVar[str] = "crop"
     family: ClassVar[str] = "shape"
@@ -30,16 +31,28 @@ class Crop(Layer):
     cut: PixelPadding | None = None
     """Pixels to cut from every side, [vertical, horizontal], or [[top, bottom], [left, right]]."""
     size: IntPair | None = None
-    """Or the size to keep of the centre; an odd pixel more is cut after than before."""
+    """Or the size to keep."""
+    offset: Literal["center"] | NaturalPair = "center"
+    """Where the part that is kept begins, with size and like: center (an odd pixel more is cut after than before), or
+    [vertical, horizontal] pixels from the top left."""
 
     @model_validator(mode="after")
-    def _one_of_both(self) -> Crop:
-        if (self.cut is None) == (self.size is None):
-            raise ValueError("crop takes either cut or size")
+    def _consistent(self) -> Crop:
+        if sum(each is not None for each in (self.cut, self.size, self.like)) != 1:
+            raise ValueError("crop takes either cut or size or like")
+        if self.cut is not None and self.offset != "center":
+            raise ValueError("offset is for size and like: cut says it for every side")
         return self
+
+    def with_size(self, x: Shape, size: tuple[Any, Any]) -> Layer:
+        check_within(self.like, size, x[:2])
+        return self.model_copy(update={"size": size, "like": None})
 
     def infer_shape(self, *inputs: Shape) -> Shape:
         height, width, channels = image(inputs[0], self.kind)
+        if self.like is not None:
+            self._befores(*inputs)
+            return *self.followed_size(*inputs), channels
         (top, bottom), (left, right) = self._cuts(inputs[0])
         return self._left(height, top + bottom), self._left(width, left + right), channels
 
@@ -57,22 +70,61 @@ class Crop(Layer):
             wanted = format_shape(self.size)
             raise RuleError("G203", f"size={wanted} is larger than its input of {height}×{width}", "size")
         spare = height - self.size[0], width - self.size[1]
-        return (spare[0] // 2, spare[0] - spare[0] // 2), (spare[1] // 2, spare[1] - spare[1] // 2)
+        befores = (spare[0] // 2, spare[1] // 2) if self.offset == "center" else self.offset
+        for before, more, size in zip(befores, spare, (height, width), strict=True):
+            if before > more:
+                kept = size - more
+                raise RuleError(
+                    "G203", f"{kept} pixels from {before} on do not lie within the {size} there are", "offset"
+                )
+        top, left = befores
+        return (top, spare[0] - top), (left, spare[1] - left)
+
+    def _befores(self, *inputs: Shape) -> list[tuple[int, bool]]:
+        """Of each axis the pixels cut before what is kept, and whether their number is the same for all sizes."""
+        found = []
+        for axis, (old, new) in enumerate(zip(inputs[0][:2], self.followed_size(*inputs), strict=True)):
+            spare = old - new
+            before = spare // 2 if self.offset == "center" else self.offset[axis]
+            if bounds(spare if self.offset == "center" else spare - before)[0] < 0:
+                message = f"like={self.like} has a size of {new}, which may be more than the {old} there are"
+                raise RuleError("G205", message if self.offset == "center" else f"{message} from {before} on", "like")
+            least, most = bounds(before)
+            found.append((int(least), least == most))
+        return found
 
     def reach(self, *inputs: Shape) -> tuple[Reach, ...]:
+        if self.like is not None:
+            return tuple(Reach(1, 1, (at,), (at,), known) for at, known in self._befores(*inputs))
         (top, _), (left, _) = self._cuts(inputs[0])
         return Reach(1, 1, (top,), (top,)), Reach(1, 1, (left,), (left,))
 
     def does_nothing(self, *inputs: Shape) -> bool:
-        return self.infer_shape(*inputs) == inputs[0]
+        return self.like is None and self.infer_shape(*inputs) == inputs[0]
 
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
+        if self.like is not None:
+            return self._emit_following(build, *inputs)
         (x,) = inputs
         (top, bottom), (left, right) = self._cuts(x.shape)
         ends = (-bottom or _TO_THE_END, -right or _TO_THE_END)
         return _slice(build, x, (top, left), ends, (2, 3), self.infer_shape(x.shape))
 
+    def _emit_following(self, build: OnnxBuilder, x: Value, followed: Value) -> Value:
+        size = size_of(build, followed)
+        if self.offset == "center":
+            spare = build.op("Sub", size_of(build, x), size)
+            start: Value | str = build.op("Div", spare, build.constant("two", np.asarray([2], np.int64)))
+            end = build.op("Add", size, start)
+        else:
+            start = build.constant("offset", np.asarray(self.offset, np.int64))
+            end = build.op("Add", size, start) if any(self.offset) else size
+        axes = build.constant("axes", np.asarray([2, 3], np.int64))
+        return build.op("Slice", x, start, end, axes, shape=self.infer_shape(x.shape, followed.shape))
+
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
+        if self.like is not None:
+            return self.forward_fitted(context, params, *inputs)
         (top, bottom), (left, right) = self._cuts(inputs[0].shape[1:])
         height, width = inputs[0].shape[1:3]
         return _take(inputs[0], (slice(None), slice(top, height - bottom), slice(left, width - right)))

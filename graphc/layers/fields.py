@@ -65,6 +65,17 @@ IntPair: TypeAlias = Annotated[
 """One positive integer for both axes, or [height, width]."""
 
 
+_NATURAL: dict[str, Any] = {"type": "integer", "minimum": 0, "maximum": MOST}
+
+NaturalPair: TypeAlias = Annotated[
+    tuple[_Natural, _Natural],
+    BeforeValidator(_pair),
+    Expects("a whole number of at least 0 or [height, width]"),
+    WithJsonSchema({"anyOf": [_NATURAL, {"type": "array", "items": _NATURAL, "minItems": 2, "maxItems": 2}]}),
+]
+"""One natural number for both axes, or [height, width]."""
+
+
 class AtMost(BaseModel):
     """A kernel of so many pixels, or of its input's where that has fewer."""
 

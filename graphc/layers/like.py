@@ -6,11 +6,13 @@ layer is fitted to them and reads it no more; what is left is open sizes, which 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from pydantic import StrictStr
 
-from graphc.dims import Dim, Shape, is_image, is_static
+from graphc.dims import Dim, Shape, format_shape, is_image, is_static
+from graphc.errors import RuleError
 from graphc.expected import Expects
 from graphc.layers.base import Layer, image
 from graphc.lazy import np
@@ -52,6 +54,13 @@ class SizedLike(Layer):
             return Gradients((*answer.inputs, None), answer.params)
 
         return Step(step.output, backward, step.updates)
+
+
+def check_within(like: str | None, size: Sequence[int], whole: Shape) -> None:
+    """A RuleError where a size is larger than the whole."""
+    if any(small > large for small, large in zip(size, whole, strict=True) if isinstance(large, int)):
+        message = f"like={like} is {format_shape(tuple(size))}, which is larger than its input of {format_shape(whole)}"
+        raise RuleError("G203", message, "like")
 
 
 def size_of(build: OnnxBuilder, x: Value) -> Value:

@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from graphc.dims import Dim, Shape
+from pydantic import model_validator
+
+from graphc.dims import Dim, Shape, bounds, format_shape
+from graphc.errors import RuleError
 from graphc.kernels.border import add_border, border_gradient
 from graphc.layers.base import Layer, image, scalar
 from graphc.layers.border import check_border, emit_border
 from graphc.layers.fields import Number, PixelPadding
+from graphc.layers.like import SizedLike, size_of
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
 from graphc.receptive_field import Reach
 from graphc.types import Array, Context, Gradients, Params, Step
 
 
-class Pad(Layer):
+class Pad(SizedLike):
     """Pixels around an image."""
 
     kind: ClassVar[str] = "pad"
     family: ClassVar[str] = "shape"
     positional: ClassVar[tuple[str, ...]] = ("padding",)
 
-    padding: PixelPadding
+    padding: PixelPadding | None = None
     """Pixels for every side, [vertical, horizontal], or [[top, bottom], [left, right]]."""
     mode: Literal["constant", "reflect", "edge", "symmetric", "circular"] = "constant"
     """constant: every new pixel is `value`. reflect: mirrored at the border pixel, which is not repeated. edge: the
@@ -31,38 +35,102 @@ class Pad(Layer):
     (NumPy's wrap)."""
     value: Number = 0.0
     """What constant padding puts in."""
+    align: Literal["after", "center"] | None = None
+    """With like. after: all new pixels are below and at the right. center: as many before, and an odd one after.
+    Default: after."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Pad:
+        if (self.padding is None) == (self.like is None):
+            raise ValueError("pad takes either padding or like")
+        if self.align is not None and self.like is None:
+            raise ValueError("align is for like: padding says it for every side")
+        return self
+
+    def in_force(self, argument: str) -> Any:
+        value = getattr(self, argument)
+        return "after" if argument == "align" and value is None and self.like is not None else value
+
+    def with_size(self, x: Shape, size: tuple[Any, Any]) -> Layer:
+        if any(new < old for new, old in zip(size, x, strict=False)):
+            message = (
+                f"like={self.like} is {format_shape(size)}, which is smaller than its input of {format_shape(x[:2])}"
+            )
+            raise RuleError("G203", message, "like")
+        padding = tuple(self._sides(new - old) for new, old in zip(size, x, strict=False))
+        return self.model_copy(update={"padding": padding, "like": None, "align": None})
+
+    def _sides(self, more: Any) -> tuple[Any, Any]:
+        before = more // 2 if self.align == "center" else 0
+        return before, more - before
+
+    def _befores(self, *inputs: Shape) -> list[tuple[int, bool]]:
+        """Of each axis the pixels before the image, and whether their number is the same for all sizes."""
+        found = []
+        for old, new in zip(inputs[0][:2], self.followed_size(*inputs), strict=True):
+            if bounds(new - old)[0] < 0:
+                message = f"like={self.like} has a size of {new}, which may be less than the {old} there are"
+                raise RuleError("G205", message, "like")
+            if self.mode != "constant":
+                raise RuleError("G205", f"mode={self.mode} to an open size, {new}: constant alone does that", "mode")
+            least, most = bounds(self._sides(new - old)[0])
+            found.append((int(least), least == most))
+        return found
 
     def infer_shape(self, *inputs: Shape) -> Shape:
         height, width, channels = image(inputs[0], self.kind)
+        if self.like is not None:
+            self._befores(*inputs)
+            return *self.followed_size(*inputs), channels
         return self._padded(height, 0, "height"), self._padded(width, 1, "width"), channels
 
     def _padded(self, size: Dim, axis: int, name: str) -> Dim:
         if self.mode != "constant":
-            check_border(size, self.padding[axis], self.mode, name)
-        return size + sum(self.padding[axis])
+            check_border(size, self._pixels[axis], self.mode, name)
+        return size + sum(self._pixels[axis])
+
+    @property
+    def _pixels(self) -> PixelPadding:
+        assert self.padding is not None, "fitted() comes first"
+        return self.padding
 
     def reach(self, *inputs: Shape) -> tuple[Reach, ...]:
-        (top, _), (left, _) = self.padding
-        return Reach(1, 1, (-top,), (-top,)), Reach(1, 1, (-left,), (-left,))
+        sides = [(pixels[0], True) for pixels in self._pixels] if self.like is None else self._befores(*inputs)
+        return tuple(Reach(1, 1, (-before,), (-before,), known) for before, known in sides)
 
     def does_nothing(self, *inputs: Shape) -> bool:
         return self.padding == ((0, 0), (0, 0))
 
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
+        if self.like is not None:
+            return self._emit_following(build, *inputs)
         (x,) = inputs
         if self.mode != "constant":
-            return emit_border(build, x, self.padding, self.mode)
-        (top, bottom), (left, right) = self.padding
+            return emit_border(build, x, self._pixels, self.mode)
+        (top, bottom), (left, right) = self._pixels
         pads = build.constant("pads", np.asarray([0, 0, top, left, 0, 0, bottom, right], np.int64))
         value = scalar(build, "value", self.value)
         return build.op("Pad", x, pads, value, shape=self.infer_shape(x.shape), mode="constant")
 
+    def _emit_following(self, build: OnnxBuilder, x: Value, followed: Value) -> Value:
+        more = build.op("Sub", size_of(build, followed), size_of(build, x))
+        none = build.constant("none", np.asarray([0, 0], np.int64))
+        if self.align == "center":
+            before = build.op("Div", more, build.constant("two", np.asarray([2], np.int64)))
+            pads = build.op("Concat", none, before, none, build.op("Sub", more, before), shape=(8,), axis=0)
+        else:
+            pads = build.op("Concat", none, none, none, more, shape=(8,), axis=0)
+        shape = self.infer_shape(x.shape, followed.shape)
+        return build.op("Pad", x, pads, scalar(build, "value", self.value), shape=shape, mode="constant")
+
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
+        if self.like is not None:
+            return self.forward_fitted(context, params, *inputs)
         (x,) = inputs
-        mode = self.mode
+        mode, pixels = self.mode, self._pixels
         if mode != "constant":
-            y = add_border(context, x, self.padding, mode)
-            return Step(y, lambda dy: Gradients((border_gradient(context, dy, self.padding, mode),)))
-        y = np.pad(x, ((0, 0), *self.padding, (0, 0)), constant_values=self.value)
-        (top, _), (left, _) = self.padding
+            y = add_border(context, x, pixels, mode)
+            return Step(y, lambda dy: Gradients((border_gradient(context, dy, pixels, mode),)))
+        y = np.pad(x, ((0, 0), *pixels, (0, 0)), constant_values=self.value)
+        (top, _), (left, _) = pixels
         return Step(y, lambda dy: Gradients((dy[:, top : top + x.shape[1], left : left + x.shape[2]],)))

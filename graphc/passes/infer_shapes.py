@@ -10,6 +10,10 @@ from graphc.errors import Errors, RuleError, SpecError
 from graphc.graph import LayerGraph, Node
 from graphc.layers.base import Layer
 from graphc.passes.inputs import seems_channels_first
+from graphc.passes.size_hints import size_hint
+
+OTHER_SHAPES = "G202"
+"""Of a merge whose inputs do not go together."""
 
 
 def infer_shapes(graph: LayerGraph) -> tuple[LayerGraph, dict[str, Shape]]:
@@ -20,6 +24,7 @@ def infer_shapes(graph: LayerGraph) -> tuple[LayerGraph, dict[str, Shape]]:
     shapes: dict[str, Shape] = {each.name: each.shape for each in graph.inputs}
     errors = Errors()
     nodes: list[Node] = []
+    layers = {node.name: node.layer for node in graph.nodes}
     for node in graph.nodes:
         if any(source not in shapes for source in node.inputs):
             continue
@@ -34,7 +39,9 @@ def infer_shapes(graph: LayerGraph) -> tuple[LayerGraph, dict[str, Shape]]:
             nodes.append(node if layer is node.layer else _with_fitted(node, layer))
         except RuleError as error:
             wrong = at_node(node, error, inputs)
-            odd = (seems_channels_first(each, graph.batch) for each in graph.inputs)
+            odd: list[str | None] = [seems_channels_first(each, graph.batch) for each in graph.inputs]
+            if error.code == OTHER_SHAPES:
+                odd.append(size_hint(node, inputs, layers))
             notes = (*wrong.notes, *filter(None, odd))
             errors.add(SpecError(wrong.code, wrong.message, wrong.place, notes), of_a_layer=True)
     errors.raise_if_any()

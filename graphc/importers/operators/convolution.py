@@ -103,7 +103,5 @@ def _transposed_padding(
         sides = [TransposedWindow.over(x.shape[a], kernel[a], stride[a], word).pads for a in (0, 1)]
         if sides == wanted:
             return {} if word == "same" else {"padding": word}
-    if more[0] != more[1]:
-        raise RefusedError(f"its output_padding {list(more)} differs between height and width")
     arguments: dict[str, Any] = {"padding": [list(sides) for sides in cut]}
-    return {**arguments, "output_padding": more[0]} if more[0] else arguments
+    return {**arguments, "output_padding": written_pair(more)} if any(more) else arguments

@@ -60,6 +60,9 @@ CASES = [
     Case(Conv2dTranspose(filters=3, kernel=(2, 4), stride=(2, 5)), ((3, 2, 2),)),
     Case(Conv2dTranspose(filters=3, kernel=1, stride=3, padding="valid"), ((3, 2, 2),)),
     Case(Conv2dTranspose(filters=2, kernel=3, stride=2, padding=1, output_padding=1), (IMAGE,)),
+    Case(Conv2dTranspose(filters=2, kernel=3, stride=2, padding=1, output_padding=(0, 1)), (IMAGE,)),
+    Case(Conv2dTranspose(filters=2, kernel=3, stride=2, padding=1, like="x1"), ((2, 3, 2), (4, 5, 1)), reach="any"),
+    Case(Conv2dTranspose(filters=2, kernel=3, stride=2, like="x1"), ((2, 3, 2), (3, 6, 1)), reach="any"),
     Case(Conv2dTranspose(filters=2, kernel=4, stride=2, padding=((1, 0), (2, 1))), (IMAGE,)),
 ]
 
