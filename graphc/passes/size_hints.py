@@ -25,7 +25,7 @@ def _differ(one: Dim, other: Dim) -> bool:
 
 def _with_one_size(one: str, a: Shape, other: str, b: Shape, layers: Mapping[str, Layer]) -> str:
     for name, kept in ((other, one), (one, other)):
-        if name in layers and layers[name].kind in ("resize", "conv2d_transpose"):
+        if name in layers and "like" in type(layers[name]).model_fields:
             return f"like: {kept} on {name} gives it the size of {kept}"
     more = [bounds(y - x) for x, y in zip(a[:2], b[:2], strict=True)]
     if all(map(_of_one_scale, a[:2], b[:2])):
