@@ -50,6 +50,9 @@ KINDS = {
     "resizing": "resize", "resizebilinear": "resize", "upsamplenearest2d": "resize", "upsamplingbilinear2d": "resize",
     "pixelshuffle": "depth_to_space", "subpixel": "depth_to_space", "pixelunshuffle": "space_to_depth",
     "reorg": "space_to_depth", "shuffle": "channel_shuffle",
+    "bilstm": "lstm", "cudnnlstm": "lstm", "cudnngru": "gru", "attention": "multi_head_attention",
+    "mha": "multi_head_attention", "selfattention": "multi_head_attention", "positionalencoding": "position_embedding",
+    "positionalembedding": "position_embedding", "posembed": "position_embedding", "clstoken": "class_token",
     "concatenate": "concat", "cat": "concat", "route": "concat", "merge": "", "eltwise": "add", "sum": "add",
     "elementwiseadd": "add", "addn": "add", "mul": "multiply", "prod": "multiply", "layerscale2d": "layer_scale",
     "view": "reshape", "squeeze": "flatten", "sequential": "group", "block": "group", "parallel": "branches",
@@ -71,8 +74,7 @@ ABSENT = frozenset(
         "globalavgpool1d", "globalavgpool3d", "convtranspose1d", "convtranspose3d", "relu1", "relun", "crelu", "celu",
         "glu", "rrelu", "hardtanh", "logsoftmax", "softmin", "softsign", "softshrink", "hardshrink", "tanhshrink",
         "threshold", "logsigmoid", "swiglu", "geglu", "rmsnorm", "weightnorm", "spectralnorm", "lppool2d",
-        "fractionalmaxpool2d", "maxunpool2d", "lstm", "gru", "rnn", "embedding", "attention", "multiheadattention",
-        "transpose", "permute", "mean", "max", "min", "pow",
+        "fractionalmaxpool2d", "maxunpool2d", "rnn", "embedding", "transpose", "permute", "mean", "max", "min", "pow",
         "sqrt", "exp", "abs", "matmul", "einsum", "gather", "msle", "mape", "wasserstein", "lbfgs", "adadelta",
         "rprop", "nadam", "radam", "adamax", "ftrl", "linear", "identity", "stair", "relie", "plse", "loggy", "ramp",
         "hardtan", "lhtan", "exponential", "sparsemax", "squareplus", "tile", "power", "log", "exponent",
@@ -110,6 +112,8 @@ ARGUMENTS = {
     "depthwiseregularizer": "weights_regularizer", "dropoutratio": "rate", "probability": "rate", "cropping": "cut",
     "constantvalues": "value", "constantvalue": "value", "padmode": "mode", "targetsize": "size",
     "coordinatetransformationmode": "coordinates",
+    "hiddensize": "units", "numheads": "heads", "nheads": "heads", "nhead": "heads", "keydim": "key_size",
+    "headsize": "key_size", "recurrentinitializer": "recurrent_initializer",
     "lr": "learning_rate", "batchsize": "batch", "momentumrate": "momentum", "wd": "weight_decay",
 }  # fmt: skip
 """Arguments and keys; of several words the first that the place knows."""
@@ -159,6 +163,7 @@ RENAMED = {
 """What graphc itself called otherwise once."""
 
 WITH = {
+    "bilstm": "with bidirectional: true",
     "leaky": "with alpha: 0.1",
     "resizing": "with method: bilinear",
     "resizebilinear": "with method: bilinear",
@@ -195,9 +200,8 @@ INSTEAD = {
     "maxpooling3d": "there are no kinds for volumes",
     "avgpool3d": "there are no kinds for volumes",
     "convtranspose3d": "there are no kinds for volumes",
-    "lstm": "there are no recurrent kinds",
-    "gru": "there are no recurrent kinds",
-    "rnn": "there are no recurrent kinds",
+    "rnn": "of recurrent kinds there are lstm and gru",
+    "simplernn": "of recurrent kinds there are lstm and gru",
     "activation": "an activation is a kind of its own, such as relu",
     "input": "inputs are said at the top of a spec",
     "inputlayer": "inputs are said at the top of a spec",

@@ -74,7 +74,7 @@ def test_a_kind_of_a_peer(theirs: str, ours: str) -> None:
         "log_softmax",
         "relu5",
         "hardtanh",
-        "LSTM",
+        "RNN",
     ],
 )
 def test_nothing_is_proposed_that_means_something_else(word: str) -> None:

@@ -59,6 +59,13 @@ FAMILIES: Mapping[str, Mapping[str, str]] = {
         "layer_scale": "layer_scale.LayerScale",
         "global_response_norm": "global_response_norm.GlobalResponseNorm",
     },
+    "sequence": {
+        "lstm": "lstm.Lstm",
+        "gru": "gru.Gru",
+        "multi_head_attention": "multi_head_attention.MultiHeadAttention",
+        "position_embedding": "position_embedding.PositionEmbedding",
+        "class_token": "class_token.ClassToken",
+    },
     "regularization": {
         "dropout": "dropout.Dropout",
     },

@@ -33,7 +33,8 @@ class Layer(Documented):
     kind: ClassVar[str]
     """What the user types."""
     family: ClassVar[str]
-    """convolution, pooling, dense, normalization, activation, shape, merge or regularization: colours, tables."""
+    """convolution, pooling, dense, normalization, activation, shape, merge, sequence or regularization, which colours
+    and tables are by."""
     positional: ClassVar[tuple[str, ...]] = ()
     """Arguments that `kind: value` and `kind: [value, value]` give, in order."""
     accepts: ClassVar[tuple[str, ...]] = ()
@@ -139,6 +140,14 @@ def channels(shape: Shape, kind: str) -> int:
     if not shape or not isinstance(shape[-1], int):
         raise RuleError("G201", f"{kind} expects a fixed number of channels, got {format_shape(shape)}")
     return shape[-1]
+
+
+def sequence(shape: Shape, kind: str) -> tuple[Dim, int]:
+    """Length and channels of a sequence, or an error that says what is missing."""
+    if len(shape) != 2:
+        advice = "; reshape: [-1, C] makes one of an image" if is_image(shape) else ""
+        raise RuleError("G201", f"{kind} expects a sequence (length, channels), got {format_shape(shape)}{advice}")
+    return shape[0], channels(shape, kind)
 
 
 def static(shape: Shape, kind: str) -> tuple[int, ...]:

@@ -24,6 +24,7 @@ ACCENTS: dict[str, Accent] = {
     "activation": Accent("red", "#c2410c", "#ff9a62"),
     "merge": Accent("cyan", "#0e7490", "#4fd0e3"),
     "shape": Accent("bright_black", "#64748b", "#a3b1c6"),
+    "sequence": Accent("bright_magenta", "#be185d", "#f58ac0"),
     "regularization": Accent("bright_black", "#78716c", "#b8aea6"),
     "detection": Accent("bright_red", "#be185d", "#f38bb8"),
     "group": Accent("white", "#4338ca", "#a5b4fc"),

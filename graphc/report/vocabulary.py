@@ -69,6 +69,7 @@ WRITTEN = {
     "max_pool2d": "max_pool2d: {kernel: 3}",
     "avg_pool2d": "avg_pool2d: {kernel: 3}",
     "slice": "slice: {start: 0, stop: 32}",
+    "multi_head_attention": "multi_head_attention: {heads: 4}",
     "separable_conv2d": "separable_conv2d: {filters: 64, kernel: 3}",
     "concat": "concat: {inputs: [left, right]}",
     "add": "add: {inputs: [left, right]}",

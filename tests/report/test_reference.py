@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from graphc.initializers import KINDS
-from graphc.layers import CATALOGUE
+from graphc.layers import CATALOGUE, FAMILIES
 from graphc.passes.expectations import FIELDS, TOTALS
 from graphc.report.reference import pages
 from graphc.report.vocabulary import recipe_words, spec_words
@@ -94,6 +94,7 @@ SHAPES = {
     "decode_distances": [4, 4, 67],
     "decode_deltas": [4, 4, 14],
     "non_max_suppression": [50, 7],
+    **dict.fromkeys(FAMILIES["sequence"], [16, 64]),
 }
 """What the example of a kind reads, where it is no image of 64 channels."""
 

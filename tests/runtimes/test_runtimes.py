@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from graphc.compiler import compile_plan, plan_spec
+from graphc.compiler import Emission, compile_plan, plan_spec
 from graphc.emit.model import write_model
 from graphc.execution.network import evaluate
 from graphc.graph import Plan
@@ -30,8 +30,14 @@ NETS = ("lenet5", "alexnet_v2", "vgg_16", "inception_v1", "resnet_v1_50", "mobil
 
 NOT_THERE: dict[tuple[str, str], str] = {
     ("reference", "local_response_norm"): "its sum leaves out the last channel: 6e-4 away, in every version tried",
+    (
+        "opencv",
+        "gru",
+    ): "it leaves out the axis of directions and says so at the next Transpose; the last state is right",
 }
 """(runtime, kind) -> why that runtime cannot run that operator at all."""
+FIXED_BATCH: frozenset[tuple[str, str]] = frozenset({("tract", "lstm"), ("tract", "gru")})
+"""(runtime, kind) that it takes for a fixed number of examples only (`--batch`): with an open one it panics."""
 
 
 def one_case_a_kind() -> list[Case]:
@@ -42,11 +48,13 @@ def one_case_a_kind() -> list[Case]:
     return list(first.values())
 
 
-def compare(plan: Plan, params: Mapping[str, np.ndarray], runtime: str, batch: int, folder: Path) -> None:
+def compare(
+    plan: Plan, params: Mapping[str, np.ndarray], runtime: str, batch: int, folder: Path, fixed: bool = False
+) -> None:
     rng = np.random.default_rng(batch)
     inputs = {each.name: rng.standard_normal((batch, *each.shape)).astype(np.float32) for each in plan.graph.inputs}
     path = folder / "model.onnx"
-    write_model(compile_plan(plan, params), path)
+    write_model(compile_plan(plan, params, Emission(batch=batch if fixed else None)), path)
     found = RUNTIMES[runtime](path, inputs)
     nodes = plan.graph.outputs
     expected = evaluate(plan, params, inputs, nodes.values())
@@ -67,7 +75,7 @@ def test_one_model_a_kind(runtime: str, case: Case, batch: int, tmp_path: Path) 
     params = initial_params(case, np.random.default_rng(0), "float32")
     plan = one_layer_plan(case)
     variables = {plan.graph.scoped(f"layer/{name}"): value for name, value in params.items()}
-    compare(plan, variables, runtime, batch, tmp_path)
+    compare(plan, variables, runtime, batch, tmp_path, (runtime, case.layer.kind) in FIXED_BATCH)
 
 
 @pytest.mark.parametrize("batch", [1, 3])

@@ -1,0 +1,29 @@
+"""Gated recurrent units."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from graphc.initializers import Initializer, Zeros
+from graphc.kernels.recurrent import CellParams, CellStep, gru
+from graphc.layers.recurrent import Recurrent
+from graphc.types import Array, Context
+
+
+class Gru(Recurrent):
+    """Gated recurrent units over a sequence L×C, the reset gate behind the product, as in PyTorch and in Keras with
+    `reset_after`. Variables have the gates r, z, n side by side as PyTorch has them: `weights` [C, 3*units],
+    `recurrent_weights` [units, 3*units]; Keras and ONNX have z, r, n."""
+
+    kind: ClassVar[str] = "gru"
+    operator: ClassVar[str] = "GRU"
+    gates: ClassVar[int] = 3
+    onnx_order: ClassVar[tuple[int, ...]] = (1, 0, 2)
+    onnx_attributes: ClassVar[Mapping[str, Any]] = {"linear_before_reset": 1}
+
+    def initial_biases(self) -> Initializer:
+        return Zeros()
+
+    def run(self, context: Context, params: CellParams, x: Array) -> CellStep:
+        return gru(context, params, x)

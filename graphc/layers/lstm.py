@@ -1,0 +1,26 @@
+"""Long short-term memory."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from graphc.initializers import Constant, Initializer
+from graphc.kernels.recurrent import CellParams, CellStep, lstm
+from graphc.layers.recurrent import Recurrent
+from graphc.types import Array, Context
+
+
+class Lstm(Recurrent):
+    """A long short-term memory over a sequence L×C. Variables have the gates i, f, c, o side by side: `weights`
+    [C, 4*units], `recurrent_weights` [units, 4*units]; PyTorch and Keras have the same order, ONNX i, o, f, c."""
+
+    kind: ClassVar[str] = "lstm"
+    operator: ClassVar[str] = "LSTM"
+    gates: ClassVar[int] = 4
+    onnx_order: ClassVar[tuple[int, ...]] = (0, 3, 1, 2)
+
+    def initial_biases(self) -> Initializer:
+        return Constant(value=(0,) * self.units + (1,) * self.units + (0,) * (2 * self.units))
+
+    def run(self, context: Context, params: CellParams, x: Array) -> CellStep:
+        return lstm(context, params, x)

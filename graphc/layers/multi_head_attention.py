@@ -1,0 +1,181 @@
+"""Attention with several heads."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from graphc.dims import Dim, Shape, format_shape
+from graphc.errors import RuleError
+from graphc.initializers import AnyInitializer, Xavier, Zeros
+from graphc.kernels.attention import attention
+from graphc.kernels.channels import bias_gradient
+from graphc.layers.base import Layer, elements, scalar, sequence
+from graphc.layers.fields import Bool, Fraction, PositiveInt
+from graphc.lazy import np
+from graphc.onnx_builder import OnnxBuilder, Value
+from graphc.regularizers import Regularizer
+from graphc.types import Array, Context, Gradients, Params, Step
+from graphc.variables import ParamSpec
+
+PARTS = ("query", "key", "value", "output")
+"""Each a matrix, and biases."""
+
+
+class MultiHeadAttention(Layer):
+    """Every position of a sequence L×C becomes a mean over all positions, weighted by softmax(q @ k.T / sqrt(key_size))
+    in each head (Vaswani et al. 2017). Of two inputs, `inputs: [x, memory]`, queries come from the first, keys and
+    values from the second. Variables: `query_weights`, `key_weights`, `value_weights` [C, heads*key_size],
+    `output_weights` [heads*key_size, C], and biases of the same names."""
+
+    kind: ClassVar[str] = "multi_head_attention"
+    family: ClassVar[str] = "sequence"
+    positional: ClassVar[tuple[str, ...]] = ("heads",)
+    inputs_at_most: ClassVar[int | None] = 2
+    sees_everything: ClassVar[bool] = True
+    donates_output: ClassVar[bool] = True
+
+    heads: PositiveInt
+    """How many weighted means there are side by side."""
+    key_size: PositiveInt | None = None
+    """Channels of a head; left out: the first input's channels divided by the heads."""
+    dropout: Fraction = 0.0
+    """The share of attention weights that is dropped in training."""
+    bias: Bool = True
+    """Whether queries, keys, values and outputs have biases."""
+    weights_initializer: AnyInitializer = Xavier()
+    """How the weights start."""
+    weights_regularizer: Regularizer | None = None
+    """Penalty on the weights."""
+    biases_initializer: AnyInitializer = Zeros()
+    """How the biases start."""
+    trainable: Bool = True
+    """Whether training changes the variables."""
+
+    def infer_shape(self, *inputs: Shape) -> Shape:
+        for shape in inputs:
+            sequence(shape, self.kind)
+        self._head_size(inputs[0])
+        return inputs[0]
+
+    def _head_size(self, shape: Shape) -> int:
+        _, channels = sequence(shape, self.kind)
+        if self.key_size is not None:
+            return self.key_size
+        if channels % self.heads:
+            message = f"{channels} channels do not divide by heads={self.heads}, got {format_shape(shape)}"
+            raise RuleError("G201", f"{message}; key_size says how many channels a head has", "heads")
+        return channels // self.heads
+
+    def declare_params(self, *inputs: Shape) -> dict[str, ParamSpec]:
+        _, channels = sequence(inputs[0], self.kind)
+        _, remembered = sequence(inputs[-1], self.kind)
+        inside = self.heads * self._head_size(inputs[0])
+        shapes = ((channels, inside), (remembered, inside), (remembered, inside), (inside, channels))
+        found: dict[str, ParamSpec] = {}
+        for part, shape in zip(PARTS, shapes, strict=True):
+            found[f"{part}_weights"] = ParamSpec(
+                shape, self.weights_initializer, self.trainable, self.weights_regularizer, axes="IO"
+            )
+            if self.bias:
+                found[f"{part}_biases"] = ParamSpec(shape[1:], self.biases_initializer, self.trainable, axes="O")
+        return found
+
+    def mixes_channels(self, *inputs: Shape) -> bool:
+        return True
+
+    def count_macs(self, *inputs: Shape) -> int:
+        (length, channels), (remembered, others) = (sequence(each, self.kind) for each in (inputs[0], inputs[-1]))
+        inside = self.heads * self._head_size(inputs[0])
+        projections = 2 * elements((length, channels)) + 2 * elements((remembered, others))
+        return (projections + 2 * elements((length, remembered))) * inside
+
+    def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
+        query, memory = (build.channels_last(value) for value in (inputs[0], inputs[-1]))
+        size = self._head_size(query.shape)
+        q = self._emit_heads(build, query, "query", params, (0, 2, 1, 3))
+        k = self._emit_heads(build, memory, "key", params, (0, 2, 3, 1))
+        v = self._emit_heads(build, memory, "value", params, (0, 2, 1, 3))
+        scores = build.op("Mul", build.op("MatMul", q, k), scalar(build, "scale", 1 / math.sqrt(size)))
+        found = build.op("MatMul", build.op("Softmax", scores, axis=3), v, shape=query.shape)
+        sizes = _sizes(query.shape[0], self.heads * size)
+        together = build.op("Reshape", build.op("Transpose", found, perm=[0, 2, 1, 3]), build.constant("joined", sizes))
+        return self._emit_product(build, together, "output", params)
+
+    def _emit_heads(
+        self, build: OnnxBuilder, x: Value, part: str, params: Params, perm: tuple[int, int, int, int]
+    ) -> Value:
+        """The product with a matrix, N heads L K, or N heads K L of keys."""
+        sizes = _sizes(x.shape[0], self.heads, params["query_weights"].shape[1] // self.heads)
+        name = "query_heads" if part == "query" else "memory_heads"
+        split = build.op("Reshape", self._emit_product(build, x, part, params), build.constant(name, sizes))
+        return build.op("Transpose", split, perm=list(perm))
+
+    def _emit_product(self, build: OnnxBuilder, x: Value, part: str, params: Params) -> Value:
+        y = build.op("MatMul", x, build.constant(f"{part}_weights", params[f"{part}_weights"]))
+        if not self.bias:
+            return y
+        return build.op("Add", y, build.constant(f"{part}_biases", params[f"{part}_biases"]))
+
+    def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
+        query, memory = inputs[0], inputs[-1]
+        q, k, v = (
+            self._product(context, x, part, params) for part, x in zip(PARTS, (query, memory, memory), strict=False)
+        )
+        kept = self._kept(context, query, memory)
+        found = attention(context, q, k, v, self.heads, kept)
+        y = self._product(context, found.output, "output", params)
+
+        def backward(dy: Array) -> Gradients:
+            gradients: dict[str, Any] = {}
+            into = self._gradients(context, found.output, dy, "output", params, gradients)
+            given = found.backward(into)
+            dquery, dkey, dvalue = (
+                self._gradients(context, x, each, part, params, gradients)
+                for part, x, each in zip(PARTS, (query, memory, memory), given, strict=False)
+            )
+            dkey += dvalue
+            if len(inputs) > 1:
+                return Gradients((dquery, dkey), gradients)
+            dquery += dkey
+            return Gradients((dquery,), gradients)
+
+        return Step(y, backward)
+
+    def _product(self, context: Context, x: Array, part: str, params: Params) -> Array:
+        """x @ weights + biases, [N, L, C] to [N, L, F]."""
+        weights = params[f"{part}_weights"]
+        y = context.empty((*x.shape[:2], weights.shape[1]), x.dtype)
+        np.matmul(x.reshape(-1, x.shape[2]), weights, out=y.reshape(-1, weights.shape[1]))
+        if self.bias:
+            y += params[f"{part}_biases"]
+        return y
+
+    def _gradients(
+        self, context: Context, x: Array, dy: Array, part: str, params: Params, gradients: dict[str, Any]
+    ) -> Array:
+        """The gradient of x [N, L, C] from dy [N, L, F]; those of the variables are put into `gradients`."""
+        weights = params[f"{part}_weights"]
+        rows = dy.reshape(-1, dy.shape[2])
+        if self.trainable and f"{part}_weights" not in context.frozen:
+            gradients[f"{part}_weights"] = x.reshape(-1, x.shape[2]).T @ rows
+        if self.bias and self.trainable and f"{part}_biases" not in context.frozen:
+            gradients[f"{part}_biases"] = bias_gradient(dy)
+        dx = context.empty(x.shape, x.dtype)
+        np.matmul(rows, weights.T, out=dx.reshape(-1, x.shape[2]))
+        return dx
+
+    def _kept(self, context: Context, query: Array, memory: Array) -> Array | None:
+        """Factors of the attention weights [N, heads, L, M]: 0 of what is dropped; None where nothing is."""
+        if not context.training or self.dropout == 0:
+            return None
+        shape = (len(query), self.heads, query.shape[1], memory.shape[1])
+        kept = context.random().random(shape, dtype=np.float32) >= self.dropout
+        factors: Array = kept * query.dtype.type(1 / (1 - self.dropout))
+        return factors
+
+
+def _sizes(length: Dim, *others: int) -> Array:
+    """What Reshape takes for N, the length and these, whatever the number of examples is."""
+    return np.asarray((-1, length, *others) if isinstance(length, int) else (0, -1, *others), np.int64)
