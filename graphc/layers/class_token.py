@@ -11,6 +11,7 @@ from graphc.layers.base import Layer, sequence
 from graphc.layers.fields import Bool
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
+from graphc.receptive_field import Reach
 from graphc.regularizers import Regularizer
 from graphc.types import Array, Context, Gradient, Gradients, Params, Step
 from graphc.variables import ParamSpec
@@ -22,7 +23,6 @@ class ClassToken(Layer):
 
     kind: ClassVar[str] = "class_token"
     family: ClassVar[str] = "sequence"
-    sees_everything: ClassVar[bool] = True
     donates_output: ClassVar[bool] = True
 
     token_initializer: AnyInitializer = TruncatedNormal(stddev=0.02)
@@ -35,6 +35,9 @@ class ClassToken(Layer):
     def infer_shape(self, *inputs: Shape) -> Shape:
         length, channels = sequence(inputs[0], self.kind)
         return (length + 1, channels)
+
+    def reach(self, *inputs: Shape) -> tuple[Reach, ...]:
+        return (Reach(1, 1, (-1,), (-1,)),)
 
     def declare_params(self, *inputs: Shape) -> dict[str, ParamSpec]:
         _, channels = sequence(inputs[0], self.kind)
