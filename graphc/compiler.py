@@ -62,6 +62,8 @@ class Emission:
     """What its metadata say besides."""
     batch: int | None = None
     """A fixed number of examples; None: as the spec says."""
+    quantize: Callable[[emit.OnnxModel, Plan], emit.OnnxModel] | None = None
+    """What makes a model of integers of the float one."""
 
 
 def plan_spec(
@@ -90,8 +92,9 @@ def compile_plan(
 ) -> emit.OnnxModel:
     """A checked ONNX model of a plan with these weights (by full name, each in its own shape, float32), which are
     overwritten with `overwrite`: it then needs no memory of its own for them."""
-    return emit.emit(
-        with_batch(planned, how.batch) if how.batch is not None else planned,
+    planned = with_batch(planned, how.batch) if how.batch is not None else planned
+    model = emit.emit(
+        planned,
         params,
         opset=how.opset,
         ir_version=how.ir_version,
@@ -102,6 +105,7 @@ def compile_plan(
         fronts=how.preprocess(planned) if how.preprocess else None,
         overwrite=overwrite,
     )
+    return model if how.quantize is None else how.quantize(model, planned)
 
 
 def with_batch(planned: Plan, batch: int) -> Plan:

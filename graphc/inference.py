@@ -178,11 +178,7 @@ class Reader:
     def _read(self, path: str, port: Port, known: InputSignature | None) -> Array:
         if path.lower().endswith(".npy"):
             array = read_npy(Path(path))
-            array = array[None] if array.ndim == len(port.shape) - 1 else array
-            if known is not None:
-                check_shape(array, known.shape, path)
-                array = known.prepared(array, port.dtype)
-            return as_type(array, port.dtype, path)
+            return given(array[None] if array.ndim == len(port.shape) - 1 else array, port, known, path)
         shape = channels_last_shape(port) if known is None else known.shape
         pixels = read_image(path, shape, AS_BYTES) if known is None else read_known(path, known)
         if known is not None:
@@ -198,6 +194,14 @@ class Reader:
         pixels = pixels * np.float32(1 / 255 if self._scaling.scale is None else self._scaling.scale)
         mean = numbers("--mean", self._scaling.mean, 0.0, pixels)
         return (pixels - mean) / numbers("--std", self._scaling.std, 1.0, pixels)
+
+
+def given(array: Array, port: Port, known: InputSignature | None, path: str) -> Array:
+    """Examples [N, ...] of a file of arrays as an input takes them; `known`: what it says of them."""
+    if known is not None:
+        check_shape(array, known.shape, path)
+        array = known.prepared(array, port.dtype)
+    return as_type(array, port.dtype, path)
 
 
 def channels_last_shape(port: Port) -> tuple[int | None, ...]:

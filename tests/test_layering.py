@@ -41,6 +41,7 @@ ORDER = [
     {"train"},
     {"inference"},
     {"classify", "report"},
+    {"quantization"},
     {"completion"},
     {"cli"},
     {"program"},

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from graphc.cli.int8 import int8_options, quantizer_of, write_noise
 from graphc.cli.options import (
     collect_seldom,
     format_option,
@@ -57,6 +58,7 @@ WITH_WEIGHTS = "weights"
     type=click.Choice(["uint8", "int8", "uint16", "int16", "int32", "float32"]),
     help="Type of those.  [default: the training set's integers, else uint8]",
 )
+@int8_options
 def compile_command(spec: str, output: str | None, **options: Any) -> None:
     """Compile a spec to an ONNX file; or a run's network, with its best weights and its preprocessing.
 
@@ -67,6 +69,7 @@ def compile_command(spec: str, output: str | None, **options: Any) -> None:
       graphc compile net.yaml --with-preprocess run1
       graphc compile resnet50 --weights resnet50-11ad3fa6.pth --with-preprocess weights
       graphc compile net.yaml --batch 1
+      graphc compile net.yaml --with-preprocess run1 --int8 --calibrate run1
     """
     collect_seldom()
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # its threads begin by looking for work, 70 ms of a processor
@@ -80,6 +83,7 @@ def compile_command(spec: str, output: str | None, **options: Any) -> None:
     keep_inputs((target, options["save_weights"]), (spec, options["weights"], options["map_file"]))
     load = loading(options, options["weights"])
     preprocess, describe, weights_from = preparation(options, load)
+    quantizer = quantizer_of(options, target)
     how = Emission(
         options["opset"],
         options["ir_version"],
@@ -89,6 +93,7 @@ def compile_command(spec: str, output: str | None, **options: Any) -> None:
         preprocess,
         describe,
         options["batch"],
+        quantizer,
     )
     plan, report = compile_spec(
         spec,
@@ -106,6 +111,9 @@ def compile_command(spec: str, output: str | None, **options: Any) -> None:
     warn(plan)
     if report is not None:
         say(report.describe())
+    if quantizer is not None and quantizer.cost is not None:
+        say(quantizer.cost.describe())
+        write_noise(options["int8_report"], quantizer.cost)
     say(f"wrote {shown(target)}: {counted(len(plan.nodes), 'layer')}, {Path(target).stat().st_size:,} bytes")
 
 

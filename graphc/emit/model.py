@@ -13,12 +13,13 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import onnx
 from onnx import TensorProto, ValueInfoProto, helper
 
 import graphc
 from graphc.dims import Shape
-from graphc.emit.arrays import c_ordered, file_parts, file_size
+from graphc.emit.arrays import c_ordered, file_dtype, file_parts, file_size
 from graphc.emit.builder import GraphBuilder, Value, lies_channels_first
 from graphc.emit.front import Front, absorb, emit_front
 from graphc.errors import GraphcError, RuleError, SpecError
@@ -248,8 +249,9 @@ def inline(name: str, array: Array) -> Piece:
 
 
 def _tensor(name: str, array: Array) -> TensorProto:
-    kind = TensorProto.FLOAT if array.dtype.kind == "f" else TensorProto.INT64
-    return TensorProto(name=name, dims=array.shape, data_type=kind)
+    return TensorProto(
+        name=name, dims=array.shape, data_type=helper.np_dtype_to_tensor_dtype(np.dtype(file_dtype(array)))
+    )
 
 
 def _varint(number: int) -> bytes:

@@ -24,6 +24,8 @@ _COMPARE: dict[str, Callable[[float, float], bool]] = {
 }
 TOTALS = ("params", "trainable_params", "macs", "flops")
 FIELDS = ("receptive_field", "stride", "padding")
+INT8_DROP = "int8_drop"
+"""What 8-bit integers may cost, of a run's accuracy, in points: checked where a model is made of them."""
 
 
 def totals(plan: Plan) -> dict[str, int | None]:
@@ -62,8 +64,11 @@ def check_expectations(plan: Plan, *, exact: bool = True, spec: str | None = Non
                 check_outputs(plan, mapping(raw, key, place))
             elif key in FIELDS:
                 check_fields(plan, key, mapping(raw, key, place))
+            elif key == INT8_DROP:
+                if not is_number(raw):
+                    raise SpecError("G129", f"{key} expects a number of points, such as 0.5, got {clipped(raw)}", place)
             else:
-                hint = did_you_mean(key, (*TOTALS, "outputs", *FIELDS))
+                hint = did_you_mean(key, (*TOTALS, "outputs", *FIELDS, INT8_DROP))
                 raise SpecError("G129", f"expect has no budget {clipped(key)}{hint}", expect.key_places[key])
         except SpecError as error:
             drops = f"a budget that {spec} takes over: `expect: {{{key}: null}}` there drops it"
@@ -74,6 +79,24 @@ def check_expectations(plan: Plan, *, exact: bool = True, spec: str | None = Non
 
 def is_bound(budget: Any) -> bool:
     return isinstance(budget, str) and _BOUND.fullmatch(budget) is not None
+
+
+def is_number(raw: Any) -> bool:
+    return isinstance(raw, (int, float)) and not isinstance(raw, bool)
+
+
+def check_int8_drop(plan: Plan, points: float | None) -> None:
+    """A SpecError where more points of accuracy are lost than the spec allows, or nobody knows how many."""
+    expect = plan.graph.expect
+    if not expect or INT8_DROP not in expect:
+        return
+    assert isinstance(expect, SpecMap)
+    place, most = expect.places[INT8_DROP], expect[INT8_DROP]
+    if points is None:
+        wanted = "the accuracy of a run, which has not been judged: --calibrate takes the folder of a run with accuracy"
+        raise SpecError("G221", f"{INT8_DROP}: expected {wanted} among its metrics", place)
+    if points > most:
+        raise SpecError("G221", f"{INT8_DROP}: expected at most {most} points, got {points:.2f}", place)
 
 
 def mapping(raw: Any, key: str, place: Place) -> SpecMap:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from graphc.data.batch import Batch
 from graphc.data.examples import LABEL, Examples
@@ -63,6 +64,13 @@ class LossResult:
     """One for each head; with a teacher two: of the labels, and of what the teacher says."""
     gradients: dict[str, Array]
     """By node, of the weighted sum."""
+
+
+class Values(Protocol):
+    """What a network's nodes gave, whoever ran it."""
+
+    def value(self, node: str) -> Array:
+        """The value [N, ...] of a node that a loss is on."""
 
 
 class LossTerms:
@@ -160,12 +168,12 @@ class LossTerms:
             found.append(head.loss.mean(prediction, where_weighed(targets[head.target], weights), weights))
         return tuple(found)
 
-    def judged(self, run: ForwardResult, batch: Batch) -> dict[int, tuple[Array, Array]]:
+    def judged(self, run: Values, batch: Batch) -> dict[int, tuple[Array, Array]]:
         """(predictions [n, ...], targets [n, ...]) that metrics count, by head: without ignored labels, and what weighs
         nothing."""
         return {index: self._judged(self.targets[index], run, batch.targets) for index in self.judged_heads}
 
-    def _judged(self, head: LossTerm, run: ForwardResult, targets: Mapping[str, Array]) -> tuple[Array, Array]:
+    def _judged(self, head: LossTerm, run: Values, targets: Mapping[str, Array]) -> tuple[Array, Array]:
         prediction, target = run.value(head.node), targets[head.target]
         labels = target.shape == prediction.shape[:-1]
         counted = np.ones(prediction.shape[:-1] if labels else prediction.shape[:1], bool)

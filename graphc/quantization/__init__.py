@@ -1,0 +1,82 @@
+"""`graphc compile --int8`: a model calibrated on examples, in integers, and what that has cost.
+
+The form of the file stands in `graphc.emit.quantize`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from graphc.emit.model import OnnxModel
+from graphc.emit.quantize import Form, Quantization, Range, quantize, quantized_tensors
+from graphc.errors import SpecError
+from graphc.files import shown
+from graphc.graph import Plan
+from graphc.passes.expectations import check_int8_drop
+from graphc.patterns import within_groups
+from graphc.quantization.cost import Cost, cost_of
+from graphc.quantization.ranges import Calibration, examples_together, find_ranges, read_ranges, write_ranges
+from graphc.quantization.source import Source, source_of
+from graphc.runtime import Session
+
+EXAMPLES = 100
+RANGES = ".json"
+
+
+@dataclass
+class Quantizer:
+    """What `compile_plan` calls with the float model; `cost` says what came of it."""
+
+    data: Sequence[str]
+    """A run's folder; images, .npy files and folders; or a file of ranges that was kept."""
+    form: Form = "asymmetric"
+    in_float: Sequence[str] = ()
+    """Patterns of layers that stay in float."""
+    examples: int = EXAMPLES
+    percentile: float | None = None
+    keep: str | None = None
+    """Where the ranges are written."""
+    say: Callable[[str], None] = lambda message: None
+    cost: Cost | None = field(default=None, init=False)
+
+    def __call__(self, model: OnnxModel, plan: Plan) -> OnnxModel:
+        stays = self._stays(plan)
+        names = quantized_tensors(model, stays)
+        if not names:
+            raise SpecError("G351", "no layer can be computed in 8-bit integers", plan.graph.inputs[0].place)
+        together = examples_together(model, names)
+        source, ranges = self._calibrated(model, names, together)
+        found = quantize(model, Quantization(ranges, self.form, stays))
+        if self.keep is not None:
+            write_ranges(self.keep, ranges)
+        if source is not None:
+            self.cost = cost_of(model, found, plan, source, together, stays)
+            check_int8_drop(plan, self.cost.points)
+        return found
+
+    def _stays(self, plan: Plan) -> Callable[[str], bool]:
+        """Whether a layer, by name, stays in float: `first` and `last` are the outermost ones with weights."""
+        weighted = [each.node.name for each in plan.nodes if each.macs != 0]  # None: not known, not none
+        layers = [each.node.name for each in plan.nodes]
+        chosen: set[str] = set()
+        for text in self.in_float:
+            ends = {"first": weighted[:1], "last": weighted[-1:]}
+            found = ends.get(text) or [name for name in layers if within_groups(text).fullmatch(name)]
+            if not found:
+                raise SpecError("G351", f"no layer is called {shown(text)}: none stays in float for it")
+            chosen.update(found)
+        return chosen.__contains__
+
+    def _calibrated(
+        self, model: OnnxModel, names: Sequence[str], together: int
+    ) -> tuple[Source | None, dict[str, Range]]:
+        if len(self.data) == 1 and self.data[0].lower().endswith(RANGES):
+            return None, read_ranges(self.data[0], names)
+        session = Session(model.serialize(), threads=1)
+        source = source_of(self.data, session, self.examples, self.say)
+        how = Calibration(self.percentile)
+        return source, find_ranges(model, names, lambda: source.batches(together), how)
+
+
+__all__ = ["EXAMPLES", "Cost", "Quantizer"]

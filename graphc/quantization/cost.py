@@ -1,0 +1,138 @@
+"""What 8-bit integers have cost: noise by layer, answers that are others, and what they have won: bytes and time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from graphc.emit.model import OnnxModel
+from graphc.emit.quantize import integer_layers, quantized_tensors
+from graphc.graph import Plan
+from graphc.quantization.ranges import Feeds, with_outputs
+from graphc.quantization.source import Source
+from graphc.runtime import Session
+
+ACCURACY = "accuracy"
+TIMED = 20
+"""Runs of each model, in turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """What integers make of a tensor."""
+
+    name: str
+    decibels: float
+    """Of the float model's values over what the integer model's differ by, as power; larger is better."""
+
+
+def noise(whole: OnnxModel, quantized: OnnxModel, names: Sequence[str], batches: Iterable[Feeds]) -> list[Noise]:
+    """Of each tensor, the signal-to-noise ratio of the integer model; what comes before a layer adds to its noise."""
+    one, other = (Session(with_outputs(each, names).serialize(), threads=1) for each in (whole, quantized))
+    signal, error = (dict.fromkeys(names, 0.0) for _ in range(2))
+    for feeds in batches:
+        expected, found = one.run(feeds), other.run(feeds)
+        for name in names:
+            signal[name] += float(np.square(expected[name], dtype=np.float64).sum())
+            error[name] += float(np.square(expected[name] - found[name], dtype=np.float64).sum())
+    return [Noise(name, _decibels(signal[name], error[name])) for name in names]
+
+
+def _decibels(signal: float, error: float) -> float:
+    if not error:
+        return float("inf")
+    return 10 * float(np.log10(signal / error)) if signal else float("-inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What integers have cost, and won."""
+
+    integer: int
+    layers: int
+    """With weights; of these, `integer` are computed in integers."""
+    examples: int
+    noise: Sequence[Noise]
+    """Of the layers' tensors, in order."""
+    agreement: float | None
+    """Share of the examples whose largest output is the same; None where no output is a row of classes."""
+    before: Mapping[str, Any]
+    """A run's metrics of the float model; empty where none are known."""
+    after: Mapping[str, Any]
+    bytes: tuple[int, int]
+    seconds: tuple[float, float]
+    """Of an example, in one thread: medians of runs in turn."""
+
+    @property
+    def points(self) -> float | None:
+        """Of accuracy, that are lost; None where it is not among the metrics."""
+        if ACCURACY not in self.before:
+            return None
+        return 100 * float(self.before[ACCURACY] - self.after[ACCURACY])
+
+    def describe(self) -> str:
+        """In a few lines."""
+        worst = min(self.noise, key=lambda each: each.decibels, default=None)
+        lines = [f"int8: {self.integer} of {self.layers} layers with weights, calibrated on {self.examples} examples"]
+        if self.agreement is not None:
+            lines.append(f"  largest output the same in {self.agreement:.1%} of them")
+        lines += [
+            f"  {name}: {value:.6g} in float32, {self.after[name]:.6g} in int8"
+            for name, value in self.before.items()
+            if isinstance(value, (int, float))
+        ]
+        if worst is not None:
+            lines.append(f"  least signal-to-noise: {worst.decibels:.1f} dB at {worst.name}")
+        (large, small), (slow, fast) = self.bytes, self.seconds
+        lines.append(f"  {large:,} bytes -> {small:,}; {slow * 1e3:.2f} ms -> {fast * 1e3:.2f} ms ({slow / fast:.2f}x)")
+        return "\n".join(lines)
+
+
+def cost_of(
+    model: OnnxModel, found: OnnxModel, plan: Plan, source: Source, together: int, stays: Callable[[str], bool]
+) -> Cost:
+    made = {name for node in model.body.graph.node for name in node.output}
+    names = [name for name in quantized_tensors(model, stays) if name in made]
+    outputs = [each.name for each in model.body.graph.output]
+    names += [name for name in outputs if name not in names]
+    kinds = [integer for _, _, integer in integer_layers(model, stays)]
+    sessions = Session(model.serialize(), threads=1), Session(found.serialize(), threads=1)
+    return Cost(
+        sum(kinds),
+        len(kinds),
+        source.count,
+        noise(model, found, names, source.batches(together)),
+        _agreement(sessions, source, together),
+        source.metrics(sessions[0], plan),
+        source.metrics(sessions[1], plan),
+        (len(model.serialize()), len(found.serialize())),
+        _timed(sessions, next(iter(source.batches(1 if together > 1 else together)))),
+    )
+
+
+def _agreement(sessions: tuple[Session, Session], source: Source, together: int) -> float | None:
+    same = total = 0
+    for feeds in source.batches(together):
+        one, other = (session.run(feeds) for session in sessions)
+        name = next((key for key, value in one.items() if value.ndim == 2 and value.shape[1] > 1), None)
+        if name is None:
+            return None
+        same += int((one[name].argmax(1) == other[name].argmax(1)).sum())
+        total += len(one[name])
+    return same / total
+
+
+def _timed(sessions: tuple[Session, Session], feeds: Feeds) -> tuple[float, float]:
+    """Seconds of each session for these inputs [N, ...], medians of runs in turn."""
+    took: tuple[list[float], list[float]] = ([], [])
+    for _ in range(TIMED + 2):
+        for session, times in zip(sessions, took, strict=True):
+            start = time.perf_counter()
+            session.run(feeds)
+            times.append(time.perf_counter() - start)
+    return median(took[0][2:]), median(took[1][2:])
