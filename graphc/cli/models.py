@@ -69,7 +69,7 @@ def compile_command(spec: str, output: str | None, **options: Any) -> None:
       graphc compile net.yaml --with-preprocess run1
       graphc compile resnet50 --weights resnet50-11ad3fa6.pth --with-preprocess weights
       graphc compile net.yaml --batch 1
-      graphc compile net.yaml --with-preprocess run1 --int8 --calibrate run1
+      graphc compile run1 --int8 --calibrate run1
     """
     collect_seldom()
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # its threads begin by looking for work, 70 ms of a processor
