@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from graphc.emit.inner import with_outputs
 from graphc.emit.model import OnnxModel
 from graphc.emit.quantize import integer_layers, quantized_tensors
 from graphc.graph import Plan
-from graphc.quantization.ranges import Feeds, with_outputs
+from graphc.quantization.ranges import Feeds
 from graphc.quantization.source import Source
 from graphc.runtime import Session
 

@@ -8,15 +8,13 @@ a histogram of the range that a first pass has found.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import onnx
-from onnx import TensorProto, helper
 
+from graphc.emit.inner import fixed_batch, numbers_of, with_outputs
 from graphc.emit.model import OnnxModel
 from graphc.emit.quantize import Range
 from graphc.errors import SpecError, clipped, counted, did_you_mean
@@ -43,15 +41,6 @@ class Calibration:
 
     percentile: float | None = None
     """Of 100 values, as many as count; None: all."""
-
-
-def with_outputs(model: OnnxModel, names: Sequence[str]) -> OnnxModel:
-    """The model with these tensors as its outputs, all in float32."""
-    body = onnx.ModelProto()
-    body.CopyFrom(model.body)
-    del body.graph.output[:]
-    body.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names)
-    return OnnxModel(body, model.tensors)
 
 
 def find_ranges(
@@ -105,16 +94,9 @@ def _within(over: Range, counts: Array, percentile: float) -> Range:
 
 
 def examples_together(model: OnnxModel, names: Sequence[str]) -> int:
-    """How many examples are run at once: the file's number where it has one, else as many as MEMORY holds, sizes that
-    are open being taken for 1."""
-    graph = model.body.graph
-    sizes = {each.name: each.type.tensor_type.shape.dim for each in (*graph.value_info, *graph.output, *graph.input)}
-    batch = sizes[graph.input[0].name][0].dim_value
-    if batch:
-        return int(batch)
-    shapes = [[dim.dim_value or 1 for dim in sizes[name][1:]] for name in names if name in sizes]
-    one = sum(np.dtype(np.float32).itemsize * math.prod(shape) for shape in shapes)
-    return min(max(MEMORY // max(one, 1), 1), MOST_TOGETHER)
+    """How many examples are run at once: the file's number where it has one, else as many as MEMORY holds."""
+    fits = MEMORY // max(np.dtype(np.float32).itemsize * numbers_of(model, names), 1)
+    return fixed_batch(model) or min(max(fits, 1), MOST_TOGETHER)
 
 
 def write_ranges(path: str | Path, ranges: Mapping[str, Range]) -> None:
