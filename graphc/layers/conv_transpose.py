@@ -123,6 +123,9 @@ class Conv2dTranspose(SizedLike, Weighted):
     def infer_shape(self, *inputs: Shape) -> Shape:
         height, width, _ = image(inputs[0], self.kind)
         if self.like is not None:
+            known = self.fitted(*inputs)
+            if known is not self:
+                return known.infer_shape(inputs[0])
             self._open_pads(*inputs)
             return *self.followed_size(*inputs), self.filters
         rows, columns = self.windows(height, width)
