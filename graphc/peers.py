@@ -53,10 +53,10 @@ KINDS = {
     "bilstm": "lstm", "cudnnlstm": "lstm", "cudnngru": "gru", "attention": "multi_head_attention",
     "mha": "multi_head_attention", "selfattention": "multi_head_attention", "positionalencoding": "position_embedding",
     "positionalembedding": "position_embedding", "posembed": "position_embedding", "clstoken": "class_token",
-    "concatenate": "concat", "cat": "concat", "route": "concat", "merge": "", "eltwise": "add", "sum": "add",
+    "concatenate": "concat", "cat": "concat", "route": "concat", "merge": "", "eltwise": "add", "sum": "add reduce_sum",
     "elementwiseadd": "add", "addn": "add", "mul": "multiply", "prod": "multiply", "layerscale2d": "layer_scale",
     "view": "reshape", "squeeze": "flatten", "sequential": "group", "block": "group", "parallel": "branches",
-    "split": "slice", "chunk": "slice", "narrow": "slice", "sliceaxis": "slice", "skip": "residual",
+    "chunk": "split", "narrow": "slice", "sliceaxis": "slice", "skip": "residual",
     "shortcut": "add", "elemwiseadd": "add", "broadcastadd": "add", "elemwisemul": "multiply",
     "broadcastmul": "multiply", "unflatten": "reshape", "layernorm2d": "layer_norm", "syncbatchnorm": "batch_norm",
     "frozenbatchnorm2d": "batch_norm", "l2normalization": "unit_norm", "lazyconv2d": "conv2d", "lazylinear":
@@ -64,7 +64,10 @@ KINDS = {
     "hybridconcurrent": "branches", "shufflechannel": "channel_shuffle", "interp": "resize", "bilinearresize2d":
     "resize", "upsamplingnearest2d": "resize", "adaptiveavgpooling2d": "global_avg_pool2d", "hardsilu": "hard_swish",
     "sub": "subtract", "div": "divide", "truediv": "divide", "elementwisemax": "maximum", "elementwisemin": "minimum",
-    "minus": "subtract",
+    "minus": "subtract", "mean": "reduce_mean", "max": "reduce_max", "min": "reduce_min", "amax": "reduce_max",
+    "amin": "reduce_min", "pow": "power", "abs": "absolute", "bmm": "matmul", "dot": "matmul", "clamp": "clip",
+    "clipbyvalue": "clip", "exponential": "exp", "rsqrt": "power", "reciprocal": "power", "batchmatmul": "matmul",
+    "coordconv": "coordinates", "addcoords": "coordinates", "meshgrid": "coordinates",
 }  # fmt: skip
 """Layer kinds, activations and compositions; the empty word: graphc has no such kind."""
 
@@ -72,12 +75,12 @@ ABSENT = frozenset(
     {
         "none", "conv1d", "conv3d", "maxpool1d", "maxpool3d", "avgpool1d", "avgpool3d", "maxpooling1d", "maxpooling3d",
         "globalavgpool1d", "globalavgpool3d", "convtranspose1d", "convtranspose3d", "relu1", "relun", "crelu", "celu",
-        "glu", "rrelu", "hardtanh", "logsoftmax", "softmin", "softsign", "softshrink", "hardshrink", "tanhshrink",
-        "threshold", "logsigmoid", "swiglu", "geglu", "rmsnorm", "weightnorm", "spectralnorm", "lppool2d",
-        "fractionalmaxpool2d", "maxunpool2d", "rnn", "embedding", "transpose", "permute", "mean", "max", "min", "pow",
-        "sqrt", "exp", "abs", "matmul", "einsum", "gather", "msle", "mape", "wasserstein", "lbfgs", "adadelta",
+        "glu", "rrelu", "softmin", "softshrink", "hardshrink", "tanhshrink",
+        "threshold", "logsigmoid", "swiglu", "geglu", "weightnorm", "spectralnorm", "lppool2d",
+        "fractionalmaxpool2d", "maxunpool2d", "rnn", "embedding", "transpose", "permute", 
+        "einsum", "gather", "msle", "mape", "wasserstein", "lbfgs", "adadelta",
         "rprop", "nadam", "radam", "adamax", "ftrl", "linear", "identity", "stair", "relie", "plse", "loggy", "ramp",
-        "hardtan", "lhtan", "exponential", "sparsemax", "squareplus", "tile", "power", "log", "exponent",
+        "hardtan", "lhtan", "sparsemax", "squareplus", "tile", "exponent",
         "normalize", "randomzoom", "zoom", "randomcrop", "normalization", "activation", "input", "inputlayer", "lambda",
     }
 )  # fmt: skip

@@ -41,6 +41,9 @@ KNOWN = (*CATALOGUE, *FORMS)
         ("shortcut", "add"), ("ConvolutionDepthwise", "depthwise_conv2d"), ("HybridConcurrent", "branches"),
         ("elemwise_add", "add"), ("LayerNorm2d", "layer_norm"), ("L2Normalization", "unit_norm"),
         ("Conv2D", "conv2d"), ("hardswish", "hard_swish"), ("concatenate", "concat"), ("ZeroPadding2D", "pad"),
+        ("Average", "average"), ("LogSoftmax", "log_softmax"), ("Hardtanh", "hard_tanh"), ("RMSNorm", "rms_norm"),
+        ("ReduceMean", "reduce_mean"), ("mean", "reduce_mean"), ("clamp", "clip"), ("MatMul", "matmul"),
+        ("torch.sub", "subtract"), ("chunk", "split"),
     ],
 )  # fmt: skip
 def test_a_kind_of_a_peer(theirs: str, ours: str) -> None:
@@ -71,9 +74,7 @@ def test_a_kind_of_a_peer(theirs: str, ours: str) -> None:
         "celu",
         "crelu",
         "relu1",
-        "log_softmax",
         "relu5",
-        "hardtanh",
         "RNN",
     ],
 )
@@ -199,7 +200,9 @@ def test_other_words_of_a_recipe_that_were_renamed() -> None:
 def test_every_new_name_exists() -> None:
     known = {word.name for word in words()} | {setting.name for word in words() for setting in word.settings}
     assert set(RENAMED.values()) - known == {"gray"}
-    assert not (set(RENAMED) - {"crop", "average", "start", "delta"}) & known  # these are words of other places still
+    assert (
+        not (set(RENAMED) - {"crop", "average", "start", "delta", "parts"}) & known
+    )  # these are words of other places still
     assert new_name("centre", ["center"]) == "center"
     assert new_name("crop", ["crop", "center_crop"]) is None
     assert new_name("crop", ["slice"]) is None

@@ -102,6 +102,43 @@ class LeakyRelu(Activation):
         return derivative
 
 
+class ThresholdedRelu(Activation):
+    """x above a threshold, 0 below."""
+
+    kind: ClassVar[str] = "thresholded_relu"
+    positional: ClassVar[tuple[str, ...]] = ("threshold",)
+
+    threshold: Number = 1.0
+    """What x has to exceed: Keras's theta, ONNX's alpha."""
+
+    def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
+        return build.op("ThresholdedRelu", inputs[0], alpha=self.threshold)
+
+    def value(self, x: Array) -> Array:
+        return np.where(x > np.float32(self.threshold), x, x.dtype.type(0))
+
+    def derivative(self, x: Array, y: Array) -> Array:
+        derivative: Array = x > np.float32(self.threshold)
+        return derivative
+
+
+class HardTanh(Activation):
+    """x between -1 and 1, beyond them these: `clip` takes other bounds."""
+
+    kind: ClassVar[str] = "hard_tanh"
+    gives: ClassVar[str] = "numbers from -1 to 1"
+
+    def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
+        return build.op("Clip", inputs[0], scalar(build, "least", -1), scalar(build, "most", 1))
+
+    def value(self, x: Array) -> Array:
+        return np.clip(x, -1, 1)
+
+    def derivative(self, x: Array, y: Array) -> Array:
+        derivative: Array = np.abs(x) < 1
+        return derivative
+
+
 class HardSigmoid(Activation):
     """alpha*x + beta between 0 and 1; by default relu6(x + 3)/6, as in MobileNetV3, Keras 3 and PyTorch."""
 

@@ -33,8 +33,8 @@ class Layer(Documented):
     kind: ClassVar[str]
     """What the user types."""
     family: ClassVar[str]
-    """convolution, pooling, dense, normalization, activation, shape, merge, sequence or regularization, which colours
-    and tables are by."""
+    """convolution, pooling, dense, normalization, activation, shape, arithmetic, merge, sequence, detection or
+    regularization, which colours and tables are by."""
     positional: ClassVar[tuple[str, ...]] = ()
     """Arguments that `kind: value` and `kind: [value, value]` give, in order."""
     accepts: ClassVar[tuple[str, ...]] = ()
@@ -44,6 +44,8 @@ class Layer(Documented):
     """None: any number."""
     sees_everything: ClassVar[bool] = False
     """Every output depends on the whole input plane, so its receptive field is null."""
+    sees_nothing: ClassVar[bool] = False
+    """The output is the same whatever numbers the input has: it says how many examples there are, and of what size."""
     elementwise: ClassVar[bool] = False
     """y[i] depends on x[i] alone (or on x[i] and its channel): flatten may be absorbed through it."""
     absorbs_order: ClassVar[bool] = False
@@ -77,6 +79,10 @@ class Layer(Documented):
     def reach(self, *inputs: Shape) -> tuple[Reach, ...]:
         """For each spatial axis of the output (such as height and width), which positions of its input it sees."""
         return (HERE,) * (len(inputs[0]) - 1)
+
+    def sees_all_of(self, index: int, *inputs: Shape) -> bool:
+        """Whether every output depends on the whole plane of input `index`."""
+        return self.sees_everything
 
     def declare_params(self, *inputs: Shape) -> dict[str, ParamSpec]:
         """The variables this layer needs, by local name, in the order in which TF-Slim makes them."""

@@ -14,6 +14,7 @@ from graphc.layers.broadcast import aligned, broadcast, emit_widened, summed
 from graphc.layers.merge import Merge
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
+from graphc.receptive_field import HERE, Reach
 from graphc.types import Array, Context, Gradients, Params, Step
 
 
@@ -27,6 +28,13 @@ class Elementwise(Merge):
 
     def infer_shape(self, *inputs: Shape) -> Shape:
         return broadcast(self.kind, inputs)
+
+    def reach(self, *inputs: Shape) -> tuple[Reach, ...]:
+        return (HERE,) * (max(map(len, inputs)) - 1)
+
+    def sees_all_of(self, index: int, *inputs: Shape) -> bool:
+        """One position that is repeated counts for every output, and so for all that it sees itself."""
+        return inputs[index][:-1] != self.infer_shape(*inputs)[:-1]
 
     def does_nothing(self, *inputs: Shape) -> bool:
         return len(inputs) == 1

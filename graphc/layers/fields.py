@@ -27,6 +27,9 @@ def _pair(value: Any) -> Any:
     return (value, value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
+MOST_AXES = 6
+"""Of an example."""
+
 _Whole = BeforeValidator(whole)
 _Positive = Annotated[StrictInt, Field(gt=0, le=MOST), _Whole]
 _Natural = Annotated[StrictInt, Field(ge=0, le=MOST), _Whole]
@@ -160,3 +163,23 @@ PixelPadding: TypeAlias = Annotated[
 def axis_padding(padding: Padding, axis: int) -> AxisPadding:
     """What a `Padding` says of one axis (0: height, 1: width)."""
     return padding if isinstance(padding, str) else padding[axis]
+
+
+def _axes(value: Any) -> Any:
+    value = whole(value)
+    return (value,) if isinstance(value, (str, int)) and not isinstance(value, bool) else value
+
+
+_NAMED = ("channels", "length", "depth", "height", "width")
+_NUMBERED: dict[str, Any] = {"type": "integer", "minimum": -MOST_AXES, "maximum": MOST_AXES - 1}
+_AXIS: list[dict[str, Any]] = [{"enum": list(_NAMED)}, _NUMBERED]
+
+_Axis = Union[AxisName, Annotated[StrictInt, Field(ge=-MOST_AXES, lt=MOST_AXES), _Whole]]
+Axes: TypeAlias = Annotated[
+    tuple[_Axis, ...],
+    Field(min_length=1, max_length=MOST_AXES),
+    BeforeValidator(_axes),
+    Expects(f"{', '.join(_NAMED)}, a whole number from {-MOST_AXES} to {MOST_AXES - 1}, or a list of these"),
+    WithJsonSchema({"anyOf": [*_AXIS, {"type": "array", "items": {"anyOf": _AXIS}, "minItems": 1}]}),
+]
+"""One axis of an example, or several, each by name or number."""

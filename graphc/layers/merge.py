@@ -7,12 +7,14 @@ from typing import ClassVar
 
 from graphc.dims import Dim, Shape, format_shape
 from graphc.errors import RuleError
+from graphc.initializers import Constant
 from graphc.layers.base import Layer, scalar, static
 from graphc.layers.crop import along
-from graphc.layers.fields import AxisName, Number
+from graphc.layers.fields import AxisName, Bool, Number
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
 from graphc.types import Array, Context, Gradients, Params, Step
+from graphc.variables import ParamSpec
 
 
 class Merge(Layer):
@@ -72,7 +74,7 @@ class Concat(Merge):
 
 
 class Scale(Layer):
-    """The input times a constant, such as the 0.17 of Inception-ResNet's residuals."""
+    """The input times a number, such as the 0.17 of Inception-ResNet's residuals, or one that is learned."""
 
     kind: ClassVar[str] = "scale"
     family: ClassVar[str] = "merge"
@@ -80,19 +82,32 @@ class Scale(Layer):
     elementwise: ClassVar[bool] = True
 
     factor: Number
-    """The constant."""
+    """The number; where it is learned, what it starts as."""
+    learned: Bool = False
+    """Whether training changes it: a variable of one number."""
+
+    def declare_params(self, *inputs: Shape) -> dict[str, ParamSpec]:
+        return {"factor": ParamSpec((1,), Constant(value=self.factor))} if self.learned else {}
 
     def as_affine(self, params: Params) -> tuple[Array, Array]:
-        return np.asarray(self.factor, np.float32), np.asarray(0, np.float32)
+        factor = params["factor"].reshape(()) if self.learned else np.asarray(self.factor, np.float32)
+        return factor, np.zeros((), factor.dtype)
 
     def does_nothing(self, *inputs: Shape) -> bool:
-        return self.factor == 1
+        return self.factor == 1 and not self.learned
 
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
-        return build.op("Mul", inputs[0], scalar(build, "factor", self.factor))
+        known = scalar(build, "factor", self.factor) if not self.learned else build.constant("factor", params["factor"])
+        return build.op("Mul", inputs[0], known)
 
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
-        return Step(inputs[0] * self.factor, lambda dy: Gradients((dy * self.factor,)))
+        (x,) = inputs
+        factor = params["factor"] if self.learned else self.factor
+
+        def backward(dy: Array) -> Gradients:
+            return Gradients((dy * factor,), {"factor": np.vdot(dy, x).reshape(1)} if self.learned else {})
+
+        return Step(x * factor, backward)
 
 
 def _without(shape: Shape, axis: int) -> Shape:

@@ -17,13 +17,15 @@ from graphc.variables import ParamSpec
 
 
 class PRelu(Layer):
-    """x above zero, alpha*x below, with one alpha a channel."""
+    """x above zero, alpha*x below, with one alpha a channel or one for all."""
 
     kind: ClassVar[str] = "prelu"
     family: ClassVar[str] = "activation"
     elementwise: ClassVar[bool] = True
     costly: ClassVar[str] = "prelu makes a network about 44 % slower than relu in onnxruntime"
 
+    shared: Bool = False
+    """One slope for all channels, as PyTorch's PReLU has by default."""
     alpha_initializer: AnyInitializer = Constant(value=0.25)
     """How the slopes start."""
     alpha_regularizer: Regularizer | None = None
@@ -32,7 +34,7 @@ class PRelu(Layer):
     """Whether training changes the slopes."""
 
     def declare_params(self, *inputs: Shape) -> dict[str, ParamSpec]:
-        shape = (channels(inputs[0], self.kind),)
+        shape = (1 if self.shared else channels(inputs[0], self.kind),)
         return {"alpha": ParamSpec(shape, self.alpha_initializer, self.trainable, self.alpha_regularizer)}
 
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:

@@ -102,6 +102,23 @@ class Tanh(Activation):
         return 1 - y * y
 
 
+class Softsign(Activation):
+    """x/(1 + |x|)."""
+
+    kind: ClassVar[str] = "softsign"
+
+    def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
+        return build.op("Softsign", inputs[0])
+
+    def value(self, x: Array) -> Array:
+        value: Array = x / (1 + np.abs(x))
+        return value
+
+    def derivative(self, x: Array, y: Array) -> Array:
+        derivative: Array = 1 / np.square(1 + np.abs(x))
+        return derivative
+
+
 class Softplus(Activation):
     """log(1 + exp(x))."""
 

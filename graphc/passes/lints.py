@@ -73,6 +73,10 @@ def channels_first(plan: Plan) -> Iterator[Warn]:
             yield Warn("G244", message, given.place)
 
 
+CURVED = ("activation", "arithmetic", "merge")
+"""Families of layers behind which two linear ones are no longer one."""
+
+
 def nothing_between_linear_layers(plan: Plan) -> Iterator[Warn]:
     """Convolutions and dense layers that alone read another, through linear layers only, where no activation is said.
 
@@ -92,7 +96,7 @@ def nothing_between_linear_layers(plan: Plan) -> Iterator[Warn]:
             )
             yield Warn("G245", message, before.place)
         goes_on = len(plan.readers.get(node.name, ())) == 1 and node.name not in outputs
-        if not goes_on or "activation" in node.followed_by or node.layer.family in ("activation", "merge"):
+        if not goes_on or "activation" in node.followed_by or node.layer.family in CURVED:
             continue
         if mixes:
             linear[node.name] = node

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from graphc.dims import Shape, is_spatial, spatial_axes
 from graphc.errors import SpecError, Warn
@@ -27,16 +27,21 @@ def receptive_fields(graph: LayerGraph, shapes: Mapping[str, Shape]) -> tuple[di
             many = f"{len(graph.inputs):,} inputs are too many for so many layers"
             message = f"{node.name}: there are more than {MOST_SEEN:,} receptive fields up to here: {many}"
             raise SpecError("G209", message, node.place)
-        if node.layer.sees_everything:
-            seen[node.name] = {name: None for source in sources for name in seen[source]}
+        if node.layer.sees_nothing:
+            seen[node.name] = {}
             continue
-        reaches = node.layer.reach(*(shapes[source] for source in node.inputs))
+        read = [shapes[source] for source in node.inputs]
+        fields = [
+            dict.fromkeys(seen[source]) if node.layer.sees_all_of(index, *read) else seen[source]
+            for index, source in enumerate(sources)
+        ]
+        reaches = node.layer.reach(*read)
         merged: Seen = {}
-        for source in sources:
-            for name, field in seen[source].items():
+        for each in fields:
+            for name, field in each.items():
                 merged[name] = _join(merged[name], field) if name in merged else field
-        if len(sources) > 1:
-            warnings.extend(_misaligned(node, seen))
+        if len(fields) > 1:
+            warnings.extend(_misaligned(node, fields))
         seen[node.name] = {name: _through(field, reaches) for name, field in merged.items()}
     return seen, warnings
 
@@ -48,10 +53,10 @@ def _itself(shape: Shape) -> ReceptiveField | None:
 
 def _through(field: ReceptiveField | None, reaches: tuple[Reach, ...]) -> ReceptiveField | None:
     """The field of a layer's output; None where its positions are no longer those of the input."""
-    if field is None or all(reach is HERE for reach in reaches):
-        return field
-    if len(field.axes) != len(reaches):
+    if field is None or len(field.axes) != len(reaches):
         return None
+    if all(reach is HERE for reach in reaches):
+        return field
     return ReceptiveField(tuple(axis.then(reach) for axis, reach in zip(field.axes, reaches, strict=True)))
 
 
@@ -63,12 +68,13 @@ def _join(one: ReceptiveField | None, other: ReceptiveField | None) -> Receptive
     return ReceptiveField(tuple(a.join(b) for a, b in zip(one.axes, other.axes, strict=True)))
 
 
-def _misaligned(node: Node, seen: Mapping[str, Seen]) -> list[Warn]:
-    """A warning where two of the node's inputs look at one graph input with other strides or centres."""
-    first = node.inputs[0]
-    for source in node.inputs[1:]:
-        for name in seen[first].keys() & seen[source].keys():
-            one, other = seen[first][name], seen[source][name]
+def _misaligned(node: Node, fields: Sequence[Seen]) -> list[Warn]:
+    """A warning where two of the node's inputs, which see `fields`, look at one graph input with other strides or
+    centres."""
+    first, *others = node.inputs[: len(fields)]
+    for source, field in zip(others, fields[1:], strict=True):
+        for name in fields[0].keys() & field.keys():
+            one, other = fields[0][name], field[name]
             if one is None or other is None or len(one.axes) != len(other.axes):
                 continue
             for axis, a, b in zip(axis_names(one), one.axes, other.axes, strict=True):
@@ -89,5 +95,5 @@ def _show(reach: Reach) -> str:
 
 
 def first_seen(graph: LayerGraph, seen: Seen) -> ReceptiveField | None:
-    """What is seen of the first graph input that is seen at all."""
-    return seen[next(each.name for each in graph.inputs if each.name in seen)]
+    """What is seen of the first graph input that is seen at all; None where none is."""
+    return next((seen[each.name] for each in graph.inputs if each.name in seen), None)

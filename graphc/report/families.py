@@ -23,6 +23,7 @@ ACCENTS: dict[str, Accent] = {
     "normalization": Accent("yellow", "#a16207", "#e3b34a"),
     "activation": Accent("red", "#c2410c", "#ff9a62"),
     "merge": Accent("cyan", "#0e7490", "#4fd0e3"),
+    "arithmetic": Accent("bright_cyan", "#0f766e", "#5eead4"),
     "shape": Accent("bright_black", "#64748b", "#a3b1c6"),
     "sequence": Accent("bright_magenta", "#be185d", "#f58ac0"),
     "regularization": Accent("bright_black", "#78716c", "#b8aea6"),

@@ -27,14 +27,15 @@ def seen(plan: Plan, node: str, *position: int) -> dict[str, Region | None]:
     """
     regions: dict[str, Region | None] = {node: tuple((place, place) for place in position)}
     for each in reversed(plan.nodes):
-        if each.node.name not in regions:
+        if each.node.name not in regions or each.node.layer.sees_nothing:
             continue
         region = regions[each.node.name]
-        everything = region is None or each.node.layer.sees_everything
-        reaches = None if everything else each.node.layer.reach(*plan.input_shapes(each.node))
-        for source in each.node.inputs:
+        read = plan.input_shapes(each.node)
+        reaches = each.node.layer.reach(*read)
+        for index, source in enumerate(each.node.inputs):
             sizes = fixed(plan.shapes[source], source)[:-1]
-            if region is None or reaches is None or not len(region) == len(reaches) == len(sizes):
+            everything = each.node.layer.sees_all_of(index, *read) and any(size > 1 for size in sizes)
+            if region is None or everything or not len(region) == len(reaches) == len(sizes):
                 regions[source] = None
                 continue
             before = tuple(back(*along) for along in zip(region, reaches, sizes, strict=True))

@@ -49,10 +49,18 @@ def one_case_a_kind() -> list[Case]:
 
 
 def compare(
-    plan: Plan, params: Mapping[str, np.ndarray], runtime: str, batch: int, folder: Path, fixed: bool = False
+    plan: Plan,
+    params: Mapping[str, np.ndarray],
+    runtime: str,
+    batch: int,
+    folder: Path,
+    fixed: bool = False,
+    positive: bool = False,
 ) -> None:
     rng = np.random.default_rng(batch)
     inputs = {each.name: rng.standard_normal((batch, *each.shape)).astype(np.float32) for each in plan.graph.inputs}
+    if positive:
+        inputs = {name: np.abs(x) + np.float32(0.5) for name, x in inputs.items()}
     path = folder / "model.onnx"
     write_model(compile_plan(plan, params, Emission(batch=batch if fixed else None)), path)
     found = RUNTIMES[runtime](path, inputs)
@@ -75,7 +83,8 @@ def test_one_model_a_kind(runtime: str, case: Case, batch: int, tmp_path: Path) 
     params = initial_params(case, np.random.default_rng(0), "float32")
     plan = one_layer_plan(case)
     variables = {plan.graph.scoped(f"layer/{name}"): value for name, value in params.items()}
-    compare(plan, variables, runtime, batch, tmp_path, (runtime, case.layer.kind) in FIXED_BATCH)
+    fixed = (runtime, case.layer.kind) in FIXED_BATCH
+    compare(plan, variables, runtime, batch, tmp_path, fixed, case.positive)
 
 
 @pytest.mark.parametrize("batch", [1, 3])

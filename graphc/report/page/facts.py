@@ -68,9 +68,12 @@ def layer_facts(plan: Plan, planned: PlannedNode) -> Json:
 
 def reach_facts(planned: PlannedNode, inputs: list[Any]) -> Any:
     """[rows, columns] as [period, advance, lows, highs]; 0 where all is seen, 1 where only the same place is."""
-    if planned.node.layer.sees_everything or not all(is_static(shape) for shape in inputs):
+    layer = planned.node.layer
+    if not all(is_static(shape) for shape in inputs):
         return 0
-    reaches = planned.node.layer.reach(*inputs)
+    if all(layer.sees_all_of(index, *inputs) for index in range(len(inputs))):
+        return 0
+    reaches = layer.reach(*inputs)
     if all(reach.is_identity for reach in reaches):
         return 1
     return [one_reach(reach) for reach in reaches]

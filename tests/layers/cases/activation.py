@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from graphc.layers.activation import HardSigmoid, HardSwish, LeakyRelu, Relu, Relu6
+from graphc.layers.activation import HardSigmoid, HardSwish, HardTanh, LeakyRelu, Relu, Relu6, ThresholdedRelu
+from graphc.layers.log_softmax import LogSoftmax
 from graphc.layers.prelu import PRelu
-from graphc.layers.smooth_activation import Elu, Gelu, Mish, Selu, Sigmoid, Silu, Softplus, Tanh
+from graphc.layers.smooth_activation import Elu, Gelu, Mish, Selu, Sigmoid, Silu, Softplus, Softsign, Tanh
 from graphc.layers.softmax import Softmax
 from tests.layers.cases import Case
 
@@ -15,6 +16,7 @@ _LAYERS = (
     LeakyRelu(alpha=0.3),
     PRelu(),
     PRelu(trainable=False),
+    PRelu(shared=True),
     Elu(),
     Elu(alpha=0.5),
     Selu(),
@@ -29,6 +31,10 @@ _LAYERS = (
     Softplus(),
     Mish(),
     Softmax(),
+    LogSoftmax(),
+    Softsign(),
+    ThresholdedRelu(threshold=0.3),
+    HardTanh(),
 )
 
 CASES = [Case(layer, (shape,)) for layer in _LAYERS for shape in ((3, 4, 5), (7,), (2, 6))]

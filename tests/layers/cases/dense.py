@@ -14,6 +14,8 @@ CASES = [
     Case(FullyConnected(units=1, bias=False), ((7,),)),
     Case(FullyConnected(units=19), ((1,),)),
     Case(FullyConnected(units=3, trainable=False), ((4,),)),
+    Case(FullyConnected(units=3), ((4, 5),)),
+    Case(FullyConnected(units=3, bias=False, trainable=False), ((4, 5),)),
     Case(BiasAdd(), ((4, 5, 3),)),
     Case(BiasAdd(), ((6,),)),
     Case(BiasAdd(), ((4, 6),)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from graphc.layers.elementwise_merge import Add, Average, Divide, Maximum, Minimum, Multiply, Subtract
+from graphc.layers.matmul import Matmul
 from graphc.layers.merge import Concat, Scale
 from tests.layers.cases import Case
 
@@ -47,4 +48,10 @@ CASES = [
     Case(Minimum(), ((4, 5), (4, 5))),
     Case(Scale(factor=0.17), (_IMAGE,)),
     Case(Scale(factor=-2.0), ((6,),)),
+    Case(Scale(factor=0.5, learned=True), (_IMAGE,)),
+    Case(Scale(factor=0.5, learned=True), ((6,),)),
+    Case(Matmul(), ((4, 5), (5, 3)), reach="within"),
+    Case(Matmul(transpose_a=True), ((5, 4), (5, 3)), reach="within"),
+    Case(Matmul(transpose_b=True), ((2, 4, 5), (1, 3, 5)), reach="any"),
+    Case(Matmul(transpose_a=True, transpose_b=True), ((2, 5, 4), (2, 3, 5)), reach="any"),
 ]

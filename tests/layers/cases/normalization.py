@@ -11,6 +11,7 @@ from graphc.layers.instance_norm import InstanceNorm
 from graphc.layers.layer_norm import LayerNorm
 from graphc.layers.layer_scale import LayerScale
 from graphc.layers.local_response_norm import LocalResponseNorm
+from graphc.layers.rms_norm import RmsNorm
 from graphc.layers.unit_norm import UnitNorm
 from tests.layers.cases import Case
 
@@ -51,6 +52,9 @@ CASES = [
     Case(UnitNorm(epsilon=0.1), ((5,),)),
     Case(UnitNorm(), ((3, 5),)),
     Case(UnitNorm(), ((2, 3, 2, 5),)),
+    Case(RmsNorm(), ((3, 4, 5),)),
+    Case(RmsNorm(epsilon=0.1, trainable=False), ((4, 6),)),
+    Case(RmsNorm(), ((7,),)),
     Case(LayerScale(), ((3, 4, 5),)),
     Case(LayerScale(trainable=False), ((7,),)),
     Case(LayerScale(), ((4, 6),)),

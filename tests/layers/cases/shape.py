@@ -11,6 +11,7 @@ from graphc.layers.pad import Pad
 from graphc.layers.reshape import Flatten, Reshape
 from graphc.layers.resize import Resize
 from graphc.layers.space_to_depth import DepthToSpace, SpaceToDepth
+from graphc.layers.split import Split
 from tests.layers.cases import Case
 
 # Interpolation repeats the rim where a position lies outside the image, so fewer pixels are seen there.
@@ -32,6 +33,9 @@ CASES = [
     Case(Reshape(shape=(2, 2, 3)), ((1, 1, 12),), reach="any"),
     Case(Reshape(shape=(2, 2, 3, 1)), ((2, 3, 2),), reach="any"),
     Case(Reshape(shape=(6, 2, 1)), ((2, 3, 2),), reach="any"),
+    Case(Split(parts=2, part=1), ((3, 4, 6),)),
+    Case(Split(parts=3, part=1, axis="width"), ((2, 6, 2),)),
+    Case(Split(parts=2, part=0), ((6,),)),
     Case(Pad(padding=1), ((3, 4, 2),)),
     Case(Pad(padding=((0, 2), (1, 0)), value=1.5), ((3, 4, 2),)),
     Case(Pad(padding=((2, 1), (3, 0)), mode="reflect"), ((3, 4, 2),), reach="any"),
