@@ -43,7 +43,7 @@ CASES: dict[str, tuple[str, int]] = {
     ),
     "c2f": ("[c2f: {filters: 32, times: 2}, c2f: {filters: 24, shortcut: false}]", 16800),
     "sppf": ("[sppf: {filters: 32, in_filters: 16}]", 1312),
-    "aspp": ("[aspp: {filters: 8, size: 32, rate1: 2, rate2: 4, rate3: 6}]", 4224),
+    "aspp": ("[aspp: {filters: 8, rate1: 2, rate2: 4, rate3: 6}]", 4224),
     "fpn": (
         """
         - max_pool2d: {name: c4, kernel: 2}
@@ -101,8 +101,6 @@ def test_every_example_is_one(word, tmp_path: Path) -> None:
     (arguments,) = example.values()
     inputs: Sequence[str] = arguments.get("inputs", ["x"])
     maps = {each: ["N", 64 >> i, 64 >> i, 64] for i, each in enumerate(inputs)}
-    if "size" in arguments:
-        maps = {"x": ["N", *arguments["size"], 64]}
     spec = {"graphc": 1, "include": [library()[word.name][0]], "inputs": maps, "layers": [example]}
     (tmp_path / "net.yaml").write_text(yaml.safe_dump(spec), encoding="utf-8")
     assert plan_model(read_spec(tmp_path / "net.yaml")).nodes

@@ -8,10 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
+from graphc import weights
+from graphc.execution.network import evaluate
 from tests.zoo import test_blocks
-from tests.zoo.twins import distances, randomized
+from tests.zoo.slim import plan_of
+from tests.zoo.twins import difference, distances, randomized
 
 torch = pytest.importorskip("torch", reason="compared with PyTorch where it is installed")
 nn, F = torch.nn, torch.nn.functional
@@ -148,8 +152,8 @@ class Preactivated(nn.Module):
 
     def forward(self, x: Any) -> Any:
         short = self.shortcut(x)
-        for norm, weights in zip(self.norms, self.convs, strict=True):
-            x = weights(F.relu(norm(x)))
+        for norm, each in zip(self.norms, self.convs, strict=True):
+            x = each(F.relu(norm(x)))
         return x + short
 
 
@@ -188,3 +192,176 @@ def test_blocks_compute_what_their_twins_do(name: str) -> None:
     assert max(found.values()) < NEAR, found
     held = [each.numel() for key, each in model.state_dict().items() if "num_batches" not in key]
     assert sum(held) == test_blocks.CASES[name][1]
+
+
+# nets ------------------------------------------------------------------------------------------------------------
+
+
+class StackedHourglass(nn.Module):
+    """Two stacks, as the code of the paper's re-implementation in PyTorch has them."""
+
+    def __init__(self, joints: int = 16, width: int = 256) -> None:
+        super().__init__()
+        self.conv1, self.norm1 = nn.Conv2d(3, 64, 7, 2, 3), nn.BatchNorm2d(64)
+        self.units = nn.ModuleList([Preactivated(64, 128), Preactivated(128, width), Preactivated(width, width)])
+        self.hourglasses = nn.ModuleList(
+            nn.Sequential(
+                Hourglass(4, width),
+                Preactivated(width, width),
+                nn.Conv2d(width, width, 1),
+                nn.BatchNorm2d(width),
+                nn.ReLU(),
+            )
+            for _ in range(2)
+        )
+        self.scores = nn.ModuleList(nn.Conv2d(width, joints, 1) for _ in range(2))
+        self.features_back, self.score_back = nn.Conv2d(width, width, 1), nn.Conv2d(joints, width, 1)
+
+    def forward(self, x: Any) -> Any:
+        x = F.max_pool2d(self.units[0](F.relu(self.norm1(self.conv1(x)))), 2)
+        x = self.units[2](self.units[1](x))
+        features = self.hourglasses[0](x)
+        first = self.scores[0](features)
+        x = x + self.features_back(features) + self.score_back(first)
+        return self.scores[1](self.hourglasses[1](x)), first
+
+
+class YoloV8(nn.Module):
+    """The nano size, as Ultralytics' YAML lists its layers."""
+
+    def __init__(self, classes: int = 80) -> None:
+        super().__init__()
+        act = nn.SiLU()
+
+        def down(inputs: int, outputs: int) -> Any:
+            return conv(inputs, outputs, 3, act, 1e-3, stride=2)
+
+        self.layers = nn.ModuleList(
+            [
+                down(3, 16), down(16, 32), C2f(32, 32), down(32, 64), C2f(64, 64, 2), down(64, 128), C2f(128, 128, 2),
+                down(128, 256), C2f(256, 256), SPPF(256, 256), C2f(384, 128, shortcut=False),
+                C2f(192, 64, shortcut=False), down(64, 64), C2f(192, 128, shortcut=False), down(128, 128),
+                C2f(384, 256, shortcut=False),
+            ]
+        )  # fmt: skip
+        self.heads = nn.ModuleList(
+            nn.ModuleList(
+                nn.Sequential(
+                    conv(inputs, middle, 3, act, 1e-3),
+                    conv(middle, middle, 3, act, 1e-3),
+                    nn.Conv2d(middle, outputs, 1),
+                )
+                for middle, outputs in ((64, 64), (80, classes))
+            )
+            for inputs in (64, 128, 256)
+        )
+        self.mean = nn.Conv2d(16, 1, 1, bias=False)
+        self.mean.weight.data[:] = torch.arange(16.0).view(1, 16, 1, 1)
+
+    def forward(self, x: Any) -> Any:
+        kept = []
+        for layer in self.layers[:10]:
+            x = layer(x)
+            kept.append(x)
+        merged4 = self.layers[10](torch.cat([F.interpolate(x, scale_factor=2), kept[6]], 1))
+        small = self.layers[11](torch.cat([F.interpolate(merged4, scale_factor=2), kept[4]], 1))
+        medium = self.layers[13](torch.cat([self.layers[12](small), merged4], 1))
+        large = self.layers[15](torch.cat([self.layers[14](medium), kept[9]], 1))
+        maps = [
+            torch.cat([part(each) for part in head], 1).flatten(2)
+            for each, head in zip((small, medium, large), self.heads, strict=True)
+        ]
+        cells = torch.cat(maps, 2)
+        count, _, anchors = cells.shape
+        sides = cells[:, :64].view(count, 4, 16, anchors).transpose(2, 1).softmax(1)
+        return self.mean(sides).view(count, 4, anchors), cells[:, 64:].sigmoid()
+
+
+class Level(nn.Module):
+    """A level of a stage of U²-Net, and all below it: rates None for pooling, or those of the levels to come."""
+
+    def __init__(self, levels: int, inputs: int, inner: int, outputs: int, rates: tuple[int, ...]) -> None:
+        super().__init__()
+        rate = rates[0] if rates else 1
+        self.down, self.pools = convolution(inputs, inner, rate), not rates
+        last = levels == 1
+        self.below = convolution(inner, inner, 2 * rate) if last else Level(levels - 1, inner, inner, inner, rates[1:])
+        self.last, self.up = last, convolution(2 * inner, outputs, rate)
+
+    def forward(self, x: Any) -> Any:
+        down = self.down(x)
+        if self.last or not self.pools:
+            below = self.below(down)
+        else:
+            below = self.below(F.max_pool2d(down, 2, 2, ceil_mode=True))
+            below = F.interpolate(below, size=down.shape[2:], mode="bilinear")
+        return self.up(torch.cat([below, down], 1))
+
+
+def convolution(inputs: int, outputs: int, rate: int = 1) -> Any:
+    weights = nn.Conv2d(inputs, outputs, 3, padding=rate, dilation=rate)
+    return nn.Sequential(weights, nn.BatchNorm2d(outputs), nn.ReLU())
+
+
+class Stage(nn.Module):
+    def __init__(self, levels: int, inputs: int, rates: tuple[int, ...] = ()) -> None:
+        super().__init__()
+        self.first, self.net = convolution(inputs, 64), Level(levels, 64, 16, 64, rates)
+
+    def forward(self, x: Any) -> Any:
+        first = self.first(x)
+        return self.net(first) + first
+
+
+class U2Netp(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        rates = (1, 2, 4)
+        downs = [Stage(6, 3), *(Stage(levels, 64) for levels in (5, 4, 3)), Stage(3, 64, rates), Stage(3, 64, rates)]
+        self.downs = nn.ModuleList(downs)
+        self.ups = nn.ModuleList([Stage(3, 128, rates), *(Stage(levels, 128) for levels in (3, 4, 5, 6))])
+        self.sides = nn.ModuleList(nn.Conv2d(64, 1, 3, padding=1) for _ in range(6))
+        self.fused = nn.Conv2d(6, 1, 1)
+
+    def forward(self, x: Any) -> Any:
+        size, kept = x.shape[2:], []
+        for i, stage in enumerate(self.downs):
+            x = stage(F.max_pool2d(x, 2, 2, ceil_mode=True) if i else x)
+            kept.append(x)
+        found = [x]
+        for stage, there in zip(self.ups, kept[4::-1], strict=True):
+            x = stage(torch.cat([F.interpolate(x, size=there.shape[2:], mode="bilinear"), there], 1))
+            found.insert(0, x)
+        maps = [
+            F.interpolate(side(each), size=size, mode="bilinear") for side, each in zip(self.sides, found, strict=True)
+        ]
+        return self.fused(torch.cat(maps, 1)).sigmoid()
+
+
+NETS: dict[str, tuple[Callable[[], Any], str]] = {
+    "hourglass": (StackedHourglass, "resolution=128"),
+    "yolov8n": (YoloV8, "resolution=64"),
+    "u2netp": (U2Netp, "resolution=64"),
+}
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_nets_compute_what_their_twins_do(name: str) -> None:
+    make, setting = NETS[name]
+    model = make()
+    plan = plan_of(name, (setting,))
+    found = distances(torch, plan, randomized(torch, model))
+    assert max(found.values()) < NEAR, found
+
+
+def test_ghostnet_is_timms(tmp_path: Any) -> None:
+    timm = pytest.importorskip("timm")
+    model = randomized(torch, timm.create_model("ghostnet_100"))
+    torch.save(model.state_dict(), tmp_path / "ghostnet_100.pth")
+    plan = plan_of("ghostnet", ("resolution=64",))
+    params, _ = weights.load_variables(tmp_path / "ghostnet_100.pth", plan)
+    x = np.random.default_rng(0).standard_normal((2, 64, 64, 3), dtype=np.float32)
+    with torch.no_grad():
+        theirs = model(torch.from_numpy(x.transpose(0, 3, 1, 2).copy())).numpy()
+    (found,) = evaluate(plan, params, {"image": x}).values()
+    assert difference(found, theirs) < NEAR
