@@ -80,6 +80,9 @@ class Pad(SizedLike):
     def infer_shape(self, *inputs: Shape) -> Shape:
         height, width, channels = image(inputs[0], self.kind)
         if self.like is not None:
+            known = self.fitted(*inputs)
+            if known is not self:
+                return known.infer_shape(inputs[0])
             self._befores(*inputs)
             return *self.followed_size(*inputs), channels
         return self._padded(height, 0, "height"), self._padded(width, 1, "width"), channels
