@@ -134,6 +134,7 @@ VOCABULARY = {
     "mse": "mean_squared mse", "mseloss": "mean_squared", "meansquarederror": "mean_squared mse", "l2": "mean_squared",
     "mae": "absolute mae", "l1loss": "absolute", "meanabsoluteerror": "absolute mae", "l1": "absolute",
     "smoothl1": "huber", "smoothl1loss": "huber", "huberloss": "huber", "cosinesimilarity": "cosine",
+    "ctcloss": "ctc", "cer": "character_error_rate", "editdistance": "character_error_rate",
     "focal": "softmax_focal", "focalloss": "softmax_focal", "diceloss": "dice",
     "multisteplr": "piecewise", "multistep": "piecewise", "steplr": "step", "exponentiallr": "exponential",
     "exponentialdecay": "exponential", "poly": "polynomial", "cosineannealing": "cosine",

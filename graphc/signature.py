@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field, ValidationError, model_validator
 
+from graphc.data.alphabet import Alphabet
 from graphc.data.examples import IMAGES
 from graphc.data.images import PIXEL_LIMIT
 from graphc.data.preprocess import FittedPreprocess, Preprocess
@@ -95,9 +96,14 @@ class OutputSignature(Settings):
     activation: Activation = "none"
     """What makes the output that."""
     classes: tuple[str, ...] = ()
+    codes: Alphabet | None = None
+    """Where the output says labels in order: what they are read with."""
 
     def described(self, prediction: Array, top: int) -> dict[str, Any]:
         """The most probable classes of one prediction [...], or its values where it is no row of classes [K]."""
+        if self.codes is not None and prediction.ndim == 2:
+            labels = self.codes.read(prediction)
+            return {"text": self.codes.text(labels)} if self.codes.characters else {"labels": labels}
         if self.says is None or prediction.ndim != 1 or len(prediction) < 2:
             return {"values": prediction.tolist()}
         numbers = ACTIVATIONS[self.activation](prediction)
@@ -115,7 +121,8 @@ class Signature(Settings):
     """Those that the run's losses are on, in the recipe's order."""
 
     def metadata(self) -> dict[str, str]:
-        return {KEY: self.model_dump_json()}
+        known = any(each.codes is not None for each in self.outputs.values())
+        return {KEY: self.model_dump_json(exclude=None if known else {"outputs": {"__all__": {"codes"}}})}
 
 
 def read_signature(metadata: Mapping[str, str], name: str) -> Signature:

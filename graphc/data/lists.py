@@ -20,6 +20,7 @@ from graphc.data.listed import Listed, Roles, from_csv, from_json
 from graphc.data.sample import BOXES, BOXES_THERE, MASK, POINTS, POINTS_THERE
 from graphc.data.tables import Table
 from graphc.data.target_kind import TargetKind
+from graphc.data.texts import sequences
 from graphc.data.wanted import Wanted
 from graphc.errors import counted
 
@@ -92,6 +93,8 @@ def _target(reader: Reader, examples: Sequence[Listed], name: str, known: Mappin
     split = reader.separator if TargetKind.MULTI_LABEL in want.kinds else None
     cells = [_cell(each, columns, split) for each in examples]
     names = tuple(columns) if len(columns) > 1 else ()
+    if TargetKind.SEQUENCE in want.kinds:
+        return sequences(_column(reader, examples, name, cells), want)
     return typed(_column(reader, examples, name, cells, names), want, reader.classes, known.get(name, ()))
 
 

@@ -16,3 +16,5 @@ class TargetKind(StrEnum):
     """For each of several labels whether it holds, as 0 or 1 or a probability: the prediction's shape."""
     VALUES = "values"
     """Numbers to be predicted: the prediction's shape, or without its last axis where that is 1."""
+    SEQUENCE = "sequence"
+    """Labels in order, as many as there are: integers [S] with -1 behind the last; of texts, their characters."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from graphc.data.alphabet import Alphabet
 from graphc.data.resizing import STRETCH, Resizing
 from graphc.data.sample import BOXES
 from graphc.data.target_kind import TargetKind
@@ -20,6 +21,8 @@ class Want:
     """Of the prediction that it is compared with, where a model is known."""
     ignore: int | None = None
     """The label that does not count."""
+    alphabet: Alphabet | None = None
+    """Which label a character of a text is."""
 
     @property
     def outputs(self) -> int | None:

@@ -13,6 +13,7 @@ WORDS = {
     TargetKind.DISTRIBUTION: "shares of classes",
     TargetKind.MULTI_LABEL: "labels of which several may hold",
     TargetKind.VALUES: "values",
+    TargetKind.SEQUENCE: "labels in order",
 }
 
 

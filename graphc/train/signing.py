@@ -24,7 +24,10 @@ def output_signature(head: LossTerm, classes: Mapping[str, tuple[str, ...]]) -> 
     """Of a head, with the classes by target."""
     loss = head.loss
     return OutputSignature(
-        says=loss.says, activation=loss.activation_of(head.shape), classes=classes.get(head.target, ())
+        says=loss.says,
+        activation=loss.activation_of(head.shape),
+        classes=classes.get(head.target, ()),
+        codes=loss.codes,
     )
 
 

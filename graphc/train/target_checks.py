@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from graphc.data.alphabet import PADDING
 from graphc.data.examples import Examples, first_wrong
 from graphc.data.sample import BOXES_THERE, POINTS_THERE
 from graphc.data.stored import StoredMasks
@@ -11,7 +12,8 @@ from graphc.data.target_kind import TargetKind
 from graphc.dims import format_shape
 from graphc.errors import DataError, Place
 from graphc.lazy import np
-from graphc.train.losses import Loss
+from graphc.train.losses import Ctc, Loss
+from graphc.train.losses.ctc import steps_needed
 from graphc.types import Array
 
 SUM_TOLERANCE = 1e-3
@@ -46,6 +48,8 @@ def check_target(
         _refuse(target, ~((target >= 0) & (target <= 1 + SUM_TOLERANCE)), "shares of classes from 0 to 1", examples)
         wrong = np.abs(target.sum(axis=-1) - 1) > SUM_TOLERANCE
         _refuse(target.sum(axis=-1), wrong, "shares of classes that sum up to 1", examples)
+    elif kind is TargetKind.SEQUENCE:
+        _check_sequences(loss, shape, target, examples)
     elif kind is TargetKind.CLASS and shape[-1] > 1:
         counted = _counted(target, loss)
         _refuse(target, (counted < 0) | (counted >= shape[-1]), f"labels from 0 to {shape[-1] - 1}", examples)
@@ -55,6 +59,20 @@ def check_target(
         if binary:
             _refuse(target, (counted != 0) & (counted != 1), "targets of 0 or 1 (a metric judges them)", examples)
     return kind
+
+
+def _check_sequences(loss: Loss, shape: tuple[int, ...], target: Array, examples: Examples) -> None:
+    """Labels in order [N, S]: none that is no label, none behind the padding, none of more than the steps there are."""
+    assert isinstance(loss, Ctc)
+    steps, outputs = shape
+    wrong = (target < PADDING) | (target >= outputs) | (target == loss.blank)
+    _refuse(target, wrong, f"labels from 0 to {outputs - 1} other than the blank, {loss.blank}, or -1 behind", examples)
+    ended = np.logical_or.accumulate(target == PADDING, axis=1)
+    _refuse(target, ended & (target != PADDING), "-1 behind the last label only", examples)
+    needed = steps_needed(target)
+    if not loss.zero_infinity:
+        fits = f"labels that need at most the {steps} steps of a prediction (one each, one more between equal ones)"
+        _refuse(needed, needed > steps, fits, examples)
 
 
 def _counted(target: Array, loss: Loss) -> Array:
@@ -108,6 +126,10 @@ def _refuse(values: Array, wrong: Array, expected: str, examples: Examples) -> N
 def _misfit(
     loss: Loss, shape: tuple[int, ...], name: str, target: Any, found: tuple[int, ...], examples: Examples
 ) -> DataError:
+    if loss.target_kinds == {TargetKind.SEQUENCE}:
+        expected = "labels in order, whole numbers N×S with -1 behind the last, or texts and an `alphabet` at the loss"
+        what = f"{target.dtype}, {format_shape(target.shape)}"
+        return DataError("G404", f"{name}: expected {expected}, found {what}", Place(examples.source))
     if found == shape[:-1] and TargetKind.CLASS in loss.kinds(shape):
         expected = f"labels that are whole numbers from 0 to {shape[-1] - 1}"
         if TargetKind.VALUES in loss.kinds(shape):

@@ -50,16 +50,19 @@ def _wants(recipe: Recipe, heads: LossTerms | None) -> Iterator[tuple[str, Want]
     """(target, what one loss wants of it), weights of examples too."""
     if heads is not None:
         for head in heads.targets:
-            yield head.target, Want(head.loss.target_kinds, head.shape, getattr(head.loss, "ignore", None))
+            yield (
+                head.target,
+                Want(head.loss.target_kinds, head.shape, getattr(head.loss, "ignore", None), head.loss.codes),
+            )
             if head.example_weights:
                 yield head.example_weights, Want(VALUES)
         return
     if recipe.loss is not None:
-        yield LABEL, Want(recipe.loss.target_kinds)
+        yield LABEL, Want(recipe.loss.target_kinds, alphabet=recipe.loss.codes)
     if recipe.example_weights:
         yield recipe.example_weights, Want(VALUES)
     for written in recipe.heads:
-        yield written.target, Want(written.loss.target_kinds)
+        yield written.target, Want(written.loss.target_kinds, alphabet=written.loss.codes)
         if written.example_weights:
             yield written.example_weights, Want(VALUES)
 
@@ -67,4 +70,4 @@ def _wants(recipe: Recipe, heads: LossTerms | None) -> Iterator[tuple[str, Want]
 def _both(a: Want, b: Want) -> Want:
     """What two losses want of one target."""
     shape = b.shape if a.shape is None else a.shape if b.shape is None else max(a.shape, b.shape)
-    return Want(a.kinds | b.kinds, shape, a.ignore if b.ignore is None else b.ignore)
+    return Want(a.kinds | b.kinds, shape, a.ignore if b.ignore is None else b.ignore, a.alphabet or b.alphabet)

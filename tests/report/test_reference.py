@@ -94,7 +94,7 @@ SHAPES = {
     "decode_distances": [4, 4, 67],
     "decode_deltas": [4, 4, 14],
     "non_max_suppression": [50, 7],
-    **dict.fromkeys(FAMILIES["sequence"], [16, 64]),
+    **{kind: [16, 64] for kind in FAMILIES["sequence"]},
 }
 """What the example of a kind reads, where it is no image of 64 channels."""
 

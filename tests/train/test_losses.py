@@ -13,6 +13,7 @@ from graphc.train.losses import (
     LOSSES,
     Absolute,
     Cosine,
+    Ctc,
     Dice,
     Hinge,
     Huber,
@@ -58,12 +59,16 @@ CASES = [
     _case(Log(), kind="binary", positive=True),
     _case(Cosine(), weights="example"),
     _case(Cosine(), shape=(2, 3, 4)),
+    _case(Ctc(), shape=(4, 7, 5), kind="sequence"),
+    _case(Ctc(blank=4), shape=(3, 6, 6), kind="sequence", weights="example"),
 ]
 
 
 def _target(kind, shape):
     if kind == "indices":
         return rng.integers(0, shape[-1], shape[:-1])
+    if kind == "sequence":
+        return np.array([[1, 1, 2], [3, 2, -1], [2, 3, 1], [-1, -1, -1]])[: shape[0]]
     if kind == "binary":
         return rng.integers(0, 2, shape)
     if kind == "share":

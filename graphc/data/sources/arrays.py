@@ -15,6 +15,8 @@ from graphc.data.labels import Column, Typed, typed
 from graphc.data.masks import MaskValues, mapped
 from graphc.data.npz import read_npz
 from graphc.data.sources.base import ClassNames, Source
+from graphc.data.target_kind import TargetKind
+from graphc.data.texts import sequences
 from graphc.data.value_range import BlackToWhite, black_to_white
 from graphc.data.wanted import ANYTHING, Wanted
 from graphc.errors import DataError, Place
@@ -141,6 +143,8 @@ def array_target(
         cells = _texts(array)
     except ValueError as error:
         raise DataError("G401", f"the texts are damaged: {error}", Place(f"{shown(path)}[{key}]")) from None
+    if TargetKind.SEQUENCE in wanted.of(target).kinds:
+        return sequences(Column(target, cells, fail), wanted.of(target))
     known = wanted.classes.get(target, ())
     return typed(Column(target, cells, fail), wanted.of(target), classes, known)
 

@@ -15,6 +15,7 @@ from graphc.train.losses.cross_entropy import (
     SoftmaxCrossEntropy,
     SoftmaxFocal,
 )
+from graphc.train.losses.ctc import Ctc
 from graphc.train.losses.dice import Dice
 from graphc.train.losses.regression import Absolute, Cosine, Huber, MeanSquared
 
@@ -30,12 +31,14 @@ LOSSES: tuple[type[Loss], ...] = (
     Hinge,
     Log,
     Cosine,
+    Ctc,
 )
 
 __all__ = [
     "LOSSES",
     "Absolute",
     "Cosine",
+    "Ctc",
     "Dice",
     "Hinge",
     "Huber",

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+from graphc.data.alphabet import Alphabet
 from graphc.data.target_kind import TargetKind
 from graphc.errors import DataError, SpecError
 from graphc.lazy import np
@@ -83,6 +84,11 @@ class Loss(Kind):
             return next(iter(dense), None)
         if target == shape[:-1] and whole and TargetKind.CLASS in kinds:
             return TargetKind.CLASS
+        return None
+
+    @property
+    def codes(self) -> Alphabet | None:
+        """Which label each character of a text is, where targets are labels in order."""
         return None
 
     @property

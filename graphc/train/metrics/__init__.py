@@ -9,6 +9,7 @@ from graphc.train.metrics.base import Head, Metric, Result, Totals
 from graphc.train.metrics.classification import F1, Accuracy, ConfusionMatrix, MeanIou, Precision, Recall, TopK
 from graphc.train.metrics.ranking import Auc, AveragePrecision
 from graphc.train.metrics.regression import R2, MeanAbsoluteError, MeanSquaredError, RootMeanSquaredError
+from graphc.train.metrics.texts import CharacterErrorRate, SequenceAccuracy
 
 METRICS: tuple[type[Metric], ...] = (
     Accuracy,
@@ -24,6 +25,8 @@ METRICS: tuple[type[Metric], ...] = (
     MeanSquaredError,
     RootMeanSquaredError,
     R2,
+    CharacterErrorRate,
+    SequenceAccuracy,
 )
 
 __all__ = [
@@ -33,6 +36,7 @@ __all__ = [
     "Accuracy",
     "Auc",
     "AveragePrecision",
+    "CharacterErrorRate",
     "ConfusionMatrix",
     "Head",
     "MeanAbsoluteError",
@@ -43,6 +47,7 @@ __all__ = [
     "Recall",
     "Result",
     "RootMeanSquaredError",
+    "SequenceAccuracy",
     "TopK",
     "Totals",
 ]

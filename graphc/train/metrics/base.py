@@ -62,6 +62,12 @@ class Head:
             return target.astype(np.int64)
         return target[..., 0].astype(np.int64) if self.outputs == 1 else target.argmax(axis=-1)
 
+    def read(self, prediction: Array) -> list[int]:
+        """Labels in order of one prediction [L, K]."""
+        codes = self.loss.codes
+        assert codes is not None, "only losses of labels in order are judged so"
+        return codes.read(prediction)
+
     def name(self, index: int) -> str:
         """What a class is called in results."""
         return str(self.classes[index]) if index < len(self.classes) else str(index)
