@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from graphc.initializers import Initializer
 from graphc.regularizers import Regularizer
 
+SPATIAL_LETTERS = {1: "W", 2: "HW", 3: "DHW"}
+"""Number of a window's axes -> what they are called in `ParamSpec.axes`."""
+
 
 @dataclass(frozen=True, slots=True)
 class ParamSpec:
@@ -19,6 +22,6 @@ class ParamSpec:
     smallest: float | None = None
     """The least value that the layer can use: 0 of a variance."""
     axes: str = ""
-    """What its axes are: HWIO of a convolution's weights, HWCM of a depthwise one's (channel and multiplier), HWOI of a
-    transposed one's, IO of a matrix, O of its biases; empty of numbers for each channel of the input. Files of other
-    libraries are read by this."""
+    """What its axes are: HWIO of a convolution's weights (WIO along sequences, DHWIO of volumes), HWCM of a depthwise
+    one's (channel and multiplier), HWOI of a transposed one's, IO of a matrix, O of its biases; empty of numbers for
+    each channel of the input. Files of other libraries are read by this."""

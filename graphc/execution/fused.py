@@ -18,6 +18,7 @@ from graphc.layers.batch_norm import BatchNorm
 from graphc.layers.conv import Conv2d
 from graphc.layers.elementwise_merge import Add
 from graphc.layers.pool import MaxPool2d
+from graphc.layers.windowed import in_plane
 from graphc.types import Array, Context, Gradients, Params, Step
 
 
@@ -36,9 +37,9 @@ class ConvMaxPool:
         conv, weights = self.conv, params["weights"]
         if self.pool.output_size is not None or not conv.is_plain:  # its windows differ in size
             return self._one_after_the_other(context, params, x)
-        window = self.pool.taps
+        window = in_plane(self.pool.taps, 1)
         problem = conv.problem(x.shape, x.dtype, context.training)
-        algorithm = pooling_algorithm(context, problem, self.pool.grid(*problem.geometry.output))
+        algorithm = pooling_algorithm(context, problem, self.pool.grid(problem.geometry.output))
         if algorithm is None or not conv.learns(context, "weights"):
             return self._one_after_the_other(context, params, x)
 

@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 FAMILIES: Mapping[str, Mapping[str, str]] = {
     "convolution": {
         "conv2d": "conv.Conv2d",
+        "conv1d": "conv.Conv1d",
+        "conv3d": "conv.Conv3d",
         "depthwise_conv2d": "depthwise_conv.DepthwiseConv2d",
+        "depthwise_conv1d": "depthwise_conv.DepthwiseConv1d",
+        "depthwise_conv3d": "depthwise_conv.DepthwiseConv3d",
         "separable_conv2d": "depthwise_conv.SeparableConv2d",
         "conv2d_transpose": "conv_transpose.Conv2dTranspose",
     },
@@ -27,9 +31,17 @@ FAMILIES: Mapping[str, Mapping[str, str]] = {
     },
     "pooling": {
         "max_pool2d": "pool.MaxPool2d",
+        "max_pool1d": "pool.MaxPool1d",
+        "max_pool3d": "pool.MaxPool3d",
         "avg_pool2d": "pool.AvgPool2d",
+        "avg_pool1d": "pool.AvgPool1d",
+        "avg_pool3d": "pool.AvgPool3d",
         "global_avg_pool2d": "global_pool.GlobalAvgPool2d",
+        "global_avg_pool1d": "global_pool.GlobalAvgPool1d",
+        "global_avg_pool3d": "global_pool.GlobalAvgPool3d",
         "global_max_pool2d": "global_pool.GlobalMaxPool2d",
+        "global_max_pool1d": "global_pool.GlobalMaxPool1d",
+        "global_max_pool3d": "global_pool.GlobalMaxPool3d",
     },
     "activation": {
         "maxout": "maxout.Maxout",

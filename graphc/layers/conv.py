@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal, Self
 
-from graphc.dims import Dim, Shape
+from graphc.dims import SPATIAL_AXES, Shape
 from graphc.errors import RuleError
 from graphc.kernels.border import add_border, border_gradient
-from graphc.kernels.conv import ConvPart, ConvProblem, conv2d, conv2d_gradients
+from graphc.kernels.conv import AnyConvProblem, ConvPart, ConvProblem, problem_of
 from graphc.kernels.standardize import standardize
-from graphc.layers.base import Layer, elements, image
+from graphc.layers.base import Layer, elements
 from graphc.layers.border import check_border, emit_border
-from graphc.layers.fields import Bool, IntPair, Kernel, Padding, PositiveInt, PositiveNumber
+from graphc.layers.fields import (
+    Bool,
+    Ints1d,
+    Ints2d,
+    Ints3d,
+    Kernel,
+    Kernel1d,
+    Kernel3d,
+    Padding,
+    Padding1d,
+    Padding3d,
+    PositiveInt,
+    PositiveNumber,
+)
 from graphc.layers.weighted import Weighted, given, product
-from graphc.layers.windowed import Windowed
+from graphc.layers.windowed import Windowed, Windowed1d, Windowed3d
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
 from graphc.types import Array, Context, Gradients, Params, Step
-from graphc.variables import ParamSpec
+from graphc.variables import SPATIAL_LETTERS, ParamSpec
 from graphc.window import Window
 
 
@@ -31,38 +45,37 @@ class Convolution(Windowed, Weighted):
     kernel: Kernel
     """The window's pixels: one number for both axes, or [height, width]; `input`: as many as the input has;
     {at_most: 5}: no more than the input has."""
-    stride: IntPair = (1, 1)
+    stride: Ints2d = (1, 1)
     """Pixels from one window to the next: one number, or [vertical, horizontal]."""
     padding: Padding = "same"
-    dilation: IntPair = (1, 1)
+    dilation: Ints2d = (1, 1)
     """Pixels from one tap of the window to the next: one number, or [vertical, horizontal]."""
     padding_mode: Literal["zeros", "reflect", "edge", "symmetric", "circular"] = "zeros"
     """What the pixels of the padding are: zeros, or the image's own, as `pad` has them."""
 
-    def windows(self, height: Dim, width: Dim) -> tuple[Window, Window]:
-        pair = super().windows(height, width)
+    def windows(self, sizes: Shape) -> tuple[Window, ...]:
+        found = super().windows(sizes)
         if self.padding_mode != "zeros":
-            for window, size, name in zip(pair, (height, width), ("height", "width"), strict=True):
+            for window, size, name in zip(found, sizes, SPATIAL_AXES[self.rank + 1], strict=True):
                 if window.pads is None:
                     message = f"padding_mode={self.padding_mode} with padding=same needs a fixed {name}, got {size}"
                     raise RuleError("G205", f"{message}: use same_fixed, or set one", "padding_mode")
                 check_border(size, window.pads, self.padding_mode, name)
-        return pair
+        return found
 
     def unpadded(self) -> Self:
         """This layer for an image that has its border already."""
         return self.model_copy(update={"padding": "valid", "padding_mode": "zeros"})
 
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
-        (x,) = inputs
+        x = build.channels_first(inputs[0])
         if self.padding_mode == "zeros":
             return self.emit_convolution(build, x, params)
-        height, width, _ = image(x.shape, self.kind)
-        pads = [window.pads or (0, 0) for window in self.windows(height, width)]
+        pads = [window.pads or (0, 0) for window in self.windows(self.sizes(x.shape)[0])]
         return self.unpadded().emit_convolution(build, emit_border(build, x, pads, self.padding_mode), params)
 
     def emit_convolution(self, build: OnnxBuilder, x: Value, params: Params) -> Value:
-        """`emit` of an image whose padding is zeros; params as `emit` takes them, each in its own shape."""
+        """`emit` of a value, channels first, whose padding is zeros; each of the params in its own shape."""
         raise NotImplementedError(self.kind)
 
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
@@ -81,25 +94,26 @@ class Convolution(Windowed, Weighted):
         return Step(step.output, backward)
 
     def convolve(self, context: Context, params: Params, x: Array) -> Step:
-        """`forward` of images [N, H, W, C] whose padding is zeros."""
+        """`forward` of x [N, …, C] whose padding is zeros."""
         raise NotImplementedError(self.kind)
 
     def convolutions(self, x_shape: tuple[int, ...], dtype: Any, training: bool) -> tuple[ConvPart, ...]:
-        """What there is to compute of images of this shape, N H W C, for those who ask by what."""
+        """What there is to compute of arrays of this shape, N H W C, for those who ask by what."""
         if self.padding_mode == "zeros":
             return self.parts(x_shape, dtype, training)
-        batch, height, width, channels = x_shape
-        padded = self.grid(height, width).padded
+        batch, *sizes, channels = x_shape
+        windows = self.windows(tuple(sizes))
+        padded = [size + sum(window.pads or (0, 0)) for size, window in zip(sizes, windows, strict=True)]
         return self.unpadded().parts((batch, *padded, channels), dtype, training)
 
     def parts(self, x_shape: tuple[int, ...], dtype: Any, training: bool) -> tuple[ConvPart, ...]:
-        """`convolutions` of images whose padding is zeros."""
+        """`convolutions` of arrays whose padding is zeros."""
         raise NotImplementedError(self.kind)
 
-    def step(self) -> tuple[int, int]:
+    def step(self) -> tuple[int, ...]:
         return self.stride
 
-    def spread(self) -> tuple[int, int]:
+    def spread(self) -> tuple[int, ...]:
         return self.dilation
 
     def count_flops(self, *inputs: Shape) -> int:
@@ -107,10 +121,34 @@ class Convolution(Windowed, Weighted):
         return 2 * self.count_macs(*inputs) + biases
 
 
-class Conv2d(Convolution):
-    """Convolution: cross-correlation, as every framework has it."""
+class Convolution1d(Windowed1d, Convolution):
+    """The same along sequences."""
 
-    kind: ClassVar[str] = "conv2d"
+    kernel: Kernel1d
+    """The window's positions; `input`: as many as the input has; {at_most: 5}: no more than the input has."""
+    stride: Ints1d = (1,)
+    """Positions from one window to the next."""
+    padding: Padding1d = "same"
+    dilation: Ints1d = (1,)
+    """Positions from one tap of the window to the next."""
+
+
+class Convolution3d(Windowed3d, Convolution):
+    """The same of volumes."""
+
+    kernel: Kernel3d
+    """The window's positions: one number for all axes, or [depth, height, width]; `input`: as many as the input has;
+    {at_most: 5}: no more than the input has."""
+    stride: Ints3d = (1, 1, 1)
+    """Positions from one window to the next: one number, or [depth, height, width]."""
+    padding: Padding3d = "same"
+    dilation: Ints3d = (1, 1, 1)
+    """Positions from one tap of the window to the next: one number, or [depth, height, width]."""
+
+
+class Conv(Convolution):
+    """Convolution, of any rank."""
+
     positional: ClassVar[tuple[str, ...]] = ("filters", "kernel", "stride")
 
     filters: PositiveInt
@@ -123,32 +161,33 @@ class Conv2d(Convolution):
     """Added to a filter's variance there."""
 
     def infer_shape(self, *inputs: Shape) -> Shape:
-        _, _, channels = image(inputs[0], self.kind)
+        _, channels = self.sizes(inputs[0])
         if channels % self.groups:
             raise RuleError("G204", f"groups={self.groups} must divide channels={channels}", "groups")
         if self.filters % self.groups:
             raise RuleError("G204", f"groups={self.groups} must divide filters={self.filters}", "groups")
-        return (*self.plane(inputs[0]), self.filters)
+        return (*self.window_outputs(inputs[0]), self.filters)
 
     def declare_params(self, *inputs: Shape) -> dict[str, ParamSpec]:
-        _, _, channels = image(inputs[0], self.kind)
-        weights = self.declare_weights("HWIO", *self.taps, channels // self.groups, self.filters)
+        _, channels = self.sizes(inputs[0])
+        axes = f"{SPATIAL_LETTERS[self.rank]}IO"
+        weights = self.declare_weights(axes, *self.taps, channels // self.groups, self.filters)
         return {"weights": weights, **self.declare_biases(self.filters)}
 
     def mixes_channels(self, *inputs: Shape) -> bool:
-        return self.groups == 1 or self.groups < image(inputs[0], self.kind)[2]
+        return self.groups == 1 or self.groups < self.sizes(inputs[0])[1]
 
     def count_macs(self, *inputs: Shape) -> int:
-        _, _, channels = image(inputs[0], self.kind)
-        return elements(self.infer_shape(*inputs)) * self.taps[0] * self.taps[1] * channels // self.groups
+        _, channels = self.sizes(inputs[0])
+        return elements(self.infer_shape(*inputs)) * math.prod(self.taps) * channels // self.groups
 
     @property
     def is_plain(self) -> bool:
-        """Whether it is the convolution of `problem` alone: zeros around the image, and the weights as they are."""
+        """Whether it is the convolution of `problem` alone: zeros around, and the weights as they are."""
         return self.padding_mode == "zeros" and not self.weight_standardization
 
-    def plain_weights(self, params: Params) -> tuple[Conv2d, Params]:
-        """The same with weights [kh, kw, C, F] as they are used."""
+    def plain_weights(self, params: Params) -> tuple[Self, Params]:
+        """The same with weights [..., C, F] as they are used."""
         if not self.weight_standardization:
             return self, params
         weights, _ = standardize(params["weights"], self.standardization_epsilon)
@@ -168,8 +207,8 @@ class Conv2d(Convolution):
     def absorb_input(
         self, params: Params, scale: Array, offset: Array, shape: Shape
     ) -> tuple[Layer, dict[str, Array]] | None:
-        height, width, _ = image(shape, self.kind)
-        zeros = self.padding_mode == "zeros" and any(window.pads != (0, 0) for window in self.windows(height, width))
+        windows = self.windows(self.sizes(shape)[0])
+        zeros = self.padding_mode == "zeros" and any(window.pads != (0, 0) for window in windows)
         if self.groups > 1 or (offset.any() and zeros):
             return None
         plain, params = self.plain_weights(params)
@@ -177,13 +216,15 @@ class Conv2d(Convolution):
         found = {**params, "weights": (weights * scale[:, None]).astype(weights.dtype)}
         if not offset.any():
             return plain, found
-        biases = np.tensordot(weights.sum(axis=(0, 1), dtype=np.float64), offset, axes=(0, 0))
+        biases = np.tensordot(weights.sum(axis=tuple(range(self.rank)), dtype=np.float64), offset, axes=(0, 0))
         biases += params["biases"] if self.has_bias else 0
         return plain.model_copy(update={"bias": True}), {**found, "biases": biases.astype(weights.dtype)}
 
     def emit_convolution(self, build: OnnxBuilder, x: Value, params: Params) -> Value:
         _, params = self.plain_weights(params)
-        weights = build.constant("weights", params["weights"].transpose(3, 2, 0, 1))  # F C/groups kh kw
+        weights = build.constant(
+            "weights", params["weights"].transpose(self.rank + 1, self.rank, *range(self.rank))
+        )  # F C kh kw
         window = self.onnx_window(x.shape)
         biases = self.emit_biases(build, params)
         shape = self.infer_shape(x.shape)
@@ -193,23 +234,46 @@ class Conv2d(Convolution):
         weights, back = params["weights"], None
         if self.weight_standardization:
             weights, back = standardize(weights, self.standardization_epsilon)
-        problem = self.problem(x.shape, x.dtype, context.training)
-        y = conv2d(context, problem, x, weights)
+        problem = self.problem_of(x.shape, x.dtype, context.training)
+        y = problem.forward(context, x, weights)
         self.add_biases(params, y)
 
         def backward(dy: Array) -> Gradients:
-            dx, dw = conv2d_gradients(context, problem, x, dy, weights, self.learns(context, "weights"))
+            dx, dw = problem.gradients(context, x, dy, weights, self.learns(context, "weights"))
             if dw is not None and back is not None:
                 dw = back(dw)
             return Gradients((dx,), {**given(weights=dw), **self.bias_gradients(context, dy)})
 
         return Step(y, backward)
 
-    def problem(self, x_shape: tuple[int, ...], dtype: Any, training: bool) -> ConvProblem:
-        """What there is to compute of images of this shape, N H W C."""
-        batch, height, width, channels = x_shape
-        w_shape = (*self.taps, channels // self.groups, self.filters)
-        return ConvProblem.of(self.grid(height, width), w_shape, self.groups, batch, dtype, training)
+    def problem_of(self, x_shape: tuple[int, ...], dtype: Any, training: bool) -> AnyConvProblem:
+        """What there is to compute of arrays of this shape, N H W C."""
+        batch, *sizes, channels = x_shape
+        counts = channels // self.groups, self.filters, self.groups
+        return problem_of(self.windows(tuple(sizes)), self.grid(sizes), counts, batch, dtype, training)
 
     def parts(self, x_shape: tuple[int, ...], dtype: Any, training: bool) -> tuple[ConvPart, ...]:
-        return (ConvPart("", self.problem(x_shape, dtype, training)),)
+        return self.problem_of(x_shape, dtype, training).parts()
+
+
+class Conv1d(Convolution1d, Conv):
+    """Convolution along sequences and signals: cross-correlation, as every framework has it."""
+
+    kind: ClassVar[str] = "conv1d"
+
+
+class Conv2d(Conv):
+    """Convolution: cross-correlation, as every framework has it."""
+
+    kind: ClassVar[str] = "conv2d"
+
+    def problem(self, x_shape: tuple[int, ...], dtype: Any, training: bool) -> ConvProblem:
+        """What there is to compute of images of this shape, N H W C."""
+        (part,) = self.parts(x_shape, dtype, training)
+        return part.problem
+
+
+class Conv3d(Convolution3d, Conv):
+    """Convolution of volumes, such as frames of a video one after the other."""
+
+    kind: ClassVar[str] = "conv3d"

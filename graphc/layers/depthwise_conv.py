@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar
 
 from graphc.dims import Shape
 from graphc.initializers import AnyInitializer
 from graphc.kernels.conv import (
+    AnyConvProblem,
     ConvPart,
     ConvProblem,
     conv2d,
-    conv2d_gradients,
     conv2d_input_gradient,
     conv2d_weight_gradient,
+    problem_of,
 )
 from graphc.kernels.unfold import Grid
 from graphc.layers.base import elements, image
-from graphc.layers.conv import Convolution
+from graphc.layers.conv import Convolution, Convolution1d, Convolution3d
 from graphc.layers.fields import PositiveInt
 from graphc.layers.weighted import product
 from graphc.onnx_builder import OnnxBuilder, Value
 from graphc.regularizers import Regularizer
 from graphc.types import Array, Context, Gradients, Params, Step
-from graphc.variables import ParamSpec
+from graphc.variables import SPATIAL_LETTERS, ParamSpec
 
 
-class DepthwiseConv2d(Convolution):
-    """Convolution of each channel with its own filters; output c*depth_multiplier + j is filter j of channel c."""
+class DepthwiseConv(Convolution):
+    """Convolution of each channel with its own filters, of any rank."""
 
-    kind: ClassVar[str] = "depthwise_conv2d"
     positional: ClassVar[tuple[str, ...]] = ("kernel", "stride")
 
     depth_multiplier: PositiveInt = 1
@@ -38,29 +39,31 @@ class DepthwiseConv2d(Convolution):
         return self.depthwise_shape(inputs[0])
 
     def depthwise_shape(self, shape: Shape) -> Shape:
-        _, _, channels = image(shape, self.kind)
-        return (*self.plane(shape), channels * self.depth_multiplier)
+        _, channels = self.sizes(shape)
+        return (*self.window_outputs(shape), channels * self.depth_multiplier)
 
     def declare_params(self, *inputs: Shape) -> dict[str, ParamSpec]:
-        _, _, channels = image(inputs[0], self.kind)
-        weights = self.declare_weights("HWCM", *self.taps, channels, self.depth_multiplier)
+        _, channels = self.sizes(inputs[0])
+        axes = f"{SPATIAL_LETTERS[self.rank]}CM"
+        weights = self.declare_weights(axes, *self.taps, channels, self.depth_multiplier)
         return {"depthwise_weights": weights, **self.declare_biases(channels * self.depth_multiplier)}
 
     def count_macs(self, *inputs: Shape) -> int:
-        return elements(self.depthwise_shape(inputs[0])) * self.taps[0] * self.taps[1]
+        return elements(self.depthwise_shape(inputs[0])) * math.prod(self.taps)
 
     def scaled_weights(self, params: Params, scale: Array, overwrite: bool) -> dict[str, Array]:
         weights = params["depthwise_weights"]
-        return {"depthwise_weights": product(weights, scale.reshape(weights.shape[2:]), overwrite)}
+        return {"depthwise_weights": product(weights, scale.reshape(weights.shape[self.rank :]), overwrite)}
 
     def emit_convolution(self, build: OnnxBuilder, x: Value, params: Params) -> Value:
         return self.emit_depthwise(build, x, params, self.emit_biases(build, params))
 
     def emit_depthwise(self, build: OnnxBuilder, x: Value, params: Params, biases: str | None) -> Value:
-        """The depthwise convolution's node; its weights are [kh, kw, C, m]."""
+        """The depthwise convolution's node; its weights are [..., C, m]."""
         weights = params["depthwise_weights"]
-        kh, kw, channels, _ = weights.shape
-        filters = weights.transpose(2, 3, 0, 1).reshape(-1, 1, kh, kw)  # C*m 1 kh kw
+        *taps, channels, _ = weights.shape
+        order = self.rank, self.rank + 1, *range(self.rank)
+        filters = weights.transpose(order).reshape(-1, 1, *taps)  # C*m 1 kh kw
         window: dict[str, Any] = {"group": channels, **self.onnx_window(x.shape)}
         constant = build.constant("depthwise_weights", filters)
         return build.op("Conv", x, constant, biases, shape=self.depthwise_shape(x.shape), **window)
@@ -75,30 +78,50 @@ class DepthwiseConv2d(Convolution):
         return Step(y, backward)
 
     def depthwise(self, context: Context, params: Params, x: Array) -> Array:
-        """Each channel of x [N, H, W, C] with its own m filters: [N, H', W', C*m]."""
+        """Each channel of x [N, …, C] with its own m filters: [N, …, C*m]."""
         weights = grouped(params["depthwise_weights"])
-        return conv2d(context, self.problem(x.shape, x.dtype, context.training), x, weights)
+        return self.problem_of(x.shape, x.dtype, context.training).forward(context, x, weights)
 
     def depthwise_gradients(
         self, context: Context, params: Params, x: Array, dy: Array, others: dict[str, Array]
     ) -> Gradients:
-        """The gradients of x [N, H, W, C] and of the depthwise weights [kh, kw, C, m] from dy [N, H', W', C*m], beside
-        those of the `others`."""
+        """The gradients of x [N, …, C] and of the depthwise weights [..., C, m] from dy [N, …, C*m], beside those of
+        the `others`."""
         weights = grouped(params["depthwise_weights"])
-        problem = self.problem(x.shape, x.dtype, context.training)
-        dx, dw = conv2d_gradients(context, problem, x, dy, weights, self.learns(context, "depthwise_weights"))
+        problem = self.problem_of(x.shape, x.dtype, context.training)
+        dx, dw = problem.gradients(context, x, dy, weights, self.learns(context, "depthwise_weights"))
         if dw is not None:
             others = {**others, "depthwise_weights": dw.reshape(params["depthwise_weights"].shape)}
         return Gradients((dx,), others)
 
-    def problem(self, x_shape: tuple[int, ...], dtype: Any, training: bool) -> ConvProblem:
-        """What there is to compute of images of this shape, N H W C: a group for every channel."""
-        batch, height, width, channels = x_shape
-        w_shape = (*self.taps, 1, channels * self.depth_multiplier)
-        return ConvProblem.of(self.grid(height, width), w_shape, channels, batch, dtype, training)
+    def problem_of(self, x_shape: tuple[int, ...], dtype: Any, training: bool) -> AnyConvProblem:
+        """What there is to compute of arrays of this shape, N H W C: a group for every channel."""
+        batch, *sizes, channels = x_shape
+        counts = 1, channels * self.depth_multiplier, channels
+        return problem_of(self.windows(tuple(sizes)), self.grid(sizes), counts, batch, dtype, training)
 
     def parts(self, x_shape: tuple[int, ...], dtype: Any, training: bool) -> tuple[ConvPart, ...]:
-        return (ConvPart("", self.problem(x_shape, dtype, training)),)
+        return self.problem_of(x_shape, dtype, training).parts()
+
+
+class DepthwiseConv1d(Convolution1d, DepthwiseConv):
+    """Convolution of each channel of a sequence with its own filters; output c*depth_multiplier + j is filter j of
+    channel c."""
+
+    kind: ClassVar[str] = "depthwise_conv1d"
+
+
+class DepthwiseConv2d(DepthwiseConv):
+    """Convolution of each channel with its own filters; output c*depth_multiplier + j is filter j of channel c."""
+
+    kind: ClassVar[str] = "depthwise_conv2d"
+
+
+class DepthwiseConv3d(Convolution3d, DepthwiseConv):
+    """Convolution of each channel of a volume with its own filters; output c*depth_multiplier + j is filter j of
+    channel c."""
+
+    kind: ClassVar[str] = "depthwise_conv3d"
 
 
 class SeparableConv2d(DepthwiseConv2d):
@@ -156,9 +179,9 @@ class SeparableConv2d(DepthwiseConv2d):
     def parts(self, x_shape: tuple[int, ...], dtype: Any, training: bool) -> tuple[ConvPart, ...]:
         if self.filters is None:
             return super().parts(x_shape, dtype, training)
-        depthwise = self.problem(x_shape, dtype, training)
-        pointwise = pointwise_problem(depthwise.y_shape, self.filters, dtype, training)
-        return ConvPart("depthwise", depthwise), ConvPart("pointwise", pointwise)
+        (depthwise,) = super().parts(x_shape, dtype, training)
+        pointwise = pointwise_problem(depthwise.problem.y_shape, self.filters, dtype, training)
+        return ConvPart("depthwise", depthwise.problem), ConvPart("pointwise", pointwise)
 
     def convolve(self, context: Context, params: Params, x: Array) -> Step:
         if self.filters is None:
@@ -187,6 +210,5 @@ def pointwise_problem(x_shape: tuple[int, ...], filters: int, dtype: Any, traini
 
 
 def grouped(weights: Array) -> Array:
-    """[kh, kw, C, m] as the filters of a convolution with a group for every channel: [kh, kw, 1, C*m]."""
-    kh, kw, *_ = weights.shape
-    return weights.reshape(kh, kw, 1, -1)
+    """[..., C, m] as the filters of a convolution with a group for every channel: [..., 1, C*m]."""
+    return weights.reshape(*weights.shape[:-2], 1, -1)

@@ -56,6 +56,50 @@ Fraction: TypeAlias = Annotated[float, Field(strict=True, ge=0, lt=1)]
 
 _SIZE: dict[str, Any] = {"type": "integer", "exclusiveMinimum": 0, "maximum": MOST}
 
+
+def _per_axis(axes: int) -> BeforeValidator:
+    """One number counts for every axis."""
+
+    def spread(value: Any) -> Any:
+        value = whole(value)
+        return (value,) * axes if isinstance(value, int) and not isinstance(value, bool) else value
+
+    return BeforeValidator(spread)
+
+
+def _schema(axes: int, item: dict[str, Any], *shorter: dict[str, Any]) -> WithJsonSchema:
+    """An array of one item an axis, or a shorter form."""
+    array = {"type": "array", "items": item, "minItems": axes, "maxItems": axes}
+    return WithJsonSchema({"anyOf": [*shorter, array]})
+
+
+_OF_VOLUMES = "[depth, height, width]"
+
+Ints1d: TypeAlias = Annotated[
+    tuple[_Positive, ...],
+    Field(min_length=1, max_length=1),
+    _per_axis(1),
+    Expects("a whole number of at least 1"),
+    _schema(1, _SIZE, _SIZE),
+]
+"""One positive integer, for the only axis."""
+Ints2d: TypeAlias = Annotated[
+    tuple[_Positive, ...],
+    Field(min_length=2, max_length=2),
+    _per_axis(2),
+    Expects("a whole number of at least 1 or [height, width]"),
+    _schema(2, _SIZE, _SIZE),
+]
+"""One positive integer for both axes, or [height, width]."""
+Ints3d: TypeAlias = Annotated[
+    tuple[_Positive, ...],
+    Field(min_length=3, max_length=3),
+    _per_axis(3),
+    Expects(f"a whole number of at least 1 or {_OF_VOLUMES}"),
+    _schema(3, _SIZE, _SIZE),
+]
+"""One positive integer for all axes, or [depth, height, width]."""
+
 AxisName: TypeAlias = Literal["channels", "length", "depth", "height", "width"]
 """An axis of a sequence, an image or a volume."""
 
@@ -87,15 +131,20 @@ class AtMost(BaseModel):
     at_most: PositiveInt
 
 
-def _extents(value: Any) -> Any:
-    value = whole(value)
-    if isinstance(value, (list, tuple)) and len(value) == 2:
-        return tuple(value)
-    if isinstance(value, AtMost) or value == "input" or (isinstance(value, int) and not isinstance(value, bool)):
-        return value, value
-    if isinstance(value, dict) and set(value) == {"at_most"}:
-        return value, value
-    return value
+def _extents(axes: int) -> BeforeValidator:
+    """One extent counts for every axis."""
+
+    def spread(value: Any) -> Any:
+        value = whole(value)
+        if isinstance(value, (list, tuple)) and len(value) == axes:
+            return tuple(value)
+        if isinstance(value, AtMost) or value == "input" or (isinstance(value, int) and not isinstance(value, bool)):
+            return (value,) * axes
+        if isinstance(value, dict) and set(value) == {"at_most"}:
+            return (value,) * axes
+        return value
+
+    return BeforeValidator(spread)
 
 
 def _extent(value: Any, of_number: Callable[[Any], Any]) -> Any:
@@ -111,49 +160,89 @@ _ATMOST: dict[str, Any] = {
     "type": "object", "properties": {"at_most": _SIZE}, "required": ["at_most"], "additionalProperties": False
 }  # fmt: skip
 _EXTENTS: list[dict[str, Any]] = [_SIZE, {"enum": ["input"]}, _ATMOST]
-_TWO_EXTENTS: dict[str, Any] = {"type": "array", "items": {"anyOf": _EXTENTS}, "minItems": 2, "maxItems": 2}
 
+Kernel1d: TypeAlias = Annotated[
+    tuple[Extent, ...],
+    Field(min_length=1, max_length=1),
+    _extents(1),
+    Expects("a whole number of at least 1, input or {at_most: 5}"),
+    _schema(1, {"anyOf": _EXTENTS}, *_EXTENTS),
+]
+"""One extent, for the only axis."""
 Kernel: TypeAlias = Annotated[
-    tuple[Extent, Extent],
-    BeforeValidator(_extents),
+    tuple[Extent, ...],
+    Field(min_length=2, max_length=2),
+    _extents(2),
     Expects("a whole number of at least 1, [height, width], input or {at_most: 5}"),
-    WithJsonSchema({"anyOf": [*_EXTENTS, _TWO_EXTENTS]}),
+    _schema(2, {"anyOf": _EXTENTS}, *_EXTENTS),
 ]
 """One extent for both axes, or [height, width]."""
+Kernel3d: TypeAlias = Annotated[
+    tuple[Extent, ...],
+    Field(min_length=3, max_length=3),
+    _extents(3),
+    Expects(f"a whole number of at least 1, {_OF_VOLUMES}, input or {{at_most: 5}}"),
+    _schema(3, {"anyOf": _EXTENTS}, *_EXTENTS),
+]
+"""One extent for all axes, or [depth, height, width]."""
 
 
-def _padding(value: Any) -> Any:
-    if isinstance(value, (list, tuple)):
-        value = [whole(v) for v in value]
-    value = whole(value)
-    if isinstance(value, int) and not isinstance(value, bool):
-        return ((value, value), (value, value))
-    if isinstance(value, (list, tuple)) and len(value) == 2 and all(isinstance(v, int) for v in value):
-        return tuple((v, v) for v in value)
-    return value
+def _sides(axes: int) -> BeforeValidator:
+    """One number counts for every side, one an axis for both of its sides; of one axis [before, after] is both."""
+
+    def spread(value: Any) -> Any:
+        if isinstance(value, (list, tuple)):
+            value = [whole(v) for v in value]
+        value = whole(value)
+        if isinstance(value, int) and not isinstance(value, bool):
+            return ((value, value),) * axes
+        if isinstance(value, (list, tuple)) and all(isinstance(v, int) for v in value):
+            if axes == 1 and len(value) == 2:
+                return (tuple(value),)
+            return tuple((v, v) for v in value) if len(value) == axes else value
+        return value
+
+    return BeforeValidator(spread)
 
 
 _PIXELS: dict[str, Any] = {"type": "integer", "minimum": 0, "maximum": MOST}
 _TWO: dict[str, Any] = {"type": "array", "items": _PIXELS, "minItems": 2, "maxItems": 2}
 _SIDES: list[dict[str, Any]] = [_PIXELS, _TWO, {**_TWO, "items": _TWO}]
 """The forms of a padding in pixels."""
+_THREE: dict[str, Any] = {"type": "array", "items": _PIXELS, "minItems": 3, "maxItems": 3}
+_ONE_PAIR: dict[str, Any] = {"type": "array", "items": _TWO, "minItems": 1, "maxItems": 1}
+_WORDS: dict[str, Any] = {"enum": ["same", "valid", "same_fixed"]}
 _IN_PIXELS = "whole pixels for every side, [vertical, horizontal] or [[top, bottom], [left, right]]"
 
+_Words: TypeAlias = Literal["same", "valid", "same_fixed"]
+_Pads: TypeAlias = tuple[tuple[_Natural, _Natural], ...]
+
+Padding1d: TypeAlias = Annotated[
+    Union[_Words, Annotated[_Pads, Field(min_length=1, max_length=1)]],
+    _sides(1),
+    Expects("same, valid, same_fixed, a whole number for both sides or [before, after]"),
+    WithJsonSchema({"anyOf": [_WORDS, _PIXELS, {**_TWO, "minItems": 1}, _ONE_PAIR]}),
+]
+"""same, valid, same_fixed, positions for both sides, or [before, after]."""
 Padding: TypeAlias = Annotated[
-    Union[
-        Literal["same", "valid", "same_fixed"],
-        tuple[tuple[_Natural, _Natural], tuple[_Natural, _Natural]],
-    ],
-    BeforeValidator(_padding),
+    Union[_Words, Annotated[_Pads, Field(min_length=2, max_length=2)]],
+    _sides(2),
     Expects(f"same, valid, same_fixed, {_IN_PIXELS}"),
-    WithJsonSchema({"anyOf": [{"enum": ["same", "valid", "same_fixed"]}, *_SIDES]}),
+    WithJsonSchema({"anyOf": [_WORDS, *_SIDES]}),
 ]
 """same, valid, same_fixed, pixels for every side, [vertical, horizontal], or [[top, bottom], [left, right]]."""
+Padding3d: TypeAlias = Annotated[
+    Union[_Words, Annotated[_Pads, Field(min_length=3, max_length=3)]],
+    _sides(3),
+    Expects(f"same, valid, same_fixed, a whole number for every side, {_OF_VOLUMES} or a [before, after] for each"),
+    WithJsonSchema({"anyOf": [_WORDS, _PIXELS, _THREE, {**_THREE, "items": _TWO}]}),
+]
+"""same, valid, same_fixed, positions for every side, [depth, height, width], or [before, after] for each of them."""
 
 
 PixelPadding: TypeAlias = Annotated[
     tuple[tuple[_Natural, _Natural], tuple[_Natural, _Natural]],
-    BeforeValidator(_padding),
+    _sides(2),
     Expects(_IN_PIXELS),
     WithJsonSchema({"anyOf": _SIDES}),
 ]
@@ -161,7 +250,7 @@ PixelPadding: TypeAlias = Annotated[
 
 
 def axis_padding(padding: Padding, axis: int) -> AxisPadding:
-    """What a `Padding` says of one axis (0: height, 1: width)."""
+    """What a padding says of one axis, counted from 0 (of an image 0: height, 1: width)."""
     return padding if isinstance(padding, str) else padding[axis]
 
 

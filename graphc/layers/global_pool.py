@@ -1,44 +1,44 @@
-"""Pooling over the whole image."""
+"""Pooling over a whole sequence, image or volume."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import ClassVar
 
 from graphc.dims import Shape
-from graphc.layers.base import Layer, elements, image
+from graphc.layers.base import elements
 from graphc.layers.fields import Bool
+from graphc.layers.windowed import OfRank
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
 from graphc.types import Array, Context, Gradients, Params, Step
 
 
-class GlobalPool2d(Layer):
-    """What both kinds share."""
+class GlobalPool(OfRank):
+    """What all kinds share."""
 
     family: ClassVar[str] = "pooling"
     sees_everything: ClassVar[bool] = True
 
     keep_dims: Bool = False
-    """Whether the output is an image of one pixel, 1×1×C, instead of a vector."""
+    """Whether the output keeps its axes, of size 1 (1×1×C of an image), instead of being a vector."""
 
     def infer_shape(self, *inputs: Shape) -> Shape:
-        _, _, channels = image(inputs[0], self.kind)
-        return (1, 1, channels) if self.keep_dims else (channels,)
+        _, channels = self.sizes(inputs[0])
+        return (*(1,) * self.rank, channels) if self.keep_dims else (channels,)
 
     def count_flops(self, *inputs: Shape) -> int:
         return elements(inputs[0])
 
     def emit_pool(self, build: OnnxBuilder, operator: str, x: Value) -> Value:
-        _, _, channels = image(x.shape, self.kind)
-        pixel = build.op(operator, x, shape=(1, 1, channels))
+        _, channels = self.sizes(x.shape)
+        pixel = build.op(operator, build.channels_first(x), shape=(*(1,) * self.rank, channels))
         return pixel if self.keep_dims else build.op("Flatten", pixel, shape=(channels,), axis=1)
 
 
-class GlobalAvgPool2d(GlobalPool2d):
-    """The mean of every channel."""
-
-    kind: ClassVar[str] = "global_avg_pool2d"
+class GlobalAvgPool(GlobalPool):
+    """The mean of every channel, of any rank."""
 
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
         return self.emit_pool(build, "GlobalAveragePool", inputs[0])
@@ -46,10 +46,10 @@ class GlobalAvgPool2d(GlobalPool2d):
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
         (x,) = inputs
         shape = x.shape
-        y = x.mean(axis=(1, 2), keepdims=self.keep_dims)
+        y = x.mean(axis=tuple(range(1, x.ndim - 1)), keepdims=self.keep_dims)
 
         def backward(dy: Array) -> Gradients:
-            share = dy.reshape(len(dy), 1, 1, -1) / (shape[1] * shape[2])
+            share = dy.reshape(len(dy), *(1,) * self.rank, -1) / math.prod(shape[1:-1])
             dx = context.empty(shape, dy.dtype)
             dx[...] = share
             return Gradients((dx,))
@@ -57,20 +57,18 @@ class GlobalAvgPool2d(GlobalPool2d):
         return Step(y, backward)
 
 
-class GlobalMaxPool2d(GlobalPool2d):
-    """The largest value of every channel."""
-
-    kind: ClassVar[str] = "global_max_pool2d"
+class GlobalMaxPool(GlobalPool):
+    """The largest value of every channel, of any rank."""
 
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
         return self.emit_pool(build, "GlobalMaxPool", inputs[0])
 
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
         (x,) = inputs
-        pixels = x.reshape(len(x), -1, x.shape[3])
+        pixels = x.reshape(len(x), -1, x.shape[-1])
         where = pixels.argmax(axis=1)[:, None]  # N 1 C
         largest = np.take_along_axis(pixels, where, axis=1)
-        y = largest[:, None] if self.keep_dims else largest[:, 0]
+        y = largest.reshape(len(x), *(1,) * self.rank, -1) if self.keep_dims else largest[:, 0]
 
         def backward(dy: Array) -> Gradients:
             dx = np.zeros(pixels.shape, dy.dtype)
@@ -78,3 +76,43 @@ class GlobalMaxPool2d(GlobalPool2d):
             return Gradients((dx.reshape(x.shape),))
 
         return Step(y, backward)
+
+
+class GlobalAvgPool1d(GlobalAvgPool):
+    """The mean of every channel of a sequence."""
+
+    kind: ClassVar[str] = "global_avg_pool1d"
+    rank: ClassVar[int] = 1
+
+
+class GlobalAvgPool2d(GlobalAvgPool):
+    """The mean of every channel."""
+
+    kind: ClassVar[str] = "global_avg_pool2d"
+
+
+class GlobalAvgPool3d(GlobalAvgPool):
+    """The mean of every channel of a volume."""
+
+    kind: ClassVar[str] = "global_avg_pool3d"
+    rank: ClassVar[int] = 3
+
+
+class GlobalMaxPool1d(GlobalMaxPool):
+    """The largest value of every channel of a sequence."""
+
+    kind: ClassVar[str] = "global_max_pool1d"
+    rank: ClassVar[int] = 1
+
+
+class GlobalMaxPool2d(GlobalMaxPool):
+    """The largest value of every channel."""
+
+    kind: ClassVar[str] = "global_max_pool2d"
+
+
+class GlobalMaxPool3d(GlobalMaxPool):
+    """The largest value of every channel of a volume."""
+
+    kind: ClassVar[str] = "global_max_pool3d"
+    rank: ClassVar[int] = 3

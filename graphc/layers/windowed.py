@@ -1,20 +1,44 @@
-"""What kinds with a sliding window share: sizes, reach, and how ONNX is told of the window."""
+"""What kinds with a sliding window share: sizes, reach, and how ONNX is told of the window.
+
+A kind is for sequences, images or volumes; which, its class says with `rank`, the number of axes that windows have.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, ClassVar, TypeVar
 
-from graphc.dims import Dim, Shape
+from graphc.dims import SPATIAL_AXES, Dim, Shape, format_shape
 from graphc.errors import RuleError
-from graphc.kernels.unfold import Grid, Pads
-from graphc.layers.base import Layer, image
-from graphc.layers.fields import AtMost, Extent, Kernel, Padding, axis_padding
+from graphc.kernels.unfold import Grid
+from graphc.layers.base import Layer, channels
+from graphc.layers.fields import AtMost, Extent, Kernel, Kernel1d, Kernel3d, Padding, Padding1d, Padding3d, axis_padding
 from graphc.receptive_field import Reach
 from graphc.types import Array
 from graphc.window import Window
 
+_T = TypeVar("_T")
+CALLED = {1: "a sequence", 2: "an image", 3: "a volume"}
+"""What an example with so many spatial axes is."""
 
-class Windowed(Layer):
+
+class OfRank(Layer):
+    """A kind for examples with a fixed number of spatial axes."""
+
+    rank: ClassVar[int] = 2
+    """Spatial axes: 1 of sequences, 2 of images, 3 of volumes."""
+
+    def sizes(self, shape: Shape) -> tuple[Shape, int]:
+        """The spatial sizes and the channels of an input, or an error that says what is missing."""
+        if len(shape) != self.rank + 1:
+            axes = ", ".join((*SPATIAL_AXES[self.rank + 1], "channels"))
+            raise RuleError("G201", f"{self.kind} expects {CALLED[self.rank]} ({axes}), got {format_shape(shape)}")
+        if not isinstance(shape[-1], int):
+            raise RuleError("G201", f"{self.kind} expects a fixed number of channels, got {shape[-1]}")
+        return shape[:-1], channels(shape, self.kind)
+
+
+class Windowed(OfRank):
     """A layer whose every output reads a window of pixels."""
 
     kernel: Kernel | None = None
@@ -26,9 +50,9 @@ class Windowed(Layer):
     def fitted(self, *inputs: Shape) -> Layer:
         if self.kernel is None or all(isinstance(extent, int) for extent in self.kernel):
             return self
-        height, width, _ = image(inputs[0], self.kind)
-        sizes = self._pixels(self.kernel[0], height), self._pixels(self.kernel[1], width)
-        return self.model_copy(update={"kernel": sizes})
+        sizes, _ = self.sizes(inputs[0])
+        fixed = tuple(self._pixels(extent, size) for extent, size in zip(self.kernel, sizes, strict=True))
+        return self.model_copy(update={"kernel": fixed})
 
     def _pixels(self, extent: Extent, size: Dim) -> int:
         """An extent over an input of this size; an open size is one that is large enough."""
@@ -41,71 +65,110 @@ class Windowed(Layer):
         return size
 
     @property
-    def taps(self) -> tuple[int, int]:
-        """The window's pixels, (height, width), of a layer that is fitted to its input."""
+    def taps(self) -> tuple[int, ...]:
+        """The window's pixels along each axis, of a layer that is fitted to its input."""
         assert self.kernel is not None
-        height, width = self.kernel
-        assert isinstance(height, int)
-        assert isinstance(width, int)
-        return height, width
+        taps = tuple(extent for extent in self.kernel if isinstance(extent, int))
+        assert len(taps) == self.rank
+        return taps
 
-    def step(self) -> tuple[int, int]:
+    def step(self) -> tuple[int, ...]:
         """Pixels from one window to the next."""
         raise NotImplementedError(self.kind)
 
-    def spread(self) -> tuple[int, int]:
+    def spread(self) -> tuple[int, ...]:
         """Pixels from one tap to the next."""
-        return 1, 1
+        return (1,) * self.rank
 
-    def windows(self, height: Dim, width: Dim) -> tuple[Window, Window]:
-        """The window along both axes of an image."""
-        pair = self.window_along(0, height), self.window_along(1, width)
-        if None in (pair[0].pads, pair[1].pads):
-            self._check_auto_pad(pair)
-        return pair
+    @property
+    def is_spread(self) -> bool:
+        """Whether there are pixels between the taps."""
+        return max(self.spread()) > 1
 
-    def _check_auto_pad(self, pair: tuple[Window, Window]) -> None:
+    def windows(self, sizes: Shape) -> tuple[Window, ...]:
+        """The window along each axis of these sizes."""
+        found = tuple(self.window_along(axis, size) for axis, size in enumerate(sizes))
+        if any(window.pads is None for window in found):
+            self._check_auto_pad(found)
+        return found
+
+    def _check_auto_pad(self, windows: Sequence[Window]) -> None:
         """Runtimes disagree on, or refuse, SAME_UPPER with dilation, and on windows that leave pixels out."""
         needs = "with padding=same need a fixed size: use same_fixed, or set one"
-        if self.spread() != (1, 1):
+        if self.is_spread:
             raise RuleError("G205", f"{self.kind}: stride and dilation together {needs}", "padding")
-        if any(window.kernel < window.stride for window in pair):
+        if any(window.kernel < window.stride for window in windows):
             raise RuleError("G205", f"{self.kind}: strides larger than the kernel {needs}", "padding")
 
     def window_along(self, axis: int, size: Dim) -> Window:
         padding = axis_padding(self.padding, axis)
         return Window.over(size, self.taps[axis], self.step()[axis], padding, self.spread()[axis])
 
-    def plane(self, shape: Shape) -> tuple[Dim, Dim]:
-        """Height and width of the output."""
-        height, width, _ = image(shape, self.kind)
-        rows, columns = self.windows(height, width)
-        return rows.output, columns.output
+    def window_outputs(self, shape: Shape) -> Shape:
+        """How many windows there are along each axis: the spatial sizes of the output."""
+        return tuple(window.output for window in self.windows(self.sizes(shape)[0]))
 
     def reach(self, *inputs: Shape) -> tuple[Reach, ...]:
-        height, width, _ = image(inputs[0], self.kind)
-        rows, columns = self.windows(height, width)
-        return Reach.of(rows), Reach.of(columns)
+        return tuple(Reach.of(window) for window in self.windows(self.sizes(inputs[0])[0]))
 
-    def grid(self, height: int, width: int) -> Grid:
-        """The windows over images of this size."""
-        rows, columns = self.windows(height, width)
-        assert rows.pads is not None
-        assert columns.pads is not None
-        return Grid.of((height, width), self.taps, self.step(), (rows.pads, columns.pads), self.spread())
+    def grid(self, sizes: Sequence[int]) -> Grid:
+        """The windows over images of these sizes; of volumes those over one of their planes, and of sequences those
+        over images of one row."""
+        pads = [window.pads or (0, 0) for window in self.windows(tuple(sizes))]
+        return Grid.of(
+            in_plane(sizes, 1),
+            in_plane(self.taps, 1),
+            in_plane(self.step(), 1),
+            in_plane(pads, (0, 0)),
+            in_plane(self.spread(), 1),
+        )
 
-    def pads(self, x: Array) -> Pads:
-        """Pixels around these images [N, H, W, C]."""
-        return self.grid(x.shape[1], x.shape[2]).pads
+    def pads(self, x: Array) -> tuple[tuple[int, int], ...]:
+        """Pixels before and after along each axis of these arrays [N, …, C]."""
+        return tuple(window.pads or (0, 0) for window in self.windows(x.shape[1:-1]))
 
     def onnx_window(self, shape: Shape) -> dict[str, Any]:
         """The window as attributes of an ONNX node."""
-        height, width, _ = image(shape, self.kind)
-        rows, columns = self.windows(height, width)
+        windows = self.windows(self.sizes(shape)[0])
         attributes: dict[str, Any] = {"kernel_shape": list(self.taps), "strides": list(self.step())}
-        if self.spread() != (1, 1):
+        if self.is_spread:
             attributes["dilations"] = list(self.spread())
-        if rows.pads is None or columns.pads is None:
+        pads = [window.pads for window in windows if window.pads is not None]
+        if len(pads) < self.rank:
             return {**attributes, "auto_pad": "SAME_UPPER"}  # only the runtime knows the size, and with it the pads
-        (top, bottom), (left, right) = rows.pads, columns.pads
-        return {**attributes, "pads": [top, left, bottom, right]}
+        return {**attributes, "pads": both_ends(pads)}
+
+
+class Windowed1d(Windowed):
+    """Windows over sequences."""
+
+    rank: ClassVar[int] = 1
+
+    kernel: Kernel1d | None = None
+    """The window's positions; `input`: as many as the input has; {at_most: 5}: no more than the input has."""
+    padding: Padding1d = "valid"
+    """same, valid, same_fixed, positions for both sides, or [before, after]."""
+
+
+class Windowed3d(Windowed):
+    """Windows over volumes."""
+
+    rank: ClassVar[int] = 3
+
+    kernel: Kernel3d | None = None
+    """The window's positions: one number for all axes, or [depth, height, width]; `input`: as many as the input has;
+    {at_most: 5}: no more than the input has."""
+    padding: Padding3d = "valid"
+    """same, valid, same_fixed, positions for every side, [depth, height, width], or [before, after] for each of
+    them."""
+
+
+def in_plane(values: Sequence[_T], of_row: _T) -> tuple[_T, _T]:
+    """What counts along the last two axes; `of_row` along the first of them where there is but one."""
+    first, second = (of_row, *values)[-2:]
+    return first, second
+
+
+def both_ends(pads: Sequence[tuple[int, int]]) -> list[int]:
+    """Pads as ONNX has them: before along each axis, then after."""
+    return [before for before, _ in pads] + [after for _, after in pads]

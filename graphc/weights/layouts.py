@@ -79,43 +79,40 @@ def forms(want: Wanted, layout: Layout) -> Iterator[Form]:
 def _as_hwio(axes: str, shape: tuple[int, ...], flattened: tuple[int, ...] | None) -> Iterator[Form]:
     whole = tuple(range(len(shape)))
     yield Form(shape, shape, whole)
-    if axes == "HWIO":
-        h, w, i, o = shape
-        yield Form((h * w * i, o), shape, whole)  # a dense layer on a flattened image
-        if i == 1:
-            yield Form((h, w, o, 1), (h, w, o, 1), (0, 1, 3, 2))  # a depthwise one, as groups
-    elif axes == "HWCM":
-        h, w, c, m = shape
-        yield Form((h, w, 1, c * m), shape, whole)  # a grouped one
-    elif axes == "IO":
-        i, o = shape
+    *taps, i, o = shape if len(axes) > 1 else (1, 1)
+    if axes == "IO":
         yield Form((1, 1, i, o), shape, whole)
         if flattened is not None:
             yield Form((*flattened, o), shape, whole)
+    elif axes.endswith("IO"):
+        yield Form((math.prod(taps) * i, o), shape, whole)  # a dense layer on a flattened image
+        if i == 1:
+            groups = (*taps, o, 1)
+            yield Form(groups, groups, (*whole[:-2], whole[-1], whole[-2]))  # a depthwise one, as groups
+    elif axes.endswith("CM"):
+        yield Form((*taps, 1, i * o), shape, whole)  # a grouped one
 
 
 def _as_oihw(axes: str, shape: tuple[int, ...], flattened: tuple[int, ...] | None) -> Iterator[Form]:
-    if axes == "HWIO":
-        h, w, i, o = shape
-        yield Form((o, i, h, w), (o, i, h, w), (2, 3, 1, 0))
-        yield Form((o, i * h * w), (o, i, h, w), (2, 3, 1, 0))  # a dense layer on a flattened image
-    elif axes == "HWCM":
-        h, w, c, m = shape
-        yield Form((c * m, 1, h, w), (c, m, h, w), (2, 3, 0, 1))
-    elif axes == "HWOI":
-        h, w, o, i = shape
-        yield Form((i, o, h, w), (i, o, h, w), (2, 3, 1, 0))
-    elif axes == "IO":
-        i, o = shape
+    *taps, first, last = shape if len(axes) > 1 else (1, 1)
+    behind = tuple(range(2, len(shape)))
+    if axes == "IO":
         if flattened is None:
-            yield Form((o, i), (o, i), (1, 0))
-            yield Form((o, i, 1, 1), (o, i), (1, 0))
+            yield Form((last, first), (last, first), (1, 0))
+            yield Form((last, first, 1, 1), (last, first), (1, 0))
         else:
             *places, c = flattened
-            spread = (o, c, *places)
+            spread = (last, c, *places)
             order = (*range(2, len(spread)), 1, 0)
-            yield Form((o, i), spread, order)
+            yield Form((last, first), spread, order)
             yield Form(spread, spread, order)
+    elif axes.endswith(("IO", "OI")):
+        theirs = (last, first, *taps)
+        yield Form(theirs, theirs, (*behind, 1, 0))
+        if axes.endswith("IO"):  # a dense layer on a flattened image
+            yield Form((last, first * math.prod(taps)), theirs, (*behind, 1, 0))
+    elif axes.endswith("CM"):
+        yield Form((first * last, 1, *taps), (first, last, *taps), (*behind, 0, 1))
     elif not axes and len(shape) == 1 and flattened is not None:
         *places, c = flattened
         yield Form(shape, (c, *places), (*range(1, len(flattened)), 0))

@@ -210,13 +210,14 @@ def test_who_can_do_what():
         for name, protocol in vars(protocols).items()
         if getattr(protocol, "_is_protocol", False) and name != "Protocol"
     }
-    convolutions = {"conv2d", "conv2d_transpose", "depthwise_conv2d", "separable_conv2d"}
+    by_rank = {f"{kind}{rank}d" for kind in ("conv", "depthwise_conv") for rank in (1, 2, 3)}
+    convolutions = {*by_rank, "conv2d_transpose", "separable_conv2d"}
     norms = {"group_norm", "instance_norm", "layer_norm"}
     assert found == {
         "Affine": {"batch_norm", "bias_add", "layer_scale", "scale"},
         "AbsorbsAffine": {*convolutions, "fully_connected"},
         "SplitsAffine": {"concat"},
-        "AbsorbsInput": {"conv2d"},
+        "AbsorbsInput": {"conv1d", "conv2d", "conv3d"},
         "LimitsBatch": {"batch_norm", *norms},
         "CollectsStatistics": {"batch_norm"},
     }

@@ -89,6 +89,8 @@ def of_kinds(words: tuple[Word, ...]) -> list[Word]:
 
 SHAPES = {
     "conv2d_transpose": [64, 8, 8],
+    "1d": [16, 64],
+    "3d": [8, 8, 8, 64],
     "maxout": [60],
     "fully_connected": [60],
     "decode_distances": [4, 4, 67],
@@ -96,12 +98,12 @@ SHAPES = {
     "non_max_suppression": [50, 7],
     **{kind: [16, 64] for kind in FAMILIES["sequence"]},
 }
-"""What the example of a kind reads, where it is no image of 64 channels."""
+"""What the example of a kind, or of those whose names end so, reads, where it is no image of 64 channels."""
 
 
 @pytest.mark.parametrize("word", of_kinds(spec_words()), ids=lambda word: f"{word.vocabulary} {word.name}")
 def test_every_example_of_a_spec_is_one(word: Word):
-    shape = [2, *SHAPES.get(word.name, [16, 16, 64])]
+    shape = [2, *SHAPES.get(word.name, SHAPES.get(word.name[-2:], [16, 16, 64]))]
     plan = plan_of(f"""
         inputs: {{left: {shape}, right: {shape}}}
         arg_scope: {{conv2d: {{kernel: 3}}}}

@@ -13,10 +13,12 @@ from graphc.kernels.conv.choose import (
 )
 from graphc.kernels.conv.operations import conv2d, conv2d_gradients, conv2d_input_gradient, conv2d_weight_gradient
 from graphc.kernels.conv.problem import ConvPart, ConvProblem
+from graphc.kernels.conv.ranks import AnyConvProblem, problem_of
 
 __all__ = [
     "ALGORITHMS",
     "FORCING",
+    "AnyConvProblem",
     "BlockwiseConvAlgorithm",
     "ConvAlgorithm",
     "ConvChoice",
@@ -30,4 +32,5 @@ __all__ = [
     "conv2d_input_gradient",
     "conv2d_weight_gradient",
     "forced_algorithm",
+    "problem_of",
 ]

@@ -1,0 +1,115 @@
+"""Pooling over as many windows as are asked for, which differ in size: what `output_size` comes to where it is so."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from graphc.dims import Shape
+from graphc.kernels.pool_ranks import max_pool, max_pool_grad, stages
+from graphc.kernels.sampling import Sampling
+from graphc.layers.base import Layer, elements, static
+from graphc.layers.pooling import AvgPool, MaxPool, Pool
+from graphc.lazy import np
+from graphc.onnx_builder import OnnxBuilder, Value
+from graphc.receptive_field import Reach
+from graphc.types import Array, Context, Gradients, Params, Step
+from graphc.window import Window
+
+
+class _Adaptive(Pool):
+    """Windows that differ in size."""
+
+    def fitted(self, *inputs: Shape) -> Layer:
+        return self
+
+    def infer_shape(self, *inputs: Shape) -> Shape:
+        return (*(window.count for window in self.adaptive_windows(inputs[0])), self.sizes(inputs[0])[1])
+
+    def reach(self, *inputs: Shape) -> tuple[Reach, ...]:
+        return tuple(window.reach() for window in self.adaptive_windows(inputs[0]))
+
+    def count_flops(self, *inputs: Shape) -> int:
+        read = tuple(window.pixels_read for window in self.adaptive_windows(inputs[0]))
+        return elements(read) * self.sizes(inputs[0])[1]
+
+
+class AdaptiveMax(_Adaptive, MaxPool):
+    """Max pooling over windows that differ in size: of pixels picked, so that they no longer do."""
+
+    def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
+        x = build.channels_first(inputs[0])
+        windows = self.adaptive_windows(x.shape)
+        sizes = list(x.shape)
+        for axis, (name, window) in enumerate(zip(PICKED[self.rank], windows, strict=True)):
+            pixels = window.pixels()
+            sizes[axis] = len(pixels)
+            x = build.op("Gather", x, build.constant(name, pixels), shape=tuple(sizes), axis=2 + axis)
+        longest = [window.longest for window in windows]
+        shape = self.infer_shape(inputs[0].shape)
+        return build.op("MaxPool", x, shape=shape, kernel_shape=longest, strides=longest, pads=[0, 0] * self.rank)
+
+    def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
+        (x,) = inputs
+        windows = self.adaptive_windows(x.shape[1:])
+        samplings = [Sampling(window.pixels()[None], None) for window in windows]
+        picked = x
+        for axis, sampling in enumerate(samplings, 1):
+            picked = sampling.apply(picked, axis)
+        longest = [Window.over(window.count * window.longest, window.longest, window.longest) for window in windows]
+        done = stages(picked.shape, longest, ((0, 0),) * self.rank)
+        y, argmaxes = max_pool(context, picked, done, self.output_shape(x.shape))
+
+        def backward(dy: Array) -> Gradients:
+            dx = max_pool_grad(context, dy, argmaxes, done, picked.shape)
+            for axis in reversed(range(self.rank)):
+                dx = samplings[axis].adjoint(dx, axis + 1, windows[axis].size)
+            return Gradients((dx,))
+
+        return Step(y, backward)
+
+
+class AdaptiveAvg(_Adaptive, AvgPool):
+    """Mean pooling over windows that differ in size: a product with a matrix along each axis, the last one first."""
+
+    def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
+        x = build.channels_first(inputs[0])
+        windows = self.adaptive_windows(x.shape)
+        *sizes, channels = static(x.shape, self.kind)
+        across = build.constant("across", np.ascontiguousarray(windows[-1].means().T.astype(np.float32)))
+        sizes[-1] = windows[-1].count
+        x = build.op("MatMul", x, across, shape=(*sizes, channels))
+        if self.rank > 1:
+            down = build.constant("down", windows[-2].means().astype(np.float32))
+            sizes[-2] = windows[-2].count
+            x = build.op("MatMul", down, x, shape=(*sizes, channels), channels_first=True)
+        if self.rank > 2:
+            planes = build.constant("planes", np.asarray((-1, channels, sizes[0], sizes[1] * sizes[2]), np.int64))
+            x = build.op("Reshape", x, planes, shape=(sizes[0], sizes[1] * sizes[2], channels), channels_first=True)
+            through = build.constant("through", windows[0].means().astype(np.float32))
+            sizes[0] = windows[0].count
+            x = build.op("MatMul", through, x, shape=(sizes[0], sizes[1] * sizes[2], channels), channels_first=True)
+            whole = build.constant("whole", np.asarray((-1, channels, *sizes), np.int64))
+            x = build.op("Reshape", x, whole, shape=(*sizes, channels), channels_first=True)
+        return x
+
+    def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
+        (x,) = inputs
+        means = [window.means().astype(x.dtype) for window in self.adaptive_windows(x.shape[1:])]
+
+        def backward(dy: Array) -> Gradients:
+            return Gradients((_mixed(dy, [matrix.T for matrix in means]),))
+
+        return Step(_mixed(x, means), backward)
+
+
+PICKED = {1: ("columns",), 2: ("rows", "columns"), 3: ("planes", "rows", "columns")}
+"""Number of axes -> what the constants are called that hold the pixels picked along each."""
+
+
+def _mixed(x: Array, matrices: Sequence[Array]) -> Array:
+    """x [N, …, C] with the positions along each spatial axis mixed by a matrix [new, old] of its own: [N, …, C]."""
+    for axis in reversed(range(1, x.ndim - 1)):
+        before, behind = x.shape[:axis], x.shape[axis + 1 :]
+        rows = matrices[axis - 1] @ x.reshape(-1, x.shape[axis], int(np.prod(behind)))
+        x = rows.reshape(*before, rows.shape[1], *behind)
+    return x
