@@ -14,6 +14,7 @@ from graphc.spec.entry import Argument, Entry, check_name, condition
 from graphc.spec.expressions import substitute
 from graphc.spec.forms import FORMS
 from graphc.spec.forms.block import Block
+from graphc.spec.library import library
 from graphc.spec.schema_terms import COMMON_KEYS
 from graphc.spec.source import SpecList, SpecMap, extent
 from graphc.written import kind_and_arguments
@@ -30,7 +31,10 @@ def evaluated(written: Any) -> int:
 
 
 def unknown_kind(kind: str, blocks: Mapping[str, Block], place: Place) -> SpecError:
-    hint = did_you_mean(kind, [*CATALOGUE, *FORMS, *blocks])
+    if kind in library():
+        message = f"{kind} is a block that a spec has to include: include: [{library()[kind][0]}]"
+        return SpecError("G110", message, place)
+    hint = did_you_mean(kind, [*CATALOGUE, *FORMS, *blocks, *library()])
     instead = f": {INSTEAD[simple(kind)]}" if not hint and simple(kind) in INSTEAD else hint
     return SpecError("G110", f"no layer kind or block is named {clipped(kind)}{instead}", place)
 

@@ -9,12 +9,12 @@ from graphc.documented import flow, written
 from graphc.errors import SpecError, did_you_mean
 from graphc.graph import Node, Plan
 from graphc.passes.truncate import find_layer
-from graphc.report.library import library
 from graphc.report.tables import render
 from graphc.report.vocabulary import find, words
 from graphc.report.words import Setting, Word
 from graphc.settings import meant
 from graphc.spec.entry import Argument
+from graphc.spec.library import library
 from graphc.spec.schema import argument_order
 from graphc.spec.zoo import SUFFIXES, zoo_names
 

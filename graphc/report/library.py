@@ -1,34 +1,18 @@
-"""The blocks that come with graphc, below `blocks/` of the zoo: any spec may include them."""
+"""The blocks that come with graphc as words of a spec."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
 from graphc.documented import flow
 from graphc.report.schema_words import EXAMPLES
 from graphc.report.words import Setting, Word
-from graphc.spec.forms.block import REQUIRED, Block, read_blocks
-from graphc.spec.source import SpecMap, load_file
-from graphc.spec.zoo import PREFIX, zoo_folder
+from graphc.spec.forms.block import REQUIRED, Block
+from graphc.spec.library import library
 
-FOLDER = "blocks"
 VOCABULARY = "library block"
 TYPES = {bool: "true or false", int: "integer", float: "number"}
-
-
-@cache
-def library() -> Mapping[str, tuple[str, Block]]:
-    """Block -> (what a spec includes to have it, the block), by file and as written there."""
-    return {block.name: (f"{PREFIX}{FOLDER}/{stem}", block) for stem, block in _blocks()}
-
-
-def _blocks() -> Iterator[tuple[str, Block]]:
-    for path in sorted((zoo_folder() / FOLDER).glob("*.yaml")):
-        tree = load_file(path)
-        assert isinstance(tree, SpecMap)
-        yield from ((path.stem, block) for block in read_blocks(tree["blocks"], lambda part, _: part()).values())
 
 
 @cache

@@ -14,8 +14,8 @@ BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiv
 MUCH = 100_000_000
 """A limit above this is there to refuse nonsense: nobody needs to be told."""
 EXAMPLES = {
-    "filters": 64, "kernel": 3, "units": 10, "groups": 8, "shape": [-1], "block": 2, "padding": 1, "levels": 4,
-    "start": 0, "stop": 32, "times": 2, "learning_rate": 0.001, "epochs": 10, "steps": 1000, "batch": 64,
+    "filters": 64, "kernel": 3, "units": 10, "groups": 8, "shape": [-1], "block": 2, "padding": 1, "in_filters": 64,
+    "levels": 4, "start": 0, "stop": 32, "times": 2, "learning_rate": 0.001, "epochs": 10, "steps": 1000, "batch": 64,
     "at": [10, 20], "factors": [1, 0.1, 0.01], "size": [224, 224], "include": ["*/conv*"], "exclude": ["*/logits/*"],
     "count": 1000, "rate": 0.9, "ignore": 255, "factor": 0.5, "validation_share": 0.1, "source": [0, 255],
     "value_range": [0, 255],

@@ -164,7 +164,9 @@ def missing(path: str, parts: list[str], place: Place) -> SpecError:
     stem = name.stem if name.suffix in SUFFIXES else name.name
     message = f"cannot include {shown(path)}: there is no file"
     if is_of_zoo(parts):
-        hint = did_you_mean(stem, names, any_number=True) or " (graphc list shows the zoo)"
+        there = zoo_names("/".join(parts[1:-1]))
+        instead = f": there are {', '.join(there)}" if len(parts) > 2 and there else " (graphc list shows the zoo)"
+        hint = did_you_mean(stem, there, any_number=True) or instead
         message += f", and the zoo has no {clipped('/'.join([*parts[1:-1], stem]))}{hint}"
     elif stem in names:
         message += f"; the zoo has it: zoo/{stem}"

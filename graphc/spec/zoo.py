@@ -18,9 +18,9 @@ def zoo_folder() -> Path:
     return installed if installed.is_dir() else package.parent / "specs"
 
 
-def zoo_names() -> list[str]:
+def zoo_names(folder: str = "") -> list[str]:
     """Every spec of the zoo; what only others include lies in folders below it."""
-    return sorted(path.stem for path in zoo_folder().glob("*.yaml"))
+    return sorted(path.stem for path in (zoo_folder() / folder).glob("*.yaml"))
 
 
 def in_zoo(name: str) -> Path:

@@ -15,7 +15,8 @@ from graphc.compiler import plan_model
 from graphc.graph import Plan
 from graphc.passes.expectations import totals
 from graphc.report.explain import explain_word
-from graphc.report.library import library, library_words
+from graphc.report.library import library_words
+from graphc.spec.library import library
 from graphc.spec.model import read_spec, read_spec_text
 from graphc.spec.zoo import zoo_folder
 from graphc.verify import verify
@@ -25,13 +26,14 @@ README = (zoo_folder() / "README.md").read_text(encoding="utf-8")
 
 CASES: dict[str, tuple[str, int]] = {
     "squeeze_excitation": ("[squeeze_excitation: {filters: 16, reduced: 4}]", 148),
+    "cbam": ("[cbam: {filters: 16, reduced: 4}]", 230),
     "inverted_residual": (
         """
-        - inverted_residual: {filters: 16}
+        - inverted_residual: [16, 16]
         - inverted_residual: {filters: 24, in_filters: 16, stride: 2}
         - inverted_residual:
-            {filters: 24, expanded: 40, kernel: 5, reduced: 12, activation: hard_swish}
-        - inverted_residual: {filters: 24, expansion: 1}""",
+            {filters: 24, in_filters: 24, expanded: 40, kernel: 5, reduced: 12, activation: hard_swish}
+        - inverted_residual: {filters: 24, in_filters: 24, expansion: 1}""",
         15668,
     ),
     "basic_residual": ("[basic_residual: 16, basic_residual: {filters: 32, in_filters: 16, stride: 2}]", 19456),

@@ -44,6 +44,10 @@ def squeeze_excitation() -> Any:
     return ops.SqueezeExcitation(16, 4)
 
 
+def cbam() -> Any:
+    return pytest.importorskip("timm.layers.cbam").CbamModule(16, rd_channels=4)
+
+
 def inverted_residual() -> Any:
     v2 = pytest.importorskip("torchvision.models.mobilenetv2")
     v3 = pytest.importorskip("torchvision.models.mobilenetv3")
@@ -170,6 +174,7 @@ class Hourglass(nn.Module):
 
 BLOCKS: dict[str, Callable[[], Any]] = {
     "squeeze_excitation": squeeze_excitation,
+    "cbam": cbam,
     "inverted_residual": inverted_residual,
     "basic_residual": basic_residual,
     "bottleneck_residual": bottleneck_residual,

@@ -25,7 +25,7 @@ def randomized(torch: Any, model: Any) -> Any:
 
 
 def called(torch: Any, model: Any, images: Sequence[Any]) -> list[Any]:
-    """Its modules with variables of their own, in the order in which a run calls them."""
+    """Its modules with variables of their own, in the order in which a run calls them, each once."""
     order: list[Any] = []
     own = [each for each in model.modules() if next(each.parameters(recurse=False), None) is not None]
     hooks = [each.register_forward_hook(lambda module, *_: order.append(module)) for each in own]
@@ -33,7 +33,7 @@ def called(torch: Any, model: Any, images: Sequence[Any]) -> list[Any]:
         model(*images)
     for hook in hooks:
         hook.remove()
-    return order
+    return list(dict.fromkeys(order))
 
 
 def variables_of(plan: Plan, modules: Sequence[Any]) -> dict[str, Array]:
