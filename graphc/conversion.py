@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,15 +14,18 @@ from graphc.errors import SpecError, clipped, counted
 from graphc.files import digest_of, shown
 from graphc.name_rules import NameRule, RuleError, name_rules
 from graphc.published import WeightSet, sets_in
-from graphc.spec.pretrained import Net
+from graphc.spec.pretrained import Net, PretrainedSource
 from graphc.spec.source import SpecMap, load_file
+from graphc.types import Array
 from graphc.weights.convert import LoadReport
 from graphc.weights.formats import place_of
 from graphc.weights.found_rules import rules_of
+from graphc.weights.keras_write import write_h5
 from graphc.weights.matching import matched
 from graphc.weights.options import DEFAULT
-from graphc.weights.origin import ORIGIN
+from graphc.weights.origin import ORIGIN, SLIM
 from graphc.weights.safetensors_file import FORMAT, LAYOUT
+from graphc.weights.tensorflow.write import write_checkpoint
 from graphc.weights.theirs import exported, net_of
 
 COLUMNS = ("name", "shape", "type", "numbers", "left out")
@@ -141,18 +144,42 @@ def export_file(
     *,
     limits: Limits | None = None,
 ) -> Net:
-    """Write a network's variables as a library has them, a safetensors file: the library's network that it is."""
+    """Write a network's variables as a library has them, in a file of `WRITERS`: the library's network that it is."""
     plan = plan_spec(spec, settings, limits=limits or Limits())
     known = plan.graph.pretrained.sources
-    if to not in known or not known[to].rules:
-        there = ", ".join(name for name, source in known.items() if source.rules) or "none"
+    if to not in known or not is_named(known[to]):
+        there = ", ".join(name for name, source in known.items() if is_named(source)) or "none"
         raise SpecError(
             "G366", f"{plan.graph.name}: expected a source whose names are known: {there}; found {clipped(to)}"
         )
     net = net_of(plan, known[to])
     values, report = weights.load_variables(path, plan)
     report.raise_if_incomplete()
+    arrays = exported(plan, known[to], values)
+    write = WRITERS.get(to)
+    if write is not None and Path(output).suffix != SAFETENSORS:
+        write[1](output, arrays)
+        return net
     layout = known[to].layout or "OIHW"
     metadata = {FORMAT: "pt" if layout == "OIHW" else "tf", "graphc.model": plan.graph.name, "net": net.title}
-    weights.save(output, exported(plan, known[to], values), metadata)
+    weights.save(output, arrays, metadata)
     return net
+
+
+def is_named(source: PretrainedSource) -> bool:
+    """Whether it is known what a source calls things: by rules, or as TF-Slim, whose names are ours."""
+    return bool(source.rules) or source.name == SLIM
+
+
+def export_name(spec: str | Path, to: str) -> str:
+    """What an exported file is called."""
+    ending = WRITERS[to][0] if to in WRITERS else SAFETENSORS
+    return f"{Path(spec).stem}_{to}{ending}"
+
+
+SAFETENSORS = ".safetensors"
+WRITERS: Mapping[str, tuple[str, Callable[[str | Path, Mapping[str, Array]], None]]] = {
+    "keras": (".h5", write_h5),
+    "tf_slim": (".ckpt.index", write_checkpoint),
+}
+"""A library -> the ending of the files that it reads, and what writes them; those of the others are safetensors."""

@@ -181,8 +181,13 @@ def weights_check(file: str, spec: str, photos: tuple[str, ...], form: str, outp
 @weights.command(name="export")
 @click.argument("file")
 @for_option
-@click.option("--to", required=True, metavar="SOURCE", help="Whose names: torchvision, timm, or another of the spec's.")
-@click.option("-o", "--output", metavar="FILE", help="A .safetensors file.  [default: SPEC_SOURCE.safetensors]")
+@click.option("--to", required=True, metavar="SOURCE", help="Whose names: torchvision, timm, keras, tf_slim.")
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    help="A .safetensors file; for keras also .h5, for tf_slim .ckpt.index.  [default: SPEC_SOURCE and that ending]",
+)
 @set_option
 @limit_options
 def weights_export(file: str, spec: str, to: str, output: str | None, **options: Any) -> None:
@@ -190,10 +195,12 @@ def weights_export(file: str, spec: str, to: str, output: str | None, **options:
 
     \b
       graphc weights export runs/flowers/best.safetensors --for resnet50 --to torchvision --set classes=5
+      graphc weights export best.safetensors --for mobilenet_v1 --to keras -o net.h5      # load_weights(by_name=True)
+      graphc weights export best.safetensors --for resnet_v1_50 --to tf_slim -o net.ckpt.index
     """
-    from graphc.conversion import export_file
+    from graphc.conversion import export_file, export_name
 
-    target = output or f"{Path(spec).stem}_{to}.safetensors"
+    target = output or export_name(spec, to)
     keep_inputs((target,), (file, spec))
     bounds = limits(options["max_layers"], options["max_memory"])
     net = export_file(file, spec, target, to, options["settings"], limits=bounds)

@@ -159,6 +159,8 @@ def _pairs(entry: SpecMap, where: str) -> Iterator[tuple[str, str, Place]]:
 
 
 def _joined(outer: str, inner: str, sign: str) -> str:
+    """One behind the other; an outer name that ends in _ or / is continued as it is."""
+    sign = "" if outer.endswith(("_", "/")) else sign
     return f"{outer}{sign}{inner}" if outer and inner else outer or inner
 
 

@@ -10,49 +10,60 @@ from graphc.name_rules import NameRule
 NUMBER = re.compile(r"(?<![0-9])(?:0|[1-9][0-9]{0,5})(?![0-9])", re.ASCII)
 PARTS = "ijklmnopqrs"
 """Names of parts, in the order of their names."""
-MAX_FACTOR = 4
+MAX_FACTOR = 9
 """Of a number here that is a multiple there, as where every second module of theirs is one of ours."""
 Pair = tuple[str, str]
 
 
 def rules_of(pairs: Sequence[Pair]) -> list[Pair]:
-    """As few rules (theirs, ours) as give exactly these pairs."""
-    found: list[Pair] = []
+    """Few rules (theirs, ours) that give exactly these pairs; the first that fits a name holds.
+
+    Those without parts come first, then those of larger numbers: a multiple of a number and more has no end.
+    """
     groups: dict[Pair, list[Pair]] = {}
     for pair in pairs:
         groups.setdefault((NUMBER.sub("#", pair[0]), NUMBER.sub("#", pair[1])), []).append(pair)
-    for group in groups.values():
-        found += _of_group(group)
-    found.sort(key=lambda rule: rule[0].count("{"))  # the first that fits a name holds
+    found = {rule: of for group in groups.values() for rule, of in _of_group(group)}
     ours = dict(pairs)
-    if _applied(found, ours) == ours:
-        return found
-    return list(pairs)
+    while True:
+        rules = sorted(found, key=lambda rule: (rule[0].count("{"), -_smallest(found[rule])))
+        wrong = _taken_wrongly(rules, ours)
+        if wrong is None:
+            return rules
+        found |= {pair: [pair] for pair in found.pop(wrong)}
 
 
-def _applied(rules: Sequence[Pair], names: Mapping[str, str]) -> dict[str, str | None]:
-    made = [NameRule.of(*rule) for rule in rules]
-    return {name: next((ours for rule in made if (ours := rule.to_ours(name)) is not None), None) for name in names}
+def _smallest(pairs: Sequence[Pair]) -> int:
+    return min((int(found[0]) for theirs, _ in pairs if (found := NUMBER.findall(theirs))), default=0)
 
 
-def _of_group(group: Sequence[Pair]) -> Iterator[Pair]:
-    """Rules of pairs that are alike but for numbers: one, or one for each value of a number that keeps them apart."""
-    if len(group) == 1:
-        yield group[0]
-        return
-    rule = _general(group)
+def _taken_wrongly(rules: Sequence[Pair], names: Mapping[str, str]) -> Pair | None:
+    """A rule that takes a name which is another's."""
+    made = [(NameRule.of(*rule), rule) for rule in rules]
+    for name, ours in names.items():
+        said, rule = next((said, each) for made_rule, each in made if (said := made_rule.to_ours(name)) is not None)
+        if said != ours:
+            return rule
+    return None
+
+
+def _of_group(group: Sequence[Pair]) -> Iterator[tuple[Pair, Sequence[Pair]]]:
+    """Rules of pairs that are alike but for numbers, with the pairs of each: one, or one for each value of a number
+    that keeps them apart."""
+    rule = group[0] if len(group) == 1 else _general(group)
     if rule is not None:
-        yield rule
+        yield rule, group
         return
-    theirs = [[int(each) for each in NUMBER.findall(pair[0])] for pair in group]
-    apart = [place for place in range(len(theirs[0])) if len({numbers[place] for numbers in theirs}) > 1]
+    numbers = [NUMBER.findall(pair[0]) + NUMBER.findall(pair[1]) for pair in group]
+    values = [set(column) for column in zip(*numbers, strict=True)]
+    apart = [place for place, each in enumerate(values) if len(each) > 1]
     if not apart:
-        yield from group
+        yield from ((pair, [pair]) for pair in group)
         return
-    place = min(apart, key=lambda each: len({numbers[each] for numbers in theirs}))
-    parts: dict[int, list[Pair]] = {}
-    for pair, numbers in zip(group, theirs, strict=True):
-        parts.setdefault(numbers[place], []).append(pair)
+    place = min(apart, key=lambda each: len(values[each]))
+    parts: dict[str, list[Pair]] = {}
+    for pair, each in zip(group, numbers, strict=True):
+        parts.setdefault(each[place], []).append(pair)
     for part in parts.values():
         yield from _of_group(part)
 
@@ -88,7 +99,7 @@ def _line(theirs: Sequence[int], ours: Sequence[int]) -> tuple[int, int] | None:
     """(factor, offset) with theirs = factor*ours + offset, the smallest factor; None where there is none."""
     for factor in range(1, MAX_FACTOR + 1):
         offsets = {other - factor * mine for other, mine in zip(theirs, ours, strict=True)}
-        if len(offsets) == 1 and abs(offset := offsets.pop()) < 1000:
+        if len(offsets) == 1 and abs(offset := offsets.pop()) < 1000 and (factor == 1 or len(set(ours)) > 2):
             return factor, offset
     return None
 

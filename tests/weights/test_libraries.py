@@ -10,6 +10,7 @@ import pytest
 
 from graphc import weights
 from graphc.compiler import plan_spec
+from graphc.conversion import export_file
 from graphc.errors import WeightsError
 from graphc.execution.network import evaluate
 from graphc.name_rules import name_rules
@@ -179,6 +180,17 @@ def test_checkpoints_in_shards_and_of_objects(tf, tmp_path):
         chosen = weights.Selection(file)
         assert chosen.names == ["a"]
         assert np.array_equal(chosen.read("a"), arrays["v1"])
+
+
+@pytest.mark.parametrize("net", ["resnet_v1_50", "mobilenet_v2"])
+def test_tensorflow_reads_what_is_exported(tf, tmp_path, net):
+    plan = plan_spec(net)
+    ours = {name: draw(name, spec.shape) for name, spec in plan.variables.items()}
+    weights.save(tmp_path / "ours.safetensors", ours)
+    export_file(tmp_path / "ours.safetensors", net, tmp_path / "net.ckpt.index", "tf_slim")
+    reader = tf.train.load_checkpoint(str(tmp_path / "net.ckpt"))
+    assert reader.get_variable_to_shape_map() == {name: list(array.shape) for name, array in ours.items()}
+    assert all(np.array_equal(reader.get_tensor(name), array) for name, array in ours.items())
 
 
 @pytest.mark.parametrize("version", [1, 2])
