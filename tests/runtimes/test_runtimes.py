@@ -14,10 +14,12 @@ import pytest
 
 from graphc.compiler import Emission, compile_plan, plan_spec
 from graphc.emit.model import write_model
+from graphc.emit.quantize import Quantization, quantize, quantized_tensors
 from graphc.execution.network import evaluate
 from graphc.graph import Plan
 from graphc.initializers import initial_values
 from graphc.layers import CATALOGUE
+from graphc.quantization.ranges import find_ranges
 from tests.layers.cases import Case, all_cases
 from tests.layers.one_layer import initial_params, one_layer_plan
 from tests.runtimes.runners import RUNTIMES
@@ -38,6 +40,10 @@ NOT_THERE: dict[tuple[str, str], str] = {
 """(runtime, kind) -> why that runtime cannot run that operator at all."""
 FIXED_BATCH: frozenset[tuple[str, str]] = frozenset({("tract", "lstm"), ("tract", "gru")})
 """(runtime, kind) that it takes for a fixed number of examples only (`--batch`): with an open one it panics."""
+
+
+NOT_IN_INTEGERS = {("opencv", "resnet20"): "it ends with an assertion of its own about buffers, version 5.0"}
+"""(runtime, net) that it cannot run in 8-bit integers."""
 
 
 def one_case_a_kind() -> list[Case]:
@@ -93,3 +99,21 @@ def test_one_model_a_kind(runtime: str, case: Case, batch: int, tmp_path: Path) 
 def test_six_nets(runtime: str, net: str, batch: int, tmp_path: Path) -> None:
     plan = plan_spec(net)
     compare(plan, initial_values(plan.variables, 0), runtime, batch, tmp_path)
+
+
+@pytest.mark.parametrize("net", ["lenet5", "resnet20", "shufflenet_v2_x1_0"])
+@pytest.mark.parametrize("runtime", [name for name in RUNTIMES if name != "reference"])  # which has opset 19's pairs
+def test_integers_choose_onnxruntimes_classes(runtime: str, net: str, tmp_path: Path) -> None:
+    if (runtime, net) in NOT_IN_INTEGERS:
+        pytest.skip(NOT_IN_INTEGERS[runtime, net])
+    plan = plan_spec(net)
+    model = compile_plan(plan, initial_values(plan.variables, 0))
+    (given,) = plan.graph.inputs
+    rng = np.random.default_rng(0)
+    feeds = {given.name: rng.standard_normal((64, *given.shape)).astype(np.float32)}
+    ranges = find_ranges(model, quantized_tensors(model), lambda: [feeds])
+    path = tmp_path / "int8.onnx"
+    write_model(quantize(model, Quantization(ranges)), path)
+    expected, found = (next(iter(RUNTIMES[each](path, feeds).values())) for each in ("onnxruntime", runtime))
+    np.testing.assert_allclose(found, expected, atol=0.04 * np.abs(expected).max())
+    assert np.mean(found.argmax(1) == expected.argmax(1)) >= 0.99
