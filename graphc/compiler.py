@@ -17,7 +17,7 @@ from graphc.errors import SpecError
 from graphc.graph import Plan
 from graphc.lazy import lazy_import
 from graphc.passes.expand import MAX_LAYERS, expand
-from graphc.passes.expectations import check_expectations
+from graphc.passes.expectations import check_expectations, check_file_bytes
 from graphc.passes.lints import lints
 from graphc.passes.plan import MAX_BYTES, plan
 from graphc.passes.truncate import until as truncate
@@ -140,10 +140,12 @@ def compile_spec(
     model = read_spec(spec, settings)
     planned = plan_model(model, until=until, limits=limits)
     params, report = initial_or_loaded(planned, seed, weights_from, partial=partial, load=load)
+    metadata = {"graphc.spec": model.source, "graphc.seed": str(seed)}
+    made = compile_plan(planned, params, how, metadata, overwrite=weights_to is None)
+    check_file_bytes(planned, made.size)
     if weights_to is not None:
         weights.save(weights_to, params)
-    metadata = {"graphc.spec": model.source, "graphc.seed": str(seed)}
-    emit.write_model(compile_plan(planned, params, how, metadata, overwrite=True), output)
+    emit.write_model(made, output)
     return planned, report
 
 

@@ -80,6 +80,8 @@ def check(spec: str, strict: bool, **options: Any) -> None:
 @click.option("--columns", metavar="NAME,…", help="Only these columns.")
 @click.option("--tree", "as_tree", is_flag=True, help="Indent layers below their groups, with sums.")
 @click.option("--by", type=MEASURES, help="Largest first.")
+@click.option("--arena", "as_arena", is_flag=True, help="Where each tensor lies in one block of memory, and when.")
+@click.option("--itemsize", type=click.Choice(["1", "2", "4"]), help="With --arena: bytes of a number.  [default: 4]")
 @click.option("--kernels", "by_kernels", is_flag=True, help="How NumPy computes: convolutions, layers run as one.")
 @click.option("--batch", type=click.IntRange(1), help="With --kernels: examples at once.  [default: 32]")
 @click.option("--training", is_flag=True, help="With --kernels: in training, with the gradients.")
@@ -100,6 +102,7 @@ def show(
       graphc show vgg_16 --by params
       graphc show net.yaml --format json
       graphc show net.yaml --kernels --training
+      graphc show net.yaml --arena --itemsize 1
     """
     from graphc.report.show import COLUMNS
     from graphc.report.show import show as render
@@ -110,8 +113,11 @@ def show(
         if name not in COLUMNS:
             raise click.BadParameter(f"no column {name!r}; there are {', '.join(COLUMNS)}", param_hint="--columns")
     as_tree, by = options.pop("as_tree"), options.pop("by")
-    if by_kernels and (depth or chosen or as_tree or by):
-        raise click.UsageError("--kernels goes without --depth, --columns, --tree and --by")
+    as_arena, itemsize = options.pop("as_arena"), options.pop("itemsize")
+    if (by_kernels or as_arena) and (depth or chosen or as_tree or by or (by_kernels and as_arena)):
+        raise click.UsageError("--kernels and --arena go alone, without --depth, --columns, --tree and --by")
+    if itemsize and not as_arena:
+        raise click.UsageError("--itemsize goes with --arena")
     if not by_kernels and (batch or training):
         raise click.UsageError("--batch and --training go with --kernels")
     plan = make_plan(spec, **options)
@@ -119,6 +125,10 @@ def show(
         from graphc.report.kernels import kernels
 
         out(kernels(plan, form, batch=batch or 32, training=training))
+    elif as_arena:
+        from graphc.report.arena import arena_table
+
+        out(arena_table(plan, form, int(itemsize or 4)))
     elif by is None:
         out(render(plan, form, depth=depth, columns=chosen, as_tree=as_tree))
     else:

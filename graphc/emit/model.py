@@ -62,6 +62,11 @@ class OnnxModel:
     def serialize(self) -> bytes:
         return b"".join(bytes(part) for part in pieces(self.body, self.inline())[1])
 
+    @property
+    def size(self) -> int:
+        """Bytes of the model."""
+        return pieces(self.body, self.inline())[0]
+
     def inline(self) -> list[Piece]:
         """The initializers with their data."""
         return [inline(name, array) for name, array in self.tensors.items()]
@@ -310,9 +315,6 @@ def check(model: OnnxModel) -> None:
         else:
             light.graph.input.append(helper.make_tensor_value_info(name, tensor.data_type, array.shape))
     onnx.checker.check_model(light, full_check=True)
-
-
-# -- files ---------------------------------------------------------------------------------------------------
 
 
 def write_model(model: OnnxModel, path: str | Path, largest: int = LARGEST_FILE) -> None:

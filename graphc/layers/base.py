@@ -48,6 +48,8 @@ class Layer(Documented):
     """The output is the same whatever numbers the input has: it says how many examples there are, and of what size."""
     elementwise: ClassVar[bool] = False
     """y[i] depends on x[i] alone (or on x[i] and its channel): flatten may be absorbed through it."""
+    view: ClassVar[bool] = False
+    """The output is the input's numbers in the same order: nothing is computed."""
     absorbs_order: ClassVar[bool] = False
     """Its weights are emitted through `build.in_channel_order`, so that a flattened image may reach it as it lies."""
     donates_output: ClassVar[bool] = False

@@ -25,6 +25,7 @@ class Flatten(Layer):
     kind: ClassVar[str] = "flatten"
     family: ClassVar[str] = "shape"
     sees_everything: ClassVar[bool] = True
+    view: ClassVar[bool] = True
 
     def infer_shape(self, *inputs: Shape) -> Shape:
         return (elements(static(inputs[0], self.kind)),)
@@ -49,6 +50,7 @@ class Reshape(Layer):
     family: ClassVar[str] = "shape"
     positional: ClassVar[tuple[str, ...]] = ("shape",)
     sees_everything: ClassVar[bool] = True
+    view: ClassVar[bool] = True
 
     shape: Annotated[
         tuple[_Size, ...],

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from graphc.dims import format_shape, whole
+from graphc.dims import format_shape, is_static, whole
 from graphc.errors import Errors, Place, SpecError, clipped, did_you_mean
 from graphc.graph import Plan
+from graphc.passes.arena import arena, lifetimes, live_bytes
 from graphc.passes.receptive_fields import axis_names
 from graphc.passes.truncate import find_layer
 from graphc.receptive_field import ReceptiveField
@@ -24,6 +25,13 @@ _COMPARE: dict[str, Callable[[float, float], bool]] = {
 }
 TOTALS = ("params", "trainable_params", "macs", "flops")
 FIELDS = ("receptive_field", "stride", "padding")
+MEMORY: Mapping[str, Callable[[Plan], float]] = {
+    "memory": lambda plan: live_bytes(lifetimes(plan)),
+    "arena": lambda plan: arena(plan).size,
+}
+"""Bytes of one example in float32: the most that are alive at once, and a block that holds all tensors."""
+FILE_BYTES = "file_bytes"
+"""Of the compiled file: checked where it is made."""
 INT8_DROP = "int8_drop"
 """What 8-bit integers may cost, of a run's accuracy, in points: checked where a model is made of them."""
 
@@ -64,11 +72,15 @@ def check_expectations(plan: Plan, *, exact: bool = True, spec: str | None = Non
                 check_outputs(plan, mapping(raw, key, place))
             elif key in FIELDS:
                 check_fields(plan, key, mapping(raw, key, place))
+            elif key in MEMORY:
+                check_number(key, raw, MEMORY[key](plan) if all(map(is_static, plan.shapes.values())) else None, place)
+            elif key == FILE_BYTES:
+                budget_of(key, raw, place)
             elif key == INT8_DROP:
                 if not is_number(raw):
                     raise SpecError("G129", f"{key} expects a number of points, such as 0.5, got {clipped(raw)}", place)
             else:
-                hint = did_you_mean(key, (*TOTALS, "outputs", *FIELDS, INT8_DROP))
+                hint = did_you_mean(key, (*TOTALS, *MEMORY, "outputs", *FIELDS, FILE_BYTES, INT8_DROP))
                 raise SpecError("G129", f"expect has no budget {clipped(key)}{hint}", expect.key_places[key])
         except SpecError as error:
             drops = f"a budget that {spec} takes over: `expect: {{{key}: null}}` there drops it"
@@ -99,22 +111,34 @@ def check_int8_drop(plan: Plan, points: float | None) -> None:
         raise SpecError("G221", f"{INT8_DROP}: expected at most {most} points, got {points:.2f}", place)
 
 
+def check_file_bytes(plan: Plan, found: int) -> None:
+    """A SpecError where a compiled file of so many bytes is not what the spec expects."""
+    expect = plan.graph.expect
+    if expect and FILE_BYTES in expect:
+        assert isinstance(expect, SpecMap)
+        check_number(FILE_BYTES, expect[FILE_BYTES], found, expect.places[FILE_BYTES])
+
+
 def mapping(raw: Any, key: str, place: Place) -> SpecMap:
     if not isinstance(raw, SpecMap):
         raise SpecError("G129", f"expect: {key} expects a mapping of names, got {clipped(raw)}", place)
     return raw
 
 
+def budget_of(what: str, written: Any, place: Place) -> tuple[str, float]:
+    """(how it is compared, with what) of a number, or a bound such as `<= 5e6`."""
+    if isinstance(written, str) and (match := _BOUND.fullmatch(written)):
+        return match.group(1), float(match.group(2))
+    if is_number(written):
+        return "==", float(written)
+    raise SpecError("G129", f"{what} expects a number or a bound such as '<= 5e6', got {clipped(written)}", place)
+
+
 def check_number(what: str, budget: Any, found: float | None, place: Place) -> None:
     """`budget` is a number, or a bound such as `<= 5e6`."""
     if found is None:
         raise SpecError("G221", f"{what}: expected {budget}, but it is not a number while a size is a symbol", place)
-    if isinstance(budget, str) and (match := _BOUND.fullmatch(budget)):
-        sign, bound = match.group(1), float(match.group(2))
-    elif isinstance(budget, (int, float)) and not isinstance(budget, bool):
-        sign, bound = "==", float(budget)
-    else:
-        raise SpecError("G129", f"{what} expects a number or a bound such as '<= 5e6', got {clipped(budget)}", place)
+    sign, bound = budget_of(what, budget, place)
     if not _COMPARE[sign](found, bound):
         raise SpecError("G221", f"{what}: expected {budget if sign != '==' else f'{bound:,.0f}'}, got {found:,}", place)
 

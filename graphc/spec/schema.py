@@ -147,6 +147,10 @@ def _totals() -> Schema:
         "trainable_params": "Those that training changes.",
         "macs": "Multiply-accumulates for one example.",
         "flops": "Floating-point operations for one example.",
+        "memory": "Bytes of one example in float32, the most that are alive at once.",
+        "arena": "Bytes of a block that holds all tensors of one example in float32.",
+        "file_bytes": "Bytes of the compiled file, checked where it is made.",
+        "int8_drop": "Points of accuracy that integers may lose, checked where they are made.",
     }
     budget = {"type": ["number", "string", "null"]}
     return {
