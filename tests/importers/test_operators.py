@@ -125,6 +125,12 @@ FORMS: dict[str, tuple[str, dict[str, Any], list[str]]] = {
         {"s": whole(0, -1), "w": [192, 7], "c": [7]},
         ["flatten", "fully_connected"],
     ),
+    "pixels as rows, and rows as an image": (
+        "t = Transpose<perm=[0,2,3,1]>(x) a = Reshape(t, r) b = Concat<axis=1>(a, a) i = Reshape(b, s)"
+        " p = Transpose<perm=[0,3,1,2]>(i) c = Conv(p, w) y = Reshape(c, r1)",
+        {"r": whole(-1, 48, 4), "s": whole(-1, 96, 2, 2), "w": [1, 2, 1, 1], "r1": whole(-1, 96, 2)},
+        ["reshape", "concat", "reshape", "conv2d", "reshape"],
+    ),
     "a matrix for the channels": (
         "t = Transpose<perm=[0,2,3,1]>(x) a = MatMul(t, w) b = Add(a, c) y = Transpose<perm=[0,3,1,2]>(b)",
         {"w": [4, 5], "c": [5]},

@@ -13,11 +13,13 @@ from graphc.importers.onnx_graph import OnnxNode, RefusedError
 from graphc.importers.operators.handler import Build
 from graphc.importers.operators.resizing import resize
 
-NAMES = {"c": "channels", "h": "height", "w": "width"}
+NAMES = {"c": "channels", "h": "height", "w": "width", "l": "length"}
 TO_FIRST = [0, 3, 1, 2]
 FLOAT = 1
 ROWS_AXES = "nlc"
 """Of a table of rows: what a head of detections gives."""
+OWN_ORDER = {3: ROWS_AXES, 4: "nhwc"}
+"""Rank -> axes as specs have them: a reshape of one to another is the same reshape there."""
 
 
 def same(build: Build, node: OnnxNode) -> None:
@@ -64,8 +66,16 @@ def reshape(build: Build, node: OnnxNode) -> None:
         build.give(_as_image(build, node, x, new))
     elif len(new) == 3 and len(old) == 2 and x.flat is None:
         build.give(build.layer("reshape", [x], {"shape": list(new[1:])}, axes=ROWS_AXES))
+    elif len(new) in OWN_ORDER and _lies_as_ours(x):
+        build.give(build.layer("reshape", [x], {"shape": list(new[1:])}, axes=OWN_ORDER[len(new)]))
     else:
         raise RefusedError(f"it reshapes {list(old)} to {list(new)}, which has no meaning as an image or a vector")
+
+
+def _lies_as_ours(x: Value) -> bool:
+    """Whether a value's numbers are in the order that they have in a spec."""
+    one_channel = x.axes == IMAGE_AXES and x.shape[-1] == 1
+    return x.flat is None and (one_channel or x.axes == OWN_ORDER.get(len(x.axes)))
 
 
 def _flattened(build: Build, x: Value) -> Value:
