@@ -7,17 +7,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from graphc.data.images import AS_BYTES, Decoding
+from graphc.data.given_files import Given
+from graphc.data.images import AS_BYTES, PIXEL_LIMIT, Decoding, read_sample
 from graphc.data.images import read_image as read_pixels
 from graphc.data.npz import read_npy
 from graphc.data.pixels import MODES
+from graphc.data.placement import Placement, placement_of
 from graphc.dims import is_image
 from graphc.errors import DataError, SpecError, did_you_mean
+from graphc.files import shown
 from graphc.lazy import np
 from graphc.outputs import as_json, said_of, write
 from graphc.runtime import DTYPES, Port, Session
 from graphc.signature import InputSignature, OutputSignature, Signature, read_signature
-from graphc.train.answers import WRITERS, answer_of, write_answers
+from graphc.train.answers import WRITERS, answer_of, is_folder, write_answers
+from graphc.train.drawing import Drawing, check_names
 from graphc.types import Array
 from graphc.valid_json import dumps
 
@@ -63,7 +67,7 @@ def run_files(
         raise SpecError("G330", f"{message}{did_you_mean(name, layouts)}")
     reader = Reader(session, signature, Scaling(scale, mean, std), say)
     feeds: dict[str, Array] = {}
-    rows: list[str] = []
+    rows: list[Row] = []
     for port, paths in files_of_inputs(session, files, inputs).items():
         names, feeds[port.name] = reader.batch(port, paths)
         rows = rows or names
@@ -71,6 +75,10 @@ def run_files(
     results = session.run(feeds)
     chosen = {name: results[name]} if name is not None else results
     meanings = {key: each for key, each in signature.outputs.items() if key in chosen}
+    if meanings and output != "-" and is_folder(output):
+        key, meaning = next(iter(meanings.items()))
+        say(f"wrote {draw(rows, channels_last(results[key], layouts[key]), meaning, Path(output))}")
+        return ""
     if meanings and (output == "-" or Path(output).suffix.lower() in WRITERS):
         values = {key: channels_last(results[key], layouts[key]) for key in meanings}
         return tell(answers(rows, values, meanings, top or 1), output, say)
@@ -113,13 +121,35 @@ def check_lengths(feeds: Mapping[str, Array]) -> None:
         raise DataError("G426", f"expected as many examples for every input, got {found}")
 
 
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What one row of a batch was read from."""
+
+    name: str
+    path: str
+    placement: Placement | None = None
+    """Where an image lies in what the model reads."""
+
+
 def answers(
-    rows: Sequence[str], values: Mapping[str, Array], meanings: Mapping[str, OutputSignature], top: int
+    rows: Sequence[Row], values: Mapping[str, Array], meanings: Mapping[str, OutputSignature], top: int
 ) -> Iterator[dict[str, Any]]:
     """What `predict` says of each row of the values [N, ...]."""
     for index, row in enumerate(rows):
-        found = {key: meaning.described(values[key][index], top) for key, meaning in meanings.items()}
-        yield answer_of(row, found)
+        found = {key: meaning.described(values[key][index], top, row.placement) for key, meaning in meanings.items()}
+        yield answer_of(row.name, found)
+
+
+def draw(rows: Sequence[Row], values: Array, meaning: OutputSignature, folder: Path) -> str:
+    """The images with what was found in them, values [N, D, 6], into a folder; what was written, in words."""
+    if meaning.says != "boxes":
+        raise SpecError("G333", f"a folder takes images with boxes, and the model finds none: got {shown(folder)}")
+    files = [Given(Path(row.path), row.name, Path(Path(row.path).name), row.placement) for row in rows]
+    check_names(files, folder)
+    drawing = Drawing(folder, PIXEL_LIMIT)
+    for given, found in zip(files, values, strict=True):
+        drawing.add(given, meaning.described(found, 1, given.placement)["boxes"])
+    return drawing.said()
 
 
 def tell(found: Iterator[dict[str, Any]], output: str, say: Callable[[str], None]) -> str:
@@ -150,8 +180,8 @@ class Reader:
         self._scaling = scaling
         self._say = say
 
-    def batch(self, port: Port, files: Sequence[str]) -> tuple[list[str], Array]:
-        """(name of each row, the rows [N, ...]) of all files, in the input's type."""
+    def batch(self, port: Port, files: Sequence[str]) -> tuple[list[Row], Array]:
+        """(what each row is, the rows [N, ...]) of all files, in the input's type."""
         known = self._signature.inputs.get(port.name)
         if known is not None and known.preprocess is None and self._scaling.given:
             message = f"{self._name} preprocesses its images itself: --scale, --mean and --std do not go with it"
@@ -160,13 +190,14 @@ class Reader:
             known = None
         elif known is None and not all(path.lower().endswith(".npy") for path in files):
             self._say_what_is_done(port)
-        arrays = [self._read(path, port, known) for path in files]
-        names = [
-            path if len(array) == 1 and not path.lower().endswith(".npy") else f"{path}[{row}]"
-            for path, array in zip(files, arrays, strict=True)
+        read = [self._read(path, port, known) for path in files]
+        arrays = [array for array, _ in read]
+        rows = [
+            Row(path if len(array) == 1 and not path.lower().endswith(".npy") else f"{path}[{row}]", path, placement)
+            for path, (array, placement) in zip(files, read, strict=True)
             for row in range(len(array))
         ]
-        return names, join(arrays, files)
+        return rows, join(arrays, files)
 
     def _say_what_is_done(self, port: Port) -> None:
         if self._scaling.given:
@@ -175,12 +206,17 @@ class Reader:
         change = "" if port.dtype == "uint8" else " (--scale, --mean and --std change that)"
         self._say(f"{self._name} does not say how images were preprocessed in training: {done}{change}")
 
-    def _read(self, path: str, port: Port, known: InputSignature | None) -> Array:
+    def _read(self, path: str, port: Port, known: InputSignature | None) -> tuple[Array, Placement | None]:
+        """The rows of a file, and where an image lies in them."""
         if path.lower().endswith(".npy"):
             array = read_npy(Path(path))
-            return given(array[None] if array.ndim == len(port.shape) - 1 else array, port, known, path)
+            return given(array[None] if array.ndim == len(port.shape) - 1 else array, port, known, path), None
         shape = channels_last_shape(port) if known is None else known.shape
-        pixels = read_image(path, shape, AS_BYTES) if known is None else read_known(path, known)
+        placement = None
+        if known is None:
+            pixels = read_image(path, shape, AS_BYTES)
+        else:
+            pixels, placement = read_placed(path, known)
         if known is not None:
             prepared = known.prepared(pixels, port.dtype)
         elif port.dtype == "uint8":
@@ -188,7 +224,7 @@ class Reader:
         else:
             prepared = self._scaled(pixels.astype(np.float32))
         prepared = prepared.transpose(0, 3, 1, 2) if port.layout == "nchw" else prepared
-        return as_type(prepared, port.dtype, path)
+        return as_type(prepared, port.dtype, path), placement
 
     def _scaled(self, pixels: Array) -> Array:
         pixels = pixels * np.float32(1 / 255 if self._scaling.scale is None else self._scaling.scale)
@@ -236,12 +272,25 @@ def as_type(array: Array, dtype: str, path: str) -> Array:
 
 def read_known(path: str, known: InputSignature) -> Array:
     """An image [1, H, W, C], as it was read in training."""
+    return read_placed(path, known)[0]
+
+
+def read_placed(path: str, known: InputSignature) -> tuple[Array, Placement]:
+    """The same [1, H, W, C], and where the image lies in what the model reads."""
     decoding = Decoding(pixels=known.max_pixels, resizing=known.resize, values=known.read)
-    return read_image(path, known.shape, decoding)
+    sample, size = read_sample(Path(path), decoding_of(path, known.shape, decoding))
+    moves = known.preprocess is not None and known.preprocess.moves
+    moved = known.preprocess.moved(sample) if known.preprocess is not None and moves else sample
+    return sample.image[None], placement_of(moved, size)
 
 
 def read_image(path: str, shape: Sequence[int | None], decoding: Decoding) -> Array:
     """An image [1, H, W, C], with the channels of `shape` (H, W, C), resized where its size is fixed."""
+    return read_pixels(Path(path), decoding_of(path, shape, decoding))[None]
+
+
+def decoding_of(path: str, shape: Sequence[int | None], decoding: Decoding) -> Decoding:
+    """The decoding with the channels, and the size where it is fixed, of `shape` (H, W, C)."""
     channels = shape[-1] if is_image(shape) else None
     if channels not in MODES:
         wanted = "×".join("any" if size is None else str(size) for size in shape)
@@ -249,7 +298,7 @@ def read_image(path: str, shape: Sequence[int | None], decoding: Decoding) -> Ar
         raise DataError("G422", f"{path}: the model reads {wanted}, not an image of {known} channels; give a .npy")
     height, width = shape[:2]
     size = None if height is None or width is None else (height, width)
-    return read_pixels(Path(path), replace(decoding, channels=channels, size=size))[None]
+    return replace(decoding, channels=channels, size=size)
 
 
 def numbers(option: str, text: str | None, default: float, pixels: Array) -> Array:

@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError, model_validator
 from graphc.data.alphabet import Alphabet
 from graphc.data.examples import IMAGES
 from graphc.data.images import PIXEL_LIMIT
+from graphc.data.placement import Placement
 from graphc.data.preprocess import FittedPreprocess, Preprocess
 from graphc.data.resizing import STRETCH, AnyResizing
 from graphc.data.value_range import BYTES, ImageValues
@@ -91,16 +92,20 @@ class InputSignature(Settings):
 class OutputSignature(Settings):
     """What the numbers of an output say."""
 
-    says: Literal["probability", "score"] | None = None
-    """What a class's number is, behind the activation; None where the output is of no classes."""
+    says: Literal["probability", "score", "boxes"] | None = None
+    """What a class's number is, behind the activation; boxes: rows of a box, its score and its class; None where the
+    output is of no classes."""
     activation: Activation = "none"
     """What makes the output that."""
     classes: tuple[str, ...] = ()
     codes: Alphabet | None = None
     """Where the output says labels in order: what they are read with."""
 
-    def described(self, prediction: Array, top: int) -> dict[str, Any]:
-        """The most probable classes of one prediction [...], or its values where it is no row of classes [K]."""
+    def described(self, prediction: Array, top: int, placement: Placement | None = None) -> dict[str, Any]:
+        """The most probable classes of one prediction [...], or its values where it is no row of classes [K]; the boxes
+        of rows [D, 6], in the image's own pixels where `placement` says how it lies in what was read."""
+        if self.says == "boxes":
+            return {"boxes": self._boxes(prediction, placement)}
         if self.codes is not None and prediction.ndim == 2:
             labels = self.codes.read(prediction)
             return {"text": self.codes.text(labels)} if self.codes.characters else {"labels": labels}
@@ -108,9 +113,21 @@ class OutputSignature(Settings):
             return {"values": prediction.tolist()}
         numbers = ACTIVATIONS[self.activation](prediction)
         order = np.argsort(-numbers, kind="stable")[:top].tolist()
-        names = {i: self.classes[i] if i < len(self.classes) else str(i) for i in order}
-        found = [{"class": names[i], self.says: float(numbers[i])} for i in order]
+        found = [{"class": self.name_of(i), self.says: float(numbers[i])} for i in order]
         return {**found[0], **({"top": found} if top > 1 else {})}
+
+    def name_of(self, index: int) -> str:
+        """What a class is called."""
+        return self.classes[index] if index < len(self.classes) else str(index)
+
+    def _boxes(self, rows: Array, placement: Placement | None) -> list[dict[str, Any]]:
+        """What is said of each of the rows [D, 6] that hold a box."""
+        there = rows[rows[:, 5] >= 0].astype(np.float64)
+        boxes = there[:, :4] if placement is None else placement.of_image(there[:, :4])
+        return [
+            {"class": self.name_of(int(kind)), "class_id": int(kind), "score": score, "box": box}
+            for box, score, kind in zip(boxes.tolist(), there[:, 4].tolist(), there[:, 5].tolist(), strict=True)
+        ]
 
 
 class Signature(Settings):

@@ -70,6 +70,14 @@ def test_boxes_are_found(tmp_path: Path) -> None:
     assert last["validation_mae"] < 0.85 * mean_box
 
 
+def test_a_detector_begins_to_find_shapes(tmp_path: Path) -> None:
+    from graphc.train.commands import train
+
+    settings = ["data.train.shapes.count=96", "data.validation.shapes.count=12", "batch=8", "epochs=2"]
+    last = train(EXAMPLES / "detection" / "recipe.yaml", tmp_path / "run", settings)
+    assert last["validation_map50"] > 0.01
+
+
 def test_a_convolutional_net_knows_shifted_digits(example, tmp_path: Path) -> None:
     found = example("properties", "--small", "--out", str(tmp_path)).main()
     assert found["dense"][2] < 0.3

@@ -108,7 +108,10 @@ def eval_command(run_folder: str, data: str | None, weights: str | None, **optio
 @click.argument("files", nargs=-1, required=True)
 @click.option("--top", type=click.IntRange(1), default=1, show_default=True, help="Classes to print.")
 @click.option(
-    "-o", "--output", metavar="FILE", help=".csv, .json or .jsonl; a folder: masks as PNGs.  [default: JSON lines]"
+    "-o",
+    "--output",
+    metavar="FILE",
+    help=".csv, .json or .jsonl; a folder: masks, or images with boxes, as PNGs.  [default: JSON lines]",
 )
 @click.option(
     "--bad-files",
@@ -128,6 +131,7 @@ def predict(run_folder: str, files: tuple[str, ...], top: int, output: str | Non
       graphc predict runs/digits digit.png --top 3
       graphc predict runs/net photos -o photos.csv --bad-files skip
       graphc predict runs/segmentation photos -o masks
+      graphc predict runs/detection photos -o drawn
       graphc predict resnet50 photo.jpg --weights resnet50-11ad3fa6.pth --top 5
     """
     from graphc.files import keep_inputs
@@ -138,9 +142,9 @@ def predict(run_folder: str, files: tuple[str, ...], top: int, output: str | Non
     if output is not None:
         answers.check_output(output)
         if answers.is_folder(output):
-            from graphc.train.predict import predict_masks
+            from graphc.train.predict import predict_folder
 
-            say(f"wrote {predict_masks(run_folder, files, output, **of_run(options))}")
+            say(f"wrote {predict_folder(run_folder, files, output, **of_run(options))}")
             return
     found = predictions(run_folder, files, top, options)
     if output is not None:

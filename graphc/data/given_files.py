@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from graphc.data.endings import ending_of, image_endings, is_hidden, is_image, is_other_image, why_not_read
+from graphc.data.placement import Placement
 from graphc.errors import DataError, Place, SpecError
 from graphc.files import machine_error, shown
 
@@ -23,6 +24,8 @@ class Given:
     """As messages and results call it."""
     below: Path
     """Its path from the folder that was named, where one was; else its name alone."""
+    placement: Placement | None = None
+    """Where the image lies in what a network reads of it, once it is read."""
 
     @property
     def is_image(self) -> bool:

@@ -17,6 +17,7 @@ from graphc.data.drawn import Decoded
 from graphc.data.endings import formats
 from graphc.data.orientation import is_read_upright, orientation_of, upright
 from graphc.data.pixels import WIDE, pixels_of, stored_type
+from graphc.data.placement import marked
 from graphc.data.reading import open_regular
 from graphc.data.resizing import STRETCH, Resizing
 from graphc.data.sample import Sample
@@ -56,6 +57,16 @@ def read_image(path: Path, decoding: Decoding = AS_BYTES) -> Array:
     """`decode_image` of a file: [H, W, C]."""
     with open_regular(path) as file:
         return decode_image(file, shown(path), decoding)
+
+
+def read_sample(path: Path, decoding: Decoding) -> tuple[Sample, tuple[int, int]]:
+    """An image of a file in the size that is asked for, its corners marked, and (height, width) that it had before."""
+    with open_regular(path) as file:
+        pixels = decode_with_tag(file, shown(path), decoding).pixels
+    values = decoding.values
+    sample = marked(Sample(pixels, value_range=None if values is None else values.said_range))
+    found = sample if decoding.size is None else resized(sample, decoding.size, decoding.resizing, shown(path))
+    return found, sample.size
 
 
 def image_shape(path: Path) -> tuple[int, int, int]:

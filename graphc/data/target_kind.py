@@ -14,6 +14,8 @@ class TargetKind(StrEnum):
     """The share of every class, summing to 1: floats of the prediction's shape."""
     MULTI_LABEL = "multi_label"
     """For each of several labels whether it holds, as 0 or 1 or a probability: the prediction's shape."""
+    BOXES = "boxes"
+    """The boxes of an image with their classes, of which images have different numbers."""
     VALUES = "values"
     """Numbers to be predicted: the prediction's shape, or without its last axis where that is 1."""
     SEQUENCE = "sequence"

@@ -56,6 +56,10 @@ class DecodeBoxes(Layer):
         """That stand for a box."""
         return 4
 
+    @property
+    def num_classes(self) -> int:
+        return self.classes
+
     def coder(self, sizes: Sequence[tuple[int, int]]) -> BoxCoder:
         """What the numbers at each place of maps of these sizes (height, width) mean."""
         raise NotImplementedError(self.kind)

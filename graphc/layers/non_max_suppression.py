@@ -43,6 +43,10 @@ class NonMaxSuppression(Layer):
     class_agnostic: Bool = False
     """A box has its best class alone, and is dropped for a better one of any class."""
 
+    @property
+    def keeps(self) -> int:
+        return self.detections
+
     def infer_shape(self, *inputs: Shape) -> Shape:
         if len(inputs[0]) != 2:
             expected = "rows of a box and its scores, such as decode_distances gives"

@@ -5,12 +5,14 @@ A kind does it by having the method; it names no protocol. Shapes are one exampl
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from graphc.dims import Shape
 from graphc.types import Array, Params
 
 if TYPE_CHECKING:
+    from graphc.kernels.box_coding import BoxCoder
     from graphc.layers.base import Layer
 
 
@@ -51,6 +53,33 @@ class AbsorbsInput(Protocol):
     ) -> tuple[Layer, dict[str, Array]] | None:
         """This layer and its variables with an input of this shape times `scale` plus `offset` (each [C]) before it
         taken in; None where that cannot be exact."""
+
+
+@runtime_checkable
+class DecodesBoxes(Protocol):
+    """Makes boxes of a detector's maps, and says what the numbers in these mean."""
+
+    @property
+    def num_classes(self) -> int:
+        """How many classes are told apart."""
+
+    def coder(self, sizes: Sequence[tuple[int, int]]) -> BoxCoder:
+        """What the numbers at each place of maps of these sizes (height, width) mean."""
+
+    def rows(self, *maps: Array) -> Array:
+        """The numbers [N, A, …] at each place of maps [N, h, w, …]."""
+
+    def maps(self, rows: Array, *shapes: tuple[int, ...]) -> list[Array]:
+        """The maps, of these shapes [N, h, w, …], whose `rows` [N, A, …] are these."""
+
+
+@runtime_checkable
+class SuppressesBoxes(Protocol):
+    """Keeps the best of many boxes."""
+
+    @property
+    def keeps(self) -> int:
+        """So many, at most."""
 
 
 @runtime_checkable

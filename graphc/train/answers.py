@@ -1,4 +1,4 @@
-"""What `graphc predict` has found, in files: a table, JSON, or a folder of masks."""
+"""What `graphc predict` has found, in files: a table, JSON, or a folder of pictures."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from PIL import Image
 
 from graphc.errors import SpecError
 from graphc.files import atomic_write, make_folder, shown
-from graphc.train.loss_terms import LossTerm
+from graphc.train.loss_term import LossTerm
 from graphc.types import Array
 from graphc.valid_json import dumps
 
@@ -37,7 +37,7 @@ def write_answers(answers: Iterable[Answer], output: str) -> str:
 
 
 def check_output(output: str) -> None:
-    """An error where nothing of this name can be written; a name without an ending is a folder of masks."""
+    """An error where nothing of this name can be written; a name without an ending is a folder of pictures."""
     suffix = Path(output).suffix.lower()
     if suffix and suffix not in WRITERS and not Path(output).is_dir():
         known = ", ".join(WRITERS)
@@ -49,9 +49,10 @@ def is_folder(output: str) -> bool:
 
 
 def as_csv(rows: list[Answer]) -> str:
-    """A line a prediction; the first line names the columns."""
-    cells = [{name: _printable(value) for name, value in _cells(row)} for row in rows]
-    columns = list(dict.fromkeys(name for each in cells for name in each))
+    """A line a prediction, or a box; the first line names the columns."""
+    lines = [line for row in rows for line in (_box_lines(row) if "boxes" in row else [dict(_cells(row))])]
+    cells = [{name: _printable(value) for name, value in line.items()} for line in lines]
+    columns = list(dict.fromkeys(name for each in cells for name in each)) or ["input"]
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
@@ -59,9 +60,38 @@ def as_csv(rows: list[Answer]) -> str:
     return text.getvalue()
 
 
+def as_json(rows: list[Answer]) -> str:
+    """All answers as a list; of boxes as COCO's results, which pycocotools reads."""
+    if rows and all("boxes" in row for row in rows):
+        return dumps([result for row in rows for result in coco_results(row)], indent=1) + "\n"
+    return dumps(rows, indent=1) + "\n"
+
+
+def coco_results(row: Answer) -> Iterator[dict[str, Any]]:
+    """Each box of an image: the image's id is the number that its file is called, else the file's name; categories
+    count the classes from 1."""
+    name = Path(row["input"]).stem
+    for each in row["boxes"]:
+        left, top, right, bottom = each["box"]
+        yield {
+            "image_id": int(name) if name.isascii() and name.isdecimal() else row["input"],
+            "category_id": each["class_id"] + 1,
+            "bbox": [left, top, right - left, bottom - top],
+            "score": each["score"],
+            "category": each["class"],
+        }
+
+
+def _box_lines(row: Answer) -> Iterator[dict[str, Any]]:
+    """A line for each box: column and value."""
+    for each in row["boxes"]:
+        sides = dict(zip(("left", "top", "right", "bottom"), each["box"], strict=True))
+        yield {"input": row["input"], "class": each["class"], "score": each["score"], **sides}
+
+
 WRITERS: dict[str, Callable[[list[Answer]], str]] = {
     ".csv": as_csv,
-    ".json": lambda rows: dumps(rows, indent=1) + "\n",
+    ".json": as_json,
     ".jsonl": lambda rows: "".join(dumps(row) + "\n" for row in rows),
 }
 

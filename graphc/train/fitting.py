@@ -13,7 +13,8 @@ from graphc.data.sample import MASK
 from graphc.errors import DataError, Place, SpecError, did_you_mean
 from graphc.train.fitted import Preprocessing
 from graphc.train.inputs import fit_inputs
-from graphc.train.loss_terms import LossTerm, LossTerms
+from graphc.train.loss_term import LossTerm
+from graphc.train.loss_terms import LossTerms
 from graphc.train.losses import Loss, OverClasses
 from graphc.train.recipe import Recipe
 from graphc.train.task import Task

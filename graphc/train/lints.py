@@ -13,7 +13,8 @@ from graphc.errors import Warn
 from graphc.graph import Plan
 from graphc.lazy import np
 from graphc.train.batching import point_order
-from graphc.train.loss_terms import LossTerm, LossTerms, keys_of
+from graphc.train.loss_term import LossTerm
+from graphc.train.loss_terms import LossTerms, keys_of
 
 Lint: TypeAlias = Callable[[Plan, LossTerms, Examples], Iterator[Warn]]
 

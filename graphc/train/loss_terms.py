@@ -9,38 +9,25 @@ from typing import Protocol
 from graphc.data.batch import Batch
 from graphc.data.examples import LABEL, Examples
 from graphc.data.masks import MaskRule
-from graphc.data.sample import MASK
+from graphc.data.sample import BOXES, MASK
 from graphc.data.stored import StoredMasks
 from graphc.data.target_kind import TargetKind
 from graphc.errors import DataError, Place, SpecError, did_you_mean
 from graphc.execution.network import ForwardResult
 from graphc.graph import Plan
 from graphc.lazy import np
+from graphc.train.detection_term import detection_term
 from graphc.train.distill import distilled
-from graphc.train.losses import Loss, Mean
+from graphc.train.loss_term import LossTerm
+from graphc.train.losses import Mean
 from graphc.train.losses.base import where_weighed
 from graphc.train.metrics import Head, Metric
 from graphc.train.pairing import check_pairing
 from graphc.train.recipe import Recipe
-from graphc.train.target_checks import check_target, check_weights
+from graphc.train.target_checks import check_weights
 from graphc.types import Array
 
 DEFAULT_OUTPUT = "logits"
-
-
-@dataclass(frozen=True, slots=True)
-class LossTerm:
-    """A loss on one node."""
-
-    name: str
-    """As the recipe calls the output; of several on one output the later ones have a number."""
-    node: str
-    shape: tuple[int, ...]
-    """Of one prediction."""
-    loss: Loss
-    target: str
-    weight: float
-    example_weights: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +71,11 @@ class LossTerms:
         self.recipe = recipe
         self.teacher = recipe.teacher
         self._unlabeled = recipe.data.unlabeled is not None
-        self.nodes = tuple(dict.fromkeys(target.node for target in self.targets))
+        self.nodes = tuple(dict.fromkeys(node for head in self.targets for node in (*head.sources, head.node)))
         self.judges = _judges(self.targets, recipe)
         """The recipe's metrics."""
         self.judged_heads = tuple(dict.fromkeys(judge.head for judge in self.judges))
-        self._forms = tuple(Head(head.shape, head.loss) for head in self.targets)
+        self._forms = tuple(head.form for head in self.targets)
         for judge in self.judges:
             with recipe.placing(judge.keys):
                 head = self.targets[judge.head]
@@ -137,15 +124,16 @@ class LossTerms:
 
     def judge(self, run: ForwardResult, batch: Batch, shares: Sequence[float] | None = None) -> LossResult:
         """Losses and gradients of a forward pass; `shares`: this batch's part of each term's mean, default all."""
-        predictions = [run.value(head.node) for head in self.targets]
+        predictions = [head.prediction(run) for head in self.targets]
         terms = self._terms(predictions, batch)
         gradients: dict[str, Array] = {}
         for number, (term, factor) in enumerate(zip(terms, self.factors_of(terms), strict=True)):
-            node = self.targets[min(number, len(self.targets) - 1)].node
+            head = self.targets[min(number, len(self.targets) - 1)]
             gradient, scale = term.gradient, factor * (1.0 if shares is None else shares[number])
             if scale != 1:
                 gradient *= scale
-            gradients[node] = gradients[node] + gradient if node in gradients else gradient
+            for node, each in head.gradients(gradient).items():
+                gradients[node] = gradients[node] + each if node in gradients else each
         return LossResult(terms, gradients)
 
     def factors_of(self, terms: Sequence[Mean]) -> tuple[float, ...]:
@@ -154,7 +142,7 @@ class LossTerms:
 
     def counts(self, batch: Batch) -> tuple[int, ...]:
         """How many loss values each term is a mean of; it does not depend on the predictions."""
-        nothing = [np.zeros((len(batch), *head.shape), self.recipe.dtype) for head in self.targets]
+        nothing = [head.nothing(len(batch), self.recipe.dtype) for head in self.targets]
         return tuple(term.count for term in self._terms(nothing, batch))
 
     def _terms(self, predictions: Sequence[Array], batch: Batch) -> tuple[Mean, ...]:
@@ -165,16 +153,20 @@ class LossTerms:
         found = []
         for head, prediction in zip(self.targets, predictions, strict=True):
             weights = targets[head.example_weights] if head.example_weights else None
-            found.append(head.loss.mean(prediction, where_weighed(targets[head.target], weights), weights))
+            found.append(head.mean(prediction, head.target_of(targets), weights))
         return tuple(found)
 
-    def judged(self, run: Values, batch: Batch) -> dict[int, tuple[Array, Array]]:
+    def judged(self, run: Values, batch: Batch, training: bool = False) -> dict[int, tuple[Array, Array]]:
         """(predictions [n, ...], targets [n, ...]) that metrics count, by head: without ignored labels, and what weighs
         nothing."""
-        return {index: self._judged(self.targets[index], run, batch.targets) for index in self.judged_heads}
+        return {
+            index: self._judged(self.targets[index], run, batch.targets)
+            for index in self.judged_heads
+            if self.targets[index].judged_in_training or not training
+        }
 
     def _judged(self, head: LossTerm, run: Values, targets: Mapping[str, Array]) -> tuple[Array, Array]:
-        prediction, target = run.value(head.node), targets[head.target]
+        prediction, target = run.value(head.node), head.target_of(targets)
         labels = target.shape == prediction.shape[:-1]
         counted = np.ones(prediction.shape[:-1] if labels else prediction.shape[:1], bool)
         if labels and self._unlabeled:
@@ -190,7 +182,7 @@ class LossTerms:
     def check(self, examples: Examples) -> None:
         """Whether a data set has the targets that the losses need, and metrics can judge them."""
         for head in self.targets:
-            for name in filter(None, (head.target, head.example_weights)):
+            for name in filter(None, (*head.reads, head.example_weights)):
                 if name not in examples.targets:
                     found = ", ".join(examples.targets)
                     hint = did_you_mean(name, examples.targets)
@@ -207,13 +199,13 @@ class LossTerms:
             elif head.example_weights and not isinstance(target, StoredMasks):
                 target = where_weighed(target, examples.targets[head.example_weights])
             size = self._mask_size(examples) if head.target == MASK else ()
-            kinds.append(check_target(head.loss, head.shape, head.name, target, examples, binary, size))
+            kinds.append(head.kind_of_target(target, examples, binary, size))
         for judge in self.judges:
             with self.recipe.placing(judge.keys):
                 head = self.targets[judge.head]
                 check_pairing(judge.metric, self._forms[judge.head], head.name, kinds[judge.head])
         self._forms = tuple(
-            replace(form, classes=examples.classes_of(head.target))
+            replace(form, classes=examples.classes_of(head.class_target))
             for form, head in zip(self._forms, self.targets, strict=True)
         )
 
@@ -248,18 +240,26 @@ def _judges(targets: Sequence[LossTerm], recipe: Recipe) -> tuple[Judge, ...]:
 def _targets(plan: Plan, recipe: Recipe) -> tuple[LossTerm, ...]:
     if recipe.loss is not None:
         name = _only_output(plan)
-        node = plan.graph.outputs[name]
-        shape = _static(plan.shapes[node], name)
-        return (LossTerm(name, node, shape, recipe.loss, LABEL, 1.0, recipe.example_weights),)
+        target = BOXES if TargetKind.BOXES in recipe.loss.target_kinds else LABEL
+        return (_term(plan, recipe, 0, LossTerm(name, plan.graph.outputs[name], (), recipe.loss, target)),)
     found: list[LossTerm] = []
-    for head in recipe.heads:
+    for number, head in enumerate(recipe.heads):
         node = _node(plan, head.output)
-        shape = _static(plan.shapes[node], head.output)
         before = sum(other.node == node for other in found)
         name = f"{head.output}_{before + 1}" if before else head.output
-        weights = head.example_weights or recipe.example_weights
-        found.append(LossTerm(name, node, shape, head.loss, head.target, head.weight, weights))
+        found.append(_term(plan, recipe, number, LossTerm(name, node, (), head.loss, head.target, head.weight)))
     return tuple(found)
+
+
+def _term(plan: Plan, recipe: Recipe, number: int, term: LossTerm) -> LossTerm:
+    """The term of a head with what the plan knows of it."""
+    own = recipe.heads[number].example_weights if recipe.heads else None
+    shape = _static(plan.shapes[term.node], term.name)
+    term = replace(term, shape=shape, example_weights=own or recipe.example_weights)
+    if TargetKind.BOXES not in term.loss.target_kinds:
+        return term
+    with recipe.placing(keys_of(recipe, number)):
+        return detection_term(plan, term, recipe.data.coordinates == "relative")
 
 
 def _only_output(plan: Plan) -> str:

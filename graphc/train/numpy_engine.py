@@ -145,7 +145,7 @@ class NumpyEngine:
 
     def _add(self, done: _Sums, run: ForwardResult, judgement: LossResult, batch: Batch, count: int) -> None:
         """One batch more: `count` times its gradients, divided in the end by the sum of all counts."""
-        done.judged.append(self.heads.judged(run, batch))
+        done.judged.append(self.heads.judged(run, batch, training=True))
         done.losses.add(judgement.terms)
         done.examples += len(batch)
         done.count += count

@@ -12,6 +12,7 @@ WORDS = {
     TargetKind.CLASS: "classes",
     TargetKind.DISTRIBUTION: "shares of classes",
     TargetKind.MULTI_LABEL: "labels of which several may hold",
+    TargetKind.BOXES: "boxes with classes",
     TargetKind.VALUES: "values",
     TargetKind.SEQUENCE: "labels in order",
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -11,17 +12,20 @@ import numpy as np
 from graphc.data.batches import Batches
 from graphc.data.examples import LABEL, Examples
 from graphc.data.given_files import Given, given_files
-from graphc.data.images import PIXEL_LIMIT, Decoding, read_image
+from graphc.data.images import PIXEL_LIMIT, Decoding, read_sample
+from graphc.data.placement import placement_of
 from graphc.data.sources import Npz
 from graphc.data.value_range import BYTES
-from graphc.errors import DataError, Place, SpecError, counted
+from graphc.errors import DataError, Place, counted
 from graphc.execution.network import Network
 from graphc.files import shown
 from graphc.layers.base import static
 from graphc.train.answers import answer_of, mask_of, write_mask
 from graphc.train.batching import make_batches
+from graphc.train.drawing import Drawing, check_names, picture_path
 from graphc.train.evaluation import predictions
 from graphc.train.image_values import from_facts, like_training, read_as
+from graphc.train.loss_term import LossTerm
 from graphc.train.run_folder import RunFolder
 from graphc.train.signing import output_signature
 from graphc.train.targets import classes_in
@@ -52,13 +56,13 @@ def predict(
     classes = classes_in(predictor.facts)
     for given, values in predictor.predicted(inputs):
         found = {
-            head.name: output_signature(head, classes).described(values[node], top)
+            head.name: output_signature(head, classes).described(values[node], top, given.placement)
             for node, head in predictor.heads.items()
         }
         yield answer_of(given.name, found)
 
 
-def predict_masks(
+def predict_folder(
     run: Path | str,
     inputs: Sequence[str],
     output: Path | str,
@@ -68,31 +72,27 @@ def predict_masks(
     say: Callable[[str], None] = lambda message: None,
     load: LoadOptions | None = None,
 ) -> str:
-    """The classes of each image's pixels, of the first head, as PNGs in a folder; what was written, in words."""
+    """What the first head says of each image, as a picture in a folder: boxes drawn in, or the classes of its pixels as
+    PNGs; what was written, in words."""
     predictor = Predictor(run, weights_path, options, bad_files, say, load)
     node, head = next(iter(predictor.heads.items()))
-    _check_names(inputs, Path(output))
+    check_names(given_files(inputs)[0], Path(output))
+    if head.loss.says != "boxes":
+        return _write_masks(predictor, node, head, inputs, Path(output))
+    signature = output_signature(head, classes_in(predictor.facts))
+    drawing = Drawing(Path(output), predictor.image_limit)
+    for given, values in predictor.predicted(inputs):
+        drawing.add(given, signature.described(values[node], 1, given.placement)["boxes"])
+    return drawing.said()
+
+
+def _write_masks(predictor: Predictor, node: str, head: LossTerm, inputs: Sequence[str], output: Path) -> str:
     count = 0
     for given, values in predictor.predicted(inputs):
         mask = mask_of(values[node], head)
-        write_mask(mask, _mask_path(given, Path(output)))
+        write_mask(mask, picture_path(given, output))
         count += 1
     return f"{output}: {count:,} masks of {mask.shape[0]}×{mask.shape[1]} pixels, a class a pixel"
-
-
-def _mask_path(given: Given, output: Path) -> Path:
-    return output / given.below.with_suffix(".png")
-
-
-def _check_names(inputs: Sequence[str], output: Path) -> None:
-    """An error where two masks would have one name."""
-    written: dict[Path, str] = {}
-    for given in given_files(inputs)[0]:
-        path = _mask_path(given, output)
-        if path in written:
-            found = f"{written[path]} and {given.name}"
-            raise SpecError("G617", f"expected another name for each mask, found {shown(path)} for {found}")
-        written[path] = given.name
 
 
 class Predictor:
@@ -118,6 +118,8 @@ class Predictor:
         self._limit = options.max_memory
         self._skips = (bad_files or getattr(self.recipe.data.train, "bad_files", "error")) == "skip"
         self._say = say
+        self.image_limit: int = getattr(self.recipe.data.train, "max_pixels", PIXEL_LIMIT)
+        """Pixels that an image may have."""
 
     def predicted(self, inputs: Sequence[str]) -> Iterator[tuple[Given, dict[str, Array]]]:
         """Each file (or row) and the values [...] of the heads' nodes for it."""
@@ -159,15 +161,16 @@ class Predictor:
     def _read(self, files: Sequence[Given], left_out: list[str]) -> Iterator[tuple[Given, Array]]:
         """Images in the shape that the preprocessing of the plan's only input takes."""
         given, data = self.plan.graph.inputs[0], self.recipe.data
-        taken = self.task.preprocessing.of(given.name).input_shape(static(given.shape, "predict"))
+        preprocess = self.task.preprocessing.of(given.name)
+        taken = preprocess.input_shape(static(given.shape, "predict"))
         height, width, channels = taken
-        limit = getattr(data.train, "max_pixels", PIXEL_LIMIT)
         values = self._values.get(given.name, BYTES)
-        decoding = Decoding(channels, (height, width), limit, data.resize, read_as(data.train, values))
+        decoding = Decoding(channels, (height, width), self.image_limit, data.resize, read_as(data.train, values))
         for file in files:
             try:
-                image = read_image(file.path, decoding)
-                yield file, values.taken(image)
+                sample, size = read_sample(file.path, decoding)
+                moved = preprocess.settings.moved(sample) if preprocess.settings.moves else sample
+                yield replace(file, placement=placement_of(moved, size)), values.taken(sample.image)
             except DataError as error:
                 if not self._skips:
                     raise

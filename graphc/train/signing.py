@@ -13,7 +13,7 @@ from graphc.graph import Plan
 from graphc.signature import CLASSES, InputSignature, OutputSignature, Signature, StoredArray
 from graphc.train.fitted import raw_values
 from graphc.train.image_values import FLOATS, from_facts, read_as
-from graphc.train.loss_terms import LossTerm
+from graphc.train.loss_term import LossTerm
 from graphc.train.run_folder import RunFolder
 from graphc.train.targets import classes_in
 from graphc.train.task import Task
@@ -26,7 +26,7 @@ def output_signature(head: LossTerm, classes: Mapping[str, tuple[str, ...]]) -> 
     return OutputSignature(
         says=loss.says,
         activation=loss.activation_of(head.shape),
-        classes=classes.get(head.target, ()),
+        classes=classes.get(head.class_target, ()),
         codes=loss.codes,
     )
 
@@ -43,6 +43,9 @@ def signature_of(
         for node, head in task.heads.by_node.items()
         if node in names and of.shapes.get(node) == head.shape
     }
+    if front and any(task.preprocessing.of(given.name).settings.moves for given in of.graph.inputs):
+        # boxes are of what the network reads, and nothing outside of the file knows how that was cut
+        outputs = {name: each for name, each in outputs.items() if each.says != "boxes"}
     limit = getattr(data.train, "max_pixels", PIXEL_LIMIT)
     values, inputs = from_facts(facts, task.plan), {}
     for given in of.graph.inputs:

@@ -72,8 +72,10 @@ class Sums:
         return {f"metric {number}": judge.metric.start(self.heads.form(judge.head)) for number, judge in judges}
 
     def add_judged(self, judged: Mapping[int, tuple[Array, Array]]) -> None:
-        """Predictions and targets [n, ...] of one batch more, by head."""
+        """Predictions and targets [n, ...] of one batch more, by head; a head that is left out counts nothing."""
         for number, judge in enumerate(self.heads.judges):
+            if judge.head not in judged:
+                continue
             prediction, target = judged[judge.head]
             judge.metric.add(self.totals[f"metric {number}"], prediction, target, self.heads.form(judge.head))
 

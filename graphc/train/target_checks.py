@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from graphc.data.alphabet import PADDING
-from graphc.data.examples import Examples, first_wrong
-from graphc.data.sample import BOXES_THERE, POINTS_THERE
+from graphc.data.examples import BOX_LABEL, Examples, first_wrong
+from graphc.data.sample import BOXES, BOXES_THERE, POINTS_THERE
 from graphc.data.stored import StoredMasks
 from graphc.data.target_kind import TargetKind
 from graphc.dims import format_shape
@@ -73,6 +73,35 @@ def _check_sequences(loss: Loss, shape: tuple[int, ...], target: Array, examples
     if not loss.zero_infinity:
         fits = f"labels that need at most the {steps} steps of a prediction (one each, one more between equal ones)"
         _refuse(needed, needed > steps, fits, examples)
+
+
+def check_boxes(examples: Examples, classes: int) -> None:
+    """Boxes must be none or have an area, and a class below `classes`; the first that does not is named."""
+    boxes = examples.targets[BOXES]
+    if boxes.ndim not in (2, 3) or boxes.shape[-1] != 4:
+        found = format_shape(boxes.shape[1:])
+        raise DataError("G404", f"expected boxes of K×4 numbers an example, found {found}", Place(examples.source))
+    boxes = boxes.reshape(len(boxes), -1, 4)
+    there = examples.targets[BOXES_THERE].reshape(boxes.shape[:2]) > 0
+    partly = ~np.isfinite(boxes).all(axis=-1) & ~np.isnan(boxes).all(axis=-1)
+    _refuse_box(boxes, partly | (there & ~np.isfinite(boxes).all(axis=-1)), "four numbers (or none: NaN)", examples)
+    empty = there & ~((boxes[..., 2:] > boxes[..., :2]).all(axis=-1))
+    _refuse_box(boxes, empty, "left < right and top < bottom", examples)
+    if not there.any():
+        raise DataError("G405", "expected boxes, found none in any example", Place(examples.source))
+    if classes > 1:
+        labels = examples.targets[BOX_LABEL].reshape(there.shape)
+        wrong = there & ((labels < 0) | (labels >= classes))
+        _refuse(labels, wrong, f"classes of boxes from 0 to {classes - 1}", examples)
+
+
+def _refuse_box(boxes: Array, wrong: Array, expected: str, examples: Examples) -> None:
+    if not wrong.any():
+        return
+    row, number = (int(each[0]) for each in np.nonzero(wrong))
+    box = ", ".join(f"{value:g}" for value in boxes[row, number].tolist())
+    message = f"expected boxes of {expected}, found [{box}], box {number} of {examples.name(row)}"
+    raise DataError("G405", f"{message} ({int(np.count_nonzero(wrong))} such boxes)", Place(examples.source))
 
 
 def _counted(target: Array, loss: Loss) -> Array:

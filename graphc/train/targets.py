@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from graphc.data.examples import BOX_LABEL, LABEL, Examples
-from graphc.data.sample import MASK
+from graphc.data.sample import BOXES, MASK
 from graphc.data.target_kind import TargetKind
 from graphc.data.wanted import Want, Wanted
 from graphc.train.loss_terms import LossTerms
@@ -50,15 +50,13 @@ def _wants(recipe: Recipe, heads: LossTerms | None) -> Iterator[tuple[str, Want]
     """(target, what one loss wants of it), weights of examples too."""
     if heads is not None:
         for head in heads.targets:
-            yield (
-                head.target,
-                Want(head.loss.target_kinds, head.shape, getattr(head.loss, "ignore", None), head.loss.codes),
-            )
+            yield from head.wants()
             if head.example_weights:
                 yield head.example_weights, Want(VALUES)
         return
     if recipe.loss is not None:
-        yield LABEL, Want(recipe.loss.target_kinds, alphabet=recipe.loss.codes)
+        target = BOXES if TargetKind.BOXES in recipe.loss.target_kinds else LABEL
+        yield target, Want(recipe.loss.target_kinds, alphabet=recipe.loss.codes)
     if recipe.example_weights:
         yield recipe.example_weights, Want(VALUES)
     for written in recipe.heads:

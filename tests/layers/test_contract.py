@@ -218,6 +218,8 @@ def test_who_can_do_what():
         "AbsorbsAffine": {*convolutions, "fully_connected"},
         "SplitsAffine": {"concat"},
         "AbsorbsInput": {"conv1d", "conv2d", "conv3d"},
+        "DecodesBoxes": {"decode_deltas", "decode_distances"},
+        "SuppressesBoxes": {"non_max_suppression"},
         "LimitsBatch": {"batch_norm", *norms},
         "CollectsStatistics": {"batch_norm"},
     }

@@ -14,7 +14,7 @@ from PIL import Image
 from graphc.cli import cli
 from graphc.errors import DataError, GraphcError, SpecError
 from graphc.train.commands import predict, train
-from graphc.train.predict import predict_masks
+from graphc.train.predict import predict_folder
 
 NET = """\
 graphc: 1
@@ -198,7 +198,7 @@ def test_masks(pixels: Path) -> None:
             assert written.mode == "P"
             np.testing.assert_array_equal(np.asarray(written), mask)
     np.savez("new.npz", x=images)
-    predict_masks("run", ["new.npz"], "rows")
+    predict_folder("run", ["new.npz"], "rows")
     with Image.open("rows/new[2].png") as written:
         np.testing.assert_array_equal(np.asarray(written), masks[2])
     with pytest.raises(SpecError, match="a CSV has no room for maps"):
@@ -225,7 +225,7 @@ def test_one_output_a_pixel(pixels: Path) -> None:
     train("recipe.yaml", "run", ("epochs=60",))
     images, masks = bands(3, 1)
     np.savez("new.npz", x=images)
-    predict_masks("run", ["new.npz"], "out")
+    predict_folder("run", ["new.npz"], "out")
     with Image.open("out/new[1].png") as written:
         np.testing.assert_array_equal(np.asarray(written), masks[1] > 1)
 

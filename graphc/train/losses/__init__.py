@@ -6,6 +6,7 @@ Predictions have one dtype, float32 or float64, and so have losses and gradients
 from __future__ import annotations
 
 from graphc.train.losses.base import Loss, Mean
+from graphc.train.losses.boxes import BoxIou
 from graphc.train.losses.cross_entropy import (
     Hinge,
     Log,
@@ -16,6 +17,7 @@ from graphc.train.losses.cross_entropy import (
     SoftmaxFocal,
 )
 from graphc.train.losses.ctc import Ctc
+from graphc.train.losses.detection import Detection
 from graphc.train.losses.dice import Dice
 from graphc.train.losses.regression import Absolute, Cosine, Huber, MeanSquared
 
@@ -32,13 +34,17 @@ LOSSES: tuple[type[Loss], ...] = (
     Log,
     Cosine,
     Ctc,
+    BoxIou,
+    Detection,
 )
 
 __all__ = [
     "LOSSES",
     "Absolute",
+    "BoxIou",
     "Cosine",
     "Ctc",
+    "Detection",
     "Dice",
     "Hinge",
     "Huber",

@@ -41,8 +41,9 @@ class Loss(Kind):
     """Whether targets of the prediction's shape say how far something is so: from 0 to 1."""
     threshold: ClassVar[float] = 0.0
     """A prediction above it says yes, where each output answers yes or no."""
-    says: ClassVar[Literal["probability", "score"] | None] = None
-    """What a class's number is, behind the activation; None where predictions are of no classes."""
+    says: ClassVar[Literal["probability", "score", "boxes"] | None] = None
+    """What a class's number is, behind the activation; boxes: predictions are rows of a box, its score and its class;
+    None where they are of no classes."""
     activation: ClassVar[Activation] = "none"
     """What makes predictions that."""
 

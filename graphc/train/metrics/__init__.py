@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from graphc.train.metrics.base import Head, Metric, Result, Totals
 from graphc.train.metrics.classification import F1, Accuracy, ConfusionMatrix, MeanIou, Precision, Recall, TopK
+from graphc.train.metrics.detection import MeanAveragePrecision, MeanAverageRecall
 from graphc.train.metrics.ranking import Auc, AveragePrecision
 from graphc.train.metrics.regression import R2, MeanAbsoluteError, MeanSquaredError, RootMeanSquaredError
 from graphc.train.metrics.texts import CharacterErrorRate, SequenceAccuracy
@@ -27,6 +28,8 @@ METRICS: tuple[type[Metric], ...] = (
     R2,
     CharacterErrorRate,
     SequenceAccuracy,
+    MeanAveragePrecision,
+    MeanAverageRecall,
 )
 
 __all__ = [
@@ -40,6 +43,8 @@ __all__ = [
     "ConfusionMatrix",
     "Head",
     "MeanAbsoluteError",
+    "MeanAveragePrecision",
+    "MeanAverageRecall",
     "MeanIou",
     "MeanSquaredError",
     "Metric",

@@ -32,6 +32,8 @@ class Head:
     loss: Loss
     classes: Sequence[str] = ()
     """Names of the classes or labels, where they are known."""
+    box_classes: int = 0
+    """Classes of boxes that are told apart, where the predictions are boxes."""
 
     @property
     def outputs(self) -> int:

@@ -57,7 +57,7 @@ class _Ranking(PerClass):
                 labels = labels == np.arange(head.outputs)
         count = int(totals["count"])
         for name, values in (("scores", scores), ("labels", labels)):
-            totals[name] = _with_room(totals[name], count + len(values))
+            totals[name] = with_room(totals[name], count + len(values))
             totals[name][count : count + len(values)] = values
         totals["count"] += len(scores)
 
@@ -120,8 +120,8 @@ class AveragePrecision(_Ranking):
         return float(precision @ hits) / positive
 
 
-def _with_room(array: Array, count: int) -> Array:
-    """The array, or a longer one that begins like it, for `count` rows."""
+def with_room(array: Array, count: int) -> Array:
+    """The array [N, …], or a longer one that begins like it, for `count` rows."""
     if count <= len(array):
         return array
     longer = np.zeros((max(count, 2 * len(array)), *array.shape[1:]), array.dtype)

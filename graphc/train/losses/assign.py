@@ -1,0 +1,150 @@
+"""Which place of a detector learns which object of an image: `ASSIGNERS` is the catalogue.
+
+Objects are taken some at a time, so that memory does not grow with their number; ties go to the first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pydantic import Field
+
+from graphc.errors import SpecError
+from graphc.kernels.box_coding import BoxCoder
+from graphc.kernels.boxes import pairwise_iou
+from graphc.lazy import np
+from graphc.settings import Kind
+from graphc.types import Array
+
+AT_ONCE = 64
+"""Objects that are compared with all places at a time."""
+BACKGROUND, UNDECIDED = -1, -2
+"""In place of an object: what learns that there is none, and what learns nothing."""
+LEAST_SHARE = 0.01
+"""How much a place that learns an object counts at least, however bad its prediction is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """What each of A places learns."""
+
+    which: Array
+    """[A] the object's number, or BACKGROUND or UNDECIDED."""
+    share: Array
+    """[A] what the object's class should score there, up to 1; 0 where there is none."""
+
+
+class Assigner(Kind):
+    """A rule that gives places their objects."""
+
+    def assign(self, coder: BoxCoder, boxes: Array, scores: Array, objects: Array, labels: Array) -> Assignment:
+        """`boxes` [A, 4] and `scores` [A, K] (probabilities) are predicted; `objects` [G, 4] of classes `labels` [G]
+        there."""
+        raise NotImplementedError(self.kind)
+
+    def check(self, coder: BoxCoder) -> None:
+        """A SpecError where the rule needs what the detector does not have."""
+
+
+class TaskAligned(Assigner):
+    """The places within an object that are best at its class and its box at once: score**alpha * IoU**beta.
+
+    Feng et al. 2021 (TOOD), as in YOLOv8: of a place that is among the best of several objects the one that it overlaps
+    most; what a class should score is the alignment, at most the IoU. An object that holds no place has the nearest.
+    """
+
+    kind: ClassVar[str] = "task_aligned"
+
+    top_k: int = Field(default=10, gt=0)
+    """Places an object has at most."""
+    alpha: float = Field(default=0.5, ge=0)
+    """Exponent of the class's score."""
+    beta: float = Field(default=6.0, ge=0)
+    """Exponent of the overlap."""
+
+    def assign(self, coder: BoxCoder, boxes: Array, scores: Array, objects: Array, labels: Array) -> Assignment:
+        places = len(boxes)
+        which, overlap, aligned = np.full(places, BACKGROUND), np.zeros(places), np.zeros(places)
+        for start in range(0, len(objects), AT_ONCE):
+            some = slice(start, start + AT_ONCE)
+            iou = pairwise_iou(objects[some], boxes)
+            inside = _inside(coder.centers, objects[some])
+            alignment = np.where(inside, scores[:, labels[some]].T ** self.alpha * iou**self.beta, -1.0)
+            numbers, chosen = self._best(alignment)
+            found = iou[numbers, chosen]
+            better = (which[chosen] == BACKGROUND) | (found > overlap[chosen])
+            order = np.flatnonzero(better)
+            order = order[np.argsort(found[order], kind="stable")]  # the largest overlap is written last
+            numbers, chosen = numbers[order], chosen[order]
+            which[chosen], overlap[chosen] = numbers + start, iou[numbers, chosen]
+            aligned[chosen] = alignment[numbers, chosen]
+        return Assignment(which, _shares(which, overlap, aligned, len(objects)))
+
+    def _best(self, alignment: Array) -> tuple[Array, Array]:
+        """(object, place) of the best places [g, A] of each object; those below 0 are none."""
+        most = min(self.top_k, alignment.shape[1])
+        chosen = np.argpartition(-alignment, most - 1, axis=1)[:, :most]
+        numbers = np.repeat(np.arange(len(alignment)), most)
+        chosen = chosen.ravel()
+        real = alignment[numbers, chosen] >= 0
+        return numbers[real], chosen[real]
+
+
+class IouThresholds(Assigner):
+    """Anchors that overlap an object enough learn the one that they overlap most, those that overlap none the
+    background, those between nothing; the anchor that overlaps an object most always learns it. As in RetinaNet."""
+
+    kind: ClassVar[str] = "iou_thresholds"
+
+    foreground: float = Field(default=0.5, gt=0, le=1)
+    """Least overlap with an object."""
+    background: float = Field(default=0.4, ge=0, le=1)
+    """Below it there is none."""
+
+    def check(self, coder: BoxCoder) -> None:
+        if coder.anchors is None:
+            raise SpecError("G606", "iou_thresholds expects anchors (decode_deltas), found a detector without")
+
+    def assign(self, coder: BoxCoder, boxes: Array, scores: Array, objects: Array, labels: Array) -> Assignment:
+        anchors = coder.anchors
+        assert anchors is not None
+        which, overlap = np.full(len(anchors), BACKGROUND), np.zeros(len(anchors))
+        best = np.zeros(len(objects), np.intp)
+        for start in range(0, len(objects), AT_ONCE):
+            iou = pairwise_iou(objects[start : start + AT_ONCE], anchors)
+            best[start : start + AT_ONCE] = iou.argmax(axis=1)
+            most = iou.max(axis=0)
+            better = most > overlap
+            which[better], overlap[better] = iou.argmax(axis=0)[better] + start, most[better]
+        which[overlap < self.foreground] = UNDECIDED
+        which[overlap < self.background] = BACKGROUND
+        which[best] = np.arange(len(objects))
+        return Assignment(which, (which >= 0).astype(np.float64))
+
+
+ASSIGNERS: tuple[type[Assigner], ...] = (TaskAligned, IouThresholds)
+
+
+def _inside(centers: Array, objects: Array) -> Array:
+    """Whether places with these middles [A, 2] lie in objects [g, 4]: [g, A]; each object holds one at least."""
+    low, high = objects[:, None, :2], objects[:, None, 2:]
+    found: Array = np.asarray(((centers > low) & (centers < high)).all(axis=2))
+    (empty,) = np.nonzero(~found.any(axis=1))
+    middles = (objects[empty, :2] + objects[empty, 2:]) / 2
+    nearest = np.square(middles[:, None] - centers).sum(axis=2).argmin(axis=1)
+    found[empty, nearest] = True
+    return found
+
+
+def _shares(which: Array, overlap: Array, aligned: Array, objects: int) -> Array:
+    """How much each place [A] counts: its alignment, of which the best of an object becomes the object's best IoU."""
+    most_aligned, most_overlap = np.zeros(objects), np.zeros(objects)
+    there = np.flatnonzero(which >= 0)
+    np.maximum.at(most_aligned, which[there], aligned[there])
+    np.maximum.at(most_overlap, which[there], overlap[there])
+    share = np.zeros(len(which))
+    best = most_aligned[which[there]]
+    part = np.divide(aligned[there], best, out=np.zeros(len(there)), where=best > 0)
+    share[there] = np.maximum(part * most_overlap[which[there]], LEAST_SHARE)
+    return share

@@ -1,0 +1,171 @@
+"""The loss of a detector: of its classes at every place, and of its boxes at those that learn an object.
+
+Each image's sums are divided by how much its places with objects count together, at least 1, and the loss is the mean
+over images (as RetinaNet's in torchvision), so that it does not depend on how a batch is cut. Which place learns what,
+and how much it counts, are constants in the gradient.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal, TypeAlias
+
+from pydantic import Field
+
+from graphc.data.target_kind import TargetKind
+from graphc.errors import SpecError
+from graphc.kernels.box_coding import BoxCoder, DeltaCoder, DistanceCoder
+from graphc.lazy import np
+from graphc.probabilities import sigmoid
+from graphc.settings import OneOf
+from graphc.train.losses.assign import ASSIGNERS, UNDECIDED, Assigner, Assignment, TaskAligned
+from graphc.train.losses.base import Loss, Mean
+from graphc.train.losses.boxes import box_losses
+from graphc.types import Array
+
+AnyAssigner: TypeAlias = Annotated[Assigner, OneOf(ASSIGNERS)]
+BETA = 1 / 9
+"""Where smooth L1 turns from a square into a line (Detectron's, torchvision's RetinaNet)."""
+
+
+class Detection(Loss):
+    """Boxes with classes, of differing number an image: class_weight * cross-entropy or focal loss of all places, and
+    for places that learn an object box_weight * a loss of boxes + distribution_weight * distribution focal loss.
+
+    It is put on the output of `non_max_suppression`, and reads what comes into the decoding before it.
+    """
+
+    kind: ClassVar[str] = "detection"
+    target_kinds = frozenset({TargetKind.BOXES})
+    says = "boxes"
+
+    assign: AnyAssigner = TaskAligned()
+    """Which places learn an object."""
+    boxes: Literal["smooth_l1", "iou", "giou", "diou", "ciou"] = "ciou"
+    """What is compared: the overlap of boxes, or with anchors their numbers (smooth_l1)."""
+    gamma: float = Field(default=0.0, ge=0)
+    """Of the focal loss: how much less classes count that are already right; 2 in RetinaNet, 0 in YOLOv8."""
+    alpha: float | None = Field(default=None, ge=0, le=1)
+    """What classes that are there weigh, against 1 - alpha of those that are not; none: both 1."""
+    box_weight: float = Field(default=7.5, ge=0)
+    """Factor of the boxes' loss."""
+    class_weight: float = Field(default=0.5, ge=0)
+    """Factor of the classes' loss."""
+    distribution_weight: float = Field(default=1.5, ge=0)
+    """Factor of the loss of distributions of distances (`bins`), where there are any."""
+
+    def kinds(self, shape: tuple[int, ...]) -> frozenset[TargetKind]:
+        return self.target_kinds
+
+    def kind_of(self, shape: tuple[int, ...], target: tuple[int, ...], whole: bool) -> TargetKind | None:
+        return TargetKind.BOXES if len(target) == 2 and target[-1] in (5, 6) else None
+
+    def on(self, coder: BoxCoder) -> PlacedDetection:
+        """The loss on a detector whose numbers mean what the coder says; a SpecError where they do not fit."""
+        self.assign.check(coder)
+        if self.boxes == "smooth_l1" and not isinstance(coder, DeltaCoder):
+            raise SpecError("G606", "boxes: smooth_l1 expects anchors (decode_deltas), found a detector without")
+        return PlacedDetection(self, coder)
+
+    def classes(self, scores: Array, wanted: Array) -> tuple[Array, Array]:
+        """Loss and gradient of logits [A, K] that should score `wanted` [A, K], from 0 to 1: cross-entropy times
+        |wanted - p|**gamma (Li et al. 2020; the focal loss where wanted is 0 or 1)."""
+        p = sigmoid(scores)
+        losses = np.maximum(scores, 0) - scores * wanted + np.log1p(np.exp(-np.abs(scores)))
+        slope = p - wanted
+        if self.gamma:
+            far = np.maximum(np.abs(slope), np.finfo(p.dtype).tiny)
+            factor = far**self.gamma
+            turn = self.gamma * factor / far * np.sign(slope) * p * (1 - p)
+            losses, slope = losses * factor, slope * factor + losses * turn
+        if self.alpha is not None:
+            weight = self.alpha * wanted + (1 - self.alpha) * (1 - wanted)
+            losses, slope = losses * weight, slope * weight
+        return losses, slope
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedDetection:
+    """A detection loss on a detector."""
+
+    loss: Detection
+    coder: BoxCoder
+
+    def mean(self, rows: Array, target: Array, weights: Array | None = None) -> Mean:
+        """Over a batch: `rows` [N, A, width + K] are what the detector gives, box first; `target` [N, M, 5] the boxes,
+        in pixels, and the classes of objects, -1 where there is none; `weights` [N]."""
+        width, losses = self.coder.width, np.zeros(len(rows))
+        gradient, box_gradient = np.zeros_like(rows), np.zeros((*rows.shape[:2], 4), rows.dtype)
+        boxes, back = self.coder.decode(rows[..., :width])
+        for image, objects in enumerate(target):
+            there = objects[objects[:, 4] >= 0]
+            found = self._assigned(boxes[image], rows[image, :, width:], there)
+            losses[image] = self._image(rows[image], boxes[image], there, found, gradient[image], box_gradient[image])
+        gradient[..., :width] += back(box_gradient)
+        counts = np.ones(len(rows)) if weights is None else np.asarray(weights, np.float64)
+        count = int(np.count_nonzero(counts))
+        factor = counts / max(count, 1)
+        gradient *= factor[:, None, None].astype(rows.dtype)
+        return Mean(float(losses @ factor), count, gradient)
+
+    def _assigned(self, boxes: Array, scores: Array, objects: Array) -> Assignment:
+        """What the places [A] of an image learn of its objects [G, 5]."""
+        labels = objects[:, 4].astype(np.intp)
+        return self.loss.assign.assign(self.coder, boxes, sigmoid(scores), objects[:, :4], labels)
+
+    def _image(
+        self, rows: Array, boxes: Array, objects: Array, found: Assignment, gradient: Array, box_gradient: Array
+    ) -> float:
+        """The loss of one image; its gradients are written into those of numbers [A, width + K] and boxes [A, 4]."""
+        loss, width = self.loss, self.coder.width
+        places = np.flatnonzero(found.which >= 0)
+        which, share = found.which[places], found.share[places].astype(rows.dtype)
+        scale = 1 / max(float(share.sum()), 1.0)
+        wanted = np.zeros_like(rows[:, width:])
+        wanted[places, objects[which, 4].astype(np.intp)] = share
+        classes, slope = loss.classes(rows[:, width:], wanted)
+        counts = (found.which != UNDECIDED).astype(rows.dtype)[:, None] * (loss.class_weight * scale)
+        gradient[:, width:] = slope * counts
+        total = float(np.sum(classes * counts, dtype=np.float64))
+        if not len(places):
+            return total
+        true = objects[which, :4].astype(rows.dtype)
+        share *= scale
+        if isinstance(self.coder, DeltaCoder) and loss.boxes == "smooth_l1":
+            each, slope = smooth_l1(rows[places, :width], self.coder.deltas(true, places).astype(rows.dtype))
+            gradient[places, :width] += slope * (loss.box_weight * share)[:, None]
+        elif loss.boxes != "smooth_l1":
+            each, slope = box_losses(loss.boxes, boxes[places], true)
+            box_gradient[places] += slope * (loss.box_weight * share)[:, None]
+        total += float(np.sum(each * share, dtype=np.float64)) * loss.box_weight
+        if isinstance(self.coder, DistanceCoder) and self.coder.bins > 1:
+            distances = self.coder.distances(true, places)
+            each, slope = distribution_focal(self.coder.distributions(rows[places, :width]), distances)
+            gradient[places, :width] += (slope * (loss.distribution_weight * share)[:, None, None]).reshape(-1, width)
+            total += float(np.sum(each * share, dtype=np.float64)) * loss.distribution_weight
+        return total
+
+
+def smooth_l1(predicted: Array, target: Array) -> tuple[Array, Array]:
+    """The sum [P] over numbers [P, 4] of error**2 / (2 * BETA) up to BETA, then |error| - BETA / 2; its gradient."""
+    error = predicted - target
+    inside = np.clip(error, -BETA, BETA)
+    return (inside * (error - inside / 2) / BETA).sum(axis=1), inside / BETA
+
+
+def distribution_focal(logits: Array, distances: Array) -> tuple[Array, Array]:
+    """The mean [P] over the sides of the cross-entropy of distributions [P, 4, bins] with the two bins beside each of
+    the distances [P, 4], by how near these are (Li et al. 2020), and its gradient; what is farther than the last bin is
+    taken to be just before it, as in YOLOv8."""
+    bins = logits.shape[-1]
+    near = np.clip(distances, 0, bins - 1 - 0.01)
+    low = near.astype(np.intp)
+    part = (near - low).astype(logits.dtype)
+    wanted = np.zeros_like(logits)
+    np.put_along_axis(wanted, low[..., None], (1 - part)[..., None], axis=-1)
+    np.put_along_axis(wanted, low[..., None] + 1, part[..., None], axis=-1)
+    shifted = logits - logits.max(axis=-1, keepdims=True)
+    exponents = np.exp(shifted)
+    sums = exponents.sum(axis=-1, keepdims=True)
+    each = np.log(sums[..., 0]) - (wanted * shifted).sum(axis=-1)
+    return each.mean(axis=-1), (exponents / sums - wanted) / logits.shape[-2]
