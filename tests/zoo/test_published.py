@@ -21,6 +21,12 @@ COUNTS = {
     ("yolov8n", "depth=1", "width=1", "most=512"): 43_691_520 - DISTANCES,
     ("yolov8n", "depth=1", "width=1.25", "most=512"): 68_229_648 - DISTANCES,
 }
+COUNTS |= {
+    ("convmixer_768_32",): 21_110_248,
+    ("convmixer_768_32", "width=1536", "depth=20", "kernel=9", "activation=gelu"): 51_625_960,
+    ("convmixer_768_32", "width=1024", "depth=20", "kernel=9", "patch=14", "activation=gelu"): 24_383_464,
+    ("pointnet",): 3_471_473,
+}
 MILLIONS = {("hourglass",): 6.73, ("hourglass", "stacks=8"): 25.59, ("u2netp",): 1.13, ("ghostnet",): 5.18}
 """Published to two places."""
 

@@ -60,6 +60,8 @@ def arrays_of(node: Node, module: Any) -> dict[str, Array]:
         groups = module.groups
         weight = weight.reshape(groups, -1, *weight.shape[2:]).transpose(2, 3, 0, 1)
         return {"depthwise_weights": weight, **biases}
+    if node.layer.kind == "fully_connected":  # also of a convolution of one point
+        return {"weights": weight.reshape(len(weight), -1).T, **biases}
     return {"weights": weight.transpose(2, 3, 1, 0) if weight.ndim == 4 else weight.T, **biases}
 
 
