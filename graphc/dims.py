@@ -6,8 +6,10 @@ integer. Nested floor divisions are flattened, so that two ways to the same size
 
 from __future__ import annotations
 
+import ast
 import math
-from collections.abc import Mapping, Sequence
+import operator
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, TypeAlias, Union
@@ -172,6 +174,33 @@ def _floor_div(size: Formula, divisor: int) -> Dim:
 def whole(number: Any) -> Any:
     """A float whose value is a whole number as an integer, anything else as it is: `64 * 0.25` is 16."""
     return int(number) if isinstance(number, float) and number.is_integer() and abs(number) < 2**63 else number
+
+
+def parse_size(text: str) -> Dim:
+    """The size that a formula such as `W` or `(H + 1)//2` says; a ValueError where it is none."""
+    try:
+        return _size_of(ast.parse(text.strip(), mode="eval").body)
+    except (SyntaxError, RecursionError, MemoryError) as error:
+        raise ValueError(f"{text!r} is no formula of sizes") from error
+
+
+_OPERATIONS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
+    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.FloorDiv: operator.floordiv
+}  # fmt: skip
+
+
+def _size_of(node: ast.expr) -> Dim:
+    if isinstance(node, ast.Name):
+        return Formula.symbol(node.id)
+    if isinstance(node, ast.Constant) and type(node.value) is int:
+        return node.value
+    if isinstance(node, ast.BinOp) and type(node.op) in _OPERATIONS:
+        try:
+            found: Dim = _OPERATIONS[type(node.op)](_size_of(node.left), _size_of(node.right))
+            return found
+        except (TypeError, ZeroDivisionError) as error:  # a product of symbols, a symbol below the line
+            raise ValueError(f"{ast.unparse(node)} is no formula of sizes") from error
+    raise ValueError(f"{ast.unparse(node)} is no formula of sizes")
 
 
 def residues(size: Dim, modulus: int) -> range:

@@ -76,6 +76,7 @@ KINDS = {
     "adaptiveavgpool3d": "global_avg_pool3d", "adaptivemaxpool1d": "global_max_pool1d",
     "adaptivemaxpool3d": "global_max_pool3d", "batchnorm3d": "batch_norm", "instancenorm1d": "instance_norm",
     "instancenorm3d": "instance_norm",
+    "permute": "transpose",
 }  # fmt: skip
 """Layer kinds, activations and compositions; the empty word: graphc has no such kind."""
 
@@ -84,7 +85,7 @@ ABSENT = frozenset(
         "none", "convtranspose1d", "convtranspose3d", "relu1", "relun", "crelu", "celu",
         "glu", "rrelu", "softmin", "softshrink", "hardshrink", "tanhshrink",
         "threshold", "logsigmoid", "swiglu", "geglu", "weightnorm", "spectralnorm", "lppool2d",
-        "fractionalmaxpool2d", "maxunpool2d", "rnn", "embedding", "transpose", "permute", 
+        "fractionalmaxpool2d", "maxunpool2d", "rnn", "embedding",
         "einsum", "gather", "msle", "mape", "wasserstein", "lbfgs", "adadelta",
         "rprop", "nadam", "radam", "adamax", "ftrl", "linear", "identity", "stair", "relie", "plse", "loggy", "ramp",
         "hardtan", "lhtan", "sparsemax", "squareplus", "tile", "exponent",
@@ -237,8 +238,6 @@ LIMITS = {
     ("dropout", "keep"): "rate is the share that is dropped, 1 - keep",
     ("batch_norm", "momentum"): "decay is Keras's momentum, and 1 - PyTorch's",
     ("batch_norm", "affine"): "its halves are scale and center",
-    ("softmax", "axis"): "it works along the channels",
-    ("softmax", "dim"): "it works along the channels",
     ("local_response_norm", "size"): "depth_radius is (size - 1)/2, and alpha the peers' divided by size",
     ("local_response_norm", "k"): "bias is the peers' k",
     ("relu", "max_value"): "relu6 ends at 6",
@@ -267,7 +266,6 @@ LIMITS = {
     ("space_to_depth", "stride"): "block is darknet's stride",
     ("flatten", "end_dim"): "it takes all of an example",
     ("flatten", "axis"): "it takes all of an example",
-    ("concat", "dim"): "axis is channels, height or width",
     ("fully_connected", "in_features"): "it is what the layer reads",
     ("flatten", "start_dim"): "it takes all of an example",
 }  # fmt: skip

@@ -89,6 +89,7 @@ FAMILIES: Mapping[str, Mapping[str, str]] = {
     "shape": {
         "flatten": "reshape.Flatten",
         "reshape": "reshape.Reshape",
+        "transpose": "transpose.Transpose",
         "pad": "pad.Pad",
         "crop": "crop.Crop",
         "slice": "crop.Slice",

@@ -10,7 +10,7 @@ from pydantic import model_validator
 from graphc.dims import Dim, Shape, bounds, format_shape, spatial_axes
 from graphc.errors import RuleError
 from graphc.layers.base import Layer, image, static
-from graphc.layers.fields import AxisName, IntPair, NaturalInt, NaturalPair, PixelPadding, PositiveInt
+from graphc.layers.fields import Axis, IntPair, NaturalInt, NaturalPair, PixelPadding, PositiveInt
 from graphc.layers.like import SizedLike, check_within, size_of
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
@@ -141,8 +141,9 @@ class Slice(Layer):
     """The first that is kept, from 0."""
     stop: PositiveInt | None = None
     """The first that is not kept; to the end where left out."""
-    axis: AxisName = "channels"
-    """Along which axis: channels; height or width of an image; depth too of a volume; length of a sequence."""
+    axis: Axis = "channels"
+    """Along which axis: channels; height or width of an image; depth too of a volume; length of a sequence; or a
+    number, 0 the first behind the batch and -1 the last."""
 
     def infer_shape(self, *inputs: Shape) -> Shape:
         axis = along(inputs[0], self.axis, self.kind)
@@ -156,7 +157,8 @@ class Slice(Layer):
 
     def reach(self, *inputs: Shape) -> tuple[Reach, ...]:
         moved = Reach(1, 1, (self.start,), (self.start,))
-        return tuple(moved if self.axis == name else HERE for name in spatial_axes(inputs[0]))
+        axis = along(inputs[0], self.axis, self.kind)
+        return tuple(moved if each == axis else HERE for each in range(len(inputs[0]) - 1))
 
     def does_nothing(self, *inputs: Shape) -> bool:
         return self.infer_shape(*inputs) == inputs[0]
@@ -173,8 +175,13 @@ class Slice(Layer):
         return _take(x, (*(slice(None),) * axis, slice(self.start, self.stop)))
 
 
-def along(shape: Shape, axis: str, kind: str) -> int:
-    """The index of a named axis in one example's shape."""
+def along(shape: Shape, axis: str | int, kind: str) -> int:
+    """The index, from 0, of an axis in one example's shape, by its name or its number from either end."""
+    if isinstance(axis, int):
+        if -len(shape) <= axis < len(shape):
+            return axis % len(shape)
+        has = f"{format_shape(shape)}, which has {-len(shape)} to {len(shape) - 1}"
+        raise RuleError("G201", f"{kind} expects an axis {axis}, got {has}", "axis")
     if axis == "channels":
         if not shape:
             raise RuleError("G201", f"{kind} expects channels, got {format_shape(shape)}")

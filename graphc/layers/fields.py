@@ -100,8 +100,6 @@ Ints3d: TypeAlias = Annotated[
 ]
 """One positive integer for all axes, or [depth, height, width]."""
 
-AxisName: TypeAlias = Literal["channels", "length", "depth", "height", "width"]
-"""An axis of a sequence, an image or a volume."""
 
 IntPair: TypeAlias = Annotated[
     tuple[_Positive, _Positive],
@@ -263,9 +261,18 @@ _NAMED = ("channels", "length", "depth", "height", "width")
 _NUMBERED: dict[str, Any] = {"type": "integer", "minimum": -MOST_AXES, "maximum": MOST_AXES - 1}
 _AXIS: list[dict[str, Any]] = [{"enum": list(_NAMED)}, _NUMBERED]
 
-_Axis = Union[AxisName, Annotated[StrictInt, Field(ge=-MOST_AXES, lt=MOST_AXES), _Whole]]
+Axis: TypeAlias = Annotated[
+    Union[
+        Literal["channels", "length", "depth", "height", "width"],
+        Annotated[StrictInt, Field(ge=-MOST_AXES, lt=MOST_AXES), _Whole],
+    ],
+    Expects(f"{', '.join(_NAMED)}, or a whole number from {-MOST_AXES} to {MOST_AXES - 1}"),
+    WithJsonSchema({"anyOf": _AXIS}),
+]
+"""An axis of an example by its name or its number: 0 is the first behind the batch, -1 the last."""
+
 Axes: TypeAlias = Annotated[
-    tuple[_Axis, ...],
+    tuple[Axis, ...],
     Field(min_length=1, max_length=MOST_AXES),
     BeforeValidator(_axes),
     Expects(f"{', '.join(_NAMED)}, a whole number from {-MOST_AXES} to {MOST_AXES - 1}, or a list of these"),

@@ -10,7 +10,7 @@ from graphc.errors import RuleError
 from graphc.initializers import Constant
 from graphc.layers.base import Layer, scalar, static
 from graphc.layers.crop import along
-from graphc.layers.fields import AxisName, Bool, Number
+from graphc.layers.fields import Axis, Bool, Number
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
 from graphc.types import Array, Context, Gradients, Params, Step
@@ -32,8 +32,9 @@ class Concat(Merge):
     donates_output: ClassVar[bool] = True
     positional: ClassVar[tuple[str, ...]] = ("axis",)
 
-    axis: AxisName = "channels"
-    """Along which axis (channels; height, width, depth or length); the other sizes are equal."""
+    axis: Axis = "channels"
+    """Along which axis (channels; height, width, depth or length; or a number, 0 the first behind the batch and -1 the
+    last); the other sizes are equal."""
 
     def infer_shape(self, *inputs: Shape) -> Shape:
         axis = along(inputs[0], self.axis, self.kind)

@@ -12,11 +12,12 @@ from graphc.errors import RuleError
 from graphc.kernels.border import add_border, border_gradient
 from graphc.layers.base import Layer, image, scalar
 from graphc.layers.border import check_border, emit_border
-from graphc.layers.fields import Number, PixelPadding
+from graphc.layers.crop import along
+from graphc.layers.fields import Axis, NaturalInt, Number, PixelPadding
 from graphc.layers.like import SizedLike, size_of
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
-from graphc.receptive_field import Reach
+from graphc.receptive_field import HERE, Reach
 from graphc.types import Array, Context, Gradients, Params, Step
 
 
@@ -36,13 +37,27 @@ class Pad(SizedLike):
     value: Number = 0.0
     """What constant padding puts in."""
     align: Literal["after", "center"] | None = None
-    """With like. after: all new pixels are below and at the right. center: as many before, and an odd one after.
+    """With `like`. after: all new pixels are below and at the right. center: as many before, and an odd one after.
     Default: after."""
+    axis: Axis | None = None
+    """Or along one axis of an input of any rank, by `before` and `after`: channels; height, width, depth or length; or
+    a number, 0 the first behind the batch and -1 the last."""
+    before: NaturalInt | None = None
+    """With `axis`: how many numbers come before."""
+    after: NaturalInt | None = None
+    """With `axis`: how many come after."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Pad:
-        if (self.padding is None) == (self.like is None):
-            raise ValueError("pad takes either padding or like")
+        if sum(each is not None for each in (self.padding, self.like, self.axis)) != 1:
+            raise ValueError("pad takes either padding or like or axis")
+        given = self.before is not None or self.after is not None
+        if self.axis is None and given:
+            raise ValueError("before and after go with axis")
+        if self.axis is not None and not given:
+            raise ValueError("pad along an axis takes before or after")
+        if self.axis is not None and self.mode != "constant":
+            raise ValueError(f"pad along an axis has mode: constant, got {self.mode}")
         if self.align is not None and self.like is None:
             raise ValueError("align is for like: padding says it for every side")
         return self
@@ -77,7 +92,15 @@ class Pad(SizedLike):
             found.append((int(least), least == most))
         return found
 
+    def _along(self, shape: Shape) -> tuple[int, int, int]:
+        """The axis from 0, and the numbers before and after."""
+        assert self.axis is not None
+        return along(shape, self.axis, self.kind), self.before or 0, self.after or 0
+
     def infer_shape(self, *inputs: Shape) -> Shape:
+        if self.axis is not None:
+            axis, before, after = self._along(inputs[0])
+            return (*inputs[0][:axis], inputs[0][axis] + before + after, *inputs[0][axis + 1 :])
         height, width, channels = image(inputs[0], self.kind)
         if self.like is not None:
             known = self.fitted(*inputs)
@@ -98,22 +121,38 @@ class Pad(SizedLike):
         return self.padding
 
     def reach(self, *inputs: Shape) -> tuple[Reach, ...]:
+        if self.axis is not None:
+            axis, before, _ = self._along(inputs[0])
+            moved = Reach(1, 1, (-before,), (-before,))
+            return tuple(moved if each == axis else HERE for each in range(len(inputs[0]) - 1))
         sides = [(pixels[0], True) for pixels in self._pixels] if self.like is None else self._befores(*inputs)
         return tuple(Reach(1, 1, (-before,), (-before,), known) for before, known in sides)
 
     def does_nothing(self, *inputs: Shape) -> bool:
+        if self.axis is not None:
+            return not self.before and not self.after
         return self.padding == ((0, 0), (0, 0))
 
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
         if self.like is not None:
             return self._emit_following(build, *inputs)
         (x,) = inputs
+        if self.axis is not None:
+            return self._emit_along(build, build.in_order(x))
         if self.mode != "constant":
             return emit_border(build, x, self._pixels, self.mode)
         (top, bottom), (left, right) = self._pixels
         pads = build.constant("pads", np.asarray([0, 0, top, left, 0, 0, bottom, right], np.int64))
         value = scalar(build, "value", self.value)
         return build.op("Pad", x, pads, value, shape=self.infer_shape(x.shape), mode="constant")
+
+    def _emit_along(self, build: OnnxBuilder, x: Value) -> Value:
+        axis, before, after = self._along(x.shape)
+        pads = np.zeros((2, len(x.shape) + 1), np.int64)
+        pads[:, x.axis(axis)] = before, after
+        ends = build.constant("pads", pads.ravel())
+        value = scalar(build, "value", self.value)
+        return build.op("Pad", x, ends, value, shape=self.infer_shape(x.shape), mode="constant")
 
     def _emit_following(self, build: OnnxBuilder, x: Value, followed: Value) -> Value:
         more = build.op("Sub", size_of(build, followed), size_of(build, x))
@@ -130,6 +169,8 @@ class Pad(SizedLike):
         if self.like is not None:
             return self.forward_fitted(context, params, *inputs)
         (x,) = inputs
+        if self.axis is not None:
+            return self._forward_along(x)
         mode, pixels = self.mode, self._pixels
         if mode != "constant":
             y = add_border(context, x, pixels, mode)
@@ -137,3 +178,10 @@ class Pad(SizedLike):
         y = np.pad(x, ((0, 0), *pixels, (0, 0)), constant_values=self.value)
         (top, _), (left, _) = pixels
         return Step(y, lambda dy: Gradients((dy[:, top : top + x.shape[1], left : left + x.shape[2]],)))
+
+    def _forward_along(self, x: Array) -> Step:
+        axis, before, after = self._along(x.shape[1:])
+        pads = [(0, 0)] * x.ndim
+        pads[axis + 1] = before, after
+        kept = (slice(None),) * (axis + 1) + (slice(before, before + x.shape[axis + 1]),)
+        return Step(np.pad(x, pads, constant_values=self.value), lambda dy: Gradients((dy[kept],)))

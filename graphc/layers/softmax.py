@@ -1,34 +1,60 @@
-"""Softmax over the channels."""
+"""Softmax along an axis."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import ClassVar
 
+from graphc.dims import Shape
 from graphc.layers.base import Layer
+from graphc.layers.crop import along
+from graphc.layers.fields import Axis
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
 from graphc.types import Array, Context, Gradients, Params, Step
 
 
-class Softmax(Layer):
-    """exp(x) over its sum along the last axis: of an image, at every pixel."""
+class AlongAxis(Layer):
+    """An activation in which the numbers along an axis depend on each other."""
+
+    family: ClassVar[str] = "activation"
+    positional: ClassVar[tuple[str, ...]] = ("axis",)
+
+    axis: Axis = "channels"
+    """Along which axis: channels; height, width, depth or length; or a number, 0 the first behind the batch and -1 the
+    last."""
+
+    @property
+    def sees_everything(self) -> bool:  # type: ignore[override]
+        return self.axis not in ("channels", -1)
+
+    def infer_shape(self, *inputs: Shape) -> Shape:
+        self.along(inputs[0])
+        return inputs[0]
+
+    def along(self, shape: Shape) -> int:
+        """The number of the axis, from 0."""
+        return along(shape, self.axis, self.kind)
+
+
+class Softmax(AlongAxis):
+    """exp(x) over its sum along an axis, by default the last: of an image, at every pixel."""
 
     kind: ClassVar[str] = "softmax"
-    family: ClassVar[str] = "activation"
     gives: ClassVar[str] = "probabilities"
 
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
         x = build.in_order(inputs[0])
-        return build.op("Softmax", x, axis=x.axis(-1))
+        return build.op("Softmax", x, axis=x.axis(self.along(x.shape)))
 
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
         (x,) = inputs
-        y = np.exp(np.subtract(x, x.max(axis=-1, keepdims=True), out=context.empty(x.shape, x.dtype)))
-        y /= y.sum(axis=-1, keepdims=True)
+        axis = 1 + self.along(x.shape[1:])
+        y = np.exp(np.subtract(x, x.max(axis=axis, keepdims=True), out=context.empty(x.shape, x.dtype)))
+        y /= y.sum(axis=axis, keepdims=True)
 
         def backward(dy: Array) -> Gradients:
-            along = np.sum(dy * y, axis=-1, keepdims=True)
-            return Gradients((y * (dy - along),))
+            shared = np.sum(dy * y, axis=axis, keepdims=True)
+            return Gradients((y * (dy - shared),))
 
         return Step(y, backward)

@@ -11,7 +11,7 @@ from graphc.dims import Shape
 from graphc.errors import RuleError
 from graphc.layers.base import Layer
 from graphc.layers.crop import Slice, along
-from graphc.layers.fields import AxisName, NaturalInt, PositiveInt
+from graphc.layers.fields import Axis, NaturalInt, PositiveInt
 from graphc.onnx_builder import OnnxBuilder, Value
 from graphc.receptive_field import Reach
 from graphc.types import Array, Context, Params, Step
@@ -28,8 +28,8 @@ class Split(Layer):
     """How many parts there are."""
     part: NaturalInt
     """Which of them, from 0."""
-    axis: AxisName = "channels"
-    """Along which axis (channels; height, width, depth or length)."""
+    axis: Axis = "channels"
+    """Along which axis (channels; height, width, depth or length; or a number, 0 the first behind the batch)."""
 
     @model_validator(mode="after")
     def _one_of_them(self) -> Split:

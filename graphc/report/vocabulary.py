@@ -65,6 +65,7 @@ def spec_words() -> tuple[Word, ...]:
 WRITTEN = {
     "crop": "crop: 4",
     "pad": "pad: 1",
+    "transpose": "transpose: {axes: [1, 0, 2]}",
     "resize": "resize: {scale: 2, method: bilinear}",
     "max_pool2d": "max_pool2d: {kernel: 3}",
     "avg_pool2d": "avg_pool2d: {kernel: 3}",

@@ -103,8 +103,8 @@ def test_dropout_scales_what_it_keeps_and_draws_the_same_for_the_same_step() -> 
     [
         (Reshape(shape=(5, -1)), (2, 3, 2), "G207", r"shape=\[5, -1\] does not fit the 12 numbers"),
         (Reshape(shape=(-1, -1)), (2, 3, 2), "G207", "2 sizes of -1; one may be"),
-        (Reshape(shape=(0, -1)), (2, 3, 2), "G207", "does not fit"),
-        (Flatten(), (Formula.symbol("H"), 3, 2), "G205", "flatten needs fixed sizes, got H×3×2"),
+        (Reshape(shape=(0, 5)), (2, 3, 2), "G207", "does not fit the 12 numbers"),
+        (Flatten(), (Formula.symbol("H"), Formula.symbol("W"), 2), "G205", "one is open at most, got H×W×2"),
         (
             Pad(padding=3, mode="reflect"),
             (3, 4, 2),

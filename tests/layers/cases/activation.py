@@ -39,3 +39,6 @@ _LAYERS = (
 
 CASES = [Case(layer, (shape,)) for layer in _LAYERS for shape in ((3, 4, 5), (7,), (2, 6))]
 CASES += [Case(layer, ((2, 3, 2, 4),)) for layer in (PRelu(), Softmax())]
+CASES += [Case(Softmax(axis=axis), ((2, 3, 2, 4),), reach="any") for axis in (0, -2)]
+CASES += [Case(layer, ((3, 4, 2),), reach="within") for layer in (Softmax(axis="width"), LogSoftmax(axis=0))]
+CASES += [Case(Softmax(axis=0), ((3, 4),), reach="any")]

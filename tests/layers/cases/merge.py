@@ -18,6 +18,8 @@ CASES = [
     Case(Concat(axis="length"), ((2, 4), (3, 4)), reach="any"),
     Case(Concat(axis="depth"), ((2, 3, 2, 4), (1, 3, 2, 4)), reach="any"),
     Case(Concat(axis="height"), (_IMAGE, (2, 4, 5)), reach="any"),
+    Case(Concat(axis=0), ((4, 5), (2, 5)), reach="any"),
+    Case(Concat(axis=-3), ((2, 2, 4, 5), (2, 1, 4, 5)), reach="any"),
     Case(Concat(axis="width"), (_IMAGE, (3, 1, 5)), reach="any"),
     Case(Add(), (_IMAGE, _IMAGE)),
     Case(Add(), (_IMAGE, _IMAGE, _IMAGE)),

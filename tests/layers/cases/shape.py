@@ -12,6 +12,7 @@ from graphc.layers.reshape import Flatten, Reshape
 from graphc.layers.resize import Resize
 from graphc.layers.space_to_depth import DepthToSpace, SpaceToDepth
 from graphc.layers.split import Split
+from graphc.layers.transpose import Transpose
 from tests.layers.cases import Case
 
 # Interpolation repeats the rim where a position lies outside the image, so fewer pixels are seen there.
@@ -49,6 +50,17 @@ CASES = [
     Case(Crop(size=(2, 3), offset=(1, 2)), ((4, 5, 2),)),
     Case(Crop(like="x1"), ((4, 5, 2), (3, 3, 1)), reach="any"),
     Case(Crop(like="x1", offset=(1, 0)), ((4, 5, 2), (3, 3, 1)), reach="any"),
+    Case(Pad(axis="channels", before=1, after=2, value=0.5), ((3, 4, 2),)),
+    Case(Pad(axis=0, before=2), ((3, 4, 2),)),
+    Case(Pad(axis=0, after=1), ((5, 2),), reach="any"),
+    Case(Transpose(axes=(1, 0, 2)), ((3, 4, 2),), reach="within"),
+    Case(Transpose(axes=(2, 0, 1)), ((3, 4, 2),), reach="any"),
+    Case(Transpose(axes=(1, 0)), ((3, 4),), reach="any"),
+    Case(Transpose(axes=(3, 1, 0, -2)), ((2, 3, 4, 5),), reach="any"),
+    Case(Transpose(axes=(0, 1, 2)), ((3, 4, 2),)),
+    Case(Reshape(shape=(0, 2, -1)), ((3, 4, 2),), reach="any"),
+    Case(Slice(start=1, axis=0), ((4, 3, 2),)),
+    Case(Slice(start=1, stop=2, axis=-2), ((2, 3, 4, 2),), reach="any"),
     Case(Pad(like="x1"), ((3, 4, 2), (5, 5, 1)), reach="any"),
     Case(Pad(like="x1", align="center", mode="reflect"), ((3, 4, 2), (6, 5, 1)), reach="any"),
     Case(Slice(start=2, stop=5), ((3, 4, 6),)),
