@@ -141,3 +141,13 @@ def test_little_data_by_every_method(example, tmp_path: Path) -> None:
     (found,) = example("little_data", "--small", "--out", str(tmp_path)).main().values()
     assert min(accuracy for (accuracy,) in found.values()) > 0.15
     assert found["teacher"][0] > found["augmented"][0]
+
+
+def test_a_recognizer_reads_lines_longer_than_those_that_it_learned_from(example, tmp_path: Path) -> None:
+    reading = example("reading", "--small", "--out", str(tmp_path))
+    texts, lines = reading.lines_of("test", 3, (2, 2), 30, 0)
+    assert [len(text) for text in texts] == [2, 2, 2]
+    assert lines.shape == (3, 8, 30, 1)
+    found = reading.main()
+    assert found["3 to 7 (the test's)"] < 0.3
+    assert found["48"] < 0.3

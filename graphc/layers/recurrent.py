@@ -93,9 +93,6 @@ class Recurrent(Layer):
                 found[f"{prefix}recurrent_biases"] = ParamSpec((outputs,), self.biases_initializer or Zeros(), train)
         return found
 
-    def mixes_channels(self, *inputs: Shape) -> bool:
-        return True
-
     def count_macs(self, *inputs: Shape) -> int:
         length, channels = sequence(inputs[0], self.kind)
         return self.directions * elements((length,)) * (channels + self.units) * self.gates * self.units
