@@ -230,6 +230,14 @@ INSTEAD = {
 """What there is, where no word of ours means a peer's."""
 
 LIMITS = {
+    ("lstm", "num_layers"): "several are a repeat, or one below the other",
+    ("gru", "num_layers"): "several are a repeat, or one below the other",
+    ("lstm", "dropout"): "a dropout layer before or behind it does that",
+    ("gru", "dropout"): "a dropout layer before or behind it does that",
+    ("lstm", "return_state"): "return_sequences: false gives the last state",
+    ("gru", "reset_after"): "it always is: the reset gate stands behind the product",
+    ("multi_head_attention", "causal"): "every position sees all others, masks are not supported",
+    ("position_embedding", "max_length"): "it has a vector for each position that its input has",
     ("conv2d_transpose", "dilation"): "a transposed convolution with dilation is not supported",
     ("conv2d_transpose", "groups"): "a transposed convolution in groups is not supported",
     ("avg_pool2d", "dilation"): "pooling with dilation is not supported",

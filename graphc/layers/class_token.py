@@ -19,7 +19,9 @@ from graphc.variables import ParamSpec
 
 class ClassToken(Layer):
     """A learned vector, the same for every example, before the first position of a sequence: L×C becomes (L + 1)×C.
-    Vision transformers read the class from what becomes of it, at position 0."""
+
+    Vision transformers read the class from what becomes of it, at position 0: `slice: {stop: 1, axis: length}`.
+    """
 
     kind: ClassVar[str] = "class_token"
     family: ClassVar[str] = "sequence"

@@ -12,9 +12,11 @@ from graphc.types import Array, Context
 
 
 class Gru(Recurrent):
-    """Gated recurrent units over a sequence L×C, the reset gate behind the product, as in PyTorch and in Keras with
-    `reset_after`. Variables have the gates r, z, n side by side as PyTorch has them: `weights` [C, 3*units],
-    `recurrent_weights` [units, 3*units]; Keras and ONNX have z, r, n."""
+    """Gated recurrent units over a sequence L×C, as PyTorch has them: gates r, z, n, the reset behind the product.
+
+    That is Keras's `reset_after`, ONNX's `linear_before_reset`; both have the gates z, r, n. `weights` are
+    [C, 3*units], `recurrent_weights` [units, 3*units], biases [3*units].
+    """
 
     kind: ClassVar[str] = "gru"
     operator: ClassVar[str] = "GRU"

@@ -11,8 +11,10 @@ from graphc.types import Array, Context
 
 
 class Lstm(Recurrent):
-    """A long short-term memory over a sequence L×C. Variables have the gates i, f, c, o side by side: `weights`
-    [C, 4*units], `recurrent_weights` [units, 4*units]; PyTorch and Keras have the same order, ONNX i, o, f, c."""
+    """A long short-term memory over a sequence L×C, gates side by side as in PyTorch and Keras: i, f, c, o.
+
+    `weights` are [C, 4*units], `recurrent_weights` [units, 4*units], biases [4*units]. ONNX has i, o, f, c.
+    """
 
     kind: ClassVar[str] = "lstm"
     operator: ClassVar[str] = "LSTM"

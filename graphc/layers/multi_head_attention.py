@@ -24,10 +24,11 @@ PARTS = ("query", "key", "value", "output")
 
 
 class MultiHeadAttention(Layer):
-    """Every position of a sequence L×C becomes a mean over all positions, weighted by softmax(q @ k.T / sqrt(key_size))
-    in each head (Vaswani et al. 2017). Of two inputs, `inputs: [x, memory]`, queries come from the first, keys and
-    values from the second. Variables: `query_weights`, `key_weights`, `value_weights` [C, heads*key_size],
-    `output_weights` [heads*key_size, C], and biases of the same names."""
+    """Softmax(q @ k.T / sqrt(key_size)) @ v in each head; keys and values are of the second input, if there are two.
+
+    A sequence L×C stays one (Vaswani et al. 2017). `query_weights`, `key_weights` and `value_weights` are
+    [C, heads*key_size], `output_weights` [heads*key_size, C].
+    """
 
     kind: ClassVar[str] = "multi_head_attention"
     family: ClassVar[str] = "sequence"
@@ -81,9 +82,6 @@ class MultiHeadAttention(Layer):
             if self.bias:
                 found[f"{part}_biases"] = ParamSpec(shape[1:], self.biases_initializer, self.trainable, axes="O")
         return found
-
-    def mixes_channels(self, *inputs: Shape) -> bool:
-        return True
 
     def count_macs(self, *inputs: Shape) -> int:
         (length, channels), (remembered, others) = (sequence(each, self.kind) for each in (inputs[0], inputs[-1]))

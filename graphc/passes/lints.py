@@ -73,7 +73,7 @@ def channels_first(plan: Plan) -> Iterator[Warn]:
             yield Warn("G244", message, given.place)
 
 
-CURVED = ("activation", "arithmetic", "merge")
+CURVED = ("activation", "arithmetic", "merge", "sequence")
 """Families of layers behind which two linear ones are no longer one."""
 
 
