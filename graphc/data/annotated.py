@@ -10,7 +10,7 @@ import numpy as np
 
 from graphc.data.annotated_image import annotated_image
 from graphc.data.drawn import Exif
-from graphc.data.examples import BOX_LABEL, IMAGE, LABEL, Examples, check_memory
+from graphc.data.examples import BOX_LABEL, IMAGE, LABEL, MEMORY_LIMIT, Examples, check_memory
 from graphc.data.images import PIXEL_LIMIT
 from graphc.data.resizing import STRETCH, Resizing
 from graphc.data.sample import BOXES, BOXES_THERE, MASK, POINTS, POINTS_THERE
@@ -63,6 +63,8 @@ class Reading:
     """Whether annotations were drawn in the stored or the upright image, where sizes do not say it."""
     value_range: ValueRange | None = None
     """Black and white of images, where the source says it."""
+    limit: int = MEMORY_LIMIT
+    """Bytes that the boxes of all images may take."""
 
 
 def examples_of(
@@ -137,6 +139,9 @@ def _box_targets(entries: Sequence[Entry], how: Reading, source: str) -> dict[st
         expected = f"{most} box" if most == 1 else f"{most} boxes"
         raise DataError("G402", f"expected at most {expected} in an image, found {found} in {name}", Place(source))
     most = found if most is None else most
+    fullest = next(entry.name for entry in entries if len(entry.boxes) == found)
+    hint = f"{fullest} has {found:,} boxes, and every image gets room for as many"
+    check_memory((len(entries), most, 6), 4, how.limit, source, hint)
     boxes = np.full((len(entries), most, 4), np.nan, np.float32)
     labels = np.full((len(entries), most), -1, np.int64)
     for row, entry in enumerate(entries):

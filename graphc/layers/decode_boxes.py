@@ -60,6 +60,10 @@ class DecodeBoxes(Layer):
     def num_classes(self) -> int:
         return self.classes
 
+    @property
+    def steps(self) -> tuple[int, ...]:
+        return self.strides
+
     def coder(self, sizes: Sequence[tuple[int, int]]) -> BoxCoder:
         """What the numbers at each place of maps of these sizes (height, width) mean."""
         raise NotImplementedError(self.kind)

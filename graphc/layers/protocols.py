@@ -63,6 +63,10 @@ class DecodesBoxes(Protocol):
     def num_classes(self) -> int:
         """How many classes are told apart."""
 
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """Pixels of the network's input from one pixel of a map to the next, of each map."""
+
     def coder(self, sizes: Sequence[tuple[int, int]]) -> BoxCoder:
         """What the numbers at each place of maps of these sizes (height, width) mean."""
 

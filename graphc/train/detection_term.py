@@ -115,6 +115,8 @@ def detection_term(plan: Plan, term: LossTerm, relative: bool) -> DetectionTerm:
     shapes = tuple(tuple(int(size) for size in plan.shapes[node]) for node in maps)  # type: ignore[arg-type]
     coder: BoxCoder = decoder.coder([(shape[0], shape[1]) for shape in shapes])
     height, width = (int(size) for size in images[0][:2])  # type: ignore[arg-type]
+    for number, (shape, stride) in enumerate(zip(shapes, decoder.steps, strict=True), start=1):
+        _check_stride(decoding.node.name, number, shape, stride, (height, width))
     known = {each.name: getattr(term, each.name) for each in fields(LossTerm)}
     return DetectionTerm(
         **known,
@@ -125,3 +127,15 @@ def detection_term(plan: Plan, term: LossTerm, relative: bool) -> DetectionTerm:
         size=(height, width),
         relative=relative,
     )
+
+
+def _check_stride(name: str, number: int, shape: tuple[int, ...], stride: int, size: tuple[int, int]) -> None:
+    """An error where a map [h, w, …] has not a pixel for each stride of the network's input."""
+    expected = [(side // stride, -(-side // stride)) for side in size]
+    if not all(found in sides for found, sides in zip(shape, expected, strict=False)):
+        input_size, found = "×".join(map(str, size)), "×".join(map(str, shape[:2]))
+        wanted = "×".join(str(most) for _, most in expected)
+        message = (
+            f"{name}: map {number} has {found} pixels, at a stride of {stride} an input of {input_size} has {wanted}"
+        )
+        raise SpecError("G606", f"{message}: expected the stride of the map")

@@ -259,6 +259,8 @@ def _term(plan: Plan, recipe: Recipe, number: int, term: LossTerm) -> LossTerm:
     if TargetKind.BOXES not in term.loss.target_kinds:
         return term
     with recipe.placing(keys_of(recipe, number)):
+        if recipe.teacher is not None:
+            raise SpecError("G606", f"teacher: expected a loss of classes or numbers, found {term.loss.kind}")
         return detection_term(plan, term, recipe.data.coordinates == "relative")
 
 

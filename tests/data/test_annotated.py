@@ -54,6 +54,16 @@ def test_a_csv_list(folder):
     assert found.inputs["image"][np.array([1])][0, 0, 0].tolist() == [50, 0, 0]
 
 
+def test_an_image_with_thousands_of_boxes_among_many_is_bounded(folder):
+    crowded = [{"image": "0.png", "boxes": [[0, 0, 3, 3]] * 5000, "box_labels": [1] * 5000}]
+    (folder / "a.json").write_text(json.dumps(crowded + [{"image": "2.png", "boxes": []}] * 50))
+    found = ImageList(path="a.json", size=(4, 6)).load(folder, LIMIT)
+    assert found.targets["boxes_there"].sum() == 5000
+    with pytest.raises(DataError, match=r"51×5000×6 values of 4 bytes .* the limit is") as error:
+        ImageList(path="a.json", size=(4, 6)).load(folder, 6_000_000)
+    assert "0.png has 5,000 boxes, and every image gets room for as many" in error.value.notes
+
+
 def test_a_json_list(folder):
     entries = [
         {"image": "0.png", "label": 2, "boxes": [[0, 0, 3, 3]], "box_labels": [1], "points": [[1, 2]]},

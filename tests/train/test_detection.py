@@ -133,6 +133,11 @@ def test_targets_are_in_pixels_and_what_is_not_there_has_no_class():
             "expects decode_distances or decode_deltas before non_max_suppression, found image",
         ),
         (
+            FREE.replace("strides: [8, 16]", "strides: [4, 8]"),
+            RECIPE,
+            "boxes: map 1 has 4×4 pixels, at a stride of 4 an input of 32×32 has 8×8: expected the stride of the map",
+        ),
+        (
             FREE,
             RECIPE.replace("loss: detection", "heads: [{output: detections, loss: detection}]"),
             "expects the target 'boxes', found 'label'",

@@ -47,11 +47,12 @@ class _Listed(ImageFiles):
         entries: list[Entry],
         classes: tuple[str, ...],
         wanted: Wanted,
+        limit: int,
         others: Mapping[str, Array] | None = None,
     ) -> Examples:
         root = (base / self.path).parent if self.folder is None else base / self.folder
         reading = self.reading(wanted, classes, self.max_boxes or wanted.boxes)
-        reading = replace(reading, box_labels=BOX_LABEL in (wanted.targets or {}), exif=self.exif)
+        reading = replace(reading, box_labels=BOX_LABEL in (wanted.targets or {}), exif=self.exif, limit=limit)
         return examples_of(entries, Folder(root), reading, shown(base / self.path), others)
 
 
@@ -82,7 +83,7 @@ class ImageList(_Listed):
         entries = [replace(entry, name=entry.name + self.ending) for entry in found.entries]
         targets = {name: each.values for name, each in found.targets.items()}
         classes = {name: each.classes for name, each in found.targets.items() if each.classes and name != LABEL}
-        examples = self._examples(base, entries, found.classes, wanted, targets)
+        examples = self._examples(base, entries, found.classes, wanted, limit, targets)
         return replace(examples, target_classes=classes, notes=found.notes)
 
 
@@ -108,6 +109,6 @@ class Coco(_Listed):
         skip = self.bad_annotations == "skip"
         rules = CocoRules(self.classes, known, self.masks, self.crowd, skip, self.max_pixels)
         found = read_coco(base / self.path, rules, limit)
-        examples = self._examples(base, found.entries, found.classes, wanted)
+        examples = self._examples(base, found.entries, found.classes, wanted, limit)
         classes = {MASK: (GROUND, *found.classes)} if self.masks else {}
         return replace(examples, target_classes=classes, notes=found.notes, point_names=found.point_names)
