@@ -161,8 +161,8 @@ def tell(found: Iterator[dict[str, Any]], output: str, say: Callable[[str], None
 
 
 def channels_last(array: Array, layout: str) -> Array:
-    """An array [N, H, W, C], or [N, C, H, W] with the layout nchw, as [N, H, W, C]."""
-    return array.transpose(0, 2, 3, 1) if layout == "nchw" else array
+    """An array [N, H, W, C], or [N, C, H, W] with the layout nchw, as [N, H, W, C]; of volumes alike."""
+    return np.moveaxis(array, 1, -1) if layout == "nchw" else array
 
 
 class Reader:

@@ -43,7 +43,7 @@ class Port:
     shape: tuple[int | str, ...]
     """With the batch; a symbolic size is its name, `?` without one."""
     layout: str
-    """nhwc or nchw, of an image; "" for other ranks and for models that do not say."""
+    """nhwc or nchw, of an image or a volume; "" for other ranks and for models that do not say."""
 
 
 class Session:
@@ -182,7 +182,7 @@ def _provider(ort: Any, provider: str) -> str:
 
 def _port(given: Any, layout: str) -> Port:
     shape = tuple(size if isinstance(size, (int, str)) else "?" for size in given.shape)
-    return Port(given.name, DTYPES.get(given.type, given.type), shape, layout if len(shape) == 4 else "")
+    return Port(given.name, DTYPES.get(given.type, given.type), shape, layout if len(shape) in (4, 5) else "")
 
 
 def _first_line(error: Exception) -> str:

@@ -168,4 +168,5 @@ def _difference(ours: Array, theirs: Array) -> tuple[float, float]:
 
 
 def _channels_last(array: Array) -> Array:
-    return array.transpose(0, 2, 3, 1) if array.ndim == 4 else array
+    """Images and volumes [N, C, …] as [N, …, C]; all else as it is."""
+    return np.moveaxis(array, 1, -1) if array.ndim in (4, 5) else array

@@ -181,7 +181,7 @@ class SeparableConv2d(DepthwiseConv2d):
             return super().parts(x_shape, dtype, training)
         (depthwise,) = super().parts(x_shape, dtype, training)
         pointwise = pointwise_problem(depthwise.problem.y_shape, self.filters, dtype, training)
-        return ConvPart("depthwise", depthwise.problem), ConvPart("pointwise", pointwise)
+        return ConvPart("depthwise", depthwise.problem), ConvPart("pointwise", pointwise, of_input=False)
 
     def convolve(self, context: Context, params: Params, x: Array) -> Step:
         if self.filters is None:

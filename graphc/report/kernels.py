@@ -60,7 +60,8 @@ def _choices(
         raise SpecError(error.code, error.message, node.place) from None
     parts = node.layer.convolutions((batch, *shape), np.dtype(np.float32), training)
     for part in parts:
-        for what, choice in _of_part(part, training, not learning.isdisjoint(node.inputs) or part is not parts[0]):
+        asked = not part.of_input or not learning.isdisjoint(node.inputs)
+        for what, choice in _of_part(part, training, asked):
             yield f"{part.name} {what}".strip(), choice
 
 

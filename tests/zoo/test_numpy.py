@@ -26,6 +26,9 @@ SMALL = {
     "mobilenet_v3_large": ("resolution=64", "output_stride=16"),
     "mobilenet_v3_small": ("resolution=64",),
     "nasnet_mobile": ("resolution=75",),
+    "m5": (),
+    "ds_cnn": (),
+    "r3d_18": ("resolution=32", "frames=3"),
 }
 """Net -> settings. The other depths are made of the same blocks."""
 

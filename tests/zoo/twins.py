@@ -62,7 +62,7 @@ def arrays_of(node: Node, module: Any) -> dict[str, Array]:
         return {"depthwise_weights": weight, **biases}
     if node.layer.kind == "fully_connected":  # also of a convolution of one point
         return {"weights": weight.reshape(len(weight), -1).T, **biases}
-    return {"weights": weight.transpose(2, 3, 1, 0) if weight.ndim == 4 else weight.T, **biases}
+    return {"weights": weight.transpose(*range(2, weight.ndim), 1, 0), **biases}
 
 
 def distances(torch: Any, plan: Plan, model: Any, modules: Sequence[Any] | None = None) -> dict[str, float]:

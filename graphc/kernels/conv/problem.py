@@ -79,3 +79,5 @@ class ConvPart:
     problem: ConvProblem
     backwards: bool = False
     """Whether the layer's output is the problem's dx: a transposed convolution."""
+    of_input: bool = True
+    """Whether it reads what the layer reads; else what another part gives."""

@@ -102,8 +102,9 @@ def title(layer: Layer) -> str:
     ]
     text = ", ".join([" ".join(words), *counts])
     for name, word in (("stride", "/"), ("dilation", "dilated "), ("groups", "groups ")):
-        if values.get(name) not in (None, 1, (1, 1), "1"):
-            text += f" {word}{times(values[name], shorten=True)}"
+        value = values.get(name)
+        if value not in (None, 1, "1") and not (isinstance(value, tuple) and set(value) == {1}):
+            text += f" {word}{times(value, shorten=True)}"
     return text
 
 
