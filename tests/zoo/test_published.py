@@ -8,6 +8,8 @@ from __future__ import annotations
 import pytest
 
 from graphc.passes.expectations import totals
+from graphc.passes.plan import plan
+from graphc.passes.truncate import until
 from graphc.verify import verify
 from tests.zoo.slim import plan_of, weights
 
@@ -43,9 +45,11 @@ def test_millions_are_as_published(variant: tuple[str, ...]) -> None:
     assert round(totals(plan_of(name, tuple(values)))["trainable_params"] / 1e6, 2) == MILLIONS[variant]
 
 
-@pytest.mark.parametrize("name", ["ghostnet", "hourglass", "u2netp", "yolov8n"])
-def test_numpy_is_onnxruntime(name: str) -> None:
-    plan = plan_of(name, ("resolution=64",))
-    compared = verify(plan, weights(plan), batch=1, threads=2)
-    assert {each.name for each in compared} >= set(plan.graph.end_points)
+@pytest.mark.parametrize(("name", "last"), [("u2netp", "mask"), ("yolov8n", "scores"), ("yolov8n_boxes", "candidates")])
+def test_numpy_is_onnxruntime(name: str, last: str) -> None:
+    """The others are made of blocks that are compared on their own. Which boxes are best hangs on the last digits where
+    weights are random, so what they are chosen from is compared."""
+    planned = plan(until(plan_of(name, ("resolution=64",)).graph, last))
+    compared = verify(planned, weights(planned), batch=1, threads=2)
+    assert {each.name for each in compared} >= set(planned.graph.end_points)
     assert not [each for each in compared if each.error > 1e-4]

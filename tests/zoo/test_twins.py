@@ -15,7 +15,7 @@ from graphc import weights
 from graphc.execution.network import evaluate
 from tests.zoo import test_blocks
 from tests.zoo.slim import plan_of
-from tests.zoo.twins import difference, distances, randomized
+from tests.zoo.twins import called, difference, distances, randomized, variables_of
 
 torch = pytest.importorskip("torch", reason="compared with PyTorch where it is installed")
 nn, F = torch.nn, torch.nn.functional
@@ -357,6 +357,22 @@ def test_nets_compute_what_their_twins_do(name: str) -> None:
     plan = plan_of(name, (setting,))
     found = distances(torch, plan, randomized(torch, model))
     assert max(found.values()) < NEAR, found
+
+
+def test_boxes_are_the_twins_distances_from_their_cells() -> None:
+    model, plan = randomized(torch, YoloV8()), plan_of("yolov8n_boxes", ("resolution=64",))
+    x = np.random.default_rng(0).standard_normal((2, 64, 64, 3), dtype=np.float32)
+    images = torch.from_numpy(x.transpose(0, 3, 1, 2).copy())
+    modules = [each for each in called(torch, model, [images]) if each is not model.mean]
+    params = variables_of(plan, modules)
+    found = evaluate(plan, params, {"image": x}, ["candidates"])["candidates"]
+    with torch.no_grad():
+        distances, scores = (each.numpy().swapaxes(1, 2) for each in model(images))
+    cells = [(i % side + 0.5, i // side + 0.5, 64 // side) for side in (8, 4, 2) for i in range(side * side)]
+    across, down, strides = np.array(cells, np.float32).T
+    corners = np.stack([across, down, across, down], -1) + distances * np.array([-1, -1, 1, 1], np.float32)
+    expected = np.concatenate([corners * strides[:, None], scores], -1)
+    assert difference(found, expected) < NEAR
 
 
 def test_ghostnet_is_timms(tmp_path: Any) -> None:
