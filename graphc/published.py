@@ -2,7 +2,8 @@
 
 The facts are the libraries' own, `pretrained/preprocessing.json` of the zoo: by source, net and set of weights
 `[size, shorter side before the middle is cut out, interpolation, normalization, labels, name of the file]`; a negative
-side is of both, the aspect giving way. ImageNet's thousand names are torchvision's.
+side is of both, the aspect giving way, one below 1 the share of both that is cut out and stretched. ImageNet's thousand
+names are torchvision's.
 """
 
 from __future__ import annotations
@@ -44,7 +45,9 @@ class Preparation:
     """How images were prepared, and what the outputs are."""
 
     size: int
-    side: int
+    side: float
+    """The shorter side before the middle is cut out; below 1 the share of both sides that is cut out and stretched,
+    negative: both sides, the aspect giving way."""
     interpolation: Interpolation
     normalization: str
     labels: str
@@ -55,9 +58,9 @@ class Preparation:
 
     def resizing(self, size: int) -> AnyResizing:
         """How a picture gets this size, with the same share of it cut off as at the weights' own."""
-        if self.side < 0:
-            return Stretch(interpolation=self.interpolation)
-        side = self.side if size == self.size else max(size * self.side // self.size, size)
+        if self.side < 1:
+            return Stretch(interpolation=self.interpolation, share=self.side if self.side > 0 else 1.0)
+        side = int(self.side if size == self.size else max(size * self.side // self.size, size))
         return CenterCrop(shorter_side=side, interpolation=self.interpolation)
 
 
@@ -186,7 +189,7 @@ def _outputs(labels: tuple[str, ...], plan: Plan) -> dict[str, OutputSignature]:
 
 
 @cache
-def _table() -> Mapping[str, Mapping[str, Mapping[str, tuple[int, int, Interpolation, str, str, str]]]]:
+def _table() -> Mapping[str, Mapping[str, Mapping[str, tuple[int, float, Interpolation, str, str, str]]]]:
     text = (zoo_folder() / "pretrained" / "preprocessing.json").read_text(encoding="utf-8")
-    table: Mapping[str, Mapping[str, Mapping[str, tuple[int, int, Interpolation, str, str, str]]]] = json.loads(text)
+    table: Mapping[str, Mapping[str, Mapping[str, tuple[int, float, Interpolation, str, str, str]]]] = json.loads(text)
     return table

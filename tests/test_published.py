@@ -12,6 +12,7 @@ from PIL import Image
 from graphc.compiler import plan_spec
 from graphc.conversion import convert_file
 from graphc.data.resizing import CenterCrop, Stretch
+from graphc.data.sample import Sample
 from graphc.errors import WeightsError
 from graphc.initializers import initial_values
 from graphc.published import labels_of, metadata, preparation_of, required, sets_of
@@ -20,8 +21,9 @@ from graphc.signature import read_signature
 from graphc.spec.model import read_spec
 from graphc.spec.pretrained import read_pretrained
 from graphc.spec.zoo import zoo_names
-from graphc.weights import LoadOptions
+from graphc.weights import LoadOptions, load_variables
 from graphc.weights.safetensors_file import write_safetensors
+from graphc.weights.tensorflow.write import write_checkpoint
 from graphc.weights.theirs import exported
 from tests.test_cli import Run, graphc  # noqa: F401
 
@@ -59,7 +61,7 @@ def test_the_table_is_of_nets_that_fit() -> None:
     assert len(known) > 300
     for each in known:
         preparation = each.preparation
-        assert preparation.size <= abs(preparation.side) or each.net.source == "timm"
+        assert preparation.size <= abs(preparation.side) or preparation.side < 1 or each.net.source == "timm"
         assert preparation.resizing(preparation.size).apply is not None
 
 
@@ -119,3 +121,24 @@ def test_what_was_converted_remembers_whose_it_was(squeezenet: Path, tmp_path: P
     plan = plan_spec(SPEC)
     assert required(ours, plan) == required(squeezenet, plan)
     assert "graphc.classes" in metadata(ours, LoadOptions(), False, plan)
+
+
+def test_tf_slims_checkpoints_bring_their_preprocessing_and_a_background(tmp_path: Path) -> None:
+    plan = plan_spec("mobilenet_v1_025", ["classes=1001"])
+    path = tmp_path / "mobilenet_v1_0.25_224.ckpt.index"
+    write_checkpoint(path, values(plan))
+    with pytest.raises(WeightsError, match="expected 137 variables, found 135") as caught:
+        load_variables(path, plan_spec("mobilenet_v1_025", ["classes=1000"]))[1].raise_if_incomplete()
+    assert caught.value.notes[-1] == "the file is of 1,001 classes: --set classes=1001"
+    known = required(path, plan)
+    assert known.resizing(224) == Stretch(share=0.875)
+    said = read_signature(metadata(path, LoadOptions(), False, plan), "net")
+    assert said.outputs["logits"].classes[:2] == ("background", "tench")
+    prepared = said.inputs["image"].prepared(np.array([[[[0, 255, 51]]]], np.uint8), "float32")
+    assert prepared.ravel() == pytest.approx([-1, 1, -0.6], abs=1e-6)
+
+
+def test_the_middle_share_is_central_crops() -> None:
+    image = np.arange(15 * 20, dtype=np.uint8).reshape(15, 20, 1)
+    found = Stretch(share=0.7).apply(Sample(image), (11, 14))
+    assert np.array_equal(found.image, image[2:13, 3:17])  # as tf.image.central_crop of 15×20 and 0.7 has it

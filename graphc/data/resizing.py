@@ -35,8 +35,15 @@ class Stretch(Resizing):
 
     interpolation: Interpolation = "bilinear"
     """bilinear or bicubic."""
+    share: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Of height and of width, in the middle, that is kept before: 0.875 as for TF-Slim's Inceptions."""
 
     def apply(self, sample: Sample, size: tuple[int, int]) -> Sample:
+        if self.share < 1:
+            top, left = (
+                int((side - side * self.share) / 2) for side in sample.size
+            )  # tf.image.central_crop's rounding
+            sample = crop(sample, top, left, sample.size[0] - 2 * top, sample.size[1] - 2 * left)
         return resize(sample, *size, self.interpolation)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from graphc import weights
 from graphc.compiler import plan_model
-from graphc.data.resizing import AnyResizing, CenterCrop
+from graphc.data.resizing import AnyResizing
 from graphc.dims import is_image, is_static
 from graphc.errors import SpecError
 from graphc.files import shown
@@ -135,8 +135,7 @@ def _prepared(known: Preparation | None, size: int) -> str:
 
 
 def _resize(resizing: AnyResizing) -> dict[str, object]:
-    side = {"shorter_side": resizing.shorter_side} if isinstance(resizing, CenterCrop) else {}
-    return {resizing.kind: {**side, "interpolation": resizing.interpolation}}  # type: ignore[attr-defined]
+    return {resizing.kind: resizing.model_dump(exclude_none=True)}
 
 
 def _init_from(start: Pretrained, base: Path, heads: Sequence[str]) -> dict[str, object]:

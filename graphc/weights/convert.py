@@ -36,6 +36,8 @@ class LoadReport:
     """In the file, but none of a network's variables: name -> what it is."""
     origin: Origin = field(default_factory=Origin)
     """Whose network the file is."""
+    classes: int | None = None
+    """How many classes the file has, where that is all that is in the way."""
 
     def raise_if_incomplete(self) -> None:
         """A WeightsError that says what is missing or has another shape; unused arrays are no error."""
@@ -47,6 +49,8 @@ class LoadReport:
             notes.append(f"missing: {listed(self.missing)}")
         if self.missing and self.unused:
             notes.append(f"unused: {listed(self.unused)}")
+        if self.classes is not None:
+            notes.append(f"the file is of {self.classes:,} classes: --set classes={self.classes}")
         if self.missing or self.mis_shaped:
             wanted = len(self.loaded) + len(self.missing) + len(self.mis_shaped)
             message = f"{self.path}: expected {wanted} variables, found {len(self.loaded)} of them"
@@ -83,12 +87,27 @@ def convert(file: WeightsFile, plan: Plan, options: LoadOptions = DEFAULT) -> tu
     chosen = {name: mapped.found[name] for name in want if name in mapped.found}
     values, mis_shaped = read_as(selection, chosen, want, options.layout or origin.layout)
     missing = tuple(name for name in want if name not in mapped.found)
-    report = LoadReport(file.path, tuple(values), missing, mapped.unused, mis_shaped, selection.dropped, origin)
+    classes = None if missing else _classes(plan, mis_shaped)
+    report = LoadReport(
+        file.path, tuple(values), missing, mapped.unused, mis_shaped, selection.dropped, origin, classes
+    )
     if want and not values and not mis_shaped:
         theirs = f"such as {listed(selection.names)}" if selection.names else "nothing"
         message = f"{file.path}: expected variables of {plan.graph.name} such as {next(iter(want))}, found {theirs}"
         raise WeightsError("G308", message)
     return values, report
+
+
+def _classes(plan: Plan, mis_shaped: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]]) -> int | None:
+    """How many classes a file has whose arrays are the plan's but for that; None where it is not so."""
+    ours = plan.graph.pretrained.variables.get("classes")
+    others = [set(found) - set(expected) for expected, found in mis_shaped.values() if ours in expected]
+    return others[0].copy().pop() if len(others) == len(mis_shaped) and _is_one(others) else None
+
+
+def _is_one(sets: Sequence[set[int]]) -> bool:
+    """Whether all sets hold one number, the same."""
+    return bool(sets) and len(sets[0]) == 1 and all(each == sets[0] for each in sets)
 
 
 def read_as(
