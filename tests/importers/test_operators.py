@@ -22,6 +22,43 @@ NORM = {"eps": number(1e-5), "two": number(2), "gamma": [4, 1, 1], "beta": [4, 1
 MEAN = "m = ReduceMean<axes=[1]>(x) d = Sub(x, m)"
 
 FORMS: dict[str, tuple[str, dict[str, Any], list[str]]] = {
+    "difference and quotient": (
+        "a = Sigmoid(x) b = Sub(x, a) c = Exp(a) y = Div(b, c)",
+        {},
+        ["sigmoid", "subtract", "exp", "divide"],
+    ),
+    "from a constant": (
+        "a = Sub(one, x) b = Sigmoid(a) y = Div(one, b)",
+        HALVES,
+        ["scale", "bias_add", "sigmoid", "power"],
+    ),
+    "extremes": (
+        "a = Tanh(x) b = Max(a, x) c = Min(b, a) y = Mean(c, x)",
+        {},
+        ["tanh", "maximum", "minimum", "average"],
+    ),
+    "clip": (
+        "a = Clip(x, zero, sixth) b = Clip(x, half, six) y = Add(a, b)",
+        {**SIX, **HALVES},
+        ["clip", "clip", "add"],
+    ),
+    "plain functions": (
+        "a = Abs(x) b = Sqrt(a) c = Softsign(b) d = Neg(c) e = Exp(d) f = Log(e) g = Pow(a, half) y = Add(f, g)",
+        HALVES,
+        ["absolute", "sqrt", "softsign", "scale", "exp", "log", "power", "add"],
+    ),
+    "reciprocal": ("a = Exp(x) y = Reciprocal(a)", {}, ["exp", "power"]),
+    "log_softmax": ("y = LogSoftmax<axis=1>(x)", {}, ["log_softmax"]),
+    "means and largest of channels": (
+        "m = ReduceMean<axes=[1], keepdims=1>(x) n = ReduceMax<axes=[1], keepdims=1>(x) y = Concat<axis=1>(m, n)",
+        {},
+        ["concat", "reduce_max", "reduce_mean"],
+    ),
+    "sum and least of pixels": (
+        "m = ReduceSum<keepdims=0>(x, a) n = ReduceMin<axes=[2, 3], keepdims=0>(x) y = Add(m, n)",
+        {"a": whole(2, 3)},
+        ["add", "reduce_min", "reduce_sum"],
+    ),
     "silu": ("s = Sigmoid(x) y = Mul(s, x)", {}, ["silu"]),
     "mish": ("a = Softplus(x) b = Tanh(a) y = Mul(x, b)", {}, ["mish"]),
     "relu6 as min of relu": ("a = Relu(x) y = Min(a, six)", SIX, ["relu6"]),

@@ -77,24 +77,36 @@ def prelu(build: Build, node: OnnxNode) -> None:
 
 
 def clip(build: Build, node: OnnxNode) -> None:
-    """relu6, or relu where nothing is cut above."""
+    """relu6, relu where nothing is cut above, else clip."""
     if len(node.inputs) > 1:
         raise RefusedError("its limits are computed")
+    largest = np.finfo(np.float32).max
     low, high = node.get("min", -math.inf), node.get("max", math.inf)
+    above = high < largest
     if low == 0 and high == 6:
         _activation(build, "relu6")
-    elif low == 0 and high >= np.finfo(np.float32).max:
+    elif low == 0 and not above:
         _activation(build, "relu")
+    elif low > high:
+        raise RefusedError(f"it clips to {low:g} and {high:g}")
+    elif low > -largest or above:
+        limits = {"minimum": short(low) if low > -largest else None, "maximum": short(high) if above else None}
+        _activation(build, "clip", **limits)
     else:
-        raise RefusedError(f"it clips to {low:g} and {high:g}: expected 0 and 6, or 0 alone")
+        build.give(build.value())
 
 
-def softmax(build: Build, node: OnnxNode) -> None:
-    x = build.value()
-    old = build.graph.opset <= LAST_FLAT_SOFTMAX
-    axis = node.get("axis", 1 if old else -1)
-    letters = x.axes[axis:] if old else x.axes[axis]
-    sizes = dict(zip(LETTERS[len(x.shape)], x.shape, strict=True))
-    if {letter for letter in letters if sizes.get(letter, 0) != 1} - {"c"} or x.axes[axis] == "n":
-        raise RefusedError(f"it is along {' '.join(letters.upper())}: expected the channels")
-    _activation(build, "softmax")
+def softmax_of(kind: str) -> Handler:
+    """The handler of one along the channels."""
+
+    def handle(build: Build, node: OnnxNode) -> None:
+        x = build.value()
+        old = build.graph.opset <= LAST_FLAT_SOFTMAX
+        axis = node.get("axis", 1 if old else -1)
+        letters = x.axes[axis:] if old else x.axes[axis]
+        sizes = dict(zip(LETTERS[len(x.shape)], x.shape, strict=True))
+        if {letter for letter in letters if sizes.get(letter, 0) != 1} - {"c"} or x.axes[axis] == "n":
+            raise RefusedError(f"it is along {' '.join(letters.upper())}: expected the channels")
+        _activation(build, kind)
+
+    return handle

@@ -8,7 +8,7 @@ from graphc.dims import is_image
 from graphc.importers.flat import VECTOR_AXES, Value
 from graphc.importers.float32 import short
 from graphc.importers.onnx_graph import OnnxNode, RefusedError
-from graphc.importers.operators.handler import Build
+from graphc.importers.operators.handler import Build, Handler
 from graphc.importers.patterns import scalar_of
 from graphc.types import Array
 
@@ -25,9 +25,13 @@ def add(build: Build, node: OnnxNode) -> None:
 
 
 def subtract(build: Build, node: OnnxNode) -> None:
-    if not build.is_constant(1):
-        raise RefusedError("a difference of two values, or from a constant, is no layer")
-    build.give(_biased(build, build.value(), -build.constant(1, "subtrahends")))
+    if build.is_constant(0):
+        negative = build.layer("scale", [build.value(1)], {"factor": -1})
+        build.give(_biased(build, negative, build.constant(0, "minuends")))
+    elif build.is_constant(1):
+        build.give(_biased(build, build.value(), -build.constant(1, "subtrahends")))
+    else:
+        _merge(build, node, "subtract")
 
 
 def multiply(build: Build, node: OnnxNode) -> None:
@@ -39,12 +43,43 @@ def multiply(build: Build, node: OnnxNode) -> None:
 
 
 def divide(build: Build, node: OnnxNode) -> None:
+    if build.is_constant(0):
+        inverse = build.layer("power", [build.value(1)], {"exponent": -1})
+        build.give(_scaled(build, inverse, build.constant(0, "dividends")))
+        return
     if not build.is_constant(1):
-        raise RefusedError("a quotient of two values, or of a constant, is no layer")
+        _merge(build, node, "divide")
+        return
     divisors = build.constant(1, "divisors")
     if not divisors.all():
         raise RefusedError("it divides by zero")
     build.give(_scaled(build, build.value(), np.float32(1) / divisors))
+
+
+def merge_of(kind: str) -> Handler:
+    """The handler of what values, and no constants, are merged by."""
+
+    def handle(build: Build, node: OnnxNode) -> None:
+        if any(build.is_constant(index) for index in range(len(node.inputs))):
+            raise RefusedError("it merges values with constants")
+        _merge(build, node, kind)
+
+    return handle
+
+
+def negate(build: Build, node: OnnxNode) -> None:
+    build.give(build.layer("scale", [build.value()], {"factor": -1}))
+
+
+def reciprocal(build: Build, node: OnnxNode) -> None:
+    build.give(build.layer("power", [build.value()], {"exponent": -1}))
+
+
+def power(build: Build, node: OnnxNode) -> None:
+    exponent = None if not build.is_constant(1) else scalar_of(build.constant(1, "exponents"))
+    if exponent is None:
+        raise RefusedError("its exponents are several, or computed: expected one number")
+    build.give(build.layer("power", [build.value()], {"exponent": short(exponent)}))
 
 
 def _merge(build: Build, node: OnnxNode, kind: str) -> None:

@@ -9,6 +9,9 @@ from graphc.importers.flat import FlatLayer, Value
 from graphc.importers.onnx_graph import OnnxGraph, OnnxNode
 from graphc.types import Array
 
+AXES = {"c": "channels", "h": "height", "w": "width", "l": "length"}
+"""What layers call the axes of a tensor."""
+
 
 class Build(Protocol):
     """The translation, while one node is handled; see `Translator`."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from graphc.importers.flat import VECTOR_AXES
 from graphc.importers.onnx_graph import OnnxNode, RefusedError
-from graphc.importers.operators.handler import Build
+from graphc.importers.operators.handler import AXES, Build, Handler
 from graphc.importers.operators.windows import pads_of, pair, written_pair
 
 
@@ -51,22 +51,27 @@ def global_max_pool(build: Build, node: OnnxNode) -> None:
     _whole(build, "global_max_pool2d", keep=True)
 
 
-def reduce_mean(build: Build, node: OnnxNode) -> None:
-    _reduce(build, node, "global_avg_pool2d")
+def reduce_to(kind: str, pooling: str | None = None) -> Handler:
+    """The handler of a reduction, `pooling` where it is over height and width alone."""
 
+    def handle(build: Build, node: OnnxNode) -> None:
+        x = build.value()
+        if len(node.inputs) > 1:
+            raise RefusedError("its axes are computed")
+        axes = node.get("axes")
+        letters = set(build.letters(x, axes if axes is not None else range(len(x.axes))))
+        keep = bool(node.get("keepdims", 1))
+        if letters == {"h", "w"} and pooling is not None:
+            _whole(build, pooling, keep=keep)
+            return
+        if "n" in letters or x.flat is not None:
+            raise RefusedError("it reduces along the batch, or a flattened image")
+        if not keep and letters != {"h", "w"}:
+            raise RefusedError(f"it reduces along {', '.join(sorted(letters))} and drops the axes")
+        arguments = {"axes": [AXES[letter] for letter in "hwlc" if letter in letters], "keep_dims": keep}
+        build.give(build.layer(kind, [x], arguments, axes=x.axes if keep else VECTOR_AXES))
 
-def reduce_max(build: Build, node: OnnxNode) -> None:
-    _reduce(build, node, "global_max_pool2d")
-
-
-def _reduce(build: Build, node: OnnxNode, kind: str) -> None:
-    """Over height and width alone."""
-    x = build.value()
-    axes = node.get("axes")
-    letters = set(build.letters(x, axes if axes is not None else range(len(x.axes))))
-    if letters != {"h", "w"}:
-        raise RefusedError(f"it reduces along {', '.join(sorted(letters))}: expected height and width")
-    _whole(build, kind, keep=bool(node.get("keepdims", 1)))
+    return handle
 
 
 def _whole(build: Build, kind: str, keep: bool) -> None:

@@ -10,10 +10,9 @@ import numpy as np
 
 from graphc.importers.flat import IMAGE_AXES, LETTERS, VECTOR_AXES, Value
 from graphc.importers.onnx_graph import OnnxNode, RefusedError
-from graphc.importers.operators.handler import Build
+from graphc.importers.operators.handler import AXES, Build
 from graphc.importers.operators.resizing import resize
 
-NAMES = {"c": "channels", "h": "height", "w": "width", "l": "length"}
 TO_FIRST = [0, 3, 1, 2]
 FLOAT = 1
 ROWS_AXES = "nlc"
@@ -123,9 +122,9 @@ def concat(build: Build, node: OnnxNode) -> None:
         build.give(values[0])
         return
     letter = values[0].axes[node.get("axis", 1)]
-    if letter not in NAMES:
+    if letter not in AXES:
         raise RefusedError("it joins batches")
-    build.give(build.layer("concat", values, {"axis": NAMES[letter] if letter != "c" else None}))
+    build.give(build.layer("concat", values, {"axis": AXES[letter] if letter != "c" else None}))
 
 
 def slice_(build: Build, node: OnnxNode) -> None:
@@ -163,7 +162,7 @@ def _part(build: Build, x: Value, letter: str, first: int, last: int, size: int)
     """A range along one axis."""
     if x.flat is not None:
         raise RefusedError("it cuts a flattened image")
-    arguments: dict[str, Any] = {"axis": NAMES[letter] if letter != "c" else None}
+    arguments: dict[str, Any] = {"axis": AXES[letter] if letter != "c" else None}
     return build.layer("slice", [x], {"start": first or None, "stop": last if last < size else None, **arguments})
 
 
