@@ -10,7 +10,7 @@ from graphc.layers import CATALOGUE
 from graphc.layers.base import Layer
 from graphc.types import Array
 
-IMAGE_AXES, VECTOR_AXES = "nchw", "nc"
+IMAGE_AXES, VECTOR_AXES, SEQUENCE_AXES = "nchw", "nc", "ncl"
 LETTERS = {1: "c", 2: "lc", 3: "hwc"}
 """What the axes of one example's shape are called, by its rank."""
 

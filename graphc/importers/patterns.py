@@ -7,7 +7,7 @@ LayerNormalization), whatever the file's own. Nodes in a match are read by nothi
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias, Union
 
@@ -158,20 +158,36 @@ PATTERNS: tuple[Pattern, ...] = (
 NEUTRAL: Mapping[str, float] = {"Mul": 1, "Div": 1, "Add": 0, "Sub": 0}
 """Operators that do nothing with this number as their second input (of the first two, as either)."""
 IDLE = frozenset({"Identity", "Dropout"})
+BROADCASTING = frozenset({"Add", "Sub", "Mul", "Div"})
 
 
 def drop_idle(graph: OnnxGraph) -> OnnxGraph:
     """The graph without nodes that give their input back, but for outputs."""
     instead: dict[str, str] = {}
     nodes = []
+    readers = graph.readers()
     for node in graph.nodes:
         inputs = tuple(instead.get(name, name) for name in node.inputs)
         source = _passed_on(graph, replace(node, inputs=inputs))
+        if node.op == "Expand" and _is_spread_anyway(graph, node.outputs[0], readers.get(node.outputs[0], ())):
+            source = inputs[0]
         if source and node.outputs[0] not in graph.outputs:
             instead[node.outputs[0]] = source
         else:
             nodes.append(replace(node, inputs=inputs))
     return graph.with_nodes(nodes)
+
+
+def _is_spread_anyway(graph: OnnxGraph, name: str, readers: Sequence[OnnxNode]) -> bool:
+    """Whether all that read a value meet it with another of their output's shape, to which it would be spread."""
+    return bool(readers) and all(
+        reader.op in BROADCASTING
+        and any(
+            other != name and graph.shapes.get(other, ()) == graph.shapes.get(reader.outputs[0])
+            for other in reader.inputs
+        )
+        for reader in readers
+    )
 
 
 def _passed_on(graph: OnnxGraph, node: OnnxNode) -> str:

@@ -47,6 +47,12 @@ FORMS: dict[str, tuple[str, dict[str, Any], list[str]]] = {
         HALVES,
         ["absolute", "sqrt", "softsign", "scale", "exp", "log", "power", "add"],
     ),
+    "convolution along channels": (
+        "a = GlobalAveragePool(x) b = Reshape(a, r) c = Conv<pads=[1, 1]>(b, w) d = Sigmoid(c) e = Reshape(d, s)"
+        " f = Shape(x) g = Expand(e, f) y = Mul(x, g)",
+        {"r": whole(-1, 1, 4), "w": [1, 1, 3], "s": whole(-1, 4, 1, 1)},
+        ["conv1d", "global_avg_pool2d", "multiply", "reshape", "reshape", "sigmoid"],
+    ),
     "reciprocal": ("a = Exp(x) y = Reciprocal(a)", {}, ["exp", "power"]),
     "log_softmax": ("y = LogSoftmax<axis=1>(x)", {}, ["log_softmax"]),
     "means and largest of channels": (

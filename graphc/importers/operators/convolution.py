@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from graphc.importers.flat import Value
+from graphc.importers.flat import SEQUENCE_AXES, Value
 from graphc.importers.onnx_graph import OnnxNode, RefusedError
 from graphc.importers.operators.handler import Build
 from graphc.importers.operators.windows import Pads, pads_of, pair, written_pair
@@ -13,7 +13,10 @@ from graphc.window import TransposedWindow
 
 
 def conv(build: Build, node: OnnxNode) -> None:
-    """conv2d, or depthwise_conv2d where every channel is a group of its own."""
+    """conv2d, or depthwise_conv2d where every channel is a group of its own; conv1d of a sequence."""
+    if build.value().axes == SEQUENCE_AXES:
+        build.give(_conv1d(build, node, build.value()))
+        return
     x, weights = build.image(), _weights(build)
     outputs, each, *_ = weights.shape
     groups = node.get("group", 1)
@@ -34,6 +37,25 @@ def conv(build: Build, node: OnnxNode) -> None:
     arguments = {"filters": outputs, **arguments, "groups": groups if groups > 1 else None}
     params = weights.transpose(2, 3, 1, 0)  # kh kw C/groups F
     build.give(_windowed(build, "conv2d", x, arguments, pads, {"weights": params, **biases}))
+
+
+def _conv1d(build: Build, node: OnnxNode, x: Value) -> Value:
+    weights, pads = build.constant(1, "weights"), node.get("pads") or [0, 0]
+    if weights.ndim != 3 or len(pads) != 2 or node.get("auto_pad", "NOTSET") != "NOTSET":
+        raise RefusedError("its weights or pads are not a sequence's")
+    filters, _, kernel = weights.shape
+    groups, stride, dilation = (node.get(name) for name in ("group", "strides", "dilations"))
+    biases = _biases(build)
+    arguments: dict[str, Any] = {
+        "filters": filters,
+        "kernel": kernel,
+        "stride": stride[0] if stride not in (None, [1]) else None,
+        "dilation": dilation[0] if dilation not in (None, [1]) else None,
+        "groups": groups if groups not in (None, 1) else None,
+        "bias": bool(biases),
+        "padding": pads[0] if pads[0] == pads[1] else [list(pads)],
+    }
+    return build.layer("conv1d", [x], arguments, {"weights": weights.transpose(2, 1, 0), **biases})  # k C/groups F
 
 
 def _weights(build: Build) -> Array:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from graphc.importers.flat import IMAGE_AXES, LETTERS, VECTOR_AXES, Value
+from graphc.importers.flat import IMAGE_AXES, LETTERS, SEQUENCE_AXES, VECTOR_AXES, Value
 from graphc.importers.onnx_graph import OnnxNode, RefusedError
 from graphc.importers.operators.handler import AXES, Build
 from graphc.importers.operators.resizing import resize
@@ -61,6 +61,10 @@ def reshape(build: Build, node: OnnxNode) -> None:
     elif len(new) == 4 and math.prod(new[1:3]) == 1 and x.shape[-1] == new[3] and math.prod(old[1:]) == new[3]:
         pixel = [1, 1, new[3]]
         build.give(replace(x, axes="nhwc") if len(old) == 4 else _pixel(build, x, pixel, "nhwc"))
+    elif len(new) == 4 and math.prod(new[2:]) == 1 and x.axes == SEQUENCE_AXES and old[1:] == (1, new[1]):
+        build.give(build.layer("reshape", [x], {"shape": [1, 1, new[1]]}, axes=IMAGE_AXES))
+    elif len(new) == 3 and new[1:] == (1, x.shape[-1]) == (1, math.prod(old[1:])) and _is_convolved(build, node):
+        build.give(_pixel(build, x, [new[2], 1], SEQUENCE_AXES))
     elif len(new) == 4 and len(old) == 2 and x.flat is None:
         build.give(_as_image(build, node, x, new))
     elif len(new) == 3 and len(old) == 2 and x.flat is None:
@@ -75,6 +79,11 @@ def _lies_as_ours(x: Value) -> bool:
     """Whether a value's numbers are in the order that they have in a spec."""
     one_channel = x.axes == IMAGE_AXES and x.shape[-1] == 1
     return x.flat is None and (one_channel or x.axes == OWN_ORDER.get(len(x.axes)))
+
+
+def _is_convolved(build: Build, node: OnnxNode) -> bool:
+    """Whether channels become a sequence of one channel, for a convolution to go along."""
+    return any(reader.op == "Conv" for reader in build.readers.get(node.outputs[0], ()))
 
 
 def _flattened(build: Build, x: Value) -> Value:
