@@ -5,14 +5,17 @@ from __future__ import annotations
 
 import csv
 import itertools
+import json
 import math
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
+from graphc.cli import cli
 from graphc.data.alphabet import Alphabet, padded
 from graphc.data.sources import Npz
 from graphc.data.target_kind import TargetKind
@@ -194,6 +197,11 @@ def test_texts_of_a_list_are_learned_and_read(tmp_path: Path) -> None:
         Path(each["input"]).stem: each["text"] for each in predict(run, [str(tmp_path / f"{t}.png") for t in TEXTS])
     }
     assert sum(stem == text for stem, text in found.items()) >= 38
+    pytest.importorskip("onnxruntime")
+    model = str(tmp_path / "model.onnx")
+    assert CliRunner().invoke(cli, ["compile", str(run), "-o", model]).exit_code == 0
+    said = CliRunner().invoke(cli, ["run", model, str(tmp_path / "cab.png")]).stdout
+    assert json.loads(said)["text"] == found["cab"]
 
 
 def test_arrays_hold_texts_or_labels(tmp_path: Path) -> None:
