@@ -30,9 +30,9 @@ class Clip(Activation):
     @model_validator(mode="after")
     def _in_order(self) -> Clip:
         if self.minimum is None and self.maximum is None:
-            raise ValueError("clip takes a minimum, a maximum or both")
+            raise ValueError("expected a minimum, a maximum or both, found none")
         if self.minimum is not None and self.maximum is not None and self.minimum >= self.maximum:
-            raise ValueError(f"clip expects a minimum below its maximum, got {self.minimum:g} and {self.maximum:g}")
+            raise ValueError(f"expected a minimum below the maximum, found {self.minimum:g} and {self.maximum:g}")
         return self
 
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:

@@ -39,7 +39,8 @@ def _depths(value: Any) -> tuple[int, ...]:
         return ()
     sizes = {_depths(each) for each in value}
     if len(sizes) != 1:
-        raise ValueError("expected lists of equal lengths, with a number in each place")
+        lengths = sorted(format_shape(each) if each else "a number" for each in sizes)
+        raise ValueError(f"expected lists of equal lengths, found {' and '.join(lengths) or 'an empty one'}")
     return (len(value), *sizes.pop())
 
 
@@ -48,6 +49,11 @@ _Numbers: TypeAlias = Annotated[
     BeforeValidator(_nested),
     Expects("a number, or lists of numbers in up to 4 levels, of equal lengths"),
     WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "array", "minItems": 1}]}),
+]
+
+
+_Sizes: TypeAlias = Annotated[
+    tuple[PositiveInt, ...], Field(min_length=1, max_length=4), Expects("a list of 1 to 4 sizes, such as [7, 7, 2]")
 ]
 
 
@@ -83,7 +89,7 @@ class ConstantLayer(Unmoved):
 
     value: _Numbers
     """The numbers."""
-    shape: Annotated[tuple[PositiveInt, ...], Field(min_length=1, max_length=4)] | None = None
+    shape: _Sizes | None = None
     """The shape that they are repeated to; left out: as they are."""
 
     @model_validator(mode="after")
@@ -92,8 +98,8 @@ class ConstantLayer(Unmoved):
         if self.shape is not None:
             pairs = zip(reversed(found), reversed(self.shape), strict=False)
             if len(found) > len(self.shape) or any(size not in (1, wanted) for size, wanted in pairs):
-                message = f"constant expects a value of shape={list(self.shape)}, or one to be repeated to it"
-                raise ValueError(f"{message}, got {format_shape(found)}")
+                message = f"expected a value of shape={list(self.shape)}, or one to be repeated to it"
+                raise ValueError(f"{message}, found {format_shape(found)}")
         return self
 
     def infer_shape(self, *inputs: Shape) -> Shape:

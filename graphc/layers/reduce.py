@@ -165,5 +165,5 @@ def named_axis(axis: str | int, shape: Shape, kind: str) -> int:
         return names.index(axis)
     if isinstance(axis, int) and -len(shape) <= axis < len(shape):
         return axis % len(shape)
-    has = f"{format_shape(shape)}, whose axes are {', '.join(names)}, or 0 to {len(shape) - 1}"
-    raise RuleError("G201", f"{kind} over {axis} found {has}", "axes")
+    has = f"{', '.join(names)}, or their numbers from 0 to {len(shape) - 1}"
+    raise RuleError("G201", f"{kind} expects axes of {format_shape(shape)}, which are {has}, got {axis}", "axes")

@@ -34,7 +34,7 @@ class Split(Layer):
     @model_validator(mode="after")
     def _one_of_them(self) -> Split:
         if self.part >= self.parts:
-            raise ValueError(f"split expects a part from 0 to {self.parts - 1}, got {self.part}")
+            raise ValueError(f"expected a part from 0 to {self.parts - 1}, found {self.part}")
         return self
 
     def _slice(self, shape: Shape) -> Slice:
