@@ -27,6 +27,9 @@ COUNTS |= {
     ("convmixer_768_32",): 21_110_248,
     ("convmixer_768_32", "width=1536", "depth=20", "kernel=9", "activation=gelu"): 51_625_960,
     ("convmixer_768_32", "width=1024", "depth=20", "kernel=9", "patch=14", "activation=gelu"): 24_383_464,
+    ("mlp_mixer_b16",): 59_880_472,
+    ("mlp_mixer_b16", "width=512", "depth=8", "patch=32"): 19_104_624,
+    ("mlp_mixer_b16", "width=1024", "depth=24"): 208_196_168,
     ("pointnet",): 3_471_473,
 }
 MILLIONS = {("hourglass",): 6.73, ("hourglass", "stacks=8"): 25.59, ("u2netp",): 1.13, ("ghostnet",): 5.18}

@@ -52,7 +52,7 @@ def variables_of(plan: Plan, modules: Sequence[Any]) -> dict[str, Array]:
 def arrays_of(node: Node, module: Any) -> dict[str, Array]:
     """A module's arrays by our names for them, in our layout."""
     held = {name: tensor.detach().numpy() for name, tensor in module.state_dict().items()}
-    if node.layer.kind == "batch_norm":
+    if node.layer.kind in ("batch_norm", "layer_norm"):
         names = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", "moving_variance": "running_var"}
         return {ours: held[theirs] for ours, theirs in names.items() if theirs in held}
     weight, biases = held["weight"], {"biases": held["bias"]} if "bias" in held else {}
