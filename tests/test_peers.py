@@ -47,6 +47,7 @@ KNOWN = (*CATALOGUE, *FORMS)
         ("Average", "average"), ("LogSoftmax", "log_softmax"), ("Hardtanh", "hard_tanh"), ("RMSNorm", "rms_norm"),
         ("ReduceMean", "reduce_mean"), ("mean", "reduce_mean"), ("clamp", "clip"), ("MatMul", "matmul"),
         ("torch.sub", "subtract"), ("chunk", "split"),
+        ("nms", "non_max_suppression"), ("DFL", "decode_distances"), ("BoxCoder", "decode_deltas"),
     ],
 )  # fmt: skip
 def test_a_kind_of_a_peer(theirs: str, ours: str) -> None:

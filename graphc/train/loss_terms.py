@@ -15,6 +15,7 @@ from graphc.data.target_kind import TargetKind
 from graphc.errors import DataError, Place, SpecError, did_you_mean
 from graphc.execution.network import ForwardResult
 from graphc.graph import Plan
+from graphc.layers.protocols import SuppressesBoxes
 from graphc.lazy import np
 from graphc.train.detection_term import detection_term
 from graphc.train.distill import distilled
@@ -256,9 +257,14 @@ def _term(plan: Plan, recipe: Recipe, number: int, term: LossTerm) -> LossTerm:
     own = recipe.heads[number].example_weights if recipe.heads else None
     shape = _static(plan.shapes[term.node], term.name)
     term = replace(term, shape=shape, example_weights=own or recipe.example_weights)
-    if TargetKind.BOXES not in term.loss.target_kinds:
-        return term
+    of_boxes = TargetKind.BOXES in term.loss.target_kinds
     with recipe.placing(keys_of(recipe, number)):
+        planned = plan.by_name.get(term.node)
+        if planned is not None and isinstance(planned.node.layer, SuppressesBoxes) and not of_boxes:
+            message = f"no gradient goes through {term.node}, the suppression of boxes: expected the loss detection"
+            raise SpecError("G606", f"{message}, found {term.loss.kind}")
+        if not of_boxes:
+            return term
         if recipe.teacher is not None:
             raise SpecError("G606", f"teacher: expected a loss of classes or numbers, found {term.loss.kind}")
         return detection_term(plan, term, recipe.data.coordinates == "relative")

@@ -139,6 +139,11 @@ def test_targets_are_in_pixels_and_what_is_not_there_has_no_class():
         ),
         (
             FREE,
+            RECIPE.replace("loss: detection", "loss: mean_squared").replace("metrics: ", "metrics: [] #"),
+            "no gradient goes through detections, the suppression of boxes: expected the loss detection, found mean_sq",
+        ),
+        (
+            FREE,
             RECIPE.replace("loss: detection", "heads: [{output: detections, loss: detection}]"),
             "expects the target 'boxes', found 'label'",
         ),
