@@ -6,13 +6,17 @@ import math
 from collections.abc import Sequence
 from typing import ClassVar
 
-from graphc.dims import Shape
+from graphc.dims import Dim, Shape, is_static
 from graphc.layers.base import elements
 from graphc.layers.fields import Bool
 from graphc.layers.windowed import OfRank
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
 from graphc.types import Array, Context, Gradients, Params, Step
+
+EVERYWHERE_RIGHT = frozenset({("GlobalAveragePool", 1), ("GlobalAveragePool", 2), ("GlobalMaxPool", 2)})
+"""Operators and numbers of spatial axes that every runtime has right. OpenCV refuses both of three axes, and onnx's
+reference takes the largest value along the last two axes alone."""
 
 
 class GlobalPool(OfRank):
@@ -33,8 +37,25 @@ class GlobalPool(OfRank):
 
     def emit_pool(self, build: OnnxBuilder, operator: str, x: Value) -> Value:
         _, channels = self.sizes(x.shape)
-        pixel = build.op(operator, build.channels_first(x), shape=(*(1,) * self.rank, channels))
-        return pixel if self.keep_dims else build.op("Flatten", pixel, shape=(channels,), axis=1)
+        x, shape = build.channels_first(x), (*(1,) * self.rank, channels)
+        if (operator, self.rank) in EVERYWHERE_RIGHT:
+            pixel = build.op(operator, x, shape=shape)
+        else:
+            pixel = build.op(operator, self._as_column(build, x), shape=(1, 1, channels))
+        if not self.keep_dims:
+            return build.op("Flatten", pixel, shape=(channels,), axis=1)
+        if len(pixel.shape) == len(shape):
+            return pixel
+        sizes = build.constant("kept", np.asarray([-1, channels, *shape[:-1]], np.int64))
+        return build.op("Reshape", pixel, sizes, shape=shape, channels_first=True)
+
+    def _as_column(self, build: OnnxBuilder, x: Value) -> Value:
+        """All positions as an image one pixel wide."""
+        channels = x.shape[-1]
+        positions: Dim = elements(x.shape[:-1]) if is_static(x.shape) else -1  # not known before it runs
+        sizes = [-1 if is_static(x.shape) else 0, channels, positions, 1]
+        column = build.constant("column", np.asarray(sizes, np.int64))
+        return build.op("Reshape", x, column, shape=(positions, 1, channels), channels_first=True)
 
 
 class GlobalAvgPool(GlobalPool):
