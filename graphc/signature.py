@@ -108,7 +108,8 @@ class OutputSignature(Settings):
             return {"boxes": self._boxes(prediction, placement)}
         if self.codes is not None and prediction.ndim == 2:
             labels = self.codes.read(prediction)
-            return {"text": self.codes.text(labels)} if self.codes.characters else {"labels": labels}
+            known = len(self.codes.characters) + 1 == prediction.shape[1]  # a file's metadata may say anything
+            return {"text": self.codes.text(labels)} if known else {"labels": labels}
         if self.says is None or prediction.ndim != 1 or len(prediction) < 2:
             return {"values": prediction.tolist()}
         numbers = ACTIVATIONS[self.activation](prediction)

@@ -21,6 +21,7 @@ from graphc.data.sources import Npz
 from graphc.data.target_kind import TargetKind
 from graphc.data.wanted import Want, Wanted
 from graphc.errors import DataError, GraphcError, SpecError
+from graphc.signature import OutputSignature
 from graphc.train.commands import predict, train
 from graphc.train.losses import Ctc
 from graphc.train.losses.ctc import steps_needed
@@ -117,6 +118,14 @@ def test_a_text_there_and_back() -> None:
         assert alphabet.text(labels) == "aba"
         path = [labels[0], labels[0], blank, labels[0], labels[1], blank]
         assert alphabet.text(alphabet.read(np.eye(3)[path])) == "aab"
+
+
+@pytest.mark.parametrize(
+    ("characters", "found"), [("ab", {"text": "ba"}), ("", {"labels": [2, 1]}), ("a", {"labels": [2, 1]})]
+)
+def test_labels_without_characters_are_said_as_numbers(characters: str, found: dict[str, object]) -> None:
+    signature = OutputSignature(codes=Alphabet(characters=characters))
+    assert signature.described(np.eye(3)[[2, 2, 0, 1]], 1) == found
 
 
 def test_edit_distance_is_that_of_the_table() -> None:
