@@ -1,4 +1,5 @@
-"""Operators that exporters write as a chain of reshapes: channel shuffle, group normalization, nearest resizing."""
+"""Operators that exporters write as a chain of reshapes: channel shuffle, blocks of pixels as channels, group
+normalization, nearest resizing."""
 
 from __future__ import annotations
 
@@ -23,6 +24,31 @@ def channel_shuffle(graph: OnnxGraph, chain: Chain) -> OnnxNode | None:
     if turned.get("perm") != [0, 2, 1, *range(3, len(split))]:
         return None
     return OnnxNode("ChannelShuffle", turned.name, (x,), joined.outputs, {"groups": split[1]})
+
+
+BLOCKS_TO_DEPTH, DEPTH_TO_BLOCKS = [0, 3, 5, 1, 2, 4], [0, 3, 4, 1, 5, 2]
+"""How ONNX's own operators turn axes: C H/b b W/b b, and b b C H W."""
+
+
+def space_to_depth(graph: OnnxGraph, chain: Chain) -> OnnxNode | None:
+    """Blocks of pixels as channels, row and column of the block before the channel; and back."""
+    apart, turned, joined = chain
+    x, whole = apart.inputs[0], graph.shapes.get(apart.inputs[0], ())
+    split, end = graph.shapes.get(apart.outputs[0], ()), graph.shapes.get(joined.outputs[0], ())
+    if len(whole) != 4 or len(split) != 6 or split[0] != whole[0]:
+        return None
+    n, channels, height, width = whole
+    block, perm = split[3], turned.get("perm")
+    if perm == BLOCKS_TO_DEPTH:
+        small = height // block, width // block
+        fits = split == (n, channels, small[0], block, small[1], block) and end == (n, channels * block**2, *small)
+        op = "SpaceToDepth"
+    else:
+        block = split[1]
+        fewer = channels // block**2
+        fits = split == (n, block, block, fewer, height, width) and end == (n, fewer, block * height, block * width)
+        fits, op = fits and perm == DEPTH_TO_BLOCKS, "DepthToSpace"
+    return OnnxNode(op, turned.name, (x,), joined.outputs, {"blocksize": block}) if fits else None
 
 
 def group_norm(graph: OnnxGraph, chain: Chain) -> OnnxNode | None:
@@ -89,6 +115,7 @@ LOWEST = -1e30
 
 CHAINS: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (("Reshape", "Transpose", "Reshape"), channel_shuffle),
+    (("Reshape", "Transpose", "Reshape"), space_to_depth),
     (("Reshape", "InstanceNormalization", "Reshape", "Mul", "Add"), group_norm),
     (("Reshape", "InstanceNormalization", "Reshape"), group_norm),
     (("Gather", "Gather"), nearest),

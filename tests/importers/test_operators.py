@@ -53,6 +53,17 @@ FORMS: dict[str, tuple[str, dict[str, Any], list[str]]] = {
         {"r": whole(-1, 1, 4), "w": [1, 1, 3], "s": whole(-1, 4, 1, 1)},
         ["conv1d", "global_avg_pool2d", "multiply", "reshape", "reshape", "sigmoid"],
     ),
+    "blocks of pixels as channels, and back": (
+        "a = Reshape(x, s) b = Transpose<perm=[0,3,5,1,2,4]>(a) c = Reshape(b, t) r = Relu(c)"
+        " d = Reshape(r, u) e = Transpose<perm=[0,3,4,1,5,2]>(d) y = Reshape(e, v)",
+        {
+            "s": whole(-1, 4, 4, 2, 3, 2),
+            "t": whole(-1, 16, 4, 3),
+            "u": whole(-1, 2, 2, 4, 4, 3),
+            "v": whole(-1, 4, 8, 6),
+        },
+        ["depth_to_space", "relu", "space_to_depth"],
+    ),
     "reciprocal": ("a = Exp(x) y = Reciprocal(a)", {}, ["exp", "power"]),
     "log_softmax": ("y = LogSoftmax<axis=1>(x)", {}, ["log_softmax"]),
     "means and largest of channels": (
