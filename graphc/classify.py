@@ -45,9 +45,9 @@ def classify(
     values of the outputs where the weights' classes are not known. `skips`: a file that cannot be read is left out,
     and said."""
     plan = plan_spec(spec, settings, limits=limits or Limits())
+    params, _ = initial_or_loaded(plan, 0, weights_from, load=load)
     known = signature(required(weights_from, plan, load), plan)
     name, taken = only_image(plan, known.inputs)
-    params, _ = initial_or_loaded(plan, 0, weights_from, load=load)
     network = Network(plan, threads)
     meanings = {**dict.fromkeys(plan.graph.outputs, OutputSignature()), **known.outputs}
     files, left_out = given_files(inputs)

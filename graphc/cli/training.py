@@ -142,6 +142,8 @@ def predict(run_folder: str, files: tuple[str, ...], top: int, output: str | Non
     if output is not None:
         answers.check_output(output)
         if answers.is_folder(output):
+            if options["weights"] is not None and not Path(run_folder).is_dir():
+                raise click.UsageError("masks in a folder are of a RUN: -o with .csv, .json or .jsonl for a SPEC")
             from graphc.train.predict import predict_folder
 
             say(f"wrote {predict_folder(run_folder, files, output, **of_run(options))}")

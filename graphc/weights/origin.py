@@ -77,7 +77,8 @@ def net_given(given: str | None) -> str:
 def _check_given(given: str, known: Pretrained, plan: Plan) -> None:
     name, colon, net = given.partition(":")
     if name not in known.sources:
-        there = did_you_mean(name, known.sources, any_number=True) or f"; {plan.graph.name} says nothing of any"
+        those = f"; it knows {', '.join(known.sources)}" if known.sources else "; it says nothing of any"
+        there = did_you_mean(name, known.sources, any_number=True) or those
         raise WeightsError("G363", f"{plan.graph.name} knows no weights from {clipped(name)}{there}")
     nets = [each.name for each in known.sources[name].nets]
     net = net.partition(".")[0]
