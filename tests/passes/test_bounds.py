@@ -13,6 +13,7 @@ inputs: {x: [N, 8]}
 blocks:
   two: {layers: [relu, elu]}
   six: {layers: [two, two]}
+  down: {params: [n], layers: [relu: {when: "${n > 0}"}, down: {n: "${n - 1}", when: "${n > 0}"}]}
 """
 
 
@@ -28,6 +29,9 @@ blocks:
         ("[repeat: {times: 10, layers: [two, relu]}]", 41),
         ("[repeat: {times: '${2}', layer: relu}]", 3),
         ("[stack: {layer: fully_connected, args: [1, 2, 3]}]", 4),
+        ("[stack: {layer: {repeat: {times: 9, layer: relu}}, args: [{times: 1}, {times: 2}]}]", 6),
+        ("[stack: {layer: {down: {n: 9}}, args: [{n: 1}, {}]}]", 1 + 3 + 19),
+        ("[stack: {layer: down, args: [1, [0], {n: 2}]}]", 1 + 3 + 1 + 5),
         ("[branches: {paths: {a: [relu], b: [two], c: []}}]", 5),
         ("[residual: {layers: [relu], shortcut: [two]}]", 5),
         ("[two: {when: false}, repeat: {times: 10, layer: {relu: {when: '${1}'}}}]", 1),
@@ -40,7 +44,7 @@ def test_the_least_count(layers, least):
     with pytest.raises(SpecError, match=f"at least {least:,}") as caught:
         check_bounds(spec, least - 1)
     assert caught.value.place is not None
-    assert caught.value.place.line == 6
+    assert caught.value.place.line == 7
 
 
 def test_blocks_that_use_themselves_end():

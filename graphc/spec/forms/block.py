@@ -19,7 +19,7 @@ from graphc.spec.expressions import names_over, substitute
 from graphc.spec.forms import FORMS
 from graphc.spec.forms.base import Count, Expander, SaidError
 from graphc.spec.forms.frame import ExpansionFrame, Ref
-from graphc.spec.schema_terms import LAYERS, NAMES, SCOPE, TEXT, Schema, map_of, object_of
+from graphc.spec.schema_terms import COMMON_KEYS, LAYERS, NAMES, SCOPE, TEXT, Schema, map_of, object_of
 from graphc.spec.source import SpecList, SpecMap
 from graphc.spec.variables import check_variable_name
 
@@ -64,7 +64,8 @@ class Block:
     def at_least(self, body: Any, count: Count) -> int:
         """The least number of layers inside, where it is used with these arguments."""
         given = body.items() if isinstance(body, SpecMap) else zip(self.params, _positional(body), strict=False)
-        return count.of_block(self.name, {name: count.value(value) for name, value in given if name in self.params})
+        own = ((name, value) for name, value in given if name in self.params and name not in COMMON_KEYS)
+        return count.of_block(self.name, {name: count.value(value) for name, value in own})
 
     def expand(self, expander: Expander, entry: Entry, at: ExpansionFrame, sources: list[Ref]) -> Ref | None:
         """The value after a use of it."""

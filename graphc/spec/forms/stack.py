@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from graphc.errors import SpecError, clipped
 from graphc.spec.entry import Entry, with_arguments
@@ -14,6 +14,7 @@ from graphc.spec.forms.elements import EACH, element_list, expand_element, open_
 from graphc.spec.forms.frame import ExpansionFrame, Ref
 from graphc.spec.schema_terms import LAYER, Schema, as_expression
 from graphc.spec.source import SpecList, SpecMap
+from graphc.written import kind_and_arguments
 
 
 class Stack(Form):
@@ -35,7 +36,7 @@ class Stack(Form):
 
     def at_least(self, body: SpecMap, count: Count) -> int:
         args = body.get("args")
-        return count.entry(body.get("layer")) * len(args) if isinstance(args, SpecList) else 0
+        return sum(count.entry(_element(body.get("layer"), each)) for each in args) if isinstance(args, SpecList) else 0
 
     def expand(self, expander: Expander, entry: Entry, at: ExpansionFrame, sources: list[Ref]) -> Ref | None:
         args = value_of(entry, "args", at)
@@ -51,3 +52,13 @@ class Stack(Form):
             change = partial(with_arguments, written=written, place=place)
             output = expand_element(expander, elements, f"{each}_{number}", element, output, change)
         return expander.close(inner, output)
+
+
+def _element(layer: Any, over: Any) -> Any:
+    """An element as it would be written: the layer with these arguments over its own."""
+    kind, own = kind_and_arguments(layer) or (None, None)
+    if not isinstance(own, SpecMap):
+        return {kind: over}
+    if not isinstance(over, SpecMap):
+        return layer
+    return {kind: SpecMap({**own, **over}, over.place, own.key_places | over.key_places, own.places | over.places)}
