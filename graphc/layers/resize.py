@@ -187,7 +187,7 @@ class Resize(SizedLike):
             how = {**how, "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
         elif self.method == "nearest" and is_static(x.shape):
             return self._emit_picked(build, x)
-        elif self.antialias or (self.method != "nearest" and not self._is_even(x.shape, shape)):
+        elif self._needs_products(x.shape, shape):
             return self._emit_products(build, x)
         factors = self.scale or tuple(map(_factor, static(x.shape, self.kind)[:2], static(shape, self.kind)[:2]))
         scales = build.constant("scales", np.asarray([1, 1, *factors], np.float32))
@@ -215,6 +215,14 @@ class Resize(SizedLike):
         pairs = zip(self.scale, static(old, self.kind), static(new, self.kind), strict=False)
         return all(exact_fraction(factor) * before == after for factor, before, after in pairs)
 
+    def _needs_products(self, old: Shape, new: Shape) -> bool:
+        """Whether Resize would not do: antialias is an attribute from opset 18 on only; of a scale that does not give a
+        whole size OpenCV makes another image; and bicubic behind a Transpose fails to load in onnxruntime, which moves
+        the channels to where its own kernel refuses them."""
+        if self.method == "nearest":
+            return False
+        return self.antialias or (self.method == "bicubic" and is_static(old)) or not self._is_even(old, new)
+
     def _emit_picked(self, build: OnnxBuilder, x: Value) -> Value:
         """Nearest by a ratio that is not a whole number: rounded scales would pick other pixels."""
         shape = static(x.shape, self.kind)
@@ -225,8 +233,7 @@ class Resize(SizedLike):
         return build.op("Gather", y, columns, shape=new, axis=3)
 
     def _emit_products(self, build: OnnxBuilder, x: Value) -> Value:
-        """One product with a matrix an axis: antialias is an attribute from opset 18 on only, and what OpenCV makes of
-        a scale that does not give a whole size is another image."""
+        """One product with a matrix an axis."""
         shape = static(x.shape, self.kind)
         new = static(self.infer_shape(shape), self.kind)
         columns = self._sampling(shape, 1).matrix(shape[1], np.float32).T
