@@ -33,6 +33,7 @@ COUNTS |= {
     ("pointnet",): 3_471_473,
 }
 MILLIONS = {("hourglass",): 6.73, ("hourglass", "stacks=8"): 25.59, ("u2netp",): 1.13, ("ghostnet",): 5.18}
+MILLIONS |= {("hrnet_w18",): 21.3, ("edsr",): 1.37}
 """Published to two places."""
 
 
