@@ -38,10 +38,14 @@ class Reach:
 
     @staticmethod
     def of_transposed(window: TransposedWindow) -> Reach:
-        before, kernel, stride = window.pads[0], window.kernel, window.stride
-        low = tuple(-(-(r + before - kernel + 1) // stride) for r in range(stride))
-        high = tuple((r + before) // stride for r in range(stride))
-        return Reach(stride, 1, low, high)
+        stride = window.stride
+        low, high = [], []
+        for place in range(window.pads[0], window.pads[0] + stride):
+            taps = range(0, window.kernel * window.dilation, window.dilation)
+            seen = [(place - tap) // stride for tap in taps if (place - tap) % stride == 0]
+            low.append(min(seen, default=-(-place // stride)))  # of an output that sees none: up to the one before
+            high.append(max(seen, default=low[-1] - 1))
+        return Reach(stride, 1, tuple(low), tuple(high))
 
     def first(self, position: int) -> int:
         turns, phase = divmod(position, self.period)

@@ -82,10 +82,12 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class TransposedWindow:
-    """One axis of a transposed convolution: each of `size` inputs writes `kernel` outputs, `stride` apart.
+    """One axis of a transposed convolution: each of `size` inputs writes `kernel` outputs, `dilation` apart, and the
+    next input so, `stride` outputs further on.
 
-    `same` gives size*stride outputs, `valid` size*stride + max(kernel - stride, 0), explicit padding
-    (size - 1)*stride + kernel - before - after + output_padding: TensorFlow's and PyTorch's rules.
+    With extent = (kernel - 1)*dilation + 1, `same` gives size*stride outputs, `valid` size*stride + max(extent -
+    stride, 0), explicit padding (size - 1)*stride + extent - before - after + output_padding: TensorFlow's and
+    PyTorch's rules.
     """
 
     size: Dim
@@ -94,21 +96,33 @@ class TransposedWindow:
     output: Dim
     pads: tuple[int, int]
     """Outputs cut off (before, after); `after` can be negative where outputs are added."""
+    dilation: int = 1
+
+    @property
+    def extent(self) -> int:
+        """Outputs from the first to the last tap, both included."""
+        return (self.kernel - 1) * self.dilation + 1
 
     @staticmethod
     def over(
-        size: Dim, kernel: int, stride: int = 1, padding: AxisPadding = "valid", output_padding: int = 0
+        size: Dim,
+        kernel: int,
+        stride: int = 1,
+        padding: AxisPadding = "valid",
+        output_padding: int = 0,
+        dilation: int = 1,
     ) -> TransposedWindow:
-        full = (size - 1) * stride + kernel
+        extent = (kernel - 1) * dilation + 1
+        full = (size - 1) * stride + extent
         if padding in ("same", "same_fixed"):
-            cut = kernel - stride
+            cut = extent - stride
             pads = (max(cut, 0) // 2, cut - max(cut, 0) // 2)
         elif padding == "valid":
-            pads = (0, min(kernel - stride, 0))
+            pads = (0, min(extent - stride, 0))
         else:
             assert isinstance(padding, tuple)
             pads = (padding[0], padding[1] - output_padding)
         output = full - pads[0] - pads[1]
         if isinstance(output, int) and output < 1:
             raise RuleError("G203", f"padding={list(padding)} leaves nothing of the {full} outputs", "padding")
-        return TransposedWindow(size, kernel, stride, output, pads)
+        return TransposedWindow(size, kernel, stride, output, pads, dilation)

@@ -68,6 +68,18 @@ def max_pool2d_grad(
     return dx
 
 
+def max_unpool2d_grad(context: Context, dy: Array, argmax: Array, kernel: Pair, stride: Pair, pads: Pads) -> Array:
+    """The gradient [N, H', W', C] of what `max_pool2d_grad` spreads over [N, H, W, C], from that of the result, dy
+    [N, H, W, C]: of each window the gradient of the tap of its argmax."""
+    grid = Grid.of((dy.shape[1], dy.shape[2]), kernel, stride, pads, (1, 1))
+    dx = context.empty(argmax.shape, dy.dtype)
+    for part in chunks(dy, CHUNK_BYTES):
+        dx[part] = 0
+        for place, tap in enumerate(_taps(_padded(context, dy[part], grid, 0), grid)):
+            np.copyto(dx[part], tap, where=argmax[part] == place)
+    return dx
+
+
 def tile_max(context: Context, pixels: Array, window: Pair) -> tuple[Array, Array]:
     """The largest of windows that tile images, of [rows, place, windows, N, C], and the argmax, both [rows, windows, N,
     C]; `place` is the column within the window."""

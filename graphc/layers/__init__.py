@@ -36,6 +36,9 @@ FAMILIES: Mapping[str, Mapping[str, str]] = {
         "avg_pool2d": "pool.AvgPool2d",
         "avg_pool1d": "pool.AvgPool1d",
         "avg_pool3d": "pool.AvgPool3d",
+        "max_unpool2d": "unpool.MaxUnpool2d",
+        "lp_pool2d": "lp_pool.LpPool2d",
+        "blur_pool2d": "blur_pool.BlurPool2d",
         "global_avg_pool2d": "global_pool.GlobalAvgPool2d",
         "global_avg_pool1d": "global_pool.GlobalAvgPool1d",
         "global_avg_pool3d": "global_pool.GlobalAvgPool3d",
@@ -85,6 +88,8 @@ FAMILIES: Mapping[str, Mapping[str, str]] = {
     },
     "regularization": {
         "dropout": "dropout.Dropout",
+        "spatial_dropout": "dropout.SpatialDropout",
+        "drop_path": "dropout.DropPath",
     },
     "shape": {
         "flatten": "reshape.Flatten",

@@ -46,6 +46,8 @@ class Layer(Documented):
     """Every output depends on the whole input plane, so its receptive field is null."""
     sees_nothing: ClassVar[bool] = False
     """The output is the same whatever numbers the input has: it says how many examples there are, and of what size."""
+    reaches: ClassVar[int | None] = None
+    """How many of its inputs `reach` is told of, the first ones; None: all."""
     elementwise: ClassVar[bool] = False
     """y[i] depends on x[i] alone (or on x[i] and its channel): flatten may be absorbed through it."""
     view: ClassVar[bool] = False
@@ -54,6 +56,8 @@ class Layer(Documented):
     """Its weights are emitted through `build.in_channel_order`, so that a flattened image may reach it as it lies."""
     donates_output: ClassVar[bool] = False
     """Output is an array of its own that backward does not read: the next layer may write over it."""
+    is_sum: ClassVar[bool] = False
+    """The output is the sum of the inputs and nothing else: what they are may be added before."""
     gives: ClassVar[str] = ""
     """What its outputs are, where they cannot be just any number, as a word for a warning."""
     costly: ClassVar[str] = ""
@@ -64,6 +68,15 @@ class Layer(Documented):
         """The layer or input whose height and width the output takes, by name: one more input, the last, of which
         nothing but the size is read."""
         return None
+
+    @property
+    def undoes(self) -> str | None:
+        """The layer whose work this one undoes, by name: what that one reads are further inputs of this one."""
+        return None
+
+    def undoing(self, other: Layer | None) -> Layer:
+        """This layer with what it takes over of the one that it undoes; None is an input of the graph."""
+        raise NotImplementedError(self.kind)
 
     def in_force(self, argument: str) -> Any:
         """An argument's value, or what it comes to where it was left out."""

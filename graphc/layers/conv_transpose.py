@@ -14,7 +14,7 @@ from graphc.kernels.unfold import Grid
 from graphc.layers.base import Layer, elements, image
 from graphc.layers.fields import IntPair, NaturalPair, Padding, PositiveInt, axis_padding
 from graphc.layers.like import SizedLike, size_of
-from graphc.layers.weighted import Weighted, product
+from graphc.layers.weighted import Weighted, check_groups, product
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
 from graphc.receptive_field import Reach
@@ -42,6 +42,11 @@ class Conv2dTranspose(SizedLike, Weighted):
     output_padding: NaturalPair = (0, 0)
     """Outputs added below and at the right, where padding is in pixels; less than the stride. `like` chooses them."""
 
+    dilation: IntPair = (1, 1)
+    """Outputs from one tap of the window to the next: one number, or [vertical, horizontal]."""
+    groups: PositiveInt = 1
+    """Parts into which channels and filters are cut; each part of the channels writes its own filters only."""
+
     @model_validator(mode="after")
     def _consistent(self) -> Conv2dTranspose:
         if self.like is not None and any(self.output_padding):
@@ -59,7 +64,12 @@ class Conv2dTranspose(SizedLike, Weighted):
             raise RuleError("G208", message, "output_padding")
         rows, columns = (
             TransposedWindow.over(
-                size, self.kernel[axis], self.stride[axis], axis_padding(self.padding, axis), more[axis]
+                size,
+                self.kernel[axis],
+                self.stride[axis],
+                axis_padding(self.padding, axis),
+                more[axis],
+                self.dilation[axis],
             )
             for axis, size in enumerate((height, width))
         )
@@ -83,7 +93,7 @@ class Conv2dTranspose(SizedLike, Weighted):
         if not least <= new <= most:
             raise RuleError("G203", self._no_output_padding(window, new, least, most), "like")
         if self.padding in ("same", "same_fixed"):
-            cut = least - 1 + window.kernel - new  # TensorFlow's rule
+            cut = least - 1 + window.extent - new  # TensorFlow's rule
             before = max(cut, 0) // 2
             return (before, max(cut, 0) - before), max(-cut, 0)
         before, after = window.pads
@@ -94,11 +104,11 @@ class Conv2dTranspose(SizedLike, Weighted):
         many inputs."""
         least = (window.size - 1) * window.stride + 1
         if self.padding not in ("same", "same_fixed"):
-            least = least + window.kernel - 1 - window.pads[0] - max(window.pads[1], 0)
+            least = least + window.extent - 1 - window.pads[0] - max(window.pads[1], 0)
         return least, least + window.stride - 1
 
     def _no_output_padding(self, window: TransposedWindow, wanted: Dim, least: Dim, most: Dim) -> str:
-        of = f"stride={window.stride}, kernel={window.kernel} and padding={_written(self.padding)}"
+        of = f"stride={window.stride}, kernel={window.extent} and padding={_written(self.padding)}"
         asked = f"like={self.like} asks for {wanted} outputs of {window.size} inputs"
         return f"{asked}, which with {of} give {least} to {most}"
 
@@ -121,7 +131,8 @@ class Conv2dTranspose(SizedLike, Weighted):
         return found, exact
 
     def infer_shape(self, *inputs: Shape) -> Shape:
-        height, width, _ = image(inputs[0], self.kind)
+        height, width, channels = image(inputs[0], self.kind)
+        check_groups(self.groups, channels, self.filters)
         if self.like is not None:
             known = self.fitted(*inputs)
             if known is not self:
@@ -138,7 +149,7 @@ class Conv2dTranspose(SizedLike, Weighted):
 
     def declare_params(self, *inputs: Shape) -> dict[str, ParamSpec]:
         _, _, channels = image(inputs[0], self.kind)
-        weights = self.declare_weights("HWOI", *self.kernel, self.filters, channels)
+        weights = self.declare_weights("HWOI", *self.kernel, self.filters // self.groups, channels)
         return {"weights": weights, **self.declare_biases(self.filters)}
 
     def mixes_channels(self, *inputs: Shape) -> bool:
@@ -146,14 +157,16 @@ class Conv2dTranspose(SizedLike, Weighted):
         return self.filters != image(inputs[0], self.kind)[2]
 
     def count_macs(self, *inputs: Shape) -> int:
-        return elements(inputs[0]) * self.kernel[0] * self.kernel[1] * self.filters
+        return elements(inputs[0]) * self.kernel[0] * self.kernel[1] * self.filters // self.groups
 
     def count_flops(self, *inputs: Shape) -> int:
         biases = elements(self.infer_shape(*inputs)) if self.has_bias else 0
         return 2 * self.count_macs(*inputs) + biases
 
     def scaled_weights(self, params: Params, scale: Array, overwrite: bool) -> dict[str, Array]:
-        return {"weights": product(params["weights"], scale[:, None], overwrite)}
+        weights = params["weights"]  # kh kw F/groups C
+        each = scale.reshape(self.groups, -1).T
+        return {"weights": product(weights, np.repeat(each, weights.shape[3] // self.groups, axis=1), overwrite)}
 
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
         if self.like is not None:
@@ -179,10 +192,14 @@ class Conv2dTranspose(SizedLike, Weighted):
     ) -> Value:
         (top, bottom), (left, right) = pads
         attributes: dict[str, Any] = {"kernel_shape": list(self.kernel), "strides": list(self.stride)}
+        if self.dilation != (1, 1):
+            attributes["dilations"] = list(self.dilation)
+        if self.groups > 1:
+            attributes["group"] = self.groups
         attributes["pads"] = [top, left, max(bottom, 0), max(right, 0)]
         if bottom < 0 or right < 0:
             attributes["output_padding"] = [max(-bottom, 0), max(-right, 0)]
-        weights = build.constant("weights", params["weights"].transpose(3, 2, 0, 1))  # C F kh kw
+        weights = build.constant("weights", params["weights"].transpose(3, 2, 0, 1))  # C F/groups kh kw
         biases = self.emit_biases(build, params)
         return build.op("ConvTranspose", x, weights, biases, shape=shape, **attributes)
 
@@ -216,8 +233,9 @@ class Conv2dTranspose(SizedLike, Weighted):
         pads = (rows.pads[0], max(rows.pads[1], 0)), (columns.pads[0], max(columns.pads[1], 0))
         assert isinstance(rows.output, int)
         assert isinstance(columns.output, int)
-        grid = Grid.of((rows.output, columns.output), self.kernel, self.stride, pads, (1, 1))
-        return ConvProblem.of(grid, (*self.kernel, self.filters, channels), 1, batch, dtype, training)
+        grid = Grid.of((rows.output, columns.output), self.kernel, self.stride, pads, self.dilation)
+        w_shape = (*self.kernel, self.filters // self.groups, channels)
+        return ConvProblem.of(grid, w_shape, self.groups, batch, dtype, training)
 
 
 def _written(value: Any) -> Any:

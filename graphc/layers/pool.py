@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from graphc.layers.adaptive_pool import AdaptiveAvg, AdaptiveMax
 from graphc.layers.base import Layer
@@ -28,6 +28,12 @@ class MaxPool2d(MaxPool):
 
     kind: ClassVar[str] = "max_pool2d"
     global_kind: ClassVar[str] = "global_max_pool2d"
+
+    def unpooling(self) -> dict[str, Any] | None:
+        fixed = self.kernel is not None and all(isinstance(extent, int) for extent in self.kernel)
+        if not fixed or self.step() != self.kernel or self.is_spread:
+            return None
+        return {"kernel": self.kernel, "padding": self.padding, "ceil_mode": self.ceil_mode}
 
     def adaptive(self) -> Layer:
         return AdaptiveMaxPool2d(output_size=self.output_size)

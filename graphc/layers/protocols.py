@@ -6,7 +6,7 @@ A kind does it by having the method; it names no protocol. Shapes are one exampl
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from graphc.dims import Shape
 from graphc.types import Array, Params
@@ -84,6 +84,25 @@ class SuppressesBoxes(Protocol):
     @property
     def keeps(self) -> int:
         """So many, at most."""
+
+
+@runtime_checkable
+class SumsWith(Protocol):
+    """Can take in what another layer of the same input gives, where both are added: convolutions side by side."""
+
+    def sum_with(
+        self, params: Params, other: Layer, others: Params, *inputs: Shape
+    ) -> tuple[Layer, dict[str, Array]] | None:
+        """One layer, with all its variables, each in its own shape, for this one plus `other`, with its own; None
+        where that is none."""
+
+
+@runtime_checkable
+class Unpoolable(Protocol):
+    """Can be undone by a max_unpool2d: max pooling."""
+
+    def unpooling(self) -> dict[str, Any] | None:
+        """Arguments of the max_unpool2d; None where windows overlap, or are of no fixed size."""
 
 
 @runtime_checkable

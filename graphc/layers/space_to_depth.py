@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from graphc.dims import Dim, Shape, residues
 from graphc.errors import RuleError
-from graphc.layers.base import Layer, image
+from graphc.layers.base import Layer, channels, image
 from graphc.layers.fields import PositiveInt
+from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
 from graphc.receptive_field import Reach
 from graphc.types import Array, Context, Gradients, Params, Step
 
 
 class SpaceToDepth(Layer):
-    """Each block of pixels as one pixel; its channels in the order row, column, channel, as TensorFlow's."""
+    """Each block of pixels as one pixel: PyTorch's pixel_unshuffle with order: CRD."""
 
     kind: ClassVar[str] = "space_to_depth"
     family: ClassVar[str] = "shape"
@@ -23,6 +24,9 @@ class SpaceToDepth(Layer):
 
     block: PositiveInt
     """Pixels in a block's height and width."""
+    order: Literal["DCR", "CRD"] = "DCR"
+    """Of the channels of a block, in ONNX's words. DCR: row, column, channel, as TensorFlow's. CRD: channel, row,
+    column, as PyTorch's."""
 
     def infer_shape(self, *inputs: Shape) -> Shape:
         height, width, channels = image(inputs[0], self.kind)
@@ -45,14 +49,20 @@ class SpaceToDepth(Layer):
 
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
         (x,) = inputs
-        return build.op("SpaceToDepth", x, shape=self.infer_shape(x.shape), blocksize=self.block)
+        y = build.op("SpaceToDepth", x, shape=self.infer_shape(x.shape), blocksize=self.block)
+        if self.order == "DCR":
+            return y
+        numbers = np.arange(channels(y.shape, self.kind)).reshape(self.block**2, -1)
+        return build.op("Gather", y, build.constant("order", numbers.T.reshape(-1)), axis=1)
 
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
-        return Step(_gather(inputs[0], self.block), lambda dy: Gradients((_spread(dy, self.block),)))
+        return Step(
+            _gather(inputs[0], self.block, self.order), lambda dy: Gradients((_spread(dy, self.block, self.order),))
+        )
 
 
 class DepthToSpace(Layer):
-    """Each pixel as a block of pixels: the inverse of space_to_depth."""
+    """Each pixel as a block of pixels, the inverse of space_to_depth: PyTorch's pixel_shuffle with order: CRD."""
 
     kind: ClassVar[str] = "depth_to_space"
     family: ClassVar[str] = "shape"
@@ -60,6 +70,9 @@ class DepthToSpace(Layer):
 
     block: PositiveInt
     """Pixels in a block's height and width."""
+    order: Literal["DCR", "CRD"] = "DCR"
+    """Of the channels of a block, in ONNX's words. DCR: row, column, channel, as TensorFlow's. CRD: channel, row,
+    column, as PyTorch's."""
 
     def infer_shape(self, *inputs: Shape) -> Shape:
         height, width, channels = image(inputs[0], self.kind)
@@ -78,21 +91,26 @@ class DepthToSpace(Layer):
 
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
         (x,) = inputs
-        return build.op("DepthToSpace", x, shape=self.infer_shape(x.shape), blocksize=self.block, mode="DCR")
+        return build.op("DepthToSpace", x, shape=self.infer_shape(x.shape), blocksize=self.block, mode=self.order)
 
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
-        return Step(_spread(inputs[0], self.block), lambda dy: Gradients((_gather(dy, self.block),)))
+        return Step(
+            _spread(inputs[0], self.block, self.order), lambda dy: Gradients((_gather(dy, self.block, self.order),))
+        )
 
 
-def _gather(x: Array, block: int) -> Array:
+def _gather(x: Array, block: int, order: str) -> Array:
     """N H W C to N H/b W/b b*b*C."""
     batch, height, width, channels = x.shape
     blocks = x.reshape(batch, height // block, block, width // block, block, channels)
-    return blocks.transpose(0, 1, 3, 2, 4, 5).reshape(batch, height // block, width // block, block**2 * channels)
+    axes = (0, 1, 3, 2, 4, 5) if order == "DCR" else (0, 1, 3, 5, 2, 4)
+    return blocks.transpose(axes).reshape(batch, height // block, width // block, block**2 * channels)
 
 
-def _spread(x: Array, block: int) -> Array:
+def _spread(x: Array, block: int, order: str) -> Array:
     """N H W b*b*C to N H*b W*b C."""
     batch, height, width, channels = x.shape
-    blocks = x.reshape(batch, height, width, block, block, channels // block**2)
-    return blocks.transpose(0, 1, 3, 2, 4, 5).reshape(batch, height * block, width * block, channels // block**2)
+    sizes = (block, block, channels // block**2) if order == "DCR" else (channels // block**2, block, block)
+    axes = (0, 1, 3, 2, 4, 5) if order == "DCR" else (0, 1, 4, 2, 5, 3)
+    blocks = x.reshape(batch, height, width, *sizes)
+    return blocks.transpose(axes).reshape(batch, height * block, width * block, channels // block**2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from graphc.errors import RuleError
 from graphc.initializers import AnyInitializer, Xavier, Zeros
 from graphc.kernels.channels import add_bias, bias_gradient
 from graphc.layers.base import Layer
@@ -75,6 +76,14 @@ class Weighted(Layer):
     def bias_gradients(self, context: Context, dy: Array) -> dict[str, Array]:
         """The gradient [C] of the biases by name, if there are any that learn, from dy [N, …, C]."""
         return {"biases": bias_gradient(dy)} if self.has_bias and self.learns(context, "biases") else {}
+
+
+def check_groups(groups: int, channels: int, filters: int) -> None:
+    """An error where channels or filters cannot be cut into so many parts."""
+    if channels % groups:
+        raise RuleError("G204", f"groups={groups} must divide channels={channels}", "groups")
+    if filters % groups:
+        raise RuleError("G204", f"groups={groups} must divide filters={filters}", "groups")
 
 
 def given(**gradients: Array | None) -> dict[str, Array]:

@@ -236,8 +236,9 @@ class Expansion:
             if at.scope.faulty:
                 raise SaidError from None
             raise
-        if layer.follows is not None:
-            sources = [*sources, NameRef(layer.follows, at.group, at.bindings, arguments["like"].place or entry.place)]
+        for argument, other in (("like", layer.follows), ("pool", layer.undoes)):
+            if other is not None:
+                sources = [*sources, NameRef(other, at.group, at.bindings, arguments[argument].place or entry.place)]
         variables = share or scoped(at.variables, name)
         written = {name: each if following[name] else replace(each, value=None) for name, each in followed_by.items()}
         node = UnresolvedNode(full, layer, tuple(sources), entry.place, variables, arguments, at.trail, written)

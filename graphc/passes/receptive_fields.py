@@ -21,7 +21,7 @@ def receptive_fields(graph: LayerGraph, shapes: Mapping[str, Shape]) -> tuple[di
     warnings: list[Warn] = []
     counted = 0
     for node in graph.nodes:
-        sources = node.inputs if node.layer.follows is None else node.inputs[:-1]
+        sources = node.inputs[: node.layer.reaches] if node.layer.follows is None else node.inputs[:-1]
         counted += sum(len(seen[source]) for source in sources)
         if counted > MOST_SEEN:
             many = f"{len(graph.inputs):,} inputs are too many for so many layers"

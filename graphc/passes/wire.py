@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from graphc.errors import Errors, Place, SpecError, Warn, clipped
+from graphc.errors import Errors, Place, RuleError, SpecError, Warn, clipped
 from graphc.graph import GraphInput, LayerGraph, Node
 from graphc.layers.base import Layer
 from graphc.passes.end_points import name_end_points
@@ -42,7 +42,7 @@ def wire(
     last: Ref | None,
 ) -> LayerGraph:
     """The graph of a spec; `named` are the layers and groups that the user named, `last` the last value."""
-    sources = resolve_inputs(unresolved, names)
+    unresolved, sources = take_over(unresolved, resolve_inputs(unresolved, names))
     order = topological_order(
         [[source for source in read if isinstance(source, int)] for read in sources],
         lambda numbers: cycle_error([unresolved[number] for number in numbers]),
@@ -89,6 +89,28 @@ def resolve_inputs(unresolved: Sequence[UnresolvedNode], names: Names) -> list[t
             found.append(tuple(names.resolve(ref) for ref in node.inputs))
     errors.raise_if_any()
     return found
+
+
+def take_over(
+    unresolved: Sequence[UnresolvedNode], sources: list[tuple[int | InputRef, ...]]
+) -> tuple[list[UnresolvedNode], list[tuple[int | InputRef, ...]]]:
+    """Layers that undo another, the last that they read, with what they take over of it: arguments, and its inputs."""
+    nodes, read = list(unresolved), list(sources)
+    errors = Errors()
+    for number, node in enumerate(unresolved):
+        if node.layer.undoes is None:
+            continue
+        *own, undone = sources[number]
+        other = unresolved[undone].layer if isinstance(undone, int) else None
+        with errors.collecting(of_a_layer=True):
+            try:
+                nodes[number] = replace(node, layer=node.layer.undoing(other))
+            except RuleError as error:
+                place = node.arguments["pool"].place or node.place
+                raise SpecError(error.code, f"{node.name}: {error.message}", place, node.trail) from None
+        read[number] = (*own, *(sources[undone] if isinstance(undone, int) else ()))
+    errors.raise_if_any()
+    return nodes, read
 
 
 def name_of(source: int | InputRef, unresolved: Sequence[UnresolvedNode]) -> str:

@@ -73,6 +73,7 @@ WRITTEN = {
     "avg_pool1d": "avg_pool1d: {kernel: 4}",
     "max_pool3d": "max_pool3d: {kernel: 2}",
     "avg_pool3d": "avg_pool3d: {kernel: 2}",
+    "max_unpool2d": "max_unpool2d: {pool: pool1}",
     "slice": "slice: {start: 0, stop: 32}",
     "multi_head_attention": "multi_head_attention: {heads: 4}",
     "separable_conv2d": "separable_conv2d: {filters: 64, kernel: 3}",

@@ -234,6 +234,12 @@ FORMS: dict[str, tuple[str, dict[str, Any], list[str]]] = {
     ),
     "mirrored border": ('y = Pad<mode="reflect">(x, pads)', {"pads": whole(0, 0, 2, 1, 0, 0, 1, 1)}, ["pad"]),
     "border again": ('y = Pad<mode="edge">(x, pads)', {"pads": whole(0, 0, 2, 1, 0, 0, 1, 1)}, ["pad"]),
+    "transposed, in groups, dilated": (
+        "y = ConvTranspose<group=2, strides=[2,2], dilations=[1,2], pads=[1,1,1,1]>(x, w)",
+        {"w": [4, 3, 3, 3]},
+        ["conv2d_transpose"],
+    ),
+    "pixel_shuffle": ('y = DepthToSpace<blocksize=2, mode="CRD">(x)', {}, ["depth_to_space"]),
     "twice as large": (
         'y = Resize<mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor">(x, , s)',
         {"s": numbers(1, 1, 2, 2)},

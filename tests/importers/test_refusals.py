@@ -41,7 +41,6 @@ def test_every_node_is_listed_with_counts_and_where_to_end(tmp_path: Path) -> No
         ("y = Pow(x, x)", {}, "expected one number"),
         ("y = ReduceSum<keepdims=0>(x, a)", {"a": whole(1)}, "drops the axes"),
         ("y = Max(x, low)", {"low": number(2)}, "it merges values with constants"),
-        ("y = DepthToSpace<blocksize=2, mode=\"CRD\">(x)", {}, "PyTorch's order"),
     ],
 )  # fmt: skip
 def test_the_reason_is_said(tmp_path: Path, body: str, arrays: dict[str, object], told: str) -> None:

@@ -9,14 +9,19 @@ import pytest
 
 from graphc.kernels.context import RunContext
 from graphc.layers.base import Layer
+from graphc.layers.blur_pool import BlurPool2d
 from graphc.layers.conv import Conv2d
+from graphc.layers.conv_transpose import Conv2dTranspose
+from graphc.layers.lp_pool import LpPool2d
 from graphc.layers.pad import Pad
 from graphc.layers.pool import AvgPool2d, MaxPool2d
+from graphc.layers.space_to_depth import DepthToSpace, SpaceToDepth
+from graphc.layers.unpool import MaxUnpool2d
 
 torch = pytest.importorskip("torch", reason="compared with PyTorch where it is installed")
 F = torch.nn.functional
 
-IMAGE = (9, 8, 4)
+IMAGE = (10, 8, 4)
 
 CASES: list[tuple[Layer, Callable]] = [
     (
@@ -38,6 +43,23 @@ CASES += [
     (Pad(padding=((2, 1), (0, 3)), mode=mode), lambda x, theirs=theirs: F.pad(x, (0, 3, 2, 1), theirs))
     for mode, theirs in (("reflect", "reflect"), ("edge", "replicate"), ("circular", "circular"))
 ]
+CASES += [
+    (DepthToSpace(block=2, order="CRD"), lambda x: F.pixel_shuffle(x, 2)),
+    (SpaceToDepth(block=2, order="CRD"), lambda x: F.pixel_unshuffle(x, 2)),
+]
+CASES += [(LpPool2d(kernel=(3, 2), stride=2), lambda x: F.lp_pool2d(x, 2.0, (3, 2), 2))]
+BLUR = {3: [1, 2, 1], 4: [1, 3, 3, 1], 5: [1, 4, 6, 4, 1]}
+
+
+def blurred(x, size: int):
+    """Zhang's, with his padding."""
+    row = torch.tensor(BLUR[size], dtype=x.dtype)
+    before, after = (size - 1) // 2, size // 2
+    filters = (row[:, None] * row / row.sum() ** 2).expand(x.shape[1], 1, size, size)
+    return F.conv2d(F.pad(x, (before, after, before, after), "reflect"), filters, stride=2, groups=x.shape[1])
+
+
+CASES += [(BlurPool2d(kernel=size), lambda x, size=size: blurred(x, size)) for size in BLUR]
 
 
 def named(each) -> str:
@@ -57,6 +79,21 @@ def test_without_variables(layer, theirs):
     np.testing.assert_allclose(step.backward(dy).inputs[0], last(image.grad), rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize(("pool", "sizes"), [({}, (9, 8)), ({"ceil_mode": True}, (9, 7)), ({"padding": 1}, (8, 10))])
+def test_unpooling(pool, sizes):
+    rng = np.random.default_rng(0)
+    pooled = np.round(2 * rng.standard_normal((2, *sizes, 3)))  # with equal numbers
+    theirs = torch.tensor(pooled.transpose(0, 3, 1, 2))
+    largest, places = F.max_pool2d(theirs, 2, return_indices=True, **pool)
+    x = torch.randn(largest.shape, dtype=torch.float64, requires_grad=True)
+    step = MaxUnpool2d(kernel=2, **pool).forward(RunContext(training=True), {}, last(x), pooled)
+    y = F.max_unpool2d(x, places, 2, padding=pool.get("padding", 0), output_size=sizes)
+    np.testing.assert_array_equal(step.output, last(y))
+    dy = rng.standard_normal(step.output.shape)
+    y.backward(torch.tensor(dy.transpose(0, 3, 1, 2)))
+    np.testing.assert_array_equal(step.backward(dy).inputs[0], last(x.grad))
+
+
 def last(tensor) -> np.ndarray:
     """N C H W as N H W C."""
     return tensor.detach().numpy().transpose(0, 2, 3, 1)
@@ -73,6 +110,14 @@ CONVOLUTIONS = [
         convolution(stride=2, padding=(2, 1), dilation=2, padding_mode="replicate"),
     ),
     (Conv2d(filters=6, kernel=3, groups=2, padding_mode="circular"), convolution(groups=2, padding_mode="circular")),
+    (
+        Conv2dTranspose(filters=6, kernel=3, stride=2, padding=1, output_padding=1, dilation=(1, 2), groups=2),
+        lambda: torch.nn.ConvTranspose2d(4, 6, 3, 2, 1, 1, groups=2, dilation=(1, 2)),
+    ),
+    (
+        Conv2dTranspose(filters=6, kernel=3, stride=(3, 2), padding="valid", dilation=2),
+        lambda: torch.nn.ConvTranspose2d(4, 6, 3, (3, 2), dilation=2),
+    ),
     (Conv2d(filters=6, kernel=3, weight_standardization=True), lambda: StandardizedConv2d(4, 6, 3, padding=1)),
 ]
 

@@ -12,7 +12,7 @@ from graphc.kernels.context import RunContext
 from graphc.layers.base import Layer
 from graphc.layers.channel_shuffle import ChannelShuffle
 from graphc.layers.crop import Crop, Slice
-from graphc.layers.dropout import Dropout
+from graphc.layers.dropout import Dropout, DropPath, SpatialDropout
 from graphc.layers.pad import Pad
 from graphc.layers.reshape import Flatten, Reshape
 from graphc.layers.resize import Resize
@@ -99,6 +99,18 @@ def test_dropout_scales_what_it_keeps_and_draws_the_same_for_the_same_step() -> 
 
 
 @pytest.mark.parametrize(
+    ("layer", "axes"),
+    [(SpatialDropout(rate=0.25), (1, 2)), (DropPath(rate=0.25), (1, 2, 3))],
+)
+def test_what_is_dropped_as_one(layer: Layer, axes: tuple[int, ...]) -> None:
+    x = np.ones((1000 // (1 if len(axes) == 3 else 4), 2, 3, 4), np.float32)
+    y = layer.forward(RunContext(training=True), {}, x).output
+    assert set(np.unique(y)) == {np.float32(0), np.float32(1 / 0.75)}
+    np.testing.assert_array_equal(y.max(axis=axes), y.min(axis=axes))
+    assert abs((y == 0).mean() - 0.25) < 0.05
+
+
+@pytest.mark.parametrize(
     ("layer", "shape", "code", "sentence"),
     [
         (Reshape(shape=(5, -1)), (2, 3, 2), "G207", r"shape=\[5, -1\] does not fit the 12 numbers"),
@@ -113,6 +125,7 @@ def test_dropout_scales_what_it_keeps_and_draws_the_same_for_the_same_step() -> 
         ),
         (Pad(padding=4, mode="symmetric"), (3, 4, 2), "G203", "mirroring 4 pixels needs a height of as many, got 3"),
         (Pad(padding=5, mode="circular"), (5, 4, 2), "G203", "5 pixels of the other side needs a width of as many"),
+        (SpatialDropout(), (8,), "G201", "spatial_dropout drops channels of several values, got 8; dropout drops"),
         (Crop(cut=2), (4, 9, 2), "G203", "cutting 4 of 4 pixels leaves nothing"),
         (Crop(size=5), (4, 9, 2), "G203", "size=5×5 is larger than its input of 4×9"),
         (Slice(start=3), (4, 9, 2), "G203", "start=3 is not below 2"),

@@ -100,6 +100,9 @@ SHAPES = {
 }
 """What the example of a kind, or of those whose names end so, reads, where it is no image of 64 channels."""
 
+BEFORE = {"max_unpool2d": "- max_pool2d: {name: pool1, kernel: 2}"}
+"""A layer that the example of a kind names."""
+
 
 @pytest.mark.parametrize("word", of_kinds(spec_words()), ids=lambda word: f"{word.vocabulary} {word.name}")
 def test_every_example_of_a_spec_is_one(word: Word):
@@ -109,6 +112,7 @@ def test_every_example_of_a_spec_is_one(word: Word):
         arg_scope: {{conv2d: {{kernel: 3}}}}
         layers:
           - add: {{inputs: [left, right]}}
+          {BEFORE.get(word.name, "")}
           {word.example}
     """)
     assert len(plan.nodes) >= 2

@@ -7,6 +7,7 @@ runtimes, and again with the oldest onnxruntime.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +19,10 @@ from graphc.emit.quantize import Quantization, quantize, quantized_tensors
 from graphc.execution.network import evaluate
 from graphc.graph import Plan
 from graphc.initializers import initial_values
-from graphc.layers import CATALOGUE
+from graphc.layers import CATALOGUE, FAMILIES
 from graphc.quantization.ranges import find_ranges
 from tests.layers.cases import Case, all_cases
-from tests.layers.one_layer import initial_params, one_layer_plan
+from tests.layers.one_layer import emitted_nodes, initial_params, one_layer_plan
 from tests.runtimes.runners import RUNTIMES
 
 pytestmark = pytest.mark.runtimes
@@ -38,6 +39,16 @@ NOT_THERE: dict[tuple[str, str], str] = {
     ): "it leaves out the axis of directions and says so at the next Transpose; the last state is right",
 }
 """(runtime, kind) -> why that runtime cannot run that operator at all."""
+FORMS_NOT_THERE: dict[tuple[str, str], str] = {
+    ("reference", "conv2d_transpose: ConvTranspose(group,"): "it reads the weights of all groups as those of one",
+    ("reference", "conv2d_transpose: ConvTranspose(dilations,group,"): "the same, and no error",
+    ("reference", "global_max_pool1d: "): "its GlobalMaxPool keeps no axes but an image's",
+    ("reference", "global_max_pool3d: "): "its GlobalMaxPool keeps no axes but an image's",
+    ("opencv", "global_max_pool3d: GlobalMaxPool"): "it pools images and sequences alone",
+    ("opencv", "global_avg_pool3d: GlobalAveragePool"): "it pools images and sequences alone",
+    ("onnxruntime 1.15", "resize: Resize(coordinate_transformation_mode,cubic_coeff_a,"): "it refuses bicubic images",
+}
+"""(runtime, how a kind and its form begin) -> why it cannot run that form, where it can run others of the kind."""
 FIXED_BATCH: frozenset[tuple[str, str]] = frozenset({("tract", "lstm"), ("tract", "gru")})
 """(runtime, kind) that it takes for a fixed number of examples only (`--batch`): with an open one it panics."""
 
@@ -91,6 +102,32 @@ def test_one_model_a_kind(runtime: str, case: Case, batch: int, tmp_path: Path) 
     variables = {plan.graph.scoped(f"layer/{name}"): value for name, value in params.items()}
     fixed = (runtime, case.layer.kind) in FIXED_BATCH
     compare(plan, variables, runtime, batch, tmp_path, fixed, case.positive)
+
+
+def further_forms(kind: str) -> list[tuple[Case, str]]:
+    """Cases of a kind that are emitted as other operators, or with other attributes, than the first one, and these."""
+    found: dict[str, Case] = {}
+    for case in all_cases():
+        if case.layer.kind == kind:
+            nodes = emitted_nodes(case)
+            form = " ".join(f"{node['op_type']}({','.join(sorted(node.keys() - {'op_type'}))})" for node in nodes)
+            found.setdefault(form, case)
+    return [(case, form) for form, case in list(found.items())[1:]]
+
+
+@pytest.mark.parametrize("kind", [kind for family in ("convolution", "pooling", "shape") for kind in FAMILIES[family]])
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_every_form_of_a_kind(runtime: str, kind: str, tmp_path: Path) -> None:
+    old = runtime == "onnxruntime" and metadata.version("onnxruntime").startswith("1.15")
+    here = {runtime, "onnxruntime 1.15"} if old else {runtime}
+    for case, form in further_forms(kind):
+        if any(name in here and f"{kind}: {form}".startswith(start) for name, start in FORMS_NOT_THERE):
+            continue
+        params = initial_params(case, np.random.default_rng(0), "float32")
+        plan = one_layer_plan(case)
+        variables = {plan.graph.scoped(f"layer/{name}"): value for name, value in params.items()}
+        for batch in (1, 3):
+            compare(plan, variables, runtime, batch, tmp_path, positive=case.positive)
 
 
 @pytest.mark.parametrize("batch", [1, 3])

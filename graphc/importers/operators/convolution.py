@@ -80,17 +80,21 @@ def _windowed(
 
 
 def conv_transpose(build: Build, node: OnnxNode) -> None:
-    """conv2d_transpose, whose weights are [kh, kw, F, C]."""
+    """conv2d_transpose, whose weights are [kh, kw, F/groups, C]."""
     x, weights = build.image(), _weights(build)
     _, filters, *kernel = weights.shape
-    if node.get("group", 1) != 1 or pair(node, "dilations") != (1, 1):
-        raise RefusedError("a transposed convolution with groups or dilation is no layer")
+    groups, dilation = node.get("group", 1), pair(node, "dilations")
+    extent = (kernel[0] - 1) * dilation[0] + 1, (kernel[1] - 1) * dilation[1] + 1
     stride, more = pair(node, "strides"), pair(node, "output_padding", 0)
     arguments: dict[str, Any] = {
-        "filters": filters, "kernel": written_pair((kernel[0], kernel[1])), "stride": written_pair(stride)
+        "filters": filters * groups, "kernel": written_pair((kernel[0], kernel[1])), "stride": written_pair(stride)
     }  # fmt: skip
-    cut = _cut(node, x, (kernel[0], kernel[1]), stride, more)
-    arguments.update(_transposed_padding(cut, x, (kernel[0], kernel[1]), stride, more))
+    if dilation != (1, 1):
+        arguments["dilation"] = written_pair(dilation)
+    if groups > 1:
+        arguments["groups"] = groups
+    cut = _cut(node, x, extent, stride, more)
+    arguments.update(_transposed_padding(cut, x, extent, stride, more))
     biases = _biases(build)
     params = {"weights": weights.transpose(2, 3, 1, 0), **biases}
     build.give(build.layer("conv2d_transpose", [x], {**arguments, "bias": bool(biases)}, params))

@@ -244,9 +244,9 @@ def pad(build: Build, node: OnnxNode) -> None:
 
 
 def depth_to_space(build: Build, node: OnnxNode) -> None:
-    if node.get("mode", "DCR") != "DCR":
-        raise RefusedError("its channels are in PyTorch's order (CRD): expected row, column, channel (DCR)")
-    build.give(build.layer("depth_to_space", [build.image()], {"block": node.get("blocksize")}))
+    order = node.get("mode", "DCR")
+    more = {"order": order} if order != "DCR" else {}
+    build.give(build.layer("depth_to_space", [build.image()], {"block": node.get("blocksize"), **more}))
 
 
 def space_to_depth(build: Build, node: OnnxNode) -> None:

@@ -64,6 +64,11 @@ CASES = [
     Case(Conv2dTranspose(filters=2, kernel=3, stride=2, padding=1, like="x1"), ((2, 3, 2), (4, 5, 1)), reach="any"),
     Case(Conv2dTranspose(filters=2, kernel=3, stride=2, like="x1"), ((2, 3, 2), (3, 6, 1)), reach="any"),
     Case(Conv2dTranspose(filters=2, kernel=4, stride=2, padding=((1, 0), (2, 1))), (IMAGE,)),
+    Case(Conv2dTranspose(filters=6, kernel=3, stride=2, groups=2), (IMAGE,)),
+    Case(Conv2dTranspose(filters=4, kernel=3, stride=(1, 2), groups=4, padding="valid"), (IMAGE,)),
+    Case(Conv2dTranspose(filters=3, kernel=3, stride=2, dilation=2), ((4, 3, 2),), reach="within"),
+    Case(Conv2dTranspose(filters=2, kernel=2, stride=(3, 2), dilation=(2, 3), groups=2), ((3, 4, 2),), reach="within"),
+    Case(Conv2dTranspose(filters=2, kernel=3, dilation=2, padding=1), (IMAGE,), reach="within"),
 ]
 
 
@@ -109,8 +114,11 @@ def separable_conv2d(rng: Random) -> Case:
 def conv2d_transpose(rng: Random) -> Case:
     arguments = window(rng)
     adds = 0 if isinstance(arguments["padding"], str) else rng.randrange(min(arguments["stride"]))
-    layer = Conv2dTranspose(filters=rng.randint(1, 3), output_padding=adds, bias=rng.choice([True, False]), **arguments)
-    return Case(layer, ((rng.randint(5, 7), rng.randint(5, 7), rng.randint(1, 3)),))
+    dilation, groups = (rng.randint(1, 2), rng.choice([1, 1, 2])), rng.choice([1, 1, 2])
+    more = {"output_padding": adds, "dilation": dilation, "groups": groups, "bias": rng.choice([True, False])}
+    layer = Conv2dTranspose(filters=groups * rng.randint(1, 3), **more, **arguments)
+    shape = (rng.randint(5, 7), rng.randint(5, 7), groups * rng.randint(1, 3))
+    return Case(layer, (shape,), reach="exact" if dilation == (1, 1) else "within")
 
 
 SAMPLERS = {

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from random import Random
 
+from graphc.layers.blur_pool import BlurPool2d
 from graphc.layers.global_pool import GlobalAvgPool2d, GlobalMaxPool2d
+from graphc.layers.lp_pool import LpPool2d
 from graphc.layers.pool import AdaptiveAvgPool2d, AdaptiveMaxPool2d, AvgPool2d, MaxPool2d
+from graphc.layers.unpool import MaxUnpool2d
 from tests.layers.cases import Case
 
 IMAGE = (7, 6, 3)
@@ -47,6 +50,18 @@ CASES = [
         for kind in (AdaptiveMaxPool2d, AdaptiveAvgPool2d)
         for size in ((5, 4), (3, 8), (1, 5))
     ),
+    Case(BlurPool2d(), (IMAGE,), reach="any"),
+    Case(BlurPool2d(kernel=4, stride=(1, 3)), (IMAGE,), reach="any"),
+    Case(BlurPool2d(kernel=2, padding_mode="zeros"), (IMAGE,)),
+    Case(BlurPool2d(kernel=5, stride=2, padding_mode="zeros"), (IMAGE,)),
+    Case(LpPool2d(kernel=2), (IMAGE,)),
+    Case(LpPool2d(kernel=(3, 2), stride=2, padding="same"), (IMAGE,)),
+    Case(LpPool2d(kernel=3, stride=(1, 2), padding=((0, 1), (2, 1))), (IMAGE,)),
+    Case(MaxUnpool2d(kernel=2), ((3, 4, 2), (6, 8, 2)), reach="any"),
+    Case(MaxUnpool2d(kernel=2), ((3, 3, 3), IMAGE), reach="any"),
+    Case(MaxUnpool2d(kernel=2, ceil_mode=True), ((4, 3, 3), IMAGE), reach="any"),
+    Case(MaxUnpool2d(kernel=3, padding=((1, 0), (2, 2))), ((2, 3, 3), IMAGE), reach="any"),
+    Case(MaxUnpool2d(kernel=2, padding="same"), ((4, 3, 3), IMAGE), reach="any"),
     Case(GlobalAvgPool2d(), (IMAGE,)),
     Case(GlobalAvgPool2d(keep_dims=True), (IMAGE,)),
     Case(GlobalMaxPool2d(), (IMAGE,)),

@@ -6,7 +6,7 @@ from random import Random
 
 from graphc.layers.channel_shuffle import ChannelShuffle
 from graphc.layers.crop import Crop, Slice
-from graphc.layers.dropout import Dropout
+from graphc.layers.dropout import Dropout, DropPath, SpatialDropout
 from graphc.layers.pad import Pad
 from graphc.layers.reshape import Flatten, Reshape
 from graphc.layers.resize import Resize
@@ -22,6 +22,10 @@ CASES = [
     Case(Dropout(), ((3, 4, 5),)),
     Case(Dropout(rate=0.2), ((50,),)),
     Case(Dropout(rate=0.0), ((5,),)),
+    Case(SpatialDropout(), ((3, 4, 5),)),
+    Case(SpatialDropout(rate=0.2), ((50, 3),)),
+    Case(DropPath(rate=0.3), ((3, 4, 5),)),
+    Case(DropPath(rate=0.3), ((7,),)),
     Case(Flatten(), ((3, 4, 5),)),
     Case(Flatten(), ((1, 1, 5),)),
     Case(Flatten(), ((2, 3, 2, 5),)),
@@ -101,6 +105,8 @@ CASES = [
     Case(Resize(like="x1", method="bilinear"), ((4, 5, 2), (8, 9, 1)), reach="any"),
     Case(SpaceToDepth(block=2), ((4, 6, 3),)),
     Case(SpaceToDepth(block=3), ((3, 6, 1),)),
+    Case(SpaceToDepth(block=2, order="CRD"), ((4, 6, 3),)),
+    Case(DepthToSpace(block=2, order="CRD"), ((2, 3, 8),)),
     Case(DepthToSpace(block=2), ((2, 3, 8),)),
     Case(ChannelShuffle(groups=2), ((3, 3, 6),)),
     Case(ChannelShuffle(groups=3), ((3, 3, 6),)),
