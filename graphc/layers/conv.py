@@ -27,7 +27,8 @@ from graphc.layers.fields import (
     PositiveInt,
     PositiveNumber,
 )
-from graphc.layers.weighted import Weighted, given, product
+from graphc.layers.parallel_sum import sum_of_both
+from graphc.layers.weighted import Weighted, check_groups, given, product
 from graphc.layers.windowed import Windowed, Windowed1d, Windowed3d
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
@@ -41,6 +42,8 @@ class Convolution(Windowed, Weighted):
 
     family: ClassVar[str] = "convolution"
     donates_output: ClassVar[bool] = True
+    main_weights: ClassVar[str] = "weights"
+    """Local name of the weights of its windows."""
 
     kernel: Kernel
     """The window's pixels: one number for both axes, or [height, width]; `input`: as many as the input has;
@@ -110,6 +113,16 @@ class Convolution(Windowed, Weighted):
         """`convolutions` of arrays whose padding is zeros."""
         raise NotImplementedError(self.kind)
 
+    def sum_with(
+        self, params: Params, other: Layer, others: Params, *inputs: Shape
+    ) -> tuple[Layer, dict[str, Array]] | None:
+        return sum_of_both(self, params, other, others, *inputs) if self.padding_mode == "zeros" else None
+
+    def pixel_weights(self, weights: Array, scale: Array) -> Array | None:
+        """Weights [1, 1, …], else of the shape of `weights`, that multiply each channel by `scale` [C]; None where no
+        window of one pixel does."""
+        raise NotImplementedError(self.kind)
+
     def step(self) -> tuple[int, ...]:
         return self.stride
 
@@ -162,10 +175,7 @@ class Conv(Convolution):
 
     def infer_shape(self, *inputs: Shape) -> Shape:
         _, channels = self.sizes(inputs[0])
-        if channels % self.groups:
-            raise RuleError("G204", f"groups={self.groups} must divide channels={channels}", "groups")
-        if self.filters % self.groups:
-            raise RuleError("G204", f"groups={self.groups} must divide filters={self.filters}", "groups")
+        check_groups(self.groups, channels, self.filters)
         return (*self.window_outputs(inputs[0]), self.filters)
 
     def declare_params(self, *inputs: Shape) -> dict[str, ParamSpec]:
@@ -195,6 +205,22 @@ class Conv(Convolution):
 
     def scaled_weights(self, params: Params, scale: Array, overwrite: bool) -> dict[str, Array]:
         return {"weights": product(params["weights"], scale, overwrite)}
+
+    def pixel_weights(self, weights: Array, scale: Array) -> Array | None:
+        each, filters = weights.shape[-2:]
+        if each * self.groups != filters:
+            return None
+        pixel = np.zeros((*(1,) * self.rank, each, filters), weights.dtype)
+        pixel[..., np.arange(filters) % each, np.arange(filters)] = scale
+        return pixel
+
+    def sum_with(
+        self, params: Params, other: Layer, others: Params, *inputs: Shape
+    ) -> tuple[Layer, dict[str, Array]] | None:
+        plain, params = self.plain_weights(params)
+        if isinstance(other, Conv):
+            other, others = other.plain_weights(others)
+        return super(Conv, plain).sum_with(params, other, others, *inputs)
 
     def absorb_affine(
         self, params: Params, scale: Array, offset: Array, *, overwrite: bool = False

@@ -17,7 +17,7 @@ from graphc.kernels.conv import (
     problem_of,
 )
 from graphc.kernels.unfold import Grid
-from graphc.layers.base import elements, image
+from graphc.layers.base import Layer, elements, image
 from graphc.layers.conv import Convolution, Convolution1d, Convolution3d
 from graphc.layers.fields import PositiveInt
 from graphc.layers.weighted import product
@@ -30,6 +30,7 @@ from graphc.variables import SPATIAL_LETTERS, ParamSpec
 class DepthwiseConv(Convolution):
     """Convolution of each channel with its own filters, of any rank."""
 
+    main_weights: ClassVar[str] = "depthwise_weights"
     positional: ClassVar[tuple[str, ...]] = ("kernel", "stride")
 
     depth_multiplier: PositiveInt = 1
@@ -54,6 +55,9 @@ class DepthwiseConv(Convolution):
     def scaled_weights(self, params: Params, scale: Array, overwrite: bool) -> dict[str, Array]:
         weights = params["depthwise_weights"]
         return {"depthwise_weights": product(weights, scale.reshape(weights.shape[self.rank :]), overwrite)}
+
+    def pixel_weights(self, weights: Array, scale: Array) -> Array | None:
+        return scale.reshape(*(1,) * self.rank, -1, 1) if self.depth_multiplier == 1 else None
 
     def emit_convolution(self, build: OnnxBuilder, x: Value, params: Params) -> Value:
         return self.emit_depthwise(build, x, params, self.emit_biases(build, params))
@@ -167,6 +171,11 @@ class SeparableConv2d(DepthwiseConv2d):
         if self.filters is None:
             return super().scaled_weights(params, scale, overwrite)
         return {"pointwise_weights": product(params["pointwise_weights"], scale, overwrite)}
+
+    def sum_with(
+        self, params: Params, other: Layer, others: Params, *inputs: Shape
+    ) -> tuple[Layer, dict[str, Array]] | None:
+        return None  # its second part is not a window
 
     def emit_convolution(self, build: OnnxBuilder, x: Value, params: Params) -> Value:
         if self.filters is None:

@@ -53,6 +53,7 @@ class Add(Elementwise):
 
     kind: ClassVar[str] = "add"
     operator: ClassVar[str] = "Add"
+    is_sum: ClassVar[bool] = True
     donates_output: ClassVar[bool] = True
 
     def count_flops(self, *inputs: Shape) -> int:

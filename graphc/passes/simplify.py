@@ -3,6 +3,9 @@
     conv2d conv1 -> batch_norm conv1/BatchNorm -> relu -> dropout -> fully_connected
     conv2d conv1 (with biases)                 -> relu            -> fully_connected
 
+    x -> conv2d 3×3, x -> conv2d 1×1, x -> batch_norm, all added
+    x -> conv2d 3×3 (with biases)
+
 Outputs and end points keep their names: the value of `conv1/BatchNorm` is then the output of `conv1`.
 """
 
@@ -16,7 +19,7 @@ from typing import TypeAlias
 from graphc.dims import Shape
 from graphc.graph import Node, Plan, readers_of
 from graphc.layers.base import static
-from graphc.layers.protocols import AbsorbsAffine, Affine, SplitsAffine
+from graphc.layers.protocols import AbsorbsAffine, Affine, SplitsAffine, SumsWith
 from graphc.lazy import np
 from graphc.types import Array, Params
 
@@ -153,7 +156,78 @@ class _Folding:
         return _without(replace(graph, nodes=nodes, params=params, end_points=end_points), self.instead)
 
 
-SIMPLIFICATIONS: tuple[Rewrite, ...] = (drop_idle, fold_affine)
+def merge_parallel(graph: Inference) -> Inference:
+    """Layers of one input that are added go into one of them, where it can take the others in and nobody else reads
+    any of them: the three paths of a RepVGG unit."""
+    merging = _Merging(graph)
+    for node in graph.nodes:
+        if node.layer.is_sum:
+            merging.merge_inputs(node)
+    return merging.result()
+
+
+@dataclass
+class _Merging:
+    """Layers that have taken in others beside them."""
+
+    graph: Inference
+    nodes: dict[str, Node] = field(init=False)
+    """By name, as they are now."""
+    params: dict[str, Params] = field(init=False)
+    instead: dict[str, str] = field(default_factory=dict)
+    """Sum that is gone -> the layer that gives its value."""
+    taken: set[str] = field(default_factory=set)
+    """Nodes that are in another."""
+    lost: set[str] = field(default_factory=set)
+    """Nodes whose own value is no longer there."""
+
+    def __post_init__(self) -> None:
+        self.readers = readers_of(self.graph.nodes)
+        self.kept = set(self.graph.outputs.values())
+        self.nodes = {node.name: node for node in self.graph.nodes}
+        self.params = dict(self.graph.params)
+
+    def merge_inputs(self, node: Node) -> None:
+        """Have a sum add fewer layers."""
+        left = [self.instead.get(read, read) for read in node.inputs]
+        paths: dict[str, list[str]] = {}
+        for read, name in zip(node.inputs, left, strict=True):
+            if self._is_alone(read, name) and self.graph.shapes[name] == self.graph.shapes[node.name]:
+                paths.setdefault(self.nodes[name].inputs[0], []).append(name)
+        for source, names in paths.items():
+            self._merge(names, self.graph.shapes[source])
+        left = [name for name in left if name not in self.taken]
+        self.nodes[node.name] = replace(node, inputs=tuple(left))
+        if len(left) == 1 and len(node.inputs) > 1:
+            self.instead[node.name] = left[0]
+
+    def _is_alone(self, read: str, name: str) -> bool:
+        """Whether a layer has one input, and nobody but the sum reads or wants its value."""
+        once = len(self.readers[read]) == 1 and read not in self.kept
+        return once and name in self.nodes and len(self.nodes[name].inputs) == 1
+
+    def _merge(self, names: list[str], shape: Shape) -> None:
+        """Have the largest of the layers, of one input of this shape, take in the others, as far as it can."""
+        able = [name for name in names if isinstance(self.nodes[name].layer, SumsWith)]
+        if len(names) == 1 or not able:
+            return
+        into = max(able, key=lambda name: sum(array.size for array in self.params[name].values()))
+        for name in names:
+            layer, other = self.nodes[into].layer, self.nodes[name].layer
+            assert isinstance(layer, SumsWith)
+            found = layer.sum_with(self.params[into], other, self.params[name], shape) if name != into else None
+            if found is not None:
+                self.nodes[into], self.params[into] = replace(self.nodes[into], layer=found[0]), found[1]
+                self.lost.update((into, name))
+                self.taken.add(name)
+
+    def result(self) -> Inference:
+        nodes = tuple(self.nodes[node.name] for node in self.graph.nodes if node.name not in self.taken)
+        end_points = {name: node for name, node in self.graph.end_points.items() if node not in self.lost}
+        return _without(replace(self.graph, nodes=nodes, params=self.params, end_points=end_points), self.instead)
+
+
+SIMPLIFICATIONS: tuple[Rewrite, ...] = (drop_idle, fold_affine, merge_parallel)
 """What `simplify` does, in order."""
 
 

@@ -218,3 +218,77 @@ def test_batch_norm_stays_where_a_concatenated_layer_is_read_elsewhere():
           - batch_norm: {name: norm}
     """)
     assert "batch_norm" in kinds(simplified(plan))
+
+
+PARALLEL = {
+    "repvgg": ("conv2d: {filters: 4, kernel: 3, padding: 1}", "conv2d: {filters: 4, kernel: 1}", "batch_norm: {}"),
+    "strided": (
+        "conv2d: {filters: 6, kernel: 1, stride: 2, padding: 0}",
+        "conv2d: {filters: 6, kernel: 3, stride: 2, padding: 1}",
+    ),
+    "grouped": (
+        "conv2d: {filters: 4, kernel: 3, groups: 2}",
+        "conv2d: {filters: 4, kernel: 1, groups: 2}",
+        "scale: 0.5",
+    ),
+    "depthwise": ("depthwise_conv2d: {kernel: 5}", "depthwise_conv2d: {kernel: 3}", "batch_norm: {scale: true}"),
+    "dilated": ("conv2d: {filters: 3, kernel: 3, dilation: 2}", "conv2d: {filters: 3, kernel: 1}"),
+    "standardized": (
+        "conv2d: {filters: 4, kernel: 3, weight_standardization: true}",
+        "conv2d: {filters: 4, kernel: [1, 3], weight_standardization: true, bias: false}",
+    ),
+}
+"""Layers side by side that are one."""
+
+
+def parallel(*layers: str) -> Plan:
+    paths = ", ".join(f"p{i}: [{{{each}}}]" for i, each in enumerate(layers))
+    return plan_of(f"""
+        inputs: {{image: [N, 8, 6, 4]}}
+        layers:
+          - branches: {{name: sides, paths: {{{paths}}}, merge: add, activation: relu}}
+    """)
+
+
+@pytest.mark.parametrize("layers", PARALLEL.values(), ids=PARALLEL)
+def test_convolutions_side_by_side_are_one(layers):
+    plan = parallel(*layers)
+    assert len(kinds(simplified(plan))) == 2
+    x = np.random.default_rng(1).standard_normal((2, 8, 6, 4), np.float32)
+    one, all_ = (
+        Session(emit(plan, random_params(plan), fold=fold).serialize()).run({"image": x})["output"]
+        for fold in (True, False)
+    )
+    np.testing.assert_allclose(one, all_, rtol=0, atol=2e-6 * np.abs(all_).max())
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        ("conv2d: {filters: 4, kernel: 3}", "conv2d: {filters: 4, kernel: 3, stride: 2, padding: [[4, 5], [3, 4]]}"),
+        ("conv2d: {filters: 4, kernel: 3}", "conv2d: {filters: 4, kernel: 3, padding: [[0, 2], [1, 1]]}"),
+        ("conv2d: {filters: 4, kernel: 3}", "conv2d: {filters: 4, kernel: 1, groups: 2}"),
+        ("conv2d: {filters: 4, kernel: 3}", "conv2d: {filters: 4, kernel: 3, padding_mode: edge}"),
+        ("conv2d: {filters: 4, kernel: 3, dilation: 2}", "conv2d: {filters: 4, kernel: 3}"),
+        ("conv2d: {filters: 4, kernel: 3}", "separable_conv2d: {filters: 4, kernel: 3}"),
+        ("conv2d: {filters: 4, kernel: 3, activation: relu}", "conv2d: {filters: 4, kernel: 3}"),
+    ],
+)
+def test_what_is_no_one_window_stays(layers):
+    assert "add" in kinds(simplified(parallel(*layers)))
+
+
+def test_what_others_read_stays_beside_what_is_merged():
+    plan = plan_of("""
+        inputs: {image: [N, 8, 6, 4]}
+        layers:
+          - conv2d: {name: a, filters: 4, kernel: 3}
+          - conv2d: {name: b, filters: 4, kernel: 1, inputs: image}
+          - conv2d: {name: c, filters: 4, kernel: 1, inputs: image}
+          - add: {name: sum, inputs: [a, b, c]}
+        outputs: {sum: sum, c: c}
+    """)
+    graph = simplified(plan)
+    assert [node.name for node in graph.nodes] == ["a", "c", "sum"]
+    assert graph.end_points == {"net/c": "c", "net/sum": "sum"}
+    assert simplified(plan, {"sum": "sum"}).end_points == {"net/sum": "a"}
