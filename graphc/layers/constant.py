@@ -19,6 +19,8 @@ from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
 from graphc.types import Array, Context, Gradients, Params, Step
 
+MOST_LEVELS = 4
+"""Of lists in lists."""
 _Vector: TypeAlias = tuple[Number, ...]
 _Matrix: TypeAlias = tuple[_Vector, ...]
 _Image: TypeAlias = tuple[_Matrix, ...]
@@ -44,11 +46,19 @@ def _depths(value: Any) -> tuple[int, ...]:
     return (len(value), *sizes.pop())
 
 
+def _schema() -> dict[str, Any]:
+    """A number, or lists of numbers in up to MOST_LEVELS levels."""
+    levels: list[dict[str, Any]] = [{"type": "number"}]
+    for _ in range(MOST_LEVELS):
+        levels.append({"type": "array", "items": levels[-1], "minItems": 1})
+    return {"anyOf": levels}
+
+
 _Numbers: TypeAlias = Annotated[
     Union[_Vector, _Matrix, _Image, _Volume],
     BeforeValidator(_nested),
     Expects("a number, or lists of numbers in up to 4 levels, of equal lengths"),
-    WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "array", "minItems": 1}]}),
+    WithJsonSchema(_schema()),
 ]
 
 

@@ -24,12 +24,12 @@ def _tuples(value: Any) -> Any:
 
 
 Strides: TypeAlias = Annotated[
-    tuple[PositiveInt, ...], BeforeValidator(_tuples), Field(min_length=1), Expects("a list of whole numbers, [8, 16]")
+    tuple[PositiveInt, ...], Field(min_length=1), BeforeValidator(_tuples), Expects("a list of whole numbers, [8, 16]")
 ]
 Anchors: TypeAlias = Annotated[
     tuple[tuple[tuple[PositiveNumber, PositiveNumber], ...], ...],
-    BeforeValidator(_tuples),
     Field(min_length=1),
+    BeforeValidator(_tuples),
     Expects("for each map a list of [width, height], such as [[[16, 16], [24, 12]], [[48, 48]]]"),
 ]
 

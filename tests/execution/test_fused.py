@@ -91,7 +91,7 @@ def _params(layer):
 def test_gradients_that_the_blocks_do_not_give_are_a_reason_against_them():
     layer = Conv2d(filters=8, kernel=3, padding="same")
     x = np.ones((4, 8, 8, 2))
-    tiling = MaxPool2d(kernel=2).grid(8, 8)
+    tiling = MaxPool2d(kernel=2).grid((8, 8))
     for context, expected in (
         (RunContext(training=True, input_gradient=False), True),
         (RunContext(training=True), False),
