@@ -164,8 +164,8 @@ def test_bad_specs_of_which_a_schema_can_know_are_refused(name):
 VALUES = [
     None, True, False, 0, -1, 1, 3, 2.5, -0.5, 0.25, 10**10, "text", "same", "valid", "none", "relu", "nearest",
     "height", "pixels", "xavier", "zeros", "constant", [], [1], [1, 2], [1, 2, 3], [0, 0], [-1, 2], [1.5, 2], ["a"],
-    [True, True], [[1, 2]], [[1, 2], [3, 4]], [[0, 0], [0, 0]], [[1, 2], 3], {}, {"l2": 0.1}, {"l1": 0, "l2": 1}, {"l3": 1},
-    {"l2": -1}, {"l2": "0.1"}, {"l2": True}, {"constant": 1}, {"constant": {"value": 2}}, {"constant": {}},
+    [True, True], [[1, 2]], [[1, 2], [3, 4]], [[0, 0], [0, 0]], [[1, 2], 3], {}, {"l2": 0.1}, {"l1": 0, "l2": 1},
+    {"l3": 1}, {"l2": -1}, {"l2": "0.1"}, {"l2": True}, {"constant": 1}, {"constant": {"value": 2}}, {"constant": {}},
     {"constant": [1, [2]]}, {"normal": 0.1}, {"normal": [0.1, 0.2, 0.3]}, {"normal": {"stddev": 0.1}},
     {"normal": {"stddev": "0.1"}}, {"normal": {"std": 0.1}}, {"normal": None}, {"he": {"uniform": True}},
     {"he": {"uniform": 1}}, {"he": 3},
