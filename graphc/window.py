@@ -12,11 +12,14 @@ Shape, receptive field, ONNX attributes and NumPy kernels all read a resolved `W
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal, TypeAlias, Union
 
 from graphc.dims import Dim, residues
 from graphc.errors import RuleError
 
+REMEMBERED = 4096
+"""Windows that are remembered."""
 AxisPadding: TypeAlias = Union[Literal["same", "valid", "same_fixed"], tuple[int, int]]
 
 
@@ -40,7 +43,9 @@ class Window:
         return (self.kernel - 1) * self.dilation + 1
 
     @staticmethod
+    @lru_cache(REMEMBERED)
     def over(size: Dim, kernel: int, stride: int = 1, padding: AxisPadding = "valid", dilation: int = 1) -> Window:
+        """The same one for the same arguments: every rule of a layer asks for it, and layers repeat."""
         extent = (kernel - 1) * dilation + 1
         if padding == "same":
             totals = {max(extent - (residue or stride), 0) for residue in residues(size, stride)}

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, TypeVar
 from graphc.dims import SPATIAL_AXES, Dim, Shape, format_shape
 from graphc.errors import RuleError
 from graphc.kernels.unfold import Grid
-from graphc.layers.base import Layer, channels
+from graphc.layers.base import Layer
 from graphc.layers.fields import AtMost, Extent, Kernel, Kernel1d, Kernel3d, Padding, Padding1d, Padding3d, axis_padding
 from graphc.receptive_field import Reach
 from graphc.types import Array
@@ -33,9 +33,10 @@ class OfRank(Layer):
         if len(shape) != self.rank + 1:
             axes = ", ".join((*SPATIAL_AXES[self.rank + 1], "channels"))
             raise RuleError("G201", f"{self.kind} expects {CALLED[self.rank]} ({axes}), got {format_shape(shape)}")
-        if not isinstance(shape[-1], int):
-            raise RuleError("G201", f"{self.kind} expects a fixed number of channels, got {shape[-1]}")
-        return shape[:-1], channels(shape, self.kind)
+        channels = shape[-1]
+        if not isinstance(channels, int):
+            raise RuleError("G201", f"{self.kind} expects a fixed number of channels, got {channels}")
+        return shape[:-1], channels
 
 
 class Windowed(OfRank):
@@ -67,10 +68,7 @@ class Windowed(OfRank):
     @property
     def taps(self) -> tuple[int, ...]:
         """The window's pixels along each axis, of a layer that is fitted to its input."""
-        assert self.kernel is not None
-        taps = tuple(extent for extent in self.kernel if isinstance(extent, int))
-        assert len(taps) == self.rank
-        return taps
+        return self.kernel  # type: ignore[return-value]
 
     def step(self) -> tuple[int, ...]:
         """Pixels from one window to the next."""
@@ -87,10 +85,12 @@ class Windowed(OfRank):
 
     def windows(self, sizes: Shape) -> tuple[Window, ...]:
         """The window along each axis of these sizes."""
-        found = tuple(self.window_along(axis, size) for axis, size in enumerate(sizes))
-        if any(window.pads is None for window in found):
-            self._check_auto_pad(found)
-        return found
+        found = [self.window_along(axis, size) for axis, size in enumerate(sizes)]
+        for window in found:
+            if window.pads is None:
+                self._check_auto_pad(found)
+                break
+        return tuple(found)
 
     def _check_auto_pad(self, windows: Sequence[Window]) -> None:
         """Runtimes disagree on, or refuse, SAME_UPPER with dilation, and on windows that leave pixels out."""
@@ -106,10 +106,10 @@ class Windowed(OfRank):
 
     def window_outputs(self, shape: Shape) -> Shape:
         """How many windows there are along each axis: the spatial sizes of the output."""
-        return tuple(window.output for window in self.windows(self.sizes(shape)[0]))
+        return tuple([window.output for window in self.windows(self.sizes(shape)[0])])
 
     def reach(self, *inputs: Shape) -> tuple[Reach, ...]:
-        return tuple(Reach.of(window) for window in self.windows(self.sizes(inputs[0])[0]))
+        return tuple([Reach.of(window) for window in self.windows(self.sizes(inputs[0])[0])])
 
     def grid(self, sizes: Sequence[int]) -> Grid:
         """The windows over images of these sizes; of volumes those over one of their planes, and of sequences those

@@ -57,7 +57,7 @@ def _through(field: ReceptiveField | None, reaches: tuple[Reach, ...]) -> Recept
         return None
     if all(reach is HERE for reach in reaches):
         return field
-    return ReceptiveField(tuple(axis.then(reach) for axis, reach in zip(field.axes, reaches, strict=True)))
+    return ReceptiveField(tuple([axis.then(reach) for axis, reach in zip(field.axes, reaches, strict=True)]))
 
 
 def _join(one: ReceptiveField | None, other: ReceptiveField | None) -> ReceptiveField | None:

@@ -38,7 +38,7 @@ class Pads:
     def _along(self, word: str, axis: int) -> tuple[int, int] | None:
         size, kernel, stride = self.size[axis], self.kernel[axis], self.stride[axis]
         with suppress(RuleError):  # a window larger than the image without padding
-            return Window.over(size, kernel, stride, word, self.dilation[axis]).pads  # type: ignore[arg-type]
+            return Window.over(size, kernel, stride, word, self.dilation[axis]).pads
         return None
 
     def inside(self, border: Sequence[Sequence[int]]) -> Pads:
