@@ -240,8 +240,6 @@ LIMITS = {
     ("gru", "reset_after"): "it always is: the reset gate stands behind the product",
     ("multi_head_attention", "causal"): "every position sees all others, masks are not supported",
     ("position_embedding", "max_length"): "it has a vector for each position that its input has",
-    ("conv2d_transpose", "dilation"): "a transposed convolution with dilation is not supported",
-    ("conv2d_transpose", "groups"): "a transposed convolution in groups is not supported",
     ("avg_pool2d", "dilation"): "pooling with dilation is not supported",
     ("max_pool2d", "count_include_pad"): "padding never wins",
     ("dropout", "keep_prob"): "rate is the share that is dropped, 1 - keep_prob",
