@@ -8,6 +8,8 @@ from graphc.dims import Shape
 from graphc.kernels.pool_ranks import max_pool, max_pool_grad, stages
 from graphc.kernels.sampling import Sampling
 from graphc.layers.base import Layer, elements, static
+from graphc.layers.pool import AvgPool2d, MaxPool2d
+from graphc.layers.pool_ranks import AvgPool1d, AvgPool3d, MaxPool1d, MaxPool3d
 from graphc.layers.pooling import AvgPool, MaxPool, Pool
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
@@ -113,3 +115,27 @@ def _mixed(x: Array, matrices: Sequence[Array]) -> Array:
         rows = matrices[axis - 1] @ x.reshape(-1, x.shape[axis], int(np.prod(behind)))
         x = rows.reshape(*before, rows.shape[1], *behind)
     return x
+
+
+class AdaptiveMaxPool1d(MaxPool1d, AdaptiveMax):
+    """Over windows that differ in size."""
+
+
+class AdaptiveMaxPool2d(MaxPool2d, AdaptiveMax):
+    """Over windows that differ in size."""
+
+
+class AdaptiveMaxPool3d(MaxPool3d, AdaptiveMax):
+    """Over windows that differ in size."""
+
+
+class AdaptiveAvgPool1d(AvgPool1d, AdaptiveAvg):
+    """Over windows that differ in size."""
+
+
+class AdaptiveAvgPool2d(AvgPool2d, AdaptiveAvg):
+    """Over windows that differ in size."""
+
+
+class AdaptiveAvgPool3d(AvgPool3d, AdaptiveAvg):
+    """Over windows that differ in size."""

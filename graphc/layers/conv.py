@@ -15,21 +15,15 @@ from graphc.layers.base import Layer, elements
 from graphc.layers.border import check_border, emit_border
 from graphc.layers.fields import (
     Bool,
-    Ints1d,
     Ints2d,
-    Ints3d,
     Kernel,
-    Kernel1d,
-    Kernel3d,
     Padding,
-    Padding1d,
-    Padding3d,
     PositiveInt,
     PositiveNumber,
 )
 from graphc.layers.parallel_sum import sum_of_both
 from graphc.layers.weighted import Weighted, check_groups, given, product
-from graphc.layers.windowed import Windowed, Windowed1d, Windowed3d
+from graphc.layers.windowed import Windowed
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
 from graphc.types import Array, Context, Gradients, Params, Step
@@ -132,31 +126,6 @@ class Convolution(Windowed, Weighted):
     def count_flops(self, *inputs: Shape) -> int:
         biases = elements(self.infer_shape(*inputs)) if self.has_bias else 0
         return 2 * self.count_macs(*inputs) + biases
-
-
-class Convolution1d(Windowed1d, Convolution):
-    """The same along sequences."""
-
-    kernel: Kernel1d
-    """The window's positions; `input`: as many as the input has; {at_most: 5}: no more than the input has."""
-    stride: Ints1d = (1,)
-    """Positions from one window to the next."""
-    padding: Padding1d = "same"
-    dilation: Ints1d = (1,)
-    """Positions from one tap of the window to the next."""
-
-
-class Convolution3d(Windowed3d, Convolution):
-    """The same of volumes."""
-
-    kernel: Kernel3d
-    """The window's positions: one number for all axes, or [depth, height, width]; `input`: as many as the input has;
-    {at_most: 5}: no more than the input has."""
-    stride: Ints3d = (1, 1, 1)
-    """Positions from one window to the next: one number, or [depth, height, width]."""
-    padding: Padding3d = "same"
-    dilation: Ints3d = (1, 1, 1)
-    """Positions from one tap of the window to the next: one number, or [depth, height, width]."""
 
 
 class Conv(Convolution):
@@ -282,12 +251,6 @@ class Conv(Convolution):
         return self.problem_of(x_shape, dtype, training).parts()
 
 
-class Conv1d(Convolution1d, Conv):
-    """Convolution along sequences and signals: cross-correlation, as every framework has it."""
-
-    kind: ClassVar[str] = "conv1d"
-
-
 class Conv2d(Conv):
     """Convolution: cross-correlation, as every framework has it."""
 
@@ -297,9 +260,3 @@ class Conv2d(Conv):
         """What there is to compute of images of this shape, N H W C."""
         (part,) = self.parts(x_shape, dtype, training)
         return part.problem
-
-
-class Conv3d(Convolution3d, Conv):
-    """Convolution of volumes, such as frames of a video one after the other."""
-
-    kind: ClassVar[str] = "conv3d"

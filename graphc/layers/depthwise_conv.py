@@ -18,7 +18,7 @@ from graphc.kernels.conv import (
 )
 from graphc.kernels.unfold import Grid
 from graphc.layers.base import Layer, elements, image
-from graphc.layers.conv import Convolution, Convolution1d, Convolution3d
+from graphc.layers.conv import Convolution
 from graphc.layers.fields import PositiveInt
 from graphc.layers.weighted import product
 from graphc.onnx_builder import OnnxBuilder, Value
@@ -108,24 +108,10 @@ class DepthwiseConv(Convolution):
         return self.problem_of(x_shape, dtype, training).parts()
 
 
-class DepthwiseConv1d(Convolution1d, DepthwiseConv):
-    """Convolution of each channel of a sequence with its own filters; output c*depth_multiplier + j is filter j of
-    channel c."""
-
-    kind: ClassVar[str] = "depthwise_conv1d"
-
-
 class DepthwiseConv2d(DepthwiseConv):
     """Convolution of each channel with its own filters; output c*depth_multiplier + j is filter j of channel c."""
 
     kind: ClassVar[str] = "depthwise_conv2d"
-
-
-class DepthwiseConv3d(Convolution3d, DepthwiseConv):
-    """Convolution of each channel of a volume with its own filters; output c*depth_multiplier + j is filter j of
-    channel c."""
-
-    kind: ClassVar[str] = "depthwise_conv3d"
 
 
 class SeparableConv2d(DepthwiseConv2d):

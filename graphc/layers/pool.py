@@ -1,26 +1,17 @@
-"""Pooling over windows: the largest, or the mean, of sequences, images and volumes."""
+"""Pooling over windows: the largest, or the mean, of images."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from graphc.layers.adaptive_pool import AdaptiveAvg, AdaptiveMax
 from graphc.layers.base import Layer
-from graphc.layers.fields import Ints1d, Ints3d
-from graphc.layers.pooling import AvgPool, MaxPool, Pool1d, Pool3d
+from graphc.layers.pooling import AvgPool, MaxPool
+from graphc.lazy import lazy_import
 
-
-class MaxPool1d(Pool1d, MaxPool):
-    """The largest value of every window of a sequence; padding never wins."""
-
-    kind: ClassVar[str] = "max_pool1d"
-    global_kind: ClassVar[str] = "global_max_pool1d"
-
-    dilation: Ints1d = (1,)
-    """Positions from one tap of the window to the next."""
-
-    def adaptive(self) -> Layer:
-        return AdaptiveMaxPool1d(output_size=self.output_size)
+if TYPE_CHECKING:
+    from graphc.layers import adaptive_pool
+else:  # few pools are adaptive
+    adaptive_pool = lazy_import("graphc.layers.adaptive_pool")
 
 
 class MaxPool2d(MaxPool):
@@ -36,30 +27,7 @@ class MaxPool2d(MaxPool):
         return {"kernel": self.kernel, "padding": self.padding, "ceil_mode": self.ceil_mode}
 
     def adaptive(self) -> Layer:
-        return AdaptiveMaxPool2d(output_size=self.output_size)
-
-
-class MaxPool3d(Pool3d, MaxPool):
-    """The largest value of every window of a volume; padding never wins."""
-
-    kind: ClassVar[str] = "max_pool3d"
-    global_kind: ClassVar[str] = "global_max_pool3d"
-
-    dilation: Ints3d = (1, 1, 1)
-    """Positions from one tap of the window to the next: one number, or [depth, height, width]."""
-
-    def adaptive(self) -> Layer:
-        return AdaptiveMaxPool3d(output_size=self.output_size)
-
-
-class AvgPool1d(Pool1d, AvgPool):
-    """The mean of every window of a sequence."""
-
-    kind: ClassVar[str] = "avg_pool1d"
-    global_kind: ClassVar[str] = "global_avg_pool1d"
-
-    def adaptive(self) -> Layer:
-        return AdaptiveAvgPool1d(output_size=self.output_size)
+        return adaptive_pool.AdaptiveMaxPool2d(output_size=self.output_size)
 
 
 class AvgPool2d(AvgPool):
@@ -69,38 +37,4 @@ class AvgPool2d(AvgPool):
     global_kind: ClassVar[str] = "global_avg_pool2d"
 
     def adaptive(self) -> Layer:
-        return AdaptiveAvgPool2d(output_size=self.output_size)
-
-
-class AvgPool3d(Pool3d, AvgPool):
-    """The mean of every window of a volume."""
-
-    kind: ClassVar[str] = "avg_pool3d"
-    global_kind: ClassVar[str] = "global_avg_pool3d"
-
-    def adaptive(self) -> Layer:
-        return AdaptiveAvgPool3d(output_size=self.output_size)
-
-
-class AdaptiveMaxPool1d(MaxPool1d, AdaptiveMax):
-    """Over windows that differ in size."""
-
-
-class AdaptiveMaxPool2d(MaxPool2d, AdaptiveMax):
-    """Over windows that differ in size."""
-
-
-class AdaptiveMaxPool3d(MaxPool3d, AdaptiveMax):
-    """Over windows that differ in size."""
-
-
-class AdaptiveAvgPool1d(AvgPool1d, AdaptiveAvg):
-    """Over windows that differ in size."""
-
-
-class AdaptiveAvgPool2d(AvgPool2d, AdaptiveAvg):
-    """Over windows that differ in size."""
-
-
-class AdaptiveAvgPool3d(AvgPool3d, AdaptiveAvg):
-    """Over windows that differ in size."""
+        return adaptive_pool.AdaptiveAvgPool2d(output_size=self.output_size)

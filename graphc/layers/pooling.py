@@ -13,8 +13,8 @@ from graphc.kernels.pool_ranks import Stage, avg_pool, avg_pool_grad, max_pool, 
 from graphc.kernels.unfold import Pair
 from graphc.layers.adaptive import AdaptiveWindows
 from graphc.layers.base import Layer, elements, scalar
-from graphc.layers.fields import Bool, Ints1d, Ints2d, Ints3d
-from graphc.layers.windowed import Windowed, Windowed1d, Windowed3d, both_ends
+from graphc.layers.fields import Bool, Ints2d
+from graphc.layers.windowed import Windowed, both_ends
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
 from graphc.types import Array, Context, Gradients, Params, Step
@@ -212,26 +212,6 @@ class AvgPool(Pool):
             return Gradients((avg_pool_grad(context, dy, done, shape),))
 
         return Step(y, backward)
-
-
-class Pool1d(Windowed1d, Pool):
-    """The same along sequences."""
-
-    stride: Ints1d | None = None
-    """Positions from one window to the next; none: the kernel's size."""
-    output_size: Ints1d | None = None
-    """In place of a kernel, how many windows there are: adaptive pooling, as in PyTorch. Window i of n over L positions
-    is floor(i*L/n) up to ceil((i + 1)*L/n)."""
-
-
-class Pool3d(Windowed3d, Pool):
-    """The same of volumes."""
-
-    stride: Ints3d | None = None
-    """Positions from one window to the next: one number, or [depth, height, width]; none: the kernel's size."""
-    output_size: Ints3d | None = None
-    """In place of a kernel, how many windows there are, one number or [depth, height, width]: adaptive pooling, as in
-    PyTorch. Window i of n over D positions is floor(i*D/n) up to ceil((i + 1)*D/n)."""
 
 
 def _padded(build: OnnxBuilder, x: Value, pads: Sequence[Pair], value: float) -> Value:

@@ -12,7 +12,7 @@ from graphc.dims import SPATIAL_AXES, Dim, Shape, format_shape
 from graphc.errors import RuleError
 from graphc.kernels.unfold import Grid
 from graphc.layers.base import Layer
-from graphc.layers.fields import AtMost, Extent, Kernel, Kernel1d, Kernel3d, Padding, Padding1d, Padding3d, axis_padding
+from graphc.layers.fields import AtMost, Extent, Kernel, Padding, axis_padding
 from graphc.receptive_field import Reach
 from graphc.types import Array
 from graphc.window import Window
@@ -137,30 +137,6 @@ class Windowed(OfRank):
         if len(pads) < self.rank:
             return {**attributes, "auto_pad": "SAME_UPPER"}  # only the runtime knows the size, and with it the pads
         return {**attributes, "pads": both_ends(pads)}
-
-
-class Windowed1d(Windowed):
-    """Windows over sequences."""
-
-    rank: ClassVar[int] = 1
-
-    kernel: Kernel1d | None = None
-    """The window's positions; `input`: as many as the input has; {at_most: 5}: no more than the input has."""
-    padding: Padding1d = "valid"
-    """same, valid, same_fixed, positions for both sides, or [before, after]."""
-
-
-class Windowed3d(Windowed):
-    """Windows over volumes."""
-
-    rank: ClassVar[int] = 3
-
-    kernel: Kernel3d | None = None
-    """The window's positions: one number for all axes, or [depth, height, width]; `input`: as many as the input has;
-    {at_most: 5}: no more than the input has."""
-    padding: Padding3d = "valid"
-    """same, valid, same_fixed, positions for every side, [depth, height, width], or [before, after] for each of
-    them."""
 
 
 def in_plane(values: Sequence[_T], of_row: _T) -> tuple[_T, _T]:

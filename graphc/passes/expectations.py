@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from graphc.dims import format_shape, is_static, whole
 from graphc.errors import Errors, Place, SpecError, clipped, did_you_mean
 from graphc.graph import Plan
-from graphc.passes.arena import arena, lifetimes, live_bytes
+from graphc.lazy import lazy_import
 from graphc.passes.receptive_fields import axis_names
 from graphc.passes.truncate import find_layer
 from graphc.receptive_field import ReceptiveField
 from graphc.spec.source import SpecList, SpecMap
+
+if TYPE_CHECKING:
+    from graphc.passes import arena
+else:  # few specs have a budget of memory
+    arena = lazy_import("graphc.passes.arena")
 
 _BOUND = re.compile(r"\s*(<=|>=|<|>|==)\s*([-+]?[\d_.]+(?:[eE][-+]?\d+)?)\s*")
 _COMPARE: dict[str, Callable[[float, float], bool]] = {
@@ -26,8 +31,8 @@ _COMPARE: dict[str, Callable[[float, float], bool]] = {
 TOTALS = ("params", "trainable_params", "macs", "flops")
 FIELDS = ("receptive_field", "stride", "padding")
 MEMORY: Mapping[str, Callable[[Plan], float]] = {
-    "memory": lambda plan: live_bytes(lifetimes(plan)),
-    "arena": lambda plan: arena(plan).size,
+    "memory": lambda plan: arena.live_bytes(arena.lifetimes(plan)),
+    "arena": lambda plan: arena.arena(plan).size,
 }
 """Bytes of one example in float32: the most that are alive at once, and a block that holds all tensors."""
 FILE_BYTES = "file_bytes"

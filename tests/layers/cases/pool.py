@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from random import Random
 
+from graphc.layers.adaptive_pool import AdaptiveAvgPool2d, AdaptiveMaxPool2d
 from graphc.layers.blur_pool import BlurPool2d
 from graphc.layers.global_pool import GlobalAvgPool2d, GlobalMaxPool2d
 from graphc.layers.lp_pool import LpPool2d
-from graphc.layers.pool import AdaptiveAvgPool2d, AdaptiveMaxPool2d, AvgPool2d, MaxPool2d
+from graphc.layers.pool import AvgPool2d, MaxPool2d
 from graphc.layers.unpool import MaxUnpool2d
 from tests.layers.cases import Case
 

@@ -4,19 +4,10 @@ from __future__ import annotations
 
 from random import Random
 
-from graphc.layers.conv import Conv1d, Conv3d
-from graphc.layers.depthwise_conv import DepthwiseConv1d, DepthwiseConv3d
+from graphc.layers.adaptive_pool import AdaptiveAvgPool1d, AdaptiveAvgPool3d, AdaptiveMaxPool1d, AdaptiveMaxPool3d
+from graphc.layers.conv_ranks import Conv1d, Conv3d, DepthwiseConv1d, DepthwiseConv3d
 from graphc.layers.global_pool import GlobalAvgPool1d, GlobalAvgPool3d, GlobalMaxPool1d, GlobalMaxPool3d
-from graphc.layers.pool import (
-    AdaptiveAvgPool1d,
-    AdaptiveAvgPool3d,
-    AdaptiveMaxPool1d,
-    AdaptiveMaxPool3d,
-    AvgPool1d,
-    AvgPool3d,
-    MaxPool1d,
-    MaxPool3d,
-)
+from graphc.layers.pool_ranks import AvgPool1d, AvgPool3d, MaxPool1d, MaxPool3d
 from tests.layers.cases import Case
 
 SEQUENCE = (9, 4)
