@@ -36,7 +36,7 @@ PAIRS = [
     ("tf_efficientnet_b0", "EfficientNetB6", ("width_multiplier=1.8", "depth_multiplier=2.6")),
     ("tf_efficientnet_b0", "EfficientNetB7", ("width_multiplier=2.0", "depth_multiplier=3.1")),
     ("tf_efficientnetv2_b0", "EfficientNetV2B0", ()),
-    ("tf_efficientnetv2_s", "EfficientNetV2S", ("resolution=384",)),
+    ("tf_efficientnetv2_s", "EfficientNetV2S", ()),
     ("inception_v3", "InceptionV3", ("aux=false",)),
     ("inception_resnet_v2", "InceptionResNetV2", ("aux=false",)),
     ("xception", "Xception", ()),
@@ -75,7 +75,8 @@ def made(net: str, shape: tuple[int, ...]):
             depthwise = "depthwise" in layer or "dw" in layer
             x *= np.float32(np.sqrt(2 / np.prod(x.shape[:2] if depthwise else x.shape[:-1])))
         else:
-            x = np.float32(leaf == "gamma") + 0.1 * x
+            scale = 0.2 if layer.endswith("project_bn") else 0.5  # or forty residuals grow, and rounding with them
+            x = np.float32(leaf == "gamma") * (scale if net == "EfficientNetV2S" else 1) + 0.1 * x
         variable.assign(x)
     return model
 
