@@ -50,6 +50,8 @@ class Server(ThreadingHTTPServer):
     """Whatever clients do, the training has its threads, files and terminal for itself."""
 
     daemon_threads = True
+    request_queue_size = 128
+    """Clients that may wait to be taken: the system lets others try again after a second, then after three."""
 
     def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
         super().__init__(address, handler)
