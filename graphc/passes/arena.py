@@ -5,15 +5,15 @@ from the beginning, an output to the end. What changes each number for itself (a
 it alone reads; flattening and what does nothing in inference write nothing. Scratch memory of kernels is not counted.
 
     live   = the most bytes that are alive at once: no arrangement needs less
-    arena  = the bytes of the arrangement that is found: tensors by size, the largest first, each at the lowest place
-             that is free as long as it is alive (Pisarchyk and Lee, "Efficient Memory Management for Deep Neural Net
-             Inference", 2020, "greedy by size")
+    arena  = the bytes of the arrangement that is found: one tensor after the other, by size or another of `ORDERS`,
+             each at the lowest place that is free as long as it is alive (Pisarchyk and Lee, "Efficient Memory
+             Management for Deep Neural Net Inference", 2020), and what reaches highest is placed first the next time
 """
 
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from graphc.dims import format_shape, is_static
@@ -40,6 +40,11 @@ class Tensor:
     """The last layer that reads it; one beyond the last layer: it stays."""
     offset: int = 0
 
+    @property
+    def end(self) -> int:
+        """The first byte behind it."""
+        return self.offset + self.bytes
+
     def meets(self, other: Tensor) -> bool:
         """Whether both are alive at the same time."""
         return self.first <= other.last and other.first <= self.last
@@ -56,7 +61,7 @@ class Arena:
     @property
     def size(self) -> int:
         """Bytes of the block."""
-        return max((each.offset + each.bytes for each in self.tensors), default=0)
+        return height(self.tensors)
 
 
 def arena(plan: Plan, itemsize: int = 4) -> Arena:
@@ -145,17 +150,18 @@ def placed(tensors: Sequence[Tensor], least: int) -> list[Tensor]:
         queue = sorted(tensors, key=order)
         for _ in range(REPAIRS if len(tensors) <= MAX_REPAIRED else 1):
             found = _lowest(queue)
-            if not best or height(found) < height(best):
+            if not best or height(found.values()) < height(best.values()):
                 best = found
-            if height(best) == least:
+            if height(best.values()) == least:
                 return [best[each.name] for each in tensors]
-            top = max(found.values(), key=lambda each: each.offset + each.bytes).name
+            top = max(found.values(), key=lambda each: each.end).name
             queue.sort(key=lambda each: each.name != top)
     return [best[each.name] for each in tensors]
 
 
-def height(found: Mapping[str, Tensor]) -> int:
-    return max((each.offset + each.bytes for each in found.values()), default=0)
+def height(tensors: Iterable[Tensor]) -> int:
+    """Bytes of a block that holds them where they lie."""
+    return max((each.end for each in tensors), default=0)
 
 
 def _lowest(queue: Sequence[Tensor]) -> dict[str, Tensor]:
@@ -168,6 +174,6 @@ def _lowest(queue: Sequence[Tensor]) -> dict[str, Tensor]:
                 continue
             if offset + each.bytes <= other.offset:
                 break
-            offset = max(offset, other.offset + other.bytes)
+            offset = max(offset, other.end)
         insort(done, Tensor(each.name, each.bytes, each.first, each.last, offset), key=lambda tensor: tensor.offset)
     return {each.name: each for each in done}

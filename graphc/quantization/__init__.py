@@ -16,7 +16,7 @@ from graphc.graph import Plan
 from graphc.passes.expectations import check_int8_drop
 from graphc.patterns import within_groups
 from graphc.quantization.cost import Cost, cost_of
-from graphc.quantization.ranges import Calibration, examples_together, find_ranges, read_ranges, write_ranges
+from graphc.quantization.ranges import examples_together, find_ranges, read_ranges, write_ranges
 from graphc.quantization.source import Source, source_of
 from graphc.runtime import Session
 
@@ -51,7 +51,7 @@ class Quantizer:
         if self.keep is not None:
             write_ranges(self.keep, ranges)
         if source is not None:
-            self.cost = cost_of(model, found, plan, source, together, stays)
+            self.cost = cost_of(model, found, plan, names, source, together, stays)
             check_int8_drop(plan, self.cost.points)
         return found
 
@@ -75,8 +75,7 @@ class Quantizer:
             return None, read_ranges(self.data[0], names)
         session = Session(model.serialize(), threads=1)
         source = source_of(self.data, session, self.examples, self.say)
-        how = Calibration(self.percentile)
-        return source, find_ranges(model, names, lambda: source.batches(together), how)
+        return source, find_ranges(model, names, lambda: source.batches(together), self.percentile)
 
 
 __all__ = ["EXAMPLES", "Cost", "Quantizer"]

@@ -12,7 +12,7 @@ import numpy as np
 
 from graphc.emit.inner import with_outputs
 from graphc.emit.model import OnnxModel
-from graphc.emit.quantize import integer_layers, quantized_tensors
+from graphc.emit.quantize import integer_layers
 from graphc.graph import Plan
 from graphc.quantization.ranges import Feeds
 from graphc.quantization.source import Source
@@ -95,23 +95,29 @@ class Cost:
 
 
 def cost_of(
-    model: OnnxModel, found: OnnxModel, plan: Plan, source: Source, together: int, stays: Callable[[str], bool]
+    model: OnnxModel,
+    found: OnnxModel,
+    plan: Plan,
+    names: Sequence[str],
+    source: Source,
+    together: int,
+    stays: Callable[[str], bool],
 ) -> Cost:
+    """Of `found`, which is the model with these tensors in integers."""
     made = {name for node in model.body.graph.node for name in node.output}
-    names = [name for name in quantized_tensors(model, stays) if name in made]
     outputs = [each.name for each in model.body.graph.output]
-    names += [name for name in outputs if name not in names]
+    judged = list(dict.fromkeys([*(name for name in names if name in made), *outputs]))
     kinds = [integer for _, _, integer in integer_layers(model, stays)]
     sessions = Session(model.serialize(), threads=1), Session(found.serialize(), threads=1)
     return Cost(
         sum(kinds),
         len(kinds),
         source.count,
-        noise(model, found, names, source.batches(together)),
+        noise(model, found, judged, source.batches(together)),
         _agreement(sessions, source, together),
         source.metrics(sessions[0], plan),
         source.metrics(sessions[1], plan),
-        (len(model.serialize()), len(found.serialize())),
+        (model.size, found.size),
         _timed(sessions, next(iter(source.batches(1 if together > 1 else together)))),
     )
 

@@ -8,8 +8,7 @@ a histogram of the range that a first pass has found.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -35,37 +34,25 @@ LIMIT = 1e30
 Feeds = Mapping[str, Array]
 
 
-@dataclass(frozen=True, slots=True)
-class Calibration:
-    """How ranges are found."""
-
-    percentile: float | None = None
-    """Of 100 values, as many as count; None: all."""
-
-
 def find_ranges(
-    model: OnnxModel, names: Sequence[str], batches: Callable[[], Iterable[Feeds]], how: Calibration = Calibration()
+    model: OnnxModel, names: Sequence[str], batches: Callable[[], Iterable[Feeds]], percentile: float | None = None
 ) -> dict[str, Range]:
-    """The range of each tensor over all batches of inputs [N, ...], which are asked for once a pass."""
+    """The range of each tensor over all batches of inputs [N, ...], which are asked for once a pass; `percentile`: of
+    100 values, as many as count (None: all)."""
     session = Session(with_outputs(model, names).serialize(), threads=1)
     found: dict[str, Range] = {}
-    for values in _values(session, batches()):
-        for name, array in values.items():
+    for feeds in batches():
+        for name, array in session.run(feeds).items():
             here = Range(float(array.min()), float(array.max()))
             found[name] = here.joined(found[name]) if name in found else here
     _check(found, names)
-    if how.percentile is None:
+    if percentile is None:
         return found
     counts = {name: np.zeros(BINS, np.int64) for name in names}
-    for values in _values(session, batches()):
-        for name, array in values.items():
+    for feeds in batches():
+        for name, array in session.run(feeds).items():
             counts[name] += np.histogram(array, BINS, _edges(found[name]))[0]
-    return {name: _within(found[name], counts[name], how.percentile) for name in names}
-
-
-def _values(session: Session, batches: Iterable[Feeds]) -> Iterator[dict[str, Array]]:
-    for feeds in batches:
-        yield session.run(feeds)
+    return {name: _within(found[name], counts[name], percentile) for name in names}
 
 
 def _check(found: Mapping[str, Range], names: Sequence[str]) -> None:

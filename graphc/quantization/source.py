@@ -15,6 +15,7 @@ from graphc.errors import DataError, SpecError, counted
 from graphc.files import shown
 from graphc.graph import Plan
 from graphc.inference import Reader, Scaling, given, join
+from graphc.kernels.chunks import slices
 from graphc.quantization.ranges import MOST_TOGETHER, Feeds
 from graphc.runtime import Port, Session
 from graphc.signature import InputSignature, Signature, read_signature
@@ -99,5 +100,4 @@ def evenly(there: int, count: int) -> Array:
 
 def cut(rows: Array, together: int) -> Iterator[Array]:
     """The indices [n] in parts of at most so many."""
-    for start in range(0, len(rows), together):
-        yield rows[start : start + together]
+    return (rows[part] for part in slices(len(rows), together))

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from graphc.data.batch import Batch
 from graphc.data.batches import Batches
 from graphc.data.examples import Examples
 from graphc.graph import Plan
@@ -51,7 +52,10 @@ class RunData:
     def feeds(self, rows: Array, signature: Signature) -> dict[str, Array]:
         """What the file of this signature reads of some rows [n]: raw images where it prepares them itself, else what
         the network reads, in float32."""
-        made = self.batches.make(rows)
+        return self._read(rows, self.batches.make(rows), signature)
+
+    def _read(self, rows: Array, made: Batch, signature: Signature) -> dict[str, Array]:
+        """The same of the batch that was made of these rows."""
         own = {name for name, each in signature.inputs.items() if each.preprocess is None}
         return {
             name: self._raw(name, rows, signature) if name in own else array.astype(np.float32, copy=False)
@@ -70,9 +74,10 @@ class RunData:
             return {}
         sums = Sums(self.task.heads)
         for rows in self.batches.batch_rows(np.arange(len(self.examples))):
-            results = session.run(self.feeds(rows, signature))
+            batch = self.batches.make(rows)
+            results = session.run(self._read(rows, batch, signature))
             answers = Answers({node: results[names[node]] for node in self.task.heads.by_node})
-            sums.add_judged(self.task.heads.judged(answers, self.batches.make(rows)))
+            sums.add_judged(self.task.heads.judged(answers, batch))
         return sums.metrics()
 
 

@@ -70,7 +70,7 @@ def test_tensors_that_meet_do_not_overlap(seed):
         for other in found:
             apart = one.offset + one.bytes <= other.offset or other.offset + other.bytes <= one.offset
             assert one is other or apart or not one.meets(other)
-    assert live_bytes(tensors) <= height({each.name: each for each in found}) <= 1.25 * live_bytes(tensors)
+    assert live_bytes(tensors) <= height(found) <= 1.25 * live_bytes(tensors)
 
 
 BRANCHES = """

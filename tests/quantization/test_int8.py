@@ -15,7 +15,7 @@ from PIL import Image
 from graphc.cli import run_command
 from graphc.emit.quantize import Range, quantized_tensors
 from graphc.errors import SpecError
-from graphc.quantization.ranges import Calibration, find_ranges, read_ranges, write_ranges
+from graphc.quantization.ranges import find_ranges, read_ranges, write_ranges
 from graphc.quantization.source import cut, evenly
 from graphc.train.commands import train
 from tests.emit.test_quantize import NET, made
@@ -146,7 +146,7 @@ def test_ranges_are_those_of_all_batches_and_a_percentile_leaves_out_the_farthes
     assert found == find_ranges(model, names, lambda: [feeds])
     assert (found["image/Transpose"].low, found["image/Transpose"].high) == (image.min(), image.max())
     assert found["stem/Relu"].low == 0
-    most = find_ranges(model, names, lambda: parts, Calibration(90.0))["image/Transpose"]
+    most = find_ranges(model, names, lambda: parts, 90.0)["image/Transpose"]
     beyond = np.mean((image < most.low) | (image > most.high))
     assert 0.08 < beyond <= 0.1
     assert most.low == pytest.approx(-most.high)
