@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pytest
 
-from graphc import weights
-from graphc.execution.network import evaluate
 from tests.zoo.slim import plan_of
-from tests.zoo.twins import difference, distances, randomized
+from tests.zoo.twins import distance_from_checkpoint, distances, randomized
 
 torch = pytest.importorskip("torch", reason="compared with PyTorch where it is installed")
 nn = torch.nn
@@ -54,11 +51,4 @@ def test_nets_compute_what_their_twins_do(name: str, make: Any) -> None:
 def test_hrnet_is_timms(tmp_path: Any) -> None:
     timm = pytest.importorskip("timm")
     model = randomized(torch, timm.create_model("hrnet_w18"))
-    torch.save(model.state_dict(), tmp_path / "hrnet_w18.pth")
-    plan = plan_of("hrnet_w18", ("resolution=64",))
-    params, _ = weights.load_variables(tmp_path / "hrnet_w18.pth", plan)
-    x = np.random.default_rng(0).standard_normal((2, 64, 64, 3), dtype=np.float32)
-    with torch.no_grad():
-        theirs = model(torch.from_numpy(x.transpose(0, 3, 1, 2).copy())).numpy()
-    (found,) = evaluate(plan, params, {"image": x}).values()
-    assert difference(found, theirs) < NEAR
+    assert distance_from_checkpoint(torch, "hrnet_w18", model, tmp_path) < NEAR

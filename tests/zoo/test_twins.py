@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graphc import weights
 from graphc.execution.network import evaluate
 from tests.zoo import test_blocks
 from tests.zoo.slim import plan_of
-from tests.zoo.twins import called, difference, distances, randomized, variables_of
+from tests.zoo.twins import called, difference, distance_from_checkpoint, distances, randomized, variables_of
 
 torch = pytest.importorskip("torch", reason="compared with PyTorch where it is installed")
 nn, F = torch.nn, torch.nn.functional
@@ -378,11 +377,4 @@ def test_boxes_are_the_twins_distances_from_their_cells() -> None:
 def test_ghostnet_is_timms(tmp_path: Any) -> None:
     timm = pytest.importorskip("timm")
     model = randomized(torch, timm.create_model("ghostnet_100"))
-    torch.save(model.state_dict(), tmp_path / "ghostnet_100.pth")
-    plan = plan_of("ghostnet", ("resolution=64",))
-    params, _ = weights.load_variables(tmp_path / "ghostnet_100.pth", plan)
-    x = np.random.default_rng(0).standard_normal((2, 64, 64, 3), dtype=np.float32)
-    with torch.no_grad():
-        theirs = model(torch.from_numpy(x.transpose(0, 3, 1, 2).copy())).numpy()
-    (found,) = evaluate(plan, params, {"image": x}).values()
-    assert difference(found, theirs) < NEAR
+    assert distance_from_checkpoint(torch, "ghostnet", model, tmp_path) < NEAR

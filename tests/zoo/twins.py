@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from graphc import weights
 from graphc.execution.network import evaluate
 from graphc.graph import Node, Plan
 from graphc.types import Array
+from tests.zoo.slim import plan_of
 
 
 def randomized(torch: Any, model: Any) -> Any:
@@ -87,3 +90,16 @@ def distances(torch: Any, plan: Plan, model: Any, modules: Sequence[Any] | None 
 def difference(found: Array, expected: Array) -> float:
     assert found.shape == expected.shape
     return float(np.abs(found - expected).max() / np.abs(expected).max())
+
+
+def distance_from_checkpoint(torch: Any, spec: str, model: Any, folder: Path, side: int = 64) -> float:
+    """The largest difference between a library's network and the spec with its weights, which are saved in the folder
+    and found again by name; of two images of this side."""
+    torch.save(model.state_dict(), folder / f"{spec}.pth")
+    plan = plan_of(spec, (f"resolution={side}",))
+    params, _ = weights.load_variables(folder / f"{spec}.pth", plan)
+    x = np.random.default_rng(0).standard_normal((2, side, side, 3), dtype=np.float32)
+    with torch.no_grad():
+        theirs = model(torch.from_numpy(x.transpose(0, 3, 1, 2).copy())).numpy()
+    (found,) = evaluate(plan, params, {"image": x}).values()
+    return difference(found, theirs)
