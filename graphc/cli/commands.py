@@ -11,12 +11,12 @@ from graphc.cli.completion import complete_texts
 from graphc.cli.data import data
 from graphc.cli.importing import import_command
 from graphc.cli.models import compile_command, run, verify
-from graphc.cli.specs import check, diff, draw, explain, list_zoo, new, report, schema, show
+from graphc.cli.specs import check, compare, diff, draw, explain, list_zoo, new, report, schema, show
 from graphc.cli.training import eval_command, predict, resume, train
 from graphc.cli.weights import weights
 
 COMMANDS: tuple[click.Command, ...] = (
-    *(new, check, show, explain, diff, draw, report, list_zoo, schema),
+    *(new, check, show, explain, diff, compare, draw, report, list_zoo, schema),
     *(compile_command, verify, run, import_command),
     *(train, resume, eval_command, predict),
     weights,

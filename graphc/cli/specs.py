@@ -8,9 +8,11 @@ from typing import Any
 import click
 
 from graphc.cli.options import (
+    FORMATS,
     MEASURES,
     collect_seldom,
     format_option,
+    limit_options,
     load_options,
     loading,
     make_plan,
@@ -18,6 +20,7 @@ from graphc.cli.options import (
     say,
     set_option,
     spec_options,
+    until_option,
     warn,
     weights_option,
 )
@@ -171,6 +174,39 @@ def diff(old: str, new_spec: str, form: str) -> None:
     from graphc.report.diff import diff as compare
 
     out(compare(make_plan(old), make_plan(new_spec), form))
+
+
+@click.command()
+@click.argument("run_or_spec", nargs=-1, required=True)
+@click.option(
+    "--set", "settings", multiple=True, metavar="NAME=VALUE", help="A variable of the specs; twice: a row for each."
+)
+@until_option
+@limit_options
+@click.option("--format", "form", type=click.Choice([*FORMATS.choices, "latex"]), default="table", show_default=True)
+def compare(run_or_spec: tuple[str, ...], settings: tuple[str, ...], form: str, **options: Any) -> None:
+    """Compare variants and runs, one row each: parameters, MACs, memory, receptive field; of runs the best epoch, its
+    metrics, and seconds an epoch.
+
+    \b
+      graphc compare vgg_16 resnet_v1_50 mobilenet_v1
+      graphc compare mobilenet_v1 --set depth_multiplier=0.5 --set depth_multiplier=1
+      graphc compare runs/one runs/two --format latex
+    """
+    from graphc.report.compare import compare as render
+    from graphc.report.compare import row_of_run, rows_of_spec
+    from graphc.report.page.runs import is_run
+
+    runs = [each for each in run_or_spec if is_run(each)]
+    if (settings or options["until"]) and len(runs) == len(run_or_spec):
+        raise click.UsageError("--set and --until are for a SPEC: a RUN has its own")
+    rows = []
+    for each in run_or_spec:
+        if each in runs:
+            rows.append(row_of_run(each))
+        else:
+            rows += rows_of_spec(each, settings, lambda spec, chosen: make_plan(spec, chosen, **options))
+    out(render(rows, form))
 
 
 @click.command()

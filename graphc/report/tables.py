@@ -1,4 +1,4 @@
-"""Rows of data as a table, JSON, CSV or Markdown on standard output."""
+"""Rows of data as a table, JSON, CSV, Markdown or LaTeX on standard output."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Look:
 def render(
     columns: Sequence[str], rows: Sequence[Row], form: str, *, total: Row | None = None, look: Look = Look()
 ) -> str:
-    """`form` is table, csv, md or json (a list of objects). Numbers stand right, in groups of three."""
+    """`form` is table, csv, md, latex or json (a list of objects). Numbers stand right, in groups of three."""
     if form == "json":
         return json.dumps([dict(zip(columns, row, strict=True)) for row in rows], indent=1) + "\n"
     body = [*rows, total] if total is not None else list(rows)
@@ -56,7 +56,30 @@ def render(
             *body,
         ]
         return "".join(f"| {' | '.join(pretty(cell) for cell in line)} |\n" for line in lines)
+    if form == "latex":
+        return latex(columns, rows, total)
     return draw(columns, rows, total, look)
+
+
+LATEX = {
+    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "×": r"$\times$", "–": "--", "→": r"$\to$",
+}  # fmt: skip
+"""What LaTeX reads as something else -> what it prints."""
+
+
+def latex(columns: Sequence[str], rows: Sequence[Row], total: Row | None) -> str:
+    """A `tabular` with booktabs' rules, to be put into a document by `\\input`."""
+    numbers = [is_number_column([row[index] for row in rows]) for index in range(len(columns))]
+
+    def line(cells: Row) -> str:
+        return " & ".join("".join(LATEX.get(letter, letter) for letter in pretty(cell)) for cell in cells) + r" \\"
+
+    alignment = "".join("r" if is_number else "l" for is_number in numbers)
+    last = [r"\midrule", line(total)] if total is not None else []
+    body = [line(columns), r"\midrule", *map(line, rows), *last]
+    begin = [r"% \usepackage{booktabs}", rf"\begin{{tabular}}{{{alignment}}}", r"\toprule"]
+    return "\n".join([*begin, *body, r"\bottomrule", r"\end{tabular}"]) + "\n"
 
 
 def draw(columns: Sequence[str], rows: Sequence[Row], total: Row | None, look: Look) -> str:

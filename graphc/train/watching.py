@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from graphc.errors import DivergedError
@@ -72,6 +72,20 @@ def gain(value: float, before: float | None, lower: bool) -> float:
     if before is None:
         return math.inf
     return before - value if lower else value - before
+
+
+def best_record(recipe: Recipe, records: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """Of a log's records of epochs, the one whose weights did best; None where nothing was judged."""
+    prefix = "validation_" if any(f"validation_{LOSS}" in record for record in records) else ""
+    judged = [record for record in records if prefix + LOSS in record]
+    if not judged:
+        return None
+    wanted = watched(recipe)
+    name = wanted if _finite(judged[0].get(prefix + wanted)) else LOSS
+    lower = name in Watcher(recipe, prefix).lower
+    finite = [record for record in judged if _finite(record.get(prefix + name))]
+    pick = min if lower else max  # the first of equals
+    return pick(finite, key=lambda record: record[prefix + name], default=None)
 
 
 def _finite(value: Any) -> bool:
