@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import io
 import os
 import sys
+from collections.abc import Iterator
 from typing import Any, TextIO
 
 LOOK_ALIKES = {
@@ -61,3 +63,24 @@ def discard_output() -> None:
     """Let standard output lead nowhere: nobody reads it any more."""
     with open(os.devnull, "wb") as nowhere:
         os.dup2(nowhere.fileno(), sys.stdout.fileno())
+
+
+@contextlib.contextmanager
+def held_back() -> Iterator[None]:
+    """What libraries write to standard output and error meanwhile, past Python too, is not shown: results stay what
+    a command prints. A stream that is closed stays so."""
+    with contextlib.ExitStack() as undo:
+        for number, stream in enumerate((sys.stdout, sys.stderr), start=1):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+                _lead_elsewhere(number, undo)
+        yield
+
+
+def _lead_elsewhere(number: int, undo: contextlib.ExitStack) -> None:
+    """Let a descriptor lead nowhere until `undo` is closed."""
+    kept = os.dup(number)
+    undo.callback(os.close, kept)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), number)
+    undo.callback(os.dup2, kept, number)

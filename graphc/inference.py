@@ -53,13 +53,16 @@ def run_files(
     std: str | None,
     top: int | None,
     timeout: float | None = None,
+    verbose: bool = False,
     say: Callable[[str], None] = lambda message: None,
 ) -> str:
     """Run the model on one batch of all files (`inputs`: NAME=FILE); the text to print, empty where a file was written.
 
     A file with a signature is run as its training run predicts, unless the scaling is given.
     """
-    session = Session(model, provider=provider, limit=timeout)
+    session = Session(model, provider, limit=timeout, verbose=verbose)
+    for notice in session.notices:
+        say(notice)
     signature = read_signature(session.metadata, session.name)
     layouts = {port.name: port.layout for port in session.outputs}
     if name is not None and name not in layouts:

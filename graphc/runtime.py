@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,14 +13,17 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from graphc.console import held_back
 from graphc.emit.read import self_contained
-from graphc.errors import MachineError, SpecError, WeightsError, did_you_mean, exhausted, missing_extra
+from graphc.errors import GraphcError, MachineError, SpecError, WeightsError, did_you_mean, exhausted, missing_extra
 from graphc.files import shown
+from graphc.providers import CPU, Provider, first_line, read_providers, start
 from graphc.types import Array
 
 T = TypeVar("T")
 
-PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+WARNING, FATAL = 2, 4
+"""onnxruntime's levels of what it writes to standard error."""
 DTYPES = {
     "tensor(float)": "float32",
     "tensor(double)": "float64",
@@ -50,21 +54,30 @@ class Session:
     """A loaded model; `run` maps arrays by name to arrays by name."""
 
     def __init__(
-        self, model: str | Path | bytes, provider: str = "cpu", threads: int | None = None, limit: float | None = None
+        self,
+        model: str | Path | bytes,
+        provider: str = CPU,
+        threads: int | None = None,
+        limit: float | None = None,
+        *,
+        verbose: bool = False,
     ) -> None:
-        """`model`: a path, or a serialized model. `limit`: seconds that loading and a run may take each."""
-        ort = _onnxruntime()
-        options = ort.SessionOptions()
-        options.log_severity_level = 4  # what fails is told by an error of ours
-        if threads is not None:
-            options.intra_op_num_threads = threads
-        wanted = _provider(ort, provider)
-        options.add_session_config_entry("session.load_model_format", "ONNX")  # what was checked, whatever its bytes
+        """`model`: a path, or a serialized model; `provider`: as `graphc.providers` reads it. `limit`: seconds that
+        loading and a run may take each. `verbose`: what onnxruntime itself writes is shown."""
+        self._ort = _onnxruntime()
+        self._limit = limit
+        self._severity = WARNING if verbose else FATAL  # what fails is told by an error of ours
+        self._held_back = nullcontext if verbose or provider == CPU else held_back
+        self._ort.set_default_logger_severity(self._severity)
+        with self._held_back():
+            wanted = read_providers(self._ort, provider)
+        self.providers = tuple(each.short for each in wanted)
         source = model if isinstance(model, bytes) else self_contained(model)
         self.name = "the model" if isinstance(model, bytes) else shown(model)
         try:
-            load = partial(ort.InferenceSession, source, options, providers=[wanted], enable_fallback=0)
-            self._session = interruptible(load, "graphc-load", limit=limit)
+            with self._held_back():
+                started = start(partial(self._load, source, threads), wanted)
+            self._session, self.notices = started.session, started.notices
             self.metadata = dict(self._session.get_modelmeta().custom_metadata_map)
             layout = self.metadata.get("graphc.layout", "")
             self.inputs = tuple(_port(each, layout) for each in self._session.get_inputs())
@@ -72,14 +85,26 @@ class Session:
             self.outputs = tuple(_port(each, behind) for each in self._session.get_outputs())
         except TimeoutError:
             raise MachineError("G504", f"{self.name} took longer to load than the limit of {limit:g} s") from None
+        except GraphcError:
+            raise
         except Exception as error:
-            message = f"{self.name}: expected an ONNX model, got: {_first_line(error)}"
+            message = f"{self.name}: expected an ONNX model, got: {first_line(error)}"
             raise exhausted(error) or WeightsError("G340", message) from None
-        if self._session.get_providers()[0] != wanted:
-            found = ", ".join(self._session.get_providers())
-            raise MachineError("G503", f"{wanted} did not start (no driver or no device); started: {found}")
-        self._ort = ort
-        self._limit = limit
+
+    def _load(
+        self, source: bytes | str, threads: int | None, providers: Sequence[Provider], config: Mapping[str, str]
+    ) -> Any:
+        """onnxruntime's session, which it makes in a thread of its own, so that Ctrl-C ends the waiting."""
+        options = self._ort.SessionOptions()
+        options.log_severity_level = self._severity
+        if threads is not None:
+            options.intra_op_num_threads = threads
+        options.add_session_config_entry("session.load_model_format", "ONNX")  # what was checked, whatever its bytes
+        for key, value in config.items():
+            options.add_session_config_entry(key, value)
+        named = [(each.name, dict(each.options)) for each in providers]
+        load = partial(self._ort.InferenceSession, source, options, providers=named, enable_fallback=0)
+        return interruptible(load, "graphc-load", limit=self._limit)
 
     def run(self, feeds: Mapping[str, Array], outputs: list[str] | None = None) -> dict[str, Array]:
         """The outputs [N, ...] (all, or those named) for these inputs [N, ...], by name."""
@@ -118,11 +143,12 @@ class Session:
 
         try:
             work = partial(self._session.run, names, feeds, options)
-            results = interruptible(work, "graphc-run", limit=self._limit, stop=stop)
+            with self._held_back():
+                results = interruptible(work, "graphc-run", limit=self._limit, stop=stop)
         except TimeoutError:
             raise MachineError("G504", f"{self.name} ran longer than the limit of {self._limit:g} s") from None
         except Exception as error:
-            raise exhausted(error) or SpecError("G344", f"{self.name} failed: {_first_line(error)}") from None
+            raise exhausted(error) or SpecError("G344", f"{self.name} failed: {first_line(error)}") from None
         return [np.asarray(array) for array in results]
 
 
@@ -167,23 +193,6 @@ def _onnxruntime() -> ModuleType:
     return onnxruntime  # type: ignore[no-any-return]
 
 
-def _provider(ort: Any, provider: str) -> str:
-    """onnxruntime's name of a provider that this machine has."""
-    if provider not in PROVIDERS:
-        raise SpecError("G345", f"expected provider {' or '.join(PROVIDERS)}, got {provider!r}")
-    if provider == "cuda" and hasattr(ort, "preload_dlls"):
-        ort.preload_dlls()
-    available = ort.get_available_providers()
-    if PROVIDERS[provider] not in available:
-        needs = "the package onnxruntime-gpu instead of onnxruntime: install graphc[gpu]"
-        raise MachineError("G503", f"provider {provider} needs {needs}; there are {', '.join(available)}")
-    return PROVIDERS[provider]
-
-
 def _port(given: Any, layout: str) -> Port:
     shape = tuple(size if isinstance(size, (int, str)) else "?" for size in given.shape)
     return Port(given.name, DTYPES.get(given.type, given.type), shape, layout if len(shape) in (4, 5) else "")
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

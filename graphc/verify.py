@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,7 @@ from graphc.initializers import Normal
 from graphc.layers.base import elements
 from graphc.passes.infer_shapes import check_sizes
 from graphc.passes.plan import FLOAT, MAX_BYTES, show_bytes
+from graphc.providers import CPU
 from graphc.runtime import Session
 from graphc.types import Array
 
@@ -48,12 +49,16 @@ def verify(
     fold: bool = True,
     threads: int | None = None,
     max_bytes: int = MAX_BYTES,
+    provider: str = CPU,
+    verbose: bool = False,
+    say: Callable[[str], None] = lambda message: None,
 ) -> list[Comparison]:
     """Every end point and output, in the order of the layers.
 
     `inputs` [N, ...] are channels last, random where not given. `sizes`: of those that the spec leaves open, by their
     name; the others are chosen so that all layers can take them. Random inputs whose values, with those of all layers,
-    have more than `max_bytes` are refused.
+    have more than `max_bytes` are refused. `provider` and `verbose` as of `Session`; `say` takes what is to be
+    said of the providers.
     """
     names = watched(plan)
     if inputs is None:
@@ -62,7 +67,10 @@ def verify(
         inputs = _drawn(shapes, count, seed)
     ours = evaluate(plan, params, inputs, keep=names)
     model = emit(plan, params, opset=opset, fold=fold, outputs={node: node for node in names})
-    theirs = Session(model.serialize(), threads=threads).run(inputs)
+    session = Session(model.serialize(), provider, threads, verbose=verbose)
+    for notice in session.notices:
+        say(notice)
+    theirs = session.run(inputs)
     return [
         Comparison(point, node, *_difference(ours[node], _channels_last(theirs[node])))
         for node, points in names.items()

@@ -30,6 +30,7 @@ ORDER = [
     {"spec", "graph"},
     {"passes"},
     {"execution"},
+    {"providers"},
     {"emit", "runtime"},
     {"weights"},
     {"compiler", "verify", "outputs", "probabilities"},

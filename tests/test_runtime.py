@@ -69,14 +69,6 @@ def test_a_name_that_is_no_text():
         Session(model.replace(b"\x0a\x01x", b"\x0a\x01\xff").replace(b"\x12\x01x", b"\x12\x01\xff"))
 
 
-def test_a_provider_that_is_not_there_is_no_silent_fallback(session: Session, monkeypatch):
-    with pytest.raises(SpecError, match="expected provider cpu or cuda, got 'tpu'"):
-        Session(b"", provider="tpu")
-    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
-    with pytest.raises(MachineError, match=r"onnxruntime-gpu .* there are CPUExecutionProvider"):
-        Session(b"", provider="cuda")
-
-
 def test_a_missing_package_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(MachineError, match=r"needs the package onnxruntime: install graphc\[ort\]"):

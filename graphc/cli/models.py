@@ -18,6 +18,7 @@ from graphc.cli.options import (
     loading,
     make_plan,
     out,
+    provider_options,
     say,
     seed_option,
     spec_options,
@@ -159,12 +160,14 @@ def preparation(options: dict[str, Any], load: Any) -> tuple[Any, Any, Any]:
 @click.option("--batch", type=click.IntRange(1), default=2, show_default=True)
 @click.option("--size", "sizes", multiple=True, metavar="NAME=NUMBER", help="A size that the spec leaves open.")
 @click.option("--tolerance", type=float, default=1e-4, show_default=True, help="Of the largest absolute value.")
+@provider_options
 def verify(spec: str, form: str, batch: int, sizes: tuple[str, ...], tolerance: float, **options: Any) -> None:
     """Compare onnxruntime with NumPy at every end point.
 
     \b
       graphc verify lenet5
       graphc verify net.yaml --size H=64 --size W=48
+      graphc verify net.yaml --provider cuda
     """
     from graphc.compiler import initial_or_loaded
     from graphc.report.tables import render
@@ -177,7 +180,17 @@ def verify(spec: str, form: str, batch: int, sizes: tuple[str, ...], tolerance: 
     if chosen:
         say("sizes that the spec leaves open: " + ", ".join(f"{name} = {size}" for name, size in chosen.items()))
     memory = limits(options["max_layers"], options["max_memory"]).memory
-    rows = compare(plan, params, batch=batch, sizes=chosen, seed=options["seed"], max_bytes=memory)
+    rows = compare(
+        plan,
+        params,
+        batch=batch,
+        sizes=chosen,
+        seed=options["seed"],
+        max_bytes=memory,
+        provider=options["provider"],
+        verbose=options["verbose"],
+        say=say,
+    )
     cells = [[row.name, row.largest, row.error, "ok" if row.error <= tolerance else "differs"] for row in rows]
     out(render(("end point", "largest value", "relative error", "verdict"), cells, form))
     wrong = [row.name for row in rows if not row.error <= tolerance]
@@ -192,7 +205,7 @@ def verify(spec: str, form: str, batch: int, sizes: tuple[str, ...], tolerance: 
     "--input", "inputs", multiple=True, metavar="NAME=FILE", help="A file for this input, where there are several."
 )
 @click.option("-o", "--output", default="-", metavar="FILE", help=".npy, .json or .png; - prints JSON.")
-@click.option("--provider", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
+@provider_options
 @click.option("--name", metavar="OUTPUT", help="Which output, where the model has several.")
 @click.option("--scale", type=float, help="Factor for image bytes.  [default: as the file says, else 1/255]")
 @click.option("--mean", metavar="R,G,B", help="Subtracted after scaling.")
@@ -212,6 +225,7 @@ def run(model: str, files: tuple[str, ...], **options: Any) -> None:
       graphc run runs/digits/best.onnx digit.png
       graphc run stereo.onnx --input left=a.png --input right=b.png
       graphc run sobel.onnx photo.jpg -o edges.png
+      graphc run lenet.onnx digit.png --provider cuda:device_id=1,cpu
     """
     from graphc.inference import run_files
 

@@ -64,6 +64,18 @@ recipe_set_option = click.option(
 )
 
 
+provider_options = with_options(
+    click.option(
+        "--provider",
+        default="cpu",
+        show_default=True,
+        metavar="NAME[:KEY=VALUE…][,…]",
+        help="onnxruntime's, with options; the next ones take what it does not run: cuda:device_id=1,cpu.",
+    ),
+    click.option("--verbose", is_flag=True, help="Show what onnxruntime itself writes."),
+)
+
+
 def serving(folder: str) -> Any:
     from graphc.report.dashboard import dashboard
 
