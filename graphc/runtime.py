@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -111,6 +112,25 @@ class Session:
         self._check(feeds)
         names = outputs or [port.name for port in self.outputs]
         return dict(zip(names, self._interruptible(names, dict(feeds)), strict=True))
+
+    def time_runs(self, feeds: Mapping[str, Array], count: int) -> list[float]:
+        """Seconds of each of `count` runs with these inputs [N, ...], one after the other."""
+        self._check(feeds)
+        names, given = [port.name for port in self.outputs], dict(feeds)
+
+        def work() -> list[float]:
+            found = []
+            for _ in range(count):
+                begun = time.perf_counter()
+                self._session.run(names, given)
+                found.append(time.perf_counter() - begun)
+            return found
+
+        try:
+            with self._held_back():
+                return interruptible(work, "graphc-bench")
+        except Exception as error:
+            raise exhausted(error) or SpecError("G344", f"{self.name} failed: {first_line(error)}") from None
 
     def _check(self, feeds: Mapping[str, Array]) -> None:
         """A SpecError where the arrays are not what the model reads."""

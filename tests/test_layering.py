@@ -40,7 +40,7 @@ ORDER = [
     {"published"},
     {"conversion"},
     {"train"},
-    {"inference"},
+    {"inference", "bench"},
     {"classify", "report"},
     {"quantization"},
     {"completion"},

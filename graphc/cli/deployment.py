@@ -1,0 +1,71 @@
+"""Commands about an ONNX file where it is used: how fast it runs, how it is shown, how a program calls it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from graphc.cli.options import format_option, out, say
+
+
+@click.command()
+@click.argument("model", metavar="NET.onnx")
+@click.option("--vs", "other", metavar="OTHER.onnx", help="Another file, run in turn with the first.")
+@click.option("--provider", "providers", multiple=True, metavar="NAME…", help="As of `run`; several by repeating.")
+@click.option("--threads", metavar="N,…", help="Of one run; several with commas.  [default: the processors]")
+@click.option("--batch", "batches", metavar="N,…", help="Examples a run; several with commas.  [default: 1]")
+@click.option("--size", "sizes", multiple=True, metavar="NAME=NUMBER", help="A size that the file leaves open.")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(0, min_open=True),
+    default=2.0,
+    show_default=True,
+    help="That each file runs in each row.",
+)
+@click.option("--warm-up", type=click.IntRange(0), default=3, show_default=True, help="Runs before those counted.")
+@click.option("--verbose", is_flag=True, help="Show what onnxruntime itself writes.")
+@format_option
+def bench(model: str, other: str | None, form: str, **options: Any) -> None:
+    """Measure latency and throughput of an ONNX file, anybody's, beside NumPy's matrix product.
+
+    \b
+      graphc bench lenet.onnx
+      graphc bench net.onnx --threads 1,2 --batch 1,8
+      graphc bench net_int8.onnx --vs net.onnx
+      graphc bench detector.onnx --size H=480 --size W=640 --format json
+    """
+    from graphc.bench import STEADY, Setting
+    from graphc.bench import bench as measure
+    from graphc.report.speed import speed_table
+    from graphc.system import processors
+    from graphc.verify import read_sizes
+
+    providers = options["providers"] or ("cpu",)
+    threads = numbers("--threads", options["threads"]) or [processors()]
+    batches = numbers("--batch", options["batches"])
+    settings = [Setting(p, t, b) for p in providers for t in threads for b in batches or [1]]
+    speeds = measure(
+        [model] if other is None else [model, other],
+        settings,
+        read_sizes(options["sizes"]),
+        fixed_batch=bool(batches),
+        seconds=options["seconds"],
+        warm_up=options["warm_up"],
+        verbose=options["verbose"],
+        say=say,
+    )
+    out(speed_table(speeds, form))
+    widest = max(each.spread for each in speeds)
+    if widest > STEADY:
+        say(f"the times vary by {widest:.0%} of the median: something else is running here, or --seconds is short")
+
+
+def numbers(option: str, text: str | None) -> list[int]:
+    """Positive numbers with commas; none where nothing is given."""
+    if text is None:
+        return []
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdecimal() and 0 < len(part) < 7 and int(part) for part in parts):
+        raise click.BadParameter(f"expected positive numbers with commas, got {text!r}", param_hint=option)
+    return list(dict.fromkeys(map(int, parts)))
