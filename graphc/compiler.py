@@ -62,8 +62,8 @@ class Emission:
     """What its metadata say besides."""
     batch: int | None = None
     """A fixed number of examples; None: as the spec says."""
-    quantize: Callable[[emit.OnnxModel, Plan], emit.OnnxModel] | None = None
-    """What makes a model of integers of the float one."""
+    convert: Callable[[emit.OnnxModel, Plan], emit.OnnxModel] | None = None
+    """What makes a model of other numbers (integers, half precision) of the float32 one."""
 
 
 def plan_spec(
@@ -105,7 +105,7 @@ def compile_plan(
         fronts=how.preprocess(planned) if how.preprocess else None,
         overwrite=overwrite,
     )
-    return model if how.quantize is None else how.quantize(model, planned)
+    return model if how.convert is None else how.convert(model, planned)
 
 
 def with_batch(planned: Plan, batch: int) -> Plan:

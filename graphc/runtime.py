@@ -132,6 +132,11 @@ class Session:
         except Exception as error:
             raise exhausted(error) or SpecError("G344", f"{self.name} failed: {first_line(error)}") from None
 
+    def as_read(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """Inputs [N, ...] of a float32 model in the types of this one's."""
+        types = {port.name: port.dtype for port in self.inputs}
+        return {name: array.astype(types.get(name, array.dtype), copy=False) for name, array in feeds.items()}
+
     def _check(self, feeds: Mapping[str, Array]) -> None:
         """A SpecError where the arrays are not what the model reads."""
         known = [port.name for port in self.inputs]

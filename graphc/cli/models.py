@@ -9,7 +9,6 @@ from typing import Any
 
 import click
 
-from graphc.cli.int8 import int8_options, quantizer_of, write_noise
 from graphc.cli.options import (
     collect_seldom,
     format_option,
@@ -25,6 +24,7 @@ from graphc.cli.options import (
     warn,
     weights_option,
 )
+from graphc.cli.precision import converter_of, precision_options, tell
 from graphc.errors import GraphcError, counted
 from graphc.files import keep_inputs, shown
 
@@ -59,7 +59,7 @@ WITH_WEIGHTS = "weights"
     type=click.Choice(["uint8", "int8", "uint16", "int16", "int32", "float32"]),
     help="Type of those.  [default: the training set's integers, else uint8]",
 )
-@int8_options
+@precision_options
 def compile_command(spec: str, output: str | None, **options: Any) -> None:
     """Compile a spec to an ONNX file; or a run's network, with its best weights and its preprocessing.
 
@@ -71,6 +71,7 @@ def compile_command(spec: str, output: str | None, **options: Any) -> None:
       graphc compile resnet50 --weights resnet50-11ad3fa6.pth --with-preprocess weights
       graphc compile net.yaml --batch 1
       graphc compile run1 --int8 --calibrate run1
+      graphc compile run1 --float16 --compare run1
     """
     collect_seldom()
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # its threads begin by looking for work, 70 ms of a processor
@@ -84,7 +85,7 @@ def compile_command(spec: str, output: str | None, **options: Any) -> None:
     keep_inputs((target, options["save_weights"]), (spec, options["weights"], options["map_file"]))
     load = loading(options, options["weights"])
     preprocess, describe, weights_from = preparation(options, load)
-    quantizer = quantizer_of(options, target)
+    converter = converter_of(options, target)
     how = Emission(
         options["opset"],
         options["ir_version"],
@@ -94,7 +95,7 @@ def compile_command(spec: str, output: str | None, **options: Any) -> None:
         preprocess,
         describe,
         options["batch"],
-        quantizer,
+        converter,
     )
     plan, report = compile_spec(
         spec,
@@ -112,9 +113,8 @@ def compile_command(spec: str, output: str | None, **options: Any) -> None:
     warn(plan)
     if report is not None:
         say(report.describe())
-    if quantizer is not None and quantizer.cost is not None:
-        say(quantizer.cost.describe())
-        write_noise(options["int8_report"], quantizer.cost)
+    if converter is not None:
+        tell(converter, options["noise_report"])
     say(f"wrote {shown(target)}: {counted(len(plan.nodes), 'layer')}, {Path(target).stat().st_size:,} bytes")
 
 

@@ -1,4 +1,4 @@
-"""Arrays as they lie in the file: C order, little-endian, float32 or int64, or the integers of quantized tensors."""
+"""Arrays as they lie in the file: C order, little-endian, float32 or int64, or the types of converted models."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ BUFFER = 1 << 18
 """Numbers that are copied before they are written."""
 
 
-QUANTIZED = {"int8": "|i1", "uint8": "|u1", "int32": "<i4"}
-"""Types that stay as they are."""
+CONVERTED = {"int8": "|i1", "uint8": "|u1", "int32": "<i4", "float16": "<f2"}
+"""Types that stay as they are: those of quantized tensors, and of half precision."""
 
 
 def file_dtype(array: Array) -> str:
-    """Floats of any shape become float32, whole numbers int64, but for those of quantized tensors."""
-    return "<f4" if array.dtype.kind == "f" else QUANTIZED.get(array.dtype.name, "<i8")
+    """Floats of any shape become float32, whole numbers int64, but for those of converted models."""
+    return CONVERTED.get(array.dtype.name, "<f4" if array.dtype.kind == "f" else "<i8")
 
 
 def file_size(array: Array) -> int:

@@ -1,4 +1,4 @@
-"""The tensors inside a model: their sizes, and the model with them as outputs."""
+"""The tensors inside a model: their types and sizes, and the model with them as outputs."""
 
 from __future__ import annotations
 
@@ -8,16 +8,36 @@ from collections.abc import Sequence
 import onnx
 from onnx import TensorProto, helper
 
-from graphc.emit.model import OnnxModel
+from graphc.emit.model import OnnxModel, light
 
 
 def with_outputs(model: OnnxModel, names: Sequence[str]) -> OnnxModel:
-    """The model with these tensors as its outputs, all in float32."""
+    """The model with these tensors as its outputs, of the types that are declared, else float32."""
     body = onnx.ModelProto()
     body.CopyFrom(model.body)
+    types = {each.name: each.type.tensor_type.elem_type for each in (*body.graph.value_info, *body.graph.output)}
     del body.graph.output[:]
-    body.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names)
+    body.graph.output.extend(
+        helper.make_tensor_value_info(name, types.get(name, TensorProto.FLOAT), None) for name in names
+    )
     return OnnxModel(body, model.tensors)
+
+
+def float_tensors(model: OnnxModel) -> list[str]:
+    """Names of the tensors in floats of any width that layers give, in the order of the graph."""
+    graph = model.body.graph
+    types = {each.name: each.type.tensor_type.elem_type for each in (*graph.value_info, *graph.output)}
+    floats = (TensorProto.FLOAT, TensorProto.FLOAT16)
+    return [name for node in graph.node for name in node.output if types.get(name) in floats]
+
+
+def element_types(model: OnnxModel) -> dict[str, int]:
+    """The type of every tensor, as ONNX numbers them."""
+    inferred = onnx.shape_inference.infer_shapes(light(model), strict_mode=True).graph
+    known = (*inferred.value_info, *inferred.output, *inferred.input)
+    return {each.name: each.type.tensor_type.elem_type for each in known} | {
+        each.name: each.data_type for each in inferred.initializer
+    }
 
 
 def fixed_batch(model: OnnxModel) -> int | None:

@@ -233,9 +233,6 @@ def value_info(value: Value, batch: str | int) -> ValueInfoProto:
     return helper.make_tensor_value_info(value.name, TensorProto.FLOAT, sizes)
 
 
-# -- weights -------------------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True)
 class Piece:
     """A TensorProto as it is written: bytes, then an array's where its data are inline."""
@@ -304,17 +301,22 @@ def _tag(piece: Piece) -> bytes:
 
 
 def check(model: OnnxModel) -> None:
-    """The checker with strict shape inference, on the model with large weights declared but not there."""
-    light = onnx.ModelProto()
-    light.CopyFrom(model.body)
+    """The checker with strict shape inference."""
+    onnx.checker.check_model(light(model), full_check=True)
+
+
+def light(model: OnnxModel) -> onnx.ModelProto:
+    """The model with large weights declared but not there."""
+    found = onnx.ModelProto()
+    found.CopyFrom(model.body)
     for name, array in model.tensors.items():
         tensor = _tensor(name, array)
         if array.size <= SMALL:
             tensor.raw_data = c_ordered(array).tobytes()
-            light.graph.initializer.append(tensor)
+            found.graph.initializer.append(tensor)
         else:
-            light.graph.input.append(helper.make_tensor_value_info(name, tensor.data_type, array.shape))
-    onnx.checker.check_model(light, full_check=True)
+            found.graph.input.append(helper.make_tensor_value_info(name, tensor.data_type, array.shape))
+    return found
 
 
 def write_model(model: OnnxModel, path: str | Path, largest: int = LARGEST_FILE) -> None:

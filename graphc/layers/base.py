@@ -62,6 +62,8 @@ class Layer(Documented):
     """What its outputs are, where they cannot be just any number, as a word for a warning."""
     costly: ClassVar[str] = ""
     """What this kind costs more than it looks, as a sentence for a warning."""
+    full_precision: ClassVar[str] = ""
+    """Why half precision is not enough for what it computes; empty where its operators decide."""
 
     @property
     def follows(self) -> str | None:

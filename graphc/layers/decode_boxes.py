@@ -40,6 +40,7 @@ class DecodeBoxes(Layer):
     family: ClassVar[str] = "detection"
     inputs_at_most: ClassVar[int | None] = None
     sees_everything: ClassVar[bool] = True
+    full_precision: ClassVar[str] = "float16 rounds a pixel's place beyond 512 to half pixels"
 
     classes: PositiveInt
     """How many classes are told apart, each for itself (sigmoid); there is none for the background."""

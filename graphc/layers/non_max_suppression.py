@@ -32,6 +32,7 @@ class NonMaxSuppression(Layer):
     kind: ClassVar[str] = "non_max_suppression"
     family: ClassVar[str] = "detection"
     sees_everything: ClassVar[bool] = True
+    full_precision: ClassVar[str] = "ONNX's NonMaxSuppression reads float32 alone"
 
     detections: PositiveInt = 100
     """Rows of the output: as many boxes as an image may have."""

@@ -1,6 +1,7 @@
 """`graphc compile --int8`: a model calibrated on examples, in integers, and what that has cost.
 
-The form of the file stands in `graphc.emit.quantize`.
+The form of the file stands in `graphc.emit.quantize`. Half precision, and weights alone in integers, are
+`graphc.quantization.narrow`.
 """
 
 from __future__ import annotations
@@ -9,13 +10,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from graphc.emit.model import OnnxModel
-from graphc.emit.quantize import Form, Quantization, Range, quantize, quantized_tensors
-from graphc.errors import SpecError
-from graphc.files import shown
+from graphc.emit.quantize import Form, Quantization, Range, integer_layers, quantize, quantized_tensors
+from graphc.errors import SpecError, counted
 from graphc.graph import Plan
 from graphc.passes.expectations import check_int8_drop
-from graphc.patterns import within_groups
 from graphc.quantization.cost import Cost, cost_of
+from graphc.quantization.kept import kept_in_float
 from graphc.quantization.ranges import examples_together, find_ranges, read_ranges, write_ranges
 from graphc.quantization.source import Source, source_of
 from graphc.runtime import Session
@@ -39,9 +39,11 @@ class Quantizer:
     """Where the ranges are written."""
     say: Callable[[str], None] = lambda message: None
     cost: Cost | None = field(default=None, init=False)
+    told: list[str] = field(default_factory=list, init=False)
+    """What was done, in sentences."""
 
     def __call__(self, model: OnnxModel, plan: Plan) -> OnnxModel:
-        stays = self._stays(plan)
+        stays = kept_in_float(plan, self.in_float)
         names = quantized_tensors(model, stays)
         if not names:
             raise SpecError("G351", "no layer can be computed in 8-bit integers", plan.graph.inputs[0].place)
@@ -51,22 +53,12 @@ class Quantizer:
         if self.keep is not None:
             write_ranges(self.keep, ranges)
         if source is not None:
-            self.cost = cost_of(model, found, plan, names, source, together, stays)
+            kinds = [whole for _, _, whole in integer_layers(model, stays)]
+            of = f"{sum(kinds)} of {len(kinds)} layers with weights"
+            self.told.append(f"int8: {of}, calibrated on {counted(source.count, 'example')}")
+            self.cost = cost_of("int8", model, found, plan, names, source, together)
             check_int8_drop(plan, self.cost.points)
         return found
-
-    def _stays(self, plan: Plan) -> Callable[[str], bool]:
-        """Whether a layer, by name, stays in float: `first` and `last` are the outermost ones with weights."""
-        weighted = [each.node.name for each in plan.nodes if each.macs != 0]  # None: not known, not none
-        layers = [each.node.name for each in plan.nodes]
-        chosen: set[str] = set()
-        for text in self.in_float:
-            ends = {"first": weighted[:1], "last": weighted[-1:]}
-            found = ends.get(text) or [name for name in layers if within_groups(text).fullmatch(name)]
-            if not found:
-                raise SpecError("G351", f"no layer is called {shown(text)}: none stays in float for it")
-            chosen.update(found)
-        return chosen.__contains__
 
     def _calibrated(
         self, model: OnnxModel, names: Sequence[str], together: int

@@ -1,9 +1,10 @@
-"""What 8-bit integers have cost: noise by layer, answers that are others, and what they have won: bytes and time."""
+"""What a conversion (8-bit integers, half precision) has cost: noise by layer, answers that are others, and what it has
+won: bytes and time."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -12,11 +13,12 @@ import numpy as np
 
 from graphc.emit.inner import with_outputs
 from graphc.emit.model import OnnxModel
-from graphc.emit.quantize import integer_layers
+from graphc.errors import SpecError, counted
 from graphc.graph import Plan
 from graphc.quantization.ranges import Feeds
 from graphc.quantization.source import Source
 from graphc.runtime import Session
+from graphc.types import Array
 
 ACCURACY = "accuracy"
 TIMED = 20
@@ -25,23 +27,32 @@ TIMED = 20
 
 @dataclass(frozen=True, slots=True)
 class Noise:
-    """What integers make of a tensor."""
+    """What a conversion makes of a tensor."""
 
     name: str
     decibels: float
-    """Of the float model's values over what the integer model's differ by, as power; larger is better."""
+    """Of the float32 model's values over what the converted model's differ by, as power; larger is better."""
 
 
-def noise(whole: OnnxModel, quantized: OnnxModel, names: Sequence[str], batches: Iterable[Feeds]) -> list[Noise]:
-    """Of each tensor, the signal-to-noise ratio of the integer model; what comes before a layer adds to its noise."""
-    one, other = (Session(with_outputs(each, names).serialize(), threads=1) for each in (whole, quantized))
+def noise(whole: OnnxModel, converted: OnnxModel, names: Sequence[str], batches: Iterable[Feeds]) -> list[Noise]:
+    """Of each tensor, the signal-to-noise ratio of the converted model; what comes before a layer adds to its noise."""
+    one, other = (Session(with_outputs(each, names).serialize(), threads=1) for each in (whole, converted))
     signal, error = (dict.fromkeys(names, 0.0) for _ in range(2))
     for feeds in batches:
-        expected, found = one.run(feeds), other.run(feeds)
+        expected, found = one.run(feeds), other.run(other.as_read(feeds))
         for name in names:
+            _check_finite(name, expected[name], found[name])
             signal[name] += float(np.square(expected[name], dtype=np.float64).sum())
             error[name] += float(np.square(expected[name] - found[name], dtype=np.float64).sum())
     return [Noise(name, _decibels(signal[name], error[name])) for name in names]
+
+
+def _check_finite(name: str, expected: Array, found: Array) -> None:
+    """A SpecError where values [N, ...] were finite and are so no more."""
+    if np.isfinite(expected).all() and not np.isfinite(found).all():
+        largest = float(np.abs(expected).max())
+        message = f"{name}: no finite number is left of its values, the largest of which is {largest:,.6g}"
+        raise SpecError("G352", f"{message}: keep its layer in float32 (--in-float), or those before it")
 
 
 def _decibels(signal: float, error: float) -> float:
@@ -52,11 +63,10 @@ def _decibels(signal: float, error: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What integers have cost, and won."""
+    """What a conversion has cost, and won."""
 
-    integer: int
-    layers: int
-    """With weights; of these, `integer` are computed in integers."""
+    form: str
+    """What it was converted to: int8, float16."""
     examples: int
     noise: Sequence[Noise]
     """Of the layers' tensors, in order."""
@@ -79,11 +89,11 @@ class Cost:
     def describe(self) -> str:
         """In a few lines."""
         worst = min(self.noise, key=lambda each: each.decibels, default=None)
-        lines = [f"int8: {self.integer} of {self.layers} layers with weights, calibrated on {self.examples} examples"]
+        lines = []
         if self.agreement is not None:
-            lines.append(f"  largest output the same in {self.agreement:.1%} of them")
+            lines.append(f"  largest output the same in {self.agreement:.1%} of {counted(self.examples, 'example')}")
         lines += [
-            f"  {name}: {value:.6g} in float32, {self.after[name]:.6g} in int8"
+            f"  {name}: {value:.6g} in float32, {self.after[name]:.6g} in {self.form}"
             for name, value in self.before.items()
             if isinstance(value, (int, float))
         ]
@@ -95,23 +105,21 @@ class Cost:
 
 
 def cost_of(
+    form: str,
     model: OnnxModel,
     found: OnnxModel,
     plan: Plan,
     names: Sequence[str],
     source: Source,
     together: int,
-    stays: Callable[[str], bool],
 ) -> Cost:
-    """Of `found`, which is the model with these tensors in integers."""
+    """Of `found`, which is the model converted; the noise is of these tensors, and of the outputs."""
     made = {name for node in model.body.graph.node for name in node.output}
     outputs = [each.name for each in model.body.graph.output]
     judged = list(dict.fromkeys([*(name for name in names if name in made), *outputs]))
-    kinds = [integer for _, _, integer in integer_layers(model, stays)]
     sessions = Session(model.serialize(), threads=1), Session(found.serialize(), threads=1)
     return Cost(
-        sum(kinds),
-        len(kinds),
+        form,
         source.count,
         noise(model, found, judged, source.batches(together)),
         _agreement(sessions, source, together),
@@ -125,7 +133,7 @@ def cost_of(
 def _agreement(sessions: tuple[Session, Session], source: Source, together: int) -> float | None:
     same = total = 0
     for feeds in source.batches(together):
-        one, other = (session.run(feeds) for session in sessions)
+        one, other = (session.run(session.as_read(feeds)) for session in sessions)
         name = next((key for key, value in one.items() if value.ndim == 2 and value.shape[1] > 1), None)
         if name is None:
             return None
@@ -137,9 +145,10 @@ def _agreement(sessions: tuple[Session, Session], source: Source, together: int)
 def _timed(sessions: tuple[Session, Session], feeds: Feeds) -> tuple[float, float]:
     """Seconds of each session for these inputs [N, ...], medians of runs in turn."""
     took: tuple[list[float], list[float]] = ([], [])
+    given = [session.as_read(feeds) for session in sessions]
     for _ in range(TIMED + 2):
-        for session, times in zip(sessions, took, strict=True):
+        for session, read, times in zip(sessions, given, took, strict=True):
             start = time.perf_counter()
-            session.run(feeds)
+            session.run(read)
             times.append(time.perf_counter() - start)
     return median(took[0][2:]), median(took[1][2:])

@@ -75,10 +75,15 @@ class RunData:
         sums = Sums(self.task.heads)
         for rows in self.batches.batch_rows(np.arange(len(self.examples))):
             batch = self.batches.make(rows)
-            results = session.run(self._read(rows, batch, signature))
-            answers = Answers({node: results[names[node]] for node in self.task.heads.by_node})
+            results = session.run(session.as_read(self._read(rows, batch, signature)))
+            answers = Answers({node: in_float32(results[names[node]]) for node in self.task.heads.by_node})
             sums.add_judged(self.task.heads.judged(answers, batch))
         return sums.metrics()
+
+
+def in_float32(array: Array) -> Array:
+    """Half precision as float32, of any shape; all else as it is."""
+    return array.astype(np.float32) if array.dtype == np.float16 else array
 
 
 @dataclass(frozen=True, slots=True)
