@@ -13,11 +13,13 @@ from graphc.types import Array
 INPUTS: Mapping[str, tuple[str, ...]] = {
     "Clip": ("min", "max"),
     "Pad": ("pads", "value", "axes"),
+    "ReduceL1": ("axes",),
     "ReduceL2": ("axes",),
     "ReduceMax": ("axes",),
     "ReduceMean": ("axes",),
     "ReduceMin": ("axes",),
     "ReduceSum": ("axes",),
+    "ReduceSumSquare": ("axes",),
     "Reshape": ("shape",),
     "Resize": ("roi", "scales", "sizes"),
     "Slice": ("starts", "ends", "axes", "steps"),

@@ -57,7 +57,7 @@ def group_norm(graph: OnnxGraph, chain: Chain) -> OnnxNode | None:
     x, whole = apart.inputs[0], graph.shapes.get(apart.inputs[0], ())
     split, end = graph.shapes.get(apart.outputs[0], ()), graph.shapes.get(joined.outputs[0], ())
     scale, bias = (graph.constants.get(name) for name in normal.inputs[1:])
-    if len(whole) != 4 or end != whole or len(split) < 3 or split[0] != whole[0] or whole[1] % split[1]:
+    if len(whole) not in (3, 4, 5) or end != whole or len(split) < 3 or split[0] != whole[0] or whole[1] % split[1]:
         return None
     if scale is None or bias is None or not (scale == 1).all() or bias.any():
         return None

@@ -10,7 +10,7 @@ import numpy as np
 from graphc.compiler import Emission, compile_plan
 from graphc.errors import GraphcError, WeightsError
 from graphc.graph import Plan
-from graphc.importers.flat import FlatLayer
+from graphc.importers.flat import LETTERS, FlatLayer
 from graphc.initializers import Normal
 from graphc.runtime import Session
 from graphc.types import Array
@@ -27,7 +27,7 @@ class Port:
     theirs: str
     ours: str
     axes: str
-    """nchw or another order; nc of a vector."""
+    """nchw or another order of an image's; nc of a vector, nlc or ncl of a sequence."""
 
 
 def variables_of(plan: Plan, layers: Sequence[FlatLayer]) -> dict[str, Array]:
@@ -57,9 +57,10 @@ def random_inputs(
 
 def arranged(array: Array, axes: str, back: bool = False) -> Array:
     """An array with its channels last as the file has it; `back`: the other way round. Of any shape."""
-    if len(axes) != 4 or axes == "nhwc":
+    own = f"n{LETTERS[len(axes) - 1]}"
+    if axes == own:
         return array
-    order = ["nhwc".index(letter) for letter in axes]
+    order = [own.index(letter) for letter in axes]
     return np.ascontiguousarray(array.transpose(np.argsort(order) if back else order))
 
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from graphc.layers import CATALOGUE
 from graphc.layers.base import Layer
 from graphc.types import Array
 
+if TYPE_CHECKING:
+    from graphc.importers.views import View
+
 IMAGE_AXES, VECTOR_AXES, SEQUENCE_AXES = "nchw", "nc", "ncl"
-LETTERS = {1: "c", 2: "lc", 3: "hwc"}
+LETTERS = {1: "c", 2: "lc", 3: "hwc", 4: "dhwc", 5: "zdhwc", 6: "yzdhwc"}
 """What the axes of one example's shape are called, by its rank."""
 
 
@@ -24,9 +27,12 @@ class Value:
     shape: tuple[int, ...]
     """One example's, channels last, as layers have it."""
     axes: str
-    """What the tensor's axes are: nchw, nhwc or another order of an image's; nc of a vector."""
+    """What the tensor's axes are: nchw, nhwc or another order of an image's; nc of a vector; n is the batch."""
     flat: tuple[int, ...] | None = None
-    """Of a flattened image H W C whose numbers lie in the order C H W in the tensor: its shape."""
+    """Of a flattened image H W C (or a sequence or volume) whose numbers lie in the order C H W in the tensor: its
+    shape."""
+    view: View | None = None
+    """Of a tensor whose axes are not the layer's axes: how its numbers lie. `axes` has dots then."""
 
 
 @dataclass(slots=True)

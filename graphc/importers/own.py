@@ -9,6 +9,7 @@ from graphc.dims import Shape, is_image
 from graphc.errors import GraphcError
 from graphc.graph import Plan
 from graphc.importers.check import TOLERANCE, Port, difference, ours, theirs
+from graphc.importers.flat import LETTERS
 from graphc.importers.imported import Imported
 from graphc.importers.source import Source
 from graphc.spec.model import read_spec_text
@@ -58,4 +59,4 @@ def _is_equal(source: Source, plan: Plan, variables: Mapping[str, Array]) -> boo
 
 
 def _axes(shape: Shape, layout: str) -> str:
-    return layout if is_image(shape) else "nc"
+    return layout if is_image(shape) else f"n{LETTERS[len(shape)]}"

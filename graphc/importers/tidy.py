@@ -53,8 +53,10 @@ def join_pools(net: FlatNet) -> None:
         if source is None or layer.params or layer.layer_class.family != "shape" or not alone(layer.inputs[0]):
             continue
         kept = source.arguments.get("keep_dims", False)
-        turned = source.shape[2:] if kept else (1, 1, *source.shape)
-        if "keep_dims" not in source.layer_class.model_fields or layer.shape != turned:
+        if "keep_dims" not in source.layer_class.model_fields or source.layer_class.family != "pooling":
+            continue
+        before = source.shape if kept else layer.shape
+        if before[:-1] != (1,) * source.layer_class.rank or (layer.shape if kept else source.shape) != before[-1:]:  # type: ignore[attr-defined]
             continue
         source.arguments = {} if kept else {"keep_dims": True}
         source.shape = layer.shape
@@ -71,7 +73,12 @@ def move_borders(net: FlatNet) -> None:
         if source is None or source.arguments.keys() != {"padding"} or "bias" not in layer.arguments:
             continue
         border = source.arguments["padding"]
-        if isinstance(pads, Pads) and not isinstance(pads.pixels, str) and alone(source.name) and len(border) == 2:
+        if (
+            isinstance(pads, Pads)
+            and not isinstance(pads.pixels, str)
+            and alone(source.name)
+            and len(border) == len(pads.kernel)
+        ):
             layer.arguments["padding"] = pads.inside(border)
             gone[source.name] = source.inputs[0]
     net.without(gone)
@@ -82,7 +89,7 @@ def choose_padding(net: FlatNet) -> None:
     behind, PyTorch's `same_fixed` where windows with strides have pixels on both sides; else pixels."""
     windows = [layer for layer in net.layers if isinstance(layer.arguments.get("padding"), Pads)]
     all_pads: list[Pads] = [layer.arguments["padding"] for layer in windows]
-    told = [pads for pads in all_pads if pads.pixels != ((0, 0), (0, 0)) and max(pads.stride) > 1]
+    told = [pads for pads in all_pads if pads.has_pixels() and max(pads.stride) > 1]
     votes = {word: sum(pads.is_said_by(word) for pads in told) for word in WORDS}
     stated = any(pads.pixels == "same" for pads in all_pads)
     first = "same" if stated or not told or votes["same"] > votes["same_fixed"] else "same_fixed"
@@ -95,7 +102,7 @@ def choose_padding(net: FlatNet) -> None:
 
 def _written(pads: Pads, order: list[str]) -> Any:
     """The first word that is right; `valid` before others where there is no padding at all and windows move."""
-    if pads.pixels == ((0, 0), (0, 0)) and max(pads.kernel) > 1:
+    if not pads.has_pixels() and max(pads.kernel) > 1:
         return "valid"
     return next((word for word in order if pads.is_said_by(word)), None) or pads.explicit()
 

@@ -1,7 +1,8 @@
 """OnnxGraph -> FlatNet: every node asks its handler for layers, and what none can say is collected.
 
 ONNX's tensors are N C H W, layers' images H W C. Which axis of a tensor is which is kept beside it (`Value.axes`), so
-that a Transpose is a matter of bookkeeping; a handler that needs an order asks for it.
+that a Transpose is a matter of bookkeeping; a handler that needs an order asks for it. Of tensors that are reshaped in
+other ways a `View` is kept (`views.py`), and layers are made of it where an operator needs the numbers themselves.
 """
 
 from __future__ import annotations
@@ -17,11 +18,18 @@ from graphc.errors import RuleError
 from graphc.importers.flat import IMAGE_AXES, LETTERS, VECTOR_AXES, FlatLayer, FlatNet, Value
 from graphc.importers.onnx_graph import OnnxGraph, OnnxInput, OnnxNode, RefusedError
 from graphc.importers.operators import HANDLERS
+from graphc.importers.views import as_plain, lay_out, renamed, view_of
 from graphc.layers import CATALOGUE
 from graphc.layers.base import static
 from graphc.types import Array
 
-LAST = "nhwc"
+MOST_AXES = 5
+"""Of an input, the batch among them: those of a volume."""
+CHANNELS_FIRST = frozenset(
+    {"Conv", "ConvTranspose", "BatchNormalization", "InstanceNormalization", "MaxPool", "AveragePool", "LpPool",
+     "GlobalAveragePool", "GlobalMaxPool"}
+)  # fmt: skip
+"""Operators that say which axis is the channels."""
 NUMBERED = "node_"
 """What PyTorch's newer exporter calls nodes by."""
 WEIGHTS = (".weight", ".bias")
@@ -61,15 +69,37 @@ class Translator:
         self.layers: list[FlatLayer] = []
         self.by_name: dict[str, FlatLayer] = {}
         self.node = OnnxNode("", "", (), ())
+        self.batch = graph.inputs[0].shape[0] if graph.inputs and graph.inputs[0].shape else 1
+        self.pooled: dict[str, tuple[Value, Mapping[str, Any]]] = {}
 
     # what handlers ask -------------------------------------------------------------------------------------
 
-    def value(self, index: int = 0) -> Value:
-        """What the node reads as its input of this number, which is no constant."""
+    def viewed(self, index: int = 0) -> Value:
+        """What the node reads as its input of this number, which is no constant; its axes may be those of a view."""
         name = self.node.inputs[index] if index < len(self.node.inputs) else ""
         if name in self.values:
             return self.values[name]
         raise RefusedError("it computes on constants alone" if name in self.graph.constants else "an input is missing")
+
+    def value(self, index: int = 0) -> Value:
+        """The same with a letter for every axis: what has a view is laid out as it stands in the file."""
+        found = self.viewed(index)
+        if found.view is None:
+            return found
+        plain = as_plain(found) or lay_out(self, found)
+        self.values[self.node.inputs[index]] = plain
+        return plain
+
+    def ordered(self, axes: str, index: int = 0) -> Value:
+        """An input of as many axes as these, in an order that has these letters: laid out anew where it has another."""
+        found = self.viewed(index)
+        plain = as_plain(found)
+        if plain is not None and plain.axes == axes:
+            return plain
+        if len(found.axes) != len(axes):
+            raise RefusedError(f"it reads a tensor of rank {len(found.axes)}: expected {len(axes)}")
+        rank = len(axes) - 1
+        return lay_out(self, found, [axes.index(letter) for letter in LETTERS[rank]])
 
     def is_constant(self, index: int) -> bool:
         return index < len(self.node.inputs) and self.node.inputs[index] in self.graph.constants
@@ -85,12 +115,10 @@ class Translator:
 
     def image(self, index: int = 0) -> Value:
         """An input that is an image N C H W."""
-        value = self.value(index)
-        if value.axes == VECTOR_AXES:
-            raise RefusedError(f"it reads a vector of {format_shape(value.shape)} as an image")
-        if value.axes != IMAGE_AXES and value.shape[:2] != (1, 1):
-            raise RefusedError(f"it reads an image whose axes are {' '.join(value.axes.upper())}, not N C H W")
-        return replace(value, axes=IMAGE_AXES)
+        value = as_plain(self.viewed(index)) or self.viewed(index)
+        if value.view is None and len(value.axes) == 4 and value.axes[0] == "n" and value.shape[:2] == (1, 1):
+            return replace(value, axes=IMAGE_AXES)
+        return self.ordered(IMAGE_AXES, index)
 
     def letters(self, value: Value, axes: Sequence[int]) -> list[str]:
         """The letters of axes, which may count from the end."""
@@ -107,10 +135,10 @@ class Translator:
         """[…, C] of the tensor's channels as the layer's channels lie: those of a flattened image are exchanged."""
         if value.flat is None or vector.ndim == 0 or vector.shape[-1] == 1:
             return vector
-        height, width, channels = value.flat
+        *positions, channels = value.flat
         lead = vector.shape[:-1]
-        spread = vector.reshape(*lead, channels, height, width)
-        return np.ascontiguousarray(np.moveaxis(spread, -3, -1)).reshape(*lead, -1)
+        spread = vector.reshape(*lead, channels, *positions)
+        return np.ascontiguousarray(np.moveaxis(spread, len(lead), -1)).reshape(*lead, -1)
 
     def hint(self) -> str:
         """What the file calls the node: its name, or its weights' where an exporter numbered the nodes."""
@@ -143,25 +171,28 @@ class Translator:
         layer = FlatLayer(name, kind, given, tuple(v.source for v in inputs), dict(params or {}), shape, self.hint())
         self.layers.append(layer)
         self.by_name[name] = layer
-        same = inputs[0].axes if len(shape) == len(inputs[0].shape) else IMAGE_AXES if is_image(shape) else VECTOR_AXES
-        flat = inputs[0].flat if CATALOGUE[kind].elementwise else None
+        first = inputs[0]
+        if first.view is not None and first.shape == shape:
+            return Value(name, shape, first.axes, view=first.view)
+        same = first.axes if len(shape) == len(first.shape) else IMAGE_AXES if is_image(shape) else VECTOR_AXES
+        flat = first.flat if CATALOGUE[kind].elementwise else None
         return Value(name, shape, axes or same, flat)
 
     def give(self, value: Value, index: int = 0) -> None:
         """The node's output, whose shape has to be the file's."""
         name = self.node.outputs[index]
+        value = renamed(value)
         expected = self.graph.shapes.get(name)
-        batch = self.graph.inputs[0].shape[:1]
-        found = batch + tuple(size for _, size in sorted(zip(_positions(value), value.shape, strict=True)))
+        found = view_of(value, self.batch).shape if value.view or value.flat else self._shape_of(value)
         if expected is not None and found != expected:
             shapes = f"{format_shape(found)}, in the file {format_shape(expected)}"
             raise RefusedError(f"its output would be {shapes}")
         self.values[name] = value
 
-
-def _positions(value: Value) -> list[int]:
-    """Of each size of a layer's shape, its axis in the tensor."""
-    return [value.axes.index(letter) for letter in LETTERS[len(value.shape)]]
+    def _shape_of(self, value: Value) -> tuple[Any, ...]:
+        """The tensor's shape."""
+        sizes = dict(zip(LETTERS[len(value.shape)], value.shape, strict=True))
+        return tuple(self.batch if letter == "n" else sizes[letter] for letter in value.axes)
 
 
 def translate(graph: OnnxGraph) -> Translation:
@@ -194,18 +225,15 @@ def translate(graph: OnnxGraph) -> Translation:
 
 def _read_input(made: Translator, given: OnnxInput, found: Translation, lost: set[str]) -> None:
     node = OnnxNode("input", given.name, (), (given.name,))
-    ranks = {2: VECTOR_AXES, 4: IMAGE_AXES}
-    if len(given.shape) not in ranks or not given.is_float:
+    rank = len(given.shape)
+    if not 2 <= rank <= MOST_AXES or not given.is_float:
         kind = "float32" if given.is_float else "another type than float32"
-        found.refusals.append(
-            Refusal(node, f"expected float32 of rank 2 or 4, found rank {len(given.shape)} of {kind}")
-        )
+        found.refusals.append(Refusal(node, f"expected float32 of rank 2 to {MOST_AXES}, found rank {rank} of {kind}"))
         lost.add(given.name)
         return
-    axes = ranks[len(given.shape)]
-    if axes == IMAGE_AXES and _is_channels_last(made, given.name):
-        axes = LAST
-    letters = "hwc" if len(axes) == 4 else "c"
+    letters = LETTERS[rank - 1]
+    first = rank == 4 or any(reader.op in CHANNELS_FIRST for reader in made.readers.get(given.name, ()))
+    axes = f"nc{letters[:-1]}" if first and not _is_channels_last(made, given.name) else f"n{letters}"
     order = [axes.index(letter) for letter in letters]
     shape = tuple(given.shape[axis] for axis in order)
     batch = given.written[0] if isinstance(given.written[0], int) else "N"
@@ -219,7 +247,8 @@ def _is_channels_last(made: Translator, name: str) -> bool:
     while waiting:
         for node in made.readers.get(waiting.pop(0), ()):
             if node.op == "Transpose":
-                return bool(node.get("perm") == [0, 3, 1, 2])
+                perm = node.get("perm") or [0]
+                return bool(len(perm) > 2 and perm == [0, len(perm) - 1, *range(1, len(perm) - 1)])
             if node.op in ("Add", "Mul", "Sub", "Div", "Identity", "Cast", "Relu", "Sigmoid", "Tanh", "Pad"):
                 waiting += [each for each in node.outputs if each not in seen]
                 seen.update(node.outputs)
@@ -231,12 +260,16 @@ def _connect(made: Translator, found: Translation, lost: set[str]) -> None:
     for name in made.graph.outputs:
         value = made.values.get(name)
         why = ""
+        if value is not None and (value.view is not None or value.flat is not None):
+            made.node = OnnxNode("output", "", (name,), (name,))
+            try:
+                value = made.values[name] = lay_out(made, value)
+            except RefusedError as refused:
+                why = str(refused)
         if name in made.graph.constants:
             why = "it is a constant"
         elif value is not None and value.source not in made.by_name:
             why = "it is an input"
-        elif value is not None and value.flat is not None:
-            why = "it is a flattened image in the order channels, height, width; flatten gives height, width, channels"
         if why:
             found.refusals.append(Refusal(OnnxNode("output", name, (), (name,)), why))
         elif value is not None:

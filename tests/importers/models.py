@@ -9,6 +9,10 @@ import numpy as np
 import onnx
 from onnx import numpy_helper, parser
 
+from graphc.compiler import plan_model
+from graphc.importers.onnx_import import Request, import_onnx
+from graphc.spec.model import read_spec_text
+
 
 def write_model(
     folder: Path, body: str, shape: str = "N,4,8,6", out: str = "y", opset: int = 17, **arrays: Any
@@ -39,3 +43,9 @@ def whole(*values: int) -> np.ndarray[Any, Any]:
 
 def number(value: float) -> np.ndarray[Any, Any]:
     return np.asarray(value, np.float32)
+
+
+def imported(path: Path, **request: Any) -> list[str]:
+    """The kinds of the layers of a file's spec, which computes what the file does."""
+    found = import_onnx(path, Request(**request))
+    return [node.node.layer.kind for node in plan_model(read_spec_text(found.text)).nodes]

@@ -10,11 +10,9 @@ import numpy as np
 import onnx
 import pytest
 
-from graphc.compiler import plan_model
 from graphc.errors import WeightsError
 from graphc.importers.onnx_import import Request, import_onnx
-from graphc.spec.model import read_spec_text
-from tests.importers.models import number, numbers, whole, write_model
+from tests.importers.models import imported, number, numbers, whole, write_model
 
 SIX = {"three": number(3), "zero": number(0), "six": number(6), "sixth": number(1 / 6)}
 HALVES = {"half": number(0.5), "one": number(1), "root": number(2**0.5), "inverse": number(0.5**0.5)}
@@ -254,12 +252,6 @@ FORMS: dict[str, tuple[str, dict[str, Any], list[str]]] = {
     "neighboring channels": ("y = LRN<size=3, alpha=0.3>(x)", {}, ["local_response_norm"]),
     "softmax": ("y = Softmax<axis=1>(x)", {}, ["softmax"]),
 }
-
-
-def imported(path: Path, **request: Any) -> list[str]:
-    """The kinds of the layers of a file's spec, which computes what the file does."""
-    found = import_onnx(path, Request(**request))
-    return [node.node.layer.kind for node in plan_model(read_spec_text(found.text)).nodes]
 
 
 @pytest.mark.parametrize("form", FORMS)

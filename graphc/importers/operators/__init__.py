@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from graphc.importers.operators import activation, arithmetic, convolution, dense, normalization, pooling, shape
+from graphc.importers.operators import (
+    activation,
+    arithmetic,
+    convolution,
+    dense,
+    normalization,
+    parts,
+    pooling,
+    products,
+    recurrent,
+    shape,
+)
 
 if TYPE_CHECKING:
     from graphc.importers.operators.handler import Handler
@@ -16,16 +27,25 @@ HANDLERS: Mapping[str, Handler] = {
     "ConvTranspose": convolution.conv_transpose,
     # dense
     "Gemm": dense.gemm,
-    "MatMul": dense.matmul,
+    "MatMul": products.matmul,
+    "Einsum": products.einsum,
+    # sequence
+    "LSTM": recurrent.lstm,
+    "GRU": recurrent.gru,
     # pooling
     "MaxPool": pooling.max_pool,
+    "LpPool": pooling.lp_pool,
+    "MaxUnpool": pooling.max_unpool,
     "AveragePool": pooling.average_pool,
-    "GlobalAveragePool": pooling.global_average_pool,
-    "GlobalMaxPool": pooling.global_max_pool,
-    "ReduceMean": pooling.reduce_to("reduce_mean", "global_avg_pool2d"),
-    "ReduceMax": pooling.reduce_to("reduce_max", "global_max_pool2d"),
+    "GlobalAveragePool": pooling.global_pool("global_avg_pool"),
+    "GlobalMaxPool": pooling.global_pool("global_max_pool"),
+    "ReduceMean": pooling.reduce_to("reduce_mean", "global_avg_pool"),
+    "ReduceMax": pooling.reduce_to("reduce_max", "global_max_pool"),
     "ReduceSum": pooling.reduce_to("reduce_sum"),
     "ReduceMin": pooling.reduce_to("reduce_min"),
+    "ReduceL1": pooling.reduce_to("reduce_sum", before="absolute"),
+    "ReduceL2": pooling.reduce_to("reduce_sum", before="square", after="sqrt"),
+    "ReduceSumSquare": pooling.reduce_to("reduce_sum", before="square"),
     # activation
     "Relu": activation.plain("relu"),
     "Sigmoid": activation.plain("sigmoid"),
@@ -62,8 +82,8 @@ HANDLERS: Mapping[str, Handler] = {
     "Mul": arithmetic.multiply,
     "Sub": arithmetic.subtract,
     "Div": arithmetic.divide,
-    "Max": arithmetic.merge_of("maximum"),
-    "Min": arithmetic.merge_of("minimum"),
+    "Max": arithmetic.extreme_of("maximum"),
+    "Min": arithmetic.extreme_of("minimum"),
     "Mean": arithmetic.merge_of("average"),
     "Neg": arithmetic.negate,
     "Reciprocal": arithmetic.reciprocal,
@@ -79,10 +99,10 @@ HANDLERS: Mapping[str, Handler] = {
     "Reshape": shape.reshape,
     "Squeeze": shape.reshape,
     "Unsqueeze": shape.reshape,
-    "Concat": shape.concat,
-    "Slice": shape.slice_,
-    "Split": shape.split,
-    "Gather": shape.gather,
+    "Concat": parts.concat,
+    "Slice": parts.slice_,
+    "Split": parts.split,
+    "Gather": parts.gather,
     "Pad": shape.pad,
     "Resize": shape.resize,
     "Upsample": shape.resize,

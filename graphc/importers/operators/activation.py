@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from graphc.importers.flat import LETTERS
 from graphc.importers.float32 import short
 from graphc.importers.onnx_graph import OnnxNode, RefusedError
-from graphc.importers.operators.handler import Build, Handler
+from graphc.importers.operators.handler import Build, Handler, axis_of
+from graphc.importers.views import lay_out, view_of
 
 SELU = (1.6732632423543772, 1.0507009873554805)
 LAST_FLAT_SOFTMAX = 12
@@ -27,7 +27,7 @@ def plain(kind: str) -> Handler:
 
 
 def _activation(build: Build, kind: str, **arguments: Any) -> None:
-    build.give(build.layer(kind, [build.value()], arguments))
+    build.give(build.layer(kind, [build.viewed()], arguments))
 
 
 def swish(build: Build, node: OnnxNode) -> None:
@@ -66,6 +66,8 @@ def hard_sigmoid(build: Build, node: OnnxNode) -> None:
 def prelu(build: Build, node: OnnxNode) -> None:
     x, slope = build.value(), build.constant(1, "slopes")
     channels = x.shape[-1]
+    if "c" not in x.axes:
+        raise RefusedError("it reads a tensor without channels")
     place = x.axes.index("c") - len(x.axes)
     whole = np.ones(len(x.axes), int)
     whole[place] = channels
@@ -93,20 +95,25 @@ def clip(build: Build, node: OnnxNode) -> None:
         limits = {"minimum": short(low) if low > -largest else None, "maximum": short(high) if above else None}
         _activation(build, "clip", **limits)
     else:
-        build.give(build.value())
+        build.give(build.viewed())
 
 
 def softmax_of(kind: str) -> Handler:
     """The handler of one along the channels."""
 
     def handle(build: Build, node: OnnxNode) -> None:
-        x = build.value()
+        x = build.viewed()
         old = build.graph.opset <= LAST_FLAT_SOFTMAX
-        axis = node.get("axis", 1 if old else -1)
-        letters = x.axes[axis:] if old else x.axes[axis]
-        sizes = dict(zip(LETTERS[len(x.shape)], x.shape, strict=True))
-        if {letter for letter in letters if sizes.get(letter, 0) != 1} - {"c"} or x.axes[axis] == "n":
-            raise RefusedError(f"it is along {' '.join(letters.upper())}: expected the channels")
-        _activation(build, kind)
+        axis = node.get("axis", 1 if old else -1) % len(x.axes)
+        if old and math.prod(view_of(x, build.batch).shape[axis + 1 :]) > 1:
+            raise RefusedError("it is along several axes at once, as before opset 13")
+        if x.axes[axis] != "c":
+            x = build.value()
+            x = x if x.flat is None else lay_out(build, x)
+        letter = x.axes[axis]
+        if letter == "n":
+            raise RefusedError("it is along the examples")
+        along = {"axis": axis_of(letter, len(x.shape))} if letter != "c" else {}
+        build.give(build.layer(kind, [x], along))
 
     return handle

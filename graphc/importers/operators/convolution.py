@@ -4,64 +4,46 @@ from __future__ import annotations
 
 from typing import Any
 
-from graphc.importers.flat import SEQUENCE_AXES, Value
+from graphc.importers.flat import Value
 from graphc.importers.onnx_graph import OnnxNode, RefusedError
 from graphc.importers.operators.handler import Build
-from graphc.importers.operators.windows import Pads, pads_of, pair, written_pair
+from graphc.importers.operators.windows import Pads, of_rank, pads_of, pair, sizes_of, written
 from graphc.types import Array
 from graphc.window import TransposedWindow
 
 
 def conv(build: Build, node: OnnxNode) -> None:
-    """conv2d, or depthwise_conv2d where every channel is a group of its own; conv1d of a sequence."""
-    if build.value().axes == SEQUENCE_AXES:
-        build.give(_conv1d(build, node, build.value()))
-        return
-    x, weights = build.image(), _weights(build)
-    outputs, each, *_ = weights.shape
+    """conv2d, or depthwise_conv2d where every channel is a group of its own; of sequences conv1d, of volumes conv3d."""
+    x = of_rank(build)
+    rank = len(x.shape) - 1
+    weights = _weights(build, rank)
+    outputs, each, *kernel_sizes = weights.shape
     groups = node.get("group", 1)
-    kernel = (weights.shape[2], weights.shape[3])
-    stride, dilation = pair(node, "strides"), pair(node, "dilations")
+    kernel = tuple(kernel_sizes)
+    stride, dilation = sizes_of(node, "strides", rank), sizes_of(node, "dilations", rank)
     pads = pads_of(node, x, kernel, stride, dilation)
-    arguments: dict[str, Any] = {"kernel": written_pair(kernel), "stride": written_pair(stride)}
-    if dilation != (1, 1):
-        arguments["dilation"] = written_pair(dilation)
+    arguments: dict[str, Any] = {"kernel": written(kernel), "stride": written(stride)}
+    if set(dilation) != {1}:
+        arguments["dilation"] = written(dilation)
     biases = _biases(build)
     arguments["bias"] = bool(biases)
-    if groups > 1 and each == 1 and groups == x.shape[2]:
+    taps = range(2, 2 + rank)
+    if groups > 1 and each == 1 and groups == x.shape[-1]:
         if outputs > groups:
             arguments["depth_multiplier"] = outputs // groups
-        params = weights.reshape(groups, outputs // groups, *kernel).transpose(2, 3, 0, 1)  # kh kw C m
-        build.give(_windowed(build, "depthwise_conv2d", x, arguments, pads, {"depthwise_weights": params, **biases}))
+        apart = weights.reshape(groups, outputs // groups, *kernel)
+        params = {"depthwise_weights": apart.transpose(*taps, 0, 1), **biases}  # kh kw C m
+        build.give(_windowed(build, f"depthwise_conv{rank}d", x, arguments, pads, params))
         return
     arguments = {"filters": outputs, **arguments, "groups": groups if groups > 1 else None}
-    params = weights.transpose(2, 3, 1, 0)  # kh kw C/groups F
-    build.give(_windowed(build, "conv2d", x, arguments, pads, {"weights": params, **biases}))
+    params = {"weights": weights.transpose(*taps, 1, 0), **biases}  # kh kw C/groups F
+    build.give(_windowed(build, f"conv{rank}d", x, arguments, pads, params))
 
 
-def _conv1d(build: Build, node: OnnxNode, x: Value) -> Value:
-    weights, pads = build.constant(1, "weights"), node.get("pads") or [0, 0]
-    if weights.ndim != 3 or len(pads) != 2 or node.get("auto_pad", "NOTSET") != "NOTSET":
-        raise RefusedError("its weights or pads are not a sequence's")
-    filters, _, kernel = weights.shape
-    groups, stride, dilation = (node.get(name) for name in ("group", "strides", "dilations"))
-    biases = _biases(build)
-    arguments: dict[str, Any] = {
-        "filters": filters,
-        "kernel": kernel,
-        "stride": stride[0] if stride not in (None, [1]) else None,
-        "dilation": dilation[0] if dilation not in (None, [1]) else None,
-        "groups": groups if groups not in (None, 1) else None,
-        "bias": bool(biases),
-        "padding": pads[0] if pads[0] == pads[1] else [list(pads)],
-    }
-    return build.layer("conv1d", [x], arguments, {"weights": weights.transpose(2, 1, 0), **biases})  # k C/groups F
-
-
-def _weights(build: Build) -> Array:
+def _weights(build: Build, rank: int) -> Array:
     weights = build.constant(1, "weights")
-    if weights.ndim != 4:
-        raise RefusedError(f"its weights have rank {weights.ndim}: expected an image's 4")
+    if weights.ndim != rank + 2:
+        raise RefusedError(f"its weights have rank {weights.ndim}: expected {rank + 2}")
     return weights
 
 
@@ -73,24 +55,24 @@ def _windowed(
     build: Build, kind: str, x: Value, arguments: dict[str, Any], pads: Pads, params: dict[str, Array]
 ) -> Value:
     """A layer over windows, its shape found with the padding in pixels; which word says it is decided later."""
-    padding = pads.pixels if isinstance(pads.pixels, str) else [list(sides) for sides in pads.pixels]
-    value = build.layer(kind, [x], {**arguments, "padding": padding}, params)
+    value = build.layer(kind, [x], {**arguments, "padding": pads.sides()}, params)
     build.by_name[value.source].arguments["padding"] = pads
     return value
 
 
 def conv_transpose(build: Build, node: OnnxNode) -> None:
     """conv2d_transpose, whose weights are [kh, kw, F/groups, C]."""
-    x, weights = build.image(), _weights(build)
+    x = build.image()
+    weights = _weights(build, 2)
     _, filters, *kernel = weights.shape
     groups, dilation = node.get("group", 1), pair(node, "dilations")
     extent = (kernel[0] - 1) * dilation[0] + 1, (kernel[1] - 1) * dilation[1] + 1
     stride, more = pair(node, "strides"), pair(node, "output_padding", 0)
     arguments: dict[str, Any] = {
-        "filters": filters * groups, "kernel": written_pair((kernel[0], kernel[1])), "stride": written_pair(stride)
+        "filters": filters * groups, "kernel": written((kernel[0], kernel[1])), "stride": written(stride)
     }  # fmt: skip
     if dilation != (1, 1):
-        arguments["dilation"] = written_pair(dilation)
+        arguments["dilation"] = written(dilation)
     if groups > 1:
         arguments["groups"] = groups
     cut = _cut(node, x, extent, stride, more)
@@ -130,4 +112,4 @@ def _transposed_padding(
         if sides == wanted:
             return {} if word == "same" else {"padding": word}
     arguments: dict[str, Any] = {"padding": [list(sides) for sides in cut]}
-    return {**arguments, "output_padding": written_pair(more)} if any(more) else arguments
+    return {**arguments, "output_padding": written(more)} if any(more) else arguments

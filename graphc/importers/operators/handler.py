@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias
 
-from graphc.importers.flat import FlatLayer, Value
+from graphc.importers.flat import LETTERS, FlatLayer, Value
 from graphc.importers.onnx_graph import OnnxGraph, OnnxNode
 from graphc.types import Array
 
-AXES = {"c": "channels", "h": "height", "w": "width", "l": "length"}
+AXES = {"c": "channels", "h": "height", "w": "width", "l": "length", "d": "depth"}
 """What layers call the axes of a tensor."""
+
+
+def axis_of(letter: str, rank: int) -> str | int:
+    """The axis of an example of this rank as layers call it: by its name, where it has one."""
+    return AXES[letter] if letter in AXES and rank <= 4 else LETTERS[rank].index(letter)
 
 
 class Build(Protocol):
@@ -19,9 +24,19 @@ class Build(Protocol):
     graph: OnnxGraph
     readers: dict[str, list[OnnxNode]]
     by_name: dict[str, FlatLayer]
+    batch: int
+    """How many examples the graph is frozen for."""
+    pooled: dict[str, tuple[Value, Mapping[str, Any]]]
+    """By the name of a pooling's second output what was pooled, and its window."""
+
+    def viewed(self, index: int = 0) -> Value:
+        """What the node reads as its input of this number, in any view."""
 
     def value(self, index: int = 0) -> Value:
-        """What the node reads as its input of this number."""
+        """The same with a letter for every axis."""
+
+    def ordered(self, axes: str, index: int = 0) -> Value:
+        """An input with these letters, laid out anew where it has others."""
 
     def is_constant(self, index: int) -> bool:
         """Whether that is a constant."""

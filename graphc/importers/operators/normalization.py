@@ -6,17 +6,19 @@ from typing import Any
 
 import numpy as np
 
-from graphc.importers.flat import Value
+from graphc.importers.flat import LETTERS, Value
 from graphc.importers.float32 import short
 from graphc.importers.onnx_graph import OnnxNode, RefusedError
 from graphc.importers.operators.handler import Build
+from graphc.importers.operators.windows import of_rank
+from graphc.importers.views import lay_out
 from graphc.types import Array
 
 
 def batch_norm(build: Build, node: OnnxNode) -> None:
     x = build.value()
     if x.axes[1] != "c":
-        raise RefusedError("it normalizes an image whose second axis is not the channels")
+        x = build.ordered("nc" + LETTERS[len(x.shape)][:-1])
     if node.get("training_mode", 0) or node.get("spatial", 1) == 0:
         raise RefusedError("it is in training mode, or not the same for every pixel")
     names = ("gamma", "beta", "moving_mean", "moving_variance")
@@ -26,15 +28,19 @@ def batch_norm(build: Build, node: OnnxNode) -> None:
 
 
 def instance_norm(build: Build, node: OnnxNode) -> None:
-    x = build.image()
+    x = of_rank(build)
     vectors = {"gamma": build.constant(1, "scale"), "beta": build.constant(2, "bias")}
     build.give(build.layer("instance_norm", [x], {"epsilon": short(node.get("epsilon", 1e-5))}, vectors))
 
 
 def layer_norm(build: Build, node: OnnxNode) -> None:
     """Along the channels of every pixel, or of a vector; along all of a vector."""
-    x = build.value()
+    x = build.viewed()
     axes = node.get("axes") or list(range(node.get("axis", -1) % len(x.axes), len(x.axes)))
+    if set(build.letters(x, axes)) != {"c"}:
+        x = build.value()
+    if len(axes) == 1 and x.axes[axes[0]] != "c":
+        x = lay_out(build, x)
     letters = set(build.letters(x, axes))
     if letters != {"c"} and (x.shape[:2] != (1, 1) or not letters <= {"c", "h", "w"}):
         raise RefusedError(f"it normalizes along {', '.join(sorted(letters))}: expected the channels")
@@ -55,7 +61,7 @@ def _affine(build: Build, kind: str, x: Value, arguments: dict[str, Any], indice
 
 
 def group_norm(build: Build, node: OnnxNode) -> None:
-    x = build.image()
+    x = of_rank(build)
     groups, channels = node.get("num_groups"), x.shape[-1]
     for index in range(1, len(node.inputs)):  # in opset 18 gamma and beta have one number a group
         if build.constant(index, "gamma and beta").size not in (1, channels):

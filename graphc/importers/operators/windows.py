@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from graphc.errors import RuleError
-from graphc.importers.flat import Value
+from graphc.importers.flat import LETTERS, Value
 from graphc.importers.onnx_graph import OnnxNode, RefusedError
+from graphc.importers.operators.handler import Build
 from graphc.window import Window
 
 
@@ -18,22 +19,26 @@ class Pads:
     """Pixels around an image as a file has them, and the windows that read it; which word says so is decided when all
     are known."""
 
-    kernel: tuple[int, int]
-    stride: tuple[int, int]
-    dilation: tuple[int, int]
-    size: tuple[int, int]
-    pixels: tuple[tuple[int, int], tuple[int, int]] | str
-    """((top, bottom), (left, right)), or `same` where the file says so."""
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    dilation: tuple[int, ...]
+    size: tuple[int, ...]
+    pixels: tuple[tuple[int, int], ...] | str
+    """Of each axis (before, after), of an image ((top, bottom), (left, right)); or `same` where the file says so."""
 
     def is_said_by(self, word: str) -> bool:
         """Whether same, valid or same_fixed is this padding, for images of this size."""
         if isinstance(self.pixels, str):
             return word == self.pixels
-        return all(self._along(word, axis) == self.pixels[axis] for axis in (0, 1))
+        return all(self._along(word, axis) == pair for axis, pair in enumerate(self.pixels))
 
     def is_free(self) -> bool:
         """Whether every word says it, for images of every size."""
-        return self.kernel == (1, 1) and self.pixels in (((0, 0), (0, 0)), "same")
+        return set(self.kernel) == {1} and (self.pixels == "same" or not self.has_pixels())
+
+    def has_pixels(self) -> bool:
+        """Whether there is any padding, or may be."""
+        return isinstance(self.pixels, str) or any(map(any, self.pixels))
 
     def _along(self, word: str, axis: int) -> tuple[int, int] | None:
         size, kernel, stride = self.size[axis], self.kernel[axis], self.stride[axis]
@@ -44,53 +49,72 @@ class Pads:
     def inside(self, border: Sequence[Sequence[int]]) -> Pads:
         """The same windows on an image before it got this border, [[top, bottom], [left, right]]."""
         assert not isinstance(self.pixels, str)
-        rows, columns = ((own[0] + more[0], own[1] + more[1]) for own, more in zip(self.pixels, border, strict=True))
-        size = self.size[0] - sum(border[0]), self.size[1] - sum(border[1])
-        return replace(self, size=size, pixels=(rows, columns))
+        pixels = tuple((own[0] + more[0], own[1] + more[1]) for own, more in zip(self.pixels, border, strict=True))
+        size = tuple(whole - sum(more) for whole, more in zip(self.size, border, strict=True))
+        return replace(self, size=size, pixels=pixels)
 
     def explicit(self) -> Any:
-        """In pixels: one number, [vertical, horizontal] or [[top, bottom], [left, right]]."""
+        """In pixels: one number, one an axis, or [before, after] of each; of a sequence [before, after]."""
         assert not isinstance(self.pixels, str)
-        (top, bottom), (left, right) = self.pixels
-        if top == bottom and left == right:
-            return top if top == left else [top, left]
-        return [[top, bottom], [left, right]]
+        if any(before != after for before, after in self.pixels):
+            found = [list(sides) for sides in self.pixels]
+            return found if len(found) > 1 else found[0]
+        return written([before for before, _ in self.pixels])
+
+    def sides(self) -> Any:
+        """The same as a layer takes it for inputs of any rank."""
+        return self.pixels if isinstance(self.pixels, str) else [list(sides) for sides in self.pixels]
 
 
 def pads_of(
-    node: OnnxNode, x: Value, kernel: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int]
+    node: OnnxNode, x: Value, kernel: tuple[int, ...], stride: tuple[int, ...], dilation: tuple[int, ...]
 ) -> Pads:
     """The node's padding, automatic or not."""
-    height, width, _ = x.shape
-    assert isinstance(height, int)
-    assert isinstance(width, int)
+    sizes = tuple(size for size in x.shape[:-1] if isinstance(size, int))
     auto = node.get("auto_pad", "NOTSET")
-    words = {"SAME_UPPER": "same", "SAME_LOWER": "same"}
-    pixels: Any = ((0, 0), (0, 0))
-    if auto in words:
+    pixels: Any = ((0, 0),) * len(sizes)
+    if auto in ("SAME_UPPER", "SAME_LOWER"):
         sides = tuple(
             Window.over(size, kernel[axis], stride[axis], "same", dilation[axis]).pads
-            for axis, size in enumerate((height, width))
+            for axis, size in enumerate(sizes)
         )
         pixels = "same" if auto == "SAME_UPPER" else tuple(pair[::-1] for pair in sides if pair is not None)
     elif auto == "NOTSET":
-        top, left, bottom, right = node.get("pads") or (0, 0, 0, 0)
-        pixels = ((top, bottom), (left, right))
+        pads = node.get("pads") or [0] * (2 * len(sizes))
+        if len(pads) != 2 * len(sizes):
+            raise RefusedError(f"its pads {pads} do not fit an input of {len(sizes)} axes")
+        pixels = tuple(zip(pads[: len(sizes)], pads[len(sizes) :], strict=True))
     elif auto != "VALID":
         raise RefusedError(f"its auto_pad is {auto}")
     if not isinstance(pixels, str) and min(map(min, pixels)) < 0:
         raise RefusedError(f"its pads {node.get('pads')} cut pixels off")
-    return Pads(kernel, stride, dilation, (height, width), pixels)
+    return Pads(kernel, stride, dilation, sizes, pixels)
+
+
+def sizes_of(node: OnnxNode, attribute: str, rank: int, default: int = 1) -> tuple[int, ...]:
+    """An attribute of one number an axis: of an image height and width."""
+    found = tuple(node.get(attribute) or (default,) * rank)
+    if len(found) != rank:
+        raise RefusedError(f"its {attribute} has {len(found)} sizes: expected {rank}")
+    return found
 
 
 def pair(node: OnnxNode, attribute: str, default: int = 1) -> tuple[int, int]:
     """An attribute of two numbers, height and width."""
-    found = tuple(node.get(attribute) or (default, default))
-    if len(found) != 2:
-        raise RefusedError(f"its {attribute} has {len(found)} sizes: expected an image's two")
-    return found[0], found[1]
+    first, second = sizes_of(node, attribute, 2, default)
+    return first, second
 
 
-def written_pair(sizes: tuple[int, int]) -> Any:
-    """One number where both are equal."""
-    return sizes[0] if sizes[0] == sizes[1] else list(sizes)
+def written(sizes: Sequence[int]) -> Any:
+    """One number where all are equal."""
+    return sizes[0] if len(set(sizes)) == 1 else list(sizes)
+
+
+def of_rank(build: Build) -> Value:
+    """The node's input with its channels behind the batch: a sequence, an image or a volume."""
+    count = len(build.viewed().axes)
+    if count == 4:
+        return build.image()
+    if count not in (3, 5):
+        raise RefusedError(f"it reads a tensor of rank {count}: expected a sequence, an image or a volume")
+    return build.ordered(f"nc{LETTERS[count - 1][:-1]}")
