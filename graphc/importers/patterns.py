@@ -128,6 +128,10 @@ OUR_TANH_GELU = _op(
 )
 UNIT = _op("Div", X, _op("Sqrt", _op("Add", _op("ReduceSum", _op("Mul", X, X), axes="axes"), EPSILON)))
 
+MEANS = Op("AveragePool", (_op("Pow", X, 2),), {}, {name: name for name in ("kernel_shape", "strides", "pads")})
+ROOTS = _op("Pow", _op("Mul", _op("Mul", _op("Sign", MEANS), _op("Relu", _op("Abs", MEANS))), Number(name="taps")), 0.5)
+"""PyTorch's LPPool2d: the signs and sizes of means of squares, times the pixels of a window."""
+
 PATTERNS: tuple[Pattern, ...] = (
     *(Pattern("HardSigmoid", tree, attributes=lambda _: {"alpha": 1 / 6, "beta": 0.5})
       for tree in (_op("Div", CLIPPED, 6), _op("Mul", CLIPPED, 1 / 6))),
@@ -150,6 +154,7 @@ PATTERNS: tuple[Pattern, ...] = (
     *(Pattern("LayerNormalization", _normalized(variance), attributes=_axes) for variance in VARIANCES),
     Pattern("UnitNormalization", UNIT, attributes=_axes),
     *(Pattern("GlobalResponseNormalization", tree, ("x", "gamma", "beta"), dict) for tree in _response_norms()),
+    Pattern("LpPool", ROOTS, attributes=lambda values: {name: each for name, each in values.items() if name != "x"}),
     Pattern("PRelu", _op("Add", _op("Relu", X), _op("Mul", _op("Min", X, 0), Vector("slope"))), ("x", "slope")),
 )  # fmt: skip
 """A longer form stands before the shorter one that it holds."""

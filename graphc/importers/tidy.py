@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+from graphc.importers.attention import join_attention
 from graphc.importers.flat import FlatLayer, FlatNet
 from graphc.importers.operators.windows import Pads
 
@@ -155,5 +156,5 @@ def attach(net: FlatNet) -> None:
 
 
 STEPS: tuple[Callable[[FlatNet], None], ...] = (
-    move_biases, join_pools, move_borders, choose_padding, drop_unit_scales, attach
+    move_biases, join_attention, join_pools, move_borders, choose_padding, drop_unit_scales, attach
 )  # fmt: skip

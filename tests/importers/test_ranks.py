@@ -12,6 +12,9 @@ from tests.importers.models import imported, number, whole, write_model
 STATES = {"w": [1, 24, 4], "r": [1, 24, 6], "b": [1, 48]}
 BOTH = {"w": [2, 24, 4], "r": [2, 24, 6], "b": [2, 48], "s": whole(0, 0, -1)}
 GATES = {"w": [1, 18, 4], "r": [1, 18, 6], "b": [1, 36], "direction": whole(0)}
+TOGETHER = "d = MatMul(x, w) e = Add(d, b) q = Reshape(e, apart) k = Transpose<perm=[2,0,3,1,4]>(q)"
+PARTS = "one, two, three = Split<axis=0>(k) q1 = Squeeze(one, z) k1 = Squeeze(two, z) v1 = Squeeze(three, z)"
+JOINED = "o = Transpose<perm=[0,2,1,3]>(c) j = Reshape(o, joined)"
 TIME_FIRST = "t = Transpose<perm=[1,0,2]>(x)"
 
 FORMS: dict[str, tuple[str, str, dict[str, Any], list[str]]] = {
@@ -63,6 +66,34 @@ FORMS: dict[str, tuple[str, str, dict[str, Any], list[str]]] = {
     ),
     "einsum with a table": ("N,7,4", 'y = Einsum<equation="nlc,chd->nhld">(x, w)', {"w": [4, 2, 3]},
                             ["fully_connected", "reshape", "transpose"]),
+    "attention, of one matrix": (
+        "N,7,4",
+        f"{TOGETHER} {PARTS} t = Transpose<perm=[0,1,3,2]>(k1) m = MatMul(q1, t) f = Mul(m, half)"
+        f" a = Softmax<axis=-1>(f) c = MatMul(a, v1) {JOINED} p = MatMul(j, u) y = Add(p, h)",
+        {
+            "w": [4, 12], "b": [12], "apart": whole(-1, 7, 3, 2, 2), "z": whole(0), "half": number(0.5),
+            "joined": whole(-1, 7, 4), "u": [4, 4], "h": [4],
+        },
+        ["multi_head_attention"],
+    ),
+    "attention whose heads and examples are one axis": (
+        "N,7,4",
+        f"{TIME_FIRST} q = MatMul(t, w) k = MatMul(t, v) a = Reshape(q, heads) b = Transpose<perm=[1,0,2]>(a)"
+        " c = Reshape(k, heads) d = Transpose<perm=[1,2,0]>(c) e = Transpose<perm=[1,0,2]>(c) m = MatMul(b, d)"
+        " s = Softmax<axis=-1>(m) o = MatMul(s, e) p = Transpose<perm=[1,0,2]>(o) r = Reshape(p, rows)"
+        " g = Gemm(r, u, h) i = Reshape(g, whole) y = Transpose<perm=[1,0,2]>(i)",
+        {
+            "w": [4, 4], "v": [4, 4], "heads": whole(7, -1, 2), "rows": whole(-1, 4), "u": [4, 4], "h": [4],
+            "whole": whole(7, -1, 4),
+        },
+        ["multi_head_attention"],
+    ),
+    "attention between others that move numbers": (
+        "N,7,4",
+        "t = Transpose<perm=[0,2,1]>(x) m = MatMul(x, t) s = Softmax<axis=-1>(m) y = MatMul(s, x)",
+        {},
+        ["matmul", "softmax", "matmul"],
+    ),
     "rows of all examples": (
         "N,7,4",
         "a = Reshape(x, s) b = Gemm(a, w, c) r = Relu(b) y = Reshape(r, e)",
@@ -116,6 +147,13 @@ FORMS: dict[str, tuple[str, str, dict[str, Any], list[str]]] = {
         ["reshape", "slice", "reshape"],
     ),
     "the root of squares": ("N,4,8,6", "y = LpPool<kernel_shape=[2,2], strides=[2,2]>(x)", {}, ["lp_pool2d"]),
+    "the root of squares, by means": (
+        "N,4,8,6",
+        "q = Pow(x, two) m = AveragePool<kernel_shape=[2,2], strides=[2,2]>(q) s = Sign(m) a = Abs(m) r = Relu(a)"
+        " p = Mul(s, r) t = Mul(p, four) y = Pow(t, half)",
+        {"two": number(2), "four": number(4), "half": number(0.5)},
+        ["lp_pool2d"],
+    ),
     "where the largest was": (
         "N,4,8,6",
         "a, i = MaxPool<kernel_shape=[2,2], strides=[2,2]>(x) b = Sigmoid(a)"

@@ -71,6 +71,9 @@ def _pool(build: Build, node: OnnxNode, kind: str) -> Value:
 def lp_pool(build: Build, node: OnnxNode) -> None:
     x = build.image()
     kernel, stride, dilation = (sizes_of(node, name, 2) for name in ("kernel_shape", "strides", "dilations"))
+    taps = kernel[0] * kernel[1]
+    if node.get("taps", taps) != taps:
+        raise RefusedError(f"its means of {taps} pixels are multiplied by {node.get('taps'):g}")
     if node.get("p", 2) != 2 or node.get("ceil_mode", 0) or dilation != (1, 1):
         raise RefusedError(f"its norm is {node.get('p', 2)}, or its windows are dilated or rounded up: expected 2")
     pads = pads_of(node, x, kernel, stride, dilation)

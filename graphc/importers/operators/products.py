@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from graphc.importers.flat import LETTERS, Value
 from graphc.importers.onnx_graph import OnnxNode, RefusedError
 from graphc.importers.operators.dense import multiplied
 from graphc.importers.operators.handler import Build
-from graphc.importers.views import folded, lay_out, turned, view_of
+from graphc.importers.views import BATCH, folded, lay_out, renamed, turned, view_of
 from graphc.types import Array
 
 EQUATION = re.compile(r"([A-Za-z]+),([A-Za-z]+)->([A-Za-z]+)")
@@ -26,7 +27,38 @@ def matmul(build: Build, node: OnnxNode) -> None:
         swap = [*range(len(x.axes) - 2), len(x.axes) - 1, len(x.axes) - 2]
         build.give(turned(build, multiplied(build, turned(build, x, swap), {"weights": weights.T}), swap))
     else:
-        build.give(_product(build, build.value(0), build.value(1)))
+        build.give(_of_values(build))
+
+
+def _of_values(build: Build) -> Value:
+    """Of two tensors; examples that are joined with another axis, as PyTorch's heads are, are an axis of their own for
+    it."""
+    one, other = build.viewed(0), build.viewed(1)
+    joined = [_joined(build, value) for value in (one, other)]
+    if joined[0] is None or joined[0] != joined[1] or joined[0] >= len(one.axes) - 2:
+        return _product(build, build.value(0), build.value(1))
+    at = joined[0]
+    made = _product(build, *(lay_out(build, _apart(build, value, at)) for value in (one, other)))
+    view = view_of(made, build.batch)
+    _, *axes = view.axes
+    axes[at] = (BATCH, *axes[at])
+    return renamed(replace(made, view=replace(view, axes=tuple(axes))))
+
+
+def _joined(build: Build, value: Value) -> int | None:
+    """The axis that holds the examples and something else."""
+    axes = view_of(value, build.batch).axes
+    return next((at for at, axis in enumerate(axes) if BATCH in axis and axis != (BATCH,)), None)
+
+
+def _apart(build: Build, value: Value, at: int) -> Value:
+    """The value with its examples first, and the others of their axis where they were."""
+    view = view_of(value, build.batch)
+    if build.batch > 1 and view.axes[at][0] != BATCH:
+        raise RefusedError("its examples are joined with other axes, and do not come first")
+    rest = tuple(factor for factor in view.axes[at] if factor != BATCH)
+    axes = ((BATCH,), *view.axes[:at], rest, *view.axes[at + 1 :])
+    return replace(value, flat=None, view=replace(view, axes=axes))
 
 
 def _matrix(build: Build, index: int) -> Array:

@@ -96,7 +96,7 @@ def _as_image(build: Build, node: OnnxNode, x: Value, new: tuple[int, ...]) -> V
     if channels > 1 and height * width > 1:
         maker = build.by_name.get(x.source)
         alone = len(build.readers.get(node.inputs[0], ())) == 1 and node.inputs[0] not in build.graph.outputs
-        if maker is None or maker.kind != "fully_connected" or not alone:
+        if maker is None or "units" not in maker.arguments or "recurrent_weights" in maker.params or not alone:
             return None
         order = np.arange(channels * height * width).reshape(channels, height, width).transpose(1, 2, 0).reshape(-1)
         maker.params = {name: np.ascontiguousarray(array[..., order]) for name, array in maker.params.items()}
