@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from graphc.cli.options import (
     weights_option,
     worker_timeout_option,
 )
+from graphc.cli.ranks import describe, ranks
 from graphc.files import shown
 
 
@@ -45,13 +47,12 @@ def train(
       graphc train recipe.yaml --set epochs=5 --set optimizer=adamw
     """
     from graphc.train.commands import train as run_training
-    from graphc.train.progress import reporter
 
     path = Path(recipe).absolute()
     folder = output or str(Path("runs") / (path.stem if path.stem != "recipe" else path.parent.name or "run"))
-    with serving(folder) if dashboard else nullcontext():
-        run_training(recipe, folder, settings, reporter(quiet), train_options(**options))
-    say(f"wrote {shown(folder)}")
+    with ranks() as world, serving(folder) if dashboard and world.rank == 0 else nullcontext():
+        run_training(recipe, folder, settings, reporter_of(world, quiet), train_options(**options, world=world))
+        say(f"wrote {shown(folder)}")
 
 
 @click.command()
@@ -76,10 +77,20 @@ def resume(run_folder: str, quiet: bool, epochs: int | None, data: str | None, *
       graphc resume runs/digits --epochs 30 --data /mnt/digits
     """
     from graphc.train.commands import resume as resume_training
-    from graphc.train.progress import reporter
 
-    resume_training(run_folder, reporter(quiet), train_options(**options), epochs=epochs, data=data)
-    say(f"wrote {shown(run_folder)}")
+    with ranks() as world:
+        given = train_options(**options, world=world)
+        resume_training(run_folder, reporter_of(world, quiet), given, epochs=epochs, data=data)
+        say(f"wrote {shown(run_folder)}")
+
+
+def reporter_of(world: Any, quiet: bool) -> Any:
+    """What people see of a training: the first rank's."""
+    from graphc.train.progress import Silent, reporter
+
+    if not quiet:
+        describe(world)
+    return Silent() if world.rank else reporter(quiet)
 
 
 @click.command(name="eval")
@@ -100,7 +111,9 @@ def eval_command(run_folder: str, data: str | None, weights: str | None, **optio
     from graphc.train.commands import evaluate_run
     from graphc.valid_json import dumps
 
-    out(dumps(evaluate_run(run_folder, data, weights, train_options(**options), load), indent=1) + "\n")
+    with ranks() as world:
+        found = evaluate_run(run_folder, data, weights, train_options(**options, world=world), load)
+        out(dumps(found, indent=1) + "\n")
 
 
 @click.command()
@@ -141,19 +154,33 @@ def predict(run_folder: str, files: tuple[str, ...], top: int, output: str | Non
     keep_inputs((output,), (options["weights"], options["map_file"], *files))
     if output is not None:
         answers.check_output(output)
-        if answers.is_folder(output):
+    with ranks() as world, known_to_all(run_folder, world, options) as known:
+        if output is not None and answers.is_folder(output) and world.rank == 0:
             if options["weights"] is not None and not Path(run_folder).is_dir():
                 raise click.UsageError("masks in a folder are of a RUN: -o with .csv, .json or .jsonl for a SPEC")
             from graphc.train.predict import predict_folder
 
-            say(f"wrote {predict_folder(run_folder, files, output, **of_run(options))}")
+            say(f"wrote {predict_folder(known, files, output, **of_run(options))}")
             return
-    found = predictions(run_folder, files, top, options)
-    if output is not None:
-        say(f"wrote {answers.write_answers(found, output)}")
+        found = predictions(known, files, top, options)
+        if output is not None and world.rank == 0:
+            say(f"wrote {answers.write_answers(found, output)}")
+            return
+        for answer in found:
+            out(dumps(answer) + "\n")
+
+
+@contextmanager
+def known_to_all(run_or_spec: str, world: Any, options: dict[str, Any]) -> Iterator[str]:
+    """The path of a run's folder in each rank, which alone the first one has."""
+    if world.size == 1:
+        yield run_or_spec
         return
-    for answer in found:
-        out(dumps(answer) + "\n")
+    from graphc.train.ranks import existing_run
+
+    options["world"] = world
+    with existing_run(run_or_spec, world, with_best=options["weights"] is None) as folder:
+        yield str(folder.path)
 
 
 def predictions(run_or_spec: str, files: tuple[str, ...], top: int, options: dict[str, Any]) -> Any:

@@ -17,6 +17,7 @@ from graphc.data.batch import Batch, Field
 from graphc.data.examples import IMAGE, LABEL, Examples
 from graphc.data.feeder import Feeder, Layout
 from graphc.data.masks import MaskRule
+from graphc.data.own_rows import OwnRows
 from graphc.data.preprocess import FittedPreprocess, Preprocess
 from graphc.data.resizing import STRETCH, Resizing
 from graphc.data.sample import ANNOTATIONS, BOXES, MASK, POINTS, VALID, Sample, sample_of
@@ -92,11 +93,12 @@ class Batches:
         keep_raw: bool = False,
         mask_rule: MaskRule | None = None,
         resizing: Resizing = STRETCH,
+        own_rows: OwnRows | None = None,
     ) -> None:
         """`shapes`: one example's shape by input name; `preprocess`: by input name too; `workers`: processes, 0 for
         a thread; `relative`: boxes and points as shares of the image's width and height, not in pixels; `keep_raw`:
         images before preprocessing go into the batch too; `mask_rule`: which values masks may have; `resizing`: how
-        images get their size."""
+        images get their size; `own_rows`: those that this process makes, by default all."""
         self.examples = examples
         self.size = size
         self.workers = workers
@@ -111,6 +113,7 @@ class Batches:
         self._keep_raw = keep_raw
         self._mask_rule = mask_rule
         self._resizing = resizing
+        self._own_rows = own_rows
         self._shapes = {name: (shape, np.dtype(dtype)) for name, shape in shapes.items()}
         self._annotations = [name for name in ANNOTATIONS if name in examples.targets]
         self._pictured = next((name for name, array in examples.inputs.items() if array.ndim == 4), None)
@@ -135,7 +138,19 @@ class Batches:
         return self._made_in({name: buffer[: len(rows)] for name, buffer in buffers.items()}, rows, epoch)
 
     def _made_in(self, inputs: Mapping[str, Array], rows: Array, epoch: int | None) -> Batch:
-        """The batch of these rows, whose inputs are written into these arrays."""
+        """The batch of these rows, whose inputs are written into these arrays; of others' rows nothing is there."""
+        if self._own_rows is None:
+            return self._all_made_in(inputs, rows, epoch)
+        own = self._own_rows.of(len(rows))
+        if own.start == own.stop:
+            return Batch(inputs, {})
+        made = self._all_made_in({name: array[own] for name, array in inputs.items()}, rows[own], epoch)
+        targets = {name: np.zeros((len(rows), *array.shape[1:]), array.dtype) for name, array in made.targets.items()}
+        for name, array in made.targets.items():
+            targets[name][own] = array
+        return Batch(inputs, targets)
+
+    def _all_made_in(self, inputs: Mapping[str, Array], rows: Array, epoch: int | None) -> Batch:
         arrays = self.examples.inputs
         targets: dict[str, Array] = {}
         raw: Array | None = None
@@ -159,6 +174,11 @@ class Batches:
     @contextmanager
     def ahead(self, rows: Iterator[Array], epoch: int | None = None) -> Iterator[Iterator[Batch]]:
         """The batches of these rows ([n] indices each), made ahead of time by a thread or by worker processes."""
+        with self._made_ahead(rows, epoch) as made:
+            yield made if self._own_rows is None else map(self._own_rows.completed, made)
+
+    @contextmanager
+    def _made_ahead(self, rows: Iterator[Array], epoch: int | None) -> Iterator[Iterator[Batch]]:
         if not self.workers or not can_fork():
             with prefetched(partial(self.make, epoch=epoch), rows) as made:
                 yield made

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 import numpy as np
 
 from graphc.dims import Shape
+from graphc.execution.distributed import DistributedExecution
 from graphc.execution.plan import ExecutionPlan
 from graphc.execution.remote import RemoteExecution
 from graphc.execution.tape import ShardedForward
@@ -17,6 +18,7 @@ from graphc.graph import Plan
 from graphc.parallel.blas import single_threaded_blas
 from graphc.parallel.shared_memory import SharedArena
 from graphc.parallel.threads import WORTH_SHARING, ThreadGroup
+from graphc.parallel.world import LOCAL_WORLD, World
 from graphc.passes.infer_shapes import check_sizes
 from graphc.system import can_fork
 from graphc.types import Array, Gradient
@@ -34,19 +36,23 @@ class Network:
         shards: int | None = None,
         processes: bool = False,
         factored: Collection[str] = (),
+        world: World = LOCAL_WORLD,
     ) -> None:
         """`frozen`: full names of variables that need no gradient; `factored`: of those whose gradient may come as a
         `FactoredGradient`. `processes`: from `start` to `close` work in several, one a shard of the batch, where there
         are as many threads and the system for it. The results depend on the seed and on the number of `shards` of a
         batch (default: `NUM_SHARDS`), not on the number of threads (default: the processor's) nor on whether they are
-        processes."""
+        processes. `world`: the processes that run this program together; each works on its own shards."""
         self.graph = plan.graph
         self._seed = seed
         self.execution = ExecutionPlan(plan, seed, frozen, factored)
         self._fitting = {tuple(each.shape for each in self.graph.inputs)}
         """Shapes of the inputs, in order, that all layers can take."""
         self._threads = ThreadGroup(shards, threads)
-        self._processes = processes and 1 < self._threads.num_shards == self._threads.threads and can_fork()
+        alone = world.size == 1
+        self._processes = alone and processes and 1 < self._threads.num_shards == self._threads.threads and can_fork()
+        self._world = world
+        self._distributed = None if alone else DistributedExecution(self.execution, self._threads, world)
         self._remote: RemoteExecution | None = None
         self._placed: dict[str, Array] = {}
         self._batch = 0
@@ -91,6 +97,8 @@ class Network:
         self.close()
         self.graph = plan.graph
         self.execution = ExecutionPlan(plan, self._seed, frozen, factored)
+        if self._distributed is not None:
+            self._distributed = DistributedExecution(self.execution, self._threads, self._world)
 
     def close(self) -> None:
         """End the processes, if there are any. What has gone forward cannot go back any more."""
@@ -116,7 +124,7 @@ class Network:
         wanted = frozenset({*self.graph.outputs.values(), *keep})
         self._check_sizes(inputs)
         with single_threaded_blas:
-            remote = self._working()
+            remote = self._distributed or self._working()
             forward = self._forward_in_threads if remote is None else remote.forward
             self._batch += 1
             given = forward(wanted, _in_c_order(params), _in_c_order(inputs), training, step)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from graphc.execution.plan import ScheduledOperation
 
 Backward = Callable[[Array], Gradients]
+Ready = Callable[[str, Gradient], None]
+"""Hears the full name of a variable, and its gradient [...], which is complete."""
 
 
 class Tape:
@@ -38,21 +41,26 @@ class Tape:
         """One more to go back through, before those that are there."""
         self._records.append((operation, backward))
 
-    def backward(self, given: Mapping[str, Array], retain: bool = False) -> dict[str, Gradient]:
+    def backward(
+        self, given: Mapping[str, Array], retain: bool = False, ready: Ready | None = None
+    ) -> dict[str, Gradient]:
         """Gradients of variables by full name, those that some gradient reaches, from gradients of values, [N, ...], of
         the whole batch by node name.
 
         Gradients add up where paths meet. Backwards are dropped on the way, and with them what they hold, unless they
         are retained for another time: else a second call finds nothing. The backward of a convolution fused with max
-        pooling, which is there in training only, uses up what it holds, and cannot be retained.
+        pooling, which is there in training only, uses up what it holds, and cannot be retained. `ready` hears of each
+        gradient as soon as it is complete; the array stays as it is.
         """
         gradients = self._shard.of(given)
         found: dict[str, Gradient] = {}
         records = self._records.copy() if retain else self._records
+        left = Counter(name for operation, _ in records for name in operation.variables.values()) if ready else {}
         while records:
             operation, backward = records.pop()
             dy = gradients.pop(operation.output, None)
             if dy is None:
+                self._tell(operation, left, found, ready)
                 continue
             answer = backward(dy)
             del backward, dy
@@ -66,8 +74,20 @@ class Tape:
                 if arrived is not None and wanted:
                     gradients[name] = self._sum(gradients[name], arrived) if name in gradients else arrived
             del answer
+            self._tell(operation, left, found, ready)
         self.input_gradients = {name: gradient for name, gradient in gradients.items() if name in self._inputs}
         return found
+
+    def _tell(
+        self, operation: ScheduledOperation, left: dict[str, int], found: Mapping[str, Gradient], ready: Ready | None
+    ) -> None:
+        """Of the variables of an operation those that no other one above it has; `left`: readers to come."""
+        if ready is None:
+            return
+        for name in operation.variables.values():
+            left[name] -= 1
+            if left[name] == 0 and name in found:
+                ready(name, found[name])
 
     def _sum(self, a: Array, b: Array) -> Array:
         """a + b in a new array: both may be seen by others."""

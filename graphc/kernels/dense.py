@@ -13,6 +13,7 @@ from __future__ import annotations
 from graphc.kernels.factored_gradient import FactoredGradient
 from graphc.kernels.small_products import skinny_matmul, skinny_matmul_t, use_small_gemm
 from graphc.lazy import np
+from graphc.parallel.communicator import rows_of
 from graphc.types import Array, Context, Gradient
 
 SHARED_FROM = 1 << 17
@@ -25,7 +26,7 @@ def dense(context: Context, x: Array, w: Array) -> tuple[Array, Array]:
     if w.size < SHARED_FROM:
         return np.matmul(x, w, out=context.empty((len(x), w.shape[1]), x.dtype)), x
     everyones = context.all_gather(x)
-    own = _rows(len(w), context.rank, len(everyones))
+    own = rows_of(len(w), context.rank, len(everyones))
     if context.factored and context.rank == 0:
         inputs = _side_by_side(context, everyones)
         own_inputs = inputs[own]
@@ -60,7 +61,7 @@ def dense_gradients(
         return dx, dw
 
     everyones = context.all_gather(dy)
-    own = _rows(len(w), context.rank, len(everyones))
+    own = rows_of(len(w), context.rank, len(everyones))
     columns = _side_by_side(context, everyones)  # before the next collective call
     if of_weights and context.factored:
         dw = FactoredGradient(inputs.T, _joined(context, everyones)) if context.rank == 0 else None
@@ -76,13 +77,8 @@ def dense_gradients(
         dx = context.empty((len(dy), len(w)), dy.dtype)
         examples = _examples(context, everyones)
         for rank, piece in enumerate(pieces):
-            dx[:, _rows(len(w), rank, len(pieces))] = piece[:, examples].T
+            dx[:, rows_of(len(w), rank, len(pieces))] = piece[:, examples].T
     return dx, dw if context.rank == 0 else None
-
-
-def _rows(count: int, rank: int, world_size: int) -> slice:
-    """A rank's, of a matrix with so many."""
-    return slice(count * rank // world_size, count * (rank + 1) // world_size)
 
 
 def _examples(context: Context, everyones: list[Array]) -> slice:

@@ -4,6 +4,11 @@ them.
     communicator    what ranks may ask of each other: `Communicator`; a world of one; `Shard`
     threads         ranks in threads of this process: `ThreadGroup`
     processes       ranks in processes: `ProcessGroup`
+    world           processes that run one command together, on one host or several: `World`
+    mpi             a world of MPI's processes: `MpiWorld`
+    distributed     ranks in the processes of a world: `WorldCommunicator`
+    ordered_sums    sums of arrays over a world, block by block, in the order of shards: `OrderedSums`
+    encoding        values as bytes, without pickles
     pool            processes that do one job after the other, without ranks: `WorkerPool`, which makes batches
     worker          a process of a group or a pool: `WorkerProcess` as its parent sees it, `Worker` as it sees itself
     prefetch        a thread that makes things ahead, where there are no processes
@@ -64,6 +69,12 @@ a rank's own array, not a copy. So a rank must leave what it has given to a coll
 returned, or the work is done; processes would not show the error. The line on shared buffers holds as it stands; there
 are no commands, and the caller changes variables when all ranks are done.
 
+In a `World` nothing is shared. All processes run the whole program: each has the variables, makes its own rows of a
+batch, runs its own shards, and gets outputs, targets and sums of gradients of all by messages; what it computes from
+these (losses, metrics, new variables) has the same bits in each. A message is read into memory of the reader's own; an
+array that is sent stays as it is until it is through. Only the first process writes files, hears signals and speaks;
+the others learn from it whether to stop, after each step.
+
 In a `WorkerPool` a job names the memory that the worker is to write, a slot. It is the worker's from the job to its
 answer, and the reader's from then on; both are messages. The parent may send a job while the worker sends an answer:
 both are short (`LONGEST_MESSAGE`), so neither ever waits for the other to read. What is longer lies beside the slot,
@@ -79,7 +90,8 @@ the same calls, or that have left the run by an error, which ends the run for al
 process is seen to be gone. At the end rank 0 waits for `done`, and looks at all workers, since the one that it waits
 for may be waiting for another. In a pool there are no collectives: a worker waits for its parent, and the parent for
 any of them. What is alive and hangs is given up after a while, if it is a process (below); for a thread the others
-wait.
+wait. In a world each process asks again and again whether messages have come, and gives up what has sent no sign of
+life for `mpi.SILENCE`; an error of one process ends all (`graphc.cli.ranks`).
 
 
 A worker's states

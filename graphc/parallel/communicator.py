@@ -1,9 +1,8 @@
 """Shards of a batch, and how the ranks that work on them exchange values.
 
 The words are MPI's. A world of `world_size` ranks runs the same program, each rank on its own shard, and all of them
-make the same calls in the same order. mpi4py's communicators would fit behind the protocol: `allgather`, `Barrier` and,
-on one machine, `Win.Allocate_shared` keep what is promised here, but for two things. The order of sums in `allreduce`
-is the library's; and to give a window back is a collective call, where here rank 0 lets go of a buffer when it likes.
+make the same calls in the same order. MPI's own collectives are not behind the protocol: the order of sums in its
+`Allreduce` is the library's, and a call that waits for a rank that is lost does not return (`graphc.parallel.mpi`).
 """
 
 from __future__ import annotations
@@ -40,9 +39,9 @@ class Communicator(Protocol):
         return total
 
     def shared_buffer(self, shape: tuple[int, ...], dtype: Any) -> Array:
-        """One array of this shape and dtype ([…]: any) that all ranks may write in, without particular contents. It is
-        rank 0's, which may keep it; the others may use it until their next call. What they wrote is there for rank 0
-        after that call."""
+        """One array of this shape and dtype ([…]: any) without particular contents, in which each rank may write its
+        own rows, those of `rows_of`. It is rank 0's, which may keep it; the others may use it until their next call.
+        What they wrote is there for rank 0 after that call."""
 
     def barrier(self) -> None:
         """Wait until every rank is here."""
@@ -82,6 +81,11 @@ class Shard:
 def whole_batch() -> Shard:
     """All examples of a batch, in a world of one rank."""
     return Shard(LocalCommunicator(), slice(None))
+
+
+def rows_of(count: int, rank: int, world_size: int) -> slice:
+    """A rank's run of so many rows."""
+    return slice(count * rank // world_size, count * (rank + 1) // world_size)
 
 
 def shard_slices(count: int, num_shards: int) -> list[slice]:

@@ -13,6 +13,7 @@ import struct
 from typing import Any
 
 from graphc.lazy import np
+from graphc.parallel.encoding import described, value_of
 from graphc.system import shared_memory
 from graphc.types import Array
 from graphc.workspace import ALIGNMENT, Block, Workspace
@@ -37,7 +38,7 @@ class SharedChannel:
             np.copyto(np.ndarray(value.shape, value.dtype, self._memory, ALIGNMENT), value)
             return
         arrays: list[Array] = []
-        text = json.dumps(_described(value, arrays)).encode()
+        text = json.dumps(described(value, arrays)).encode()
         struct.pack_into("=q", self._memory, 0, len(text))
         self._memory[TEXT : TEXT + len(text)] = text
         at = TEXT + len(text)
@@ -53,21 +54,14 @@ class SharedChannel:
             return np.ndarray(shape[: -1 - length], dtype.rstrip(b"\0").decode(), self._memory, ALIGNMENT)
         at = TEXT + length
 
-        def value_of(described: Any) -> Any:
+        def take(dtype: str, shape: list[int]) -> Array:
             nonlocal at
-            if isinstance(described, list):
-                return [value_of(each) for each in described]
-            if not isinstance(described, dict):
-                return described
-            if MAPPING in described:
-                return {name: value_of(each) for name, each in described[MAPPING].items()}
-            name, sizes = described[ARRAY]
             at += -at % ALIGNMENT
-            array: Array = np.ndarray(sizes, name, self._memory, at)
+            array: Array = np.ndarray(shape, dtype, self._memory, at)
             at += array.nbytes
             return array
 
-        return value_of(json.loads(bytes(self._memory[TEXT:at])))
+        return value_of(json.loads(bytes(self._memory[TEXT:at])), take)
 
 
 TEXT = 8
@@ -78,20 +72,6 @@ HEAD = struct.Struct(f"={1 + MOST_AXES}q8s")
 NUMBERS = "biuf"
 """Kinds of dtypes whose names are as short as that."""
 assert HEAD.size <= ALIGNMENT
-ARRAY, MAPPING = "array", "mapping"
-
-
-def _described(value: Any, arrays: list[Array]) -> Any:
-    """The value as JSON, its arrays apart."""
-    if isinstance(value, (list, tuple)):
-        return [_described(each, arrays) for each in value]
-    if isinstance(value, dict):
-        return {MAPPING: {name: _described(each, arrays) for name, each in value.items()}}
-    if value is None or (isinstance(value, (bool, int, float, str)) and not isinstance(value, np.generic)):
-        return value
-    array = np.asarray(value)
-    arrays.append(array)
-    return {ARRAY: [array.dtype.str, array.shape]}
 
 
 class SharedArena(Workspace):

@@ -42,7 +42,11 @@ class ThreadGroup:
 
     def world(self, count: int) -> ThreadWorld:
         """A rank for each shard of a batch of `count` examples."""
-        return ThreadWorld(shard_slices(count, self.num_shards), self._pool, self._permits, self._workspace)
+        return self.world_of(shard_slices(count, self.num_shards))
+
+    def world_of(self, examples: Sequence[slice]) -> ThreadWorld:
+        """A rank for each of these shards of a batch."""
+        return ThreadWorld(examples, self._pool, self._permits, self._workspace)
 
     def parallel_for(self, work: Callable[[slice], None], count: int) -> None:
         """`work` on range(count), one after the other by whoever is free: the calling thread, and others that wake,

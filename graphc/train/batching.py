@@ -10,10 +10,12 @@ from graphc.data.augment.base import Augmentation
 from graphc.data.augment.mix import Mix
 from graphc.data.batches import Augmenting, Batches
 from graphc.data.examples import LABEL, Examples
+from graphc.data.own_rows import OwnRows
 from graphc.data.point_pairs import mirrored_order
 from graphc.data.sample import ANNOTATIONS, MASK, POINTS
 from graphc.dims import format_shape
 from graphc.errors import DataError, Place, SpecError
+from graphc.parallel.world import LOCAL_WORLD, World
 from graphc.train.inputs import fit_inputs
 from graphc.train.loss_terms import LossTerms
 from graphc.train.recipe import Recipe
@@ -26,8 +28,10 @@ def make_batches(
     augmenting: Augmenting | None = None,
     size: int | None = None,
     training: bool = False,
+    world: World = LOCAL_WORLD,
 ) -> Batches:
-    """A data set as batches for the plan's inputs; `training`: with what a teacher reads."""
+    """A data set as batches for the plan's inputs; `training`: with what a teacher reads; `world`: the processes that
+    work on each batch. Each makes its own rows of it, but all rows where images are mixed, or a teacher sees them."""
     recipe, data = task.recipe, task.recipe.data
     examples = fit_inputs(examples, task.plan, data)
     preprocess = {name: task.preprocessing.of(name) for name in examples.inputs}
@@ -35,6 +39,7 @@ def make_batches(
     relative = data.coordinates == "relative"
     dtype = np.dtype(recipe.dtype)
     keep_raw = recipe.teacher is not None and training
+    whole = world.size == 1 or keep_raw or (augmenting is not None and bool(augmenting.mixes))
     rule = task.heads.mask_rule if MASK in examples.targets else None
     return Batches(
         examples,
@@ -48,6 +53,7 @@ def make_batches(
         keep_raw,
         rule,
         data.resize,
+        None if whole else OwnRows(world, recipe.shards),
     )
 
 

@@ -12,6 +12,7 @@ from graphc.emit.model import write_model
 from graphc.errors import Place, Warn, WeightsError, counted, said_once
 from graphc.files import digest_of, shown
 from graphc.parallel.waiting import answers_within
+from graphc.parallel.world import World, check_shards, from_first
 from graphc.passes.lints import MEANING, lints
 from graphc.system import can_fork
 from graphc.train.batching import augmenting, make_batches
@@ -29,16 +30,17 @@ from graphc.train.lints import lints as training_lints
 from graphc.train.numpy_engine import NumpyEngine
 from graphc.train.predict import predict
 from graphc.train.progress import Reporter, Silent
+from graphc.train.ranks import check_ranks, existing_run, new_folder, share_state
 from graphc.train.recipe import dump_recipe, read_recipe
 from graphc.train.reproducibility import bit_settings, describe_difference
 from graphc.train.run_folder import RunFolder
 from graphc.train.setup import make_engine, new_state
 from graphc.train.signing import metadata_of
-from graphc.train.state import BestTracker
+from graphc.train.state import BestTracker, TrainState
 from graphc.train.step_counts import StepCounts, check_batches
 from graphc.train.target_checks import check_inputs
 from graphc.train.targets import classes_in
-from graphc.train.task import task_of
+from graphc.train.task import Task, task_of
 from graphc.train.trained import DEFAULT, Options, load_weights, task_of_run
 from graphc.train.trainer import Trainer
 from graphc.train.warm_start import warm_start
@@ -59,33 +61,45 @@ def train(
 ) -> dict[str, Any]:
     """Train a recipe in a new folder; the log's last line."""
     recipe, base = read_recipe(recipe_path, overrides), Path(recipe_path).parent
-    folder = RunFolder(output)
-    folder.require_new()
-    task = task_of(recipe, base)
-    sets = read_sets(task, base, options.max_memory)
-    task = fitted(task, sets.train)
-    recipe, plan = task.recipe, task.plan
-    engine = make_engine(task, base, options.threads, sets.train)
-    check_batches(frozen_plan(plan, engine.learning.frozen_for_good), StepCounts.of(recipe, len(sets.train)))
     reporter = reporter or Silent()
-    for sentence in sets.said():
-        reporter.warn(sentence)
-    with folder.locked():
+    with new_folder(output, options.world) as folder:
         folder.require_new()
-        state = new_state(engine)
-        if recipe.init_from is not None:
+        task = task_of(recipe, base)
+        check_shards(options.world, task.recipe.shards)
+        sets = read_sets(task, base, options.max_memory)
+        task = fitted(task, sets.train)
+        engine = make_engine(task, base, options.threads, sets.train, options.world)
+        for sentence in sets.said():
+            reporter.warn(sentence)
+        frozen = frozen_plan(task.plan, engine.learning.frozen_for_good)
+        check_batches(frozen, StepCounts.of(task.recipe, len(sets.train)))
+        with folder.locked():
+            folder.require_new()
+            trainer = _begin(engine, base, sets, folder, reporter, options.world)
+            with answers_within(options.worker_timeout):
+                trainer.fit()
+            return _finish(trainer)
+
+
+def _begin(engine: Engine, base: Path, sets: Sets, folder: RunFolder, reporter: Reporter, world: World) -> Trainer:
+    """A new run in its folder, before its first step."""
+    task = engine.task
+    recipe, plan = task.recipe, task.plan
+    state = new_state(engine)
+    if recipe.init_from is not None:
+        if folder.written:
             reporter.say(str(warm_start(state.params, recipe.init_from, base, plan)))
-        trainer = _trainer(engine, state, sets, folder, reporter)
-        for warning in said_once([*lints(plan, MEANING), *training_lints(plan, engine.task.heads, sets.train)]):
-            reporter.warn(warning)
-        folder.begin(dump_recipe(recipe), task.spec.texts)
-        save_fitted(task.preprocessing, folder.preprocess)
-        trainer.save()
-        began = beginning(recipe, base, task.spec.texts, sets, folder)
-        folder.write_facts(_facts(trainer, sets, next(iter(task.spec.texts)), base, began))
-        with answers_within(options.worker_timeout):
-            trainer.fit()
-        return _finish(trainer)
+        share_state(world, state, task)
+    trainer = _trainer(engine, state, sets, folder, reporter, world)
+    for warning in said_once([*lints(plan, MEANING), *training_lints(plan, engine.task.heads, sets.train)]):
+        reporter.warn(warning)
+    folder.begin(dump_recipe(recipe), task.spec.texts)
+    save_fitted(task.preprocessing, folder.preprocess)
+    trainer.save()
+    began = beginning(recipe, base, task.spec.texts, sets, folder)
+    check_ranks(world, task, began)
+    folder.write_facts(_facts(trainer, sets, next(iter(task.spec.texts)), base, began))
+    return trainer
 
 
 def resume(
@@ -102,49 +116,63 @@ def resume(
     start at, where it has moved. A WeightsError lists what is not as it was when the run began, unless
     `options.accept_changes`.
     """
-    folder = RunFolder(run)
-    facts = folder.read_facts()
     reporter = reporter or Silent()
-    with folder.locked():
-        checkpoint = _newest_checkpoint(folder, reporter)
+    with existing_run(run, options.world) as folder, folder.locked():
+        facts = folder.read_facts()
+        checkpoint = _newest_checkpoint(folder, reporter) if folder.written else None
         task, base = task_of_run(folder, facts)
+        check_shards(options.world, task.recipe.shards)
         base = base if data is None else existing_folder(data)
         sets = read_sets(task, base, options.max_memory)
-        try:
-            began = beginning(task.recipe, base, folder.spec_texts(facts["began"]["texts"]), sets, folder)
-            changes = Changes(facts["began"], began, facts.get("epochs"))
-        except (KeyError, TypeError, AttributeError, ValueError):
-            raise WeightsError("G323", "expected what the run began with", Place(shown(folder.facts))) from None
+        began, changes = _changes(task, base, sets, folder, facts)
+        check_ranks(options.world, task, began)
         if changes and not options.accept_changes:
             raise changes.refused(folder)
         if epochs is not None:
-            longer = with_epochs(task.recipe, epochs, checkpoint.facts["epoch"], reporter)
-            task = replace(task, recipe=longer)
-        recipe = task.recipe
-        engine = make_engine(task, base, options.threads, sets.train)
-        state = new_state(engine)
-        trainer = _trainer(engine, state, sets, folder, reporter)
-        _compare_settings(checkpoint.facts["settings"], trainer.settings, reporter, options.exact)
-        try:
-            state.restore(checkpoint.arrays, checkpoint.facts, recipe.optimizer)
-            if not (changes and changes.of_steps):  # which give up the epoch that is under way
-                trainer.check()
-        except (KeyError, ValueError, TypeError) as error:
-            raise WeightsError("G320", f"{checkpoint.path}: the checkpoint is of another network: {error}") from None
-        folder.truncate_log(checkpoint.facts["log_bytes"])
-        trainer.checkpoints.tidy(CheckpointKey(state.step, state.epoch))
+            done = from_first(options.world, checkpoint.facts["epoch"] if checkpoint else None)
+            task = replace(task, recipe=with_epochs(task.recipe, epochs, done, reporter))
+        engine = make_engine(task, base, options.threads, sets.train, options.world)
+        trainer = _trainer(engine, new_state(engine), sets, folder, reporter, options.world)
+        if checkpoint is not None:
+            _restore(trainer, checkpoint, changes, options.exact)
+        share_state(options.world, trainer.state, task)
         if changes:
             _accept(changes, trainer, reporter)
             facts = _facts(trainer, sets, facts["spec"], base, began)
         if changes or data is not None or epochs is not None:
-            facts = {**facts, "base": str(base.resolve()), "epochs": recipe.epochs}
+            facts = {**facts, "base": str(base.resolve()), "epochs": task.recipe.epochs}
             folder.write_facts(facts)
         if epochs is not None:
-            state.tracker.waited = 0  # or early stopping would end at once what it had ended
-            folder.write_recipe(dump_recipe(recipe))
+            trainer.state.tracker.waited = 0  # or early stopping would end at once what it had ended
+            folder.write_recipe(dump_recipe(task.recipe))
         with answers_within(options.worker_timeout):
             trainer.fit()
         return _finish(trainer)
+
+
+def _changes(
+    task: Task, base: Path, sets: Sets, folder: RunFolder, facts: Mapping[str, Any]
+) -> tuple[dict[str, Any], Changes]:
+    """(what the run would begin with now, what of it is not as it was)."""
+    try:
+        began = beginning(task.recipe, base, folder.spec_texts(facts["began"]["texts"]), sets, folder)
+        return began, Changes(facts["began"], began, facts.get("epochs"))
+    except (KeyError, TypeError, AttributeError, ValueError):
+        raise WeightsError("G323", "expected what the run began with", Place(shown(folder.facts))) from None
+
+
+def _restore(trainer: Trainer, checkpoint: Checkpoint, changes: Changes, exact: bool) -> None:
+    """The checkpoint's state, and the folder as it was then."""
+    state, recipe = trainer.state, trainer.recipe
+    _compare_settings(checkpoint.facts["settings"], trainer.settings, trainer.reporter, exact)
+    try:
+        state.restore(checkpoint.arrays, checkpoint.facts, recipe.optimizer)
+        if not (changes and changes.of_steps):  # which give up the epoch that is under way
+            trainer.check()
+    except (KeyError, ValueError, TypeError) as error:
+        raise WeightsError("G320", f"{checkpoint.path}: the checkpoint is of another network: {error}") from None
+    trainer.folder.truncate_log(checkpoint.facts["log_bytes"])
+    trainer.checkpoints.tidy(CheckpointKey(state.step, state.epoch))
 
 
 def _accept(changes: Changes, trainer: Trainer, reporter: Reporter) -> None:
@@ -196,7 +224,17 @@ def evaluate_run(
 ) -> dict[str, Any]:
     """Loss and metrics of a run's best weights on its test set (else what it was validated on); `data`: on the one of
     another recipe; `load`: how a file of weights that is given is read."""
-    folder = RunFolder(run)
+    with existing_run(run, options.world, with_best=weights_path is None) as folder:
+        return _evaluate(folder, data, weights_path, options, load)
+
+
+def _evaluate(
+    folder: RunFolder,
+    data: Path | str | None,
+    weights_path: Path | str | None,
+    options: Options,
+    load: LoadOptions | None,
+) -> dict[str, Any]:
     facts = folder.read_facts()
     task, base = task_of_run(folder, facts)
     recipe, plan = task.recipe, task.plan
@@ -207,11 +245,12 @@ def evaluate_run(
         data_there = other.data.model_copy(update=as_trained)
         judged = replace(task, recipe=recipe.model_copy(update={"data": data_there, "seed": other.seed}))
     name, examples = read_test(judged, base, classes_in(facts), from_facts(facts, plan), options.max_memory)
-    engine = NumpyEngine(task, options.threads)
+    check_shards(options.world, recipe.shards)
+    engine = NumpyEngine(task, options.threads, world=options.world)
     task.heads.check(examples)
     check_inputs(examples, recipe.dtype)
     params = load_weights(plan, weights_path or folder.best, recipe.dtype, load)
-    batches = make_batches(task, examples)
+    batches = make_batches(task, examples, world=options.world)
     try:
         with answers_within(options.worker_timeout):
             found = engine.evaluate(params, batches)
@@ -221,7 +260,9 @@ def evaluate_run(
     return {"set": name, "examples": len(examples), **({"notes": said} if said else {}), **found}
 
 
-def _trainer(engine: Engine, state: Any, sets: Sets, folder: RunFolder, reporter: Reporter) -> Trainer:
+def _trainer(
+    engine: Engine, state: TrainState, sets: Sets, folder: RunFolder, reporter: Reporter, world: World
+) -> Trainer:
     """A trainer on data that have been checked against the heads."""
     task, recipe = engine.task, engine.task.recipe
     for examples in filter(None, (sets.train, sets.validation)):
@@ -229,14 +270,16 @@ def _trainer(engine: Engine, state: Any, sets: Sets, folder: RunFolder, reporter
         check_inputs(examples, recipe.dtype)
     if recipe.data.workers and not can_fork():
         reporter.warn(str(Warn("G522", NO_WORKERS.format(counted(recipe.data.workers, "worker")))))
-    validation = make_batches(task, sets.validation) if sets.validation is not None else None
-    train_batches = make_batches(task, sets.train, augmenting(task, sets.train), training=True)
-    return Trainer(engine, state, train_batches, validation, folder, reporter, bit_settings())
+    validation = make_batches(task, sets.validation, world=world) if sets.validation is not None else None
+    train_batches = make_batches(task, sets.train, augmenting(task, sets.train), training=True, world=world)
+    return Trainer(engine, state, train_batches, validation, folder, reporter, bit_settings(), world)
 
 
 def _finish(trainer: Trainer) -> dict[str, Any]:
-    """The best weights compiled; the log's last line."""
+    """The best weights compiled; the log's last line, of which ranks other than the first know nothing."""
     folder, task = trainer.folder, trainer.task
+    if not folder.written:
+        return {}
     plan, facts = task.plan, folder.read_facts()
     expected = trainer.state.tracker.sha256
     if expected and digest_of(folder.best) != expected:

@@ -17,6 +17,7 @@ from graphc.execution.network import ForwardResult, Network
 from graphc.graph import LayerGraph
 from graphc.kernels.factored_gradient import FactoredGradient, scale
 from graphc.parallel.blas import single_threaded_blas
+from graphc.parallel.world import LOCAL_WORLD, World
 from graphc.train.diagnosis import first_bad_array, first_bad_value
 from graphc.train.distill import TeacherModel
 from graphc.train.engine import StepResult
@@ -55,7 +56,13 @@ class NumpyStep(StepResult):
 class NumpyEngine:
     """The engine of NumPy, with threads and processes for the shards of a batch."""
 
-    def __init__(self, task: Task, threads: int | None = None, teacher: TeacherModel | None = None) -> None:
+    def __init__(
+        self,
+        task: Task,
+        threads: int | None = None,
+        teacher: TeacherModel | None = None,
+        world: World = LOCAL_WORLD,
+    ) -> None:
         recipe, plan = task.recipe, task.plan
         self.task, self.recipe, self.plan, self.heads = task, recipe, plan, task.heads
         self.teacher = teacher
@@ -69,6 +76,7 @@ class NumpyEngine:
             shards=recipe.shards,
             processes=True,
             factored=self.learning.factorable,
+            world=world,
         )
         self._sums: dict[str, Array] = {}
 

@@ -20,6 +20,7 @@ from graphc.errors import DataError, Place, counted
 from graphc.execution.network import Network
 from graphc.files import shown
 from graphc.layers.base import static
+from graphc.parallel.world import check_shards
 from graphc.train.answers import answer_of, mask_of, write_mask
 from graphc.train.batching import make_batches
 from graphc.train.drawing import Drawing, check_names, picture_path
@@ -114,7 +115,11 @@ class Predictor:
         self._values = from_facts(self.facts, self.plan)
         self.heads = self.task.heads.by_node
         self._params = load_weights(self.plan, weights_path or folder.best, self.recipe.dtype, load)
-        self._network = Network(self.plan, options.threads, self.recipe.seed, shards=self.recipe.shards)
+        self._network = Network(
+            self.plan, options.threads, self.recipe.seed, shards=self.recipe.shards, world=options.world
+        )
+        check_shards(options.world, self.recipe.shards)
+        self._world = options.world
         self._limit = options.max_memory
         self._skips = (bad_files or getattr(self.recipe.data.train, "bad_files", "error")) == "skip"
         self._say = say
@@ -156,7 +161,7 @@ class Predictor:
                 yield rows, self._batches(examples)
 
     def _batches(self, examples: Examples) -> Batches:
-        return make_batches(self.task, like_training(examples, self._values, self.plan))
+        return make_batches(self.task, like_training(examples, self._values, self.plan), world=self._world)
 
     def _read(self, files: Sequence[Given], left_out: list[str]) -> Iterator[tuple[Given, Array]]:
         """Images in the shape that the preprocessing of the plan's only input takes."""

@@ -55,6 +55,9 @@ graphc train is making this run, or was ended while it did: graphc train makes i
 class RunFolder:
     """Paths and files of one run."""
 
+    written = True
+    """Whether this process writes in it."""
+
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
         self.recipe = self.path / "recipe.json"

@@ -7,6 +7,7 @@ from pathlib import Path
 from graphc import initializers
 from graphc.data.examples import Examples
 from graphc.data.value_range import ImageValues
+from graphc.parallel.world import LOCAL_WORLD, World
 from graphc.train.distill import TeacherModel
 from graphc.train.engine import Engine
 from graphc.train.inputs import training_values
@@ -15,15 +16,17 @@ from graphc.train.state import TrainState
 from graphc.train.task import Task
 
 
-def make_engine(task: Task, base: Path, threads: int | None, train: Examples) -> Engine:
-    """What computes the steps, with its teacher where it has one; `train`: the training set."""
+def make_engine(task: Task, base: Path, threads: int | None, train: Examples, world: World = LOCAL_WORLD) -> Engine:
+    """What computes the steps, with its teacher where it has one; `train`: the training set; `world`: the processes
+    that do it together."""
     teacher = task.recipe.teacher
     if teacher is None:
-        return NumpyEngine(task, threads)
+        return NumpyEngine(task, threads, world=world)
     classes = task.heads.first.shape[-1]
     known = training_values(train, task.plan, task.recipe.data)
     values = next(iter(known.values()), ImageValues(black_to_white=None))
-    return NumpyEngine(task, threads, TeacherModel(teacher, base, classes, train.classes, threads, values))
+    model = TeacherModel(teacher, base, classes, train.classes, threads, values)
+    return NumpyEngine(task, threads, model, world)
 
 
 def new_state(engine: Engine) -> TrainState:

@@ -10,6 +10,7 @@ from typing import Any
 from graphc import weights
 from graphc.data.examples import MEMORY_LIMIT
 from graphc.graph import Plan
+from graphc.parallel.world import LOCAL_WORLD, World
 from graphc.spec.model import read_spec
 from graphc.train.fitted import read_fitted
 from graphc.train.recipe import Model, read_recipe
@@ -32,6 +33,8 @@ class Options:
     """Seconds after which a worker process that is there but gives no answer is given up."""
     accept_changes: bool = False
     """Resume although recipe, spec, data or version are not those that the run began with."""
+    world: World = LOCAL_WORLD
+    """The processes that run the command together, where MPI has started it."""
 
 
 DEFAULT = Options()

@@ -7,6 +7,7 @@ state whole. So a run that is killed and resumed ends with the bytes of one that
 from __future__ import annotations
 
 import shlex
+import signal
 import time
 import warnings
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from graphc.data.examples import LABEL
 from graphc.errors import DivergedError, clipped
 from graphc.files import digest_of
 from graphc.parallel.blas import single_threaded_blas
+from graphc.parallel.world import LOCAL_WORLD, World, from_first
 from graphc.train.checkpoint import CheckpointKey, Checkpoints
 from graphc.train.diagnosis import first_bad_array
 from graphc.train.engine import Engine, StepResult
@@ -53,12 +55,15 @@ class Trainer:
         folder: RunFolder,
         reporter: Reporter,
         settings: dict[str, Any],
+        world: World = LOCAL_WORLD,
     ) -> None:
-        """`settings`: what fixes the bits besides the state, kept in each checkpoint."""
+        """`settings`: what fixes the bits besides the state, kept in each checkpoint; `world`: the processes that
+        train together, of which the first one hears signals."""
         self.engine, self.state = engine, state
         self.task, self.recipe = engine.task, engine.task.recipe
         self.train, self.validation = train, validation
         self.folder, self.reporter, self.settings = folder, reporter, settings
+        self.world = world
         self.length = StepCounts.of(self.recipe, len(train.examples))
         self.watcher = Watcher(self.recipe, "validation_" if validation is not None else "")
         self.checkpoints = Checkpoints(folder.checkpoints)
@@ -75,7 +80,7 @@ class Trainer:
         """Train to the end; afterwards the state is the last step's, and the best weights are in the folder."""
         self.reporter.begin(self.state.step, self.length.steps)
         self._saved_at = (self.state.step, self.state.epoch)
-        if self.recipe.tensorboard:
+        if self.recipe.tensorboard and self.folder.written:
             self.events = Events(self.folder.path / "tensorboard", self.state.step)
         try:
             with self.interruption.watching(), single_threaded_blas, warnings.catch_warnings():
@@ -152,9 +157,14 @@ class Trainer:
         self._log_step(computed, rate)
         if self._due(self.recipe.checkpoint_steps):
             self.save()
-        if self.interruption.signal is not None:
+        if self._asked():
             self._end_asked()
         return computed.examples
+
+    def _asked(self) -> bool:
+        """Whether someone asked the first rank to stop; all ranks ask in the same places."""
+        asked: bool = from_first(self.world, self.interruption.signal is not None)
+        return asked
 
     def _step_batches(self, made: Iterator[Batch]) -> Iterator[Batch]:
         """The batches of one step: as many as are accumulated, fewer at the end of an epoch."""
@@ -173,12 +183,11 @@ class Trainer:
             self._end_asked()
 
     def _end_asked(self) -> None:
-        assert self.interruption.signal is not None
         self.save()
         message = (
             f"stopped after step {self.state.step}, saved; `graphc resume {shlex.quote(str(self.folder.path))}` goes on"
         )
-        raise Interrupted(self.interruption.signal, message)
+        raise Interrupted(self.interruption.signal or signal.SIGINT, message)
 
     def _rate(self) -> float:
         recipe, length = self.recipe, self.length
@@ -250,7 +259,7 @@ class Trainer:
         )
         self.reporter.epoch_done(record, seconds, examples)
         self.save()
-        if self.interruption.signal is not None and not self._finished():
+        if self._asked() and not self._finished():
             self._end_asked()
 
     def _validate(self) -> dict[str, Any]:
@@ -266,8 +275,9 @@ class Trainer:
             self.reporter.warn(f"warning[G621]: {said}")
         if self.watcher.judge(record, self.state):
             self._require_finite()
-            weights.save(self.folder.best, self.best_params)
-            self.state.tracker.sha256 = digest_of(self.folder.best)
+            if self.folder.written:
+                weights.save(self.folder.best, self.best_params)
+                self.state.tracker.sha256 = digest_of(self.folder.best)
 
     def _warn_of_lag(self, record: dict[str, Any]) -> None:
         """In the log each time, to people once."""
@@ -289,8 +299,8 @@ class Trainer:
     # checkpoints ---------------------------------------------------------------------------------------------
 
     def save(self) -> None:
-        """A checkpoint of the state as it is; nothing where this step's is there already."""
-        if self._saved_at == (self.state.step, self.state.epoch):
+        """A checkpoint of the state as it is; nothing where this step's is there already, or another rank writes it."""
+        if not self.folder.written or self._saved_at == (self.state.step, self.state.epoch):
             return
         self._require_finite()
         arrays = self.state.arrays(self.recipe.optimizer)

@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 
 from graphc.parallel.communicator import Communicator, LocalCommunicator, Shard, shard_slices
+from graphc.parallel.distributed import WorldCommunicator
 from graphc.parallel.processes import ProcessGroup
 from graphc.parallel.threads import ThreadGroup
+from graphc.parallel.world import shards_of
 from graphc.system import can_fork
+from tests.parallel.threaded_world import run_world
 
 
 def run_locally(world_size: int, program) -> list:
@@ -33,11 +36,25 @@ def run_processes(world_size: int, program) -> list:
     return found
 
 
+def run_world_of_processes(world_size: int, program, threads: int = 1) -> list:
+    """In processes of a world, each with so many ranks in threads of its own."""
+    size = -(-world_size // threads)
+    shards = [shards_of(rank, size, world_size) for rank in range(size)]
+
+    def process(world):
+        own = ThreadGroup(world_size, threads).world_of([slice(shard, shard + 1) for shard in shards[world.rank]])
+        return own.run(lambda shard: program(WorldCommunicator(shard.communicator, world, shards)))
+
+    return [found for process in run_world(size, process) for found in process]
+
+
 KINDS = {
     "local": (run_locally, [1]),
     "threads": (run_threads, [1, 2, 3]),
     "one thread": (partial(run_threads, threads=1), [1, 2, 3]),
     "processes": (run_processes, [1, 2, 3]),
+    "a world": (run_world_of_processes, [1, 2, 3]),
+    "a world with threads": (partial(run_world_of_processes, threads=2), [2, 3]),
 }
 """How a program is run in each rank, and in worlds of which sizes; the results in the order of ranks."""
 WORLDS = [(kind, size) for kind, (_, sizes) in KINDS.items() for size in sizes]

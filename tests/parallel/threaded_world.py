@@ -1,0 +1,96 @@
+"""A world whose processes are threads of the test: messages are queues."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections import defaultdict
+from typing import Any
+
+import numpy as np
+
+from graphc.parallel.encoding import packed, unpacked
+from graphc.parallel.world import World
+
+
+class Arrival:
+    """A message that is to be received into an array."""
+
+    def __init__(self, array: np.ndarray, box: queue.Queue) -> None:
+        self._array, self._box, self._through = array, box, False
+
+    def Test(self) -> bool:
+        if not self._through:
+            try:
+                self._array[...] = self._box.get_nowait()
+            except queue.Empty:
+                return False
+            self._through = True
+        return True
+
+
+class Sent:
+    def Test(self) -> bool:
+        return True
+
+
+class ThreadedWorld(World):
+    """One rank's side of it."""
+
+    def __init__(self, rank: int, size: int, boxes: Any) -> None:
+        self.rank, self.size, self._boxes = rank, size, boxes
+
+    def exchange(self, value, count=None):
+        ranks = range(self.size if count is None else count)
+        for rank in ranks:
+            if rank != self.rank:
+                self._boxes[self.rank, rank, "exchange"].put(packed(value))
+        return [
+            value if rank == self.rank else unpacked(self._boxes[rank, self.rank, "exchange"].get(timeout=20))
+            for rank in ranks
+        ]
+
+    def send(self, array, rank, tag):
+        self._boxes[self.rank, rank, tag].put(array.copy())
+        return Sent()
+
+    def receive(self, array, rank, tag):
+        return Arrival(array, self._boxes[rank, self.rank, tag])
+
+    def wait(self, requests, progress=lambda: None):
+        left = [request for each in requests.values() for request in each]
+        while left:
+            progress()
+            left = [request for request in left if not request.Test()]
+
+    def name(self, rank):
+        return f"rank {rank} (host test)"
+
+
+def run_world(size: int, program) -> list:
+    """What `program(world)` gives in each rank, or the first error."""
+    boxes: dict = defaultdict(queue.Queue)
+    lock = threading.Lock()
+
+    class Boxes:
+        def __getitem__(self, key):
+            with lock:
+                return boxes[key]
+
+    found: list = [None] * size
+    errors: list = []
+
+    def work(rank: int) -> None:
+        try:
+            found[rank] = program(ThreadedWorld(rank, size, Boxes()))
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=work, args=(rank,)) for rank in range(size)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
+    return found
