@@ -18,7 +18,8 @@ def broadcast(kind: str, shapes: Sequence[Shape]) -> Shape:
     """The shape that all of these become, or an error that says which axis of which two does not fit."""
     whole = shapes[0]
     for shape in shapes[1:]:
-        whole = _pair(kind, whole, shape, shapes)
+        if shape != whole:
+            whole = _pair(kind, whole, shape, shapes)
     return whole
 
 
