@@ -26,10 +26,21 @@ QUICK = (
 """Those of them that are quick."""
 
 
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+"""Tests start hundreds of processes: each would compile the package anew."""
+
+GROUPS = {
+    "exhaustive": "the other nets and cases of a kind are a group of their own: .ci/exhaustive, --exhaustive",
+    "runtimes": "other runtimes are a group of their own: .ci/runtimes, --runtimes",
+}
+"""Markers of what the suite leaves out, and why; an option of the same name takes it in."""
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="Write golden files anew; look at the difference.")
     parser.addoption("--without-posix", action="store_true", help="Take away what Windows and macOS lack.")
     parser.addoption("--runtimes", action="store_true", help="Run the models in every runtime that is installed.")
+    parser.addoption("--exhaustive", action="store_true", help="Run every net at its size, and every random case.")
 
 
 @pytest.fixture
@@ -51,7 +62,8 @@ def pytest_configure(config: pytest.Config) -> None:
     heed_signals()
     if config.getoption("--without-posix"):
         take_away_posix()
-    config.addinivalue_line("markers", "runtimes: every runtime that is installed; run by --runtimes")
+    for group, reason in GROUPS.items():
+        config.addinivalue_line("markers", f"{group}: {reason}")
     config.addinivalue_line("markers", "slow: what takes long, by file: see SLOW in tests/conftest.py")
     config.addinivalue_line("markers", "posix: about forks, pipes with names, permissions or signals of POSIX")
 
@@ -73,9 +85,7 @@ def take_away_posix() -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    left_out = {}
-    if not config.getoption("--runtimes"):
-        left_out["runtimes"] = "other runtimes are a group of their own: --runtimes"
+    left_out = {group: reason for group, reason in GROUPS.items() if not config.getoption(f"--{group}")}
     if not hasattr(os, "fork") or sys.platform == "darwin":
         left_out["posix"] = "about what this system lacks"
     for item in items:
@@ -85,3 +95,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for marker, reason in left_out.items():
             if item.get_closest_marker(marker):
                 item.add_marker(pytest.mark.skip(reason=reason))
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    if hasattr(config.option, "loadscopereorder"):  # xdist's: files of many tests first, however quick they are
+        config.option.loadscopereorder = False

@@ -380,6 +380,6 @@ def test_labels_beyond_the_names_of_classes(tmp_path):
 
 
 def test_a_csv_of_many_rows_is_read_in_a_moment(folder):
-    count = 100_000
+    count = 20_000
     found = _read(folder, "image,label\n" + "".join(f"{n % 4}.png,{n % 7}\n" for n in range(count)))
     assert np.bincount(found.targets["label"]).tolist() == np.bincount(np.arange(count) % 7).tolist()

@@ -13,7 +13,7 @@ from graphc.data.idx import write_idx
 from graphc.data.sources import Cifar10, Coco, Idx, ImageList, Npz
 from graphc.errors import DataError
 
-COUNT = 40_000
+COUNT = 20_000
 BYTES = 785 * COUNT
 """Of arrays of bytes, 28×28 with a label."""
 READ = """
@@ -54,7 +54,7 @@ def npz(folder, save=np.savez, **arrays):
 
 
 def cifar(folder):
-    records = np.random.default_rng(0).integers(0, 9, (4000, 3073), dtype=np.uint8)
+    records = np.random.default_rng(0).integers(0, 9, (2000, 3073), dtype=np.uint8)
     for name in ("a.bin", "b.bin", "c.bin"):
         records.tofile(folder / name)
     return "cifar10", {"files": ["a.bin", "b.bin", "c.bin"]}
@@ -96,8 +96,8 @@ def test_values_do_not_depend_on_how_they_are_stored(tmp_path, order, dtype):
 
 def test_labels_count_as_they_are_held(tmp_path):
     idx(tmp_path)
-    with pytest.raises(DataError, match="40000 values of 8 bytes are 320,000 bytes, the limit is 100,000"):
-        Idx(images="images", labels="labels").load(tmp_path, BYTES + 60_000)
+    with pytest.raises(DataError, match="20000 values of 8 bytes are 160,000 bytes, the limit is 50,000"):
+        Idx(images="images", labels="labels").load(tmp_path, BYTES + 30_000)
     np.savez(tmp_path / "data.npz", x=np.zeros((9, 2, 2), np.uint8), y=np.zeros((9, 2, 2), np.uint8))
     with pytest.raises(DataError, match="9×2×2 values of 8 bytes are 288 bytes, the limit is 228"):
         Npz(path="data.npz").load(tmp_path, 300)
@@ -106,8 +106,8 @@ def test_labels_count_as_they_are_held(tmp_path):
 def test_several_files_are_one_size(tmp_path):
     kind, settings = cifar(tmp_path)
     assert kind == "cifar10"
-    with pytest.raises(DataError, match=r"12000×3080 values of 1 bytes are 36,960,000 bytes, the limit is 30,000,000"):
-        Cifar10(**settings).load(tmp_path, 30_000_000)
+    with pytest.raises(DataError, match=r"6000×3080 values of 1 bytes are 18,480,000 bytes, the limit is 15,000,000"):
+        Cifar10(**settings).load(tmp_path, 15_000_000)
 
 
 @pytest.mark.parametrize(

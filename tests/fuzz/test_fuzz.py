@@ -1,4 +1,4 @@
-"""A few hundred inputs for every reader, and that the engine finds what it is there to find; the millions are
+"""A hundred inputs for every reader, and that the engine finds what it is there to find; the millions are
 `python -m tests.fuzz`, see docs/reliability.md."""
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from .harnesses import HARNESSES
 from .harnesses.arrays import Npy
 from .mutate import Mutator
 
-INPUTS = 200
-OF_RUNS = 40
+INPUTS = 100
+OF_RUNS = 25
 """For those that take a training each."""
 
 

@@ -7,6 +7,7 @@ import pytest
 from graphc.passes.plan import plan
 from graphc.passes.truncate import until
 from graphc.verify import verify
+from tests.sampled import sampled
 from tests.zoo.slim import plan_of, weights
 
 SMALL = {
@@ -41,7 +42,7 @@ def test_numpy_is_onnxruntime_at_every_end_point(name: str) -> None:
     assert not [each for each in compared if each.error > 1e-4]
 
 
-@pytest.mark.parametrize("name", ["vgg_19", "overfeat"])
+@pytest.mark.parametrize("name", sampled(["vgg_a", "vgg_19", "overfeat"], ["vgg_a"]))
 def test_numpy_is_onnxruntime_before_the_dense_layers(name: str) -> None:
     """Their dense layers, 120 million weights, are convolutions as any other."""
     features = plan(until(plan_of(name).graph, "pool5"))

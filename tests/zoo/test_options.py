@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -29,15 +30,23 @@ def run(planned: Plan, image: Array) -> Array:
     return channels_last(output)
 
 
+def image_of(resolution: int) -> Array:
+    return np.random.default_rng(0).standard_normal((1, resolution, resolution, 3), dtype=np.float32)
+
+
+@cache
+def nominal_map(spec: str, end_point: str, resolution: int) -> Array:
+    return run(features(spec, end_point, f"resolution={resolution}"), image_of(resolution))
+
+
 @pytest.mark.parametrize("output_stride", [4, 8, 16])
 @pytest.mark.parametrize(
     ("spec", "end_point"), [("resnet_v1_50", "resnet_v1_50/block4"), ("resnet_v2_50", "resnet_v2_50/block4")]
 )
 def test_dilation_in_place_of_stride(spec: str, end_point: str, output_stride: int) -> None:
     """The denser map holds the nominal one, as in TF-Slim's own test."""
-    image = np.random.default_rng(0).standard_normal((1, 81, 81, 3), dtype=np.float32)
-    nominal = run(features(spec, end_point, "resolution=81"), image)
-    dense = run(features(spec, end_point, "resolution=81", f"output_stride={output_stride}"), image)
+    nominal = nominal_map(spec, end_point, 81)
+    dense = run(features(spec, end_point, "resolution=81", f"output_stride={output_stride}"), image_of(81))
     step = 32 // output_stride
     assert dense.shape[1] == (81 + output_stride - 1) // output_stride
     np.testing.assert_allclose(dense[:, ::step, ::step], nominal, rtol=0, atol=2e-5 * np.abs(nominal).max())
@@ -47,9 +56,8 @@ def test_dilation_in_place_of_stride(spec: str, end_point: str, output_stride: i
 @pytest.mark.parametrize(("spec", "end_point"), [("mobilenet_v1", "Conv2d_13_pointwise"), ("mobilenet_v2", "layer_19")])
 def test_dilation_in_mobilenets(spec: str, end_point: str, output_stride: int) -> None:
     """At an odd resolution, where `same` pads both sides alike."""
-    image = np.random.default_rng(0).standard_normal((1, 97, 97, 3), dtype=np.float32)
-    nominal = run(features(spec, end_point, "resolution=97"), image)
-    dense = run(features(spec, end_point, "resolution=97", f"output_stride={output_stride}"), image)
+    nominal = nominal_map(spec, end_point, 97)
+    dense = run(features(spec, end_point, "resolution=97", f"output_stride={output_stride}"), image_of(97))
     step = 32 // output_stride
     np.testing.assert_allclose(dense[:, ::step, ::step], nominal, rtol=0, atol=2e-5 * np.abs(nominal).max())
 
