@@ -19,6 +19,8 @@ class ParamSpec:
     initializer: Initializer
     trainable: bool = True
     regularizer: Regularizer | None = None
+    measured: bool = False
+    """A range of what goes through the network, which is measured whatever else is frozen."""
     smallest: float | None = None
     """The least value that the layer can use: 0 of a variance."""
     axes: str = ""

@@ -85,7 +85,7 @@ def compile_command(spec: str, output: str | None, **options: Any) -> None:
     keep_inputs((target, options["save_weights"]), (spec, options["weights"], options["map_file"]))
     load = loading(options, options["weights"])
     preprocess, describe, weights_from = preparation(options, load)
-    converter = converter_of(options, target)
+    converter = converter_of(options, target, weights_from)
     how = Emission(
         options["opset"],
         options["ir_version"],

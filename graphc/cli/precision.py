@@ -70,8 +70,8 @@ GOES_WITH = {
 """Option -> (with what it goes, in words; the conversions)."""
 
 
-def converter_of(options: dict[str, Any], target: str) -> Any:
-    """What `compile_plan` calls with the float32 model; None where the model stays so."""
+def converter_of(options: dict[str, Any], target: str, weights: Any) -> Any:
+    """What `compile_plan` calls with the float32 model of these weights (a file, or None); None where it stays so."""
     if options["int8"] is not None and options["float16"] is not None:
         raise click.UsageError("--int8 and --float16 are two forms of a file: name one")
     conversion = "float16" if options["float16"] is not None else options["int8"]
@@ -81,7 +81,7 @@ def converter_of(options: dict[str, Any], target: str) -> Any:
     if conversion is None:
         return None
     _check_files(options, conversion, target)
-    return _made(options, conversion)
+    return _made(options, conversion, weights)
 
 
 def _check_files(options: dict[str, Any], conversion: str, target: str) -> None:
@@ -103,7 +103,7 @@ def _check_files(options: dict[str, Any], conversion: str, target: str) -> None:
     keep_inputs((target, report, ranges), (*options["calibrate"], *options["compare"]))
 
 
-def _made(options: dict[str, Any], conversion: Any) -> Any:
+def _made(options: dict[str, Any], conversion: Any, weights: Any) -> Any:
     from graphc.quantization import Quantizer
     from graphc.quantization.narrow import ToFloat16, WeightsToInt8
 
@@ -120,6 +120,7 @@ def _made(options: dict[str, Any], conversion: Any) -> Any:
         options["percentile"],
         options["save_ranges"],
         say,
+        weights,
     )
 
 

@@ -18,28 +18,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import numpy as np
 import onnx
 from onnx import helper
 
 from graphc.emit.model import OnnxModel, check
+from graphc.kernels.integers import Form, Range, integers_of, weight_scales, whole_weights
 from graphc.types import Array
-
-Form: TypeAlias = Literal["asymmetric", "symmetric", "weights"]
-"""Of activations, or of weights alone."""
-
-
-@dataclass(frozen=True, slots=True)
-class Range:
-    """The least and the largest real value of a tensor that integers stand for; 0 is between them."""
-
-    low: float
-    high: float
-
-    def joined(self, other: Range) -> Range:
-        return Range(min(self.low, other.low), max(self.high, other.high))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +62,6 @@ OPERATORS: Mapping[str, Operator] = {
 }
 CLAMPS = frozenset({"Relu", "Clip"})
 """What needs no pair before it where it alone reads a layer: quantizing clamps too."""
-LARGEST = 127
-"""Of the integers of weights: -128 is not used, so that both signs have as many."""
-STEPS = 255
-"""Of a range of uint8."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +73,8 @@ class Quantization:
     form: Form = "asymmetric"
     in_float: Callable[[str], bool] = lambda layer: False
     """Layers, by name, that stay in float."""
+    learned: Mapping[str, Range] = field(default_factory=dict)
+    """Ranges that were trained with, which hold before others, also for what is on their scale."""
 
 
 def layer_of(node: onnx.NodeProto) -> str:
@@ -172,10 +157,21 @@ def quantized_tensors(model: OnnxModel, in_float: Callable[[str], bool] = lambda
     return list(Choice(model.body.graph, model.tensors, in_float).pairs)
 
 
+def rounded_tensors(model: OnnxModel, in_float: Callable[[str], bool] = lambda layer: False) -> list[str]:
+    """Those of them that are rounded: what is on the scale of what it is made of has been."""
+    choice = Choice(model.body.graph, model.tensors, in_float)
+    moved = {
+        node.output[0]
+        for node, integer in zip(choice.body.node, choice.integer, strict=True)
+        if integer and OPERATORS[node.op_type].same_scale
+    }
+    return [name for name in choice.pairs if name not in moved]
+
+
 def quantize(model: OnnxModel, how: Quantization) -> OnnxModel:
     """The model in integers. Tensors keep their names: what a layer gives is what comes out of its pair."""
     choice = Choice(model.body.graph, model.tensors, how.in_float)
-    ranges = _shared(choice, how.ranges)
+    ranges = _shared(choice, how)
     writer = _Writer(dict(model.tensors), how.form)
     renamed: dict[str, str] = {}
     for given in model.body.graph.input:
@@ -202,15 +198,16 @@ def quantize(model: OnnxModel, how: Quantization) -> OnnxModel:
 def quantize_weights(model: OnnxModel, in_float: Callable[[str], bool] = lambda layer: False) -> OnnxModel:
     """The model with constant weights alone in int8: as they are read, they become floats, and all is computed in
     floats. A file of a quarter of the bytes, which needs no calibration."""
-    writer = _Writer(dict(model.tensors), "weights")
+    writer = _Writer(dict(model.tensors))
     for node in model.body.graph.node:
         new = onnx.NodeProto()
         new.CopyFrom(node)
         if has_weights(node, model.tensors) and not in_float(layer_of(node)):
             name = node.input[1]
             axis = _output_axis(node, model.tensors[name].ndim)
-            scale, whole = whole_weights(model.tensors[name], axis)
-            new.input[1] = writer.dequantized(name, whole, scale, axis, node.doc_string)
+            scales = weight_scales(model.tensors[name], [axis])
+            whole = whole_weights(model.tensors[name], scales)
+            new.input[1] = writer.dequantized(name, whole, scales.reshape(-1), axis, node.doc_string)
         writer.nodes.append(new)
     return _with(model, writer, {"graphc.int8": "weights"})
 
@@ -234,8 +231,9 @@ def _with(model: OnnxModel, writer: _Writer, metadata: Mapping[str, str]) -> Onn
     return found
 
 
-def _shared(choice: Choice, ranges: Mapping[str, Range]) -> dict[str, Range]:
-    """The ranges, where tensors that are on one scale have one that holds all of them."""
+def _shared(choice: Choice, how: Quantization) -> dict[str, Range]:
+    """The ranges, where tensors that are on one scale have one that holds all of them, or the learned ones."""
+    ranges = {**how.ranges, **how.learned}
     found = dict(ranges)
     groups = {name: {name} for name in choice.pairs}
     for node, integer in zip(choice.body.node, choice.integer, strict=True):
@@ -243,7 +241,9 @@ def _shared(choice: Choice, ranges: Mapping[str, Range]) -> dict[str, Range]:
             together = set[str]().union(*(groups[name] for name in (*choice.activations(node), *node.output)))
             groups.update(dict.fromkeys(together, together))
     for name, together in groups.items():
-        for other in together:
+        first, *others = sorted(together & how.learned.keys() or together)
+        found[name] = ranges[first]
+        for other in others:
             found[name] = found[name].joined(ranges[other])
     return found
 
@@ -253,7 +253,7 @@ class _Writer:
     """Collects nodes and initializers."""
 
     tensors: dict[str, Array]
-    form: Form
+    form: Form = "asymmetric"
     nodes: list[onnx.NodeProto] = field(default_factory=list)
 
     def constant(self, name: str, value: Any, dtype: Any) -> str:
@@ -275,7 +275,8 @@ class _Writer:
         name = node.input[1]
         weights = self.tensors[name]
         axis = _output_axis(node, weights.ndim)
-        scale, whole = whole_weights(weights, axis)
+        scales = weight_scales(weights, [axis])
+        scale, whole = scales.reshape(-1), whole_weights(weights, scales)
         node.input[1] = self.dequantized(name, whole, scale, axis, node.doc_string)
         if len(node.input) > 2 and self.form == "asymmetric":
             unit = scale * np.float32(integers_of(read, self.form)[0])
@@ -302,25 +303,6 @@ class _Writer:
         return made
 
 
-def integers_of(over: Range, form: Form) -> tuple[float, int, Any]:
-    """(scale, zero point, type) of the integers that stand for a range."""
-    low, high = min(over.low, 0.0), max(over.high, 0.0)
-    if form == "symmetric":
-        return max(-low, high) / LARGEST or 1.0, 0, np.int8
-    scale = (high - low) / STEPS or 1.0
-    return scale, round(-low / scale), np.uint8
-
-
-def whole_weights(weights: Array, axis: int) -> tuple[Array, Array]:
-    """(scales [C], int8 of the weights' shape [...]) along the axis of output channels; of zeros alone the scale is
-    1."""
-    others = tuple(each for each in range(weights.ndim) if each != axis)
-    largest = np.abs(weights).max(axis=others)
-    scale = np.where(largest > 0, largest / LARGEST, 1).astype(np.float32)
-    shape = [-1 if each == axis else 1 for each in range(weights.ndim)]
-    return scale, np.clip(np.round(weights / scale.reshape(shape)), -LARGEST, LARGEST).astype(np.int8)
-
-
 def _output_axis(node: onnx.NodeProto, rank: int) -> int:
     """The axis of output channels in the weights of a node."""
     if node.op_type == "MatMul":
@@ -337,3 +319,14 @@ def integer_layers(model: OnnxModel, in_float: Callable[[str], bool]) -> Iterato
     for node, integer in zip(model.body.graph.node, choice.integer, strict=True):
         if node.op_type in OPERATORS and OPERATORS[node.op_type].weights:
             yield layer_of(node), node.op_type, integer
+
+
+def integer_weights(model: OnnxModel, in_float: Callable[[str], bool]) -> dict[str, Array]:
+    """The int8 weights [...] of each layer that is computed in integers, by its name."""
+    choice = Choice(model.body.graph, model.tensors, in_float)
+    found = {}
+    for node, integer in zip(model.body.graph.node, choice.integer, strict=True):
+        if integer and OPERATORS[node.op_type].weights:
+            weights = model.tensors[node.input[1]]
+            found[layer_of(node)] = whole_weights(weights, weight_scales(weights, [_output_axis(node, weights.ndim)]))
+    return found

@@ -8,17 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from graphc.emit.model import OnnxModel
-from graphc.emit.quantize import Form, Quantization, Range, integer_layers, quantize, quantized_tensors
+from graphc.emit.quantize import Quantization, integer_layers, quantize, quantized_tensors
 from graphc.errors import SpecError, counted
 from graphc.graph import Plan
+from graphc.kernels.integers import Form, Range
 from graphc.passes.expectations import check_int8_drop
+from graphc.passes.kept_in_float import kept_in_float
 from graphc.quantization.cost import Cost, cost_of
-from graphc.quantization.kept import kept_in_float
 from graphc.quantization.ranges import examples_together, find_ranges, read_ranges, write_ranges
 from graphc.quantization.source import Source, source_of
 from graphc.runtime import Session
+from graphc.train.fake_quantization import learned_ranges
+from graphc.weights import open_weights
 
 EXAMPLES = 100
 RANGES = ".json"
@@ -38,6 +42,8 @@ class Quantizer:
     keep: str | None = None
     """Where the ranges are written."""
     say: Callable[[str], None] = lambda message: None
+    weights: str | Path | None = None
+    """The file of the weights: ranges that were learned with them (`fake_quantize`) hold before calibrated ones."""
     cost: Cost | None = field(default=None, init=False)
     told: list[str] = field(default_factory=list, init=False)
     """What was done, in sentences."""
@@ -49,15 +55,26 @@ class Quantizer:
             raise SpecError("G351", "no layer can be computed in 8-bit integers", plan.graph.inputs[0].place)
         together = examples_together(model, names)
         source, ranges = self._calibrated(model, names, together)
-        found = quantize(model, Quantization(ranges, self.form, stays))
+        learned = self._learned(plan, names)
+        found = quantize(model, Quantization(ranges, self.form, stays, learned))
         if self.keep is not None:
-            write_ranges(self.keep, ranges)
+            write_ranges(self.keep, ranges | learned)
         if source is not None:
             kinds = [whole for _, _, whole in integer_layers(model, stays)]
             of = f"{sum(kinds)} of {len(kinds)} layers with weights"
             self.told.append(f"int8: {of}, calibrated on {counted(source.count, 'example')}")
             self.cost = cost_of("int8", model, found, plan, names, source, together)
             check_int8_drop(plan, self.cost.points)
+        return found
+
+    def _learned(self, plan: Plan, names: Sequence[str]) -> dict[str, Range]:
+        if self.weights is None:
+            return {}
+        with open_weights(self.weights) as file:
+            learned = learned_ranges(file, plan)
+        found = {name: learned[name] for name in names if name in learned}
+        if found:
+            self.told.append(f"int8: {counted(len(found), 'range')} as learned")
         return found
 
     def _calibrated(

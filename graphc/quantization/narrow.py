@@ -16,8 +16,8 @@ from graphc.emit.quantize import has_weights, quantize_weights
 from graphc.errors import SpecError, counted
 from graphc.graph import Plan
 from graphc.passes.expectations import check_int8_drop
+from graphc.passes.kept_in_float import kept_in_float
 from graphc.quantization.cost import Cost, cost_of
-from graphc.quantization.kept import kept_in_float
 from graphc.quantization.ranges import examples_together
 from graphc.quantization.source import source_of
 from graphc.runtime import Session

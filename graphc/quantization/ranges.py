@@ -15,9 +15,9 @@ import numpy as np
 
 from graphc.emit.inner import fixed_batch, numbers_of, with_outputs
 from graphc.emit.model import OnnxModel
-from graphc.emit.quantize import Range
 from graphc.errors import SpecError, clipped, counted, did_you_mean
 from graphc.files import atomic_write, read_limited, shown
+from graphc.kernels.integers import Range
 from graphc.runtime import Session
 from graphc.types import Array
 

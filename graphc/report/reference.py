@@ -50,7 +50,7 @@ def _keys(above: str, some: Sequence[Word], kinds: Iterable[str]) -> str:
 def _linked(type_: str, kinds: Iterable[str]) -> str:
     for kind in kinds:
         for noun in (title_of(kind).lower(), kind):
-            if type_.endswith(noun):
+            if f" {type_}".endswith(f" {noun}"):
                 return f"{type_.removesuffix(noun)}[{noun}](#{title_of(kind).lower().replace(' ', '-')})"
     return type_
 

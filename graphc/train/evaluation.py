@@ -11,7 +11,6 @@ from graphc.data.batches import Batches
 from graphc.execution.network import Network
 from graphc.parallel.prefetch import prefetched
 from graphc.train.loss_terms import LossTerms
-from graphc.train.param_groups import ParamGroups
 from graphc.train.sums import Sums
 from graphc.types import Array
 
@@ -21,11 +20,11 @@ def evaluate(
     heads: LossTerms,
     params: Mapping[str, Array],
     batches: Batches,
-    learning: ParamGroups | None = None,
+    penalty: float = 0.0,
 ) -> dict[str, Any]:
-    """`loss` (regularizers included, as in training), each head's own where there are several, and each metric, by
-    name. Means are over the data set: they do not depend on the size of its batches. `params`: by
-    full name, each in its own shape."""
+    """`loss` (with the regularizers' `penalty`, as in training), each head's own where there are several, and each
+    metric, by name. Means are over the data set: they do not depend on the size of its batches. `params`: by full name,
+    each in its own shape."""
     sums = Sums(heads)
     rows = np.arange(len(batches.examples))
     with batches.ahead(batches.batch_rows(rows)) as made:
@@ -33,7 +32,6 @@ def evaluate(
             run = network.forward(params, batch.inputs, training=False, keep=heads.nodes)
             sums.losses.add(heads.judge(run, batch).terms)
             sums.add_judged(heads.judged(run, batch))
-    penalty = learning.penalty(params) if learning is not None else 0.0
     return {"loss": sums.losses.loss() + penalty, **sums.losses.by_head(), **sums.metrics()}
 
 

@@ -103,14 +103,16 @@ class NumpyEngine:
         self.network.close()
 
     def evaluate(self, params: Mapping[str, Array], batches: Batches) -> dict[str, Any]:
-        return evaluate(self.network, self.heads, params, batches, self.learning)
+        penalty = self.learning.penalty(params)
+        return evaluate(self.network, self.heads, self.task.as_computed(params), batches, penalty)
 
     def compute(self, state: TrainState, batches: Iterable[Batch], rate: float) -> NumpyStep:
         done = _Sums(LossSums(self.heads))
         params = state.params
         for number, (batch, shares) in enumerate(self._with_shares(batches)):
             micro_step = state.step * self.recipe.accumulate + number
-            run = self.network.forward(params, batch.inputs, True, micro_step, keep=self.heads.nodes)
+            used = self.task.as_computed(params)
+            run = self.network.forward(used, batch.inputs, True, micro_step, keep=self.heads.nodes)
             judgement = self.heads.judge(run, batch, shares)
             if not all(math.isfinite(term.value) for term in judgement.terms):
                 raise self._diverged(params, batch, micro_step, state.step)

@@ -49,7 +49,7 @@ class ParamGroups:
         """The recipe's patterns, answered for these variables in the epoch after `epoch` whole ones."""
         for pattern in (*(each.pattern for each in recipe.freeze), *recipe.multipliers):
             require_match(pattern, variables)
-        until = {name: _frozen_until(name, recipe.freeze) for name in variables}
+        until = {name: _frozen_until(name, recipe.freeze) for name, spec in variables.items() if not spec.measured}
         frozen = frozenset(name for name, end in until.items() if end > epoch)
         learning = tuple(name for name, spec in variables.items() if spec.trainable and name not in frozen)
         if not learning:

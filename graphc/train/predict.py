@@ -114,7 +114,8 @@ class Predictor:
         self.recipe, self.plan = self.task.recipe, self.task.plan
         self._values = from_facts(self.facts, self.plan)
         self.heads = self.task.heads.by_node
-        self._params = load_weights(self.plan, weights_path or folder.best, self.recipe.dtype, load)
+        found = load_weights(self.plan, weights_path or folder.best, self.recipe.dtype, load)
+        self._params = self.task.as_computed(found)
         self._network = Network(
             self.plan, options.threads, self.recipe.seed, shards=self.recipe.shards, world=options.world
         )

@@ -37,6 +37,7 @@ from graphc.data.sample import MASK
 from graphc.data.sources import SOURCES, Source
 from graphc.documented import ReadableSchema
 from graphc.errors import Place, SpecError
+from graphc.kernels.integers import Form
 from graphc.parallel.communicator import NUM_SHARDS
 from graphc.settings import LIST, ONE_OR_LIST, OneOf, Settings, ShortFor, validate
 from graphc.spec.source import SpecMap, load_file, load_text
@@ -205,6 +206,17 @@ class EarlyStopping(Settings):
     """What counts as an improvement."""
 
 
+class FakeQuantization(Settings):
+    """Training with the rounding of 8-bit integers, as `graphc compile --int8` will have it."""
+
+    form: Form = "asymmetric"
+    """As --int8 has it: `symmetric` for TensorRT."""
+    in_float: Patterns = ()
+    """Layers that stay in float: names with `*` and `?`, `first`, `last`."""
+    decay: float = Field(default=0.99, ge=0, lt=1)
+    """Of the ranges: range*decay + the batch's*(1 - decay)."""
+
+
 class Recipe(Settings):
     """How a spec is trained."""
 
@@ -258,6 +270,8 @@ class Recipe(Settings):
     """Keep a moving average of the variables."""
     init_from: InitFrom | None = None
     """Weights to begin with."""
+    fake_quantize: FakeQuantization | None = None
+    """Round weights and values as 8-bit integers will: `{}`, best on weights that have learned (`init_from`)."""
     teacher: Teacher | None = None
     """A larger network whose answers are learned too."""
     log_steps: Positive | None = None

@@ -5,16 +5,19 @@ recipe ─task_of→ Task ─fitted(train)→ Task ─→ batches, stepper, sign
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from graphc.compiler import plan_model
 from graphc.graph import Plan
 from graphc.spec.model import ModelSpec, read_spec
 from graphc.spec.zoo import is_of_zoo
+from graphc.train.fake_quantization import Scales, fake_quantized, rounded
 from graphc.train.fitted import Preprocessing
 from graphc.train.loss_terms import LossTerms
 from graphc.train.recipe import Model, Recipe
+from graphc.types import Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +30,23 @@ class Task:
     heads: LossTerms
     preprocessing: Preprocessing
     """Of each input; in a run with what was learned from its training set."""
+    scales: Scales = field(default_factory=dict)
+    """Of the variables that `fake_quantize` rounds."""
 
     @staticmethod
     def of(recipe: Recipe, spec: ModelSpec, preprocessing: Preprocessing | None = None) -> Task:
         """The spec planned, up to where the recipe says; nothing is learned yet where no `preprocessing` is given."""
         plan = plan_model(spec, until=recipe.model.until)
-        return Task(recipe, spec, plan, LossTerms(plan, recipe), preprocessing or Preprocessing.said(recipe.data))
+        scales: Scales = {}
+        if recipe.fake_quantize is not None:
+            plan, scales = fake_quantized(plan, recipe.fake_quantize)
+        heads = LossTerms(plan, recipe)
+        return Task(recipe, spec, plan, heads, preprocessing or Preprocessing.said(recipe.data), scales)
+
+    def as_computed(self, params: Mapping[str, Array]) -> Mapping[str, Array]:
+        """Variables by full name, each in its own shape, as the network computes with them: rounded with
+        `fake_quantize`."""
+        return rounded(params, self.scales) if self.scales else params
 
 
 def task_of(recipe: Recipe, base: Path, preprocessing: Preprocessing | None = None) -> Task:

@@ -41,10 +41,11 @@ class StartReport:
 
 def warm_start(params: Mapping[str, Array], start: InitFrom, base: Path, plan: Plan) -> StartReport:
     """The chosen ones of `params` are overwritten, each in its own shape; one that the file lacks or has in another
-    shape is an error."""
+    shape is an error. Ranges that `fake_quantize` measures begin anew."""
     for pattern in (*start.include, *start.exclude):
         require_match(pattern, params)
-    chosen = [name for name in params if matches(name, start.include) and not matches(name, start.exclude)]
+    taken = [name for name in params if not plan.variables[name].measured]
+    chosen = [name for name in taken if matches(name, start.include) and not matches(name, start.exclude)]
     theirs = {name: _renamed(name, start.rename) for name in chosen}
     rules = read_rules(base / start.map) if start.map is not None else ()
     load = weights.LoadOptions(start.source, rules, start.ema)

@@ -8,16 +8,9 @@ import onnxruntime
 import pytest
 
 from graphc.compiler import compile_plan
-from graphc.emit.quantize import (
-    Quantization,
-    Range,
-    integer_layers,
-    integers_of,
-    quantize,
-    quantized_tensors,
-    whole_weights,
-)
+from graphc.emit.quantize import Quantization, integer_layers, quantize, quantized_tensors
 from graphc.initializers import initial_values
+from graphc.kernels.integers import Range, integers_of, rounded_weights, weight_scales, whole_weights
 from graphc.quantization.ranges import find_ranges
 from graphc.runtime import Session
 from tests.passes.specs import plan_of
@@ -186,9 +179,10 @@ def test_integers_of_a_range():
 
 def test_weights_have_a_scale_for_each_output_channel():
     weights = np.array([[1.27, -0.5], [0, 0]], np.float32)
-    scale, whole = whole_weights(weights, 0)
-    np.testing.assert_allclose(scale, [0.01, 1])
-    np.testing.assert_array_equal(whole, [[127, -50], [0, 0]])
+    scales = weight_scales(weights, [0])
+    np.testing.assert_allclose(scales, [[0.01], [1]])
+    np.testing.assert_array_equal(whole_weights(weights, scales), [[127, -50], [0, 0]])
+    np.testing.assert_allclose(rounded_weights(weights, [0]), [[1.27, -0.5], [0, 0]])
 
 
 def test_the_same_model_has_the_same_bytes():

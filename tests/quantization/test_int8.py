@@ -13,8 +13,9 @@ import pytest
 from PIL import Image
 
 from graphc.cli import run_command
-from graphc.emit.quantize import Range, quantized_tensors
+from graphc.emit.quantize import quantized_tensors
 from graphc.errors import SpecError
+from graphc.kernels.integers import Range
 from graphc.quantization.ranges import find_ranges, read_ranges, write_ranges
 from graphc.quantization.source import cut, evenly
 from graphc.train.commands import train
