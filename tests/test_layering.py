@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -64,9 +65,15 @@ MODULES = sorted(
 )
 
 
+@cache
+def tree_of(path: Path) -> ast.Module:
+    """A file's syntax, parsed once."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def imports(path: Path, *, top_level: bool) -> Iterator[str]:
     """Modules imported; with `top_level` only those at the module's own level, outside TYPE_CHECKING."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = tree_of(path)
     for node in tree.body if top_level else ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -114,7 +121,7 @@ def module_of(name: str) -> str | None:
 
 def modules_imported(module: str) -> set[str]:
     """The modules of the package that this one imports, at its own level or within a function."""
-    tree = ast.parse((ROOT / module).read_text(encoding="utf-8"))
+    tree = tree_of(ROOT / module)
     files: set[str | None] = set()
     for node in imports_that_run(tree.body):
         if isinstance(node, ast.Import):
@@ -204,7 +211,7 @@ def test_nobody_asks_of_what_kind_a_layer_is(module: str) -> None:
     """Layers have rules, protocols and flags for what others want to know of them. Patterns of kinds stand in one
     table, that of fusions."""
     here = "graphc." + module.removesuffix(".py").replace("/", ".")
-    for node in ast.walk(ast.parse((ROOT / module).read_text(encoding="utf-8"))):
+    for node in ast.walk(tree_of(ROOT / module)):
         others = {name for name in classes_asked(node) & KINDS.keys() if KINDS[name] != here}
         assert not others, f"{module}:{getattr(node, 'lineno', 0)} asks whether something is a {', '.join(others)}"
         if isinstance(node, ast.Compare) and isinstance(node.left, ast.Attribute) and node.left.attr == "kind":
@@ -214,7 +221,7 @@ def test_nobody_asks_of_what_kind_a_layer_is(module: str) -> None:
 
 @pytest.mark.parametrize("module", MODULES)
 def test_the_package_never_imports_its_front_door(module: str) -> None:
-    tree = ast.parse((ROOT / module).read_text(encoding="utf-8"))
+    tree = tree_of(ROOT / module)
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module == "graphc":
             names = {alias.name for alias in node.names}
@@ -223,7 +230,7 @@ def test_the_package_never_imports_its_front_door(module: str) -> None:
 
 @pytest.mark.parametrize("module", MODULES)
 def test_private_names_stay_in_their_file(module: str) -> None:
-    tree = ast.parse((ROOT / module).read_text(encoding="utf-8"))
+    tree = tree_of(ROOT / module)
     stored = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute) and is_own(node)}
     named = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
     own = stored | named | {node.name for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
@@ -250,7 +257,7 @@ def test_nothing_that_can_carry_code_is_imported(forbidden: str) -> None:
 
 def test_no_eval_or_exec() -> None:
     for module in MODULES:
-        for node in ast.walk(ast.parse((ROOT / module).read_text(encoding="utf-8"))):
+        for node in ast.walk(tree_of(ROOT / module)):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
                 assert node.func.id not in {"eval", "exec", "compile", "__import__"}, f"{module}:{node.lineno}"
 

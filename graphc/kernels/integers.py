@@ -47,8 +47,8 @@ def integers_of(over: Range, form: Form) -> tuple[float, int, Any]:
 
 
 def weight_scales(weights: Array, kept: Sequence[int]) -> Array:
-    """The scale of each output channel, in float32: of weights' shape, 1 along all axes but those kept. Of zeros alone
-    it is 1."""
+    """The scale of each output channel of weights [...], in float32: of the same rank, 1 along all axes but those kept.
+    Of zeros alone it is 1."""
     others = tuple(axis for axis in range(weights.ndim) if axis not in kept)
     largest = np.abs(weights).max(axis=others, keepdims=True)
     scales: Array = np.where(largest > 0, largest / LARGEST, 1).astype(np.float32)
@@ -56,7 +56,7 @@ def weight_scales(weights: Array, kept: Sequence[int]) -> Array:
 
 
 def whole_weights(weights: Array, scales: Array) -> Array:
-    """int8 of weights' shape; the scales broadcast to it."""
+    """Weights [...] as int8 of their shape; the scales broadcast to it."""
     return np.clip(np.round(weights / scales), -LARGEST, LARGEST).astype(np.int8)
 
 
