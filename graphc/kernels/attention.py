@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from graphc.lazy import np
 from graphc.types import Array, Context
 
+HIDDEN = -1e30
+"""The score of a key that is not seen: far below every other."""
+
 
 @dataclass(frozen=True, slots=True)
 class Attended:
@@ -18,14 +21,25 @@ class Attended:
     backward: Callable[[Array], tuple[Array, Array, Array]]
 
 
-def attention(context: Context, q: Array, k: Array, v: Array, heads: int, factors: Array | None = None) -> Attended:
+def attention(
+    context: Context,
+    q: Array,
+    k: Array,
+    v: Array,
+    heads: int,
+    factors: Array | None = None,
+    hidden: Array | None = None,
+) -> Attended:
     """softmax(q @ k.T / sqrt(K)) @ v in each head, of q [N, L, H*K] and k, v [N, M, H*K]; `factors` [N, H, L, M] are
-    what the softmax is multiplied by (dropout)."""
+    what the softmax is multiplied by (dropout), `hidden` says which keys a query does not see (bool, of a shape that
+    broadcasts to [N, H, L, M]); one that sees none takes the mean of all."""
     queries, keys, values = (_heads(each, heads) for each in (q, k, v))
     scale = q.dtype.type(1 / math.sqrt(queries.shape[-1]))
     shape = (*queries.shape[:3], keys.shape[2])
     weights = np.matmul(queries, keys.swapaxes(2, 3), out=context.empty(shape, q.dtype))
     weights *= scale
+    if hidden is not None:
+        np.copyto(weights, HIDDEN, where=hidden)
     weights -= weights.max(axis=-1, keepdims=True)
     np.exp(weights, out=weights)
     weights /= weights.sum(axis=-1, keepdims=True)
@@ -39,6 +53,8 @@ def attention(context: Context, q: Array, k: Array, v: Array, heads: int, factor
             dweights *= factors
         dweights -= (dweights * weights).sum(axis=-1, keepdims=True)
         dweights *= weights
+        if hidden is not None:
+            np.copyto(dweights, 0, where=hidden)
         dweights *= scale
         return (
             _together(context, np.matmul(dweights, keys)),

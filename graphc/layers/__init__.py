@@ -24,6 +24,8 @@ FAMILIES: Mapping[str, Mapping[str, str]] = {
         "depthwise_conv3d": "conv_ranks.DepthwiseConv3d",
         "separable_conv2d": "depthwise_conv.SeparableConv2d",
         "conv2d_transpose": "conv_transpose.Conv2dTranspose",
+        "conv1d_transpose": "conv_transpose_ranks.Conv1dTranspose",
+        "conv3d_transpose": "conv_transpose_ranks.Conv3dTranspose",
     },
     "dense": {
         "fully_connected": "fully_connected.FullyConnected",

@@ -2,67 +2,70 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from dataclasses import replace
+from typing import Any, ClassVar, Self
 
 from pydantic import model_validator
 
 from graphc.dims import Dim, Shape, bounds
 from graphc.errors import RuleError
-from graphc.kernels.conv import ConvPart, ConvProblem, conv2d, conv2d_input_gradient, conv2d_weight_gradient
+from graphc.kernels.conv import AnyConvProblem, ConvPart, problem_of
 from graphc.kernels.unfold import Grid
-from graphc.layers.base import Layer, elements, image
-from graphc.layers.fields import IntPair, NaturalPair, Padding, PositiveInt, axis_padding
-from graphc.layers.like import SizedLike, size_of
+from graphc.layers.base import Layer, elements
+from graphc.layers.fields import Ints2d, Naturals2d, Padding, PositiveInt, axis_padding
+from graphc.layers.like import SizedLike, size_of, spatial_axes_of
+from graphc.layers.per_axis import written
 from graphc.layers.weighted import Weighted, check_groups, product
+from graphc.layers.windowed import OfRank, both_ends, in_plane
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
 from graphc.receptive_field import Reach
 from graphc.types import Array, Context, Gradients, Params, Step
-from graphc.variables import ParamSpec
-from graphc.window import TransposedWindow
+from graphc.variables import SPATIAL_LETTERS, ParamSpec
+from graphc.window import TransposedWindow, Window
 
 
-class Conv2dTranspose(SizedLike, Weighted):
-    """The transpose of a convolution: each input pixel writes a window of outputs, `stride` apart."""
+class ConvTranspose(SizedLike, OfRank, Weighted):
+    """The transpose of a convolution, of any rank."""
 
-    kind: ClassVar[str] = "conv2d_transpose"
     family: ClassVar[str] = "convolution"
     donates_output: ClassVar[bool] = True
     positional: ClassVar[tuple[str, ...]] = ("filters", "kernel", "stride")
 
     filters: PositiveInt
     """Output channels."""
-    kernel: IntPair
+    kernel: Ints2d
     """The window's pixels: one number for both axes, or [height, width]."""
-    stride: IntPair = (1, 1)
+    stride: Ints2d = (1, 1)
     """Outputs from one window to the next: one number, or [vertical, horizontal]."""
     padding: Padding = "same"
     """same (size*stride outputs), valid (and kernel - stride more), or the pixels that are cut off each side."""
-    output_padding: NaturalPair = (0, 0)
+    output_padding: Naturals2d = (0, 0)
     """Outputs added below and at the right, where padding is in pixels; less than the stride. `like` chooses them."""
 
-    dilation: IntPair = (1, 1)
+    dilation: Ints2d = (1, 1)
     """Outputs from one tap of the window to the next: one number, or [vertical, horizontal]."""
     groups: PositiveInt = 1
     """Parts into which channels and filters are cut; each part of the channels writes its own filters only."""
 
     @model_validator(mode="after")
-    def _consistent(self) -> Conv2dTranspose:
+    def _consistent(self) -> Self:
         if self.like is not None and any(self.output_padding):
             raise ValueError("like chooses output_padding: write one of both")
         return self
 
-    def windows(self, height: Dim, width: Dim) -> tuple[TransposedWindow, TransposedWindow]:
-        """The window along both axes; with `like` without the outputs that it adds."""
+    def windows(self, sizes: Shape) -> tuple[TransposedWindow, ...]:
+        """The window along each axis; with `like` without the outputs that it adds."""
         more = self.output_padding
         if any(more) and isinstance(self.padding, str):
-            message = f"output_padding={_written(more)} goes with padding in pixels, not with {self.padding}"
+            message = f"output_padding={written(more)} goes with padding in pixels, not with {self.padding}"
             raise RuleError("G208", message, "output_padding")
         if any(added >= stride for added, stride in zip(more, self.stride, strict=True) if added):
-            message = f"output_padding={_written(more)} must be less than stride={_written(self.stride)}"
+            message = f"output_padding={written(more)} must be less than stride={written(self.stride)}"
             raise RuleError("G208", message, "output_padding")
-        rows, columns = (
+        return tuple(
             TransposedWindow.over(
                 size,
                 self.kernel[axis],
@@ -71,22 +74,21 @@ class Conv2dTranspose(SizedLike, Weighted):
                 more[axis],
                 self.dilation[axis],
             )
-            for axis, size in enumerate((height, width))
+            for axis, size in enumerate(sizes)
         )
-        return rows, columns
 
-    def with_size(self, x: Shape, size: tuple[Any, Any]) -> Layer:
+    def with_size(self, x: Shape, size: tuple[Any, ...]) -> Layer:
         """With padding in pixels, whatever it was: of `same` there is more where the output is smaller."""
         pads, added = [], []
-        for axis, (old, new) in enumerate(zip(x[:2], size, strict=True)):
-            cut, more = self._fitting(old, new, axis)
+        for axis, new in enumerate(size):
+            cut, more = self._fitting(x[:-1], new, axis)
             pads.append(cut)
             added.append(more)
         return self.model_copy(update={"padding": tuple(pads), "output_padding": tuple(added), "like": None})
 
-    def _fitting(self, old: Dim, new: int, axis: int) -> tuple[tuple[int, int], int]:
-        """Outputs cut off and added along an axis, so that `old` inputs give `new` outputs."""
-        window = self.windows(old, old)[axis]
+    def _fitting(self, sizes: Shape, new: int, axis: int) -> tuple[tuple[int, int], int]:
+        """Outputs cut off and added along an axis, so that inputs of these sizes give `new` outputs there."""
+        window = self.windows(sizes)[axis]
         least, most = self._outputs(window)
         assert isinstance(least, int)
         assert isinstance(most, int)
@@ -108,14 +110,14 @@ class Conv2dTranspose(SizedLike, Weighted):
         return least, least + window.stride - 1
 
     def _no_output_padding(self, window: TransposedWindow, wanted: Dim, least: Dim, most: Dim) -> str:
-        of = f"stride={window.stride}, kernel={window.extent} and padding={_written(self.padding)}"
+        of = f"stride={window.stride}, kernel={window.extent} and padding={written(self.padding)}"
         asked = f"like={self.like} asks for {wanted} outputs of {window.size} inputs"
         return f"{asked}, which with {of} give {least} to {most}"
 
     def _open_pads(self, *inputs: Shape) -> tuple[list[tuple[int, int]], bool]:
-        """The outputs cut off along both axes (below 0: added), as few as ever, and whether that gives the size."""
+        """The outputs cut off along each axis (below 0: added), as few as ever, and whether that gives the size."""
         found, exact = [], True
-        for window, new in zip(self.windows(*inputs[0][:2]), self.followed_size(*inputs), strict=True):
+        for window, new in zip(self.windows(inputs[0][:-1]), self.followed_size(*inputs), strict=True):
             if self.padding in ("same", "same_fixed"):
                 if new != window.output:
                     message = f"like={self.like} has a size of {new}: padding={self.padding} of an open size gives"
@@ -131,7 +133,7 @@ class Conv2dTranspose(SizedLike, Weighted):
         return found, exact
 
     def infer_shape(self, *inputs: Shape) -> Shape:
-        height, width, channels = image(inputs[0], self.kind)
+        sizes, channels = self.sizes(inputs[0])
         check_groups(self.groups, channels, self.filters)
         if self.like is not None:
             known = self.fitted(*inputs)
@@ -139,40 +141,38 @@ class Conv2dTranspose(SizedLike, Weighted):
                 return known.infer_shape(inputs[0])
             self._open_pads(*inputs)
             return *self.followed_size(*inputs), self.filters
-        rows, columns = self.windows(height, width)
-        return rows.output, columns.output, self.filters
+        return *(window.output for window in self.windows(sizes)), self.filters
 
     def reach(self, *inputs: Shape) -> tuple[Reach, ...]:
-        height, width, _ = image(inputs[0], self.kind)
-        rows, columns = self.windows(height, width)
-        return Reach.of_transposed(rows), Reach.of_transposed(columns)
+        return tuple(Reach.of_transposed(window) for window in self.windows(self.sizes(inputs[0])[0]))
 
     def declare_params(self, *inputs: Shape) -> dict[str, ParamSpec]:
-        _, _, channels = image(inputs[0], self.kind)
-        weights = self.declare_weights("HWOI", *self.kernel, self.filters // self.groups, channels)
+        _, channels = self.sizes(inputs[0])
+        axes = f"{SPATIAL_LETTERS[self.rank]}OI"
+        weights = self.declare_weights(axes, *self.kernel, self.filters // self.groups, channels)
         return {"weights": weights, **self.declare_biases(self.filters)}
 
     def mixes_channels(self, *inputs: Shape) -> bool:
         """With as many filters as channels it enlarges what there is, as a map of scores."""
-        return self.filters != image(inputs[0], self.kind)[2]
+        return self.filters != self.sizes(inputs[0])[1]
 
     def count_macs(self, *inputs: Shape) -> int:
-        return elements(inputs[0]) * self.kernel[0] * self.kernel[1] * self.filters // self.groups
+        return elements(inputs[0]) * math.prod(self.kernel) * self.filters // self.groups
 
     def count_flops(self, *inputs: Shape) -> int:
         biases = elements(self.infer_shape(*inputs)) if self.has_bias else 0
         return 2 * self.count_macs(*inputs) + biases
 
     def scaled_weights(self, params: Params, scale: Array, overwrite: bool) -> dict[str, Array]:
-        weights = params["weights"]  # kh kw F/groups C
+        weights = params["weights"]  # … F/groups C
         each = scale.reshape(self.groups, -1).T
-        return {"weights": product(weights, np.repeat(each, weights.shape[3] // self.groups, axis=1), overwrite)}
+        return {"weights": product(weights, np.repeat(each, weights.shape[-1] // self.groups, axis=1), overwrite)}
 
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
+        x = build.channels_first(inputs[0])
         if self.like is not None:
-            return self._emit_following(build, inputs[0], inputs[1], params)
-        (x,) = inputs
-        pads = [window.pads for window in self.windows(*x.shape[:2])]
+            return self._emit_following(build, x, build.channels_first(inputs[1]), params)
+        pads = [window.pads for window in self.windows(x.shape[:-1])]
         return self._emit_with(build, x, pads, params, self.infer_shape(x.shape))
 
     def _emit_following(self, build: OnnxBuilder, x: Value, followed: Value, params: Params) -> Value:
@@ -182,24 +182,25 @@ class Conv2dTranspose(SizedLike, Weighted):
         y = self._emit_with(build, x, pads, params, shape)
         if exact:
             return y
-        first, axes = (
-            build.constant(name, np.asarray(at, np.int64)) for name, at in (("first", (0, 0)), ("axes", (2, 3)))
+        start, axes = (0,) * self.rank, spatial_axes_of(x)
+        first, along = (
+            build.constant(name, np.asarray(at, np.int64)) for name, at in (("first", start), ("axes", axes))
         )
-        return build.op("Slice", y, first, size_of(build, followed), axes, shape=shape)
+        return build.op("Slice", y, first, size_of(build, followed), along, shape=shape)
 
     def _emit_with(
         self, build: OnnxBuilder, x: Value, pads: Sequence[tuple[int, int]], params: Params, shape: Shape
     ) -> Value:
-        (top, bottom), (left, right) = pads
         attributes: dict[str, Any] = {"kernel_shape": list(self.kernel), "strides": list(self.stride)}
-        if self.dilation != (1, 1):
+        if max(self.dilation) > 1:
             attributes["dilations"] = list(self.dilation)
         if self.groups > 1:
             attributes["group"] = self.groups
-        attributes["pads"] = [top, left, max(bottom, 0), max(right, 0)]
-        if bottom < 0 or right < 0:
-            attributes["output_padding"] = [max(-bottom, 0), max(-right, 0)]
-        weights = build.constant("weights", params["weights"].transpose(3, 2, 0, 1))  # C F/groups kh kw
+        attributes["pads"] = both_ends([(before, max(after, 0)) for before, after in pads])
+        if any(after < 0 for _, after in pads):
+            attributes["output_padding"] = [max(-after, 0) for _, after in pads]
+        order = (self.rank + 1, self.rank, *range(self.rank))
+        weights = build.constant("weights", params["weights"].transpose(order))  # C F/groups …
         biases = self.emit_biases(build, params)
         return build.op("ConvTranspose", x, weights, biases, shape=shape, **attributes)
 
@@ -209,38 +210,50 @@ class Conv2dTranspose(SizedLike, Weighted):
         (x,) = inputs
         weights = params["weights"]
         problem = self.mirror(x.shape, x.dtype, context.training)
-        y = conv2d_input_gradient(context, problem, x, weights)
+        y = problem.input_gradient(context, x, weights)
         self.add_biases(params, y)
 
         def backward(dy: Array) -> Gradients:
             gradients = self.bias_gradients(context, dy)
             if self.learns(context, "weights"):
-                gradients["weights"] = conv2d_weight_gradient(context, problem, dy, x)
-            return Gradients((conv2d(context, problem, dy, weights) if context.input_gradient else None,), gradients)
+                gradients["weights"] = problem.weight_gradient(context, dy, x)
+            return Gradients((problem.forward(context, dy, weights) if context.input_gradient else None,), gradients)
 
         return Step(y, backward)
 
     def convolutions(self, x_shape: tuple[int, ...], dtype: Any, training: bool) -> tuple[ConvPart, ...]:
-        return (ConvPart("", self.mirror(x_shape, dtype, training), backwards=True),)
+        return tuple(replace(part, backwards=True) for part in self.mirror(x_shape, dtype, training).parts())
 
-    def mirror(self, x_shape: tuple[int, ...], dtype: Any, training: bool) -> ConvProblem:
-        """The convolution from the output to x, N H W C, whose transpose this is.
+    def mirror(self, x_shape: tuple[int, ...], dtype: Any, training: bool) -> AnyConvProblem:
+        """The convolution from the output to x, [N, …, C], whose transpose this is.
 
         Outputs that were added come after its last window, so that it needs no padding there.
         """
-        batch, height, width, channels = x_shape
-        rows, columns = self.windows(height, width)
-        pads = (rows.pads[0], max(rows.pads[1], 0)), (columns.pads[0], max(columns.pads[1], 0))
-        assert isinstance(rows.output, int)
-        assert isinstance(columns.output, int)
-        grid = Grid.of((rows.output, columns.output), self.kernel, self.stride, pads, self.dilation)
-        w_shape = (*self.kernel, self.filters // self.groups, channels)
-        return ConvProblem.of(grid, w_shape, self.groups, batch, dtype, training)
+        batch, *sizes, channels = x_shape
+        windows = [_mirrored(window) for window in self.windows(tuple(sizes))]
+        grid = Grid.of(
+            in_plane([_fixed(window.size) for window in windows], 1),
+            in_plane(self.kernel, 1),
+            in_plane(self.stride, 1),
+            in_plane([window.pads or (0, 0) for window in windows], (0, 0)),
+            in_plane(self.dilation, 1),
+        )
+        counts = self.filters // self.groups, channels, self.groups
+        return problem_of(windows, grid, counts, batch, dtype, training)
 
 
-def _written(value: Any) -> Any:
-    """A pair as one number where both are equal."""
-    if isinstance(value, tuple):
-        parts = [_written(each) for each in value]
-        return parts[0] if parts[0] == parts[1] else parts
-    return value
+class Conv2dTranspose(ConvTranspose):
+    """The transpose of a convolution: each input pixel writes a window of outputs, `stride` apart."""
+
+    kind: ClassVar[str] = "conv2d_transpose"
+
+
+def _mirrored(window: TransposedWindow) -> Window:
+    """The window, over the outputs, whose transpose this one is."""
+    before, after = window.pads[0], max(window.pads[1], 0)
+    return Window(window.output, window.kernel, window.stride, window.dilation, window.size, (before, after), before)
+
+
+def _fixed(size: Dim) -> int:
+    assert isinstance(size, int)
+    return size

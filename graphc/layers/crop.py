@@ -9,9 +9,10 @@ from pydantic import model_validator
 
 from graphc.dims import Dim, Shape, bounds, format_shape, spatial_axes
 from graphc.errors import RuleError
-from graphc.layers.base import Layer, image, static
-from graphc.layers.fields import Axis, IntPair, NaturalInt, NaturalPair, PixelPadding, PositiveInt
-from graphc.layers.like import SizedLike, check_within, size_of
+from graphc.layers.base import Layer, spatial, static
+from graphc.layers.fields import Axis, WholeInt
+from graphc.layers.like import SizedLike, check_within, size_of, spatial_axes_of
+from graphc.layers.per_axis import AxisOffsets, AxisSizes, SidePadding, both_sides, per_axis
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
 from graphc.receptive_field import HERE, Reach
@@ -22,19 +23,20 @@ _TO_THE_END = 2**63 - 1
 
 
 class Crop(SizedLike):
-    """An image without some of its border, or a part of it."""
+    """An image, a sequence or a volume without some of its border, or a part of it."""
 
     kind: ClassVar[str] = "crop"
     family: ClassVar[str] = "shape"
     positional: ClassVar[tuple[str, ...]] = ("cut",)
 
-    cut: PixelPadding | None = None
-    """Pixels to cut from every side, [vertical, horizontal], or [[top, bottom], [left, right]]."""
-    size: IntPair | None = None
-    """Or the size to keep."""
-    offset: Literal["center"] | NaturalPair = "center"
+    cut: SidePadding | None = None
+    """Pixels to cut from every side; [vertical, horizontal] or [[top, bottom], [left, right]] of an image, a value or
+    [before, after] for each axis of a volume, [before, after] of a sequence."""
+    size: AxisSizes | None = None
+    """Or the size to keep: one number for all axes, or one for each."""
+    offset: Literal["center"] | AxisOffsets = "center"
     """Where the part that is kept begins, with size and like: center (an odd pixel more is cut after than before), or
-    [vertical, horizontal] pixels from the top left."""
+    pixels from the first on: [vertical, horizontal] from the top left."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Crop:
@@ -44,51 +46,57 @@ class Crop(SizedLike):
             raise ValueError("offset is for size and like: cut says it for every side")
         return self
 
-    def with_size(self, x: Shape, size: tuple[Any, Any]) -> Layer:
-        check_within(self.like, size, x[:2])
+    def with_size(self, x: Shape, size: tuple[Any, ...]) -> Layer:
+        check_within(self.like, size, x[:-1])
         return self.model_copy(update={"size": size, "like": None})
 
     def infer_shape(self, *inputs: Shape) -> Shape:
-        height, width, channels = image(inputs[0], self.kind)
+        sizes, channels = spatial(inputs[0], self.kind)
         if self.like is not None:
             self._befores(*inputs)
             return *self.followed_size(*inputs), channels
-        (top, bottom), (left, right) = self._cuts(inputs[0])
-        return self._left(height, top + bottom), self._left(width, left + right), channels
+        cuts = self._cuts(inputs[0])
+        return *(self._left(size, sum(cut)) for size, cut in zip(sizes, cuts, strict=True)), channels
 
     def _left(self, size: Dim, cut: int) -> Dim:
         if isinstance(size, int) and size <= cut:
             raise RuleError("G203", f"cutting {cut} of {size} pixels leaves nothing", "cut")
         return size - cut
 
-    def _cuts(self, shape: Shape) -> tuple[tuple[int, int], tuple[int, int]]:
+    def _cuts(self, shape: Shape) -> tuple[tuple[int, int], ...]:
         if self.cut is not None:
-            return self.cut
+            return both_sides(self.cut, shape, "cut")
         assert self.size is not None
-        height, width, _ = static(shape, self.kind)
-        if self.size[0] > height or self.size[1] > width:
-            wanted = format_shape(self.size)
-            raise RuleError("G203", f"size={wanted} is larger than its input of {height}×{width}", "size")
-        spare = height - self.size[0], width - self.size[1]
-        befores = (spare[0] // 2, spare[1] // 2) if self.offset == "center" else self.offset
-        for before, more, size in zip(befores, spare, (height, width), strict=True):
-            if before > more:
-                kept = size - more
-                raise RuleError(
-                    "G203", f"{kept} pixels from {before} on do not lie within the {size} there are", "offset"
-                )
-        top, left = befores
-        return (top, spare[0] - top), (left, spare[1] - left)
+        sizes, kept = static(shape, self.kind)[:-1], per_axis(self.size, shape, "size")
+        if any(small > large for small, large in zip(kept, sizes, strict=True)):
+            message = f"size={format_shape(kept)} is larger than its input of {format_shape(sizes)}"
+            raise RuleError("G203", message, "size")
+        cuts = []
+        for before, size, small in zip(self._offsets(shape), sizes, kept, strict=True):
+            spare = size - small
+            start = spare // 2 if before is None else before
+            if start > spare:
+                message = f"{small} pixels from {start} on do not lie within the {size} there are"
+                raise RuleError("G203", message, "offset")
+            cuts.append((start, spare - start))
+        return tuple(cuts)
+
+    def _offsets(self, shape: Shape) -> tuple[int | None, ...]:
+        """Where the part begins along each axis; None where it lies in the middle."""
+        if self.offset == "center":
+            return (None,) * (len(shape) - 1)
+        return per_axis(self.offset, shape, "offset")
 
     def _befores(self, *inputs: Shape) -> list[tuple[int, bool]]:
         """Of each axis the pixels cut before what is kept, and whether their number is the same for all sizes."""
         found = []
-        for axis, (old, new) in enumerate(zip(inputs[0][:2], self.followed_size(*inputs), strict=True)):
+        offsets = self._offsets(inputs[0])
+        for old, new, offset in zip(inputs[0][:-1], self.followed_size(*inputs), offsets, strict=True):
             spare = old - new
-            before = spare // 2 if self.offset == "center" else self.offset[axis]
-            if bounds(spare if self.offset == "center" else spare - before)[0] < 0:
+            before = spare // 2 if offset is None else offset
+            if bounds(spare if offset is None else spare - before)[0] < 0:
                 message = f"like={self.like} has a size of {new}, which may be more than the {old} there are"
-                raise RuleError("G205", message if self.offset == "center" else f"{message} from {before} on", "like")
+                raise RuleError("G205", message if offset is None else f"{message} from {before} on", "like")
             least, most = bounds(before)
             found.append((int(least), least == most))
         return found
@@ -96,38 +104,42 @@ class Crop(SizedLike):
     def reach(self, *inputs: Shape) -> tuple[Reach, ...]:
         if self.like is not None:
             return tuple(Reach(1, 1, (at,), (at,), known) for at, known in self._befores(*inputs))
-        (top, _), (left, _) = self._cuts(inputs[0])
-        return Reach(1, 1, (top,), (top,)), Reach(1, 1, (left,), (left,))
+        return tuple(Reach(1, 1, (before,), (before,)) for before, _ in self._cuts(inputs[0]))
 
     def does_nothing(self, *inputs: Shape) -> bool:
         return self.like is None and self.infer_shape(*inputs) == inputs[0]
 
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
+        x = build.channels_first(inputs[0])
         if self.like is not None:
-            return self._emit_following(build, *inputs)
-        (x,) = inputs
-        (top, bottom), (left, right) = self._cuts(x.shape)
-        ends = (-bottom or _TO_THE_END, -right or _TO_THE_END)
-        return _slice(build, x, (top, left), ends, (2, 3), self.infer_shape(x.shape))
+            return self._emit_following(build, x, build.channels_first(inputs[1]))
+        cuts = self._cuts(x.shape)
+        ends = [-after or _TO_THE_END for _, after in cuts]
+        starts = [before for before, _ in cuts]
+        return _slice(build, x, starts, ends, spatial_axes_of(x), self.infer_shape(x.shape))
 
     def _emit_following(self, build: OnnxBuilder, x: Value, followed: Value) -> Value:
         size = size_of(build, followed)
+        offsets = self._offsets(x.shape)
         if self.offset == "center":
             spare = build.op("Sub", size_of(build, x), size)
             start: Value | str = build.op("Div", spare, build.constant("two", np.asarray([2], np.int64)))
             end = build.op("Add", size, start)
         else:
-            start = build.constant("offset", np.asarray(self.offset, np.int64))
-            end = build.op("Add", size, start) if any(self.offset) else size
-        axes = build.constant("axes", np.asarray([2, 3], np.int64))
+            start = build.constant("offset", np.asarray(offsets, np.int64))
+            end = build.op("Add", size, start) if any(offsets) else size
+        axes = build.constant("axes", np.asarray(spatial_axes_of(x), np.int64))
         return build.op("Slice", x, start, end, axes, shape=self.infer_shape(x.shape, followed.shape))
 
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
         if self.like is not None:
             return self.forward_fitted(context, params, *inputs)
-        (top, bottom), (left, right) = self._cuts(inputs[0].shape[1:])
-        height, width = inputs[0].shape[1:3]
-        return _take(inputs[0], (slice(None), slice(top, height - bottom), slice(left, width - right)))
+        (x,) = inputs
+        kept = [
+            slice(before, size - after)
+            for size, (before, after) in zip(x.shape[1:-1], self._cuts(x.shape[1:]), strict=True)
+        ]
+        return _take(x, (slice(None), *kept))
 
 
 class Slice(Layer):
@@ -137,27 +149,39 @@ class Slice(Layer):
     family: ClassVar[str] = "shape"
     positional: ClassVar[tuple[str, ...]] = ("start", "stop")
 
-    start: NaturalInt = 0
-    """The first that is kept, from 0."""
-    stop: PositiveInt | None = None
-    """The first that is not kept; to the end where left out."""
+    start: WholeInt = 0
+    """The first that is kept, from 0; below 0 counted from the end, as in Python: -1 is the last."""
+    stop: WholeInt | None = None
+    """The first that is not kept, from 0 or, below 0, from the end; to the end where left out."""
     axis: Axis = "channels"
     """Along which axis: channels; height or width of an image; depth too of a volume; length of a sequence; or a
     number, 0 the first behind the batch and -1 the last."""
 
-    def infer_shape(self, *inputs: Shape) -> Shape:
-        axis = along(inputs[0], self.axis, self.kind)
-        size = inputs[0][axis]
-        stop = size if self.stop is None else self.stop
-        if isinstance(stop, int) and self.start >= stop:
-            raise RuleError("G203", f"start={self.start} is not below {stop}, where the slice stops", "start")
+    def _bounds(self, size: Dim) -> tuple[Dim, Dim]:
+        """The first that is kept and the first that is not, both from 0."""
+        start = self.start if self.start >= 0 else size + self.start
+        stop = size if self.stop is None else self.stop if self.stop >= 0 else size + self.stop
+        for name, place in (("start", start), ("stop", stop)):
+            if isinstance(place, int) and place < 0:
+                message = f"{name}={getattr(self, name)} is before the first of {self.axis}, which is {size}"
+                raise RuleError("G203", message, name)
         if isinstance(size, int) and isinstance(stop, int) and stop > size:
             raise RuleError("G203", f"stop={stop} is past the end of {self.axis}, which is {size}", "stop")
-        return (*inputs[0][:axis], stop - self.start, *inputs[0][axis + 1 :])
+        if bounds(stop - start)[1] <= 0:
+            end = size if self.stop is None else self.stop
+            raise RuleError("G203", f"start={self.start} is not below {end}, where the slice stops", "start")
+        return start, stop
+
+    def infer_shape(self, *inputs: Shape) -> Shape:
+        axis = along(inputs[0], self.axis, self.kind)
+        start, stop = self._bounds(inputs[0][axis])
+        return (*inputs[0][:axis], stop - start, *inputs[0][axis + 1 :])
 
     def reach(self, *inputs: Shape) -> tuple[Reach, ...]:
-        moved = Reach(1, 1, (self.start,), (self.start,))
         axis = along(inputs[0], self.axis, self.kind)
+        start, _ = self._bounds(inputs[0][axis])
+        least = max(int(bounds(start)[0]), 0)
+        moved = Reach(1, 1, (least,), (least,), isinstance(start, int))
         return tuple(moved if each == axis else HERE for each in range(len(inputs[0]) - 1))
 
     def does_nothing(self, *inputs: Shape) -> bool:
@@ -165,9 +189,11 @@ class Slice(Layer):
 
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
         x = build.in_order(inputs[0])
-        stop = _TO_THE_END if self.stop is None else self.stop
-        axis = x.axis(along(x.shape, self.axis, self.kind))
-        return _slice(build, x, (self.start,), (stop,), (axis,), self.infer_shape(x.shape))
+        index = along(x.shape, self.axis, self.kind)
+        start, stop = self._bounds(x.shape[index])
+        starts = (start if isinstance(start, int) else self.start,)
+        ends = (_TO_THE_END if self.stop is None else stop if isinstance(stop, int) else self.stop,)
+        return _slice(build, x, starts, ends, (x.axis(index),), self.infer_shape(x.shape))
 
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
         (x,) = inputs

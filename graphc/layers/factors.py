@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Annotated, Any, TypeAlias, Union
+from typing import Annotated, TypeAlias, Union
 
-from pydantic import AfterValidator, BeforeValidator, Field, StrictInt, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, StrictInt
 
 from graphc.dims import whole
-from graphc.expected import MOST, Expects
+from graphc.expected import MOST
 
 LARGEST_DENOMINATOR = 1000
 """1/3 written in decimals is a fraction, pi is none."""
@@ -26,25 +26,11 @@ def _is_fraction(factor: float) -> float:
     return factor
 
 
-def _pair(value: Any) -> Any:
-    return (value, value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
-
-
-_Factor = Annotated[
+Factor: TypeAlias = Annotated[
     Union[
         Annotated[StrictInt, Field(gt=0, le=MOST)],
         Annotated[float, Field(strict=True, gt=0, le=MOST), AfterValidator(_is_fraction)],
     ],
     BeforeValidator(whole),
 ]
-_NUMBER: dict[str, Any] = {"type": "number", "exclusiveMinimum": 0, "maximum": MOST}
-
-Factors: TypeAlias = Annotated[
-    tuple[_Factor, _Factor],
-    BeforeValidator(_pair),
-    Expects(
-        f"a number above 0, a fraction with a denominator of at most {LARGEST_DENOMINATOR:,}, or [vertical, horizontal]"
-    ),
-    WithJsonSchema({"anyOf": [_NUMBER, {"type": "array", "items": _NUMBER, "minItems": 2, "maxItems": 2}]}),
-]
-"""One factor for both axes, or [vertical, horizontal]."""
+"""A positive number that is a fraction."""

@@ -36,6 +36,7 @@ _Natural = Annotated[StrictInt, Field(ge=0, le=MOST), _Whole]
 
 PositiveInt: TypeAlias = _Positive
 NaturalInt: TypeAlias = _Natural
+WholeInt: TypeAlias = Annotated[StrictInt, Field(ge=-MOST, le=MOST), _Whole]
 Bool: TypeAlias = StrictBool
 
 
@@ -55,6 +56,7 @@ Fraction: TypeAlias = Annotated[float, Field(strict=True, ge=0, lt=1)]
 """From 0 to just below 1: a rate, a decay."""
 
 _SIZE: dict[str, Any] = {"type": "integer", "exclusiveMinimum": 0, "maximum": MOST}
+_NATURAL: dict[str, Any] = {"type": "integer", "minimum": 0, "maximum": MOST}
 
 
 def _per_axis(axes: int) -> BeforeValidator:
@@ -110,15 +112,30 @@ IntPair: TypeAlias = Annotated[
 """One positive integer for both axes, or [height, width]."""
 
 
-_NATURAL: dict[str, Any] = {"type": "integer", "minimum": 0, "maximum": MOST}
-
-NaturalPair: TypeAlias = Annotated[
-    tuple[_Natural, _Natural],
-    BeforeValidator(_pair),
+Naturals1d: TypeAlias = Annotated[
+    tuple[_Natural, ...],
+    Field(min_length=1, max_length=1),
+    _per_axis(1),
+    Expects("a whole number of at least 0"),
+    _schema(1, _NATURAL, _NATURAL),
+]
+"""One natural number, for the only axis."""
+Naturals2d: TypeAlias = Annotated[
+    tuple[_Natural, ...],
+    Field(min_length=2, max_length=2),
+    _per_axis(2),
     Expects("a whole number of at least 0 or [height, width]"),
-    WithJsonSchema({"anyOf": [_NATURAL, {"type": "array", "items": _NATURAL, "minItems": 2, "maxItems": 2}]}),
+    _schema(2, _NATURAL, _NATURAL),
 ]
 """One natural number for both axes, or [height, width]."""
+Naturals3d: TypeAlias = Annotated[
+    tuple[_Natural, ...],
+    Field(min_length=3, max_length=3),
+    _per_axis(3),
+    Expects(f"a whole number of at least 0 or {_OF_VOLUMES}"),
+    _schema(3, _NATURAL, _NATURAL),
+]
+"""One natural number for all axes, or [depth, height, width]."""
 
 
 class AtMost(BaseModel):
@@ -203,11 +220,10 @@ def _sides(axes: int) -> BeforeValidator:
     return BeforeValidator(spread)
 
 
-_PIXELS: dict[str, Any] = {"type": "integer", "minimum": 0, "maximum": MOST}
-_TWO: dict[str, Any] = {"type": "array", "items": _PIXELS, "minItems": 2, "maxItems": 2}
-_SIDES: list[dict[str, Any]] = [_PIXELS, _TWO, {**_TWO, "items": _TWO}]
+_TWO: dict[str, Any] = {"type": "array", "items": _NATURAL, "minItems": 2, "maxItems": 2}
+_SIDES: list[dict[str, Any]] = [_NATURAL, _TWO, {**_TWO, "items": _TWO}]
 """The forms of a padding in pixels."""
-_THREE: dict[str, Any] = {"type": "array", "items": _PIXELS, "minItems": 3, "maxItems": 3}
+_THREE: dict[str, Any] = {"type": "array", "items": _NATURAL, "minItems": 3, "maxItems": 3}
 _ONE_PAIR: dict[str, Any] = {"type": "array", "items": _TWO, "minItems": 1, "maxItems": 1}
 _WORDS: dict[str, Any] = {"enum": ["same", "valid", "same_fixed"]}
 _IN_PIXELS = "whole pixels for every side, [vertical, horizontal] or [[top, bottom], [left, right]]"
@@ -219,7 +235,7 @@ Padding1d: TypeAlias = Annotated[
     Union[_Words, Annotated[_Pads, Field(min_length=1, max_length=1)]],
     _sides(1),
     Expects("same, valid, same_fixed, a whole number for both sides or [before, after]"),
-    WithJsonSchema({"anyOf": [_WORDS, _PIXELS, {**_TWO, "minItems": 1}, _ONE_PAIR]}),
+    WithJsonSchema({"anyOf": [_WORDS, _NATURAL, {**_TWO, "minItems": 1}, _ONE_PAIR]}),
 ]
 """same, valid, same_fixed, positions for both sides, or [before, after]."""
 Padding: TypeAlias = Annotated[
@@ -233,18 +249,9 @@ Padding3d: TypeAlias = Annotated[
     Union[_Words, Annotated[_Pads, Field(min_length=3, max_length=3)]],
     _sides(3),
     Expects(f"same, valid, same_fixed, a whole number for every side, {_OF_VOLUMES} or a [before, after] for each"),
-    WithJsonSchema({"anyOf": [_WORDS, _PIXELS, _THREE, {**_THREE, "items": _TWO}]}),
+    WithJsonSchema({"anyOf": [_WORDS, _NATURAL, _THREE, {**_THREE, "items": _TWO}]}),
 ]
 """same, valid, same_fixed, positions for every side, [depth, height, width], or [before, after] for each of them."""
-
-
-PixelPadding: TypeAlias = Annotated[
-    tuple[tuple[_Natural, _Natural], tuple[_Natural, _Natural]],
-    _sides(2),
-    Expects(_IN_PIXELS),
-    WithJsonSchema({"anyOf": _SIDES}),
-]
-"""Pixels for every side, [vertical, horizontal], or [[top, bottom], [left, right]]."""
 
 
 def axis_padding(padding: Padding, axis: int) -> AxisPadding:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
-from graphc.dims import Dim, Shape, format_shape
+from graphc.dims import Dim, Shape, format_shape, is_static
 from graphc.errors import RuleError
 from graphc.initializers import AnyInitializer, Xavier, Zeros
-from graphc.kernels.attention import attention
+from graphc.kernels.attention import HIDDEN, attention
 from graphc.kernels.channels import bias_gradient
-from graphc.layers.base import Layer, elements, scalar, sequence
+from graphc.layers.base import Layer, elements, scalar, sequence, static
 from graphc.layers.fields import Bool, Fraction, PositiveInt
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
@@ -19,6 +19,7 @@ from graphc.regularizers import Regularizer
 from graphc.types import Array, Context, Gradients, Params, Step
 from graphc.variables import ParamSpec
 
+_T = TypeVar("_T")
 PARTS = ("query", "key", "value", "output")
 """Each a matrix, and biases."""
 
@@ -26,14 +27,17 @@ PARTS = ("query", "key", "value", "output")
 class MultiHeadAttention(Layer):
     """Softmax(q @ k.T / sqrt(key_size)) @ v in each head; keys and values are of the second input, if there are two.
 
-    A sequence L×C stays one (Vaswani et al. 2017). `query_weights`, `key_weights` and `value_weights` are
+    A sequence L×C stays one (Vaswani et al. 2017). A third input is a mask: M×1 says which of the M positions of the
+    second are seen, L×M which of them each position of the first sees, those whose number is above 0. A position that
+    sees none takes the mean of all. `query_weights`, `key_weights` and `value_weights` are
     [C, heads*key_size], `output_weights` [heads*key_size, C].
     """
 
     kind: ClassVar[str] = "multi_head_attention"
     family: ClassVar[str] = "sequence"
     positional: ClassVar[tuple[str, ...]] = ("heads",)
-    inputs_at_most: ClassVar[int | None] = 2
+    inputs_at_most: ClassVar[int | None] = 3
+    reaches: ClassVar[int | None] = 2
     sees_everything: ClassVar[bool] = True
     donates_output: ClassVar[bool] = True
 
@@ -41,6 +45,8 @@ class MultiHeadAttention(Layer):
     """How many weighted means there are side by side."""
     key_size: PositiveInt | None = None
     """Channels of a head; left out: the first input's channels divided by the heads."""
+    causal: Bool = False
+    """Whether position i sees positions 0 to i alone, of the second input too: a decoder's mask."""
     dropout: Fraction = 0.0
     """The share of attention weights that is dropped in training."""
     bias: Bool = True
@@ -58,6 +64,13 @@ class MultiHeadAttention(Layer):
         for shape in inputs:
             sequence(shape, self.kind)
         self._head_size(inputs[0])
+        if len(inputs) > 2:
+            length, (remembered, _) = inputs[0][0], sequence(inputs[1], self.kind)
+            if inputs[2] not in ((remembered, 1), (length, remembered)):
+                keys, each = format_shape((remembered, 1)), format_shape((length, remembered))
+                found = format_shape(inputs[2])
+                code = "G201" if is_static((length, remembered)) else "G205"
+                raise RuleError(code, f"{self.kind} expects a mask of {keys} or {each}, got {found}")
         return inputs[0]
 
     def _head_size(self, shape: Shape) -> int:
@@ -71,7 +84,7 @@ class MultiHeadAttention(Layer):
 
     def declare_params(self, *inputs: Shape) -> dict[str, ParamSpec]:
         _, channels = sequence(inputs[0], self.kind)
-        _, remembered = sequence(inputs[-1], self.kind)
+        _, remembered = sequence(_memory(inputs), self.kind)
         inside = self.heads * self._head_size(inputs[0])
         shapes = ((channels, inside), (remembered, inside), (remembered, inside), (inside, channels))
         found: dict[str, ParamSpec] = {}
@@ -84,22 +97,62 @@ class MultiHeadAttention(Layer):
         return found
 
     def count_macs(self, *inputs: Shape) -> int:
-        (length, channels), (remembered, others) = (sequence(each, self.kind) for each in (inputs[0], inputs[-1]))
+        (length, channels), (remembered, others) = (sequence(each, self.kind) for each in (inputs[0], _memory(inputs)))
         inside = self.heads * self._head_size(inputs[0])
         projections = 2 * elements((length, channels)) + 2 * elements((remembered, others))
         return (projections + 2 * elements((length, remembered))) * inside
 
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
-        query, memory = (build.channels_last(value) for value in (inputs[0], inputs[-1]))
+        query, memory = (build.channels_last(value) for value in (inputs[0], _memory(inputs)))
         size = self._head_size(query.shape)
         q = self._emit_heads(build, query, "query", params, (0, 2, 1, 3))
         k = self._emit_heads(build, memory, "key", params, (0, 2, 3, 1))
         v = self._emit_heads(build, memory, "value", params, (0, 2, 1, 3))
         scores = build.op("Mul", build.op("MatMul", q, k), scalar(build, "scale", 1 / math.sqrt(size)))
+        lengths = query.shape[0], memory.shape[0]
+        if self.causal:
+            scores = self._emit_causal(build, scores, lengths)
+        if len(inputs) > 2:
+            scores = self._emit_masked(build, scores, build.channels_last(inputs[2]), lengths)
         found = build.op("MatMul", build.op("Softmax", scores, axis=3), v, shape=query.shape)
         sizes = _sizes(query.shape[0], self.heads * size)
         together = build.op("Reshape", build.op("Transpose", found, perm=[0, 2, 1, 3]), build.constant("joined", sizes))
         return self._emit_product(build, together, "output", params)
+
+    def _emit_causal(self, build: OnnxBuilder, scores: Value, lengths: Shape) -> Value:
+        """The scores [N, heads, L, M] with those of later positions out of reach."""
+        if is_static(lengths):
+            hidden = np.triu(np.full(static(lengths, self.kind), HIDDEN, np.float32), 1)
+            return build.op("Add", scores, build.constant("causal", hidden))
+        ends = [build.constant(name, np.asarray(at, np.int64)) for name, at in (("none", 0), ("one", 1))]
+        sizes = build.op("Shape", scores, shape=(4,))
+        places = []
+        for axis, flat in ((2, 1), (3, 0)):  # queries as a column, keys as a row
+            count = build.op("Gather", sizes, build.constant(f"axis{axis}", np.asarray(axis, np.int64)), shape=())
+            each = build.op("Range", ends[0], count, ends[1], shape=(lengths[axis - 2],))
+            places.append(build.op("Unsqueeze", each, build.constant(f"flat{flat}", np.asarray([flat], np.int64))))
+        later = build.op("Greater", places[1], places[0], shape=lengths)
+        return build.op("Where", later, scalar(build, "hidden", HIDDEN), scores, shape=scores.shape)
+
+    def _emit_masked(self, build: OnnxBuilder, scores: Value, mask: Value, lengths: Shape) -> Value:
+        """The scores [N, heads, L, M] with those out of reach whose number in the mask is not above 0."""
+        seen = build.op("Greater", mask, scalar(build, "zero", 0.0))
+        if _is_of_keys(mask.shape, lengths):
+            seen = build.op("Transpose", seen, perm=[0, 2, 1])
+        each = build.op("Unsqueeze", seen, build.constant("heads_axis", np.asarray([1], np.int64)))
+        return build.op("Where", each, scores, scalar(build, "hidden", HIDDEN), shape=scores.shape)
+
+    def _hidden(self, query: Array, memory: Array, mask: Array | None) -> Array | None:
+        """Which keys a query does not see: bool [N or 1, 1, L or 1, M]; None where it sees all."""
+        later = None
+        if self.causal:
+            later = np.triu(np.ones((query.shape[1], memory.shape[1]), bool), 1)[None, None]
+        if mask is None:
+            return later
+        masked = (mask <= 0)[:, None]
+        if _is_of_keys(mask.shape[1:], (query.shape[1], memory.shape[1])):
+            masked = masked.swapaxes(2, 3)
+        return masked if later is None else masked | later
 
     def _emit_heads(
         self, build: OnnxBuilder, x: Value, part: str, params: Params, perm: tuple[int, int, int, int]
@@ -117,12 +170,13 @@ class MultiHeadAttention(Layer):
         return build.op("Add", y, build.constant(f"{part}_biases", params[f"{part}_biases"]))
 
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
-        query, memory = inputs[0], inputs[-1]
+        query, memory = inputs[0], _memory(inputs)
+        hidden = self._hidden(query, memory, inputs[2] if len(inputs) > 2 else None)
         q, k, v = (
             self._product(context, x, part, params) for part, x in zip(PARTS, (query, memory, memory), strict=False)
         )
         kept = self._kept(context, query, memory)
-        found = attention(context, q, k, v, self.heads, kept)
+        found = attention(context, q, k, v, self.heads, kept, hidden)
         y = self._product(context, found.output, "output", params)
 
         def backward(dy: Array) -> Gradients:
@@ -135,7 +189,7 @@ class MultiHeadAttention(Layer):
             )
             dkey += dvalue
             if len(inputs) > 1:
-                return Gradients((dquery, dkey), gradients)
+                return Gradients((dquery, dkey, *(None,) * (len(inputs) - 2)), gradients)
             dquery += dkey
             return Gradients((dquery,), gradients)
 
@@ -172,6 +226,16 @@ class MultiHeadAttention(Layer):
         kept = context.random().random(shape, dtype=np.float32) >= self.dropout
         factors: Array = kept * query.dtype.type(1 / (1 - self.dropout))
         return factors
+
+
+def _memory(inputs: Sequence[_T]) -> _T:
+    """What keys and values are made of: the second input, or the only one."""
+    return inputs[1] if len(inputs) > 1 else inputs[0]
+
+
+def _is_of_keys(mask: Shape, lengths: Shape) -> bool:
+    """Whether a mask is for keys alone, M×1, the same for all queries."""
+    return mask == (lengths[1], 1)
 
 
 def _sizes(length: Dim, *others: int) -> Array:

@@ -7,14 +7,15 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import model_validator
 
-from graphc.dims import Dim, Shape, bounds, format_shape
+from graphc.dims import Shape, bounds, format_shape, spatial_axes
 from graphc.errors import RuleError
 from graphc.kernels.border import add_border, border_gradient
-from graphc.layers.base import Layer, image, scalar
+from graphc.layers.base import Layer, scalar, spatial
 from graphc.layers.border import check_border, emit_border
 from graphc.layers.crop import along
-from graphc.layers.fields import Axis, NaturalInt, Number, PixelPadding
+from graphc.layers.fields import Axis, NaturalInt, Number
 from graphc.layers.like import SizedLike, size_of
+from graphc.layers.per_axis import SidePadding, both_sides
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
 from graphc.receptive_field import HERE, Reach
@@ -22,14 +23,15 @@ from graphc.types import Array, Context, Gradients, Params, Step
 
 
 class Pad(SizedLike):
-    """Pixels around an image."""
+    """Pixels around an image, a sequence or a volume."""
 
     kind: ClassVar[str] = "pad"
     family: ClassVar[str] = "shape"
     positional: ClassVar[tuple[str, ...]] = ("padding",)
 
-    padding: PixelPadding | None = None
-    """Pixels for every side, [vertical, horizontal], or [[top, bottom], [left, right]]."""
+    padding: SidePadding | None = None
+    """Pixels for every side; [vertical, horizontal] or [[top, bottom], [left, right]] of an image, a value or [before,
+    after] for each axis of a volume, [before, after] of a sequence."""
     mode: Literal["constant", "reflect", "edge", "symmetric", "circular"] = "constant"
     """constant: every new pixel is `value`. reflect: mirrored at the border pixel, which is not repeated. edge: the
     border pixel again (PyTorch's replicate). symmetric: mirrored, the border pixel too. circular: from the other side
@@ -66,10 +68,10 @@ class Pad(SizedLike):
         value = getattr(self, argument)
         return "after" if argument == "align" and value is None and self.like is not None else value
 
-    def with_size(self, x: Shape, size: tuple[Any, Any]) -> Layer:
+    def with_size(self, x: Shape, size: tuple[Any, ...]) -> Layer:
         if any(new < old for new, old in zip(size, x, strict=False)):
             message = (
-                f"like={self.like} is {format_shape(size)}, which is smaller than its input of {format_shape(x[:2])}"
+                f"like={self.like} is {format_shape(size)}, which is smaller than its input of {format_shape(x[:-1])}"
             )
             raise RuleError("G203", message, "like")
         padding = tuple(self._sides(new - old) for new, old in zip(size, x, strict=False))
@@ -82,7 +84,7 @@ class Pad(SizedLike):
     def _befores(self, *inputs: Shape) -> list[tuple[int, bool]]:
         """Of each axis the pixels before the image, and whether their number is the same for all sizes."""
         found = []
-        for old, new in zip(inputs[0][:2], self.followed_size(*inputs), strict=True):
+        for old, new in zip(inputs[0][:-1], self.followed_size(*inputs), strict=True):
             if bounds(new - old)[0] < 0:
                 message = f"like={self.like} has a size of {new}, which may be less than the {old} there are"
                 raise RuleError("G205", message, "like")
@@ -101,48 +103,50 @@ class Pad(SizedLike):
         if self.axis is not None:
             axis, before, after = self._along(inputs[0])
             return (*inputs[0][:axis], inputs[0][axis] + before + after, *inputs[0][axis + 1 :])
-        height, width, channels = image(inputs[0], self.kind)
+        sizes, channels = spatial(inputs[0], self.kind)
         if self.like is not None:
             known = self.fitted(*inputs)
             if known is not self:
                 return known.infer_shape(inputs[0])
             self._befores(*inputs)
             return *self.followed_size(*inputs), channels
-        return self._padded(height, 0, "height"), self._padded(width, 1, "width"), channels
-
-    def _padded(self, size: Dim, axis: int, name: str) -> Dim:
+        sides = self._pixels(inputs[0])
         if self.mode != "constant":
-            check_border(size, self._pixels[axis], self.mode, name)
-        return size + sum(self._pixels[axis])
+            for size, pixels, name in zip(sizes, sides, spatial_axes(inputs[0]), strict=True):
+                check_border(size, pixels, self.mode, name)
+        return *(size + sum(pixels) for size, pixels in zip(sizes, sides, strict=True)), channels
 
-    @property
-    def _pixels(self) -> PixelPadding:
+    def _pixels(self, shape: Shape) -> tuple[tuple[int, int], ...]:
+        """Pixels before and after along each axis of an input of this shape."""
         assert self.padding is not None, "fitted() comes first"
-        return self.padding
+        return both_sides(self.padding, shape, "padding")
 
     def reach(self, *inputs: Shape) -> tuple[Reach, ...]:
         if self.axis is not None:
             axis, before, _ = self._along(inputs[0])
             moved = Reach(1, 1, (-before,), (-before,))
             return tuple(moved if each == axis else HERE for each in range(len(inputs[0]) - 1))
-        sides = [(pixels[0], True) for pixels in self._pixels] if self.like is None else self._befores(*inputs)
+        sides = (
+            [(pixels[0], True) for pixels in self._pixels(inputs[0])] if self.like is None else self._befores(*inputs)
+        )
         return tuple(Reach(1, 1, (-before,), (-before,), known) for before, known in sides)
 
     def does_nothing(self, *inputs: Shape) -> bool:
         if self.axis is not None:
             return not self.before and not self.after
-        return self.padding == ((0, 0), (0, 0))
+        return self.like is None and self.infer_shape(*inputs) == inputs[0]
 
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
-        if self.like is not None:
-            return self._emit_following(build, *inputs)
-        (x,) = inputs
         if self.axis is not None:
-            return self._emit_along(build, build.in_order(x))
+            return self._emit_along(build, build.in_order(inputs[0]))
+        x = build.channels_first(inputs[0])
+        if self.like is not None:
+            return self._emit_following(build, x, build.channels_first(inputs[1]))
+        sides = self._pixels(x.shape)
         if self.mode != "constant":
-            return emit_border(build, x, self._pixels, self.mode)
-        (top, bottom), (left, right) = self._pixels
-        pads = build.constant("pads", np.asarray([0, 0, top, left, 0, 0, bottom, right], np.int64))
+            return emit_border(build, x, sides, self.mode)
+        ends = [0, 0, *(before for before, _ in sides), 0, 0, *(after for _, after in sides)]
+        pads = build.constant("pads", np.asarray(ends, np.int64))
         value = scalar(build, "value", self.value)
         return build.op("Pad", x, pads, value, shape=self.infer_shape(x.shape), mode="constant")
 
@@ -157,11 +161,13 @@ class Pad(SizedLike):
     def _emit_following(self, build: OnnxBuilder, x: Value, followed: Value) -> Value:
         more = build.op("Sub", size_of(build, followed), size_of(build, x))
         none = build.constant("none", np.asarray([0, 0], np.int64))
+        zeros = build.constant("zeros", np.zeros(len(x.shape) - 1, np.int64))
+        count = (2 * (len(x.shape) + 1),)
         if self.align == "center":
             before = build.op("Div", more, build.constant("two", np.asarray([2], np.int64)))
-            pads = build.op("Concat", none, before, none, build.op("Sub", more, before), shape=(8,), axis=0)
+            pads = build.op("Concat", none, before, none, build.op("Sub", more, before), shape=count, axis=0)
         else:
-            pads = build.op("Concat", none, none, none, more, shape=(8,), axis=0)
+            pads = build.op("Concat", none, zeros, none, more, shape=count, axis=0)
         shape = self.infer_shape(x.shape, followed.shape)
         return build.op("Pad", x, pads, scalar(build, "value", self.value), shape=shape, mode="constant")
 
@@ -171,13 +177,13 @@ class Pad(SizedLike):
         (x,) = inputs
         if self.axis is not None:
             return self._forward_along(x)
-        mode, pixels = self.mode, self._pixels
+        mode, pixels = self.mode, self._pixels(x.shape[1:])
         if mode != "constant":
             y = add_border(context, x, pixels, mode)
             return Step(y, lambda dy: Gradients((border_gradient(context, dy, pixels, mode),)))
         y = np.pad(x, ((0, 0), *pixels, (0, 0)), constant_values=self.value)
-        (top, _), (left, _) = pixels
-        return Step(y, lambda dy: Gradients((dy[:, top : top + x.shape[1], left : left + x.shape[2]],)))
+        inside = (slice(None), *(slice(at, at + size) for (at, _), size in zip(pixels, x.shape[1:-1], strict=True)))
+        return Step(y, lambda dy: Gradients((dy[inside],)))
 
     def _forward_along(self, x: Array) -> Step:
         axis, before, after = self._along(x.shape[1:])

@@ -1,4 +1,4 @@
-"""Images in another size."""
+"""Images, sequences and volumes in another size."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from pydantic import model_validator
 from graphc.dims import Dim, Shape, growth, is_static, residues
 from graphc.errors import RuleError
 from graphc.kernels.sampling import Interpolation, Ratio, Sampling
-from graphc.layers.base import Layer, image, static
-from graphc.layers.factors import Factors, exact_fraction
-from graphc.layers.fields import Bool, IntPair, Number
+from graphc.layers.base import Layer, spatial, static
+from graphc.layers.factors import exact_fraction
+from graphc.layers.fields import Bool, Number
 from graphc.layers.like import SizedLike, size_of
+from graphc.layers.per_axis import AxisFactors, AxisSizes, per_axis
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
 from graphc.receptive_field import Reach
@@ -26,18 +27,20 @@ _MODES = {"nearest": "nearest", "bilinear": "linear", "bicubic": "cubic"}
 
 
 class Resize(SizedLike):
-    """Nearest neighbour, bilinear or bicubic interpolation."""
+    """Nearest neighbor, linear or cubic interpolation of an image, a sequence or a volume."""
 
     kind: ClassVar[str] = "resize"
     family: ClassVar[str] = "shape"
     positional: ClassVar[tuple[str, ...]] = ("scale",)
 
-    scale: Factors | None = None
-    """How many times as high and as wide, fractions too: the new size is rounded down."""
-    size: IntPair | None = None
-    """Or the new size, [height, width]."""
+    scale: AxisFactors | None = None
+    """How many times as high and as wide (long; deep, high and wide), fractions too: the new size is rounded down. One
+    number for all axes, or one for each."""
+    size: AxisSizes | None = None
+    """Or the new size: [height, width] of an image, the length of a sequence, [depth, height, width] of a volume."""
     method: Literal["nearest", "bilinear", "bicubic"] = "nearest"
-    """nearest: one pixel. bilinear: of 2×2. bicubic: of 4×4."""
+    """nearest: one pixel. bilinear: of 2 along each axis, so of 2×2 in an image, linear along a sequence and trilinear
+    in a volume. bicubic: of 4 along each axis."""
     coordinates: Literal["half_pixel", "align_corners", "asymmetric"] | None = None
     """half_pixel: (position + 1/2) * old/new - 1/2, as in TensorFlow 2 and PyTorch. align_corners:
     position * (old - 1)/(new - 1), as in DeepLab. asymmetric: position * old/new, as in TensorFlow 1. Default:
@@ -77,33 +80,40 @@ class Resize(SizedLike):
         rounding, coefficient = self.in_force("rounding") or "floor", self.in_force("cubic_coeff") or 0.0
         return Interpolation(self.method, self.in_force("coordinates"), rounding, coefficient, self.antialias)
 
-    def with_size(self, x: Shape, size: tuple[Any, Any]) -> Layer:
+    def with_size(self, x: Shape, size: tuple[Any, ...]) -> Layer:
         return self.model_copy(update={"size": size, "like": None})
 
     def infer_shape(self, *inputs: Shape) -> Shape:
-        height, width, channels = image(inputs[0], self.kind)
+        sizes, channels = spatial(inputs[0], self.kind)
         if self.antialias or (self.method == "nearest" and self.in_force("coordinates") == "align_corners"):
             static(inputs[0], f"{self.kind} with {'antialias' if self.antialias else 'nearest and align_corners'}")
+        if self.method == "bicubic" and len(sizes) != 2:  # runtimes have a cubic Resize of images alone
+            static(inputs[0], f"{self.kind} with bicubic of what is no image")
         if self.like is not None:
             new = self.followed_size(*inputs)
-            for old, size in zip((height, width), new, strict=True):
+            for old, size in zip(sizes, new, strict=True):
                 self._check_following(old, size)
             return *new, channels
         if self.size is not None:
             static(inputs[0], self.kind)  # the ratio of old to new is part of the model
-            return *self.size, channels
-        return self._scaled(height, 0), self._scaled(width, 1), channels
+            return *per_axis(self.size, inputs[0], "size"), channels
+        factors = self._factors(inputs[0])
+        return *(self._scaled(size, factor) for size, factor in zip(sizes, factors, strict=True)), channels
 
-    def _scaled(self, size: Dim, axis: int) -> Dim:
-        """floor(size * scale), of an open size only where no runtime can round otherwise."""
+    def _factors(self, shape: Shape) -> tuple[float, ...]:
+        """`scale` along each axis of an input of this shape."""
         assert self.scale is not None
-        factor = exact_fraction(self.scale[axis])
+        return per_axis(self.scale, shape, "scale")
+
+    def _scaled(self, size: Dim, scale: float) -> Dim:
+        """floor(size * scale), of an open size only where no runtime can round otherwise."""
+        factor = exact_fraction(scale)
         above, below = factor.numerator, factor.denominator
         if isinstance(size, int) or self._may_be_open(size, factor):
             return size * above // below
-        written = f"{below}*{size}" if str(size).isidentifier() else f"a multiple of {below}"
-        message = f"scale={self.scale[axis]} of an open size, {size}, would depend on rounding"
-        raise RuleError("G205", f"{message}; write the input's size as {written}, or set the resolution", "scale")
+        size_as = f"{below}*{size}" if str(size).isidentifier() else f"a multiple of {below}"
+        message = f"scale={scale} of an open size, {size}, would depend on rounding"
+        raise RuleError("G205", f"{message}; write the input's size as {size_as}, or set the resolution", "scale")
 
     def _may_be_open(self, size: Dim, factor: Fraction) -> bool:
         if factor.denominator == 1:
@@ -131,11 +141,16 @@ class Resize(SizedLike):
             message = f"nearest to an open size, {new}, is for coordinates: asymmetric with rounding: floor"
             raise RuleError("G205", message, "coordinates")
 
-    def _ratio(self, old: Dim, new: Dim, axis: int) -> Ratio:
+    def _ratios(self, old: Shape, new: Shape) -> list[Ratio]:
+        """Old over new pixels along each axis of inputs and outputs of these shapes."""
+        scales = (None,) * (len(old) - 1) if self.scale is None else self._factors(old)
+        return [self._ratio(*each) for each in zip(old[:-1], new[:-1], scales, strict=True)]
+
+    def _ratio(self, old: Dim, new: Dim, scale: float | None) -> Ratio:
         """Old over new pixels along one axis, reduced; of open sizes that of very large ones."""
         corners = self.in_force("coordinates") == "align_corners"
-        if self.scale is not None and not (corners and isinstance(old, int)):
-            factor = exact_fraction(self.scale[axis])
+        if scale is not None and not (corners and isinstance(old, int)):
+            factor = exact_fraction(scale)
             return factor.denominator, factor.numerator
         if not (isinstance(old, int) and isinstance(new, int)):
             shrink, grow = growth(old), growth(new)
@@ -149,11 +164,11 @@ class Resize(SizedLike):
         return old // shared, new // shared
 
     def reach(self, *inputs: Shape) -> tuple[Reach, ...]:
-        new = self.infer_shape(*inputs)
-        return self._axis_reach(inputs[0][0], new[0], 0), self._axis_reach(inputs[0][1], new[1], 1)
+        old, new = inputs[0], self.infer_shape(*inputs)
+        axes = zip(old[:-1], new[:-1], self._ratios(old, new), strict=True)
+        return tuple(self._axis_reach(*each) for each in axes)
 
-    def _axis_reach(self, old: Dim, new: Dim, axis: int) -> Reach:
-        ratio = self._ratio(old, new, axis)
+    def _axis_reach(self, old: Dim, new: Dim, ratio: Ratio) -> Reach:
         fixed = isinstance(old, int) and isinstance(new, int)
         if ratio[0] == 0:  # one pixel, or one output between the corners: all outputs see pixel 0
             if not isinstance(new, int):
@@ -171,25 +186,24 @@ class Resize(SizedLike):
         return self.like is None and self.infer_shape(*inputs) == inputs[0] and self._keeps_pixels(inputs[0])
 
     def _keeps_pixels(self, shape: Shape) -> bool:
-        new = self.infer_shape(shape)
-        return all(self._ratio(shape[axis], new[axis], axis) in ((1, 1), (0, 1)) for axis in (0, 1))
+        return all(ratio in ((1, 1), (0, 1)) for ratio in self._ratios(shape, self.infer_shape(shape)))
 
     # -- ONNX ------------------------------------------------------------------------------------------------
 
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
-        x = inputs[0]
+        x = build.channels_first(inputs[0])
         shape = self.infer_shape(*(value.shape for value in inputs))
         if self.like is not None:
-            return self._emit_following(build, x, inputs[1], shape)
-        ratios = [self._ratio(x.shape[axis], shape[axis], axis) for axis in (0, 1)]
+            return self._emit_following(build, x, build.channels_first(inputs[1]), shape)
         how = self._words()
-        if self.method == "nearest" and all(map(self._repeats, ratios)):
+        if self.method == "nearest" and all(map(self._repeats, self._ratios(x.shape, shape))):
             how = {**how, "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
         elif self.method == "nearest" and is_static(x.shape):
             return self._emit_picked(build, x)
         elif self._needs_products(x.shape, shape):
             return self._emit_products(build, x)
-        factors = self.scale or tuple(map(_factor, static(x.shape, self.kind)[:2], static(shape, self.kind)[:2]))
+        sizes = zip(x.shape[:-1], shape[:-1], strict=True)
+        factors = self._factors(x.shape) if self.scale is not None else [_factor(old, new) for old, new in sizes]
         scales = build.constant("scales", np.asarray([1, 1, *factors], np.float32))
         return build.op("Resize", x, None, scales, shape=shape, **how)
 
@@ -212,7 +226,7 @@ class Resize(SizedLike):
         """Whether the scale gives whole sizes: where it does not, runtimes differ in what they divide by."""
         if self.scale is None or not is_static(old):
             return True
-        pairs = zip(self.scale, static(old, self.kind), static(new, self.kind), strict=False)
+        pairs = zip(self._factors(old), old[:-1], new[:-1], strict=True)
         return all(exact_fraction(factor) * before == after for factor, before, after in pairs)
 
     def _needs_products(self, old: Shape, new: Shape) -> bool:
@@ -225,67 +239,87 @@ class Resize(SizedLike):
 
     def _emit_picked(self, build: OnnxBuilder, x: Value) -> Value:
         """Nearest by a ratio that is not a whole number: rounded scales would pick other pixels."""
-        shape = static(x.shape, self.kind)
-        new = static(self.infer_shape(shape), self.kind)
-        rows = build.constant("rows", self._sampling(shape, 0).taps[0])
-        columns = build.constant("columns", self._sampling(shape, 1).taps[0])
-        y = build.op("Gather", x, rows, shape=(new[0], shape[1], shape[2]), axis=2)
-        return build.op("Gather", y, columns, shape=new, axis=3)
+        shape = x.shape
+        for axis, sampling in enumerate(self._samplings(static(x.shape, self.kind))):
+            picked = build.constant(f"picked{axis}", sampling.taps[0])
+            shape = (*shape[:axis], len(sampling.taps[0]), *shape[axis + 1 :])
+            x = build.op("Gather", x, picked, shape=shape, axis=2 + axis)
+        return x
 
     def _emit_products(self, build: OnnxBuilder, x: Value) -> Value:
-        """One product with a matrix an axis."""
+        """One product with a matrix an axis, from the last axis on; of the first of a volume by its planes as rows."""
         shape = static(x.shape, self.kind)
-        new = static(self.infer_shape(shape), self.kind)
-        columns = self._sampling(shape, 1).matrix(shape[1], np.float32).T
-        rows = self._sampling(shape, 0).matrix(shape[0], np.float32)
-        wide = build.op("MatMul", x, build.constant("columns", columns), shape=(shape[0], new[1], shape[2]))
-        return build.op("MatMul", build.constant("rows", rows), wide, shape=new)
+        samplings = self._samplings(shape)
+        matrices = [sampling.matrix(size, np.float32) for sampling, size in zip(samplings, shape[:-1], strict=True)]
+        *before, last = matrices
+        made = [*shape[: len(before)], len(last)]
+        x = build.op("MatMul", x, build.constant("columns", last.T), shape=(*made, shape[-1]))
+        if before:
+            made[-2] = len(before[-1])
+            x = build.op("MatMul", build.constant("rows", before[-1]), x, shape=(*made, shape[-1]))
+        if len(before) < 2:
+            return x
+        plane, channels = made[1] * made[2], shape[-1]
+        flat = build.constant("flat", np.asarray([0, 0, shape[0], plane], np.int64))
+        y = build.op("Reshape", x, flat, shape=(shape[0], plane, channels))
+        y = build.op("MatMul", build.constant("planes", before[0]), y, shape=(len(before[0]), plane, channels))
+        whole = build.constant("whole", np.asarray([0, 0, len(before[0]), *made[1:]], np.int64))
+        return build.op("Reshape", y, whole, shape=(len(before[0]), *made[1:], channels))
 
     def _emit_following(self, build: OnnxBuilder, x: Value, followed: Value, shape: Shape) -> Value:
         """To an open size: interpolated by sizes; the nearest pixel by whole numbers, since 9 / 1.8 is not always 5."""
         if self.method == "nearest":
             return self._emit_counted(build, x, followed, shape)
+        rank = len(x.shape) + 1
         first, end = (build.constant(name, np.asarray([at], np.int64)) for name, at in (("first", 0), ("channels", 2)))
-        batch = build.op("Slice", build.op("Shape", x, shape=(4,)), first, end, shape=(2,))
-        sizes = build.op("Concat", batch, size_of(build, followed), shape=(4,), axis=0)
+        batch = build.op("Slice", build.op("Shape", x, shape=(rank,)), first, end, shape=(2,))
+        sizes = build.op("Concat", batch, size_of(build, followed), shape=(rank,), axis=0)
         return build.op("Resize", x, None, None, sizes, shape=shape, **self._words())
 
     def _emit_counted(self, build: OnnxBuilder, x: Value, followed: Value, shape: Shape) -> Value:
-        """Pixel position*old//new of each position from 0 to new, along both axes."""
-        old, new = (build.op("Shape", value, shape=(4,)) for value in (x, followed))
+        """Pixel position*old//new of each position from 0 to new, along each axis."""
+        rank = len(x.shape) + 1
+        old, new = (build.op("Shape", value, shape=(rank,)) for value in (x, followed))
         zero, one = (build.constant(name, np.asarray(at, np.int64)) for name, at in (("zero", 0), ("one", 1)))
-        y, inner = x, (x.shape[0], x.shape[1], x.shape[2])
-        for axis in (2, 3):
-            at = build.constant(f"axis{axis}", np.asarray(axis, np.int64))
+        y, inner = x, x.shape
+        for axis in range(rank - 2):
+            at = build.constant(f"axis{2 + axis}", np.asarray(2 + axis, np.int64))
             before, after = (build.op("Gather", sizes, at, shape=()) for sizes in (old, new))
             positions = build.op("Range", zero, after, one, shape=())
             picked = build.op("Div", build.op("Mul", positions, before), after)
-            inner = (shape[0], x.shape[1], x.shape[2]) if axis == 2 else shape  # type: ignore[assignment]
-            y = build.op("Gather", y, picked, shape=inner, axis=axis)
+            inner = (*inner[:axis], *shape[axis : axis + 1], *inner[axis + 1 :])
+            y = build.op("Gather", y, picked, shape=inner, axis=2 + axis)
         return y
 
     # -- arrays ----------------------------------------------------------------------------------------------
 
-    def _sampling(self, shape: tuple[int, ...], axis: int) -> Sampling:
-        new = static(self.infer_shape(shape), self.kind)[axis]
-        return self._interpolation.sampling(shape[axis], new, self._ratio(shape[axis], new, axis))
+    def _samplings(self, shape: tuple[int, ...]) -> list[Sampling]:
+        """What each position of the output is made of, along each axis of inputs of this shape."""
+        new = static(self.infer_shape(shape), self.kind)
+        axes = zip(shape[:-1], new[:-1], self._ratios(shape, new), strict=True)
+        return [self._interpolation.sampling(old, size, ratio) for old, size, ratio in axes]
 
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
         if self.like is not None:
             return self.forward_fitted(context, params, *inputs)
         (x,) = inputs
-        _, height, width, channels = x.shape
-        rows, columns = (self._sampling(x.shape[1:], axis) for axis in (0, 1))
-        y = context.empty((len(x), rows.taps.shape[1], columns.taps.shape[1], channels), x.dtype)
+        samplings = list(enumerate(self._samplings(x.shape[1:]), start=1))
+        y = context.empty((len(x), *(each.taps.shape[1] for _, each in samplings), x.shape[-1]), x.dtype)
 
         def fill(part: slice) -> None:
-            y[part] = columns.apply(rows.apply(x[part], 1), 2)
+            sampled = x[part]
+            for axis, sampling in samplings:
+                sampled = sampling.apply(sampled, axis)
+            y[part] = sampled
 
         def backward(dy: Array) -> Gradients:
             dx = context.empty(x.shape, x.dtype)
 
             def work(part: slice) -> None:
-                dx[part] = rows.adjoint(columns.adjoint(dy[part], 2, width), 1, height)
+                gradient = dy[part]
+                for axis, sampling in reversed(samplings):
+                    gradient = sampling.adjoint(gradient, axis, x.shape[axis])
+                dx[part] = gradient
 
             context.each_slice(work, x)
             return Gradients((dx,))
@@ -294,7 +328,7 @@ class Resize(SizedLike):
         return Step(y, backward)
 
 
-def _factor(old: int, new: int) -> float:
+def _factor(old: Any, new: Any) -> float:
     """The least float32 that makes `new` pixels or more of `old`, so that rounding down gives `new`."""
     factor = np.float32(new / old)
     while float(factor) * old < new:

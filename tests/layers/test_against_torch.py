@@ -12,6 +12,7 @@ from graphc.layers.base import Layer
 from graphc.layers.blur_pool import BlurPool2d
 from graphc.layers.conv import Conv2d
 from graphc.layers.conv_transpose import Conv2dTranspose
+from graphc.layers.conv_transpose_ranks import Conv1dTranspose, Conv3dTranspose
 from graphc.layers.lp_pool import LpPool2d
 from graphc.layers.pad import Pad
 from graphc.layers.pool import AvgPool2d, MaxPool2d
@@ -95,13 +96,16 @@ def test_unpooling(pool, sizes):
 
 
 def last(tensor) -> np.ndarray:
-    """N C H W as N H W C."""
-    return tensor.detach().numpy().transpose(0, 2, 3, 1)
+    """N C … as N … C."""
+    return np.moveaxis(tensor.detach().numpy(), 1, -1)
 
 
 def convolution(**more) -> Callable:
     return lambda: torch.nn.Conv2d(4, 6, 3, **{"padding": 1, **more})
 
+
+EXAMPLES = {1: (7, 4), 2: IMAGE, 3: (3, 4, 5, 4)}
+"""By the spatial axes of a convolution."""
 
 CONVOLUTIONS = [
     (Conv2d(filters=6, kernel=3, padding_mode="reflect"), convolution(padding_mode="reflect")),
@@ -117,6 +121,14 @@ CONVOLUTIONS = [
     (
         Conv2dTranspose(filters=6, kernel=3, stride=(3, 2), padding="valid", dilation=2),
         lambda: torch.nn.ConvTranspose2d(4, 6, 3, (3, 2), dilation=2),
+    ),
+    (
+        Conv1dTranspose(filters=6, kernel=4, stride=3, padding=1, output_padding=2, groups=2),
+        lambda: torch.nn.ConvTranspose1d(4, 6, 4, 3, 1, 2, groups=2),
+    ),
+    (
+        Conv3dTranspose(filters=6, kernel=(2, 3, 3), stride=(2, 1, 2), padding=(0, 1, 1), output_padding=(1, 0, 1)),
+        lambda: torch.nn.ConvTranspose3d(4, 6, (2, 3, 3), (2, 1, 2), (0, 1, 1), (1, 0, 1)),
     ),
     (Conv2d(filters=6, kernel=3, weight_standardization=True), lambda: StandardizedConv2d(4, 6, 3, padding=1)),
 ]
@@ -136,15 +148,18 @@ class StandardizedConv2d(torch.nn.Conv2d):
 )
 def test_convolutions(layer, make):
     rng = np.random.default_rng(0)
-    x, module = rng.standard_normal((2, *IMAGE)), make().double()
-    image = torch.tensor(x.transpose(0, 3, 1, 2), requires_grad=True)
-    weights = module.weight.detach().numpy().transpose(2, 3, 1, 0)
+    module = make().double()
+    rank = module.weight.ndim - 2
+    x = rng.standard_normal((2, *EXAMPLES[rank]))
+    example = torch.tensor(np.moveaxis(x, -1, 1), requires_grad=True)
+    order = (*range(2, rank + 2), 1, 0)
+    weights = module.weight.detach().numpy().transpose(order)
     step = layer.forward(RunContext(training=True), {"weights": weights, "biases": module.bias.detach().numpy()}, x)
-    y = module(image)
+    y = module(example)
     np.testing.assert_allclose(step.output, last(y), rtol=0, atol=1e-12)
     dy = rng.standard_normal(step.output.shape)
-    y.backward(torch.tensor(dy.transpose(0, 3, 1, 2)))
+    y.backward(torch.tensor(np.moveaxis(dy, -1, 1)))
     found = step.backward(dy)
-    np.testing.assert_allclose(found.inputs[0], last(image.grad), rtol=0, atol=1e-12)
-    np.testing.assert_allclose(found.params["weights"], module.weight.grad.numpy().transpose(2, 3, 1, 0), atol=1e-11)
+    np.testing.assert_allclose(found.inputs[0], last(example.grad), rtol=0, atol=1e-12)
+    np.testing.assert_allclose(found.params["weights"], module.weight.grad.numpy().transpose(order), atol=1e-11)
     np.testing.assert_allclose(found.params["biases"], module.bias.grad.numpy(), atol=1e-11)

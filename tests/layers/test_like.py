@@ -196,7 +196,8 @@ def test_a_merge_of_two_sizes_says_what_would_help(layers: str, hint: str, tmp_p
         ("[resize: {name: r, like: nobody}]", "{x: [N, H, W, 2]}", "no layer, group or input is named 'nobody'"),
         ("[resize: {name: r, like: r}]", "{x: [N, H, W, 2]}", "the layers form a cycle: r -> r"),
         ("[resize: {like: 3}]", "{x: [N, H, W, 2]}", "like expects the name of a layer or an input, got 3"),
-        ("[resize: {inputs: x, like: y}]", "{x: [N, H, W, 2], y: [N, 5]}", "like=y expects an image"),
+        ("[resize: {inputs: x, like: y}]", "{x: [N, H, W, 2], y: [N, 5]}", "like=y expects length×channels"),
+        ("[crop: {inputs: x, like: y}]", "{x: [N, 5, 2], y: [N, 3, 3, 2]}", "like=y is 3×3×2, which has not the axes"),
         (
             "[resize: {inputs: x, like: y}]",
             "{x: [N, H, W, 2], y: [N, A, B, 1]}",

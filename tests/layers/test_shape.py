@@ -137,7 +137,12 @@ def test_what_is_dropped_as_one(layer: Layer, axes: tuple[int, ...]) -> None:
         (Resize(size=4), (Formula.symbol("H"), 4, 2), "G205", "resize needs fixed sizes"),
         (Resize(scale=1.5, method="bilinear"), (Formula.symbol("H"), 4, 2), "G205", r"input's size as 2\*H"),
         (Resize(scale=0.5, method="bilinear", antialias=True), (Formula.symbol("H"), 4, 2), "G205", "with antialias"),
-        (Pad(padding=1), (8,), "G201", r"pad expects an image \(height, width, channels\), got 8"),
+        (Pad(padding=1), (8,), "G201", "pad expects length×channels, .*, got 8"),
+        (Pad(padding=(1, 2, 3)), (8, 8, 1), "G201", r"\[1, 2, 3\] is for 3 axes, got 8×8×1 with 2 spatial axes"),
+        (Resize(scale=(1, 2)), (8, 2), "G201", r"scale=\[1, 2\] is for 2 axes, got 8×2 with 1 spatial axis"),
+        (Crop(size=(2, 9)), (8, 8, 1), "G203", "size=2×9 is larger than its input of 8×8"),
+        (Slice(start=-9), (8,), "G203", "start=-9 is before the first of channels, which is 8"),
+        (Slice(start=-1, stop=-3), (8,), "G203", "start=-1 is not below -3"),
     ],
 )
 def test_shape_that_cannot_be_is_a_sentence(layer: Layer, shape: tuple, code: str, sentence: str) -> None:

@@ -89,6 +89,8 @@ def of_kinds(words: tuple[Word, ...]) -> list[Word]:
 
 SHAPES = {
     "conv2d_transpose": [64, 8, 8],
+    "conv1d_transpose": [16, 64],
+    "conv3d_transpose": [8, 8, 8, 64],
     "1d": [16, 64],
     "3d": [8, 8, 8, 64],
     "maxout": [60],
