@@ -161,3 +161,22 @@ def anchors_at(sizes: Sequence[tuple[int, int]], strides: Sequence[int], anchors
     ]
     around = np.concatenate(halves)
     return np.concatenate([middles - around, middles + around], axis=1)
+
+
+def class_probabilities(scores: Array, background: bool) -> tuple[Array, Backward]:
+    """The probability of each class [..., K] of the scores [..., K], each for itself, or with the background's before
+    them [..., 1 + K] of all together; and what makes of their gradients those of the scores."""
+    if not background:
+        alone = 0.5 * np.tanh(0.5 * scores) + 0.5  # the sigmoid, without overflow
+        return alone, lambda dy: dy * alone * (1 - alone)
+    exponents = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    shares = exponents / exponents.sum(axis=-1, keepdims=True)
+    found: Array = shares[..., 1:]
+
+    def backward(dy: Array) -> Array:
+        weighted = np.zeros_like(shares)
+        weighted[..., 1:] = dy * found
+        dx: Array = weighted - shares * weighted.sum(axis=-1, keepdims=True)
+        return dx
+
+    return found, backward

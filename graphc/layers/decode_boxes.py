@@ -10,9 +10,17 @@ from pydantic import BeforeValidator, Field
 from graphc.dims import Shape
 from graphc.errors import RuleError
 from graphc.expected import Expects
-from graphc.kernels.box_coding import MOST_GROWTH, BoxCoder, DeltaCoder, DistanceCoder, anchors_at, cells
+from graphc.kernels.box_coding import (
+    MOST_GROWTH,
+    BoxCoder,
+    DeltaCoder,
+    DistanceCoder,
+    anchors_at,
+    cells,
+    class_probabilities,
+)
 from graphc.layers.base import Layer, image, static
-from graphc.layers.fields import PositiveInt, PositiveNumber
+from graphc.layers.fields import Bool, PositiveInt, PositiveNumber
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
 from graphc.types import Array, Context, Gradients, Params, Step
@@ -43,7 +51,10 @@ class DecodeBoxes(Layer):
     full_precision: ClassVar[str] = "float16 rounds a pixel's place beyond 512 to half pixels"
 
     classes: PositiveInt
-    """How many classes are told apart, each for itself (sigmoid); there is none for the background."""
+    """How many classes are told apart, the background not counted."""
+    background: Bool = False
+    """Whether a score for what is none of the classes stands before theirs: probabilities are then of all together
+    (softmax), as in SSD; else of each class for itself (sigmoid)."""
     strides: Strides
     """Pixels of the network's input from one pixel of a map to the next, for each map."""
 
@@ -56,6 +67,11 @@ class DecodeBoxes(Layer):
     def numbers(self) -> int:
         """That stand for a box."""
         return 4
+
+    @property
+    def scores(self) -> int:
+        """Numbers that stand for classes, and for none of them."""
+        return self.classes + self.background
 
     @property
     def num_classes(self) -> int:
@@ -85,8 +101,9 @@ class DecodeBoxes(Layer):
             found = f"{len(self.strides)} for {len(shapes)} maps"
             raise RuleError("G208", f"strides expects a number for each map, got {found}", "strides")
         for number, ((_, _, channels), each) in enumerate(zip(shapes, self.each, strict=True), start=1):
-            if channels != (expected := each * (self.numbers + self.classes)):
-                made = f"{each} × ({self.numbers} numbers of a box + {self.classes} classes)"
+            if channels != (expected := each * (self.numbers + self.scores)):
+                behind = " + 1 of the background" if self.background else ""
+                made = f"{each} × ({self.numbers} numbers of a box + {self.classes} classes{behind})"
                 message = f"{self.kind} expects {expected} channels in map {number}, {made}, got {channels}"
                 raise RuleError("G208", message)
         for axis, what in enumerate(("height", "width")):
@@ -104,12 +121,19 @@ class DecodeBoxes(Layer):
         for number, (value, (h, w), each) in enumerate(zip(inputs, sizes, self.each, strict=True)):
             last, split = build.channels_last(value), each * self.numbers
             raw.append(self._rows(build, last, 0, split, (h * w * each, self.numbers), f"{number}_boxes"))
-            end = split + each * self.classes
-            scores.append(self._rows(build, last, split, end, (h * w * each, self.classes), f"{number}_classes"))
+            end = split + each * self.scores
+            scores.append(self._rows(build, last, split, end, (h * w * each, self.scores), f"{number}_classes"))
         count = self._count(sizes)
         boxes = self.emit_decoded(build, _joined(build, raw, (count, self.numbers)), sizes)
-        probabilities = build.op("Sigmoid", _joined(build, scores, (count, self.classes)))
+        probabilities = self._emit_probabilities(build, _joined(build, scores, (count, self.scores)))
         return build.op("Concat", boxes, probabilities, shape=(count, 4 + self.classes), axis=2)
+
+    def _emit_probabilities(self, build: OnnxBuilder, scores: Value) -> Value:
+        """Of each class, [N, A, K], of the scores [N, A, K] or, behind the background's, [N, A, 1 + K]."""
+        if not self.background:
+            return build.op("Sigmoid", scores)
+        ends = [build.constant(f"real/{at}", np.array([at], np.int64)) for at in (1, self.scores, 2)]
+        return build.op("Slice", build.op("Softmax", scores, axis=2), *ends, shape=(scores.shape[0], self.classes))
 
     @staticmethod
     def _rows(build: OnnxBuilder, last: Value, start: int, end: int, shape: tuple[int, int], name: str) -> Value:
@@ -128,22 +152,22 @@ class DecodeBoxes(Layer):
         coder = self.coder(self.sizes(*(x.shape[1:] for x in inputs)))
         rows = self.rows(*inputs)
         boxes, decode_back = coder.decode(rows[..., : self.numbers])
-        probabilities = 0.5 * np.tanh(0.5 * rows[..., self.numbers :]) + 0.5  # the sigmoid, without overflow
+        probabilities, back = class_probabilities(rows[..., self.numbers :], self.background)
 
         def backward(dy: Array) -> Gradients:
-            slopes = dy[..., 4:] * probabilities * (1 - probabilities)
+            slopes = back(dy[..., 4:])
             dx = np.concatenate([decode_back(dy[..., :4]), slopes], axis=-1)
             return Gradients(tuple(self.maps(dx, *(x.shape for x in inputs))))
 
         return Step(np.concatenate([boxes, probabilities], axis=-1), backward)
 
     def rows(self, *maps: Array) -> Array:
-        """The numbers [N, A, width + classes] at each place, box first, of maps [N, h, w, …]."""
+        """The numbers [N, A, width + scores] at each place, box first, of maps [N, h, w, …]."""
         found = []
         for x, each in zip(maps, self.each, strict=True):
             split = each * self.numbers
             boxes = x[..., :split].reshape(len(x), -1, self.numbers)
-            found.append(np.concatenate([boxes, x[..., split:].reshape(len(x), -1, self.classes)], axis=-1))
+            found.append(np.concatenate([boxes, x[..., split:].reshape(len(x), -1, self.scores)], axis=-1))
         return np.concatenate(found, axis=1)
 
     def maps(self, rows: Array, *shapes: tuple[int, ...]) -> list[Array]:

@@ -61,7 +61,11 @@ class DecodesBoxes(Protocol):
 
     @property
     def num_classes(self) -> int:
-        """How many classes are told apart."""
+        """How many classes are told apart, the background not counted."""
+
+    @property
+    def background(self) -> bool:
+        """Whether a score of the background stands before theirs."""
 
     @property
     def steps(self) -> tuple[int, ...]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from graphc.compiler import plan_spec
 from graphc.errors import RuleError
+from graphc.kernels.box_coding import class_probabilities
 from graphc.kernels.boxes import non_max_suppression, pairwise_iou
 from graphc.kernels.context import RunContext
 from graphc.layers.decode_boxes import DecodeDeltas, DecodeDistances
@@ -91,6 +93,24 @@ def test_deltas_are_torchvisions():
     shift = torch.tensor(np.repeat([4.0, 8.0], [4 * 24, 6]))[:, None]
     theirs = BoxCoder((10.0, 10.0, 5.0, 5.0)).decode_single(rows, anchors.double() + shift)
     np.testing.assert_allclose(ours[:, :4], theirs.numpy(), atol=1e-9)
+
+
+def test_ssd_has_torchvisions_anchors_and_probabilities():
+    """Of the zoo's spec, whose anchors are written as numbers."""
+    utils = pytest.importorskip("torchvision.models.detection.anchor_utils", reason="compared with torchvision")
+    import torch
+    from torchvision.models.detection.image_list import ImageList
+
+    layer = plan_spec("ssd_boxes").by_name["candidates"].node.layer
+    generator = utils.DefaultBoxGenerator(
+        [[2], [2, 3], [2, 3], [2, 3], [2], [2]], scales=[0.07, 0.15, 0.33, 0.51, 0.69, 0.87, 1.05], steps=layer.strides
+    )
+    sizes = [(38, 38), (19, 19), (10, 10), (5, 5), (3, 3), (1, 1)]
+    (anchors,) = generator(ImageList(torch.zeros(1, 3, 300, 300), [(300, 300)]), [torch.zeros(1, 1, *s) for s in sizes])
+    np.testing.assert_allclose(layer.coder(sizes).anchors, anchors.numpy(), atol=2e-3)
+    scores = np.random.default_rng(3).standard_normal((5, 91))
+    theirs = torch.softmax(torch.tensor(scores), -1)[:, 1:].numpy()
+    np.testing.assert_allclose(class_probabilities(scores, True)[0], theirs, atol=1e-12)
 
 
 def test_suppression_is_torchvisions():

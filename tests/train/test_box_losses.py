@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -118,17 +119,22 @@ def test_classes_are_the_focal_loss_where_targets_are_whole():
         (FREE, {"boxes": "diou", "gamma": 2.0}),
         (ANCHORED, {"boxes": "smooth_l1", "gamma": 1.5, "alpha": 0.25}),
         (ANCHORED, {"boxes": "iou", "assign": IouThresholds()}),
+        (FREE, {"boxes": "giou", "background": True}),
+        (ANCHORED, {"boxes": "smooth_l1", "beta": 1.0, "negatives": 3.0, "background": True}),
+        (ANCHORED, {"boxes": "giou", "negatives": 2.0}),
     ],
     ids=str,
 )
 def test_gradient_is_the_difference_quotient_of_what_is_assigned(coder, settings, monkeypatch):
+    background = settings.get("background", False)
+    settings = {key: value for key, value in settings.items() if key != "background"}
     rng = np.random.default_rng(6)
     target = np.full((3, 4, 5), -1.0)
     for image, count in enumerate((3, 1, 0)):
         target[image, :count, :4] = random_boxes(rng, count)
         target[image, :count, 4] = rng.integers(0, 2, count)
-    rows = rng.standard_normal((3, len(coder.centers), coder.width + 2)) * 0.5
-    placed = Detection(**settings).on(coder)
+    rows = rng.standard_normal((3, len(coder.centers), coder.width + 2 + background)) * 0.5
+    placed = Detection(**settings).on(coder, background)
     boxes = coder.decode(rows[..., : coder.width])[0]
     objects = [each[each[:, 4] >= 0] for each in target]
     kept = list(map(placed._assigned, boxes, rows[..., coder.width :], objects))
@@ -144,7 +150,39 @@ def test_gradient_is_the_difference_quotient_of_what_is_assigned(coder, settings
     found = loss(rows)
     assert found.count == 3
     numeric = slope_along(lambda at: loss(at).value, rows, direction)
-    assert np.vdot(found.gradient, direction) == pytest.approx(numeric, rel=1e-7)
+    assert np.vdot(found.gradient, direction) == pytest.approx(numeric, rel=1e-7, abs=2e-9)
+
+
+def test_ssd_loses_what_torchvisions_does():
+    """Softmax with a background and hard negative mining, of one image (torchvision divides by the batch's objects)."""
+    ssd = pytest.importorskip("torchvision.models.detection.ssd", reason="compared with torchvision where it is there")
+    import torch
+    from torchvision.models.detection._utils import BoxCoder, SSDMatcher
+
+    rng = np.random.default_rng(9)
+    rows = rng.standard_normal((1, len(ANCHORED.centers), 4 + 3))
+    boxes, labels = random_boxes(rng, 3), rng.integers(0, 2, 3)
+    target = np.concatenate([boxes, labels[:, None]], axis=1)[None]
+    rule = IouThresholds(background=0.5)
+    placed = Detection(assign=rule, boxes="smooth_l1", beta=1, negatives=3, box_weight=1, class_weight=1).on(
+        ANCHORED, True
+    )
+    anchors, given = torch.tensor(ANCHORED.anchors), torch.tensor(rows, requires_grad=True)
+    model = SimpleNamespace(box_coder=BoxCoder((10.0, 10.0, 5.0, 5.0)), neg_to_pos_ratio=3)
+    which = SSDMatcher(0.5)(torch.tensor(pairwise_iou(boxes, ANCHORED.anchors)))
+    targets = [{"boxes": torch.tensor(boxes), "labels": torch.tensor(labels) + 1}]
+    heads = {"bbox_regression": given[..., :4], "cls_logits": given[..., 4:]}
+    losses = ssd.SSD.compute_loss(model, targets, heads, [anchors], [which])
+    theirs = losses["bbox_regression"] + losses["classification"]
+    theirs.backward()
+    found = placed.mean(rows, target)
+    assert found.value == pytest.approx(theirs.item(), abs=1e-9)
+    np.testing.assert_allclose(found.gradient, given.grad.numpy(), atol=1e-9)
+
+
+def test_focal_loss_and_softmax_are_not_both():
+    with pytest.raises(SpecError, match="gamma and alpha are of classes each for itself"):
+        Detection(gamma=2.0).on(ANCHORED, True)
 
 
 def by_loops(rule, coder, boxes, scores, objects, labels):

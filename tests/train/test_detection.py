@@ -48,6 +48,7 @@ ANCHORED = NET.replace("HEAD", "14").replace(
     "decode_deltas: {name: boxes, inputs: [fine, coarse], classes: 3, strides: [8, 16], "
     "anchors: [[[8, 8], [12, 12]], [[16, 16], [24, 24]]]}",
 )
+WITH_BACKGROUND = ANCHORED.replace("filters: 14", "filters: 16").replace("classes: 3,", "classes: 3, background: true,")
 RECIPE = """\
 recipe: 1
 model: net.yaml
@@ -77,8 +78,18 @@ def logged(run):
 
 @pytest.mark.parametrize(
     ("net", "settings"),
-    [(FREE, ()), (ANCHORED, ("loss={detection: {boxes: smooth_l1, assign: iou_thresholds}}",))],
-    ids=["distances", "deltas"],
+    [
+        (FREE, ()),
+        (ANCHORED, ("loss={detection: {boxes: smooth_l1, assign: iou_thresholds}}",)),
+        (
+            WITH_BACKGROUND,
+            (
+                "loss={detection: {boxes: smooth_l1, assign: iou_thresholds, negatives: 3}}",
+                "epochs=6",
+            ),
+        ),
+    ],
+    ids=["distances", "deltas", "background"],
 )
 def test_a_run_learns_and_says_what_it_finds(project, net, settings):
     (project / "net.yaml").write_text(net)

@@ -14,25 +14,24 @@ from pydantic import Field
 
 from graphc.data.target_kind import TargetKind
 from graphc.errors import SpecError
-from graphc.kernels.box_coding import BoxCoder, DeltaCoder, DistanceCoder
+from graphc.kernels.box_coding import BoxCoder, DeltaCoder, DistanceCoder, class_probabilities
 from graphc.lazy import np
 from graphc.probabilities import sigmoid
 from graphc.settings import OneOf
-from graphc.train.losses.assign import ASSIGNERS, UNDECIDED, Assigner, Assignment, TaskAligned
+from graphc.train.losses.assign import ASSIGNERS, BACKGROUND, UNDECIDED, Assigner, Assignment, TaskAligned
 from graphc.train.losses.base import Loss, Mean
 from graphc.train.losses.boxes import box_losses
 from graphc.types import Array
 
 AnyAssigner: TypeAlias = Annotated[Assigner, OneOf(ASSIGNERS)]
-BETA = 1 / 9
-"""Where smooth L1 turns from a square into a line (Detectron's, torchvision's RetinaNet)."""
 
 
 class Detection(Loss):
     """Boxes with classes, of differing number an image: class_weight * cross-entropy or focal loss of all places, and
     for places that learn an object box_weight * a loss of boxes + distribution_weight * distribution focal loss.
 
-    It is put on the output of `non_max_suppression`, and reads what comes into the decoding before it.
+    It is put on the output of `non_max_suppression`, and reads what comes into the decoding before it. Where that has a
+    background (SSD), classes are told apart by softmax cross-entropy, and there is no focal loss.
     """
 
     kind: ClassVar[str] = "detection"
@@ -43,6 +42,12 @@ class Detection(Loss):
     """Which places learn an object."""
     boxes: Literal["smooth_l1", "iou", "giou", "diou", "ciou"] = "ciou"
     """What is compared: the overlap of boxes, or with anchors their numbers (smooth_l1)."""
+    beta: float = Field(default=1 / 9, gt=0)
+    """Of smooth_l1: where it turns from a square into a line; 1/9 in Detectron and torchvision's RetinaNet, 1 in
+    SSD."""
+    negatives: float | None = Field(default=None, gt=0)
+    """Hard negative mining: of the places without an object count so many for each with one, those whose loss is
+    greatest; 3 in SSD. None: all count."""
     gamma: float = Field(default=0.0, ge=0)
     """Of the focal loss: how much less classes count that are already right; 2 in RetinaNet, 0 in YOLOv8."""
     alpha: float | None = Field(default=None, ge=0, le=1)
@@ -60,12 +65,15 @@ class Detection(Loss):
     def kind_of(self, shape: tuple[int, ...], target: tuple[int, ...], whole: bool) -> TargetKind | None:
         return TargetKind.BOXES if len(target) == 2 and target[-1] in (5, 6) else None
 
-    def on(self, coder: BoxCoder) -> PlacedDetection:
-        """The loss on a detector whose numbers mean what the coder says; a SpecError where they do not fit."""
+    def on(self, coder: BoxCoder, background: bool = False) -> PlacedDetection:
+        """The loss on a detector whose numbers mean what the coder says, with or without a score of the background; a
+        SpecError where they do not fit."""
         self.assign.check(coder)
         if self.boxes == "smooth_l1" and not isinstance(coder, DeltaCoder):
             raise SpecError("G606", "boxes: smooth_l1 expects anchors (decode_deltas), found a detector without")
-        return PlacedDetection(self, coder)
+        if background and (self.gamma or self.alpha is not None):
+            raise SpecError("G606", "gamma and alpha are of classes each for itself, found a decoding with background")
+        return PlacedDetection(self, coder, background)
 
     def classes(self, scores: Array, wanted: Array) -> tuple[Array, Array]:
         """Loss and gradient of logits [A, K] that should score `wanted` [A, K], from 0 to 1: cross-entropy times
@@ -90,9 +98,12 @@ class PlacedDetection:
 
     loss: Detection
     coder: BoxCoder
+    background: bool = False
+    """Whether the first of the scores is that of no class."""
 
     def mean(self, rows: Array, target: Array, weights: Array | None = None) -> Mean:
-        """Over a batch: `rows` [N, A, width + K] are what the detector gives, box first; `target` [N, M, 5] the boxes,
+        """Over a batch: `rows` [N, A, width + K] are what the detector gives, box first (with a
+        background 1 + K); `target` [N, M, 5] the boxes,
         in pixels, and the classes of objects, -1 where there is none; `weights` [N]."""
         width, losses = self.coder.width, np.zeros(len(rows))
         gradient, box_gradient = np.zeros_like(rows), np.zeros((*rows.shape[:2], 4), rows.dtype)
@@ -111,7 +122,28 @@ class PlacedDetection:
     def _assigned(self, boxes: Array, scores: Array, objects: Array) -> Assignment:
         """What the places [A] of an image learn of its objects [G, 5]."""
         labels = objects[:, 4].astype(np.intp)
-        return self.loss.assign.assign(self.coder, boxes, sigmoid(scores), objects[:, :4], labels)
+        probabilities, _ = class_probabilities(scores, self.background)
+        return self.loss.assign.assign(self.coder, boxes, probabilities, objects[:, :4], labels)
+
+    def _classes(self, scores: Array, objects: Array, found: Assignment) -> tuple[Array, Array]:
+        """The loss [A] of the classes at each place and its gradient [A, K] (with a background [A, 1 + K]), 0 where
+        a place does not count."""
+        places, first = np.flatnonzero(found.which >= 0), int(self.background)
+        share = found.share[places].astype(scores.dtype)
+        wanted = np.zeros_like(scores)
+        wanted[places, first + objects[found.which[places], 4].astype(np.intp)] = share
+        if self.background:
+            wanted[:, 0] = 1 - wanted[:, 1:].sum(axis=1)
+            losses, slope = softmax_cross_entropy(scores, wanted)
+        else:
+            each, slope = self.loss.classes(scores, wanted)
+            losses = each.sum(axis=1)
+        counts = found.which != UNDECIDED
+        if self.loss.negatives is not None:
+            empty = np.flatnonzero(found.which == BACKGROUND)
+            most = int(self.loss.negatives * len(places))
+            counts[empty[np.argsort(-losses[empty], kind="stable")[most:]]] = False
+        return losses * counts, slope * counts[:, None]
 
     def _image(
         self, rows: Array, boxes: Array, objects: Array, found: Assignment, gradient: Array, box_gradient: Array
@@ -121,18 +153,15 @@ class PlacedDetection:
         places = np.flatnonzero(found.which >= 0)
         which, share = found.which[places], found.share[places].astype(rows.dtype)
         scale = 1 / max(float(share.sum()), 1.0)
-        wanted = np.zeros_like(rows[:, width:])
-        wanted[places, objects[which, 4].astype(np.intp)] = share
-        classes, slope = loss.classes(rows[:, width:], wanted)
-        counts = (found.which != UNDECIDED).astype(rows.dtype)[:, None] * (loss.class_weight * scale)
-        gradient[:, width:] = slope * counts
-        total = float(np.sum(classes * counts, dtype=np.float64))
+        classes, slope = self._classes(rows[:, width:], objects, found)
+        gradient[:, width:] = slope * rows.dtype.type(loss.class_weight * scale)
+        total = float(np.sum(classes, dtype=np.float64)) * loss.class_weight * scale
         if not len(places):
             return total
         true = objects[which, :4].astype(rows.dtype)
         share *= scale
         if isinstance(self.coder, DeltaCoder) and loss.boxes == "smooth_l1":
-            each, slope = smooth_l1(rows[places, :width], self.coder.deltas(true, places).astype(rows.dtype))
+            each, slope = smooth_l1(rows[places, :width], self.coder.deltas(true, places).astype(rows.dtype), loss.beta)
             gradient[places, :width] += slope * (loss.box_weight * share)[:, None]
         elif loss.boxes != "smooth_l1":
             each, slope = box_losses(loss.boxes, boxes[places], true)
@@ -146,11 +175,19 @@ class PlacedDetection:
         return total
 
 
-def smooth_l1(predicted: Array, target: Array) -> tuple[Array, Array]:
-    """The sum [P] over numbers [P, 4] of error**2 / (2 * BETA) up to BETA, then |error| - BETA / 2; its gradient."""
+def smooth_l1(predicted: Array, target: Array, beta: float) -> tuple[Array, Array]:
+    """The sum [P] over numbers [P, 4] of error**2 / (2 * beta) up to beta, then |error| - beta / 2; its gradient."""
     error = predicted - target
-    inside = np.clip(error, -BETA, BETA)
-    return (inside * (error - inside / 2) / BETA).sum(axis=1), inside / BETA
+    inside = np.clip(error, -beta, beta)
+    return (inside * (error - inside / 2) / beta).sum(axis=1), inside / beta
+
+
+def softmax_cross_entropy(scores: Array, wanted: Array) -> tuple[Array, Array]:
+    """The cross-entropy [A] of logits [A, K] with what they should be [A, K], which sums to 1, and its gradient."""
+    shifted = scores - scores.max(axis=1, keepdims=True)
+    exponents = np.exp(shifted)
+    sums = exponents.sum(axis=1, keepdims=True)
+    return np.log(sums[:, 0]) - (wanted * shifted).sum(axis=1), exponents / sums - wanted
 
 
 def distribution_focal(logits: Array, distances: Array) -> tuple[Array, Array]:

@@ -16,6 +16,8 @@ CASES = [
     Case(DecodeDistances(classes=2, strides=(8, 100)), ((5, 3, 6), (1, 1, 6))),
     Case(DecodeDeltas(classes=2, strides=(8, 16), anchors=_ANCHORS), ((4, 6, 12), (2, 3, 6))),
     Case(DecodeDeltas(classes=1, strides=(8,), anchors=(((9, 9),),), variances=(0.1, 0.1, 0.2, 0.2)), ((2, 3, 5),)),
+    Case(DecodeDeltas(classes=2, background=True, strides=(8, 16), anchors=_ANCHORS), ((4, 6, 14), (2, 3, 7))),
+    Case(DecodeDistances(classes=1, background=True, strides=(8,)), ((3, 4, 6),)),
     Case(NonMaxSuppression(detections=6), ((20, 7),), reach="within"),
     Case(NonMaxSuppression(detections=60, score_threshold=0.5), ((20, 7),), id="more-than-there-are", reach="within"),
     Case(NonMaxSuppression(detections=8, iou_threshold=0.1, class_agnostic=True), ((30, 6),), reach="within"),
