@@ -43,7 +43,7 @@ ORDER = [
     {"train"},
     {"inference", "bench"},
     {"quantization"},
-    {"classify", "report"},
+    {"classify", "report", "web"},
     {"completion"},
     {"cli"},
     {"program"},

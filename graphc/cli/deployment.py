@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
 
-from graphc.cli.options import format_option, out, say
+from graphc.cli.options import format_option, out, say, scaling_options
+from graphc.files import keep_inputs, shown
 
 
 @click.command()
@@ -59,6 +61,54 @@ def bench(model: str, other: str | None, form: str, **options: Any) -> None:
     widest = max(each.spread for each in speeds)
     if widest > STEADY:
         say(f"the times vary by {widest:.0%} of the median: something else is running here, or --seconds is short")
+
+
+@click.command()
+@click.argument("model", metavar="NET.onnx")
+@click.option("-o", "--output", metavar="PATH", help="A folder, or a file.  [default: NAME-page, or NAME.html]")
+@click.option("--single-file", is_flag=True, help="One HTML file with all inside, that a browser opens by itself.")
+@click.option(
+    "--runtime", metavar="PATH", help="npm's package onnxruntime-web, a .tgz or a folder.  [default: looked for here]"
+)
+@click.option(
+    "--providers",
+    type=click.Choice(["wasm", "wasm,webgpu"]),
+    default="wasm",
+    show_default=True,
+    help="What the page may run on; WebGPU's runtime is twice as large.",
+)
+@click.option("--title", help="Of the page.  [default: the file's name]")
+@click.option("--size", "sizes", multiple=True, metavar="NAME=NUMBER", help="A size that the file leaves open.")
+@scaling_options
+def web(model: str, output: str | None, single_file: bool, **options: Any) -> None:
+    """Write a page on which anybody tries an ONNX file: drop a picture, draw, or use the camera; offline.
+
+    \b
+      npm pack onnxruntime-web@1.30.0
+      graphc web digits.onnx --single-file -o digits.html
+      graphc web photos.onnx -o site && python -m http.server -d site
+      graphc web net.onnx --providers wasm,webgpu --runtime node_modules/onnxruntime-web
+    """
+    from graphc.inference import Scaling
+    from graphc.verify import read_sizes
+    from graphc.web.build import check_folder, make_page, write_single, write_site
+    from graphc.web.runtime_package import read_runtime
+
+    stem = Path(model).stem
+    target = Path(output or (f"{stem}.html" if single_file else f"{stem}-page"))
+    keep_inputs((target if single_file else target / "model.onnx",), (model, options["runtime"]))
+    if not single_file:
+        check_folder(target)
+    runtime = read_runtime(options["runtime"], tuple(options["providers"].split(",")), Path.cwd())
+    scaling = Scaling(options["scale"], options["mean"], options["std"])
+    page = make_page(model, runtime, read_sizes(options["sizes"]), scaling, options["title"])
+    (write_single if single_file else write_site)(page, target)
+    paths = [target] if single_file else [each for each in target.rglob("*") if each.is_file()]
+    size = sum(each.stat().st_size for each in paths)
+    shows = ", ".join(f"{each.name} as {each.shown_as}" for each in page.description.outputs)
+    say(f"wrote {shown(target)}: {size:,} bytes; shows {shows}")
+    if not single_file:
+        say(f"look at it: python -m http.server -d {shown(target)}")
 
 
 def numbers(option: str, text: str | None) -> list[int]:

@@ -19,6 +19,7 @@ from graphc.cli.options import (
     out,
     provider_options,
     say,
+    scaling_options,
     seed_option,
     spec_options,
     warn,
@@ -207,9 +208,7 @@ def verify(spec: str, form: str, batch: int, sizes: tuple[str, ...], tolerance: 
 @click.option("-o", "--output", default="-", metavar="FILE", help=".npy, .json or .png; - prints JSON.")
 @provider_options
 @click.option("--name", metavar="OUTPUT", help="Which output, where the model has several.")
-@click.option("--scale", type=float, help="Factor for image bytes.  [default: as the file says, else 1/255]")
-@click.option("--mean", metavar="R,G,B", help="Subtracted after scaling.")
-@click.option("--std", metavar="R,G,B", help="Divided by, after the mean.")
+@scaling_options
 @click.option("--top", type=click.IntRange(1), help="Print only the largest values of each example.")
 @click.option(
     "--timeout",

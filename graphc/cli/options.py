@@ -76,6 +76,13 @@ provider_options = with_options(
 )
 
 
+scaling_options = with_options(
+    click.option("--scale", type=float, help="Factor for image bytes.  [default: as the file says, else 1/255]"),
+    click.option("--mean", metavar="R,G,B", help="Subtracted after scaling."),
+    click.option("--std", metavar="R,G,B", help="Divided by, after the mean."),
+)
+
+
 def serving(folder: str) -> Any:
     from graphc.report.dashboard import dashboard
 

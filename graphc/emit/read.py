@@ -39,6 +39,14 @@ def self_contained(path: str | Path) -> bytes | str:
     return data if not external and model.ByteSize() == len(data) else model.SerializeToString()
 
 
+def precision_of(model: onnx.ModelProto) -> str:
+    """What a model mainly computes in: float32, float16, or int8 where values are quantized."""
+    if any(node.op_type in ("QuantizeLinear", "DynamicQuantizeLinear") for node in model.graph.node):
+        return "int8"
+    half = any(each.data_type == TensorProto.FLOAT16 for each in model.graph.initializer)
+    return "float16" if half else "float32"
+
+
 def _parse(data: bytes, path: Path) -> tuple[onnx.ModelProto, list[TensorProto]]:
     """The model, and those of its tensors whose data lie in other files; both are checked."""
     try:

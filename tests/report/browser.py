@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -83,7 +83,7 @@ class Browser:
         if event.get("method") == "Log.entryAdded" and params["entry"]["level"] == "error":
             self.problems.append(params["entry"]["text"])
         if event.get("method") == "Network.requestWillBeSent" and not params["request"]["url"].startswith(
-            ("file:", "data:")
+            ("file:", "data:", "blob:")
         ):
             self.problems.append(f"asked for {params['request']['url']}")
 
@@ -134,13 +134,13 @@ def high(descriptor: int) -> int:
 
 
 @contextmanager
-def browser(profile: Path, offline: bool = True) -> Iterator[Browser]:
+def browser(profile: Path, offline: bool = True, flags: Sequence[str] = FLAGS) -> Iterator[Browser]:
     """A browser with an empty profile, ended at the end; at most it reaches servers on this machine."""
     assert FOUND is not None
     to_read, to_write = map(high, os.pipe())
     from_read, from_write = map(high, os.pipe())
     process = subprocess.Popen(
-        [sys.executable, "-c", START, str(to_read), str(from_write), FOUND, *FLAGS, f"--user-data-dir={profile}"],
+        [sys.executable, "-c", START, str(to_read), str(from_write), FOUND, *flags, f"--user-data-dir={profile}"],
         pass_fds=(to_read, from_write),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

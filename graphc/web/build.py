@@ -1,0 +1,181 @@
+"""The page put together: a folder for any static server, or one HTML file that a browser opens by itself."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from graphc import __version__
+from graphc.emit.read import self_contained
+from graphc.errors import MachineError, SpecError
+from graphc.files import atomic_write, machine_error, make_folder, printable, shown
+from graphc.inference import Scaling
+from graphc.runtime import Session
+from graphc.web.describe import Description, describe
+from graphc.web.known_answer import KnownAnswer, known_answer
+from graphc.web.runtime_package import Runtime
+
+STATIC = Path(__file__).parent / "static"
+SCRIPTS = ("tensor.js", "pixels.js", "answer.js", "heads.js", "engine.js", "sources.js", "results.js", "page.js")
+"""In the order in which they are loaded; each uses those before it."""
+MODEL = "model.onnx"
+SITE_POLICY = (
+    "default-src 'self'; script-src 'self' 'wasm-unsafe-eval' blob:; worker-src 'self' blob:; "
+    "img-src 'self' blob: data:; media-src blob:"
+)
+PAGE_POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline' 'wasm-unsafe-eval' blob:; worker-src blob:; "
+    "style-src 'unsafe-inline'; connect-src blob: data:; img-src blob: data:; media-src blob:"
+)
+"""What a page may load: nothing from another server."""
+LICENSE = """\
+onnxruntime-web, whose files stand here as npm has them, is Microsoft's, under the MIT license:
+
+Copyright (c) Microsoft Corporation
+
+Permission is hereby granted, free of charge, to any person obtaining a copy of this software and associated
+documentation files (the "Software"), to deal in the Software without restriction, including without limitation the
+rights to use, copy, modify, merge, publish, distribute, sublicense, and/or sell copies of the Software, and to permit
+persons to whom the Software is furnished to do so, subject to the following conditions:
+
+The above copyright notice and this permission notice shall be included in all copies or substantial portions of the
+Software.
+
+THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED, INCLUDING BUT NOT LIMITED TO THE
+WARRANTIES OF MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS OR
+COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR
+OTHERWISE, ARISING FROM, OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """All that a page is made of."""
+
+    description: Description
+    answer: KnownAnswer
+    runtime: Runtime
+    model: bytes
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the scripts are told."""
+        runtime = {"version": self.runtime.version, "providers": list(self.runtime.providers)}
+        answer = asdict(self.answer)
+        made_by = f"graphc {__version__}"
+        return {**self.description.as_dict(), "answer": answer, "runtime": runtime, "made_by": made_by}
+
+
+def make_page(
+    model: str, runtime: Runtime, sizes: Mapping[str, int], scaling: Scaling, title: str | None = None
+) -> Page:
+    """Of a file: what it takes and gives, and its known answer. A SpecError where a page cannot show it."""
+    session = Session(model)
+    description = describe(session, title or Path(model).stem, Path(model).name, sizes, scaling)
+    data = self_contained(model)
+    if isinstance(data, str):
+        raise SpecError("G353", f"{shown(model)} has more than 2 GiB, which no browser loads")
+    return Page(description, known_answer(session, model, description), runtime, data)
+
+
+def write_single(page: Page, path: str | Path) -> None:
+    """One file: the scripts, the model and the runtime inside, the latter two compressed."""
+    build = page.runtime.build
+    embedded = {
+        "model": page.model,
+        "module": page.runtime.files[build.module],
+        "binary": page.runtime.files[build.binary],
+    }
+    scripts = [page.runtime.files[build.script].decode(), *(_static(name) for name in SCRIPTS)]
+    parts = {
+        "policy": PAGE_POLICY,
+        "style": f"<style>\n{_static('page.css')}</style>",
+        "license": f"<!--\n{LICENSE}-->",
+        "data": "".join(_embedded(name, data) for name, data in embedded.items()),
+        "scripts": "".join(f"<script>\n{script}\n</script>\n" for script in map(_in_script, scripts)),
+    }
+    atomic_write(path, _filled(page, {"files": None}, parts).encode())
+
+
+def write_site(page: Page, folder: str | Path) -> None:
+    """A folder: the page, its scripts, the model and the runtime, each a file of its own; the page last."""
+    folder, build = Path(folder), page.runtime.build
+    check_folder(folder)
+    files = {"module": f"runtime/{build.module}", "binary": f"runtime/{build.binary}", "model": MODEL}
+    parts = {
+        "policy": SITE_POLICY,
+        "style": '<link rel="stylesheet" href="page.css">',
+        "license": "<!-- the runtime's license: runtime/LICENSE.txt -->",
+        "data": "",
+        "scripts": "".join(
+            f'<script src="{name}"></script>\n'
+            for name in (f"runtime/{build.script}", *map("scripts/{}".format, SCRIPTS))
+        ),
+    }
+    written: dict[str, bytes] = {
+        "page.css": _static("page.css").encode(),
+        MODEL: page.model,
+        **{f"scripts/{name}": _static(name).encode() for name in SCRIPTS},
+        **{f"runtime/{name}": data for name, data in page.runtime.files.items()},
+        "runtime/LICENSE.txt": LICENSE.encode(),
+        "index.html": _filled(page, {"files": files}, parts).encode(),
+    }
+    try:
+        for each in ("", "scripts", "runtime"):
+            make_folder(folder / each)
+    except OSError as error:
+        raise machine_error("make the folder", folder, error) from None
+    for name, data in written.items():
+        atomic_write(folder / name, data)
+
+
+MARK = '<meta name="generator" content="graphc'
+"""By which a folder is known as one of ours."""
+
+
+def check_folder(folder: Path) -> None:
+    """An error where a page would be mixed with what somebody else has there."""
+    if folder.exists() and not folder.is_dir():
+        raise MachineError("G502", f"cannot write {shown(folder)}: it is a file, and a page is a folder: --single-file")
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return
+    index = folder / "index.html"
+    if not (index.is_file() and MARK in index.read_text(encoding="utf-8", errors="replace")[:4096]):
+        raise SpecError("G350", f"{shown(folder)} holds other files than a page's: name a new folder")
+
+
+def _filled(page: Page, more: Mapping[str, Any], parts: Mapping[str, str]) -> str:
+    facts = json.dumps({**page.facts, **more}).replace("<", "\\u003c").replace("&", "\\u0026")
+    known = {
+        "title": escape(printable(page.description.title)),
+        "version": __version__,
+        "facts": facts,
+        **parts,
+    }
+    pieces = _static("page.html").split("{{")
+    filled = [pieces[0]]
+    for piece in pieces[1:]:
+        name, _, rest = piece.partition("}}")
+        filled += [known[name], rest]
+    return "".join(filled)
+
+
+def _static(name: str) -> str:
+    return (STATIC / name).read_text(encoding="utf-8")
+
+
+def _in_script(text: str) -> str:
+    """A script that no text in it ends early."""
+    return text.replace("</script", "<\\/script").replace("<!--", "<\\!--")
+
+
+def _embedded(name: str, data: bytes) -> str:
+    """Bytes as text in the page: compressed, in base64, without a date: the same page has the same bytes."""
+    text = base64.b64encode(gzip.compress(data, 9, mtime=0)).decode()
+    return f'<script type="application/octet-stream" id="{name}">{text}</script>\n'
