@@ -29,7 +29,8 @@ from graphc.parallel.threads import WORTH_SHARING, ThreadGroup
 from graphc.passes.expand import expand
 from graphc.passes.plan import plan
 from graphc.spec.model import read_spec
-from graphc.train.optimizers import Sgd, alone
+from graphc.train.blocks import alone
+from graphc.train.optimizers import Sgd
 
 HERE = Path(__file__).parent
 NETS = {

@@ -24,6 +24,7 @@ ORDER = [
     {"initializers"},
     {"types"},
     {"variables", "onnx_builder"},
+    {"training_graph"},
     {"workspace"},
     {"parallel"},
     {"kernels"},

@@ -26,6 +26,7 @@ from graphc.cli.options import (
     weights_option,
 )
 from graphc.cli.precision import converter_of, precision_options, tell
+from graphc.cli.step_graph import compile_step, training_options
 from graphc.errors import GraphcError, counted
 from graphc.files import keep_inputs, shown
 
@@ -34,7 +35,7 @@ WITH_WEIGHTS = "weights"
 
 
 @click.command(name="compile")
-@click.argument("spec", metavar="SPEC|RUN")
+@click.argument("spec", metavar="SPEC|RUN", required=False)
 @click.option("-o", "--output", metavar="FILE", help="The ONNX file.  [default: NAME.onnx]")
 @spec_options
 @weights_option
@@ -61,8 +62,10 @@ WITH_WEIGHTS = "weights"
     help="Type of those.  [default: the training set's integers, else uint8]",
 )
 @precision_options
-def compile_command(spec: str, output: str | None, **options: Any) -> None:
-    """Compile a spec to an ONNX file; or a run's network, with its best weights and its preprocessing.
+@training_options
+def compile_command(spec: str | None, output: str | None, **options: Any) -> None:
+    """Compile a spec to an ONNX file; or a run's network, with its best weights and its preprocessing; or a recipe's
+    training step.
 
     \b
       graphc compile lenet5 -o lenet.onnx
@@ -73,10 +76,16 @@ def compile_command(spec: str, output: str | None, **options: Any) -> None:
       graphc compile net.yaml --batch 1
       graphc compile run1 --int8 --calibrate run1
       graphc compile run1 --float16 --compare run1
+      graphc compile --training recipe.yaml --batch 64 -o net.train.onnx
     """
     collect_seldom()
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # its threads begin by looking for work, 70 ms of a processor
-    from graphc.compiler import Emission, compile_spec
+    if options["training"] is not None:
+        compile_step(spec, output, options)
+        return
+    if spec is None:
+        raise click.UsageError("Missing argument 'SPEC|RUN'.")
+    from graphc.compiler import compile_spec
 
     target = output or f"{Path(spec).stem}.onnx"
     if Path(spec).is_dir():
@@ -87,17 +96,7 @@ def compile_command(spec: str, output: str | None, **options: Any) -> None:
     load = loading(options, options["weights"])
     preprocess, describe, weights_from = preparation(options, load)
     converter = converter_of(options, target, weights_from)
-    how = Emission(
-        options["opset"],
-        options["ir_version"],
-        options["layout"],
-        options["output_layout"],
-        options["fold"],
-        preprocess,
-        describe,
-        options["batch"],
-        converter,
-    )
+    how = emission(options, preprocess, describe, converter)
     plan, report = compile_spec(
         spec,
         target,
@@ -117,6 +116,15 @@ def compile_command(spec: str, output: str | None, **options: Any) -> None:
     if converter is not None:
         tell(converter, options["noise_report"])
     say(f"wrote {shown(target)}: {counted(len(plan.nodes), 'layer')}, {Path(target).stat().st_size:,} bytes")
+
+
+def emission(options: dict[str, Any], preprocess: Any, describe: Any, convert: Any) -> Any:
+    """How the file is written, of the command's options."""
+    from graphc.compiler import Emission
+
+    names = ("opset", "ir_version", "layout", "output_layout", "fold")
+    written = {name: options[name] for name in names}
+    return Emission(**written, preprocess=preprocess, describe=describe, batch=options["batch"], convert=convert)
 
 
 def of_run(run: str, options: dict[str, Any]) -> str:

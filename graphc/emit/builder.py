@@ -121,7 +121,7 @@ class GraphBuilder:
 
     def prepare(self, name: str, kind: str, *inputs: str, **attributes: Any) -> str:
         """A node of an input's preprocessing; its value's name."""
-        _require(kind, self.opset)
+        require_operator(kind, self.opset)
         full = f"{name}/preprocess/{kind}"
         node = helper.make_node(kind, list(inputs), [self._value_names.unique(full)], **attributes)
         node.name = self._node_names.unique(full)
@@ -226,7 +226,7 @@ class GraphBuilder:
     ) -> list[str]:
         """A node of the layer; the names of its outputs."""
         assert self._node is not None
-        _require(kind, self.opset)
+        require_operator(kind, self.opset)
         names = ["" if value is None else value if isinstance(value, str) else value.name for value in inputs]
         while not names[-1]:  # tract panics at an empty name at the end
             names.pop()
@@ -312,7 +312,7 @@ class GraphBuilder:
 
 
 @cache
-def _require(kind: str, opset: int) -> None:
+def require_operator(kind: str, opset: int) -> None:
     """A RuleError where this opset has no such operator."""
     try:
         schema = defs.get_schema(kind, opset, "")

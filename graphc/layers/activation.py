@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from graphc.kernels.relu import relu, relu_grad
@@ -11,6 +11,8 @@ from graphc.layers.base import Layer, scalar
 from graphc.layers.fields import Number, PositiveNumber
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
+from graphc.training_graph.step import EmittedGradients, EmittedStep, TrainingBuilder
+from graphc.training_graph.tensor import Tensor
 from graphc.types import Array, Context, Gradients, Params, Step
 
 
@@ -43,6 +45,15 @@ class Activation(Layer):
         context.each_slice(fill, x)
         return Step(y, backward)
 
+    def emit_training(self, build: TrainingBuilder, params: Mapping[str, Tensor], *inputs: Tensor) -> EmittedStep:
+        (x,) = inputs
+        y = build.emitted(self, [x])
+        return EmittedStep(y, lambda dy: EmittedGradients((dy * self.emit_derivative(x, y),)))
+
+    @abstractmethod
+    def emit_derivative(self, x: Tensor, y: Tensor) -> Tensor:
+        """`derivative` in nodes."""
+
 
 class Relu(Layer):
     """max(x, 0)."""
@@ -65,6 +76,10 @@ class Relu(Layer):
 
         return Step(y, backward)
 
+    def emit_training(self, build: TrainingBuilder, params: Mapping[str, Tensor], *inputs: Tensor) -> EmittedStep:
+        y = build.emitted(self, inputs)
+        return EmittedStep(y, lambda dy: EmittedGradients((dy * y.above(0),)))
+
 
 class Relu6(Activation):
     """min(max(x, 0), 6)."""
@@ -80,6 +95,9 @@ class Relu6(Activation):
 
     def derivative(self, x: Array, y: Array) -> Array:
         return (y > 0) & (y < 6)
+
+    def emit_derivative(self, x: Tensor, y: Tensor) -> Tensor:
+        return y.above(0) * y.below(6)
 
 
 class LeakyRelu(Activation):
@@ -101,6 +119,9 @@ class LeakyRelu(Activation):
         derivative: Array = np.where(x > 0, x.dtype.type(1), x.dtype.type(self.alpha))
         return derivative
 
+    def emit_derivative(self, x: Tensor, y: Tensor) -> Tensor:
+        return x.above(0) * (1 - self.alpha) + self.alpha
+
 
 class ThresholdedRelu(Activation):
     """x above a threshold, 0 below."""
@@ -121,6 +142,9 @@ class ThresholdedRelu(Activation):
         derivative: Array = x > np.float32(self.threshold)
         return derivative
 
+    def emit_derivative(self, x: Tensor, y: Tensor) -> Tensor:
+        return x.above(self.threshold)
+
 
 class HardTanh(Activation):
     """x between -1 and 1, beyond them these: `clip` takes other bounds."""
@@ -137,6 +161,9 @@ class HardTanh(Activation):
     def derivative(self, x: Array, y: Array) -> Array:
         derivative: Array = np.abs(x) < 1
         return derivative
+
+    def emit_derivative(self, x: Tensor, y: Tensor) -> Tensor:
+        return x.abs().below(1)
 
 
 class HardSigmoid(Activation):
@@ -165,6 +192,9 @@ class HardSigmoid(Activation):
         derivative: Array = ((y > 0) & (y < 1)) * x.dtype.type(self.alpha)
         return derivative
 
+    def emit_derivative(self, x: Tensor, y: Tensor) -> Tensor:
+        return y.above(0) * y.below(1) * self.alpha
+
 
 class HardSwish(Activation):
     """x*relu6(x + 3)/6, as in MobileNetV3."""
@@ -180,3 +210,7 @@ class HardSwish(Activation):
 
     def derivative(self, x: Array, y: Array) -> Array:
         return np.where(np.abs(x) < 3, (2 * x + 3) / 6, (x > 0).astype(x.dtype))
+
+    def emit_derivative(self, x: Tensor, y: Tensor) -> Tensor:
+        inside = x.abs().below(3)
+        return inside * (x + 1.5) / 3 + (1 - inside) * x.above(0)

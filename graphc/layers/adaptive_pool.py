@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from graphc.dims import Shape
 from graphc.kernels.pool_ranks import max_pool, max_pool_grad, stages
@@ -14,6 +14,10 @@ from graphc.layers.pooling import AvgPool, MaxPool, Pool
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
 from graphc.receptive_field import Reach
+from graphc.training_graph.linear import emit_mixed
+from graphc.training_graph.pool import max_pool_gradient
+from graphc.training_graph.step import EmittedGradients, EmittedStep, TrainingBuilder
+from graphc.training_graph.tensor import Tensor, channels_first, from_channels_first
 from graphc.types import Array, Context, Gradients, Params, Step
 from graphc.window import Window
 
@@ -69,6 +73,19 @@ class AdaptiveMax(_Adaptive, MaxPool):
 
         return Step(y, backward)
 
+    def emit_training(self, build: TrainingBuilder, params: Mapping[str, Tensor], *inputs: Tensor) -> EmittedStep:
+        y, x = build.emitted(self, inputs), channels_first(inputs[0])
+        windows = self.adaptive_windows(inputs[0].example)
+        picks = [np.eye(window.size, dtype=np.float32)[window.pixels()] for window in windows]
+        longest = [Window.over(window.count * window.longest, window.longest, window.longest) for window in windows]
+
+        def backward(dy: Tensor) -> EmittedGradients:
+            picked = emit_mixed(x, picks)
+            dx = max_pool_gradient(picked, channels_first(y), channels_first(dy), longest)
+            return EmittedGradients((from_channels_first(emit_mixed(dx, [pick.T for pick in picks])),))
+
+        return EmittedStep(y, backward)
+
 
 class AdaptiveAvg(_Adaptive, AvgPool):
     """Mean pooling over windows that differ in size: a product with a matrix along each axis, the last one first."""
@@ -102,6 +119,15 @@ class AdaptiveAvg(_Adaptive, AvgPool):
             return Gradients((_mixed(dy, [matrix.T for matrix in means]),))
 
         return Step(_mixed(x, means), backward)
+
+    def emit_training(self, build: TrainingBuilder, params: Mapping[str, Tensor], *inputs: Tensor) -> EmittedStep:
+        means = [window.means().astype(np.float32) for window in self.adaptive_windows(inputs[0].example)]
+
+        def backward(dy: Tensor) -> EmittedGradients:
+            dx = emit_mixed(channels_first(dy), [matrix.T for matrix in means])
+            return EmittedGradients((from_channels_first(dx),))
+
+        return EmittedStep(build.emitted(self, inputs), backward)
 
 
 PICKED = {1: ("columns",), 2: ("rows", "columns"), 3: ("planes", "rows", "columns")}

@@ -12,6 +12,7 @@ from graphc.layers.base import scalar
 from graphc.layers.fields import Number
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
+from graphc.training_graph.tensor import Tensor
 from graphc.types import Array, Params
 
 
@@ -47,6 +48,11 @@ class Clip(Activation):
         derivative: Array = (x > self._least) & (x < self._most)
         return derivative
 
+    def emit_derivative(self, x: Tensor, y: Tensor) -> Tensor:
+        if self.minimum is None or self.maximum is None:
+            return x.above(self.minimum) if self.minimum is not None else x.below(self._most)
+        return x.above(self.minimum) * x.below(self.maximum)
+
     @property
     def _least(self) -> float:
         return -np.inf if self.minimum is None else self.minimum
@@ -72,6 +78,9 @@ class Absolute(Activation):
     def derivative(self, x: Array, y: Array) -> Array:
         return np.sign(x)
 
+    def emit_derivative(self, x: Tensor, y: Tensor) -> Tensor:
+        return x.sign()
+
 
 class Square(Activation):
     """x*x."""
@@ -89,6 +98,9 @@ class Square(Activation):
     def derivative(self, x: Array, y: Array) -> Array:
         derivative: Array = 2 * x
         return derivative
+
+    def emit_derivative(self, x: Tensor, y: Tensor) -> Tensor:
+        return 2 * x
 
 
 class Sqrt(Activation):
@@ -109,6 +121,10 @@ class Sqrt(Activation):
         # At 0 the slope is infinite: no gradient comes through, so that a channel of zeros spoils no training.
         return np.divide(0.5, y, out=np.zeros_like(y), where=y != 0)
 
+    def emit_derivative(self, x: Tensor, y: Tensor) -> Tensor:
+        zero = y.equals(0)
+        return 0.5 / (y + zero) * (1 - zero)
+
 
 class Exp(Activation):
     """e to the power of x."""
@@ -125,6 +141,9 @@ class Exp(Activation):
             return np.exp(x)
 
     def derivative(self, x: Array, y: Array) -> Array:
+        return y
+
+    def emit_derivative(self, x: Tensor, y: Tensor) -> Tensor:
         return y
 
 
@@ -145,6 +164,9 @@ class Log(Activation):
         with np.errstate(divide="ignore"):
             derivative: Array = 1 / x
         return derivative
+
+    def emit_derivative(self, x: Tensor, y: Tensor) -> Tensor:
+        return 1 / x
 
 
 class Power(Activation):
@@ -169,3 +191,6 @@ class Power(Activation):
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             derivative: Array = self.exponent * np.power(x, x.dtype.type(self.exponent - 1))
         return derivative
+
+    def emit_derivative(self, x: Tensor, y: Tensor) -> Tensor:
+        return self.exponent * x ** (self.exponent - 1)

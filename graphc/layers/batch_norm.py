@@ -8,7 +8,7 @@ of CIFAR-10 had 16.6 % on the test set after 1,900 steps.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from graphc.dims import Shape, is_spatial, is_static
@@ -20,6 +20,9 @@ from graphc.layers.fields import Bool, Fraction, PositiveNumber
 from graphc.layers.normalization import Normalization, one_value
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
+from graphc.training_graph.moving_average import emit_ramped
+from graphc.training_graph.step import EmittedGradients, EmittedStep, TrainingBuilder
+from graphc.training_graph.tensor import Tensor, by_channel, channel_axis, square_sum_but_channels, sum_but_channels
 from graphc.types import Array, Context, Gradients, Params, Step
 from graphc.variables import ParamSpec
 
@@ -130,6 +133,42 @@ class BatchNorm(Normalization):
             return Gradients((combine(context, given, factor, x, slope, shift),), gradients)
 
         return Step(y, backward, self._moved(context, params, count, mean, variance) if batch else {})
+
+    def emit_training(self, build: TrainingBuilder, params: Mapping[str, Tensor], *inputs: Tensor) -> EmittedStep:
+        (x,) = inputs
+        mean, count = params["moving_mean"], x.size // x.shape[channel_axis(x)]
+        if not self.frozen:
+            mean = sum_but_channels(x) / count
+        if count == 1 and not self.frozen:
+            raise one_value(self.kind)
+        centered = x - by_channel(mean, x)  # kept in place of x: nothing cancels, and backward has a pass less
+        variance = params["moving_variance"] if self.frozen else square_sum_but_channels(centered) / count
+        inverse = 1 / (variance + self.epsilon).sqrt()
+        factor = inverse * params["gamma"] if self.scale else inverse
+        y = centered * by_channel(factor, x)
+        y = y + by_channel(params["beta"], x) if self.center else y
+
+        def backward(dy: Tensor) -> EmittedGradients:
+            total, along = sum_but_channels(dy), sum_but_channels(dy * centered) * inverse
+            found = {"beta": total, "gamma": along}
+            gradients = {name: found[name] for name in ("beta", "gamma") if name in params}
+            dx = dy * by_channel(factor, x)
+            if not self.frozen:
+                slope, shift = factor * inverse * along / -count, factor * total / -count
+                dx = dx + (centered * by_channel(slope, x) + by_channel(shift, x))
+            return EmittedGradients((dx,), gradients)
+
+        return EmittedStep(y, backward, {} if self.frozen else self._emit_moved(build, params, count, mean, variance))
+
+    def _emit_moved(
+        self, build: TrainingBuilder, params: Mapping[str, Tensor], count: int, mean: Tensor, variance: Tensor
+    ) -> dict[str, Tensor]:
+        """`_moved` in nodes."""
+        batch = {"moving_mean": mean, "moving_variance": variance * (count / (count - 1))}
+        if not self.ramp:
+            return {name: params[name] * self.decay + value * (1 - self.decay) for name, value in batch.items()}
+        decay = emit_ramped(self.decay, build.steps_done)
+        return {name: params[name] * decay + value * (1 - decay) for name, value in batch.items()}
 
     def _moved(self, context: Context, params: Params, count: int, mean: Array, variance: Array) -> dict[str, Array]:
         """The moving statistics, one batch further; the moving variance gets the unbiased one."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from graphc.dims import Shape
@@ -13,6 +13,8 @@ from graphc.layers.fields import Bool
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
 from graphc.regularizers import Regularizer
+from graphc.training_graph.step import EmittedGradients, EmittedStep, TrainingBuilder
+from graphc.training_graph.tensor import Tensor, sum_but_channels
 from graphc.types import Array, Context, Gradients, Params, Step
 from graphc.variables import ParamSpec
 
@@ -58,3 +60,8 @@ class BiasAdd(Layer):
             return Gradients((dy,), {"biases": bias_gradient(dy)} if self.trainable else {})
 
         return Step(y, backward)
+
+    def emit_training(self, build: TrainingBuilder, params: Mapping[str, Tensor], *inputs: Tensor) -> EmittedStep:
+        (x,) = inputs
+        y = build.emitted(self, [x], params)
+        return EmittedStep(y, lambda dy: EmittedGradients((dy,), {"biases": sum_but_channels(dy)}))

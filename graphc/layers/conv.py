@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal, Self
 
 from graphc.dims import SPATIAL_AXES, Shape
@@ -26,6 +26,11 @@ from graphc.layers.weighted import Weighted, check_groups, given, product
 from graphc.layers.windowed import Windowed
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
+from graphc.training_graph.border import emit_border_gradient, with_border
+from graphc.training_graph.conv import data_gradient, pads_of, weight_gradient
+from graphc.training_graph.dense import standardized
+from graphc.training_graph.step import EmittedGradients, EmittedStep, TrainingBuilder
+from graphc.training_graph.tensor import Tensor, channels_first, from_channels_first
 from graphc.types import Array, Context, Gradients, Params, Step
 from graphc.variables import SPATIAL_LETTERS, ParamSpec
 from graphc.window import Window
@@ -93,6 +98,32 @@ class Convolution(Windowed, Weighted):
     def convolve(self, context: Context, params: Params, x: Array) -> Step:
         """`forward` of x [N, …, C] whose padding is zeros."""
         raise NotImplementedError(self.kind)
+
+    def emit_training(self, build: TrainingBuilder, params: Mapping[str, Tensor], *inputs: Tensor) -> EmittedStep:
+        (x,) = inputs
+        mode = self.padding_mode
+        if mode == "zeros":
+            return self.emit_convolving(build, params, x)
+        pads = pads_of(self.windows_of(x))
+        padded = from_channels_first(with_border(channels_first(x), pads, mode))
+        step = self.unpadded().emit_convolving(build, params, padded)
+
+        def backward(dy: Tensor) -> EmittedGradients:
+            found = step.backward(dy)
+            (dx,) = found.inputs
+            assert dx is not None
+            inside = emit_border_gradient(channels_first(dx), pads, mode)
+            return EmittedGradients((from_channels_first(inside),), found.params)
+
+        return EmittedStep(step.output, backward)
+
+    def emit_convolving(self, build: TrainingBuilder, params: Mapping[str, Tensor], x: Tensor) -> EmittedStep:
+        """`emit_training` of a tensor whose padding is zeros."""
+        raise NotImplementedError(self.kind)
+
+    def windows_of(self, x: Tensor) -> tuple[Window, ...]:
+        """The windows over a tensor, as it lies between layers."""
+        return self.windows(x.example[:-1])
 
     def convolutions(self, x_shape: tuple[int, ...], dtype: Any, training: bool) -> tuple[ConvPart, ...]:
         """What there is to compute of arrays of this shape, N H W C, for those who ask by what."""
@@ -240,6 +271,24 @@ class Conv(Convolution):
             return Gradients((dx,), {**given(weights=dw), **self.bias_gradients(context, dy)})
 
         return Step(y, backward)
+
+    def emit_convolving(self, build: TrainingBuilder, params: Mapping[str, Tensor], x: Tensor) -> EmittedStep:
+        weights, back = params["weights"], None
+        if self.weight_standardization:
+            weights, back = standardized(weights, self.standardization_epsilon)
+        plain = self.model_copy(update={"weight_standardization": False})
+        y = build.emitted(plain, [x], {**params, "weights": weights})
+
+        def backward(dy: Tensor) -> EmittedGradients:
+            given, read = channels_first(dy), channels_first(x)
+            windows = self.windows_of(x)
+            filters = weights.transpose(self.rank + 1, self.rank, *range(self.rank))
+            dx = data_gradient(given, filters, windows, self.groups, read.shape[1])
+            dw = weight_gradient(read, given, windows, self.groups)
+            found = {"weights": dw if back is None else back(dw), **self.emit_bias_gradients(dy)}
+            return EmittedGradients((from_channels_first(dx),), found)
+
+        return EmittedStep(y, backward)
 
     def problem_of(self, x_shape: tuple[int, ...], dtype: Any, training: bool) -> AnyConvProblem:
         """What there is to compute of arrays of this shape, N H W C."""

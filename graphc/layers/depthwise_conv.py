@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from graphc.dims import Shape
@@ -18,11 +19,14 @@ from graphc.kernels.conv import (
 )
 from graphc.kernels.unfold import Grid
 from graphc.layers.base import Layer, elements, image
-from graphc.layers.conv import Convolution
+from graphc.layers.conv import Conv2d, Convolution
 from graphc.layers.fields import PositiveInt
 from graphc.layers.weighted import product
 from graphc.onnx_builder import OnnxBuilder, Value
 from graphc.regularizers import Regularizer
+from graphc.training_graph.conv import data_gradient, weight_gradient
+from graphc.training_graph.step import EmittedGradients, EmittedStep, TrainingBuilder
+from graphc.training_graph.tensor import Tensor, channels_first, from_channels_first
 from graphc.types import Array, Context, Gradients, Params, Step
 from graphc.variables import SPATIAL_LETTERS, ParamSpec
 
@@ -67,7 +71,7 @@ class DepthwiseConv(Convolution):
         weights = params["depthwise_weights"]
         *taps, channels, _ = weights.shape
         order = self.rank, self.rank + 1, *range(self.rank)
-        filters = weights.transpose(order).reshape(-1, 1, *taps)  # C*m 1 kh kw
+        filters = weights.transpose(*order).reshape(-1, 1, *taps)  # C*m 1 kh kw
         window: dict[str, Any] = {"group": channels, **self.onnx_window(x.shape)}
         constant = build.constant("depthwise_weights", filters)
         return build.op("Conv", x, constant, biases, shape=self.depthwise_shape(x.shape), **window)
@@ -80,6 +84,26 @@ class DepthwiseConv(Convolution):
             return self.depthwise_gradients(context, params, x, dy, self.bias_gradients(context, dy))
 
         return Step(y, backward)
+
+    def emit_convolving(self, build: TrainingBuilder, params: Mapping[str, Tensor], x: Tensor) -> EmittedStep:
+        y = build.emitted(self, [x], params)
+
+        def backward(dy: Tensor) -> EmittedGradients:
+            return self.emit_depthwise_gradients(params, x, dy, self.emit_bias_gradients(dy))
+
+        return EmittedStep(y, backward)
+
+    def emit_depthwise_gradients(
+        self, params: Mapping[str, Tensor], x: Tensor, dy: Tensor, others: Mapping[str, Tensor]
+    ) -> EmittedGradients:
+        """The gradients of x and of the depthwise weights from dy, beside those of the `others`."""
+        weights, given, read = params["depthwise_weights"], channels_first(dy), channels_first(x)
+        windows, channels = self.windows_of(x), read.shape[1]
+        *taps, _, _ = weights.shape
+        filters = weights.transpose(self.rank, self.rank + 1, *range(self.rank)).reshape(-1, 1, *taps)
+        dx = data_gradient(given, filters, windows, channels, channels)
+        dw = weight_gradient(read, given, windows, channels).reshape(*weights.shape)
+        return EmittedGradients((from_channels_first(dx),), {**others, "depthwise_weights": dw})
 
     def depthwise(self, context: Context, params: Params, x: Array) -> Array:
         """Each channel of x [N, …, C] with its own m filters: [N, …, C*m]."""
@@ -170,6 +194,25 @@ class SeparableConv2d(DepthwiseConv2d):
         weights = build.constant("pointwise_weights", params["pointwise_weights"].transpose(3, 2, 0, 1))
         shape = self.infer_shape(x.shape)
         return build.op("Conv", middle, weights, self.emit_biases(build, params), shape=shape, kernel_shape=[1, 1])
+
+    def emit_convolving(self, build: TrainingBuilder, params: Mapping[str, Tensor], x: Tensor) -> EmittedStep:
+        if self.filters is None:
+            return super().emit_convolving(build, params, x)
+        depthwise = self.model_copy(update={"filters": None, "bias": False})
+        middle = build.emitted(depthwise, [x], params)
+        pointwise = Conv2d(filters=self.filters, kernel=(1, 1), bias=self.bias)
+        renamed = {"weights": params["pointwise_weights"], **{k: v for k, v in params.items() if k == "biases"}}
+        step = pointwise.emit_convolving(build, renamed, middle)
+
+        def backward(dy: Tensor) -> EmittedGradients:
+            found = step.backward(dy)
+            (dmiddle,) = found.inputs
+            assert dmiddle is not None
+            others = {**found.params, "pointwise_weights": found.params["weights"]}
+            del others["weights"]
+            return self.emit_depthwise_gradients(params, x, dmiddle, others)
+
+        return EmittedStep(step.output, backward)
 
     def parts(self, x_shape: tuple[int, ...], dtype: Any, training: bool) -> tuple[ConvPart, ...]:
         if self.filters is None:

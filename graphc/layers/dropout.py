@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from graphc.dims import Shape, format_shape
@@ -11,6 +11,8 @@ from graphc.layers.base import Layer
 from graphc.layers.fields import Fraction
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
+from graphc.training_graph.step import EmittedGradients, EmittedStep, TrainingBuilder
+from graphc.training_graph.tensor import Tensor
 from graphc.types import Array, Context, Gradients, Params, Step
 
 
@@ -47,6 +49,14 @@ class _Dropping(Layer):
             return product
 
         return Step(scaled(x), lambda dy: Gradients((scaled(dy),)))
+
+    def emit_training(self, build: TrainingBuilder, params: Mapping[str, Tensor], *inputs: Tensor) -> EmittedStep:
+        (x,) = inputs
+        if self.rate == 0:
+            return EmittedStep(x, lambda dy: EmittedGradients((dy,)))
+        drawn = build.uniform(*self.drawn((build.batch, *x.example)))
+        factor = (1 - drawn.below(self.rate)) * (1 / (1 - self.rate))
+        return EmittedStep(x * factor, lambda dy: EmittedGradients((dy * factor,)))
 
 
 class Dropout(_Dropping):

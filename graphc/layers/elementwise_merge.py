@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import reduce
+from operator import add, mul
 from typing import ClassVar
 
 from graphc.dims import Shape
@@ -15,6 +16,9 @@ from graphc.layers.merge import Merge
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
 from graphc.receptive_field import HERE, Reach
+from graphc.training_graph.broadcast import emit_summed, widened
+from graphc.training_graph.step import EmittedGradients, EmittedStep, TrainingBuilder
+from graphc.training_graph.tensor import Tensor
 from graphc.types import Array, Context, Gradients, Params, Step
 
 
@@ -46,6 +50,20 @@ class Elementwise(Merge):
         for other in others:
             y = build.op(self.operator, y, other, shape=broadcast(self.kind, (y.shape, other.shape)))
         return y
+
+    def emit_training(self, build: TrainingBuilder, params: Mapping[str, Tensor], *inputs: Tensor) -> EmittedStep:
+        y = build.emitted(self, inputs)
+        wide = [widened(x, y.rank) for x in inputs]
+
+        def backward(dy: Tensor) -> EmittedGradients:
+            parts = self.emit_parts(dy, wide, y)
+            return EmittedGradients(tuple(emit_summed(part, x) for part, x in zip(parts, inputs, strict=True)))
+
+        return EmittedStep(y, backward)
+
+    @abstractmethod
+    def emit_parts(self, dy: Tensor, inputs: list[Tensor], y: Tensor) -> list[Tensor]:
+        """The gradient of each input, widened to the output's rank, in the output's shape."""
 
 
 class Add(Elementwise):
@@ -81,6 +99,9 @@ class Add(Elementwise):
         context.each_slice(add, y)
         return Step(y, backward)
 
+    def emit_parts(self, dy: Tensor, inputs: list[Tensor], y: Tensor) -> list[Tensor]:
+        return [dy] * len(inputs)
+
 
 class Average(Elementwise):
     """The mean of the inputs, number by number."""
@@ -104,6 +125,9 @@ class Average(Elementwise):
 
         return Step(y, backward)
 
+    def emit_parts(self, dy: Tensor, inputs: list[Tensor], y: Tensor) -> list[Tensor]:
+        return [dy * (1 / len(inputs))] * len(inputs)
+
 
 class Multiply(Elementwise):
     """The product of the inputs, number by number."""
@@ -121,6 +145,9 @@ class Multiply(Elementwise):
             )
 
         return Step(reduce(np.multiply, wide), backward)
+
+    def emit_parts(self, dy: Tensor, inputs: list[Tensor], y: Tensor) -> list[Tensor]:
+        return [reduce(mul, inputs[:i] + inputs[i + 1 :], dy) for i in range(len(inputs))]
 
 
 class Subtract(Elementwise):
@@ -144,6 +171,9 @@ class Subtract(Elementwise):
 
         return Step(one - other, backward)
 
+    def emit_parts(self, dy: Tensor, inputs: list[Tensor], y: Tensor) -> list[Tensor]:
+        return [dy, -dy]
+
 
 class Divide(Elementwise):
     """The first input over the second; over 0 it is infinite, as in ONNX."""
@@ -166,6 +196,10 @@ class Divide(Elementwise):
 
         return Step(y, backward)
 
+    def emit_parts(self, dy: Tensor, inputs: list[Tensor], y: Tensor) -> list[Tensor]:
+        share = dy / inputs[1]
+        return [share, -(share * y)]
+
 
 class Extreme(Elementwise):
     """What the largest and the smallest share: inputs that are equal there get equal parts of the gradient, as in
@@ -186,6 +220,11 @@ class Extreme(Elementwise):
             return Gradients(tuple(summed(share * mask, x.shape) for x, mask in zip(inputs, held, strict=True)))
 
         return Step(y, backward)
+
+    def emit_parts(self, dy: Tensor, inputs: list[Tensor], y: Tensor) -> list[Tensor]:
+        held = [x.equals(y) for x in inputs]
+        share = dy / reduce(add, held).clip(1)
+        return [share * mask for mask in held]
 
 
 class Maximum(Extreme):

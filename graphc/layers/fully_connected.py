@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from graphc.dims import Shape, format_shape
@@ -13,6 +13,9 @@ from graphc.layers.fields import PositiveInt
 from graphc.layers.weighted import Weighted, product
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
+from graphc.training_graph.dense import gemm
+from graphc.training_graph.step import EmittedGradients, EmittedStep, TrainingBuilder
+from graphc.training_graph.tensor import Tensor
 from graphc.types import Array, Context, Gradient, Gradients, Params, Step
 from graphc.variables import ParamSpec
 
@@ -87,6 +90,18 @@ class FullyConnected(Weighted):
             return Gradients((dx,), gradients)
 
         return Step(y, backward)
+
+    def emit_training(self, build: TrainingBuilder, params: Mapping[str, Tensor], *inputs: Tensor) -> EmittedStep:
+        (x,) = inputs
+        weights, rows = params["weights"], x.reshape(-1, x.shape[-1])
+        y = gemm(rows, weights, params.get("biases")).reshape(*x.shape[:-1], self.units)
+
+        def backward(dy: Tensor) -> EmittedGradients:
+            given = dy.reshape(-1, self.units)
+            dx = gemm(given, weights, b_t=True).reshape(*x.shape)
+            return EmittedGradients((dx,), {"weights": gemm(rows, given, a_t=True), **self.emit_bias_gradients(given)})
+
+        return EmittedStep(y, backward)
 
     def _along(self, context: Context, params: Params, x: Array) -> Step:
         """`forward` of sequences [N, L, C]: every position is a row, and there are too many of them to gain by what

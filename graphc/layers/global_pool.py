@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from graphc.dims import Dim, Shape, is_static
@@ -12,6 +12,9 @@ from graphc.layers.fields import Bool
 from graphc.layers.windowed import OfRank
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
+from graphc.training_graph.pool import global_max_gradient
+from graphc.training_graph.step import EmittedGradients, EmittedStep, TrainingBuilder
+from graphc.training_graph.tensor import Tensor, channels_first, from_channels_first
 from graphc.types import Array, Context, Gradients, Params, Step
 
 EVERYWHERE_RIGHT = frozenset({("GlobalAveragePool", 1), ("GlobalAveragePool", 2), ("GlobalMaxPool", 2)})
@@ -77,6 +80,15 @@ class GlobalAvgPool(GlobalPool):
 
         return Step(y, backward)
 
+    def emit_training(self, build: TrainingBuilder, params: Mapping[str, Tensor], *inputs: Tensor) -> EmittedStep:
+        x = channels_first(inputs[0])
+
+        def backward(dy: Tensor) -> EmittedGradients:
+            share = dy.reshape(*x.shape[:2], *(1,) * self.rank) / math.prod(x.shape[2:])
+            return EmittedGradients((from_channels_first(share.expand(*x.shape)),))
+
+        return EmittedStep(build.emitted(self, inputs), backward)
+
 
 class GlobalMaxPool(GlobalPool):
     """The largest value of every channel, of any rank."""
@@ -97,6 +109,14 @@ class GlobalMaxPool(GlobalPool):
             return Gradients((dx.reshape(x.shape),))
 
         return Step(y, backward)
+
+    def emit_training(self, build: TrainingBuilder, params: Mapping[str, Tensor], *inputs: Tensor) -> EmittedStep:
+        x = channels_first(inputs[0])
+
+        def backward(dy: Tensor) -> EmittedGradients:
+            return EmittedGradients((from_channels_first(global_max_gradient(x, dy)),))
+
+        return EmittedStep(build.emitted(self, inputs), backward)
 
 
 class GlobalAvgPool1d(GlobalAvgPool):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from graphc.dims import Dim, Shape, format_shape
@@ -13,6 +13,8 @@ from graphc.layers.crop import along
 from graphc.layers.fields import Axis, Bool, Number
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
+from graphc.training_graph.step import EmittedGradients, EmittedStep, TrainingBuilder
+from graphc.training_graph.tensor import Tensor, axis_of
 from graphc.types import Array, Context, Gradients, Params, Step
 from graphc.variables import ParamSpec
 
@@ -73,6 +75,15 @@ class Concat(Merge):
 
         return Step(y, backward)
 
+    def emit_training(self, build: TrainingBuilder, params: Mapping[str, Tensor], *inputs: Tensor) -> EmittedStep:
+        y = build.emitted(self, inputs)
+        axis = axis_of(y, along(y.example, self.axis, self.kind))
+
+        def backward(dy: Tensor) -> EmittedGradients:
+            return EmittedGradients(tuple(dy.split([x.shape[axis] for x in inputs], axis)))
+
+        return EmittedStep(y, backward)
+
 
 class Scale(Layer):
     """The input times a number, such as the 0.17 of Inception-ResNet's residuals, or one that is learned."""
@@ -109,6 +120,15 @@ class Scale(Layer):
             return Gradients((dy * factor,), {"factor": np.vdot(dy, x).reshape(1)} if self.learned else {})
 
         return Step(x * factor, backward)
+
+    def emit_training(self, build: TrainingBuilder, params: Mapping[str, Tensor], *inputs: Tensor) -> EmittedStep:
+        (x,) = inputs
+        factor = params["factor"] if self.learned else self.factor
+
+        def backward(dy: Tensor) -> EmittedGradients:
+            return EmittedGradients((dy * factor,), {"factor": (dy * x).sum().reshape(1)} if self.learned else {})
+
+        return EmittedStep(x * factor, backward)
 
 
 def _without(shape: Shape, axis: int) -> Shape:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from pydantic import model_validator
@@ -17,6 +17,9 @@ from graphc.layers.fields import Bool, Ints2d
 from graphc.layers.windowed import Windowed, both_ends
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
+from graphc.training_graph.pool import avg_pool_gradient, max_pool_gradient
+from graphc.training_graph.step import EmittedGradients, EmittedStep, TrainingBuilder
+from graphc.training_graph.tensor import Tensor, channels_first, from_channels_first
 from graphc.types import Array, Context, Gradients, Params, Step
 from graphc.window import Window
 
@@ -171,6 +174,16 @@ class MaxPool(Pool):
 
         return Step(y, backward)
 
+    def emit_training(self, build: TrainingBuilder, params: Mapping[str, Tensor], *inputs: Tensor) -> EmittedStep:
+        y, x = build.emitted(self, inputs), channels_first(inputs[0])
+        windows = self.windows(inputs[0].example[:-1])
+
+        def backward(dy: Tensor) -> EmittedGradients:
+            dx = max_pool_gradient(x, channels_first(y), channels_first(dy), windows)
+            return EmittedGradients((from_channels_first(dx),))
+
+        return EmittedStep(y, backward)
+
 
 class AvgPool(Pool):
     """The mean of every window, of any rank."""
@@ -212,6 +225,16 @@ class AvgPool(Pool):
             return Gradients((avg_pool_grad(context, dy, done, shape),))
 
         return Step(y, backward)
+
+    def emit_training(self, build: TrainingBuilder, params: Mapping[str, Tensor], *inputs: Tensor) -> EmittedStep:
+        *sizes, _ = inputs[0].example
+        windows, counted = self.windows(tuple(sizes)), self.counted(inputs[0].example)
+
+        def backward(dy: Tensor) -> EmittedGradients:
+            dx = avg_pool_gradient(channels_first(dy), windows, counted, sizes)
+            return EmittedGradients((from_channels_first(dx),))
+
+        return EmittedStep(build.emitted(self, inputs), backward)
 
 
 def _padded(build: OnnxBuilder, x: Value, pads: Sequence[Pair], value: float) -> Value:

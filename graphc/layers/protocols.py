@@ -5,10 +5,12 @@ A kind does it by having the method; it names no protocol. Shapes are one exampl
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from graphc.dims import Shape
+from graphc.training_graph.step import EmittedStep, TrainingBuilder
+from graphc.training_graph.tensor import Tensor
 from graphc.types import Array, Params
 
 if TYPE_CHECKING:
@@ -115,6 +117,15 @@ class LimitsBatch(Protocol):
 
     def check_batch(self, examples: int, *inputs: Shape) -> None:
         """A `RuleError` where training cannot take a batch of so many examples of these shapes; symbols pass."""
+
+
+@runtime_checkable
+class EmitsTraining(Protocol):
+    """States its forward and backward in nodes, for a training graph."""
+
+    def emit_training(self, build: TrainingBuilder, params: Mapping[str, Tensor], *inputs: Tensor) -> EmittedStep:
+        """This layer on tensors that lie as values do between layers, with what emits its backward: what `forward`
+        does on arrays. Params are by local name, in their declared shapes."""
 
 
 @runtime_checkable

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Union
 
 from pydantic import BeforeValidator, Field, StrictInt, StrictStr
@@ -14,6 +14,8 @@ from graphc.expected import MOST, Expects
 from graphc.layers.base import Layer, static
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
+from graphc.training_graph.step import EmittedGradients, EmittedStep, TrainingBuilder
+from graphc.training_graph.tensor import Tensor, between_layers, channels_last
 from graphc.types import Array, Context, Gradients, Params, Step
 
 
@@ -50,6 +52,9 @@ class Flatten(Layer):
 
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
         return _reshape(inputs[0], (-1,))
+
+    def emit_training(self, build: TrainingBuilder, params: Mapping[str, Tensor], *inputs: Tensor) -> EmittedStep:
+        return _emit_reshape(build.emitted(self, inputs), inputs[0])
 
 
 class Reshape(Layer):
@@ -153,6 +158,9 @@ class Reshape(Layer):
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
         return _reshape(inputs[0], static(self.infer_shape(inputs[0].shape[1:]), self.kind))
 
+    def emit_training(self, build: TrainingBuilder, params: Mapping[str, Tensor], *inputs: Tensor) -> EmittedStep:
+        return _emit_reshape(build.emitted(self, inputs), inputs[0])
+
 
 def _count(shape: Shape, kind: str) -> Dim:
     """How many numbers an example has, of whose sizes at most one is open."""
@@ -170,6 +178,13 @@ def _reshape(x: Array, shape: tuple[int, ...]) -> Step:
         return Gradients((dy.reshape(x.shape),))
 
     return Step(x.reshape(x.shape[0], *shape), backward)
+
+
+def _emit_reshape(y: Tensor, x: Tensor) -> EmittedStep:
+    def backward(dy: Tensor) -> EmittedGradients:
+        return EmittedGradients((between_layers(channels_last(dy).reshape(x.shape[0], *x.example)),))
+
+    return EmittedStep(y, backward)
 
 
 def _lies_in_order(shape: Shape) -> bool:

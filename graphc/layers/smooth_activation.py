@@ -12,6 +12,7 @@ from graphc.layers.base import scalar
 from graphc.layers.fields import Number
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
+from graphc.training_graph.tensor import Tensor
 from graphc.types import Array, Params
 
 _SELU_ALPHA = 1.6732632423543772
@@ -54,6 +55,10 @@ class Elu(Activation):
     def derivative(self, x: Array, y: Array) -> Array:
         return np.where(x > 0, x.dtype.type(1), y + self.alpha)
 
+    def emit_derivative(self, x: Tensor, y: Tensor) -> Tensor:
+        above = x.above(0)
+        return above + (1 - above) * (y + self.alpha)
+
 
 class Selu(Activation):
     """A scaled ELU that keeps mean 0 and variance 1 from layer to layer."""
@@ -68,6 +73,10 @@ class Selu(Activation):
 
     def derivative(self, x: Array, y: Array) -> Array:
         return np.where(x > 0, x.dtype.type(_SELU_SCALE), y + _SELU_SCALE * _SELU_ALPHA)
+
+    def emit_derivative(self, x: Tensor, y: Tensor) -> Tensor:
+        above = x.above(0)
+        return above * _SELU_SCALE + (1 - above) * (y + _SELU_SCALE * _SELU_ALPHA)
 
 
 class Sigmoid(Activation):
@@ -86,6 +95,9 @@ class Sigmoid(Activation):
         derivative: Array = y * (1 - y)
         return derivative
 
+    def emit_derivative(self, x: Tensor, y: Tensor) -> Tensor:
+        return y * (1 - y)
+
 
 class Tanh(Activation):
     """Hyperbolic tangent."""
@@ -99,6 +111,9 @@ class Tanh(Activation):
         return np.tanh(x)
 
     def derivative(self, x: Array, y: Array) -> Array:
+        return 1 - y * y
+
+    def emit_derivative(self, x: Tensor, y: Tensor) -> Tensor:
         return 1 - y * y
 
 
@@ -118,6 +133,10 @@ class Softsign(Activation):
         derivative: Array = 1 / np.square(1 + np.abs(x))
         return derivative
 
+    def emit_derivative(self, x: Tensor, y: Tensor) -> Tensor:
+        beside = 1 + x.abs()
+        return 1 / (beside * beside)
+
 
 class Softplus(Activation):
     """log(1 + exp(x))."""
@@ -132,6 +151,9 @@ class Softplus(Activation):
 
     def derivative(self, x: Array, y: Array) -> Array:
         return _sigmoid(x)
+
+    def emit_derivative(self, x: Tensor, y: Tensor) -> Tensor:
+        return x.sigmoid()
 
 
 class Silu(Activation):
@@ -150,6 +172,10 @@ class Silu(Activation):
         derivative: Array = gate + y * (1 - gate)
         return derivative
 
+    def emit_derivative(self, x: Tensor, y: Tensor) -> Tensor:
+        gate = x.sigmoid()
+        return gate + y * (1 - gate)
+
 
 class Mish(Activation):
     """x*tanh(softplus(x))."""
@@ -167,6 +193,10 @@ class Mish(Activation):
         gate = np.tanh(_softplus(x))
         derivative: Array = gate + x * (1 - gate * gate) * _sigmoid(x)
         return derivative
+
+    def emit_derivative(self, x: Tensor, y: Tensor) -> Tensor:
+        gate = x.apply("Softplus").apply("Tanh")
+        return gate + x * (1 - gate * gate) * x.sigmoid()
 
 
 class Gelu(Activation):
@@ -197,6 +227,14 @@ class Gelu(Activation):
             total: Array = share + x * 2 * share * (1 - share) * steepness  # tanh' = 4*share*(1 - share)
             return total
         return share + x * np.exp(-x * x / 2) * (1 / math.sqrt(2 * math.pi))
+
+    def emit_derivative(self, x: Tensor, y: Tensor) -> Tensor:
+        if self.approximate:  # (1 + tanh(u))/2 = sigmoid(2*u)
+            square = x * x
+            share = (x * (square * (2 * _STRETCH * _BEND) + 2 * _STRETCH)).sigmoid()
+            return share + x * 2 * share * (1 - share) * ((square * (3 * _BEND) + 1) * _STRETCH)
+        share = ((x / math.sqrt(2)).apply("Erf") + 1) * 0.5
+        return share + x * (x * x * -0.5).exp() * (1 / math.sqrt(2 * math.pi))
 
     def _share(self, x: Array) -> Array:
         """Φ(x)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from graphc.dims import Shape
@@ -11,6 +11,8 @@ from graphc.layers.crop import along
 from graphc.layers.fields import Axis
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
+from graphc.training_graph.step import EmittedGradients, EmittedStep, TrainingBuilder
+from graphc.training_graph.tensor import Tensor, axis_of
 from graphc.types import Array, Context, Gradients, Params, Step
 
 
@@ -58,3 +60,12 @@ class Softmax(AlongAxis):
             return Gradients((y * (dy - shared),))
 
         return Step(y, backward)
+
+    def emit_training(self, build: TrainingBuilder, params: Mapping[str, Tensor], *inputs: Tensor) -> EmittedStep:
+        y = build.emitted(self, inputs)
+        axis = axis_of(y, self.along(y.example))
+
+        def backward(dy: Tensor) -> EmittedGradients:
+            return EmittedGradients((y * (dy - (dy * y).sum(axis, keep=True)),))
+
+        return EmittedStep(y, backward)

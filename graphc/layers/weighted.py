@@ -12,6 +12,7 @@ from graphc.layers.fields import Bool
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder
 from graphc.regularizers import Regularizer
+from graphc.training_graph.tensor import Tensor, sum_but_channels
 from graphc.types import Array, Context, Params
 from graphc.variables import ParamSpec
 
@@ -76,6 +77,10 @@ class Weighted(Layer):
     def bias_gradients(self, context: Context, dy: Array) -> dict[str, Array]:
         """The gradient [C] of the biases by name, if there are any that learn, from dy [N, …, C]."""
         return {"biases": bias_gradient(dy)} if self.has_bias and self.learns(context, "biases") else {}
+
+    def emit_bias_gradients(self, dy: Tensor) -> dict[str, Tensor]:
+        """The gradient [C] of the biases by name, if there are any, from dy as it lies between layers."""
+        return {"biases": sum_but_channels(dy)} if self.has_bias else {}
 
 
 def check_groups(groups: int, channels: int, filters: int) -> None:

@@ -18,13 +18,13 @@ from graphc.graph import LayerGraph
 from graphc.kernels.factored_gradient import FactoredGradient, scale
 from graphc.parallel.blas import single_threaded_blas
 from graphc.parallel.world import LOCAL_WORLD, World
+from graphc.train.blocks import square_sum
 from graphc.train.diagnosis import first_bad_array, first_bad_value
 from graphc.train.distill import TeacherModel
 from graphc.train.engine import StepResult
 from graphc.train.evaluation import evaluate
 from graphc.train.freezing import frozen_plan
 from graphc.train.loss_terms import LossResult
-from graphc.train.optimizers import square_sum
 from graphc.train.param_groups import ParamGroups, clip, length, move_average
 from graphc.train.state import TrainState
 from graphc.train.sums import LossSums

@@ -9,27 +9,18 @@ to stay in cache while several passes go over them.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
 from typing import ClassVar, TypeAlias
 
 from pydantic import Field
 
-from graphc.kernels.chunks import slices
 from graphc.kernels.factored_gradient import FactoredGradient, scale
 from graphc.lazy import np
 from graphc.settings import Kind
+from graphc.train.blocks import ParallelFor, add_scaled, alone, blocks, by_blocks, flat, square_sum
+from graphc.training_graph.tensor import Tensor
 from graphc.types import Array, Gradient
 
-BLOCK = 131_072
-"""Elements updated at a time: 512 kB of float32 an array. With 32,768 two threads took 1.2 to 1.8 times as long,
-waiting for the interpreter's lock (docs/performance.md says measured on what)."""
-
-ParallelFor: TypeAlias = Callable[[Callable[[slice], None], int], None]
-"""Work on slices of range(count), which are blocks, by threads or alone; no result depends on how it is cut."""
-
-
-def alone(work: Callable[[slice], None], count: int) -> None:
-    work(slice(0, count))
+Slots: TypeAlias = tuple[Tensor, ...]
 
 
 class Optimizer(Kind):
@@ -69,8 +60,8 @@ class Optimizer(Kind):
         variable's shape; the gradient may be overwritten."""
         decay = self.decay_of(variable)
         rate = self.rate_left(gradient, rate, decay)
-        w, *s = (_flat(array) for array in (variable, *slots))
-        parts, gradient_of = _by_blocks(gradient)
+        w, *s = (flat(array) for array in (variable, *slots))
+        parts, gradient_of = by_blocks(gradient)
 
         def work(some: slice) -> None:
             for part in parts[some]:
@@ -86,6 +77,13 @@ class Optimizer(Kind):
         """The formula, on flat views [n]: w and the slots in place; g may be overwritten."""
         raise NotImplementedError(self.kind)
 
+    def emit_update(
+        self, w: Tensor, g: Tensor, slots: Slots, rate: Tensor, step: Tensor, decay: float
+    ) -> tuple[Tensor, Slots]:
+        """`update` in nodes, of a whole variable, of any shape: the new variable and its new slots. Rate and step are
+        single numbers."""
+        raise NotImplementedError(self.kind)
+
 
 class Sgd(Optimizer):
     """w -= rate * (g + decay*w)."""
@@ -99,8 +97,13 @@ class Sgd(Optimizer):
         return 1.0
 
     def update_block(self, w: Array, g: Array, slots: tuple[Array, ...], rate: float, step: int, decay: float) -> None:
-        _add(g, decay, w)
-        _add(w, -rate, g, spare=g)
+        add_scaled(g, decay, w)
+        add_scaled(w, -rate, g, spare=g)
+
+    def emit_update(
+        self, w: Tensor, g: Tensor, slots: Slots, rate: Tensor, step: Tensor, decay: float
+    ) -> tuple[Tensor, Slots]:
+        return w - (g + w * decay if decay else g) * rate, ()
 
 
 class Momentum(Optimizer):
@@ -117,13 +120,23 @@ class Momentum(Optimizer):
 
     def update_block(self, w: Array, g: Array, slots: tuple[Array, ...], rate: float, step: int, decay: float) -> None:
         (m,) = slots
-        _add(g, decay, w)
+        add_scaled(g, decay, w)
         m *= self.momentum
         m += g
         self._move(w, g, m, rate)
 
+    def emit_update(
+        self, w: Tensor, g: Tensor, slots: Slots, rate: Tensor, step: Tensor, decay: float
+    ) -> tuple[Tensor, Slots]:
+        g = g + w * decay if decay else g
+        m = slots[0] * self.momentum + g
+        return w - self._emit_direction(g, m) * rate, (m,)
+
+    def _emit_direction(self, g: Tensor, m: Tensor) -> Tensor:
+        return m
+
     def _move(self, w: Array, g: Array, m: Array, rate: float) -> None:
-        _add(w, -rate, m, spare=g)
+        add_scaled(w, -rate, m, spare=g)
 
 
 class Nesterov(Momentum):
@@ -132,8 +145,11 @@ class Nesterov(Momentum):
     kind: ClassVar[str] = "nesterov"
 
     def _move(self, w: Array, g: Array, m: Array, rate: float) -> None:
-        _add(g, self.momentum, m)
-        _add(w, -rate, g, spare=g)
+        add_scaled(g, self.momentum, m)
+        add_scaled(w, -rate, g, spare=g)
+
+    def _emit_direction(self, g: Tensor, m: Tensor) -> Tensor:
+        return g + m * self.momentum
 
 
 class RmsProp(Optimizer):
@@ -157,7 +173,7 @@ class RmsProp(Optimizer):
 
     def update_block(self, w: Array, g: Array, slots: tuple[Array, ...], rate: float, step: int, decay: float) -> None:
         named = dict(zip(self.slots, slots, strict=True))
-        _add(g, decay, w)
+        add_scaled(g, decay, w)
         v = named["square"]
         v *= self.decay_rate
         v += (1 - self.decay_rate) * (g * g)
@@ -165,7 +181,7 @@ class RmsProp(Optimizer):
         if self.centered:
             mean = named["mean"]
             mean *= self.decay_rate
-            _add(mean, 1 - self.decay_rate, g)
+            add_scaled(mean, 1 - self.decay_rate, g)
             spread = v - mean * mean
         root = np.sqrt(spread)
         root += self.epsilon
@@ -175,7 +191,22 @@ class RmsProp(Optimizer):
             m *= self.momentum
             m += g
             g = m
-        _add(w, -rate, g)
+        add_scaled(w, -rate, g)
+
+    def emit_update(
+        self, w: Tensor, g: Tensor, slots: Slots, rate: Tensor, step: Tensor, decay: float
+    ) -> tuple[Tensor, Slots]:
+        named = dict(zip(self.slots, slots, strict=True))
+        g = g + w * decay if decay else g
+        v = named["square"] = named["square"] * self.decay_rate + (1 - self.decay_rate) * (g * g)
+        spread = v
+        if self.centered:
+            mean = named["mean"] = named["mean"] * self.decay_rate + (1 - self.decay_rate) * g
+            spread = v - mean * mean
+        g = g / (spread.sqrt() + self.epsilon)
+        if self.momentum:
+            g = named["momentum"] = named["momentum"] * self.momentum + g
+        return w - g * rate, tuple(named[slot] for slot in self.slots)
 
 
 class Adagrad(Optimizer):
@@ -199,12 +230,20 @@ class Adagrad(Optimizer):
 
     def update_block(self, w: Array, g: Array, slots: tuple[Array, ...], rate: float, step: int, decay: float) -> None:
         (s,) = slots
-        _add(g, decay, w)
+        add_scaled(g, decay, w)
         s += g * g
         root = np.sqrt(s)
         root += self.epsilon
         g /= root
-        _add(w, -rate / (1 + (step - 1) * self.rate_decay), g, spare=g)
+        add_scaled(w, -rate / (1 + (step - 1) * self.rate_decay), g, spare=g)
+
+    def emit_update(
+        self, w: Tensor, g: Tensor, slots: Slots, rate: Tensor, step: Tensor, decay: float
+    ) -> tuple[Tensor, Slots]:
+        g = g + w * decay if decay else g
+        s = slots[0] + g * g
+        rate = rate / (1 + (step - 1) * self.rate_decay) if self.rate_decay else rate
+        return w - g / (s.sqrt() + self.epsilon) * rate, (s,)
 
 
 class Adam(Optimizer):
@@ -224,9 +263,9 @@ class Adam(Optimizer):
         return ("mean", "square")
 
     def update_block(self, w: Array, g: Array, slots: tuple[Array, ...], rate: float, step: int, decay: float) -> None:
-        _add(g, decay, w)
+        add_scaled(g, decay, w)
         direction, factor = self._direction(g, slots, step)
-        _add(w, -rate * factor, direction, spare=direction)
+        add_scaled(w, -rate * factor, direction, spare=direction)
 
     def _direction(self, g: Array, slots: tuple[Array, ...], step: int) -> tuple[Array, float]:
         """Both moments moved on; a new array and the factor that makes it m̂/(sqrt(v̂) + epsilon).
@@ -239,12 +278,25 @@ class Adam(Optimizer):
         m += root
         v *= self.beta2
         g *= g
-        _add(v, 1 - self.beta2, g, spare=g)
+        add_scaled(v, 1 - self.beta2, g, spare=g)
         correction = math.sqrt(1 - self.beta2**step)
         np.sqrt(v, out=root)
         root += correction * self.epsilon
         np.divide(m, root, out=root)
         return root, correction / (1 - self.beta1**step)
+
+    def emit_update(
+        self, w: Tensor, g: Tensor, slots: Slots, rate: Tensor, step: Tensor, decay: float
+    ) -> tuple[Tensor, Slots]:
+        direction, factor, slots = self._emit_direction(g + w * decay if decay else g, slots, step)
+        return w - direction * (rate * factor), slots
+
+    def _emit_direction(self, g: Tensor, slots: Slots, step: Tensor) -> tuple[Tensor, Tensor, Slots]:
+        """`_direction` in nodes, and the new slots."""
+        m = slots[0] * self.beta1 + g * (1 - self.beta1)
+        v = slots[1] * self.beta2 + g * g * (1 - self.beta2)
+        correction = _one_minus_power(self.beta2, step).sqrt()
+        return m / (v.sqrt() + correction * self.epsilon), correction / _one_minus_power(self.beta1, step), (m, v)
 
 
 class AdamW(Adam):
@@ -259,7 +311,14 @@ class AdamW(Adam):
         if decay:
             w *= 1 - rate * decay
         direction, factor = self._direction(g, slots, step)
-        _add(w, -rate * factor, direction, spare=direction)
+        add_scaled(w, -rate * factor, direction, spare=direction)
+
+    def emit_update(
+        self, w: Tensor, g: Tensor, slots: Slots, rate: Tensor, step: Tensor, decay: float
+    ) -> tuple[Tensor, Slots]:
+        direction, factor, slots = self._emit_direction(g, slots, step)
+        w = w * (1 - rate * decay) if decay else w
+        return w - direction * (rate * factor), slots
 
 
 class Lamb(Adam):
@@ -281,14 +340,14 @@ class Lamb(Adam):
         parallel_for: ParallelFor = alone,
     ) -> None:
         decay = self.decay_of(variable)
-        w, r, m, v = (_flat(array) for array in (variable, np.asarray(gradient), *slots))
+        w, r, m, v = (flat(array) for array in (variable, np.asarray(gradient), *slots))
         parts = list(blocks(w.size))
 
         def turn(some: slice) -> None:
             for part in parts[some]:
                 direction, factor = self._direction(r[part], (m[part], v[part]), step)
                 np.multiply(direction, factor, out=r[part])
-                _add(r[part], decay, w[part])
+                add_scaled(r[part], decay, w[part])
 
         parallel_for(turn, len(parts))
         long, wide = math.sqrt(square_sum(w)), math.sqrt(square_sum(r))
@@ -296,9 +355,28 @@ class Lamb(Adam):
 
         def move(some: slice) -> None:
             for part in parts[some]:
-                _add(w[part], -rate * trust, r[part])
+                add_scaled(w[part], -rate * trust, r[part])
 
         parallel_for(move, len(parts))
+
+    def emit_update(
+        self, w: Tensor, g: Tensor, slots: Slots, rate: Tensor, step: Tensor, decay: float
+    ) -> tuple[Tensor, Slots]:
+        direction, factor, slots = self._emit_direction(g, slots, step)
+        r = direction * factor
+        r = r + w * decay if decay else r
+        long, wide = w.square_sum().sqrt(), r.square_sum().sqrt()
+        both = long.above(0) * wide.above(0)
+        trust = both * long / (wide + (1 - both)) + (1 - both)
+        return w - r * (rate * trust), slots
+
+
+def _one_minus_power(base: float, step: Tensor) -> Tensor:
+    """1 - base**step in float32, also where that is near 0: 1 - exp(-2*u) is 2*tanh(u)/(1 + tanh(u))."""
+    if base == 0:
+        return 0 * step + 1
+    half = (step * (-math.log(base) / 2)).apply("Tanh")
+    return 2 * half / (1 + half)
 
 
 OPTIMIZERS: tuple[type[Optimizer], ...] = (Sgd, Momentum, Nesterov, RmsProp, Adagrad, Adam, AdamW, Lamb)
@@ -307,46 +385,3 @@ OPTIMIZERS: tuple[type[Optimizer], ...] = (Sgd, Momentum, Nesterov, RmsProp, Ada
 def new_slots(optimizer: Optimizer, variable: Array) -> tuple[Array, ...]:
     """The arrays that this optimizer keeps beside a variable, of the variable's shape and dtype, as they start."""
     return tuple(np.full_like(variable, optimizer.start(slot)) for slot in optimizer.slots)
-
-
-def blocks(count: int, size: int | None = None) -> Iterator[slice]:
-    """Consecutive slices of range(count), each small enough for the cache."""
-    return slices(count, size or BLOCK)
-
-
-def _by_blocks(gradient: Gradient) -> tuple[list[slice], Callable[[slice], Array]]:
-    """Slices of a flat variable, and the gradient there."""
-    if not isinstance(gradient, FactoredGradient):
-        return list(blocks(gradient.size)), _flat(gradient).__getitem__
-    columns = gradient.shape[1]
-    at_a_time = max(BLOCK // columns, 1)
-    rows = gradient.by_rows(at_a_time)
-
-    def some_rows(part: slice) -> Array:
-        return _flat(rows(slice(part.start // columns, part.stop // columns)))
-
-    return list(blocks(gradient.size, at_a_time * columns)), some_rows
-
-
-def square_sum(array: Gradient) -> float:
-    """Sum of squares, block by block, added up in float64: the same bits on any number of BLAS's threads."""
-    if isinstance(array, FactoredGradient):
-        return array.square_sum()
-    flat = _flat(array)
-    total = 0.0
-    for part in blocks(flat.size):
-        total += float(np.einsum("i,i->", flat[part], flat[part]))  # not BLAS
-    return total
-
-
-def _flat(array: Array) -> Array:
-    assert array.flags.c_contiguous
-    return array.reshape(-1)
-
-
-def _add(to: Array, factor: float, array: Array, spare: Array | None = None) -> None:
-    """to += factor * array; `spare` may be written over, and array too if it is that."""
-    if factor == -1:
-        to -= array
-    elif factor:
-        to += np.multiply(array, factor, out=spare)

@@ -14,7 +14,7 @@ from graphc.kernels.factored_gradient import FactoredGradient, scale
 from graphc.kernels.moving_average import ramped
 from graphc.parallel.threads import WORTH_SHARING
 from graphc.regularizers import Regularizer
-from graphc.train.optimizers import ParallelFor, alone, blocks, square_sum
+from graphc.train.blocks import ParallelFor, alone, blocks, square_sum
 from graphc.train.recipe import Clip, Ema, Freeze, Recipe
 from graphc.train.state import TrainState
 from graphc.types import Array, Gradient

@@ -9,7 +9,8 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from graphc.kernels.factored_gradient import FactoredGradient
-from graphc.train import optimizers
+from graphc.train import blocks
+from graphc.train.blocks import square_sum
 from graphc.train.optimizers import (
     OPTIMIZERS,
     Adagrad,
@@ -21,7 +22,6 @@ from graphc.train.optimizers import (
     RmsProp,
     Sgd,
     new_slots,
-    square_sum,
 )
 
 RATE, DECAY = 0.05, 0.01
@@ -108,7 +108,7 @@ def test_blocks_do_not_change_the_result(settings, monkeypatch):
     start, gradients = rng.normal(size=(7, 11)), rng.normal(size=(3, 7, 11))
     results = []
     for size in (5, 1000):
-        monkeypatch.setattr(optimizers, "BLOCK", size)
+        monkeypatch.setattr(blocks, "BLOCK", size)
         variable, slots = start.copy(), new_slots(settings, start)
         for step in range(3):
             settings.update(variable, gradients[step].copy(), slots, RATE, step + 1)
@@ -119,7 +119,7 @@ def test_blocks_do_not_change_the_result(settings, monkeypatch):
 @pytest.mark.parametrize("settings", [settings for settings, _ in FORMULAS], ids=lambda s: s.kind)
 @pytest.mark.parametrize("block", [5, 23, 1000])
 def test_a_gradient_as_its_factors_is_the_gradient(settings, block, monkeypatch):
-    monkeypatch.setattr(optimizers, "BLOCK", block)
+    monkeypatch.setattr(blocks, "BLOCK", block)
     rng = np.random.default_rng(0)
     start, inputs, slopes = rng.normal(size=(7, 11)), rng.normal(size=(3, 4, 7)), rng.normal(size=(3, 4, 11))
 

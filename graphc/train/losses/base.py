@@ -17,6 +17,7 @@ from graphc.errors import DataError, SpecError
 from graphc.lazy import np
 from graphc.probabilities import ACTIVATIONS, Activation
 from graphc.settings import Kind
+from graphc.training_graph.tensor import Tensor
 from graphc.types import Array
 
 
@@ -69,6 +70,24 @@ class Loss(Kind):
     def elements(self, prediction: Array, target: Array) -> tuple[Array, Array, Array | None]:
         """Unreduced losses, their gradients (a new array of the prediction's shape), and weights of the loss's own."""
         raise NotImplementedError(self.kind)
+
+    def emit(self, prediction: Tensor, target: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
+        """`mean` in nodes: the value, and the gradient of the prediction [N, …]. The target is int32 where it is
+        indices of classes, else float32; weights are [N] or of more axes of the losses'."""
+        losses, gradient, own = self.emit_elements(prediction, target)
+        if weights is not None:
+            weights = weights.reshape(*weights.shape, *(1,) * (losses.rank - weights.rank))
+        every = own if weights is None else weights if own is None else own * weights
+        if every is None:
+            return losses.sum() / losses.size, gradient / losses.size
+        count = ((1 - every.equals(0)).sum() * (losses.size // every.size)).clip(1)
+        factor = every / count
+        spread_out = factor.reshape(*factor.shape, *(1,) * (gradient.rank - factor.rank))
+        return (losses * factor).sum(), gradient * spread_out
+
+    def emit_elements(self, prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """`elements` in nodes; a SpecError where the loss has no nodes yet."""
+        raise SpecError("G370", f"the loss {self.kind} has no training graph yet")
 
     def kinds(self, shape: tuple[int, ...]) -> frozenset[TargetKind]:
         """What targets can be for predictions of this shape (one example's); indices of classes become one-hot."""
@@ -147,6 +166,15 @@ def like(target: Array, prediction: Array, kind: str) -> Array:
             return one_hot(target, prediction.shape[-1], prediction.dtype)
     found = f"target {target.dtype}{list(target.shape)} for a prediction {list(prediction.shape)}"
     raise DataError("G404", f"{kind} expects targets of the prediction's shape, or class indices, got {found}")
+
+
+def emit_like(target: Tensor, prediction: Tensor) -> Tensor:
+    """`like` in nodes."""
+    if target.shape == prediction.shape:
+        return target
+    if prediction.shape[-1] == 1:
+        return target.reshape(*prediction.shape)
+    return target.one_hot(prediction.shape[-1])
 
 
 def spread(weights: Array | None, shape: tuple[int, ...]) -> Array | None:

@@ -11,7 +11,8 @@ from graphc.errors import SpecError
 from graphc.lazy import np
 from graphc.probabilities import sigmoid, softmax
 from graphc.settings import LIST
-from graphc.train.losses.base import Loss, like, one_a_class, one_hot, product
+from graphc.train.losses.base import Loss, emit_like, like, one_a_class, one_hot, product
+from graphc.training_graph.tensor import Tensor
 from graphc.types import Array
 
 
@@ -60,6 +61,17 @@ class OverClasses(Loss):
         one_a_class(self.class_weights, q.shape, "class_weights", "the prediction", self.kind)
         return np.asarray(q @ np.asarray(self.class_weights, q.dtype))
 
+    def emit_shares(self, prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor | None]:
+        """`shares` in nodes. A label that is no class, -1 for one, has no share of any: its loss is 0."""
+        q, own = emit_like(target, prediction), None
+        if self.ignore is not None and target.shape == prediction.shape[:-1]:
+            own = 1 - target.is_index(self.ignore)
+        if self.class_weights is None:
+            return q, own
+        assert not isinstance(self.class_weights, str), "fitted() comes first"
+        weight = (q * q.constant(np.asarray(self.class_weights, np.float32))).sum(-1)
+        return q, weight if own is None else own * weight
+
 
 class SoftmaxCrossEntropy(OverClasses):
     """-sum(q * log softmax(logits)) over the last axis; targets are class indices or distributions q.
@@ -85,6 +97,17 @@ class SoftmaxCrossEntropy(OverClasses):
         exponents -= q
         return losses, exponents, own
 
+    def emit_elements(self, prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        q, own = self.emit_shares(prediction, target)
+        if self.label_smoothing:
+            q = q * (1 - self.label_smoothing) + self.label_smoothing / prediction.shape[-1]
+        shifted = prediction - prediction.max(-1, keep=True)
+        exponents = shifted.exp()
+        sums = exponents.sum(-1, keep=True)
+        total = q.sum(-1, keep=True)
+        losses = total * sums.log() - (q * shifted).sum(-1, keep=True)
+        return losses.reshape(*losses.shape[:-1]), exponents * (total / sums) - q, own
+
 
 class SoftmaxFocal(OverClasses):
     """-(1 - p)**gamma * log(p), p being the softmax's probability of the true class: what is already right weighs less.
@@ -109,6 +132,19 @@ class SoftmaxFocal(OverClasses):
         # d/dlog(p) of -(1 - p)**g * log(p) is g * p * (1 - p)**(g-1) * log(p) - (1 - p)**g, and dlog(p_c)/dx = 1_c - p
         pull = q * (self.gamma * p * easy / wrong * log_p - easy)
         return losses, pull - p * pull.sum(axis=-1, keepdims=True), own
+
+    def emit_elements(self, prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        q, own = self.emit_shares(prediction, target)
+        shifted = prediction - prediction.max(-1, keep=True)
+        exponents = shifted.exp()
+        sums = exponents.sum(-1, keep=True)
+        log_p, p = shifted - sums.log(), exponents / sums
+        # 1 - p = -expm1(log(p)), exact where p is near 1: 1 - exp(-2*u) is 2*tanh(u)/(1 + tanh(u))
+        half = (log_p * -0.5).apply("Tanh")
+        wrong = (2 * half / (1 + half)).clip(float(np.finfo(np.float32).tiny))
+        easy = wrong**self.gamma
+        pull = q * (self.gamma * p * easy / wrong * log_p - easy)
+        return -(q * easy * log_p).sum(-1), pull - p * pull.sum(-1, keep=True), own
 
 
 class SigmoidCrossEntropy(Loss):
@@ -139,6 +175,16 @@ class SigmoidCrossEntropy(Loss):
         factor = 1 + (np.asarray(self.pos_weight, prediction.dtype) - 1) * z
         losses = (1 - z) * prediction + factor * (np.log1p(small) + np.maximum(-prediction, 0))
         return losses, (1 - z) - factor * (1 - yes), None
+
+    def emit_elements(self, prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        z = emit_like(target, prediction)
+        if self.label_smoothing:
+            z = z * (1 - self.label_smoothing) + self.label_smoothing / 2
+        yes = prediction.sigmoid()
+        if self.pos_weight is None:
+            return prediction.softplus() - prediction * z, yes - z, None
+        factor = 1 + z * (z.constant(np.asarray(self.pos_weight, np.float32)) - 1)
+        return (1 - z) * prediction + factor * (-prediction).softplus(), (1 - z) - factor * (1 - yes), None
 
     def check(self, shape: tuple[int, ...], name: str) -> None:
         weights = (self.pos_weight,) if isinstance(self.pos_weight, float | int) else self.pos_weight or ()
@@ -175,6 +221,17 @@ class SigmoidFocal(Loss):
         gradient = easy * ((p - z) + self.gamma / wrong * (1 - 2 * z) * p * (1 - p) * entropy)
         return easy * entropy, gradient, None
 
+    def emit_elements(self, prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        z = emit_like(target, prediction)
+        p = prediction.sigmoid()
+        entropy = prediction.softplus() - prediction * z
+        wrong = (p + z - 2 * p * z).clip(float(np.finfo(np.float32).tiny))
+        easy = wrong**self.gamma
+        if self.alpha is not None:
+            easy = easy * (self.alpha * z + (1 - self.alpha) * (1 - z))
+        gradient = easy * ((p - z) + self.gamma / wrong * (1 - 2 * z) * p * (1 - p) * entropy)
+        return easy * entropy, gradient, None
+
 
 class Hinge(Loss):
     """max(0, 1 - y*prediction), y being -1 or 1 for targets of 0 and 1 (or for class indices, one against all)."""
@@ -188,6 +245,11 @@ class Hinge(Loss):
         sign = 2 * like(target, prediction, self.kind) - 1
         margin = 1 - sign * prediction
         return np.maximum(margin, 0), np.where(margin > 0, -sign, 0).astype(prediction.dtype), None
+
+    def emit_elements(self, prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        sign = 2 * emit_like(target, prediction) - 1
+        margin = 1 - sign * prediction
+        return margin.relu(), -(margin.above(0) * sign), None
 
 
 class Log(Loss):
@@ -206,3 +268,8 @@ class Log(Loss):
         z = like(target, prediction, self.kind)
         yes, no = prediction + self.epsilon, 1 - prediction + self.epsilon
         return -z * np.log(yes) - (1 - z) * np.log(no), (1 - z) / no - z / yes, None
+
+    def emit_elements(self, prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        z = emit_like(target, prediction)
+        yes, no = prediction + self.epsilon, 1 - prediction + self.epsilon
+        return -(z * yes.log()) - (1 - z) * no.log(), (1 - z) / no - z / yes, None

@@ -10,7 +10,8 @@ from graphc.data.target_kind import TargetKind
 from graphc.errors import SpecError
 from graphc.lazy import np
 from graphc.probabilities import Activation, sigmoid, softmax
-from graphc.train.losses.base import Loss, like, one_hot
+from graphc.train.losses.base import Loss, emit_like, like, one_hot
+from graphc.training_graph.tensor import Tensor
 from graphc.types import Array
 
 
@@ -51,6 +52,24 @@ class Dice(Loss):
         slope = -(2 * q * below - above) / (below * below * prediction.shape[-1]) * counted
         gradient = slope * p * (1 - p) if single else p * (slope - (slope * p).sum(axis=-1, keepdims=True))
         return losses, gradient.astype(prediction.dtype), None
+
+    def emit_elements(self, prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        single = prediction.shape[-1] == 1
+        p = prediction.sigmoid() if single else prediction.apply("Softmax", axis=-1)
+        q, counted = emit_like(target, prediction), None
+        if self.ignore is not None and target.shape == prediction.shape[:-1]:
+            counted = 1 - (target.equals(self.ignore) if single else target.is_index(self.ignore))
+            counted = counted.reshape(*counted.shape, 1)
+            q = q * counted
+        axes = range(1, prediction.rank - 1)
+        read = p if counted is None else p * counted
+        above = 2 * (p * q).sum(*axes, keep=True) + self.smooth
+        below = (read + q).sum(*axes, keep=True) + self.smooth
+        losses = 1 - (above / below).mean(*axes, prediction.rank - 1)
+        slope = (above - 2 * q * below) / (below * below * prediction.shape[-1])
+        slope = slope if counted is None else slope * counted
+        gradient = slope * p * (1 - p) if single else p * (slope - (slope * p).sum(-1, keep=True))
+        return losses, gradient, None
 
     def _regions(self, prediction: Array, target: Array) -> tuple[Array, Array]:
         """(1 where a pixel is of the class; 1 where it counts, with one channel)."""

@@ -7,7 +7,8 @@ from typing import ClassVar
 from pydantic import Field
 
 from graphc.lazy import np
-from graphc.train.losses.base import Loss, like
+from graphc.train.losses.base import Loss, emit_like, like
+from graphc.training_graph.tensor import Tensor
 from graphc.types import Array
 
 
@@ -20,6 +21,10 @@ class MeanSquared(Loss):
         error = prediction - like(target, prediction, self.kind)
         return error * error, 2 * error, None
 
+    def emit_elements(self, prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        error = prediction - emit_like(target, prediction)
+        return error * error, 2 * error, None
+
 
 class Absolute(Loss):
     """|prediction - target|; the gradient at equality is 0."""
@@ -29,6 +34,10 @@ class Absolute(Loss):
     def elements(self, prediction: Array, target: Array) -> tuple[Array, Array, Array | None]:
         error = prediction - like(target, prediction, self.kind)
         return np.abs(error), np.sign(error), None
+
+    def emit_elements(self, prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        error = prediction - emit_like(target, prediction)
+        return error.abs(), error.sign(), None
 
 
 class Huber(Loss):
@@ -42,6 +51,11 @@ class Huber(Loss):
     def elements(self, prediction: Array, target: Array) -> tuple[Array, Array, Array | None]:
         error = prediction - like(target, prediction, self.kind)
         inside = np.clip(error, -self.delta, self.delta)
+        return inside * (error - inside / 2), inside, None
+
+    def emit_elements(self, prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        error = prediction - emit_like(target, prediction)
+        inside = error.clip(-self.delta, self.delta)
         return inside * (error - inside / 2), inside, None
 
 
@@ -60,3 +74,11 @@ class Cosine(Loss):
         t = target / np.maximum(np.linalg.norm(target, axis=-1, keepdims=True), self.epsilon)
         cosine = (p * t).sum(axis=-1, keepdims=True)
         return 1 - cosine[..., 0], (cosine * p - t) / length, None
+
+    def emit_elements(self, prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        target = emit_like(target, prediction)
+        length = prediction.square_sum(-1, keep=True).sqrt().clip(self.epsilon)
+        p = prediction / length
+        t = target / target.square_sum(-1, keep=True).sqrt().clip(self.epsilon)
+        cosine = (p * t).sum(-1, keep=True)
+        return 1 - cosine.reshape(*cosine.shape[:-1]), (cosine * p - t) / length, None

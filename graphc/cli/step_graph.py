@@ -1,0 +1,54 @@
+"""`graphc compile --training`: options, and what they do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from graphc.cli.options import limits, say, with_options
+from graphc.files import keep_inputs, shown
+
+TAKEN = {"output", "training", "target", "batch", "settings", "max_memory"}
+"""What goes with --training; --set then overrides keys of the recipe."""
+training_options = with_options(
+    click.option(
+        "--training", metavar="RECIPE", help="Write this recipe's training step, and the state it begins with."
+    ),
+    click.option(
+        "--target",
+        type=click.Choice(["cpu", "cuda", "webgpu"]),
+        default="cpu",
+        show_default=True,
+        help="Where a training step is to run.",
+    ),
+)
+
+
+def compile_step(spec: str | None, output: str | None, options: dict[str, Any]) -> None:
+    """Write the training step of `options["training"]`."""
+    from graphc.train.step_file import compile_training, state_path
+
+    recipe = options["training"]
+    if spec is not None:
+        raise click.UsageError("--training takes the spec that its recipe names: leave out SPEC")
+    context = click.get_current_context()
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        if name not in TAKEN and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"{parameter.opts[0]} does not go with --training")
+    path = Path(recipe).absolute()
+    target = output or f"{path.stem if path.stem != 'recipe' else path.parent.name or 'net'}.train.onnx"
+    if target == "-":
+        raise click.BadParameter("an ONNX file is not printed; name a file", param_hint="--output")
+    keep_inputs((target, state_path(target)), (recipe,))
+    memory = limits(None, options["max_memory"]).memory
+    found = compile_training(
+        recipe, target, options["settings"], batch=options["batch"], target=options["target"], max_memory=memory
+    )
+    for sentence in found.said:
+        say(sentence)
+    say(f"wrote {shown(target)}: {found.nodes:,} nodes, {Path(target).stat().st_size:,} bytes")
+    say(f"wrote {shown(found.state)}: {found.arrays:,} arrays, {found.state.stat().st_size:,} bytes")

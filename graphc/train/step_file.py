@@ -1,0 +1,89 @@
+"""`graphc compile --training`: a recipe's training step as an ONNX file, and the state that it begins with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from graphc.data.examples import MEMORY_LIMIT
+from graphc.emit.model import write_model
+from graphc.emit.training_targets import Target
+from graphc.errors import SpecError
+from graphc.files import atomic_write
+from graphc.train.batching import augmenting, make_batches
+from graphc.train.datasets import read_sets
+from graphc.train.fitting import fitted
+from graphc.train.recipe import read_recipe
+from graphc.train.setup import make_engine, new_state
+from graphc.train.step_graph import check_emittable, emit_step, forms_of
+from graphc.train.task import task_of
+from graphc.train.warm_start import warm_start
+from graphc.weights.safetensors_file import write_safetensors
+
+SUFFIXES = (".onnx", ".train")
+"""What a model's name loses, in order, before its state is named after it."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepFiles:
+    """What was written."""
+
+    nodes: int
+    arrays: int
+    """Of the state."""
+    state: Path
+    said: tuple[str, ...]
+    """What reading the data and the first weights said."""
+
+
+def state_path(model: Path | str) -> Path:
+    """Where the state of a model's first step goes: net.state.safetensors of net.train.onnx."""
+    path = Path(model)
+    name = path.name
+    for suffix in SUFFIXES:
+        name = name.removesuffix(suffix)
+    return path.with_name(f"{name}.state.safetensors")
+
+
+def compile_training(
+    recipe_path: Path | str,
+    output: Path | str,
+    overrides: Sequence[str] = (),
+    *,
+    batch: int | None = None,
+    target: Target = "cpu",
+    max_memory: int = MEMORY_LIMIT,
+) -> StepFiles:
+    """Write a recipe's step over `batch` examples (default: the recipe's) and its first state, beside it.
+
+    The recipe's data are read: what targets are, balanced class weights and learned preprocessing hang on them. The
+    state is written first, so that a model that is there has one.
+    """
+    recipe, base = read_recipe(recipe_path, overrides), Path(recipe_path).parent
+    check_emittable(recipe)
+    for number, each in enumerate(recipe.freeze):
+        if each.until_epoch is not None:
+            with recipe.placing(("freeze", number)):
+                message = f"freeze: {each.pattern} learns after epoch {each.until_epoch}, and a file has one step"
+                raise SpecError("G370", f"{message}: freeze it for good, or train with --engine onnxruntime")
+    task = task_of(recipe, base)
+    sets = read_sets(task, base, max_memory)
+    task = fitted(task, sets.train)
+    task.heads.check(sets.train)
+    batches = make_batches(task, sets.train, augmenting(task, sets.train), training=True)
+    forms = forms_of(batches.make(np.arange(min(2, len(sets.train))), 0).targets)
+    engine = make_engine(task, base, 1, sets.train)
+    state = new_state(engine)
+    said = sets.said()
+    if task.recipe.init_from is not None:
+        said.append(str(warm_start(state.params, task.recipe.init_from, base, task.plan)))
+    model = emit_step(task, engine.learning, batch or task.recipe.batch, forms, target)
+    read = {each.name for each in model.body.graph.input}
+    arrays = {name: array for name, array in state.arrays(task.recipe.optimizer).items() if name in read}
+    path = state_path(output)
+    atomic_write(path, lambda file: write_safetensors(file, arrays, {"graphc.layout": "HWIO"}))
+    write_model(model, output)
+    return StepFiles(len(model.body.graph.node), len(arrays), path, tuple(said))

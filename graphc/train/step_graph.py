@@ -1,0 +1,213 @@
+"""A recipe's training step as one ONNX model: forward, losses, backward, regularizers, clipping, optimizer, averages.
+
+Names: a state input X (`params/net/conv1/weights`, `slots/momentum/net/conv1/weights`, `average/…`: as in checkpoints)
+is one for which there is an output `next/X`. Further inputs: the spec's, `label/HEAD`, `weight/HEAD` where examples are
+weighed, `learning_rate`, `step` (steps done before) where something depends on it, and `LAYER/uniform` (random numbers
+from 0 up to 1) of dropout. Further outputs: `loss`, `loss/HEAD`, `penalty` where there are regularizers,
+`gradient_norm`, and each head's prediction under the head's name. All arrays lie as graphc has them, channels last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import reduce
+from operator import add
+
+import numpy as np
+
+from graphc.emit.model import OnnxModel
+from graphc.emit.training import TrainingGraph
+from graphc.emit.training_targets import Target
+from graphc.errors import SpecError
+from graphc.train.freezing import frozen_plan
+from graphc.train.loss_term import LossTerm
+from graphc.train.loss_terms import LossTerms, keys_of
+from graphc.train.param_groups import EPSILON, ParamGroups
+from graphc.train.recipe import Recipe
+from graphc.train.task import Task
+from graphc.training_graph.moving_average import emit_ramped
+from graphc.training_graph.tensor import Tensor, channels_last
+from graphc.types import Array
+
+PARAMS, SLOTS, AVERAGE, NEXT = "params/", "slots/", "average/", "next/"
+RATE, STEP, NORM, LOSS, PENALTY = "learning_rate", "step", "gradient_norm", "loss", "penalty"
+
+
+@dataclass(frozen=True, slots=True)
+class TargetForm:
+    """What arrays a target has."""
+
+    shape: tuple[int, ...]
+    """Of one example."""
+    whole: bool
+    """Whether its numbers are integers."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeadInputs:
+    """The inputs of the graph that a head reads."""
+
+    label: str
+    dtype: str
+    weight: str | None
+    """None where examples are not weighed."""
+
+
+def forms_of(targets: Mapping[str, Array]) -> dict[str, TargetForm]:
+    """The forms of a batch's targets [N, …], by name."""
+    return {
+        name: TargetForm(array.shape[1:], bool(np.issubdtype(array.dtype, np.integer)))
+        for name, array in targets.items()
+    }
+
+
+def head_inputs(head: LossTerm, forms: Mapping[str, TargetForm]) -> HeadInputs:
+    """What a head's inputs are called: class indices are int32, all else is float32."""
+    form = forms[head.target]
+    classes = form.whole and form.shape == head.shape[:-1] and head.shape[-1] > 1
+    weight = f"weight/{head.name}" if head.example_weights else None
+    return HeadInputs(f"label/{head.name}", "int32" if classes else "float32", weight)
+
+
+def check_emittable(recipe: Recipe) -> None:
+    """A SpecError where a recipe says what a training graph has not."""
+    refused: tuple[tuple[bool, str, str], ...] = (
+        (recipe.accumulate > 1, "accumulate", "accumulate: a training graph takes one batch a step"),
+        (recipe.teacher is not None, "teacher", "teacher: distillation has no training graph yet"),
+        (recipe.dtype != "float32", "dtype", f"dtype: a training graph has float32, not {recipe.dtype}"),
+    )
+    for holds, key, message in refused:
+        if holds:
+            with recipe.placing((key,)):
+                raise SpecError("G370", message)
+
+
+def emit_step(
+    task: Task, learning: ParamGroups, batch: int, forms: Mapping[str, TargetForm], target: Target = "cpu"
+) -> OnnxModel:
+    """The checked model of a step over so many examples, for variables that learn as `learning` says; `forms`: of the
+    targets, by name. A SpecError with the place of what has no training graph."""
+    check_emittable(task.recipe)
+    plan = frozen_plan(task.plan, learning.frozen)
+    graph = TrainingGraph(plan, batch, target)
+    graph.variables = {
+        name: graph.input(f"{PARAMS}{name}", spec.shape, "float32") for name, spec in plan.variables.items()
+    }
+    loss, gradients = _losses(graph, task.heads, forms)
+    found = graph.backward(gradients, learning.learning)
+    graph.about("update")
+    penalty = _penalty(graph, learning)
+    if penalty is not None:
+        graph.give(PENALTY, penalty)
+        loss = loss + penalty
+        found = _with_penalties(graph, learning, found)
+    graph.give(LOSS, loss)
+    found = _clipped(graph, found, task.recipe)
+    new = _updated(graph, learning, found)
+    new |= {name: value for name, value in graph.updates.items() if name not in learning.frozen}
+    for name, value in new.items():
+        graph.give(f"{NEXT}{PARAMS}{name}", value)
+    if task.recipe.ema is not None:
+        _average(graph, task.recipe, new)
+    return graph.finish({"graphc.spec": task.spec.source})
+
+
+def _losses(
+    graph: TrainingGraph, heads: LossTerms, forms: Mapping[str, TargetForm]
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The weighted sum of all heads' losses, and its gradients by node; outputs for each head."""
+    values = graph.forward(heads.nodes)
+    terms: list[Tensor] = []
+    gradients: dict[str, Tensor] = {}
+    for number, (head, factor) in enumerate(zip(heads.targets, heads.factors, strict=True)):
+        graph.about(f"loss/{head.name}")
+        asked, prediction = head_inputs(head, forms), channels_last(values[head.node])
+        label = graph.input(asked.label, (graph.batch, *forms[head.target].shape), asked.dtype)
+        weights = None
+        if asked.weight is not None and head.example_weights is not None:
+            weights = graph.input(asked.weight, (graph.batch, *forms[head.example_weights].shape), "float32")
+        with heads.recipe.placing(keys_of(heads.recipe, number)):
+            value, gradient = head.loss.emit(prediction, label, weights)
+        graph.give(f"{LOSS}/{head.name}", value)
+        graph.give(head.name, prediction)
+        terms.append(value * factor)
+        given = _as_laid(gradient * factor, values[head.node])
+        gradients[head.node] = gradients[head.node] + given if head.node in gradients else given
+    return reduce(add, terms), gradients
+
+
+def _as_laid(gradient: Tensor, value: Tensor) -> Tensor:
+    """A gradient [N, …, C] as its value lies."""
+    if gradient.shape == value.shape and value.rank not in (4, 5):
+        return gradient
+    return gradient.transpose(0, value.rank - 1, *range(1, value.rank - 1))
+
+
+def _penalty(graph: TrainingGraph, learning: ParamGroups) -> Tensor | None:
+    """The regularizers' share of the loss; None where there are none."""
+    terms = []
+    for name, regularizer in learning.regularizers.items():
+        variable = graph.variables[name]
+        if regularizer.l2:
+            terms.append(variable.square_sum() * (regularizer.l2 / 2))
+        if regularizer.l1:
+            terms.append(variable.abs().sum() * regularizer.l1)
+    return reduce(add, terms) if terms else None
+
+
+def _with_penalties(graph: TrainingGraph, learning: ParamGroups, gradients: dict[str, Tensor]) -> dict[str, Tensor]:
+    """gradient + l1*sign(w) + l2*w, where a variable has a regularizer."""
+    found = dict(gradients)
+    for name in gradients.keys() & learning.regularizers.keys():
+        regularizer, variable = learning.regularizers[name], graph.variables[name]
+        if regularizer.l2:
+            found[name] = found[name] + variable * regularizer.l2
+        if regularizer.l1:
+            found[name] = found[name] + variable.sign() * regularizer.l1
+    return found
+
+
+def _clipped(graph: TrainingGraph, gradients: dict[str, Tensor], recipe: Recipe) -> dict[str, Tensor]:
+    """The gradients within the recipe's limits; their length before is an output."""
+    squares = {name: gradient.square_sum() for name, gradient in gradients.items()}
+    graph.give(NORM, reduce(add, squares.values()).sqrt())
+    limits, found = recipe.clip, dict(gradients)
+    if limits.variable_norm is not None:
+        for name, gradient in gradients.items():
+            factor = (limits.variable_norm / (squares[name].sqrt() + EPSILON)).clip(most=1)
+            found[name], squares[name] = gradient * factor, squares[name] * (factor * factor)
+    if limits.global_norm is not None:
+        factor = (limits.global_norm / (reduce(add, squares.values()).sqrt() + EPSILON)).clip(most=1)
+        found = {name: gradient * factor for name, gradient in found.items()}
+    return found
+
+
+def _updated(graph: TrainingGraph, learning: ParamGroups, gradients: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The variables that learn, one step further; their slots are outputs."""
+    optimizer, rate = learning.recipe.optimizer, graph.input(RATE, (), "float32")
+    found = {}
+    for name in learning.learning:
+        if name not in gradients:
+            continue
+        variable = graph.variables[name]
+        names = [f"{SLOTS}{slot}/{name}" for slot in optimizer.slots]
+        slots = tuple(graph.input(each, variable.shape, "float32") for each in names)
+        decay = 0.0 if optimizer.decay_only_weights and variable.rank < 2 else optimizer.weight_decay
+        step = graph.steps_done + (1 - learning.began.get(name, 0))
+        found[name], new = optimizer.emit_update(
+            variable, gradients[name], slots, rate * learning.factors[name], step, decay
+        )
+        for each, value in zip(names, new, strict=True):
+            graph.give(f"{NEXT}{each}", value)
+    return found
+
+
+def _average(graph: TrainingGraph, recipe: Recipe, new: Mapping[str, Tensor]) -> None:
+    """The moving average of every variable, one step further, as outputs."""
+    settings = recipe.ema
+    assert settings is not None
+    for name, before in graph.variables.items():
+        mean = graph.input(f"{AVERAGE}{name}", before.shape, "float32")
+        left = 1 - (emit_ramped(settings.decay, graph.steps_done) if settings.ramp else settings.decay)
+        graph.give(f"{NEXT}{AVERAGE}{name}", mean + (new.get(name, before) - mean) * left)

@@ -1,0 +1,116 @@
+"""The gradients of pooling over windows, for one, two or three spatial axes.
+
+Of equal largest values in a window the first wins, as in NumPy and PyTorch: a blank background gives windows of equal
+values everywhere, whose gradient would otherwise count several times.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import product
+
+from graphc.lazy import np
+from graphc.training_graph.conv import pads_of, transposed_convolution
+from graphc.training_graph.tensor import Tensor, concat
+from graphc.types import Array
+from graphc.window import Window
+
+LOWEST = -3.4028234663852886e38
+"""float32's."""
+
+
+def max_pool_gradient(x: Tensor, y: Tensor, dy: Tensor, windows: Sequence[Window]) -> Tensor:
+    """[N, C, …] of x [N, C, …] from dy, which like y is [N, C, …]."""
+    tiled = all(window.kernel == window.stride and window.dilation == 1 for window in windows)
+    return _of_tiles(x, y, dy, windows) if tiled else _of_windows(x, y, dy, windows)
+
+
+def _of_tiles(x: Tensor, y: Tensor, dy: Tensor, windows: Sequence[Window]) -> Tensor:
+    """Of windows side by side: the taps are axes of their own."""
+    batch, channels, *sizes = x.shape
+    outputs, taps = dy.shape[2:], [window.kernel for window in windows]
+    pads = [
+        (before, places * window.kernel - size - before)
+        for (before, _), places, size, window in zip(pads_of(windows), outputs, sizes, windows, strict=True)
+    ]
+    axes = len(windows)
+    tiles = x.pad([(0, 0), (0, 0), *pads], LOWEST)
+    pairs = [size for pair in zip(outputs, taps, strict=True) for size in pair]
+    inner = tuple(range(3, 3 + 2 * axes, 2))
+    outer = tuple(range(2, 2 + 2 * axes, 2))
+    first = tiles.reshape(batch, channels, *pairs).transpose(*inner, 0, 1, *outer)
+    count = math.prod(taps)
+    read = first.reshape(count, *dy.shape).split([1] * count, axis=0)
+    shared = concat(_shares(read, y.reshape(1, *y.shape), dy.reshape(1, *dy.shape)), axis=0)
+    order = [axis for pair in zip(range(axes + 2, 2 * axes + 2), range(axes), strict=True) for axis in pair]
+    back = shared.reshape(*taps, batch, channels, *outputs).transpose(axes, axes + 1, *order)
+    whole = back.reshape(batch, channels, *(size * places for size, places in zip(taps, outputs, strict=True)))
+    return whole.pad([(0, 0), (0, 0), *((-before, -after) for before, after in pads)])
+
+
+def _of_windows(x: Tensor, y: Tensor, dy: Tensor, windows: Sequence[Window]) -> Tensor:
+    """Of windows that overlap, or leave pixels out: what each tap gets is put back by a transposed convolution."""
+    batch, channels, *sizes = x.shape
+    padded = x.pad([(0, 0), (0, 0), *pads_of(windows)], LOWEST)
+    steps = [window.stride for window in windows]
+    shifts = product(*(range(0, window.extent, window.dilation) for window in windows))
+    read = [padded.part(shift, dy.shape[2:], steps) for shift in shifts]
+    rows = [each.reshape(batch * channels, 1, *dy.shape[2:]) for each in _shares(read, y, dy)]
+    return scattered(concat(rows, axis=1), windows, (batch, channels, *sizes))
+
+
+def _shares(read: Sequence[Tensor], y: Tensor, dy: Tensor) -> list[Tensor]:
+    """What each tap gets of dy, where it has read y first."""
+    left, found = dy, []
+    for each in read[:-1]:
+        found.append(each.equals(y) * left)
+        left = left - found[-1]
+    return [*found, left]
+
+
+def scattered(taps: Tensor, windows: Sequence[Window], shape: tuple[int, ...]) -> Tensor:
+    """[N, C, …], of this shape, from what each tap of each window gives, [N*C, taps, …]."""
+    kernel = tuple(window.kernel for window in windows)
+    count = math.prod(kernel)
+    filters = np.eye(count, dtype=np.float32).reshape(count, 1, *kernel)
+    return _back(taps, filters, windows, shape)
+
+
+def avg_pool_gradient(
+    dy: Tensor, windows: Sequence[Window], counted: Sequence[tuple[int, int]], sizes: Sequence[int]
+) -> Tensor:
+    """[N, C, *sizes] from dy [N, C, …]; `counted` positions around the input count as zeros."""
+    batch, channels, *outputs = dy.shape
+    share = np.ones((), np.float32)
+    for window, places, (before, after), size in zip(windows, outputs, counted, sizes, strict=True):
+        share = np.multiply.outer(share, 1 / _counts(window, places, before, size + after))
+    even = bool((share == share.flat[0]).all())
+    rate = np.asarray(share.flat[0] if even else share, np.float32)
+    given = (dy * Tensor(dy.graph, dy.graph.initializer(rate), rate.shape)).reshape(batch * channels, 1, *outputs)
+    filters = np.ones((1, 1, *(window.kernel for window in windows)), np.float32)
+    return _back(given, filters, windows, (batch, channels, *sizes))
+
+
+def _counts(window: Window, places: int, before: int, end: int) -> Array:
+    """[places]: how many taps of each window lie from -before up to `end`."""
+    start = (window.pads or (0, 0))[0]
+    taps = np.arange(places)[:, None] * window.stride - start + np.arange(window.kernel) * window.dilation
+    counts: Array = ((taps >= -before) & (taps < end)).sum(axis=1)
+    return counts
+
+
+def _back(taps: Tensor, filters: Array, windows: Sequence[Window], shape: tuple[int, ...]) -> Tensor:
+    weights = Tensor(taps.graph, taps.graph.initializer(filters), filters.shape)
+    return transposed_convolution(taps, weights, windows, shape[2:], 1, 1).reshape(*shape)
+
+
+def global_max_gradient(x: Tensor, dy: Tensor) -> Tensor:
+    """[N, C, …] of x [N, C, …] from dy [N, C]: to the first of the largest."""
+    batch, channels = x.shape[:2]
+    pixels = x.reshape(batch, channels, -1)
+    count = pixels.shape[2]
+    falling = Tensor(x.graph, x.graph.initializer(np.arange(count, 0, -1, dtype=np.float32)), (count,))
+    ranked = pixels.equals(pixels.max(2, keep=True)) * falling
+    first = ranked.equals(ranked.max(2, keep=True))
+    return (first * dy.reshape(batch, channels, 1)).reshape(*x.shape)

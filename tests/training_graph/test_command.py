@@ -1,0 +1,83 @@
+"""`graphc compile --training` as one types it, and the page that says how its file is run."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from safetensors.numpy import load_file
+
+from graphc.cli import run_command
+from tests.train.conftest import RECIPE, SPEC, write_data
+
+PAGE = Path(__file__).parents[2] / "docs" / "training_graph.md"
+
+
+@pytest.fixture
+def graphc(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tiny.yaml").write_text(SPEC)
+    (tmp_path / "recipe.yaml").write_text(RECIPE)
+    write_data(tmp_path / "train.npz", 20, 0)
+    write_data(tmp_path / "test.npz", 8, 1)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["graphc", *arguments])
+        code = run_command()
+        return code, capsys.readouterr().err
+
+    return run
+
+
+def test_the_step_and_its_state_are_written(graphc):
+    code, said = graphc("compile", "--training", "recipe.yaml", "--batch", "4", "-o", "tiny.train.onnx")
+    assert code == 0, said
+    assert re.search(r"wrote tiny\.train\.onnx: [\d,]+ nodes, [\d,]+ bytes\nwrote tiny\.state\.safetensors: ", said)
+    model, state = onnx.load("tiny.train.onnx"), load_file("tiny.state.safetensors")
+    onnx.checker.check_model(model, full_check=True)
+    shapes = {each.name: [d.dim_value for d in each.type.tensor_type.shape.dim] for each in model.graph.input}
+    assert shapes["image"] == [4, 6, 6, 1]
+    assert {name: list(array.shape) for name, array in state.items()}.items() <= shapes.items()
+    assert "slots/square/tiny/conv1/weights" in state
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--training", "recipe.yaml", "tiny.yaml"), "leave out SPEC"),
+        (("--training", "recipe.yaml", "--opset", "17"), "--opset does not go with --training"),
+        (("--training", "recipe.yaml", "-o", "-"), "an ONNX file is not printed"),
+        (("--training", "recipe.yaml", "--set", "freeze=[{pattern: '*', until_epoch: 2}]"), "learns after epoch 2"),
+        (("--training", "recipe.yaml", "--set", "accumulate=2"), "one batch a step"),
+        ((), "Missing argument"),
+    ],
+)
+def test_what_does_not_fit_is_refused(graphc, arguments, said):
+    code, error = graphc("compile", *arguments)
+    assert (code, said in error) == (2, True), error
+    assert not list(Path().glob("*.onnx")) + list(Path().glob("*.state.safetensors"))
+
+
+def test_the_page_trains(monkeypatch, tmp_path, capsys):
+    """Its twenty lines, on a step with its inputs."""
+    (code,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    pytest.importorskip("onnxruntime")
+    monkeypatch.chdir(tmp_path)
+    spec = SPEC.replace("units: 3", "units: 10")
+    (tmp_path / "tiny.yaml").write_text(spec)
+    (tmp_path / "recipe.yaml").write_text(RECIPE)
+    for name in ("train.npz", "test.npz"):
+        write_data(tmp_path / name, 20, 0)
+    monkeypatch.setattr(sys, "argv", ["graphc", "compile", "--training", "recipe.yaml", "-o", "digits.train.onnx"])
+    assert run_command() == 0
+    exec(compile(code, str(PAGE), "exec"), {})
+    losses = [float(line.split()[1]) for line in capsys.readouterr().out.splitlines()]
+    assert len(losses) == 20
+    assert np.isfinite(losses).all()
+    before, after = load_file("digits.state.safetensors"), load_file("digits.safetensors")
+    assert before.keys() >= {f"params/{name}" for name in after}
+    assert not np.array_equal(before["params/tiny/conv1/weights"], after["tiny/conv1/weights"])

@@ -1,0 +1,105 @@
+"""Every layer kind's training graph gives NumPy's output, gradients and moving averages in onnxruntime.
+
+In the suite the two smallest rows a kind; with `--exhaustive` (`.ci/training`) all rows, and twenty drawn at random.
+"""
+
+from __future__ import annotations
+
+import itertools
+import zlib
+from random import Random
+
+import numpy as np
+import pytest
+
+from graphc.emit.training_targets import TRAINING_OPERATORS
+from graphc.errors import SpecError
+from graphc.layers import CATALOGUE
+from graphc.layers.protocols import EmitsTraining
+from tests.layers.cases import all_cases, all_samplers
+from tests.layers.one_layer import initial_params, random_inputs
+from tests.training_graph.one_layer import BATCH, emitted, in_numpy, in_onnxruntime
+
+TOLERANCE = 1e-5
+"""Of the largest value."""
+WITHOUT = frozenset(
+    {
+        "blur_pool2d", "channel_shuffle", "class_token", "constant", "conv2d_transpose", "coordinates", "crop",
+        "decode_deltas", "decode_distances", "depth_to_space", "global_response_norm", "group_norm", "gru",
+        "instance_norm", "layer_norm", "layer_scale", "local_response_norm", "log_softmax", "lp_pool2d", "lstm",
+        "matmul", "max_unpool2d", "maxout", "multi_head_attention", "non_max_suppression", "pad",
+        "position_embedding", "prelu", "reduce_max", "reduce_mean", "reduce_min", "reduce_sum", "resize", "rms_norm",
+        "slice", "space_to_depth", "split", "transpose", "unit_norm",
+    }
+)  # fmt: skip
+"""Kinds that have no `emit_training` yet."""
+CASES = all_cases()
+
+
+def rows(kind):
+    return [case for case in CASES if case.layer.kind == kind]
+
+
+def smallest(kind):
+    return sorted(rows(kind), key=lambda case: sum(np.prod(shape) for shape in case.input_shapes))[:2]
+
+
+def every(kind):
+    rng, samplers = Random(zlib.crc32(kind.encode())), all_samplers()
+    drawn = [samplers[kind](rng) for _ in range(20)] if kind in samplers else []
+    return [*rows(kind), *drawn]
+
+
+def pytest_generate_tests(metafunc):
+    if "case" in metafunc.fixturenames:
+        of_kind = every if metafunc.config.getoption("--exhaustive") else smallest
+        kinds = sorted(CATALOGUE.keys() - WITHOUT)
+        cases = list(itertools.chain.from_iterable(map(of_kind, kinds)))
+        metafunc.parametrize("case", cases, ids=str)
+
+
+def test_the_kinds_without_a_training_graph_are_known():
+    lacking = {kind for kind in CATALOGUE if not all(isinstance(each.layer, EmitsTraining) for each in rows(kind))}
+    assert lacking == WITHOUT
+
+
+def test_it_is_as_in_numpy(case):
+    rng = np.random.default_rng(1)
+    params, inputs = initial_params(case, rng, "float32"), random_inputs(case, BATCH, rng, "float32")
+    dy = rng.standard_normal((BATCH, *case.layer.infer_shape(*case.input_shapes))).astype(np.float32)
+    theirs = dict(in_onnxruntime(case, params, inputs, dy).named())
+    for name, ours in in_numpy(case, params, inputs, dy).named():
+        assert theirs[name].shape == ours.shape, name
+        largest = max(float(np.abs(ours).max(initial=0)), 1e-20)
+        assert float(np.abs(theirs[name] - ours).max(initial=0)) <= TOLERANCE * largest, name
+
+
+@pytest.mark.parametrize("kind", ["max_pool1d", "max_pool2d", "max_pool3d", "global_max_pool2d", "maximum"])
+def test_equal_values_share_the_gradient_as_in_numpy(kind):
+    for case in rows(kind)[::3]:
+        rng = np.random.default_rng(2)
+        inputs = [rng.integers(0, 2, (BATCH, *shape)).astype(np.float32) for shape in case.input_shapes]
+        dy = rng.integers(-8, 9, (BATCH, *case.layer.infer_shape(*case.input_shapes))).astype(np.float32) * 6
+        ours, theirs = in_numpy(case, {}, inputs, dy), in_onnxruntime(case, {}, inputs, dy)
+        for one, other in zip(ours.inputs, theirs.inputs, strict=True):
+            np.testing.assert_array_equal(one, other, err_msg=str(case))
+
+
+@pytest.mark.parametrize("kind", sorted(WITHOUT))
+def test_what_has_none_says_so_with_its_place(kind):
+    with pytest.raises(SpecError, match=rf"case\.yaml:1:1: error\[G370\]: layer: {kind} has no training graph"):
+        emitted(rows(kind)[0])
+
+
+def test_operators_that_webgpu_lacks_are_refused_with_the_layer():
+    case = rows("softsign")[0]
+    assert "Softsign" in {node.op_type for node in emitted(case).body.graph.node}
+    with pytest.raises(SpecError, match=r"G370\]: layer: softsign needs the operator Softsign, which webgpu has no"):
+        emitted(case, target="webgpu")
+
+
+@pytest.mark.parametrize("kind", ["conv2d", "depthwise_conv2d", "batch_norm", "max_pool2d", "avg_pool2d", "dropout"])
+def test_the_kinds_of_common_nets_run_on_every_target(kind):
+    for case, target in itertools.product(smallest(kind), TRAINING_OPERATORS):
+        used = {node.op_type for node in emitted(case, target=target).body.graph.node}
+        assert used <= TRAINING_OPERATORS[target]

@@ -1,0 +1,186 @@
+"""Losses, optimizers and whole steps as training graphs, beside NumPy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from graphc.data.batch import Batch
+from graphc.emit.training import TrainingGraph
+from graphc.errors import SpecError
+from graphc.graph import LayerGraph, Plan
+from graphc.spec.model import read_spec_text
+from graphc.train.losses import LOSSES
+from graphc.train.numpy_engine import NumpyEngine
+from graphc.train.optimizers import OPTIMIZERS
+from graphc.train.recipe import read_recipe_text
+from graphc.train.setup import new_state
+from graphc.train.step_graph import emit_step, forms_of
+from graphc.train.task import Task
+from tests.train.test_losses import CASES, _target
+
+ort = pytest.importorskip("onnxruntime")
+WITHOUT = {"box_iou", "ctc", "detection"}
+"""Losses that have no nodes yet."""
+EMPTY = Plan(LayerGraph("net", "N", (), (), {}, {}), ())
+ROWS = [case for case in CASES if case.values[0].kind not in WITHOUT]
+
+
+def run(model, feeds):
+    session = ort.InferenceSession(model.serialize(), providers=["CPUExecutionProvider"])
+    names = [each.name for each in session.get_outputs()]
+    wanted = {each.name for each in session.get_inputs()}
+    found = session.run(names, {name: value for name, value in feeds.items() if name in wanted})
+    return dict(zip(names, found, strict=True))
+
+
+def test_the_losses_without_nodes_are_known():
+    assert {case.values[0].kind for case in ROWS} == {loss.kind for loss in LOSSES} - WITHOUT
+
+
+@pytest.mark.parametrize(("loss", "shape", "kind", "weights", "positive"), ROWS)
+def test_a_loss_is_as_in_numpy(loss, shape, kind, weights, positive):
+    rng = np.random.default_rng(4)
+    prediction = (rng.uniform(0.1, 0.9, shape) if positive else rng.normal(size=shape) * 2).astype(np.float32)
+    target = _target(kind, shape)
+    reduced = shape if loss.kind in ("mean_squared",) else shape[:-1]
+    w = {"example": [1.5, 0.0, *rng.uniform(0, 2, shape[0] - 2)], "element": rng.uniform(0, 2, reduced)}.get(weights)
+    w = None if w is None else np.asarray(w, np.float32)
+    value, gradient = loss(prediction, target, w)
+    graph = TrainingGraph(EMPTY, shape[0])
+    indices = kind == "indices"
+    given = graph.input("target", target.shape, "int32" if indices else "float32")
+    weight = None if w is None else graph.input("w", w.shape, "float32")
+    for name, tensor in zip(
+        ("value", "gradient"), loss.emit(graph.input("x", shape, "float32"), given, weight), strict=True
+    ):
+        graph.give(name, tensor)
+    feeds = {"x": prediction, "target": target.astype(np.int32 if indices else np.float32), "w": w}
+    found = run(graph.finish({}), feeds)
+    assert found["value"] == pytest.approx(value, rel=1e-5)
+    np.testing.assert_allclose(found["gradient"], gradient, atol=1e-5 * np.abs(gradient).max())
+
+
+SPEC = """\
+graphc: 1
+name: net
+inputs: {image: [N, 6, 5, 2]}
+arg_scope:
+  conv2d, depthwise_conv2d: {kernel: 3, padding: same, normalizer: {batch_norm: {scale: true}}, activation: tanh}
+  conv2d, fully_connected: {weights_regularizer: {l2: 0.01, l1: 0.001}}
+layers:
+  - conv2d: {name: a, filters: 4, stride: 2}
+  - depthwise_conv2d: {name: b}
+  - dropout: {name: drop, rate: 0.25}
+  - flatten
+  - fully_connected: {name: logits, units: 3}
+outputs: {logits: logits}
+"""
+RECIPE = """\
+recipe: 1
+model: net.yaml
+data: {{train: digits}}
+loss: {{softmax_cross_entropy: {{label_smoothing: 0.1, class_weights: [1, 2, 0.5]}}}}
+optimizer: {optimizer}
+learning_rate: {rate}
+example_weights: weight
+clip: {{global_norm: 1.0, variable_norm: 0.7}}
+multipliers: {{"*/a/*": 0.5}}
+freeze: "*/b/depthwise_weights"
+epochs: 4
+ema: {{decay: 0.9}}
+shards: 1
+"""
+SETTINGS = {
+    "sgd": ("{sgd: {weight_decay: 0.01}}", 0.05),
+    "momentum": ("momentum", 0.05),
+    "nesterov": ("nesterov", 0.05),
+    "rmsprop": ("{rmsprop: {momentum: 0.9, centered: true}}", 0.0005),
+    "adagrad": ("{adagrad: {rate_decay: 0.1, initial: 0.1}}", 0.01),
+    "adam": ("{adam: {weight_decay: 0.01, decay_only_weights: true}}", 0.001),
+    "adamw": ("adamw", 0.001),
+    "lamb": ("lamb", 0.001),
+}
+
+
+def task_of(optimizer, rate, **changes):
+    text = RECIPE.format(optimizer=optimizer, rate=rate)
+    for old, new in changes.values():
+        assert old in text
+        text = text.replace(old, new)
+    return Task.of(read_recipe_text(text, "recipe.yaml"), read_spec_text(SPEC, "net.yaml"))
+
+
+def batch(rng, rows=8):
+    weight = rng.integers(0, 3, rows).astype(np.float32)
+    targets = {"label": rng.integers(0, 3, rows), "weight": weight}
+    return Batch({"image": rng.normal(size=(rows, 6, 5, 2)).astype(np.float32)}, targets)
+
+
+def test_every_optimizer_has_its_settings():
+    assert set(SETTINGS) == {optimizer.kind for optimizer in OPTIMIZERS}
+
+
+@pytest.mark.parametrize("optimizer", SETTINGS)
+def test_twenty_steps_are_as_in_numpy(optimizer):
+    """Of a small smooth net, with all that a recipe can say of a step."""
+    said, rate = SETTINGS[optimizer]
+    task, rng = task_of(said, rate), np.random.default_rng(0)
+    engine = NumpyEngine(task)
+    state = new_state(engine)
+    drawn = engine.network.execution.schedule(frozenset({"logits"})).operations
+    (key,) = [each.key for each in drawn if each.output == "drop"]
+    model = emit_step(task, engine.learning, 8, forms_of(batch(rng).targets))
+    session = ort.InferenceSession(model.serialize(), providers=["CPUExecutionProvider"])
+    inputs = {each.name: each.shape for each in session.get_inputs()}
+    outputs = [each.name for each in session.get_outputs()]
+    arrays = {name: value.copy() for name, value in state.arrays(task.recipe.optimizer).items()}
+    before = dict(arrays)
+    for step in range(20):
+        given = batch(rng)
+        feeds = {name: arrays[name] for name in inputs if name in arrays}
+        feeds |= {"image": given.inputs["image"], "label/logits": given.targets["label"].astype(np.int32)}
+        feeds |= {"weight/logits": given.targets["weight"], "learning_rate": np.asarray(rate, np.float32)}
+        uniform = np.random.default_rng((task.recipe.seed, step, key, 0)).random(inputs["drop/uniform"], np.float32)
+        feeds |= {"drop/uniform": uniform, "step": np.asarray(step, np.float32)}
+        found = dict(zip(outputs, session.run(outputs, feeds), strict=True))
+        computed = engine.compute(state, [given], rate)
+        computed.commit()
+        assert found["loss"] == pytest.approx(computed.loss, rel=1e-5)
+        assert found["gradient_norm"] == pytest.approx(computed.gradient_norm, rel=1e-5)
+        arrays |= {name.removeprefix("next/"): value for name, value in found.items() if name.startswith("next/")}
+    ours = state.arrays(task.recipe.optimizer)
+    for name, value in arrays.items():
+        if name.startswith(("params/", "slots/", "average/")):
+            largest = max(float(np.abs(ours[name]).max()), 1e-6)
+            assert float(np.abs(ours[name] - value).max()) <= 1e-5 * largest, name
+    assert not np.array_equal(arrays["params/net/a/weights"], before["params/net/a/weights"])
+    np.testing.assert_array_equal(arrays["params/net/b/depthwise_weights"], before["params/net/b/depthwise_weights"])
+
+
+def test_names_of_a_step():
+    task = task_of("momentum", 0.1)
+    learning = NumpyEngine(task).learning
+    forms = forms_of(batch(np.random.default_rng(0)).targets)
+    graph = emit_step(task, learning, 8, forms).body.graph
+    inputs, outputs = ({each.name for each in some} for some in (graph.input, graph.output))
+    assert {"loss", "loss/logits", "logits", "penalty", "gradient_norm", "next/params/net/a/weights"} <= outputs
+    assert {"image", "label/logits", "weight/logits", "learning_rate", "step", "drop/uniform"} <= inputs
+    state = {name for name in inputs if f"next/{name}" in outputs}
+    assert state == {name.removeprefix("next/") for name in outputs if name.startswith("next/")}
+    assert "params/net/b/depthwise_weights" in inputs - state  # frozen
+    assert {node.domain for node in graph.node} == {""}
+    assert not any(attribute.g.node for node in graph.node for attribute in node.attribute), "no control flow"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("example_weights: weight", "accumulate: 2"), "accumulate: a training graph takes one batch"),
+        (("example_weights: weight", "dtype: float64"), "a training graph has float32, not float64"),
+    ],
+)
+def test_what_a_step_has_not_is_refused_with_its_place(change, said):
+    task = task_of("sgd", 0.1, change=change)
+    with pytest.raises(SpecError, match=rf"recipe\.yaml:7:\d+: error\[G370\]: .*{said}"):
+        emit_step(task, NumpyEngine(task).learning, 8, {})
