@@ -25,6 +25,8 @@ T = TypeVar("T")
 
 WARNING, FATAL = 2, 4
 """onnxruntime's levels of what it writes to standard error."""
+DEVICES = {"cuda": "cuda", "tensorrt": "cuda", "webgpu": "gpu", "dml": "dml"}
+"""Providers whose memory is not the processor's, and what onnxruntime calls it."""
 DTYPES = {
     "tensor(float)": "float32",
     "tensor(double)": "float64",
@@ -190,6 +192,56 @@ class Session:
         except Exception as error:
             raise exhausted(error) or SpecError("G344", f"{self.name} failed: {first_line(error)}") from None
         return [np.asarray(array) for array in results]
+
+
+class DeviceSession(Session):
+    """A loaded model whose values stay on the provider's device from one run to the next."""
+
+    def __init__(self, model: bytes, provider: str = "cpu", threads: int | None = None) -> None:
+        """`model`: serialized; `provider`: as `graphc.providers` reads it."""
+        super().__init__(model, provider, threads)
+        self._device = DEVICES.get(self.providers[0], "cpu")
+
+    def place(self, array: Array) -> Any:
+        """A copy of an array of any shape on the device."""
+        return self._ort.OrtValue.ortvalue_from_numpy(np.array(array, order="C"), self._device, 0)
+
+    def advance(
+        self, placed: Mapping[str, Any], given: Mapping[str, Array], into: Mapping[str, Any], wanted: Sequence[str]
+    ) -> dict[str, Array]:
+        """One run: inputs that are `placed` and arrays of any shape that are `given`, outputs written `into` what is
+        placed, of which none may be an input; the outputs that are `wanted`, as arrays."""
+        binding = self._session.io_binding()
+        for name, value in placed.items():
+            binding.bind_ortvalue_input(name, value)
+        for name, array in given.items():
+            binding.bind_cpu_input(name, array)
+        for name, value in into.items():
+            binding.bind_ortvalue_output(name, value)
+        for name in wanted:
+            binding.bind_output(name, "cpu")
+        options = self._ort.RunOptions()
+
+        def stop() -> None:
+            options.terminate = True
+
+        try:
+            with self._held_back():
+                interruptible(partial(self._session.run_with_iobinding, binding, options), "graphc-step", stop=stop)
+        except Exception as error:
+            raise exhausted(error) or SpecError("G344", f"{self.name} failed: {first_line(error)}") from None
+        names = [*into, *wanted]
+        return {name: value.numpy() for name, value in zip(names, binding.get_outputs(), strict=True) if name in wanted}
+
+
+def provider_names(provider: str) -> tuple[str, ...]:
+    """The providers that a text names, in short; an error where it is not right, or this machine has none such."""
+    return tuple(each.short for each in read_providers(_onnxruntime(), provider))
+
+
+def onnxruntime_version() -> str:
+    """The version that is installed."""
+    return str(_onnxruntime().__version__)
 
 
 def interruptible(

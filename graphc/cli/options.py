@@ -63,6 +63,19 @@ recipe_set_option = click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override a key of the recipe."
 )
 
+engine_options = with_options(
+    click.option(
+        "--engine",
+        type=click.Choice(["numpy", "onnxruntime"]),
+        help="What computes the steps.  [default: numpy; of a run what it went with]",
+    ),
+    click.option(
+        "--provider",
+        metavar="NAME…",
+        help="Where onnxruntime computes them, as of `run`.  [default: cpu; of a run where it was]",
+    ),
+)
+
 
 provider_options = with_options(
     click.option(
@@ -93,6 +106,8 @@ def train_options(max_memory: float | None, **options: Any) -> Any:
     """`options`: the fields of `Options`."""
     from graphc.train.commands import Options
 
+    if options.get("provider") is not None and options.get("engine") != "onnxruntime":
+        raise click.UsageError("--provider goes with --engine onnxruntime")
     return Options(max_memory=limits(None, max_memory).memory, **options)
 
 

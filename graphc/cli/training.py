@@ -11,6 +11,7 @@ import click
 
 from graphc.cli.options import (
     data_memory_option,
+    engine_options,
     limits,
     load_options,
     loading,
@@ -36,6 +37,7 @@ from graphc.files import shown
 @worker_timeout_option
 @data_memory_option
 @quiet_option
+@engine_options
 @click.option("--dashboard", is_flag=True, help="Serve a live page of the run, on this machine alone.")
 def train(
     recipe: str, output: str | None, settings: tuple[str, ...], quiet: bool, dashboard: bool, **options: Any
@@ -45,6 +47,7 @@ def train(
     \b
       graphc train examples/digits/recipe.yaml -o runs/digits
       graphc train recipe.yaml --set epochs=5 --set optimizer=adamw
+      graphc train recipe.yaml --engine onnxruntime --provider cuda
     """
     from graphc.train.commands import train as run_training
 
@@ -69,6 +72,7 @@ def train(
 @worker_timeout_option
 @data_memory_option
 @quiet_option
+@engine_options
 def resume(run_folder: str, quiet: bool, epochs: int | None, data: str | None, **options: Any) -> None:
     """Go on with a run that was stopped: it ends with the same bytes as one that was not.
 

@@ -151,10 +151,8 @@ class TrainingGraph(GraphBuilder):
 
     def forward(self, wanted: Collection[str]) -> dict[str, Tensor]:
         """The values of these nodes, by name; the layers on the way to them are kept for `backward`."""
-        needed = set(wanted)
-        for planned in reversed(self.plan.nodes):
-            if planned.node.name in needed:
-                needed.update(planned.node.inputs)
+        check_layers(self.plan, wanted)
+        needed = needed_for(self.plan, wanted)
         found = {
             each.name: between_layers(self.input(each.name, (self.batch, *self._static(each.shape)), "float32"))
             for each in self.plan.graph.inputs
@@ -174,8 +172,7 @@ class TrainingGraph(GraphBuilder):
     def _emit_layer(self, node: Node, inputs: list[Tensor]) -> Tensor:
         self._about_layer(node, "")
         layer = node.layer
-        if not isinstance(layer, EmitsTraining):
-            raise SpecError("G370", f"{node.name}: {layer.kind} has no training graph yet", node.place)
+        assert isinstance(layer, EmitsTraining), "check_layers() comes first"
         names = self.plan.variable_names[node.name]
         params = {local: self.updates.get(name, self.variables[name]) for local, name in names.items()}
         with at_layer(node):
@@ -274,6 +271,24 @@ class TrainingGraph(GraphBuilder):
                 where = f"{origin.name}: {origin.layer.kind}" if origin is not None else "the training step"
                 message = f"{where} needs the operator {node.op_type}, which {self.target} has no kernel for"
                 raise SpecError("G370", message, None if origin is None else origin.place)
+
+
+def needed_for(plan: Plan, wanted: Collection[str]) -> set[str]:
+    """The names of these nodes, and of all nodes and inputs on the way to them."""
+    needed = set(wanted)
+    for planned in reversed(plan.nodes):
+        if planned.node.name in needed:
+            needed.update(planned.node.inputs)
+    return needed
+
+
+def check_layers(plan: Plan, wanted: Collection[str]) -> None:
+    """A SpecError with the place of the first layer on the way to these nodes that has no nodes for training."""
+    needed = needed_for(plan, wanted)
+    for planned in plan.nodes:
+        node = planned.node
+        if node.name in needed and not isinstance(node.layer, EmitsTraining):
+            raise SpecError("G370", f"{node.name}: {node.layer.kind} has no training graph yet", node.place)
 
 
 class at_layer:  # noqa: N801  (used as a statement)

@@ -32,7 +32,7 @@ from graphc.train.predict import predict
 from graphc.train.progress import Reporter, Silent
 from graphc.train.ranks import check_ranks, existing_run, new_folder, share_state
 from graphc.train.recipe import dump_recipe, read_recipe
-from graphc.train.reproducibility import bit_settings, describe_difference
+from graphc.train.reproducibility import describe_difference
 from graphc.train.run_folder import RunFolder
 from graphc.train.setup import make_engine, new_state
 from graphc.train.signing import metadata_of
@@ -68,7 +68,7 @@ def train(
         check_shards(options.world, task.recipe.shards)
         sets = read_sets(task, base, options.max_memory)
         task = fitted(task, sets.train)
-        engine = make_engine(task, base, options.threads, sets.train, options.world)
+        engine = make_engine(task, base, options, sets.train)
         for sentence in sets.said():
             reporter.warn(sentence)
         frozen = frozen_plan(task.plan, engine.learning.frozen_for_good)
@@ -131,7 +131,8 @@ def resume(
         if epochs is not None:
             done = from_first(options.world, checkpoint.facts["epoch"] if checkpoint else None)
             task = replace(task, recipe=with_epochs(task.recipe, epochs, done, reporter))
-        engine = make_engine(task, base, options.threads, sets.train, options.world)
+        settings = from_first(options.world, checkpoint.facts["settings"] if checkpoint else None)
+        engine = make_engine(task, base, options.going_on(settings), sets.train)
         trainer = _trainer(engine, new_state(engine), sets, folder, reporter, options.world)
         if checkpoint is not None:
             _restore(trainer, checkpoint, changes, options.exact)
@@ -272,7 +273,7 @@ def _trainer(
         reporter.warn(str(Warn("G522", NO_WORKERS.format(counted(recipe.data.workers, "worker")))))
     validation = make_batches(task, sets.validation, world=world) if sets.validation is not None else None
     train_batches = make_batches(task, sets.train, augmenting(task, sets.train), training=True, world=world)
-    return Trainer(engine, state, train_batches, validation, folder, reporter, bit_settings(), world)
+    return Trainer(engine, state, train_batches, validation, folder, reporter, engine.bits(), world)
 
 
 def _finish(trainer: Trainer) -> dict[str, Any]:

@@ -13,12 +13,11 @@ from graphc.data.target_kind import TargetKind
 from graphc.data.wanted import Want
 from graphc.dims import is_image
 from graphc.errors import SpecError
-from graphc.execution.network import ForwardResult
 from graphc.graph import Plan
 from graphc.kernels.box_coding import BoxCoder
 from graphc.layers.protocols import DecodesBoxes, SuppressesBoxes
 from graphc.lazy import np
-from graphc.train.loss_term import LossTerm
+from graphc.train.loss_term import LossTerm, Values
 from graphc.train.losses import Mean
 from graphc.train.losses.detection import PlacedDetection
 from graphc.train.metrics import Head
@@ -65,7 +64,7 @@ class DetectionTerm(LossTerm):
         if self.decoder.num_classes > 1:
             yield BOX_LABEL, Want(frozenset({TargetKind.CLASS}), (self.decoder.num_classes,))
 
-    def prediction(self, run: ForwardResult) -> Array:
+    def prediction(self, run: Values) -> Array:
         return self.decoder.rows(*(run.value(node) for node in self.maps))
 
     def nothing(self, examples: int, dtype: str) -> Array:

@@ -55,6 +55,13 @@ class Engine(Protocol):
     def place(self, params: Mapping[str, Array]) -> dict[str, Array]:
         """The variables, of any shapes by full name, where the engine has them at hand: the state's own from now on."""
 
+    def bits(self) -> dict[str, Any]:
+        """What decides the last bits of a result besides recipe and data: the same, the same bytes."""
+
+    def collect(self, state: TrainState) -> None:
+        """Bring the state up to date, its arrays of any shape in place: an engine may have it elsewhere between
+        steps."""
+
     def begin_epoch(self, epoch: int, epoch_steps: int) -> int:
         """Let learn what is frozen in the first `epoch` epochs only; how many variables more that are."""
 

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 
 from graphc.data.batches import Batches
 from graphc.execution.network import Network
 from graphc.parallel.prefetch import prefetched
+from graphc.train.loss_term import Values
 from graphc.train.loss_terms import LossTerms
 from graphc.train.sums import Sums
 from graphc.types import Array
 
 
+class Forwards(Protocol):
+    """What runs a network in inference."""
+
+    def forward(
+        self, params: Mapping[str, Array], inputs: Mapping[str, Array], training: bool, *, keep: Iterable[str]
+    ) -> Values:
+        """The values of the nodes in `keep` for inputs [N, …]; `params` by full name, each in its own shape."""
+
+
 def evaluate(
-    network: Network,
+    network: Forwards,
     heads: LossTerms,
     params: Mapping[str, Array],
     batches: Batches,

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 from graphc.data.examples import Examples
 from graphc.data.target_kind import TargetKind
 from graphc.data.wanted import Want
-from graphc.execution.network import ForwardResult
 from graphc.lazy import np
 from graphc.train.losses import Loss, Mean
 from graphc.train.losses.base import where_weighed
 from graphc.train.metrics import Head
 from graphc.train.target_checks import check_target
 from graphc.types import Array
+
+
+class Values(Protocol):
+    """What a network's nodes gave, whoever ran it."""
+
+    def value(self, node: str) -> Array:
+        """The value [N, ...] of a node that a loss is on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +65,7 @@ class LossTerm:
         """(target, what the loss wants of it)."""
         yield self.target, Want(self.loss.target_kinds, self.shape, getattr(self.loss, "ignore", None), self.loss.codes)
 
-    def prediction(self, run: ForwardResult) -> Array:
+    def prediction(self, run: Values) -> Array:
         """What the loss reads, [N, …]."""
         return run.value(self.node)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from graphc.data.batch import Batch
 from graphc.data.examples import LABEL, Examples
@@ -13,13 +12,12 @@ from graphc.data.sample import BOXES, MASK
 from graphc.data.stored import StoredMasks
 from graphc.data.target_kind import TargetKind
 from graphc.errors import DataError, Place, SpecError, did_you_mean
-from graphc.execution.network import ForwardResult
 from graphc.graph import Plan
 from graphc.layers.protocols import SuppressesBoxes
 from graphc.lazy import np
 from graphc.train.detection_term import detection_term
 from graphc.train.distill import distilled
-from graphc.train.loss_term import LossTerm
+from graphc.train.loss_term import LossTerm, Values
 from graphc.train.losses import Mean
 from graphc.train.losses.base import where_weighed
 from graphc.train.metrics import Head, Metric
@@ -52,13 +50,6 @@ class LossResult:
     """One for each head; with a teacher two: of the labels, and of what the teacher says."""
     gradients: dict[str, Array]
     """By node, of the weighted sum."""
-
-
-class Values(Protocol):
-    """What a network's nodes gave, whoever ran it."""
-
-    def value(self, node: str) -> Array:
-        """The value [N, ...] of a node that a loss is on."""
 
 
 class LossTerms:
@@ -123,7 +114,7 @@ class LossTerms:
         """What metrics know of a head."""
         return self._forms[index]
 
-    def judge(self, run: ForwardResult, batch: Batch, shares: Sequence[float] | None = None) -> LossResult:
+    def judge(self, run: Values, batch: Batch, shares: Sequence[float] | None = None) -> LossResult:
         """Losses and gradients of a forward pass; `shares`: this batch's part of each term's mean, default all."""
         predictions = [head.prediction(run) for head in self.targets]
         terms = self._terms(predictions, batch)

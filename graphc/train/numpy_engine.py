@@ -26,6 +26,7 @@ from graphc.train.evaluation import evaluate
 from graphc.train.freezing import frozen_plan
 from graphc.train.loss_terms import LossResult
 from graphc.train.param_groups import ParamGroups, clip, length, move_average
+from graphc.train.reproducibility import bit_settings
 from graphc.train.state import TrainState
 from graphc.train.sums import LossSums
 from graphc.train.task import Task
@@ -92,6 +93,12 @@ class NumpyEngine:
     @property
     def graph(self) -> LayerGraph:
         return self.network.graph
+
+    def bits(self) -> dict[str, Any]:
+        return bit_settings()
+
+    def collect(self, state: TrainState) -> None:
+        """The state is always at home."""
 
     def place(self, params: Mapping[str, Array]) -> dict[str, Array]:
         return self.network.place(params)

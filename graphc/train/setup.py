@@ -7,26 +7,31 @@ from pathlib import Path
 from graphc import initializers
 from graphc.data.examples import Examples
 from graphc.data.value_range import ImageValues
-from graphc.parallel.world import LOCAL_WORLD, World
+from graphc.errors import SpecError
 from graphc.train.distill import TeacherModel
 from graphc.train.engine import Engine
 from graphc.train.inputs import training_values
 from graphc.train.numpy_engine import NumpyEngine
+from graphc.train.onnxruntime_engine import OnnxruntimeEngine
 from graphc.train.state import TrainState
 from graphc.train.task import Task
+from graphc.train.trained import Options
 
 
-def make_engine(task: Task, base: Path, threads: int | None, train: Examples, world: World = LOCAL_WORLD) -> Engine:
-    """What computes the steps, with its teacher where it has one; `train`: the training set; `world`: the processes
-    that do it together."""
-    teacher = task.recipe.teacher
+def make_engine(task: Task, base: Path, options: Options, train: Examples) -> Engine:
+    """What computes the steps, with its teacher where it has one; `train`: the training set."""
+    teacher, threads = task.recipe.teacher, options.threads
+    if options.engine == "onnxruntime":
+        if options.world.size > 1:
+            raise SpecError("G370", "mpiexec goes with --engine numpy: onnxruntime's works in one process")
+        return OnnxruntimeEngine(task, threads, options.provider or "cpu")
     if teacher is None:
-        return NumpyEngine(task, threads, world=world)
+        return NumpyEngine(task, threads, world=options.world)
     classes = task.heads.first.shape[-1]
     known = training_values(train, task.plan, task.recipe.data)
     values = next(iter(known.values()), ImageValues(black_to_white=None))
     model = TeacherModel(teacher, base, classes, train.classes, threads, values)
-    return NumpyEngine(task, threads, model, world)
+    return NumpyEngine(task, threads, model, options.world)
 
 
 def new_state(engine: Engine) -> TrainState:

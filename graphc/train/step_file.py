@@ -20,6 +20,7 @@ from graphc.train.recipe import read_recipe
 from graphc.train.setup import make_engine, new_state
 from graphc.train.step_graph import check_emittable, emit_step, forms_of
 from graphc.train.task import task_of
+from graphc.train.trained import Options
 from graphc.train.warm_start import warm_start
 from graphc.weights.safetensors_file import write_safetensors
 
@@ -63,19 +64,19 @@ def compile_training(
     state is written first, so that a model that is there has one.
     """
     recipe, base = read_recipe(recipe_path, overrides), Path(recipe_path).parent
-    check_emittable(recipe)
     for number, each in enumerate(recipe.freeze):
         if each.until_epoch is not None:
             with recipe.placing(("freeze", number)):
                 message = f"freeze: {each.pattern} learns after epoch {each.until_epoch}, and a file has one step"
                 raise SpecError("G370", f"{message}: freeze it for good, or train with --engine onnxruntime")
     task = task_of(recipe, base)
+    check_emittable(task)
     sets = read_sets(task, base, max_memory)
     task = fitted(task, sets.train)
     task.heads.check(sets.train)
     batches = make_batches(task, sets.train, augmenting(task, sets.train), training=True)
     forms = forms_of(batches.make(np.arange(min(2, len(sets.train))), 0).targets)
-    engine = make_engine(task, base, 1, sets.train)
+    engine = make_engine(task, base, Options(threads=1), sets.train)
     state = new_state(engine)
     said = sets.said()
     if task.recipe.init_from is not None:

@@ -17,7 +17,7 @@ from operator import add
 import numpy as np
 
 from graphc.emit.model import OnnxModel
-from graphc.emit.training import TrainingGraph
+from graphc.emit.training import TrainingGraph, check_layers
 from graphc.emit.training_targets import Target
 from graphc.errors import SpecError
 from graphc.train.freezing import frozen_plan
@@ -70,17 +70,24 @@ def head_inputs(head: LossTerm, forms: Mapping[str, TargetForm]) -> HeadInputs:
     return HeadInputs(f"label/{head.name}", "int32" if classes else "float32", weight)
 
 
-def check_emittable(recipe: Recipe) -> None:
-    """A SpecError where a recipe says what a training graph has not."""
+def check_emittable(task: Task) -> None:
+    """A SpecError, with its place, where a task has what a training graph has not."""
+    recipe = task.recipe
     refused: tuple[tuple[bool, str, str], ...] = (
         (recipe.accumulate > 1, "accumulate", "accumulate: a training graph takes one batch a step"),
         (recipe.teacher is not None, "teacher", "teacher: distillation has no training graph yet"),
+        (recipe.fake_quantize is not None, "fake_quantize", "fake_quantize: it has no training graph yet"),
         (recipe.dtype != "float32", "dtype", f"dtype: a training graph has float32, not {recipe.dtype}"),
     )
     for holds, key, message in refused:
         if holds:
             with recipe.placing((key,)):
                 raise SpecError("G370", message)
+    for number, head in enumerate(task.heads.targets):
+        if not head.loss.has_nodes:
+            with recipe.placing(keys_of(recipe, number)):
+                raise SpecError("G370", f"the loss {head.loss.kind} has no training graph yet")
+    check_layers(task.plan, task.heads.nodes)
 
 
 def emit_step(
@@ -88,7 +95,7 @@ def emit_step(
 ) -> OnnxModel:
     """The checked model of a step over so many examples, for variables that learn as `learning` says; `forms`: of the
     targets, by name. A SpecError with the place of what has no training graph."""
-    check_emittable(task.recipe)
+    check_emittable(task)
     plan = frozen_plan(task.plan, learning.frozen)
     graph = TrainingGraph(plan, batch, target)
     graph.variables = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,17 @@ class Options:
     """Resume although recipe, spec, data or version are not those that the run began with."""
     world: World = LOCAL_WORLD
     """The processes that run the command together, where MPI has started it."""
+    engine: str | None = None
+    """numpy or onnxruntime; None: numpy, or what a run that is resumed went with."""
+    provider: str | None = None
+    """Of onnxruntime, as `graphc.providers` reads it; None: cpu, or what a run that is resumed went with."""
+
+    def going_on(self, settings: Mapping[str, Any]) -> Options:
+        """With engine and provider of a checkpoint's settings, where neither is asked for."""
+        if self.engine is not None or settings.get("engine") != "onnxruntime":
+            return self
+        provider = self.provider or str(settings.get("provider", "cpu"))
+        return replace(self, engine="onnxruntime", provider=provider)
 
 
 DEFAULT = Options()

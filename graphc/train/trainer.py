@@ -242,6 +242,7 @@ class Trainer:
 
     def _finish_epoch(self, started: float, examples: int) -> None:
         state = self.state
+        self.engine.collect(state)
         record = {"epoch": state.epoch + 1, "step": state.step, "learning_rate": self._rate()}
         record |= self._training_record()
         seconds = time.perf_counter() - started
@@ -302,6 +303,7 @@ class Trainer:
         """A checkpoint of the state as it is; nothing where this step's is there already, or another rank writes it."""
         if not self.folder.written or self._saved_at == (self.state.step, self.state.epoch):
             return
+        self.engine.collect(self.state)
         self._require_finite()
         arrays = self.state.arrays(self.recipe.optimizer)
         facts = {**self.state.facts(), "log_bytes": self.folder.log_size(), "settings": self.settings}

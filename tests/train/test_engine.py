@@ -10,12 +10,13 @@ from graphc.errors import DivergedError
 from graphc.spec.model import read_spec_text
 from graphc.train.engine import Engine
 from graphc.train.numpy_engine import NumpyEngine
+from graphc.train.onnxruntime_engine import OnnxruntimeEngine
 from graphc.train.recipe import read_recipe_text
 from graphc.train.setup import new_state
 from graphc.train.task import Task
 from tests.train.conftest import SPEC
 
-ENGINES: dict[str, type[Engine]] = {"numpy": NumpyEngine}
+ENGINES: dict[str, type[Engine]] = {"numpy": NumpyEngine, "onnxruntime": OnnxruntimeEngine}
 
 RECIPE = """\
 recipe: 1
@@ -44,6 +45,7 @@ def batch(seed=0, rows=12):
 
 
 def arrays(state, engine):
+    engine.collect(state)
     return {name: value.copy() for name, value in state.arrays(engine.task.recipe.optimizer).items()}
 
 

@@ -71,6 +71,11 @@ class Loss(Kind):
         """Unreduced losses, their gradients (a new array of the prediction's shape), and weights of the loss's own."""
         raise NotImplementedError(self.kind)
 
+    @property
+    def has_nodes(self) -> bool:
+        """Whether it can be in a training graph."""
+        return type(self).emit_elements is not Loss.emit_elements
+
     def emit(self, prediction: Tensor, target: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
         """`mean` in nodes: the value, and the gradient of the prediction [N, …]. The target is int32 where it is
         indices of classes, else float32; weights are [N] or of more axes of the losses'."""
@@ -86,8 +91,8 @@ class Loss(Kind):
         return (losses * factor).sum(), gradient * spread_out
 
     def emit_elements(self, prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """`elements` in nodes; a SpecError where the loss has no nodes yet."""
-        raise SpecError("G370", f"the loss {self.kind} has no training graph yet")
+        """`elements` in nodes, of a loss that `has_nodes`."""
+        raise NotImplementedError(self.kind)
 
     def kinds(self, shape: tuple[int, ...]) -> frozenset[TargetKind]:
         """What targets can be for predictions of this shape (one example's); indices of classes become one-hot."""

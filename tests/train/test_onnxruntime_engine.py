@@ -1,0 +1,120 @@
+"""Runs of the onnxruntime engine beside those of NumPy's: the same curve, the same checkpoints."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from graphc.cli import run_command
+from graphc.errors import MachineError, SpecError
+from graphc.train.commands import Options, resume, train
+from graphc.train.onnxruntime_engine import OnnxruntimeEngine
+from graphc.train.progress import Silent
+from tests.train.conftest import RECIPE, SPEC
+
+pytest.importorskip("onnxruntime")
+IN_ORT = Options(engine="onnxruntime", threads=1)
+IN_NUMPY = Options(engine="numpy", threads=1)
+
+
+class Heard(Silent):
+    def __init__(self):
+        self.warnings = []
+
+    def warn(self, text):
+        self.warnings.append(str(text))
+
+
+def losses(run):
+    records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [record["loss"] for record in records if "epoch" in record]
+
+
+def digests(run):
+    names = ["best.safetensors", "best.onnx", "metrics.jsonl"]
+    last = sorted((run / "checkpoints").glob("*.safetensors"))[-1]
+    return [hashlib.sha256(path.read_bytes()).hexdigest() for path in (*(run / name for name in names), last)]
+
+
+@pytest.fixture
+def whole(project):
+    """A run with a last batch that is not full, dropout, and moving averages."""
+    train(project / "recipe.yaml", project / "whole", ("checkpoint_steps=3",), options=IN_ORT)
+    return project / "whole"
+
+
+def test_the_curve_is_numpys(project, whole):
+    train(project / "recipe.yaml", project / "numpy", ("checkpoint_steps=3",), options=IN_NUMPY)
+    assert losses(whole) == pytest.approx(losses(project / "numpy"), rel=1e-3)
+    ours, theirs = (load_file(run / "best.safetensors") for run in (project / "numpy", whole))
+    assert ours.keys() == theirs.keys()
+    for name, value in ours.items():
+        np.testing.assert_allclose(theirs[name], value, atol=1e-2 * np.abs(value).max(), err_msg=name)
+
+
+def test_killed_and_resumed_it_ends_with_the_same_bytes(project, whole, monkeypatch):
+    compute, steps = OnnxruntimeEngine.compute, []
+
+    def dies(engine, state, batches, rate):
+        steps.append(state.step)
+        if len(steps) == 12:
+            raise MachineError("G500", "the power is gone")
+        return compute(engine, state, batches, rate)
+
+    monkeypatch.setattr(OnnxruntimeEngine, "compute", dies)
+    with pytest.raises(MachineError, match="the power is gone"):
+        train(project / "recipe.yaml", project / "killed", ("checkpoint_steps=3",), options=IN_ORT)
+    heard = Heard()
+    resume(project / "killed", heard, Options(threads=1))  # goes on with the engine that it went with
+    assert len(steps) > 12
+    assert not heard.warnings
+    assert digests(project / "killed") == digests(whole)
+
+
+@pytest.mark.parametrize(("first", "second"), [(IN_ORT, IN_NUMPY), (IN_NUMPY, IN_ORT)], ids=["to numpy", "from numpy"])
+def test_a_run_goes_on_with_the_other_engine(project, first, second):
+    train(project / "recipe.yaml", project / "half", ("epochs=2", "schedule=constant"), options=first)
+    heard = Heard()
+    resume(project / "half", heard, second, epochs=4)
+    assert any("G326" in warning and "onnxruntime" in warning for warning in heard.warnings)
+    train(project / "recipe.yaml", project / "straight", ("schedule=constant",), options=IN_NUMPY)
+    assert losses(project / "half") == pytest.approx(losses(project / "straight"), rel=1e-3)
+
+
+def test_a_provider_that_is_not_there_ends_with_a_sentence(project, monkeypatch, capsys):
+    monkeypatch.chdir(project)
+    asked = ["train", "recipe.yaml", "-o", "run", "--engine", "onnxruntime", "--provider", "cuda"]
+    monkeypatch.setattr(sys, "argv", ["graphc", *asked])
+    code, said = run_command(), capsys.readouterr().err
+    assert code == 3
+    assert "error[G503]: provider cuda needs the package onnxruntime-gpu" in said
+    assert not (project / "run").exists()
+
+
+def test_provider_goes_with_its_engine(project, monkeypatch, capsys):
+    monkeypatch.chdir(project)
+    monkeypatch.setattr(sys, "argv", ["graphc", "train", "recipe.yaml", "--provider", "cuda"])
+    assert run_command() == 2
+    assert "--provider goes with --engine onnxruntime" in capsys.readouterr().err
+
+
+def test_what_has_no_graph_is_refused_before_the_run_begins(project):
+    spec = project / "tiny.yaml"
+    spec.write_text(SPEC.replace("  - flatten\n", "  - unit_norm\n  - flatten\n"))
+    with pytest.raises(SpecError, match=r"tiny\.yaml:10:\d+: error\[G370\]: .*: unit_norm has no training graph"):
+        train(project / "recipe.yaml", project / "run", options=IN_ORT)
+    spec.write_text(SPEC)
+    recipe = project / "recipe.yaml"
+    recipe.write_text(RECIPE + "accumulate: 2\n")
+    with pytest.raises(SpecError, match=r"recipe\.yaml:15:13: error\[G370\]: accumulate"):
+        train(recipe, project / "run", options=IN_ORT)
+    recipe.write_text(RECIPE.replace("softmax_cross_entropy", "box_iou").replace("metrics: [accuracy]\n", ""))
+    spec.write_text(SPEC.replace("units: 3", "units: 4"))
+    with pytest.raises(SpecError, match=r"recipe\.yaml:6:7: error\[G370\]: the loss box_iou has no training graph"):
+        train(recipe, project / "run", options=IN_ORT)
+    assert not (project / "run").exists()
