@@ -64,6 +64,8 @@ class _Side:
             raise RuleError(f"{text}: a bracket has no other one")
         if sum(part.text for part in parts) > 1:
             raise RuleError(f"{text}: expected at most one part of any text, found more")
+        if any(not between or between.isdecimal() for between in texts[1:-1]):
+            raise RuleError(f"{text}: expected more than digits between two parts: where one ends would be a guess")
         found = re.escape(texts[0])
         for part, after in zip(parts, texts[1:], strict=True):
             found += ("(.+)" if part.text else rf"(0|[1-9]\d{{0,{MAX_DIGITS - 1}}})") + re.escape(after)

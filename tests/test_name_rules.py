@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from graphc.name_rules import MAX_LENGTH, NameRule, RuleError
@@ -58,6 +60,9 @@ def test_numbers_that_no_name_of_theirs_gives_have_none():
         ("a{i}", "b", r"a\{i\} → b: expected the same parts on both sides; i differs"),
         ("a{i}", "b{*i}", "i differs"),
         ("a{i", "b", "a bracket has no other one"),
+        ("a{i}{j}", "b{i}.{j}", r"a\{i\}\{j\}: expected more than digits between two parts"),
+        ("a{i}.{j}", "b{i}10{j}", r"b\{i\}10\{j\}: expected more than digits between two parts"),
+        ("{*rest}{i}", "{*rest}/{i}", "where one ends would be a guess"),
         ("a{}", "b{}", r"expected \{name\}, \{name\+1\}, \{2\*name\} or \{\*name\}, found \{\}"),
         ("a{i*i}", "b{i}", r"found \{i\*i\}"),
         ("a{0*i}", "b{i}", "is always the same"),
@@ -69,3 +74,11 @@ def test_numbers_that_no_name_of_theirs_gives_have_none():
 def test_rules_that_cannot_be_right(theirs, ours, message):
     with pytest.raises(RuleError, match=message):
         NameRule.of(theirs, ours)
+
+
+def test_a_name_that_nearly_fits_many_parts_is_answered_at_once():
+    parts = [f"{{{letter}{number}}}" for letter in "abcdefghij" for number in range(10)]
+    rule = NameRule.of("".join(f"{part}x" for part in parts[:80]), "/".join(parts[:80]))
+    start = time.process_time()
+    assert rule.to_ours("111111x" * 80 + "y") is None
+    assert time.process_time() - start < 2

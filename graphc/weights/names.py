@@ -29,6 +29,10 @@ LOCAL: Mapping[str, tuple[str, ...]] = {
 """What libraries call a module's arrays -> ours, the first that the layer has."""
 
 
+MAX_COMPARISONS = 10_000_000
+"""Of the names with the rules: PyTorch's largest nets have some thousands of the one and some hundreds of the other."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sources:
     """Which array of a file each variable is."""
@@ -41,8 +45,12 @@ class Sources:
 def sources(names: Collection[str], rules: Sequence[NameRule], plan: Plan) -> Sources:
     """Which of a file's names are which of a plan's variables: those that are the same, and what the rules say.
 
-    A WeightsError where two of them would be one variable.
+    A WeightsError where two of them would be one variable, or where names and rules are too many to compare.
     """
+    if len(names) * len(rules) > MAX_COMPARISONS:
+        most = MAX_COMPARISONS // len(names)
+        message = f"expected at most {most:,} rules for {len(names):,} names of arrays, found {len(rules):,}"
+        raise WeightsError("G318", message)
     variables = plan.variables
     found: dict[str, str] = {}
     unused = []
