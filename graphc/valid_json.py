@@ -1,4 +1,4 @@
-"""JSON as its grammar has it: NaN and infinities, which it lacks, become null."""
+"""JSON as its grammar has it: NaN and infinities, which it lacks, become null; no key is there twice."""
 
 from __future__ import annotations
 
@@ -12,6 +12,21 @@ from typing import Any
 def dumps(value: Any, indent: int | None = None) -> str:
     """The text of a value; numbers that are not finite become null."""
     return json.dumps(_finite(value), indent=indent, allow_nan=False)
+
+
+def whole_number(text: str) -> int:
+    """An integer, for `json.loads`; an OverflowError where no float is as large."""
+    value = int(text)
+    float(value)
+    return value
+
+
+def without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A mapping of these, for `json.loads`; a ValueError where a key is there twice."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key is there twice")
+    return found
 
 
 def not_finite(record: dict[str, Any]) -> dict[str, str]:

@@ -20,6 +20,7 @@ from graphc.files import atomic_write, read_limited, shown
 from graphc.kernels.integers import Range
 from graphc.runtime import Session
 from graphc.types import Array
+from graphc.valid_json import without_duplicates
 
 BINS = 4096
 """Of a histogram."""
@@ -95,7 +96,8 @@ def write_ranges(path: str | Path, ranges: Mapping[str, Range]) -> None:
 def read_ranges(path: str | Path, names: Sequence[str]) -> dict[str, Range]:
     """Ranges that were kept, of all of these tensors; others are not looked at."""
     try:
-        found = json.loads(read_limited(path, LARGEST_FILE, SpecError, "G351"))
+        text = read_limited(path, LARGEST_FILE, SpecError, "G351")
+        found = json.loads(text, object_pairs_hook=without_duplicates)
     except (ValueError, RecursionError) as error:
         raise SpecError("G351", f"{shown(path)}: expected ranges as JSON, got: {error}") from None
     if not isinstance(found, dict):

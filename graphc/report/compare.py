@@ -11,7 +11,7 @@ from typing import Any
 
 from graphc.dims import format_shape, is_static
 from graphc.errors import SpecError, WeightsError, clipped, counted
-from graphc.files import read_limited
+from graphc.files import read_limited, shown
 from graphc.graph import Plan
 from graphc.passes.expectations import MEMORY, totals
 from graphc.report.listing import seen
@@ -103,8 +103,9 @@ def seconds_an_epoch(folder: RunFolder) -> float | None:
         try:
             record = json.loads(line)
             found.append((int(record["examples"]), float(record["seconds"])))
-        except (ValueError, TypeError, KeyError, RecursionError):
-            raise WeightsError("G324", f"{folder.timing}: expected seconds of epochs, found {clipped(line)}") from None
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+            message = f"{shown(folder.timing)}: expected seconds of epochs, found {clipped(line)}"
+            raise WeightsError("G324", message) from None
     most = max((examples for examples, _ in found), default=0)
     whole = [seconds for examples, seconds in found if examples == most]
     return statistics.median(whole) if whole else None

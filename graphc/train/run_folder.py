@@ -36,7 +36,7 @@ from graphc.files import (
 )
 from graphc.locks import Held, locked
 from graphc.system import NotPlain, check_own, is_link, is_plain_name, open_own, sync_folder
-from graphc.valid_json import dumps, lacking, not_finite
+from graphc.valid_json import dumps, lacking, not_finite, whole_number
 
 LARGEST = 64_000_000
 LARGEST_LOG = 2**30
@@ -195,7 +195,7 @@ class RunFolder:
         text = read_limited(self.log, LARGEST_LOG, WeightsError, "G324").decode(errors="replace")
         for number, line in enumerate(text.split("\n")[:-1], start=1):
             try:
-                record = json.loads(line)
+                record = json.loads(line, parse_int=whole_number)
                 found.append({**record, "step": int(record["step"])})
             except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
                 place = Place(shown(self.log), number, 1)

@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 from graphc.errors import WeightsError
 from graphc.lazy import np
 from graphc.types import Array
+from graphc.valid_json import without_duplicates
 from graphc.weights.file import MAX_ENTRIES, Entry, Layout, check_floats
 from graphc.weights.floats import FLOATS
 
@@ -90,7 +91,7 @@ class SafetensorsFile:
 
     def _parse(self, text: bytes) -> dict[str, tuple[str, tuple[int, ...], tuple[int, int]]]:
         try:
-            header = json.loads(text.decode("utf-8"), object_pairs_hook=_without_duplicates)
+            header = json.loads(text.decode("utf-8"), object_pairs_hook=without_duplicates)
             if not isinstance(header, dict):
                 raise ValueError("it is no mapping")
         except (ValueError, RecursionError) as error:
@@ -121,13 +122,6 @@ class SafetensorsFile:
 
     def _wrong(self, message: str, code: str = "G301") -> WeightsError:
         return WeightsError(code, f"{self.path}: {message}")
-
-
-def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key is there twice")
-    return found
 
 
 def _naturals(values: Any) -> bool:

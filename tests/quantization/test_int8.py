@@ -170,7 +170,7 @@ def test_bad_ranges_are_refused(tmp_path, text):
         read_ranges(tmp_path / "ranges.json", ["a"])
 
 
-@pytest.mark.parametrize("text", ["", "[1]", "{", "[" * 100_000, "\xff"])
+@pytest.mark.parametrize("text", ["", "[1]", "{", "[" * 100_000, "\xff", '{"a": [0, 1], "a": [0, 2]}'])
 def test_what_is_no_file_of_ranges_is_refused(tmp_path, text):
     (tmp_path / "ranges.json").write_text(text, "latin-1")
     with pytest.raises(SpecError, match=r"ranges.json: expected"):

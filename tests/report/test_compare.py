@@ -12,10 +12,10 @@ from click.testing import CliRunner
 
 from graphc.cli import cli
 from graphc.compiler import plan_spec
-from graphc.errors import SpecError
+from graphc.errors import SpecError, WeightsError
 from graphc.passes.arena import arena
 from graphc.passes.expectations import totals
-from graphc.report.compare import compare, row_of_run, rows_of_spec, variants
+from graphc.report.compare import compare, row_of_run, rows_of_spec, seconds_an_epoch, variants
 from graphc.report.tables import render
 from graphc.train.checkpoint import Checkpoints
 from graphc.train.commands import train
@@ -78,3 +78,20 @@ def test_settings_are_of_specs(tmp_path: Path) -> None:
     result = CliRunner().invoke(cli, ["compare", str(tmp_path), "--set", "a=1"])
     assert result.exit_code == 2
     assert "--set and --until are for a SPEC" in result.output
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["x", "[]", "{}", '{"examples": 1e999, "seconds": 1}', f'{{"examples": 1, "seconds": 1{"0" * 400}}}'],
+    ids=["no JSON", "a list", "nothing", "infinite", "too large"],
+)
+def test_times_that_are_none(tmp_path: Path, line: str) -> None:
+    (tmp_path / "timing.jsonl").write_text(f"{line}\n")
+    with pytest.raises(WeightsError, match=r"timing.jsonl: expected seconds of epochs, found"):
+        seconds_an_epoch(RunFolder(tmp_path))
+
+
+def test_a_log_with_numbers_that_no_float_holds_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "metrics.jsonl").write_text(f'{{"step": 1, "epoch": 1, "loss": 1{"0" * 400}}}\n')
+    with pytest.raises(WeightsError, match=r"metrics.jsonl:1:1: .*expected a record with its step"):
+        RunFolder(tmp_path).records()
