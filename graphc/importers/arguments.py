@@ -7,13 +7,18 @@ built-in default then says so. Merges stay out of scopes: their arguments would 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, TypeAlias
 
+from pydantic import ValidationError
+
 from graphc.documented import flow, written
+from graphc.errors import RuleError, clipped
 from graphc.importers.flat import FlatLayer
+from graphc.importers.onnx_graph import RefusedError
 from graphc.layers import CATALOGUE
+from graphc.layers.base import static
 
 Scope: TypeAlias = Mapping[str, Mapping[str, Any]]
 """Kind -> argument -> its default."""
@@ -21,6 +26,19 @@ WORTH = 12
 """Letters that a default has to save."""
 NEVER = frozenset({"filters", "units", "start", "stop", "shape", "groups"})
 """Arguments that stand on every layer, common or not."""
+
+
+def shape_of(kind: str, arguments: Mapping[str, Any], shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    """The shape of an example behind a layer; a RefusedError where it does not take these arguments or inputs."""
+    try:
+        return static(CATALOGUE[kind](**arguments).fitted(*shapes).infer_shape(*shapes), kind)
+    except RuleError as error:
+        raise RefusedError(error.message) from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = next((str(part) for part in first["loc"]), "its arguments")
+        said = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
+        raise RefusedError(f"{kind}: {name} {said}, found {clipped(first['input'])}") from None
 
 
 @cache

@@ -11,12 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from graphc.dims import is_image
-from graphc.errors import Place, RuleError
+from graphc.errors import Place
+from graphc.importers.arguments import shape_of
 from graphc.importers.flat import FlatLayer, FlatNet
 from graphc.importers.onnx_graph import RefusedError
 from graphc.importers.operators.windows import Pads
-from graphc.layers import CATALOGUE
-from graphc.layers.base import static
 from graphc.types import Array
 
 EPSILON = 1e-5
@@ -99,12 +98,7 @@ class Darknet:
         given = {key: value for key, value in arguments.items() if value is not None}
         shapes = [self.shapes[each] for each in read]
         plain = {key: _pixels(value) for key, value in given.items()}
-        try:
-            shape = static(CATALOGUE[kind](**plain).fitted(*shapes).infer_shape(*shapes), kind)
-        except RuleError as error:
-            raise RefusedError(error.message) from None
-        except ValueError as error:
-            raise RefusedError(str(error).splitlines()[-2].strip()) from None
+        shape = shape_of(kind, plain, shapes)
         made = FlatLayer(f"{len(self.net.layers)}:{kind}", kind, given, read, {}, shape, name)
         self.net.layers.append(made)
         self.shapes[made.name] = shape

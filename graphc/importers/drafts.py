@@ -136,7 +136,7 @@ class Drafts:
 
 def comments(source: Source, graph: OnnxGraph, net: FlatNet) -> Iterator[str]:
     """What stands above the spec."""
-    made = f" ({graph.producer})" if graph.producer else ""
+    made = f" ({shown(graph.producer)})" if graph.producer else ""
     parts = [part for layer in net.layers for part in layer.parts]
     normal = any("moving_mean" in part.params for part in parts) or not any("biases" in part.params for part in parts)
     folded = "" if normal else "; batch norms, if it had any, are folded into its weights"

@@ -14,13 +14,12 @@ from typing import Any
 import numpy as np
 
 from graphc.dims import format_shape, is_image
-from graphc.errors import RuleError
+from graphc.importers.arguments import shape_of
 from graphc.importers.flat import IMAGE_AXES, LETTERS, VECTOR_AXES, FlatLayer, FlatNet, Value
 from graphc.importers.onnx_graph import OnnxGraph, OnnxInput, OnnxNode, RefusedError
 from graphc.importers.operators import HANDLERS
 from graphc.importers.views import as_plain, lay_out, renamed, view_of
 from graphc.layers import CATALOGUE
-from graphc.layers.base import static
 from graphc.types import Array
 
 MOST_AXES = 5
@@ -161,12 +160,7 @@ class Translator:
         """A new layer of this node, with variables of any shape; its value in the order of the first input's axes."""
         given = {name: value for name, value in (arguments or {}).items() if value is not None}
         shapes = [value.shape for value in inputs]
-        try:
-            shape = static(CATALOGUE[kind](**given).fitted(*shapes).infer_shape(*shapes), kind)
-        except RuleError as error:
-            raise RefusedError(error.message) from None
-        except ValueError as error:
-            raise RefusedError(str(error).splitlines()[-2].strip()) from None
+        shape = shape_of(kind, given, shapes)
         name = f"{len(self.layers)}:{kind}"
         layer = FlatLayer(name, kind, given, tuple(v.source for v in inputs), dict(params or {}), shape, self.hint())
         self.layers.append(layer)

@@ -12,6 +12,7 @@ from onnx import helper
 from graphc.errors import GraphcError, SpecError, WeightsError
 from graphc.importers import freeze
 from graphc.importers.onnx_import import Request, import_onnx, read_sizes
+from graphc.spec.model import read_spec_text
 from tests.importers.models import number, whole, write_model
 
 
@@ -29,6 +30,7 @@ def test_every_node_is_listed_with_counts_and_where_to_end(tmp_path: Path) -> No
     ("body", "arrays", "told"),
     [
         ("y = Conv(x, x)", {}, "its weights are computed"),
+        ("y = Conv(x, w)", {"w": [0, 4, 3, 3]}, "conv2d: filters should be greater than 0, found 0"),
         ("a = Transpose<perm=[1,0,2,3]>(x) y = MatMul(a, a)", {}, "multiplies along examples"),
         ("a = Reshape(x, s) y = Concat<axis=1>(a, a)", {"s": whole(-1, 6)}, "examples joined with other axes"),
         ("y = Concat<axis=0>(x, x)", {}, "joins batches"),
@@ -46,6 +48,17 @@ def test_the_reason_is_said(tmp_path: Path, body: str, arrays: dict[str, object]
     with pytest.raises(WeightsError, match="cannot be said as layers") as raised:
         import_onnx(write_model(tmp_path, body, "1,4,8,6", **arrays))
     assert told in "\n".join(raised.value.notes)
+
+
+def test_what_a_file_says_of_itself_stays_within_a_comment(tmp_path: Path) -> None:
+    path = write_model(tmp_path, "y = Relu(x)", "N,4,8,6")
+    model = onnx.load(path)
+    model.producer_name = "somebody\nvars: {a: 1}\x1b]0;b\x07"
+    onnx.save(model, path)
+    text = import_onnx(path).text
+    assert "vars: {a: 1}" in text.splitlines()[0]
+    assert "\x1b" not in text
+    assert not read_spec_text(text).vars
 
 
 def test_inputs_that_layers_cannot_take(tmp_path: Path) -> None:
