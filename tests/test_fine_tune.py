@@ -118,6 +118,7 @@ def test_mistakes_are_said(graphc: Run, tmp_path: Path) -> None:  # noqa: F811
     for arguments, told in (
         (("new", "resnet18"), "expected a file such as resnet18.yaml, found resnet18, which the zoo has"),
         (("new", "resnet18", "--recipe", "--weights", "w.pth"), "--weights expects --data FOLDER"),
+        (("new", "net.yaml", "--weights", "w.pth"), "--weights expects --data FOLDER"),
         (("new", "own.yaml", "--data", "photos", "--weights", "w.pth"), "expected a variable `classes`"),
         (("new", "resnet18", "--data", "photos", "--weights", "w.pth"), "expected variables of resnet18 such as"),
         (("predict", "resnet18", "photos"), "a SPEC predicts with --weights FILE"),

@@ -20,6 +20,8 @@ def new(path: str, recipe: str | None, data: str | None, force: bool, start: Pre
     A spec that is there already, or is the zoo's, stays where a recipe is asked for; with `start` the recipe goes on
     from these weights.
     """
+    if start is not None and data is None:
+        raise SpecError("G616", "--weights expects --data FOLDER with the images to learn from")
     if recipe is None and data is not None:
         recipe = str(Path(path).with_name("recipe.yaml"))
     if recipe is not None and Path(recipe).resolve() == Path(path).resolve():
@@ -34,9 +36,7 @@ def new(path: str, recipe: str | None, data: str | None, force: bool, start: Pre
     if recipe is None:
         atomic_write(path, starter().encode())
         return [f"wrote {shown(path)}: next, graphc show {shown(path)}"]
-    if start is not None:
-        if data is None:
-            raise SpecError("G616", "--weights expects --data FOLDER with the images to learn from")
+    if start is not None and data is not None:
         atomic_write(recipe, fine_tuning(path, start, Path(data), Path(recipe)).encode())
         return [f"wrote {shown(recipe)}: next, graphc train {shown(recipe)} -o runs/net"]
     base = Path(recipe).parent
