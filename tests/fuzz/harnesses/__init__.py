@@ -33,8 +33,21 @@ from .images import IMAGES, Mask, PngChunks
 from .imports import DarknetCfg, DarknetWeights, ImportOnnx
 from .lists import Coco, CocoMasks, CsvLabels, CsvList, JsonLines, JsonList
 from .models import External, OnnxFile, OnnxRun, OnnxVariables, SignatureText
+from .names import Pretrained, Ranges, Rules
 from .requests import DashboardRequest
-from .runs import CheckpointArrays, CheckpointFacts, Fitted, Log, Resume, ResumeArrays, ResumeFacts, RunFacts, RunRecipe
+from .runs import (
+    CheckpointArrays,
+    CheckpointFacts,
+    Compared,
+    Fitted,
+    Log,
+    Resume,
+    ResumeArrays,
+    ResumeFacts,
+    RunFacts,
+    RunRecipe,
+    Timing,
+)
 from .specs import ExpressionText, RecipeJson, RecipeSettings, RecipeYaml, SpecJson, SpecParts, SpecSettings, SpecYaml
 
 HARNESSES: tuple[type[Harness], ...] = (
@@ -50,7 +63,9 @@ HARNESSES: tuple[type[Harness], ...] = (
     *(Zip, ZipMembers, Tar, ClassFolders),
     *(ImportOnnx, DarknetCfg, DarknetWeights),
     *(OnnxFile, External, OnnxVariables, SignatureText, OnnxRun),
-    *(CheckpointFacts, CheckpointArrays, RunFacts, RunRecipe, Log, Fitted, Resume, ResumeArrays, ResumeFacts),
+    *(Rules, Pretrained, Ranges),
+    *(CheckpointFacts, CheckpointArrays, RunFacts, RunRecipe, Log, Compared, Timing, Fitted),
+    *(Resume, ResumeArrays, ResumeFacts),
     DashboardRequest,
 )
 

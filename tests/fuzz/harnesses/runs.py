@@ -15,12 +15,14 @@ from typing import Any
 import numpy as np
 import yaml
 
+from graphc.report.compare import judged, seconds_an_epoch
 from graphc.report.page.runs import curves
 from graphc.train.checkpoint import CheckpointKey, Checkpoints
 from graphc.train.commands import resume, train
 from graphc.train.fitted import read_fitted
 from graphc.train.recipe import read_recipe
 from graphc.train.run_folder import RunFolder
+from graphc.train.watching import best_record
 from graphc.weights.safetensors_file import write_safetensors
 from tests.fuzz.harness import Harness
 
@@ -193,6 +195,32 @@ class Log(OfRun):
 
     def read(self) -> None:
         json.dumps(curves(RunFolder(self.folder).records()), allow_nan=False)
+
+
+class Compared(Log):
+    """The same, as `compare` and the dashboard's table read it: the best epoch."""
+
+    name = "metrics.jsonl, compared"
+
+    def read(self) -> None:
+        records = [record for record in RunFolder(self.folder).records() if "epoch" in record]
+        best = best_record(read_recipe(whole_run() / "recipe.json"), records)
+        if best is not None:
+            judged(best)
+
+
+class Timing(OfRun):
+    """timing.jsonl, of which `compare` takes the median."""
+
+    name = "timing.jsonl"
+    suffix = ".jsonl"
+    file = "timing.jsonl"
+
+    def prepare(self) -> None:
+        self.path = self.folder / "timing.jsonl"
+
+    def read(self) -> None:
+        seconds_an_epoch(RunFolder(self.folder))
 
 
 class Fitted(Safetensors):
