@@ -45,7 +45,7 @@ ORDER = [
     {"inference", "bench"},
     {"quantization"},
     {"classify", "report", "web"},
-    {"completion"},
+    {"snippet", "completion"},
     {"cli"},
     {"program"},
     {"__main__"},

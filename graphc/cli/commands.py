@@ -9,7 +9,7 @@ import click
 from graphc import __version__
 from graphc.cli.completion import complete_texts
 from graphc.cli.data import data
-from graphc.cli.deployment import bench, web
+from graphc.cli.deployment import bench, snippet, web
 from graphc.cli.importing import import_command
 from graphc.cli.models import compile_command, run, verify
 from graphc.cli.specs import check, compare, diff, draw, explain, list_zoo, new, report, schema, show
@@ -18,7 +18,7 @@ from graphc.cli.weights import weights
 
 COMMANDS: tuple[click.Command, ...] = (
     *(new, check, show, explain, diff, compare, draw, report, list_zoo, schema),
-    *(compile_command, verify, run, bench, web, import_command),
+    *(compile_command, verify, run, bench, web, snippet, import_command),
     *(train, resume, eval_command, predict),
     weights,
     data,

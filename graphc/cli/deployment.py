@@ -111,6 +111,42 @@ def web(model: str, output: str | None, single_file: bool, **options: Any) -> No
         say(f"look at it: python -m http.server -d {shown(target)}")
 
 
+@click.command()
+@click.argument("model", metavar="NET.onnx")
+@click.option(
+    "--lang", "language", type=click.Choice(["python", "js"]), default="python", show_default=True, help="js: Node's."
+)
+@click.option("-o", "--output", default="-", metavar="FILE", help="- prints the program.  [default: -]")
+@click.option("--size", "sizes", multiple=True, metavar="NAME=NUMBER", help="A size that the file leaves open.")
+@scaling_options
+def snippet(model: str, language: str, output: str, sizes: tuple[str, ...], **options: Any) -> None:
+    """Write a small complete program that runs an ONNX file on pictures, with its preprocessing and its classes.
+
+    \b
+      graphc snippet photos.onnx -o photos.py
+      graphc snippet photos.onnx --lang js -o photos.mjs
+    """
+    from graphc.files import atomic_write
+    from graphc.inference import Scaling
+    from graphc.runtime import Session
+    from graphc.snippet.write import write_snippet
+    from graphc.verify import read_sizes
+    from graphc.web.describe import describe
+
+    keep_inputs((None if output == "-" else output,), (model,))
+    scaling = Scaling(options["scale"], options["mean"], options["std"])
+    description = describe(Session(model), Path(model).stem, Path(model).name, read_sizes(sizes), scaling)
+    text = write_snippet(description, language)
+    if len(description.outputs) > 1:
+        left_out = ", ".join(each.name for each in description.outputs[1:])
+        say(f"the program says what {description.outputs[0].name} is; left out: {left_out}")
+    if output == "-":
+        out(text)
+        return
+    atomic_write(output, text.encode())
+    say(f"wrote {shown(output)}: it runs {description.file}, which lies beside it")
+
+
 def numbers(option: str, text: str | None) -> list[int]:
     """Positive numbers with commas; none where nothing is given."""
     if text is None:

@@ -1,6 +1,6 @@
-"""What a page must know of an ONNX file, as JSON says it to its scripts: what pictures become, what outputs mean.
+"""What a page or a program must know of an ONNX file: what pictures become, what outputs mean.
 
-What a page cannot do exactly is refused with a sentence.
+What these cannot do exactly is refused with a sentence.
 """
 
 from __future__ import annotations
@@ -84,12 +84,10 @@ def describe(session: Session, title: str, file: str, sizes: Mapping[str, int], 
     signature = read_signature(session.metadata, session.name)
     shapes, batch = shapes_of(session, 1, sizes, fixed=False)
     if batch != 1:
-        raise SpecError(
-            "G353", f"{session.name} takes {batch} pictures at once, a page gives one: --batch 1 compiles so"
-        )
+        raise SpecError("G353", f"{session.name} takes {batch} pictures at once, expected one: --batch 1 compiles so")
     if len(session.inputs) != 1:
         names = ", ".join(port.name for port in session.inputs)
-        raise SpecError("G353", f"a page gives one picture, and {session.name} takes {names}")
+        raise SpecError("G353", f"expected a model of one picture, {session.name} takes {names}")
     (port,) = session.inputs
     picture = _picture(session.name, port, shapes[port.name], signature.inputs.get(port.name), scaling)
     outputs = [_output(each, signature.outputs.get(each.name)) for each in session.outputs]
@@ -100,13 +98,13 @@ def describe(session: Session, title: str, file: str, sizes: Mapping[str, int], 
 
 def _picture(name: str, port: Port, shape: tuple[int, ...], known: InputSignature | None, scaling: Scaling) -> Picture:
     if len(shape) != 4:
-        raise SpecError("G353", f"a page gives a picture, and {name} takes {port.name} of {len(shape)} axes")
+        raise SpecError("G353", f"expected a model of one picture, {name} takes {port.name} of {len(shape)} axes")
     layout = port.layout or ("nchw" if shape[1] in CHANNELS and shape[3] not in CHANNELS else "nhwc")
     height, width, channels = shape[1:] if layout == "nhwc" else (*shape[2:], shape[1])
     if channels not in CHANNELS:
-        raise SpecError("G353", f"a page gives a picture of 1, 3 or 4 channels, and {name} takes {channels}")
+        raise SpecError("G353", f"expected a picture of 1, 3 or 4 channels, {name} takes {channels}")
     if port.dtype not in DTYPES:
-        raise SpecError("G353", f"a page gives {' or '.join(DTYPES)}, and {name} takes {port.dtype}")
+        raise SpecError("G353", f"expected an input of {' or '.join(DTYPES)}, {name} takes {port.dtype}")
     resize: Resizing = STRETCH
     rounds, most = True, PIXEL_LIMIT
     if scaling.given:
@@ -144,7 +142,7 @@ def _said(name: str, known: InputSignature) -> tuple[tuple[Any, Any], bool]:
     """((scale, offset) from bytes to what the input takes, whether they are resized as bytes)."""
     for values in (known.read, known.values, known.raw):
         if values is not None and values.dtype not in ("uint8", "float32", "float64", "float16"):
-            raise SpecError("G353", f"a page reads pictures of bytes, and {name} was trained on {values.dtype}")
+            raise SpecError("G353", f"expected a model of pictures of bytes, {name} was trained on {values.dtype}")
     to_values = _between(BYTES, known.values, name)
     rounds = known.values.dtype == "uint8" or known.read is None or known.read.dtype == "uint8"
     if known.preprocess is None:
@@ -154,8 +152,8 @@ def _said(name: str, known: InputSignature) -> tuple[tuple[Any, Any], bool]:
     for operation in merged(done.operations(shape, known.values.unit)):
         if not isinstance(operation, Affine) or max(operation.scale.ndim, operation.offset.ndim) > 1:
             what = type(operation).__name__
-            message = f"a page cannot do this preprocessing ({what}): --with-preprocess compiles it into the file"
-            raise SpecError("G353", f"{name}: {message}")
+            found = f"its preprocessing is more than a factor and an offset ({what})"
+            raise SpecError("G353", f"{name}: {found}: --with-preprocess compiles it into the file")
         to_values = _after(to_values, (operation.scale, operation.offset))
     return to_values, rounds
 

@@ -169,14 +169,14 @@ def test_nothing_of_others_is_written_over(here: Path) -> None:
     ("inputs", "signature", "message"),
     [
         ("image: [N, 8, 8, 3]", None, "does not say how images were preprocessed"),
-        ("image: [N, 8, 8, 5]", None, "a page gives a picture of 1, 3 or 4 channels"),
+        ("image: [N, 8, 8, 5]", None, "expected a picture of 1, 3 or 4 channels"),
         ("x: [N, 8]", None, "takes x of 2 axes"),
         ("image: [N, H, 8, 3]", None, "leaves H open: give it with --size H=NUMBER"),
-        ("a: [N, 8, 8, 3], b: [N, 8, 8, 3]", None, "a page gives one picture"),
+        ("a: [N, 8, 8, 3], b: [N, 8, 8, 3]", None, "expected a model of one picture"),
         (
             "image: [N, 8, 8, 3]",
             {"steps": [{"rescale": {"source": [0, 255]}}, {"standardize": {"per": "image"}}]},
-            "cannot do this preprocessing",
+            "more than a factor and an offset",
         ),
         ("image: [N, 8, 8, 3]", {"steps": [{"resize": {"size": [8, 8]}}]}, "--with-preprocess"),
     ],
