@@ -18,6 +18,8 @@ from graphc.files import open_regular, read_limited, shown
 NAME = "onnxruntime-web"
 LARGEST = 64 << 20
 """Bytes of one of its files."""
+LARGEST_WHOLE = 256 << 20
+"""Bytes of all of them, unpacked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,7 @@ def read_runtime(package: str | Path | None, providers: tuple[str, ...], folder:
     """
     path = _found(folder) if package is None else Path(package)
     build = BUILDS[providers]
-    files = _of_folder(path, build) if path.is_dir() else _of_archive(path, build)
+    files = _of_folder(path, build) if path.is_dir() else archived_files(path, build)
     missing = [name for name in build.files if name not in files]
     if missing:
         raise SpecError("G352", f"{shown(path)}: expected npm's package {NAME}, it has no dist/{missing[0]}")
@@ -100,19 +102,22 @@ def _of_folder(path: Path, build: Build) -> dict[str, bytes]:
     return {name: read_limited(dist / name, LARGEST, SpecError, "G352") for name in names}
 
 
-def _of_archive(path: Path, build: Build) -> dict[str, bytes]:
+def archived_files(path: Path, build: Build) -> dict[str, bytes]:
+    """Those of a build's files that a .tgz of npm's has, by name; a SpecError where it is none, or too large."""
     wanted = {f"package/dist/{name}": name for name in build.files}
     found: dict[str, bytes] = {}
     with open_regular(path, SpecError, "G352") as file:
         try:
             with tarfile.open(fileobj=file, mode="r|gz") as archive:
                 for member in archive:
+                    if member.offset_data + member.size > LARGEST_WHOLE:
+                        raise SpecError("G352", f"{shown(path)}: expected at most {LARGEST_WHOLE:,} bytes, unpacked")
                     name = wanted.get(member.name)
                     if name is not None and member.isreg() and member.size <= LARGEST:
                         content = archive.extractfile(member)
                         found[name] = content.read() if content is not None else b""
                     if len(found) == len(wanted):
                         break
-        except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
+        except (tarfile.TarError, EOFError, zlib.error, OSError, ValueError) as error:
             raise SpecError("G352", f"{shown(path)}: expected npm's package {NAME} (.tgz), got: {error}") from None
     return found

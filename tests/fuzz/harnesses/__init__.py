@@ -34,6 +34,7 @@ from .imports import DarknetCfg, DarknetWeights, ImportOnnx
 from .lists import Coco, CocoMasks, CsvLabels, CsvList, JsonLines, JsonList
 from .models import External, OnnxFile, OnnxRun, OnnxVariables, SignatureText
 from .names import Pretrained, Ranges, Rules
+from .packages import OrtWeb
 from .requests import DashboardRequest
 from .runs import (
     CheckpointArrays,
@@ -66,7 +67,7 @@ HARNESSES: tuple[type[Harness], ...] = (
     *(Rules, Pretrained, Ranges),
     *(CheckpointFacts, CheckpointArrays, RunFacts, RunRecipe, Log, Compared, Timing, Fitted),
     *(Resume, ResumeArrays, ResumeFacts),
-    DashboardRequest,
+    *(DashboardRequest, OrtWeb),
 )
 
 
