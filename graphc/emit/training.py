@@ -17,10 +17,11 @@ import onnx
 from onnx import TensorProto, helper
 
 import graphc
-from graphc.dims import is_sequence
+from graphc.dims import Shape, is_sequence
 from graphc.emit.builder import GraphBuilder, Value, lies_channels_first, require_operator
 from graphc.emit.model import OnnxModel, check
 from graphc.emit.training_targets import TRAINING_OPERATORS, Target
+from graphc.emit.webgpu_convolution import convolution
 from graphc.errors import RuleError, SpecError
 from graphc.graph import Node, Plan
 from graphc.layers.base import Layer
@@ -59,6 +60,8 @@ class TrainingGraph(GraphBuilder):
         """Variables by full name: inputs of the graph."""
         self._known: dict[Any, list[str]] = {}
         self._initializers: dict[Any, str] = {}
+        self._tensors: dict[str, Tensor] = {}
+        """Variables that `emit` has asked for, by name."""
         self._records: list[Recorded] = []
         self._label, self._doc = plan.graph.name, ""
         self._origin: dict[str, Node | None] = {}
@@ -98,10 +101,35 @@ class TrainingGraph(GraphBuilder):
         names = ["" if value is None else value if isinstance(value, str) else value.name for value in inputs]
         return list(self.node(kind, *names, outputs=outputs, **attributes))
 
+    def op(
+        self,
+        kind: str,
+        *inputs: AnyValue | str | None,
+        shape: Shape | None = None,
+        channels_first: bool | None = None,
+        **attributes: Any,
+    ) -> Value:
+        """As of any builder; convolutions in a form that the target computes right."""
+        if kind != "Conv" or self.target != "webgpu":
+            return super().op(kind, *inputs, shape=shape, channels_first=channels_first, **attributes)
+        x, *named = inputs
+        assert shape is not None
+        assert isinstance(x, Value)
+        weights, biases = (*(self._named(name) for name in named if isinstance(name, str)), None)[:2]
+        assert weights is not None
+        given = Tensor(self, x.name, (self.batch, *x.inner_shape))  # type: ignore[arg-type]
+        lying = (self.batch, shape[-1], *shape[:-1])
+        return Value(convolution(given, weights, biases, attributes, lying).name, shape, channels_first=True)
+
+    def _named(self, name: str) -> Tensor:
+        """What `constant` has given this name."""
+        return self._tensors[name] if name in self._tensors else Tensor(self, name, self.tensors[name].shape)
+
     def constant(self, name: str, array: Array) -> str:
         """Variables are tensors, on which `emit` has done what it does with arrays; all else are initializers."""
         given: Any = array
         if isinstance(given, Tensor):
+            self._tensors[given.name] = given
             return given.name
         return self.initializer(array.astype(np.float32 if array.dtype.kind == "f" else np.int64))
 

@@ -11,12 +11,14 @@ from random import Random
 
 import numpy as np
 import pytest
+from onnx import helper
 
 from graphc.emit.training_targets import TRAINING_OPERATORS
 from graphc.errors import SpecError
 from graphc.layers import CATALOGUE
+from graphc.layers.conv import Conv2d
 from graphc.layers.protocols import EmitsTraining
-from tests.layers.cases import all_cases, all_samplers
+from tests.layers.cases import Case, all_cases, all_samplers
 from tests.layers.one_layer import initial_params, random_inputs
 from tests.training_graph.one_layer import BATCH, emitted, in_numpy, in_onnxruntime
 
@@ -24,7 +26,8 @@ TOLERANCE = 1e-5
 """Of the largest value."""
 WITHOUT = frozenset(
     {
-        "blur_pool2d", "channel_shuffle", "class_token", "constant", "conv2d_transpose", "coordinates", "crop",
+        "blur_pool2d", "channel_shuffle", "class_token", "constant", "conv1d_transpose", "conv2d_transpose",
+        "conv3d_transpose", "coordinates", "crop",
         "decode_deltas", "decode_distances", "depth_to_space", "global_response_norm", "group_norm", "gru",
         "instance_norm", "layer_norm", "layer_scale", "local_response_norm", "log_softmax", "lp_pool2d", "lstm",
         "matmul", "max_unpool2d", "maxout", "multi_head_attention", "non_max_suppression", "pad",
@@ -96,6 +99,27 @@ def test_operators_that_webgpu_lacks_are_refused_with_the_layer():
     assert "Softsign" in {node.op_type for node in emitted(case).body.graph.node}
     with pytest.raises(SpecError, match=r"G370\]: layer: softsign needs the operator Softsign, which webgpu has no"):
         emitted(case, target="webgpu")
+
+
+@pytest.mark.parametrize(
+    ("layer", "channels"),
+    [(Conv2d(filters=24, kernel=3, groups=4), 8), (Conv2d(filters=8, kernel=3), 6), (Conv2d(filters=4, kernel=1), 6)],
+)
+def test_convolutions_that_webgpu_computes_wrong_have_another_form_there(layer, channels):
+    case = Case(layer, ((4, 5, channels),))
+    for node in emitted(case, target="webgpu").body.graph.node:
+        given = {each.name: helper.get_attribute_value(each) for each in node.attribute}
+        if node.op_type == "Conv":
+            assert given.get("group", 1) == 1
+    rng = np.random.default_rng(3)
+    params, inputs = initial_params(case, rng, "float32"), random_inputs(case, BATCH, rng, "float32")
+    dy = rng.standard_normal((BATCH, *layer.infer_shape(*case.input_shapes))).astype(np.float32)
+    there = dict(in_onnxruntime(case, params, inputs, dy, "webgpu").named())
+    for name, ours in in_onnxruntime(case, params, inputs, dy).named():
+        np.testing.assert_allclose(there[name], ours, atol=1e-5 * np.abs(ours).max(), err_msg=name)
+    kinds = [node.op_type for node in emitted(case, target="webgpu").body.graph.node]
+    assert kinds.count("Conv") == (layer.groups if layer.groups > 1 else 1)
+    assert ("Pad" in kinds) == (max(layer.kernel) > 1)
 
 
 @pytest.mark.parametrize("kind", ["conv2d", "depthwise_conv2d", "batch_norm", "max_pool2d", "avg_pool2d", "dropout"])

@@ -1,0 +1,46 @@
+"""Convolutions in the forms that onnxruntime's WebGPU kernels compute right.
+
+Two are silently wrong there (onnxruntime-webgpu 1.27, onnxruntime-web 1.30): of several groups with four or more
+outputs each, no multiple of four; and, with windows of more than one pixel, of input channels that are a multiple of
+three above three, no multiple of four.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from graphc.training_graph.tensor import Tensor, concat
+
+LANES = 4
+"""Numbers that its kernels take at a time."""
+
+
+def convolution(x: Tensor, weights: Tensor, biases: Tensor | None, attributes: Mapping[str, Any], shape: Any) -> Tensor:
+    """Conv of x [N, C, …] by weights [K, C/groups, …]: [N, K, …], of this shape."""
+    groups = attributes.get("group", 1)
+    each = weights.shape[0] // groups
+    if groups > 1 and each >= LANES and each % LANES:
+        parts = [
+            _plain(*part, {**attributes, "group": 1}, (shape[0], each, *shape[2:]))
+            for part in zip(
+                x.split([x.shape[1] // groups] * groups, 1),
+                weights.split([each] * groups, 0),
+                [None] * groups if biases is None else biases.split([each] * groups, 0),
+                strict=True,
+            )
+        ]
+        return concat(parts, 1)
+    return _plain(x, weights, biases, attributes, shape)
+
+
+def _plain(x: Tensor, weights: Tensor, biases: Tensor | None, attributes: Mapping[str, Any], shape: Any) -> Tensor:
+    channels = x.shape[1]
+    wrong = channels > 3 and channels % 3 == 0 and channels % LANES != 0 and math.prod(weights.shape[2:]) > 1
+    if attributes.get("group", 1) == 1 and wrong:
+        more = [(0, 0), (0, -channels % LANES), *[(0, 0)] * (x.rank - 2)]
+        x, weights = x.pad(more), weights.pad(more)
+    names = [x.name, weights.name, *([] if biases is None else [biases.name])]
+    (name,) = x.graph.node("Conv", *names, **attributes)
+    return Tensor(x.graph, name, tuple(shape))
