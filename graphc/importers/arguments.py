@@ -24,6 +24,8 @@ Scope: TypeAlias = Mapping[str, Mapping[str, Any]]
 """Kind -> argument -> its default."""
 WORTH = 12
 """Letters that a default has to save."""
+LISTS = frozenset({"shape", "axes"})
+"""Arguments that stay lists where all their numbers are equal."""
 NEVER = frozenset({"filters", "units", "start", "stop", "shape", "groups"})
 """Arguments that stand on every layer, common or not."""
 
@@ -63,7 +65,7 @@ def simple(value: Any) -> Any:
 
 def effective(layer: FlatLayer, scope: Scope) -> dict[str, Any]:
     """Every argument of a layer, those left out too; followers as they are written in this scope."""
-    given = {name: simple(value) for name, value in layer.arguments.items()}
+    given = {name: value if name in LISTS else simple(value) for name, value in layer.arguments.items()}
     found = {**defaults(layer.kind), **given}
     for name, follower in (("normalizer", layer.normalizer), ("activation", layer.activation)):
         if follower is not None:

@@ -67,7 +67,7 @@ class Drafts:
         file's; an error where neither is right. And the sizes at which it was compared."""
         fixed = dict(self.net.inputs)
         for multiple in MULTIPLES if other is not None else ():
-            self.net.inputs = with_symbols(self.net, multiple)
+            self.net.inputs = with_symbols(self.net, multiple, self._channels_last(other))
             shapes = self._shapes(fixed, other)
             try:
                 return self.flat(shapes), shapes
@@ -87,9 +87,12 @@ class Drafts:
         sizes = {name: tuple(size for size in shape[1:] if isinstance(size, int)) for name, shape in fixed.items()}
         if other is None:
             return [sizes]
+        return [sizes, {self.inputs[0].ours: self._channels_last(other)}]
+
+    def _channels_last(self, sizes: tuple[int, ...] | None) -> tuple[int, ...]:
+        """Sizes of the image that is the input, in the file's order, as height, width, channels."""
         axes = self.inputs[0].axes
-        seconds = tuple(other[axes.index(letter) - 1] for letter in "hwc")
-        return [sizes, {self.inputs[0].ours: seconds}]
+        return tuple(sizes[axes.index(letter) - 1] for letter in "hwc") if sizes is not None else ()
 
     def flat(self, shapes: Sequence[Mapping[str, tuple[int, ...]]]) -> Draft:
         """One line a layer."""

@@ -17,7 +17,7 @@ MULTIPLES = (1, 32)
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """The one image input whose height and width a file leaves open."""
+    """The one image input whose height or width a file leaves open."""
 
     name: str
     sizes: tuple[int, ...]
@@ -25,14 +25,16 @@ class Open:
 
 
 def open_input(graph: OnnxGraph, axes: Mapping[str, str], given: Mapping[str, tuple[int, ...]]) -> Open | None:
-    """The input whose height and width are open, where the file has just one and nobody gave its size."""
+    """The input whose height or width is open, where the file has just one and nobody gave its size."""
     if len(graph.inputs) != 1 or given:
         return None
     (only,) = graph.inputs
     order = axes.get(only.name, "")
-    if len(order) != 4 or any(_is_fixed(only, order.index(letter)) for letter in "hw"):
+    free = [letter for letter in MORE if letter in order and not _is_fixed(only, order.index(letter))]
+    if len(order) != 4 or not free:
         return None
-    sizes = tuple(size + MORE.get(letter, 0) for size, letter in zip(only.shape, order, strict=True))
+    more = {letter: MORE[letter] for letter in free}
+    sizes = tuple(size + more.get(letter, 0) for size, letter in zip(only.shape, order, strict=True))
     return Open(only.name, sizes[1:])
 
 
@@ -40,10 +42,20 @@ def _is_fixed(given: OnnxInput, axis: int) -> bool:
     return isinstance(given.written[axis], int)
 
 
-def with_symbols(net: FlatNet, multiple: int) -> dict[str, tuple[int | str, ...]]:
-    """The net's inputs with H and W, or multiples of them, for sizes."""
+def with_symbols(net: FlatNet, multiple: int, other: tuple[int, ...]) -> dict[str, tuple[int | str, ...]]:
+    """The net's input with H and W, or multiples of them, where another size than its own is tried; `other`: those,
+    height, width, channels."""
     factor = f"{multiple}*" if multiple > 1 else ""
-    return {name: (batch, f"{factor}H", f"{factor}W", last) for name, (batch, _, _, last) in net.inputs.items()}
+    return {
+        name: (
+            batch,
+            *(
+                size if size == second else f"{factor}{letter}"
+                for size, second, letter in zip(sizes, other, "HWC", strict=True)
+            ),
+        )
+        for name, (batch, *sizes) in net.inputs.items()
+    }
 
 
 def same_layers(net: FlatNet, other: FlatNet) -> bool:

@@ -300,6 +300,8 @@ def test_open_sizes_stay_open(tmp_path: Path) -> None:
     path = write_model(tmp_path, body, "N,3,H,W", w=[5, 3, 3, 3])
     assert "x: [N, H, W, 3]" in import_onnx(path).text
     assert "x: [N, 32, 48, 3]" in import_onnx(path, Request(sizes={"": (32, 48)})).text
+    path = write_model(tmp_path, body, "N,3,16,W", w=[5, 3, 3, 3])
+    assert "x: [N, 16, W, 3]" in import_onnx(path).text
 
 
 def test_sizes_that_layers_depend_on_are_fixed_and_said(tmp_path: Path) -> None:

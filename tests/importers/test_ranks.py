@@ -133,6 +133,12 @@ FORMS: dict[str, tuple[str, str, dict[str, Any], list[str]]] = {
         },
         ["conv2d"],
     ),
+    "a table as wide as it is long": (
+        "N,9",
+        "a = Reshape(x, s) b = MatMul(a, a) y = Softmax<axis=1>(b)",
+        {"s": whole(-1, 3, 3)},
+        ["reshape", "matmul", "softmax"],
+    ),
     "softmax of rows": ("N,4,8,6", "y = Softmax<axis=2>(x)", {}, ["softmax"]),
     "every second pixel": (
         "N,4,8,6",
