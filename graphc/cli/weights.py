@@ -42,7 +42,8 @@ def weights() -> None:
 def weights_show(file: str, ema: bool, form: str) -> None:
     """Every array of a file by name, and what wrote it.
 
-    FILE is a .ckpt, an .index or its prefix, .pth, .pt, .h5, .keras, .safetensors, .npz or .onnx file.
+    FILE is a .ckpt, an .index or its prefix, .pth, .pt, .h5, .keras, .safetensors, .npz or .onnx file, or
+    the .json index of several.
 
     \b
       graphc weights show model.pth

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from graphc.dims import format_shape
 from graphc.errors import WeightsError, counted
+from graphc.files import shown
 from graphc.graph import Plan
 from graphc.types import Array
-from graphc.weights.file import Layout, WeightsFile, check_floats
+from graphc.weights.file import OTHERS, Layout, WeightsFile, check_floats
 from graphc.weights.layouts import Form, Wanted, form_of, wanted
-from graphc.weights.names import sources
+from graphc.weights.names import Sources, sources
 from graphc.weights.options import DEFAULT, LoadOptions
 from graphc.weights.origin import Origin, origin_of
 from graphc.weights.selection import Selection
 
+MAX_STARTS = 50
+"""Beginnings of names that are tried."""
 SHOWN = 5
 """Names listed in a message before it says how many more there are."""
 
@@ -38,6 +42,10 @@ class LoadReport:
     """Whose network the file is."""
     classes: int | None = None
     """How many classes the file has, where that is all that is in the way."""
+    below: str = ""
+    """What stands before the names of the network's variables, where a file keeps it among others."""
+    others: str = ""
+    """What the file has besides arrays."""
 
     def raise_if_incomplete(self) -> None:
         """A WeightsError that says what is missing or has another shape; unused arrays are no error."""
@@ -49,6 +57,8 @@ class LoadReport:
             notes.append(f"missing: {listed(self.missing)}")
         if self.missing and self.unused:
             notes.append(f"unused: {listed(self.unused)}")
+        if self.missing and self.others:
+            notes.append(f"what it has besides is no array of plain numbers: {self.others}")
         if self.classes is not None:
             notes.append(f"the file is of {self.classes:,} classes: --set classes={self.classes}")
         if self.missing or self.mis_shaped:
@@ -59,7 +69,8 @@ class LoadReport:
     def describe(self) -> str:
         """How many were loaded, then the names that were missing, unused, left out or of another shape."""
         taken = f", taken as {self.origin.described}" if self.origin.nets else ""
-        lines = [f"{self.path}: loaded {counted(len(self.loaded), 'variable')}{taken}"]
+        place = f", from below {shown(self.below)}" if self.below else ""
+        lines = [f"{self.path}: loaded {counted(len(self.loaded), 'variable')}{taken}{place}"]
         for what, names in (("missing", self.missing), ("unused", self.unused), ("mis-shaped", (*self.mis_shaped,))):
             if names:
                 lines.append(f"  {len(names)} {what}: {listed(names)}")
@@ -82,20 +93,57 @@ def convert(file: WeightsFile, plan: Plan, options: LoadOptions = DEFAULT) -> tu
     """
     selection = Selection(file, ema=options.ema)
     want = wanted(plan)
-    origin = Origin(options.rules) if options.rules else origin_of(selection, plan, options.source)
-    mapped = sources(selection.names, origin.rules, plan)
+    origin, mapped = _known(selection, plan, options)
+    below = ""
+    if want and not mapped.found:
+        below = _place_of(selection, plan, options)
+        selection = selection.below(below) if below else selection
+        origin, mapped = _known(selection, plan, options) if below else (origin, mapped)
     chosen = {name: mapped.found[name] for name in want if name in mapped.found}
     values, mis_shaped = read_as(selection, chosen, want, options.layout or origin.layout)
     missing = tuple(name for name in want if name not in mapped.found)
     classes = None if missing else _classes(plan, mis_shaped)
     report = LoadReport(
-        file.path, tuple(values), missing, mapped.unused, mis_shaped, selection.dropped, origin, classes
+        file.path,
+        tuple(values),
+        missing,
+        mapped.unused,
+        mis_shaped,
+        selection.dropped,
+        origin,
+        classes,
+        below,
+        file.metadata.get(OTHERS, ""),
     )
     if want and not values and not mis_shaped:
         theirs = f"such as {listed(selection.names)}" if selection.names else "nothing"
         message = f"{file.path}: expected variables of {plan.graph.name} such as {next(iter(want))}, found {theirs}"
         raise WeightsError("G308", message)
     return values, report
+
+
+def _known(selection: Selection, plan: Plan, options: LoadOptions) -> tuple[Origin, Sources]:
+    """Whose a file's network is, and which of its arrays are which variables."""
+    origin = Origin(options.rules) if options.rules else origin_of(selection, plan, options.source)
+    return origin, sources(selection.names, origin.rules, plan)
+
+
+def _place_of(selection: Selection, plan: Plan, options: LoadOptions) -> str:
+    """What stands before the names of the variables, where a file keeps a network as a part of another one: that below
+    which most of them are found. Empty where there is none; a WeightsError where there are several."""
+    starts = Counter(name[: cut + 1] for name in selection.names for cut, letter in enumerate(name) if letter in "./")
+    found: dict[str, int] = {}
+    for start, _ in starts.most_common(MAX_STARTS):
+        part = selection.below(start)
+        variables = frozenset(_known(part, plan, options)[1].found)
+        if variables:
+            found[start] = len(variables)
+    most = max(found.values(), default=0)
+    best = [start for start, count in found.items() if count == most]
+    if len(best) > 1:
+        message = f"{selection.path}: expected one network's variables, found those of several, below {listed(best)}"
+        raise WeightsError("G314", f"{message}: --map says which")
+    return best[0] if best else ""
 
 
 def _classes(plan: Plan, mis_shaped: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]]) -> int | None:

@@ -17,6 +17,8 @@ Layout: TypeAlias = Literal["HWIO", "OIHW"]
 as in PyTorch and ONNX ([out, in], C H W)."""
 MAX_ENTRIES = 1_000_000
 """Arrays of a file."""
+OTHERS = "other values"
+"""Key of the metadata: what a file has besides arrays."""
 MAX_RANK = 32
 MAX_SIZE = 2**48
 """Numbers of an array, those of axes without any not counted."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -16,6 +16,7 @@ from graphc.weights.keras_file import START, KerasFile
 from graphc.weights.npz import NpzFile
 from graphc.weights.onnx_file import OnnxFile
 from graphc.weights.safetensors_file import SafetensorsFile
+from graphc.weights.sharded_file import ShardedFile
 from graphc.weights.tensorflow.table import MAGIC
 from graphc.weights.tensorflow.v1 import TensorFlow1File
 from graphc.weights.tensorflow.v2 import INDEX, TensorFlow2File
@@ -23,6 +24,14 @@ from graphc.weights.torch_file import OLD_START, TorchFile
 
 ENDS = 64
 """Bytes at the beginning and the end of a file by which it is known."""
+
+
+INSTEAD = {
+    b"version https://git-lfs": "a pointer of Git LFS: fetch the file itself with git lfs pull",
+    b"<!doctype html": "a web page: download the file itself",
+    b"<html": "a web page: download the file itself",
+}
+"""What stands at the beginning of what people have in place of a file -> what it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +83,12 @@ FORMATS: tuple[Format, ...] = (
         lambda file, path: NpzFile(file, shown(path)),
     ),
     Format(
+        "several files with an index",
+        (".json",),
+        lambda first, _: first.lstrip().startswith(b"{"),
+        ShardedFile,
+    ),
+    Format(
         "ONNX",
         (".onnx",),
         lambda first, _: first[:1] == b"\x08" and b"\x12" in first[:4],
@@ -89,12 +104,26 @@ def open_weights(path: str | Path) -> Iterator[WeightsFile]:
     """A file's arrays; a WeightsError where it is none that is known, or damaged."""
     path = place_of(path)
     with open_regular(path, WeightsError, "G300") as file:
-        yield _format_of(file, path).read(file, path)
+        _check_present(file, path)
+        found = _format_of(file, path).read(file, path)
+        with found if isinstance(found, AbstractContextManager) else nullcontext():
+            yield found
+
+
+def _check_present(file: BinaryIO, path: Path) -> None:
+    """A WeightsError where something else came in the file's place."""
+    first = file.read(ENDS).lstrip()
+    file.seek(0)
+    for start, what in INSTEAD.items():
+        if first[: len(start)].lower() == start:
+            raise WeightsError("G300", f"{shown(path)}: expected a file of weights, found {what}")
 
 
 def place_of(path: str | Path) -> Path:
     """The file that is opened: the index of a checkpoint of TensorFlow's that is named by its prefix."""
     path = Path(path)
+    if not path.name:
+        return path
     index = path.with_name(path.name + INDEX)
     return index if not path.exists() and index.exists() else path
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from fnmatch import fnmatchcase
 
 from graphc.errors import WeightsError
@@ -15,6 +16,7 @@ DROPPED: tuple[tuple[str, str], ...] = (
     ("save_counter", "a counter"),
     ("_CHECKPOINTABLE_OBJECT_GRAPH", "TensorFlow's own description of the file"),
     ("*num_batches_tracked", "a counter of batch norm"),
+    ("*n_averaged", "a counter of averages"),
     *((f"*/{slot}", SLOT) for slot in ("Momentum", "RMSProp", "RMSProp_[0-9]", "Adam", "Adam_[0-9]", "Adagrad")),
     *((f"*/{slot}", SLOT) for slot in ("Adadelta", "Adadelta_[0-9]", "Ftrl", "Ftrl_[0-9]", "LARSOptimizer")),
     *((slot, SLOT) for slot in ("beta1_power", "beta2_power", "optimizer/*", "*/.OPTIMIZER_SLOT/*")),
@@ -53,6 +55,14 @@ class Selection:
             else:
                 self.dropped[theirs] = reason
         self.theirs: Mapping[str, str] = _without_prefixes(kept)
+
+    def below(self, prefix: str) -> Selection:
+        """Those whose names begin so, without that; the others are dropped."""
+        found = copy(self)
+        kept = {name.removeprefix(prefix): theirs for name, theirs in self.theirs.items() if name.startswith(prefix)}
+        beside = {theirs: f"beside {prefix}" for name, theirs in self.theirs.items() if not name.startswith(prefix)}
+        found.theirs, found.dropped = _without_prefixes(kept), {**self.dropped, **beside}
+        return found
 
     path = property(lambda self: self.file.path)
     format = property(lambda self: self.file.format)

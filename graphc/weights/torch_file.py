@@ -11,7 +11,7 @@ from graphc.errors import WeightsError
 from graphc.files import shown
 from graphc.lazy import np
 from graphc.types import Array
-from graphc.weights.file import MAX_ENTRIES, Entry, Layout, check_floats, check_shape
+from graphc.weights.file import MAX_ENTRIES, OTHERS, Entry, Layout, check_floats, check_shape
 from graphc.weights.floats import FLOATS
 from graphc.weights.npz import BROKEN, check_directory
 from graphc.weights.torch_pickle import MAX_PICKLE, Other, PickleError, Storage, Tensor, read_pickle, tensors_in
@@ -47,7 +47,7 @@ class TorchFile:
         except PickleError as error:
             raise WeightsError("G315", f"{path}: {error}") from None
         self.format = self._form.name
-        self.metadata: Mapping[str, str] = {"other values": others} if others else {}
+        self.metadata: Mapping[str, str] = {OTHERS: others} if others else {}
         for name, tensor in self._tensors.items():
             check_shape(path, name, tensor.shape)
 

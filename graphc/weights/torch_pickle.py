@@ -318,6 +318,8 @@ def _called(name: str, arguments: tuple[Any, ...]) -> Any:
 
 def _tensor(arguments: tuple[Any, ...]) -> Tensor | Other:
     storage, offset, shape, strides = arguments[:4]
+    if isinstance(storage, Other):
+        return storage
     if not isinstance(storage, Storage):
         raise ValueError("a tensor without a storage")
     if not (_natural(offset) and _naturals(shape) and _naturals(strides) and len(shape) == len(strides)):

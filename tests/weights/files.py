@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import struct
 import zipfile
@@ -357,6 +358,17 @@ def write_onnx(path: Path, arrays: Arrays) -> None:
     path.write_bytes(helper.make_model(graph, producer_name="hand").SerializeToString())
 
 
+def write_sharded(path: Path, arrays: Arrays) -> None:
+    """Two files, as Hugging Face's libraries name them, and their index."""
+    places = {}
+    names = list(arrays)
+    for number, part in enumerate((names[::2], names[1::2])):
+        name = f"{path.name.partition('.')[0]}-0000{number + 1}-of-00002.safetensors"
+        write_safetensors(path.with_name(name), {each: arrays[each] for each in part})
+        places |= dict.fromkeys(part, name)
+    path.write_text(json.dumps({"metadata": {"total_size": size_of(arrays)}, "weight_map": places}))
+
+
 WRITERS: Mapping[str, tuple[str, Callable[[Path, Arrays], None]]] = {
     "npz": ("w.npz", write_npz),
     "safetensors": ("w.safetensors", write_safetensors),
@@ -365,6 +377,7 @@ WRITERS: Mapping[str, tuple[str, Callable[[Path, Arrays], None]]] = {
     "tensorflow 1": ("w.ckpt", write_tensorflow_1),
     "tensorflow 2": ("w.ckpt.index", write_tensorflow_2),
     "keras": ("w.h5", write_h5),
+    "sharded": ("w.safetensors.index.json", write_sharded),
     "onnx": ("w.onnx", write_onnx),
 }
 """Format -> (a file's name, its writer)."""

@@ -149,3 +149,26 @@ def test_slots_of_optimizers_are_left_out_and_averages_taken_when_asked_for(tmp_
     np.savez(tmp_path / "w.npz", **OURS)
     with pytest.raises(WeightsError, match=r"expected moving averages \(…/ExponentialMovingAverage\), found none"):
         converted(tmp_path / "w.npz", (), ema=True)
+
+
+def test_a_network_that_is_a_part_of_another_is_found_below_its_name(tmp_path):
+    """`backbone.` of a detector, `net.` of a training module; what lies beside it is left out, and both is said."""
+    arrays = {f"backbone.net.{name}": array for name, array in of_torch().items()}
+    arrays |= {"head.fc.weight": np.ones((3, 4), "f4"), "criterion.weight": np.ones(5, "f4")}
+    values, report = converted(saved(tmp_path / "w.safetensors", arrays))
+    assert all(np.array_equal(values[name], OURS[name]) for name in OURS)
+    assert "loaded 14 variables, from below backbone.net." in report.describe()
+    assert "2 left out (beside backbone.net.): criterion.weight, head.fc.weight" in report.describe()
+
+
+def test_two_networks_in_a_file_are_not_chosen_between(tmp_path):
+    arrays = {f"{net}.{name}": array for net in ("student", "teacher") for name, array in of_torch().items()}
+    with pytest.raises(WeightsError, match=r"several, below student., teacher.: --map says which"):
+        converted(saved(tmp_path / "w.safetensors", arrays))
+
+
+def test_averages_of_pytorch_are_a_network_behind_a_counter(tmp_path):
+    arrays = {"n_averaged": np.array(5), **{f"module.{name}": array for name, array in of_torch().items()}}
+    values, report = converted(saved(tmp_path / "w.safetensors", arrays))
+    assert all(np.array_equal(values[name], OURS[name]) for name in OURS)
+    assert report.dropped["n_averaged"] == "a counter of averages"

@@ -67,8 +67,8 @@ def test_a_file_of_another_name_is_known_by_its_bytes(tmp_path, form):
 
 
 def test_every_format_has_a_writer_here():
-    endings = {name[1:] for name, _ in WRITERS.values()}
-    assert all(any(end in endings or f".ckpt{end}" in endings for end in each.suffixes) for each in FORMATS)
+    names = [name for name, _ in WRITERS.values()]
+    assert all(any(name.endswith(each.suffixes) for name in names) for each in FORMATS)
 
 
 def read_all(path):
@@ -169,3 +169,42 @@ def test_every_beginning_of_a_file_is_an_error(tmp_path, form):
             continue
         assert form == "onnx", length  # a protobuf may end behind the graph
         assert np.array_equal(values["net/conv/kernel"], arrays["net/conv/kernel"])
+
+
+@pytest.mark.parametrize(
+    ("first", "told"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\n", "a pointer of Git LFS"),
+        (b"\n<!DOCTYPE html><html>", "a web page"),
+    ],
+)
+@pytest.mark.parametrize("name", ["w.pth", "w.safetensors", "w"])
+def test_what_came_in_place_of_a_file_is_said(tmp_path, name, first, told):
+    (tmp_path / name).write_bytes(first)
+    with pytest.raises(WeightsError, match=told):
+        read_all(tmp_path / name)
+
+
+def test_a_folder_is_no_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for path in (".", "..", str(tmp_path)):
+        with pytest.raises(WeightsError, match="expected a file, found a folder"):
+            read_all(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[]", "an index of weights with weight_map"),
+        ('{"weight_map": {"a": "../w.safetensors"}}', "the name of a file ending in .safetensors"),
+        ('{"weight_map": {"a": "w.h5"}}', "the name of a file ending in .safetensors"),
+        ('{"weight_map": {"a": "none.safetensors"}}', "there is no file"),
+        ('{"weight_map": {"a": "w.safetensors"}}', "1 array not: a"),
+        ("{", "an index of weights in JSON"),
+    ],
+)
+def test_an_index_that_does_not_fit_its_files(tmp_path, text, told):
+    files.write_safetensors(tmp_path / "w.safetensors", {"b": np.zeros(2, "f4")})
+    (tmp_path / "w.index.json").write_text(text)
+    with pytest.raises(WeightsError, match=told):
+        read_all(tmp_path / "w.index.json")

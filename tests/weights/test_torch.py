@@ -172,3 +172,17 @@ def test_numbers_shown_by_the_helper_are_as_pickled():
     import pickle as standard
 
     assert standard.loads(pickle(dictionary({"a": numbers((1, -2, 70_000))}))) == {"a": (1, -2, 70_000)}
+
+
+def test_tensors_without_plain_numbers_are_said_beside_the_others(tmp_path):
+    """Complex numbers, and a sparse weight: the rest of the file is read."""
+    part = X[0, 0]
+    strange = tensor(part, "1").replace(b"ctorch\nFloatStorage\n", b"ctorch\nComplexFloatStorage\n")
+    sparse = b"ctorch._utils\n_rebuild_sparse_tensor\n(tR"
+    root = {"a": tensor(part, "0"), "phase": strange, "mask": sparse}
+    torch_zip(tmp_path / "w.pth", dictionary(root), {"0": part.tobytes(), "1": part.tobytes()})
+    values, file = opened(tmp_path / "w.pth")
+    assert np.array_equal(values["a"], part)
+    assert values.keys() == {"a"}
+    said = "phase (torch.ComplexFloatStorage), mask (torch._utils._rebuild_sparse_tensor)"
+    assert file.metadata["other values"] == said

@@ -12,7 +12,7 @@ from pathlib import Path
 from tests.fuzz.harness import Harness
 from tests.weights import files
 
-from .arrays import ZIP, Weights, arrays
+from .arrays import SHAPES, ZIP, Weights, arrays
 
 PICKLE = (
     *(b"ctorch._utils\n_rebuild_tensor_v2\n", b"ctorch\nFloatStorage\n", b"ccollections\nOrderedDict\n", b"storage"),
@@ -99,6 +99,23 @@ class TensorFlow2(Weights):
 
     def seeds(self) -> Sequence[bytes]:
         return [written(files.write_tensorflow_2, self.path, parts={"net/b/weights": (1, 3)})]
+
+
+class Sharded(Weights):
+    """An index of files that are as they should be."""
+
+    name = "weights.index.json"
+    suffix = ".safetensors.index.json"
+    is_text = True
+
+    def prepare(self) -> None:
+        written(files.write_sharded, self.path)
+
+    def seeds(self) -> Sequence[bytes]:
+        return [written(files.write_sharded, self.path)]
+
+    def words(self) -> Sequence[bytes]:
+        return (b'"weight_map":', b'"metadata":', b".safetensors", b"../", *(name.encode() for name in SHAPES))
 
 
 class Block(Harness):
