@@ -347,3 +347,10 @@ def test_until_a_value_or_a_node(tmp_path: Path) -> None:
     path = write_model(tmp_path, "a = Conv(x, w) b = Relu(a) y = Sin(b)", w=[5, 4, 3, 3])
     assert imported(path, until=("b",)) == ["conv2d", "relu"]
     assert imported(path, until=("a",)) == ["conv2d"]
+
+
+def test_an_output_within_a_branch_can_be_named(tmp_path: Path) -> None:
+    body = "a = Relu(x) b = Sigmoid(a) c = Tanh(b) y = Add(a, c)"
+    found = import_onnx(write_model(tmp_path, body, out="b, float[] y"))
+    assert "with structure" not in " ".join(found.said)
+    assert "outputs: {b: sigmoid, y: add}" in found.text

@@ -31,8 +31,9 @@ BOTH_WAYS = frozenset({"add", "multiply"})
 """Merges of which the order of two inputs does not matter."""
 
 
-def series(layers: Sequence[FlatLayer], start: str) -> tuple[Item, ...]:
-    """The layers, in order, that lead from the value `start` to the last one."""
+def series(layers: Sequence[FlatLayer], start: str, outputs: frozenset[str]) -> tuple[Item, ...]:
+    """The layers, in order, that lead from the value `start` to the last one; `outputs` of the net stay in no branch,
+    where nobody could name them."""
     last_read = {start: -1}
     for number, layer in enumerate(layers):
         last_read.update(dict.fromkeys((name for name in layer.inputs if name in last_read), number))
@@ -42,7 +43,7 @@ def series(layers: Sequence[FlatLayer], start: str) -> tuple[Item, ...]:
     latest = last_read[start]
     for number, layer in enumerate(layers):
         if latest <= number:
-            items += _section(layers[first:number], layer, before)
+            items += _section(layers[first:number], layer, before, outputs)
             before, first = layer.name, number + 1
             latest = last_read[layer.name]
         else:
@@ -51,15 +52,16 @@ def series(layers: Sequence[FlatLayer], start: str) -> tuple[Item, ...]:
     return (*items, *_by_name(rest, before))
 
 
-def _section(inner: Sequence[FlatLayer], merge: FlatLayer, start: str) -> list[Item]:
+def _section(inner: Sequence[FlatLayer], merge: FlatLayer, start: str, outputs: frozenset[str]) -> list[Item]:
     """What stands between two cuts, with the second."""
     if not inner and merge.inputs == (start,):
         return [Leaf(merge)]
-    found = _merged(inner, merge, start) if merge.layer_class.inputs_at_most is None else None
+    merges = merge.layer_class.inputs_at_most is None and not any(layer.name in outputs for layer in inner)
+    found = _merged(inner, merge, start, outputs) if merges else None
     return [found] if found is not None else _by_name([*inner, merge], start)
 
 
-def _merged(inner: Sequence[FlatLayer], merge: FlatLayer, start: str) -> Item | None:
+def _merged(inner: Sequence[FlatLayer], merge: FlatLayer, start: str, outputs: frozenset[str]) -> Item | None:
     """The section as a residual or branches; None where it is neither."""
     groups = _connected(inner)
     ends = {name: group for group in groups for name in merge.inputs if any(each.name == name for each in group)}
@@ -73,7 +75,7 @@ def _merged(inner: Sequence[FlatLayer], merge: FlatLayer, start: str) -> Item | 
         group = ends.get(name, [])
         if group and group[-1].name != name:
             return None
-        paths.append(series(group, start))
+        paths.append(series(group, start, outputs))
     if any(not _reads(path, start) for path in paths):
         return None
     if len(paths) == 2 and merge.kind in BOTH_WAYS:
@@ -118,4 +120,4 @@ def structured(net: FlatNet) -> tuple[Item, ...]:
     """The whole net."""
     if len(net.inputs) != 1:
         return tuple(_by_name(net.layers, ""))
-    return series(net.layers, next(iter(net.inputs)))
+    return series(net.layers, next(iter(net.inputs)), frozenset(net.outputs.values()))
