@@ -43,6 +43,7 @@ ORDER = [
     {"conversion"},
     {"train"},
     {"inference", "bench"},
+    {"sweep"},
     {"quantization"},
     {"classify", "report", "web"},
     {"snippet", "completion"},

@@ -13,6 +13,7 @@ from graphc.cli.deployment import bench, snippet, web
 from graphc.cli.importing import import_command
 from graphc.cli.models import compile_command, run, verify
 from graphc.cli.specs import check, compare, diff, draw, explain, list_zoo, new, report, schema, show
+from graphc.cli.sweeping import sweep
 from graphc.cli.training import eval_command, predict, resume, train
 from graphc.cli.weights import weights
 
@@ -20,6 +21,7 @@ COMMANDS: tuple[click.Command, ...] = (
     *(new, check, show, explain, diff, compare, draw, report, list_zoo, schema),
     *(compile_command, verify, run, bench, web, snippet, import_command),
     *(train, resume, eval_command, predict),
+    sweep,
     weights,
     data,
 )

@@ -287,7 +287,8 @@ def list_zoo(form: str) -> None:
 @click.command()
 @click.option("-o", "--output", default="-", help="File to write; - is standard output.")
 @click.option("--recipe", is_flag=True, help="Of training recipes instead.")
-def schema(output: str, recipe: bool) -> None:
+@click.option("--sweep", is_flag=True, help="Of sweeps instead.")
+def schema(output: str, recipe: bool, sweep: bool) -> None:
     """Write the JSON Schema of spec files, for editors.
 
     \b
@@ -298,8 +299,12 @@ def schema(output: str, recipe: bool) -> None:
 
     from graphc.files import atomic_write
 
+    if recipe and sweep:
+        raise click.UsageError("expected either --recipe or --sweep")
     if recipe:
         from graphc.train.recipe import recipe_schema as json_schema
+    elif sweep:
+        from graphc.sweep.settings import sweep_schema as json_schema
     else:
         from graphc.spec.schema import json_schema
 

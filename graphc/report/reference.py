@@ -1,4 +1,4 @@
-"""The reference: everything that a spec and a recipe can say, as two pages of Markdown."""
+"""The reference: everything that a spec, a recipe and a sweep can say, as pages of Markdown."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from graphc.report.library import library_words
-from graphc.report.vocabulary import recipe_words, spec_words, title_of, vocabularies
+from graphc.report.vocabulary import recipe_words, spec_words, sweep_words, title_of, vocabularies
 from graphc.report.words import Setting, Word
 
 MADE = "Made from the code by `python -m pytest tests/report/test_reference.py --update-golden`."
@@ -22,11 +22,20 @@ RECIPE = f"""\
 {MADE} How training goes is told in [examples/TRAINING.md](../examples/TRAINING.md); `graphc explain WORD` shows any
 of this in a terminal, `graphc schema --recipe` writes it for an editor.
 """
+SWEEP = f"""\
+# Reference: sweeps
+
+{MADE} How sweeps are made and read is told in [sweep.md](sweep.md); `graphc schema --sweep` writes this for an editor.
+"""
 
 
 def pages() -> dict[str, str]:
     """File name -> page."""
-    return {"spec.md": _page(SPEC, (*spec_words(), *library_words())), "recipe.md": _page(RECIPE, recipe_words())}
+    return {
+        "spec.md": _page(SPEC, (*spec_words(), *library_words())),
+        "recipe.md": _page(RECIPE, recipe_words()),
+        "sweep_reference.md": _page(SWEEP, sweep_words()),
+    }
 
 
 def _page(head: str, some: Sequence[Word]) -> str:

@@ -115,7 +115,7 @@ class Reader:
             return self.example(name, next((each for each in forms if "properties" in each), forms[0]))
         if "const" in schema or "enum" in schema:
             return schema.get("const", schema.get("enum", [None])[0])
-        return self._example_of(name, types_of(schema)[0], schema)
+        return self._example_of(name, next(iter(types_of(schema)), "integer"), schema)
 
     def _takes(self, schema: Schema, value: Any) -> bool:
         """Whether a value has one of the types, as far as can be told from outside."""

@@ -150,8 +150,17 @@ def _keys(reader: Reader, above: str, properties: Mapping[str, Schema], needed: 
 def recipe_words() -> tuple[Word, ...]:
     from graphc.train.recipe import recipe_schema  # noqa: PLC0415  (loads NumPy)
 
-    schema = recipe_schema()
-    walk = _Walk(Reader(schema))
+    return _walked(recipe_schema(), "a recipe")
+
+
+def sweep_words() -> tuple[Word, ...]:
+    from graphc.sweep.settings import sweep_schema  # noqa: PLC0415  (loads NumPy)
+
+    return _walked(sweep_schema(), "a sweep")
+
+
+def _walked(schema: Schema, root: str) -> tuple[Word, ...]:
+    walk = _Walk(Reader(schema), root)
     walk.waiting.append(((), schema))
     while walk.waiting:  # level by level: an example shows the place nearest to the top
         walk.group(*walk.waiting.pop(0))
@@ -159,10 +168,11 @@ def recipe_words() -> tuple[Word, ...]:
 
 
 class _Walk:
-    """Over all groups of settings and all kinds of a recipe, each once."""
+    """Over all groups of settings and all kinds of a recipe or sweep, each once."""
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: Reader, root: str) -> None:
         self.reader = reader
+        self.root = root
         self.found: list[Word] = []
         self.waiting: list[tuple[tuple[str, ...], Schema]] = []
         self.seen: set[str] = set()
@@ -174,7 +184,7 @@ class _Walk:
             where = (*path, name)
             forms = list(_forms(self.reader, each, where))
             if not of_kind or any("properties" in form for form, _ in forms):
-                self.found.append(_key(self.reader, where, each, name in needed))
+                self.found.append(_key(self.reader, self.root, where, each, name in needed))
             for form, place in forms:
                 if self.reader.is_choice(form):
                     self.kinds(form, place)
@@ -220,7 +230,7 @@ def _kind(reader: Reader, vocabulary: str, kind: str, schema: Schema, path: tupl
     return Word(kind, vocabulary, schema.get("description", ""), rows, example)
 
 
-def _key(reader: Reader, path: tuple[str, ...], schema: Schema, required: bool) -> Word:
+def _key(reader: Reader, root: str, path: tuple[str, ...], schema: Schema, required: bool) -> Word:
     name, above = path[-1], ".".join(part for part in path[:-1] if part != ITEM)
     (row,) = _settings(reader, {name: schema}, (name,) if required else ())
     forms = [form for form, _ in _forms(reader, schema, path)]
@@ -230,7 +240,7 @@ def _key(reader: Reader, path: tuple[str, ...], schema: Schema, required: bool) 
     rows = (row,) if group is None else _settings(reader, group["properties"], group.get("required", ()))
     where = f"{above}.{name}" if above else name
     example = _placed(path, reader.example(name, schema))
-    return Word(name, f"key of {above or 'a recipe'}", row.meaning, rows, example, note, where, row)
+    return Word(name, f"key of {above or root}", row.meaning, rows, example, note, where, row)
 
 
 def _written(reader: Reader, kind: str, schema: Schema) -> Any:

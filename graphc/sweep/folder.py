@@ -1,0 +1,106 @@
+"""The folder of a sweep.
+
+sweep.json   what the sweep is: its settings, where its recipe lies, its storage
+journal.log  Optuna's journal of trials, which any number of workers write, unless the storage is a database
+trials/      a run's folder each
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from graphc.errors import MachineError, Place, SpecError, WeightsError
+from graphc.files import atomic_write, machine_error, make_folder, read_limited, shown
+from graphc.settings import validate
+from graphc.spec.source import SpecMap, load_text
+from graphc.sweep.settings import Sweep
+from graphc.valid_json import lacking
+
+LARGEST = 64_000_000
+FACTS = {"sweep": dict, "recipe": str, "objectives": dict}
+MORE_FACTS = {"storage": str}
+
+
+@dataclass(frozen=True, slots=True)
+class SweepFacts:
+    """What sweep.json says."""
+
+    sweep: Sweep
+    recipe: Path
+    """Where the recipe lies."""
+    objectives: Mapping[str, str]
+    """By name: `maximize` or `minimize`."""
+    storage: str | None
+    """The URL of a database; None: the journal in the folder."""
+
+
+class SweepFolder:
+    """Paths and files of one sweep."""
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self.facts = self.path / "sweep.json"
+        self.journal = self.path / "journal.log"
+        self.trials = self.path / "trials"
+
+    def trial(self, name: str) -> Path:
+        """The folder of a trial's run."""
+        return self.trials / name
+
+    def require_new(self) -> None:
+        """A MachineError where the folder holds something."""
+        try:
+            there = sorted(path.name for path in self.path.iterdir()) if self.path.exists() else []
+        except OSError as error:
+            raise machine_error("read", self.path, error) from None
+        if "sweep.json" in there:
+            message = f"{shown(self.path)} holds a sweep already: `graphc sweep --join` works on it"
+            raise MachineError("G511", message)
+        if there:
+            found = ", ".join(map(shown, there[:3]))
+            raise MachineError("G511", f"expected a new or empty folder, {shown(self.path)} holds {found}")
+
+    def make(self) -> None:
+        """The folder, empty; an OSError is a MachineError."""
+        try:
+            make_folder(self.path)
+            make_folder(self.trials)
+        except OSError as error:
+            raise machine_error("write in", self.path, error) from None
+
+    def write(self, facts: SweepFacts) -> None:
+        """Write sweep.json: now the folder is a sweep's."""
+        content = {
+            "sweep": facts.sweep.model_dump(mode="json", exclude_none=True),
+            "recipe": str(facts.recipe),
+            "objectives": dict(facts.objectives),
+            **({} if facts.storage is None else {"storage": facts.storage}),
+        }
+        atomic_write(self.facts, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
+
+    def read(self) -> SweepFacts:
+        """What sweep.json says; a WeightsError where this is no sweep's folder, or it is not as graphc wrote it."""
+        if not self.facts.is_file():
+            message = "expected the folder of a sweep, found no sweep.json in it"
+            raise WeightsError("G323", message, Place(shown(self.path)))
+        try:
+            facts: Any = json.loads(read_limited(self.facts, LARGEST, WeightsError, "G323"))
+            said = lacking(facts, FACTS, MORE_FACTS)
+            if said:
+                raise ValueError(said)
+            tree = load_text(json.dumps(facts["sweep"]), shown(self.facts), number_keys=True)
+            assert isinstance(tree, SpecMap)
+            sweep = validate(Sweep, tree, lambda keys, of_key: Place(shown(self.facts)))
+            return SweepFacts(sweep, Path(facts["recipe"]), facts["objectives"], facts.get("storage"))
+        except (ValueError, RecursionError, SpecError) as error:
+            said = f"the file is not as graphc wrote it: {error}"
+            raise WeightsError("G323", said, Place(shown(self.facts))) from None
+
+
+def is_sweep(path: str) -> bool:
+    """Whether this is the folder of a sweep."""
+    return SweepFolder(path).facts.is_file()

@@ -1,0 +1,217 @@
+"""A sweep's trials in Optuna's storage, by which its workers know of each other.
+
+A storage is a journal in the sweep's folder, which hosts may share, or a database by its URL. With `grid` and `random`
+all trials wait there from the beginning, and a worker takes the next one; with `tpe` each is drawn when it begins. So
+the trials of these two are the same for any number of workers.
+
+A worker says every `BEAT` seconds that it is alive, by a number that grows; no clocks are compared. Whose number has
+not changed for `DEAD` seconds is dead: its trial is ended, and another with the same values waits, which goes on in the
+same folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from graphc.errors import GraphcError, MachineError, WeightsError, missing_extra
+from graphc.files import shown
+from graphc.sweep.folder import SweepFacts, SweepFolder
+from graphc.sweep.settings import Range, Sweep
+
+BEAT = 5.0
+"""Seconds between two signs of life."""
+DEAD = 60.0
+"""Seconds after which a worker that gives none is dead."""
+STUDY = "graphc"
+ENDED, FOLDER, REASON, ALIVE, VALUES = "ended", "folder", "reason", "alive", "values"
+"""What is kept beside a trial: how it ended other than well, its folder's name, why, the number that grows, its
+values by name."""
+AGAIN = ("dead", "stopped", "surplus")
+"""Ways to end after which the trial does not count: another has taken its place, or none was wanted."""
+
+
+def optuna() -> Any:
+    """The library, which says nothing by itself."""
+    try:
+        import optuna  # noqa: PLC0415
+    except ImportError:
+        raise missing_extra("optuna", "sweep") from None
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+    return optuna
+
+
+@contextlib.contextmanager
+def storage_errors(where: str) -> Iterator[None]:
+    """What the storage's library raises, as a MachineError."""
+    try:
+        yield
+    except (GraphcError, KeyboardInterrupt, SystemExit):
+        raise
+    except ImportError as error:
+        raise MachineError("G501", f"{where} needs the package {error.name}") from None
+    except Exception as error:
+        if type(error).__module__.split(".")[0] in ("sqlalchemy", "psycopg", "alembic", "optuna", "builtins", "json"):
+            text = " ".join(str(error).split())[:300]
+            raise MachineError("G527", f"the storage of the sweep, {where}, cannot be used: {text}") from None
+        raise
+
+
+def open_study(folder: SweepFolder, facts: SweepFacts, *, new: bool) -> Any:
+    """The trials of a sweep; `new`: with those that are planned waiting. MachineErrors where the storage cannot be
+    used."""
+    library, sweep = optuna(), facts.sweep
+    where = shown(str(folder.journal)) if facts.storage is None else without_password(facts.storage)
+    with storage_errors(where):
+        if facts.storage is None:
+            journal = library.storages.journal
+            lock = journal.JournalFileOpenLock(str(folder.journal))
+            storage = library.storages.JournalStorage(journal.JournalFileBackend(str(folder.journal), lock_obj=lock))
+        else:
+            storage = library.storages.RDBStorage(facts.storage)
+        name = STUDY if facts.storage is None else f"{STUDY}: {folder.path.name}"
+        study = library.create_study(
+            storage=storage,
+            study_name=name,
+            directions=list(facts.objectives.values()),
+            sampler=sampler_of(library, sweep),
+            pruner=pruner_of(library, sweep),
+            load_if_exists=not new,
+        )
+        if new:
+            for values in sweep.planned():
+                study.enqueue_trial(params_of(sweep, values), user_attrs={VALUES: values})
+    return study
+
+
+def without_password(url: str) -> str:
+    """A database's URL as messages may show it."""
+    scheme, sign, rest = url.partition("://")
+    user, at, host = rest.rpartition("@")
+    return f"{scheme}{sign}{user.partition(':')[0]}{at}{host}"
+
+
+def sampler_of(library: Any, sweep: Sweep) -> Any:
+    """What draws trials that do not wait."""
+    if sweep.sampler == "tpe":
+        return library.samplers.TPESampler(seed=sweep.seed, multivariate=len(sweep.ranges) > 1)
+    return library.samplers.RandomSampler(seed=sweep.seed)
+
+
+def pruner_of(library: Any, sweep: Sweep) -> Any:
+    """What ends trials early."""
+    pruners = library.pruners
+    if sweep.pruning == "median":
+        return pruners.MedianPruner(n_startup_trials=2, n_warmup_steps=sweep.prune_after)
+    if sweep.pruning == "successive_halving":
+        return pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=3)
+    return pruners.NopPruner()
+
+
+def params_of(sweep: Sweep, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values as Optuna keeps them: of a list, the number of the value, which may be of any type."""
+    found = {}
+    for name, value in values.items():
+        points = sweep.ranges[name].values
+        found[name] = value if points is None else list(points).index(value)
+    return found
+
+
+def suggest(trial: Any, sweep: Sweep) -> dict[str, Any]:
+    """A trial's values by name."""
+    return {name: _suggested(trial, name, each) for name, each in sweep.ranges.items()}
+
+
+def _suggested(trial: Any, name: str, each: Range) -> Any:
+    if each.values is not None:
+        return each.values[trial.suggest_categorical(name, list(range(len(each.values))))]
+    if each.int_uniform is not None:
+        return trial.suggest_int(name, *each.int_uniform)
+    if each.uniform is not None:
+        return trial.suggest_float(name, *each.uniform)
+    assert each.log_uniform is not None
+    return trial.suggest_float(name, *each.log_uniform, log=True)
+
+
+def counting(trials: list[Any]) -> list[Any]:
+    """Those that are there to stay."""
+    return [trial for trial in trials if trial.user_attrs.get(ENDED) not in AGAIN]
+
+
+class Watch(threading.Thread):
+    """Says that this worker's trial is alive, and looks after those of others."""
+
+    def __init__(self, study: Any, sweep: Sweep) -> None:
+        super().__init__(name="graphc-sweep", daemon=True)
+        self._study, self._sweep = study, sweep
+        self._own: Any = None
+        self._count = 0
+        self._seen: dict[int, tuple[Any, float]] = {}
+        self._stopped = threading.Event()
+        self._lock = threading.Lock()
+
+    def begin(self, trial: Any) -> None:
+        """This worker's trial from now on."""
+        with self._lock:
+            self._own = trial
+
+    def end(self) -> None:
+        """It has none any more."""
+        with self._lock:
+            self._own = None
+
+    def stop(self) -> None:
+        self._stopped.set()
+        self.join()
+
+    def run(self) -> None:
+        while not self._stopped.wait(BEAT):
+            with contextlib.suppress(Exception):  # the storage is not there for a while; the main thread will say so
+                with self._lock:
+                    if self._own is not None:
+                        self._count += 1
+                        self._own.set_user_attr(ALIVE, self._count)
+                self.retry_dead()
+
+    def retry_dead(self) -> None:
+        """End the trials of dead workers, and let others with their values wait."""
+        library, now = optuna(), time.monotonic()
+        running = self._study.get_trials(deepcopy=False, states=(library.trial.TrialState.RUNNING,))
+        seen: dict[int, tuple[Any, float]] = {}
+        for trial in running:
+            if self._own is not None and trial.number == self._own.number:
+                continue
+            alive = trial.user_attrs.get(ALIVE)
+            before = self._seen.get(trial.number)
+            seen[trial.number] = before if before is not None and before[0] == alive else (alive, now)
+            if now - seen[trial.number][1] > DEAD:
+                again(self._study, trial, "dead")
+        self._seen = seen
+
+
+def again(study: Any, trial: Any, ended: str) -> None:
+    """End a trial, and let another with its values and its folder wait; nothing where somebody else has ended it."""
+    library = optuna()
+    storage, state = study._storage, library.trial.TrialState
+    try:
+        storage.set_trial_user_attr(trial._trial_id, ENDED, ended)
+        study.tell(trial.number, state=state.FAIL)
+    except (ValueError, RuntimeError):  # it has ended meanwhile
+        return
+    kept = {key: trial.user_attrs[key] for key in (FOLDER, VALUES) if key in trial.user_attrs}
+    # one that has died before it had values has those that it was to have
+    study.enqueue_trial(dict(trial.params) or trial.system_attrs.get("fixed_params", {}), user_attrs=kept)
+
+
+def read_study(path: str) -> tuple[SweepFolder, SweepFacts, Any]:
+    """A sweep's folder, what it is, and its trials; errors as of `SweepFolder.read` and `open_study`."""
+    folder = SweepFolder(path)
+    facts = folder.read()
+    if facts.storage is None and not folder.journal.is_file():
+        raise WeightsError("G323", f"{shown(folder.journal)}: the journal of the sweep is not there")
+    return folder, facts, open_study(folder, facts, new=False)
