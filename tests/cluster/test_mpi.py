@@ -1,0 +1,166 @@
+"""Training under mpiexec on one host: the bytes of one process, and what happens when something goes wrong."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.ranks import (
+    MPIEXEC,
+    alone,
+    digests,
+    finished,
+    rank_pids,
+    require_mpi,
+    run,
+    start,
+    wait_for_step,
+    write_project,
+)
+
+require_mpi()
+
+
+@pytest.fixture(scope="module", name="project")
+def make_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = write_project(tmp_path_factory.mktemp("mpi"))
+    alone("train", "recipe.yaml", "-o", "one", "-q", cwd=folder)
+    return folder
+
+
+def first_line(process: subprocess.Popen[str]) -> str:
+    assert process.stderr is not None
+    return process.stderr.readline()
+
+
+@pytest.mark.parametrize("count", [2, 3, 4])
+def test_the_bytes_of_one_process(project: Path, count: int) -> None:
+    code, _, errors = run(count, "train", "recipe.yaml", "-o", f"on{count}", cwd=project)
+    assert code == 0, errors
+    assert errors.count("epoch   1") == 1, "the first rank speaks alone"
+    assert digests(project / f"on{count}") == digests(project / "one")
+
+
+@pytest.mark.parametrize("command", [("eval", "one"), ("predict", "one", "test.npz", "--top", "3")])
+def test_what_is_computed_together_is_the_same(project: Path, command: tuple[str, ...]) -> None:
+    code, out, errors = run(3, *command, cwd=project)
+    assert code == 0, errors
+    assert (
+        out
+        == subprocess.run(
+            [sys.executable, "-m", "graphc", *command], cwd=project, check=True, capture_output=True, text=True
+        ).stdout
+    )
+
+
+def test_killed_and_resumed_on_other_numbers_of_ranks(project: Path) -> None:
+    """`KILLS` times, of mpiexec or of a rank, at random steps."""
+    rng = random.Random(0)
+    for kill in range(int(os.environ.get("KILLS", "3"))):
+        folder = project / f"killed{kill}"
+        command = ("train", "recipe.yaml", "-o", folder.name)
+        steps, counts = sorted(rng.sample(range(1, 9), 2)), []
+        for step in steps:
+            counts.append(rng.choice([1, 2, 4]))
+            process = start(counts[-1], *command, cwd=project)
+            wait_for_step(folder, step, process)
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+            command = ("resume", folder.name)
+            time.sleep(0.5)
+        code, _, errors = run(3, *command, cwd=project)
+        assert code == 0, (counts, errors)
+        assert digests(folder) == digests(project / "one"), (steps, counts)
+
+
+def test_ctrl_c_at_mpiexec_saves(project: Path) -> None:
+    long = write_project(project / "long", epochs=500) if (project / "long").mkdir() is None else project
+    process = start(3, "train", "recipe.yaml", "-o", "run", "-q", cwd=long)
+    wait_for_step(long / "run", 3, process)
+    process.send_signal(signal.SIGINT)
+    code, _, errors = finished(process, 60)
+    assert code == 130
+    assert "saved; `graphc resume run` goes on" in errors
+
+
+@pytest.mark.parametrize(("number", "count"), [(signal.SIGSTOP, 1), (signal.SIGSTOP, 0), (signal.SIGKILL, 2)])
+def test_a_rank_that_is_lost_is_named(project: Path, number: signal.Signals, count: int) -> None:
+    folder = project / f"lost{number}{count}"
+    folder.mkdir()
+    write_project(folder, epochs=500)
+    more = ("-disable-auto-cleanup",) if number == signal.SIGKILL else ()
+    process = start(3, "train", "recipe.yaml", "-o", "run", more=more, cwd=folder)
+    pids = rank_pids(first_line(process))
+    wait_for_step(folder / "run", 2, process)
+    os.kill(pids[count], number)
+    began = time.monotonic()
+    code, _, errors = finished(process, 60)
+    took = time.monotonic() - began
+    assert code in (3, 9), errors
+    assert f"error[G523]: no sign of life from rank {count} (host " in errors
+    assert took < 30
+    for pid in pids:
+        if Path(f"/proc/{pid}").exists():
+            os.kill(pid, signal.SIGKILL)
+
+
+def test_a_killed_rank_ends_all_at_once(project: Path) -> None:
+    folder = project / "killed"
+    folder.mkdir()
+    write_project(folder, epochs=500)
+    process = start(3, "train", "recipe.yaml", "-o", "run", cwd=folder)
+    pids = rank_pids(first_line(process))
+    wait_for_step(folder / "run", 2, process)
+    os.kill(pids[1], signal.SIGKILL)
+    code, out, errors = finished(process, 30)
+    assert code != 0
+    assert f"PID {pids[1]} RUNNING AT" in out + errors
+
+
+def test_a_processor_that_would_change_the_bits_is_named(project: Path) -> None:
+    """OpenBLAS is told to take another kernel in one rank."""
+    assert MPIEXEC is not None
+    train = [sys.executable, "-m", "graphc", "train", "recipe.yaml", "-o", "differs"]
+    other = ["-env", "OPENBLAS_CORETYPE", "Nehalem"]
+    ended = subprocess.run(
+        [MPIEXEC, "-n", "1", *train, ":", "-n", "1", *other, *train],
+        cwd=project, capture_output=True, text=True, check=False, timeout=200,
+    )  # fmt: skip
+    assert ended.returncode == 3
+    assert "error[G525]: expected recipe, spec, data, versions and processors to be the same" in ended.stderr
+    assert "in rank 0 (host " in ended.stderr
+    assert "Nehalem" in ended.stderr
+
+
+def test_errors_are_said_once(project: Path) -> None:
+    code, _, errors = run(4, "train", "recipe.yaml", "-o", "few", "--set", "shards=3", cwd=project)
+    assert code == 2
+    assert errors.count("error[G617]: expected at most as many MPI ranks as shards, found 4 with shards: 3") == 1
+    code, _, errors = run(2, "resume", "nothing", cwd=project)
+    assert code == 2
+    assert errors.count("found no run.json") == 1
+
+
+def test_data_that_one_rank_lacks(project: Path) -> None:
+    """A rank whose data are not there says so, with its host."""
+    assert MPIEXEC is not None
+    other = project / "other"
+    other.mkdir()
+    write_project(other)
+    (other / "train.npz").unlink()
+    train = [sys.executable, "-m", "graphc", "train"]
+    ended = subprocess.run(
+        [MPIEXEC, "-n", "1", *train, str(project / "recipe.yaml"), "-o", "lacks",
+         ":", "-n", "1", *train, str(other / "recipe.yaml"), "-o", "lacks"],
+        cwd=project, capture_output=True, text=True, check=False, timeout=200,
+    )  # fmt: skip
+    assert ended.returncode != 0
+    assert "rank 1 (host " in ended.stderr.split("\n", 1)[1]
+    assert "train.npz" in ended.stderr
