@@ -242,12 +242,13 @@ def draw(spec: str, output: str | None, **options: Any) -> None:
     "--image", "images", multiple=True, metavar="FILE", help="Shown, and with --weights run, prepared as for these."
 )
 def report(spec_or_run: tuple[str, ...], output: str | None, **options: Any) -> None:
-    """Report on a spec, or on runs of training, as one page without network.
+    """Report on a spec, on runs of training, or on a sweep, as one page without network.
 
     \b
       graphc report resnet_v1_50 -o resnet.html
       graphc report lenet5 --weights best.safetensors --image digit.png
       graphc report runs/one runs/two
+      graphc report sweeps/width
     """
     from graphc.files import atomic_write, keep_inputs
     from graphc.report.page.report import report_runs, report_spec
@@ -262,12 +263,26 @@ def report(spec_or_run: tuple[str, ...], output: str | None, **options: Any) -> 
         raise click.UsageError("expected one SPEC, or folders of runs")
     if runs and (weights or images):
         raise click.UsageError("--weights and --image are for a SPEC: a run has its own")
-    if runs:
+    if of_sweep := sweep_page(spec_or_run[0]) if len(spec_or_run) == 1 else "":
+        page = of_sweep.encode()
+    elif runs:
         page = report_runs([read_run(path) for path in runs], say).encode()
     else:
         page = report_spec(make_plan(spec_or_run[0], **options), weights, images, say, load).encode()
     atomic_write(target, page)
     say(f"wrote {shown(target)}: {len(page) / 1e6:.1f} MB")
+
+
+def sweep_page(path: str) -> str:
+    """The page of a sweep's folder; empty where it is none."""
+    from graphc.sweep.folder import is_sweep
+
+    if not is_sweep(path):
+        return ""
+    from graphc.report.sweep_page import report_sweep
+    from graphc.sweep.study import read_study
+
+    return report_sweep(*read_study(path))
 
 
 @click.command(name="list")

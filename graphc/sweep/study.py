@@ -28,11 +28,11 @@ BEAT = 5.0
 DEAD = 60.0
 """Seconds after which a worker that gives none is dead."""
 STUDY = "graphc"
-ENDED, FOLDER, REASON, ALIVE, VALUES = "ended", "folder", "reason", "alive", "values"
-"""What is kept beside a trial: how it ended other than well, its folder's name, why, the number that grows, its
-values by name."""
-AGAIN = ("dead", "stopped", "surplus")
-"""Ways to end after which the trial does not count: another has taken its place, or none was wanted."""
+ENDED, FOLDER, REASON, ALIVE, VALUES, AGAIN = "ended", "folder", "reason", "alive", "values", "again"
+"""What is kept beside a trial: how it ended other than well, its folder's name, why, the number that grows, its values
+by name, and the number of the trial whose place it takes."""
+SURPLUS = "surplus"
+"""How a trial ends of which there are enough."""
 
 
 def optuna() -> Any:
@@ -43,6 +43,7 @@ def optuna() -> Any:
         raise missing_extra("optuna", "sweep") from None
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+    warnings.filterwarnings("ignore", message="PedAnovaImportanceEvaluator computes", category=UserWarning)
     return optuna
 
 
@@ -139,8 +140,9 @@ def _suggested(trial: Any, name: str, each: Range) -> Any:
 
 
 def counting(trials: list[Any]) -> list[Any]:
-    """Those that are there to stay."""
-    return [trial for trial in trials if trial.user_attrs.get(ENDED) not in AGAIN]
+    """Those that are there to stay: no other has taken their place, and they were wanted."""
+    replaced = {trial.user_attrs.get(AGAIN) for trial in trials}
+    return [trial for trial in trials if trial.number not in replaced and trial.user_attrs.get(ENDED) != SURPLUS]
 
 
 class Watch(threading.Thread):
@@ -190,22 +192,21 @@ class Watch(threading.Thread):
             before = self._seen.get(trial.number)
             seen[trial.number] = before if before is not None and before[0] == alive else (alive, now)
             if now - seen[trial.number][1] > DEAD:
-                again(self._study, trial, "dead")
+                again(self._study, trial)
         self._seen = seen
 
 
-def again(study: Any, trial: Any, ended: str) -> None:
+def again(study: Any, trial: Any) -> None:
     """End a trial, and let another with its values and its folder wait; nothing where somebody else has ended it."""
-    library = optuna()
-    storage, state = study._storage, library.trial.TrialState
+    state = optuna().trial.TrialState
     try:
-        storage.set_trial_user_attr(trial._trial_id, ENDED, ended)
         study.tell(trial.number, state=state.FAIL)
     except (ValueError, RuntimeError):  # it has ended meanwhile
         return
     kept = {key: trial.user_attrs[key] for key in (FOLDER, VALUES) if key in trial.user_attrs}
     # one that has died before it had values has those that it was to have
-    study.enqueue_trial(dict(trial.params) or trial.system_attrs.get("fixed_params", {}), user_attrs=kept)
+    values = dict(trial.params) or trial.system_attrs.get("fixed_params", {})
+    study.enqueue_trial(values, user_attrs={**kept, AGAIN: trial.number})
 
 
 def read_study(path: str) -> tuple[SweepFolder, SweepFacts, Any]:

@@ -18,6 +18,7 @@ from graphc.sweep.study import (
     ENDED,
     FOLDER,
     REASON,
+    SURPLUS,
     VALUES,
     Watch,
     again,
@@ -159,7 +160,7 @@ class SweepWorker:
             return None
         trial = self.study.ask()
         if FOLDER not in trial.user_attrs and VALUES not in trial.user_attrs and not self._wanted(trial):
-            trial.set_user_attr(ENDED, "surplus")
+            trial.set_user_attr(ENDED, SURPLUS)
             self.study.tell(trial, state=self._states.FAIL)
             return None
         self._watch.begin(trial)
@@ -196,7 +197,7 @@ class SweepWorker:
             self._tell(trial, None, self._states.FAIL, f"trial {name} ({said}): {how}: {error}")
         except BaseException:
             self._watch.end()
-            again(self.study, self.study.get_trials(deepcopy=False)[trial.number], "stopped")
+            again(self.study, self.study.get_trials(deepcopy=False)[trial.number])
             raise
         else:
             results = ", ".join(f"{key} {value:.4g}" for key, value in found.items())

@@ -19,7 +19,7 @@ from tests.train.conftest import RECIPE, SPEC, write_data
 MORE = """\
 shards: 4
 accumulate: 2
-clip: {norm: 0.5}
+clip: {global_norm: 0.5}
 checkpoint_steps: 1
 """
 """With what `RECIPE` has (batch norm, dropout, decay, moving average, schedule), all that ranks could do otherwise."""

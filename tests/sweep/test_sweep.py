@@ -170,3 +170,23 @@ def test_the_command_line(project: Path) -> None:
     assert result.output.startswith("trial,state,best,validation_accuracy,filters,learning_rate,epochs,seconds\n")
     result = CliRunner().invoke(cli, ["sweep", "--join", "--show", str(project / "new")])
     assert result.exit_code == 2
+
+
+def test_the_pictures(project: Path) -> None:
+    folder = swept(project, SWEEP + "objectives: {validation_accuracy: maximize, params: minimize}\n")
+    assert "no trial has an epoch in its log" in page_of(folder)
+    work(folder)
+    page = page_of(folder)
+    assert page.count("<circle") == 4
+    assert page.count('class="dot best"') == sum(row["best"] == "*" for row in table(folder))
+    assert page.count('<polyline class="trial') == 8, "four through the coordinates, four learning curves"
+    assert page.count('class="bar"') == 3
+    assert "<script" not in page
+    assert "filters 2, learning_rate 0.02" in page
+
+
+def page_of(folder: Path) -> str:
+    target = folder.parent / "page.html"
+    result = CliRunner().invoke(cli, ["report", str(folder), "-o", str(target)])
+    assert result.exit_code == 0, result.output
+    return target.read_text(encoding="utf-8")
