@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from graphc.errors import MachineError, Place, SpecError, WeightsError
-from graphc.files import atomic_write, machine_error, make_folder, read_limited, shown
+from graphc.files import atomic_write, machine_error, make_folder, read_limited, remove, shown
 from graphc.settings import validate
 from graphc.spec.source import SpecMap, load_text
 from graphc.sweep.settings import Sweep
@@ -23,6 +23,8 @@ from graphc.valid_json import lacking
 LARGEST = 64_000_000
 FACTS = {"sweep": dict, "recipe": str, "objectives": dict}
 MORE_FACTS = {"storage": str}
+LEFTOVERS = {"journal.log", "trials"}
+"""What is made before sweep.json, which makes the folder a sweep's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +54,17 @@ class SweepFolder:
         return self.trials / name
 
     def require_new(self) -> None:
-        """A MachineError where the folder holds something."""
+        """A MachineError where the folder holds something; what a start that was killed has left is removed."""
         try:
             there = sorted(path.name for path in self.path.iterdir()) if self.path.exists() else []
+            if (
+                "sweep.json" not in there
+                and "trials" in there
+                and set(there) <= LEFTOVERS
+                and not list(self.trials.iterdir())
+            ):
+                remove(self.journal)
+                return
         except OSError as error:
             raise machine_error("read", self.path, error) from None
         if "sweep.json" in there:

@@ -143,6 +143,8 @@ def test_errors_are_said_before_anything_is_made(project: Path) -> None:
         SweepWorker(project, print, DEFAULT)
     assert not list(project.glob("swept*/sweep.json"))
     folder = swept(project, name="there")
+    (folder / "sweep.json").unlink()  # as where the start is killed
+    folder = swept(project, name="there")
     with pytest.raises(MachineError, match="holds a sweep already: `graphc sweep --join`"):
         begin_sweep(project / "sweep.yaml", folder, None)
 

@@ -1,0 +1,96 @@
+"""Two hosts on this machine: network namespaces with a cable between them, which the tests alone use."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.ranks import GRAPHC, MPIEXEC
+
+ENTER = """\
+#!/bin/sh
+# What mpiexec calls in place of ssh: options, the host's address, the command.
+while [ "${1#-}" != "$1" ]; do shift; done
+name=$(cat "$(dirname "$0")/$1"); shift
+exec ip netns exec "$name" unshare --uts sh -c "hostname $name; $*"
+"""
+
+
+def ip(*command: str) -> None:
+    subprocess.run(["ip", *command], check=True, capture_output=True, text=True, timeout=20)
+
+
+@dataclass(frozen=True)
+class Hosts:
+    """Names of two namespaces, which are their hosts' names too."""
+
+    names: tuple[str, str]
+    folder: Path
+    """With the script that enters them."""
+
+    def start(self, counts: tuple[int, int], *command: str, cwd: Path) -> subprocess.Popen[str]:
+        """graphc under mpiexec, so many ranks on each host."""
+        assert MPIEXEC is not None
+        addresses = ",".join(f"10.77.0.{number}:{count}" for number, count in enumerate(counts, 1) if count)
+        launcher = ["-launcher", "ssh", "-launcher-exec", str(self.folder / "enter"), "-iface", "cable"]
+        ranks = ["-hosts", addresses, "-n", str(sum(counts))]
+        name = self.names[0]
+        enter = ["ip", "netns", "exec", name, "unshare", "--uts", "sh", "-c", f'hostname {name}; exec "$@"', "sh"]
+        return subprocess.Popen(
+            [*enter, MPIEXEC, *launcher, *ranks, *GRAPHC, *command],
+            cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        )  # fmt: skip
+
+    def cable(self, what: str) -> None:
+        """`up` or `down`."""
+        ip("-n", self.names[1], "link", "set", "cable", what)
+
+    def rate(self, rate: str | None) -> None:
+        """Limit what each host sends, such as `1gbit`; None takes the limit away."""
+        for name in self.names:
+            if rate is None:
+                subprocess.run(["tc", "-n", name, "qdisc", "del", "dev", "cable", "root"], check=True, timeout=20)
+            else:
+                limit = ["tbf", "rate", rate, "burst", "256k", "latency", "50ms"]
+                add = ["tc", "-n", name, "qdisc", "add", "dev", "cable", "root", *limit]
+                subprocess.run(add, check=True, capture_output=True, timeout=20)
+
+    def trouble(self, *netem: str) -> None:
+        """Delay or loss of what the first host sends; skips where the kernel has no netem."""
+        add = ["tc", "-n", self.names[0], "qdisc", "add", "dev", "cable", "root", "netem", *netem]
+        ended = subprocess.run(add, check=False, capture_output=True, text=True, timeout=20)
+        if ended.returncode:
+            pytest.skip(f"this kernel has no netem: {ended.stderr.strip()}")
+
+
+@contextmanager
+def two_hosts(folder: Path) -> Iterator[Hosts]:
+    """They are there in this block; a skip where they cannot be made."""
+    if os.name != "posix" or os.geteuid() != 0 or not all(map(shutil.which, ("ip", "tc", "unshare"))):
+        pytest.skip("needs root, ip, tc and unshare, to make network namespaces")
+    names = (f"gc{os.getpid()}a", f"gc{os.getpid()}b")
+    try:
+        for name in names:
+            ip("netns", "add", name)
+        ip("link", "add", "cable", "netns", names[0], "type", "veth", "peer", "name", "cable", "netns", names[1])
+        for number, name in enumerate(names, 1):
+            ip("-n", name, "addr", "add", f"10.77.0.{number}/24", "dev", "cable")
+            for device in ("lo", "cable"):
+                ip("-n", name, "link", "set", device, "up")
+            (folder / f"10.77.0.{number}").write_text(name)
+        (folder / "enter").write_text(ENTER)
+        (folder / "enter").chmod(stat.S_IRWXU)
+        yield Hosts(names, folder)
+    except subprocess.CalledProcessError as error:
+        pytest.skip(f"this machine makes no network namespaces: {error.stderr}")
+    finally:
+        for name in names:
+            subprocess.run(["ip", "netns", "del", name], check=False, capture_output=True, timeout=20)
