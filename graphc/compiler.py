@@ -62,8 +62,8 @@ class Emission:
     """What its metadata say besides."""
     batch: int | None = None
     """A fixed number of examples; None: as the spec says."""
-    convert: Callable[[emit.OnnxModel, Plan], emit.OnnxModel] | None = None
-    """What makes a model of other numbers (integers, half precision) of the float32 one."""
+    passes: Sequence[Callable[[emit.OnnxModel, Plan], emit.OnnxModel]] = ()
+    """What is done to the float32 model, in order: forms that a target needs, integers, half precision."""
 
 
 def plan_spec(
@@ -105,7 +105,9 @@ def compile_plan(
         fronts=how.preprocess(planned) if how.preprocess else None,
         overwrite=overwrite,
     )
-    return model if how.convert is None else how.convert(model, planned)
+    for each in how.passes:
+        model = each(model, planned)
+    return model
 
 
 def with_batch(planned: Plan, batch: int) -> Plan:

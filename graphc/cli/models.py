@@ -22,6 +22,7 @@ from graphc.cli.options import (
     scaling_options,
     seed_option,
     spec_options,
+    target_option,
     warn,
     weights_option,
 )
@@ -61,6 +62,7 @@ WITH_WEIGHTS = "weights"
     type=click.Choice(["uint8", "int8", "uint16", "int16", "int32", "float32"]),
     help="Type of those.  [default: the training set's integers, else uint8]",
 )
+@target_option
 @precision_options
 @training_options
 def compile_command(spec: str | None, output: str | None, **options: Any) -> None:
@@ -76,6 +78,7 @@ def compile_command(spec: str | None, output: str | None, **options: Any) -> Non
       graphc compile net.yaml --batch 1
       graphc compile run1 --int8 --calibrate run1
       graphc compile run1 --float16 --compare run1
+      graphc compile lenet5 --target webgpu
       graphc compile --training recipe.yaml --batch 64 -o net.train.onnx
     """
     collect_seldom()
@@ -86,6 +89,7 @@ def compile_command(spec: str | None, output: str | None, **options: Any) -> Non
     if spec is None:
         raise click.UsageError("Missing argument 'SPEC|RUN'.")
     from graphc.compiler import compile_spec
+    from graphc.emit.targets import Targeting
 
     target = output or f"{Path(spec).stem}.onnx"
     if Path(spec).is_dir():
@@ -96,7 +100,9 @@ def compile_command(spec: str | None, output: str | None, **options: Any) -> Non
     load = loading(options, options["weights"])
     preprocess, describe, weights_from = preparation(options, load)
     converter = converter_of(options, target, weights_from)
-    how = emission(options, preprocess, describe, converter)
+    targeting = Targeting(options["targets"])
+    passes = (targeting.rewrite, *([] if converter is None else [converter]), targeting.look)
+    how = emission(options, preprocess, describe, passes)
     plan, report = compile_spec(
         spec,
         target,
@@ -110,7 +116,7 @@ def compile_command(spec: str | None, output: str | None, **options: Any) -> Non
         how=how,
         limits=limits(options["max_layers"], options["max_memory"]),
     )
-    warn(plan)
+    warn(plan, targeting.warnings)
     if report is not None:
         say(report.describe())
     if converter is not None:
@@ -118,13 +124,13 @@ def compile_command(spec: str | None, output: str | None, **options: Any) -> Non
     say(f"wrote {shown(target)}: {counted(len(plan.nodes), 'layer')}, {Path(target).stat().st_size:,} bytes")
 
 
-def emission(options: dict[str, Any], preprocess: Any, describe: Any, convert: Any) -> Any:
+def emission(options: dict[str, Any], preprocess: Any, describe: Any, passes: Any) -> Any:
     """How the file is written, of the command's options."""
     from graphc.compiler import Emission
 
     names = ("opset", "ir_version", "layout", "output_layout", "fold")
     written = {name: options[name] for name in names}
-    return Emission(**written, preprocess=preprocess, describe=describe, batch=options["batch"], convert=convert)
+    return Emission(**written, preprocess=preprocess, describe=describe, batch=options["batch"], passes=passes)
 
 
 def of_run(run: str, options: dict[str, Any]) -> str:

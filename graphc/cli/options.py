@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -38,6 +38,13 @@ from_option = click.option(
 map_option = click.option("--map", "map_file", metavar="FILE", help="YAML or JSON: their names of modules, and ours.")
 ema_option = click.option("--ema", is_flag=True, help="Take the moving averages that the file has of its variables.")
 load_options = with_options(from_option, map_option, ema_option)
+target_option = click.option(
+    "--target",
+    "targets",
+    multiple=True,
+    metavar="RUNTIME",
+    help="The form that works there, and warnings of what does not: webgpu, opencv, tract, …: docs/runtimes.md.",
+)
 limit_options = with_options(
     click.option("--max-layers", type=click.IntRange(1), help="Layers after expansion.  [default: 50,000]"),
     click.option("--max-memory", type=float, metavar="GIB", help="Variables, and any activation.  [default: 8]"),
@@ -154,14 +161,23 @@ def make_plan(
     return plan_spec(spec, settings, until=until, limits=limits(max_layers, max_memory))
 
 
-def warn(plan: Any) -> int:
-    """Print the plan's warnings and lints, each line of the spec once; how many there are."""
+def warn(plan: Any, more: Sequence[Any] = ()) -> int:
+    """Print the plan's warnings and lints, and more, each line of the spec once; how many there are."""
     from graphc.passes.lints import lints
 
-    warnings = said_once([*plan.warnings, *lints(plan)])
+    warnings = said_once([*plan.warnings, *lints(plan), *more])
     for warning in warnings:
         say(warning)
     return len(warnings)
+
+
+def target_warnings(plan: Any, targets: Sequence[str]) -> Sequence[Any]:
+    """What a plan meets in these runtimes."""
+    if not targets:
+        return ()
+    from graphc.emit.targets import warnings_of
+
+    return warnings_of(plan, targets)
 
 
 def out(text: str) -> None:

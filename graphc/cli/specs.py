@@ -20,6 +20,8 @@ from graphc.cli.options import (
     say,
     set_option,
     spec_options,
+    target_option,
+    target_warnings,
     until_option,
     warn,
     weights_option,
@@ -62,14 +64,16 @@ def new(path: str, recipe: str | None, data: str | None, weights: str | None, fo
 @click.argument("spec")
 @spec_options
 @click.option("--strict", is_flag=True, help="Warnings are errors.")
-def check(spec: str, strict: bool, **options: Any) -> None:
+@target_option
+def check(spec: str, strict: bool, targets: tuple[str, ...], **options: Any) -> None:
     """Check a spec: language, shapes, budgets, warnings.
 
     \b
       graphc check net.yaml
+      graphc check net.yaml --target opencv
     """
     plan = make_plan(spec, **options)
-    warnings = warn(plan)
+    warnings = warn(plan, target_warnings(plan, targets))
     if strict and warnings:
         raise SpecError("G230", f"{counted(warnings, 'warning')}, and --strict allows none")
     say(f"{shown(spec)}: {counted(len(plan.nodes), 'layer')}, no errors")

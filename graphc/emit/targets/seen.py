@@ -1,0 +1,88 @@
+"""A node of a model as the questions of the table see it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import onnx
+from onnx import TensorProto, helper
+
+from graphc.emit.model import OnnxModel
+
+Numbers = Literal["float32", "float16", "int8"]
+WHOLE = (TensorProto.INT8, TensorProto.UINT8)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A node with what is known of its inputs."""
+
+    node: onnx.NodeProto
+    attributes: Mapping[str, Any]
+    shapes: tuple[tuple[int, ...] | None, ...]
+    """Of its inputs that are constants, in integers too; None: of the others."""
+    ranks: tuple[int | None, ...]
+    """Axes of its inputs, with the batch; None: not known."""
+    numbers: Numbers
+    """In which the node computes: those of its first output, or int8 for what quantizes."""
+    open_batch: bool
+    """Whether the model takes any number of examples."""
+
+    @property
+    def operator(self) -> str:
+        return str(self.node.op_type)
+
+    @property
+    def weights(self) -> tuple[int, ...]:
+        """The shape of constant weights; empty where there are none."""
+        return (self.shapes[1] or ()) if len(self.shapes) > 1 else ()
+
+    @property
+    def groups(self) -> int:
+        return int(self.attributes.get("group", 1))
+
+    @property
+    def channels(self) -> int:
+        """That a convolution reads; 0 where its weights are not constant."""
+        return self.weights[1] * self.groups if len(self.weights) > 2 else 0
+
+    @property
+    def filters(self) -> int:
+        """Of a convolution; 0 where its weights are not constant."""
+        return self.weights[0] if len(self.weights) > 2 else 0
+
+    @property
+    def has_window(self) -> bool:
+        """Whether a convolution's kernel is larger than 1 in any axis."""
+        return any(size > 1 for size in self.weights[2:])
+
+
+def seen_nodes(model: OnnxModel) -> Iterator[Seen]:
+    """Every node, in order."""
+    graph = model.body.graph
+    infos = {each.name: each for each in (*graph.input, *graph.value_info, *graph.output)}
+    shapes = {name: array.shape for name, array in model.tensors.items()}
+    for node in graph.node:
+        if node.op_type == "DequantizeLinear" and node.input[0] in shapes:
+            shapes[node.output[0]] = shapes[node.input[0]]
+    ranks = {name: len(each.type.tensor_type.shape.dim) for name, each in infos.items()}
+    first = graph.input[0].type.tensor_type.shape.dim
+    is_open = bool(first) and not first[0].dim_value
+    for node in graph.node:
+        yield Seen(
+            node,
+            {each.name: helper.get_attribute_value(each) for each in node.attribute},
+            tuple(shapes.get(name) for name in node.input),
+            tuple(ranks.get(name) for name in node.input),
+            _numbers(node, infos),
+            is_open,
+        )
+
+
+def _numbers(node: onnx.NodeProto, infos: Mapping[str, onnx.ValueInfoProto]) -> Numbers:
+    if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
+        return "int8"
+    known = [infos[name].type.tensor_type.elem_type for name in node.output if name in infos]
+    return "float16" if TensorProto.FLOAT16 in known else "float32"

@@ -1,0 +1,149 @@
+"""Files for one runtime: forms that work there give the same numbers; what is left is warned of, with its place."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from graphc.cli import run_command
+from graphc.compiler import compile_plan
+from graphc.emit.float16 import to_float16
+from graphc.emit.quantize import quantize_weights
+from graphc.emit.targets import SILENT, TARGETS, TROUBLES, Targeting, seen_nodes, warnings_of
+from graphc.emit.targets.rewrites import rewrite_for
+from graphc.errors import SpecError
+from graphc.initializers import initial_values
+from tests.passes.specs import plan_of
+from tests.runtimes.matrix import PAGE, RESULTS, page
+
+NET = """
+scope: ""
+inputs: {{image: [N, 9, 9, {channels}]}}
+layers:
+  - conv2d: {{name: conv, filters: {filters}, kernel: {kernel}, groups: {groups}}}
+"""
+WRONG, RIGHT = True, False
+CONVOLUTIONS = [
+    (6, 16, 3, 1, WRONG), (9, 8, 3, 1, WRONG), (15, 4, 5, 1, WRONG), (6, 6, 3, 1, RIGHT), (6, 16, 1, 1, RIGHT),
+    (3, 16, 3, 1, RIGHT), (12, 16, 3, 1, RIGHT), (7, 16, 3, 1, RIGHT), (24, 24, 3, 4, WRONG), (6, 12, 1, 2, WRONG),
+    (8, 10, 3, 2, WRONG), (16, 16, 3, 4, RIGHT), (18, 18, 3, 3, RIGHT), (5, 25, 3, 5, RIGHT), (24, 12, 3, 4, RIGHT),
+    (6, 6, 3, 6, RIGHT),
+]  # fmt: skip
+"""Channels, filters, kernel, groups, and what onnxruntime-web 1.30 in Chromium made of it: measured, not worked out."""
+
+
+def made(text):
+    plan = plan_of(text)
+    params = {
+        name: array + 0.1 if array.ndim == 1 else array for name, array in initial_values(plan.variables, 0).items()
+    }
+    return compile_plan(plan, params), plan
+
+
+def run(model, plan):
+    (given,) = plan.graph.inputs
+    feeds = {given.name: np.random.default_rng(1).normal(size=(2, *given.shape)).astype(np.float32)}
+    session = onnxruntime.InferenceSession(model.serialize(), providers=["CPUExecutionProvider"])
+    return session.run(None, feeds)[0]
+
+
+@pytest.mark.parametrize(("channels", "filters", "kernel", "groups", "wrong"), CONVOLUTIONS)
+def test_convolutions_that_webgpu_has_wrong_are_written_otherwise_with_the_same_numbers(
+    channels, filters, kernel, groups, wrong
+):
+    model, plan = made(NET.format(channels=channels, filters=filters, kernel=kernel, groups=groups))
+    found = rewrite_for(model, ["webgpu"])
+    kinds = [node.op_type for node in found.body.graph.node]
+    assert ("Pad" in kinds or "Gather" in kinds) == wrong
+    np.testing.assert_allclose(run(found, plan), run(model, plan), atol=1e-5)
+    assert [each.code for each in warnings_of(plan, ())] == [SILENT] * wrong
+    assert warnings_of(plan, ["webgpu"]) == []
+    for seen in seen_nodes(found):
+        if seen.operator == "Conv":
+            assert not any(each.target == "webgpu" and each.is_met(seen) for each in TROUBLES)
+
+
+def test_convolutions_that_read_one_value_share_its_padding():
+    text = """
+inputs: {image: [N, 6, 6, 6]}
+layers:
+  - branches:
+      name: both
+      paths:
+        left: [conv2d: {name: a, filters: 4, kernel: 3}]
+        right: [conv2d: {name: b, filters: 4, kernel: 5}]
+"""
+    model, plan = made(text)
+    found = rewrite_for(model, ["webgpu"])
+    assert [node.op_type for node in found.body.graph.node].count("Pad") == 1
+    np.testing.assert_allclose(run(found, plan), run(model, plan), atol=1e-5)
+
+
+def test_a_warning_names_the_layer_at_its_place_and_how_to_write_it():
+    plan = plan_of(NET.format(channels=6, filters=16, kernel=3, groups=1))
+    (warning,) = warnings_of(plan, ())
+    assert warning.place is not None
+    assert warning.place.column == 5
+    assert warning.message.startswith("conv: onnxruntime's WebGPU gives wrong numbers")
+    assert "--target webgpu writes channels of zeros" in warning.message
+
+
+def test_what_is_refused_is_said_of_the_targets_alone():
+    plan = plan_of("inputs: {words: [N, 5, 3]}\nlayers: [lstm: {name: memory, units: 4}]")
+    assert warnings_of(plan, ()) == []
+    (warning,) = warnings_of(plan, ["tract"])
+    assert warning.code == "G247"
+    assert "memory: tract" in warning.message
+    assert "--batch 1" in warning.message
+
+
+def test_conversions_are_seen():
+    model, plan = made(NET.format(channels=6, filters=16, kernel=3, groups=1))
+    conv = next(seen for seen in seen_nodes(to_float16(model)[0]) if seen.operator == "Conv")
+    assert conv.numbers == "float16"
+    whole = next(seen for seen in seen_nodes(quantize_weights(model)) if seen.operator == "Conv")
+    assert (whole.channels, whole.filters) == (6, 16), "weights in integers are seen"
+    targeting = Targeting(())
+    targeting.look(quantize_weights(model), plan)
+    assert len(targeting.warnings) == 1
+
+
+def test_no_such_target():
+    with pytest.raises(SpecError, match=r"no target 'webgpus' \(did you mean 'webgpu'\?\); there are onnxruntime"):
+        Targeting(["webgpus"])
+
+
+def test_the_command_warns_and_writes_what_works(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "net.yaml").write_text("graphc: 1\nname: net\n" + NET.format(channels=6, filters=8, kernel=3, groups=1))
+
+    def graphc(*arguments):
+        monkeypatch.setattr(sys, "argv", ["graphc", *arguments])
+        return run_command(), capsys.readouterr().err
+
+    code, said = graphc("compile", "net.yaml")
+    assert code == 0
+    assert "net.yaml:7:5: warning[G246]: conv: onnxruntime's WebGPU" in said
+    code, said = graphc("compile", "net.yaml", "--target", "webgpu")
+    assert code == 0
+    assert "G246" not in said
+    code, said = graphc("check", "net.yaml", "--target", "opencl")
+    assert code == 2
+    assert "no target 'opencl'" in said
+
+
+def test_rows_are_of_known_targets_and_have_names_of_their_own():
+    assert {each.target for each in TROUBLES} <= set(TARGETS)
+    names = [(each.target, each.name) for each in TROUBLES]
+    assert len(set(names)) == len(names)
+
+
+def test_the_page_is_as_the_table_and_the_results_have_it(request):
+    written = page(json.loads(RESULTS.read_text(encoding="utf-8")))
+    if request.config.getoption("--update-golden"):
+        PAGE.write_text(written, encoding="utf-8")
+    assert PAGE.read_text(encoding="utf-8") == written, "run this test with --update-golden"

@@ -1,0 +1,130 @@
+"""The matrix of runtimes as a page: `python -m tests.runtimes.matrix CASES RESULTS DATE` makes results.json and
+docs/runtimes.md of the lines that the workers wrote.
+
+What a runtime does wrong, or refuses, has to be explained by a row of `graphc.emit.targets.table`; what is not is said
+at the end, and the command fails.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from graphc.emit.targets.table import TARGETS, TROUBLES, Trouble
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "results.json"
+PAGE = HERE.parents[1] / "docs" / "runtimes.md"
+FORMS = ("float32", "preprocess", "float16", "int8", "int8 weights", "webgpu")
+FORM_WORDS = {"preprocess": "raw bytes in", "webgpu": "`--target webgpu`"}
+EFFECTS = {"wrong": "**wrong numbers, no error**", "imprecise": "fewer digits", "refused": "refused"}
+CLASSES = 0.01
+"""Share of the rows whose class may be another, of 8-bit integers."""
+HEAD = """\
+# Runtimes
+
+What runtimes make of the files that graphc writes. `graphc compile --target NAME` writes the form that works there, \
+where there is one, and warns of what the runtime refuses, with the layer's name and place. Of what is wrong and no \
+error it warns always (G246), unless other targets were named. `graphc check --target NAME` warns without writing.
+
+```
+graphc compile lenet5 --target webgpu
+graphc check net.yaml --target opencv --target tract
+```
+
+Made by `python -m tests.runtimes.matrix`, which `.ci/runtimes` ends with.
+
+## What is known
+
+| target | what meets it | what happens | instead |
+|---|---|---|---|
+"""
+
+
+def words_of(trouble: Trouble) -> str:
+    """A row of the table of what is known."""
+    kind = EFFECTS[trouble.effect]
+    instead = f"`--target {trouble.target}` writes {trouble.instead}" if trouble.rewrite else trouble.instead
+    return f"| {trouble.target} ({trouble.tried}) | {trouble.meets} | {kind} | {instead or '-'} |\n"
+
+
+def verdict(line: Mapping[str, Any], case: Mapping[str, Any]) -> str:
+    """`right`, `wrong` or `refused`."""
+    if "refused" in line:
+        return "wrong" if str(line["refused"]).startswith("SHAPE") else "refused"
+    is_near = line["error"] <= case["tolerance"]
+    agrees = case["form"] != "int8" or line["moved"] <= CLASSES
+    return "right" if is_near and agrees else "wrong"
+
+
+def collected(cases: Path, results: Path) -> dict[str, Any]:
+    """Runtime -> form -> [how many are right, {what: how wrong}, {what: why refused}]."""
+    manifest = {each["id"]: each for each in json.loads((cases / "manifest.json").read_text())}
+    found: dict[str, Any] = {}
+    for path in sorted(results.glob("*.jsonl")):
+        lines = {line["id"]: line for line in map(json.loads, path.read_text().splitlines()) if "started" not in line}
+        forms: dict[str, list[Any]] = {}
+        for name, line in lines.items():
+            if name not in manifest:
+                continue
+            case = manifest[name]
+            right = forms.setdefault(case["form"], [0, {}, {}])
+            kind = verdict(line, case)
+            if kind == "right":
+                right[0] += 1
+            elif kind == "wrong":
+                right[1][case["what"]] = line.get("refused", float(f"{line['error']:.1e}"))
+            else:
+                right[2][case["what"]] = line["refused"][:120]
+        found[path.stem] = forms
+    return found
+
+
+def page(results: Mapping[str, Any]) -> str:
+    """docs/runtimes.md."""
+    parts = [HEAD, *map(words_of, TROUBLES), "\n", "Targets: "]
+    parts.append(", ".join(f"`{name}` ({words})" for name, words in TARGETS.items()) + ".\n")
+    parts += _matrix(results) if results["cells"] else []
+    return "".join(parts)
+
+
+def _matrix(results: Mapping[str, Any]) -> Iterator[str]:
+    yield f"\n## What was measured, {results['date']}\n\n"
+    yield f"{results['about']}\n\n"
+    columns = [FORM_WORDS.get(form, form) for form in FORMS]
+    yield f"| runtime | {' | '.join(columns)} |\n|---|{'---|' * len(FORMS)}\n"
+    for runtime, forms in results["cells"].items():
+        cells = [_cell(forms.get(form)) for form in FORMS]
+        yield f"| {results['versions'].get(runtime, runtime)} | {' | '.join(cells)} |\n"
+    yield "\nRight, of how many; then what is wrong, and what is refused:\n\n"
+    for runtime, forms in results["cells"].items():
+        for form, (_, wrong, refused) in forms.items():
+            for word, some in (("wrong", wrong), ("refused", refused)):
+                if some:
+                    yield f"- {runtime}, {FORM_WORDS.get(form, form)}, {word}: {_listed(some)}\n"
+
+
+def _cell(found: Sequence[Any] | None) -> str:
+    if found is None:
+        return "-"
+    right, wrong, refused = found
+    return f"{right} of {right + len(wrong) + len(refused)}"
+
+
+def _listed(some: Mapping[str, Any]) -> str:
+    words = (f"{what} ({by:.0e})" if isinstance(by, float) else what for what, by in some.items())
+    return ", ".join(words)
+
+
+def main(cases: Path, results: Path, date: str) -> None:
+    kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"versions": {}, "about": ""}
+    found = {**kept, "date": date, "cells": collected(cases, results)}
+    RESULTS.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    PAGE.write_text(page(found), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])

@@ -1,0 +1,203 @@
+"""Files in one runtime with an interface for Python: `python python.py RUNTIME FOLDER RESULTS`.
+
+A line of JSON for each file of the manifest in RESULTS: the error, as a share of the largest value, and how many rows
+have another largest value; or what the runtime refuses with. A file at which the process ends is noted, and the rest
+goes on in a new one. NumPy and the runtime alone are needed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+Arrays = dict[str, np.ndarray]
+
+
+def onnxruntime(path: str, inputs: Arrays, outputs: list[str]) -> list[np.ndarray]:
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.add_session_config_entry("session.x64quantprecision", "1")
+    options.log_severity_level = 4
+    session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    return session.run(outputs, inputs)
+
+
+def reference(path: str, inputs: Arrays, outputs: list[str]) -> list[np.ndarray]:
+    from onnx.reference import ReferenceEvaluator
+
+    return ReferenceEvaluator(path).run(outputs, inputs)
+
+
+def openvino(path: str, inputs: Arrays, outputs: list[str]) -> list[np.ndarray]:
+    import openvino as ov
+
+    compiled = ov.Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    result = compiled(inputs)
+    return [result[name] for name in outputs]
+
+
+def opencv(path: str, inputs: Arrays, outputs: list[str]) -> list[np.ndarray]:
+    import cv2
+
+    net = cv2.dnn.readNetFromONNX(path)
+    for name, array in inputs.items():
+        net.setInput(array, name)
+    return list(net.forward(outputs))
+
+
+def tract(path: str, inputs: Arrays, outputs: list[str]) -> list[np.ndarray]:
+    import tract as package
+
+    results = package.onnx().load(path).into_model().into_runnable().run(list(inputs.values()))
+    return [result.to_numpy() for result in results]
+
+
+def tinygrad(path: str, inputs: Arrays, outputs: list[str]) -> list[np.ndarray]:
+    from tinygrad import Tensor
+    from tinygrad.nn.onnx import OnnxRunner
+
+    found = OnnxRunner(path)({name: Tensor(array) for name, array in inputs.items()})
+    return [found[name].numpy() for name in outputs]
+
+
+def iree(path: str, inputs: Arrays, outputs: list[str]) -> list[np.ndarray]:
+    from iree import compiler, runtime
+
+    with tempfile.TemporaryDirectory() as folder:
+        text = f"{folder}/net.mlir"
+        command = [sys.executable, "-m", "iree.compiler.tools.import_onnx", path, "-o", text]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise RuntimeError(done.stderr.strip().splitlines()[-1])
+        made = compiler.compile_file(text, target_backends=["llvm-cpu"], extra_args=["--iree-llvmcpu-target-cpu=host"])
+    config = runtime.Config("local-task")
+    module = runtime.load_vm_module(runtime.VmModule.copy_buffer(config.vm_instance, made), config)
+    entry = next(name for name in module.vm_module.function_names if not name.startswith("__") and "$" not in name)
+    found = module[entry](*inputs.values())
+    return [each.to_host() for each in (found if isinstance(found, (list, tuple)) else [found])]
+
+
+def mnn(path: str, inputs: Arrays, outputs: list[str]) -> list[np.ndarray]:
+    import _tools
+    import MNN
+
+    with tempfile.TemporaryDirectory() as folder:
+        _tools.mnnconvert(["", "-f", "ONNX", "--modelFile", path, "--MNNModel", f"{folder}/net.mnn", "--bizCode", "x"])
+        manager = MNN.nn.create_runtime_manager(({"precision": "high", "backend": 0, "numThread": 1},))
+        manager.set_mode(0)
+        module = MNN.nn.load_module_from_file(f"{folder}/net.mnn", list(inputs), outputs, runtime_manager=manager)
+        given = [MNN.numpy.array(array) for array in inputs.values()]
+        for each, array in zip(given, inputs.values(), strict=True):
+            if array.ndim == 4:
+                each.set_order(MNN.expr.NCHW)
+        found = module.forward(given)
+        return [np.array(MNN.expr.convert(each, MNN.expr.NCHW).read()) for each in found]
+
+
+def ncnn(path: str, inputs: Arrays, outputs: list[str]) -> list[np.ndarray]:
+    import ncnn as package
+    import pnnx
+
+    with tempfile.TemporaryDirectory() as folder:
+        copied = Path(folder) / "net.onnx"
+        copied.write_bytes(Path(path).read_bytes())
+        shapes = ",".join(f"[{','.join(map(str, array.shape))}]" for array in inputs.values())
+        command = [pnnx.EXEC_PATH, str(copied), f"inputshape={shapes}"]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
+        if not (Path(folder) / "net.ncnn.param").exists():
+            raise RuntimeError(f"pnnx: {(done.stderr or done.stdout).strip()[-200:]}")
+        net = package.Net()
+        net.opt.use_fp16_packed = net.opt.use_fp16_storage = net.opt.use_fp16_arithmetic = False
+        if net.load_param(f"{folder}/net.ncnn.param") or net.load_model(f"{folder}/net.ncnn.bin"):
+            raise RuntimeError("ncnn does not load what pnnx writes")
+        extractor = net.create_extractor()
+        for number, array in enumerate(inputs.values()):
+            extractor.input(f"in{number}", package.Mat(np.ascontiguousarray(array[0])))
+        found = []
+        for number in range(len(outputs)):
+            code, value = extractor.extract(f"out{number}")
+            if code:
+                raise RuntimeError(f"ncnn ends with {code}")
+            found.append(np.array(value)[None])
+        return found
+
+
+RUNTIMES: dict[str, Callable[[str, Arrays, list[str]], list[np.ndarray]]] = {
+    each.__name__: each for each in (onnxruntime, reference, openvino, opencv, tract, tinygrad, iree, mnn, ncnn)
+}
+
+
+def read(entry: dict, folder: Path) -> np.ndarray:
+    return np.fromfile(folder / entry["file"], entry["dtype"]).reshape(entry["shape"])
+
+
+def judged(case: dict, folder: Path, run: Callable[[str, Arrays, list[str]], list[np.ndarray]]) -> dict:
+    """The line of one file."""
+    inputs = {each["name"]: read(each, folder) for each in case["inputs"]}
+    names = [each["name"] for each in case["outputs"]]
+    found = run(str(folder / case["model"]), inputs, names)
+    error = moved = 0.0
+    for wanted, theirs in zip(case["outputs"], found, strict=True):
+        ours = read(wanted, folder)
+        if theirs.shape != ours.shape:
+            return {"refused": f"SHAPE {theirs.shape} for {ours.shape}"}
+        off = np.abs(theirs.astype(np.float64) - ours).max(initial=0)
+        error = max(error, float(off / (np.abs(ours).max(initial=0) or 1)) if np.isfinite(off) else 1e30)
+        if ours.ndim == 2 and ours.shape[1] > 1:
+            moved = max(moved, float(np.mean(ours.argmax(1) != theirs.argmax(1))))
+    return {"error": error, "moved": moved}
+
+
+def work(runtime: str, folder: Path, results: Path, tried: set[str]) -> None:
+    for case in json.loads((folder / "manifest.json").read_text()):
+        if case["id"] in tried:
+            continue
+        note(results, {"id": case["id"], "started": True})
+        try:
+            line = judged(case, folder, RUNTIMES[runtime])
+        except BaseException as error:
+            if isinstance(error, (KeyboardInterrupt, ImportError)):
+                raise
+            words = " ".join(str(error).split()) or type(error).__name__
+            line = {"refused": words[:300]}
+        note(results, {"id": case["id"], **line})
+
+
+def note(results: Path, line: dict) -> None:
+    with results.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def lines_of(results: Path) -> list[dict]:
+    return [json.loads(line) for line in results.read_text("utf-8").splitlines()] if results.exists() else []
+
+
+def main(runtime: str, folder: Path, results: Path) -> int:
+    """Work in a process of its own, as long as there are files."""
+    while True:
+        lines = lines_of(results)
+        done = {line["id"] for line in lines if "started" not in line}
+        begun = [line["id"] for line in lines if "started" in line and line["id"] not in done]
+        for each in begun:
+            note(results, {"id": each, "refused": "the process ended"})
+        child = subprocess.run(
+            [sys.executable, __file__, runtime, str(folder), str(results)], env={**os.environ, "WORK": "1"}, check=False
+        )
+        if child.returncode in (0, 1, 2):
+            return child.returncode
+
+
+if __name__ == "__main__":
+    name, where, to = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
+    if "WORK" in os.environ:
+        work(name, where, to, {line["id"] for line in lines_of(to) if "started" not in line})
+    else:
+        sys.exit(main(name, where, to))
