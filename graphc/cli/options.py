@@ -43,7 +43,7 @@ target_option = click.option(
     "targets",
     multiple=True,
     metavar="RUNTIME",
-    help="The form that works there, and warnings of what does not: webgpu, opencv, tract, …: docs/runtimes.md.",
+    help="The form that works there, and warnings of what does not: webgpu, opencv, tract, … (docs/runtimes.md).",
 )
 limit_options = with_options(
     click.option("--max-layers", type=click.IntRange(1), help="Layers after expansion.  [default: 50,000]"),

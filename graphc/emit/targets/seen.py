@@ -27,6 +27,8 @@ class Seen:
     """Axes of its inputs, with the batch; None: not known."""
     numbers: Numbers
     """In which the node computes: those of its first output, or int8 for what quantizes."""
+    reads: str
+    """The operator that makes its first input; empty where that is an input or a constant."""
     open_batch: bool
     """Whether the model takes any number of examples."""
 
@@ -68,6 +70,7 @@ def seen_nodes(model: OnnxModel) -> Iterator[Seen]:
         if node.op_type == "DequantizeLinear" and node.input[0] in shapes:
             shapes[node.output[0]] = shapes[node.input[0]]
     ranks = {name: len(each.type.tensor_type.shape.dim) for name, each in infos.items()}
+    makers = {name: str(node.op_type) for node in graph.node for name in node.output}
     first = graph.input[0].type.tensor_type.shape.dim
     is_open = bool(first) and not first[0].dim_value
     for node in graph.node:
@@ -77,6 +80,7 @@ def seen_nodes(model: OnnxModel) -> Iterator[Seen]:
             tuple(shapes.get(name) for name in node.input),
             tuple(ranks.get(name) for name in node.input),
             _numbers(node, infos),
+            makers.get(node.input[0], "") if node.input else "",
             is_open,
         )
 
