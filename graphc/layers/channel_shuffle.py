@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from graphc.dims import Shape
@@ -11,6 +11,8 @@ from graphc.layers.base import Layer, image
 from graphc.layers.fields import PositiveInt
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
+from graphc.training_graph.step import EmittedGradients, EmittedStep, TrainingBuilder
+from graphc.training_graph.tensor import Tensor
 from graphc.types import Array, Context, Gradients, Params, Step
 
 
@@ -51,6 +53,17 @@ class ChannelShuffle(Layer):
         (x,) = inputs
         each = x.shape[-1] // self.groups
         return Step(_swap(x, self.groups), lambda dy: Gradients((_swap(dy, each),)))
+
+    def emit_training(self, build: TrainingBuilder, params: Mapping[str, Tensor], *inputs: Tensor) -> EmittedStep:
+        (x,) = inputs
+        batch, channels, *sizes = x.shape
+
+        def swapped(value: Tensor, groups: int) -> Tensor:
+            apart = value.reshape(batch, groups, channels // groups, *sizes)
+            return apart.transpose(0, 2, 1, 3, 4).reshape(*x.shape)
+
+        each = channels // self.groups
+        return EmittedStep(swapped(x, self.groups), lambda dy: EmittedGradients((swapped(dy, each),)))
 
 
 def _swap(x: Array, groups: int) -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Self
 
@@ -22,6 +22,9 @@ from graphc.layers.windowed import OfRank, both_ends, in_plane
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
 from graphc.receptive_field import Reach
+from graphc.training_graph.conv import convolution, weight_gradient
+from graphc.training_graph.step import EmittedGradients, EmittedStep, TrainingBuilder
+from graphc.training_graph.tensor import Tensor, channels_first, from_channels_first
 from graphc.types import Array, Context, Gradients, Params, Step
 from graphc.variables import SPATIAL_LETTERS, ParamSpec
 from graphc.window import TransposedWindow, Window
@@ -200,7 +203,7 @@ class ConvTranspose(SizedLike, OfRank, Weighted):
         if any(after < 0 for _, after in pads):
             attributes["output_padding"] = [max(-after, 0) for _, after in pads]
         order = (self.rank + 1, self.rank, *range(self.rank))
-        weights = build.constant("weights", params["weights"].transpose(order))  # C F/groups …
+        weights = build.constant("weights", params["weights"].transpose(*order))  # C F/groups …
         biases = self.emit_biases(build, params)
         return build.op("ConvTranspose", x, weights, biases, shape=shape, **attributes)
 
@@ -240,6 +243,21 @@ class ConvTranspose(SizedLike, OfRank, Weighted):
         )
         counts = self.filters // self.groups, channels, self.groups
         return problem_of(windows, grid, counts, batch, dtype, training)
+
+    def emit_training(self, build: TrainingBuilder, params: Mapping[str, Tensor], *inputs: Tensor) -> EmittedStep:
+        if self.like is not None:
+            return self.emit_fitted(build, params, *inputs)
+        (x,) = inputs
+        weights = params["weights"]
+        windows = [_mirrored(window) for window in self.windows(x.example[:-1])]
+
+        def backward(dy: Tensor) -> EmittedGradients:
+            given, filters = channels_first(dy), weights.transpose(self.rank + 1, self.rank, *range(self.rank))
+            dx = convolution(given, filters, windows, self.groups, channels_first(x).shape)
+            dw = weight_gradient(given, channels_first(x), windows, self.groups)
+            return EmittedGradients((from_channels_first(dx),), {"weights": dw, **self.emit_bias_gradients(dy)})
+
+        return EmittedStep(build.emitted(self, inputs, params), backward)
 
 
 class Conv2dTranspose(ConvTranspose):

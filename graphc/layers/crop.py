@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 from pydantic import model_validator
@@ -16,6 +16,8 @@ from graphc.layers.per_axis import AxisOffsets, AxisSizes, SidePadding, both_sid
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
 from graphc.receptive_field import HERE, Reach
+from graphc.training_graph.step import EmittedGradients, EmittedStep, TrainingBuilder
+from graphc.training_graph.tensor import Tensor, axis_of
 from graphc.types import Array, Context, Gradients, Params, Step
 
 _TO_THE_END = 2**63 - 1
@@ -141,6 +143,12 @@ class Crop(SizedLike):
         ]
         return _take(x, (slice(None), *kept))
 
+    def emit_training(self, build: TrainingBuilder, params: Mapping[str, Tensor], *inputs: Tensor) -> EmittedStep:
+        if self.like is not None:
+            return self.emit_fitted(build, params, *inputs)
+        (x,) = inputs
+        return _emit_take(build.emitted(self, inputs), x, [*self._cuts(x.example), (0, 0)])
+
 
 class Slice(Layer):
     """A range of channels, rows or columns."""
@@ -200,6 +208,16 @@ class Slice(Layer):
         axis = 1 + along(x.shape[1:], self.axis, self.kind)
         return _take(x, (*(slice(None),) * axis, slice(self.start, self.stop)))
 
+    def emit_training(self, build: TrainingBuilder, params: Mapping[str, Tensor], *inputs: Tensor) -> EmittedStep:
+        (x,) = inputs
+        index = along(x.example, self.axis, self.kind)
+        start, stop = self._bounds(x.example[index])
+        assert isinstance(start, int)
+        assert isinstance(stop, int)
+        cuts = [(0, 0)] * len(x.example)
+        cuts[index] = start, x.example[index] - stop
+        return _emit_take(build.emitted(self, inputs), x, cuts)
+
 
 def along(shape: Shape, axis: str | int, kind: str) -> int:
     """The index, from 0, of an axis in one example's shape, by its name or its number from either end."""
@@ -236,3 +254,11 @@ def _take(x: Array, part: tuple[slice, ...]) -> Step:
         return Gradients((dx,))
 
     return Step(x[part], backward)
+
+
+def _emit_take(y: Tensor, x: Tensor, cuts: Sequence[tuple[int, int]]) -> EmittedStep:
+    """y is x without `cuts` along each axis of an example; the way back puts zeros around."""
+    pads = [(0, 0)] * x.rank
+    for index, cut in enumerate(cuts):
+        pads[axis_of(x, index)] = cut
+    return EmittedStep(y, lambda dy: EmittedGradients((dy.pad(pads),)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from graphc.dims import Shape, is_static
@@ -11,6 +11,8 @@ from graphc.layers.base import channels, elements, spatial
 from graphc.layers.fields import PositiveNumber
 from graphc.layers.normalization import Normalization
 from graphc.onnx_builder import OnnxBuilder, Value
+from graphc.training_graph.step import EmittedStep, TrainingBuilder
+from graphc.training_graph.tensor import Tensor
 from graphc.types import Array, Context, Params, Step
 
 
@@ -40,3 +42,6 @@ class InstanceNorm(Normalization):
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
         (x,) = inputs
         return self.standardize(context, x, math.prod(x.shape[1:-1]), x.shape[-1], self.epsilon, params)
+
+    def emit_training(self, build: TrainingBuilder, params: Mapping[str, Tensor], *inputs: Tensor) -> EmittedStep:
+        return self.emit_standardized(inputs[0], inputs[0].example[-1], self.epsilon, params)

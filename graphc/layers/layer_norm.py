@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal
 
 from graphc.dims import Shape, is_static
@@ -12,6 +12,8 @@ from graphc.layers.fields import PositiveNumber
 from graphc.layers.normalization import Normalization, emit_grouped
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
+from graphc.training_graph.step import EmittedStep, TrainingBuilder
+from graphc.training_graph.tensor import Tensor
 from graphc.types import Array, Context, Params, Step
 
 
@@ -50,3 +52,6 @@ class LayerNorm(Normalization):
         (x,) = inputs
         positions = 1 if self.axes == "channels" else math.prod(x.shape[1:-1])
         return self.standardize(context, x, positions, 1, self.epsilon, params)
+
+    def emit_training(self, build: TrainingBuilder, params: Mapping[str, Tensor], *inputs: Tensor) -> EmittedStep:
+        return self.emit_standardized(inputs[0], None if self.axes == "channels" else 1, self.epsilon, params)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from graphc.dims import Shape
@@ -13,6 +13,9 @@ from graphc.layers.fields import Bool
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
 from graphc.regularizers import Regularizer
+from graphc.training_graph.step import EmittedGradients, EmittedStep, TrainingBuilder
+from graphc.training_graph.tensor import Tensor, sum_but_channels
+from graphc.training_graph.tensor import by_channel as by_channel_of
 from graphc.types import Array, Context, Gradients, Params, Step
 from graphc.variables import ParamSpec
 
@@ -59,3 +62,8 @@ class LayerScale(Layer):
             return Gradients((scale_and_shift(context, dy, gamma, zeros),), gradients)
 
         return Step(scale_and_shift(context, x, gamma, zeros), backward)
+
+    def emit_training(self, build: TrainingBuilder, params: Mapping[str, Tensor], *inputs: Tensor) -> EmittedStep:
+        (x,) = inputs
+        gamma = by_channel_of(params["gamma"], x)
+        return EmittedStep(x * gamma, lambda dy: EmittedGradients((dy * gamma,), {"gamma": sum_but_channels(dy * x)}))

@@ -7,7 +7,7 @@ file asks its tensors for.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import StrictStr
@@ -16,8 +16,11 @@ from graphc.dims import Shape, format_shape, is_spatial, is_static
 from graphc.errors import RuleError
 from graphc.expected import Expects
 from graphc.layers.base import Layer, spatial
+from graphc.layers.protocols import EmitsTraining
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
+from graphc.training_graph.step import EmittedGradients, EmittedStep, TrainingBuilder
+from graphc.training_graph.tensor import Tensor
 from graphc.types import Array, Context, Gradients, Params, Step
 
 
@@ -61,6 +64,19 @@ class SizedLike(Layer):
             return Gradients((*answer.inputs, None), answer.params)
 
         return Step(step.output, backward, step.updates)
+
+    def emit_fitted(self, build: TrainingBuilder, params: Mapping[str, Tensor], *inputs: Tensor) -> EmittedStep:
+        """`emit_training` of a tensor and what it follows, which gets no gradient."""
+        x, followed = inputs
+        fitted = self.fitted(x.example, followed.example)
+        assert isinstance(fitted, EmitsTraining)
+        step = fitted.emit_training(build, params, x)
+
+        def backward(dy: Tensor) -> EmittedGradients:
+            answer = step.backward(dy)
+            return EmittedGradients((*answer.inputs, None), answer.params)
+
+        return EmittedStep(step.output, backward, step.updates)
 
 
 def check_within(like: str | None, size: Sequence[int], whole: Shape) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from graphc.layers.softmax import AlongAxis
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
+from graphc.training_graph.step import EmittedGradients, EmittedStep, TrainingBuilder
+from graphc.training_graph.tensor import Tensor, axis_of
 from graphc.types import Array, Context, Gradients, Params, Step
 
 
@@ -31,3 +33,10 @@ class LogSoftmax(AlongAxis):
             return Gradients((dy - np.exp(y) * dy.sum(axis=axis, keepdims=True),))
 
         return Step(y, backward)
+
+    def emit_training(self, build: TrainingBuilder, params: Mapping[str, Tensor], *inputs: Tensor) -> EmittedStep:
+        (x,) = inputs
+        axis = axis_of(x, self.along(x.example))
+        shifted = x - x.max(axis, keep=True)
+        y = shifted - shifted.exp().sum(axis, keep=True).log()
+        return EmittedStep(y, lambda dy: EmittedGradients((dy - y.exp() * dy.sum(axis, keep=True),)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from graphc.dims import Shape, is_static
@@ -13,6 +14,9 @@ from graphc.layers.fields import Bool
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
 from graphc.regularizers import Regularizer
+from graphc.training_graph.step import EmittedGradients, EmittedStep
+from graphc.training_graph.tensor import Tensor, channels_first, from_channels_first, sum_but_channels
+from graphc.training_graph.tensor import by_channel as by_channel_of
 from graphc.types import Array, Context, Gradients, Params, Step
 from graphc.variables import ParamSpec
 
@@ -89,6 +93,31 @@ class Normalization(Layer):
             return Gradients((dx,), {name: found[name] for name in found if name in params})
 
         return Step(y, backward)
+
+    def emit_standardized(
+        self, x: Tensor, groups: int | None, epsilon: float, params: Mapping[str, Tensor]
+    ) -> EmittedStep:
+        """`standardize` in nodes: each group of channels over an example's positions, or, without groups, the channels
+        at each position; then gamma and beta."""
+        first = channels_first(x)
+        view = first if groups is None else first.reshape(x.shape[0], groups, -1)
+        axis = 2 if groups is not None else 1 if x.rank in (3, 4, 5) else x.rank - 1
+        centered = view - view.mean(axis, keep=True)
+        inverse = 1 / ((centered * centered).mean(axis, keep=True) + epsilon).sqrt()
+        standard = centered * inverse
+        normal = from_channels_first(standard.reshape(*first.shape))
+        y = normal * by_channel_of(params["gamma"], x) if self.scale else normal
+        y = y + by_channel_of(params["beta"], x) if self.center else y
+
+        def backward(dy: Tensor) -> EmittedGradients:
+            scaled = dy * by_channel_of(params["gamma"], x) if self.scale else dy
+            given = channels_first(scaled).reshape(*view.shape)
+            dx = given - given.mean(axis, keep=True) - standard * (given * standard).mean(axis, keep=True)
+            gradients = {"beta": sum_but_channels(dy)} if self.center else {}
+            gradients |= {"gamma": sum_but_channels(dy * normal)} if self.scale else {}
+            return EmittedGradients((from_channels_first((dx * inverse).reshape(*first.shape)),), gradients)
+
+        return EmittedStep(y, backward)
 
     def gamma_and_beta(self, params: Params, count: int) -> tuple[Array, Array]:
         """Both, [C], with ones and zeros (float32) for what is absent."""

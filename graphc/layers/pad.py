@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 from pydantic import model_validator
@@ -19,6 +19,9 @@ from graphc.layers.per_axis import SidePadding, both_sides
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
 from graphc.receptive_field import HERE, Reach
+from graphc.training_graph.border import emit_border_gradient
+from graphc.training_graph.step import EmittedGradients, EmittedStep, TrainingBuilder
+from graphc.training_graph.tensor import Tensor, axis_of, channels_first, from_channels_first
 from graphc.types import Array, Context, Gradients, Params, Step
 
 
@@ -191,3 +194,24 @@ class Pad(SizedLike):
         pads[axis + 1] = before, after
         kept = (slice(None),) * (axis + 1) + (slice(before, before + x.shape[axis + 1]),)
         return Step(np.pad(x, pads, constant_values=self.value), lambda dy: Gradients((dy[kept],)))
+
+    def emit_training(self, build: TrainingBuilder, params: Mapping[str, Tensor], *inputs: Tensor) -> EmittedStep:
+        if self.like is not None:
+            return self.emit_fitted(build, params, *inputs)
+        (x,) = inputs
+        y = build.emitted(self, inputs)
+        if self.mode != "constant":
+            sides, mode = self._pixels(x.example), self.mode
+
+            def backward(dy: Tensor) -> EmittedGradients:
+                return EmittedGradients((from_channels_first(emit_border_gradient(channels_first(dy), sides, mode)),))
+
+            return EmittedStep(y, backward)
+        cuts = [(0, 0)] * x.rank
+        if self.axis is not None:
+            axis, before, after = self._along(x.example)
+            cuts[axis_of(x, axis)] = -before, -after
+        else:
+            for index, (before, after) in enumerate(self._pixels(x.example)):
+                cuts[axis_of(x, index)] = -before, -after
+        return EmittedStep(y, lambda dy: EmittedGradients((dy.pad(cuts),)))

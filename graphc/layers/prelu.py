@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from graphc.dims import Shape, is_sequence
@@ -12,6 +12,9 @@ from graphc.layers.fields import Bool
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
 from graphc.regularizers import Regularizer
+from graphc.training_graph.step import EmittedGradients, EmittedStep, TrainingBuilder
+from graphc.training_graph.tensor import Tensor, sum_but_channels
+from graphc.training_graph.tensor import by_channel as by_channel_of
 from graphc.types import Array, Context, Gradients, Params, Step
 from graphc.variables import ParamSpec
 
@@ -72,3 +75,14 @@ class PRelu(Layer):
 
         context.each_slice(fill, x)
         return Step(y, backward)
+
+    def emit_training(self, build: TrainingBuilder, params: Mapping[str, Tensor], *inputs: Tensor) -> EmittedStep:
+        (x,) = inputs
+        alpha, below = params["alpha"] if self.shared else by_channel_of(params["alpha"], x), -(-x).relu()
+
+        def backward(dy: Tensor) -> EmittedGradients:
+            above, along = x.above(0), dy * below
+            dalpha = along.sum().reshape(1) if self.shared else sum_but_channels(along)
+            return EmittedGradients((dy * (above + (1 - above) * alpha),), {"alpha": dalpha})
+
+        return EmittedStep(x.relu() + below * alpha, backward)

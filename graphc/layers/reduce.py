@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from graphc.dims import Shape, axis_names, format_shape
@@ -14,6 +14,8 @@ from graphc.layers.fields import Axes, Bool
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
 from graphc.receptive_field import HERE, Reach
+from graphc.training_graph.step import EmittedGradients, EmittedStep, TrainingBuilder
+from graphc.training_graph.tensor import Tensor, axis_of, between_layers, channels_last
 from graphc.types import Array, Context, Gradients, Params, Step
 
 
@@ -85,6 +87,25 @@ class Reduce(Layer):
 
         return Step(y if self.keep_dims else y.reshape(len(x), *self.infer_shape(x.shape[1:])), backward)
 
+    def emit_training(self, build: TrainingBuilder, params: Mapping[str, Tensor], *inputs: Tensor) -> EmittedStep:
+        (x,) = inputs
+        y, gone = build.emitted(self, inputs), self.reduced(x.example)
+        wide = (x.shape[0], *(1 if axis in gone else size for axis, size in enumerate(x.example)))
+        axes = [axis_of(x, axis) for axis in gone]
+
+        def widened(value: Tensor) -> Tensor:
+            return between_layers(channels_last(value).reshape(*wide))
+
+        def backward(dy: Tensor) -> EmittedGradients:
+            shares = self.emit_shares(x, widened(y), widened(dy), x.size // y.size, axes)
+            return EmittedGradients((shares.expand(*x.shape),))
+
+        return EmittedStep(y, backward)
+
+    @abstractmethod
+    def emit_shares(self, x: Tensor, y: Tensor, dy: Tensor, count: int, axes: Sequence[int]) -> Tensor:
+        """`shares` in nodes; `axes` are the tensor's that go."""
+
     @abstractmethod
     def value(self, x: Array, axes: tuple[int, ...]) -> Array:
         """x [N, …] reduced along these of its axes, which stay with size 1."""
@@ -107,6 +128,9 @@ class ReduceMean(Reduce):
     def shares(self, x: Array, y: Array, dy: Array, count: int, axes: tuple[int, ...]) -> Array:
         return dy / count
 
+    def emit_shares(self, x: Tensor, y: Tensor, dy: Tensor, count: int, axes: Sequence[int]) -> Tensor:
+        return dy / count
+
 
 class ReduceSum(Reduce):
     """The sum along some axes."""
@@ -126,6 +150,9 @@ class ReduceSum(Reduce):
     def shares(self, x: Array, y: Array, dy: Array, count: int, axes: tuple[int, ...]) -> Array:
         return dy
 
+    def emit_shares(self, x: Tensor, y: Tensor, dy: Tensor, count: int, axes: Sequence[int]) -> Tensor:
+        return dy
+
 
 class ReduceExtreme(Reduce):
     """What the largest and the smallest share: equal ones get equal parts of the gradient, as in PyTorch's amax."""
@@ -134,6 +161,10 @@ class ReduceExtreme(Reduce):
         held = x == y
         shares: Array = held * (dy / np.maximum(held.sum(axis=axes, keepdims=True, dtype=dy.dtype), 1))
         return shares
+
+    def emit_shares(self, x: Tensor, y: Tensor, dy: Tensor, count: int, axes: Sequence[int]) -> Tensor:
+        held = x.equals(y)
+        return held * (dy / held.sum(*axes, keep=True).clip(1))
 
 
 class ReduceMax(ReduceExtreme):

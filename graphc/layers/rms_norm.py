@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from graphc.dims import Shape
@@ -13,6 +13,9 @@ from graphc.layers.fields import Bool, PositiveNumber
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
 from graphc.regularizers import Regularizer
+from graphc.training_graph.step import EmittedGradients, EmittedStep, TrainingBuilder
+from graphc.training_graph.tensor import Tensor, channel_axis, sum_but_channels
+from graphc.training_graph.tensor import by_channel as by_channel_of
 from graphc.types import Array, Context, Gradients, Params, Step
 from graphc.variables import ParamSpec
 
@@ -59,3 +62,16 @@ class RmsNorm(Layer):
             return Gradients((dx,), {"gamma": product_sums(context, dy, normal)[1]} if self.trainable else {})
 
         return Step(normal * gamma, backward)
+
+    def emit_training(self, build: TrainingBuilder, params: Mapping[str, Tensor], *inputs: Tensor) -> EmittedStep:
+        (x,) = inputs
+        axis, gamma = channel_axis(x), by_channel_of(params["gamma"], x)
+        inverse = 1 / ((x * x).mean(axis, keep=True) + self.epsilon).sqrt()
+        normal = x * inverse
+
+        def backward(dy: Tensor) -> EmittedGradients:
+            given = dy * gamma
+            dx = inverse * (given - normal * (given * normal).mean(axis, keep=True))
+            return EmittedGradients((dx,), {"gamma": sum_but_channels(dy * normal)})
+
+        return EmittedStep(normal * gamma, backward)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal
 
 from graphc.dims import Dim, Shape, residues
@@ -12,6 +12,8 @@ from graphc.layers.fields import PositiveInt
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
 from graphc.receptive_field import Reach
+from graphc.training_graph.step import EmittedGradients, EmittedStep, TrainingBuilder
+from graphc.training_graph.tensor import Tensor, between_layers, channels_last
 from graphc.types import Array, Context, Gradients, Params, Step
 
 
@@ -60,6 +62,11 @@ class SpaceToDepth(Layer):
             _gather(inputs[0], self.block, self.order), lambda dy: Gradients((_spread(dy, self.block, self.order),))
         )
 
+    def emit_training(self, build: TrainingBuilder, params: Mapping[str, Tensor], *inputs: Tensor) -> EmittedStep:
+        block, order = self.block, self.order
+        back = lambda dy: EmittedGradients((between_layers(_emit_spread(channels_last(dy), block, order)),))  # noqa: E731
+        return EmittedStep(between_layers(_emit_gather(channels_last(inputs[0]), block, order)), back)
+
 
 class DepthToSpace(Layer):
     """Each pixel as a block of pixels, the inverse of space_to_depth: PyTorch's pixel_shuffle with order: CRD."""
@@ -98,6 +105,11 @@ class DepthToSpace(Layer):
             _spread(inputs[0], self.block, self.order), lambda dy: Gradients((_gather(dy, self.block, self.order),))
         )
 
+    def emit_training(self, build: TrainingBuilder, params: Mapping[str, Tensor], *inputs: Tensor) -> EmittedStep:
+        block, order = self.block, self.order
+        back = lambda dy: EmittedGradients((between_layers(_emit_gather(channels_last(dy), block, order)),))  # noqa: E731
+        return EmittedStep(build.emitted(self, inputs), back)
+
 
 def _gather(x: Array, block: int, order: str) -> Array:
     """N H W C to N H/b W/b b*b*C."""
@@ -114,3 +126,20 @@ def _spread(x: Array, block: int, order: str) -> Array:
     axes = (0, 1, 3, 2, 4, 5) if order == "DCR" else (0, 1, 4, 2, 5, 3)
     blocks = x.reshape(batch, height, width, *sizes)
     return blocks.transpose(axes).reshape(batch, height * block, width * block, channels // block**2)
+
+
+def _emit_gather(x: Tensor, block: int, order: str) -> Tensor:
+    """`_gather` in nodes."""
+    batch, height, width, channels = x.shape
+    axes = (0, 1, 3, 2, 4, 5) if order == "DCR" else (0, 1, 3, 5, 2, 4)
+    blocks = x.reshape(batch, height // block, block, width // block, block, channels).transpose(*axes)
+    return blocks.reshape(batch, height // block, width // block, block**2 * channels)
+
+
+def _emit_spread(x: Tensor, block: int, order: str) -> Tensor:
+    """`_spread` in nodes."""
+    batch, height, width, channels = x.shape
+    sizes = (block, block, channels // block**2) if order == "DCR" else (channels // block**2, block, block)
+    axes = (0, 1, 3, 2, 4, 5) if order == "DCR" else (0, 1, 4, 2, 5, 3)
+    blocks = x.reshape(batch, height, width, *sizes).transpose(*axes)
+    return blocks.reshape(batch, height * block, width * block, channels // block**2)

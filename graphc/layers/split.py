@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from pydantic import model_validator
@@ -14,6 +14,8 @@ from graphc.layers.crop import Slice, along
 from graphc.layers.fields import Axis, NaturalInt, PositiveInt
 from graphc.onnx_builder import OnnxBuilder, Value
 from graphc.receptive_field import Reach
+from graphc.training_graph.step import EmittedStep, TrainingBuilder
+from graphc.training_graph.tensor import Tensor
 from graphc.types import Array, Context, Params, Step
 
 
@@ -60,3 +62,6 @@ class Split(Layer):
 
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
         return self._slice(inputs[0].shape[1:]).forward(context, params, *inputs)
+
+    def emit_training(self, build: TrainingBuilder, params: Mapping[str, Tensor], *inputs: Tensor) -> EmittedStep:
+        return self._slice(inputs[0].example).emit_training(build, params, *inputs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, ClassVar
 
 from pydantic import BeforeValidator, Field, StrictInt
@@ -13,6 +13,8 @@ from graphc.expected import Expects
 from graphc.layers.base import Layer
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
+from graphc.training_graph.step import EmittedGradients, EmittedStep, TrainingBuilder
+from graphc.training_graph.tensor import Tensor, between_layers, channels_last
 from graphc.types import Array, Context, Gradients, Params, Step
 
 
@@ -62,3 +64,10 @@ class Transpose(Layer):
         order = (0, *(1 + axis for axis in self._order(x.shape[1:])))
         back = np.argsort(order)
         return Step(np.ascontiguousarray(x.transpose(order)), lambda dy: Gradients((dy.transpose(back),)))
+
+    def emit_training(self, build: TrainingBuilder, params: Mapping[str, Tensor], *inputs: Tensor) -> EmittedStep:
+        (x,) = inputs
+        order = (0, *(1 + axis for axis in self._order(x.example)))
+        back = [order.index(axis) for axis in range(len(order))]
+        y = between_layers(channels_last(x).transpose(*order))
+        return EmittedStep(y, lambda dy: EmittedGradients((between_layers(channels_last(dy).transpose(*back)),)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from graphc.dims import Shape
@@ -10,6 +10,8 @@ from graphc.layers.base import Layer, channels, scalar
 from graphc.layers.fields import PositiveNumber
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
+from graphc.training_graph.step import EmittedGradients, EmittedStep, TrainingBuilder
+from graphc.training_graph.tensor import Tensor, channel_axis
 from graphc.types import Array, Context, Gradients, Params, Step
 
 
@@ -44,3 +46,10 @@ class UnitNorm(Layer):
             return Gradients((inverse * (dy - y * along),))
 
         return Step(y, backward)
+
+    def emit_training(self, build: TrainingBuilder, params: Mapping[str, Tensor], *inputs: Tensor) -> EmittedStep:
+        (x,) = inputs
+        axis = channel_axis(x)
+        inverse = 1 / ((x * x).sum(axis, keep=True) + self.epsilon).sqrt()
+        y = x * inverse
+        return EmittedStep(y, lambda dy: EmittedGradients((inverse * (dy - y * (dy * y).sum(axis, keep=True)),)))

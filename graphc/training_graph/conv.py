@@ -100,6 +100,20 @@ def transposed_convolution(
     return Tensor(dy.graph, name, (dy.shape[0], channels, *sizes))
 
 
+def convolution(x: Tensor, weights: Tensor, windows: Sequence[Window], groups: int, shape: tuple[int, ...]) -> Tensor:
+    """[N, K, …], of this shape, from x [N, C, …] and weights [K, C/groups, …]."""
+    pads = pads_of(windows)
+    attributes: dict[str, Any] = {
+        "kernel_shape": [window.kernel for window in windows],
+        "strides": [window.stride for window in windows],
+        "dilations": [window.dilation for window in windows],
+        "pads": [before for before, _ in pads] + [after for _, after in pads],
+        "group": groups,
+    }
+    (name,) = x.graph.node("Conv", x.name, weights.name, **attributes)
+    return Tensor(x.graph, name, shape)
+
+
 def weight_gradient(x: Tensor, dy: Tensor, windows: Sequence[Window], groups: int) -> Tensor:
     """[..., C/groups, K] of x [N, C, …] and dy [N, K, …], by the first form of FORMS that fits."""
     asked = WeightGradient(x, dy, tuple(windows), groups)

@@ -26,13 +26,9 @@ TOLERANCE = 1e-5
 """Of the largest value."""
 WITHOUT = frozenset(
     {
-        "blur_pool2d", "channel_shuffle", "class_token", "constant", "conv1d_transpose", "conv2d_transpose",
-        "conv3d_transpose", "coordinates", "crop",
-        "decode_deltas", "decode_distances", "depth_to_space", "global_response_norm", "group_norm", "gru",
-        "instance_norm", "layer_norm", "layer_scale", "local_response_norm", "log_softmax", "lp_pool2d", "lstm",
-        "matmul", "max_unpool2d", "maxout", "multi_head_attention", "non_max_suppression", "pad",
-        "position_embedding", "prelu", "reduce_max", "reduce_mean", "reduce_min", "reduce_sum", "resize", "rms_norm",
-        "slice", "space_to_depth", "split", "transpose", "unit_norm",
+        "blur_pool2d", "class_token", "constant", "coordinates", "decode_deltas", "decode_distances",
+        "global_response_norm", "gru", "local_response_norm", "lp_pool2d", "lstm", "matmul", "max_unpool2d",
+        "maxout", "multi_head_attention", "non_max_suppression", "position_embedding", "resize",
     }
 )  # fmt: skip
 """Kinds that have no `emit_training` yet."""
