@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal
 
 from graphc.dims import Shape
@@ -13,6 +13,8 @@ from graphc.layers.fields import IntPair, PositiveInt
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
 from graphc.receptive_field import Reach
+from graphc.training_graph.step import EmittedGradients, EmittedStep, TrainingBuilder
+from graphc.training_graph.tensor import Tensor
 from graphc.types import Array, Context, Params, Step
 
 
@@ -67,3 +69,8 @@ class BlurPool2d(Layer):
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
         weights = self.weights(inputs[0].shape[3]).astype(inputs[0].dtype)
         return self.convolution().forward(context, {"depthwise_weights": weights}, *inputs)
+
+    def emit_training(self, build: TrainingBuilder, params: Mapping[str, Tensor], *inputs: Tensor) -> EmittedStep:
+        weights = build.tensor(self.weights(inputs[0].example[-1]))
+        step = self.convolution().emit_training(build, {"depthwise_weights": weights}, *inputs)
+        return EmittedStep(step.output, lambda dy: EmittedGradients(step.backward(dy).inputs))

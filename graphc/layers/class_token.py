@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from graphc.dims import Shape
@@ -13,6 +13,8 @@ from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
 from graphc.receptive_field import Reach
 from graphc.regularizers import Regularizer
+from graphc.training_graph.step import EmittedGradients, EmittedStep, TrainingBuilder
+from graphc.training_graph.tensor import Tensor
 from graphc.types import Array, Context, Gradient, Gradients, Params, Step
 from graphc.variables import ParamSpec
 
@@ -65,3 +67,13 @@ class ClassToken(Layer):
             return Gradients((dy[:, 1:],), gradients)
 
         return Step(y, backward)
+
+    def emit_training(self, build: TrainingBuilder, params: Mapping[str, Tensor], *inputs: Tensor) -> EmittedStep:
+        (x,) = inputs
+        _, length, channels = x.shape
+
+        def backward(dy: Tensor) -> EmittedGradients:
+            token, rest = dy.split([1, length], 1)
+            return EmittedGradients((rest,), {"token": token.sum(0).reshape(channels)})
+
+        return EmittedStep(build.emitted(self, inputs, params), backward)

@@ -6,7 +6,7 @@ to zeros, which are made of that layer's values: so they have its batch in every
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias, Union
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
@@ -17,6 +17,8 @@ from graphc.layers.base import Layer, scalar, spatial, static
 from graphc.layers.fields import Number, PositiveInt
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
+from graphc.training_graph.step import EmittedGradients, EmittedStep, TrainingBuilder
+from graphc.training_graph.tensor import Tensor
 from graphc.types import Array, Context, Gradients, Params, Step
 
 MOST_LEVELS = 4
@@ -128,6 +130,9 @@ class ConstantLayer(Unmoved):
         y[...] = np.asarray(self.value)
         return Step(y, lambda dy: Gradients((None,)))
 
+    def emit_training(self, build: TrainingBuilder, params: Mapping[str, Tensor], *inputs: Tensor) -> EmittedStep:
+        return EmittedStep(build.emitted(self, inputs), lambda dy: EmittedGradients((None,)))
+
 
 class Coordinates(Unmoved):
     """Where each position of the input is, a channel an axis: y and x of an image, as CoordConv adds them."""
@@ -196,3 +201,6 @@ class Coordinates(Unmoved):
         y = context.empty((*x.shape[:-1], x.ndim - 2), x.dtype)
         y[...] = self._grid(x.shape[1:-1])
         return Step(y, lambda dy: Gradients((None,)))
+
+    def emit_training(self, build: TrainingBuilder, params: Mapping[str, Tensor], *inputs: Tensor) -> EmittedStep:
+        return EmittedStep(build.emitted(self, inputs), lambda dy: EmittedGradients((None,)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from graphc.dims import Shape
@@ -12,6 +12,9 @@ from graphc.layers.fields import Bool, PositiveNumber
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
 from graphc.regularizers import Regularizer
+from graphc.training_graph.step import EmittedGradients, EmittedStep, TrainingBuilder
+from graphc.training_graph.tensor import Tensor, sum_but_channels
+from graphc.training_graph.tensor import by_channel as by_channel_of
 from graphc.types import Array, Context, Gradients, Params, Step
 from graphc.variables import ParamSpec
 
@@ -84,6 +87,25 @@ class GlobalResponseNorm(Layer):
             return Gradients((dy * factor + x * back[:, None, None],), found if self.trainable else {})
 
         return Step(x * factor + params["beta"], backward)
+
+    def emit_training(self, build: TrainingBuilder, params: Mapping[str, Tensor], *inputs: Tensor) -> EmittedStep:
+        (x,) = inputs
+        gamma, plane = params["gamma"], tuple(range(2, x.rank))
+        lengths = x.square_sum(*plane).sqrt()
+        mean = lengths.mean(1, keep=True) + self.epsilon
+        normal = lengths / mean
+        factor = (1 + gamma * normal).reshape(*normal.shape, 1, 1)
+
+        def backward(dy: Tensor) -> EmittedGradients:
+            along = (dy * x).sum(*plane)
+            given = gamma * along
+            shared = (given * lengths).sum(1, keep=True) / (mean * lengths.shape[1])
+            there = lengths.above(0)
+            back = (given - shared) / mean * (there / (lengths + (1 - there)))
+            found = {"beta": sum_but_channels(dy), "gamma": (along * normal).sum(0)}
+            return EmittedGradients((dy * factor + x * back.reshape(*back.shape, 1, 1),), found)
+
+        return EmittedStep(x * factor + by_channel_of(params["beta"], x), backward)
 
 
 def _axes(*axes: int) -> Array:

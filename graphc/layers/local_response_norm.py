@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from graphc.dims import Shape
 from graphc.layers.base import Layer, image
 from graphc.layers.fields import NaturalInt, Number, PositiveNumber
+from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
+from graphc.training_graph.linear import along
+from graphc.training_graph.step import EmittedGradients, EmittedStep, TrainingBuilder
+from graphc.training_graph.tensor import Tensor
 from graphc.types import Array, Context, Gradients, Params, Step
 
 
@@ -56,3 +60,16 @@ class LocalResponseNorm(Layer):
             total[..., distance:] += x[..., :-distance]
             total[..., :-distance] += x[..., distance:]
         return total
+
+    def emit_training(self, build: TrainingBuilder, params: Mapping[str, Tensor], *inputs: Tensor) -> EmittedStep:
+        (x,) = inputs
+        count = x.shape[1]
+        band = (np.abs(np.subtract.outer(np.arange(count), np.arange(count))) <= self.depth_radius).astype(np.float32)
+        base = along(x * x, 1, band) * self.alpha + self.bias
+        factor = base**-self.beta
+
+        def backward(dy: Tensor) -> EmittedGradients:
+            spread = along(dy * x * factor / base, 1, band)
+            return EmittedGradients((dy * factor - x * spread * (2 * self.alpha * self.beta),))
+
+        return EmittedStep(x * factor, backward)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from graphc.dims import Shape
@@ -12,6 +12,8 @@ from graphc.layers.fields import IntPair, Padding
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
 from graphc.receptive_field import Reach
+from graphc.training_graph.step import EmittedGradients, EmittedStep, TrainingBuilder
+from graphc.training_graph.tensor import Tensor
 from graphc.types import Array, Context, Gradients, Params, Step
 
 
@@ -68,3 +70,17 @@ class LpPool2d(Layer):
             return Gradients((None if dx is None else dx * x,))
 
         return Step(y, backward)
+
+    def emit_training(self, build: TrainingBuilder, params: Mapping[str, Tensor], *inputs: Tensor) -> EmittedStep:
+        (x,) = inputs
+        ones = build.tensor(self.ones(x.example[-1]))
+        summed = self.sums().emit_training(build, {"depthwise_weights": ones}, x * x)
+        y = summed.output.sqrt()
+
+        def backward(dy: Tensor) -> EmittedGradients:
+            there = y.above(0)  # a window of zeros has no slope
+            (dx,) = summed.backward(dy * there / (y + (1 - there))).inputs
+            assert dx is not None
+            return EmittedGradients((dx * x,))
+
+        return EmittedStep(y, backward)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from graphc.dims import Shape, is_static
@@ -11,6 +11,8 @@ from graphc.layers.base import Layer, channels, elements
 from graphc.layers.fields import PositiveInt
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
+from graphc.training_graph.step import EmittedGradients, EmittedStep, TrainingBuilder
+from graphc.training_graph.tensor import Tensor, channels_first, from_channels_first
 from graphc.types import Array, Context, Gradients, Params, Step
 
 
@@ -68,3 +70,18 @@ class Maxout(Layer):
             return Gradients((dx.reshape(x.shape),))
 
         return Step(y, backward)
+
+    def emit_training(self, build: TrainingBuilder, params: Mapping[str, Tensor], *inputs: Tensor) -> EmittedStep:
+        first = channels_first(inputs[0]) if inputs[0].rank in (3, 4, 5) else inputs[0]
+        batch, group = first.shape[0], self.group(inputs[0].example)
+        members = first.reshape(batch, self.units, group, -1)
+        largest = members.max(2, keep=True)
+        y = from_channels_first(largest.reshape(batch, self.units, *first.shape[2:]))
+
+        def backward(dy: Tensor) -> EmittedGradients:
+            ranked = members.equals(largest) * build.tensor(np.arange(group, 0, -1)[:, None])
+            chosen = ranked.equals(ranked.max(2, keep=True))
+            dx = chosen * channels_first(dy).reshape(*largest.shape)
+            return EmittedGradients((from_channels_first(dx.reshape(*first.shape)),))
+
+        return EmittedStep(y, backward)

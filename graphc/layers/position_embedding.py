@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal
 
 from graphc.dims import Shape, format_shape
@@ -13,6 +13,8 @@ from graphc.layers.fields import Bool
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
 from graphc.regularizers import Regularizer
+from graphc.training_graph.step import EmittedGradients, EmittedStep, TrainingBuilder
+from graphc.training_graph.tensor import Tensor
 from graphc.types import Array, Context, Gradients, Params, Step
 from graphc.variables import ParamSpec
 
@@ -76,6 +78,13 @@ class PositionEmbedding(Layer):
 
     def _vectors(self, shape: tuple[int, ...], params: Params) -> Array:
         return params["embedding"] if self.is_learned else sinusoids(*shape)
+
+    def emit_training(self, build: TrainingBuilder, params: Mapping[str, Tensor], *inputs: Tensor) -> EmittedStep:
+        (x,) = inputs
+        vectors = params["embedding"] if self.is_learned else build.tensor(sinusoids(*x.example))
+        return EmittedStep(
+            x + vectors, lambda dy: EmittedGradients((dy,), {"embedding": dy.sum(0)} if self.is_learned else {})
+        )
 
 
 def sinusoids(length: int, channels: int) -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any, ClassVar, Literal
 
@@ -20,6 +20,9 @@ from graphc.layers.per_axis import AxisFactors, AxisSizes, per_axis
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
 from graphc.receptive_field import Reach
+from graphc.training_graph.linear import emit_mixed
+from graphc.training_graph.step import EmittedGradients, EmittedStep, TrainingBuilder
+from graphc.training_graph.tensor import Tensor, channels_first, from_channels_first
 from graphc.types import Array, Context, Gradients, Params, Step
 
 _MODES = {"nearest": "nearest", "bilinear": "linear", "bicubic": "cubic"}
@@ -326,6 +329,19 @@ class Resize(SizedLike):
 
         context.each_slice(fill, x)
         return Step(y, backward)
+
+    def emit_training(self, build: TrainingBuilder, params: Mapping[str, Tensor], *inputs: Tensor) -> EmittedStep:
+        if self.like is not None:
+            return self.emit_fitted(build, params, *inputs)
+        (x,) = inputs
+        pairs = zip(self._samplings(x.example), x.example[:-1], strict=True)
+        matrices = [sampling.matrix(size, np.float32) for sampling, size in pairs]
+
+        def backward(dy: Tensor) -> EmittedGradients:
+            dx = emit_mixed(channels_first(dy), [matrix.T for matrix in matrices])
+            return EmittedGradients((from_channels_first(dx),))
+
+        return EmittedStep(build.emitted(self, inputs), backward)
 
 
 def _factor(old: Any, new: Any) -> float:

@@ -26,9 +26,8 @@ TOLERANCE = 1e-5
 """Of the largest value."""
 WITHOUT = frozenset(
     {
-        "blur_pool2d", "class_token", "constant", "coordinates", "decode_deltas", "decode_distances",
-        "global_response_norm", "gru", "local_response_norm", "lp_pool2d", "lstm", "matmul", "max_unpool2d",
-        "maxout", "multi_head_attention", "non_max_suppression", "position_embedding", "resize",
+        "decode_deltas", "decode_distances", "gru", "lstm", "max_unpool2d", "multi_head_attention",
+        "non_max_suppression",
     }
 )  # fmt: skip
 """Kinds that have no `emit_training` yet."""
