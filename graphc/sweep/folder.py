@@ -57,12 +57,7 @@ class SweepFolder:
         """A MachineError where the folder holds something; what a start that was killed has left is removed."""
         try:
             there = sorted(path.name for path in self.path.iterdir()) if self.path.exists() else []
-            if (
-                "sweep.json" not in there
-                and "trials" in there
-                and set(there) <= LEFTOVERS
-                and not list(self.trials.iterdir())
-            ):
+            if "trials" in there and set(there) <= LEFTOVERS and not list(self.trials.iterdir()):
                 remove(self.journal)
                 return
         except OSError as error:

@@ -47,6 +47,7 @@ class Hosts:
         return subprocess.Popen(
             [*enter, MPIEXEC, *launcher, *ranks, *GRAPHC, *command],
             cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+            env={**os.environ, "UCX_TLS": "tcp,self"},  # or MPICH would find both hosts in one memory
         )  # fmt: skip
 
     def cable(self, what: str) -> None:

@@ -90,20 +90,19 @@ def test_ctrl_c_at_mpiexec_saves(project: Path) -> None:
     assert "saved; `graphc resume run` goes on" in errors
 
 
-@pytest.mark.parametrize(("number", "count"), [(signal.SIGSTOP, 1), (signal.SIGSTOP, 0), (signal.SIGKILL, 2)])
-def test_a_rank_that_is_lost_is_named(project: Path, number: signal.Signals, count: int) -> None:
-    folder = project / f"lost{number}{count}"
+@pytest.mark.parametrize("count", [1, 0])
+def test_a_rank_that_is_stopped_is_named(project: Path, count: int) -> None:
+    folder = project / f"stopped{count}"
     folder.mkdir()
     write_project(folder, epochs=500)
-    more = ("-disable-auto-cleanup",) if number == signal.SIGKILL else ()
-    process = start(3, "train", "recipe.yaml", "-o", "run", more=more, cwd=folder)
+    process = start(3, "train", "recipe.yaml", "-o", "run", cwd=folder)
     pids = rank_pids(first_line(process))
     wait_for_step(folder / "run", 2, process)
-    os.kill(pids[count], number)
+    os.kill(pids[count], signal.SIGSTOP)
     began = time.monotonic()
     code, _, errors = finished(process, 60)
     took = time.monotonic() - began
-    assert code in (3, 9), errors
+    assert code == 3, errors
     assert f"error[G523]: no sign of life from rank {count} (host " in errors
     assert took < 30
     for pid in pids:
