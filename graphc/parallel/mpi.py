@@ -22,8 +22,11 @@ from graphc.parallel.world import LOCAL_WORLD, Request, World
 from graphc.system import processors
 from graphc.types import Array
 
-LAUNCHED = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MPI_LOCALNRANKS", "PMIX_RANK")
-"""What launchers put into the environment: MPICH's, Intel's and Slurm's (PMI), Open MPI's, PMIx's."""
+SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE")
+"""Where launchers say in the environment how many processes they start: MPICH's, Intel's and Slurm's PMI; Open MPI."""
+PMIX = "PMIX_RANK"
+"""What a launcher with PMIx alone says (`srun --mpi=pmix`), which leaves the number of processes to Slurm:"""
+STEP_SIZE = "SLURM_STEP_NUM_TASKS"
 BEAT = 1.0
 """Seconds between two signs of life."""
 SILENCE = 15.0
@@ -38,7 +41,9 @@ TAG = 0
 
 def started_by_mpi(environment: Mapping[str, str] = os.environ) -> bool:
     """Whether a launcher of MPI has started this process beside others."""
-    sizes = [environment[name] for name in LAUNCHED if name in environment]
+    sizes = [environment[name] for name in SIZES if name in environment]
+    if not sizes and PMIX in environment:
+        sizes = [environment.get(STEP_SIZE, "unknown")]
     return any(size != "1" for size in sizes)
 
 
@@ -53,7 +58,7 @@ def world_of_ranks() -> World:
         raise missing_extra("mpi4py", "mpi") from None
     except RuntimeError as error:
         raise MachineError("G501", f"mpi4py finds no MPI: {error}", notes=["`pip install mpich` is one"]) from None
-    told = next((os.environ[name] for name in LAUNCHED[:2] if name in os.environ), None)
+    told = next((os.environ[name] for name in SIZES if name in os.environ), None)
     if told not in (None, str(MPI.COMM_WORLD.size)):
         library = MPI.Get_library_version().split("\n")[0].strip("\0 ")
         message = f"the launcher has started {told} processes, mpi4py's library ({library}) sees {MPI.COMM_WORLD.size}"

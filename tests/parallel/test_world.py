@@ -9,6 +9,7 @@ from graphc.data.batch import Batch
 from graphc.data.own_rows import OwnRows
 from graphc.errors import MachineError, SpecError
 from graphc.parallel.encoding import packed, unpacked
+from graphc.parallel.mpi import started_by_mpi
 from graphc.parallel.ordered_sums import OrderedSums
 from graphc.parallel.world import LOCAL_WORLD, check_equal, check_shards, from_first, shards_of
 from tests.parallel.threaded_world import ThreadedWorld, run_world
@@ -82,6 +83,24 @@ def test_differences_between_ranks_are_named() -> None:
 
 def test_the_first_rank_says() -> None:
     assert run_world(3, lambda world: from_first(world, world.rank + 5)) == [5, 5, 5]
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({}, False),
+        ({"SLURM_NTASKS": "4"}, False),
+        ({"PMI_SIZE": "4", "PMI_RANK": "1"}, True),
+        ({"PMI_SIZE": "1", "PMI_RANK": "0"}, False),
+        ({"OMPI_COMM_WORLD_SIZE": "2", "PMIX_RANK": "1"}, True),
+        ({"OMPI_COMM_WORLD_SIZE": "1", "PMIX_RANK": "0"}, False),
+        ({"PMIX_RANK": "1", "SLURM_STEP_NUM_TASKS": "2"}, True),
+        ({"PMIX_RANK": "0", "SLURM_STEP_NUM_TASKS": "1"}, False),
+    ],
+)
+def test_a_launcher_is_known_by_the_environment(environment: dict[str, str], expected: bool) -> None:
+    """In a batch script of Slurm's, which srun has not started, a command is alone."""
+    assert started_by_mpi(environment) == expected
 
 
 def test_more_ranks_than_shards_are_an_error() -> None:
