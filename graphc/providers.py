@@ -166,7 +166,13 @@ def _left_to_others(session: Any, wanted: Sequence[Provider]) -> tuple[str, ...]
     return (f"{counts.get(wanted[0].name, 0)} of {total} run on {wanted[0].short}, {there}",)
 
 
+IN_SOURCE = re.compile(r"^/\S+:\d+ .*::\w+\([^()]*\) ")
+"""Where in its own source onnxruntime says that it has failed: file, line and the function with its types."""
+
+
 def first_line(error: Exception) -> str:
-    """What onnxruntime says, without the status before it: `[ONNXRuntimeError] : 1 : FAIL : …`."""
+    """What onnxruntime says, without the status before it (`[ONNXRuntimeError] : 1 : FAIL : …`) and where in its
+    source that is."""
     text = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-    return re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", text.strip()) or type(error).__name__
+    said = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", text.strip())
+    return IN_SOURCE.sub("", said) or type(error).__name__

@@ -17,7 +17,7 @@ from onnx import TensorProto, helper
 from graphc.cli import cli
 from graphc.console import held_back
 from graphc.errors import MachineError, SpecError
-from graphc.providers import Provider, read_providers, start
+from graphc.providers import Provider, first_line, read_providers, start
 from graphc.runtime import Session
 
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -127,6 +127,22 @@ def test_nodes_that_a_provider_does_not_run() -> None:
     assert session.run({"x": x})["y"].tolist() == [[0, 0, 2]]
     tells = hasattr(onnxruntime.InferenceSession, "get_provider_graph_assignment_info")
     assert session.notices == (("0 of 1 node run on azure, 1 on cpu",) if tells else ())
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[ONNXRuntimeError] : 1 : FAIL : Load model failed.\nmore", "Load model failed."),
+        (
+            "/onnxruntime/python/state.cc:1053 std::shared_ptr<Factory> onnxruntime::python::Create(const "
+            "SessionOptions&, const std::string&) Invalid OpenVINO EP option: device_typ",
+            "Invalid OpenVINO EP option: device_typ",
+        ),
+        ("", "RuntimeError"),
+    ],
+)
+def test_an_error_of_onnxruntime_is_one_sentence(text: str, said: str) -> None:
+    assert first_line(RuntimeError(text)) == said
 
 
 def test_what_libraries_write_is_held_back(capfd: pytest.CaptureFixture[str]) -> None:
