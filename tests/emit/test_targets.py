@@ -83,6 +83,22 @@ layers:
     np.testing.assert_allclose(run(found, plan), run(model, plan), atol=1e-5)
 
 
+def test_a_pooling_that_picks_pixels_is_a_slice_in_iree():
+    text = """
+scope: ""
+inputs: {image: [N, 7, 8, 4]}
+layers:
+  - max_pool2d: {name: pick, kernel: 1, stride: 2}
+  - max_pool2d: {name: pool, kernel: 2, stride: 2}
+"""
+    model, plan = made(text)
+    found = rewrite_for(model, ["iree"])
+    assert [node.op_type for node in found.body.graph.node] == ["Transpose", "Slice", "MaxPool", "Transpose"]
+    np.testing.assert_array_equal(run(found, plan), run(model, plan))
+    assert [each.message.split(":")[0] for each in warnings_of(plan, ())] == ["pick"]
+    assert warnings_of(plan, ["iree"]) == []
+
+
 def test_a_warning_names_the_layer_at_its_place_and_how_to_write_it():
     plan = plan_of(NET.format(channels=6, filters=16, kernel=3, groups=1))
     (warning,) = warnings_of(plan, ())
@@ -108,6 +124,15 @@ def test_conversions_are_seen():
     whole = next(seen for seen in seen_nodes(quantize_weights(model)) if seen.operator == "Conv")
     assert (whole.channels, whole.filters) == (6, 16), "weights in integers are seen"
     targeting = Targeting(())
+    targeting.look(quantize_weights(model), plan)
+    said = [each.message for each in targeting.warnings]
+    assert sum("WebGPU" in message for message in said) == 1
+    assert sum("MNN gives wrong numbers for weights in integers" in message for message in said) == 1
+
+
+def test_what_is_met_by_the_numbers_of_a_file_is_said_once():
+    model, plan = made(NET.format(channels=6, filters=16, kernel=3, groups=1) + "  - conv2d: {filters: 4, kernel: 1}")
+    targeting = Targeting(["mnn"])
     targeting.look(quantize_weights(model), plan)
     assert len(targeting.warnings) == 1
 

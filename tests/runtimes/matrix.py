@@ -1,8 +1,8 @@
 """The matrix of runtimes as a page: `python -m tests.runtimes.matrix CASES RESULTS DATE` makes results.json and
 docs/runtimes.md of the lines that the workers wrote.
 
-What a runtime does wrong, or refuses, has to be explained by a row of `graphc.emit.targets.table`; what is not is said
-at the end, and the command fails.
+What a runtime does wrong, or refuses, has to be explained by a row of `graphc.emit.targets.table`: what is not is on
+the page as that, and said at the end.
 """
 
 from __future__ import annotations
@@ -13,6 +13,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import onnx
+from onnx import numpy_helper
+
+from graphc.emit.model import OnnxModel
+from graphc.emit.targets.seen import seen_nodes
 from graphc.emit.targets.table import TARGETS, TROUBLES, Trouble
 
 HERE = Path(__file__).parent
@@ -83,6 +88,27 @@ def collected(cases: Path, results: Path) -> dict[str, Any]:
     return found
 
 
+def unexplained(cases: Path, cells: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Runtime -> files that it has wrong, or refuses, where no node meets a row of the table."""
+    manifest = {(each["what"], each["form"]): each for each in json.loads((cases / "manifest.json").read_text())}
+    found: dict[str, list[str]] = {}
+    for runtime, forms in cells.items():
+        rows = [each for each in TROUBLES if each.target == runtime]
+        for form, (_, wrong, refused) in forms.items():
+            for what in (*wrong, *refused):
+                seen = list(seen_nodes(read_model(cases / manifest[what, form]["model"])))
+                if not any(row.is_met(node) for row in rows for node in seen):
+                    found.setdefault(runtime, []).append(f"{what}, {FORM_WORDS.get(form, form)}")
+    return found
+
+
+def read_model(path: Path) -> OnnxModel:
+    body = onnx.load(path)
+    tensors = {each.name: numpy_helper.to_array(each) for each in body.graph.initializer}
+    del body.graph.initializer[:]
+    return OnnxModel(body, tensors)
+
+
 def page(results: Mapping[str, Any]) -> str:
     """docs/runtimes.md."""
     parts = [HEAD, *map(words_of, TROUBLES), "\n", "Targets: "]
@@ -106,6 +132,10 @@ def _matrix(results: Mapping[str, Any]) -> Iterator[str]:
                 if some:
                     yield f"- {runtime}, {FORM_WORDS.get(form, form)}, {word}: {_listed(some)}\n"
 
+    yield "\nWhat no row above explains yet: "
+    yield "; ".join(f"{runtime}: {', '.join(some)}" for runtime, some in results["unexplained"].items()) or "nothing"
+    yield ".\n"
+
 
 def _cell(found: Sequence[Any] | None) -> str:
     if found is None:
@@ -121,9 +151,12 @@ def _listed(some: Mapping[str, Any]) -> str:
 
 def main(cases: Path, results: Path, date: str) -> None:
     kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"versions": {}, "about": ""}
-    found = {**kept, "date": date, "cells": collected(cases, results)}
+    cells = collected(cases, results)
+    found = {**kept, "date": date, "cells": cells, "unexplained": unexplained(cases, cells)}
     RESULTS.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     PAGE.write_text(page(found), encoding="utf-8")
+    for runtime, some in found["unexplained"].items():
+        print(f"no row of the table explains {runtime}: {'; '.join(some)}")
 
 
 if __name__ == "__main__":

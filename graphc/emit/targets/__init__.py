@@ -49,9 +49,10 @@ class Targeting:
         for seen in seen_nodes(model):
             for trouble in troubles_of(seen, self.targets):
                 layer = layer_of(seen.node)
-                if (layer, trouble.name) in said:
+                key = ("" if trouble.once else layer, f"{trouble.target} {trouble.name}")
+                if key in said:
                     continue
-                said.add((layer, trouble.name))
+                said.add(key)
                 place = known.get(layer, plan.graph.inputs[0].place)
                 code = SILENT if trouble.effect == "wrong" else REFUSED
                 self.warnings.append(Warn(code, f"{layer or seen.node.name}: {_told(trouble, self.targets)}", place))

@@ -65,6 +65,8 @@ class _Rewriting:
         node.CopyFrom(seen.node)
         if "pad_filters" in kinds:
             yield from self._with_more_filters(node, seen)
+        elif "slice_pixels" in kinds:
+            yield self._slice_of(node, seen)
         else:
             yield from self._with_more_channels(node, seen)
 
@@ -106,6 +108,20 @@ class _Rewriting:
         )
         gather.doc_string = node.doc_string
         yield gather
+
+    def _slice_of(self, node: onnx.NodeProto, seen: Seen) -> onnx.NodeProto:
+        """The pixels that a pooling of one pixel picks."""
+        strides = seen.attributes["strides"]
+        bounds = {
+            "starts": [0] * len(strides),
+            "ends": [np.iinfo(np.int64).max] * len(strides),
+            "axes": list(range(2, 2 + len(strides))),
+            "steps": strides,
+        }
+        names = [self._constant(f"{node.name}/{name}", np.asarray(each, np.int64)) for name, each in bounds.items()]
+        found = helper.make_node("Slice", [node.input[0], *names], list(node.output), name=node.name)
+        found.doc_string = node.doc_string
+        return found
 
     def _constant(self, name: str, array: Array) -> str:
         """Layers that share weights share what is made of them."""

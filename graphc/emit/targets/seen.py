@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -12,7 +13,6 @@ from onnx import TensorProto, helper
 from graphc.emit.model import OnnxModel
 
 Numbers = Literal["float32", "float16", "int8"]
-WHOLE = (TensorProto.INT8, TensorProto.UINT8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +26,11 @@ class Seen:
     ranks: tuple[int | None, ...]
     """Axes of its inputs, with the batch; None: not known."""
     numbers: Numbers
-    """In which the node computes: those of its first output, or int8 for what quantizes."""
+    """In which the node computes: float16 where anything of it is, int8 for what quantizes."""
     reads: str
     """The operator that makes its first input; empty where that is an input or a constant."""
+    in_integers: bool
+    """Whether the file quantizes anything."""
     open_batch: bool
     """Whether the model takes any number of examples."""
 
@@ -70,6 +72,9 @@ def seen_nodes(model: OnnxModel) -> Iterator[Seen]:
         if node.op_type == "DequantizeLinear" and node.input[0] in shapes:
             shapes[node.output[0]] = shapes[node.input[0]]
     ranks = {name: len(each.type.tensor_type.shape.dim) for name, each in infos.items()}
+    half = {name for name, each in infos.items() if each.type.tensor_type.elem_type == TensorProto.FLOAT16}
+    half |= {name for name, array in model.tensors.items() if array.dtype.name == "float16"}
+    in_integers = any(node.op_type == "QuantizeLinear" for node in graph.node)
     makers = {name: str(node.op_type) for node in graph.node for name in node.output}
     first = graph.input[0].type.tensor_type.shape.dim
     is_open = bool(first) and not first[0].dim_value
@@ -79,14 +84,14 @@ def seen_nodes(model: OnnxModel) -> Iterator[Seen]:
             {each.name: helper.get_attribute_value(each) for each in node.attribute},
             tuple(shapes.get(name) for name in node.input),
             tuple(ranks.get(name) for name in node.input),
-            _numbers(node, infos),
+            _numbers(node, half),
             makers.get(node.input[0], "") if node.input else "",
+            in_integers,
             is_open,
         )
 
 
-def _numbers(node: onnx.NodeProto, infos: Mapping[str, onnx.ValueInfoProto]) -> Numbers:
+def _numbers(node: onnx.NodeProto, half: AbstractSet[str]) -> Numbers:
     if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
         return "int8"
-    known = [infos[name].type.tensor_type.elem_type for name in node.output if name in infos]
-    return "float16" if TensorProto.FLOAT16 in known else "float32"
+    return "float32" if half.isdisjoint((*node.input, *node.output)) else "float16"

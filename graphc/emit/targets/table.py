@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 from graphc.emit.targets.seen import Seen
 
 Effect: TypeAlias = Literal["wrong", "imprecise", "refused"]
-Rewrite: TypeAlias = Literal["pad_channels", "pad_filters"]
+Rewrite: TypeAlias = Literal["pad_channels", "pad_filters", "slice_pixels"]
 
 TARGETS: Mapping[str, str] = {
     "onnxruntime": "onnxruntime on the processor, from 1.15",
@@ -54,6 +54,8 @@ class Trouble:
     """The form that works, in words."""
     rewrite: Rewrite | None = None
     """What writes it."""
+    once: bool = False
+    """Whether one warning does for a file: it is met by the numbers that it is written in, not by a layer."""
 
 
 def _of(*operators: str) -> Callable[[Seen], bool]:
@@ -72,6 +74,13 @@ def _pads_filters(seen: Seen) -> bool:
     each = seen.filters // seen.groups
     in_fours = seen.filters % 4 == 0 or seen.channels % 4 == 0
     return seen.operator == "Conv" and seen.groups > 1 and each > 4 and each % 4 != 0 and in_fours
+
+
+def _picks(seen: Seen) -> bool:
+    """A pooling that leaves pixels out."""
+    kernel, strides = seen.attributes.get("kernel_shape", ()), seen.attributes.get("strides", ())
+    has_edges = any(seen.attributes.get("pads", ()))
+    return all(size == 1 for size in kernel) and any(step > 1 for step in strides) and not has_edges
 
 
 TROUBLES: tuple[Trouble, ...] = (
@@ -135,8 +144,8 @@ TROUBLES: tuple[Trouble, ...] = (
     Trouble(
         "sums-in-integers",
         "opencv",
-        lambda seen: seen.operator == "QuantizeLinear" and seen.reads == "Add",
-        "a sum that is quantized: residuals with --int8",
+        lambda seen: seen.operator == "Relu" and seen.reads == "Add" and seen.in_integers,
+        "--int8, where a sum has a ReLU: residuals",
         "OpenCV ends with an assertion of its own about buffers",
         "5.0",
         instead="float32, or --int8 weights",
@@ -158,7 +167,7 @@ TROUBLES: tuple[Trouble, ...] = (
         "LRN",
         "onnx.reference leaves the last channel out of a sum",
         "onnx 1.23",
-        effect="imprecise",
+        effect="wrong",
     ),
     Trouble(
         "groups-transposed",
@@ -185,5 +194,83 @@ TROUBLES: tuple[Trouble, ...] = (
         "onnxruntime 1.15 refuses bicubic images",
         "1.15.0",
         instead="onnxruntime 1.17 or later",
+    ),
+    Trouble(
+        "pairs",
+        "mnn",
+        lambda seen: seen.operator == "QuantizeLinear",
+        "--int8",
+        "MNN's process ends at a file with QuantizeLinear",
+        "3.6",
+        instead="float16, or MNN's own quantization",
+        once=True,
+    ),
+    Trouble(
+        "weights-in-integers",
+        "mnn",
+        lambda seen: seen.operator == "DequantizeLinear" and seen.shapes[0] is not None,
+        "--int8 weights",
+        "MNN gives wrong numbers for weights in integers, without an error",
+        "3.6",
+        effect="wrong",
+        instead="float16, or MNN's own quantization",
+        once=True,
+    ),
+    Trouble(
+        "erf",
+        "mnn",
+        lambda seen: seen.operator == "Erf",
+        "Erf (gelu)",
+        "MNN has the error function to about four digits",
+        "3.6",
+        effect="imprecise",
+    ),
+    Trouble(
+        "recurrent",
+        "mnn",
+        lambda seen: seen.operator == "LSTM",
+        "LSTM",
+        "MNN's process ends",
+        "3.6",
+    ),
+    Trouble(
+        "picked-pixels",
+        "iree",
+        lambda seen: seen.operator == "MaxPool" and _picks(seen),
+        "MaxPool of one pixel with a stride (shortcuts of resnet20, resnet56), where others read what it reads",
+        "IREE computes for the other readers too only the pixels that such a pooling picks, without an error",
+        "3.13",
+        effect="wrong",
+        instead="a Slice with steps",
+        rewrite="slice_pixels",
+    ),
+    Trouble(
+        "pixels-in-bytes",
+        "ncnn",
+        lambda seen: seen.operator == "Cast" and str(seen.node.doc_string).startswith("preprocessing of "),
+        "--with-preprocess with bytes",
+        "ncnn takes no bytes as input, and pnnx refuses the file",
+        "20261020",
+        instead="--raw float32",
+    ),
+    Trouble(
+        "float16",
+        "ncnn",
+        lambda seen: seen.numbers == "float16",
+        "float16",
+        "ncnn does not load what pnnx makes of the file",
+        "20261020",
+        instead="float32: pnnx makes half precision of it itself",
+        once=True,
+    ),
+    Trouble(
+        "pairs",
+        "ncnn",
+        lambda seen: seen.operator == "QuantizeLinear",
+        "--int8",
+        "ncnn does not load what pnnx makes of the file",
+        "20261020",
+        instead="float32, and ncnn's own quantization",
+        once=True,
     ),
 )

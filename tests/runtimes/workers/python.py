@@ -13,7 +13,9 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -61,7 +63,7 @@ def tract(path: str, inputs: Arrays, outputs: list[str]) -> list[np.ndarray]:
 
 
 def tinygrad(path: str, inputs: Arrays, outputs: list[str]) -> list[np.ndarray]:
-    from tinygrad import Tensor
+    from tinygrad import Tensor  # on the processor it needs clang
     from tinygrad.nn.onnx import OnnxRunner
 
     found = OnnxRunner(path)({name: Tensor(array) for name, array in inputs.items()})
@@ -104,13 +106,13 @@ def mnn(path: str, inputs: Arrays, outputs: list[str]) -> list[np.ndarray]:
 
 def ncnn(path: str, inputs: Arrays, outputs: list[str]) -> list[np.ndarray]:
     import ncnn as package
-    import pnnx
 
+    converter = Path(find_spec("pnnx").submodule_search_locations[0]) / "pnnx"  # the package imports PyTorch
     with tempfile.TemporaryDirectory() as folder:
         copied = Path(folder) / "net.onnx"
         copied.write_bytes(Path(path).read_bytes())
         shapes = ",".join(f"[{','.join(map(str, array.shape))}]" for array in inputs.values())
-        command = [pnnx.EXEC_PATH, str(copied), f"inputshape={shapes}"]
+        command = [str(converter), str(copied), f"inputshape={shapes}", "fp16=0"]
         done = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
         if not (Path(folder) / "net.ncnn.param").exists():
             raise RuntimeError(f"pnnx: {(done.stderr or done.stdout).strip()[-200:]}")
@@ -130,8 +132,30 @@ def ncnn(path: str, inputs: Arrays, outputs: list[str]) -> list[np.ndarray]:
         return found
 
 
+def onnxslim(path: str, inputs: Arrays, outputs: list[str]) -> list[np.ndarray]:
+    """What onnxslim makes of the file, in onnxruntime."""
+    import onnxslim as package
+
+    return _simplified(package.slim(path), inputs, outputs)
+
+
+def onnxsim(path: str, inputs: Arrays, outputs: list[str]) -> list[np.ndarray]:
+    """What onnxsim makes of the file, in onnxruntime."""
+    import onnxsim as package
+
+    return _simplified(package.simplify(path)[0], inputs, outputs)
+
+
+def _simplified(model: Any, inputs: Arrays, outputs: list[str]) -> list[np.ndarray]:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "net.onnx"
+        path.write_bytes(model.SerializeToString())
+        return onnxruntime(str(path), inputs, outputs)
+
+
 RUNTIMES: dict[str, Callable[[str, Arrays, list[str]], list[np.ndarray]]] = {
-    each.__name__: each for each in (onnxruntime, reference, openvino, opencv, tract, tinygrad, iree, mnn, ncnn)
+    each.__name__: each
+    for each in (onnxruntime, reference, openvino, opencv, tract, tinygrad, iree, mnn, ncnn, onnxslim, onnxsim)
 }
 
 
