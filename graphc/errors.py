@@ -199,11 +199,18 @@ class Warn:
 
 def said_once(warnings: Iterable[Warn]) -> list[str]:
     """Warnings in words: one for a code at a place, with how many layers of that line it holds for."""
+    return [
+        str(first) if count == 1 else f"{first}\n  likewise in {counted(count - 1, 'more layer')}"
+        for first, count in once(warnings)
+    ]
+
+
+def once(warnings: Iterable[Warn]) -> list[tuple[Warn, int]]:
+    """The first warning of a code at a place, and how many layers of that line it holds for."""
     found: dict[tuple[str, Place | str], list[Warn]] = {}
     for each in warnings:
         found.setdefault((each.code, each.place or each.message), []).append(each)
-    more = {key: f"\n  likewise in {counted(len(same) - 1, 'more layer')}" for key, same in found.items()}
-    return [f"{same[0]}{more[key] if len(same) > 1 else ''}" for key, same in found.items()]
+    return [(same[0], len(same)) for same in found.values()]
 
 
 def missing_extra(package: str, extra: str) -> MachineError:

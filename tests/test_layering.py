@@ -47,6 +47,7 @@ ORDER = [
     {"quantization"},
     {"classify", "report", "web"},
     {"snippet", "completion"},
+    {"lsp", "api"},
     {"cli"},
     {"program"},
     {"__main__"},

@@ -16,6 +16,7 @@ from graphc.cli.specs import check, compare, diff, draw, explain, list_zoo, new,
 from graphc.cli.sweeping import sweep
 from graphc.cli.training import eval_command, predict, resume, train
 from graphc.cli.weights import weights
+from graphc.cli.writing import format_command, lsp, serve, watch
 
 COMMANDS: tuple[click.Command, ...] = (
     *(new, check, show, explain, diff, compare, draw, report, list_zoo, schema),
@@ -24,6 +25,7 @@ COMMANDS: tuple[click.Command, ...] = (
     sweep,
     weights,
     data,
+    *(watch, serve, format_command, lsp),
 )
 
 

@@ -66,17 +66,34 @@ def new(path: str, recipe: str | None, data: str | None, weights: str | None, fo
 @click.option("--strict", is_flag=True, help="Warnings are errors.")
 @target_option
 def check(spec: str, strict: bool, targets: tuple[str, ...], **options: Any) -> None:
-    """Check a spec: language, shapes, budgets, warnings.
+    """Check a spec: language, shapes, budgets, warnings. Of a recipe also its own keys, and whether its losses and
+    metrics fit the network; no data are read.
 
     \b
       graphc check net.yaml
       graphc check net.yaml --target opencv
+      graphc check recipe.yaml
     """
-    plan = make_plan(spec, **options)
+    plan = plan_of(spec, **options)
     warnings = warn(plan, target_warnings(plan, targets))
     if strict and warnings:
         raise SpecError("G230", f"{counted(warnings, 'warning')}, and --strict allows none")
     say(f"{shown(spec)}: {counted(len(plan.nodes), 'layer')}, no errors")
+
+
+def plan_of(path: str, **options: Any) -> Any:
+    """The plan of a spec, or of the network that a recipe trains."""
+    try:
+        return make_plan(path, **options)
+    except SpecError as error:
+        if error.code not in ("G150", "G152") or any(options.values()):
+            raise
+        from graphc.train.recipe import is_recipe, read_recipe
+        from graphc.train.task import task_of
+
+        if not is_recipe(path):
+            raise
+    return task_of(read_recipe(path), Path(path).parent).plan
 
 
 @click.command()
@@ -115,7 +132,9 @@ def show(
     from graphc.report.show import show as render
     from graphc.report.where import where
 
-    chosen = tuple(name.strip() for name in columns.split(",")) if columns else ()
+    known = {name.lower(): name for name in COLUMNS}
+    written = [name.strip() for name in columns.split(",")] if columns else []
+    chosen = tuple(known.get(name.lower(), name) for name in written)
     for name in chosen:
         if name not in COLUMNS:
             raise click.BadParameter(f"no column {name!r}; there are {', '.join(COLUMNS)}", param_hint="--columns")
@@ -168,16 +187,19 @@ def explain(spec_or_word: str, layer: str | None, form: str, settings: tuple[str
 @click.command()
 @click.argument("old")
 @click.argument("new_spec", metavar="NEW")
+@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Set a variable of both specs.")
+@click.option("--set-new", "of_new", multiple=True, metavar="NAME=VALUE", help="Set a variable of NEW alone.")
 @format_option
-def diff(old: str, new_spec: str, form: str) -> None:
+def diff(old: str, new_spec: str, settings: tuple[str, ...], of_new: tuple[str, ...], form: str) -> None:
     """Compare two specs: layers, shapes, counts.
 
     \b
-      graphc diff resnet_v1_50 resnet_v2_50
+      graphc diff resnet_v1_50 resnet_v2_50 --set classes=10
+      graphc diff net.yaml net.yaml --set-new width=0.5
     """
     from graphc.report.diff import diff as compare
 
-    out(compare(make_plan(old), make_plan(new_spec), form))
+    out(compare(make_plan(old, settings), make_plan(new_spec, (*settings, *of_new)), form))
 
 
 @click.command()

@@ -16,13 +16,14 @@ OTHER_SHAPES = "G202"
 """Of a merge whose inputs do not go together."""
 
 
-def infer_shapes(graph: LayerGraph) -> tuple[LayerGraph, dict[str, Shape]]:
+def infer_shapes(graph: LayerGraph, kept: Errors | None = None) -> tuple[LayerGraph, dict[str, Shape]]:
     """The graph with each layer fitted to what it reads, and the shapes by node or input name.
 
-    Layers behind a wrong one are passed over, so each error is a cause.
+    Layers behind a wrong one are passed over, so each error is a cause. Where errors are `kept`, the graph is that of
+    the layers that have a shape.
     """
     shapes: dict[str, Shape] = {each.name: each.shape for each in graph.inputs}
-    errors = Errors()
+    errors = Errors() if kept is None else kept
     nodes: list[Node] = []
     layers = {node.name: node.layer for node in graph.nodes}
     for node in graph.nodes:
@@ -44,7 +45,8 @@ def infer_shapes(graph: LayerGraph) -> tuple[LayerGraph, dict[str, Shape]]:
                 odd.append(size_hint(node, inputs, layers))
             notes = (*wrong.notes, *filter(None, odd))
             errors.add(SpecError(wrong.code, wrong.message, wrong.place, notes), of_a_layer=True)
-    errors.raise_if_any()
+    if kept is None:
+        errors.raise_if_any()
     return replace(graph, nodes=tuple(nodes)), shapes
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from graphc.errors import GraphcError
+from graphc.files import machine_error
 from graphc.report.page.build import page
 from graphc.report.page.runs import NOT_JUDGED, curves, read_log
 from graphc.train.run_folder import RunFolder
@@ -33,13 +34,31 @@ WAITING = (
 @contextmanager
 def dashboard(folder: str | Path, say: Callable[[str], None], port: int = 0) -> Iterator[str]:
     """Serve the report of a run's folder, which need not be there yet; the page's address. Port 0: any that is free."""
-    server = Server((HERE, port), handler_of(RunFolder(folder)))
+    run = RunFolder(folder)
+    answers = {
+        "/": ("text/html", lambda: live_page(run)),
+        "/runs.json": ("application/json", lambda: json.dumps(live_runs(run))),
+    }
+    with serving(answers, port) as address:
+        say(f"dashboard: {address}")
+        yield address
+
+
+Answers: TypeAlias = Mapping[str, tuple[str, Callable[[], str]]]
+"""Path -> the kind of its content, and what gives it."""
+
+
+@contextmanager
+def serving(answers: Answers, port: int = 0) -> Iterator[str]:
+    """Answer requests from this machine in threads; the address. Port 0: any that is free."""
+    try:
+        server = Server((HERE, port), handler_of(answers))
+    except OSError as error:
+        raise machine_error("listen on port", str(port), error) from None
     thread = threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True)
     thread.start()
-    address = f"http://{HERE}:{server.server_port}/"
-    say(f"dashboard: {address}")
     try:
-        yield address
+        yield f"http://{HERE}:{server.server_port}/"
     finally:
         server.shutdown()
         server.server_close()
@@ -79,8 +98,8 @@ class Server(ThreadingHTTPServer):
         """Say nothing of clients that have gone away."""
 
 
-def handler_of(folder: RunFolder) -> type[BaseHTTPRequestHandler]:
-    """Answers `/` with the page and `/runs.json` with the curves, to requests that mean this machine."""
+def handler_of(answers: Answers) -> type[BaseHTTPRequestHandler]:
+    """Answers to requests that mean this machine, one at a time."""
 
     one_by_one = threading.Lock()
 
@@ -91,14 +110,11 @@ def handler_of(folder: RunFolder) -> type[BaseHTTPRequestHandler]:
             host = (self.headers.get("Host") or "").rpartition(":")[0]
             if host not in (HERE, "localhost"):  # another site's name that was made to point here
                 self.send_error(403)
-            elif self.path == "/":
+            elif self.path in answers:
+                kind, text_of = answers[self.path]
                 with one_by_one:
-                    text = live_page(folder)
-                self.answer("text/html", text)
-            elif self.path == "/runs.json":
-                with one_by_one:
-                    text = json.dumps(live_runs(folder))
-                self.answer("application/json", text)
+                    text = text_of()
+                self.answer(kind, text)
             else:
                 self.send_error(404)
 

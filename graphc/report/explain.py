@@ -9,6 +9,7 @@ from graphc.documented import flow, written
 from graphc.errors import SpecError, did_you_mean
 from graphc.graph import Node, Plan
 from graphc.passes.truncate import find_layer
+from graphc.report.codes import explain_code, is_code
 from graphc.report.tables import render
 from graphc.report.vocabulary import find, words
 from graphc.report.words import Setting, Word
@@ -85,7 +86,9 @@ def source_of(argument: Argument) -> str:
 
 
 def explain_word(name: str, form: str) -> str:
-    """What a kind or a key means, and what it takes, in each of its senses."""
+    """What a kind, a key or the code of an error means; of a word what it takes, in each of its senses."""
+    if is_code(name):
+        return explain_code(name, form)
     senses = find(name)
     if not senses:
         return explain_argument(name, form)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from graphc.report.codes import errors_page
 from graphc.report.library import library_words
 from graphc.report.vocabulary import recipe_words, spec_words, sweep_words, title_of, vocabularies
 from graphc.report.words import Setting, Word
@@ -35,6 +36,7 @@ def pages() -> dict[str, str]:
         "spec.md": _page(SPEC, (*spec_words(), *library_words())),
         "recipe.md": _page(RECIPE, recipe_words()),
         "sweep_reference.md": _page(SWEEP, sweep_words()),
+        "errors.md": errors_page(MADE),
     }
 
 

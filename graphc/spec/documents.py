@@ -7,6 +7,8 @@ outside can be read, also when the folder changes meanwhile. Each file is read o
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -14,7 +16,7 @@ from typing import Any
 from graphc.errors import Errors, Place, SpecError, clipped, did_you_mean
 from graphc.files import NO_PATHS, for_reading, machine_error, read_limited, read_open, shown, why_missing
 from graphc.spec.inherited import drop_claims, with_sources
-from graphc.spec.source import BREAK, LIMITS, Limits, SpecList, SpecMap, decode, load_text
+from graphc.spec.source import BREAK, LIMITS, Limits, SpecList, SpecMap, Tree, decode, load_text
 from graphc.spec.zoo import SUFFIXES, in_zoo, zoo_folder, zoo_names
 from graphc.system import NotPlain, open_below
 
@@ -45,11 +47,29 @@ def read_document(path: Path | str, limits: Limits = LIMITS) -> Document:
     return merge_document(read_limited(path, limits.file_bytes), path, limits)
 
 
-def merge_document(text: str | bytes, path: Path, limits: Limits = LIMITS) -> Document:
-    """The document of a text that stands, or would stand, at `path`."""
-    reader = _Reader(path.parent, limits)
+def merge_document(
+    text: str | bytes,
+    path: Path,
+    limits: Limits = LIMITS,
+    unsaved: Mapping[str, str] | None = None,
+    errors: Errors | None = None,
+) -> Document:
+    """The document of a text that stands, or would stand, at `path`.
+
+    `unsaved` are texts that an editor has of other files, by absolute path: they are read instead of the files. With
+    `errors` a wrong key, or a file that cannot be included, is kept there and left out of the document.
+    """
+    reader = _Reader(path.parent, limits, unsaved or {}, errors)
     tree = reader.merged(_File(shown(path.name)), text)
     return Document(tree, reader.texts)
+
+
+def merge_mapping(tree: SpecMap, text: str, path: Path, limits: Limits = LIMITS) -> Document:
+    """The document of a tree that no file holds; `text` is what is embedded for it."""
+    reader = _Reader(path.parent, limits, {}, None)
+    file = _File(path.name)
+    reader.texts[file.name] = text
+    return Document(reader.laid(file, tree.place.path, tree), reader.texts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +86,8 @@ class _File:
 class _Reader:
     folder: Path
     limits: Limits
+    unsaved: Mapping[str, str]
+    errors: Errors | None
     texts: dict[str, str] = field(default_factory=dict)
     trees: dict[str, SpecMap] = field(default_factory=dict)
     open: list[str] = field(default_factory=list)
@@ -78,24 +100,32 @@ class _Reader:
         path = shown(self.folder / name if file.zoo_path is None else in_zoo(file.zoo_path))
         self.read_bytes += len(text)
         self.texts[name] = BREAK.sub("\n", decode(text, path))  # how lines end is no part of what is embedded
-        own = load_text(self.texts[name], path, self.limits)
+        return self.laid(file, path, load_text(self.texts[name], path, self.limits))
+
+    def laid(self, file: _File, path: str, own: Tree) -> SpecMap:
+        """A file's own tree, laid over all that it extends and includes."""
         if not isinstance(own, SpecMap):
             found = "a list" if isinstance(own, SpecList) else "text" if isinstance(own, str) else clipped(own)
             raise SpecError("G150", f"a spec is a mapping such as `graphc: 1`, found {found}", Place(path, 1, 1))
-        check_keys(own, KEYS, "a spec")
-        self.open.append(name)
+        with self.tolerating():
+            check_keys(own, KEYS, "a spec")
+        self.open.append(file.name)
         result = SpecMap.empty(own.place)
         for key in ("extends", "include"):
             for written, place in listed(own, key):
-                base = self.below(file, written, place)
                 taken = INCLUDED if key == "include" else [each for each in KEYS if each not in ("extends", "include")]
-                overlay(result, base, taken)
+                with self.tolerating():
+                    overlay(result, self.below(file, written, place), taken)
         if any(key in own for key in ARITHMETIC):
             drop_claims(result)
         overlay(result, own, [key for key in KEYS if key not in ("extends", "include")])
         self.open.pop()
-        self.trees[name] = result
+        self.trees[file.name] = result
         return result
+
+    def tolerating(self) -> AbstractContextManager[None]:
+        """Keep the error of what is done inside, where errors are kept."""
+        return nullcontext() if self.errors is None else self.errors.collecting()
 
     def below(self, file: _File, written: str, place: Place) -> SpecMap:
         """The tree of the file that is `written` in a file."""
@@ -122,6 +152,8 @@ class _Reader:
         """The text of a file; None where there is none."""
         name = shown(file.name)
         folder, path = (self.folder, file.name) if file.zoo_path is None else (zoo_folder(), file.zoo_path)
+        if self.unsaved and (text := self.unsaved.get(str((folder / path).absolute()))) is not None:
+            return text.encode()
         try:
             with for_reading(open_below(folder, path, hard_links=True), name) as opened:
                 return read_open(opened, PurePosixPath(path).name, self.limits.file_bytes, SpecError, "G181")

@@ -5,6 +5,7 @@ Layers and scopes stay as written: `passes.expand` gives them their meaning.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,10 +14,11 @@ from typing import Any, TypeVar
 
 from graphc.errors import Errors, Place, SpecError, clipped
 from graphc.files import shown
-from graphc.spec.documents import Document, found, merge_document, read_document
+from graphc.spec.documents import Document, found, merge_document, merge_mapping, read_document
 from graphc.spec.entry import NAMED, is_name
 from graphc.spec.expressions import substitute
 from graphc.spec.forms.block import Block, layers_of, read_blocks
+from graphc.spec.mappings import plain, tree_of
 from graphc.spec.source import LIMITS, Limits, SpecList, SpecMap
 from graphc.spec.variables import Settings, evaluate_variables, read_settings
 from graphc.spec.zoo import find
@@ -67,17 +69,50 @@ def read_spec(path: str | Path, settings: Settings = (), limits: Limits = LIMITS
 
 
 def read_spec_text(
-    text: str | bytes, path: str | Path = "spec.yaml", settings: Settings = (), limits: Limits = LIMITS
+    text: str | bytes,
+    path: str | Path = "spec.yaml",
+    settings: Settings = (),
+    limits: Limits = LIMITS,
+    unsaved: Mapping[str, str] | None = None,
 ) -> ModelSpec:
-    """A spec from a text; what it includes is looked for beside `path`."""
-    return _model(merge_document(text, Path(path), limits), Path(path), settings)
+    """A spec from a text; what it includes is looked for beside `path`, and first among the texts `unsaved`, by
+    absolute path."""
+    return _model(merge_document(text, Path(path), limits, unsaved), Path(path), settings)
+
+
+def read_spec_mapping(written: Mapping[str, Any], settings: Settings = ()) -> ModelSpec:
+    """A spec from a mapping of Python's own values, read as its YAML would be.
+
+    The place of an error is the path in the mapping, `layers[2].conv2d.kernel`; files that it extends or includes are
+    looked for in the working folder.
+    """
+    tree = tree_of(written, "")
+    assert isinstance(tree, SpecMap)
+    text = json.dumps(plain(tree), indent=1, ensure_ascii=False) + "\n"
+    return _model(merge_mapping(tree, text, Path("spec.json")), Path("spec.json"), settings)
+
+
+def read_what_is_right(text: str | bytes, path: str | Path, unsaved: Mapping[str, str] | None = None) -> ModelSpec:
+    """A spec from a text that may be wrong, without its wrong parts; a SpecError where nothing of it can be read.
+
+    For an editor, which shows what is known of the rest: no result of it may leave the editor."""
+    errors = Errors()
+    document = merge_document(text, Path(path), LIMITS, unsaved, errors)
+    return _parts(document, Path(path), (), errors)
 
 
 def _model(document: Document, path: Path, settings: Settings) -> ModelSpec:
-    tree = document.tree
-    check_version(tree)
-    values = evaluate_variables(_mapping(tree, "vars"), settings)
+    check_version(document.tree)
     errors = Errors()
+    spec = _parts(document, path, settings, errors)
+    errors.raise_if_any()
+    return spec
+
+
+def _parts(document: Document, path: Path, settings: Settings, errors: Errors) -> ModelSpec:
+    """The spec, with `errors` of its parts, which are empty then."""
+    tree = document.tree
+    values = evaluate_variables(_mapping(tree, "vars"), settings)
 
     def attempt(part: Callable[[], T], instead: T) -> T:
         with errors.collecting():
@@ -85,7 +120,7 @@ def _model(document: Document, path: Path, settings: Settings) -> ModelSpec:
         return instead
 
     nothing, no_layers = SpecMap.empty(tree.place), SpecList((), tree.place, [])
-    spec = ModelSpec(
+    return ModelSpec(
         version=VERSION,
         name=attempt(lambda: _name(tree, path, values), ""),
         scope=attempt(lambda: _scope(tree, path, values), ""),
@@ -107,8 +142,6 @@ def _model(document: Document, path: Path, settings: Settings) -> ModelSpec:
         source=_source(document, settings),
         texts=document.texts,
     )
-    errors.raise_if_any()
-    return spec
 
 
 def check_version(tree: SpecMap) -> None:

@@ -137,6 +137,10 @@ SCALAR_TYPES: dict[str, Any] = {
     "null": (type(None),), "bool": (bool,), "int": (int,), "float": (int, float), "str": (str,)
 }  # fmt: skip
 LIBYAML_DEPTH = 1000
+CURLY_QUOTES = "“”„‟‘’‚«»"
+CURLY = frozenset(CURLY_QUOTES)
+CURLY_WORD = re.compile(rf"[{CURLY_QUOTES}]\S*")
+"""A word in typographic quotes, which YAML takes for letters."""
 REFUSED_ASCII = re.compile("[^\t\n\r\x20-\x7e]")
 BREAK = re.compile(r"\r\n|\r|\n")
 
@@ -284,6 +288,10 @@ class _Reader:
         frame.key, frame.key_place = key, place
 
     def _value(self, event: ScalarEvent, place: Place) -> Any:
+        if event.value[:1] in CURLY and event.implicit[0] and CURLY_WORD.fullmatch(event.value):
+            straight = event.value.strip(CURLY_QUOTES)
+            message = f"expected straight quotes, found {event.value[0]}, as word processors write it"
+            raise self._error("G104", f'{message}: write "{straight}"', place)
         if event.tag is None:
             return resolve(event.value, place) if event.implicit[0] else event.value
         name = event.tag.removeprefix(CORE_TAG)

@@ -12,6 +12,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from graphc.files import printable
 
+WIDE = 110
+"""Columns of a terminal on which a line has room for all; below, steps and speed are left out."""
 SMOOTHING = 0.95
 """Share of the last loss that is kept in the one that is shown."""
 
@@ -80,12 +82,14 @@ class Bar(Lines):
 
     def __init__(self, console: Console) -> None:
         super().__init__(console)
+        wide = console.width >= WIDE
+        speed = "  {task.fields[speed]} images/s " if wide else ""
         self._progress = Progress(
             TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("loss {task.fields[loss]}  {task.fields[speed]} images/s "),
-            TimeRemainingColumn(),
+            BarColumn(40 if wide else 10),
+            *([MofNCompleteColumn()] if wide else []),
+            TextColumn(f"loss {{task.fields[loss]}}{speed}"),
+            TimeRemainingColumn(compact=not wide),
             console=console,
         )
         self._task: TaskID | None = None

@@ -55,7 +55,12 @@ def task_of(recipe: Recipe, base: Path, preprocessing: Preprocessing | None = No
 
 
 def spec_of(model: Model, base: Path) -> ModelSpec:
-    """A recipe's spec: the file beside the recipe, or the one of this name in the zoo."""
+    """A recipe's spec, read."""
+    return read_spec(spec_path(model, base), model.set)
+
+
+def spec_path(model: Model, base: Path) -> Path | str:
+    """Where a recipe's spec is: the file beside the recipe, or the one of this name in the zoo."""
     beside = base / model.spec
     is_path = ("/" in model.spec or "." in model.spec) and not is_of_zoo(model.spec)
-    return read_spec(beside if is_path or beside.is_file() else model.spec, model.set)
+    return beside if is_path or beside.is_file() else model.spec
