@@ -90,7 +90,8 @@ class GraphcServer(LanguageServer):
 
     def client_capabilities_of_hints(self) -> bool:
         """Whether the editor asks again for hints when it is told to."""
-        workspace = self.client_capabilities.workspace
+        capabilities = getattr(self.protocol, "client_capabilities", None)  # not there before the client has begun
+        workspace = capabilities.workspace if capabilities is not None else None
         hint = workspace.inlay_hint if workspace is not None else None
         return bool(hint is not None and hint.refresh_support)
 

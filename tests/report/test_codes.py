@@ -23,7 +23,7 @@ def used() -> set[str]:
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 if CODE.fullmatch(node.value):
                     found.add(node.value)
-                elif "error[G" in node.value:
+                elif "error[G" in node.value or "warning[G" in node.value:
                     found |= {f"G{part[:3]}" for part in node.value.split("[G")[1:] if part[:3].isdigit()}
     return found
 
