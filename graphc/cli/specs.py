@@ -88,7 +88,8 @@ def plan_of(path: str, **options: Any) -> Any:
     except SpecError as error:
         if error.code not in ("G150", "G152") or any(options.values()):
             raise
-        from graphc.train.recipe import is_recipe, read_recipe
+        from graphc.train.recipe import read_recipe
+        from graphc.train.recipe_tree import is_recipe
         from graphc.train.task import task_of
 
         if not is_recipe(path):

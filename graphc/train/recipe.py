@@ -36,17 +36,16 @@ from graphc.data.resizing import STRETCH, AnyResizing
 from graphc.data.sample import MASK
 from graphc.data.sources import SOURCES, Source
 from graphc.documented import ReadableSchema
-from graphc.errors import GraphcError, Place, SpecError
+from graphc.errors import Place, SpecError
 from graphc.kernels.integers import Form
 from graphc.parallel.communicator import NUM_SHARDS
 from graphc.settings import LIST, ONE_OR_LIST, OneOf, Settings, ShortFor, validate
 from graphc.spec.source import SpecMap, load_file, load_text
-from graphc.spec.zoo import zoo_names
 from graphc.train.distill import Teacher
 from graphc.train.losses import LOSSES, Loss
 from graphc.train.metrics import METRICS, Metric
 from graphc.train.optimizers import OPTIMIZERS, Optimizer
-from graphc.train.recipe_tree import overridden, place_in
+from graphc.train.recipe_tree import overridden, place_in, refuse_specs, refuse_zoo_names
 from graphc.train.schedules import SCHEDULES, Constant, Schedule, WarmUp
 
 VERSION = 1
@@ -360,19 +359,8 @@ class NamedMetric:
 
 def read_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
     """The recipe in a file; `overrides` are `key.path=value` as on the command line."""
-    if str(path) in zoo_names() and not Path(path).exists():
-        made = f"`graphc new {path} --recipe --data FOLDER` writes one for it"
-        raise SpecError("G605", f"expected a recipe's file, found {path}, a spec of the zoo: {made}")
+    refuse_zoo_names(path)
     return recipe_from_tree(load_file(path, number_keys=True), str(path), overrides)
-
-
-def is_recipe(path: Path | str) -> bool:
-    """Whether a file says that it is a recipe; False where it cannot be read."""
-    try:
-        tree = load_file(path, number_keys=True)
-    except GraphcError:
-        return False
-    return isinstance(tree, SpecMap) and "recipe" in tree
 
 
 def read_recipe_text(text: str | bytes, path: str = "recipe.yaml", overrides: Sequence[str] = ()) -> Recipe:
@@ -381,11 +369,7 @@ def read_recipe_text(text: str | bytes, path: str = "recipe.yaml", overrides: Se
 
 
 def recipe_from_tree(tree: Any, path: str, overrides: Sequence[str] = ()) -> Recipe:
-    if not isinstance(tree, SpecMap):
-        raise SpecError("G605", "expected a mapping with the keys of a recipe", Place(path, 1, 1))
-    if "recipe" not in tree and "layers" in tree:
-        made = "`graphc new --recipe` writes a recipe, whose `model` names this file"
-        raise SpecError("G605", f"expected a recipe, found a spec: {made}", Place(path, 1, 1))
+    refuse_specs(tree, path)
     for override in overrides:
         tree = overridden(tree, override)
     recipe = validate(Recipe, tree, lambda keys, of_key: place_in(tree, keys, of_key))

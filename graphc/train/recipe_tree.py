@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-from graphc.errors import Place, SpecError
-from graphc.spec.source import SpecList, SpecMap, load_text, resolve
+from graphc.errors import GraphcError, Place, SpecError
+from graphc.spec.source import SpecList, SpecMap, load_file, load_text, resolve
+from graphc.spec.zoo import zoo_names
 
 
 def place_in(tree: Any, keys: Sequence[int | str], of_key: bool = False) -> Place | None:
@@ -42,3 +44,28 @@ def overridden(tree: SpecMap, text: str) -> SpecMap:
     parsed = load_text(value, "--set", number_keys=True) if grouped else resolve(value, where)
     branch.put(last, parsed, where, where)
     return found
+
+
+def is_recipe(path: Path | str) -> bool:
+    """Whether a file says that it is a recipe; False where it cannot be read."""
+    try:
+        tree = load_file(path, number_keys=True)
+    except GraphcError:
+        return False
+    return isinstance(tree, SpecMap) and "recipe" in tree
+
+
+def refuse_zoo_names(path: Path | str) -> None:
+    """A SpecError where a recipe's path is the name of a spec of the zoo."""
+    if str(path) in zoo_names() and not Path(path).exists():
+        made = f"`graphc new {path} --recipe --data FOLDER` writes one for it"
+        raise SpecError("G605", f"expected a recipe's file, found {path}, a spec of the zoo: {made}")
+
+
+def refuse_specs(tree: Any, path: str) -> None:
+    """A SpecError where a recipe's tree is no mapping, or a spec."""
+    if not isinstance(tree, SpecMap):
+        raise SpecError("G605", "expected a mapping with the keys of a recipe", Place(path, 1, 1))
+    if "recipe" not in tree and "layers" in tree:
+        made = "`graphc new --recipe` writes a recipe, whose `model` names this file"
+        raise SpecError("G605", f"expected a recipe, found a spec: {made}", Place(path, 1, 1))

@@ -16,7 +16,7 @@ pytest.importorskip("pygls")
 from lsprotocol import types as lsp
 from pygls.lsp.client import LanguageClient
 
-PATIENCE = 60.0
+PATIENCE = 300.0
 """Seconds, on a machine with much else to do."""
 
 
@@ -32,7 +32,7 @@ class Editor:
         self.news = asyncio.Event()
 
         @self.client.feature(lsp.TEXT_DOCUMENT_PUBLISH_DIAGNOSTICS)
-        def _told(client: Any, params: lsp.PublishDiagnosticsParams) -> None:
+        def _told(ls: Any, params: lsp.PublishDiagnosticsParams) -> None:
             self.told.append(params)
             self.news.set()
 
