@@ -174,6 +174,13 @@ def units(text: str, column: int) -> int:
     return len(text[:column].encode("utf-16-le")) // 2
 
 
+def told(cpu: list[float], wall: list[float]) -> str:
+    """Medians and most of seconds, of the processor's time and on the clock."""
+    times = f"{statistics.median(cpu):.3f} s and at most {max(cpu):.2f} s of the processor"
+    clock = f"{statistics.median(wall):.3f} and {max(wall):.2f} s on the clock at a load of {os.getloadavg()[0]:.0f}"
+    return f"{len(cpu)} requests, {times}, {clock}"
+
+
 def main(edits: int, specs: int) -> int:
     wrong, wall, cpu = [], [], []
     with tempfile.TemporaryDirectory() as folder:
@@ -186,16 +193,9 @@ def main(edits: int, specs: int) -> int:
             cpu += replay.cpu
             if grown > 30:
                 wrong.append(f"{name}: the server has {grown:.0f} MiB more")
-            print(
-                f"{name}: {edits} edits, {len(replay.cpu)} requests; processor's time {statistics.median(replay.cpu):.3f} s"
-                f" in the middle, {max(replay.cpu):.2f} s at most; on the clock {statistics.median(replay.wall):.3f} and"
-                f" {max(replay.wall):.2f} s; {grown:+.0f} MiB; load {os.getloadavg()[0]:.0f}",
-                flush=True,
-            )
+            print(f"{name}: {edits} edits, {told(replay.cpu, replay.wall)}; {grown:+.0f} MiB", flush=True)
     print(*wrong, sep="\n")
-    print(
-        f"{len(cpu)} requests, at most {max(cpu):.2f} s of the processor, {max(wall):.2f} s on the clock; {len(wrong)} wrong"
-    )
+    print(f"in all {told(cpu, wall)}; {len(wrong)} wrong")
     return 1 if wrong else 0
 
 
