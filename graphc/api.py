@@ -110,7 +110,7 @@ class Model:
 
     @cached_property
     def params(self) -> Mapping[str, Array]:
-        """Every variable by its full name, in its own shape, float32."""
+        """Every variable by its full name, an array [...] in its own shape, float32."""
         return self.given if self.given is not None else initial_or_loaded(self.plan, self.seed, self.weights)[0]
 
     @property
@@ -188,7 +188,7 @@ class Run:
 
     @cached_property
     def curves(self) -> dict[str, Array]:
-        """Every number of the log as an array, one value an epoch; NaN where an epoch has none."""
+        """Every number of the log, an array [epochs] of float64 each; NaN where an epoch has none."""
         names = dict.fromkeys(
             name for record in self.log for name, value in record.items() if isinstance(value, int | float)
         )
