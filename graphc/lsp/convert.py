@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
-from urllib.request import url2pathname
 
 from lsprotocol import types as lsp
 
@@ -28,6 +28,8 @@ SYMBOL_KINDS = {
     "class": lsp.SymbolKind.Class,
     "function": lsp.SymbolKind.Function,
 }
+DRIVE = re.compile(r"/[A-Za-z]:")
+"""How an address of Windows begins."""
 TextOf = Callable[[Path], Text | None]
 
 
@@ -37,7 +39,8 @@ def path_of(uri: str) -> Path:
     if parts.scheme != "file":
         return Path(unquote(parts.path) or "untitled.yaml").absolute()
     host = f"//{parts.netloc}" if parts.netloc and parts.netloc != "localhost" else ""
-    return Path(url2pathname(host + parts.path)).absolute()
+    written = unquote(parts.path)
+    return Path(host + (written[1:] if DRIVE.match(written) else written)).absolute()
 
 
 def position_from(text: Text, position: lsp.Position) -> Position:
