@@ -15,7 +15,7 @@ from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
 from graphc.training_graph.broadcast import emit_summed
 from graphc.training_graph.step import EmittedGradients, EmittedStep, TrainingBuilder
-from graphc.training_graph.tensor import Tensor, between_layers, channels_last
+from graphc.training_graph.tensor import Tensor, between_layers, channels_last, swapped
 from graphc.types import Array, Context, Gradients, Params, Step
 
 
@@ -82,14 +82,14 @@ class Matmul(Merge):
 
     def emit_training(self, build: TrainingBuilder, params: Mapping[str, Tensor], *inputs: Tensor) -> EmittedStep:
         one, other = (channels_last(x) for x in inputs)
-        a = _swapped(one) if self.transpose_a else one
-        b = _swapped(other) if self.transpose_b else other
+        a = swapped(one) if self.transpose_a else one
+        b = swapped(other) if self.transpose_b else other
 
         def backward(dy: Tensor) -> EmittedGradients:
             given = channels_last(dy)
-            da, db = given @ _swapped(b), _swapped(a) @ given
-            da = _swapped(da) if self.transpose_a else da
-            db = _swapped(db) if self.transpose_b else db
+            da, db = given @ swapped(b), swapped(a) @ given
+            da = swapped(da) if self.transpose_a else da
+            db = swapped(db) if self.transpose_b else db
             pairs = zip((da, db), inputs, strict=True)
             return EmittedGradients(tuple(emit_summed(between_layers(each), x) for each, x in pairs))
 
@@ -100,9 +100,3 @@ def _transposed(build: OnnxBuilder, x: Value) -> Value:
     *lead, rows, columns = x.shape
     *before, last, end = range(len(x.shape) + 1)
     return build.op("Transpose", x, shape=(*lead, columns, rows), channels_first=False, perm=[*before, end, last])
-
-
-def _swapped(x: Tensor) -> Tensor:
-    """The last two axes exchanged."""
-    *before, last, end = range(x.rank)
-    return x.transpose(*before, end, last)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
 from graphc.dims import Dim, Shape, format_shape, is_static
@@ -16,6 +16,9 @@ from graphc.layers.fields import Bool, Fraction, PositiveInt
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
 from graphc.regularizers import Regularizer
+from graphc.training_graph.dense import dense_gradients, emit_dense
+from graphc.training_graph.step import EmittedGradients, EmittedStep, TrainingBuilder
+from graphc.training_graph.tensor import Tensor, channels_last, swapped
 from graphc.types import Array, Context, Gradients, Params, Step
 from graphc.variables import ParamSpec
 
@@ -195,6 +198,57 @@ class MultiHeadAttention(Layer):
 
         return Step(y, backward)
 
+    def emit_training(self, build: TrainingBuilder, params: Mapping[str, Tensor], *inputs: Tensor) -> EmittedStep:
+        query, memory = inputs[0], _memory(inputs)
+        products = {part: emit_dense(x, params, part) for part, x in zip(PARTS, (query, memory, memory), strict=False)}
+        q, k, v = (_emit_heads_apart(product, self.heads) for product in products.values())
+        scale = 1 / math.sqrt(q.shape[-1])
+        scores, seen = (q @ swapped(k)) * scale, self._emit_seen(build, inputs)
+        if seen is not None:
+            scores = scores * seen + (1 - seen) * HIDDEN
+        weights = scores.apply("Softmax", axis=3)
+        factors = self._emit_kept(build, weights.shape)
+        used = weights if factors is None else weights * factors
+        found = _emit_together(used @ v)
+
+        def backward(dy: Tensor) -> EmittedGradients:
+            into, gradients = dense_gradients(found, dy, params, "output")
+            given = _emit_heads_apart(into, self.heads)
+            dweights = given @ swapped(v)
+            dweights = dweights if factors is None else dweights * factors
+            dscores = (dweights - (dweights * weights).sum(3, keep=True)) * weights * scale
+            dscores = dscores if seen is None else dscores * seen
+            back = {"query": dscores @ k, "key": swapped(dscores) @ q, "value": swapped(used) @ given}
+            found_for: dict[str, Tensor] = {}
+            for part, each in back.items():
+                x = query if part == "query" else memory
+                found_for[part], more = dense_gradients(x, _emit_together(each), params, part)
+                gradients |= more
+            dmemory = found_for["key"] + found_for["value"]
+            if len(inputs) > 1:
+                return EmittedGradients((found_for["query"], dmemory, *(None,) * (len(inputs) - 2)), gradients)
+            return EmittedGradients((found_for["query"] + dmemory,), gradients)
+
+        return EmittedStep(emit_dense(found, params, "output"), backward)
+
+    def _emit_seen(self, build: TrainingBuilder, inputs: Sequence[Tensor]) -> Tensor | None:
+        """1 for the keys that a query sees, [N or 1, 1, L or 1, M]; None where it sees all."""
+        lengths = inputs[0].shape[1], _memory(inputs).shape[1]
+        seen = build.tensor(np.tril(np.ones(lengths))[None, None]) if self.causal else None
+        if len(inputs) < 3:
+            return seen
+        mask = inputs[2].above(0)
+        masked = mask.reshape(mask.shape[0], 1, *mask.shape[1:])
+        masked = swapped(masked) if _is_of_keys(inputs[2].example, lengths) else masked
+        return masked if seen is None else masked * seen
+
+    def _emit_kept(self, build: TrainingBuilder, shape: tuple[int, ...]) -> Tensor | None:
+        """`_kept` in nodes, of this shape."""
+        if self.dropout == 0:
+            return None
+        drawn = channels_last(build.uniform(*shape))
+        return (1 - drawn.below(self.dropout)) * (1 / (1 - self.dropout))
+
     def _product(self, context: Context, x: Array, part: str, params: Params) -> Array:
         """x @ weights + biases, [N, L, C] to [N, L, F]."""
         weights = params[f"{part}_weights"]
@@ -241,3 +295,14 @@ def _is_of_keys(mask: Shape, lengths: Shape) -> bool:
 def _sizes(length: Dim, *others: int) -> Array:
     """What Reshape takes for N, the length and these, whatever the number of examples is."""
     return np.asarray((-1, length, *others) if isinstance(length, int) else (0, -1, *others), np.int64)
+
+
+def _emit_heads_apart(x: Tensor, heads: int) -> Tensor:
+    """[N, L, H*K] as [N, H, L, K]."""
+    return x.reshape(*x.shape[:2], heads, -1).transpose(0, 2, 1, 3)
+
+
+def _emit_together(x: Tensor) -> Tensor:
+    """[N, H, L, K] as [N, L, H*K]."""
+    count, heads, length, size = x.shape
+    return x.transpose(0, 2, 1, 3).reshape(count, length, heads * size)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from graphc.training_graph.tensor import Tensor
 
@@ -12,6 +12,22 @@ def gemm(a: Tensor, b: Tensor, c: Tensor | None = None, *, a_t: bool = False, b_
     attributes = {name: 1 for name, said in (("transA", a_t), ("transB", b_t)) if said}
     (name,) = a.graph.node("Gemm", a.name, b.name, *([] if c is None else [c.name]), **attributes)
     return Tensor(a.graph, name, (a.shape[1 if a_t else 0], b.shape[0 if b_t else 1]))
+
+
+def emit_dense(x: Tensor, params: Mapping[str, Tensor], part: str) -> Tensor:
+    """x [N, L, C] times `part`_weights [C, F], plus `part`_biases [F] where there are any."""
+    weights = params[f"{part}_weights"]
+    y = gemm(x.reshape(-1, x.shape[2]), weights, params.get(f"{part}_biases"))
+    return y.reshape(*x.shape[:2], weights.shape[1])
+
+
+def dense_gradients(x: Tensor, dy: Tensor, params: Mapping[str, Tensor], part: str) -> tuple[Tensor, dict[str, Tensor]]:
+    """Of `emit_dense`: the gradient of x, and those of the variables by name."""
+    weights, rows, given = params[f"{part}_weights"], x.reshape(-1, x.shape[2]), dy.reshape(-1, dy.shape[2])
+    found = {f"{part}_weights": gemm(rows, given, a_t=True)}
+    if f"{part}_biases" in params:
+        found[f"{part}_biases"] = given.sum(0)
+    return gemm(given, weights, b_t=True).reshape(*x.shape), found
 
 
 def standardized(weights: Tensor, epsilon: float) -> tuple[Tensor, Callable[[Tensor], Tensor]]:

@@ -276,6 +276,12 @@ def concat(tensors: Sequence[Tensor], axis: int) -> Tensor:
     return Tensor(first.graph, name, (*first.shape[:axis], total, *first.shape[axis + 1 :]))
 
 
+def swapped(x: Tensor) -> Tensor:
+    """The last two axes exchanged."""
+    *before, last, end = range(x.rank)
+    return x.transpose(*before, end, last)
+
+
 def channels_last(x: Tensor) -> Tensor:
     """[N, …, C] of a tensor as it lies between layers."""
     return x.transpose(0, *range(2, x.rank), 1) if x.rank in (4, 5) else x

@@ -24,12 +24,9 @@ from tests.training_graph.one_layer import BATCH, emitted, in_numpy, in_onnxrunt
 
 TOLERANCE = 1e-5
 """Of the largest value."""
-WITHOUT = frozenset(
-    {
-        "decode_deltas", "decode_distances", "gru", "lstm", "max_unpool2d", "multi_head_attention",
-        "non_max_suppression",
-    }
-)  # fmt: skip
+NOTHING = "d key_biases"
+"""A gradient that is 0 but for rounding: what all keys have in common the softmax takes away."""
+WITHOUT = frozenset({"decode_deltas", "decode_distances", "gru", "lstm", "max_unpool2d", "non_max_suppression"})
 """Kinds that have no `emit_training` yet."""
 CASES = all_cases()
 
@@ -66,9 +63,11 @@ def test_it_is_as_in_numpy(case):
     params, inputs = initial_params(case, rng, "float32"), random_inputs(case, BATCH, rng, "float32")
     dy = rng.standard_normal((BATCH, *case.layer.infer_shape(*case.input_shapes))).astype(np.float32)
     theirs = dict(in_onnxruntime(case, params, inputs, dy).named())
-    for name, ours in in_numpy(case, params, inputs, dy).named():
+    found = dict(in_numpy(case, params, inputs, dy).named())
+    for name, ours in found.items():
         assert theirs[name].shape == ours.shape, name
-        largest = max(float(np.abs(ours).max(initial=0)), 1e-20)
+        beside = found.values() if name == NOTHING else [ours]
+        largest = max(1e-20, *(float(np.abs(each).max(initial=0)) for each in beside))
         assert float(np.abs(theirs[name] - ours).max(initial=0)) <= TOLERANCE * largest, name
 
 
