@@ -105,8 +105,8 @@ def test_provider_goes_with_its_engine(project, monkeypatch, capsys):
 
 def test_what_has_no_graph_is_refused_before_the_run_begins(project):
     spec = project / "tiny.yaml"
-    spec.write_text(SPEC.replace("  - flatten\n", "  - unit_norm\n  - flatten\n"))
-    with pytest.raises(SpecError, match=r"tiny\.yaml:10:\d+: error\[G370\]: .*: unit_norm has no training graph"):
+    spec.write_text(SPEC.replace("  - flatten\n", "  - reshape: {shape: [9, 4]}\n  - gru: {units: 4}\n  - flatten\n"))
+    with pytest.raises(SpecError, match=r"tiny\.yaml:11:\d+: error\[G370\]: .*: gru has no training graph"):
         train(project / "recipe.yaml", project / "run", options=IN_ORT)
     spec.write_text(SPEC)
     recipe = project / "recipe.yaml"

@@ -1,6 +1,6 @@
 """Every layer kind's training graph gives NumPy's output, gradients and moving averages in onnxruntime.
 
-In the suite the two smallest rows a kind; with `--exhaustive` (`.ci/training`) all rows, and twenty drawn at random.
+In the suite the smallest row of a kind; with `--exhaustive` (`.ci/training`) all rows, and twenty drawn at random.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def rows(kind):
 
 
 def smallest(kind):
-    return sorted(rows(kind), key=lambda case: sum(np.prod(shape) for shape in case.input_shapes))[:2]
+    return sorted(rows(kind), key=lambda case: sum(np.prod(shape) for shape in case.input_shapes))[:1]
 
 
 def every(kind):
