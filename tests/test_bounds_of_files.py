@@ -77,7 +77,7 @@ print(json.dumps(answers))
 
 def answered(commands: dict[str, list[str]], folder: Path, outputs: Path) -> dict[str, dict[str, object]]:
     """Exit code, words, MiB and seconds of each command."""
-    start = [sys.executable, "-c", ANSWER_EACH, "", str(outputs)]
+    start = [sys.executable, "-B", "-c", ANSWER_EACH, "", str(outputs)]  # -B: no compiled modules are written either
     ended = subprocess.run(start, cwd=folder, input=json.dumps(commands), capture_output=True, text=True, check=True)
     found: dict[str, dict[str, object]] = json.loads(ended.stdout)
     return found

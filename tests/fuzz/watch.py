@@ -154,7 +154,8 @@ def _hear(event: str, arguments: tuple[Any, ...]) -> None:
     if event == "open":
         path, mode, flags = arguments
         text = isinstance(mode, str) and any(each in mode for each in "wax+")
-        if (text or (isinstance(flags, int) and flags & WRITING)) and path != os.devnull:
+        writes = text or (isinstance(flags, int) and flags & WRITING)
+        if writes and path != os.devnull and "__pycache__" not in str(path):  # an import's, of a module that is new
             _heard.append(f"open for writing: {path}")
     elif event in FORBIDDEN:
         _heard.append(f"{event}: {arguments}"[:200])
