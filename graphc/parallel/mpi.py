@@ -35,6 +35,8 @@ SPIN = 2e-3
 """Seconds to ask again at once, where each rank of this host has a processor to itself."""
 NAP = 1e-4
 """Seconds between two questions after that."""
+INTERRUPTED = 130
+"""Exit code of ranks that Ctrl-C ends before they have met."""
 TAG = 0
 """Of an exchange: messages of one rank under one tag arrive in the order in which they were sent."""
 
@@ -65,7 +67,11 @@ def world_of_ranks() -> World:
         raise MachineError("G526", message, notes=["mpiexec and mpi4py are of different MPIs: take mpi4py's own"])
     if MPI.Query_thread() < MPI.THREAD_MULTIPLE:
         raise MachineError("G526", "expected an MPI that several threads of a process may call (MPI_THREAD_MULTIPLE)")
-    return MpiWorld(MPI)
+    try:
+        return MpiWorld(MPI)
+    except KeyboardInterrupt:
+        MPI.COMM_WORLD.Abort(INTERRUPTED)  # the others may wait for this rank within MPI, where no signal ends them
+        raise
 
 
 class MpiWorld(World):

@@ -163,3 +163,13 @@ def test_data_that_one_rank_lacks(project: Path) -> None:
     assert ended.returncode != 0
     assert "rank 1 (host " in ended.stderr.split("\n", 1)[1]
     assert "train.npz" in ended.stderr
+
+
+@pytest.mark.parametrize("seconds", [0.3, 0.6, 0.9, 1.3])
+def test_ctrl_c_while_ranks_start_ends_them_all(project: Path, seconds: float) -> None:
+    process = start(2, "train", "recipe.yaml", "-o", f"early{seconds}", cwd=project)
+    time.sleep(seconds)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode in (130, -signal.SIGINT), errors
+    assert "Traceback" not in errors
