@@ -24,6 +24,7 @@ from graphc.types import Array
 
 KEY = "graphc.signature"
 """Of the metadata."""
+CATEGORY, IDS = "category_id", "category_ids"
 CLASSES = "graphc.classes"
 """Of the metadata: the classes of the training set's labels, a JSON list."""
 
@@ -98,6 +99,8 @@ class OutputSignature(Settings):
     activation: Activation = "none"
     """What makes the output that."""
     classes: tuple[str, ...] = ()
+    category_ids: tuple[int, ...] = ()
+    """What the training set's COCO file calls the classes of boxes, where it says so."""
     codes: Alphabet | None = None
     """Where the output says labels in order: what they are read with."""
 
@@ -121,12 +124,17 @@ class OutputSignature(Settings):
         """What a class is called."""
         return self.classes[index] if index < len(self.classes) else str(index)
 
+    def _named(self, index: int) -> dict[str, Any]:
+        """The class of a box, by name and number, and by its COCO id where that is known."""
+        known = {CATEGORY: self.category_ids[index]} if index < len(self.category_ids) else {}
+        return {"class": self.name_of(index), "class_id": index, **known}
+
     def _boxes(self, rows: Array, placement: Placement | None) -> list[dict[str, Any]]:
         """What is said of each of the rows [D, 6] that hold a box."""
         there = rows[rows[:, 5] >= 0].astype(np.float64)
         boxes = there[:, :4] if placement is None else placement.of_image(there[:, :4])
         return [
-            {"class": self.name_of(int(kind)), "class_id": int(kind), "score": score, "box": box}
+            {**self._named(int(kind)), "score": score, "box": box}
             for box, score, kind in zip(boxes.tolist(), there[:, 4].tolist(), there[:, 5].tolist(), strict=True)
         ]
 
@@ -139,8 +147,10 @@ class Signature(Settings):
     """Those that the run's losses are on, in the recipe's order."""
 
     def metadata(self) -> dict[str, str]:
-        known = any(each.codes is not None for each in self.outputs.values())
-        return {KEY: self.model_dump_json(exclude=None if known else {"outputs": {"__all__": {"codes"}}})}
+        of_outputs = self.outputs.values()
+        known = {"codes": any(each.codes for each in of_outputs), IDS: any(each.category_ids for each in of_outputs)}
+        unknown = {name for name, there in known.items() if not there}
+        return {KEY: self.model_dump_json(exclude={"outputs": {"__all__": unknown}} if unknown else None)}
 
 
 def read_signature(metadata: Mapping[str, str], name: str) -> Signature:

@@ -13,6 +13,7 @@ import numpy as np
 
 from graphc.data.annotated import Entry
 from graphc.data.classes import ClassIndex, class_text, ordered
+from graphc.data.examples import of_crowds
 from graphc.data.images import PIXEL_LIMIT
 from graphc.data.segmentation import BadAreaError, area_of, box_of, polygons_of, run_lengths
 from graphc.data.tables import is_path, read_json
@@ -37,7 +38,7 @@ class CocoRules:
     """The training set's classes, which labels count where there are any."""
     masks: bool = False
     """Draw a mask for each image."""
-    crowd: Literal["error", "skip", "mask"] = "skip"
+    crowd: Literal["error", "skip", "mask", "ignore"] = "skip"
     """What happens to annotations of crowds."""
     skip_bad: bool = False
     """Leave out and count annotations that cannot be used, rather than fail."""
@@ -52,6 +53,8 @@ class CocoSet:
     entries: list[Entry]
     classes: tuple[str, ...]
     notes: tuple[str, ...]
+    category_ids: tuple[int, ...] = ()
+    """The id of each of `classes` in the file; none where one of them has none that is a whole number."""
     point_names: tuple[str, ...] = ()
     """Names of the key points, where all categories that have some have the same."""
 
@@ -117,7 +120,12 @@ def read_coco(path: Path, rules: CocoRules, limit: int) -> CocoSet:
             first.setdefault(kind, f"; {said}")
     entries = [_entry(image, rules, path) for image in images.values()]
     notes = [f"{counted(count, 'annotation')} left out: {kind}{first.get(kind, '')}" for kind, count in left.items()]
-    return CocoSet(entries, classes, tuple(notes), _point_names(_rows(tree, "categories", path)))
+    categories = _rows(tree, "categories", path)
+    ids = {index.get(_key(row.get("id"))): row.get("id") for row in categories}
+    listed = [ids.get(number) for number in range(len(classes))]
+    whole = tuple(each for each in listed if type(each) is int and 0 <= each < LARGEST)
+    known = whole if len(whole) == len(classes) else ()
+    return CocoSet(entries, classes, tuple(notes), known, _point_names(categories))
 
 
 def _take(
@@ -137,15 +145,16 @@ def _take(
     crowd = bool(each.get("iscrowd"))
     if crowd and rules.crowd == "error":
         raise _BadError(CROWD, "found a crowd, which is no single object (`crowd: skip` leaves these out)")
-    if crowd and (rules.crowd == "skip" or not rules.masks):
+    if crowd and (rules.crowd == "skip" or (rules.crowd == "mask" and not rules.masks)):
         return [CROWD]
-    box, points = (None, []) if crowd else (_box(each, image), _points(each))
-    if rules.masks:
+    box = None if crowd and rules.crowd == "mask" else _box(each, image)
+    points = [] if crowd else _points(each)
+    if rules.masks and not (crowd and rules.crowd == "ignore"):
         image.areas.append((*_area(each, image), label + 1))
     if box is None:
         return []
     image.boxes.append(box)
-    image.box_labels.append(label)
+    image.box_labels.append(of_crowds(label) if crowd else label)
     further = bool(points and image.points)
     image.points = image.points or points
     return ["key points of further objects in an image (the boxes are kept)"] if further else []

@@ -27,6 +27,16 @@ Rows: TypeAlias = Any
 LABEL = "label"
 """What the targets of a data set with one kind of target are called."""
 BOX_LABEL = "box_label"
+NO_CLASS = -1
+"""The label of a box that has none."""
+
+
+def of_crowds(labels: Any) -> Any:
+    """Labels of classes as those of boxes around crowds of them, and back: -2 - label. No loss learns such boxes, and
+    metrics count what is found there as neither right nor wrong, as pycocotools does."""
+    return -2 - labels
+
+
 """Target with the class of each box, -1 where there is none."""
 IMAGE = "image"
 """What the inputs of a data set with one kind of input are called."""
@@ -48,6 +58,8 @@ class Examples:
     """Names of the classes that other targets count, by target."""
     point_names: tuple[str, ...] = ()
     """Names of the key points, where they are known."""
+    category_ids: tuple[int, ...] = ()
+    """What a COCO file calls each of `classes`, where these are whole numbers."""
     notes: tuple[str, ...] = ()
     """What else was left out or decided in reading, to be said once."""
     value_range: ValueRange | None = None

@@ -14,6 +14,7 @@ from PIL import Image
 
 from graphc.errors import SpecError
 from graphc.files import atomic_write, make_folder, shown
+from graphc.signature import CATEGORY
 from graphc.train.loss_term import LossTerm
 from graphc.types import Array
 from graphc.valid_json import dumps
@@ -69,13 +70,13 @@ def as_json(rows: list[Answer]) -> str:
 
 def coco_results(row: Answer) -> Iterator[dict[str, Any]]:
     """Each box of an image: the image's id is the number that its file is called, else the file's name; categories
-    count the classes from 1."""
+    are those of the COCO file that the network was trained on, or count the classes from 1 where there was none."""
     name = Path(row["input"]).stem
     for each in row["boxes"]:
         left, top, right, bottom = each["box"]
         yield {
             "image_id": int(name) if name.isascii() and name.isdecimal() else row["input"],
-            "category_id": each["class_id"] + 1,
+            "category_id": each.get(CATEGORY, each["class_id"] + 1),
             "bbox": [left, top, right - left, bottom - top],
             "score": each["score"],
             "category": each["class"],

@@ -33,7 +33,7 @@ from graphc.train.progress import Reporter, Silent
 from graphc.train.ranks import check_ranks, existing_run, new_folder, share_state
 from graphc.train.recipe import dump_recipe, read_recipe
 from graphc.train.reproducibility import describe_difference
-from graphc.train.run_folder import RunFolder
+from graphc.train.run_folder import CATEGORY_IDS, RunFolder
 from graphc.train.setup import make_engine, new_state
 from graphc.train.signing import metadata_of
 from graphc.train.state import BestTracker, TrainState
@@ -199,6 +199,7 @@ def _facts(trainer: Trainer, sets: Sets, spec: str, base: Path, began: Mapping[s
         "base": str(base.resolve()),
         "classes": list(sets.train.classes),
         "target_classes": {target: list(names) for target, names in sets.train.target_classes.items()},
+        CATEGORY_IDS: list(sets.train.category_ids),
         KEY: as_fact(training_values(sets.train, plan, recipe.data)),
         "notes": sets.said(),
         "began": began,

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import ClassVar
 
-from graphc.data.examples import BOX_LABEL, Examples
+from graphc.data.examples import BOX_LABEL, NO_CLASS, Examples, of_crowds
 from graphc.data.sample import BOXES, BOXES_THERE
 from graphc.data.target_kind import TargetKind
 from graphc.data.wanted import Want
@@ -71,7 +71,8 @@ class DetectionTerm(LossTerm):
         return self.decoder.rows(*(np.zeros((examples, *shape), dtype) for shape in self.shapes))
 
     def target_of(self, targets: Mapping[str, Array]) -> Array:
-        """Left, top, right, bottom in pixels of the network's input, and class (-1: no box), [N, M, 5]."""
+        """Left, top, right, bottom in pixels of the network's input, class (-1: no box), and with crowds whether it is
+        one, [N, M, 5 or 6]."""
         count = len(targets[BOXES])
         boxes = targets[BOXES].reshape(count, -1, 4).astype(np.float64)
         there = targets[BOXES_THERE].reshape(count, -1) > 0
@@ -79,7 +80,11 @@ class DetectionTerm(LossTerm):
         if self.relative:
             boxes *= np.array([*self.size[::-1]] * 2)
         labels = targets[BOX_LABEL].reshape(count, -1) if self.decoder.num_classes > 1 else np.zeros(there.shape)
-        return np.concatenate([np.where(there[..., None], boxes, 0), np.where(there, labels, -1)[..., None]], axis=-1)
+        crowds = there & (labels < NO_CLASS)
+        columns = [np.where(there, np.where(crowds, of_crowds(labels), labels), NO_CLASS)]
+        if crowds.any():
+            columns.append(crowds)
+        return np.concatenate([np.where(there[..., None], boxes, 0), np.stack(columns, axis=-1)], axis=-1)
 
     def mean(self, prediction: Array, target: Array, weights: Array | None) -> Mean:
         return self.placed.mean(prediction, target, weights)

@@ -29,7 +29,6 @@ from graphc.train.image_values import from_facts, like_training, read_as
 from graphc.train.loss_term import LossTerm
 from graphc.train.run_folder import RunFolder
 from graphc.train.signing import output_signature
-from graphc.train.targets import classes_in
 from graphc.train.trained import DEFAULT, Options, load_weights, task_of_run
 from graphc.types import Array
 from graphc.weights import LoadOptions
@@ -54,10 +53,9 @@ def predict(
     them under `heads`. `bad_files`: whether one that cannot be read is an error or skipped, said and counted; default:
     as in the recipe."""
     predictor = Predictor(run, weights_path, options, bad_files, say, load)
-    classes = classes_in(predictor.facts)
     for given, values in predictor.predicted(inputs):
         found = {
-            head.name: output_signature(head, classes).described(values[node], top, given.placement)
+            head.name: output_signature(head, predictor.facts).described(values[node], top, given.placement)
             for node, head in predictor.heads.items()
         }
         yield answer_of(given.name, found)
@@ -80,7 +78,7 @@ def predict_folder(
     check_names(given_files(inputs)[0], Path(output))
     if head.loss.says != "boxes":
         return _write_masks(predictor, node, head, inputs, Path(output))
-    signature = output_signature(head, classes_in(predictor.facts))
+    signature = output_signature(head, predictor.facts)
     drawing = Drawing(Path(output), predictor.image_limit)
     for given, values in predictor.predicted(inputs):
         drawing.add(given, signature.described(values[node], 1, given.placement)["boxes"])

@@ -41,7 +41,9 @@ from graphc.valid_json import dumps, lacking, not_finite, whole_number
 LARGEST = 64_000_000
 LARGEST_LOG = 2**30
 FACTS = {"spec": str, "base": str, "classes": list}
-MORE_FACTS = {"target_classes": dict, "values": dict, "bytes": list}
+CATEGORY_IDS = "category_ids"
+"""In run.json: what the training set's COCO file calls the classes; empty where there is none."""
+MORE_FACTS = {"target_classes": dict, "values": dict, "bytes": list, CATEGORY_IDS: list}
 """What run.json holds, and what it may hold besides."""
 FILES = ("recipe.json", "preprocess.safetensors", "run.json", "best.safetensors", "best.onnx", "starting")
 """What is written beside its place and moved there."""
@@ -143,6 +145,8 @@ class RunFolder:
             said = "the file is not as graphc wrote it"
         if not said and not all(map(_are_names, (facts["classes"], *facts.get("target_classes", {}).values()))):
             said = "expected classes in it, as graphc writes it"
+        if not said and not all(type(each) is int for each in facts.get(CATEGORY_IDS, ())):
+            said = "expected whole numbers as ids of categories"
         if not said and not all(map(is_plain_name, facts["spec"].split("/"))):
             said = f"expected the spec's file below spec/, found {clipped(facts['spec'])}"
         if said:

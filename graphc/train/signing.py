@@ -14,19 +14,20 @@ from graphc.signature import CLASSES, InputSignature, OutputSignature, Signature
 from graphc.train.fitted import raw_values
 from graphc.train.image_values import FLOATS, from_facts, read_as
 from graphc.train.loss_term import LossTerm
-from graphc.train.run_folder import RunFolder
+from graphc.train.run_folder import CATEGORY_IDS, RunFolder
 from graphc.train.targets import classes_in
 from graphc.train.task import Task
 from graphc.train.trained import task_of_run
 
 
-def output_signature(head: LossTerm, classes: Mapping[str, tuple[str, ...]]) -> OutputSignature:
-    """Of a head, with the classes by target."""
-    loss = head.loss
+def output_signature(head: LossTerm, facts: Mapping[str, Any]) -> OutputSignature:
+    """Of a head, with the classes that the run's facts name."""
+    loss, classes = head.loss, classes_in(facts)
     return OutputSignature(
         says=loss.says,
         activation=loss.activation_of(head.shape),
         classes=classes.get(head.class_target, ()),
+        category_ids=tuple(facts.get(CATEGORY_IDS, ())) if loss.says == "boxes" else (),
         codes=loss.codes,
     )
 
@@ -36,10 +37,10 @@ def signature_of(
 ) -> Signature:
     """Of the plan `of` compiled with the weights that the task gave its own; `front`: whether the file preprocesses
     images itself, and `raw` the type of these."""
-    classes, data = classes_in(facts), task.recipe.data
+    data = task.recipe.data
     names = {node: name for name, node in reversed(list(of.graph.outputs.items()))}
     outputs = {
-        names[node]: output_signature(head, classes)
+        names[node]: output_signature(head, facts)
         for node, head in task.heads.by_node.items()
         if node in names and of.shapes.get(node) == head.shape
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from graphc.data.alphabet import PADDING
-from graphc.data.examples import BOX_LABEL, Examples, first_wrong
+from graphc.data.examples import BOX_LABEL, NO_CLASS, Examples, first_wrong, of_crowds
 from graphc.data.sample import BOXES, BOXES_THERE, POINTS_THERE
 from graphc.data.stored import StoredMasks
 from graphc.data.target_kind import TargetKind
@@ -89,8 +89,13 @@ def check_boxes(examples: Examples, classes: int) -> None:
     _refuse_box(boxes, empty, "left < right and top < bottom", examples)
     if not there.any():
         raise DataError("G405", "expected boxes, found none in any example", Place(examples.source))
+    if BOX_LABEL in examples.targets and classes == 1:
+        crowds = there & (examples.targets[BOX_LABEL].reshape(there.shape) < NO_CLASS)
+        expected = "objects, which a detector of one class does not tell from crowds (`crowd: skip`)"
+        _refuse_box(boxes, crowds, expected, examples)
     if classes > 1:
         labels = examples.targets[BOX_LABEL].reshape(there.shape)
+        labels = np.where(labels < NO_CLASS, of_crowds(labels), labels)
         wrong = there & ((labels < 0) | (labels >= classes))
         _refuse(labels, wrong, f"classes of boxes from 0 to {classes - 1}", examples)
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from graphc.data.examples import of_crowds
 from graphc.data.sources import Coco
 from graphc.data.wanted import ANYTHING, Wanted
 from graphc.errors import DataError
@@ -125,6 +126,13 @@ def test_crowds(folder):
     drawn = _read(folder, [_image(1)], [good, crowd], masks=True, crowd="mask")
     assert drawn.targets["boxes"].tolist() == [[30, 2, 38, 8]]
     assert np.bincount(drawn.targets["mask"][np.arange(1)].ravel()).tolist() == [0, 48, 752]
+    kept = _read(folder, [_image(1)], [good, crowd], crowd="ignore")
+    assert kept.targets["boxes"].tolist() == [[[30, 2, 38, 8], [0, 0, 40, 20]]]
+    labels = kept.targets["box_label"][0]
+    assert kept.classes[of_crowds(labels[1])] == next(each["name"] for each in CATEGORIES if each["id"] == 3)
+    assert kept.category_ids == tuple(
+        each["id"] for name in kept.classes for each in CATEGORIES if each["name"] == name
+    )
 
 
 REFUSED = {

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from graphc.data.examples import of_crowds
 from graphc.data.placement import marked, placement_of
 from graphc.data.preview import color
 from graphc.data.resizing import CenterCrop, Letterbox, Stretch
@@ -16,8 +17,9 @@ from graphc.data.sample import sample_of
 from graphc.data.sources import Shapes
 from graphc.errors import DataError, SpecError
 from graphc.inference import run_files
+from graphc.signature import OutputSignature, Signature
 from graphc.spec.model import read_spec_text
-from graphc.train.answers import write_answers
+from graphc.train.answers import coco_results, write_answers
 from graphc.train.commands import evaluate_run, predict, train
 from graphc.train.loss_terms import LossTerms
 from graphc.train.predict import predict_folder
@@ -49,6 +51,8 @@ ANCHORED = NET.replace("HEAD", "14").replace(
     "anchors: [[[8, 8], [12, 12]], [[16, 16], [24, 24]]]}",
 )
 WITH_BACKGROUND = ANCHORED.replace("filters: 14", "filters: 16").replace("classes: 3,", "classes: 3, background: true,")
+IDS = (7, 18)
+"""What a COCO file calls its classes."""
 RECIPE = """\
 recipe: 1
 model: net.yaml
@@ -84,8 +88,9 @@ def logged(run):
         (
             WITH_BACKGROUND,
             (
-                "loss={detection: {boxes: smooth_l1, assign: iou_thresholds, negatives: 3}}",
-                "epochs=6",
+                "loss={detection: {assign: iou_thresholds, boxes: smooth_l1, beta: 1, negatives: 3,"
+                " box_weight: 1, class_weight: 1}}",
+                "epochs=5",
             ),
         ),
     ],
@@ -345,17 +350,42 @@ def test_the_recipe_for_coco_files_learns_from_one(tmp_path):
             if label >= 0:
                 box = {
                     "image_id": number + 1,
-                    "category_id": label + 1,
+                    "category_id": IDS[label],
+                    "iscrowd": int(number == 3),
                     "bbox": [left, top, right - left, bottom - top],
                 }
                 annotations.append({"id": len(annotations) + 1, **box})
     images = [{"id": n + 1, "file_name": f"{n + 1:06d}.png", "height": 48, "width": 72} for n in range(20)]
-    categories = [{"id": 1, "name": "disk"}, {"id": 2, "name": "square"}]
+    categories = [{"id": IDS[0], "name": "disk"}, {"id": IDS[1], "name": "square"}]
     (tmp_path / "train.json").write_text(
         json.dumps({"images": images, "annotations": annotations, "categories": categories})
     )
     for name in ("net.yaml", "coco.yaml"):
         copy(Path(__file__).parents[2] / "examples" / "detection" / name, tmp_path)
-    train(tmp_path / "coco.yaml", tmp_path / "run", ("epochs=1", "batch=8"))
+    train(tmp_path / "coco.yaml", tmp_path / "run", ("epochs=1", "batch=8", "data.train.coco.crowd=ignore"))
     answers = list(predict(tmp_path / "run", [str(tmp_path / "000001.png")]))
-    assert {each["class"] for each in answers[0]["boxes"]} <= {"disk", "square"}
+    named = {(each["class"], each["category_id"]) for each in answers[0]["boxes"]}
+    assert named <= {("disk", IDS[0]), ("square", IDS[1])}
+    assert {each["category_id"] for answer in answers for each in coco_results(answer)} <= set(IDS)
+    facts = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert facts["category_ids"] == list(IDS)
+
+
+def test_results_have_the_ids_of_the_file():
+    signature = OutputSignature(says="boxes", classes=("disk", "square"), category_ids=IDS)
+    answer = {"input": "12.png", **signature.described(np.array([[0, 0, 4, 4, 0.5, 1], [0] * 5 + [-1]]), 1)}
+    assert [(each["category_id"], each["image_id"]) for each in coco_results(answer)] == [(18, 12)]
+    assert Signature(outputs={"y": signature}).metadata()["graphc.signature"].count("[7,18]") == 1
+
+
+def test_crowds_are_in_no_loss_and_ignored_by_metrics():
+    head = term(ANCHORED, RECIPE.replace("  augment", "  coordinates: pixels\n  augment"))
+    boxes = np.array([[[4.0, 4, 12, 12], [0, 0, 32, 32], [1, 1, 2, 2]]])
+    targets = {"boxes": boxes, "boxes_there": np.array([[1, 1, 0]]), "box_label": np.array([[2, of_crowds(1), -1]])}
+    found = head.target_of(targets)[0]
+    assert found.tolist() == [[4, 4, 12, 12, 2, 0], [0, 0, 32, 32, 1, 1], [0, 0, 0, 0, -1, 0]]
+    maps = [np.random.default_rng(0).standard_normal((1, *shape)) for shape in head.shapes]
+    rows, alone = head.decoder.rows(*maps), {name: each[:, :1] for name, each in targets.items()}
+    with_crowd, without = (head.mean(rows, head.target_of(each), None) for each in (targets, alone))
+    assert with_crowd.value == without.value
+    np.testing.assert_array_equal(with_crowd.gradient, without.gradient)

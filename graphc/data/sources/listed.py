@@ -95,9 +95,10 @@ class Coco(_Listed):
     masks: bool = False
     """Draw a mask of each image (target `mask`) from polygons and run lengths: 0 for the ground, the index of the class
     + 1 for objects, smaller objects over larger ones."""
-    crowd: Literal["error", "skip", "mask"] = "skip"
+    crowd: Literal["error", "skip", "mask", "ignore"] = "skip"
     """What happens to annotations of crowds; skip: they are left out and counted; mask: they are drawn, without a
-    box."""
+    box; ignore: their boxes are kept for metrics, which count what is found there as neither right nor wrong, as
+    pycocotools does, and no loss learns them."""
     bad_annotations: Literal["error", "skip"] = "error"
     """What happens to annotations of unknown images or categories, without a box, or with one outside the image; skip:
     they are left out and counted."""
@@ -111,4 +112,10 @@ class Coco(_Listed):
         found = read_coco(base / self.path, rules, limit)
         examples = self._examples(base, found.entries, found.classes, wanted, limit)
         classes = {MASK: (GROUND, *found.classes)} if self.masks else {}
-        return replace(examples, target_classes=classes, notes=found.notes, point_names=found.point_names)
+        return replace(
+            examples,
+            target_classes=classes,
+            notes=found.notes,
+            point_names=found.point_names,
+            category_ids=found.category_ids,
+        )

@@ -102,14 +102,14 @@ class PlacedDetection:
     """Whether the first of the scores is that of no class."""
 
     def mean(self, rows: Array, target: Array, weights: Array | None = None) -> Mean:
-        """Over a batch: `rows` [N, A, width + K] are what the detector gives, box first (with a
-        background 1 + K); `target` [N, M, 5] the boxes,
-        in pixels, and the classes of objects, -1 where there is none; `weights` [N]."""
+        """Over a batch: `rows` [N, A, width + K] are what the detector gives, box first (with a background width + 1 +
+        K); `target` [N, M, 5 or 6] the boxes, in pixels, and the classes of objects, -1 where there is none, and
+        whether one is a crowd, which nothing learns; `weights` [N]."""
         width, losses = self.coder.width, np.zeros(len(rows))
         gradient, box_gradient = np.zeros_like(rows), np.zeros((*rows.shape[:2], 4), rows.dtype)
         boxes, back = self.coder.decode(rows[..., :width])
         for image, objects in enumerate(target):
-            there = objects[objects[:, 4] >= 0]
+            there = objects[(objects[:, 4] >= 0) & ~objects[:, 5:].any(axis=1)]
             found = self._assigned(boxes[image], rows[image, :, width:], there)
             losses[image] = self._image(rows[image], boxes[image], there, found, gradient[image], box_gradient[image])
         gradient[..., :width] += back(box_gradient)
