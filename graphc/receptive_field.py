@@ -83,10 +83,12 @@ class Reach:
         )
 
     def is_aligned_with(self, other: Reach) -> bool:
-        """Whether both have one stride and, where both are known, one centre."""
+        """Whether both have one stride and, where both are known, one centre, or one end: what causal layers see."""
         if self.stride != other.stride:
             return False
-        return not (self.known and other.known) or self.centre == other.centre
+        if not (self.known and other.known) or self.centre == other.centre:
+            return True
+        return self.period == other.period and self.high == other.high
 
     @property
     def size(self) -> int:

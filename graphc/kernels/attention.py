@@ -15,10 +15,11 @@ HIDDEN = -1e30
 
 @dataclass(frozen=True, slots=True)
 class Attended:
-    """What attention gives, [N, L, H*K], and the gradients of queries, keys and values from its own."""
+    """What attention gives, [N, L, H*K], and the gradients of queries, keys, values and the bias [H, L, M] from its
+    own."""
 
     output: Array
-    backward: Callable[[Array], tuple[Array, Array, Array]]
+    backward: Callable[[Array], tuple[Array, Array, Array, Array]]
 
 
 def attention(
@@ -29,15 +30,18 @@ def attention(
     heads: int,
     factors: Array | None = None,
     hidden: Array | None = None,
+    bias: Array | None = None,
 ) -> Attended:
-    """softmax(q @ k.T / sqrt(K)) @ v in each head, of q [N, L, H*K] and k, v [N, M, H*K]; `factors` [N, H, L, M] are
-    what the softmax is multiplied by (dropout), `hidden` says which keys a query does not see (bool, of a shape that
-    broadcasts to [N, H, L, M]); one that sees none takes the mean of all."""
+    """softmax(q @ k.T / sqrt(K) + bias) @ v in each head, of q [N, L, H*K] and k, v [N, M, H*K]; `factors` [N, H, L, M]
+    are what the softmax is multiplied by (dropout), `hidden` says which keys a query does not see (bool, of a shape
+    that broadcasts to [N, H, L, M]); one that sees none takes the mean of all; `bias` is [H, L, M]."""
     queries, keys, values = (_heads(each, heads) for each in (q, k, v))
     scale = q.dtype.type(1 / math.sqrt(queries.shape[-1]))
     shape = (*queries.shape[:3], keys.shape[2])
     weights = np.matmul(queries, keys.swapaxes(2, 3), out=context.empty(shape, q.dtype))
     weights *= scale
+    if bias is not None:
+        weights += bias
     if hidden is not None:
         np.copyto(weights, HIDDEN, where=hidden)
     weights -= weights.max(axis=-1, keepdims=True)
@@ -45,7 +49,7 @@ def attention(
     weights /= weights.sum(axis=-1, keepdims=True)
     used = weights if factors is None else weights * factors
 
-    def backward(dy: Array) -> tuple[Array, Array, Array]:
+    def backward(dy: Array) -> tuple[Array, Array, Array, Array]:
         given = _heads(dy, heads)
         dvalues = np.matmul(used.swapaxes(2, 3), given)
         dweights = np.matmul(given, values.swapaxes(2, 3), out=context.empty(shape, q.dtype))
@@ -55,14 +59,33 @@ def attention(
         dweights *= weights
         if hidden is not None:
             np.copyto(dweights, 0, where=hidden)
+        dbias = dweights.sum(axis=0) if bias is not None else np.zeros(0, q.dtype)
         dweights *= scale
         return (
             _together(context, np.matmul(dweights, keys)),
             _together(context, np.matmul(dweights.swapaxes(2, 3), queries)),
             _together(context, dvalues),
+            dbias,
         )
 
     return Attended(_together(context, np.matmul(used, values)), backward)
+
+
+def relative_places(sizes: tuple[int, ...]) -> Array:
+    """For each pair of positions of a window of these sizes, the number of their offset: int [L, L], from 0 to the
+    product of 2*size - 1; offsets are counted with the last axis fastest, as in Swin."""
+    grid = np.stack(np.meshgrid(*(np.arange(size) for size in sizes), indexing="ij"), axis=-1).reshape(-1, len(sizes))
+    offsets = grid[:, None] - grid[None] + np.array(sizes) - 1
+    places: Array = np.ravel_multi_index(tuple(np.moveaxis(offsets, -1, 0)), tuple(2 * size - 1 for size in sizes))
+    return places
+
+
+def offset_sums(dbias: Array, sizes: tuple[int, ...]) -> Array:
+    """The gradient [offsets, H] of a bias by offset in windows of these sizes, from that of each pair of positions, [H,
+    L, L]."""
+    total = np.zeros((math.prod(2 * size - 1 for size in sizes), len(dbias)), dbias.dtype)
+    np.add.at(total, relative_places(sizes), np.moveaxis(dbias, 0, -1))
+    return total
 
 
 def _heads(x: Array, heads: int) -> Array:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from graphc.layers.conv import Conv, Convolution
-from graphc.layers.depthwise_conv import DepthwiseConv
+from graphc.layers.depthwise_conv import DepthwiseConv, SeparableConv
 from graphc.layers.fields import Ints1d, Ints3d, Kernel1d, Kernel3d, Padding1d, Padding3d
 from graphc.layers.windowed_ranks import Windowed1d, Windowed3d
 
@@ -59,3 +59,17 @@ class DepthwiseConv3d(Convolution3d, DepthwiseConv):
     channel c."""
 
     kind: ClassVar[str] = "depthwise_conv3d"
+
+
+class SeparableConv1d(Convolution1d, SeparableConv):
+    """A depthwise convolution along sequences, then a convolution of one position, with nothing between."""
+
+    kind: ClassVar[str] = "separable_conv1d"
+    pointwise: ClassVar[type[Conv]] = Conv1d
+
+
+class SeparableConv3d(Convolution3d, SeparableConv):
+    """A depthwise convolution of volumes, then a convolution of one position, with nothing between."""
+
+    kind: ClassVar[str] = "separable_conv3d"
+    pointwise: ClassVar[type[Conv]] = Conv3d

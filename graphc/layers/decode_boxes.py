@@ -74,6 +74,10 @@ class DecodeBoxes(Layer):
         return self.classes + self.background
 
     @property
+    def has_background(self) -> bool:
+        return self.background
+
+    @property
     def num_classes(self) -> int:
         return self.classes
 

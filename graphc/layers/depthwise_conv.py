@@ -18,8 +18,8 @@ from graphc.kernels.conv import (
     problem_of,
 )
 from graphc.kernels.unfold import Grid
-from graphc.layers.base import Layer, elements, image
-from graphc.layers.conv import Conv2d, Convolution
+from graphc.layers.base import Layer, elements, static
+from graphc.layers.conv import Conv, Conv2d, Convolution
 from graphc.layers.fields import PositiveInt
 from graphc.layers.weighted import product
 from graphc.onnx_builder import OnnxBuilder, Value
@@ -138,11 +138,13 @@ class DepthwiseConv2d(DepthwiseConv):
     kind: ClassVar[str] = "depthwise_conv2d"
 
 
-class SeparableConv2d(DepthwiseConv2d):
-    """A depthwise convolution, then a 1×1 convolution, with nothing between."""
+class SeparableConv(DepthwiseConv):
+    """A depthwise convolution, then a 1×1 convolution, with nothing between, of any rank."""
 
-    kind: ClassVar[str] = "separable_conv2d"
     positional: ClassVar[tuple[str, ...]] = ("filters", "kernel", "stride")
+
+    pointwise: ClassVar[type[Conv]] = Conv2d
+    """The kind of its second part."""
 
     filters: PositiveInt | None = None
     """Output channels; none: the depthwise part alone."""
@@ -152,20 +154,20 @@ class SeparableConv2d(DepthwiseConv2d):
     """Penalty on the 1×1 weights; none: the one on the depthwise ones."""
 
     def infer_shape(self, *inputs: Shape) -> Shape:
-        height, width, channels = self.depthwise_shape(inputs[0])
-        return height, width, channels if self.filters is None else self.filters
+        *sizes, channels = self.depthwise_shape(inputs[0])
+        return *sizes, channels if self.filters is None else self.filters
 
     def declare_params(self, *inputs: Shape) -> dict[str, ParamSpec]:
         params = super().declare_params(*inputs)
         if self.filters is None:
             return params
-        _, _, channels = image(inputs[0], self.kind)
+        _, channels = self.sizes(inputs[0])
         pointwise = ParamSpec(
-            (1, 1, channels * self.depth_multiplier, self.filters),
+            (*(1,) * self.rank, channels * self.depth_multiplier, self.filters),
             self.pointwise_initializer or self.weights_initializer,
             self.trainable,
             self.pointwise_regularizer or self.weights_regularizer,
-            axes="HWIO",
+            axes=f"{SPATIAL_LETTERS[self.rank]}IO",
         )
         depthwise = params["depthwise_weights"]
         return {"depthwise_weights": depthwise, "pointwise_weights": pointwise, **self.declare_biases(self.filters)}
@@ -191,16 +193,19 @@ class SeparableConv2d(DepthwiseConv2d):
         if self.filters is None:
             return super().emit_convolution(build, x, params)
         middle = self.emit_depthwise(build, x, params, None)
-        weights = build.constant("pointwise_weights", params["pointwise_weights"].transpose(3, 2, 0, 1))
+        order = (self.rank + 1, self.rank, *range(self.rank))
+        weights = build.constant("pointwise_weights", params["pointwise_weights"].transpose(order))
         shape = self.infer_shape(x.shape)
-        return build.op("Conv", middle, weights, self.emit_biases(build, params), shape=shape, kernel_shape=[1, 1])
+        return build.op(
+            "Conv", middle, weights, self.emit_biases(build, params), shape=shape, kernel_shape=[1] * self.rank
+        )
 
     def emit_convolving(self, build: TrainingBuilder, params: Mapping[str, Tensor], x: Tensor) -> EmittedStep:
         if self.filters is None:
             return super().emit_convolving(build, params, x)
         depthwise = self.model_copy(update={"filters": None, "bias": False})
         middle = build.emitted(depthwise, [x], params)
-        pointwise = Conv2d(filters=self.filters, kernel=(1, 1), bias=self.bias)
+        pointwise = self.pointwise(filters=self.filters, kernel=(1,) * self.rank, bias=self.bias)
         renamed = {"weights": params["pointwise_weights"], **{k: v for k, v in params.items() if k == "biases"}}
         step = pointwise.emit_convolving(build, renamed, middle)
 
@@ -217,32 +222,46 @@ class SeparableConv2d(DepthwiseConv2d):
     def parts(self, x_shape: tuple[int, ...], dtype: Any, training: bool) -> tuple[ConvPart, ...]:
         if self.filters is None:
             return super().parts(x_shape, dtype, training)
-        (depthwise,) = super().parts(x_shape, dtype, training)
-        pointwise = pointwise_problem(depthwise.problem.y_shape, self.filters, dtype, training)
-        return ConvPart("depthwise", depthwise.problem), ConvPart("pointwise", pointwise, of_input=False)
+        depthwise = super().parts(x_shape, dtype, training)
+        named = [ConvPart(f"depthwise {part.name}".strip(), part.problem) for part in depthwise]
+        sizes = static(self.depthwise_shape(x_shape[1:]), self.kind)
+        pointwise = pointwise_problem((x_shape[0], *sizes), self.filters, dtype, training)
+        return *named, ConvPart("pointwise", pointwise, of_input=False)
 
     def convolve(self, context: Context, params: Params, x: Array) -> Step:
         if self.filters is None:
             return super().convolve(context, params, x)
         weights = params["pointwise_weights"]
         middle = self.depthwise(context, params, x)
-        pointwise = pointwise_problem(middle.shape, weights.shape[3], x.dtype, context.training)
-        y = conv2d(context, pointwise, middle, weights)
+        filters = weights.reshape(1, 1, *weights.shape[self.rank :])
+        pointwise = pointwise_problem(middle.shape, weights.shape[-1], x.dtype, context.training)
+        flat = middle.reshape(pointwise.x_shape)
+        y = conv2d(context, pointwise, flat, filters).reshape(*middle.shape[:-1], -1)
         self.add_biases(params, y)
 
         def backward(dy: Array) -> Gradients:
             gradients = self.bias_gradients(context, dy)
+            rows = dy.reshape(pointwise.y_shape)
             if self.learns(context, "pointwise_weights"):
-                gradients["pointwise_weights"] = conv2d_weight_gradient(context, pointwise, middle, dy)
-            dmiddle = conv2d_input_gradient(context, pointwise, dy, weights)
+                found = conv2d_weight_gradient(context, pointwise, flat, rows)
+                gradients["pointwise_weights"] = found.reshape(weights.shape)
+            dmiddle = conv2d_input_gradient(context, pointwise, rows, filters).reshape(middle.shape)
             return self.depthwise_gradients(context, params, x, dmiddle, gradients)
 
         return Step(y, backward)
 
 
+class SeparableConv2d(SeparableConv):
+    """A depthwise convolution, then a 1×1 convolution, with nothing between."""
+
+    kind: ClassVar[str] = "separable_conv2d"
+
+
 def pointwise_problem(x_shape: tuple[int, ...], filters: int, dtype: Any, training: bool) -> ConvProblem:
-    """That of a 1×1 convolution of images of this shape, N H W C."""
-    batch, height, width, channels = x_shape
+    """That of a 1×1 convolution of arrays of this shape [N, …, C], as images: a sequence as one of one row, a volume as
+    its planes one below the other."""
+    batch, *sizes, width, channels = x_shape
+    height = math.prod(sizes)
     pixels = Grid.of((height, width), (1, 1), (1, 1), ((0, 0), (0, 0)), (1, 1))
     return ConvProblem.of(pixels, (1, 1, channels, filters), 1, batch, dtype, training)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
+from pydantic import model_validator
+
 from graphc.dims import Dim, Shape, format_shape
 from graphc.errors import RuleError
 from graphc.initializers import Constant
@@ -93,10 +95,16 @@ class Scale(Layer):
     positional: ClassVar[tuple[str, ...]] = ("factor",)
     elementwise: ClassVar[bool] = True
 
-    factor: Number
-    """The number; where it is learned, what it starts as."""
+    factor: Number = 1.0
+    """The number; where it is learned, what it starts as, 1 if that is left out."""
     learned: Bool = False
     """Whether training changes it: a variable of one number."""
+
+    @model_validator(mode="after")
+    def _some_factor(self) -> Scale:
+        if not self.learned and "factor" not in self.model_fields_set:
+            raise ValueError("scale takes a factor, or learned: true")
+        return self
 
     def declare_params(self, *inputs: Shape) -> dict[str, ParamSpec]:
         return {"factor": ParamSpec((1,), Constant(value=self.factor))} if self.learned else {}

@@ -8,17 +8,18 @@ from typing import Any, ClassVar, TypeVar
 
 from graphc.dims import Dim, Shape, format_shape, is_static
 from graphc.errors import RuleError
-from graphc.initializers import AnyInitializer, Xavier, Zeros
-from graphc.kernels.attention import HIDDEN, attention
+from graphc.initializers import AnyInitializer, TruncatedNormal, Xavier, Zeros
+from graphc.kernels.attention import HIDDEN, attention, offset_sums, relative_places
 from graphc.kernels.channels import bias_gradient
 from graphc.layers.base import Layer, elements, scalar, sequence, static
 from graphc.layers.fields import Bool, Fraction, PositiveInt
+from graphc.layers.per_axis import AxisSizes
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
 from graphc.regularizers import Regularizer
 from graphc.training_graph.dense import dense_gradients, emit_dense
 from graphc.training_graph.step import EmittedGradients, EmittedStep, TrainingBuilder
-from graphc.training_graph.tensor import Tensor, channels_last, swapped
+from graphc.training_graph.tensor import Tensor, between_layers, channels_last, swapped
 from graphc.types import Array, Context, Gradients, Params, Step
 from graphc.variables import ParamSpec
 
@@ -32,8 +33,9 @@ class MultiHeadAttention(Layer):
 
     A sequence L×C stays one (Vaswani et al. 2017). A third input is a mask: M×1 says which of the M positions of the
     second are seen, L×M which of them each position of the first sees, those whose number is above 0. A position that
-    sees none takes the mean of all. `query_weights`, `key_weights` and `value_weights` are
-    [C, heads*key_size], `output_weights` [heads*key_size, C].
+    sees none takes the mean of all. With `relative_positions` each head has a number for each offset of two positions,
+    `relative_bias` [offsets, heads], which is added before the softmax. `query_weights`, `key_weights` and
+    `value_weights` are [C, heads*key_size], `output_weights` [heads*key_size, C].
     """
 
     kind: ClassVar[str] = "multi_head_attention"
@@ -50,6 +52,12 @@ class MultiHeadAttention(Layer):
     """Channels of a head; left out: the first input's channels divided by the heads."""
     causal: Bool = False
     """Whether position i sees positions 0 to i alone, of the second input too: a decoder's mask."""
+    windows: Bool = False
+    """Whether an example is windows, each a sequence: the last two axes are its length and channels, those before count
+    windows, as Swin and MaxViT have them."""
+    relative_positions: AxisSizes | None = None
+    """The sizes of a window whose positions have learned biases by their offset: [7, 7] of 49 positions in Swin, one
+    number along a sequence."""
     dropout: Fraction = 0.0
     """The share of attention weights that is dropped in training."""
     bias: Bool = True
@@ -64,31 +72,53 @@ class MultiHeadAttention(Layer):
     """Whether training changes the variables."""
 
     def infer_shape(self, *inputs: Shape) -> Shape:
-        for shape in inputs:
-            sequence(shape, self.kind)
-        self._head_size(inputs[0])
-        if len(inputs) > 2:
-            length, (remembered, _) = inputs[0][0], sequence(inputs[1], self.kind)
-            if inputs[2] not in ((remembered, 1), (length, remembered)):
-                keys, each = format_shape((remembered, 1)), format_shape((length, remembered))
-                found = format_shape(inputs[2])
-                code = "G201" if is_static((length, remembered)) else "G205"
-                raise RuleError(code, f"{self.kind} expects a mask of {keys} or {each}, got {found}")
+        rows = self._rows(*inputs)
+        self._head_size(rows[0])
+        length, (remembered, _) = rows[0][0], _memory(rows)
+        if len(rows) > 2 and rows[2] not in ((remembered, 1), (length, remembered)):
+            keys, each = format_shape((remembered, 1)), format_shape((length, remembered))
+            code = "G201" if is_static((length, remembered)) else "G205"
+            raise RuleError(code, f"{self.kind} expects a mask of {keys} or {each}, got {format_shape(rows[2])}")
+        if self.relative_positions is not None and {length, remembered} != {math.prod(self._window)}:
+            places = f"{format_shape(self._window)} positions are {math.prod(self._window)}"
+            message = f"relative_positions: {places}, got sequences of {length} and {remembered}"
+            code = "G201" if is_static((length, remembered)) else "G205"
+            raise RuleError(code, message, "relative_positions")
         return inputs[0]
 
+    @property
+    def _window(self) -> tuple[int, ...]:
+        """The sizes of a window with relative positions."""
+        sizes = self.relative_positions
+        return sizes if isinstance(sizes, tuple) else (sizes or 0,)
+
+    def _rows(self, *inputs: Shape) -> list[Shape]:
+        """Length and channels of the inputs, of one window each."""
+        if not self.windows:
+            for shape in inputs:
+                sequence(shape, self.kind)
+            return list(inputs)
+        for shape in inputs:
+            if len(shape) < 3 or shape[:-2] != inputs[0][:-2]:
+                said = " and ".join(map(format_shape, inputs))
+                raise RuleError("G201", f"{self.kind} expects as many windows of length×channels in all, got {said}")
+            static(shape, f"{self.kind} with windows")
+        return [shape[-2:] for shape in inputs]
+
     def _head_size(self, shape: Shape) -> int:
-        _, channels = sequence(shape, self.kind)
+        channels = shape[-1]
         if self.key_size is not None:
             return self.key_size
+        assert isinstance(channels, int)
         if channels % self.heads:
             message = f"{channels} channels do not divide by heads={self.heads}, got {format_shape(shape)}"
             raise RuleError("G201", f"{message}; key_size says how many channels a head has", "heads")
         return channels // self.heads
 
     def declare_params(self, *inputs: Shape) -> dict[str, ParamSpec]:
-        _, channels = sequence(inputs[0], self.kind)
-        _, remembered = sequence(_memory(inputs), self.kind)
-        inside = self.heads * self._head_size(inputs[0])
+        rows = self._rows(*inputs)
+        (_, channels), (_, remembered) = (sequence(each, self.kind) for each in (rows[0], _memory(rows)))
+        inside = self.heads * self._head_size(rows[0])
         shapes = ((channels, inside), (remembered, inside), (remembered, inside), (inside, channels))
         found: dict[str, ParamSpec] = {}
         for part, shape in zip(PARTS, shapes, strict=True):
@@ -97,30 +127,57 @@ class MultiHeadAttention(Layer):
             )
             if self.bias:
                 found[f"{part}_biases"] = ParamSpec(shape[1:], self.biases_initializer, self.trainable, axes="O")
+        if self.relative_positions is not None:
+            offsets = math.prod(2 * size - 1 for size in self._window)
+            found["relative_bias"] = ParamSpec((offsets, self.heads), TruncatedNormal(stddev=0.02), self.trainable)
         return found
 
     def count_macs(self, *inputs: Shape) -> int:
-        (length, channels), (remembered, others) = (sequence(each, self.kind) for each in (inputs[0], _memory(inputs)))
-        inside = self.heads * self._head_size(inputs[0])
+        rows = self._rows(*inputs)
+        (length, channels), (remembered, others) = (sequence(each, self.kind) for each in (rows[0], _memory(rows)))
+        inside = self.heads * self._head_size(rows[0])
         projections = 2 * elements((length, channels)) + 2 * elements((remembered, others))
-        return (projections + 2 * elements((length, remembered))) * inside
+        return elements(inputs[0][:-2]) * (projections + 2 * elements((length, remembered))) * inside
 
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
-        query, memory = (build.channels_last(value) for value in (inputs[0], _memory(inputs)))
+        rows = self._rows(*(value.shape for value in inputs))
+        values = [self._emit_rows(build, *each) for each in zip(inputs, rows, strict=True)]
+        query, memory = values[0], _memory(values)
         size = self._head_size(query.shape)
         q = self._emit_heads(build, query, "query", params, (0, 2, 1, 3))
         k = self._emit_heads(build, memory, "key", params, (0, 2, 3, 1))
         v = self._emit_heads(build, memory, "value", params, (0, 2, 1, 3))
         scores = build.op("Mul", build.op("MatMul", q, k), scalar(build, "scale", 1 / math.sqrt(size)))
         lengths = query.shape[0], memory.shape[0]
+        if self.relative_positions is not None:
+            scores = build.op("Add", scores, build.constant("relative_bias", self._relative_bias(params)[None]))
         if self.causal:
             scores = self._emit_causal(build, scores, lengths)
-        if len(inputs) > 2:
-            scores = self._emit_masked(build, scores, build.channels_last(inputs[2]), lengths)
+        if len(values) > 2:
+            scores = self._emit_masked(build, scores, values[2], lengths)
         found = build.op("MatMul", build.op("Softmax", scores, axis=3), v, shape=query.shape)
         sizes = _sizes(query.shape[0], self.heads * size)
         together = build.op("Reshape", build.op("Transpose", found, perm=[0, 2, 1, 3]), build.constant("joined", sizes))
-        return self._emit_product(build, together, "output", params)
+        y = self._emit_product(build, together, "output", params)
+        if not self.windows:
+            return y
+        shape = inputs[0].shape
+        whole = build.constant("windows", np.asarray([-1, *shape], np.int64))
+        return build.between_layers(build.op("Reshape", y, whole, shape=shape, channels_first=False))
+
+    @staticmethod
+    def _emit_rows(build: OnnxBuilder, value: Value, row: Shape) -> Value:
+        """Windows as so many more examples, N L C."""
+        x = build.channels_last(value)
+        if x.shape == row:
+            return x
+        sizes = np.asarray([-1, *row], np.int64)
+        name = f"rows{'_'.join(map(str, row))}"
+        return build.op("Reshape", x, build.constant(name, sizes), shape=row, channels_first=False)
+
+    def _relative_bias(self, params: Params) -> Array:
+        """The bias of each pair of positions, [heads, L, L]."""
+        return np.moveaxis(params["relative_bias"][relative_places(self._window)], -1, 0)
 
     def _emit_causal(self, build: OnnxBuilder, scores: Value, lengths: Shape) -> Value:
         """The scores [N, heads, L, M] with those of later positions out of reach."""
@@ -173,37 +230,47 @@ class MultiHeadAttention(Layer):
         return build.op("Add", y, build.constant(f"{part}_biases", params[f"{part}_biases"]))
 
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
-        query, memory = inputs[0], _memory(inputs)
-        hidden = self._hidden(query, memory, inputs[2] if len(inputs) > 2 else None)
+        rows = [x.reshape(-1, *x.shape[-2:]) for x in inputs]
+        query, memory = rows[0], _memory(rows)
+        hidden = self._hidden(query, memory, rows[2] if len(rows) > 2 else None)
         q, k, v = (
             self._product(context, x, part, params) for part, x in zip(PARTS, (query, memory, memory), strict=False)
         )
         kept = self._kept(context, query, memory)
-        found = attention(context, q, k, v, self.heads, kept, hidden)
-        y = self._product(context, found.output, "output", params)
+        relative = None if self.relative_positions is None else self._relative_bias(params)
+        found = attention(context, q, k, v, self.heads, kept, hidden, relative)
+        y = self._product(context, found.output, "output", params).reshape(inputs[0].shape)
 
         def backward(dy: Array) -> Gradients:
             gradients: dict[str, Any] = {}
-            into = self._gradients(context, found.output, dy, "output", params, gradients)
-            given = found.backward(into)
+            into = self._gradients(context, found.output, dy.reshape(query.shape), "output", params, gradients)
+            *given, dbias = found.backward(into)
+            if relative is not None and self.trainable and "relative_bias" not in context.frozen:
+                gradients["relative_bias"] = offset_sums(dbias, self._window)
             dquery, dkey, dvalue = (
                 self._gradients(context, x, each, part, params, gradients)
                 for part, x, each in zip(PARTS, (query, memory, memory), given, strict=False)
             )
             dkey += dvalue
-            if len(inputs) > 1:
-                return Gradients((dquery, dkey, *(None,) * (len(inputs) - 2)), gradients)
-            dquery += dkey
-            return Gradients((dquery,), gradients)
+            if len(inputs) == 1:
+                dquery += dkey
+                return Gradients((dquery.reshape(inputs[0].shape),), gradients)
+            both = dquery.reshape(inputs[0].shape), dkey.reshape(inputs[1].shape)
+            return Gradients((*both, *(None,) * (len(inputs) - 2)), gradients)
 
         return Step(y, backward)
 
     def emit_training(self, build: TrainingBuilder, params: Mapping[str, Tensor], *inputs: Tensor) -> EmittedStep:
-        query, memory = inputs[0], _memory(inputs)
+        rows = [self._training_rows(x) for x in inputs]
+        query, memory = rows[0], _memory(rows)
         products = {part: emit_dense(x, params, part) for part, x in zip(PARTS, (query, memory, memory), strict=False)}
         q, k, v = (_emit_heads_apart(product, self.heads) for product in products.values())
         scale = 1 / math.sqrt(q.shape[-1])
-        scores, seen = (q @ swapped(k)) * scale, self._emit_seen(build, inputs)
+        scores, seen = (q @ swapped(k)) * scale, self._emit_seen(build, rows)
+        offsets = self._emit_offsets(build)
+        if offsets is not None:
+            each = offsets @ params["relative_bias"]  # pairs of positions × heads
+            scores = scores + each.transpose(1, 0).reshape(1, self.heads, *scores.shape[2:])
         if seen is not None:
             scores = scores * seen + (1 - seen) * HIDDEN
         weights = scores.apply("Softmax", axis=3)
@@ -212,12 +279,16 @@ class MultiHeadAttention(Layer):
         found = _emit_together(used @ v)
 
         def backward(dy: Tensor) -> EmittedGradients:
-            into, gradients = dense_gradients(found, dy, params, "output")
+            into, gradients = dense_gradients(found, self._training_rows(dy), params, "output")
             given = _emit_heads_apart(into, self.heads)
             dweights = given @ swapped(v)
             dweights = dweights if factors is None else dweights * factors
-            dscores = (dweights - (dweights * weights).sum(3, keep=True)) * weights * scale
+            dscores = (dweights - (dweights * weights).sum(3, keep=True)) * weights
             dscores = dscores if seen is None else dscores * seen
+            if offsets is not None:
+                pairs = dscores.sum(0).reshape(self.heads, offsets.shape[0])
+                gradients["relative_bias"] = offsets.T @ pairs.T
+            dscores = dscores * scale
             back = {"query": dscores @ k, "key": swapped(dscores) @ q, "value": swapped(used) @ given}
             found_for: dict[str, Tensor] = {}
             for part, each in back.items():
@@ -225,11 +296,32 @@ class MultiHeadAttention(Layer):
                 found_for[part], more = dense_gradients(x, _emit_together(each), params, part)
                 gradients |= more
             dmemory = found_for["key"] + found_for["value"]
-            if len(inputs) > 1:
-                return EmittedGradients((found_for["query"], dmemory, *(None,) * (len(inputs) - 2)), gradients)
-            return EmittedGradients((found_for["query"] + dmemory,), gradients)
+            if len(inputs) == 1:
+                return EmittedGradients((self._in_windows(found_for["query"] + dmemory, inputs[0]),), gradients)
+            both = self._in_windows(found_for["query"], inputs[0]), self._in_windows(dmemory, inputs[1])
+            return EmittedGradients((*both, *(None,) * (len(inputs) - 2)), gradients)
 
-        return EmittedStep(emit_dense(found, params, "output"), backward)
+        return EmittedStep(self._in_windows(emit_dense(found, params, "output"), inputs[0]), backward)
+
+    def _training_rows(self, x: Tensor) -> Tensor:
+        """Windows as so many more examples, [N, L, C]."""
+        if not self.windows:
+            return x
+        last = channels_last(x)
+        return last.reshape(math.prod(last.shape[:-2]), *last.shape[-2:])
+
+    def _in_windows(self, rows: Tensor, like: Tensor) -> Tensor:
+        """Such examples as windows again, as `like` lies."""
+        if not self.windows:
+            return rows
+        return between_layers(rows.reshape(like.shape[0], *like.example))
+
+    def _emit_offsets(self, build: TrainingBuilder) -> Tensor | None:
+        """1 where a pair of positions, a row each, has an offset, a column each; None without relative positions."""
+        if self.relative_positions is None:
+            return None
+        places = relative_places(self._window).ravel()
+        return build.tensor(np.eye(math.prod(2 * size - 1 for size in self._window))[places])
 
     def _emit_seen(self, build: TrainingBuilder, inputs: Sequence[Tensor]) -> Tensor | None:
         """1 for the keys that a query sees, [N or 1, 1, L or 1, M]; None where it sees all."""

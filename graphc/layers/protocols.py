@@ -66,7 +66,7 @@ class DecodesBoxes(Protocol):
         """How many classes are told apart, the background not counted."""
 
     @property
-    def background(self) -> bool:
+    def has_background(self) -> bool:
         """Whether a score of the background stands before theirs."""
 
     @property

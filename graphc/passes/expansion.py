@@ -261,14 +261,15 @@ class Expansion:
         nodes = sum(extent(each.value).nodes for each in held)
         self.count_arguments(len(inherited) + len(positional) + nodes, entry.place)
         arguments = dict(inherited)
-        if len(entry.positional) > len(positional):
+        values = entry.positional
+        if len(values) > 1 == len(positional):
+            values = (list(values),)  # reshape: [28, 28, 1]: the only one is the list
+        if len(values) > len(positional):
             takes = ", ".join(positional) or "none"
-            message = (
-                f"{entry.kind} takes {len(positional)} positional arguments ({takes}), got {len(entry.positional)}"
-            )
+            message = f"{entry.kind} takes {len(positional)} positional arguments ({takes}), got {len(values)}"
             raise SpecError("G114", message, entry.place)
         written = dict(entry.arguments)
-        for name, value in zip(positional, entry.positional, strict=False):
+        for name, value in zip(positional, values, strict=False):
             if name in written:
                 raise SpecError("G114", f"{entry.kind}: {name} is given by position and by name", entry.place)
             written[name] = Argument(value, entry.place, f"written on the layer, at {entry.place}")

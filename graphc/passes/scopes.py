@@ -71,6 +71,8 @@ class Scopes:
     def _merge(self, current: Scope, kinds: str, arguments: Any, written: SpecMap, source: str) -> Scope:
         if not isinstance(arguments, SpecMap):
             said = self._kinds.as_mapping(kinds, arguments)
+            if arguments is None and len(written) > 1:
+                said += f': several kinds within braces need quotes, "{kinds}, …": {{…}}'
             message = f"arg_scope: {kinds} expects a mapping of arguments, got {clipped(arguments)}{said}"
             return self._faulty(current, SpecError("G140", message, written.places[kinds]))
         place = written.key_places[kinds]

@@ -234,7 +234,9 @@ def _after(kind: str, common: Mapping[str, Schema] | None = None) -> Schema:
     schema = object_of({**(common or {}), **arguments}, _first_line(layer))
     schema["type"] = ["object", *(OTHERS if by_position else ["null"])]
     if by_position:
-        schema |= {"prefixItems": by_position, "maxItems": len(by_position)}
+        one_by_one = {"prefixItems": by_position, "maxItems": len(by_position)}
+        only = {"anyOf": [{"not": {"type": "array"}}, one_by_one, by_position[0]]}
+        schema |= only if len(by_position) == 1 else one_by_one
         schema |= {"if": {"type": ["number", "string", "boolean"]}, "then": by_position[0]}
     return schema
 

@@ -127,7 +127,7 @@ def detection_term(plan: Plan, term: LossTerm, relative: bool) -> DetectionTerm:
         maps=maps,
         shapes=shapes,
         decoder=decoder,
-        placed=term.loss.on(coder, decoder.background),  # type: ignore[attr-defined]
+        placed=term.loss.on(coder, decoder.has_background),  # type: ignore[attr-defined]
         size=(height, width),
         relative=relative,
     )

@@ -211,7 +211,8 @@ def test_who_can_do_what():
         if getattr(protocol, "_is_protocol", False) and name != "Protocol"
     }
     by_rank = {f"{kind}{rank}d" for kind in ("conv", "depthwise_conv") for rank in (1, 2, 3)}
-    convolutions = {*by_rank, *(f"conv{rank}d_transpose" for rank in (1, 2, 3)), "separable_conv2d"}
+    convolutions = {*by_rank, *(f"conv{rank}d_transpose" for rank in (1, 2, 3))}
+    convolutions |= {f"separable_conv{rank}d" for rank in (1, 2, 3)}
     norms = {"group_norm", "instance_norm", "layer_norm"}
     assert found == {
         "Affine": {"batch_norm", "bias_add", "layer_scale", "scale"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from graphc.layers.compare import Equal, Greater
 from graphc.layers.elementwise_merge import Add, Average, Divide, Maximum, Minimum, Multiply, Subtract
 from graphc.layers.matmul import Matmul
 from graphc.layers.merge import Concat, Scale
@@ -48,6 +49,10 @@ CASES = [
     Case(Maximum(), ((6,), (6,)), reach="within"),
     Case(Minimum(), (_IMAGE, _GATE), reach="any"),
     Case(Minimum(), ((4, 5), (4, 5))),
+    Case(Greater(), (_IMAGE, _IMAGE), reach="any"),
+    Case(Greater(), ((6,), (6,)), reach="any"),
+    Case(Equal(), (_IMAGE, _PLANE), reach="any"),
+    Case(Scale(learned=True), (_IMAGE,)),
     Case(Scale(factor=0.17), (_IMAGE,)),
     Case(Scale(factor=-2.0), ((6,),)),
     Case(Scale(factor=0.5, learned=True), (_IMAGE,)),

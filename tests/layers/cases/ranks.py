@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 
 from graphc.layers.adaptive_pool import AdaptiveAvgPool1d, AdaptiveAvgPool3d, AdaptiveMaxPool1d, AdaptiveMaxPool3d
-from graphc.layers.conv_ranks import Conv1d, Conv3d, DepthwiseConv1d, DepthwiseConv3d
+from graphc.layers.conv_ranks import Conv1d, Conv3d, DepthwiseConv1d, DepthwiseConv3d, SeparableConv1d, SeparableConv3d
 from graphc.layers.conv_transpose_ranks import Conv1dTranspose, Conv3dTranspose
 from graphc.layers.crop import Crop, Slice
 from graphc.layers.global_pool import GlobalAvgPool1d, GlobalAvgPool3d, GlobalMaxPool1d, GlobalMaxPool3d
@@ -37,6 +37,9 @@ CASES = [
     Case(Conv3d(filters=2, kernel=3, padding_mode="edge"), (VOLUME,), reach="any"),
     Case(DepthwiseConv3d(kernel=3, depth_multiplier=2), (VOLUME,)),
     Case(DepthwiseConv3d(kernel=2, stride=2, padding="valid"), (VOLUME,)),
+    Case(SeparableConv1d(filters=3, kernel=3, depth_multiplier=2), (SEQUENCE,)),
+    Case(SeparableConv1d(kernel=3, stride=2), (SEQUENCE,)),
+    Case(SeparableConv3d(filters=3, kernel=2, padding="valid", bias=False), (VOLUME,)),
     Case(Conv1dTranspose(filters=3, kernel=4, stride=2), (SEQUENCE,)),
     Case(Conv1dTranspose(filters=6, kernel=3, stride=3, padding=(1, 0), output_padding=2, groups=2), (SEQUENCE,)),
     Case(Conv1dTranspose(filters=2, kernel=3, stride=2, dilation=2, padding="valid"), (SEQUENCE,), reach="within"),

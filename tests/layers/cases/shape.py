@@ -10,6 +10,7 @@ from graphc.layers.dropout import Dropout, DropPath, SpatialDropout
 from graphc.layers.pad import Pad
 from graphc.layers.reshape import Flatten, Reshape
 from graphc.layers.resize import Resize
+from graphc.layers.roll import Roll
 from graphc.layers.space_to_depth import DepthToSpace, SpaceToDepth
 from graphc.layers.split import Split
 from graphc.layers.transpose import Transpose
@@ -103,6 +104,9 @@ CASES = [
     Case(Resize(scale=(0.4, 2), method="bicubic", antialias=True), ((7, 5, 2),), reach=_RIM),
     Case(Resize(like="x1"), ((4, 5, 2), (7, 10, 3)), reach="any"),
     Case(Resize(like="x1", method="bilinear"), ((4, 5, 2), (8, 9, 1)), reach="any"),
+    Case(Roll(shift=(-3, 2)), ((4, 6, 3),), reach="any"),
+    Case(Roll(shift=1), ((5, 3),), reach="any"),
+    Case(Roll(shift=(1, -1), axes=("channels", 0)), ((4, 3),), reach="any"),
     Case(SpaceToDepth(block=2), ((4, 6, 3),)),
     Case(SpaceToDepth(block=3), ((3, 6, 1),)),
     Case(SpaceToDepth(block=2, order="CRD"), ((4, 6, 3),)),
