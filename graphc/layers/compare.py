@@ -10,6 +10,7 @@ from graphc.layers.broadcast import aligned
 from graphc.layers.elementwise_merge import Elementwise
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
+from graphc.training_graph.tensor import Tensor
 from graphc.types import Array, Context, Gradients, Params, Step
 
 FLOAT = 1
@@ -30,6 +31,9 @@ class Comparison(Elementwise):
 
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
         return build.op("Cast", super().emit(build, inputs, params), to=FLOAT)
+
+    def emit_parts(self, dy: Tensor, inputs: list[Tensor], y: Tensor) -> list[Tensor]:
+        return [dy * 0.0 for _ in inputs]
 
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
         one, other = aligned(inputs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, TypeAlias, Union
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
@@ -16,6 +16,8 @@ from graphc.layers.fields import MOST_AXES, Axes, WholeInt
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
 from graphc.receptive_field import HERE, Reach
+from graphc.training_graph.step import EmittedGradients, EmittedStep, TrainingBuilder
+from graphc.training_graph.tensor import Tensor
 from graphc.types import Array, Context, Gradients, Params, Step
 
 _TO_THE_END = 2**31 - 1
@@ -77,6 +79,11 @@ class Roll(Layer):
                 parts.append(build.op("Slice", x, *ends, shape=x.shape))
             x = build.op("Concat", *parts, shape=x.shape, axis=at)
         return x
+
+    def emit_training(self, build: TrainingBuilder, params: Mapping[str, Tensor], *inputs: Tensor) -> EmittedStep:
+        opposite = tuple(-by for by in self.shift) if isinstance(self.shift, tuple) else -self.shift
+        back = self.model_copy(update={"shift": opposite})
+        return EmittedStep(build.emitted(self, inputs), lambda dy: EmittedGradients((build.emitted(back, [dy]),)))
 
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
         (x,) = inputs
