@@ -199,6 +199,8 @@ class Resize(SizedLike):
         if self.like is not None:
             return self._emit_following(build, x, build.channels_first(inputs[1]), shape)
         how = self._words()
+        if is_static(x.shape) and len(x.shape) != 3:  # OpenCV resizes images alone
+            return self._emit_picked(build, x) if self.method == "nearest" else self._emit_products(build, x)
         if self.method == "nearest" and all(map(self._repeats, self._ratios(x.shape, shape))):
             how = {**how, "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
         elif self.method == "nearest" and is_static(x.shape):
