@@ -123,6 +123,6 @@ def test_joining_paths() -> None:
     wide, narrow = Reach.of(Window.over(9, 5, 1, "same")), Reach.of(Window.over(9, 3, 1, "same"))
     assert wide.join(narrow) == wide
     assert wide.is_aligned_with(narrow)
-    shifted = Reach.of(Window.over(9, 3, 1, (0, 2)))
+    shifted = Reach.of(Window.over(9, 3, 1, (2, 0)))
     assert not wide.is_aligned_with(shifted)
     assert (wide.join(shifted).low, wide.join(shifted).high) == ((-2,), (2,))

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from graphc.dims import is_image
 from graphc.importers.flat import FlatLayer, FlatNet
 from graphc.importers.float32 import short
 from graphc.layers.crop import along
@@ -66,7 +67,7 @@ def join_attention(net: FlatNet) -> None:
     readers = net.readers()
     instead = {}
     for layer in net.layers:
-        if layer.kind == SHARES and len(layer.shape) == 3:
+        if layer.kind == SHARES and is_image(layer.shape):
             found = _attention(layer, by_name, readers)
             if found is not None:
                 instead[found.name] = found

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import model_validator
 
-from graphc.dims import Dim, Shape, growth, is_static, residues
+from graphc.dims import Dim, Shape, growth, is_image, is_static, residues
 from graphc.errors import RuleError
 from graphc.kernels.sampling import Interpolation, Ratio, Sampling
 from graphc.layers.base import Layer, spatial, static
@@ -199,7 +199,7 @@ class Resize(SizedLike):
         if self.like is not None:
             return self._emit_following(build, x, build.channels_first(inputs[1]), shape)
         how = self._words()
-        if is_static(x.shape) and len(x.shape) != 3:  # OpenCV resizes images alone
+        if is_static(x.shape) and not is_image(x.shape):  # OpenCV resizes images alone
             return self._emit_picked(build, x) if self.method == "nearest" else self._emit_products(build, x)
         if self.method == "nearest" and all(map(self._repeats, self._ratios(x.shape, shape))):
             how = {**how, "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}

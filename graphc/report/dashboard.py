@@ -34,18 +34,21 @@ WAITING = (
 @contextmanager
 def dashboard(folder: str | Path, say: Callable[[str], None], port: int = 0) -> Iterator[str]:
     """Serve the report of a run's folder, which need not be there yet; the page's address. Port 0: any that is free."""
-    run = RunFolder(folder)
-    answers = {
-        "/": ("text/html", lambda: live_page(run)),
-        "/runs.json": ("application/json", lambda: json.dumps(live_runs(run))),
-    }
-    with serving(answers, port) as address:
+    with serving(answers_of(RunFolder(folder)), port) as address:
         say(f"dashboard: {address}")
         yield address
 
 
 Answers: TypeAlias = Mapping[str, tuple[str, Callable[[], str]]]
 """Path -> the kind of its content, and what gives it."""
+
+
+def answers_of(run: RunFolder) -> Answers:
+    """What a run's dashboard answers."""
+    return {
+        "/": ("text/html", lambda: live_page(run)),
+        "/runs.json": ("application/json", lambda: json.dumps(live_runs(run))),
+    }
 
 
 @contextmanager

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from copy import copy
-from fnmatch import fnmatchcase
+from fnmatch import fnmatchcase, translate
 
 from graphc.errors import WeightsError
 from graphc.types import Array
@@ -23,6 +24,7 @@ DROPPED: tuple[tuple[str, str], ...] = (
     ("*/ExponentialMovingAverage", "moving averages, which --ema takes"),
 )
 """Names, and what it is that they name."""
+ANY_DROPPED = re.compile("|".join(translate(pattern) for pattern, _ in DROPPED))
 SHADOW = "/ExponentialMovingAverage"
 """What TensorFlow appends to the name of a variable's moving average."""
 INSIDE = ("state_dict", "model_state_dict", "model_state", "model", "net", "network", "weights", "params", "module")
@@ -49,11 +51,10 @@ class Selection:
             names = self._averages(names)
         kept = {}
         for name, theirs in names.items():
-            reason = next((said for pattern, said in DROPPED if fnmatchcase(name, pattern)), None)
-            if reason is None:
+            if ANY_DROPPED.match(name) is None:
                 kept[name] = theirs
             else:
-                self.dropped[theirs] = reason
+                self.dropped[theirs] = next(said for pattern, said in DROPPED if fnmatchcase(name, pattern))
         self.theirs: Mapping[str, str] = _without_prefixes(kept)
 
     def below(self, prefix: str) -> Selection:

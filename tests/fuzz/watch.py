@@ -149,13 +149,15 @@ def _audited() -> Iterator[list[str]]:
 
 
 def _hear(event: str, arguments: tuple[Any, ...]) -> None:
-    if _heard is None:
+    if _heard is None or "__pycache__" in str(arguments):  # an import's, of a module that is new
         return
     if event == "open":
         path, mode, flags = arguments
+        if isinstance(path, int):  # a descriptor: opening it has been heard
+            return
         text = isinstance(mode, str) and any(each in mode for each in "wax+")
         writes = text or (isinstance(flags, int) and flags & WRITING)
-        if writes and path != os.devnull and "__pycache__" not in str(path):  # an import's, of a module that is new
+        if writes and path != os.devnull:
             _heard.append(f"open for writing: {path}")
     elif event in FORBIDDEN:
         _heard.append(f"{event}: {arguments}"[:200])

@@ -66,7 +66,7 @@ def test_paths_of_a_sequence_that_are_not_aligned_are_told() -> None:
     text = """
     inputs: {wave: [N, 64, 4]}
     layers:
-      - conv1d: {name: a, filters: 4, kernel: 3, padding: [2, 0], activation: relu}
+      - conv1d: {name: a, filters: 4, kernel: 3, padding: [0, 2], activation: relu}
       - add: {inputs: [a, wave]}
     """
     (warning,) = plan_of(text).warnings

@@ -119,7 +119,7 @@ def test_what_was_trained_is_what_the_file_computes(trained):
         images = arrays["x"]
     ours = Network(task.plan).forward(task.as_computed(params), {"image": images}, False).outputs["logits"]
     quantizer = Quantizer([str(trained / "run")], weights=folder.best)
-    compile_spec(trained / "tiny.yaml", trained / "q.onnx", weights_from=folder.best, how=Emission(convert=quantizer))
+    compile_spec(trained / "tiny.yaml", trained / "q.onnx", weights_from=folder.best, how=Emission(passes=[quantizer]))
     theirs = Session(trained / "q.onnx").run({"image": images})["logits"]
     compile_spec(trained / "tiny.yaml", trained / "float.onnx", weights_from=folder.best)
     plain = Session(trained / "float.onnx").run({"image": images})["logits"]

@@ -196,10 +196,10 @@ def test_two_trainers_in_one_folder(project):
 
 
 def test_other_settings_are_said(project, monkeypatch):
-    from graphc.train import commands
+    from graphc.train import numpy_engine
 
     train(project / "recipe.yaml", project / "run", ["epochs=1"])
-    monkeypatch.setattr(commands, "bit_settings", lambda: {"numpy": "9.9"})
+    monkeypatch.setattr(numpy_engine, "bit_settings", lambda: {"numpy": "9.9"})
     with pytest.raises(WeightsError, match=r"numpy .*, now 9\.9"):
         resume(project / "run", options=Options(exact=True))
     resume(project / "run")

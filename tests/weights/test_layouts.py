@@ -66,8 +66,10 @@ def check_against_the_emitter(plan):
 
 
 def is_emitted_as_it_is(case):
-    """Whether weights reach the file as they are: not of sequences, whose order is another, nor standardized ones."""
-    return len(case.input_shapes[0]) != 2 and not getattr(case.layer, "weight_standardization", False)
+    """Whether weights reach the file as they are: not of sequences and their windows, whose order is another, nor
+    standardized ones."""
+    others = ("weight_standardization", "windows")
+    return len(case.input_shapes[0]) != 2 and not any(getattr(case.layer, name, False) for name in others)
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if is_emitted_as_it_is(case)], ids=str)

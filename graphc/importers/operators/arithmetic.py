@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from graphc.dims import is_image
 from graphc.importers.flat import LETTERS, VECTOR_AXES, Value
 from graphc.importers.float32 import short
 from graphc.importers.onnx_graph import OnnxNode, RefusedError
@@ -125,7 +126,7 @@ def _merge(build: Build, node: OnnxNode, kind: str) -> None:
 
 
 def _is_pixel(value: Value) -> bool:
-    return len(value.shape) == 3 and value.shape[:2] == (1, 1)
+    return is_image(value.shape) and value.shape[:2] == (1, 1)
 
 
 def _key(build: Build, value: Value) -> object:

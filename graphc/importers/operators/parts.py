@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from graphc.dims import is_image
 from graphc.importers.flat import LETTERS, Value
 from graphc.importers.onnx_graph import OnnxNode, RefusedError
 from graphc.importers.operators.handler import Build, axis_of
@@ -56,7 +57,7 @@ def slice_(build: Build, node: OnnxNode) -> None:
     cut: dict[str, tuple[int, int]] = {}
     every: dict[str, int] = {}
     letters = build.letters(x, axes)
-    image = len(x.shape) == 3
+    image = is_image(x.shape)
     relative = image and any(
         sizes.get(letter, 0) <= end or end < 0 for letter, end in zip(letters, ends, strict=True) if letter in "hw"
     )
@@ -152,7 +153,7 @@ def gather(build: Build, node: OnnxNode) -> None:
 def _shuffled(build: Build, x: Value, letter: str, indices: Array) -> Value:
     size = x.shape[-1]
     assert isinstance(size, int)
-    for groups in range(2, size) if letter == "c" and len(x.shape) == 3 else ():
+    for groups in range(2, size) if letter == "c" and is_image(x.shape) else ():
         if size % groups == 0 and np.array_equal(indices, np.arange(size).reshape(groups, -1).T.reshape(-1)):
             return build.layer("channel_shuffle", [x], {"groups": groups})
     raise RefusedError("it picks in an order that is neither a range nor a shuffle of channels")

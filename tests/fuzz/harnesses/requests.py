@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from graphc.errors import WeightsError
-from graphc.report.dashboard import handler_of
+from graphc.report.dashboard import answers_of, handler_of
 from graphc.train.run_folder import RunFolder
 from tests.fuzz.harness import Harness
 
@@ -22,7 +22,7 @@ class DashboardRequest(Harness):
     name = "dashboard"
 
     def prepare(self) -> None:
-        self.handler = handler_of(RunFolder(whole_run()))
+        self.handler = handler_of(answers_of(RunFolder(whole_run())))
 
     def seeds(self) -> Sequence[bytes]:
         log = f"GET /runs.json HTTP/1.1\r\n{BROWSER}".encode()
