@@ -130,6 +130,28 @@ class Session:
         names = outputs or [port.name for port in self.outputs]
         return dict(zip(names, self._interruptible(names, dict(feeds)), strict=True))
 
+    @property
+    def batch(self) -> int | None:
+        """How many examples the model takes; None: any number."""
+        sizes = (port.shape[0] for port in self.inputs if port.shape)
+        return next((size for size in sizes if isinstance(size, int)), None)
+
+    def filled(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """Inputs [n, ...] of no more examples than the model takes, with the last one repeated until it has enough."""
+        count = len(next(iter(feeds.values())))
+        rows = np.minimum(np.arange(self.batch or count), count - 1)
+        return {name: array[rows] for name, array in feeds.items()}
+
+    def run_all(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """The outputs [N, ...] for inputs [N, ...] of any number of examples, whatever the model takes at once."""
+        count = len(next(iter(feeds.values())))
+        if self.batch in (None, count):
+            return self.run(feeds)
+        starts = range(0, count, self.batch or count)
+        parts = [{name: array[at : at + starts.step] for name, array in feeds.items()} for at in starts]
+        results = [self.run(self.filled(part)) for part in parts]
+        return {name: np.concatenate([each[name] for each in results])[:count] for name in results[0]}
+
     def time_runs(self, feeds: Mapping[str, Array], count: int) -> list[float]:
         """Seconds of each of `count` runs with these inputs [N, ...], one after the other."""
         self._check(feeds)

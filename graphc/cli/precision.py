@@ -53,6 +53,11 @@ precision_options = with_options(
     click.option(
         "--in-float", multiple=True, metavar="PATTERN", help="Layers that stay in float32: names, `first`, `last`."
     ),
+    click.option(
+        "--reduce-range",
+        is_flag=True,
+        help="Weights of 7 bits, for x86 processors without VNNI, which cut sums of products off at 16 bits.",
+    ),
     click.option("--save-ranges", metavar="FILE", help="Keep the ranges: --calibrate takes them.  (.json)"),
     click.option(
         "--noise-report", metavar="FILE", help="Signal-to-noise by layer, the worst first: .svg, .csv, .json, .md."
@@ -63,6 +68,7 @@ GOES_WITH = {
     "calibrate": ("--int8 or --int8 symmetric", ("asymmetric", "symmetric")),
     "percentile": ("--int8 or --int8 symmetric", ("asymmetric", "symmetric")),
     "save_ranges": ("--int8 or --int8 symmetric", ("asymmetric", "symmetric")),
+    "reduce_range": ("--int8 or --int8 symmetric", ("asymmetric", "symmetric")),
     "compare": ("--float16 or --int8 weights: --calibrate compares too", ("float16", "weights")),
     "in_float": ("--int8 or --float16", (*FORMS, "float16")),
     "noise_report": ("--int8 or --float16", (*FORMS, "float16")),
@@ -121,6 +127,7 @@ def _made(options: dict[str, Any], conversion: Any, weights: Any) -> Any:
         options["save_ranges"],
         say,
         weights,
+        options["reduce_range"],
     )
 
 

@@ -25,7 +25,7 @@ import onnx
 from onnx import helper
 
 from graphc.emit.model import OnnxModel, check
-from graphc.kernels.integers import Form, Range, integers_of, weight_scales, whole_weights
+from graphc.kernels.integers import LARGEST, Form, Range, integers_of, least_scales, weight_scales, whole_weights
 from graphc.types import Array
 
 
@@ -75,6 +75,8 @@ class Quantization:
     """Layers, by name, that stay in float."""
     learned: Mapping[str, Range] = field(default_factory=dict)
     """Ranges that were trained with, which hold before others, also for what is on their scale."""
+    most: int = LARGEST
+    """Of the integers of weights."""
 
 
 def layer_of(node: onnx.NodeProto) -> str:
@@ -172,7 +174,7 @@ def quantize(model: OnnxModel, how: Quantization) -> OnnxModel:
     """The model in integers. Tensors keep their names: what a layer gives is what comes out of its pair."""
     choice = Choice(model.body.graph, model.tensors, how.in_float)
     ranges = _shared(choice, how)
-    writer = _Writer(dict(model.tensors), how.form)
+    writer = _Writer(dict(model.tensors), how.form, how.most)
     renamed: dict[str, str] = {}
     for given in model.body.graph.input:
         if given.name in choice.pairs:
@@ -192,7 +194,7 @@ def quantize(model: OnnxModel, how: Quantization) -> OnnxModel:
         new.output[0] = f"{name}/float"
         writer.nodes.append(new)
         writer.pair(new.output[0], name, name, ranges[name], node.doc_string)
-    return _with(model, writer, {"graphc.int8": how.form})
+    return _with(model, writer, {"graphc.int8": how.form, "graphc.int8_largest_weight": str(how.most)})
 
 
 def quantize_weights(model: OnnxModel, in_float: Callable[[str], bool] = lambda layer: False) -> OnnxModel:
@@ -254,6 +256,7 @@ class _Writer:
 
     tensors: dict[str, Array]
     form: Form = "asymmetric"
+    most: int = LARGEST
     nodes: list[onnx.NodeProto] = field(default_factory=list)
 
     def constant(self, name: str, value: Any, dtype: Any) -> str:
@@ -275,13 +278,16 @@ class _Writer:
         name = node.input[1]
         weights = self.tensors[name]
         axis = _output_axis(node, weights.ndim)
-        scales = weight_scales(weights, [axis])
-        scale, whole = scales.reshape(-1), whole_weights(weights, scales)
+        biases = self.tensors[node.input[2]] if len(node.input) > 2 and self.form == "asymmetric" else np.zeros(1)
+        of_input = integers_of(read, self.form)[0]
+        least = least_scales(biases, of_input).reshape([-1 if at == axis else 1 for at in range(weights.ndim)])
+        scales = weight_scales(weights, [axis], self.most, least)
+        scale, whole = scales.reshape(-1), whole_weights(weights, scales, self.most)
         node.input[1] = self.dequantized(name, whole, scale, axis, node.doc_string)
         if len(node.input) > 2 and self.form == "asymmetric":
-            unit = scale * np.float32(integers_of(read, self.form)[0])
-            biases = np.clip(np.round(self.tensors[node.input[2]] / unit.astype(np.float64)), -(2**31), 2**31 - 1)
-            node.input[2] = self.dequantized(node.input[2], biases.astype(np.int32), unit, 0, node.doc_string)
+            unit = scale * np.float32(of_input)
+            integers = np.round(biases / unit.astype(np.float64)).astype(np.int32)
+            node.input[2] = self.dequantized(node.input[2], integers, unit, 0, node.doc_string)
 
     def dequantized(self, name: str, whole: Array, scale: Array, axis: int, said: str) -> str:
         """A constant in integers [...], with a scale [C] along an axis, read as floats: the name of these. Layers that

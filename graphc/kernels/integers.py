@@ -17,11 +17,18 @@ from typing import Any, Literal, TypeAlias
 from graphc.lazy import np
 from graphc.types import Array
 
+SMALLEST = 2.0**-126
+"""Scale with all its digits in float32: what is smaller is 0."""
+LARGEST_BIAS = 2**30
+"""Of the integers of biases, which leaves as much of int32 to the sums that are added."""
+
 Form: TypeAlias = Literal["asymmetric", "symmetric"]
 """Of activations."""
 
 LARGEST = 127
 """Of the integers of weights: -128 is not used, so that both signs have as many."""
+REDUCED = 63
+"""The same of 7 bits: two products with uint8 add up to at most 32,130, which 16 bits hold."""
 STEPS = 255
 """Of a range of uint8."""
 
@@ -41,23 +48,34 @@ def integers_of(over: Range, form: Form) -> tuple[float, int, Any]:
     """(scale, zero point, type) of the integers that stand for a range."""
     low, high = min(over.low, 0.0), max(over.high, 0.0)
     if form == "symmetric":
-        return max(-low, high) / LARGEST or 1.0, 0, np.int8
-    scale = (high - low) / STEPS or 1.0
+        return _scale(max(-low, high) / LARGEST), 0, np.int8
+    scale = _scale((high - low) / STEPS)
     return scale, round(-low / scale), np.uint8
 
 
-def weight_scales(weights: Array, kept: Sequence[int]) -> Array:
+def _scale(wanted: float) -> float:
+    return wanted if wanted >= SMALLEST else 1.0
+
+
+def weight_scales(weights: Array, kept: Sequence[int], most: int = LARGEST, least: Array | float = 0.0) -> Array:
     """The scale of each output channel of weights [...], in float32: of the same rank, 1 along all axes but those kept.
-    Of zeros alone it is 1."""
+    `most`: the largest integer; `least`: of scales, broadcasting to them. Of zeros alone it is that, or 1."""
     others = tuple(axis for axis in range(weights.ndim) if axis not in kept)
-    largest = np.abs(weights).max(axis=others, keepdims=True)
-    scales: Array = np.where(largest > 0, largest / LARGEST, 1).astype(np.float32)
+    wanted = np.maximum(np.abs(weights).max(axis=others, keepdims=True) / most, least)
+    scales: Array = np.where(wanted >= SMALLEST, wanted, 1).astype(np.float32)
     return scales
 
 
-def whole_weights(weights: Array, scales: Array) -> Array:
-    """Weights [...] as int8 of their shape; the scales broadcast to it."""
-    return np.clip(np.round(weights / scales), -LARGEST, LARGEST).astype(np.int8)
+def least_scales(biases: Array, of_input: float) -> Array:
+    """The least scales of weights with which biases of any shape, integers of that scale times the input's, are not
+    beyond LARGEST_BIAS: what counts in channels whose weights are nothing, or next to it."""
+    least: Array = np.abs(biases, dtype=np.float64) / (LARGEST_BIAS * of_input)
+    return least
+
+
+def whole_weights(weights: Array, scales: Array, most: int = LARGEST) -> Array:
+    """Weights [...] as int8 of their shape, at most `most`; the scales broadcast to it."""
+    return np.clip(np.round(weights / scales), -most, most).astype(np.int8)
 
 
 def rounded_weights(weights: Array, kept: Sequence[int]) -> Array:

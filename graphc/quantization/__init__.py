@@ -14,7 +14,7 @@ from graphc.emit.model import OnnxModel
 from graphc.emit.quantize import Quantization, integer_layers, quantize, quantized_tensors
 from graphc.errors import SpecError, counted
 from graphc.graph import Plan
-from graphc.kernels.integers import Form, Range
+from graphc.kernels.integers import LARGEST, REDUCED, Form, Range
 from graphc.passes.expectations import check_int8_drop
 from graphc.passes.kept_in_float import kept_in_float
 from graphc.quantization.cost import Cost, cost_of
@@ -44,6 +44,8 @@ class Quantizer:
     say: Callable[[str], None] = lambda message: None
     weights: str | Path | None = None
     """The file of the weights: ranges that were learned with them (`fake_quantize`) hold before calibrated ones."""
+    reduce_range: bool = False
+    """Weights of 7 bits, for processors that cut sums of two products off at 16."""
     cost: Cost | None = field(default=None, init=False)
     told: list[str] = field(default_factory=list, init=False)
     """What was done, in sentences."""
@@ -56,7 +58,8 @@ class Quantizer:
         together = examples_together(model, names)
         source, ranges = self._calibrated(model, names, together)
         learned = self._learned(plan, names)
-        found = quantize(model, Quantization(ranges, self.form, stays, learned))
+        most = REDUCED if self.reduce_range else LARGEST
+        found = quantize(model, Quantization(ranges, self.form, stays, learned, most))
         if self.keep is not None:
             write_ranges(self.keep, ranges | learned)
         if source is not None:

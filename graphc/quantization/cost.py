@@ -3,7 +3,6 @@ won: bytes and time."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -39,7 +38,7 @@ def noise(whole: OnnxModel, converted: OnnxModel, names: Sequence[str], batches:
     one, other = (Session(with_outputs(each, names).serialize(), threads=1) for each in (whole, converted))
     signal, error = (dict.fromkeys(names, 0.0) for _ in range(2))
     for feeds in batches:
-        expected, found = one.run(feeds), other.run(other.as_read(feeds))
+        expected, found = one.run_all(feeds), other.run_all(other.as_read(feeds))
         for name in names:
             _check_finite(name, expected[name], found[name])
             signal[name] += float(np.square(expected[name], dtype=np.float64).sum())
@@ -126,14 +125,14 @@ def cost_of(
         source.metrics(sessions[0], plan),
         source.metrics(sessions[1], plan),
         (model.size, found.size),
-        _timed(sessions, next(iter(source.batches(1 if together > 1 else together)))),
+        _timed(sessions, next(iter(source.batches(sessions[0].batch or 1)))),
     )
 
 
 def _agreement(sessions: tuple[Session, Session], source: Source, together: int) -> float | None:
     same = total = 0
     for feeds in source.batches(together):
-        one, other = (session.run(session.as_read(feeds)) for session in sessions)
+        one, other = (session.run_all(session.as_read(feeds)) for session in sessions)
         name = next((key for key, value in one.items() if value.ndim == 2 and value.shape[1] > 1), None)
         if name is None:
             return None
@@ -143,12 +142,11 @@ def _agreement(sessions: tuple[Session, Session], source: Source, together: int)
 
 
 def _timed(sessions: tuple[Session, Session], feeds: Feeds) -> tuple[float, float]:
-    """Seconds of each session for these inputs [N, ...], medians of runs in turn."""
+    """Seconds of each session for an example of these inputs [N, ...], medians of runs in turn."""
     took: tuple[list[float], list[float]] = ([], [])
-    given = [session.as_read(feeds) for session in sessions]
+    given = [session.as_read(session.filled(feeds)) for session in sessions]
     for _ in range(TIMED + 2):
         for session, read, times in zip(sessions, given, took, strict=True):
-            start = time.perf_counter()
-            session.run(read)
-            times.append(time.perf_counter() - start)
-    return median(took[0][2:]), median(took[1][2:])
+            times.extend(session.time_runs(read, 1))
+    one, other = (median(times[2:]) / (session.batch or 1) for session, times in zip(sessions, took, strict=True))
+    return one, other

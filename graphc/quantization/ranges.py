@@ -43,22 +43,22 @@ def find_ranges(
     session = Session(with_outputs(model, names).serialize(), threads=1)
     found: dict[str, Range] = {}
     for feeds in batches():
-        for name, array in session.run(feeds).items():
+        for name, array in session.run_all(feeds).items():
             here = Range(float(array.min()), float(array.max()))
             found[name] = here.joined(found[name]) if name in found else here
-    _check(found, names)
+        _check(found)
+    if names and not found:
+        raise SpecError("G351", "calibration expects an example or more, found none")
     if percentile is None:
         return found
     counts = {name: np.zeros(BINS, np.int64) for name in names}
     for feeds in batches():
-        for name, array in session.run(feeds).items():
+        for name, array in session.run_all(feeds).items():
             counts[name] += np.histogram(array, BINS, _edges(found[name]))[0]
     return {name: _within(found[name], counts[name], percentile) for name in names}
 
 
-def _check(found: Mapping[str, Range], names: Sequence[str]) -> None:
-    if names and not found:
-        raise SpecError("G351", "calibration expects an example or more, found none")
+def _check(found: Mapping[str, Range]) -> None:
     wrong = [name for name, each in found.items() if not np.isfinite((each.low, each.high)).all()]
     if wrong:
         count = counted(len(wrong), "tensor")

@@ -75,7 +75,7 @@ class RunData:
         sums = Sums(self.task.heads)
         for rows in self.batches.batch_rows(np.arange(len(self.examples))):
             batch = self.batches.make(rows)
-            results = session.run(session.as_read(self._read(rows, batch, signature)))
+            results = session.run_all(session.as_read(self._read(rows, batch, signature)))
             answers = Answers({node: in_float32(results[names[node]]) for node in self.task.heads.by_node})
             sums.add_judged(self.task.heads.judged(answers, batch))
         return sums.metrics()

@@ -10,7 +10,7 @@ import pytest
 from graphc.compiler import compile_plan
 from graphc.emit.quantize import Quantization, integer_layers, quantize, quantized_tensors
 from graphc.initializers import initial_values
-from graphc.kernels.integers import Range, integers_of, rounded_weights, weight_scales, whole_weights
+from graphc.kernels.integers import REDUCED, Range, integers_of, rounded_weights, weight_scales, whole_weights
 from graphc.quantization.ranges import find_ranges
 from graphc.runtime import Session
 from tests.passes.specs import plan_of
@@ -175,6 +175,7 @@ def test_integers_of_a_range():
     assert integers_of(Range(-2, -1), "asymmetric") == (pytest.approx(2 / 255), 255, np.uint8)
     assert integers_of(Range(-1, 2.54), "symmetric") == (pytest.approx(0.02), 0, np.int8)
     assert integers_of(Range(0, 0), "asymmetric") == (1.0, 0, np.uint8)
+    assert integers_of(Range(-1e-44, 0), "symmetric") == (1.0, 0, np.int8), "float32 has no such scale"
 
 
 def test_weights_have_a_scale_for_each_output_channel():
@@ -183,6 +184,31 @@ def test_weights_have_a_scale_for_each_output_channel():
     np.testing.assert_allclose(scales, [[0.01], [1]])
     np.testing.assert_array_equal(whole_weights(weights, scales), [[127, -50], [0, 0]])
     np.testing.assert_allclose(rounded_weights(weights, [0]), [[1.27, -0.5], [0, 0]])
+
+
+def test_channels_of_next_to_no_weights_keep_their_biases():
+    """As those that training has switched off: a scale of their weights alone would leave their biases beyond int32."""
+    plan = plan_of("inputs: {x: [N, 9]}\nlayers: [fully_connected: {name: a, units: 3}]")
+    weights = np.random.default_rng(0).normal(size=(9, 3)).astype(np.float32) * np.float32([1, 1e-12, 1e-40])
+    name = plan.graph.scoped("a/weights")
+    model = compile_plan(plan, {name: weights, name.replace("weights", "biases"): np.float32([0.5, -0.5, 0.7])})
+    feeds = images(plan)
+    ranges = find_ranges(model, quantized_tensors(model), lambda: [feeds])
+    for form in ("asymmetric", "symmetric"):
+        found = run(quantize(model, Quantization(ranges, form)), feeds)
+        np.testing.assert_allclose(found, run(model, feeds), atol=0.1)
+        np.testing.assert_allclose(found[:, 1:], [[-0.5, 0.7]] * 4, rtol=1e-6)
+
+
+@pytest.mark.parametrize("form", ["asymmetric", "symmetric"])
+def test_weights_of_7_bits_leave_two_products_within_16(form):
+    model, feeds = made(NET)
+    small = in_integers(model, feeds, form=form, most=REDUCED)
+    largest = max(np.abs(array.astype(int)).max() for array in small.tensors.values() if array.dtype == np.int8)
+    assert largest == REDUCED
+    assert 2 * 255 * REDUCED < 2**15
+    expected = run(model, feeds)
+    np.testing.assert_allclose(run(small, feeds, exact=False), expected, atol=0.05 * np.abs(expected).max())
 
 
 def test_the_same_model_has_the_same_bytes():

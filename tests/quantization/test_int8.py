@@ -68,7 +68,11 @@ def test_a_run_is_calibrated_on_its_own_data_and_judged_by_its_metrics(graphc, t
     assert code == 0, said
     assert (tmp_path / "small.onnx").read_bytes() == first, "ranges that were kept make the same file"
     metadata = {each.key: each.value for each in onnx.load(tmp_path / "small.onnx").metadata_props}
-    assert metadata["graphc.int8"] == "asymmetric"
+    assert (metadata["graphc.int8"], metadata["graphc.int8_largest_weight"]) == ("asymmetric", "127")
+    code, said = graphc(*INT8, "--with-preprocess", "run", "--calibrate", "r.json", "--reduce-range")
+    assert code == 0, said
+    metadata = {each.key: each.value for each in onnx.load(tmp_path / "small.onnx").metadata_props}
+    assert metadata["graphc.int8_largest_weight"] == "63"
 
 
 def test_the_accuracy_said_is_that_of_the_file_in_onnxruntime(graphc, tmp_path):
@@ -79,6 +83,20 @@ def test_the_accuracy_said_is_that_of_the_file_in_onnxruntime(graphc, tmp_path):
         (values,) = session.run(None, {"image": arrays["x"] / 3})  # by `value_range`
         share = np.mean(values.argmax(1) == arrays["y"])
     assert f"float32, {share:.6g} in int8" in said
+
+
+def test_a_file_of_a_fixed_number_of_examples_is_calibrated_and_judged_alike(graphc, tmp_path):
+    how = ("--weights", "run/best.safetensors", "--calibrate", "run", "--save-ranges", "r.json")
+    said, ranges = [], []
+    for batch in ((), ("--batch", "1"), ("--batch", "7")):
+        code, words = graphc(*INT8, *how, *batch)
+        assert code == 0, words
+        said.append(next(line for line in words.splitlines() if "accuracy" in line))
+        ranges.append(json.loads((tmp_path / "r.json").read_text()))
+    assert said[0] == said[1] == said[2]
+    for others in ranges[1:]:
+        for name, (low, high) in ranges[0].items():
+            assert others[name] == pytest.approx([low, high], rel=1e-5)
 
 
 def test_a_budget_of_points_is_checked(graphc, tmp_path):
@@ -151,6 +169,14 @@ def test_ranges_are_those_of_all_batches_and_a_percentile_leaves_out_the_farthes
     beyond = np.mean((image < most.low) | (image > most.high))
     assert 0.08 < beyond <= 0.1
     assert most.low == pytest.approx(-most.high)
+
+
+def test_what_is_no_number_in_the_first_batch_is_not_forgotten():
+    model, feeds = made(NET)
+    (image,) = feeds.values()
+    parts = [{"image": image[:1] * np.float32(np.nan)}, {"image": image[1:]}]
+    with pytest.raises(SpecError, match=r"calibration expects finite values, found others in \d+ tensors"):
+        find_ranges(model, quantized_tensors(model), lambda: parts)
 
 
 def test_ranges_in_a_file(tmp_path):
