@@ -12,11 +12,12 @@ import pytest
 from graphc.cli import run_command
 from graphc.compiler import compile_plan
 from graphc.emit.float16 import to_float16
-from graphc.emit.quantize import quantize_weights
+from graphc.emit.quantize import Quantization, quantize, quantize_weights, quantized_tensors
 from graphc.emit.targets import SILENT, TARGETS, TROUBLES, Targeting, seen_nodes, warnings_of
 from graphc.emit.targets.rewrites import rewrite_for
 from graphc.errors import SpecError
 from graphc.initializers import initial_values
+from graphc.kernels.integers import Range
 from tests.passes.specs import plan_of
 from tests.runtimes.matrix import PAGE, RESULTS, page
 
@@ -117,6 +118,22 @@ def test_what_is_refused_is_said_of_the_targets_alone():
     assert "--batch 1" in warning.message
 
 
+def test_tensorrt_takes_symmetric_integers_and_coreml_what_its_list_has():
+    model, plan = made(NET.format(channels=4, filters=16, kernel=3, groups=1) + "  - flatten")
+    names = quantized_tensors(model)
+    ranges = dict.fromkeys(names, Range(-1, 1))
+    met = {}
+    for form in ("asymmetric", "symmetric"):
+        targeting = Targeting(["tensorrt"])
+        targeting.look(quantize(model, Quantization(ranges, form)), plan)
+        met[form] = [each.trouble.name for each in targeting.met]
+    assert met == {"asymmetric": ["zero-points"], "symmetric": []}
+    (flatten,) = warnings_of(plan, ["coreml"])
+    assert flatten.message.startswith("flatten: onnxruntime's CoreML provider does not run such operators")
+    volume = plan_of("inputs: {clip: [N, 4, 4, 4, 3]}\nlayers: [conv3d: {name: deep, filters: 4, kernel: 3}]")
+    assert [each.message.split(":")[0] for each in warnings_of(volume, ["coreml"])] == ["deep"]
+
+
 def test_conversions_are_seen():
     model, plan = made(NET.format(channels=6, filters=16, kernel=3, groups=1))
     conv = next(seen for seen in seen_nodes(to_float16(model)[0]) if seen.operator == "Conv")
@@ -125,9 +142,29 @@ def test_conversions_are_seen():
     assert (whole.channels, whole.filters) == (6, 16), "weights in integers are seen"
     targeting = Targeting(())
     targeting.look(quantize_weights(model), plan)
-    said = [each.message for each in targeting.warnings]
-    assert sum("WebGPU" in message for message in said) == 1
-    assert sum("MNN gives wrong numbers for weights in integers" in message for message in said) == 1
+    assert [(each.trouble.target, each.layer) for each in targeting.met] == [("mnn", "conv"), ("webgpu", "conv")]
+
+
+def test_of_runtimes_that_nobody_asked_for_one_warning_names_the_layers():
+    text = """
+scope: ""
+inputs: {image: [N, 9, 9, 6]}
+layers:
+  - conv2d: {name: a, filters: 12, kernel: 3}
+  - conv2d: {name: b, filters: 6, kernel: 1}
+  - conv2d: {name: c, filters: 4, kernel: 3}
+  - max_pool2d: {name: pick, kernel: 1, stride: 2}
+"""
+    _, plan = made(text)
+    (warning,) = warnings_of(plan, ())
+    assert warning.code == SILENT
+    assert warning.message == (
+        "wrong numbers, and no error, in webgpu (a and 1 more), iree (pick): --target NAME writes what is right there, "
+        "or says of each"
+    )
+    assert warnings_of(plan, ["webgpu", "iree"]) == []
+    (only,) = warnings_of(plan_of(text.replace("kernel: 1, stride: 2", "kernel: 2")), ())
+    assert only.message.startswith("wrong numbers, and no error, in webgpu (a and 1 more): --target webgpu writes")
 
 
 def test_what_is_met_by_the_numbers_of_a_file_is_said_once():

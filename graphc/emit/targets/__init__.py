@@ -17,11 +17,20 @@ from graphc.emit.quantize import layer_of
 from graphc.emit.targets.rewrites import rewrite_for
 from graphc.emit.targets.seen import Seen, seen_nodes
 from graphc.emit.targets.table import TARGETS, TROUBLES, Trouble
-from graphc.errors import SpecError, Warn, did_you_mean
+from graphc.errors import Place, SpecError, Warn, did_you_mean
 from graphc.graph import Plan
 
 SILENT, REFUSED = "G246", "G247"
 """Codes of the warnings: a runtime gives wrong numbers and no error; a runtime that was asked for refuses."""
+
+
+@dataclass(frozen=True, slots=True)
+class Met:
+    """A layer that meets a trouble."""
+
+    trouble: Trouble
+    layer: str
+    place: Place
 
 
 @dataclass
@@ -29,7 +38,8 @@ class Targeting:
     """The targets of one compilation."""
 
     targets: Sequence[str] = ()
-    warnings: list[Warn] = field(default_factory=list, init=False)
+    met: list[Met] = field(default_factory=list, init=False)
+    """Once a layer and trouble."""
 
     def __post_init__(self) -> None:
         for name in self.targets:
@@ -43,7 +53,7 @@ class Targeting:
         return rewrite_for(model, self.targets)
 
     def look(self, model: OnnxModel, plan: Plan) -> OnnxModel:
-        """The same model; `warnings` has what it meets, once a layer and trouble."""
+        """The same model; `met` has what it meets."""
         known = {each.node.name: each.node.place for each in plan.nodes}
         said: set[tuple[str, str]] = set()
         for seen in seen_nodes(model):
@@ -54,9 +64,22 @@ class Targeting:
                     continue
                 said.add(key)
                 place = known.get(layer, plan.graph.inputs[0].place)
-                code = SILENT if trouble.effect == "wrong" else REFUSED
-                self.warnings.append(Warn(code, f"{layer or seen.node.name}: {_told(trouble, self.targets)}", place))
+                self.met.append(Met(trouble, layer or seen.node.name, place))
         return model
+
+    @property
+    def warnings(self) -> list[Warn]:
+        """One of each in the targets; of runtimes that nobody has asked for one warning at most."""
+        if not self.targets and len(self.met) > 1:
+            return [_together(self.met)]
+        return [
+            Warn(
+                SILENT if each.trouble.effect == "wrong" else REFUSED,
+                f"{each.layer}: {_told(each.trouble, self.targets)}",
+                each.place,
+            )
+            for each in self.met
+        ]
 
 
 def troubles_of(seen: Seen, targets: Sequence[str]) -> list[Trouble]:
@@ -75,6 +98,21 @@ def warnings_of(plan: Plan, targets: Sequence[str]) -> list[Warn]:
     targeting = Targeting(targets)
     targeting.look(targeting.rewrite(emit(plan, params, overwrite=True), plan), plan)
     return targeting.warnings
+
+
+def _together(met: Sequence[Met]) -> Warn:
+    """One warning for what several runtimes have silently wrong, or one has in several layers."""
+    layers: dict[str, dict[str, None]] = {}
+    for each in met:
+        layers.setdefault(each.trouble.target, {})[each.layer] = None
+    said = []
+    for target, names in layers.items():
+        first, *others = names
+        more = f" and {len(others)} more" if others else ""
+        said.append(f"{target} ({first}{more})")
+    target = f"--target {met[0].trouble.target}" if len(layers) == 1 else "--target NAME"
+    message = f"wrong numbers, and no error, in {', '.join(said)}: {target} writes what is right there, or says of each"
+    return Warn(SILENT, message, met[0].place)
 
 
 def _told(trouble: Trouble, targets: Sequence[str]) -> str:

@@ -12,6 +12,7 @@ from onnx import TensorProto, helper
 
 from graphc.emit.model import OnnxModel
 
+PAIR = "QuantizeLinear", "DequantizeLinear"
 Numbers = Literal["float32", "float16", "int8"]
 
 
@@ -33,6 +34,8 @@ class Seen:
     """Whether the file quantizes anything."""
     open_batch: bool
     """Whether the model takes any number of examples."""
+    is_unsigned: bool
+    """Whether it makes unsigned integers of floats, or floats of them."""
 
     @property
     def operator(self) -> str:
@@ -88,10 +91,11 @@ def seen_nodes(model: OnnxModel) -> Iterator[Seen]:
             makers.get(node.input[0], "") if node.input else "",
             in_integers,
             is_open,
+            node.op_type in PAIR and model.tensors[node.input[2]].dtype.kind == "u",
         )
 
 
 def _numbers(node: onnx.NodeProto, half: AbstractSet[str]) -> Numbers:
-    if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
+    if node.op_type in PAIR:
         return "int8"
     return "float32" if half.isdisjoint((*node.input, *node.output)) else "float16"

@@ -30,6 +30,7 @@ TARGETS: Mapping[str, str] = {
     "mnn": "MNN, by its converter",
     "ncnn": "ncnn, by pnnx",
     "tensorrt": "TensorRT: from its documentation, nothing was run",
+    "coreml": "onnxruntime's CoreML provider, on Apple's machines: from its documentation, nothing was run",
 }
 """Name -> what it stands for."""
 
@@ -74,6 +75,25 @@ def _pads_filters(seen: Seen) -> bool:
     each = seen.filters // seen.groups
     in_fours = seen.filters % 4 == 0 or seen.channels % 4 == 0
     return seen.operator == "Conv" and seen.groups > 1 and each > 4 and each % 4 != 0 and in_fours
+
+
+COREML = frozenset(
+    {
+        *("Add", "ArgMax", "AveragePool", "Cast", "Ceil", "Clip", "Concat", "Conv", "ConvTranspose", "Cos"),
+        *("DepthToSpace", "Div", "Elu", "Erf", "Exp", "GatherND", "Gelu", "Gemm", "GlobalAveragePool"),
+        *("GlobalMaxPool", "GridSample", "GroupNormalization", "HardSigmoid", "Identity", "InstanceNormalization"),
+        *("LayerNormalization", "LeakyRelu", "MatMul", "Max", "MaxPool", "Mul", "PRelu", "Pow", "Range", "Reciprocal"),
+        *("ReduceMax", "ReduceMean", "ReduceSum", "Relu", "Reshape", "Resize", "Round", "Shape", "Sigmoid", "Sin"),
+        *("Slice", "Softmax", "Softplus", "Split", "Sqrt", "Squeeze", "Sub", "Tanh", "Tile", "Transpose", "Unsqueeze"),
+    }
+)
+"""Operators that onnxruntime lists for its CoreML provider (form MLProgram)."""
+
+
+def _is_volume(seen: Seen) -> bool:
+    """A convolution or a pooling over three axes."""
+    pools = len(seen.attributes.get("kernel_shape", ())) == 3
+    return seen.operator in ("Conv", "AveragePool", "MaxPool") and (len(seen.weights) == 5 or pools)
 
 
 def _picks(seen: Seen) -> bool:
@@ -158,7 +178,7 @@ TROUBLES: tuple[Trouble, ...] = (
         "OpenVINO cuts sums of integers off at 16 bits on processors without VNNI",
         "2026.4, on AVX2",
         effect="imprecise",
-        instead="--int8 weights there",
+        instead="--reduce-range, or --int8 weights",
     ),
     Trouble(
         "last-channel",
@@ -243,6 +263,34 @@ TROUBLES: tuple[Trouble, ...] = (
         effect="wrong",
         instead="a Slice with steps",
         rewrite="slice_pixels",
+    ),
+    Trouble(
+        "zero-points",
+        "tensorrt",
+        lambda seen: seen.is_unsigned,
+        "--int8 with zero points (asymmetric)",
+        "TensorRT takes signed integers with zero point 0 alone",
+        "10, by its documentation",
+        instead="--int8 symmetric",
+        once=True,
+    ),
+    Trouble(
+        "left-to-the-processor",
+        "coreml",
+        lambda seen: seen.operator not in COREML,
+        "what its list has not: Flatten, Gather, HardSwish, LRN, LSTM, Pad, QuantizeLinear, Selu, …",
+        "onnxruntime's CoreML provider does not run such operators",
+        "onnxruntime's list of operators",
+        instead="`--provider coreml,cpu` leaves them to the processor",
+    ),
+    Trouble(
+        "volumes",
+        "coreml",
+        _is_volume,
+        "convolutions and poolings of volumes",
+        "onnxruntime's CoreML provider has convolutions and poolings over one or two axes",
+        "onnxruntime's list of operators",
+        instead="`--provider coreml,cpu` leaves them to the processor",
     ),
     Trouble(
         "pixels-in-bytes",
