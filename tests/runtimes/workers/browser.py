@@ -52,7 +52,7 @@ def handler(state: State, folder: Path, results: Path, ort: Path) -> type[Simple
             for prefix, root in (("cases/", folder), ("ort/", ort)):
                 if name.startswith(prefix):
                     return str(root / Path(name.removeprefix(prefix)).name)
-            return str(HERE / "browser.html")
+            return str(HERE / ("judged.mjs" if name == "judged.mjs" else "browser.html"))
 
         def do_GET(self) -> None:
             if self.path != "/manifest":

@@ -1,4 +1,5 @@
-"""Files in one runtime with an interface for Python: `python python.py RUNTIME FOLDER RESULTS`.
+"""Files in one runtime with an interface for Python: `python python.py RUNTIME FOLDER RESULTS`; the runtime's name may
+end in a version (onnxruntime-1.15), for an environment that has it.
 
 A line of JSON for each file of the manifest in RESULTS: the error, as a share of the largest value, and how many rows
 have another largest value; or what the runtime refuses with. A file at which the process ends is noted, and the rest
@@ -132,6 +133,36 @@ def ncnn(path: str, inputs: Arrays, outputs: list[str]) -> list[np.ndarray]:
         return found
 
 
+def tvm(path: str, inputs: Arrays, outputs: list[str]) -> list[np.ndarray]:
+    import onnx
+    from tvm import relax, runtime
+    from tvm.relax.frontend.onnx import from_onnx
+
+    shapes = {name: list(array.shape) for name, array in inputs.items()}
+    module = from_onnx(onnx.load(path), shapes, {name: str(array.dtype) for name, array in inputs.items()})
+    machine = relax.VirtualMachine(relax.build(module, target="llvm"), runtime.cpu())
+    found = machine["main"](*(runtime.tensor(array) for array in inputs.values()))
+    return [each.numpy() for each in ([found] if hasattr(found, "numpy") else found)]
+
+
+def litert(path: str, inputs: Arrays, outputs: list[str]) -> list[np.ndarray]:
+    """What onnx2tf makes of the file, in LiteRT; it takes images N H W C, and gives them so."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "onnx2tf", "-i", path, "-o", folder, "-n", "-kat", *inputs]
+        command += ["-ois", *(f"{name}:{','.join(map(str, array.shape))}" for name, array in inputs.items())]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        written = sorted(Path(folder).glob("*_float32.tflite"))
+        if not written:
+            words = (done.stdout + done.stderr).strip().splitlines()
+            raise RuntimeError(f"onnx2tf: {words[-1] if words else done.returncode}")
+        interpreter = Interpreter(str(written[0]))
+        runner = interpreter.get_signature_runner()
+        found = runner(**inputs)
+    return [found[name] for name in outputs]
+
+
 def onnxslim(path: str, inputs: Arrays, outputs: list[str]) -> list[np.ndarray]:
     """What onnxslim makes of the file, in onnxruntime."""
     import onnxslim as package
@@ -153,9 +184,10 @@ def _simplified(model: Any, inputs: Arrays, outputs: list[str]) -> list[np.ndarr
         return onnxruntime(str(path), inputs, outputs)
 
 
+OF_PROCESSORS = onnxruntime, reference, openvino, opencv, tract, tinygrad, iree, tvm, litert, mnn, ncnn
+SIMPLIFIERS = onnxslim, onnxsim
 RUNTIMES: dict[str, Callable[[str, Arrays, list[str]], list[np.ndarray]]] = {
-    each.__name__: each
-    for each in (onnxruntime, reference, openvino, opencv, tract, tinygrad, iree, mnn, ncnn, onnxslim, onnxsim)
+    each.__name__: each for each in (*OF_PROCESSORS, *SIMPLIFIERS)
 }
 
 
@@ -186,7 +218,7 @@ def work(runtime: str, folder: Path, results: Path, tried: set[str]) -> None:
             continue
         note(results, {"id": case["id"], "started": True})
         try:
-            line = judged(case, folder, RUNTIMES[runtime])
+            line = judged(case, folder, RUNTIMES[runtime.partition("-")[0]])
         except BaseException as error:
             if isinstance(error, (KeyboardInterrupt, ImportError)):
                 raise
