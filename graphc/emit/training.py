@@ -18,10 +18,10 @@ from onnx import TensorProto, helper
 
 import graphc
 from graphc.dims import Shape, is_sequence
+from graphc.emit import webgpu_convolution
 from graphc.emit.builder import GraphBuilder, Value, lies_channels_first, require_operator
 from graphc.emit.model import OnnxModel, check
 from graphc.emit.training_targets import TRAINING_OPERATORS, Target
-from graphc.emit.webgpu_convolution import convolution
 from graphc.errors import RuleError, SpecError
 from graphc.graph import Node, Plan
 from graphc.layers.base import Layer
@@ -47,9 +47,11 @@ class Recorded:
 class TrainingGraph(GraphBuilder):
     """Collects the nodes of a training step; what layers see of it is `TrainingBuilder`."""
 
-    def __init__(self, plan: Plan, batch: int, target: Target = "cpu") -> None:
+    def __init__(self, plan: Plan, batch: int, target: Target = "cpu", *, training: bool = True) -> None:
+        """`training`: whether layers do what they do in training alone, such as dropout; of normalization the plan
+        says it, by `frozen`."""
         super().__init__(plan.graph, OPSET, set(), {})
-        self.plan, self.batch, self.target = plan, batch, target
+        self.plan, self.batch, self.target, self.training = plan, batch, target, training
         self.inputs: dict[str, tuple[Tensor, str]] = {}
         """Inputs of the graph with their types, by name."""
         self.outputs: dict[str, Tensor] = {}
@@ -93,6 +95,12 @@ class TrainingGraph(GraphBuilder):
             self._initializers[key] = name
         return self._initializers[key]
 
+    def convolution(
+        self, x: Tensor, weights: Tensor, biases: Tensor | None, attributes: Mapping[str, Any], shape: Sequence[int]
+    ) -> Tensor:
+        form = webgpu_convolution.convolution if self.target == "webgpu" else webgpu_convolution.plain_convolution
+        return form(x, weights, biases, attributes, shape)
+
     # GraphBuilder, for `emit` of layers ---------------------------------------------------------------------
 
     def _add_node(
@@ -109,8 +117,8 @@ class TrainingGraph(GraphBuilder):
         channels_first: bool | None = None,
         **attributes: Any,
     ) -> Value:
-        """As of any builder; convolutions in a form that the target computes right."""
-        if kind != "Conv" or self.target != "webgpu":
+        """As of any builder; convolutions by `convolution`."""
+        if kind != "Conv":
             return super().op(kind, *inputs, shape=shape, channels_first=channels_first, **attributes)
         x, *named = inputs
         assert shape is not None
@@ -118,8 +126,9 @@ class TrainingGraph(GraphBuilder):
         weights, biases = (*(self._named(name) for name in named if isinstance(name, str)), None)[:2]
         assert weights is not None
         given = Tensor(self, x.name, (self.batch, *x.inner_shape))  # type: ignore[arg-type]
-        lying = (self.batch, shape[-1], *shape[:-1])
-        return Value(convolution(given, weights, biases, attributes, lying).name, shape, channels_first=True)
+        lying: Any = (self.batch, shape[-1], *shape[:-1])
+        made = self.convolution(given, weights, biases, attributes, lying)
+        return Value(made.name, shape, channels_first=True)
 
     def _named(self, name: str) -> Tensor:
         """What `constant` has given this name."""
@@ -198,6 +207,8 @@ class TrainingGraph(GraphBuilder):
         return sizes
 
     def _emit_layer(self, node: Node, inputs: list[Tensor]) -> Tensor:
+        if not self.training and node.layer.does_nothing(*self.plan.input_shapes(node)):
+            return inputs[0]
         self._about_layer(node, "")
         layer = node.layer
         assert isinstance(layer, EmitsTraining), "check_layers() comes first"

@@ -8,7 +8,7 @@ three above three, no multiple of four.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from graphc.training_graph.tensor import Tensor, concat
@@ -17,13 +17,15 @@ LANES = 4
 """Numbers that its kernels take at a time."""
 
 
-def convolution(x: Tensor, weights: Tensor, biases: Tensor | None, attributes: Mapping[str, Any], shape: Any) -> Tensor:
+def convolution(
+    x: Tensor, weights: Tensor, biases: Tensor | None, attributes: Mapping[str, Any], shape: Sequence[int]
+) -> Tensor:
     """Conv of x [N, C, …] by weights [K, C/groups, …]: [N, K, …], of this shape."""
     groups = attributes.get("group", 1)
     each = weights.shape[0] // groups
     if groups > 1 and each >= LANES and each % LANES:
         parts = [
-            _plain(*part, {**attributes, "group": 1}, (shape[0], each, *shape[2:]))
+            _padded(*part, {**attributes, "group": 1}, (shape[0], each, *shape[2:]))
             for part in zip(
                 x.split([x.shape[1] // groups] * groups, 1),
                 weights.split([each] * groups, 0),
@@ -32,15 +34,25 @@ def convolution(x: Tensor, weights: Tensor, biases: Tensor | None, attributes: M
             )
         ]
         return concat(parts, 1)
-    return _plain(x, weights, biases, attributes, shape)
+    return _padded(x, weights, biases, attributes, shape)
 
 
-def _plain(x: Tensor, weights: Tensor, biases: Tensor | None, attributes: Mapping[str, Any], shape: Any) -> Tensor:
+def _padded(
+    x: Tensor, weights: Tensor, biases: Tensor | None, attributes: Mapping[str, Any], shape: Sequence[int]
+) -> Tensor:
+    """With channels of zeros where WebGPU would read them in threes."""
     channels = x.shape[1]
     wrong = channels > 3 and channels % 3 == 0 and channels % LANES != 0 and math.prod(weights.shape[2:]) > 1
     if attributes.get("group", 1) == 1 and wrong:
         more = [(0, 0), (0, -channels % LANES), *[(0, 0)] * (x.rank - 2)]
         x, weights = x.pad(more), weights.pad(more)
+    return plain_convolution(x, weights, biases, attributes, shape)
+
+
+def plain_convolution(
+    x: Tensor, weights: Tensor, biases: Tensor | None, attributes: Mapping[str, Any], shape: Sequence[int]
+) -> Tensor:
+    """One Conv, as it is asked for."""
     names = [x.name, weights.name, *([] if biases is None else [biases.name])]
     (name,) = x.graph.node("Conv", *names, **attributes)
     return Tensor(x.graph, name, tuple(shape))

@@ -87,13 +87,7 @@ def transposed_convolution(
         size + sum(sides) - ((places - 1) * window.stride + window.extent)
         for size, sides, places, window in zip(sizes, pads, dy.shape[2:], windows, strict=True)
     ]
-    attributes: dict[str, Any] = {
-        "kernel_shape": [window.kernel for window in windows],
-        "strides": [window.stride for window in windows],
-        "dilations": [window.dilation for window in windows],
-        "pads": [before for before, _ in pads] + [after for _, after in pads],
-        "group": groups,
-    }
+    attributes = _attributes(windows, groups)
     if any(left):
         attributes["output_padding"] = left
     (name,) = dy.graph.node("ConvTranspose", dy.name, weights.name, **attributes)
@@ -102,16 +96,19 @@ def transposed_convolution(
 
 def convolution(x: Tensor, weights: Tensor, windows: Sequence[Window], groups: int, shape: tuple[int, ...]) -> Tensor:
     """[N, K, …], of this shape, from x [N, C, …] and weights [K, C/groups, …]."""
+    return x.graph.convolution(x, weights, None, _attributes(windows, groups), shape)
+
+
+def _attributes(windows: Sequence[Window], groups: int) -> dict[str, Any]:
+    """Of Conv and of its transpose."""
     pads = pads_of(windows)
-    attributes: dict[str, Any] = {
+    return {
         "kernel_shape": [window.kernel for window in windows],
         "strides": [window.stride for window in windows],
         "dilations": [window.dilation for window in windows],
         "pads": [before for before, _ in pads] + [after for _, after in pads],
         "group": groups,
     }
-    (name,) = x.graph.node("Conv", x.name, weights.name, **attributes)
-    return Tensor(x.graph, name, shape)
 
 
 def weight_gradient(x: Tensor, dy: Tensor, windows: Sequence[Window], groups: int) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, Union
 
@@ -21,6 +21,12 @@ class GraphWriter(Protocol):
 
     def initializer(self, array: Array) -> str:
         """The name of a constant of any shape, float32, int32 or int64; equal ones are one."""
+
+    def convolution(
+        self, x: Tensor, weights: Tensor, biases: Tensor | None, attributes: Mapping[str, Any], shape: Sequence[int]
+    ) -> Tensor:
+        """Conv of x [N, C, …] by weights [K, C/groups, …]: [N, K, …], of this shape, in the form that the target
+        computes right. No Conv is made in another way."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

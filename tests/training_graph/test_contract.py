@@ -7,16 +7,22 @@ from __future__ import annotations
 
 import itertools
 import zlib
+from dataclasses import replace
 from random import Random
 
 import numpy as np
+import onnx
 import pytest
 from onnx import helper
 
+from graphc.emit.targets import TROUBLES, seen_nodes
 from graphc.emit.training_targets import TRAINING_OPERATORS
 from graphc.errors import SpecError
 from graphc.layers import CATALOGUE
 from graphc.layers.conv import Conv2d
+from graphc.layers.conv_ranks import Conv1d
+from graphc.layers.conv_transpose import Conv2dTranspose
+from graphc.layers.depthwise_conv import SeparableConv2d
 from graphc.layers.protocols import EmitsTraining
 from tests.layers.cases import Case, all_cases, all_samplers
 from tests.layers.one_layer import initial_params, random_inputs
@@ -114,6 +120,43 @@ def test_convolutions_that_webgpu_computes_wrong_have_another_form_there(layer, 
     kinds = [node.op_type for node in emitted(case, target="webgpu").body.graph.node]
     assert kinds.count("Conv") == (layer.groups if layer.groups > 1 else 1)
     assert ("Pad" in kinds) == (max(layer.kernel) > 1)
+
+
+def wrong_on_webgpu(model):
+    """The Conv nodes of a model that the table of troubles knows as wrong there, by the shapes of their weights."""
+    whole = onnx.load_from_string(model.serialize())
+    inferred = onnx.shape_inference.infer_shapes(whole, strict_mode=True, data_prop=True).graph
+    shapes = {each.name: tuple(d.dim_value for d in each.type.tensor_type.shape.dim) for each in inferred.value_info}
+    shapes |= {each.name: tuple(d.dim_value for d in each.type.tensor_type.shape.dim) for each in inferred.input}
+    shapes |= {name: array.shape for name, array in model.tensors.items()}
+    troubles = [each for each in TROUBLES if (each.target, each.effect) == ("webgpu", "wrong")]
+    assert troubles
+    seen = (replace(each, shapes=tuple(map(shapes.get, each.node.input))) for each in seen_nodes(model))
+    return [each.node.name for each in seen if any(trouble.is_met(each) for trouble in troubles)]
+
+
+@pytest.mark.parametrize(
+    ("layer", "channels"),
+    [
+        (Conv2d(filters=8, kernel=3), 6),
+        (Conv2d(filters=24, kernel=3, groups=4), 8),
+        (Conv2dTranspose(filters=6, kernel=3, stride=2), 8),
+        (Conv2dTranspose(filters=8, kernel=3, groups=4), 24),
+        (SeparableConv2d(filters=4, kernel=3, depth_multiplier=6), 4),
+        (Conv1d(filters=8, kernel=3), 6),
+    ],
+    ids=lambda each: getattr(each, "kind", None),
+)
+def test_every_convolution_of_a_step_has_webgpus_form_backward_too(layer, channels):
+    case = Case(layer, ((5, channels),) if layer.kind == "conv1d" else ((4, 5, channels),))
+    assert wrong_on_webgpu(emitted(case)), "it would be wrong as it is emitted elsewhere"
+    assert not wrong_on_webgpu(emitted(case, target="webgpu"))
+    rng = np.random.default_rng(3)
+    params, inputs = initial_params(case, rng, "float32"), random_inputs(case, BATCH, rng, "float32")
+    dy = rng.standard_normal((BATCH, *layer.infer_shape(*case.input_shapes))).astype(np.float32)
+    there = dict(in_onnxruntime(case, params, inputs, dy, "webgpu").named())
+    for name, ours in in_onnxruntime(case, params, inputs, dy).named():
+        np.testing.assert_allclose(there[name], ours, atol=1e-5 * np.abs(ours).max(), err_msg=name)
 
 
 @pytest.mark.parametrize("kind", ["conv2d", "depthwise_conv2d", "batch_norm", "max_pool2d", "avg_pool2d", "dropout"])
