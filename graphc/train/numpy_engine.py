@@ -115,16 +115,15 @@ class NumpyEngine:
 
     def compute(self, state: TrainState, batches: Iterable[Batch], rate: float) -> NumpyStep:
         done = _Sums(LossSums(self.heads))
-        params = state.params
+        used = self.task.as_computed(state.params)
         for number, (batch, shares) in enumerate(self._with_shares(batches)):
             micro_step = state.step * self.recipe.accumulate + number
-            used = self.task.as_computed(params)
             run = self.network.forward(used, batch.inputs, True, micro_step, keep=self.heads.nodes)
             judgement = self.heads.judge(run, batch, shares)
             if not all(math.isfinite(term.value) for term in judgement.terms):
-                raise self._diverged(params, batch, micro_step, state.step)
+                raise self._diverged(used, batch, micro_step, state.step)
             self._add(done, run, judgement, batch, 1 if shares is not None else judgement.terms[0].count)
-            params = {**params, **done.updates}
+            used = {**used, **done.updates}
         return self._finished(done, state, rate)
 
     @property

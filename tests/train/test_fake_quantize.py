@@ -12,17 +12,23 @@ from onnx import TensorProto, helper
 from safetensors.numpy import load_file
 
 from graphc.compiler import Emission, compile_spec
+from graphc.data.batch import Batch
 from graphc.errors import SpecError
 from graphc.execution.network import Network
 from graphc.initializers import initial_values
 from graphc.kernels.context import RunContext
 from graphc.quantization import Quantizer
 from graphc.runtime import Session
+from graphc.spec.model import read_spec_text
+from graphc.train import task as task_module
 from graphc.train.commands import resume, train
-from graphc.train.fake_quantization import fake_quantized
+from graphc.train.fake_quantization import fake_quantized, rounded
 from graphc.train.fake_quantize import FakeQuantize
-from graphc.train.recipe import FakeQuantization
+from graphc.train.numpy_engine import NumpyEngine
+from graphc.train.recipe import FakeQuantization, read_recipe_text
 from graphc.train.run_folder import RunFolder
+from graphc.train.setup import new_state
+from graphc.train.task import Task
 from graphc.train.trained import load_weights, task_of_run
 from tests.passes.specs import plan_of
 from tests.train.conftest import RECIPE
@@ -169,6 +175,23 @@ def test_weights_that_are_other_ones_in_the_file_are_an_error(layers, named):
     )
     with pytest.raises(SpecError, match=rf"net.yaml:\d.*{named}: fake_quantize expects weights that only get a factor"):
         fake_quantized(plan_of(text), FakeQuantization())
+
+
+def test_weights_are_rounded_once_a_step_however_many_batches_it_has(monkeypatch):
+    """They stay as they are over the step, and rounding them is a pass over all of them."""
+    spec = read_spec_text(f"graphc: 1\nname: tiny\n{NET}", "tiny.yaml")
+    task = Task.of(read_recipe_text(f"{QAT}accumulate: 3\n", "recipe.yaml"), spec)
+    calls = []
+    monkeypatch.setattr(task_module, "rounded", lambda params, scales: (calls.append(None), rounded(params, scales))[1])
+    engine, rng = NumpyEngine(task), np.random.default_rng(0)
+    state = new_state(engine)
+    batches = [
+        Batch({"image": rng.normal(size=(4, 6, 6, 1)).astype(np.float32)}, {"label": rng.integers(0, 3, 4)})
+        for _ in range(3)
+    ]
+    engine.compute(state, batches, 0.1).commit()
+    engine.compute(state, batches, 0.1).commit()
+    assert len(calls) == 2
 
 
 def test_there_has_to_be_something_to_round():
