@@ -32,6 +32,7 @@ from graphc.types import Array
 
 PARAMS, SLOTS, AVERAGE, NEXT = "params/", "slots/", "average/", "next/"
 RATE, STEP, NORM, LOSS, PENALTY = "learning_rate", "step", "gradient_norm", "loss", "penalty"
+UNIFORM = "/uniform"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +118,24 @@ def emit_step(
         graph.give(f"{NEXT}{PARAMS}{name}", value)
     if task.recipe.ema is not None:
         _average(graph, task.recipe, new)
+    return graph.finish({"graphc.spec": task.spec.source})
+
+
+def emit_judge(task: Task, batch: int, target: Target = "cpu") -> OnnxModel:
+    """The checked model of the predictions of so many examples, the variables being inputs as in `emit_step`: what
+    evaluates a training that is under way. A SpecError where a layer drops values in evaluation too."""
+    plan = frozen_plan(task.plan, task.plan.variables.keys())
+    graph = TrainingGraph(plan, batch, target, training=False)
+    graph.variables = {
+        name: graph.input(f"{PARAMS}{name}", spec.shape, "float32") for name, spec in plan.variables.items()
+    }
+    values = graph.forward(task.heads.nodes)
+    for head in task.heads.targets:
+        graph.give(head.name, channels_last(values[head.node]))
+    for name in graph.inputs:
+        if name.endswith(UNIFORM):
+            layer = plan.by_name[name.removesuffix(UNIFORM)].node
+            raise SpecError("G370", f"{layer.name}: its dropout has no nodes for evaluation yet", layer.place)
     return graph.finish({"graphc.spec": task.spec.source})
 
 

@@ -89,14 +89,18 @@ def describe(session: Session, title: str, file: str, sizes: Mapping[str, int], 
         names = ", ".join(port.name for port in session.inputs)
         raise SpecError("G353", f"expected a model of one picture, {session.name} takes {names}")
     (port,) = session.inputs
-    picture = _picture(session.name, port, shapes[port.name], signature.inputs.get(port.name), scaling)
+    picture = picture_of(session.name, port, shapes[port.name], signature.inputs.get(port.name), scaling)
     outputs = [_output(each, signature.outputs.get(each.name)) for each in session.outputs]
     order = list(signature.outputs)
     outputs.sort(key=lambda each: order.index(each.name) if each.name in order else len(order))
     return Description(title, file, picture, tuple(outputs))
 
 
-def _picture(name: str, port: Port, shape: tuple[int, ...], known: InputSignature | None, scaling: Scaling) -> Picture:
+def picture_of(
+    name: str, port: Port, shape: tuple[int, ...], known: InputSignature | None, scaling: Scaling
+) -> Picture:
+    """Of an input of this shape, with the batch; `known`: what is said of it. A SpecError where it is none that a page
+    can make."""
     if len(shape) != 4:
         raise SpecError("G353", f"expected a model of one picture, {name} takes {port.name} of {len(shape)} axes")
     layout = port.layout or ("nchw" if shape[1] in CHANNELS and shape[3] not in CHANNELS else "nhwc")
