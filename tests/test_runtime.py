@@ -8,8 +8,9 @@ import time
 
 import numpy as np
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, parser
 
+from graphc import runtime
 from graphc.emit.model import emit, write_model
 from graphc.errors import MachineError, SpecError, WeightsError
 from graphc.runtime import Session
@@ -121,3 +122,20 @@ def test_an_interrupt_ends_the_run(monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         session.run({"x": np.zeros(1, "f4")})
     assert not any(each.name.startswith("graphc-run") and each.is_alive() for each in threading.enumerate())
+
+
+def test_the_product_that_is_tried_is_what_it_is_said_to_be():
+    text = "g (uint8[M,K] a, int8[K,N] b) => (int32[M,N] y) { y = MatMulInteger(a, b) }"
+    expected = parser.parse_model(f'<ir_version: 8, opset_import: ["": 17]> {text}')
+    assert expected.SerializeToString() == runtime.PRODUCT
+
+
+@pytest.mark.parametrize("cut_off", [True, False])
+def test_integers_are_exact_and_slower_only_where_sums_would_be_cut_off(monkeypatch, cut_off):
+    given, start = [], Session._start
+    monkeypatch.setattr(runtime, "cuts_sums_off", lambda: cut_off)
+    monkeypatch.setattr(Session, "_start", lambda *args: given.append(args[-1]) or start(*args))
+    session = Session(runtime.PRODUCT)
+    assert [config.get(runtime.EXACT_INTEGERS) for config in given] == ["1" if cut_off else None]
+    a, b = np.full((8, 16), 100, np.uint8), np.full((16, 8), 100, np.int8)
+    assert np.all(session.run({"a": a, "b": b})["y"] == 16 * 100 * 100)
