@@ -10,7 +10,7 @@ from graphc.documented import flow
 from graphc.errors import counted
 from graphc.report.tables import Look, render
 from graphc.sweep.folder import SweepFacts
-from graphc.sweep.study import ENDED, FOLDER, REASON, VALUES, counting, optuna
+from graphc.sweep.study import ENDED, REASON, VALUES, best_trials, counting, folder_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,17 +33,15 @@ class TrialRow:
 
 
 def rows_of(facts: SweepFacts, study: Any) -> list[TrialRow]:
-    """The trials that count, in the order of their numbers."""
-    library = optuna()
-    complete = study.get_trials(deepcopy=False, states=(library.trial.TrialState.COMPLETE,))
-    best = {trial.number for trial in study.best_trials} if complete else set()
+    """The trials that count, in the order of their folders."""
+    best = {trial.number for trial in best_trials(study)}
     rows = []
-    for trial in counting(study.get_trials(deepcopy=False)):
+    for trial in sorted(counting(study.get_trials(deepcopy=False)), key=folder_of):
         state = trial.user_attrs.get(ENDED) or trial.state.name.lower()
         duration = trial.duration.total_seconds() if trial.duration is not None else None
         rows.append(
             TrialRow(
-                trial.user_attrs.get(FOLDER, f"{trial.number:05}"),
+                folder_of(trial),
                 state,
                 trial.user_attrs.get(VALUES, {}),
                 trial.values,

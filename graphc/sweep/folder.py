@@ -21,7 +21,7 @@ from graphc.sweep.settings import Sweep
 from graphc.valid_json import lacking
 
 LARGEST = 64_000_000
-FACTS = {"sweep": dict, "recipe": str, "objectives": dict}
+FACTS = {"sweep": dict, "recipe": str, "objectives": dict, "study": str, "digest": str}
 MORE_FACTS = {"storage": str}
 LEFTOVERS = {"journal.log", "trials"}
 """What is made before sweep.json, which makes the folder a sweep's."""
@@ -38,6 +38,10 @@ class SweepFacts:
     """By name: `maximize` or `minimize`."""
     storage: str | None
     """The URL of a database; None: the journal in the folder."""
+    study: str
+    """The name of its trials in the storage, which no other sweep has."""
+    digest: str
+    """Of recipe and spec, which stay as they are while trials are compared."""
 
 
 class SweepFolder:
@@ -83,6 +87,8 @@ class SweepFolder:
             "sweep": facts.sweep.model_dump(mode="json", exclude_none=True),
             "recipe": str(facts.recipe),
             "objectives": dict(facts.objectives),
+            "study": facts.study,
+            "digest": facts.digest,
             **({} if facts.storage is None else {"storage": facts.storage}),
         }
         atomic_write(self.facts, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
@@ -100,7 +106,8 @@ class SweepFolder:
             tree = load_text(json.dumps(facts["sweep"]), shown(self.facts), number_keys=True)
             assert isinstance(tree, SpecMap)
             sweep = validate(Sweep, tree, lambda keys, of_key: Place(shown(self.facts)))
-            return SweepFacts(sweep, Path(facts["recipe"]), facts["objectives"], facts.get("storage"))
+            recipe, storage = Path(facts["recipe"]), facts.get("storage")
+            return SweepFacts(sweep, recipe, facts["objectives"], storage, facts["study"], facts["digest"])
         except (ValueError, RecursionError, SpecError) as error:
             said = f"the file is not as graphc wrote it: {error}"
             raise WeightsError("G323", said, Place(shown(self.facts))) from None

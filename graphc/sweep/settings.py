@@ -16,12 +16,14 @@ from graphc.errors import Place, SpecError, did_you_mean
 from graphc.passes.expectations import MEMORY, TOTALS, budget_of
 from graphc.settings import LIST, JsonSchema, Settings, Short, validate
 from graphc.spec.source import SpecMap, load_file
-from graphc.train.recipe_tree import place_in
+from graphc.train.recipe_tree import overridden, place_in
 
 VERSION = 1
 COSTS = (*TOTALS, *MEMORY)
 """What is known of a network before it is trained: parameters, MACs, bytes."""
 MOST_TRIALS = 100_000
+LARGEST_WHOLE = 2**53
+"""Up to which Optuna's storages, which keep numbers as float64, tell whole numbers apart."""
 Pair: TypeAlias = Annotated[tuple[float, float], LIST]
 IntPair: TypeAlias = Annotated[tuple[int, int], LIST]
 
@@ -45,6 +47,12 @@ class Range(Settings):
         for ends in filter(None, (self.uniform, self.log_uniform, self.int_uniform)):
             if not ends[0] < ends[1]:
                 raise ValueError(f"expected two ends, the lower one first, found {list(ends)}")
+            if not math.isfinite(ends[1] - ends[0]):
+                raise ValueError(f"expected ends whose difference is a number, found {list(ends)}")
+        if self.int_uniform is not None and max(map(abs, self.int_uniform)) > LARGEST_WHOLE:
+            raise ValueError(f"int_uniform: expected ends up to {LARGEST_WHOLE:,}, found {list(self.int_uniform)}")
+        for value in self.values or ():
+            _require_readable(value)
         if self.log_uniform is not None and self.log_uniform[0] <= 0:
             raise ValueError(f"log_uniform: expected ends above 0, found {list(self.log_uniform)}")
         return self
@@ -181,6 +189,17 @@ class Sweep(Settings):
 def _written(value: Any) -> str:
     """A value as `--set` reads it: a text stands as it is."""
     return value if isinstance(value, str) else "null" if value is None else flow(value)
+
+
+def _require_readable(value: Any) -> None:
+    """A ValueError where `--set` would read another value, as it does of the text 1."""
+    where = Place("--set")
+    try:
+        found = overridden(SpecMap.empty(where), f"value={_written(value)}")["value"]
+    except SpecError as error:
+        raise ValueError(f"expected values that --set can write, found {value!r}: {error.message}") from None
+    if flow(found) != flow(value):
+        raise ValueError(f"expected values that --set can write, found {value!r}, which it reads as {found!r}")
 
 
 def read_sweep(path: Path | str) -> Sweep:

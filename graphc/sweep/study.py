@@ -6,18 +6,20 @@ the trials of these two are the same for any number of workers.
 
 A worker says every `BEAT` seconds that it is alive, by a number that grows; no clocks are compared. Whose number has
 not changed for `DEAD` seconds is dead: its trial is ended, and another with the same values waits, which goes on in the
-same folder.
+same folder, or in a new one where that is still locked: its worker was stopped, not dead.
 """
 
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
-import time
 import warnings
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
+from graphc.documented import flow
 from graphc.errors import GraphcError, MachineError, WeightsError, missing_extra
 from graphc.files import shown
 from graphc.sweep.folder import SweepFacts, SweepFolder
@@ -27,7 +29,9 @@ BEAT = 5.0
 """Seconds between two signs of life."""
 DEAD = 60.0
 """Seconds after which a worker that gives none is dead."""
-STUDY = "graphc"
+LOOKS = math.ceil(DEAD / BEAT)
+"""Looks at a number, `BEAT` seconds apart, at which it is the same when its worker is dead. Looks are counted, not the
+clock: while this process itself is stopped, nobody dies."""
 ENDED, FOLDER, REASON, ALIVE, VALUES, AGAIN = "ended", "folder", "reason", "alive", "values", "again"
 """What is kept beside a trial: how it ended other than well, its folder's name, why, the number that grows, its values
 by name, and the number of the trial whose place it takes."""
@@ -47,53 +51,73 @@ def optuna() -> Any:
     return optuna
 
 
+LIBRARIES = ("sqlalchemy", "psycopg", "alembic", "optuna")
+"""Packages whose errors are the storage's."""
+
+
 @contextlib.contextmanager
-def storage_errors(where: str) -> Iterator[None]:
-    """What the storage's library raises, as a MachineError."""
+def storage_errors(where: str, also: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+    """What the storage's libraries raise, and `also` these, as a MachineError."""
     try:
         yield
-    except (GraphcError, KeyboardInterrupt, SystemExit):
+    except GraphcError:
         raise
-    except ImportError as error:
-        raise MachineError("G501", f"{where} needs the package {error.name}") from None
     except Exception as error:
-        if type(error).__module__.split(".")[0] in ("sqlalchemy", "psycopg", "alembic", "optuna", "builtins", "json"):
-            text = " ".join(str(error).split())[:300]
-            raise MachineError("G527", f"the storage of the sweep, {where}, cannot be used: {text}") from None
-        raise
+        if type(error).__module__.split(".")[0] not in LIBRARIES and not isinstance(error, also):
+            raise
+        if isinstance(error, ImportError):
+            raise MachineError("G501", f"{where} needs the package {error.name}") from None
+        text = " ".join(str(error).split())[:300]
+        raise MachineError("G527", f"the storage of the sweep, {where}, cannot be used: {text}") from None
+
+
+def place_of(folder: SweepFolder, facts: SweepFacts) -> str:
+    """What messages call the storage."""
+    return shown(str(folder.journal)) if facts.storage is None else without_password(facts.storage)
 
 
 def open_study(folder: SweepFolder, facts: SweepFacts, *, new: bool) -> Any:
-    """The trials of a sweep; `new`: with those that are planned waiting. MachineErrors where the storage cannot be
-    used."""
+    """The trials of a sweep; `new`: with those that are planned waiting, else those that are there. MachineErrors where
+    the storage cannot be used, or has not this sweep."""
     library, sweep = optuna(), facts.sweep
-    where = shown(str(folder.journal)) if facts.storage is None else without_password(facts.storage)
-    with storage_errors(where):
-        if facts.storage is None:
-            journal = library.storages.journal
-            lock = journal.JournalFileOpenLock(str(folder.journal))
-            storage = library.storages.JournalStorage(journal.JournalFileBackend(str(folder.journal), lock_obj=lock))
-        else:
-            storage = library.storages.RDBStorage(facts.storage)
-        name = STUDY if facts.storage is None else f"{STUDY}: {folder.path.name}"
-        study = library.create_study(
-            storage=storage,
-            study_name=name,
-            directions=list(facts.objectives.values()),
-            sampler=sampler_of(library, sweep),
-            pruner=pruner_of(library, sweep),
-            load_if_exists=not new,
-        )
-        if new:
-            for values in sweep.planned():
-                study.enqueue_trial(params_of(sweep, values), user_attrs={VALUES: values})
+    if not new and facts.storage is None and not folder.journal.is_file():
+        raise WeightsError("G323", f"{shown(folder.journal)}: the journal of the sweep is not there")
+    how = {"study_name": facts.study, "sampler": sampler_of(library, sweep), "pruner": pruner_of(library, sweep)}
+    with storage_errors(place_of(folder, facts), (ImportError, OSError, ValueError, LookupError)):
+        storage = _storage(library, folder, facts)
+        if not new:
+            try:
+                return library.load_study(storage=storage, **how)
+            except KeyError:
+                message = f"the storage of the sweep, {place_of(folder, facts)}, has no trials of it"
+                raise MachineError("G527", message) from None
+        study = library.create_study(storage=storage, directions=list(facts.objectives.values()), **how)
+        for values in sweep.planned():
+            study.enqueue_trial(params_of(sweep, values), user_attrs={VALUES: values})
     return study
+
+
+def _storage(library: Any, folder: SweepFolder, facts: SweepFacts) -> Any:
+    if facts.storage is not None:  # connections may have been closed by the server meanwhile
+        return library.storages.RDBStorage(facts.storage, engine_kwargs={"pool_pre_ping": True})
+    journal = library.storages.journal
+    lock = journal.JournalFileOpenLock(str(folder.journal))
+    return library.storages.JournalStorage(journal.JournalFileBackend(str(folder.journal), lock_obj=lock))
+
+
+def absolute(url: str) -> str:
+    """A database's URL as it holds in every folder: of SQLite the file's whole path."""
+    scheme, sign, rest = url.partition(":///")
+    if not scheme.startswith("sqlite") or not rest:
+        return url
+    path, mark, query = rest.partition("?")
+    return f"{scheme}{sign}{Path(path).absolute()}{mark}{query}"
 
 
 def without_password(url: str) -> str:
     """A database's URL as messages may show it."""
     scheme, sign, rest = url.partition("://")
-    user, at, host = rest.rpartition("@")
+    user, at, host = rest.partition("?")[0].rpartition("@")
     return f"{scheme}{sign}{user.partition(':')[0]}{at}{host}"
 
 
@@ -119,7 +143,7 @@ def params_of(sweep: Sweep, values: Mapping[str, Any]) -> dict[str, Any]:
     found = {}
     for name, value in values.items():
         points = sweep.ranges[name].values
-        found[name] = value if points is None else list(points).index(value)
+        found[name] = value if points is None else [*map(flow, points)].index(flow(value))  # 1 is not true
     return found
 
 
@@ -148,12 +172,13 @@ def counting(trials: list[Any]) -> list[Any]:
 class Watch(threading.Thread):
     """Says that this worker's trial is alive, and looks after those of others."""
 
-    def __init__(self, study: Any, sweep: Sweep) -> None:
+    def __init__(self, study: Any) -> None:
         super().__init__(name="graphc-sweep", daemon=True)
-        self._study, self._sweep = study, sweep
+        self._study = study
         self._own: Any = None
         self._count = 0
-        self._seen: dict[int, tuple[Any, float]] = {}
+        self._seen: dict[int, tuple[Any, int]] = {}
+        """Of others' trials, by number: the last sign of life, and how often it was the same."""
         self._stopped = threading.Event()
         self._lock = threading.Lock()
 
@@ -173,25 +198,26 @@ class Watch(threading.Thread):
 
     def run(self) -> None:
         while not self._stopped.wait(BEAT):
-            with contextlib.suppress(Exception):  # the storage is not there for a while; the main thread will say so
-                with self._lock:
-                    if self._own is not None:
-                        self._count += 1
-                        self._own.set_user_attr(ALIVE, self._count)
+            # the storage is not there for a while, which the main thread will say; or others have taken the trial
+            with contextlib.suppress(Exception), self._lock:
+                if self._own is not None:
+                    self._count += 1
+                    self._own.set_user_attr(ALIVE, self._count)
+            with contextlib.suppress(Exception):
                 self.retry_dead()
 
     def retry_dead(self) -> None:
         """End the trials of dead workers, and let others with their values wait."""
-        library, now = optuna(), time.monotonic()
+        library, own = optuna(), self._own
         running = self._study.get_trials(deepcopy=False, states=(library.trial.TrialState.RUNNING,))
-        seen: dict[int, tuple[Any, float]] = {}
+        seen: dict[int, tuple[Any, int]] = {}
         for trial in running:
-            if self._own is not None and trial.number == self._own.number:
+            if own is not None and trial.number == own.number:
                 continue
             alive = trial.user_attrs.get(ALIVE)
-            before = self._seen.get(trial.number)
-            seen[trial.number] = before if before is not None and before[0] == alive else (alive, now)
-            if now - seen[trial.number][1] > DEAD:
+            before, times = self._seen.get(trial.number, (None, 0))
+            seen[trial.number] = (alive, times + 1 if before == alive else 0)
+            if seen[trial.number][1] >= LOOKS:
                 again(self._study, trial)
         self._seen = seen
 
@@ -203,16 +229,26 @@ def again(study: Any, trial: Any) -> None:
         study.tell(trial.number, state=state.FAIL)
     except (ValueError, RuntimeError):  # it has ended meanwhile
         return
-    kept = {key: trial.user_attrs[key] for key in (FOLDER, VALUES) if key in trial.user_attrs}
+    kept = {key: trial.user_attrs[key] for key in (VALUES,) if key in trial.user_attrs}
     # one that has died before it had values has those that it was to have
     values = dict(trial.params) or trial.system_attrs.get("fixed_params", {})
-    study.enqueue_trial(values, user_attrs={**kept, AGAIN: trial.number})
+    study.enqueue_trial(values, user_attrs={**kept, FOLDER: folder_of(trial), AGAIN: trial.number})
+
+
+def folder_of(trial: Any) -> str:
+    """The name of a trial's folder: by its number, or that of the trial whose place it takes."""
+    return str(trial.user_attrs.get(FOLDER, f"{trial.number:05}"))
+
+
+def best_trials(study: Any) -> list[Any]:
+    """Complete trials that no other one beats in every objective, in the order of their folders: a trial that was done
+    again has another number."""
+    complete = study.get_trials(deepcopy=False, states=(optuna().trial.TrialState.COMPLETE,))
+    return sorted(study.best_trials, key=folder_of) if complete else []
 
 
 def read_study(path: str) -> tuple[SweepFolder, SweepFacts, Any]:
     """A sweep's folder, what it is, and its trials; errors as of `SweepFolder.read` and `open_study`."""
     folder = SweepFolder(path)
     facts = folder.read()
-    if facts.storage is None and not folder.journal.is_file():
-        raise WeightsError("G323", f"{shown(folder.journal)}: the journal of the sweep is not there")
     return folder, facts, open_study(folder, facts, new=False)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import math
+import secrets
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from graphc.documented import flow
-from graphc.errors import DivergedError, GraphcError, Place, SpecError, counted
+from graphc.errors import DivergedError, MachineError, Place, SpecError, counted
 from graphc.files import shown
 from graphc.graph import Plan
 from graphc.passes.expectations import MEMORY, check_number, totals
@@ -21,20 +25,27 @@ from graphc.sweep.study import (
     SURPLUS,
     VALUES,
     Watch,
+    absolute,
     again,
+    best_trials,
     counting,
+    folder_of,
     open_study,
     optuna,
+    place_of,
+    storage_errors,
     suggest,
 )
 from graphc.train.commands import resume, train
 from graphc.train.progress import Reporter, Silent
-from graphc.train.recipe import Recipe, read_recipe
+from graphc.train.recipe import Recipe, dump_recipe, read_recipe
 from graphc.train.run_folder import RunFolder
-from graphc.train.task import task_of
+from graphc.train.task import spec_of, task_of
 from graphc.train.trained import Options
 from graphc.train.watching import Watcher, best_record, watched
 
+IN_USE = "G510"
+"""The error of a run's folder that another process has the lock of."""
 LOOK = 2.0
 """Seconds after which a worker that has nothing to do looks whether others' trials have ended."""
 Say = Callable[[str], None]
@@ -51,9 +62,9 @@ class Reports(Silent):
         self._trial, self._objective, self._say = trial, objective, say
 
     def epoch_done(self, record: Mapping[str, Any], seconds: float, examples: int) -> None:
-        value = record.get(self._objective)
-        if isinstance(value, (int, float)):
-            self._trial.report(float(value), int(record["epoch"]))
+        value = number(record.get(self._objective))
+        if value is not None:
+            self._trial.report(value, int(record["epoch"]))
             if self._trial.should_prune():
                 raise Hopeless
 
@@ -69,7 +80,9 @@ def begin_sweep(path: Path | str, output: Path | str, storage: str | None) -> No
     folder = SweepFolder(output)
     folder.require_new()
     found = first_variant(sweep, recipe)
-    facts = SweepFacts(sweep, recipe, objectives_of(sweep, found), storage)
+    name = f"graphc: {folder.path.absolute().name}: {secrets.token_hex(8)}"
+    objectives, storage = objectives_of(sweep, found), storage and absolute(storage)
+    facts = SweepFacts(sweep, recipe, objectives, storage, name, digest_of_recipe(sweep, recipe))
     folder.make()
     open_study(folder, facts, new=True)
     folder.write(facts)
@@ -85,6 +98,13 @@ def first_variant(sweep: Sweep, recipe: Path) -> Recipe:
     except SpecError as error:
         error.notes = (*error.notes, f"a trial of the sweep sets {', '.join(overrides)}")
         raise
+
+
+def digest_of_recipe(sweep: Sweep, recipe: Path) -> str:
+    """SHA-256 of a recipe and all files of its spec, in hexadecimal."""
+    texts = spec_of(first_variant(sweep, recipe).model, recipe.parent).texts
+    told = json.dumps([dump_recipe(read_recipe(recipe)), dict(texts)], sort_keys=True)
+    return hashlib.sha256(told.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def trial_overrides(sweep: Sweep, recipe: Path, values: Mapping[str, Any]) -> list[str]:
@@ -122,20 +142,19 @@ class SweepWorker:
         self._library = optuna()
         self._states = self._library.trial.TrialState
         self._say, self._options = say, options
-        self._watch = Watch(self.study, self.sweep)
+        self._watch = Watch(self.study)
 
     def work(self) -> None:
-        """Trials until all are done, those of workers that have died meanwhile too."""
+        """Trials until all are done, those of workers that have died meanwhile too. A MachineError where the storage
+        can no longer be used."""
         self._watch.start()
         try:
-            while True:
-                trial = self._next()
-                if trial is not None:
-                    self._run(trial)
-                elif self._all_done():
-                    return
-                else:
-                    time.sleep(LOOK)
+            with storage_errors(place_of(self.folder, self.facts)):
+                while (trial := self._next()) is not None or not self._all_done():
+                    if trial is not None:
+                        self._run(trial)
+                    else:
+                        time.sleep(LOOK)
         finally:
             self._watch.stop()
 
@@ -143,21 +162,25 @@ class SweepWorker:
         """How many trials there are, and how the best ones did."""
         trials = counting(self.study.get_trials(deepcopy=False))
         done = sum(trial.state == self._states.COMPLETE for trial in trials)
-        if not done:
+        best = best_trials(self.study)
+        if not best:
             return f"{counted(len(trials), 'trial')}, none complete"
-        best = self.study.best_trials
         results = zip(self.facts.objectives, best[0].values, strict=True)
         values = ", ".join(f"{key} {value:.4g}" for key, value in results)
-        which = f"the best is {best[0].user_attrs[FOLDER]} ({values})"
+        which = f"the best is {folder_of(best[0])} ({values})"
         front = f"{counted(len(best), 'trial')} on the front" if len(self.facts.objectives) > 1 else which
         return f"{counted(len(trials), 'trial')}, {done} complete; {front}"
 
     def _next(self) -> Any:
-        """A trial that waits, or a new one; None where none is wanted now."""
+        """A trial that waits, or a new one; None where none is wanted now. A SpecError where recipe or spec have
+        changed since the sweep began: its trials would no longer be comparable."""
         trials = self.study.get_trials(deepcopy=False)
         waiting = any(trial.state == self._states.WAITING for trial in trials)
         if not waiting and (self.sweep.sampler != "tpe" or len(counting(trials)) >= self.sweep.count):
             return None
+        if digest_of_recipe(self.sweep, self.facts.recipe) != self.facts.digest:
+            message = "the recipe or its spec is not as it was when the sweep began"
+            raise SpecError("G528", message, Place(shown(self.facts.recipe)))
         trial = self.study.ask()
         if FOLDER not in trial.user_attrs and VALUES not in trial.user_attrs and not self._wanted(trial):
             trial.set_user_attr(ENDED, SURPLUS)
@@ -182,7 +205,7 @@ class SweepWorker:
         """Train a trial and tell how it did; what is wrong with this machine or the data ends the worker, and lets the
         trial wait for another."""
         values = suggest(trial, self.sweep)
-        name = trial.user_attrs.get(FOLDER) or f"{trial.number:05}"
+        name = self._free_folder(trial)
         trial.set_user_attr(VALUES, values)
         trial.set_user_attr(FOLDER, name)
         said = ", ".join(f"{key}={shortly(value)}" for key, value in values.items())
@@ -190,11 +213,11 @@ class SweepWorker:
             found = self._trained(trial, name, values)
         except Hopeless:
             self._tell(trial, None, self._states.PRUNED, f"trial {name} ({said}): ended early")
-        except (DivergedError, Refused) as error:
+        except (DivergedError, SpecError) as error:
             how = "diverged" if isinstance(error, DivergedError) else "refused"
             trial.set_user_attr(ENDED, how)
-            trial.set_user_attr(REASON, str(error))
-            self._tell(trial, None, self._states.FAIL, f"trial {name} ({said}): {how}: {error}")
+            trial.set_user_attr(REASON, error.message)
+            self._tell(trial, None, self._states.FAIL, f"trial {name} ({said}): {how}: {error.message}")
         except BaseException:
             self._watch.end()
             again(self.study, self.study.get_trials(deepcopy=False)[trial.number])
@@ -203,10 +226,26 @@ class SweepWorker:
             results = ", ".join(f"{key} {value:.4g}" for key, value in found.items())
             self._tell(trial, list(found.values()), self._states.COMPLETE, f"trial {name} ({said}): {results}")
 
+    def _free_folder(self, trial: Any) -> str:
+        """The name of a trial's folder; another one where a worker that was stopped, and taken for dead, still has the
+        lock of that."""
+        name = folder_of(trial)
+        if not self.folder.trial(name).exists():
+            return name
+        try:
+            with RunFolder(self.folder.trial(name)).locked():
+                return name
+        except MachineError as error:
+            if error.code != IN_USE:
+                raise
+            return f"{name}-{trial.number:05}"
+
     def _tell(self, trial: Any, values: list[float] | None, state: Any, said: str) -> None:
         self._watch.end()
-        self.study.tell(trial, values, state, skip_if_finished=True)
-        self._say(said)
+        ended = self.study.tell(trial, values, state, skip_if_finished=True)
+        self._say(
+            said if ended.state == state else f"{said}; this worker was taken for dead, and another has the trial"
+        )
 
     def _trained(self, trial: Any, name: str, values: Mapping[str, Any]) -> dict[str, float]:
         """The objectives of a trial by name, after its training."""
@@ -227,37 +266,30 @@ class SweepWorker:
         best = best_record(recipe, records) or {}
         found: dict[str, float] = {}
         for objective in self.facts.objectives:
-            value = costs[objective] if objective in COSTS else best.get(objective)
-            if not isinstance(value, (int, float)):
-                raise Refused(f"{objective} is not a number in the best epoch")
-            found[objective] = float(value)
+            value = number(costs[objective] if objective in COSTS else best.get(objective))
+            if value is None:
+                where = "of this network" if objective in COSTS else "in the best epoch"
+                raise SpecError("G221", f"{objective} {where} is not a number")
+            found[objective] = value
         return found
 
     def _checked(self, recipe: Recipe) -> Plan:
-        """The plan of a variant whose network can be made and keeps to its budgets; else Refused, with the reason."""
-        try:
-            plan = task_of(recipe, self.facts.recipe.parent).plan
-            costs = costs_of(plan)
-            for name, bound in self.sweep.constraints.items():
-                check_number(name, bound, costs[name], Place(shown(self.folder.facts)))
-        except SpecError as error:
-            raise Refused(error.message) from None
+        """The plan of a variant that keeps to its budgets; else a SpecError, with the reason."""
+        plan = task_of(recipe, self.facts.recipe.parent).plan
+        costs = costs_of(plan)
+        for name, bound in self.sweep.constraints.items():
+            check_number(name, bound, costs[name], Place(shown(self.folder.facts)))
         return plan
+
+
+def number(value: Any) -> float | None:
+    """A value of a log, or a cost, as a float; None where it is none, or not finite."""
+    return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else None
 
 
 def shortly(value: Any) -> str:
     """A trial's value for people."""
     return f"{value:.4g}" if isinstance(value, float) else flow(value)
-
-
-class Refused(GraphcError):
-    """A variant that is not trained, or whose training says nothing."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__("G221", message)
-
-    def __str__(self) -> str:
-        return self.message
 
 
 def costs_of(plan: Plan) -> dict[str, float | None]:

@@ -10,6 +10,7 @@ import pytest
 
 from graphc.errors import SpecError
 from graphc.sweep.settings import Range, read_sweep
+from graphc.sweep.study import params_of
 from graphc.train.recipe import read_recipe
 
 GRID = """\
@@ -77,6 +78,10 @@ def test_values_of_any_type_reach_the_recipe(tmp_path: Path) -> None:
         ("sampler: grid", "constraints: {macs: lots}", "macs expects a number or a bound"),
         ("{values: [0.1, 0.01]}", "{values: [1], uniform: [1, 2]}", "expected either `values` or `uniform`"),
         ("recipe: recipe.yaml", "recipes: recipe.yaml", "recipes"),
+        ("[1, 2]", '[1, "2"]', "expected values that --set can write, found '2', which it reads as 2"),
+        ("[1, 2]", '[1, "null"]', "found 'null', which it reads as None"),
+        ("[3, 4]", "[0, 9007199254740993]", "int_uniform: expected ends up to 9,007,199,254,740,992"),
+        ("{values: [0.1, 0.01]}", "{uniform: [-1.7e308, 1.7e308]}", "expected ends whose difference is a number"),
     ],
 )
 def test_errors_have_their_places(tmp_path: Path, old: str, new: str, said: str) -> None:
@@ -84,6 +89,16 @@ def test_errors_have_their_places(tmp_path: Path, old: str, new: str, said: str)
     with pytest.raises(SpecError) as caught:
         sweep_of(tmp_path, GRID.replace(old, new))
     assert re.search(said, str(caught.value)), str(caught.value)
+
+
+def test_a_truth_value_is_not_the_number_one(tmp_path: Path) -> None:
+    """Optuna keeps the place of a value in its list; Python takes 1, 1.0 and true for equal."""
+    text = "sweep: 1\nrecipe: r.yaml\nsampler: grid\nvariables: {x: [1, true, 1.0, null, a]}\n"
+    sweep = sweep_of(tmp_path, text)
+    planned = sweep.planned()
+    assert [params_of(sweep, each)["x"] for each in planned] == [0, 1, 2, 3, 4]
+    written = [sweep.overrides(each)[0] for each in planned]
+    assert written == ["model.set.x=1", "model.set.x=true", "model.set.x=1.0", "model.set.x=null", "model.set.x=a"]
 
 
 def test_a_log_range_lies_above_zero() -> None:

@@ -103,12 +103,65 @@ def test_a_dead_workers_trial_is_done_by_another(project: Path, monkeypatch: pyt
     lost = study.ask()
     lost.set_user_attr(studies.FOLDER, "00000")
     monkeypatch.setattr(studies, "BEAT", 0.05)
-    monkeypatch.setattr(studies, "DEAD", 0.3)
+    monkeypatch.setattr(studies, "LOOKS", 6)
     work(folder)
     rows = table(folder)
     assert len(rows) == 4
     assert {row["state"] for row in rows} == {"complete"}
     assert sorted(row["trial"] for row in rows)[0] == "00000", "it has the folder of the lost one"
+
+
+def test_a_stopped_workers_trial_is_done_elsewhere(project: Path) -> None:
+    """Its folder is locked: its worker was not dead, and may go on to write there."""
+    folder = swept(project)
+    _, _, study = read_study(str(folder))
+    stopped = study.get_trials()[study.ask().number]
+    with RunFolder(folder / "trials" / "00000").locked():
+        studies.again(study, stopped)
+        work(folder)
+    rows = table(folder)
+    assert {row["state"] for row in rows} == {"complete"}
+    assert sorted(row["trial"] for row in rows) == ["00000-00004", "00001", "00002", "00003"]
+
+
+def test_of_equals_the_best_is_the_first_that_was_planned(project: Path) -> None:
+    """Also where that one was done again, under a later number."""
+    rates = "{learning_rate: [0.02, 0.02], epochs: [1]}"
+    folder = swept(project, f"sweep: 1\nrecipe: recipe.yaml\nsampler: grid\nsettings: {rates}\n")
+    _, _, study = read_study(str(folder))
+    studies.again(study, study.get_trials()[study.ask().number])
+    worker = SweepWorker(folder, [].append, DEFAULT)
+    worker.work()
+    assert "the best is 00000 " in worker.summary()
+    assert [row["best"] for row in table(folder)] == ["*", "*"]
+
+
+def test_a_value_that_the_recipe_cannot_have_is_refused(project: Path) -> None:
+    folder = swept(project, SWEEP.replace("[0.0001, 0.02]", "[0.02, -1]").replace("[2, 4]", "[2]"))
+    assert "refused: learning_rate" in work(folder)[1]
+    assert [row["state"] for row in table(folder)] == ["complete", "refused"]
+
+
+def test_a_recipe_that_changes_ends_the_sweep(project: Path) -> None:
+    folder = swept(project)
+    (project / "tiny.yaml").write_text((project / "tiny.yaml").read_text() + "# changed\n")
+    with pytest.raises(SpecError, match=r"G528.*the recipe or its spec is not as it was when the sweep began"):
+        work(folder)
+
+
+def test_a_database_holds_many_sweeps(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of one name too, and wherever a worker stands; one that is not there is not made anew."""
+    monkeypatch.chdir(project)
+    (project / "other").mkdir()
+    small = SWEEP.replace("[0.0001, 0.02]", "[0.02]").replace("[2, 4]", "[2]")
+    first, second = (swept(project, small, name, "sqlite:///trials.db") for name in ("same", "other/same"))
+    monkeypatch.chdir(project / "other")
+    for folder in (first, second):
+        assert len(work(folder)) == 1
+    assert not (project / "other" / "trials.db").exists()
+    (project / "trials.db").unlink()
+    with pytest.raises(MachineError, match=r"G527.*trials\.db, has no trials of it"):
+        work(first)
 
 
 def test_the_sampler_that_learns_makes_as_many_trials_as_wanted(project: Path) -> None:
