@@ -20,7 +20,7 @@ from graphc.lsp.outline import Outline, read_outline
 from graphc.lsp.text import Text
 from graphc.passes.lints import lints
 from graphc.passes.partial import known_part
-from graphc.spec.documents import INCLUDED
+from graphc.spec.file_forms.include import Include
 from graphc.spec.forms.block import read_blocks
 from graphc.spec.model import ModelSpec, read_spec_text, read_what_is_right
 from graphc.spec.source import LIMITS, SpecMap
@@ -63,10 +63,10 @@ def kind_of(outline: Outline) -> Kind:
     keys = outline.tree.keys()
     if "recipe" in keys:
         return "recipe"
-    shared = keys & set(INCLUDED)
+    shared = keys & set(Include.taken)
     if "graphc" in keys or {"inputs", "layers"} <= keys:
         return "fragment" if shared and not keys & {"layers", "extends", "inputs"} else "spec"
-    return "fragment" if shared and keys <= {*INCLUDED, "include", "name"} else "other"
+    return "fragment" if shared and keys <= {*Include.taken, "include", "name"} else "other"
 
 
 def analyze(content: str, path: Path, unsaved: Unsaved | None = None) -> Analysis:

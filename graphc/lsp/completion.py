@@ -15,7 +15,8 @@ from graphc.lsp.schema_walk import Allowed, Key, allowed_at
 from graphc.lsp.types import Completion, Edit, Position, Span
 from graphc.report.schema_words import Schema
 from graphc.report.vocabulary import find
-from graphc.spec.documents import listed
+from graphc.spec.file_forms import FILE_FORMS
+from graphc.spec.file_forms.base import listed
 from graphc.spec.forms import FORMS
 from graphc.spec.forms.block import REQUIRED, Block
 from graphc.spec.library import library
@@ -27,7 +28,7 @@ START = {
     "spec": ("graphc: 1\ninputs:\n  image: [N, ${1:224}, ${2:224}, 3]\nlayers:\n  - $0", "A network."),
     "recipe": ("recipe: 1\nmodel: ${1:net.yaml}\n$0", "A training."),
 }
-FILE_KEYS = ("extends", "include", "model")
+FILE_KEYS = (*FILE_FORMS, "model")
 
 
 def complete(document: Document, position: Position) -> list[Completion]:

@@ -9,6 +9,7 @@ from graphc.errors import GraphcError, Place, Warn, counted
 from graphc.lsp.analysis import Analysis
 from graphc.lsp.text import Text
 from graphc.lsp.types import Diagnostic, Location, Position, Span
+from graphc.spec.file_forms import FILE_FORMS
 from graphc.spec.source import SpecList
 
 START = Span(Position(0, 0), Position(0, 1))
@@ -60,7 +61,7 @@ def _of_include(analysis: Analysis, place: Place) -> Span:
     name = Path(place.path).stem
     if outline.tree is None:
         return START
-    for key in ("model", "extends", "include"):
+    for key in ("model", *FILE_FORMS):
         if key not in outline.tree:
             continue
         value, at = outline.tree[key], outline.tree.places[key]
@@ -70,5 +71,5 @@ def _of_include(analysis: Analysis, place: Place) -> Span:
                     return outline.text.span_at(item_place)
         elif key == "model" or (isinstance(value, str) and Path(value).stem == name):
             return outline.text.span_at(at)
-    keys = [key for key in ("extends", "include") if key in outline.tree]
+    keys = [key for key in FILE_FORMS if key in outline.tree]
     return outline.text.span_at(outline.tree.key_places[keys[0]]) if keys else START

@@ -11,8 +11,9 @@ from graphc.lsp.documents import Document, Documents
 from graphc.lsp.names import Named, names_of
 from graphc.lsp.outline import Outline
 from graphc.lsp.types import Edit, Location, Position, Span
-from graphc.spec.documents import listed
 from graphc.spec.entry import Argument, check_name, is_name
+from graphc.spec.file_forms import FILE_FORMS
+from graphc.spec.file_forms.base import listed
 from graphc.spec.schema_terms import COMMON_KEYS
 from graphc.spec.variables import check_variable_name
 from graphc.spec.zoo import zoo_folder
@@ -73,7 +74,7 @@ def _is_same(one: Named, other: Named) -> bool:
 def _file_at(document: Document, position: Position) -> Path | None:
     """The file that is named at a position: under `extends`, `include`, or a recipe's `model`."""
     tree = document.read().tree
-    for key in ("extends", "include", "model") if tree is not None else ():
+    for key in (*FILE_FORMS, "model") if tree is not None else ():
         try:
             written = listed(tree, key) if tree is not None else []
         except SpecError:

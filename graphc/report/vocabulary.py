@@ -13,6 +13,7 @@ from graphc.documented import flow
 from graphc.report.library import library_words
 from graphc.report.schema_words import Reader, Schema, plural
 from graphc.report.words import Setting, Word
+from graphc.spec.file_forms import FILE_FORMS
 from graphc.spec.forms import FORMS
 from graphc.spec.schema import json_schema
 from graphc.spec.schema_terms import COMMON_KEYS
@@ -146,7 +147,8 @@ def _regularizers(reader: Reader, schema: Schema) -> Iterator[Word]:
 def _keys(reader: Reader, above: str, properties: Mapping[str, Schema], needed: Sequence[str]) -> Iterator[Word]:
     for row in _settings(reader, properties, needed):
         vocabulary = "budget" if above == "expect" else f"key of a {above}"
-        yield Word(row.name, vocabulary, row.meaning, (row,), "", "", row.name, row)
+        example = FILE_FORMS[row.name].example if above == "spec" and row.name in FILE_FORMS else ""
+        yield Word(row.name, vocabulary, row.meaning, (row,), example, "", row.name, row)
 
 
 # recipes ---------------------------------------------------------------------------------------------------

@@ -15,21 +15,14 @@ from typing import Any
 
 from graphc.errors import Errors, Place, SpecError, clipped, did_you_mean
 from graphc.files import NO_PATHS, for_reading, machine_error, read_limited, read_open, shown, why_missing
-from graphc.spec.inherited import drop_claims, with_sources
+from graphc.spec.file_forms import FILE_FORMS
+from graphc.spec.overlay import OWN_KEYS, lay_own
 from graphc.spec.source import BREAK, LIMITS, Limits, SpecList, SpecMap, Tree, decode, load_text
 from graphc.spec.zoo import SUFFIXES, in_zoo, zoo_folder, zoo_names
 from graphc.system import NotPlain, open_below
 
-KEYS = (
-    "graphc", "name", "scope", "extends", "include", "vars", "inputs", "arg_scopes", "arg_scope", "blocks", "layers",
-    "outputs", "end_points", "expect", "pretrained",
-)  # fmt: skip
-MERGED = ("vars", "inputs", "arg_scopes", "blocks", "outputs", "expect")
-DROPPED = ("inputs", "blocks", "outputs", "expect", "pretrained")
-"""Where null takes away what the base has; of a variable or a scope it is a value."""
-INCLUDED = ("vars", "arg_scopes", "blocks", "pretrained")
-ARITHMETIC = ("inputs", "arg_scopes", "arg_scope", "blocks", "layers")
-"""Where a spec has its own of these, whose weights its base took is no claim about it."""
+KEYS = ("graphc", *FILE_FORMS, *OWN_KEYS[1:])
+"""What a spec may have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,14 +104,11 @@ class _Reader:
             check_keys(own, KEYS, "a spec")
         self.open.append(file.name)
         result = SpecMap.empty(own.place)
-        for key in ("extends", "include"):
-            for written, place in listed(own, key):
-                taken = INCLUDED if key == "include" else [each for each in KEYS if each not in ("extends", "include")]
+        for form in FILE_FORMS.values():
+            for written, place in form.paths(own):
                 with self.tolerating():
-                    overlay(result, self.below(file, written, place), taken)
-        if any(key in own for key in ARITHMETIC):
-            drop_claims(result)
-        overlay(result, own, [key for key in KEYS if key not in ("extends", "include")])
+                    form.merge(result, self.below(file, written, place))
+        lay_own(result, own)
         self.open.pop()
         self.trees[file.name] = result
         return result
@@ -215,38 +205,6 @@ def relative_parts(written: str, place: Place) -> list[str]:
     if written.startswith(("/", "~")) or ".." in parts or not parts:
         raise SpecError("G180", f"expected a file below this file's folder, found {clipped(written)}", place)
     return parts
-
-
-def listed(tree: SpecMap, key: str) -> list[tuple[str, Place]]:
-    """The paths under `extends` or `include`: one, or a list."""
-    value = tree.get(key)
-    if value is None:
-        return []
-    items = list(zip(value, value.places, strict=True)) if isinstance(value, SpecList) else [(value, tree.places[key])]
-    for item, place in items:
-        if not isinstance(item, str):
-            raise SpecError("G151", f"{key} expects a path or a list of paths, found {clipped(item)}", place)
-    return items
-
-
-def overlay(result: SpecMap, over: SpecMap, keys: tuple[str, ...] | list[str]) -> None:
-    """Lay the keys of `over` on `result`, the merged ones key by key; null drops what is there."""
-    for key in keys:
-        if key not in over:
-            continue
-        value: Any = over[key]
-        below = result.get(key)
-        if key in MERGED and isinstance(value, SpecMap) and isinstance(below, SpecMap):
-            both = SpecMap.empty(value.place)
-            gone = [name for name in below if key in DROPPED and value.get(name, "") is None]
-            for each in (below, value):
-                for name, item in each.items():
-                    if name not in gone:
-                        both.put(name, item, each.key_places[name], each.places[name])
-            value = both
-        if key == "pretrained" and isinstance(value, SpecMap) and isinstance(below, SpecMap):
-            value = with_sources(below, value)
-        result.put(key, value, over.key_places[key], over.places[key])
 
 
 def found(value: Any) -> str:

@@ -13,6 +13,8 @@ from typing import Any
 from graphc.documented import ReadableSchema
 from graphc.layers import ACTIVATIONS, CATALOGUE, NORMALIZERS
 from graphc.layers.base import Layer
+from graphc.spec.file_forms import FILE_FORMS
+from graphc.spec.file_forms.include import Include
 from graphc.spec.forms import FORMS
 from graphc.spec.forms.block import block_schema
 from graphc.spec.schema_terms import (
@@ -20,7 +22,6 @@ from graphc.spec.schema_terms import (
     EXPRESSION,
     LAYERS,
     NAME,
-    NAMES,
     ONE_KEY,
     SCOPE,
     TEXT,
@@ -57,15 +58,20 @@ def json_schema() -> Schema:
         "type": "object",
         "properties": _top(),
         "additionalProperties": False,
-        "if": {"not": {"anyOf": [{"required": ["extends"]}, _is_fragment()]}},
+        "if": {"not": {"anyOf": [*_has_layers_elsewhere(), _is_fragment()]}},
         "then": {"required": ["graphc", "inputs", "layers"]},
         "$defs": definitions,
     }
 
 
+def _has_layers_elsewhere() -> list[Schema]:
+    """What a spec has whose layers another file may have."""
+    return [{"required": [key]} for key, form in FILE_FORMS.items() if "layers" in form.taken]
+
+
 def _is_fragment() -> Schema:
     """A file that others include: it has what they share, and no layers."""
-    shared = [{"required": [key]} for key in ("vars", "blocks", "arg_scopes", "pretrained")]
+    shared = [{"required": [key]} for key in Include.taken]
     return {"anyOf": shared, "not": {"required": ["layers"]}}
 
 
@@ -79,14 +85,7 @@ def _top() -> Schema:
         "graphc": {"const": 1, "description": "The language's version."},
         "name": {**NAME, "description": "The model's name; left out: the file's."},
         "scope": {**TEXT, "description": "Prefix of every variable; left out: the name."},
-        "extends": {
-            **NAMES,
-            "description": "The spec to start from, below this file's folder, or zoo/NAME; or several.",
-        },
-        "include": {
-            **NAMES,
-            "description": "Files to take vars, blocks and arg_scopes from, below this file's folder, or zoo/NAME.",
-        },
+        **{key: form.schema() for key, form in FILE_FORMS.items()},
         "vars": {"type": ["object", "null"], "description": "Values for ${…}; --set NAME=VALUE changes them."},
         "inputs": map_of(shape, "Input -> [batch, height, width, channels]; a name is a symbolic size."),
         "arg_scopes": map_of(SCOPE, "Scopes by name."),

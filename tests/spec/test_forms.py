@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ from graphc.errors import Place, SpecError
 from graphc.passes.bounds import check_bounds
 from graphc.passes.expand import expand
 from graphc.report.vocabulary import spec_words
+from graphc.spec.documents import merge_document
+from graphc.spec.file_forms import FILE_FORMS
 from graphc.spec.forms import FORMS
 from graphc.spec.forms.block import KEYS as BLOCK_KEYS
 from graphc.spec.model import ModelSpec, read_spec_text
@@ -132,6 +135,62 @@ def test_the_bound_refuses_a_bomb_in_no_time(kind):
     with pytest.raises(SpecError, match=r"got at least \d,\d{3},\d{3},\d{3}"):
         check_bounds(spec, 50_000)
     assert time.perf_counter() - start < 1
+
+
+# what names other files ------------------------------------------------------------------------------------------
+
+BASE = """vars: {a: 1}
+inputs: {x: [N, 8, 8, 4]}
+arg_scopes: {s: {relu: {}}}
+arg_scope: {conv2d: {filters: 8}}
+blocks: {own: {layers: [relu]}}
+layers: [relu: {name: base}]
+outputs: {o: base}
+end_points: [base]
+expect: {params: 0}
+pretrained: {timm: {labels: imagenet_1000}}
+name: base
+scope: base
+graphc: 1
+"""
+
+
+@pytest.mark.parametrize("key", FILE_FORMS)
+def test_a_form_of_a_file_is_documented_and_takes_what_it_says(key, tmp_path: Path):
+    form, schema = FILE_FORMS[key], SCHEMA["properties"][key]
+    assert form.key == key
+    assert schema == form.schema()
+    assert form.description.endswith(".")
+    word = next(word for word in spec_words() if (word.name, word.vocabulary) == (key, "key of a spec"))
+    assert (word.meaning, word.example) == (form.description, form.example)
+    assert merge_document(f"graphc: 1\n{form.example}\n", tmp_path / "net.yaml").texts.keys() > {"net.yaml"}
+    (tmp_path / "base.yaml").write_text(BASE)
+    merged = merge_document(f"{key}: base.yaml\n", tmp_path / "net.yaml").tree
+    assert merged.keys() == set(form.taken)
+    assert all(place.path.endswith("base.yaml") for place in merged.places.values())
+
+
+@pytest.mark.parametrize("key", FILE_FORMS)
+def test_a_form_of_a_file_lies_below_the_spec(key, tmp_path: Path):
+    (tmp_path / "base.yaml").write_text(BASE)
+    own = "vars: {a: 2, b: 3}\nlayers: [relu, elu]\n"
+    spec = read_spec_text(f"graphc: 1\ninputs: {{x: [N, 4]}}\n{key}: [base.yaml]\n{own}", tmp_path / "net.yaml")
+    assert spec.vars == {"a": 2, "b": 3}
+    assert least(spec) == len(spec.layers) == 2
+    assert set(spec.blocks) == {"own"}
+
+
+@pytest.mark.parametrize("key", FILE_FORMS)
+@pytest.mark.parametrize(
+    ("written", "code"),
+    [("3", "G151"), ("[{a: b}]", "G151"), ("../x.yaml", "G180"), ("none.yaml", "G181"), ("net.yaml", "G182")],
+)
+def test_a_form_of_a_file_refuses_what_is_no_path_at_its_place(key, written, code, tmp_path: Path):
+    with pytest.raises(SpecError) as caught:
+        merge_document(f"graphc: 1\n{key}: {written}\n", tmp_path / "net.yaml")
+    assert caught.value.code == code
+    assert caught.value.place is not None
+    assert caught.value.place.line == 2
 
 
 # blocks that use themselves ------------------------------------------------------------------------------------
