@@ -1,7 +1,8 @@
 """Sizes that may be symbols: integers, or readable formulas such as `(H + 1)//2`.
 
-A symbolic size is a sum of integer multiples of atoms, an atom being a symbol or a floor division by an
-integer. Nested floor divisions are flattened, so that two ways to the same size compare equal.
+A symbolic size is a sum of integer multiples of atoms, an atom being a symbol, a floor division by an integer or a
+product of these. Nested floor divisions are flattened and products of sums multiplied out, so that two ways to the same
+size compare equal.
 """
 
 from __future__ import annotations
@@ -48,6 +49,8 @@ class Formula:
         return (-self) + other
 
     def __mul__(self, other: object) -> Dim:
+        if isinstance(other, Formula):
+            return _product(self, other)
         if not isinstance(other, int):
             return NotImplemented
         return _formula({atom: factor * other for atom, factor in self.terms}, self.constant * other)
@@ -77,7 +80,7 @@ class Formula:
     def __str__(self) -> str:
         text = ""
         for atom, factor in self.terms:
-            size = str(atom) if abs(factor) == 1 else f"{abs(factor)}*{_bracketed(atom)}"
+            size = str(atom) if abs(factor) == 1 else f"{abs(factor)}*{_as_factor(atom)}"
             sign = ("-" if factor < 0 else "") if not text else (" - " if factor < 0 else " + ")
             text += f"{sign}{size}"
         if self.constant:
@@ -115,7 +118,23 @@ class FloorDiv:
         return f"{text}//{self.divisor}" if text.isidentifier() else f"({text})//{self.divisor}"
 
 
-Atom: TypeAlias = Union[Symbol, FloorDiv]
+@dataclass(frozen=True, slots=True)
+class Product:
+    """Of two or more, sorted by their text: the positions of an image of open height and width."""
+
+    factors: tuple[Union[Symbol, FloorDiv], ...]
+
+    def evaluate(self, sizes: Mapping[str, int]) -> int:
+        return math.prod(factor.evaluate(sizes) for factor in self.factors)
+
+    def symbols(self) -> frozenset[str]:
+        return frozenset().union(*(factor.symbols() for factor in self.factors))
+
+    def __str__(self) -> str:
+        return "*".join(map(_as_factor, self.factors))
+
+
+Atom: TypeAlias = Union[Symbol, FloorDiv, Product]
 Dim: TypeAlias = Union[int, Formula]
 Shape: TypeAlias = tuple[Dim, ...]
 
@@ -127,8 +146,8 @@ SPATIAL_AXES: Mapping[int, tuple[str, ...]] = {
 """Rank of one example -> its axes before the channels, which come last."""
 
 
-def _bracketed(atom: Atom) -> str:
-    return str(atom) if isinstance(atom, Symbol) else f"({atom})"
+def _as_factor(atom: Atom) -> str:
+    return f"({atom})" if isinstance(atom, FloorDiv) else str(atom)
 
 
 def _formula(terms: Mapping[Atom, int], constant: int) -> Dim:
@@ -149,6 +168,35 @@ def _formula(terms: Mapping[Atom, int], constant: int) -> Dim:
         numerator = Formula(inner.numerator.terms, inner.numerator.constant + constant * inner.divisor)
         return Formula(((FloorDiv(numerator, inner.divisor), 1),))
     return Formula(kept, constant)
+
+
+def _product(one: Formula, other: Formula) -> Dim:
+    """Every term of one times every term of the other."""
+    found: Dim = 0
+    for a, by in _apart(one):
+        for b, times in _apart(other):
+            factors = tuple(sorted((*_factors(a), *_factors(b)), key=str))
+            atom = Product(factors) if len(factors) > 1 else factors[0] if factors else None
+            found += by * times if atom is None else Formula(((atom, by * times),))
+    return found
+
+
+def _apart(size: Formula) -> list[tuple[Atom | None, int]]:
+    """Terms and the constant, which has no atom, of what floor divisions have of it too."""
+    terms: list[tuple[Atom | None, int]] = []
+    constant = size.constant
+    for atom, factor in size.terms:
+        rest = atom
+        if isinstance(atom, FloorDiv):
+            whole, left = divmod(atom.numerator.constant, atom.divisor)
+            constant += factor * whole
+            rest = FloorDiv(Formula(atom.numerator.terms, left), atom.divisor)
+        terms.append((rest, factor))
+    return [*terms, (None, constant)] if constant else terms
+
+
+def _factors(atom: Atom | None) -> tuple[Union[Symbol, FloorDiv], ...]:
+    return () if atom is None else atom.factors if isinstance(atom, Product) else (atom,)
 
 
 def _floor_div(size: Formula, divisor: int) -> Dim:
@@ -198,7 +246,7 @@ def _size_of(node: ast.expr) -> Dim:
         try:
             found: Dim = _OPERATIONS[type(node.op)](_size_of(node.left), _size_of(node.right))
             return found
-        except (TypeError, ZeroDivisionError) as error:  # a product of symbols, a symbol below the line
+        except (TypeError, ZeroDivisionError) as error:  # a symbol below the line
             raise ValueError(f"{ast.unparse(node)} is no formula of sizes") from error
     raise ValueError(f"{ast.unparse(node)} is no formula of sizes")
 
@@ -230,6 +278,8 @@ def _spread(size: Formula) -> tuple[Fraction, Fraction, dict[str, Fraction]]:
     for atom, factor in size.terms:
         if isinstance(atom, Symbol):
             below, above, inner = Fraction(0), Fraction(0), {atom.name: Fraction(1)}
+        elif isinstance(atom, Product):
+            below, above, inner = _spread_of_product(atom)
         else:  # x//d is x/d less at most (d - 1)/d
             below, above, inner = _spread(atom.numerator)
             below, above = (below - atom.divisor + 1) / atom.divisor, above / atom.divisor
@@ -239,6 +289,16 @@ def _spread(size: Formula) -> tuple[Fraction, Fraction, dict[str, Fraction]]:
         for name, slope in inner.items():
             slopes[name] = slopes.get(name, Fraction(0)) + factor * slope
     return low, high, slopes
+
+
+def _spread_of_product(atom: Product) -> tuple[Fraction, Fraction, dict[str, Fraction]]:
+    """As if it were a symbol of its own, which is no number at all where a factor may be negative."""
+    least = [bounds(Formula(((factor, 1),)))[0] for factor in atom.factors]
+    text, one = str(atom), Fraction(1)
+    if min(least) < 0:
+        return Fraction(0), Fraction(0), {text: one, f"-{text}": -one}
+    before = Fraction(int(math.prod(least)) - 1)
+    return before, before, {text: one}
 
 
 def growth(size: Dim) -> dict[str, Fraction]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphc.dims import Dim, Formula, evaluate_shape, format_shape, residues
+from graphc.dims import Dim, Formula, bounds, evaluate_shape, format_shape, residues
 
 H, W = Formula.symbol("H"), Formula.symbol("W")
 
@@ -61,6 +63,32 @@ def test_a_formula_is_the_number_it_stands_for(
 )
 def test_formulas_read_as_one_would_write_them(formula: Dim, text: str) -> None:
     assert str(formula) == text
+
+
+@given(
+    st.sampled_from([H, (H + 31) // 32, (H - 7) // 4, H * 2 - 1]),
+    st.sampled_from([W, W // 8, (W - 7) // 4, W * 3 + H + 2]),
+    st.integers(1, 5),
+    st.integers(1, 200),
+    st.integers(1, 200),
+)
+def test_a_product_is_the_number_it_stands_for(one: Dim, other: Dim, divisor: int, height: int, width: int) -> None:
+    sizes = {"H": height, "W": width}
+    a, b = evaluate_shape((one, other), sizes)
+    for formula, number in ((one * other, a * b), (one * other * 3 // divisor, a * b * 3 // divisor)):
+        assert evaluate_shape((formula,), sizes) == (number,)
+        assert eval(str(formula), {}, sizes) == number
+        least, most = bounds(formula)
+        assert least <= number <= most
+    assert one * other == other * one
+
+
+def test_products_are_multiplied_out() -> None:
+    assert (H + 1) * (W - 1) == H * W + W - H - 1
+    assert H * W * 144 // 144 == W * H
+    assert H * W // 4 != (H // 2) * (W // 2)
+    assert str(((H + 7) // 8) * ((W + 7) // 8) * 2) == "2*((H + 7)//8)*((W + 7)//8)"
+    assert bounds(((H + 7) // 8) * W) == (1, math.inf)
 
 
 def test_two_ways_to_one_size_are_equal() -> None:

@@ -15,6 +15,7 @@ from graphc.dims import Shape, format_shape, is_static
 from graphc.expected import Expects
 from graphc.layers.base import Layer, scalar, spatial, static
 from graphc.layers.fields import Number, PositiveInt
+from graphc.layers.open_places import emit_count, emit_ones
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
 from graphc.training_graph.step import EmittedGradients, EmittedStep, TrainingBuilder
@@ -170,16 +171,10 @@ class Coordinates(Unmoved):
 
     def _emit_open(self, build: OnnxBuilder, x: Value, shape: Shape) -> Value:
         """For sizes that are known when it runs: ones, summed up along each axis."""
-        plane = (*shape[:-1], 1)
-        ends = {"starts": 0, "ends": 1, "axes": 1}
-        names = [build.constant(name, np.asarray([value], np.int64)) for name, value in ends.items()]
-        zero, one = scalar(build, "zero", 0), scalar(build, "one", 1)
-        zeros = build.op("Clip", build.op("Slice", x, *names, shape=plane), zero, zero)
-        ones = build.op("Add", zeros, one)
+        ones, one = emit_ones(build, x), scalar(build, "one", 1)
         found = []
-        for axis in range(2, 2 + len(plane) - 1):
-            number = build.constant(f"axis_{axis}", np.asarray(axis, np.int64))
-            place = build.op("CumSum", ones, number, exclusive=1)
+        for axis in range(2, 1 + len(shape)):
+            place = emit_count(build, ones, axis)
             if self.range != "pixels":
                 place = build.op("Div", place, self._steps(build, ones, axis))
             if self.range == "signed":

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, TypeAlias
 
 from pydantic import BeforeValidator, Field
 
-from graphc.dims import Shape
+from graphc.dims import Dim, Shape, bounds, is_static
 from graphc.errors import RuleError
 from graphc.expected import Expects
 from graphc.kernels.box_coding import (
@@ -19,8 +19,9 @@ from graphc.kernels.box_coding import (
     cells,
     class_probabilities,
 )
-from graphc.layers.base import Layer, image, static
+from graphc.layers.base import Layer, image, scalar, static
 from graphc.layers.fields import Bool, PositiveInt, PositiveNumber
+from graphc.layers.open_places import emit_count, emit_ones
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
 from graphc.types import Array, Context, Gradients, Params, Step
@@ -90,17 +91,19 @@ class DecodeBoxes(Layer):
         raise NotImplementedError(self.kind)
 
     def infer_shape(self, *inputs: Shape) -> Shape:
-        return self._count(self.sizes(*inputs)), 4 + self.classes
-
-    def _count(self, sizes: Sequence[tuple[int, int]]) -> int:
-        """How many boxes maps of these sizes predict."""
-        return sum(h * w * each for (h, w), each in zip(sizes, self.each, strict=True))
+        count: Dim = 0
+        for (h, w), each in zip(self._maps(*inputs), self.each, strict=True):
+            count += h * w * each
+        return count, 4 + self.classes
 
     def sizes(self, *inputs: Shape) -> list[tuple[int, int]]:
+        """Height and width of each map, of maps whose sizes are known."""
+        return [(h, w) for h, w in (static(each, self.kind) for each in self._maps(*inputs))]
+
+    def _maps(self, *shapes: Shape) -> list[tuple[Dim, Dim]]:
         """Height and width of each map; an error where maps, strides and classes do not fit together."""
-        for shape in inputs:
+        for shape in shapes:
             image(shape, self.kind)
-        shapes = [static(shape, self.kind) for shape in inputs]
         if len(shapes) != len(self.strides):
             found = f"{len(self.strides)} for {len(shapes)} maps"
             raise RuleError("G208", f"strides expects a number for each map, got {found}", "strides")
@@ -112,14 +115,17 @@ class DecodeBoxes(Layer):
                 raise RuleError("G208", message)
         for axis, what in enumerate(("height", "width")):
             sides = [shape[axis] for shape in shapes]
-            most = min(side * stride for side, stride in zip(sides, self.strides, strict=True))
-            least = max((side - 1) * stride for side, stride in zip(sides, self.strides, strict=True))
-            if least >= most:
+            ends = [side * stride for side, stride in zip(sides, self.strides, strict=True)]
+            starts = [(side - 1) * stride for side, stride in zip(sides, self.strides, strict=True)]
+            if any(bounds(end - start)[0] <= 0 for end in ends for start in starts):
                 found = f"{' and '.join(map(str, sides))} pixels at strides {' and '.join(map(str, self.strides))}"
-                raise RuleError("G208", f"{self.kind} expects maps of one image: {what} is {found}", "strides")
+                code = "G208" if is_static(tuple(sides)) else "G205"
+                raise RuleError(code, f"{self.kind} expects maps of one image: {what} is {found}", "strides")
         return [(shape[0], shape[1]) for shape in shapes]
 
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
+        if not all(is_static(value.shape) for value in inputs):
+            return self._emit_open(build, inputs)
         sizes = self.sizes(*(value.shape for value in inputs))
         raw, scores = [], []
         for number, (value, (h, w), each) in enumerate(zip(inputs, sizes, self.each, strict=True)):
@@ -127,10 +133,33 @@ class DecodeBoxes(Layer):
             raw.append(self._rows(build, last, 0, split, (h * w * each, self.numbers), f"{number}_boxes"))
             end = split + each * self.scores
             scores.append(self._rows(build, last, split, end, (h * w * each, self.scores), f"{number}_classes"))
-        count = self._count(sizes)
+        count = sum(h * w * each for (h, w), each in zip(sizes, self.each, strict=True))
         boxes = self.emit_decoded(build, _joined(build, raw, (count, self.numbers)), sizes)
         probabilities = self._emit_probabilities(build, _joined(build, scores, (count, self.scores)))
         return build.op("Concat", boxes, probabilities, shape=(count, 4 + self.classes), axis=2)
+
+    def _emit_open(self, build: OnnxBuilder, inputs: Sequence[Value]) -> Value:
+        """For maps whose sizes are known when it runs: each is decoded by itself."""
+        boxes, scores = [], []
+        for number, (value, each) in enumerate(zip(inputs, self.each, strict=True)):
+            x = build.channels_first(value)
+            h, w, _ = x.shape
+            count, split = h * w * each, each * self.numbers
+            last, end = build.channels_last(x), split + each * self.scores
+            raw = self._rows(build, last, 0, split, (count, self.numbers), f"{number}_boxes")
+            boxes.append(self.emit_decoded_at(build, raw, self._emit_middles(build, x, number), number))
+            scores.append(self._rows(build, last, split, end, (count, self.scores), f"{number}_classes"))
+        count, columns = self.infer_shape(*(value.shape for value in inputs))
+        probabilities = self._emit_probabilities(build, _joined(build, scores, (count, self.scores)))
+        return build.op("Concat", _joined(build, boxes, (count, 4)), probabilities, shape=(count, columns), axis=2)
+
+    def _emit_middles(self, build: OnnxBuilder, x: Value, number: int) -> Value:
+        """x and y of the middle of each cell of a map, N C H W, in pixels: [N, H*W, 2]."""
+        (h, w, _), ones = x.shape, emit_ones(build, x)
+        places = build.op("Concat", *(emit_count(build, ones, axis) for axis in (3, 2)), shape=(h, w, 2), axis=1)
+        middles = build.op("Add", build.channels_last(places), scalar(build, "half", 0.5))
+        pixels = build.op("Mul", middles, scalar(build, f"stride_{number}", self.strides[number]))
+        return build.op("Reshape", pixels, build.constant("pairs", np.array([0, -1, 2], np.int64)), shape=(h * w, 2))
 
     def _emit_probabilities(self, build: OnnxBuilder, scores: Value) -> Value:
         """Of each class, [N, A, K], of the scores [N, A, K] or, behind the background's, [N, A, 1 + K]."""
@@ -140,16 +169,23 @@ class DecodeBoxes(Layer):
         return build.op("Slice", build.op("Softmax", scores, axis=2), *ends, shape=(scores.shape[0], self.classes))
 
     @staticmethod
-    def _rows(build: OnnxBuilder, last: Value, start: int, end: int, shape: tuple[int, int], name: str) -> Value:
+    def _rows(build: OnnxBuilder, last: Value, start: int, end: int, shape: tuple[Dim, int], name: str) -> Value:
         """Channels from `start` to `end` of a map, N H W C, as one row a place."""
         ends = [
             build.constant(f"{name}/{key}", np.array([at], np.int64)) for key, at in (("start", start), ("end", end))
         ]
         part = build.op("Slice", last, *ends, build.constant("channels", np.array([3], np.int64)))
-        return build.op("Reshape", part, build.constant(f"{name}/shape", np.array([-1, *shape], np.int64)), shape=shape)
+        count, columns = shape
+        rows = (-1, count, columns) if isinstance(count, int) else (0, -1, columns)
+        return build.op("Reshape", part, build.constant(f"{name}/shape", np.array(rows, np.int64)), shape=shape)
 
     def emit_decoded(self, build: OnnxBuilder, raw: Value, sizes: Sequence[tuple[int, int]]) -> Value:
         """Boxes [N, A, 4] of the numbers [N, A, …] of all places."""
+        raise NotImplementedError(self.kind)
+
+    def emit_decoded_at(self, build: OnnxBuilder, raw: Value, middles: Value, number: int) -> Value:
+        """Boxes [N, a, 4] of the numbers [N, a, …] of the map with this number, whose cells have these middles
+        [N, H*W, 2]."""
         raise NotImplementedError(self.kind)
 
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
@@ -203,18 +239,31 @@ class DecodeDistances(DecodeBoxes):
 
     def emit_decoded(self, build: OnnxBuilder, raw: Value, sizes: Sequence[tuple[int, int]]) -> Value:
         coder = self.coder(sizes)
-        count = len(coder.centers)
-        if self.bins > 1:
-            each = build.constant("each", np.array([-1, 4 * count, self.bins], np.int64))
-            shares = build.op("Softmax", build.op("Reshape", raw, each, shape=(4 * count, self.bins)), axis=2)
-            places = build.constant("places", np.arange(self.bins, dtype=np.float32)[:, None])
-            means = build.op("MatMul", shares, places, shape=(4 * count, 1))
-            raw = build.op(
-                "Reshape", means, build.constant("sides", np.array([-1, count, 4], np.int64)), shape=(count, 4)
-            )
+        raw = self._emit_expected(build, raw)
         signed = build.constant("signed_strides", coder.signed_strides[None].astype(np.float32))
         middles = build.constant("middles", np.tile(coder.centers, 2)[None].astype(np.float32))
         return build.op("Add", build.op("Mul", raw, signed), middles)
+
+    def emit_decoded_at(self, build: OnnxBuilder, raw: Value, middles: Value, number: int) -> Value:
+        stride, (count, _) = float(self.strides[number]), raw.shape
+        signed = build.constant(f"signed_{number}", np.array([[[-stride, -stride, stride, stride]]], np.float32))
+        corners = build.op("Concat", middles, middles, shape=(count, 4), axis=2)
+        return build.op("Add", build.op("Mul", self._emit_expected(build, raw), signed), corners)
+
+    def _emit_expected(self, build: OnnxBuilder, raw: Value) -> Value:
+        """The distances [N, A, 4] of the numbers [N, A, 4*bins]."""
+        if self.bins == 1:
+            return raw
+        count, fixed = raw.shape[0], isinstance(raw.shape[0], int)
+        each, sides = ((-1, 4 * count), (-1, count)) if fixed else ((0, -1), (0, -1))
+        named = [
+            build.constant(name, np.array(shape, np.int64))
+            for name, shape in (("each", (*each, self.bins)), ("sides", (*sides, 4)))
+        ]
+        shares = build.op("Softmax", build.op("Reshape", raw, named[0], shape=(4 * count, self.bins)), axis=2)
+        places = build.constant("places", np.arange(self.bins, dtype=np.float32)[:, None])
+        means = build.op("MatMul", shares, places, shape=(4 * count, 1))
+        return build.op("Reshape", means, named[1], shape=(count, 4))
 
 
 class DecodeDeltas(DecodeBoxes):
@@ -236,37 +285,56 @@ class DecodeDeltas(DecodeBoxes):
     def each(self) -> tuple[int, ...]:
         return tuple(map(len, self.anchors))
 
-    def sizes(self, *inputs: Shape) -> list[tuple[int, int]]:
+    def _maps(self, *shapes: Shape) -> list[tuple[Dim, Dim]]:
         if len(self.anchors) != len(self.strides):
             found = f"{len(self.anchors)} for {len(self.strides)} strides"
             raise RuleError("G208", f"anchors expects a list for each map, got {found}", "anchors")
         if not all(self.anchors):
             raise RuleError("G208", "anchors expects one or more for each map, got none", "anchors")
-        return super().sizes(*inputs)
+        return super()._maps(*shapes)
 
     def coder(self, sizes: Sequence[tuple[int, int]]) -> DeltaCoder:
         anchors = [np.array(some, np.float64) for some in self.anchors]
         return DeltaCoder(anchors_at(sizes, self.strides, anchors), self.variances)
 
     def emit_decoded(self, build: OnnxBuilder, raw: Value, sizes: Sequence[tuple[int, int]]) -> Value:
-        coder, shape = self.coder(sizes), (raw.shape[0], 2)
+        coder = self.coder(sizes)
+        middles = build.constant("middles", coder.centers[None].astype(np.float32))
+        return self._emit_boxes(build, raw, middles, coder.sides)
+
+    def emit_decoded_at(self, build: OnnxBuilder, raw: Value, middles: Value, number: int) -> Value:
+        """As `emit_decoded`, with an axis for the anchors at a cell."""
+        (count, _), (cells, _), sides = raw.shape, middles.shape, np.array(self.anchors[number])
+
+        def reshaped(x: Value, *shape: Dim) -> Value:
+            named = build.constant(f"shape_{shape[-2]}_{shape[-1]}", np.array([0, -1, *shape[1:]], np.int64))
+            return build.op("Reshape", x, named, shape=shape, channels_first=False)
+
+        around = reshaped(raw, cells, len(sides), 4)
+        boxes = self._emit_boxes(build, around, reshaped(middles, cells, 1, 2), sides, f"_{number}")
+        return build.op("Reshape", boxes, build.constant("rows", np.array([0, -1, 4], np.int64)), shape=(count, 4))
+
+    def _emit_boxes(self, build: OnnxBuilder, raw: Value, middles: str | Value, sides: Array, mark: str = "") -> Value:
+        """Boxes [N, …, 4] of the numbers [N, …, 4] around these middles, of anchors with these sides [A, 2]; `mark`
+        tells the constants of one map from another's."""
+        places, axis = raw.shape[:-1], len(raw.shape)
 
         def numbers(name: str, values: Array) -> str:
-            return build.constant(name, np.asarray(values, np.float32))
+            return build.constant(f"{name}{mark}", np.asarray(values, np.float32))
 
         def columns(start: int) -> Value:
-            ends = [build.constant(f"columns/{at}", np.array([at], np.int64)) for at in (start, start + 2, 2)]
-            return build.op("Slice", raw, *ends, shape=shape)
+            ends = [build.constant(f"columns/{at}", np.array([at], np.int64)) for at in (start, start + 2, axis)]
+            return build.op("Slice", raw, *ends, shape=(*places, 2))
 
-        scaled = build.op("Mul", columns(0), numbers("shift", coder.sides[None] * self.variances[:2]))
-        middles = build.op("Add", scaled, numbers("middles", coder.centers[None]))
+        scaled = build.op("Mul", columns(0), numbers("shift", sides[None] * self.variances[:2]))
+        around = build.op("Add", scaled, middles)
         logarithms = build.op("Mul", columns(2), numbers("growth", np.array([[self.variances[2:]]])))
         bounded = build.op("Min", logarithms, numbers("most_growth", np.array(MOST_GROWTH)))
-        halves = build.op("Mul", build.op("Exp", bounded), numbers("halves", coder.sides[None] / 2))
-        corners = build.op("Sub", middles, halves), build.op("Add", middles, halves)
-        return build.op("Concat", *corners, shape=(raw.shape[0], 4), axis=2)
+        halves = build.op("Mul", build.op("Exp", bounded), numbers("halves", sides[None] / 2))
+        corners = build.op("Sub", around, halves), build.op("Add", around, halves)
+        return build.op("Concat", *corners, shape=(*places, 4), axis=axis)
 
 
-def _joined(build: OnnxBuilder, parts: Sequence[Value], shape: tuple[int, int]) -> Value:
+def _joined(build: OnnxBuilder, parts: Sequence[Value], shape: tuple[Dim, int]) -> Value:
     """Rows one after the other."""
     return parts[0] if len(parts) == 1 else build.op("Concat", *parts, shape=shape, axis=1)

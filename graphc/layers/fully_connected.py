@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from graphc.dims import Shape, format_shape
+from graphc.dims import Shape, format_shape, is_image
 from graphc.errors import RuleError
 from graphc.kernels.dense import dense, dense_gradients
 from graphc.layers.base import channels, elements
-from graphc.layers.fields import PositiveInt
+from graphc.layers.fields import Bool, PositiveInt
 from graphc.layers.weighted import Weighted, product
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
 from graphc.training_graph.dense import gemm
 from graphc.training_graph.step import EmittedGradients, EmittedStep, TrainingBuilder
-from graphc.training_graph.tensor import Tensor
+from graphc.training_graph.tensor import Tensor, between_layers, channels_last
 from graphc.types import Array, Context, Gradient, Gradients, Params, Step
 from graphc.variables import ParamSpec
 
 
 class FullyConnected(Weighted):
-    """A matrix times a vector; of a sequence, times the vector at each position."""
+    """A matrix times a vector; of a sequence or of windows, times the vector at each position."""
 
     kind: ClassVar[str] = "fully_connected"
     family: ClassVar[str] = "dense"
@@ -31,11 +31,15 @@ class FullyConnected(Weighted):
 
     units: PositiveInt
     """Outputs."""
+    windows: Bool = False
+    """Whether an example is windows, each a sequence: the last axis is channels, and each position of all others has a
+    vector, as in `multi_head_attention`."""
 
     def infer_shape(self, *inputs: Shape) -> Shape:
         (shape,) = inputs
-        if len(shape) not in (1, 2):
+        if len(shape) not in (1, 2) and not self.windows:
             advice = "put flatten before it, or use conv2d with kernel 1 to work on every pixel"
+            advice = advice if is_image(shape) else "put flatten before it; windows: true works at each position"
             raise RuleError("G201", f"{self.kind} expects a vector or a sequence, got {format_shape(shape)}: {advice}")
         channels(shape, self.kind)
         return (*shape[:-1], self.units)
@@ -62,21 +66,21 @@ class FullyConnected(Weighted):
 
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
         (x,) = inputs
-        if len(x.shape) == 2:
+        if len(x.shape) > 1:
             return self._emit_along(build, build.channels_last(x), params)
         weights = build.in_channel_order(params["weights"].T, x)  # units × inputs, as the inputs lie
         constant = build.constant("weights", weights)
         return build.op("Gemm", x, constant, self.emit_biases(build, params), shape=(self.units,), transB=1)
 
     def _emit_along(self, build: OnnxBuilder, x: Value, params: Params) -> Value:
-        """A sequence N L C: Gemm takes matrices alone."""
+        """A sequence N L C, or windows N … L C: Gemm takes matrices alone."""
         shape = self.infer_shape(x.shape)
-        y = build.op("MatMul", x, build.constant("weights", params["weights"]), shape=shape)
-        return build.op("Add", y, self.emit_biases(build, params)) if self.has_bias else y
+        y = build.op("MatMul", x, build.constant("weights", params["weights"]), shape=shape, channels_first=False)
+        return build.between_layers(build.op("Add", y, self.emit_biases(build, params)) if self.has_bias else y)
 
     def forward(self, context: Context, params: Params, *inputs: Array) -> Step:
         (x,) = inputs
-        if x.ndim == 3:
+        if x.ndim > 2:
             return self._along(context, params, x)
         weights = params["weights"]
         y, kept = dense(context, x, weights)
@@ -92,19 +96,21 @@ class FullyConnected(Weighted):
         return Step(y, backward)
 
     def emit_training(self, build: TrainingBuilder, params: Mapping[str, Tensor], *inputs: Tensor) -> EmittedStep:
-        (x,) = inputs
-        weights, rows = params["weights"], x.reshape(-1, x.shape[-1])
-        y = gemm(rows, weights, params.get("biases")).reshape(*x.shape[:-1], self.units)
+        last = channels_last(inputs[0])
+        weights, rows = params["weights"], last.reshape(-1, last.shape[-1])
+        y = gemm(rows, weights, params.get("biases")).reshape(*last.shape[:-1], self.units)
 
         def backward(dy: Tensor) -> EmittedGradients:
-            given = dy.reshape(-1, self.units)
-            dx = gemm(given, weights, b_t=True).reshape(*x.shape)
-            return EmittedGradients((dx,), {"weights": gemm(rows, given, a_t=True), **self.emit_bias_gradients(given)})
+            given = channels_last(dy).reshape(-1, self.units)
+            dx = gemm(given, weights, b_t=True).reshape(*last.shape)
+            return EmittedGradients(
+                (between_layers(dx),), {"weights": gemm(rows, given, a_t=True), **self.emit_bias_gradients(given)}
+            )
 
-        return EmittedStep(y, backward)
+        return EmittedStep(between_layers(y), backward)
 
     def _along(self, context: Context, params: Params, x: Array) -> Step:
-        """`forward` of sequences [N, L, C]: every position is a row, and there are too many of them to gain by what
+        """`forward` of sequences [N, …, C]: every position is a row, and there are too many of them to gain by what
         `dense` does for few."""
         weights, rows = params["weights"], x.reshape(-1, x.shape[-1])
         y = context.empty((*x.shape[:-1], self.units), x.dtype)

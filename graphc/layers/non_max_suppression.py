@@ -10,7 +10,7 @@ from pydantic import Field
 from graphc.dims import Shape, format_shape
 from graphc.errors import RuleError
 from graphc.kernels.boxes import non_max_suppression
-from graphc.layers.base import Layer, elements, scalar, static
+from graphc.layers.base import Layer, channels, scalar
 from graphc.layers.fields import Bool, Fraction, PositiveInt
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
@@ -52,20 +52,16 @@ class NonMaxSuppression(Layer):
         if len(inputs[0]) != 2:
             expected = "rows of a box and its scores, such as decode_distances gives"
             raise RuleError("G208", f"{self.kind} expects {expected}, got {format_shape(inputs[0])}")
-        count, columns = static(inputs[0], self.kind)
+        columns = channels(inputs[0], self.kind)
         if columns < 5:
             raise RuleError("G208", f"{self.kind} expects 4 numbers of a box and a score a class, got {columns}")
-        most = count if self.class_agnostic else count * (columns - 4)
-        if self.detections > most:
-            message = f"detections expects at most the {most} that there are, got {self.detections}"
-            raise RuleError("G208", message, "detections")
         return self.detections, COLUMNS
 
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
         """Scores that are kept into an array of -1, of which the best are taken: so there are always as many rows, in
         their order, whatever the runtime's operator gives and in which order."""
         x = build.channels_last(inputs[0])
-        count, columns = static(x.shape, self.kind)
+        count, columns = x.shape[0], channels(x.shape, self.kind)
 
         def whole(name: str, *values: int) -> str:
             return build.constant(name, np.array(values, np.int64))
@@ -90,12 +86,19 @@ class NonMaxSuppression(Layer):
         zeros = build.op("Mul", scores, scalar(build, "zero", 0.0))
         none = build.op("Sub", zeros, scalar(build, "one", 1.0))
         found = build.op("ScatterND", none, kept, build.op("GatherND", scores, kept), shape=scores.shape)
-        size = elements(scores.shape)
-        flat = build.op("Reshape", found, whole("flat", -1, size), shape=(size,))
-        return self._best(build, boxes, flat, best, count)
+        size = count * (1 if self.class_agnostic else columns - 4)
+        flat = build.op(
+            "Reshape", found, whole("flat", *((-1, size) if isinstance(size, int) else (0, -1))), shape=(size,)
+        )
+        if not isinstance(size, int) or size < self.detections:  # what there may be less of than rows
+            more = whole("more", 0, 0, 0, self.detections)
+            nothing = scalar(build, "nothing", -1.0)
+            flat = build.op("Pad", flat, more, nothing, shape=(size + self.detections,), mode="constant")
+        return self._best(build, boxes, flat, best)
 
-    def _best(self, build: OnnxBuilder, boxes: Value, scores: Value, best: Value | None, count: int) -> Value:
-        """The rows of the best of scores [N, classes * boxes]; `best` is each box's class where it is agnostic."""
+    def _best(self, build: OnnxBuilder, boxes: Value, scores: Value, best: Value | None) -> Value:
+        """The rows of the best of scores [N, classes * boxes], behind which there may be more of -1; `best` is each
+        box's class where it is agnostic."""
         most, columns = self.detections, (self.detections, 1)
         k = build.constant("most", np.array([most], np.int64))
         found, at = build.op_several("TopK", scores, k, shapes=((most,), (most,)), axis=1, largest=1, sorted=1)
@@ -104,7 +107,12 @@ class NonMaxSuppression(Layer):
         def as_column(value: Value) -> Value:
             return build.op("Reshape", value, column, shape=columns)
 
-        boxes_each = build.constant("boxes", np.array(count, np.int64))
+        boxes_each: str | Value
+        if isinstance(count := boxes.shape[0], int):
+            boxes_each = build.constant("boxes", np.array(count, np.int64))
+        else:
+            ends = [build.constant(f"count/{at}", np.array([at], np.int64)) for at in (1, 2)]
+            boxes_each = build.op("Slice", build.op("Shape", boxes, shape=(3,)), *ends, shape=(1,))
         kind = build.op("Div", at, boxes_each)
         place = build.op("Sub", at, build.op("Mul", kind, boxes_each))
         if best is not None:

@@ -39,7 +39,11 @@ class Flatten(Layer):
     view: ClassVar[bool] = True
 
     def infer_shape(self, *inputs: Shape) -> Shape:
-        return (_count(inputs[0], self.kind),)
+        (given,) = inputs
+        if sum(not isinstance(size, int) for size in given) > 1:
+            message = f"{self.kind} needs sizes of which one is open at most, got {format_shape(given)}"
+            raise RuleError("G205", f"{message}; set the resolution")
+        return (math.prod(given),)
 
     def does_nothing(self, *inputs: Shape) -> bool:
         return len(inputs[0]) == 1
@@ -72,8 +76,8 @@ class Reshape(Layer):
         Expects("one example's sizes without the batch, at most 6, such as [7, 7, -1] or [W, 512]"),
     ]
     """One example's new shape, without the batch; one size may be -1, whatever is left; 0 is the input's size of that
-    axis; open sizes are formulas as in the input, such as W or 2*W. Of an open input one axis may be open but for those
-    that stay where they are."""
+    axis; open sizes are formulas as in the input, such as W, 2*W or H*W. Those that do not stay where they are become
+    one."""
 
     def fitted(self, *inputs: Shape) -> Layer:
         """With 0 and -1 in place of formulas."""
@@ -101,7 +105,7 @@ class Reshape(Layer):
     def infer_shape(self, *inputs: Shape) -> Shape:
         (given,) = inputs
         kept, sizes = self._copied(given)
-        count = _count(tuple(size for axis, size in enumerate(given) if axis not in kept), self.kind)
+        count = math.prod((size for axis, size in enumerate(given) if axis not in kept), start=1)
         unknown = sizes.count(-1)
         known = math.prod(size for axis, size in enumerate(sizes) if size != -1 and axis not in kept)
         if unknown > 1:
@@ -160,17 +164,6 @@ class Reshape(Layer):
 
     def emit_training(self, build: TrainingBuilder, params: Mapping[str, Tensor], *inputs: Tensor) -> EmittedStep:
         return _emit_reshape(build.emitted(self, inputs), inputs[0])
-
-
-def _count(shape: Shape, kind: str) -> Dim:
-    """How many numbers an example has, of whose sizes at most one is open."""
-    count: Dim = 1
-    for size in shape:
-        if not isinstance(size, int) and not isinstance(count, int):
-            message = f"{kind} needs sizes of which one is open at most, got {format_shape(shape)}; set the resolution"
-            raise RuleError("G205", message)
-        count = count * size if isinstance(size, int) else size * count
-    return count
 
 
 def _reshape(x: Array, shape: tuple[int, ...]) -> Step:

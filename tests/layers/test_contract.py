@@ -103,7 +103,7 @@ def test_symbolic_shape_evaluates_to_the_static_one(case):
     try:
         shape = case.layer.infer_shape(*symbolic)
     except RuleError as error:
-        if error.code != "G205":
+        if error.code not in ("G205", "G207"):
             raise
         return  # the kind needs fixed sizes, and says so
     assert evaluate_shape(shape, sizes) == case.layer.infer_shape(*case.input_shapes)

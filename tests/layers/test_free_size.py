@@ -21,6 +21,13 @@ W = Formula.symbol("W")
     ("given", "layers", "shape"),
     [
         ("1, W, 4", "[reshape: {shape: [-1, 4]}]", "W×4"),
+        ("H, W, 4", "[reshape: {shape: [-1, 2]}, reshape: {shape: [-1, 4]}]", "H*W×4"),
+        ("H, W, 4", "[reshape: {shape: [W*H, 4]}]", "H*W×4"),
+        (
+            "H, W, 4",
+            "[conv2d: {filters: 2, kernel: 3, stride: 2}, reshape: {shape: [-1, 2]}]",
+            "(((H + 1)//2)*((W + 1)//2))×2",
+        ),
         ("1, W, 4", "[reshape: {shape: [W, 4]}]", "W×4"),
         ("1, W, 4", "[reshape: {shape: [W, 2, 2]}]", "W×2×2"),
         ("2, W, 4", "[reshape: {shape: [-1, 4]}]", "2*W×4"),
@@ -66,7 +73,8 @@ def test_the_file_does_what_numpy_does(given: str, layers: str, shape: str, tmp_
     ("given", "layer", "sentence"),
     [
         ("H, W, 4", "flatten", "flatten needs sizes of which one is open at most, got H×W×4"),
-        ("H, W, 4", "reshape: {shape: [-1, 4]}", "reshape needs sizes of which one is open at most"),
+        ("H, W, 4", "reshape: {shape: [W, 4]}", r"of H×W×4: where it says W, H\*W is left"),
+        ("H, W, 4", "reshape: {shape: [6, 4]}", r"of 4\*H\*W numbers of an example needs one size of -1"),
         (
             "3, W, 4",
             "reshape: {shape: [-1, 8]}",
@@ -77,7 +85,7 @@ def test_the_file_does_what_numpy_does(given: str, layers: str, shape: str, tmp_
         ("3, W, 4", "reshape: {shape: [H, 12]}", "where it says H, W is left"),
         ("3, W, 4", "reshape: {shape: [W, H, 4]}", "has several sizes of which the file could not tell"),
         ("3, 5, 4", "reshape: {shape: [3, W, 4]}", "where it says W, 5 is left"),
-        ("3, W, 4", "reshape: {shape: ['W*W', 4]}", r"shape: W \* W is no formula of sizes"),
+        ("3, W, 4", "reshape: {shape: ['W//0', 4]}", r"shape: W // 0 is no formula of sizes"),
         ("3, W, 4", "reshape: {shape: ['4', -1]}", "'4' is a number: write it without quotes"),
         ("5", "reshape: {shape: [5, 0]}", "has a 0 where 5 has no axis"),
         (
@@ -100,10 +108,10 @@ def test_what_cannot_be_is_a_sentence(given: str, layer: str, sentence: str, tmp
 
 
 def test_formulas_are_read_as_they_are_written() -> None:
-    for text in ("W", "2*W", "(W + 1)//2", "2*W + 3", "((H + 3)//4 - 1)//2"):
+    for text in ("W", "2*W", "(W + 1)//2", "2*W + 3", "2*H*W", "((H + 3)//4 - 1)//2"):
         assert str(parse_size(str(parse_size(text)))) == str(parse_size(text))
     assert parse_size("(2*W + 4)//2") == W + 2
-    for text in ("W*H", "1//0", "W/2", "f(W)", "", "W if 1 else 2", "(" * 500, "1//W"):
+    for text in ("W//H", "1//0", "W/2", "f(W)", "", "W if 1 else 2", "(" * 500, "1//W"):
         with pytest.raises(ValueError, match="no formula of sizes"):
             parse_size(text)
 

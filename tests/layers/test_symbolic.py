@@ -32,9 +32,9 @@ def test_symbolic_model_computes_what_numpy_does(case):
     try:
         case.layer.infer_shape(*shapes)
     except RuleError as error:
-        if error.code != "G205":
+        if error.code not in ("G205", "G207"):
             raise
-        return  # the kind needs fixed sizes, and says so
+        return  # the kind needs fixed sizes, or a size of -1, and says so
     inputs = tuple(GraphInput(f"x{i}", shape, HERE) for i, shape in enumerate(shapes))
     node = Node("layer", case.layer, tuple(each.name for each in inputs), HERE, "layer")
     rng = np.random.default_rng(5)

@@ -22,6 +22,8 @@ CASES = [
     Case(BiasAdd(), ((2, 3, 2, 5),)),
     Case(Maxout(units=3), ((4, 5, 6),)),
     Case(Maxout(units=2), ((8,),)),
+    Case(FullyConnected(units=3, windows=True), ((2, 4, 5),)),
+    Case(FullyConnected(units=2, windows=True, bias=False), ((2, 3, 2, 4),)),
     Case(Maxout(units=2), ((3, 8),)),
     Case(Maxout(units=2), ((2, 3, 2, 4),)),
     Case(Maxout(units=4), ((3, 2, 4),)),

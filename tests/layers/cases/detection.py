@@ -21,6 +21,7 @@ CASES = [
     Case(NonMaxSuppression(detections=6), ((20, 7),), reach="within"),
     Case(NonMaxSuppression(detections=60, score_threshold=0.5), ((20, 7),), id="more-than-there-are", reach="within"),
     Case(NonMaxSuppression(detections=8, iou_threshold=0.1, class_agnostic=True), ((30, 6),), reach="within"),
+    Case(NonMaxSuppression(detections=41), ((20, 6),), id="more-rows-than-scores", reach="within"),
     Case(NonMaxSuppression(detections=5, iou_threshold=0.01), ((12, 5),), reach="within"),
 ]
 
