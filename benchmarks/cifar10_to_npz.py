@@ -9,19 +9,19 @@ import sys
 from pathlib import Path
 
 import numpy as np
-
-from graphc.data.examples import IMAGE, LABEL, MEMORY_LIMIT
-from graphc.data.folder import read_folder
-from graphc.data.images import PIXEL_LIMIT
+from PIL import Image
 
 
 def main() -> None:
     source = Path(sys.argv[1])
     output = Path(sys.argv[2]) if len(sys.argv) > 2 else source
     for part in ("train", "test"):
-        examples = read_folder(source / part, (32, 32), 3, MEMORY_LIMIT, PIXEL_LIMIT)
-        np.savez(output / f"{part}.npz", x=examples.inputs[IMAGE], y=examples.targets[LABEL])
-        print(f"{part}: {len(examples):,} images, classes {', '.join(examples.classes)}")
+        classes = sorted(folder.name for folder in (source / part).iterdir())
+        files = [sorted((source / part / name).iterdir()) for name in classes]
+        x = np.stack([np.asarray(Image.open(path).convert("RGB")) for paths in files for path in paths])
+        y = np.repeat(np.arange(len(classes)), [len(paths) for paths in files])
+        np.savez(output / f"{part}.npz", x=x, y=y)
+        print(f"{part}: {len(y):,} images, classes {', '.join(classes)}")
 
 
 if __name__ == "__main__":

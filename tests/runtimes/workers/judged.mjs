@@ -24,15 +24,6 @@ function furthest(expected, values) {
   return off / (largest || 1);
 }
 
-function shareMoved(expected, values, [rows, width]) {
-  let count = 0;
-  for (let row = 0; row < rows; row++) {
-    const at = (list) => { const part = list.slice(row * width, (row + 1) * width); return part.indexOf(Math.max(...part)); };
-    if (at(expected) !== at(values)) count++;
-  }
-  return count / rows;
-}
-
 // `read(name)` gives a file of the folder as an ArrayBuffer; the session is made of the model's bytes.
 export async function judged(ort, provider, each, read) {
   const model = new Uint8Array(await read(each.model));
@@ -42,16 +33,15 @@ export async function judged(ort, provider, each, read) {
     feeds[given.name] = new ort.Tensor(given.dtype, new ARRAYS[given.dtype](await read(given.file)), given.shape);
   }
   const found = await session.run(feeds);
-  let error = 0, moved = 0;
+  let error = 0;
   for (const { name, dtype, shape, file } of each.outputs) {
     if (String(found[name].dims) !== String(shape)) throw new Error(`SHAPE ${found[name].dims} for ${shape}`);
     const expected = numbers(new ARRAYS[dtype](await read(file)), dtype);
     const values = numbers(found[name].data, dtype);
     error = Math.max(error, furthest(expected, values));
-    if (shape.length === 2 && shape[1] > 1) moved = Math.max(moved, shareMoved(expected, values, shape));
   }
   await session.release();
-  return { error: Number.isFinite(error) ? error : 1e30, moved };
+  return { error: Number.isFinite(error) ? error : 1e30 };
 }
 
 export const refusal = (problem) => String(problem?.message ?? problem).slice(0, 300);

@@ -1,8 +1,8 @@
 """Files in one runtime with an interface for Python: `python python.py RUNTIME FOLDER RESULTS`; the runtime's name may
 end in a version (onnxruntime-1.15), for an environment that has it.
 
-A line of JSON for each file of the manifest in RESULTS: the error, as a share of the largest value, and how many rows
-have another largest value; or what the runtime refuses with. A file at which the process ends is noted, and the rest
+A line of JSON for each file of the manifest in RESULTS: the error, as a share of the largest value; or what the runtime
+refuses with. A file at which the process ends is noted, and the rest
 goes on in a new one. NumPy and the runtime alone are needed.
 """
 
@@ -200,16 +200,14 @@ def judged(case: dict, folder: Path, run: Callable[[str, Arrays, list[str]], lis
     inputs = {each["name"]: read(each, folder) for each in case["inputs"]}
     names = [each["name"] for each in case["outputs"]]
     found = run(str(folder / case["model"]), inputs, names)
-    error = moved = 0.0
+    error = 0.0
     for wanted, theirs in zip(case["outputs"], found, strict=True):
         ours = read(wanted, folder)
         if theirs.shape != ours.shape:
             return {"refused": f"SHAPE {theirs.shape} for {ours.shape}"}
         off = np.abs(theirs.astype(np.float64) - ours).max(initial=0)
         error = max(error, float(off / (np.abs(ours).max(initial=0) or 1)) if np.isfinite(off) else 1e30)
-        if ours.ndim == 2 and ours.shape[1] > 1:
-            moved = max(moved, float(np.mean(ours.argmax(1) != theirs.argmax(1))))
-    return {"error": error, "moved": moved}
+    return {"error": error}
 
 
 def work(runtime: str, folder: Path, results: Path, tried: set[str]) -> None:
