@@ -21,6 +21,7 @@ const read = async (name) => {
   const data = readFileSync(join(folder, name));
   return data.buffer.slice(data.byteOffset, data.byteOffset + data.length);
 };
+note({ id: "", version: `onnxruntime-node ${ort.env.versions.node}` });
 for (const each of JSON.parse(readFileSync(join(folder, "manifest.json"), "utf8"))) {
   if (done.has(each.id)) continue;
   note({ id: each.id, started: true });

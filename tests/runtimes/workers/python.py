@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -191,6 +192,29 @@ RUNTIMES: dict[str, Callable[[str, Arrays, list[str]], list[np.ndarray]]] = {
 }
 
 
+NAMES = {
+    "onnxruntime": ("onnxruntime", "onnxruntime"),
+    "reference": ("onnx.reference", "onnx"),
+    "openvino": ("OpenVINO", "openvino"),
+    "opencv": ("OpenCV", "opencv-python-headless"),
+    "tract": ("tract", "tract"),
+    "tinygrad": ("tinygrad", "tinygrad"),
+    "iree": ("IREE", "iree-base-compiler"),
+    "tvm": ("TVM", "apache-tvm"),
+    "litert": ("LiteRT, by onnx2tf", "onnx2tf"),
+    "mnn": ("MNN", "MNN"),
+    "ncnn": ("ncnn, by pnnx", "ncnn"),
+    "onnxslim": ("onnxslim, in onnxruntime,", "onnxslim"),
+    "onnxsim": ("onnxsim, in onnxruntime,", "onnxsim"),
+}
+"""Runtime -> what the page calls it; the package whose version it names."""
+
+
+def version_of(runtime: str) -> str:
+    words, package = NAMES[runtime]
+    return f"{words} {metadata.version(package)}"
+
+
 def read(entry: dict, folder: Path) -> np.ndarray:
     return np.fromfile(folder / entry["file"], entry["dtype"]).reshape(entry["shape"])
 
@@ -211,12 +235,14 @@ def judged(case: dict, folder: Path, run: Callable[[str, Arrays, list[str]], lis
 
 
 def work(runtime: str, folder: Path, results: Path, tried: set[str]) -> None:
+    kind = runtime.partition("-")[0]
+    note(results, {"id": "", "version": version_of(kind)})
     for case in json.loads((folder / "manifest.json").read_text()):
         if case["id"] in tried:
             continue
         note(results, {"id": case["id"], "started": True})
         try:
-            line = judged(case, folder, RUNTIMES[runtime.partition("-")[0]])
+            line = judged(case, folder, RUNTIMES[kind])
         except BaseException as error:
             if isinstance(error, (KeyboardInterrupt, ImportError)):
                 raise
