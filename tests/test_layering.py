@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent / "graphc"
 ORDER = [
     {"peers", "patterns", "name_rules"},
     {"lazy", "errors", "documented", "expected", "system", "console", "valid_json", "written"},
-    {"files", "locks", "dims", "regularizers", "settings"},
+    {"files", "locks", "dims", "regularizers", "settings", "plugins"},
     {"window"},
     {"receptive_field", "quantiles", "draws"},
     {"initializers"},
@@ -47,7 +47,7 @@ ORDER = [
     {"quantization"},
     {"classify", "report", "web"},
     {"snippet", "completion"},
-    {"lsp", "api"},
+    {"lsp", "api", "testing"},
     {"cli"},
     {"program"},
     {"__main__"},

@@ -15,13 +15,13 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def block(language: str) -> str:
-    """The first code block of a language."""
-    return README.split(f"```{language}\n", 1)[1].split("```", 1)[0]
+def block(name: str) -> str:
+    """The block that is a file."""
+    return README.split(f'title="{name}"\n', 1)[1].split("```", 1)[0]
 
 
 def test_the_example_and_its_table() -> None:
-    plan = plan_model(read_spec_text(block("yaml"), "tiny.yaml"))
+    plan = plan_model(read_spec_text(block("tiny.yaml"), "tiny.yaml"))
     table = README.split("graphc show tiny.yaml --depth 2\n", 1)[1].split("```", 1)[0]
     assert show(plan, "table", depth=2).strip("\n") == table.strip("\n")
 

@@ -135,7 +135,7 @@ def show(
 
     known = {name.lower(): name for name in COLUMNS}
     written = [name.strip() for name in columns.split(",")] if columns else []
-    chosen = tuple(known.get(name.lower(), name) for name in written)
+    chosen = tuple(known.get(name.lower().replace("_", " "), name) for name in written)
     for name in chosen:
         if name not in COLUMNS:
             raise click.BadParameter(f"no column {name!r}; there are {', '.join(COLUMNS)}", param_hint="--columns")

@@ -11,6 +11,8 @@ from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from graphc import plugins
+
 if TYPE_CHECKING:
     from graphc.layers.base import Layer
 
@@ -148,28 +150,50 @@ FAMILIES: Mapping[str, Mapping[str, str]] = {
 
 
 class Catalogue(Mapping[str, type["Layer"]]):
-    """What the user types -> the class that answers."""
+    """What the user types -> the class that answers; behind graphc's own kinds those of installed packages.
+
+    Iteration gives those that can be loaded. Asking for one that cannot is a MachineError that names the package.
+    """
 
     def __init__(self, families: Mapping[str, Mapping[str, str]]) -> None:
         self._places = {kind: place for kinds in families.values() for kind, place in kinds.items()}
 
     def __getitem__(self, kind: str) -> type[Layer]:
-        return _load(self._places[kind])
+        place = self._places.get(kind)
+        return _load(place) if place is not None else _plug_in(kind)
 
     def __contains__(self, kind: object) -> bool:
-        return kind in self._places
+        return kind in self._places or kind in plugins.offers(plugins.LAYERS)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._places)
+        yield from self._places
+        if plugins.offers(plugins.LAYERS):
+            from graphc.layers.base import Layer  # noqa: PLC0415  (loads pydantic)
+
+            yield from (kind for kind in plugins.working(plugins.LAYERS, Layer) if kind not in self._places)
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(list(iter(self)))
+
+    def is_built_in(self, kind: str) -> bool:
+        return kind in self._places
 
 
 @cache
 def _load(place: str) -> type[Layer]:
     module, name = place.split(".")
     found: type[Layer] = getattr(import_module(f"{__name__}.{module}"), name)
+    return found
+
+
+def _plug_in(kind: str) -> type[Layer]:
+    """A kind of another package; a KeyError where there is none."""
+    from graphc.layers.base import Layer  # noqa: PLC0415  (loads pydantic)
+
+    found = plugins.loaded(plugins.LAYERS, kind, Layer)
+    if getattr(found, "family", None) not in FAMILIES:
+        told = f"expected a family of {', '.join(FAMILIES)}, found {getattr(found, 'family', None)!r}"
+        raise plugins.offers(plugins.LAYERS)[kind].wrong(told)
     return found
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from itertools import islice
 from typing import Any
 
-from graphc.errors import Place, SpecError, clipped, did_you_mean
+from graphc.errors import MachineError, Place, SpecError, clipped, did_you_mean
 from graphc.layers import CATALOGUE
 from graphc.layers.base import Layer
 from graphc.peers import INSTEAD, simple
@@ -39,6 +39,16 @@ def unknown_kind(kind: str, blocks: Mapping[str, Block], place: Place) -> SpecEr
     return SpecError("G110", f"no layer kind or block is named {clipped(kind)}{instead}", place)
 
 
+def check_loads(kind: str, place: Place) -> None:
+    """A MachineError at this place where the kind is another package's that cannot be loaded."""
+    if not CATALOGUE.is_built_in(kind):
+        try:
+            CATALOGUE[kind]
+        except MachineError as error:
+            error.place = place
+            raise
+
+
 def read_entry(written: Any, place: Place, names: Mapping[str, Any], blocks: Mapping[str, Block]) -> Entry | None:
     """One item of a layer list, its values substituted; None where its `when` is false."""
     if isinstance(written, str):
@@ -51,8 +61,10 @@ def read_entry(written: Any, place: Place, names: Mapping[str, Any], blocks: Map
     kind_place = place
     if isinstance(written, SpecMap):
         kind_place, place = written.key_places[kind], written.places[kind]
-    if kind not in CATALOGUE and kind not in FORMS and kind not in blocks:
+    if kind not in FORMS and kind not in blocks and kind not in CATALOGUE:
         raise unknown_kind(kind, blocks, kind_place)
+    if kind not in FORMS and kind not in blocks:
+        check_loads(kind, kind_place)
     if isinstance(body, SpecMap):
         return _read_mapping(kind, body, kind_place, names)
     if body is None:

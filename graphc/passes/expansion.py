@@ -257,7 +257,8 @@ class Expansion:
     def effective(self, entry: Entry, positional: Sequence[str], at: ExpansionFrame) -> dict[str, Argument]:
         """The entry's arguments: its scope's, then its own positional and named ones over them."""
         inherited = at.scope.of(entry.kind)
-        held = entry.arguments.values() if entry.kind in CATALOGUE else ()
+        is_layer = entry.kind not in FORMS and entry.kind not in self.spec.blocks
+        held = entry.arguments.values() if is_layer else ()
         nodes = sum(extent(each.value).nodes for each in held)
         self.count_arguments(len(inherited) + len(positional) + nodes, entry.place)
         arguments = dict(inherited)

@@ -9,7 +9,7 @@ from typing import Any
 from graphc.errors import Place, SpecError, clipped, did_you_mean
 from graphc.layers import ACTIVATIONS, CATALOGUE, NORMALIZERS
 from graphc.passes.arguments import argument_names, check_argument, has_no_argument
-from graphc.passes.entries import read_entry, unknown_kind
+from graphc.passes.entries import check_loads, read_entry, unknown_kind
 from graphc.peers import simple
 from graphc.spec.entry import Argument, Entry
 from graphc.spec.forms import FORMS
@@ -24,8 +24,10 @@ class Kinds:
 
     def check_kind(self, kind: str, place: Place) -> None:
         """A SpecError where neither a layer kind nor a block is called so."""
-        if kind not in CATALOGUE and kind not in self.blocks:
+        if kind not in self.blocks and kind not in CATALOGUE:
             raise unknown_kind(kind, self.blocks, place)
+        if kind not in self.blocks:
+            check_loads(kind, place)
 
     def check_name(self, kind: str, name: str, place: Place) -> None:
         """A SpecError where the kind has no such argument."""
@@ -81,7 +83,7 @@ class Kinds:
         """A SpecError where `activation: …` or `normalizer: …` names no kind; activations are proposed for one."""
         kind = written if isinstance(written, str) else next(iter(written))
         at = place if isinstance(written, str) else written.key_places[kind]
-        if kind in CATALOGUE or kind in self.blocks or kind in FORMS:
+        if kind in self.blocks or kind in FORMS or kind in CATALOGUE:
             return
         if simple(kind) in ("linear", "identity"):
             raise SpecError("G110", f"{name} {clipped(kind)} is said by {name}: none", at)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from graphc.report.codes import errors_page
@@ -15,7 +15,25 @@ SPEC = f"""\
 # Reference: specs
 
 {MADE} How the parts work together is told in [specs/README.md](../specs/README.md); `graphc explain WORD` shows any
-of this in a terminal, `graphc schema` writes it for an editor. Any value may be an expression, `${{…}}`.
+of this in a terminal, `graphc schema` writes it for an editor. Any value may be an expression, `${{…}}`. Layers have
+[a page of their own](layers.md), and so have [the blocks that come with graphc](blocks.md).
+"""
+LAYERS = f"""\
+# Reference: layers
+
+{MADE} `graphc explain conv2d` shows one in a terminal. Any value may be an expression, `${{…}}`; what every layer takes
+besides its arguments stands [with the keys of a layer](spec.md#keys-of-a-layer).
+"""
+BLOCKS = f"""\
+# Reference: blocks that come with graphc
+
+{MADE} They are used like layers after `include`, in any spec; `graphc explain blocks` lists them in a terminal.
+"""
+METRICS = f"""\
+# Reference: metrics
+
+{MADE} They stand under [`metrics` of a recipe](recipe.md#keys-of-a-recipe); how they count is told in
+[examples/TRAINING.md](../examples/TRAINING.md).
 """
 RECIPE = f"""\
 # Reference: recipes
@@ -30,40 +48,59 @@ SWEEP = f"""\
 """
 
 
+HOMES = {"layer": "layers.md", "library block": "blocks.md", "metric": "metrics.md"}
+"""What does not stand on the page of the words around it."""
+
+
 def pages() -> dict[str, str]:
     """File name -> page."""
+    spec, recipe = (*spec_words(), *library_words()), recipe_words()
     return {
-        "spec.md": _page(SPEC, (*spec_words(), *library_words())),
-        "recipe.md": _page(RECIPE, recipe_words()),
-        "sweep_reference.md": _page(SWEEP, sweep_words()),
+        "spec.md": _page(SPEC, "spec.md", spec),
+        "layers.md": _page(LAYERS, "layers.md", spec),
+        "blocks.md": _page(BLOCKS, "blocks.md", spec),
+        "recipe.md": _page(RECIPE, "recipe.md", recipe),
+        "metrics.md": _page(METRICS, "metrics.md", recipe),
+        "sweep_reference.md": _page(SWEEP, "sweep_reference.md", sweep_words()),
         "errors.md": errors_page(MADE),
     }
 
 
-def _page(head: str, some: Sequence[Word]) -> str:
+def _page(head: str, name: str, some: Sequence[Word]) -> str:
+    """A page with those of the words that have it for their home; the others have pages of their own."""
     keys: dict[str, list[Word]] = {}
     for word in some:
         if word.is_key:
             keys.setdefault(word.vocabulary, []).append(word)
     groups = vocabularies(some)
-    parts = [head, *(_keys(above, each, groups) for above, each in keys.items())]
-    parts += [_kinds(vocabulary, each) for vocabulary, each in groups.items()]
+    links = {
+        kind: f"{home if home != name else ''}#{_slug(kind)}" for kind in groups if (home := HOMES.get(kind, name))
+    }
+    parts = [head]
+    if name not in HOMES.values():
+        parts += [_keys(above, each, links) for above, each in keys.items()]
+    here = None if name not in HOMES.values() else name
+    parts += [_kinds(vocabulary, each) for vocabulary, each in groups.items() if HOMES.get(vocabulary) == here]
     return "\n".join(parts)
 
 
-def _keys(above: str, some: Sequence[Word], kinds: Iterable[str]) -> str:
+def _keys(above: str, some: Sequence[Word], links: Mapping[str, str]) -> str:
     """A group of settings: one table, in which a choice among kinds leads to them."""
     title = f"Keys of {above.removeprefix('key of ')}" if above.startswith("key of ") else title_of(above)
-    rows = [replace(word.row, type=_linked(word.row.type, kinds)) for word in some]
+    rows = [replace(word.row, type=_linked(word.row.type, links)) for word in some]
     return f"## {title}\n\n{_table(rows)}"
 
 
-def _linked(type_: str, kinds: Iterable[str]) -> str:
-    for kind in kinds:
+def _linked(type_: str, links: Mapping[str, str]) -> str:
+    for kind, target in links.items():
         for noun in (title_of(kind).lower(), kind):
             if f" {type_}".endswith(f" {noun}"):
-                return f"{type_.removesuffix(noun)}[{noun}](#{title_of(kind).lower().replace(' ', '-')})"
+                return f"{type_.removesuffix(noun)}[{noun}]({target})"
     return type_
+
+
+def _slug(kind: str) -> str:
+    return title_of(kind).lower().replace(" ", "-")
 
 
 def _kinds(vocabulary: str, some: Sequence[Word]) -> str:

@@ -41,7 +41,7 @@ def show(
         [COLUMNS[i] for i in kept],
         [[row[i] for i in kept] for row in rows],
         form,
-        total=[total[i] for i in kept],
+        total=[total[i] for i in kept] if any(total[i] for i in kept if i) else None,
         look=look,
     )
 

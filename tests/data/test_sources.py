@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from graphc.data.idx import write_idx
-from graphc.data.sources import SOURCES, Cifar10, Digits, Idx, ImageFolder, Npz
+from graphc.data.sources import OWN, Cifar10, Digits, Idx, ImageFolder, Npz
 from graphc.errors import DataError
 
 LIMIT = 10_000_000
@@ -42,7 +42,7 @@ MAKERS = {"npz": _npz, "idx": _idx, "cifar10": _cifar, "image_folder": _folder}
 
 def test_every_source_is_tried_here():
     elsewhere = {"digits", "archive", "list", "coco", "shapes"}  # the last four in test_annotated.py
-    assert {*MAKERS} | elsewhere == {source.kind for source in SOURCES}
+    assert {*MAKERS} | elsewhere == {source.kind for source in OWN}
 
 
 @pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)

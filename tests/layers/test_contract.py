@@ -8,7 +8,6 @@ is not seen here but in the tests of each family.
 from __future__ import annotations
 
 import itertools
-import math
 import zlib
 from importlib import import_module
 from pkgutil import iter_modules
@@ -23,10 +22,10 @@ from graphc.errors import RuleError
 from graphc.kernels.context import RunContext
 from graphc.layers import CATALOGUE, FAMILIES, protocols
 from graphc.layers.base import Layer
-from graphc.layers.protocols import AbsorbsAffine, AbsorbsInput, Affine, LimitsBatch, SplitsAffine
-from graphc.receptive_field import Reach
-from tests.layers.cases import Case, all_cases, all_samplers
-from tests.layers.one_layer import initial_params, random_inputs, run_in_onnxruntime
+from graphc.layers.protocols import AbsorbsAffine, AbsorbsInput, Affine, SplitsAffine
+from graphc.testing import Case, check_gradients, check_reach, check_shapes, check_values
+from graphc.testing.case import initial_params, random_inputs
+from tests.layers.cases import all_cases, all_samplers
 
 CASES = all_cases()
 SAMPLERS = all_samplers()
@@ -48,48 +47,14 @@ def sampled(kind: str) -> list[Case]:
     return list(itertools.islice(itertools.cycle(rows(kind)), SAMPLES))
 
 
-def has_reach(case: Case) -> bool:
-    """Whether it goes from images to an image (or volumes, or sequences), so that `reach` says something."""
-    shapes = (*case.input_shapes, case.layer.infer_shape(*case.input_shapes))
-    return case.reach != "any" and is_spatial(shapes[0]) and len({len(shape) for shape in shapes}) == 1
-
-
 @pytest.mark.parametrize("kind", sorted(CATALOGUE))
 def test_every_kind_has_a_case(kind):
     assert rows(kind), f"add a row for {kind} under tests/layers/cases"
 
 
 @each_case
-def test_dump_and_validate_is_the_identity(case):
-    layer = case.layer
-    assert type(layer).model_validate(layer.model_dump()) == layer
-    assert type(layer).model_validate_json(layer.model_dump_json()) == layer
-
-
-@each_case
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_forward_has_the_inferred_shape_and_the_inputs_dtype(case, dtype):
-    rng = np.random.default_rng(1)
-    for batch, training in itertools.product((1, 3), (False, True)):
-        inputs, params = random_inputs(case, batch, rng, dtype), initial_params(case, rng, dtype)
-        if training and not _takes_batch(case, batch):
-            with pytest.raises(RuleError):
-                case.layer.forward(RunContext(training=True), params, *inputs)
-            continue
-        output = case.layer.forward(RunContext(training=training), params, *inputs).output
-        assert output.shape == (batch, *case.layer.infer_shape(*case.input_shapes))
-        assert output.dtype == dtype
-
-
-def _takes_batch(case, batch):
-    """Whether a layer can train on so many examples: statistics of one value say nothing."""
-    if not isinstance(case.layer, LimitsBatch):
-        return True
-    try:
-        case.layer.check_batch(batch, *case.input_shapes)
-    except RuleError:
-        return False
-    return True
+def test_forward_has_the_inferred_shape_and_the_inputs_dtype(case):
+    check_shapes(case)
 
 
 @each_case
@@ -243,7 +208,7 @@ def test_backward_is_the_derivative_of_forward(kind):
         check_gradients(case, rng)
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if has_reach(case)], ids=str)
+@pytest.mark.parametrize("case", [case for case in CASES if case.has_reach], ids=str)
 def test_reach_is_what_an_output_depends_on(case):
     check_reach(case)
 
@@ -252,59 +217,8 @@ def test_reach_is_what_an_output_depends_on(case):
 def test_random_configurations_have_the_values_and_the_reach_that_they_report(kind):
     for case in sampled(kind):
         check_values(case)
-        if has_reach(case):
+        if case.has_reach:
             check_reach(case)
-
-
-def check_values(case: Case) -> None:
-    """Forward against the emitted model in onnxruntime."""
-    for batch in (1, 3):
-        rng = np.random.default_rng(batch)
-        inputs, params = random_inputs(case, batch, rng, "float32"), initial_params(case, rng, "float32")
-        ours = case.layer.forward(RunContext(), params, *inputs).output
-        theirs = run_in_onnxruntime(case, params, inputs)
-        atol = 1e-5 * max(1.0, np.abs(theirs).max())
-        np.testing.assert_allclose(ours, theirs, rtol=0, atol=atol, err_msg=str(case))
-
-
-def check_gradients(case: Case, rng: np.random.Generator) -> None:
-    """Every gradient along a random direction against the central difference, both in float64."""
-    layer = case.layer
-    batch = int(rng.integers(2, 4))
-    inputs, params = random_inputs(case, batch, rng), initial_params(case, rng)
-    step = layer.forward(RunContext(training=True), params, *inputs)
-    dy = rng.standard_normal(step.output.shape)
-    gradients = step.backward(dy)
-    specs = layer.declare_params(*case.input_shapes)
-    assert set(gradients.params) == {name for name, spec in specs.items() if spec.trainable}, str(case)
-    assert len(gradients.inputs) == len(inputs), str(case)
-
-    # a gradient may be exactly 0 (keys' biases of attention), and then all that is left is how the sums round
-    rounding = 1e-3 * np.linalg.norm(dy) * max(1.0, np.linalg.norm(step.output))
-
-    def loss(**changed):
-        xs = [changed.get(f"input{i}", x) for i, x in enumerate(inputs)]
-        ps = {name: changed.get(name, value) for name, value in params.items()}
-        return np.vdot(layer.forward(RunContext(training=True), ps, *xs).output, dy)
-
-    values = {f"input{i}": x for i, x in enumerate(inputs)} | params
-    found = {f"input{i}": dx for i, dx in enumerate(gradients.inputs)} | gradients.params
-    if layer.reaches is not None:  # of further inputs nothing but places is read
-        found |= {f"input{i}": np.zeros_like(x) for i, x in enumerate(inputs) if i >= layer.reaches}
-    if layer.follows is not None:
-        assert found.pop(f"input{len(inputs) - 1}") is None, str(case)
-    for name, gradient in found.items():
-        if layer.sees_nothing:
-            assert gradient is None
-            continue
-        assert gradient.shape == values[name].shape, f"{case}: {name}"
-        direction = rng.standard_normal(gradient.shape)
-        h = 1e-6
-        numeric = (loss(**{name: values[name] + h * direction}) - loss(**{name: values[name] - h * direction})) / (
-            2 * h
-        )
-        scale = max(abs(numeric), np.linalg.norm(gradient), rounding)
-        assert abs(np.vdot(gradient, direction) - numeric) <= 1e-7 * scale, f"{case}: gradient of {name}"
 
 
 @each_case
@@ -318,83 +232,3 @@ def test_input_gradient_is_left_out_where_nobody_asks(case):
     assert set(ours) == set(theirs)
     for name in ours:
         np.testing.assert_array_equal(ours[name], theirs[name])
-
-
-def check_reach(case: Case) -> None:
-    """Every pixel of each image is changed in turn, and seen from every output pixel."""
-    for index in range(len(case.input_shapes)):
-        seen = dependence(case, index)
-        if case.layer.sees_nothing:
-            assert not seen.any(), str(case)
-            continue
-        everything = case.layer.sees_all_of(index, *case.input_shapes)
-        expected = np.ones_like(seen) if everything else reported(case, seen.shape)
-        assert not (seen & ~expected).any(), str(case)
-        if case.reach == "exact":
-            np.testing.assert_array_equal(hull(seen), expected, err_msg=str(case))
-        if case.reach == "inside":
-            whole = unclipped(case, seen.shape)
-            assert whole.any(), str(case)
-            np.testing.assert_array_equal(hull(seen) & whole, expected & whole, err_msg=str(case))
-
-
-def dependence(case: Case, index: int) -> np.ndarray:
-    """[y, x, i, j]: whether output pixel (y, x) depends on pixel (i, j) of one input; one axis or three alike."""
-    rng = np.random.default_rng(4)
-    inputs = [np.abs(x) for x in random_inputs(case, 1, rng)]
-    params = {name: np.abs(value) + 0.1 for name, value in initial_params(case, rng).items()}
-    *sizes, channels = case.input_shapes[index]
-    count = math.prod(sizes)
-    changed = [np.repeat(x, count + 1, axis=0) for x in inputs]
-    for number, pixel in enumerate(np.ndindex(*sizes)):
-        changed[index][number + 1, *pixel] += rng.uniform(5, 10, channels)
-    y = case.layer.forward(RunContext(), params, *changed).output
-    differs = np.any(np.abs(y[1:] - y[:1]) > 1e-9, axis=-1)  # the same product can round differently elsewhere
-    differs = differs.reshape(*sizes, *differs.shape[1:])
-    return np.moveaxis(differs, range(len(sizes)), range(-len(sizes), 0))
-
-
-def reported(case: Case, shape: tuple[int, ...]) -> np.ndarray:
-    """The same, told by `reach`."""
-    found = np.ones(shape, bool)
-    for axis, reach, outputs, inputs in axes_of(case, shape):
-        position = np.arange(inputs)
-        mask = [(position >= reach.first(y)) & (position <= reach.last(y)) for y in range(outputs)]
-        found &= along(np.array(mask), shape, axis)
-    return found
-
-
-def unclipped(case: Case, shape: tuple[int, ...]) -> np.ndarray:
-    """[y, x, i, j]: whether all that an output sees lies inside the image."""
-    found = np.ones(shape, bool)
-    for axis, reach, outputs, inputs in axes_of(case, shape):
-        inside = np.array([reach.first(y) >= 0 and reach.last(y) < inputs for y in range(outputs)])
-        found &= along(inside[:, None], shape, axis)
-    return found
-
-
-def axes_of(case: Case, shape: tuple[int, ...]) -> list[tuple[int, Reach, int, int]]:
-    """Each spatial axis with its reach, its outputs and its inputs, of an array [y, x, i, j]."""
-    rank = len(shape) // 2
-    reaches = case.layer.reach(*case.input_shapes)
-    assert len(reaches) == rank
-    return list(zip(range(rank), reaches, shape[:rank], shape[rank:], strict=True))
-
-
-def along(mask: np.ndarray, shape: tuple[int, ...], axis: int) -> np.ndarray:
-    """A mask [outputs, inputs] of one axis, to broadcast against [y, x, i, j]."""
-    spread = [1] * len(shape)
-    spread[axis], spread[len(shape) // 2 + axis] = mask.shape
-    return mask.reshape(spread)
-
-
-def hull(seen: np.ndarray) -> np.ndarray:
-    """Each output's pixels filled up to the interval from first to last: dilated windows have holes."""
-    rank = seen.ndim // 2
-    filled = np.ones_like(seen)
-    for axis in range(rank, 2 * rank):
-        others = tuple(other for other in range(rank, 2 * rank) if other != axis)
-        mask = seen.any(axis=others, keepdims=True)
-        backward = np.flip(np.logical_or.accumulate(np.flip(mask, axis), axis=axis), axis)
-        filled &= np.logical_or.accumulate(mask, axis=axis) & backward
-    return filled

@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from graphc.cli.commands import cli
+from graphc.cli.reference import commands_page
 from graphc.initializers import KINDS
 from graphc.layers import CATALOGUE, FAMILIES
 from graphc.passes.expectations import FIELDS, TOTALS
-from graphc.report.reference import pages
+from graphc.report.reference import MADE
+from graphc.report.reference import pages as word_pages
 from graphc.report.vocabulary import recipe_words, spec_words
 from graphc.report.words import Word
 from graphc.settings import Kind, Settings
@@ -24,17 +27,19 @@ from tests.train.test_recipe_schema import RULES, faults, models
 
 FOLDER = Path(__file__).parents[2] / "docs"
 AGAIN = "python -m pytest tests/report/test_reference.py --update-golden"
-SPEC_PAGE, RECIPE_PAGE = pages()["spec.md"], pages()["recipe.md"]
+PAGES = {**word_pages(), "commands.md": commands_page(MADE)}
+SPEC_PAGE, LAYER_PAGE = PAGES["spec.md"], PAGES["layers.md"]
+RECIPE_PAGE = PAGES["recipe.md"] + PAGES["metrics.md"]
 
 
-@pytest.mark.parametrize("name", pages())
+@pytest.mark.parametrize("name", PAGES)
 def test_pages_are_as_the_code_has_it(name, request):
     path = FOLDER / name
     if request.config.getoption("--update-golden"):
         FOLDER.mkdir(exist_ok=True)
-        path.write_text(pages()[name], encoding="utf-8")
+        path.write_text(PAGES[name], encoding="utf-8")
     assert path.exists(), f"docs/{name} is missing: run {AGAIN}"
-    if path.read_text(encoding="utf-8") != pages()[name]:
+    if path.read_text(encoding="utf-8") != PAGES[name]:
         pytest.fail(f"docs/{name} is not what the code says now: run {AGAIN}", pytrace=False)
 
 
@@ -44,7 +49,7 @@ def section(page: str, kind: str, vocabulary: str) -> str:
 
 @pytest.mark.parametrize("kind", CATALOGUE)
 def test_every_layer_stands_there_with_every_argument(kind):
-    told = section(SPEC_PAGE, kind, "layer")
+    told = section(LAYER_PAGE, kind, "layer")
     for name in (*CATALOGUE[kind].model_fields, *CATALOGUE[kind].accepts):
         assert f"\n| `{name}` |" in told
 
@@ -59,7 +64,7 @@ def test_every_other_word_of_specs_stands_there():
         for name in initializer.model_fields:
             assert f"\n| `{name}` |" in told
     for key in (*KEYS, *COMMON_KEYS, *BLOCK_KEYS, *TOTALS, *FIELDS):
-        assert f"\n| `{key}` |" in SPEC_PAGE.split("\n## Layers\n", 1)[0]
+        assert f"\n| `{key}` |" in SPEC_PAGE
 
 
 def written() -> list[type[Settings]]:
@@ -75,12 +80,15 @@ def test_every_setting_of_recipes_stands_there(model: type[Settings]):
         assert f"\n| `{name}` |" in told
 
 
-def test_links_lead_to_sections():
-    for page in pages().values():
-        heads = {line.lstrip("# ") for line in page.splitlines() if line.startswith("#")}
-        anchors = {head.lower().replace("(", "").replace(")", "").replace(" ", "-") for head in heads}
-        for target in page.split("](#")[1:]:
-            assert target.partition(")")[0] in anchors
+def test_every_command_and_option_stands_there():
+    page = PAGES["commands.md"]
+    for name, command in cli.commands.items():
+        told = page.split(f"\n## graphc {name}\n", 1)[1].split("\n## ", 1)[0]
+        for option in command.params:
+            assert (
+                any(f"`{each}" in told or f", {each}" in told for each in option.opts)
+                or option.param_type_name == "argument"
+            )
 
 
 def of_kinds(words: tuple[Word, ...]) -> list[Word]:

@@ -42,7 +42,8 @@ What runtimes make of the files that graphc writes. `graphc compile --target NAM
 where there is one, and warns of what the runtime refuses, with the layer's name and place. Of what is wrong and no \
 error it warns always (G246), unless other targets were named. `graphc check --target NAME` warns without writing.
 
-```
+<!-- before: cp examples/digits/digits.yaml net.yaml -->
+```sh
 graphc compile lenet5 --target webgpu
 graphc check net.yaml --target opencv --target tract
 ```

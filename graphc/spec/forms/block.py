@@ -128,7 +128,7 @@ def read_blocks(written: SpecMap, attempt: Callable[[Callable[[], Any], Any], An
 
 
 def _block(name: str, written: Any, key_place: Place, place: Place) -> Block:
-    if name in CATALOGUE or name in FORMS:
+    if CATALOGUE.is_built_in(name) or name in FORMS:
         raise SpecError("G154", f"{name!r} is a layer kind already: choose another name for the block", key_place)
     if not is_name(name):
         raise SpecError("G154", f"a block's name expects {NAMED}, found {clipped(name)}", key_place)

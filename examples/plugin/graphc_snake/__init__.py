@@ -1,0 +1,1 @@
+"""A layer kind, `snake`, and a data source, `boards`, for graphc."""
