@@ -80,7 +80,7 @@ def check_values(case: Case) -> None:
 
 
 def emitted(case: Case, params: Params) -> OnnxModel:
-    """The model of this layer alone, images N C H W."""
+    """The model of this layer alone, images [N, C, H, W]."""
     variables = {f"net/layer/{name}": value for name, value in params.items()}
     return emit(one_layer_plan(case), variables, layout="nchw")
 
