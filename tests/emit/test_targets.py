@@ -84,6 +84,21 @@ layers:
     np.testing.assert_allclose(run(found, plan), run(model, plan), atol=1e-5)
 
 
+@pytest.mark.parametrize(("channels", "filters", "groups"), [(6, 8, 1), (8, 6, 2), (4, 8, 4)])
+def test_volumes_in_groups_are_convolved_group_by_group_in_webgpu(channels, filters, groups):
+    """Measured in Chromium: without groups 6 channels are right there, with groups all are refused."""
+    text = f"""
+inputs: {{clip: [N, 4, 5, 6, {channels}]}}
+layers: [conv3d: {{name: deep, filters: {filters}, kernel: 3, stride: 2, groups: {groups}, activation: relu}}]
+"""
+    model, plan = made(text)
+    found = rewrite_for(model, ["webgpu"])
+    kinds = [node.op_type for node in found.body.graph.node]
+    assert (kinds.count("Conv"), kinds.count("Split")) == (groups, int(groups > 1))
+    np.testing.assert_allclose(run(found, plan), run(model, plan), atol=1e-5)
+    assert [each.code for each in warnings_of(plan, ["webgpu"])] == []
+
+
 def test_a_pooling_that_picks_pixels_is_a_slice_in_iree():
     text = """
 scope: ""

@@ -65,6 +65,8 @@ class _Rewriting:
         node.CopyFrom(seen.node)
         if "pad_filters" in kinds:
             yield from self._with_more_filters(node, seen)
+        elif "split_groups" in kinds:
+            yield from self._group_by_group(node, seen)
         elif "slice_pixels" in kinds:
             yield self._slice_of(node, seen)
         else:
@@ -109,6 +111,25 @@ class _Rewriting:
         gather.doc_string = node.doc_string
         yield gather
 
+    def _group_by_group(self, node: onnx.NodeProto, seen: Seen) -> Iterator[onnx.NodeProto]:
+        """A grouped convolution as one for each group, of its channels, side by side."""
+        groups = seen.groups
+        sizes = self._constant(f"{node.name}/groups", np.full(groups, seen.channels // groups, np.int64))
+        parts = [f"{node.name}/group_{number}" for number in range(groups)]
+        yield _said(helper.make_node("Split", [node.input[0], sizes], parts, name=f"{node.name}/Split", axis=1), node)
+        arrays = [np.split(self.tensors[name], groups) for name in node.input[1:]]
+        kept = [each for each in node.attribute if each.name != "group"]
+        for number, part in enumerate(parts):
+            names = [
+                self._constant(f"{name}/group_{number}", array[number])
+                for name, array in zip(node.input[1:], arrays, strict=True)
+            ]
+            conv = helper.make_node("Conv", [part, *names], [f"{part}/Conv"], name=f"{part}/Conv")
+            conv.attribute.extend(kept)
+            yield _said(conv, node)
+        made = [f"{part}/Conv" for part in parts]
+        yield _said(helper.make_node("Concat", made, list(node.output), name=f"{node.name}/Concat", axis=1), node)
+
     def _slice_of(self, node: onnx.NodeProto, seen: Seen) -> onnx.NodeProto:
         """The pixels that a pooling of one pixel picks."""
         strides = seen.attributes["strides"]
@@ -127,6 +148,12 @@ class _Rewriting:
         """Layers that share weights share what is made of them."""
         self.tensors[name] = array
         return name
+
+
+def _said(node: onnx.NodeProto, of: onnx.NodeProto) -> onnx.NodeProto:
+    """The node with the layer and place of another."""
+    node.doc_string = of.doc_string
+    return node
 
 
 def _by_group(array: Array, groups: int, whole: int) -> Array:

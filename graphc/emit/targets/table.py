@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 from graphc.emit.targets.seen import Seen
 
 Effect: TypeAlias = Literal["wrong", "imprecise", "refused"]
-Rewrite: TypeAlias = Literal["pad_channels", "pad_filters", "slice_pixels"]
+Rewrite: TypeAlias = Literal["pad_channels", "pad_filters", "split_groups", "slice_pixels"]
 
 TARGETS: Mapping[str, str] = {
     "onnxruntime": "onnxruntime on the processor, from 1.15",
@@ -63,18 +63,26 @@ def _of(*operators: str) -> Callable[[Seen], bool]:
     return lambda seen: seen.operator in operators
 
 
+def _is_volume(seen: Seen) -> bool:
+    """A convolution or a pooling over three axes."""
+    pools = len(seen.attributes.get("kernel_shape", ())) == 3
+    return seen.operator in ("Conv", "AveragePool", "MaxPool") and (len(seen.weights) == 5 or pools)
+
+
 def _pads_channels(seen: Seen) -> bool:
     """A plain convolution that WebGPU reads in threes."""
     channels = seen.channels
     threes = channels > 3 and channels % 3 == 0 and channels % 4 != 0
-    return seen.operator == "Conv" and seen.groups == 1 and seen.has_window and threes and seen.filters % 4 == 0
+    plain = seen.operator == "Conv" and seen.groups == 1 and not _is_volume(seen)
+    return plain and seen.has_window and threes and seen.filters % 4 == 0
 
 
 def _pads_filters(seen: Seen) -> bool:
     """A grouped convolution whose groups WebGPU cuts at fours."""
     each = seen.filters // seen.groups
     in_fours = seen.filters % 4 == 0 or seen.channels % 4 == 0
-    return seen.operator == "Conv" and seen.groups > 1 and each > 4 and each % 4 != 0 and in_fours
+    grouped = seen.operator == "Conv" and seen.groups > 1 and not _is_volume(seen)
+    return grouped and each > 4 and each % 4 != 0 and in_fours
 
 
 COREML = frozenset(
@@ -88,12 +96,6 @@ COREML = frozenset(
     }
 )
 """Operators that onnxruntime lists for its CoreML provider (form MLProgram)."""
-
-
-def _is_volume(seen: Seen) -> bool:
-    """A convolution or a pooling over three axes."""
-    pools = len(seen.attributes.get("kernel_shape", ())) == 3
-    return seen.operator in ("Conv", "AveragePool", "MaxPool") and (len(seen.weights) == 5 or pools)
 
 
 def _picks(seen: Seen) -> bool:
@@ -125,6 +127,16 @@ TROUBLES: tuple[Trouble, ...] = (
         effect="wrong",
         instead="filters of zeros in each group, to a multiple of 4, left out behind it",
         rewrite="pad_filters",
+    ),
+    Trouble(
+        "groups-of-volumes",
+        "webgpu",
+        lambda seen: seen.operator == "Conv" and seen.groups > 1 and _is_volume(seen),
+        "Conv of volumes with groups",
+        "onnxruntime's WebGPU has no grouped convolution of volumes",
+        "onnxruntime-web 1.30",
+        instead="a convolution for each group",
+        rewrite="split_groups",
     ),
     Trouble(
         "recurrent-open-batch",
