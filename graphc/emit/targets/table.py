@@ -193,6 +193,17 @@ TROUBLES: tuple[Trouble, ...] = (
         instead="--reduce-range, or --int8 weights",
     ),
     Trouble(
+        "weights-in-integers",
+        "openvino",
+        lambda seen: seen.operator == "DequantizeLinear" and seen.shapes[0] is not None and not seen.in_integers,
+        "--int8 weights, in layers that OpenVINO computes as products of matrices, on processors with VNNI",
+        "OpenVINO rounds what they read to 8 bits too",
+        "2026.4, on AVX-512 VNNI",
+        effect="imprecise",
+        instead="its option DYNAMIC_QUANTIZATION_GROUP_SIZE: 0",
+        once=True,
+    ),
+    Trouble(
         "last-channel",
         "reference",
         lambda seen: seen.operator == "LRN",
