@@ -58,7 +58,8 @@ def by_graphc(data: Path, count: int, workers: int) -> dict[str, float]:
 
     from graphc.data.augment.color import Brightness, Contrast, Hue, Saturation
     from graphc.data.augment.geometry import FlipHorizontal, PadCrop
-    from graphc.data.batches import Augmenting, Batches, epoch_order
+    from graphc.data.batches import Augmenting, Batches
+    from graphc.data.examples import epoch_order
     from graphc.data.preprocess import Preprocess
     from graphc.data.sources import ImageFolder
 

@@ -94,7 +94,7 @@ def examples_of(
         targets[LABEL] = np.array(labeled, np.int64)
     targets |= _box_targets(entries, how, source) | _point_targets(entries, source)
     examples = Examples({IMAGE: images}, targets, how.classes, source, value_range=how.value_range)
-    return _without_bad(examples) if how.skip else examples
+    return without_bad(examples) if how.skip else examples
 
 
 def in_memory(examples: Examples, limit: int, whole: bool = False) -> Examples:
@@ -175,7 +175,8 @@ def finite(coordinates: Array) -> Array:
     return found.astype(np.float32)
 
 
-def _without_bad(examples: Examples) -> Examples:
+def without_bad(examples: Examples) -> Examples:
+    """Those that can be read: all of them are, once, and what was said of the others is kept."""
     good, said = [], []
     for row in range(len(examples)):
         try:

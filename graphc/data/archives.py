@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import struct
-import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterable
@@ -15,14 +13,12 @@ from graphc.data.class_folders import Tree
 from graphc.data.left_out import LeftOut, Why
 from graphc.data.reading import open_regular
 from graphc.data.stored import LARGEST_FILE
+from graphc.data.tars import Handles, tar_members
 from graphc.errors import DataError, Place, did_you_mean
-from graphc.files import machine_error, shown
-from graphc.system import read_at
+from graphc.files import shown
 from graphc.weights.npz import LOCAL_HEADER
 
 MOST_MEMBERS = 20_000_000
-LARGEST_OFFSET = 2**62
-"""Bytes, beyond which no system has files."""
 DEEPEST = 200
 """Parts that a name may have: folders, and the file."""
 UTF_8 = 0x800
@@ -57,18 +53,6 @@ class Member:
     """Why it cannot be read."""
 
 
-class _Handle:
-    """A descriptor of a file, which is closed with the last one who has it."""
-
-    def __init__(self, path: Path) -> None:
-        with open_regular(path) as file:
-            self.number = os.dup(file.fileno())
-
-    def __del__(self) -> None:
-        if hasattr(self, "number"):
-            os.close(self.number)
-
-
 @dataclass(frozen=True, slots=True)
 class Archive:
     """The files of an archive, by name."""
@@ -79,7 +63,7 @@ class Archive:
     """That have a member of their own, empty ones too."""
     left: LeftOut = field(default_factory=LeftOut, compare=False)
     """What is neither a file nor a folder."""
-    _handles: dict[int, _Handle] = field(default_factory=dict, compare=False)
+    _handles: Handles = field(default_factory=Handles, compare=False)
 
     def read(self, name: str) -> bytes:
         member = self.members[name]
@@ -141,18 +125,7 @@ class Archive:
         return found
 
     def _bytes(self, name: str, offset: int, count: int) -> bytes:
-        if not 0 <= offset <= LARGEST_OFFSET:
-            raise self._broken(name, f"the archive is damaged: expected a place in it, found {offset:,}")
-        handle = self._handles.get(os.getpid())
-        if handle is None:
-            handle = self._handles[os.getpid()] = _Handle(self.path)
-        try:
-            data = read_at(handle.number, count, offset)
-        except OSError as error:
-            raise machine_error("read", self.path, error) from None
-        if len(data) != count:
-            raise self._broken(name, f"the archive is cut off: expected {count:,} bytes, found {len(data):,}")
-        return data
+        return self._handles.of(self.path).read(count, offset, self.shown(name))
 
     def _broken(self, name: str, message: str) -> DataError:
         return DataError("G406", message, Place(self.shown(name)))
@@ -218,26 +191,23 @@ def _why_not(info: zipfile.ZipInfo) -> str:
 
 def _read_tar(archive: Archive) -> None:
     """Regular files, and hard links to them; other links and devices are counted."""
-    try:
-        with open_regular(archive.path) as opened, tarfile.open(fileobj=opened, mode="r:") as file:
-            for info in file:
-                name = _clean(info.name, archive)
-                if name is None:
-                    continue
-                if info.isdir():
-                    archive.folders.append(name)
-                elif info.isreg():
-                    why_not = "the file is sparse, which cannot be read in place" if info.issparse() else ""
-                    _add(archive, name, Member(info.offset_data, info.size, info.size, unreadable=why_not))
-                elif info.islnk() and (other := _clean(info.linkname, Archive(archive.path, {}))) in archive.members:
-                    _add(archive, name, archive.members[other])
-                else:
-                    archive.left.add(Why.LINK, name)
-                if len(archive.members) > MOST_MEMBERS:
-                    raise DataError("G407", f"more than {MOST_MEMBERS:,} files", Place(shown(archive.path)))
-    except (tarfile.TarError, OSError, ValueError, EOFError) as error:
-        what = "expected a zip, or a tar that is not compressed (a compressed one cannot be read in place)"
-        raise DataError("G401", f"{what}: {error}", Place(shown(archive.path))) from None
+    what = "expected a zip, or a tar that is not compressed (a compressed one cannot be read in place)"
+    with open_regular(archive.path) as opened:
+        for info in tar_members(opened, archive.path, what):
+            name = _clean(info.name, archive)
+            if name is None:
+                continue
+            if info.isdir():
+                archive.folders.append(name)
+            elif info.isreg():
+                why_not = "the file is sparse, which cannot be read in place" if info.issparse() else ""
+                _add(archive, name, Member(info.offset_data, info.size, info.size, unreadable=why_not))
+            elif info.islnk() and (other := _clean(info.linkname, Archive(archive.path, {}))) in archive.members:
+                _add(archive, name, archive.members[other])
+            else:
+                archive.left.add(Why.LINK, name)
+            if len(archive.members) > MOST_MEMBERS:
+                raise DataError("G407", f"more than {MOST_MEMBERS:,} files", Place(shown(archive.path)))
 
 
 def _clean(name: str, archive: Archive) -> str | None:

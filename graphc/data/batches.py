@@ -35,11 +35,6 @@ BALANCED = 0xBA1
 """Keeps the random numbers of a balanced order apart."""
 
 
-def epoch_order(seed: int, epoch: int, count: int) -> Array:
-    """The rows of an epoch, shuffled, int64 [count]: the same for the same seed and epoch."""
-    return np.random.default_rng([seed, epoch]).permutation(count)
-
-
 def balanced_order(seed: int, epoch: int, labels: Array) -> Array:
     """As many rows as there are labels [N], every class as often as any other, int64 [N]: rows of small classes come
     several times.

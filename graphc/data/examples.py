@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from graphc.data.shard_members import Members
 from graphc.data.stored import STORED, StoredImages
 from graphc.data.value_range import AnyRange, ImageValues, UnknownRange, ValueRange, range_of, range_of_type
 from graphc.errors import DataError, Place
@@ -118,6 +119,14 @@ class Examples:
             raise found.error("preprocessing", "`scale` in `preprocess` says what they are multiplied with")
         return found.unit if isinstance(found, ValueRange) else 1.0
 
+    def order(self, seed: int, epoch: int) -> Array:
+        """The rows of an epoch, shuffled, int64 [N]: the same for the same seed and epoch. Of images in shards those
+        come together that lie together."""
+        stored = (array.names for array in self.inputs.values() if isinstance(array, StoredImages))
+        if (members := next((names for names in stored if isinstance(names, Members)), None)) is not None:
+            return members.order(seed, epoch)
+        return epoch_order(seed, epoch, len(self))
+
     def name(self, row: int) -> str:
         """What messages call an example."""
         files = (array for array in self.inputs.values() if isinstance(array, STORED))
@@ -132,6 +141,11 @@ class Examples:
                 array.fingerprint() if isinstance(array, STORED) else np.ascontiguousarray(array).data.cast("B")
             )
         return digest.hexdigest()
+
+
+def epoch_order(seed: int, epoch: int, count: int) -> Array:
+    """The rows of an epoch, shuffled, int64 [count]: the same for the same seed and epoch."""
+    return np.random.default_rng([seed, epoch]).permutation(count)
 
 
 def _taken(array: Rows, rows: Array) -> Rows:

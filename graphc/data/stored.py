@@ -19,6 +19,7 @@ from graphc.data.masks import mapped
 from graphc.data.reading import read_regular
 from graphc.data.resizing import STRETCH, Resizing
 from graphc.data.sample import Sample
+from graphc.data.shard_members import Members
 from graphc.data.value_range import BYTES, ImageValues
 from graphc.errors import DataError, Place
 from graphc.files import shown
@@ -229,7 +230,7 @@ class StoredImages:
         chosen = rows.tolist()
         decoded = None if self.decoded is None else [self.decoded[row] for row in chosen]
         sizes = [self.sizes[row] for row in chosen] if self.sizes else ()
-        return replace(self, names=[self.names[row] for row in chosen], sizes=sizes, decoded=decoded)
+        return replace(self, names=_some(self.names, chosen), sizes=sizes, decoded=decoded)
 
     def is_read_as(self, other: StoredImages) -> bool:
         """Whether another's files become the same kind of images."""
@@ -319,7 +320,7 @@ class StoredMasks:
 
     def take(self, rows: Array) -> StoredMasks:
         """Some of them, by [n] indices."""
-        return replace(self, names=[self.names[row] for row in rows.tolist()])
+        return replace(self, names=_some(self.names, rows.tolist()))
 
     def __getitem__(self, rows: Any) -> Array:
         chosen = np.arange(len(self))[rows]
@@ -337,6 +338,10 @@ class StoredMasks:
 
 
 STORED = (StoredImages, StoredMasks)
+
+
+def _some(names: Sequence[Any], rows: Sequence[int]) -> Sequence[Any]:
+    return names.take(rows) if isinstance(names, Members) else [names[row] for row in rows]
 
 
 def _digest(names: Sequence[str | Drawing], shape: tuple[Any, ...], store: Store) -> bytes:

@@ -18,7 +18,7 @@ import numpy as np
 
 from graphc import weights
 from graphc.data.batch import Batch
-from graphc.data.batches import Batches, balanced_order, epoch_order
+from graphc.data.batches import Batches, balanced_order
 from graphc.data.examples import LABEL
 from graphc.errors import DivergedError, clipped
 from graphc.files import digest_of
@@ -142,7 +142,7 @@ class Trainer:
         seed, epoch, examples = self.recipe.seed, self.state.epoch, self.train.examples
         if self.recipe.data.balanced:
             return balanced_order(seed, epoch, examples.targets[LABEL])
-        return epoch_order(seed, epoch, len(examples))
+        return examples.order(seed, epoch)
 
     def _step(self, made: Iterator[Batch]) -> int:
         """One step, and what follows it; how many examples it had."""

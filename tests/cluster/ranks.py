@@ -77,7 +77,8 @@ def finished(process: subprocess.Popen[str], seconds: float) -> tuple[int, str, 
 
 
 def alone(*command: str, cwd: Path) -> None:
-    subprocess.run([*GRAPHC, *command], check=True, cwd=cwd, capture_output=True, timeout=300)
+    ended = subprocess.run([*GRAPHC, *command], check=False, cwd=cwd, capture_output=True, text=True, timeout=300)
+    assert ended.returncode == 0, ended.stderr
 
 
 def digests(run_folder: Path) -> dict[str, str]:

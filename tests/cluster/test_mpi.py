@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import random
 import signal
@@ -10,8 +11,11 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
+from graphc.types import Array
 from tests.cluster.ranks import (
     MPIEXEC,
     alone,
@@ -24,6 +28,7 @@ from tests.cluster.ranks import (
     wait_for_step,
     write_project,
 )
+from tests.data.shards import write_shard
 
 require_mpi()
 
@@ -78,6 +83,40 @@ def test_killed_and_resumed_on_other_numbers_of_ranks(project: Path) -> None:
         code, _, errors = run(3, *command, cwd=project)
         assert code == 0, (counts, errors)
         assert digests(folder) == digests(project / "one"), (steps, counts)
+
+
+def test_archives_are_read_by_any_number_of_ranks(project: Path) -> None:
+    """Killed in the middle of one, and gone on with by others and with workers."""
+    packed = project / "packed"
+    packed.mkdir()
+    write_project(packed)
+    recipe = (packed / "recipe.yaml").read_text()
+    for name, path in (("train", "t-{0..2}.tar"), ("test", "t-2.tar")):
+        source = f"{{webdataset: {{path: '{path}', size: [6, 6], channels: 1, window: 20}}}}"
+        recipe = recipe.replace(f"{{npz: {{path: {name}.npz}}}}", source)
+    (packed / "recipe.yaml").write_text(recipe)
+    with np.load(packed / "train.npz") as data:
+        shades, labels = (np.clip(data["x"][..., 0], 0, 1) * 255).astype(np.uint8), data["y"]
+    for shard in range(3):
+        files: list[tuple[str, bytes]] = []
+        for row in range(shard, len(labels), 3):
+            files += [(f"{row}.png", png(shades[row])), (f"{row}.cls", b"%d" % labels[row])]
+        write_shard(packed / f"t-{shard}.tar", files)
+    alone("train", "recipe.yaml", "-o", "one", "-q", cwd=packed)
+    process = start(3, "train", "recipe.yaml", "-o", "three", cwd=packed)
+    wait_for_step(packed / "three", 3, process)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    time.sleep(0.5)
+    code, _, errors = run(2, "resume", "three", cwd=packed)
+    assert code == 0, errors
+    assert digests(packed / "three") == digests(packed / "one")
+
+
+def png(shades: Array) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(shades).save(file, "PNG")
+    return file.getvalue()
 
 
 def test_ctrl_c_at_mpiexec_saves(project: Path) -> None:

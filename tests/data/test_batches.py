@@ -7,8 +7,8 @@ import threading
 import numpy as np
 import pytest
 
-from graphc.data.batches import AHEAD, Batches, epoch_order, prefetched
-from graphc.data.examples import Examples, split
+from graphc.data.batches import AHEAD, Batches, prefetched
+from graphc.data.examples import Examples, epoch_order, split
 from graphc.data.preprocess import FittedPreprocess, Preprocess, channel_statistics
 from graphc.errors import DataError
 

@@ -16,8 +16,8 @@ from graphc.data.augment.base import Augmentation
 from graphc.data.augment.color import Noise
 from graphc.data.augment.geometry import FlipHorizontal, PadCrop
 from graphc.data.augment.mix import MixUp
-from graphc.data.batches import Augmenting, Batches, balanced_order, epoch_order
-from graphc.data.examples import Examples, class_weights, split
+from graphc.data.batches import Augmenting, Batches, balanced_order
+from graphc.data.examples import Examples, class_weights, epoch_order, split
 from graphc.data.preprocess import FittedPreprocess, Preprocess
 from graphc.data.sources import ImageFolder, Shapes
 from graphc.errors import DataError, MachineError

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from graphc.data.idx import write_idx
-from graphc.data.sources import OWN, Cifar10, Digits, Idx, ImageFolder, Npz
+from graphc.data.sources import OWN, Cifar10, Digits, Idx, ImageFolder, Npz, WebDataset
 from graphc.errors import DataError
+from tests.data.shards import write_shard
 
 LIMIT = 10_000_000
 
@@ -37,7 +40,20 @@ def _folder(folder):
     return ImageFolder(path=".", size=(2, 2))
 
 
-MAKERS = {"npz": _npz, "idx": _idx, "cifar10": _cifar, "image_folder": _folder}
+def _webdataset(folder):
+    for number, labels in enumerate(((1,), (0, 1))):
+        files = [(f"{at}.{ending}", data) for at, label in enumerate(labels) for ending, data in _sample(label)]
+        write_shard(folder / f"s-{number}.tar", files)
+    return WebDataset(path="s-{0..1}.tar", size=(2, 2))
+
+
+def _sample(label):
+    image = io.BytesIO()
+    Image.new("RGB", (4, 4), (label, 0, 0)).save(image, "PNG")
+    return [("png", image.getvalue()), ("cls", str(label).encode())]
+
+
+MAKERS = {"npz": _npz, "idx": _idx, "cifar10": _cifar, "image_folder": _folder, "webdataset": _webdataset}
 
 
 def test_every_source_is_tried_here():

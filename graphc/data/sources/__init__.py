@@ -11,8 +11,13 @@ from graphc.data.sources.images import Archive, ImageFiles, ImageFolder
 from graphc.data.sources.listed import Coco, ImageList
 from graphc.data.sources.made import Digits, Shapes
 from graphc.data.sources.plugged import plugged_sources
+from graphc.data.sources.shards import WebDataset
 
-OWN: tuple[type[Source], ...] = (Npz, Idx, Cifar10, ImageFolder, Archive, ImageList, Coco, Shapes, Digits)
+OWN: tuple[type[Source], ...] = (
+    *(Npz, Idx, Cifar10),
+    *(ImageFolder, Archive, WebDataset, ImageList, Coco),
+    *(Shapes, Digits),
+)
 SOURCES = (*OWN, *plugged_sources({source.kind for source in OWN}))
 
 __all__ = [
@@ -29,4 +34,5 @@ __all__ = [
     "Npz",
     "Shapes",
     "Source",
+    "WebDataset",
 ]

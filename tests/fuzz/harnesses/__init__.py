@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.fuzz.harness import Harness
 
-from .archives import ClassFolders, Tar, Zip, ZipMembers
+from .archives import ClassFolders, Tar, WebDatasetIndex, WebDatasetTar, Zip, ZipMembers
 from .arrays import (
     Cifar,
     Cifar100,
@@ -62,7 +62,7 @@ HARNESSES: tuple[type[Harness], ...] = (
     *IMAGES,
     *(PngChunks, Mask),
     *(CsvList, CsvLabels, JsonList, JsonLines, Coco, CocoMasks),
-    *(Zip, ZipMembers, Tar, ClassFolders),
+    *(Zip, ZipMembers, Tar, ClassFolders, WebDatasetTar, WebDatasetIndex),
     *(ImportOnnx, DarknetCfg, DarknetWeights),
     *(OnnxFile, External, OnnxVariables, SignatureText, OnnxRun),
     *(Rules, Pretrained, Ranges),

@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import io
+import json
 import tarfile
 import warnings
 import zipfile
 from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
 
 from graphc.data.class_folders import Rules, Tree, classes_of
 from graphc.data.left_out import LeftOut
-from graphc.data.sources import Archive
+from graphc.data.sources import Archive, WebDataset
+from graphc.data.webdataset import Layout
+from graphc.data.webdataset_index import about
+from tests.data.shards import write_shard
 from tests.fuzz.harness import Harness
 
 from .images import image
 
 LIMIT = 10_000_000
 NAMES = ("cat/0.png", "cat/1.png", "dog/0.png")
+SHARD = [
+    (f"{at}.{ending}", data)
+    for at in range(2)
+    for ending, data in (("png", image("L", "PNG")), ("cls", b"%d" % at), ("json", b'{"age": 3}'))
+]
 
 
 def zipped(compression: int = zipfile.ZIP_STORED, names: Sequence[str] = NAMES) -> bytes:
@@ -102,6 +114,69 @@ class Tar(Zip):
             b"GNU.sparse.map=",
             b"\x80",
         ]
+
+
+class WebDatasetTar(Tar):
+    """A shard whose members are examples."""
+
+    name = "webdataset"
+
+    def seeds(self) -> Sequence[bytes]:
+        found = []
+        for form in (tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
+            file = io.BytesIO()
+            write_shard(file, SHARD, form)
+            found.append(file.getvalue())
+        return found
+
+    def words(self) -> Sequence[bytes]:
+        return [*super().words(), b"0.png", b".json", b'{"age": ', b"[[[[", b".cls", b"1e999", b"\0"]
+
+    def read(self) -> None:
+        examples = shards(self.path.name).load(self.folder, LIMIT)
+        examples.fingerprint()
+        examples.order(0, 0)
+
+
+class WebDatasetIndex(Harness):
+    """What the file of an index says, as JSON."""
+
+    name = "webdataset, index"
+    suffix = ".npz"
+    is_text = True
+
+    def prepare(self) -> None:
+        write_shard(self.folder / "shard.tar", SHARD)
+
+    def seeds(self) -> Sequence[bytes]:
+        file = io.BytesIO()
+        write_shard(file, SHARD)
+        with tarfile.open(fileobj=io.BytesIO(file.getvalue())) as archive:
+            places = [[each.offset_data, each.size] for each in archive if each.name.endswith(".png")]
+        cells = {"label": ["1", "0"], "age": [3, 4]}
+        return [json.dumps({"files": [0, 0], "places": places, "cells": cells}).encode()]
+
+    def packed(self, data: bytes) -> bytes:
+        source = shards("shard.tar")
+        layout = Layout(source.image, source.mask, source.targets)
+        try:
+            said = json.loads(data)
+            files, places = np.array(said["files"], np.int32), np.array(said["places"], np.int64)
+            cells = said["cells"]
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+            return data
+        texts = {"about": about(layout, ["shard.tar"], [self.folder / "shard.tar"]), "cells": cells}
+        coded = {name: np.frombuffer(json.dumps(value).encode(), np.uint8) for name, value in texts.items()}
+        file = io.BytesIO()
+        np.savez(file, files=files, places=places, **coded)
+        return file.getvalue()
+
+    def read(self) -> None:
+        shards("shard.tar", index=self.path.name).load(self.folder, LIMIT).fingerprint()
+
+
+def shards(path: str, **settings: Any) -> WebDataset:
+    return WebDataset(path=path, size=(8, 8), targets={"label": "cls", "age": "json.age"}, **settings)
 
 
 class ClassFolders(Harness):
