@@ -37,7 +37,7 @@ NETS: Mapping[str, Sequence[str]] = {
     "resnet20": (),
     "shufflenet_v2_x1_0": SMALL,
     "regnet_x_400mf": SMALL,
-    "resnext50_32x4d": SMALL,
+    "resnext50_32x4d": ("resolution=32",),
     "mobilenet_v2_torch": SMALL,
     "convnext_atto": SMALL,
     "squeezenet1_1": SMALL,
