@@ -41,6 +41,11 @@ DTYPES = {
     "tensor(bool)": "bool",
 }
 EXACT_INTEGERS = "session.x64quantprecision"
+CUT_OFF = (
+    "its layers share weights in 8-bit integers: on this processor, without VNNI, onnxruntime cuts sums of their "
+    "products off at 16 bits; graphc compile --int8 --reduce-range makes a file in which these fit"
+)
+"""Notice of a session that could not be had with EXACT_INTEGERS."""
 """onnxruntime's option for x86 that computes products of uint8 and int8 as those of uint8 and uint8: exact on every
 processor, but less than half as fast as VNNI, which needs it not."""
 PRODUCT = (
@@ -85,12 +90,14 @@ class Session:
         with self._held_back():
             wanted = read_providers(self._ort, provider)
         self.providers = tuple(each.short for each in wanted)
+        self._is_cut_off = False
         source = model if isinstance(model, bytes) else self_contained(model)
         self.name = "the model" if isinstance(model, bytes) else shown(model)
         try:
             with self._held_back():
                 started = start(partial(self._load, source, threads), wanted)
-            self._session, self.notices = started.session, started.notices
+            self._session = started.session
+            self.notices = (*started.notices, *((CUT_OFF,) if self._is_cut_off else ()))
             self.metadata = dict(self._session.get_modelmeta().custom_metadata_map)
             layout = self.metadata.get("graphc.layout", "")
             self.inputs = tuple(_port(each, layout) for each in self._session.get_inputs())
@@ -116,6 +123,7 @@ class Session:
         except Exception as error:
             if "AddInitializedOrtValue" not in str(error):
                 raise
+        self._is_cut_off = True
         return self._start(source, threads, providers, config)
 
     def _start(

@@ -7,6 +7,7 @@ import onnx
 import onnxruntime
 import pytest
 
+from graphc import runtime
 from graphc.compiler import compile_plan
 from graphc.emit.quantize import Quantization, integer_layers, quantize, quantized_tensors
 from graphc.initializers import initial_values
@@ -149,7 +150,7 @@ def test_what_has_no_weights_stays_in_float_where_only_floats_are_behind_it():
     assert kinds == {"Add"}
 
 
-def test_shared_weights_that_read_other_scales_have_biases_of_their_own():
+def test_shared_weights_that_read_other_scales_have_biases_of_their_own(monkeypatch):
     text = """
 inputs: {image: [N, 6, 6, 2]}
 layers:
@@ -165,6 +166,9 @@ layers:
     session = Session(small.serialize())
     np.testing.assert_allclose(next(iter(session.run(feeds).values())), found)
     assert sum(name.endswith("/int") and "weights" in name for name in small.tensors) == 1
+    monkeypatch.setattr(runtime, "cuts_sums_off", lambda: True)
+    assert Session(small.serialize()).notices == (runtime.CUT_OFF,)
+    assert Session(in_integers(model, feeds, most=REDUCED).serialize()).notices == ()
     assert sum(name.endswith("/int") and "biases" in name for name in small.tensors) == 2
 
 
