@@ -96,6 +96,7 @@ FAMILIES: Mapping[str, Mapping[str, str]] = {
         "dropout": "dropout.Dropout",
         "spatial_dropout": "dropout.SpatialDropout",
         "drop_path": "dropout.DropPath",
+        "gaussian_noise": "gaussian_noise.GaussianNoise",
     },
     "shape": {
         "flatten": "reshape.Flatten",
@@ -135,6 +136,7 @@ FAMILIES: Mapping[str, Mapping[str, str]] = {
         "maximum": "elementwise_merge.Maximum",
         "minimum": "elementwise_merge.Minimum",
         "average": "elementwise_merge.Average",
+        "weighted_sum": "weighted_sum.WeightedSum",
         "greater": "compare.Greater",
         "equal": "compare.Equal",
         "matmul": "matmul.Matmul",

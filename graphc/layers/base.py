@@ -151,7 +151,13 @@ def spatial(shape: Shape, kind: str) -> tuple[Shape, int]:
 def image(shape: Shape, kind: str) -> tuple[Dim, Dim, int]:
     """Height, width and channels of an image-shaped input, or an error that says what is missing."""
     if not is_image(shape):
-        raise RuleError("G201", f"{kind} expects an image (height, width, channels), got {format_shape(shape)}")
+        advice = ""
+        if len(shape) == 2:
+            advice = f"; an image of one channel is {format_shape((*shape, 1))}, sequences have layers with 1d"
+        elif len(shape) == 4:
+            advice = "; volumes and clips have layers with 3d"
+        found = format_shape(shape)
+        raise RuleError("G201", f"{kind} expects an image (height, width, channels), got {found}{advice}")
     height, width, channels = shape
     if not isinstance(channels, int):
         raise RuleError("G201", f"{kind} expects a fixed number of channels, got {channels}")

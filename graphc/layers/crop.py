@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import model_validator
 
 from graphc.dims import Dim, Shape, bounds, format_shape, spatial_axes
 from graphc.errors import RuleError
+from graphc.expected import Expects
 from graphc.layers.base import Layer, spatial, static
 from graphc.layers.fields import Axis, WholeInt
 from graphc.layers.like import SizedLike, check_within, size_of, spatial_axes_of
@@ -34,7 +35,10 @@ class Crop(SizedLike):
     cut: SidePadding | None = None
     """Pixels to cut from every side; [vertical, horizontal] or [[top, bottom], [left, right]] of an image, a value or
     [before, after] for each axis of a volume, [before, after] of a sequence."""
-    size: AxisSizes | None = None
+    size: Annotated[
+        AxisSizes | None,
+        Expects("a whole number of at least 1 for all axes, or a list of one for each; like: LAYER follows open sizes"),
+    ] = None
     """Or the size to keep: one number for all axes, or one for each."""
     offset: Literal["center"] | AxisOffsets = "center"
     """Where the part that is kept begins, with size and like: center (an odd pixel more is cut after than before), or

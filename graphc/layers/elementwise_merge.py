@@ -22,13 +22,11 @@ from graphc.training_graph.tensor import Tensor
 from graphc.types import Array, Context, Gradients, Params, Step
 
 
-class Elementwise(Merge):
+class Broadcasting(Merge):
     """Inputs of one shape, or of shapes that broadcast to one (`graphc.layers.broadcast`)."""
 
-    operator: ClassVar[str]
+    operator: ClassVar[str] = "Add"
     """ONNX's, of two inputs."""
-    ordered: ClassVar[bool] = False
-    """Whether it matters which input comes first."""
 
     def infer_shape(self, *inputs: Shape) -> Shape:
         return broadcast(self.kind, inputs)
@@ -40,16 +38,27 @@ class Elementwise(Merge):
         """One position that is repeated counts for every output, and so for all that it sees itself."""
         return inputs[index][:-1] != self.infer_shape(*inputs)[:-1]
 
+    def emit_joined(self, build: OnnxBuilder, values: Sequence[Value]) -> Value:
+        """Values of one rank, one after the other through the operator."""
+        y, *others = values
+        for other in others:
+            y = build.op(self.operator, y, other, shape=broadcast(self.kind, (y.shape, other.shape)))
+        return y
+
+
+class Elementwise(Broadcasting):
+    """One operator between the inputs."""
+
+    ordered: ClassVar[bool] = False
+    """Whether it matters which input comes first."""
+
     def does_nothing(self, *inputs: Shape) -> bool:
         return len(inputs) == 1
 
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
         shape = self.infer_shape(*(value.shape for value in inputs))
         values = build.as_first([emit_widened(build, value, len(shape)) for value in inputs])
-        y, *others = values if self.ordered else sorted(values, key=lambda value: value.shape != shape)
-        for other in others:
-            y = build.op(self.operator, y, other, shape=broadcast(self.kind, (y.shape, other.shape)))
-        return y
+        return self.emit_joined(build, values if self.ordered else whole_first(values, shape))
 
     def emit_training(self, build: TrainingBuilder, params: Mapping[str, Tensor], *inputs: Tensor) -> EmittedStep:
         y = build.emitted(self, inputs)
@@ -64,6 +73,11 @@ class Elementwise(Merge):
     @abstractmethod
     def emit_parts(self, dy: Tensor, inputs: list[Tensor], y: Tensor) -> list[Tensor]:
         """The gradient of each input, widened to the output's rank, in the output's shape."""
+
+
+def whole_first(values: Sequence[Value], shape: Shape) -> list[Value]:
+    """Those that have the output's shape before those that broadcast to it."""
+    return sorted(values, key=lambda value: value.shape != shape)
 
 
 class Add(Elementwise):

@@ -114,7 +114,24 @@ def _factors(plan: Plan, one: Node, other: Node) -> bool:
     )
 
 
-MEANING: tuple[Lint, ...] = (channels_first, nothing_between_linear_layers)
+def one_channel_added_to_many(plan: Plan) -> Iterator[Warn]:
+    """Sums of a map of one channel and one of several, which broadcasts: a residual whose path ended too narrow."""
+    for planned in plan.nodes:
+        shapes = plan.input_shapes(planned.node)
+        if not planned.node.layer.is_sum or not is_spatial(planned.shape):
+            continue
+        for source, shape in zip(planned.node.inputs, shapes, strict=False):
+            if len(shape) == len(planned.shape) and shape[:-1] == planned.shape[:-1] and shape[-1] == 1:
+                if planned.shape[-1] == 1 or set(shape[:-1]) == {1}:
+                    continue
+                message = (
+                    f"the one channel of {source} is added to each of {planned.shape[-1]}: a path that ends in"
+                    f" {planned.shape[-1]} channels, or multiply, may be meant"
+                )
+                yield _warn("G248", planned, message)
+
+
+MEANING: tuple[Lint, ...] = (channels_first, nothing_between_linear_layers, one_channel_added_to_many)
 """What is probably not meant."""
 COSTS: tuple[Lint, ...] = (odd_channels, small_groups, costly_kinds, padding_left_to_the_runtime)
 LINTS = MEANING + COSTS

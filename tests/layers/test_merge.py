@@ -10,6 +10,7 @@ from graphc.errors import RuleError
 from graphc.kernels.context import RunContext
 from graphc.layers.elementwise_merge import Add, Average, Divide, Maximum, Multiply, Subtract
 from graphc.layers.merge import Concat, Scale
+from graphc.layers.weighted_sum import WeightedSum
 
 H = Formula.symbol("H")
 
@@ -76,3 +77,16 @@ def test_what_is_equally_large_shares_the_gradient() -> None:
     first, second = Maximum().forward(RunContext(), {}, one, other).backward(np.ones_like(one)).inputs
     np.testing.assert_array_equal(first, [[0.5, 1, 0]])
     np.testing.assert_array_equal(second, [[0.5, 0, 1]])
+
+
+def test_shares_are_those_of_efficientdet() -> None:
+    """ReLU of the weights over their sum and an epsilon (Tan et al. 2020, "fast normalized fusion")."""
+    x, y = np.ones((1, 2, 2, 3)), np.full((1, 2, 2, 3), 10.0)
+    weights = np.array([3.0, -1.0])
+    fast = WeightedSum(epsilon=0.5).forward(RunContext(), {"weights": weights}, x, y)
+    np.testing.assert_allclose(fast.output, x * 3 / 3.5)
+    softmax = WeightedSum(normalization="softmax").forward(RunContext(), {"weights": weights}, x, y)
+    np.testing.assert_allclose(softmax.output, x * (np.exp(3) + 10 * np.exp(-1)) / (np.exp(3) + np.exp(-1)))
+    plain = WeightedSum(normalization="none").forward(RunContext(), {"weights": weights}, x, y)
+    np.testing.assert_allclose(plain.output, x * -7)
+    assert fast.backward(x).params["weights"][1] == 0  # a ReLU that is shut

@@ -13,6 +13,7 @@ from graphc.layers.base import Layer
 from graphc.layers.channel_shuffle import ChannelShuffle
 from graphc.layers.crop import Crop, Slice
 from graphc.layers.dropout import Dropout, DropPath, SpatialDropout
+from graphc.layers.gaussian_noise import GaussianNoise
 from graphc.layers.pad import Pad
 from graphc.layers.reshape import Flatten, Reshape
 from graphc.layers.resize import Resize
@@ -96,6 +97,21 @@ def test_dropout_scales_what_it_keeps_and_draws_the_same_for_the_same_step() -> 
     np.testing.assert_array_equal(steps[0].backward(x).inputs[0], y)
     assert (layer.forward(RunContext(training=True, key=(1, 2, 4)), {}, x).output != y).any()
     assert layer.forward(RunContext(), {}, x).output is x
+
+
+def test_noise_is_normal_in_training_and_nothing_in_inference() -> None:
+    mean = np.full((50, 4, 5, 20), 3, np.float32)
+    deviation = np.broadcast_to(np.arange(1, 21, dtype=np.float32), mean.shape)
+    layer = GaussianNoise(stddev=0.5)
+    step = layer.forward(RunContext(training=True), {}, mean, deviation)
+    noise = (step.output - mean) / deviation
+    assert abs(noise.mean()) < 0.02
+    assert abs(noise.std() - 0.5) < 0.02
+    assert abs((noise > 0.5).mean() - 0.1587) < 0.02  # a standard deviation above
+    dmean, ddeviation = step.backward(np.ones_like(mean)).inputs
+    np.testing.assert_array_equal(dmean, np.ones_like(mean))
+    np.testing.assert_allclose(ddeviation, noise, atol=1e-6)
+    assert layer.forward(RunContext(), {}, mean, deviation).output is mean
 
 
 @pytest.mark.parametrize(

@@ -163,3 +163,26 @@ def test_an_output_may_be_linear():
 @pytest.mark.parametrize("name", zoo_names())
 def test_the_zoo_is_as_it_is_meant(name):
     assert not [str(each) for each in lints(plan_spec(name)) if each.code in ("G244", "G245")]
+
+
+@pytest.mark.parametrize(
+    ("layers", "said"),
+    [
+        (
+            "[residual: {layers: [conv2d: {filters: 1, kernel: 3}]}]",
+            ["one channel of conv2d is added to each of 3"],
+        ),
+        (
+            "[conv2d: {name: m, filters: 1, kernel: 3}, add: {inputs: [m, image]}]",
+            ["the one channel of m is added to"],
+        ),
+        ("[conv2d: {name: m, filters: 1, kernel: 3}, multiply: {inputs: [m, image]}]", []),
+        ("[conv2d: {name: m, filters: 1, kernel: 3}, add: {inputs: [m, m]}]", []),
+        ("[conv2d: {name: m, filters: 3, kernel: 3}, add: {inputs: [m, image]}]", []),
+        ("[global_avg_pool2d: {name: p, keep_dims: true}, add: {inputs: [p, image]}]", []),
+    ],
+)
+def test_one_channel_that_is_added_to_many(layers, said):
+    warnings = [str(each) for each in lints(plan_of(f"layers: {layers}")) if each.code == "G248"]
+    assert len(warnings) == len(said)
+    assert all(sentence in warning for sentence, warning in zip(said, warnings, strict=True))

@@ -6,6 +6,7 @@ from graphc.layers.compare import Equal, Greater
 from graphc.layers.elementwise_merge import Add, Average, Divide, Maximum, Minimum, Multiply, Subtract
 from graphc.layers.matmul import Matmul
 from graphc.layers.merge import Concat, Scale
+from graphc.layers.weighted_sum import WeightedSum
 from tests.layers.cases import Case
 
 _IMAGE, _GATE, _PLANE = (3, 4, 5), (1, 1, 5), (3, 4, 1)
@@ -29,6 +30,11 @@ CASES = [
     Case(Add(), ((4, 6), (4, 6))),
     Case(Add(), ((2, 3, 2, 4), (2, 3, 2, 4))),
     Case(Add(), (_GATE, _IMAGE), reach="any"),
+    Case(WeightedSum(), (_IMAGE, _IMAGE)),
+    Case(WeightedSum(epsilon=0.5), (_IMAGE, _PLANE, (5,)), reach="any"),
+    Case(WeightedSum(normalization="softmax"), ((4, 6), (4, 6), (4, 6))),
+    Case(WeightedSum(normalization="none"), (_GATE, _IMAGE), reach="any"),
+    Case(WeightedSum(trainable=False), ((6,),)),
     Case(Multiply(), (_IMAGE, _IMAGE)),
     Case(Multiply(), (_IMAGE, _IMAGE, _IMAGE)),
     Case(Multiply(), (_IMAGE, _GATE), reach="any"),

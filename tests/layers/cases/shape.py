@@ -7,6 +7,7 @@ from random import Random
 from graphc.layers.channel_shuffle import ChannelShuffle
 from graphc.layers.crop import Crop, Slice
 from graphc.layers.dropout import Dropout, DropPath, SpatialDropout
+from graphc.layers.gaussian_noise import GaussianNoise
 from graphc.layers.pad import Pad
 from graphc.layers.reshape import Flatten, Reshape
 from graphc.layers.resize import Resize
@@ -27,6 +28,10 @@ CASES = [
     Case(SpatialDropout(rate=0.2), ((50, 3),)),
     Case(DropPath(rate=0.3), ((3, 4, 5),)),
     Case(DropPath(rate=0.3), ((7,),)),
+    Case(GaussianNoise(stddev=0.5), ((3, 4, 5),)),
+    Case(GaussianNoise(), ((6,), (6,)), reach="within"),
+    Case(GaussianNoise(), ((3, 4, 5), (3, 4, 5)), reach="within"),
+    Case(GaussianNoise(stddev=0.1), ((2, 2, 2, 3),)),
     Case(Flatten(), ((3, 4, 5),)),
     Case(Flatten(), ((1, 1, 5),)),
     Case(Flatten(), ((2, 3, 2, 5),)),
