@@ -98,10 +98,11 @@ def mnn(path: str, inputs: Arrays, outputs: list[str]) -> list[np.ndarray]:
         manager = MNN.nn.create_runtime_manager(({"precision": "high", "backend": 0, "numThread": 1},))
         manager.set_mode(0)
         module = MNN.nn.load_module_from_file(f"{folder}/net.mnn", list(inputs), outputs, runtime_manager=manager)
-        given = [MNN.numpy.array(array) for array in inputs.values()]
-        for each, array in zip(given, inputs.values(), strict=True):
-            if array.ndim == 4:
-                each.set_order(MNN.expr.NCHW)
+        kinds = {"float32": MNN.expr.float, "uint8": MNN.expr.uint8}
+        given = [
+            MNN.expr.const(array, list(array.shape), MNN.expr.NCHW, kinds[str(array.dtype)])
+            for array in map(np.ascontiguousarray, inputs.values())
+        ]
         found = module.forward(given)
         return [np.array(MNN.expr.convert(each, MNN.expr.NCHW).read()) for each in found]
 
