@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from graphc.cli.options import format_option, out, say, scaling_options
+from graphc.cli.options import data_memory_option, format_option, out, recipe_set_option, say, scaling_options
+from graphc.cli.web_training import TRAINING_ALONE, with_train_only, write_training
 from graphc.files import keep_inputs, shown
 
 
@@ -64,7 +65,8 @@ def bench(model: str, other: str | None, form: str, **options: Any) -> None:
 
 
 @click.command()
-@click.argument("model", metavar="NET.onnx")
+@click.argument("model", metavar="NET.onnx", required=False)
+@click.option("--train", "recipe", metavar="RECIPE", help="Write a page that trains this recipe, in place of a file's.")
 @click.option("-o", "--output", metavar="PATH", help="A folder, or a file.  [default: NAME-page, or NAME.html]")
 @click.option("--single-file", is_flag=True, help="One HTML file with all inside, that a browser opens by itself.")
 @click.option(
@@ -80,15 +82,26 @@ def bench(model: str, other: str | None, form: str, **options: Any) -> None:
 @click.option("--title", help="Of the page.  [default: the file's name]")
 @click.option("--size", "sizes", multiple=True, metavar="NAME=NUMBER", help="A size that the file leaves open.")
 @scaling_options
-def web(model: str, output: str | None, single_file: bool, **options: Any) -> None:
-    """Write a page on which anybody tries an ONNX file: drop a picture, draw, or use the camera; offline.
+@click.option("--examples", type=click.IntRange(1), help="With --train: stored in it.  [default: what 8 MiB hold]")
+@recipe_set_option
+@data_memory_option
+def web(model: str | None, recipe: str | None, output: str | None, single_file: bool, **options: Any) -> None:
+    """Write a page on which anybody tries an ONNX file: drop a picture, draw, or use the camera; offline. With --train
+    one that trains a recipe, on its examples and on pictures of one's own.
 
     \b
       npm pack onnxruntime-web@1.30.0
       graphc web digits.onnx --single-file -o digits.html
       graphc web photos.onnx -o site && python -m http.server -d site
       graphc web net.onnx --providers wasm,webgpu --runtime node_modules/onnxruntime-web
+      graphc web --train examples/digits/recipe.yaml -o site
     """
+    if recipe is not None:
+        write_training(recipe, model, output, options)
+        return
+    if model is None:
+        raise click.UsageError("expected NET.onnx, or --train RECIPE")
+    with_train_only({name: options.pop(name) for name in TRAINING_ALONE})
     from graphc.inference import Scaling
     from graphc.verify import read_sizes
     from graphc.web.build import check_folder, make_page, write_single, write_site

@@ -8,7 +8,7 @@ import numpy as np
 
 from graphc.data.augment.base import Augmentation
 from graphc.data.augment.mix import Mix
-from graphc.data.batches import Augmenting, Batches
+from graphc.data.batches import Augmenting, Batches, balanced_order
 from graphc.data.examples import LABEL, Examples
 from graphc.data.own_rows import OwnRows
 from graphc.data.point_pairs import mirrored_order
@@ -20,6 +20,7 @@ from graphc.train.inputs import fit_inputs
 from graphc.train.loss_terms import LossTerms
 from graphc.train.recipe import Recipe
 from graphc.train.task import Task
+from graphc.types import Array
 
 
 def make_batches(
@@ -55,6 +56,13 @@ def make_batches(
         data.resize,
         None if whole else OwnRows(world, recipe.shards),
     )
+
+
+def rows_of_epoch(recipe: Recipe, epoch: int, examples: Examples) -> Array:
+    """The rows of the training set in this epoch's order, int64 [N]."""
+    if recipe.data.balanced:
+        return balanced_order(recipe.seed, epoch, examples.targets[LABEL])
+    return examples.order(recipe.seed, epoch)
 
 
 def augmenting(task: Task, examples: Examples) -> Augmenting | None:

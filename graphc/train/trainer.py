@@ -18,12 +18,12 @@ import numpy as np
 
 from graphc import weights
 from graphc.data.batch import Batch
-from graphc.data.batches import Batches, balanced_order
-from graphc.data.examples import LABEL
+from graphc.data.batches import Batches
 from graphc.errors import DivergedError, clipped
 from graphc.files import digest_of
 from graphc.parallel.blas import single_threaded_blas
 from graphc.parallel.world import LOCAL_WORLD, World, from_first
+from graphc.train.batching import rows_of_epoch
 from graphc.train.checkpoint import CheckpointKey, Checkpoints
 from graphc.train.diagnosis import first_bad_array
 from graphc.train.engine import Engine, StepResult
@@ -127,7 +127,7 @@ class Trainer:
             self.reporter.say(f"epoch {state.epoch + 1}: {thawed} variables are frozen no longer")
         self.engine.start()  # before the thread that makes batches
         if not state.position:
-            state.order = self._order()[: self.length.rows]
+            state.order = rows_of_epoch(self.recipe, state.epoch, self.train.examples)[: self.length.rows]
             state.totals = self._new_totals()
         started, self._waited = time.perf_counter(), 0.0
         examples = 0
@@ -136,13 +136,6 @@ class Trainer:
             while state.position < self.length.epoch_steps and state.step < self.length.steps:
                 examples += self._step(made)
         self._finish_epoch(started, examples)
-
-    def _order(self) -> Array:
-        """The rows of the epoch that begins."""
-        seed, epoch, examples = self.recipe.seed, self.state.epoch, self.train.examples
-        if self.recipe.data.balanced:
-            return balanced_order(seed, epoch, examples.targets[LABEL])
-        return examples.order(seed, epoch)
 
     def _step(self, made: Iterator[Batch]) -> int:
         """One step, and what follows it; how many examples it had."""

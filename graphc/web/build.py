@@ -92,21 +92,20 @@ def write_single(page: Page, path: str | Path) -> None:
         "module": page.runtime.files[build.module],
         "binary": page.runtime.files[build.binary],
     }
-    scripts = [page.runtime.files[build.script].decode(), *(_static(name) for name in SCRIPTS)]
+    scripts = [page.runtime.files[build.script].decode(), *(static(name) for name in SCRIPTS)]
     parts = {
         "policy": PAGE_POLICY,
-        "style": f"<style>\n{_static('page.css')}</style>",
+        "style": f"<style>\n{static('page.css')}</style>",
         "license": f"<!--\n{LICENSE}-->",
         "data": "".join(_embedded(name, data) for name, data in embedded.items()),
         "scripts": "".join(f"<script>\n{script}\n</script>\n" for script in map(_in_script, scripts)),
     }
-    atomic_write(path, _filled(page, {"files": None}, parts).encode())
+    atomic_write(path, filled("page.html", page.description.title, {**page.facts, "files": None}, parts).encode())
 
 
 def write_site(page: Page, folder: str | Path) -> None:
     """A folder: the page, its scripts, the model and the runtime, each a file of its own; the page last."""
-    folder, build = Path(folder), page.runtime.build
-    check_folder(folder)
+    build = page.runtime.build
     files = {"module": f"runtime/{build.module}", "binary": f"runtime/{build.binary}", "model": MODEL}
     parts = {
         "policy": SITE_POLICY,
@@ -119,16 +118,23 @@ def write_site(page: Page, folder: str | Path) -> None:
         ),
     }
     written: dict[str, bytes] = {
-        "page.css": _static("page.css").encode(),
+        "page.css": static("page.css").encode(),
         MODEL: page.model,
-        **{f"scripts/{name}": _static(name).encode() for name in SCRIPTS},
+        **{f"scripts/{name}": static(name).encode() for name in SCRIPTS},
         **{f"runtime/{name}": data for name, data in page.runtime.files.items()},
         "runtime/LICENSE.txt": LICENSE.encode(),
-        "index.html": _filled(page, {"files": files}, parts).encode(),
+        "index.html": filled("page.html", page.description.title, {**page.facts, "files": files}, parts).encode(),
     }
+    write_folder(written, folder)
+
+
+def write_folder(written: Mapping[str, bytes], folder: str | Path) -> None:
+    """Files by their path in the folder of a page, one after the other; an error where others are there."""
+    folder = Path(folder)
+    check_folder(folder)
     try:
-        for each in ("", "scripts", "runtime"):
-            make_folder(folder / each)
+        for each in sorted({(folder / name).parent for name in written}):
+            make_folder(each)
     except OSError as error:
         raise machine_error("make the folder", folder, error) from None
     for name, data in written.items():
@@ -150,23 +156,20 @@ def check_folder(folder: Path) -> None:
         raise SpecError("G350", f"{shown(folder)} holds other files than a page's: name a new folder")
 
 
-def _filled(page: Page, more: Mapping[str, Any], parts: Mapping[str, str]) -> str:
-    facts = json.dumps({**page.facts, **more}).replace("<", "\\u003c").replace("&", "\\u0026")
-    known = {
-        "title": escape(printable(page.description.title)),
-        "version": __version__,
-        "facts": facts,
-        **parts,
-    }
-    pieces = _static("page.html").split("{{")
-    filled = [pieces[0]]
+def filled(template: str, title: str, facts: Mapping[str, Any], parts: Mapping[str, str]) -> str:
+    """A page of `static/` with what stands in its places: the title, what its scripts are told, and the parts."""
+    told = json.dumps(facts).replace("<", "\\u003c").replace("&", "\\u0026")
+    known = {"title": escape(printable(title)), "version": __version__, "facts": told, **parts}
+    pieces = static(template).split("{{")
+    found = [pieces[0]]
     for piece in pieces[1:]:
         name, _, rest = piece.partition("}}")
-        filled += [known[name], rest]
-    return "".join(filled)
+        found += [known[name], rest]
+    return "".join(found)
 
 
-def _static(name: str) -> str:
+def static(name: str) -> str:
+    """A file of `static/`, as text."""
     return (STATIC / name).read_text(encoding="utf-8")
 
 

@@ -15,7 +15,7 @@ from graphc.weights.file import MAX_ENTRIES, Entry, Layout, check_floats
 from graphc.weights.floats import FLOATS
 
 MAX_HEADER = 16 * 2**20
-WRITTEN = {"float32": "F32", "float64": "F64", "int64": "I64"}
+WRITTEN = {"float32": "F32", "float64": "F64", "int64": "I64", "int32": "I32", "uint8": "U8"}
 TYPES = {
     "F16": "float16",
     "BF16": "bfloat16",

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -79,6 +81,20 @@ def forced_algorithm() -> ConvAlgorithm | None:
     """
     name = os.environ.get(FORCING, "")
     return _named(name) if name else None
+
+
+@contextmanager
+def forcing(name: str) -> Iterator[None]:
+    """Within it every convolution that the algorithm of this name takes is computed by it, in all threads."""
+    before = os.environ.get(FORCING)
+    os.environ[FORCING] = name
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[FORCING]
+        else:
+            os.environ[FORCING] = before
 
 
 @lru_cache(REMEMBERED)

@@ -164,5 +164,5 @@ const Sources = (() => {
     return {stop};
   }
 
-  return {files, drawing, camera};
+  return {fromFile, files, drawing, camera};
 })();
