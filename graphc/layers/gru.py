@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from graphc.initializers import Initializer, Zeros
 from graphc.kernels.recurrent import CellParams, CellStep, gru
 from graphc.layers.recurrent import Recurrent
+from graphc.training_graph.recurrent import CellRun, emit_gru
+from graphc.training_graph.tensor import Tensor
 from graphc.types import Array, Context
 
 
@@ -29,3 +31,6 @@ class Gru(Recurrent):
 
     def run(self, context: Context, params: CellParams, x: Array) -> CellStep:
         return gru(context, params, x)
+
+    def emit_run(self, drives: Sequence[Tensor], recurrent: Tensor, biases: Tensor | None) -> CellRun:
+        return emit_gru(drives, recurrent, biases)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from graphc.initializers import Constant, Initializer
 from graphc.kernels.recurrent import CellParams, CellStep, lstm
 from graphc.layers.recurrent import Recurrent
+from graphc.training_graph.recurrent import CellRun, emit_lstm
+from graphc.training_graph.tensor import Tensor
 from graphc.types import Array, Context
 
 
@@ -26,3 +29,6 @@ class Lstm(Recurrent):
 
     def run(self, context: Context, params: CellParams, x: Array) -> CellStep:
         return lstm(context, params, x)
+
+    def emit_run(self, drives: Sequence[Tensor], recurrent: Tensor, biases: Tensor | None) -> CellRun:
+        return emit_lstm(drives, recurrent, biases)

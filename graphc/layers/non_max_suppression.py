@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, ClassVar
 
 from pydantic import Field
@@ -14,6 +14,8 @@ from graphc.layers.base import Layer, channels, scalar
 from graphc.layers.fields import Bool, Fraction, PositiveInt
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
+from graphc.training_graph.step import EmittedGradients, EmittedStep, TrainingBuilder
+from graphc.training_graph.tensor import Tensor
 from graphc.types import Array, Context, Gradients, Params, Step
 
 COLUMNS = 6
@@ -135,6 +137,15 @@ class NonMaxSuppression(Layer):
             for row, found in zip(y, x, strict=True):
                 self._fill(row, found)
         return Step(y, lambda dy: Gradients((np.zeros_like(x),)))
+
+    def emit_training(self, build: TrainingBuilder, params: Mapping[str, Tensor], *inputs: Tensor) -> EmittedStep:
+        (x,) = inputs
+        if not build.training:
+            return EmittedStep(build.emitted(self, inputs), lambda dy: EmittedGradients((None,)))
+        y = np.zeros((build.batch, self.detections, COLUMNS), np.float32)
+        y[..., -1] = NO_CLASS
+        zeros = np.zeros(x.shape, np.float32)
+        return EmittedStep(build.tensor(y), lambda dy: EmittedGradients((build.tensor(zeros),)))
 
     def _fill(self, y: Array, x: Array) -> None:
         """The rows [detections, 6] of an image, in place, of its boxes and scores [A, 4 + K]."""

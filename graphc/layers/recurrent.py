@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import reduce
+from operator import add
 from typing import Any, ClassVar
 
 from graphc.dims import Shape
@@ -13,6 +15,10 @@ from graphc.layers.fields import Bool, PositiveInt
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
 from graphc.regularizers import Regularizer
+from graphc.training_graph.dense import gemm
+from graphc.training_graph.recurrent import CellRun
+from graphc.training_graph.step import EmittedGradients, EmittedStep, TrainingBuilder
+from graphc.training_graph.tensor import Tensor, concat
 from graphc.types import Array, Context, Gradients, Params, Step
 from graphc.variables import ParamSpec
 
@@ -143,6 +149,56 @@ class Recurrent(Layer):
             return Gradients((_input_gradient(context, found),), self._param_gradients(context, found))
 
         return Step(self._side_by_side(context, [run.states for run in runs]), backward)
+
+    def emit_run(self, drives: Sequence[Tensor], recurrent: Tensor, biases: Tensor | None) -> CellRun:
+        """`run` in nodes, from the inputs' products of each step."""
+        raise NotImplementedError(self.kind)
+
+    def emit_training(self, build: TrainingBuilder, params: Mapping[str, Tensor], *inputs: Tensor) -> EmittedStep:
+        (x,) = inputs
+        batch, length, channels = x.shape
+        rows = x.transpose(1, 0, 2).reshape(length * batch, channels)
+        runs = []
+        for prefix in self._prefixes:
+            products = gemm(rows, params[f"{prefix}weights"], params.get(f"{prefix}biases"))
+            drives = products.split([batch] * length, 0)[:: -1 if prefix else 1]
+            recurrent = params[f"{prefix}recurrent_weights"], params.get(f"{prefix}recurrent_biases")
+            runs.append(self.emit_run(drives, *recurrent))
+
+        def backward(dy: Tensor) -> EmittedGradients:
+            dx, found = [], dict[str, Tensor]()
+            parts = dy.split([self.units] * self.directions, dy.rank - 1)
+            for run, part, prefix in zip(runs, parts, self._prefixes, strict=True):
+                gradients = run.backward(self._emit_of_states(part, length, reverse=bool(prefix)))
+                every = concat(gradients.drives[:: -1 if prefix else 1], axis=0)
+                dx.append(gemm(every, params[f"{prefix}weights"], b_t=True))
+                found |= {
+                    f"{prefix}weights": gemm(rows, every, a_t=True),
+                    f"{prefix}recurrent_weights": gradients.recurrent,
+                    f"{prefix}biases": every.sum(0),
+                    f"{prefix}recurrent_biases": gradients.biases,
+                }
+            total = reduce(add, dx).reshape(length, batch, channels).transpose(1, 0, 2)
+            return EmittedGradients((total,), {name: value for name, value in found.items() if name in params})
+
+        return EmittedStep(self._emit_side_by_side([run.states for run in runs]), backward)
+
+    def _emit_side_by_side(self, states: Sequence[Sequence[Tensor]]) -> Tensor:
+        """`_side_by_side` in nodes."""
+        if not self.return_sequences:
+            return concat([each[-1] for each in states], axis=1)
+        batch, units = states[0][0].shape
+        ordered = [each[:: -1 if number else 1] for number, each in enumerate(states)]
+        wholes = [concat([state.reshape(batch, 1, units) for state in each], axis=1) for each in ordered]
+        return concat(wholes, axis=2)
+
+    def _emit_of_states(self, dy: Tensor, length: int, reverse: bool) -> list[Tensor | None]:
+        """`_of_states` in nodes, for each step."""
+        if not self.return_sequences:
+            return [*[None] * (length - 1), dy]
+        batch, _, units = dy.shape
+        given = dy.transpose(1, 0, 2).reshape(length * batch, units).split([batch] * length, 0)
+        return list(given[:: -1 if reverse else 1])
 
     def _cell(self, params: Params, prefix: str) -> CellParams:
         biases = (params.get(f"{prefix}biases"), params.get(f"{prefix}recurrent_biases"))

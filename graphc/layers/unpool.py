@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, ClassVar
 
 from pydantic import StrictStr, model_validator
@@ -17,6 +17,9 @@ from graphc.layers.protocols import Unpoolable
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
 from graphc.receptive_field import Reach
+from graphc.training_graph.pool import largest_of_tiles, max_pool_gradient, max_unpool_gradient
+from graphc.training_graph.step import EmittedGradients, EmittedStep, TrainingBuilder
+from graphc.training_graph.tensor import Tensor
 from graphc.types import Array, Context, Gradients, Params, Step
 from graphc.window import Window
 
@@ -149,6 +152,17 @@ class MaxUnpool2d(Layer):
             return Gradients((max_unpool2d_grad(context, dy, argmax, *geometry), None))
 
         return Step(y, backward)
+
+    def emit_training(self, build: TrainingBuilder, params: Mapping[str, Tensor], *inputs: Tensor) -> EmittedStep:
+        x, pooled = inputs
+        windows = self.windows(pooled.example)
+        largest = largest_of_tiles(pooled, windows)
+        y = max_pool_gradient(pooled, largest, x, windows)
+
+        def backward(dy: Tensor) -> EmittedGradients:
+            return EmittedGradients((max_unpool_gradient(pooled, largest, dy, windows), None))
+
+        return EmittedStep(y, backward)
 
 
 def _sides(window: Window) -> tuple[int, int]:

@@ -28,25 +28,57 @@ def max_pool_gradient(x: Tensor, y: Tensor, dy: Tensor, windows: Sequence[Window
 
 def _of_tiles(x: Tensor, y: Tensor, dy: Tensor, windows: Sequence[Window]) -> Tensor:
     """Of windows side by side: the taps are axes of their own."""
-    batch, channels, *sizes = x.shape
-    outputs, taps = dy.shape[2:], [window.kernel for window in windows]
-    pads = [
-        (before, places * window.kernel - size - before)
-        for (before, _), places, size, window in zip(pads_of(windows), outputs, sizes, windows, strict=True)
+    shared = concat(_shares(_tiles(x, windows, LOWEST), y.reshape(1, *y.shape), dy.reshape(1, *dy.shape)), axis=0)
+    return _untiled(shared, windows, x.shape)
+
+
+def max_unpool_gradient(pooled: Tensor, y: Tensor, dy: Tensor, windows: Sequence[Window]) -> Tensor:
+    """[N, C, …] of what unpooling put where the pooling of `pooled` [N, C, …], which gave y, had found its largest:
+    the gradient of `_of_tiles` of dy, [N, C, …] like `pooled`."""
+    ones = y.constant(np.ones((1, *y.shape), np.float32))
+    first = _shares(_tiles(pooled, windows, LOWEST), y.reshape(1, *y.shape), ones)
+    taken = [mask * given for mask, given in zip(first, _tiles(dy, windows, 0.0), strict=True)]
+    return concat(taken, axis=0).sum(0)
+
+
+def _edges(windows: Sequence[Window], sizes: Sequence[int]) -> list[tuple[int, int]]:
+    """Pixels to add (below 0: to cut off) so that windows side by side tile axes of these sizes exactly."""
+    return [
+        (before, int(window.output) * window.kernel - size - before)  # type: ignore[arg-type]
+        for (before, _), size, window in zip(pads_of(windows), sizes, windows, strict=True)
     ]
-    axes = len(windows)
-    tiles = x.pad([(0, 0), (0, 0), *pads], LOWEST)
+
+
+def _tiles(x: Tensor, windows: Sequence[Window], fill: float) -> list[Tensor]:
+    """What each tap of windows side by side reads of x [N, C, …], each [1, N, C, …]."""
+    batch, channels, *sizes = x.shape
+    axes, taps = len(windows), [window.kernel for window in windows]
+    outputs: list[int] = [int(window.output) for window in windows]  # type: ignore[arg-type]
+    tiles = x.pad([(0, 0), (0, 0), *_edges(windows, sizes)], fill)
     pairs = [size for pair in zip(outputs, taps, strict=True) for size in pair]
     inner = tuple(range(3, 3 + 2 * axes, 2))
     outer = tuple(range(2, 2 + 2 * axes, 2))
     first = tiles.reshape(batch, channels, *pairs).transpose(*inner, 0, 1, *outer)
     count = math.prod(taps)
-    read = first.reshape(count, *dy.shape).split([1] * count, axis=0)
-    shared = concat(_shares(read, y.reshape(1, *y.shape), dy.reshape(1, *dy.shape)), axis=0)
+    return first.reshape(count, batch, channels, *outputs).split([1] * count, axis=0)
+
+
+def _untiled(taps: Tensor, windows: Sequence[Window], shape: Sequence[int]) -> Tensor:
+    """[N, C, …], of this shape, from what each tap has, [taps, N, C, …]."""
+    batch, channels, *sizes = shape
+    axes, outputs = len(windows), taps.shape[3:]
     order = [axis for pair in zip(range(axes + 2, 2 * axes + 2), range(axes), strict=True) for axis in pair]
-    back = shared.reshape(*taps, batch, channels, *outputs).transpose(axes, axes + 1, *order)
-    whole = back.reshape(batch, channels, *(size * places for size, places in zip(taps, outputs, strict=True)))
-    return whole.pad([(0, 0), (0, 0), *((-before, -after) for before, after in pads)])
+    split = taps.reshape(*(window.kernel for window in windows), batch, channels, *outputs)
+    back = split.transpose(axes, axes + 1, *order)
+    whole = back.reshape(
+        batch, channels, *(window.kernel * places for window, places in zip(windows, outputs, strict=True))
+    )
+    return whole.pad([(0, 0), (0, 0), *((-before, -after) for before, after in _edges(windows, sizes))])
+
+
+def largest_of_tiles(x: Tensor, windows: Sequence[Window]) -> Tensor:
+    """[N, C, …]: the largest number of each of the windows, which lie side by side."""
+    return concat(_tiles(x, windows, LOWEST), axis=0).max(0)
 
 
 def _of_windows(x: Tensor, y: Tensor, dy: Tensor, windows: Sequence[Window]) -> Tensor:

@@ -39,6 +39,8 @@ class TrainingBuilder(Protocol):
 
     batch: int
     """Examples in a step."""
+    training: bool
+    """Whether layers do what they do in training alone."""
 
     @property
     def steps_done(self) -> Tensor:
