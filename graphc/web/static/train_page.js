@@ -187,7 +187,11 @@
       await look(drawing);
     });
     $("add").addEventListener("click", () => add(drawing));
-    $("file").addEventListener("change", event => take([...event.target.files]));
+    $("file").addEventListener("change", event => {
+      const files = [...event.target.files];
+      event.target.value = ""; // so that the same file can be chosen again
+      take(files);
+    });
     for (const kind of ["dragover", "dragleave", "drop"]) {
       document.addEventListener(kind, event => {
         event.preventDefault();
