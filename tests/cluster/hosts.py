@@ -6,6 +6,7 @@ import os
 import shutil
 import stat
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,8 +25,8 @@ exec ip netns exec "$name" unshare --uts sh -c "hostname $name; $*"
 """
 
 
-def ip(*command: str) -> None:
-    subprocess.run(["ip", *command], check=True, capture_output=True, text=True, timeout=20)
+def ip(*command: str) -> str:
+    return subprocess.run(["ip", *command], check=True, capture_output=True, text=True, timeout=20).stdout
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,19 @@ class Hosts:
         if ended.returncode:
             pytest.skip(f"this kernel has no netem: {ended.stderr.strip()}")
 
+    def no_trouble(self) -> None:
+        """Take it away."""
+        subprocess.run(["tc", "-n", self.names[0], "qdisc", "del", "dev", "cable", "root"], check=False, timeout=20)
+
+
+def wait_until_up(name: str) -> None:
+    """Until a host's cable runs: MPI that starts before takes another device, which reaches nobody."""
+    for _ in range(200):
+        if "state UP" in ip("-n", name, "link", "show", "cable"):
+            return
+        time.sleep(0.05)
+    pytest.fail(f"the cable of {name} is not up")
+
 
 @contextmanager
 def two_hosts(folder: Path) -> Iterator[Hosts]:
@@ -89,6 +103,8 @@ def two_hosts(folder: Path) -> Iterator[Hosts]:
             (folder / f"10.77.0.{number}").write_text(name)
         (folder / "enter").write_text(ENTER)
         (folder / "enter").chmod(stat.S_IRWXU)
+        for name in names:
+            wait_until_up(name)
         yield Hosts(names, folder)
     except subprocess.CalledProcessError as error:
         pytest.skip(f"this machine makes no network namespaces: {error.stderr}")
