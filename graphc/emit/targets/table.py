@@ -10,6 +10,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from graphc.emit.targets.conditions import (
+    COREML,
+    has_groups_cut_at_fours,
+    is_read_in_threes,
+    is_volume,
+    picks_pixels,
+)
 from graphc.emit.targets.seen import Seen
 
 Effect: TypeAlias = Literal["wrong", "imprecise", "refused"]
@@ -60,57 +67,11 @@ class Trouble:
     """Whether one warning does for a file: it is met by the numbers that it is written in, not by a layer."""
 
 
-def _of(*operators: str) -> Callable[[Seen], bool]:
-    return lambda seen: seen.operator in operators
-
-
-def _is_volume(seen: Seen) -> bool:
-    """A convolution or a pooling over three axes."""
-    pools = len(seen.attributes.get("kernel_shape", ())) == 3
-    return seen.operator in ("Conv", "AveragePool", "MaxPool") and (len(seen.weights) == 5 or pools)
-
-
-def _pads_channels(seen: Seen) -> bool:
-    """A plain convolution that WebGPU reads in threes."""
-    channels = seen.channels
-    threes = channels > 3 and channels % 3 == 0 and channels % 4 != 0
-    plain = seen.operator == "Conv" and seen.groups == 1 and not _is_volume(seen)
-    return plain and seen.has_window and threes and seen.filters % 4 == 0
-
-
-def _pads_filters(seen: Seen) -> bool:
-    """A grouped convolution whose groups WebGPU cuts at fours."""
-    each = seen.filters // seen.groups
-    in_fours = seen.filters % 4 == 0 or seen.channels % 4 == 0
-    grouped = seen.operator == "Conv" and seen.groups > 1 and not _is_volume(seen)
-    return grouped and each > 4 and each % 4 != 0 and in_fours
-
-
-COREML = frozenset(
-    {
-        *("Add", "ArgMax", "AveragePool", "Cast", "Ceil", "Clip", "Concat", "Conv", "ConvTranspose", "Cos"),
-        *("DepthToSpace", "Div", "Elu", "Erf", "Exp", "GatherND", "Gelu", "Gemm", "GlobalAveragePool"),
-        *("GlobalMaxPool", "GridSample", "GroupNormalization", "HardSigmoid", "Identity", "InstanceNormalization"),
-        *("LayerNormalization", "LeakyRelu", "MatMul", "Max", "MaxPool", "Mul", "PRelu", "Pow", "Range", "Reciprocal"),
-        *("ReduceMax", "ReduceMean", "ReduceSum", "Relu", "Reshape", "Resize", "Round", "Shape", "Sigmoid", "Sin"),
-        *("Slice", "Softmax", "Softplus", "Split", "Sqrt", "Squeeze", "Sub", "Tanh", "Tile", "Transpose", "Unsqueeze"),
-    }
-)
-"""Operators that onnxruntime lists for its CoreML provider (form MLProgram)."""
-
-
-def _picks(seen: Seen) -> bool:
-    """A pooling that leaves pixels out."""
-    kernel, strides = seen.attributes.get("kernel_shape", ()), seen.attributes.get("strides", ())
-    has_edges = any(seen.attributes.get("pads", ()))
-    return all(size == 1 for size in kernel) and any(step > 1 for step in strides) and not has_edges
-
-
 TROUBLES: tuple[Trouble, ...] = (
     Trouble(
         "channels-of-three",
         "webgpu",
-        _pads_channels,
+        is_read_in_threes,
         "Conv without groups, with a kernel above 1, of 6, 9, 15, 18, … channels, with a multiple of 4 filters",
         "onnxruntime's WebGPU gives wrong numbers for such a convolution, without an error",
         "onnxruntime-web 1.30",
@@ -121,7 +82,7 @@ TROUBLES: tuple[Trouble, ...] = (
     Trouble(
         "filters-of-a-group",
         "webgpu",
-        _pads_filters,
+        has_groups_cut_at_fours,
         "Conv with groups of 5, 6, 7, 9, … filters, where all filters, or all channels, are a multiple of 4",
         "onnxruntime's WebGPU gives wrong numbers for such groups, without an error",
         "onnxruntime-web 1.30",
@@ -132,7 +93,7 @@ TROUBLES: tuple[Trouble, ...] = (
     Trouble(
         "groups-of-volumes",
         "webgpu",
-        lambda seen: seen.operator == "Conv" and seen.groups > 1 and _is_volume(seen),
+        lambda seen: seen.operator == "Conv" and seen.groups > 1 and is_volume(seen),
         "Conv of volumes with groups",
         "onnxruntime's WebGPU has no grouped convolution of volumes",
         "onnxruntime-web 1.30",
@@ -309,7 +270,7 @@ TROUBLES: tuple[Trouble, ...] = (
     Trouble(
         "picked-pixels",
         "iree",
-        lambda seen: seen.operator == "MaxPool" and _picks(seen),
+        lambda seen: seen.operator == "MaxPool" and picks_pixels(seen),
         "MaxPool of one pixel with a stride (shortcuts of resnet20, resnet56), where others read what it reads",
         "IREE computes for the other readers too only the pixels that such a pooling picks, without an error",
         "3.13",
@@ -339,7 +300,7 @@ TROUBLES: tuple[Trouble, ...] = (
     Trouble(
         "volumes",
         "coreml",
-        _is_volume,
+        is_volume,
         "convolutions and poolings of volumes",
         "onnxruntime's CoreML provider has convolutions and poolings over one or two axes",
         "onnxruntime's list of operators",

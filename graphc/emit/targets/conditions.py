@@ -1,0 +1,46 @@
+"""Conditions of the table that take more than a line: which nodes meet a trouble."""
+
+from __future__ import annotations
+
+from graphc.emit.targets.seen import Seen
+
+COREML = frozenset(
+    {
+        *("Add", "ArgMax", "AveragePool", "Cast", "Ceil", "Clip", "Concat", "Conv", "ConvTranspose", "Cos"),
+        *("DepthToSpace", "Div", "Elu", "Erf", "Exp", "GatherND", "Gelu", "Gemm", "GlobalAveragePool"),
+        *("GlobalMaxPool", "GridSample", "GroupNormalization", "HardSigmoid", "Identity", "InstanceNormalization"),
+        *("LayerNormalization", "LeakyRelu", "MatMul", "Max", "MaxPool", "Mul", "PRelu", "Pow", "Range", "Reciprocal"),
+        *("ReduceMax", "ReduceMean", "ReduceSum", "Relu", "Reshape", "Resize", "Round", "Shape", "Sigmoid", "Sin"),
+        *("Slice", "Softmax", "Softplus", "Split", "Sqrt", "Squeeze", "Sub", "Tanh", "Tile", "Transpose", "Unsqueeze"),
+    }
+)
+"""Operators that onnxruntime lists for its CoreML provider (form MLProgram)."""
+
+
+def is_volume(seen: Seen) -> bool:
+    """A convolution or a pooling over three axes."""
+    pools = len(seen.attributes.get("kernel_shape", ())) == 3
+    return seen.operator in ("Conv", "AveragePool", "MaxPool") and (len(seen.weights) == 5 or pools)
+
+
+def is_read_in_threes(seen: Seen) -> bool:
+    """A plain convolution that WebGPU reads in threes."""
+    channels = seen.channels
+    threes = channels > 3 and channels % 3 == 0 and channels % 4 != 0
+    plain = seen.operator == "Conv" and seen.groups == 1 and not is_volume(seen)
+    return plain and seen.has_window and threes and seen.filters % 4 == 0
+
+
+def has_groups_cut_at_fours(seen: Seen) -> bool:
+    """A grouped convolution whose groups WebGPU cuts at fours."""
+    each = seen.filters // seen.groups
+    in_fours = seen.filters % 4 == 0 or seen.channels % 4 == 0
+    grouped = seen.operator == "Conv" and seen.groups > 1 and not is_volume(seen)
+    return grouped and each > 4 and each % 4 != 0 and in_fours
+
+
+def picks_pixels(seen: Seen) -> bool:
+    """A pooling that leaves pixels out."""
+    kernel, strides = seen.attributes.get("kernel_shape", ()), seen.attributes.get("strides", ())
+    has_edges = any(seen.attributes.get("pads", ()))
+    return all(size == 1 for size in kernel) and any(step > 1 for step in strides) and not has_edges
