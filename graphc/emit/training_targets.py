@@ -23,7 +23,7 @@ EVERYWHERE = frozenset(
 NATIVE = frozenset({"HardSwish", "LogSoftmax", "Max", "Min", "Selu", "Softplus", "Softsign", "SpaceToDepth", "Sum"})
 """What CPU and CUDA have besides."""
 TRAINING_OPERATORS: dict[Target, frozenset[str]] = {
-    "cpu": EVERYWHERE | NATIVE,
+    "cpu": EVERYWHERE | NATIVE | {"Atan"},
     "cuda": EVERYWHERE | NATIVE,
     "webgpu": EVERYWHERE,
 }

@@ -16,6 +16,7 @@ from operator import add
 
 import numpy as np
 
+from graphc.data.target_kind import TargetKind
 from graphc.emit.model import OnnxModel
 from graphc.emit.training import TrainingGraph, check_layers
 from graphc.emit.training_targets import Target
@@ -66,7 +67,8 @@ def forms_of(targets: Mapping[str, Array]) -> dict[str, TargetForm]:
 def head_inputs(head: LossTerm, forms: Mapping[str, TargetForm]) -> HeadInputs:
     """What a head's inputs are called: class indices are int32, all else is float32."""
     form = forms[head.target]
-    classes = form.whole and form.shape == head.shape[:-1] and head.shape[-1] > 1
+    counted = TargetKind.CLASS in head.loss.kinds(head.shape)
+    classes = counted and form.whole and form.shape == head.shape[:-1] and head.shape[-1] > 1
     weight = f"weight/{head.name}" if head.example_weights else None
     return HeadInputs(f"label/{head.name}", "int32" if classes else "float32", weight)
 

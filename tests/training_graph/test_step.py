@@ -10,7 +10,8 @@ from graphc.emit.training import TrainingGraph
 from graphc.errors import SpecError
 from graphc.graph import LayerGraph, Plan
 from graphc.spec.model import read_spec_text
-from graphc.train.losses import LOSSES
+from graphc.train.losses import LOSSES, Ctc
+from graphc.train.losses.boxes import BoxIou
 from graphc.train.numpy_engine import NumpyEngine
 from graphc.train.optimizers import OPTIMIZERS
 from graphc.train.recipe import read_recipe_text
@@ -20,7 +21,7 @@ from graphc.train.task import Task
 from tests.train.test_losses import CASES, _target
 
 ort = pytest.importorskip("onnxruntime")
-WITHOUT = {"box_iou", "ctc", "detection"}
+WITHOUT = {"detection"}
 """Losses that have no nodes yet."""
 EMPTY = Plan(LayerGraph("net", "N", (), (), {}, {}), ())
 ROWS = [case for case in CASES if case.values[0].kind not in WITHOUT]
@@ -35,7 +36,45 @@ def run(model, feeds):
 
 
 def test_the_losses_without_nodes_are_known():
-    assert {case.values[0].kind for case in ROWS} == {loss.kind for loss in LOSSES} - WITHOUT
+    boxes = {"box_iou"}  # below
+    assert {case.values[0].kind for case in ROWS} | boxes == {loss.kind for loss in LOSSES} - WITHOUT
+
+
+@pytest.mark.parametrize("form", ["iou", "giou", "diou", "ciou"])
+def test_boxes_overlap_as_in_numpy(form):
+    """Also where they do not touch, are turned round, or are the same."""
+    rng = np.random.default_rng(5)
+    low = rng.uniform(0, 4, (2, 9, 2)).astype(np.float32)
+    prediction, target = (np.concatenate([each, each + rng.uniform(0.5, 4, (9, 2))], 1) for each in low)
+    prediction = np.stack([prediction, prediction[::-1]]).astype(np.float32)
+    target = np.stack([target, target]).astype(np.float32)
+    prediction[0, 0] = [20, 20, 22, 23]
+    prediction[0, 1] = [3, 1, 2, 2]
+    prediction[0, 2] = [3, 3, 2, 1]
+    loss = BoxIou(form=form)
+    value, gradient = loss(prediction, target)
+    graph = TrainingGraph(EMPTY, 2)
+    given = (graph.input(name, prediction.shape, "float32") for name in ("x", "target"))
+    for name, tensor in zip(("value", "gradient"), loss.emit(*given, None), strict=True):
+        graph.give(name, tensor)
+    found = run(graph.finish({}), {"x": prediction, "target": target})
+    assert found["value"] == pytest.approx(value, rel=1e-5)
+    np.testing.assert_allclose(found["gradient"], gradient, atol=1e-5 * np.abs(gradient).max())
+
+
+def test_a_sequence_that_does_not_fit_is_infinite_or_nothing():
+    target = np.array([[1, 1, 1], [1, 2, -1]], np.float32)
+    for loss, first in ((Ctc(), np.inf), (Ctc(zero_infinity=True), 0.0)):
+        graph = TrainingGraph(EMPTY, 2)
+        losses, gradient, _ = loss.emit_elements(
+            graph.input("x", (2, 3, 4), "float32"), graph.input("target", (2, 3), "float32")
+        )
+        graph.give("losses", losses)
+        graph.give("gradient", gradient)
+        found = run(graph.finish({}), {"x": np.zeros((2, 3, 4), np.float32), "target": target})
+        assert found["losses"][0] == first
+        assert np.isfinite(found["losses"][1])
+        assert not found["gradient"][0].any()
 
 
 @pytest.mark.parametrize(("loss", "shape", "kind", "weights", "positive"), ROWS)

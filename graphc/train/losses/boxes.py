@@ -13,6 +13,8 @@ from typing import ClassVar, Literal, TypeAlias
 from graphc.errors import SpecError
 from graphc.lazy import np
 from graphc.train.losses.base import Loss, like
+from graphc.training_graph.box_overlap import emit_box_losses
+from graphc.training_graph.tensor import Tensor
 from graphc.types import Array
 
 Form: TypeAlias = Literal["iou", "giou", "diou", "ciou"]
@@ -31,6 +33,10 @@ class BoxIou(Loss):
         boxes = like(target, prediction, self.kind)
         losses, gradient = box_losses(self.form, prediction.reshape(-1, 4), boxes.reshape(-1, 4))
         return losses.reshape(prediction.shape[:-1]), gradient.reshape(prediction.shape), None
+
+    def emit_elements(self, prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        losses, gradient = emit_box_losses(self.form, prediction.reshape(-1, 4), target.reshape(-1, 4))
+        return losses.reshape(*prediction.shape[:-1]), gradient.reshape(*prediction.shape), None
 
     def check(self, shape: tuple[int, ...], name: str) -> None:
         if shape[-1:] != (4,):

@@ -11,7 +11,12 @@ from graphc.data.target_kind import TargetKind
 from graphc.errors import DataError, SpecError, clipped, counted
 from graphc.lazy import np
 from graphc.train.losses.base import Loss
+from graphc.training_graph.ctc import emit_ctc
+from graphc.training_graph.tensor import Tensor
 from graphc.types import Array
+
+LARGE = 1e38
+"""Of float32; its square is infinity there."""
 
 
 class Ctc(Loss):
@@ -73,6 +78,13 @@ class Ctc(Loss):
         gradient[~possible] = 0
         losses = np.where(possible, -total, 0 if self.zero_infinity else np.inf)
         return losses.astype(prediction.dtype), gradient, None
+
+    def emit_elements(self, prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        total, possible, gradient = emit_ctc(prediction, target, self.blank, PADDING)
+        losses = -total * possible
+        if not self.zero_infinity:
+            losses = losses + (1 - possible) * LARGE * LARGE
+        return losses, gradient, None
 
     def _refuse(self, prediction: Array, target: Array) -> None:
         """A DataError where the arrays do not fit: [N, L, K] and integers [N, S]."""
