@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from graphc.errors import SpecError
-from graphc.graph import Plan
+from graphc.graph import LayerGraph, Plan
 from graphc.lazy import lazy_import
 from graphc.passes.expand import MAX_LAYERS, expand
 from graphc.passes.expectations import check_expectations, check_file_bytes
@@ -77,6 +77,11 @@ def plan_model(model: ModelSpec, *, until: str | None = None, limits: Limits = L
     graph = expand(model, max_layers=limits.layers)
     if until is not None:
         return plan(truncate(graph, until), max_bytes=limits.memory)
+    return plan_graph(model, graph, limits)
+
+
+def plan_graph(model: ModelSpec, graph: LayerGraph, limits: Limits = Limits()) -> Plan:
+    """Every analysis of a spec's whole graph, and its budgets."""
     planned = plan(graph, max_bytes=limits.memory)
     check_expectations(planned, exact=not model.overridden, spec=model.path)
     return planned
@@ -176,4 +181,4 @@ def initial_or_loaded(
     return {name: loaded[name] if name in loaded else drawn[name] for name in variables}, report
 
 
-__all__ = ["Emission", "Limits", "compile_plan", "compile_spec", "lints", "plan_model", "plan_spec"]
+__all__ = ["Emission", "Limits", "compile_plan", "compile_spec", "lints", "plan_graph", "plan_model", "plan_spec"]

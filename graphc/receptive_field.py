@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from typing import TypeVar
 
 from graphc.window import TransposedWindow, Window
@@ -57,15 +58,7 @@ class Reach:
 
     def then(self, layer: Reach) -> Reach:
         """The reach of a layer's outputs, where this is the reach of its inputs."""
-        turns = self.period // math.gcd(self.period, layer.advance)
-        period = layer.period * turns
-        return Reach(
-            period,
-            layer.advance * turns * self.advance // self.period,
-            tuple(self.first(layer.first(r)) for r in range(period)),
-            tuple(self.last(layer.last(r)) for r in range(period)),
-            self.known and layer.known,
-        )
+        return _then(self, layer)
 
     def join(self, other: Reach) -> Reach:
         """The reach of an output that sees both; where the strides differ, the longer of the two."""
@@ -117,6 +110,20 @@ class Reach:
     @property
     def is_identity(self) -> bool:
         return self == HERE
+
+
+@lru_cache(maxsize=4096)
+def _then(inputs: Reach, layer: Reach) -> Reach:
+    """A network has few layers that see differently: repeats, and the network of a moment ago in an editor."""
+    turns = inputs.period // math.gcd(inputs.period, layer.advance)
+    period = layer.period * turns
+    return Reach(
+        period,
+        layer.advance * turns * inputs.advance // inputs.period,
+        tuple(inputs.first(layer.first(r)) for r in range(period)),
+        tuple(inputs.last(layer.last(r)) for r in range(period)),
+        inputs.known and layer.known,
+    )
 
 
 HERE = Reach(1, 1, (0,), (0,))

@@ -12,14 +12,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from graphc.compiler import plan_model
+from graphc.compiler import plan_graph
 from graphc.errors import Errors, GraphcError, Place, SpecError, SpecErrors, Warn, once
 from graphc.files import read_limited
 from graphc.graph import Plan
 from graphc.lsp.outline import Outline, read_outline
 from graphc.lsp.text import Text
+from graphc.passes.expand import unfold
 from graphc.passes.lints import lints
-from graphc.passes.partial import known_part
+from graphc.passes.partial import known_of, known_part
+from graphc.spec.documents import KEYS
 from graphc.spec.file_forms.include import Include
 from graphc.spec.forms.block import read_blocks
 from graphc.spec.model import ModelSpec, read_spec_text, read_what_is_right
@@ -32,6 +34,12 @@ if TYPE_CHECKING:
 Kind: TypeAlias = Literal["spec", "fragment", "recipe", "other"]
 """What a file is: a fragment is included by specs, `other` is none of ours."""
 MARK = re.compile(r"""^[\s{-]*["']?(graphc|recipe)["']?\s*:""", re.MULTILINE)
+KEYS_OF: Mapping[Kind, frozenset[str]] = {
+    "spec": frozenset(KEYS) - {"name"},
+    "fragment": frozenset(Include.taken),
+    "recipe": frozenset({"model", "data", "loss", "heads", "optimizer", "learning_rate"}),
+}
+"""What else tells that a file is of a kind."""
 Unsaved: TypeAlias = Mapping[str, str]
 """Texts that an editor has open, by absolute path."""
 
@@ -55,8 +63,16 @@ class Analysis:
     """The texts of the files that it consists of, by their path from its folder."""
 
 
-def kind_of(outline: Outline) -> Kind:
-    """What a file is, as its keys say."""
+def kind_of(outline: Outline, was: Kind = "other") -> Kind:
+    """What a file is, as its keys say. What `was` a spec or a recipe stays one while the line that says so is edited:
+    as long as it has another key of one, or cannot be read."""
+    found = _said(outline)
+    if found != "other" or was == "other" or (outline.tree is not None and not outline.tree.keys() & KEYS_OF[was]):
+        return found
+    return was
+
+
+def _said(outline: Outline) -> Kind:
     if outline.tree is None:
         found = MARK.search(outline.text.content)
         return "other" if found is None else "recipe" if found[1] == "recipe" else "spec"
@@ -69,10 +85,10 @@ def kind_of(outline: Outline) -> Kind:
     return "fragment" if shared and keys <= {*Include.taken, "include", "name"} else "other"
 
 
-def analyze(content: str, path: Path, unsaved: Unsaved | None = None) -> Analysis:
-    """The analysis of a text that stands, or would stand, at an absolute path."""
+def analyze(content: str, path: Path, unsaved: Unsaved | None = None, was: Kind = "other") -> Analysis:
+    """The analysis of a text that stands, or would stand, at an absolute path; what it `was` before an edit."""
     outline = read_outline(Text(content), str(path))
-    kind = kind_of(outline)
+    kind = kind_of(outline, was)
     if kind == "other":
         return Analysis(kind, outline)
     if kind == "recipe":
@@ -87,12 +103,16 @@ def errors_of(error: GraphcError) -> list[GraphcError]:
 def _spec(content: str, path: Path, outline: Outline, kind: Kind, unsaved: Unsaved) -> Analysis:
     if kind == "fragment":
         return _fragment(content, path, outline, unsaved)
-    model = None
+    model = expanded = None
     try:
         model = read_spec_text(content, path, unsaved=unsaved)
-        plan = plan_model(model)
+        expanded = unfold(model)
+        plan = plan_graph(model, expanded.wired())
     except GraphcError as error:
-        model, known = _known(content, path, outline, unsaved, model)
+        if expanded is not None:
+            known = known_of(expanded)
+        else:
+            model, known = _known(content, path, outline, unsaved, model)
         return Analysis(kind, outline, errors_of(error), (), model, known, files=model.texts if model else {})
     warnings = once([*plan.warnings, *lints(plan)])
     return Analysis(kind, outline, (), warnings, model, plan, complete=True, files=model.texts)

@@ -29,6 +29,8 @@ class Document:
     analyzed: int = -1
     """The number of changes with which the analysis was made."""
     outline: Outline | None = None
+    was: Kind = "other"
+    """What it was when it last said so."""
 
     @property
     def is_fresh(self) -> bool:
@@ -42,7 +44,8 @@ class Document:
 
     @property
     def kind(self) -> Kind:
-        return kind_of(self.read())
+        self.was = kind_of(self.read(), self.was)
+        return self.was
 
     def read(self) -> Outline:
         """What this very text says by itself: quick, also where the analysis is not made yet."""
@@ -88,7 +91,7 @@ class Documents:
         """The analysis of a document as it is now."""
         if document.analysis is None or not document.is_fresh:
             changes = document.changes
-            self.keep(document, analyze(document.text.content, document.path, self.unsaved()), changes)
+            self.keep(document, analyze(document.text.content, document.path, self.unsaved(), document.kind), changes)
         assert document.analysis is not None
         return document.analysis
 

@@ -79,7 +79,7 @@ class GraphcServer(LanguageServer):
             while not document.is_fresh and document.path in self.documents.open:
                 await asyncio.sleep(PAUSE)
                 changes, content, unsaved = document.changes, document.text.content, self.documents.unsaved()
-                made = await asyncio.to_thread(analyze, content, document.path, unsaved)
+                made = await asyncio.to_thread(analyze, content, document.path, unsaved, document.kind)
                 if self.documents.keep(document, made, changes):
                     self.publish(document)
         finally:

@@ -98,7 +98,7 @@ class Expansion:
             raise SpecError(
                 "G163", f"expected at most {MAX_GROUP:,} letters of a group's name, got {found}", layers.place
             )
-        at = replace(at, depth=at.depth + 1)
+        at = at.deeper()
         current = start
         for written, place in zip(layers, layers.places, strict=True):
             current = self.expand_entry(written, place, at, current)
@@ -240,14 +240,17 @@ class Expansion:
             if other is not None:
                 sources = [*sources, NameRef(other, at.group, at.bindings, arguments[argument].place or entry.place)]
         variables = share or scoped(at.variables, name)
-        written = {name: each if following[name] else replace(each, value=None) for name, each in followed_by.items()}
+        written = {
+            name: each if following[name] or each.value is None else replace(each, value=None)
+            for name, each in followed_by.items()
+        }
         node = UnresolvedNode(full, layer, tuple(sources), entry.place, variables, arguments, at.trail, written)
         self.unresolved.append(node)
         if len(self.unresolved) > NODES_PER_ENTRY * self.max_layers:
             most = f"{NODES_PER_ENTRY * self.max_layers:,} layers with normalizers and activations"
             raise SpecError("G161", f"expected at most {most} after expansion, got more (--max-layers)", entry.place)
         output: Ref | None = len(self.unresolved) - 1
-        below = replace(at, group=full, variables=variables)
+        below = at.renamed(full, variables) if any(following.values()) else at
         for sugar in following.values():
             output = self.expand_sugar(sugar, below, output) if sugar is not None else output
         assert output is not None

@@ -11,33 +11,30 @@ from dataclasses import replace
 
 from graphc.errors import Errors, SpecError
 from graphc.graph import LayerGraph, Node, Plan
-from graphc.passes.bounds import check_bounds
-from graphc.passes.expand import MAX_LAYERS, read_scopes
-from graphc.passes.expansion import EnoughError, Expansion
+from graphc.passes.expand import MAX_LAYERS, Expanded, unfold
 from graphc.passes.infer_shapes import infer_shapes
-from graphc.passes.inputs import read_inputs
 from graphc.passes.plan import declare, plan
 from graphc.passes.wire import UnresolvedNode
 from graphc.passes.wiring import FAULTY, Names, topological_order
-from graphc.spec.forms.frame import ExpansionFrame, InputRef, Ref
+from graphc.spec.forms.frame import InputRef
 from graphc.spec.model import ModelSpec
 
 
 def known_part(spec: ModelSpec, *, max_layers: int = MAX_LAYERS) -> Plan | None:
     """The plan of the known layers, in topological order, without outputs and budgets; None where nothing is known."""
     try:
-        batch, inputs = read_inputs(spec)
-        check_bounds(spec, max_layers)
+        return known_of(unfold(spec, max_layers=max_layers))
     except SpecError:
         return None
-    expansion = Expansion(spec, max_layers, Names(dict.fromkeys(each.name for each in inputs)))
-    with suppress(EnoughError):
-        scope = read_scopes(expansion)
-        top = ExpansionFrame("", "", dict(spec.vars), scope, {})
-        start: Ref | None = InputRef(inputs[0].name) if len(inputs) == 1 else None
-        expansion.expand_list(spec.layers, top, start)
+
+
+def known_of(found: Expanded) -> Plan | None:
+    """The same of a spec that is expanded already."""
+    if not found.is_bounded:
+        return None
+    spec, expansion = found.expansion.spec, found.expansion
     nodes = _wired(expansion.unresolved, expansion.names)
-    graph = LayerGraph(spec.name, batch, inputs, nodes, {}, {}, scope=spec.scope)
+    graph = LayerGraph(spec.name, found.batch, found.inputs, nodes, {}, {}, scope=spec.scope)
     return _planned(graph)
 
 

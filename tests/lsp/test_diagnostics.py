@@ -27,6 +27,26 @@ def checked(path: Path) -> list[tuple[str, str, str]]:
     return [(warn.code, warn.message, str(warn.place)) for warn, _ in once([*plan.warnings, *lints(plan)])]
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "code"),
+    [
+        ("graphc: 1\nextends: zoo/lenet5\n", "graph: 1\nextends: zoo/lenet5\n", "G150"),
+        ("graphc: 1\nextends: zoo/lenet5\n", "extends: zoo/lenet5\n", "G152"),
+        ("graphc: 1\nextends: zoo/lenet5\n", '"\nextends: zoo/lenet5\n', "G102"),
+        ("recipe: 1\nmodel: lenet5\n", "recip: 1\nmodel: lenet5\n", "G602"),
+    ],
+)
+def test_what_was_a_spec_stays_one_while_its_first_line_is_edited(before: str, after: str, code: str, tmp_path: Path):
+    session = Session(tmp_path)
+    document, _ = session.open(before)
+    kind = document.kind
+    document, _ = session.open(after)
+    assert document.kind == kind != "other"
+    assert code in [each.code for each in session.documents.analyze(document).errors]
+    session.open("services: {web: 1}\n")
+    assert document.kind == "other", "what has nothing of one is none any more"
+
+
 @pytest.mark.parametrize("path", BAD, ids=lambda path: path.stem)
 def test_a_bad_spec_says_what_check_says(path: Path) -> None:
     data = path.read_bytes()

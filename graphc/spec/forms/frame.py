@@ -87,7 +87,20 @@ class ExpansionFrame:
         """One group further down; the same one where the group has no name."""
         if name is None:
             return self
-        return replace(self, group=scoped(self.group, name), variables=share or scoped(self.variables, name))
+        return self.renamed(scoped(self.group, name), share or scoped(self.variables, name))
+
+    def renamed(self, group: str, variables: str) -> ExpansionFrame:
+        """The same place under other names."""
+        return self._moved(group, variables, self.depth)
+
+    def deeper(self) -> ExpansionFrame:
+        """One list of layers further down."""
+        return self._moved(self.group, self.variables, self.depth + 1)
+
+    def _moved(self, group: str, variables: str, depth: int) -> ExpansionFrame:
+        """What `replace` does, in a fraction of its time: it is asked for every layer and every list."""
+        inherited = self.names, self.scope, self.bindings, self.trail, self.open_blocks, self.guarded, self.copies
+        return ExpansionFrame(group, variables, *inherited, depth, self.following)
 
     def under_when(self) -> ExpansionFrame:
         """The frame of what is there only where a `when` holds."""
