@@ -1,5 +1,7 @@
-"""A server's memory over many edits: `python -m tests.lsp.memory [EDITS]` types into a spec of the zoo and asks for hints,
-symbols and completion; exit code 1 where the server has more than MOST MiB more at the end than after a tenth of them.
+"""A server's memory over many edits: `python -m tests.lsp.memory [EDITS]`.
+
+Types into a spec of the zoo and asks for hints, symbols and completion; exit code 1 where the server has more than MOST
+MiB more at the end than after a tenth of the edits.
 """
 
 from __future__ import annotations
