@@ -31,7 +31,7 @@ def checked(path: Path) -> list[tuple[str, str, str]]:
     ("before", "after", "code"),
     [
         ("graphc: 1\nextends: zoo/lenet5\n", "graph: 1\nextends: zoo/lenet5\n", "G150"),
-        ("graphc: 1\nextends: zoo/lenet5\n", "extends: zoo/lenet5\n", "G152"),
+        ("graphc: 1\nextends: zoo/lenet5\n", "extends: zoo/lenet5\n", ""),
         ("graphc: 1\nextends: zoo/lenet5\n", '"\nextends: zoo/lenet5\n', "G102"),
         ("recipe: 1\nmodel: lenet5\n", "recip: 1\nmodel: lenet5\n", "G602"),
     ],
@@ -42,7 +42,7 @@ def test_what_was_a_spec_stays_one_while_its_first_line_is_edited(before: str, a
     kind = document.kind
     document, _ = session.open(after)
     assert document.kind == kind != "other"
-    assert code in [each.code for each in session.documents.analyze(document).errors]
+    assert [each.code for each in session.documents.analyze(document).errors][:1] == ([code] if code else [])
     session.open("services: {web: 1}\n")
     assert document.kind == "other", "what has nothing of one is none any more"
 
