@@ -38,6 +38,8 @@ from graphc.spec.library import library
 
 PAUSE = 0.02
 """Seconds without a change before a text is analyzed."""
+EVERY = 10
+"""After so many analyses all that is left of them is freed; after each one what is youngest."""
 PATIENCE = 0.1
 """Seconds that a request waits for the analysis of the newest text."""
 
@@ -51,6 +53,8 @@ class GraphcServer(LanguageServer):
         self.choice = HintChoice()
         self.running: dict[Path, asyncio.Task[None]] = {}
         self.uris: dict[Path, str] = {}
+        self.analyzed = 0
+        """How many texts."""
 
     def text_of(self, path: Path) -> Text | None:
         outline = self.documents.outline(path)
@@ -84,9 +88,19 @@ class GraphcServer(LanguageServer):
                     self.publish(document)
         finally:
             self.running.pop(document.path, None)
-        gc.collect(0)
+        self.collect()
         if self.client_capabilities_of_hints():
             self.workspace_inlay_hint_refresh(None)
+
+    def collect(self) -> None:
+        """Free old analyses, which are cycles. What was there with the first analysis (modules, schemas) is looked at no
+        more, so that all of it takes some milliseconds."""
+        if not self.analyzed:
+            gc.collect()
+            gc.freeze()
+        else:
+            gc.collect(2 if self.analyzed % EVERY == 0 else 0)
+        self.analyzed += 1
 
     def client_capabilities_of_hints(self) -> bool:
         """Whether the editor asks again for hints when it is told to."""
