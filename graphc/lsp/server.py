@@ -93,8 +93,8 @@ class GraphcServer(LanguageServer):
             self.workspace_inlay_hint_refresh(None)
 
     def collect(self) -> None:
-        """Free old analyses, which are cycles. What was there with the first analysis (modules, schemas) is looked at no
-        more, so that all of it takes some milliseconds."""
+        """Free old analyses, which are cycles. What was there with the first one (modules, schemas) is not looked at
+        again, so that all of it takes some milliseconds."""
         if not self.analyzed:
             gc.collect()
             gc.freeze()
