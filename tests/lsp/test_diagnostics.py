@@ -33,7 +33,7 @@ def checked(path: Path) -> list[tuple[str, str, str]]:
         ("graphc: 1\nextends: zoo/lenet5\n", "graph: 1\nextends: zoo/lenet5\n", "G150"),
         ("graphc: 1\nextends: zoo/lenet5\n", "extends: zoo/lenet5\n", ""),
         ("graphc: 1\nextends: zoo/lenet5\n", '"\nextends: zoo/lenet5\n', "G102"),
-        ("recipe: 1\nmodel: lenet5\n", "recip: 1\nmodel: lenet5\n", "G602"),
+        ("recipe: 1\nmodel: lenet5\n", "recip: 1\nmodel: lenet5\n", "G603"),
     ],
 )
 def test_what_was_a_spec_stays_one_while_its_first_line_is_edited(before: str, after: str, code: str, tmp_path: Path):
