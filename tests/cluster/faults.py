@@ -60,7 +60,7 @@ def meet(fault: Fault, hosts: Hosts, state: Path) -> str:
     if not (folder / "one" / "best.onnx").is_file():
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        write_project(folder, epochs=40)
+        write_project(folder, epochs=20)
         alone("train", "recipe.yaml", "-o", "one", "-q", cwd=folder)
     shutil.rmtree(folder / "run", ignore_errors=True)
     said = fault.happens(hosts, folder)
@@ -96,7 +96,8 @@ def ends(scene: Scene, *said: str) -> str:
     while left := [pid for pid in scene.pids if Path(f"/proc/{pid}").exists()]:
         assert time.monotonic() - scene.began < 2 * SECONDS, f"still there: {left}"
         time.sleep(0.2)
-    named = next(line for line in (out + errors).splitlines() if any(each in line for each in said))
+    lines = (out + errors).splitlines()
+    named = next((line for line in lines if any(each in line for each in said)), "")
     return f"code {code} after {took:.1f} s: {named.strip()[:150]}"
 
 
