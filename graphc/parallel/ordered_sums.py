@@ -16,6 +16,9 @@ from graphc.lazy import np
 from graphc.parallel.world import Request, World
 from graphc.types import Array
 
+PARTS, SUM, KINDS = 0, 1, 2
+"""Of the messages of an array: those of a rank's shards come in the order of the shards, as they are sent."""
+
 
 @dataclass
 class _Sum:
@@ -41,7 +44,6 @@ class OrderedSums:
         """`shards`: of each rank."""
         self._world = world
         self._shards = shards
-        self._tags = 1 + sum(map(len, shards))
         self._sums: dict[int, _Sum] = {}
         self._lock = threading.Lock()
 
@@ -60,11 +62,11 @@ class OrderedSums:
                     continue
                 for shard in self._shards[rank]:
                     new.shares[shard] = share = np.empty(mine.stop - mine.start, dtype)
-                    new.arriving.setdefault(rank, []).append(world.receive(share, rank, self._tag(number, shard)))
+                    new.arriving.setdefault(rank, []).append(world.receive(share, rank, PARTS + KINDS * number))
                 moving = new.moving.setdefault(rank, [])
-                for shard, array in zip(self._shards[world.rank], flat, strict=True):
-                    moving.append(world.send(array[blocks[rank]], rank, self._tag(number, shard)))
-                moving.append(world.receive(total[blocks[rank]], rank, self._tag(number, None)))
+                for array in flat:
+                    moving.append(world.send(array[blocks[rank]], rank, PARTS + KINDS * number))
+                moving.append(world.receive(total[blocks[rank]], rank, SUM + KINDS * number))
             self._sums[number] = new
         self.progress()
 
@@ -100,12 +102,8 @@ class OrderedSums:
             total += other
         for rank in range(size):
             if rank != world.rank:
-                each.moving[rank].append(world.send(total, rank, self._tag(number, None)))
+                each.moving[rank].append(world.send(total, rank, SUM + KINDS * number))
         each.added = True
-
-    def _tag(self, number: int, shard: int | None) -> int:
-        """Of a shard's array, or of the sum."""
-        return number * self._tags + (0 if shard is None else 1 + shard)
 
 
 def _through(requests: dict[int, list[Request]]) -> bool:

@@ -32,7 +32,8 @@ class World(Protocol):
         names rank and host where one of them is lost or gives no answer."""
 
     def send(self, array: Array, rank: int, tag: int) -> Request:
-        """Begin to send a contiguous array [...], which stays as it is until the request is through."""
+        """Begin to send a contiguous array [...], which stays as it is until the request is through. What goes to one
+        rank under one tag is received in the order in which it was sent."""
 
     def receive(self, array: Array, rank: int, tag: int) -> Request:
         """Begin to receive into a contiguous array [...] what this rank sends under this tag."""
