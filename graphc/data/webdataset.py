@@ -3,7 +3,8 @@ under one key: `0001.jpg`, `0001.cls`, `0001.json`.
 
 Each shard is gone through once, from header to header; what is kept of an example is where its image lies and its
 targets. A file may keep that (`index`), so that later runs do not go through the shards again. It holds for shards of
-the same sizes and times, and is made anew otherwise.
+the same sizes and times, and is made anew otherwise. A member took 43 µs (10,000 files of 3 kB and 1 byte, in the
+system's cache; all but a few of them tarfile's): ImageNet's 2.6 million are two minutes, once.
 
 Why an index, and no stream that is shuffled in a buffer as WebDataset's own reader has it: any example can be read at
 any time, so one order, drawn by the seed, holds for any number of ranks and workers, and a run goes on in the middle of

@@ -123,7 +123,7 @@ def main() -> None:
     held = Held(state)
     results: list[bool] = []
     with tempfile.TemporaryDirectory() as scripts, two_hosts(Path(scripts)) as hosts:
-        results += hold_nets(held, state, what, given.kills, hosts)
+        results += hold_nets(held, state, what, given.kills, hosts) if what & {"bytes", "kills"} else []
         for fault in FAULTS if "faults" in what else ():
             results.append(held.hold(fault.name, lambda f=fault: meet(f, hosts, state)))
         for sampler in SWEEPS if "sweep" in what else ():
