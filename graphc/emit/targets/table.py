@@ -145,6 +145,15 @@ TROUBLES: tuple[Trouble, ...] = (
         instead="float32, or --int8 weights",
     ),
     Trouble(
+        "float-among-integers",
+        "opencv",
+        lambda seen: seen.operator == "LRN" and seen.in_integers,
+        "--int8, where LRN stands between layers in integers: cifarnet",
+        "OpenCV ends with an assertion of its own about types",
+        "5.0",
+        instead="float32, or --int8 weights",
+    ),
+    Trouble(
         "sequences",
         "opencv-4.10",
         lambda seen: not seen.reads and 3 in seen.ranks,
