@@ -134,7 +134,7 @@ def _is_narrow(asked: WeightGradient) -> bool:
     return asked.groups == 1 and asked.channels < FEW_CHANNELS
 
 
-def _side_by_side(asked: WeightGradient) -> Tensor:
+def side_by_side(asked: WeightGradient) -> Tensor:
     """All taps as channels, and one product an example, added up."""
     padded = asked.x.pad([(0, 0), (0, 0), *pads_of(asked.windows)])
     columns = concat([asked.tap(padded, shift) for shift in asked.shifts()], axis=1)
@@ -175,7 +175,7 @@ def _band(window: Window, columns: int, width: int) -> Array:
     return band
 
 
-def _by_taps(asked: WeightGradient) -> Tensor:
+def by_taps(asked: WeightGradient) -> Tensor:
     """A product for each tap over the pixels of all examples, of channels that lie last."""
     batch, groups, axes = asked.x.shape[0], asked.groups, len(asked.windows)
     padded = asked.x.pad([(0, 0), (0, 0), *pads_of(asked.windows)])
@@ -197,8 +197,8 @@ def _by_taps(asked: WeightGradient) -> Tensor:
 
 FORMS: tuple[tuple[Callable[[WeightGradient], bool], Callable[[WeightGradient], Tensor]], ...] = (
     (_is_pointwise, _pointwise),
-    (_is_narrow, _side_by_side),
+    (_is_narrow, side_by_side),
     (_is_depthwise, _banded),
-    (lambda asked: True, _by_taps),
+    (lambda asked: True, by_taps),
 )
 """What fits, and what it is computed by."""

@@ -69,17 +69,21 @@ def in_onnxruntime(case: Case, params, inputs, dy, target: Target = "cpu") -> Fo
     options = ort.SessionOptions()
     options.log_severity_level = 3
     session = ort.InferenceSession(model.serialize(), options, providers=["CPUExecutionProvider"])
+    names = [each.name for each in session.get_outputs()]
+    wanted = {each.name: each.shape for each in session.get_inputs()}
+    return run_by(lambda feeds: dict(zip(names, session.run(names, feeds), strict=True)), wanted, params, inputs, dy)
+
+
+def run_by(run, wanted, params, inputs, dy) -> Found:
+    """What `run` finds, of a model as `emitted` makes it whose inputs are `wanted`, shapes by name."""
     feeds = {f"net/layer/{name}": value for name, value in params.items()}
     feeds |= {f"x{i}": x for i, x in enumerate(inputs)} | {"dy": dy, "step": np.asarray(4, np.float32)}
-    wanted = {each.name: each.shape for each in session.get_inputs()}
     if uniform := wanted.get("layer/uniform"):
         feeds["layer/uniform"] = RunContext().random().random(uniform, np.float32)
-    names = [each.name for each in session.get_outputs()]
-    values = dict(zip(names, session.run(names, {k: v for k, v in feeds.items() if k in wanted}), strict=True))
-    count = len(inputs)
+    values = run({name: array for name, array in feeds.items() if name in wanted})
     return Found(
         values["y"],
-        [values.get(f"dx{i}") for i in range(count)],
+        [values.get(f"dx{i}") for i in range(len(inputs))],
         {name[2:]: value for name, value in values.items() if name.startswith("d ")},
         {name[4:]: value for name, value in values.items() if name.startswith("new ")},
     )

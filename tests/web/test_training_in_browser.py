@@ -170,7 +170,7 @@ def test_weights_go_back_to_graphc(digits: tuple[Browser, TrainingPage], tmp_pat
             "-o",
             str(tmp_path / "run"),
             "--set",
-            f"init_from={path}",
+            f"init_from={{path: {path}}}",
             "--set",
             "epochs=1",
         ],
