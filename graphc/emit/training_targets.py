@@ -20,7 +20,9 @@ EVERYWHERE = frozenset(
         "Squeeze", "Sub", "Tanh", "ThresholdedRelu", "Transpose", "Unsqueeze",
     }
 )  # fmt: skip
-NATIVE = frozenset({"HardSwish", "LogSoftmax", "Max", "Min", "Selu", "Softplus", "Softsign", "SpaceToDepth", "Sum"})
+NATIVE = frozenset(
+    {"HardSwish", "LogSoftmax", "Max", "Min", "Round", "Selu", "Softplus", "Softsign", "SpaceToDepth", "Sum"}
+)
 """What CPU and CUDA have besides."""
 TRAINING_OPERATORS: dict[Target, frozenset[str]] = {
     "cpu": EVERYWHERE | NATIVE | {"Atan"},

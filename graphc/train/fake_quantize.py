@@ -8,7 +8,7 @@ recipe puts it where the compiled file has integers (`graphc.train.fake_quantiza
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from graphc.dims import Shape
@@ -18,6 +18,9 @@ from graphc.layers.base import Layer
 from graphc.layers.fields import Bool, Fraction
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
+from graphc.train.rounding_nodes import emit_rounded
+from graphc.training_graph.step import EmittedGradients, EmittedStep, TrainingBuilder
+from graphc.training_graph.tensor import Tensor
 from graphc.types import Array, Context, Gradients, Params, Step
 from graphc.variables import ParamSpec
 
@@ -57,6 +60,18 @@ class FakeQuantize(Layer):
         inside = (y >= least) & (y <= most)
         np.multiply(np.clip(y, least, most, out=y), x.dtype.type(scale), out=y)
         return Step(y, lambda dy: Gradients((dy * inside if context.input_gradient else None,)), updates)
+
+    def emit_training(self, build: TrainingBuilder, params: Mapping[str, Tensor], *inputs: Tensor) -> EmittedStep:
+        (x,) = inputs
+        updates = {}
+        if build.training and not self.frozen:
+            done = build.steps_done
+            decay = (done / (done + 10)).clip(most=self.decay)
+            batch = {"min": x.min(), "max": x.max()}
+            updates = {name: params[name] * decay + value * (1 - decay) for name, value in batch.items()}
+        now = {**params, **updates}
+        y, inside = emit_rounded(x, now["min"], now["max"], self.form)
+        return EmittedStep(y, lambda dy: EmittedGradients((dy * inside,)), updates)
 
     def _moved(self, context: Context, params: Params, x: Array) -> dict[str, Array]:
         """The range, one batch further: the first batch's own in the beginning, then an average."""

@@ -26,6 +26,7 @@ from graphc.train.loss_term import LossTerm
 from graphc.train.loss_terms import LossTerms, keys_of
 from graphc.train.param_groups import EPSILON, ParamGroups
 from graphc.train.recipe import Recipe
+from graphc.train.rounding_nodes import emit_rounded_weights
 from graphc.train.task import Task
 from graphc.training_graph.moving_average import emit_ramped
 from graphc.training_graph.tensor import Tensor, channels_last
@@ -79,7 +80,6 @@ def check_emittable(task: Task) -> None:
     refused: tuple[tuple[bool, str, str], ...] = (
         (recipe.accumulate > 1, "accumulate", "accumulate: a training graph takes one batch a step"),
         (recipe.teacher is not None, "teacher", "teacher: distillation has no training graph yet"),
-        (recipe.fake_quantize is not None, "fake_quantize", "fake_quantize: it has no training graph yet"),
         (recipe.dtype != "float32", "dtype", f"dtype: a training graph has float32, not {recipe.dtype}"),
     )
     for holds, key, message in refused:
@@ -101,11 +101,10 @@ def emit_step(
     check_emittable(task)
     plan = frozen_plan(task.plan, learning.frozen)
     graph = TrainingGraph(plan, batch, target)
-    graph.variables = {
-        name: graph.input(f"{PARAMS}{name}", spec.shape, "float32") for name, spec in plan.variables.items()
-    }
+    variables = _variables(graph, task)
     loss, gradients = _losses(graph, task.heads, forms)
     found = graph.backward(gradients, learning.learning)
+    graph.variables = variables  # from here on those that learn, not what they are rounded to
     graph.about("update")
     penalty = _penalty(graph, learning)
     if penalty is not None:
@@ -128,9 +127,7 @@ def emit_judge(task: Task, batch: int, target: Target = "cpu") -> OnnxModel:
     evaluates a training that is under way. A SpecError where a layer drops values in evaluation too."""
     plan = frozen_plan(task.plan, task.plan.variables.keys())
     graph = TrainingGraph(plan, batch, target, training=False)
-    graph.variables = {
-        name: graph.input(f"{PARAMS}{name}", spec.shape, "float32") for name, spec in plan.variables.items()
-    }
+    _variables(graph, task)
     values = graph.forward(task.heads.nodes)
     for head in task.heads.targets:
         graph.give(head.name, channels_last(values[head.node]))
@@ -139,6 +136,16 @@ def emit_judge(task: Task, batch: int, target: Target = "cpu") -> OnnxModel:
             layer = plan.by_name[name.removesuffix(UNIFORM)].node
             raise SpecError("G370", f"{layer.name}: its dropout has no nodes for evaluation yet", layer.place)
     return graph.finish({"graphc.spec": task.spec.source})
+
+
+def _variables(graph: TrainingGraph, task: Task) -> dict[str, Tensor]:
+    """The variables, inputs of the graph; what it computes with is rounded once, where `fake_quantize` rounds it."""
+    specs = graph.plan.variables
+    variables = {name: graph.input(f"{PARAMS}{name}", spec.shape, "float32") for name, spec in specs.items()}
+    graph.about("weights")
+    rounded = {name: emit_rounded_weights(variables[name], kept) for name, kept in task.scales.items()}
+    graph.variables = {**variables, **rounded}
+    return variables
 
 
 def _losses(

@@ -97,9 +97,13 @@ class Tensor:
         """log(1 + exp(x)) without overflow."""
         return self.relu() + ((-self.abs()).exp() + 1).log()
 
-    def clip(self, least: float | None = None, most: float | None = None) -> Tensor:
-        """The numbers, none below `least` nor above `most`."""
-        bounds = [self._number(bound).name if bound is not None else "" for bound in (least, most)]
+    def round(self) -> Tensor:
+        """The nearest whole numbers, halves to the even one."""
+        return self.apply("Round")
+
+    def clip(self, least: Operand | None = None, most: Operand | None = None) -> Tensor:
+        """The numbers, none below `least` nor above `most`, which are numbers or tensors of one."""
+        bounds = [self._operand(bound).name if bound is not None else "" for bound in (least, most)]
         (name,) = self.graph.node("Clip", self.name, *bounds)
         return Tensor(self.graph, name, self.shape)
 
@@ -150,6 +154,10 @@ class Tensor:
     def max(self, *axes: int, keep: bool = False) -> Tensor:
         """The largest over these axes; of all where none is given."""
         return self._reduce("ReduceMax", axes, keep)
+
+    def min(self, *axes: int, keep: bool = False) -> Tensor:
+        """The least over these axes; of all where none is given."""
+        return self._reduce("ReduceMin", axes, keep)
 
     def square_sum(self, *axes: int, keep: bool = False) -> Tensor:
         """The sum of squares over these axes; of all where none is given."""
@@ -257,12 +265,19 @@ class Tensor:
         """A constant of any shape of this graph, float32 or int32."""
         return Tensor(self.graph, self.graph.initializer(array), array.shape)
 
+    def constant_of(self, value: float) -> Tensor:
+        """One number as a constant of this graph."""
+        return self._number(value)
+
     # inside -------------------------------------------------------------------------------------------------
 
     def _with(self, kind: str, other: Operand) -> Tensor:
-        second = other if isinstance(other, Tensor) else self._number(other)
+        second = self._operand(other)
         (name,) = self.graph.node(kind, self.name, second.name)
         return Tensor(self.graph, name, tuple(np.broadcast_shapes(self.shape, second.shape)))
+
+    def _operand(self, value: Operand) -> Tensor:
+        return value if isinstance(value, Tensor) else self._number(value)
 
     def _number(self, value: float) -> Tensor:
         return Tensor(self.graph, self.graph.initializer(np.asarray(value, np.float32)), ())

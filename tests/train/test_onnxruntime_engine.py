@@ -110,6 +110,19 @@ def test_a_run_goes_on_with_the_other_engine(project, first, second):
     assert losses(project / "half") == pytest.approx(losses(project / "straight"), rel=1e-3)
 
 
+def test_a_quantized_run_has_numpys_curve(project):
+    """The step rounds as NumPy does, and evaluation too."""
+    settings = ("fake_quantize={decay: 0.9}", "epochs=2")
+    train(project / "recipe.yaml", project / "whole", settings, options=IN_ORT)
+    train(project / "recipe.yaml", project / "numpy", settings, options=IN_NUMPY)
+    assert losses(project / "whole") == pytest.approx(losses(project / "numpy"), rel=2e-2)
+    ours, theirs = (load_file(project / name / "best.safetensors") for name in ("numpy", "whole"))
+    ranges = [name for name in ours if name.endswith("/FakeQuantize/max")]
+    assert ranges
+    for name in ranges:
+        assert float(theirs[name]) == pytest.approx(float(ours[name]), rel=2e-2)
+
+
 def test_a_provider_that_is_not_there_ends_with_a_sentence(project, monkeypatch, capsys):
     monkeypatch.chdir(project)
     asked = ["train", "recipe.yaml", "-o", "run", "--engine", "onnxruntime", "--provider", "cuda"]

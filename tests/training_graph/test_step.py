@@ -9,7 +9,9 @@ from graphc.data.batch import Batch
 from graphc.emit.training import TrainingGraph
 from graphc.errors import SpecError
 from graphc.graph import LayerGraph, Plan
+from graphc.kernels.context import RunContext
 from graphc.spec.model import read_spec_text
+from graphc.train.fake_quantize import FakeQuantize
 from graphc.train.losses import LOSSES, Ctc
 from graphc.train.losses.boxes import BoxIou
 from graphc.train.numpy_engine import NumpyEngine
@@ -223,3 +225,49 @@ def test_what_a_step_has_not_is_refused_with_its_place(change, said):
     task = task_of("sgd", 0.1, change=change)
     with pytest.raises(SpecError, match=rf"recipe\.yaml:7:\d+: error\[G370\]: .*{said}"):
         emit_step(task, NumpyEngine(task).learning, 8, {})
+
+
+@pytest.mark.parametrize("form", ["asymmetric", "symmetric"])
+@pytest.mark.parametrize(("low", "high", "step"), [(0.0, 0.0, 0), (-0.7, 1.9, 40), (0.5, 2.0, 400), (0.0, 0.0, 400)])
+def test_values_are_rounded_as_in_numpy(form, low, high, step):
+    layer, rng = FakeQuantize(form=form, decay=0.9), np.random.default_rng(0)
+    x, dy = (rng.normal(0.3, 1, (4, 25)).astype(np.float32) for _ in range(2))
+    params = {"min": np.asarray(low, np.float32), "max": np.asarray(high, np.float32)}
+    ours = layer.forward(RunContext(training=True, step=step), params, x.copy())
+    graph = TrainingGraph(EMPTY, 4)
+    emitted = layer.emit_training(
+        graph, {name: graph.input(name, (), "float32") for name in params}, graph.input("x", x.shape, "float32")
+    )
+    (dx,) = emitted.backward(graph.input("dy", dy.shape, "float32")).inputs
+    for name, tensor in {"y": emitted.output, "dx": dx, **{f"new {k}": v for k, v in emitted.updates.items()}}.items():
+        graph.give(name, tensor)
+    found = run(graph.finish({}), {**params, "x": x, "dy": dy, "step": np.asarray(step, np.float32)})
+    np.testing.assert_allclose(found["y"], ours.output, atol=1e-5)
+    (expected,) = ours.backward(dy).inputs
+    np.testing.assert_array_equal(found["dx"], expected)
+    for name, value in ours.updates.items():
+        assert found[f"new {name}"] == pytest.approx(float(value), rel=1e-6)
+
+
+def test_a_step_computes_with_rounded_weights_and_moves_the_others():
+    """Quantization-aware: each weight is rounded once, however many layers read it."""
+    text = RECIPE.format(optimizer="sgd", rate=0.05) + "fake_quantize: {decay: 0.9}\n"
+    spec = SPEC.replace("  - dropout: {name: drop, rate: 0.25}\n", "").replace("activation: tanh", "activation: relu")
+    task = Task.of(read_recipe_text(text, "recipe.yaml"), read_spec_text(spec, "net.yaml"))
+    engine = NumpyEngine(task)
+    state, given = new_state(engine), batch(np.random.default_rng(3))
+    model = emit_step(task, engine.learning, 8, forms_of(given.targets))
+    weights = [node.name for node in model.body.graph.node if node.op_type == "Round" and "weights" in node.name]
+    assert len(weights) == len(task.scales) > 0
+    feeds = {name: value.copy() for name, value in state.arrays(task.recipe.optimizer).items()}
+    feeds |= {"image": given.inputs["image"], "label/logits": given.targets["label"].astype(np.int32)}
+    feeds |= {"weight/logits": given.targets["weight"], "learning_rate": np.asarray(0.05, np.float32)}
+    found = run(model, {**feeds, "step": np.asarray(0, np.float32)})
+    computed = engine.compute(state, [given], 0.05)
+    computed.commit()
+    assert found["loss"] == pytest.approx(computed.loss, rel=1e-4)
+    for name in task.scales.keys() - engine.learning.frozen:
+        ours, largest = state.params[name], float(np.abs(state.params[name]).max())
+        assert float(np.abs(found[f"next/params/{name}"] - ours).max()) <= 2e-3 * largest, name
+    with pytest.raises(SpecError, match="needs the operator Round, which webgpu has no kernel for"):
+        emit_step(task, engine.learning, 8, forms_of(given.targets), "webgpu")
