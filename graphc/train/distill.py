@@ -27,6 +27,7 @@ from graphc.files import shown
 from graphc.runtime import Session
 from graphc.settings import Settings
 from graphc.train.losses import Loss, Mean
+from graphc.training_graph.tensor import Tensor
 from graphc.types import Array
 
 
@@ -135,11 +136,15 @@ def _columns(path: str, theirs: list[str], ours: list[str]) -> list[int] | None:
 def distilled(loss: Loss, settings: Teacher, prediction: Array, known: Array, teacher: Array) -> tuple[Mean, Mean]:
     """The loss of the labels that are known (none: -1), and that of what the teacher says: its logits [N, K],
     as the prediction; `known` [N]."""
-    there = (known >= 0) if known.ndim == 1 else np.ones(len(known), bool)
     labels = np.where(known < 0, 0, known) if known.ndim == 1 else known
-    hard = loss.mean(prediction, labels, there.astype(prediction.dtype))
+    hard = loss.mean(prediction, labels, weights_of(known).astype(prediction.dtype))
     value, gradient = softened(prediction, teacher, settings.temperature)
     return hard, Mean(value, len(prediction), gradient)
+
+
+def weights_of(known: Array) -> Array:
+    """[N]: whether an example has a label, of labels [N], or distributions [N, K], which all have one."""
+    return known >= 0 if known.ndim == 1 else np.ones(len(known), bool)
 
 
 def softened(prediction: Array, teacher: Array, temperature: float) -> tuple[float, Array]:
@@ -149,6 +154,19 @@ def softened(prediction: Array, teacher: Array, temperature: float) -> tuple[flo
     loss = float((np.exp(q) * (q - p)).sum(dtype=np.float64)) * temperature**2 / len(prediction)
     gradient = (np.exp(p) - np.exp(q)) * (temperature / len(prediction))
     return loss, gradient.astype(prediction.dtype)
+
+
+def emit_softened(prediction: Tensor, teacher: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+    """`softened` in nodes."""
+    p, q = (_emit_log_softmax(logits / temperature) for logits in (prediction, teacher))
+    count = prediction.shape[0]
+    loss = (q.exp() * (q - p)).sum() * (temperature**2 / count)
+    return loss, (p.exp() - q.exp()) * (temperature / count)
+
+
+def _emit_log_softmax(logits: Tensor) -> Tensor:
+    shifted = logits - logits.max(1, keep=True)
+    return shifted - shifted.exp().sum(1, keep=True).log()
 
 
 def _log_softmax(logits: Array) -> Array:

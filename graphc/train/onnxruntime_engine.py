@@ -32,6 +32,7 @@ from graphc.parallel.communicator import shard_slices
 from graphc.runtime import DeviceSession, Session, onnxruntime_version, provider_names
 from graphc.system import processors
 from graphc.train.diagnosis import first_bad_value
+from graphc.train.distill import TeacherModel, weights_of
 from graphc.train.engine import StepResult
 from graphc.train.evaluation import evaluate
 from graphc.train.freezing import frozen_plan
@@ -47,6 +48,7 @@ from graphc.train.step_graph import (
     PENALTY,
     RATE,
     STEP,
+    TEACHER,
     TargetForm,
     check_emittable,
     emit_step,
@@ -100,7 +102,14 @@ class _Inference:
 class OnnxruntimeEngine:
     """Arithmetic of a task in onnxruntime."""
 
-    def __init__(self, task: Task, threads: int | None = None, provider: str = "cpu") -> None:
+    def __init__(
+        self,
+        task: Task,
+        threads: int | None = None,
+        provider: str = "cpu",
+        teacher: TeacherModel | None = None,
+    ) -> None:
+        self.teacher = teacher
         first = provider_names(provider)[0]
         check_emittable(task)
         self.task, self.recipe, self.plan, self.heads = task, task.recipe, task.plan, task.heads
@@ -153,12 +162,12 @@ class OnnxruntimeEngine:
             self._ahead = False
 
     def compute(self, state: TrainState, batches: Iterable[Batch], rate: float) -> StepResult:
-        (batch,) = batches
+        (batch,) = batches if self.teacher is None else map(self.teacher.with_answers, batches)
         session = self._session(batch)
         self._upload(session, state)
         inputs = {port.name for port in session.inputs}
         states = {port.name.removeprefix(NEXT) for port in session.outputs if port.name.startswith(NEXT)}
-        wanted = [LOSS, NORM, *(f"{LOSS}/{head.name}" for head in self.heads.targets)]
+        wanted = [LOSS, NORM, *self._losses]
         wanted += [PENALTY] if self.learning.regularizers else []
         wanted += [self.heads.targets[index].name for index in self.heads.judged_heads]
         found = session.advance(
@@ -176,6 +185,12 @@ class OnnxruntimeEngine:
                 return engine.evaluate(params, batches)
         network = _Inference(self.task, params, self.provider, self.threads)
         return evaluate(network, self.heads, params, batches, self.learning.penalty(params))
+
+    @property
+    def _losses(self) -> list[str]:
+        """The outputs with the value of each term."""
+        names = [*(head.name for head in self.heads.targets), *([] if self.heads.teacher is None else [TEACHER])]
+        return [f"{LOSS}/{name}" for name in names]
 
     # a step -------------------------------------------------------------------------------------------------
 
@@ -204,12 +219,14 @@ class OnnxruntimeEngine:
         given: dict[str, Array] = {name: np.ascontiguousarray(array) for name, array in batch.inputs.items()}
         given |= {RATE: np.asarray(rate, np.float32), STEP: np.asarray(step, np.float32)}
         for head in self.heads.targets:
-            asked, weights = head_inputs(head, forms), None
-            if asked.weight is not None and head.example_weights is not None:
-                weights = targets[head.example_weights]
+            asked, weights = head_inputs(head, forms, self.heads.teacher is not None), None
+            if asked.weight is not None:
+                weights = targets[head.example_weights] if head.example_weights else weights_of(head.target_of(targets))
                 given[asked.weight] = np.ascontiguousarray(weights, np.float32)
             target = where_weighed(head.target_of(targets), weights)
             given[asked.label] = np.ascontiguousarray(target, asked.dtype)
+        if batch.teacher is not None:
+            given[TEACHER] = np.ascontiguousarray(batch.teacher, np.float32)
         for port in session.inputs:
             if port.name.endswith("/uniform"):
                 given[port.name] = self._uniform(port.name.removesuffix("/uniform"), port.shape, step)
@@ -225,7 +242,7 @@ class OnnxruntimeEngine:
         return found
 
     def _result(self, state: TrainState, batch: Batch, found: Mapping[str, Array], states: Iterable[str]) -> StepResult:
-        losses = [float(found[f"{LOSS}/{head.name}"]) for head in self.heads.targets]
+        losses = [float(found[name]) for name in self._losses]
         if not all(map(math.isfinite, losses)):
             raise self._diverged(state, batch)
         norm = float(found[NORM])

@@ -20,18 +20,22 @@ from graphc.train.trained import Options
 
 def make_engine(task: Task, base: Path, options: Options, train: Examples) -> Engine:
     """What computes the steps, with its teacher where it has one; `train`: the training set."""
-    teacher, threads = task.recipe.teacher, options.threads
+    threads, model = options.threads, _teacher(task, base, options, train)
     if options.engine == "onnxruntime":
         if options.world.size > 1:
             raise SpecError("G370", "mpiexec goes with --engine numpy: onnxruntime's works in one process")
-        return OnnxruntimeEngine(task, threads, options.provider or "cpu")
-    if teacher is None:
-        return NumpyEngine(task, threads, world=options.world)
+        return OnnxruntimeEngine(task, threads, options.provider or "cpu", model)
+    return NumpyEngine(task, threads, model, options.world)
+
+
+def _teacher(task: Task, base: Path, options: Options, train: Examples) -> TeacherModel | None:
+    """What the recipe learns from besides labels, if there is such."""
+    if task.recipe.teacher is None:
+        return None
     classes = task.heads.first.shape[-1]
     known = training_values(train, task.plan, task.recipe.data)
     values = next(iter(known.values()), ImageValues(black_to_white=None))
-    model = TeacherModel(teacher, base, classes, train.classes, threads, values)
-    return NumpyEngine(task, threads, model, options.world)
+    return TeacherModel(task.recipe.teacher, base, classes, train.classes, options.threads, values)
 
 
 def new_state(engine: Engine) -> TrainState:

@@ -21,6 +21,7 @@ from graphc.emit.model import OnnxModel
 from graphc.emit.training import TrainingGraph, check_layers
 from graphc.emit.training_targets import Target
 from graphc.errors import SpecError
+from graphc.train.distill import emit_softened
 from graphc.train.freezing import frozen_plan
 from graphc.train.loss_term import LossTerm
 from graphc.train.loss_terms import LossTerms, keys_of
@@ -35,6 +36,7 @@ from graphc.types import Array
 PARAMS, SLOTS, AVERAGE, NEXT = "params/", "slots/", "average/", "next/"
 RATE, STEP, NORM, LOSS, PENALTY = "learning_rate", "step", "gradient_norm", "loss", "penalty"
 UNIFORM = "/uniform"
+TEACHER = "teacher"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +67,13 @@ def forms_of(targets: Mapping[str, Array]) -> dict[str, TargetForm]:
     }
 
 
-def head_inputs(head: LossTerm, forms: Mapping[str, TargetForm]) -> HeadInputs:
-    """What a head's inputs are called: class indices are int32, all else is float32."""
+def head_inputs(head: LossTerm, forms: Mapping[str, TargetForm], taught: bool = False) -> HeadInputs:
+    """What a head's inputs are called: class indices are int32, all else is float32. Examples are weighed where the
+    recipe weighs them, or has a teacher: by 0 where there is no label."""
     form = forms[head.target]
     counted = TargetKind.CLASS in head.loss.kinds(head.shape)
     classes = counted and form.whole and form.shape == head.shape[:-1] and head.shape[-1] > 1
-    weight = f"weight/{head.name}" if head.example_weights else None
+    weight = f"weight/{head.name}" if head.example_weights or taught else None
     return HeadInputs(f"label/{head.name}", "int32" if classes else "float32", weight)
 
 
@@ -79,7 +82,6 @@ def check_emittable(task: Task) -> None:
     recipe = task.recipe
     refused: tuple[tuple[bool, str, str], ...] = (
         (recipe.accumulate > 1, "accumulate", "accumulate: a training graph takes one batch a step"),
-        (recipe.teacher is not None, "teacher", "teacher: distillation has no training graph yet"),
         (recipe.dtype != "float32", "dtype", f"dtype: a training graph has float32, not {recipe.dtype}"),
     )
     for holds, key, message in refused:
@@ -155,19 +157,27 @@ def _losses(
     values = graph.forward(heads.nodes)
     terms: list[Tensor] = []
     gradients: dict[str, Tensor] = {}
-    for number, (head, factor) in enumerate(zip(heads.targets, heads.factors, strict=True)):
+    for number, (head, factor) in enumerate(zip(heads.targets, heads.factors, strict=heads.teacher is None)):
         graph.about(f"loss/{head.name}")
-        asked, prediction = head_inputs(head, forms), channels_last(values[head.node])
+        asked, prediction = head_inputs(head, forms, heads.teacher is not None), channels_last(values[head.node])
         label = graph.input(asked.label, (graph.batch, *forms[head.target].shape), asked.dtype)
         weights = None
-        if asked.weight is not None and head.example_weights is not None:
-            weights = graph.input(asked.weight, (graph.batch, *forms[head.example_weights].shape), "float32")
+        if asked.weight is not None:
+            shape = forms[head.example_weights].shape if head.example_weights else ()
+            weights = graph.input(asked.weight, (graph.batch, *shape), "float32")
         with heads.recipe.placing(keys_of(heads.recipe, number)):
             value, gradient = head.loss.emit(prediction, label, weights)
         graph.give(f"{LOSS}/{head.name}", value)
         graph.give(head.name, prediction)
         terms.append(value * factor)
-        given = _as_laid(gradient * factor, values[head.node])
+        slopes = gradient * factor
+        if heads.teacher is not None:
+            answers = graph.input(TEACHER, prediction.shape, "float32")
+            value, gradient = emit_softened(prediction, answers, heads.teacher.temperature)
+            graph.give(f"{LOSS}/{TEACHER}", value)
+            terms.append(value * heads.factors[1])
+            slopes = slopes + gradient * heads.factors[1]
+        given = _as_laid(slopes, values[head.node])
         gradients[head.node] = gradients[head.node] + given if head.node in gradients else given
     return reduce(add, terms), gradients
 

@@ -123,6 +123,23 @@ def test_a_quantized_run_has_numpys_curve(project):
         assert float(theirs[name]) == pytest.approx(float(ours[name]), rel=2e-2)
 
 
+def test_a_student_has_numpys_curve(project):
+    """With a teacher, and images that only it knows something of."""
+    with np.load(project / "train.npz") as data:
+        np.savez(project / "unlabeled.npz", x=data["x"][:30, ::-1])
+    train(project / "recipe.yaml", project / "teacher", ["epochs=2"], options=IN_NUMPY)
+    taught = [
+        "teacher={path: teacher/best.onnx, weight: 0.7}",
+        "data.unlabeled={npz: {path: unlabeled.npz, targets: {}}}",
+    ]
+    for run, how in (("ours", IN_NUMPY), ("theirs", IN_ORT)):
+        train(project / "recipe.yaml", project / run, [*taught, "epochs=2"], options=how)
+    assert losses(project / "theirs") == pytest.approx(losses(project / "ours"), rel=1e-3)
+    ours, theirs = (load_file(project / run / "best.safetensors") for run in ("ours", "theirs"))
+    for name, value in ours.items():
+        np.testing.assert_allclose(theirs[name], value, atol=1e-2 * np.abs(value).max(), err_msg=name)
+
+
 def test_a_provider_that_is_not_there_ends_with_a_sentence(project, monkeypatch, capsys):
     monkeypatch.chdir(project)
     asked = ["train", "recipe.yaml", "-o", "run", "--engine", "onnxruntime", "--provider", "cuda"]
