@@ -204,8 +204,10 @@ def _penalty(graph: TrainingGraph, learning: ParamGroups) -> Tensor | None:
 def _with_penalties(graph: TrainingGraph, learning: ParamGroups, gradients: dict[str, Tensor]) -> dict[str, Tensor]:
     """gradient + l1*sign(w) + l2*w, where a variable has a regularizer."""
     found = dict(gradients)
-    for name in gradients.keys() & learning.regularizers.keys():
-        regularizer, variable = learning.regularizers[name], graph.variables[name]
+    for name, regularizer in learning.regularizers.items():
+        if name not in found:
+            continue
+        variable = graph.variables[name]
         if regularizer.l2:
             found[name] = found[name] + variable * regularizer.l2
         if regularizer.l1:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -43,6 +45,16 @@ def test_the_step_and_its_state_are_written(graphc):
     assert shapes["image"] == [4, 6, 6, 1]
     assert {name: list(array.shape) for name, array in state.items()}.items() <= shapes.items()
     assert "slots/square/tiny/conv1/weights" in state
+
+
+def test_the_same_recipe_gives_the_same_bytes_in_another_process(graphc):
+    """Whatever order sets of names have there."""
+    found = []
+    for seed in ("1", "2"):
+        command = [sys.executable, "-m", "graphc", "compile", "--training", "recipe.yaml", "-o", f"{seed}.train.onnx"]
+        subprocess.run(command, check=True, capture_output=True, env={**os.environ, "PYTHONHASHSEED": seed})
+        found.append(Path(f"{seed}.train.onnx").read_bytes())
+    assert found[0] == found[1]
 
 
 @pytest.mark.parametrize(
