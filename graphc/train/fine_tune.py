@@ -101,7 +101,7 @@ def fine_tuning(spec: str, start: Pretrained, data: Path, recipe: Path) -> str:
 def new_heads(plan: Plan, start: Pretrained) -> list[str]:
     """The layers whose variables the file has for other classes; a WeightsError where it lacks others."""
     _, report = weights.load_variables(start.path, plan, start.load)
-    if report.missing:
+    if report.missing or report.beside:
         report.raise_if_incomplete()
     found = [name.removeprefix(plan.graph.scoped("")).rpartition("/")[0] for name in report.mis_shaped]
     if len(found) > len(plan.variables) // 2:

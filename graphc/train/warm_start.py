@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,10 +46,10 @@ def warm_start(params: Mapping[str, Array], start: InitFrom, base: Path, plan: P
         require_match(pattern, params)
     taken = [name for name in params if not plan.variables[name].measured]
     chosen = [name for name in taken if matches(name, start.include) and not matches(name, start.exclude)]
-    theirs = {name: _renamed(name, start.rename) for name in chosen}
+    theirs = {name: _renamed(name, start.rename) for name in plan.variables}
     rules = read_rules(base / start.map) if start.map is not None else ()
     load = weights.LoadOptions(start.source, rules, start.ema)
-    found, report = _read(base / start.path, theirs, plan, load)
+    found, report = _read(base / start.path, theirs, chosen, plan, load)
     wrong = [
         f"{name}: expected {format_shape(expected)}, found {format_shape(shape)}"
         for name, (expected, shape) in report.mis_shaped.items()
@@ -58,26 +58,32 @@ def warm_start(params: Mapping[str, Array], start: InitFrom, base: Path, plan: P
     if wrong:
         message = f"{report.path}: {len(wrong)} of {len(chosen)} variables cannot be taken: `exclude` them, or `rename`"
         raise WeightsError("G325", message, notes=wrong[:10])
+    report.raise_if_incomplete()
     weights.check_values(report.path, found, plan.variables)
     for name in chosen:
         np.copyto(params[name], found[name])
-    fresh = tuple(name for name in params if name not in theirs)
+    fresh = tuple(name for name in params if name not in found)
     return StartReport(report.path, tuple(chosen), fresh, report.unused)
 
 
 def _read(
-    path: Path, theirs: Mapping[str, str], plan: Plan, load: weights.LoadOptions
+    path: Path, theirs: Mapping[str, str], chosen: Sequence[str], plan: Plan, load: weights.LoadOptions
 ) -> tuple[dict[str, Array], weights.LoadReport]:
-    """The variables of which the file's names are `theirs`."""
+    """The chosen variables; `theirs`: what the file calls every variable where no rules say it."""
     with weights.open_weights(path) as file:
         there = weights.Selection(file, ema=load.ema)
         origin = weights.Origin(load.rules) if load.rules else weights.origin_of(there, plan, load.source)
         known = weights.sources(there.names, origin.rules, plan).found if origin.rules else {}
-        names = {ours: known.get(ours, name) for ours, name in theirs.items() if ours in known or name in there.theirs}
+        every = {ours: known.get(ours, name) for ours, name in theirs.items() if ours in known or name in there.theirs}
+        names = {ours: every[ours] for ours in chosen if ours in every}
         found, mis_shaped = weights.read_as(there, names, weights.wanted(plan), origin.layout)
-    missing = tuple(name for name in theirs if name not in names)
+        free = set(there.names).difference(every.values())
+        beside = weights.beside_of(there, weights.Sources(every, tuple(free)), names)
+    missing = tuple(name for name in chosen if name not in names)
     unused = tuple(name for name in there.names if name not in names.values())
-    return found, weights.LoadReport(there.path, tuple(found), missing, unused, mis_shaped, there.dropped)
+    return found, weights.LoadReport(
+        there.path, tuple(found), missing, unused, mis_shaped, there.dropped, beside=beside
+    )
 
 
 def _renamed(name: str, rename: Mapping[str, str]) -> str:

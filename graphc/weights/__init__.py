@@ -8,12 +8,12 @@ files in `tests/weights/files.py`, by which every reader is held to the same pro
 dtype are read, and given as float32.
 """
 
-from graphc.weights.convert import LoadReport, convert, read_as
+from graphc.weights.convert import LoadReport, beside_of, convert, read_as
 from graphc.weights.file import Entry, Layout, WeightsFile
 from graphc.weights.formats import FORMATS, open_weights
 from graphc.weights.layouts import Wanted, wanted
 from graphc.weights.load import check_values, load, load_variables, save
-from graphc.weights.names import sources
+from graphc.weights.names import Sources, sources
 from graphc.weights.options import LoadOptions
 from graphc.weights.origin import Origin, origin_of
 from graphc.weights.selection import Selection
@@ -26,8 +26,10 @@ __all__ = [
     "LoadReport",
     "Origin",
     "Selection",
+    "Sources",
     "Wanted",
     "WeightsFile",
+    "beside_of",
     "check_values",
     "convert",
     "load",

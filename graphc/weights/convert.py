@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from graphc.dims import format_shape
@@ -12,14 +12,17 @@ from graphc.files import shown
 from graphc.graph import Plan
 from graphc.types import Array
 from graphc.weights.file import OTHERS, Layout, WeightsFile, check_floats
+from graphc.weights.floats import FLOATS
 from graphc.weights.layouts import Form, Wanted, form_of, wanted
-from graphc.weights.names import Sources, sources
+from graphc.weights.names import Sources, module_of, sources
 from graphc.weights.options import DEFAULT, LoadOptions
 from graphc.weights.origin import Origin, origin_of
 from graphc.weights.selection import Selection
 
 MAX_STARTS = 50
 """Beginnings of names that are tried."""
+NEUTRAL: Mapping[str, float] = {"weight": 1, "gamma": 1, "bias": 0, "biases": 0, "beta": 0}
+"""An array's local name -> the number with which a layer computes the same without it."""
 SHOWN = 5
 """Names listed in a message before it says how many more there are."""
 
@@ -46,9 +49,13 @@ class LoadReport:
     """What stands before the names of the network's variables, where a file keeps it among others."""
     others: str = ""
     """What the file has besides arrays."""
+    beside: Mapping[str, str] = field(default_factory=dict)
+    """Unused arrays of modules that were taken, and the layer that has no variable for each: without them it computes
+    something else."""
 
     def raise_if_incomplete(self) -> None:
-        """A WeightsError that says what is missing or has another shape; unused arrays are no error."""
+        """A WeightsError that says what is missing, has another shape, or has no variable in a layer that took others
+        of its module; other unused arrays are no error."""
         notes = [
             f"{name}: expected {format_shape(expected)}, found {format_shape(found)}"
             for name, (expected, found) in list(self.mis_shaped.items())[:SHOWN]
@@ -65,13 +72,24 @@ class LoadReport:
             wanted = len(self.loaded) + len(self.missing) + len(self.mis_shaped)
             message = f"{self.path}: expected {wanted} variables, found {len(self.loaded)} of them"
             raise WeightsError("G306", message, notes=notes)
+        if self.beside:
+            message = f"{self.path}: {counted(len(self.beside), 'array')} of layers that the network has, which have no"
+            message += " such variable: without them they compute something else"
+            notes = [f"{shown(name)}: {layer} has no variable for it" for name, layer in self.beside.items()]
+            raise WeightsError("G372", message, notes=notes[:SHOWN])
 
     def describe(self) -> str:
         """How many were loaded, then the names that were missing, unused, left out or of another shape."""
         taken = f", taken as {self.origin.described}" if self.origin.nets else ""
         place = f", from below {shown(self.below)}" if self.below else ""
         lines = [f"{self.path}: loaded {counted(len(self.loaded), 'variable')}{taken}{place}"]
-        for what, names in (("missing", self.missing), ("unused", self.unused), ("mis-shaped", (*self.mis_shaped,))):
+        left = tuple(name for name in self.unused if name not in self.beside)
+        for what, names in (
+            ("missing", self.missing),
+            ("unused", left),
+            ("mis-shaped", (*self.mis_shaped,)),
+            ("without a variable, so that their layers compute something else", (*self.beside,)),
+        ):
             if names:
                 lines.append(f"  {len(names)} {what}: {listed(names)}")
         for reason in dict.fromkeys(self.dropped.values()):
@@ -114,12 +132,25 @@ def convert(file: WeightsFile, plan: Plan, options: LoadOptions = DEFAULT) -> tu
         classes,
         below,
         file.metadata.get(OTHERS, ""),
+        beside_of(selection, mapped, values),
     )
     if want and not values and not mis_shaped:
-        theirs = f"such as {listed(selection.names)}" if selection.names else "nothing"
+        theirs = f"such as {listed(selection.names)}" if selection.names else report.others or "nothing"
         message = f"{file.path}: expected variables of {plan.graph.name} such as {next(iter(want))}, found {theirs}"
         raise WeightsError("G308", message)
     return values, report
+
+
+def beside_of(file: WeightsFile, mapped: Sources, taken: Collection[str]) -> dict[str, str]:
+    """Unused arrays of numbers beside the `taken` ones (our names), with their layers; none of gammas that are all 1
+    and biases that are all 0, which change nothing."""
+    return {name: layer for name, layer in mapped.beside(taken).items() if not _changes_nothing(file, name)}
+
+
+def _changes_nothing(file: WeightsFile, name: str) -> bool:
+    neutral = NEUTRAL.get(name[len(module_of(name)) + 1 :])
+    entry = file.entry(name)
+    return entry.dtype not in FLOATS or (neutral is not None and bool((file.read(name) == neutral).all()))
 
 
 def _known(selection: Selection, plan: Plan, options: LoadOptions) -> tuple[Origin, Sources]:

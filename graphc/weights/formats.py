@@ -22,8 +22,14 @@ from graphc.weights.tensorflow.v1 import TensorFlow1File
 from graphc.weights.tensorflow.v2 import INDEX, TensorFlow2File
 from graphc.weights.torch_file import OLD_START, TorchFile
 
-ENDS = 64
-"""Bytes at the beginning and the end of a file by which it is known."""
+ENDS = 512
+"""Bytes at the beginning and the end of a file by which it is known; names of members of PyTorch's archives begin with
+the file's own, which may be long."""
+
+
+def _member(first: bytes) -> bytes:
+    """The name of a zip archive's first member; empty of another file."""
+    return first[30 : 30 + int.from_bytes(first[26:28], "little")] if first.startswith(b"PK") else b""
 
 
 INSTEAD = {
@@ -67,19 +73,19 @@ FORMATS: tuple[Format, ...] = (
     Format(
         "PyTorch",
         (".pth", ".pt", ".bin", ".ckpt", ".tar"),
-        lambda first, _: (first.startswith(b"PK") and b".pkl" in first) or first.startswith(OLD_START),
+        lambda first, _: _member(first).endswith(b".pkl") or first.startswith(OLD_START),
         lambda file, path: TorchFile(file, shown(path)),
     ),
     Format(
         "Keras",
         (".h5", ".hdf5", ".keras"),
-        lambda first, _: first.startswith(START) or (first.startswith(b"PK") and b"metadata.json" in first),
+        lambda first, _: first.startswith(START) or _member(first) == b"metadata.json",
         lambda file, path: KerasFile(file, shown(path)),
     ),
     Format(
         "NumPy archive",
         (".npz",),
-        lambda first, _: first.startswith(b"PK") and b".npy" in first,
+        lambda first, _: _member(first).endswith(b".npy"),
         lambda file, path: NpzFile(file, shown(path)),
     ),
     Format(

@@ -41,6 +41,18 @@ class Sources:
     """Our full name -> the file's."""
     unused: tuple[str, ...]
 
+    def beside(self, taken: Collection[str]) -> dict[str, str]:
+        """Unused arrays of modules of which others are among `taken` (our names), each with the layer that those are
+        variables of: the layer has none for it."""
+        layers = {module_of(self.found[ours]): module_of(ours) for ours in taken if ours in self.found}
+        layers.pop("", None)
+        return {name: layers[module_of(name)] for name in self.unused if module_of(name) in layers}
+
+
+def module_of(name: str) -> str:
+    """The module that an array's name begins with, theirs or ours; empty where it begins with none."""
+    return name[: max(name.rfind("."), name.rfind("/"), 0)]
+
 
 def sources(names: Collection[str], rules: Sequence[NameRule], plan: Plan) -> Sources:
     """Which of a file's names are which of a plan's variables: those that are the same, and what the rules say.
@@ -69,14 +81,14 @@ def _by_rule(
     name: str, rules: Sequence[NameRule], variables: Collection[str], scoped: Callable[[str], str]
 ) -> str | None:
     """The variable that the first fitting rule makes of an array's name: the rule is about its module, or itself."""
-    cut = max(name.rfind("."), name.rfind("/"))
+    theirs = module_of(name)
     for rule in rules:
         whole = rule.to_ours(name)
         if whole is not None:
             return _variable(scoped(whole), ("", *WEIGHTS), variables)
-        module = rule.to_ours(name[:cut]) if cut > 0 else None
+        module = rule.to_ours(theirs) if theirs else None
         if module is not None:
-            return _variable(scoped(module), LOCAL.get(name[cut + 1 :], ()), variables)
+            return _variable(scoped(module), LOCAL.get(name[len(theirs) + 1 :], ()), variables)
     return None
 
 

@@ -324,6 +324,8 @@ def _tensor(arguments: tuple[Any, ...]) -> Tensor | Other:
         raise ValueError("a tensor without a storage")
     if not (_natural(offset) and _naturals(shape) and _naturals(strides) and len(shape) == len(strides)):
         raise ValueError("a tensor without a shape")
+    if len(arguments) > 6 and isinstance(arguments[6], dict) and any(map(arguments[6].get, ("conj", "neg"))):
+        return Other("a tensor whose signs are turned when it is read")
     if len(arguments) > 6 and isinstance(arguments[6], Other):  # version 3: bytes of a type of its own
         kind = arguments[6].name.removeprefix("torch.")
         if kind not in TYPES:

@@ -103,6 +103,32 @@ def test_a_file_of_which_nothing_fits_is_an_error(tmp_path, partial):
     assert "dw.weight" in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("spec", "name", "layer"),
+    [
+        (NET, "layers.0.conv.bias", "net/body/body_1"),
+        (NET, "dw.weight_mask", "net/dw"),
+        (NET.replace("scale: true", "scale: false"), "layers.1.bn.weight", "net/body/body_2/BatchNorm"),
+    ],
+)
+def test_an_array_of_a_layer_that_has_no_such_variable_is_an_error(tmp_path, spec, name, layer):
+    """Batch norm has no gamma unless it is told so: one that is dropped would be missed by the outputs alone."""
+    change = {} if "bn" in name else {name: np.full(4, 3, np.float32)}
+    _, report = converted(saved(tmp_path / "w.safetensors", of_torch(change)), plan=plan_of(spec))
+    assert report.beside[name] == layer
+    assert "so that their layers compute something else" in report.describe()
+    with pytest.raises(WeightsError, match=r"G372.*which have no such variable") as raised:
+        report.raise_if_incomplete()
+    assert f"{name}: {layer} has no variable for it" in str(raised.value)
+
+
+def test_what_changes_nothing_is_left_out(tmp_path):
+    more = {"layers.0.conv.bias": np.zeros(4, np.float32), "fc.steps": np.array(3), "head.weight": np.ones(3, "f4")}
+    _, report = converted(saved(tmp_path / "w.safetensors", of_torch(more)))
+    assert report.beside == {}
+    report.raise_if_incomplete()
+
+
 def test_two_arrays_that_would_be_one_variable_are_an_error(tmp_path):
     path = saved(tmp_path / "w.safetensors", of_torch({"also.bias": np.zeros(5, np.float32)}))
     with pytest.raises(WeightsError, match=r"net/logits/biases: expected one array of the file, found two: also\.bias"):

@@ -151,6 +151,25 @@ def test_tensors_that_are_not_all_there(tmp_path, made, storage, message):
     assert message in str(error.value)
 
 
+def test_a_view_whose_signs_are_turned_is_none_of_plain_numbers(tmp_path):
+    """What `torch._neg_view` gives: the storage holds the numbers with the other sign."""
+    plain = tensor(X, "0")
+    turned = plain.removesuffix(b"tR") + b"}" + text("neg") + b"\x88stR"
+    torch_zip(tmp_path / "w.pth", dictionary({"a": plain, "b": turned}), {"0": X.tobytes()})
+    values, file = opened(tmp_path / "w.pth")
+    assert values.keys() == {"a"}
+    assert "b (a tensor whose signs are turned" in file.metadata["other values"]
+
+
+def test_a_checkpoint_of_a_long_name_is_known_by_its_first_member(tmp_path):
+    """Its archive's members begin with the name; .ckpt is TensorFlow's too."""
+    path = tmp_path / "epoch=12-step=123456-val_loss=0.123456789-val_acc=0.987654321.ckpt"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(f"{path.stem}/data.pkl", pickle(dictionary({"a": tensor(X, "0")})))
+        archive.writestr(f"{path.stem}/data/0", X.tobytes())
+    assert list(opened(path)[0]) == ["a"]
+
+
 def test_other_archives_and_pickles(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.pth", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("net/data.pkl", pickle(dictionary({})))
