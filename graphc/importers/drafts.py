@@ -14,7 +14,7 @@ from graphc.importers.check import TOLERANCE, Port, difference, ours, random_inp
 from graphc.importers.flat import FlatLayer, FlatNet
 from graphc.importers.metadata import classes_of, described
 from graphc.importers.onnx_graph import OnnxGraph
-from graphc.importers.open_sizes import MULTIPLES, with_symbols
+from graphc.importers.open_sizes import with_symbols
 from graphc.importers.source import Source
 from graphc.importers.structure.find import find_structure
 from graphc.importers.structure.items import layers_of
@@ -25,6 +25,8 @@ from graphc.spec.model import read_spec_text
 from graphc.types import Array
 
 EXAMPLES = 2
+LEAST_CHANGE = 1e-3
+"""Of an output's largest value, between two random inputs: where one changes less, comparing it says little."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +52,17 @@ class Drafts:
     check: bool
     _expected: dict[tuple[tuple[int, ...], ...], list[Array]] = field(default_factory=dict)
     _session: Session | None = None
+    _change: float = float("inf")
 
-    def best(self, other: tuple[int, ...] | None, flat: bool) -> Draft:
-        """The structured form, or the flat one where that is asked for or the other is wrong."""
-        draft, shapes = self._flat_form(other)
+    def best(self, others: Mapping[int, tuple[int, ...]], flat: bool) -> Draft:
+        """The structured form, or the flat one where that is asked for or the other is wrong. `others`: second sizes to
+        compare at, by what they are multiples of."""
+        draft, shapes = self._flat_form(others)
+        if self._change < LEAST_CHANGE:
+            self.net.notes.append(
+                f"the comparison says little: between random inputs an output changes by {self._change:.1g} of its"
+                " largest value"
+            )
         if flat:
             return draft
         try:
@@ -62,18 +71,20 @@ class Drafts:
             self.net.notes.append(f"written flat, one line a layer: with structure {error.message}")
             return draft
 
-    def _flat_form(self, other: tuple[int, ...] | None) -> tuple[Draft, Sequence[Mapping[str, tuple[int, ...]]]]:
-        """The flat form with open sizes where it can have them (`other`: a second size to compare at), or with the
-        file's; an error where neither is right. And the sizes at which it was compared."""
+    def _flat_form(
+        self, others: Mapping[int, tuple[int, ...]]
+    ) -> tuple[Draft, Sequence[Mapping[str, tuple[int, ...]]]]:
+        """The flat form with open sizes where it can have them, or with the file's; an error where neither is right.
+        And the sizes at which it was compared."""
         fixed = dict(self.net.inputs)
-        for multiple in MULTIPLES if other is not None else ():
+        for multiple, other in others.items():
             self.net.inputs = with_symbols(self.net, multiple, self._channels_last(other))
             shapes = self._shapes(fixed, other)
             try:
                 return self.flat(shapes), shapes
             except GraphcError:
                 self.net.inputs = fixed
-        if other is not None:
+        if others:
             self.net.notes.append(
                 "the file leaves height and width open, and its layers need a size: --input says which"
             )
@@ -134,7 +145,18 @@ class Drafts:
             if self._session is None:
                 self._session = self.source.session([port.theirs for port in self.outputs])
             self._expected[key] = theirs(self._session, self.inputs, self.outputs, feeds)
+            self._change = min(self._change, self._change_of(self._expected[key], sizes))
         return difference(ours(plan, variables, self.outputs, feeds), self._expected[key])
+
+    def _change_of(self, results: Sequence[Array], sizes: Mapping[str, tuple[int, ...]]) -> float:
+        """How much the file's output that changes least, [N, ...], differs between two inputs."""
+        assert self._session is not None
+        if len(results[0]) > 1:
+            pairs = [(each[1:2], each[:1]) for each in results]
+        else:
+            more = random_inputs(self.inputs, sizes, 1, seed=1)
+            pairs = list(zip(theirs(self._session, self.inputs, self.outputs, more), results, strict=True))
+        return min(difference([one], [other]) for one, other in pairs)
 
 
 def comments(source: Source, graph: OnnxGraph, net: FlatNet) -> Iterator[str]:

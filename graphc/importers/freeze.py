@@ -33,7 +33,11 @@ SMALL = 2**16
 """Numbers of a constant that shape inference may look at."""
 OPEN_SIZE = 224
 """Pixels of a height or width that the file leaves open."""
-UNREPEATABLE = frozenset({"RandomNormal", "RandomUniform", "Multinomial", "Bernoulli"})
+UNREPEATABLE = frozenset(
+    {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli"}
+)
+NUMPY_RULE = 7
+"""The opset from which on shapes are spread as NumPy does it."""
 CONTROL = frozenset({"If", "Loop", "Scan", "SequenceMap"})
 PRODUCTS = frozenset({"Conv", "ConvTranspose", "Einsum", "Gemm", "MatMul", "GRU", "LSTM", "RNN", "DFT"})
 """Operators that compute more than their output's size says; they are computed on small constants alone."""
@@ -130,9 +134,14 @@ class _Freezing:
         return tuple(dim.dim_value for dim in dims) if all(dim.HasField("dim_value") for dim in dims) else None
 
     def check(self, proto: onnx.NodeProto) -> None:
-        """A WeightsError where the node's attributes or numbers of inputs are not as ONNX says."""
+        """A WeightsError where the node's attributes or numbers of inputs are not as ONNX says, or where it spreads
+        its second input along an axis, as was said before NumPy's rule."""
         if proto.domain not in ("", "ai.onnx"):
             return
+        spread = self.opset < NUMPY_RULE and proto.op_type in ("Add", "Sub", "Mul", "Div", "Pow", "PRelu")
+        if spread and any(each.name == "axis" for each in proto.attribute):
+            message = f"{proto.op_type} with an axis, as before opset {NUMPY_RULE}, is not supported"
+            raise WeightsError("G360", f"{shown(self.path)}: {message}: onnx.version_converter makes it newer")
         try:
             onnx.checker.check_node(proto, self.context)
         except onnx.checker.ValidationError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -57,9 +58,9 @@ def import_onnx(path: str | Path, request: Request = Request()) -> Imported:
         return own
     graph = source.graph(request.sizes)
     net, inputs, outputs = _net(source, graph, request)
-    size = _opened(source, graph, net, inputs, request)
+    sizes = _opened(source, graph, net, inputs, request)
     drafts = Drafts(source, net, tuple(comments(source, graph, net)), inputs, outputs, request.check)
-    draft = drafts.best(size, request.flat)
+    draft = drafts.best(sizes, request.flat)
     if request.dequantize and request.check:
         net.notes.append(
             f"without its rounding it differs from the file by {drafts.rounding(draft):.2g} of the largest output"
@@ -72,19 +73,20 @@ def import_onnx(path: str | Path, request: Request = Request()) -> Imported:
 
 def _opened(
     source: Source, graph: OnnxGraph, net: FlatNet, inputs: list[Port], request: Request
-) -> tuple[int, ...] | None:
-    """Another size of the input for which the file has the same layers; the net's sizes are symbols then."""
+) -> dict[int, tuple[int, ...]]:
+    """Other sizes of the input for which the file has the same layers, by what they are multiples of."""
     found = open_input(graph, {port.theirs: port.axes for port in inputs}, request.sizes)
     if found is None:
-        return None
-    try:
-        other, _, _ = _net(source, source.graph({found.name: found.sizes}), request)
-    except GraphcError:
-        other = None
-    if other is None or not same_layers(net, other):
+        return {}
+    same = {}
+    for multiple, sizes in found.sizes.items():
+        with suppress(GraphcError):
+            other, _, _ = _net(source, source.graph({found.name: sizes}), request)
+            if same_layers(net, other):
+                same[multiple] = sizes
+    if not same:
         net.notes.append("the file leaves height and width open, and its layers depend on them: --input says which")
-        return None
-    return found.sizes
+    return same
 
 
 def _net(source: Source, graph: OnnxGraph, request: Request) -> tuple[FlatNet, list[Port], list[Port]]:

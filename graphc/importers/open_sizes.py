@@ -9,10 +9,9 @@ from graphc.importers.flat import FlatNet
 from graphc.importers.onnx_graph import OnnxGraph, OnnxInput
 from graphc.types import Array
 
-MORE = {"h": 64, "w": 32}
-"""Pixels more than the usual size, for a second look."""
-MULTIPLES = (1, 32)
-"""What an open size is tried as a multiple of."""
+MORE: Mapping[int, Mapping[str, int]] = {1: {"h": 37, "w": 51}, 32: {"h": 64, "w": 32}}
+"""What an open size is tried as a multiple of -> pixels more than the usual size, for a second look. Of any size it is
+an odd one, which windows that move by 2 pad otherwise than an even one where their padding is `same`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +19,8 @@ class Open:
     """The one image input whose height or width a file leaves open."""
 
     name: str
-    sizes: tuple[int, ...]
-    """Other sizes for a second look, all but the batch, in the file's order."""
+    sizes: Mapping[int, tuple[int, ...]]
+    """By what they are multiples of: other sizes for a second look, all but the batch, in the file's order."""
 
 
 def open_input(graph: OnnxGraph, axes: Mapping[str, str], given: Mapping[str, tuple[int, ...]]) -> Open | None:
@@ -30,12 +29,15 @@ def open_input(graph: OnnxGraph, axes: Mapping[str, str], given: Mapping[str, tu
         return None
     (only,) = graph.inputs
     order = axes.get(only.name, "")
-    free = [letter for letter in MORE if letter in order and not _is_fixed(only, order.index(letter))]
+    free = [letter for letter in "hw" if letter in order and not _is_fixed(only, order.index(letter))]
     if len(order) != 4 or not free:
         return None
-    more = {letter: MORE[letter] for letter in free}
-    sizes = tuple(size + more.get(letter, 0) for size, letter in zip(only.shape, order, strict=True))
-    return Open(only.name, sizes[1:])
+    sizes = {}
+    for multiple, pixels in MORE.items():
+        more = {letter: pixels[letter] for letter in free}
+        larger = tuple(size + more.get(letter, 0) for size, letter in zip(only.shape, order, strict=True))
+        sizes[multiple] = larger[1:]
+    return Open(only.name, sizes)
 
 
 def _is_fixed(given: OnnxInput, axis: int) -> bool:

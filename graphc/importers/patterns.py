@@ -198,7 +198,7 @@ def _is_spread_anyway(graph: OnnxGraph, name: str, readers: Sequence[OnnxNode]) 
 def _passed_on(graph: OnnxGraph, node: OnnxNode) -> str:
     """The input that the node gives back; empty where it computes."""
     if node.op in IDLE:
-        return node.inputs[0]
+        return "" if is_training(graph, node) else node.inputs[0]
     if node.op not in NEUTRAL or len(node.inputs) != 2:
         return ""
     for index in (1, 0) if node.op in COMMUTATIVE else (1,):
@@ -207,6 +207,12 @@ def _passed_on(graph: OnnxGraph, node: OnnxNode) -> str:
         if number == NEUTRAL[node.op] and graph.shapes.get(other, ()) == graph.shapes.get(node.outputs[0]):
             return other
     return ""
+
+
+def is_training(graph: OnnxGraph, node: OnnxNode) -> bool:
+    """Whether a Dropout drops numbers: its third input is true, or computed."""
+    mode = node.inputs[2] if node.op == "Dropout" and len(node.inputs) > 2 else ""
+    return bool(mode) and (mode not in graph.constants or bool(graph.constants[mode].any()))
 
 
 def recognize(graph: OnnxGraph) -> OnnxGraph:

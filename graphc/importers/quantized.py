@@ -6,10 +6,11 @@ nodes that compute with integers stay what no layer says.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import onnx
+import onnx.numpy_helper
 
 from graphc.importers.onnx_graph import OnnxGraph, OnnxNode
 from graphc.types import Array
@@ -17,29 +18,78 @@ from graphc.types import Array
 THERE, BACK = "QuantizeLinear", "DequantizeLinear"
 
 
-def without_rounding(graph: OnnxGraph) -> OnnxGraph:
-    """The graph without pairs that round values; constants are dequantized already, as every constant is computed."""
+POSITIVE = frozenset({"Relu", "Sigmoid", "Softmax", "HardSigmoid", "Abs", "Exp", "Sqrt"})
+"""Operators whose outputs are not below 0."""
+KEEPING = frozenset(
+    {"MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "Reshape", "Flatten", "Transpose", "Squeeze",
+     "Unsqueeze", "Concat", "Add", "Identity", "Dropout", "ReduceMean", "Slice", "Split"}
+)  # fmt: skip
+"""Operators whose outputs are not below 0 where their inputs are not."""
+UNSIGNED = (0, onnx.TensorProto.UINT8, onnx.TensorProto.UINT16)
+
+
+def unrounded(graph: OnnxGraph) -> dict[str, OnnxNode]:
+    """Of each value that was rounded and made a number again by the same scale, what is left of that.
+
+    Quantizers leave a relu out whose output begins at 0, and a relu6 whose output ends at 6 too, as the integers' range
+    cuts the same off: they are put back. Else nothing is left.
+    """
     makers = graph.makers()
-
-    def passed_on(node: OnnxNode) -> OnnxNode:
+    positive: set[str] = set()
+    found: dict[str, OnnxNode] = {}
+    for node in graph.nodes:
         before = makers.get(node.inputs[0]) if node.op == BACK else None
-        if before is None or before.op != THERE:
-            return node
-        return OnnxNode("Identity", node.name, before.inputs[:1], node.outputs)
+        if before is not None and before.op == THERE and _same_scale(graph, before, node):
+            source = before.inputs[0]
+            op, attributes = ("Identity", {}) if source in positive else _cut(graph, before)
+            found[node.outputs[0]] = OnnxNode(op, node.name, (source,), node.outputs, attributes)
+            if op != "Identity" or source in positive:
+                positive.update(node.outputs)
+        elif node.op in POSITIVE or (node.op in KEEPING and positive.issuperset(node.inputs)):
+            positive.update(node.outputs)
+    return found
 
-    return graph.with_nodes(map(passed_on, graph.nodes))
+
+def _same_scale(graph: OnnxGraph, there: OnnxNode, back: OnnxNode) -> bool:
+    """Whether both have the same scale and zero point, and the same axis."""
+    arrays = [[graph.constants.get(name) for name in (*node.inputs[1:], "", "")[:2]] for node in (there, back)]
+    (one, zero), (other, point) = arrays
+    if one is None or other is None or there.get("axis", 1) != back.get("axis", 1):
+        return False
+    points = [np.zeros(1) if each is None else np.asarray(each).astype(np.int64) for each in (zero, point)]
+    return bool(np.array_equal(one, other) and (points[0] == points[1]).all())
 
 
-def remove_rounding(model: onnx.ModelProto) -> None:
-    """The same in a model itself, for onnxruntime."""
-    makers = {output: node for node in model.graph.node for output in node.output}
+def _cut(graph: OnnxGraph, there: OnnxNode) -> tuple[str, dict[str, float]]:
+    """The operator that does what the range of a QuantizeLinear's integers does around 0."""
+    zero = graph.constants.get(there.inputs[2]) if len(there.inputs) > 2 else None
+    if zero is None:
+        unsigned = there.get("output_dtype", 0) in UNSIGNED
+        zero = np.zeros(1, np.uint8 if unsigned else np.int8)
+    if zero.dtype.kind not in "iu" or (zero != np.iinfo(zero.dtype).min).any():
+        return "Identity", {}
+    steps = np.iinfo(zero.dtype).max - zero.astype(np.float64)
+    six = np.allclose(steps * graph.constants[there.inputs[1]], 6, rtol=1e-3)
+    return ("Clip", {"min": 0.0, "max": 6.0}) if six else ("Relu", {})
+
+
+def without_rounding(graph: OnnxGraph, instead: Mapping[str, OnnxNode]) -> OnnxGraph:
+    """The graph without pairs that round values; constants are dequantized already, as every constant is computed.
+    `instead`: as `unrounded` gives it."""
+    return graph.with_nodes(instead.get(node.outputs[0], node) for node in graph.nodes)
+
+
+def remove_rounding(model: onnx.ModelProto, instead: Mapping[str, OnnxNode]) -> None:
+    """The same in a model itself, for onnxruntime; `instead`: as `unrounded` gives it."""
+    limits = {"graphc.lowest": 0.0, "graphc.highest": 6.0}
+    for name, value in limits.items():
+        model.graph.initializer.append(onnx.numpy_helper.from_array(np.asarray(value, np.float32), name))
     for node in model.graph.node:
-        before = makers.get(node.input[0]) if node.op_type == BACK and node.input else None
-        if before is not None and before.op_type == THERE:
-            source = before.input[0]
-            node.op_type = "Identity"
+        left = instead.get(node.output[0]) if node.op_type == BACK else None
+        if left is not None:
+            node.op_type = left.op
             del node.input[:], node.attribute[:]
-            node.input.append(source)
+            node.input.extend([*left.inputs, *(limits if left.op == "Clip" else ())])
 
 
 def dequantized(node: OnnxNode, arrays: Sequence[Array]) -> Array | None:

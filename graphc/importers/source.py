@@ -13,9 +13,9 @@ from graphc.errors import SpecError, did_you_mean
 from graphc.files import shown
 from graphc.importers.chains import recognize_chains
 from graphc.importers.freeze import freeze
-from graphc.importers.onnx_graph import OnnxGraph
+from graphc.importers.onnx_graph import OnnxGraph, OnnxNode
 from graphc.importers.patterns import drop_idle, recognize
-from graphc.importers.quantized import remove_rounding, without_rounding
+from graphc.importers.quantized import remove_rounding, unrounded, without_rounding
 from graphc.runtime import Session
 
 EXTERNAL_TOO_LARGE = "its weights have more than 2 GB, which cannot be compared: use --no-check"
@@ -29,6 +29,7 @@ class Source:
     until: tuple[str, ...] = ()
     dequantize: bool = False
     model: onnx.ModelProto = field(init=False)
+    _unrounded: dict[str, OnnxNode] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.model = open_model(self.path)
@@ -46,7 +47,8 @@ class Source:
         if self.until:
             graph = graph.ending_at(find_value(graph, name, self.path) for name in self.until)
         if self.dequantize:
-            graph = without_rounding(graph)
+            self._unrounded = unrounded(graph)
+            graph = without_rounding(graph, self._unrounded)
         return recognize(recognize_chains(drop_idle(graph)))
 
     def session(self, outputs: Sequence[str], *, rounding: bool = False) -> Session:
@@ -60,7 +62,7 @@ class Source:
                 model = onnx.inliner.inline_local_functions(model)
             _end_at(model, outputs)
         if self.dequantize and not rounding:
-            remove_rounding(model)
+            remove_rounding(model, self._unrounded)
         return Session(model.SerializeToString())
 
 

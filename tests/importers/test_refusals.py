@@ -42,12 +42,27 @@ def test_every_node_is_listed_with_counts_and_where_to_end(tmp_path: Path) -> No
         ("y = Pow(x, x)", {}, "expected one number"),
         ("y = ReduceSum(x, a)", {"a": whole(0)}, "reduces along the batch"),
         ("y = Max(x, low)", {"low": [4, 1, 1]}, "it merges values with constants"),
+        ("y = Dropout(x, r, t)", {"r": number(0.5), "t": np.asarray(True)}, "it drops numbers"),
+        ("f = Flatten(x) y = Gemm(f, w, c)", {"w": [192, 3], "c": [3, 1]}, "expected one an output"),
     ],
 )  # fmt: skip
 def test_the_reason_is_said(tmp_path: Path, body: str, arrays: dict[str, object], told: str) -> None:
     with pytest.raises(WeightsError, match="cannot be said as layers") as raised:
         import_onnx(write_model(tmp_path, body, "1,4,8,6", **arrays))
     assert told in "\n".join(raised.value.notes)
+
+
+def test_a_norm_of_no_axes(tmp_path: Path) -> None:
+    path = write_model(tmp_path, "y = ReduceSumSquare<noop_with_empty_axes=1>(x)", opset=18)
+    with pytest.raises(WeightsError, match="cannot be said") as raised:
+        import_onnx(path, Request(check=False))
+    assert "it has no axes" in raised.value.notes[0]
+
+
+def test_shapes_that_are_spread_along_an_axis_as_before_opset_7(tmp_path: Path) -> None:
+    path = write_model(tmp_path, "y = Add<axis=1, broadcast=1>(x, b)", "1,4,4,4", opset=6, b=[4])
+    with pytest.raises(WeightsError, match=r"Add with an axis, as before opset 7, is not supported"):
+        import_onnx(path, Request(check=False))
 
 
 def test_what_a_file_says_of_itself_stays_within_a_comment(tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ HANDLERS: Mapping[str, Handler] = {
     "QuantizeLinear": shape.quantize,
     # shape
     "Identity": shape.same,
-    "Dropout": shape.same,
+    "Dropout": shape.dropout,
     "Cast": shape.cast,
     "Transpose": shape.transpose,
     "Flatten": shape.reshape,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -28,7 +29,7 @@ def gemm(build: Build, node: OnnxNode) -> None:
     params = {"weights": matrix * np.float32(node.get("alpha", 1.0)) if node.get("alpha", 1.0) != 1 else matrix}
     if len(node.inputs) > 2 and node.inputs[2]:
         biases = build.constant(2, "biases") * np.float32(node.get("beta", 1.0))
-        if biases.ndim > 2 or biases.size not in (1, matrix.shape[1]):
+        if math.prod(biases.shape[:-1]) != 1 or biases.size not in (1, matrix.shape[1]):
             raise RefusedError(f"its biases have the shape {list(biases.shape)}: expected one an output")
         params["biases"] = np.broadcast_to(biases.reshape(-1), matrix.shape[1:]).copy()
     build.give(multiplied(build, build.viewed(), params))

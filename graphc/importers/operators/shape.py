@@ -12,6 +12,7 @@ from graphc.importers.flat import IMAGE_AXES, LETTERS, VECTOR_AXES, Value
 from graphc.importers.onnx_graph import OnnxNode, RefusedError
 from graphc.importers.operators.handler import Build, axis_of
 from graphc.importers.operators.resizing import resize
+from graphc.importers.patterns import is_training
 from graphc.importers.views import folded, lay_out, turned
 
 TO_FIRST = [0, 3, 1, 2]
@@ -22,8 +23,14 @@ def same(build: Build, node: OnnxNode) -> None:
     build.give(build.viewed())
 
 
+def dropout(build: Build, node: OnnxNode) -> None:
+    if is_training(build.graph, node):
+        raise RefusedError("it drops numbers: its training_mode is true, or computed")
+    build.give(build.viewed())
+
+
 def quantize(build: Build, node: OnnxNode) -> None:
-    raise RefusedError("it rounds: --dequantize leaves the rounding of a quantized file out")
+    raise RefusedError("it rounds: --dequantize leaves rounding out, where its scale is that of the way back")
 
 
 def cast(build: Build, node: OnnxNode) -> None:
@@ -161,6 +168,6 @@ def channel_shuffle(build: Build, node: OnnxNode) -> None:
 
 
 __all__ = [
-    "cast", "channel_shuffle", "depth_to_space", "pad", "quantize", "reshape", "resize", "same", "space_to_depth",
-    "transpose",
+    "cast", "channel_shuffle", "depth_to_space", "dropout", "pad", "quantize", "reshape", "resize", "same",
+    "space_to_depth", "transpose",
 ]  # fmt: skip
