@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import onnx
+from onnx import inliner
 
 from graphc.emit.read import open_model, self_contained
 from graphc.errors import SpecError, did_you_mean
@@ -34,7 +35,7 @@ class Source:
     def __post_init__(self) -> None:
         self.model = open_model(self.path)
         if self.model.functions:
-            self.model = onnx.inliner.inline_local_functions(self.model)
+            self.model = inliner.inline_local_functions(self.model)
 
     @property
     def facts(self) -> Mapping[str, str]:
@@ -59,7 +60,7 @@ class Source:
         model = onnx.ModelProto.FromString(data)
         if [each.name for each in model.graph.output] != list(outputs):
             if model.functions:
-                model = onnx.inliner.inline_local_functions(model)
+                model = inliner.inline_local_functions(model)
             _end_at(model, outputs)
         if self.dequantize and not rounding:
             remove_rounding(model, self._unrounded)

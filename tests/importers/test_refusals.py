@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +52,17 @@ def test_the_reason_is_said(tmp_path: Path, body: str, arrays: dict[str, object]
     with pytest.raises(WeightsError, match="cannot be said as layers") as raised:
         import_onnx(write_model(tmp_path, body, "1,4,8,6", **arrays))
     assert told in "\n".join(raised.value.notes)
+
+
+def test_functions_of_the_file_are_put_in_place(tmp_path: Path) -> None:
+    """In a process that has loaded nothing of onnx but what the importer does."""
+    text = """<ir_version: 8, opset_import: ["" : 17, "own" : 1]> g (float[N,4,8,6] x) => (float[N,4,8,6] y)
+        { a = own.Block(x) y = Sigmoid(a) } <domain: "own", opset_import: ["" : 17]> Block (x) => (y) { y = Relu(x) }"""
+    path = tmp_path / "model.onnx"
+    path.write_bytes(onnx.parser.parse_model(text).SerializeToString())
+    code = "import sys; from graphc.importers.onnx_import import import_onnx; print(import_onnx(sys.argv[1]).said)"
+    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=False)
+    assert "2 nodes, 2 layers" in done.stdout, done.stderr
 
 
 def test_a_norm_of_no_axes(tmp_path: Path) -> None:

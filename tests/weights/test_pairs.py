@@ -70,7 +70,7 @@ def distance(plan: Plan, path: Path, model: Any, given: str) -> float:
     x = np.random.default_rng(0).standard_normal((1, *image.shape), dtype=np.float32)
     (found,) = Session(emit(plan, values).serialize(), threads=2).run({image.name: x}).values()
     with torch.no_grad():
-        expected = model(torch.from_numpy(x.transpose(0, 3, 1, 2).copy())).numpy()
+        expected = model(torch.from_numpy(np.moveaxis(x, -1, 1).copy())).numpy()
     return float(np.abs(found - expected).max() / np.abs(expected).max())
 
 
