@@ -31,7 +31,7 @@ from graphc.graph import Plan
 from graphc.lazy import lazy_import
 from graphc.passes.expectations import check_file_bytes, totals
 from graphc.passes.lints import lints
-from graphc.report.picture.draw import FORMATS
+from graphc.report.picture.draw import ENDINGS, FORMATS, draw_as
 from graphc.report.show import COLUMNS, layer_row
 from graphc.report.tables import pretty, render
 from graphc.spec.model import ModelSpec, read_spec, read_spec_mapping
@@ -89,11 +89,12 @@ class Picture:
         return self.svg
 
     def save(self, path: str | Path) -> Path:
-        """Write .svg, .html, .dot or .mmd; a SpecError where the name ends otherwise."""
+        """Write .svg, .html, .dot or .mmd, or with the extra `plot` .pdf or .png; a SpecError where the name ends
+        otherwise."""
         path = Path(path)
-        if path.suffix not in FORMATS:
-            raise SpecError("G333", f"expected a picture ending in {', '.join(FORMATS)}, got {shown(path)}")
-        atomic_write(path, FORMATS[path.suffix](self.plan).encode())
+        if path.suffix not in ENDINGS:
+            raise SpecError("G333", f"expected a picture ending in {', '.join(ENDINGS)}, got {shown(path)}")
+        atomic_write(path, draw_as(self.plan, path.suffix))
         return path
 
 

@@ -238,7 +238,7 @@ def compare(run_or_spec: tuple[str, ...], settings: tuple[str, ...], form: str, 
 
 @click.command()
 @click.argument("spec")
-@click.option("-o", "--output", metavar="FILE", help=".svg, .html, .dot or .mmd.  [default: NAME.svg]")
+@click.option("-o", "--output", metavar="FILE", help=".svg, .html, .pdf, .png, .dot or .mmd.  [default: NAME.svg]")
 @spec_options
 def draw(spec: str, output: str | None, **options: Any) -> None:
     """Draw a model: repeats folded, branches side by side.
@@ -246,16 +246,16 @@ def draw(spec: str, output: str | None, **options: Any) -> None:
     \b
       graphc draw inception_v3 -o net.svg
       graphc draw net.yaml -o net.html
+      graphc draw net.yaml -o net.pdf
     """
-    from graphc.files import atomic_write, keep_inputs, printable
-    from graphc.report.picture.draw import FORMATS
+    from graphc.files import atomic_write, keep_inputs
+    from graphc.report.picture.draw import ENDINGS, draw_as
 
     target = Path(output or f"{Path(spec).stem}.svg")
-    if target.suffix not in FORMATS:
-        raise click.BadParameter(f"{target.name} ends in none of {', '.join(FORMATS)}", param_hint="--output")
+    if target.suffix not in ENDINGS:
+        raise click.BadParameter(f"{target.name} ends in none of {', '.join(ENDINGS)}", param_hint="--output")
     keep_inputs((target,), (spec,))
-    picture = printable(FORMATS[target.suffix](make_plan(spec, **options)))
-    atomic_write(target, picture.encode())
+    atomic_write(target, draw_as(make_plan(spec, **options), target.suffix))
     say(f"wrote {shown(target)}")
 
 

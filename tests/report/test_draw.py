@@ -47,9 +47,9 @@ def test_the_command_writes_what_the_name_asks_for(tmp_path: Path, golden: Golde
 
 
 def test_other_endings_are_refused(tmp_path: Path) -> None:
-    result = CliRunner().invoke(cli, ["draw", "lenet5", "-o", str(tmp_path / "net.png")])
+    result = CliRunner().invoke(cli, ["draw", "lenet5", "-o", str(tmp_path / "net.gif")])
     assert result.exit_code == 2
-    assert "net.png ends in none of .svg, .html, .dot, .mmd" in result.output
+    assert "net.gif ends in none of .svg, .html, .dot, .mmd, .pdf, .png" in result.output
     assert list(tmp_path.iterdir()) == []
 
 

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from html import escape
 from pathlib import Path
 
+from graphc.files import printable
 from graphc.graph import Plan
+from graphc.report.picture.printed import print_pdf, print_png
 from graphc.report.picture.svg import css, draw_svg
 from graphc.report.picture.text import draw_dot, draw_mermaid
 
@@ -20,10 +22,19 @@ def draw_html(plan: Plan) -> str:
     return page
 
 
+def draw_as(plan: Plan, ending: str) -> bytes:
+    """The picture in the form that a file's name ends in; a MachineError where that needs an extra."""
+    if ending in PRINTED:
+        return PRINTED[ending](plan)
+    return printable(FORMATS[ending](plan)).encode()
+
+
 FORMATS: dict[str, Callable[[Plan], str]] = {
     ".svg": draw_svg,
     ".html": draw_html,
     ".dot": draw_dot,
     ".mmd": draw_mermaid,
 }
-"""File name's end -> how the picture is made."""
+"""File name's end -> how the picture is made, as text."""
+PRINTED: dict[str, Callable[[Plan], bytes]] = {".pdf": print_pdf, ".png": print_png}
+ENDINGS = (*FORMATS, *PRINTED)

@@ -44,7 +44,8 @@ def block_box(
     block: Block, style: Style, badge: str = "", name: str = "", words: str = "", params: int | None = None
 ) -> Box:
     """`badge`, `name`, `words` and `params` are those of a repeat, drawn as its first."""
-    texts = block_texts(block, style, name, block.params if params is None else params)
+    cost = short(block.params) if params is None else f"{short(params)} in all"
+    texts = block_texts(block, style, name, cost if (block.params if params is None else params) else "")
     sizes = {"t": 10.5, "n": 11.5, "m": 9.0}
     width = max(text_width(line, sizes[kind]) for kind, line in texts) + 17
     if badge:
@@ -58,8 +59,8 @@ def block_box(
     return Box(width, height, width / 2, draw, begins=is_end and not block.inputs, ends=is_end and bool(block.inputs))
 
 
-def block_texts(block: Block, style: Style, name: str, params: int) -> list[tuple[str, str]]:
-    """Lines of a block as (class, words): n a name, t a title, m less important."""
+def block_texts(block: Block, style: Style, name: str, cost: str) -> list[tuple[str, str]]:
+    """Lines of a block as (class, words): n a name, t a title, m less important; `cost`: its parameters, in words."""
     shape = format_shape(block.shape)
     if not block.members:
         return [("n", block.title), ("m", shape)]
@@ -69,9 +70,8 @@ def block_texts(block: Block, style: Style, name: str, params: int) -> list[tupl
     if style.names:
         shown = name or block.name.rpartition("/")[2]
         first = [("n", shown)] if shown != block.members[0].node.layer.kind else []
-        cost = f" · {short(params)}" if params else ""
         title = f"{block.title} · {extras}" if extras else block.title
-        return [*first, ("t", title), ("m", shape + cost)]
+        return [*first, ("t", title), ("m", f"{shape} · {cost}" if cost else shape)]
     return [("t", block.title), ("m", extras or shape)]
 
 
