@@ -31,6 +31,7 @@ from graphc.graph import Plan
 from graphc.lazy import lazy_import
 from graphc.passes.expectations import check_file_bytes, totals
 from graphc.passes.lints import lints
+from graphc.report.learning import draw_learning
 from graphc.report.picture.draw import ENDINGS, FORMATS, draw_as
 from graphc.report.show import COLUMNS, layer_row
 from graphc.report.tables import pretty, render
@@ -176,6 +177,28 @@ def _check_shape(plan: Plan, name: str, array: Array) -> None:
         raise SpecError("G343", f"input {name} expects the shape [{told}], found {list(array.shape)}")
 
 
+@dataclass(frozen=True, slots=True)
+class LearningCurves:
+    """A run's curves as a picture (extra: plot)."""
+
+    curves: Mapping[str, Array] = field(repr=False)
+    """Arrays [epochs] by name."""
+
+    def _repr_png_(self) -> bytes:
+        return draw_learning(self.curves, "png")
+
+    def save(self, path: str | Path) -> Path:
+        """Write .png, .pdf or .svg; a SpecError where the name ends otherwise."""
+        path = Path(path)
+        if path.suffix not in CURVE_ENDINGS:
+            raise SpecError("G333", f"expected a picture ending in {', '.join(CURVE_ENDINGS)}, got {shown(path)}")
+        atomic_write(path, draw_learning(self.curves, path.suffix.removeprefix(".")))
+        return path
+
+
+CURVE_ENDINGS = (".png", ".pdf", ".svg")
+
+
 @dataclass(frozen=True)
 class Run:
     """A trained recipe's folder."""
@@ -194,6 +217,10 @@ class Run:
             name for record in self.log for name, value in record.items() if isinstance(value, int | float)
         )
         return {name: np.array([record.get(name, np.nan) for record in self.log], np.float64) for name in names}
+
+    def draw(self) -> LearningCurves:
+        """The curves as a picture: shown in a notebook, or saved."""
+        return LearningCurves(self.curves)
 
     def frame(self) -> Any:
         """The log as a pandas frame, an epoch a row (extra: notebook)."""

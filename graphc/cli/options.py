@@ -103,10 +103,13 @@ scaling_options = with_options(
 )
 
 
-def serving(folder: str) -> Any:
+def serving(folder: str, reporter: Any) -> tuple[Any, Any]:
+    """The dashboard of a run's folder, and the reporter that tells it how far the training is."""
     from graphc.report.dashboard import dashboard
+    from graphc.report.watched import Watched
 
-    return dashboard(folder, say)
+    watched = Watched(reporter)
+    return dashboard(folder, say, watched=watched), watched
 
 
 def train_options(max_memory: float | None, **options: Any) -> Any:

@@ -53,8 +53,11 @@ def train(
 
     path = Path(recipe).absolute()
     folder = output or str(Path("runs") / (path.stem if path.stem != "recipe" else path.parent.name or "run"))
-    with ranks() as world, serving(folder) if dashboard and world.rank == 0 else nullcontext():
-        run_training(recipe, folder, settings, reporter_of(world, quiet), train_options(**options, world=world))
+    with ranks() as world:
+        reporter = reporter_of(world, quiet)
+        page, reporter = serving(folder, reporter) if dashboard and world.rank == 0 else (nullcontext(), reporter)
+        with page:
+            run_training(recipe, folder, settings, reporter, train_options(**options, world=world))
         say(f"wrote {shown(folder)}")
 
 

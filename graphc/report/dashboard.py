@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from math import isfinite
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -15,6 +16,7 @@ from graphc.errors import GraphcError
 from graphc.files import machine_error
 from graphc.report.page.build import page
 from graphc.report.page.runs import NOT_JUDGED, curves, read_log
+from graphc.report.watched import Watched
 from graphc.train.run_folder import RunFolder
 from graphc.train.trained import task_of_run
 
@@ -32,9 +34,12 @@ WAITING = (
 
 
 @contextmanager
-def dashboard(folder: str | Path, say: Callable[[str], None], port: int = 0) -> Iterator[str]:
-    """Serve the report of a run's folder, which need not be there yet; the page's address. Port 0: any that is free."""
-    with serving(answers_of(RunFolder(folder)), port) as address:
+def dashboard(
+    folder: str | Path, say: Callable[[str], None], port: int = 0, watched: Watched | None = None
+) -> Iterator[str]:
+    """Serve the report of a run's folder, which need not be there yet; the page's address. Port 0: any that is free.
+    `watched` knows the steps of an epoch that has no line in the log yet."""
+    with serving(answers_of(RunFolder(folder), watched), port) as address:
         say(f"dashboard: {address}")
         yield address
 
@@ -43,11 +48,11 @@ Answers: TypeAlias = Mapping[str, tuple[str, Callable[[], str]]]
 """Path -> the kind of its content, and what gives it."""
 
 
-def answers_of(run: RunFolder) -> Answers:
+def answers_of(run: RunFolder, watched: Watched | None = None) -> Answers:
     """What a run's dashboard answers."""
     return {
-        "/": ("text/html", lambda: live_page(run)),
-        "/runs.json": ("application/json", lambda: json.dumps(live_runs(run))),
+        "/": ("text/html", lambda: live_page(run, watched)),
+        "/runs.json": ("application/json", lambda: json.dumps(live_runs(run, watched))),
     }
 
 
@@ -136,15 +141,17 @@ def handler_of(answers: Answers) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
-def live_page(folder: RunFolder) -> str:
+def live_page(folder: RunFolder, watched: Watched | None) -> str:
     try:
         task, _ = task_of_run(folder, folder.read_facts())
-        return page(task.plan, None, {"runs": live_runs(folder), "live": EVERY})
+        return page(task.plan, None, {"runs": live_runs(folder, watched), "live": EVERY})
     except (GraphcError, OSError):
         return WAITING
 
 
-def live_runs(folder: RunFolder) -> list[dict[str, Any]]:
-    """The one run's curves so far."""
+def live_runs(folder: RunFolder, watched: Watched | None) -> list[dict[str, Any]]:
+    """The one run's curves so far, and how far it is."""
     found = {"name": folder.path.name, "curves": curves(read_log(folder)), "classes": []}
-    return [{**found, **NOT_JUDGED}]
+    facts = watched.facts if watched is not None else None
+    progress = facts if facts is None or isfinite(facts["loss"]) else {**facts, "loss": None}
+    return [{**found, **NOT_JUDGED, "progress": progress}]

@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from graphc.api import LearningCurves
 from graphc.compiler import plan_spec
 from graphc.errors import MachineError, SpecError
 from graphc.report.families import ACCENTS
+from graphc.report.learning import COLORS, draw_learning
 from graphc.report.picture import printed
 from graphc.report.picture.canvas import polyline
 from graphc.report.picture.draw import draw_as
@@ -80,3 +82,33 @@ def test_a_picture_that_no_png_holds_is_refused(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr(printed, "MOST_PIXELS", 100)
     with pytest.raises(SpecError, match="a PNG has at most 100 pixels along an edge"):
         draw_as(plan_spec("lenet5"), ".png")
+
+
+def test_learning_curves_are_drawn_in_two_colors() -> None:
+    pytest.importorskip("matplotlib")
+    curves = {
+        "epoch": np.array([1.0, 2.0, 3.0]),
+        "loss": np.array([2.0, 1.0, 0.5]),
+        "validation_loss": np.array([2.1, np.nan, 0.9]),
+        "learning_rate": np.array([0.1, 0.01, 0.0]),
+    }
+    assert draw_learning(curves, "pdf").startswith(b"%PDF")
+    assert draw_learning(curves, "svg") == draw_learning(curves, "svg")
+    with Image.open(io.BytesIO(draw_learning(curves, "png"))) as picture:
+        pixels = np.asarray(picture.convert("RGB")).reshape(-1, 3)
+    found = {f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in np.unique(pixels, axis=0)}
+    assert set(COLORS.values()) <= found
+
+
+def test_one_epoch_is_a_dot() -> None:
+    pytest.importorskip("matplotlib")
+    assert draw_learning({"epoch": np.ones(1), "loss": np.ones(1)}, "png")
+    assert draw_learning({}, "png")
+
+
+def test_curves_need_an_extra_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(MachineError, match=r"install graphc\[plot\]"):
+        LearningCurves({}).save(tmp_path / "curves.png")
+    with pytest.raises(SpecError, match=r"expected a picture ending in \.png, \.pdf, \.svg"):
+        LearningCurves({}).save(tmp_path / "curves.gif")

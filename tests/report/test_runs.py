@@ -22,7 +22,9 @@ from graphc.cli import cli
 from graphc.errors import WeightsError
 from graphc.report.dashboard import CLIENTS, dashboard
 from graphc.report.page.runs import curves, read_log, read_run, run_facts
+from graphc.report.watched import Watched
 from graphc.train.commands import train
+from graphc.train.progress import Silent
 from graphc.train.run_folder import RunFolder
 from tests.report.browser import FOUND, browser
 from tests.report.test_page import data_of
@@ -230,3 +232,17 @@ def test_the_live_page_follows_the_log(project: Path, tmp_path: Path) -> None:
         with (folder / "metrics.jsonl").open("a") as log:
             log.write(json.dumps({"epoch": 5, "step": 35, "learning_rate": 0.01, "accuracy": 0.5}) + "\n")
         view.wait(f"{points} === 9")
+
+
+def test_the_first_epoch_is_seen_before_its_line_is_there(project: Path, tmp_path: Path) -> None:
+    watched = Watched(Silent())
+    with dashboard(tmp_path / "later", lambda words: None, watched=watched) as address:
+        assert json.loads(fetch(f"{address}runs.json"))[0]["progress"] is None
+        watched.begin(0, 40)
+        for step in range(1, 11):
+            watched.stepped(step, 1, 2.0, 8)
+        progress = json.loads(fetch(f"{address}runs.json"))[0]["progress"]
+        assert progress == {"step": 10, "steps": 40, "epoch": 1, "loss": 2.0, "left": progress["left"]}
+        assert progress["left"] >= 0
+        watched.stepped(11, 1, float("nan"), 8)
+        assert json.loads(fetch(f"{address}runs.json"))[0]["progress"]["loss"] is None

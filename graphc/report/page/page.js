@@ -376,12 +376,13 @@ const INKS = [["#2563eb", "#7aa7ff"], ["#c2410c", "#ff9a62"], ["#15803d", "#5fd3
 function drawTraining() {
   if (!data.runs) return;
   byId("training").hidden = false;
+  drawProgress(data.runs[0]?.progress);
   const names = [...new Set(data.runs.flatMap(run => Object.keys(run.curves)))].filter(name => !name.startsWith("validation_"));
   fill("curves", names.map(name => chart(name.replaceAll("_", " "), data.runs.flatMap((run, index) => ["", "validation_"].flatMap(kind => {
     const points = run.curves[kind + name];
     if (!points) return [];
     const label = [data.runs.length > 1 ? run.name : "", kind ? "validation" : "training"].join(" ").trim();
-    return [{name: label, dashed: !kind && run.curves["validation_" + name], colour: INKS[index % INKS.length][isDark() ? 1 : 0],
+    return [{name: label, dashed: !kind && run.curves["validation_" + name], colour: INKS[(data.runs.length > 1 ? index : +!!kind) % INKS.length][isDark() ? 1 : 0],
       points: points.map(([x, y]) => [x, y, `${label}\nstep ${x}: ${y.toPrecision(5)}`])}];
   })), {log: name === "learning_rate" || name === "gradient_norm", xLabel: "step"})));
   fill("mistakes", data.runs.flatMap(run => [
@@ -389,6 +390,21 @@ function drawTraining() {
     ...(run.mistakes.length ? [h("h3", {}, `${run.name}: the worst mistakes`), h("div", {class: "maps"}, run.mistakes.map(each =>
       h("figure", {}, each.image ? h("img", {src: each.image, width: 84, alt: ""}) : null, h("figcaption", {}, each.words))))] : []),
   ]));
+}
+
+// What a dashboard knows between two epochs: the first may take hours.
+function drawProgress(facts) {
+  const place = byId("progress");
+  place.hidden = !facts;
+  if (!facts) return;
+  const bar = place.querySelector("progress"), loss = facts.loss === null ? "not finite" : facts.loss.toPrecision(4);
+  [bar.max, bar.value] = [facts.steps, facts.step];
+  place.querySelector("span").textContent = `epoch ${facts.epoch}, step ${facts.step} of ${facts.steps}, loss ${loss}, ${timeText(facts.left)} left`;
+}
+
+function timeText(seconds) {
+  const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60];
+  return hours ? `${hours} h ${minutes} min` : minutes ? `${minutes} min ${seconds % 60} s` : `${seconds} s`;
 }
 
 function confusion(matrix, classes) {

@@ -1,0 +1,57 @@
+"""A run's learning curves as a picture, by matplotlib (extra: plot): a panel a number, training and validation in one."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from typing import Any
+
+from graphc.errors import missing_extra
+from graphc.types import Array
+
+VALIDATION = "validation_"
+NO_PANEL = ("epoch", "step")
+LOGARITHMIC = ("learning_rate", "gradient_norm")
+COLORS = {"training": "#2563eb", "validation": "#c2410c"}
+WIDTH, HEIGHT = 4.2, 2.8
+"""Inches of a panel."""
+COLUMNS = 3
+
+
+def draw_learning(curves: Mapping[str, Array], form: str) -> bytes:
+    """The curves, arrays [epochs] by their names in the log, as png, pdf or svg; NaN where an epoch has none."""
+    try:
+        from matplotlib import rc_context  # noqa: PLC0415  (an extra)
+        from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
+        from matplotlib.figure import Figure  # noqa: PLC0415
+    except ImportError:
+        raise missing_extra("matplotlib", "plot") from None
+    names = list(dict.fromkeys(name.removeprefix(VALIDATION) for name in curves if name not in NO_PANEL))
+    columns = min(COLUMNS, max(len(names), 1))
+    rows = max(-(-len(names) // columns), 1)
+    figure = Figure(figsize=(WIDTH * columns, HEIGHT * rows), layout="constrained")
+    FigureCanvasAgg(figure)
+    for place, name in enumerate(names):
+        _panel(figure.add_subplot(rows, columns, place + 1), name, curves)
+    file = io.BytesIO()
+    no_dates: dict[str, Any] = {"png": {"Software": None}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}[form]
+    with rc_context({"svg.hashsalt": "graphc", "pdf.fonttype": 42}):
+        figure.savefig(file, format=form, dpi=150, metadata=no_dates)
+    return file.getvalue()
+
+
+def _panel(axes: Any, name: str, curves: Mapping[str, Array]) -> None:
+    """One number by epochs; a dot where there is one epoch alone."""
+    found = {"training": curves.get(name), "validation": curves.get(VALIDATION + name)}
+    for label, values in found.items():
+        if values is not None:
+            epochs = curves.get("epoch", range(1, len(values) + 1))
+            axes.plot(epochs, values, color=COLORS[label], label=label, marker="o", markersize=3, linewidth=1.5)
+    axes.set_title(name.replace("_", " "), fontsize=10)
+    axes.set_xlabel("epoch", fontsize=8)
+    axes.tick_params(labelsize=8)
+    axes.grid(alpha=0.25)
+    if name in LOGARITHMIC:
+        axes.set_yscale("log", nonpositive="mask")
+    if all(values is not None for values in found.values()):
+        axes.legend(fontsize=8, frameon=False)
