@@ -1,4 +1,4 @@
-"""A run's learning curves as a picture, by matplotlib (extra: plot): a panel a number, training and validation in one."""
+"""Learning curves of a run as a picture, by matplotlib (extra: plot): a panel a number, training and validation in it."""
 
 from __future__ import annotations
 
