@@ -1,4 +1,4 @@
-"""Learning curves of a run as a picture, by matplotlib (extra: plot): a panel a number, training and validation in it."""
+"""Learning curves of a run as a picture, by matplotlib (extra: plot): a panel for each number of the log."""
 
 from __future__ import annotations
 
