@@ -22,6 +22,7 @@ from graphc.emit import webgpu_convolution
 from graphc.emit.builder import GraphBuilder, Value, lies_channels_first, require_operator
 from graphc.emit.model import OnnxModel, check
 from graphc.emit.training_targets import TRAINING_OPERATORS, Target
+from graphc.emit.unused import needed_nodes, without_copies
 from graphc.errors import RuleError, SpecError
 from graphc.graph import Node, Plan
 from graphc.layers.base import Layer
@@ -60,6 +61,10 @@ class TrainingGraph(GraphBuilder):
         """New values of variables that back-propagation does not train, by full name."""
         self.variables: dict[str, Tensor] = {}
         """Variables by full name: inputs of the graph."""
+        self.suffix = ""
+        """What the names of a pass's inputs and outputs end in, where a step has several."""
+        self._pass = 0, 1
+        """(number of the pass, passes a step)."""
         self._known: dict[Any, list[str]] = {}
         self._initializers: dict[Any, str] = {}
         self._tensors: dict[str, Tensor] = {}
@@ -146,7 +151,8 @@ class TrainingGraph(GraphBuilder):
 
     @property
     def steps_done(self) -> Tensor:
-        return self.input("step", (), "float32")
+        number, passes = self._pass
+        return self.input("step", (), "float32") * passes + number
 
     def tensor(self, array: Array) -> Tensor:
         made = np.asarray(array, np.float32)
@@ -164,7 +170,7 @@ class TrainingGraph(GraphBuilder):
 
     def uniform(self, *shape: int) -> Tensor:
         assert self._node is not None
-        return between_layers(self.input(f"{self._node.name}/uniform", shape, "float32"))
+        return between_layers(self.input(f"{self._node.name}/uniform{self.suffix}", shape, "float32"))
 
     # the step -----------------------------------------------------------------------------------------------
 
@@ -186,12 +192,25 @@ class TrainingGraph(GraphBuilder):
         self._label = f"{node.name}/{way}" if way else node.name
         self._doc = f"{node.name} {place} {way}".rstrip()
 
+    def begin_pass(self, number: int, passes: int, batch: int) -> None:
+        """What follows is of another batch, of so many examples, with inputs and outputs of its own; passes count as
+        steps for layers."""
+        self._pass, self.batch = (number, passes), batch
+        self.suffix = f"@{number}" if passes > 1 else ""
+        self._records.clear()
+
+    def end_passes(self) -> None:
+        """What follows is of the whole step."""
+        self._pass, self.suffix = (0, 1), ""
+
     def forward(self, wanted: Collection[str]) -> dict[str, Tensor]:
         """The values of these nodes, by name; the layers on the way to them are kept for `backward`."""
         check_layers(self.plan, wanted)
         needed = needed_for(self.plan, wanted)
         found = {
-            each.name: between_layers(self.input(each.name, (self.batch, *self._static(each.shape)), "float32"))
+            each.name: between_layers(
+                self.input(f"{each.name}{self.suffix}", (self.batch, *self._static(each.shape)), "float32")
+            )
             for each in self.plan.graph.inputs
             if each.name in needed
         }
@@ -199,6 +218,9 @@ class TrainingGraph(GraphBuilder):
             if planned.node.name in needed:
                 found[planned.node.name] = self._emit_layer(planned.node, [found[name] for name in planned.node.inputs])
         return {name: found[name] for name in wanted}
+
+    def _of_pass(self, name: str, shape: Sequence[int]) -> Tensor:
+        return self.input(f"{name}{self.suffix}", (self.batch, *shape), "float32")
 
     def _static(self, shape: Sequence[object]) -> tuple[int, ...]:
         sizes = tuple(size for size in shape if isinstance(size, int))
@@ -276,8 +298,8 @@ class TrainingGraph(GraphBuilder):
 
     def finish(self, metadata: Mapping[str, str]) -> OnnxModel:
         """The checked model, of what its outputs need."""
-        nodes = _needed(self.nodes, self.outputs)
-        nodes = _without_copies(nodes, set(self.inputs), set(self.tensors))
+        nodes = needed_nodes(self.nodes, self.outputs)
+        nodes = without_copies(nodes, set(self.inputs), set(self.tensors))
         self._check_operators(nodes)
         read = {name for node in nodes for name in node.input}
         inputs = [
@@ -351,41 +373,6 @@ def _value(tensor: Tensor) -> Value:
         shape = (*sizes[1:], sizes[0])
         return Value(tensor.name, shape, channels_first=lies_channels_first(shape))
     return Value(tensor.name, sizes)
-
-
-def _needed(nodes: Sequence[onnx.NodeProto], outputs: Collection[str]) -> list[onnx.NodeProto]:
-    """The nodes that the outputs depend on, in order."""
-    wanted, found = set(outputs), []
-    for node in reversed(nodes):
-        if wanted.intersection(node.output):
-            wanted.update(node.input)
-            found.append(node)
-    return found[::-1]
-
-
-def _without_copies(
-    nodes: Sequence[onnx.NodeProto], inputs: Collection[str], tensors: Collection[str]
-) -> list[onnx.NodeProto]:
-    """Outputs under their own names where they are the only name of what a node makes."""
-    names = {name for node in nodes for name in node.output}
-    copies = [node for node in nodes if node.op_type == "Identity" and node.input[0] in names]
-    renamed: dict[str, str] = {}
-    gone = set()
-    for copy in copies:
-        source = copy.input[0]
-        if source not in renamed and source not in inputs and source not in tensors:
-            renamed[source] = copy.output[0]
-            gone.add(copy.output[0])
-    found = []
-    for node in nodes:
-        if node.op_type == "Identity" and node.output[0] in gone:
-            continue
-        for names_of in (node.input, node.output):
-            for index, name in enumerate(names_of):
-                if name in renamed:
-                    names_of[index] = renamed[name]
-        found.append(node)
-    return found
 
 
 __all__ = ["TrainingGraph"]

@@ -12,7 +12,7 @@ import math
 import platform
 import re
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -47,8 +47,10 @@ from graphc.train.step_graph import (
     NORM,
     PENALTY,
     RATE,
+    SHARE,
     STEP,
     TEACHER,
+    UNIFORM,
     TargetForm,
     check_emittable,
     emit_step,
@@ -162,21 +164,31 @@ class OnnxruntimeEngine:
             self._ahead = False
 
     def compute(self, state: TrainState, batches: Iterable[Batch], rate: float) -> StepResult:
-        (batch,) = batches if self.teacher is None else map(self.teacher.with_answers, batches)
-        session = self._session(batch)
+        held = self._held(batches)
+        given = list(held if self.teacher is None else map(self.teacher.with_answers, held))
+        session = self._session(given)
         self._upload(session, state)
-        inputs = {port.name for port in session.inputs}
-        states = {port.name.removeprefix(NEXT) for port in session.outputs if port.name.startswith(NEXT)}
-        wanted = [LOSS, NORM, *self._losses]
-        wanted += [PENALTY] if self.learning.regularizers else []
-        wanted += [self.heads.targets[index].name for index in self.heads.judged_heads]
+        inputs, outputs = ({port.name for port in ports} for ports in (session.inputs, session.outputs))
+        states = {name.removeprefix(NEXT) for name in outputs if name.startswith(NEXT)}
+        judged = [self.heads.targets[index].name for index in self.heads.judged_heads]
+        ends = self._ends(given)
+        wanted = [LOSS, NORM, *(f"{name}{end}" for end in ends for name in (*self._losses, *judged))]
+        wanted += [PENALTY] if PENALTY in outputs else []
         found = session.advance(
             {name: value for name, value in self._front.items() if name in inputs},
-            self._given(session, batch, state.step, rate),
+            self._given(session, given, state.step, rate),
             {f"{NEXT}{name}": self._back[name] for name in states},
             list(dict.fromkeys(wanted)),
         )
-        return self._result(state, batch, found, states)
+        return self._result(state, given, found, states)
+
+    def _held(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+        """Batches that stay as they are until the step is done."""
+        return (batch.with_own_inputs() if self.recipe.accumulate > 1 else batch for batch in batches)
+
+    def _ends(self, batches: Sequence[Batch]) -> list[str]:
+        """What the names of each batch's inputs and outputs end in."""
+        return [f"@{number}" if self.recipe.accumulate > 1 else "" for number in range(len(batches))]
 
     def evaluate(self, params: Mapping[str, Array], batches: Batches) -> dict[str, Any]:
         """By the compiled file; with `fake_quantize`, whose rounding that leaves out, by NumPy."""
@@ -194,12 +206,13 @@ class OnnxruntimeEngine:
 
     # a step -------------------------------------------------------------------------------------------------
 
-    def _session(self, batch: Batch) -> DeviceSession:
-        """The graph for batches like this one."""
-        forms: dict[str, TargetForm] = forms_of(batch.targets)
-        key = len(batch), tuple(sorted(forms.items()))
+    def _session(self, batches: Sequence[Batch]) -> DeviceSession:
+        """The graph for batches like these."""
+        forms: dict[str, TargetForm] = forms_of(batches[0].targets)
+        sizes = tuple(map(len, batches))
+        key = sizes, tuple(sorted(forms.items()))
         if key not in self._sessions:
-            model = emit_step(self.task, self.learning, len(batch), forms, self._target)
+            model = emit_step(self.task, self.learning, sizes, forms, self._target)
             self._sessions[key] = DeviceSession(model.serialize(), self.provider, self.threads)
         return self._sessions[key]
 
@@ -213,11 +226,26 @@ class OnnxruntimeEngine:
         self._back = {name: session.place(arrays[name]) for name in names}
         self._home, self._ahead = state, False
 
-    def _given(self, session: DeviceSession, batch: Batch, step: int, rate: float) -> dict[str, Array]:
+    def _given(self, session: DeviceSession, batches: Sequence[Batch], step: int, rate: float) -> dict[str, Array]:
         """What a step reads besides its state."""
+        given = {RATE: np.asarray(rate, np.float32), STEP: np.asarray(step, np.float32)}
+        counts = np.array([self.heads.counts(batch) for batch in batches], np.float64)
+        shares = counts / np.maximum(counts.sum(axis=0), 1)
+        for end, batch, share in zip(self._ends(batches), batches, shares, strict=True):
+            found = {**self._given_of(batch), SHARE: share.astype(np.float32)}
+            given |= {f"{name}{end}": array for name, array in found.items()}
+        for port in session.inputs:
+            name, drawn, end = port.name.rpartition(UNIFORM)
+            if drawn:
+                micro_step = step * self.recipe.accumulate + int(end.removeprefix("@") or 0)
+                given[port.name] = self._uniform(name, port.shape, micro_step)
+        read = {port.name for port in session.inputs}
+        return {name: array for name, array in given.items() if name in read}
+
+    def _given_of(self, batch: Batch) -> dict[str, Array]:
+        """Inputs, targets and weights of a batch."""
         forms, targets = forms_of(batch.targets), batch.targets
         given: dict[str, Array] = {name: np.ascontiguousarray(array) for name, array in batch.inputs.items()}
-        given |= {RATE: np.asarray(rate, np.float32), STEP: np.asarray(step, np.float32)}
         for head in self.heads.targets:
             asked, weights = head_inputs(head, forms, self.heads.teacher is not None), None
             if asked.weight is not None:
@@ -227,11 +255,7 @@ class OnnxruntimeEngine:
             given[asked.label] = np.ascontiguousarray(target, asked.dtype)
         if batch.teacher is not None:
             given[TEACHER] = np.ascontiguousarray(batch.teacher, np.float32)
-        for port in session.inputs:
-            if port.name.endswith("/uniform"):
-                given[port.name] = self._uniform(port.name.removesuffix("/uniform"), port.shape, step)
-        read = {port.name for port in session.inputs}
-        return {name: array for name, array in given.items() if name in read}
+        return given
 
     def _uniform(self, layer: str, shape: tuple[int | str, ...], step: int) -> Array:
         """The random numbers of a layer, as the shards of the NumPy engine draw them."""
@@ -241,26 +265,31 @@ class OnnxruntimeEngine:
             np.random.default_rng(key).random(dtype=np.float32, out=found[rows])
         return found
 
-    def _result(self, state: TrainState, batch: Batch, found: Mapping[str, Array], states: Iterable[str]) -> StepResult:
-        losses = [float(found[name]) for name in self._losses]
-        if not all(map(math.isfinite, losses)):
-            raise self._diverged(state, batch)
+    def _result(
+        self, state: TrainState, batches: Sequence[Batch], found: Mapping[str, Array], states: Iterable[str]
+    ) -> StepResult:
+        sums, judged = LossSums(self.heads), []
+        nothing = np.empty(0, np.float32)
+        for number, (end, batch) in enumerate(zip(self._ends(batches), batches, strict=True)):
+            losses = [float(found[f"{name}{end}"]) for name in self._losses]
+            if not all(map(math.isfinite, losses)):
+                raise self._diverged(state, batch, number)
+            counts = self.heads.counts(batch)
+            sums.add([Mean(value, count, nothing) for value, count in zip(losses, counts, strict=True)])
+            heads = [self.heads.targets[index] for index in self.heads.judged_heads]
+            values = {head.node: found[f"{head.name}{end}"] for head in heads}
+            judged.append(self.heads.judged(_Given(values), batch, training=True))
         norm = float(found[NORM])
         if not math.isfinite(norm):
             raise DivergedError("G620", f"step {state.step + 1}: the length of the gradients is not finite")
-        sums = LossSums(self.heads)
-        nothing = np.empty(0, np.float32)
-        counts = self.heads.counts(batch)
-        sums.add([Mean(value, count, nothing) for value, count in zip(losses, counts, strict=True)])
         penalty = float(found[PENALTY]) if PENALTY in found else 0.0
-        values = {self.heads.targets[i].node: found[self.heads.targets[i].name] for i in self.heads.judged_heads}
         return StepResult(
             loss=sums.loss() + penalty,
             penalty=penalty,
             losses=sums,
-            judged=[self.heads.judged(_Given(values), batch, training=True)],
+            judged=judged,
             gradient_norm=norm,
-            examples=len(batch),
+            examples=sum(map(len, batches)),
             commit=partial(self._commit, state, tuple(states)),
         )
 
@@ -271,11 +300,12 @@ class OnnxruntimeEngine:
         self._ahead = True
         state.step += 1
 
-    def _diverged(self, state: TrainState, batch: Batch) -> DivergedError:
+    def _diverged(self, state: TrainState, batch: Batch, number: int) -> DivergedError:
         """An error with the first tensor that is not finite, which NumPy finds."""
         self.collect(state)
         frozen = self.learning.frozen
         network = Network(frozen_plan(self.plan, frozen), 1, self.recipe.seed, frozen, shards=self.recipe.shards)
-        where = first_bad_value(network, state.params, batch.inputs, state.step) or "the loss itself"
+        params, micro_step = self.task.as_computed(state.params), state.step * self.recipe.accumulate + number
+        where = first_bad_value(network, params, batch.inputs, micro_step) or "the loss itself"
         message = f"step {state.step + 1}: the loss is not finite; the first bad tensor is {where}"
         return DivergedError("G620", message)

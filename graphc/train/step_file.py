@@ -72,8 +72,9 @@ class FirstStep:
         return forms_of(self.batches.make(np.arange(min(2, len(self.sets.train))), 0).targets)
 
     def emit(self, batch: int, target: Target) -> OnnxModel:
-        """The step over so many examples."""
-        return emit_step(self.task, self.engine.learning, batch, self.forms, target)
+        """The step over so many examples, or over several batches of so many."""
+        batches = [batch] * self.task.recipe.accumulate
+        return emit_step(self.task, self.engine.learning, batches, self.forms, target)
 
     def arrays(self, model: OnnxModel) -> dict[str, Array]:
         """The state that the model reads, each array in its own shape."""

@@ -4,12 +4,14 @@ Names: a state input X (`params/net/conv1/weights`, `slots/momentum/net/conv1/we
 is one for which there is an output `next/X`. Further inputs: the spec's, `label/HEAD`, `weight/HEAD` where examples are
 weighed, `learning_rate`, `step` (steps done before) where something depends on it, and `LAYER/uniform` (random numbers
 from 0 up to 1) of dropout. Further outputs: `loss`, `loss/HEAD`, `penalty` where there are regularizers,
-`gradient_norm`, and each head's prediction under the head's name. All arrays lie as graphc has them, channels last.
+`gradient_norm`, and each head's prediction under the head's name. Where the recipe accumulates batches, what is of one
+of them has `@0`, `@1`, … behind its name, and `share@0`, … say which part each batch has of every loss's mean. All
+arrays lie as graphc has them, channels last.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
@@ -30,13 +32,13 @@ from graphc.train.recipe import Recipe
 from graphc.train.rounding_nodes import emit_rounded_weights
 from graphc.train.task import Task
 from graphc.training_graph.moving_average import emit_ramped
-from graphc.training_graph.tensor import Tensor, channels_last
+from graphc.training_graph.tensor import Operand, Tensor, channels_last
 from graphc.types import Array
 
 PARAMS, SLOTS, AVERAGE, NEXT = "params/", "slots/", "average/", "next/"
 RATE, STEP, NORM, LOSS, PENALTY = "learning_rate", "step", "gradient_norm", "loss", "penalty"
 UNIFORM = "/uniform"
-TEACHER = "teacher"
+TEACHER, SHARE = "teacher", "share"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,6 @@ def check_emittable(task: Task) -> None:
     """A SpecError, with its place, where a task has what a training graph has not."""
     recipe = task.recipe
     refused: tuple[tuple[bool, str, str], ...] = (
-        (recipe.accumulate > 1, "accumulate", "accumulate: a training graph takes one batch a step"),
         (recipe.dtype != "float32", "dtype", f"dtype: a training graph has float32, not {recipe.dtype}"),
     )
     for holds, key, message in refused:
@@ -96,16 +97,30 @@ def check_emittable(task: Task) -> None:
 
 
 def emit_step(
-    task: Task, learning: ParamGroups, batch: int, forms: Mapping[str, TargetForm], target: Target = "cpu"
+    task: Task,
+    learning: ParamGroups,
+    batch: int | Sequence[int],
+    forms: Mapping[str, TargetForm],
+    target: Target = "cpu",
 ) -> OnnxModel:
-    """The checked model of a step over so many examples, for variables that learn as `learning` says; `forms`: of the
-    targets, by name. A SpecError with the place of what has no training graph."""
+    """The checked model of a step over so many examples, or over several batches that are accumulated, for variables
+    that learn as `learning` says; `forms`: of the targets, by name. A SpecError with the place of what has no training
+    graph."""
     check_emittable(task)
     plan = frozen_plan(task.plan, learning.frozen)
-    graph = TrainingGraph(plan, batch, target)
+    sizes = [batch] if isinstance(batch, int) else batch
+    graph = TrainingGraph(plan, sizes[0], target)
     variables = _variables(graph, task)
-    loss, gradients = _losses(graph, task.heads, forms)
-    found = graph.backward(gradients, learning.learning)
+    losses: list[Tensor] = []
+    found: dict[str, Tensor] = {}
+    for number, size in enumerate(sizes):
+        graph.begin_pass(number, task.recipe.accumulate, size)
+        loss, gradients = _losses(graph, task.heads, forms)
+        losses.append(loss)
+        for name, gradient in graph.backward(gradients, learning.learning).items():
+            found[name] = found[name] + gradient if name in found else gradient
+    graph.end_passes()
+    loss = reduce(add, losses)
     graph.variables = variables  # from here on those that learn, not what they are rounded to
     graph.about("update")
     penalty = _penalty(graph, learning)
@@ -154,32 +169,43 @@ def _losses(
     graph: TrainingGraph, heads: LossTerms, forms: Mapping[str, TargetForm]
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The weighted sum of all heads' losses, and its gradients by node; outputs for each head."""
-    values = graph.forward(heads.nodes)
+    values, end = graph.forward(heads.nodes), graph.suffix
     terms: list[Tensor] = []
     gradients: dict[str, Tensor] = {}
-    for number, (head, factor) in enumerate(zip(heads.targets, heads.factors, strict=heads.teacher is None)):
+    factors = _factors(graph, heads)
+    for number, (head, factor) in enumerate(zip(heads.targets, factors, strict=heads.teacher is None)):
         graph.about(f"loss/{head.name}")
         asked, prediction = head_inputs(head, forms, heads.teacher is not None), channels_last(values[head.node])
-        label = graph.input(asked.label, (graph.batch, *forms[head.target].shape), asked.dtype)
+        label = graph.input(f"{asked.label}{end}", (graph.batch, *forms[head.target].shape), asked.dtype)
         weights = None
         if asked.weight is not None:
             shape = forms[head.example_weights].shape if head.example_weights else ()
-            weights = graph.input(asked.weight, (graph.batch, *shape), "float32")
+            weights = graph.input(f"{asked.weight}{end}", (graph.batch, *shape), "float32")
         with heads.recipe.placing(keys_of(heads.recipe, number)):
             value, gradient = head.loss.emit(prediction, label, weights)
-        graph.give(f"{LOSS}/{head.name}", value)
-        graph.give(head.name, prediction)
+        graph.give(f"{LOSS}/{head.name}{end}", value)
+        graph.give(f"{head.name}{end}", prediction)
         terms.append(value * factor)
         slopes = gradient * factor
         if heads.teacher is not None:
-            answers = graph.input(TEACHER, prediction.shape, "float32")
+            answers = graph.input(f"{TEACHER}{end}", prediction.shape, "float32")
             value, gradient = emit_softened(prediction, answers, heads.teacher.temperature)
-            graph.give(f"{LOSS}/{TEACHER}", value)
-            terms.append(value * heads.factors[1])
-            slopes = slopes + gradient * heads.factors[1]
+            graph.give(f"{LOSS}/{TEACHER}{end}", value)
+            terms.append(value * factors[1])
+            slopes = slopes + gradient * factors[1]
         given = _as_laid(slopes, values[head.node])
         gradients[head.node] = gradients[head.node] + given if head.node in gradients else given
     return reduce(add, terms), gradients
+
+
+def _factors(graph: TrainingGraph, heads: LossTerms) -> list[Operand]:
+    """Of each term in the sum of all losses; where batches are accumulated times this batch's part of the term's mean,
+    an input."""
+    if not graph.suffix:
+        return list(heads.factors)
+    count = len(heads.factors)
+    shares = graph.input(f"{SHARE}{graph.suffix}", (count,), "float32").split([1] * count, 0)
+    return [share.reshape() * factor for share, factor in zip(shares, heads.factors, strict=True)]
 
 
 def _as_laid(gradient: Tensor, value: Tensor) -> Tensor:

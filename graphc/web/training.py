@@ -180,6 +180,7 @@ def _check_recipe(first: FirstStep) -> None:
     refused = (
         (bool(recipe.data.augment), ("data", "augment"), "augment: a page trains on the examples as they are"),
         (recipe.teacher is not None, ("teacher",), "teacher: a page has no teacher's network"),
+        (recipe.accumulate > 1, ("accumulate",), "accumulate: a page takes one batch a step"),
         (plateau, ("schedule",), "schedule: a page does not wait for a plateau"),
         (any(head.example_weights for head in task.heads.targets), (), "example_weights: a page weighs no examples"),
         (len(task.heads.targets) > 1, (), f"expected one loss, found {len(task.heads.targets)}"),

@@ -110,6 +110,18 @@ def test_a_run_goes_on_with_the_other_engine(project, first, second):
     assert losses(project / "half") == pytest.approx(losses(project / "straight"), rel=1e-3)
 
 
+@pytest.mark.parametrize("more", [(), ("drop_last=true",)], ids=["short batches", "whole ones"])
+def test_accumulated_batches_have_numpys_curve(project, more):
+    """100 examples in batches of 16, three a step: the last step has one batch, of four examples."""
+    settings = ("accumulate=3", "epochs=3", *more)
+    for run, how in (("ours", IN_NUMPY), ("theirs", IN_ORT)):
+        train(project / "recipe.yaml", project / run, settings, options=how)
+    assert losses(project / "theirs") == pytest.approx(losses(project / "ours"), rel=1e-4)
+    ours, theirs = (load_file(project / run / "best.safetensors") for run in ("ours", "theirs"))
+    for name, value in ours.items():
+        np.testing.assert_allclose(theirs[name], value, atol=1e-3 * np.abs(value).max(), err_msg=name)
+
+
 def test_a_quantized_run_has_numpys_curve(project):
     """The step rounds as NumPy does, and evaluation too."""
     settings = ("fake_quantize={decay: 0.9}", "epochs=2")
@@ -159,7 +171,7 @@ def test_provider_goes_with_its_engine(project, monkeypatch, capsys):
 
 def test_what_has_no_graph_is_refused_before_the_run_begins(project):
     recipe = project / "recipe.yaml"
-    recipe.write_text(RECIPE + "accumulate: 2\n")
-    with pytest.raises(SpecError, match=r"recipe\.yaml:15:13: error\[G370\]: accumulate"):
+    recipe.write_text(RECIPE + "dtype: float64\n")
+    with pytest.raises(SpecError, match=r"recipe\.yaml:15:8: error\[G370\]: dtype"):
         train(recipe, project / "run", options=IN_ORT)
     assert not (project / "run").exists()

@@ -217,7 +217,6 @@ def test_names_of_a_step():
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (("example_weights: weight", "accumulate: 2"), "accumulate: a training graph takes one batch"),
         (("example_weights: weight", "dtype: float64"), "a training graph has float32, not float64"),
     ],
 )

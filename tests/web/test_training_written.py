@@ -138,7 +138,7 @@ def test_its_evaluation_drops_nothing(here: Path) -> None:
         (("--set", "data.augment=[flip_horizontal]"), "augment: a page trains on the examples as they are"),
         (("--set", "schedule=reduce_on_plateau"), "a page does not wait for a plateau"),
         (("--set", "batch=64"), "expected at least one batch for the page, found 20 examples"),
-        (("--set", "accumulate=2"), "accumulate: a training graph takes one batch a step"),
+        (("--set", "accumulate=2"), "accumulate: a page takes one batch a step"),
     ],
 )
 def test_what_a_page_cannot_do_is_said(here: Path, change: tuple[str, ...], said: str) -> None:
