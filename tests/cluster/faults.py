@@ -294,7 +294,7 @@ def other_numpy(hosts: Hosts, folder: Path) -> str:
 
 
 def other_kernels(hosts: Hosts, folder: Path) -> str:
-    return says(mixed(folder, ["-env", "OPENBLAS_CORETYPE", "Nehalem"]), "error[G525]", "Nehalem in rank 1 (host ")
+    return says(mixed(folder, ["-env", "OPENBLAS_CORETYPE", "Nehalem"]), "error[G525]", "Nehalem'] in rank 1 (host ")
 
 
 def other_data(hosts: Hosts, folder: Path) -> str:
