@@ -23,7 +23,7 @@ from tests.cluster.ranks import (
     GRAPHC,
     MPIEXEC,
     alone,
-    digests,
+    differing,
     finished,
     rank_pids,
     run,
@@ -67,7 +67,7 @@ def meet(fault: Fault, hosts: Hosts, state: Path) -> str:
     if (folder / "run" / "run.json").exists() and not (folder / "run" / "best.onnx").is_file():
         time.sleep(1)
         alone("resume", "run", "-q", cwd=folder)
-        assert digests(folder / "run") == digests(folder / "one"), f"{said}; resumed to other bytes"
+        assert not (found := differing(folder / "run", folder / "one")), f"{said}; resumed to other bytes: {found}"
         said += "; resumed to the same bytes"
     return said
 
@@ -105,7 +105,7 @@ def goes_on(scene: Scene, limit: float = 300) -> str:
     """It ends as if nothing had happened."""
     code, _, errors = finished(scene.process, limit)
     assert code == 0, errors
-    assert digests(scene.folder / "run") == digests(scene.folder / "one")
+    assert not (found := differing(scene.folder / "run", scene.folder / "one")), f"other bytes: {found}"
     return f"went on to the same bytes ({time.monotonic() - scene.began:.0f} s)"
 
 
@@ -245,7 +245,7 @@ def full_disk(hosts: Hosts, folder: Path) -> str:
         (folder / "run" / "filler").unlink()
         time.sleep(1)
         alone("resume", "run", "-q", cwd=folder)
-        assert digests(folder / "run") == digests(folder / "one")
+        assert not (found := differing(folder / "run", folder / "one")), f"other bytes: {found}"
         return f"{said}; resumed to the same bytes"
 
 
@@ -328,7 +328,7 @@ def damaged_checkpoint(hosts: Hosts, folder: Path) -> str:
     newest.write_bytes(newest.read_bytes()[:-100])
     code, _, errors = run(3, "resume", "run", cwd=folder)
     assert code == 0, errors
-    assert digests(folder / "run") == digests(folder / "one")
+    assert not (found := differing(folder / "run", folder / "one")), f"other bytes: {found}"
     return "resumed from the one before to the same bytes"
 
 

@@ -90,6 +90,12 @@ def digests(run_folder: Path) -> dict[str, str]:
     }
 
 
+def differing(run_folder: Path, other: Path) -> list[str]:
+    """The files of two runs that are not the same in both."""
+    one, two = digests(run_folder), digests(other)
+    return sorted(name for name in one.keys() | two.keys() if one.get(name) != two.get(name))
+
+
 def wait_for_step(run_folder: Path, step: int, process: subprocess.Popen[str]) -> None:
     """Until a checkpoint of at least this step is there."""
     deadline = time.monotonic() + 200
