@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.cluster.hosts import Hosts
+from tests.cluster.hosts import Hosts, Trouble, two_hosts
 from tests.cluster.ranks import (
     GRAPHC,
     MPIEXEC,
@@ -202,13 +203,10 @@ def slow_link(hosts: Hosts, folder: Path) -> str:
         hosts.rate(None)
 
 
-def troubled(*netem: str) -> Callable[[Hosts, Path], str]:
+def troubled(trouble: Trouble) -> Callable[[Hosts, Path], str]:
     def happens(hosts: Hosts, folder: Path) -> str:
-        hosts.trouble(*netem)
-        try:
-            return goes_on(begin(hosts, folder, (1, 1)), 900)
-        finally:
-            hosts.no_trouble()
+        with tempfile.TemporaryDirectory() as scripts, two_hosts(Path(scripts), trouble) as others:
+            return goes_on(begin(others, folder, (1, 1)), 900)
 
     return happens
 
@@ -277,8 +275,11 @@ def full_temporary_disk(hosts: Hosts, folder: Path) -> str:
     finished(process, SECONDS)
     with small_disk(folder / "temporary") as fill:
         fill()
-        found = mixed(folder, ["-env", "TMPDIR", str(folder / "temporary")], ("resume", "run"))
-        return says(found, "No space left on device", "rank 1 (host ")
+        code, said = mixed(folder, ["-env", "TMPDIR", str(folder / "temporary")], ("resume", "run"))
+    if code:
+        return says((code, said), "No space left on device", "rank 1 (host ")
+    assert not (found := differing(folder / "run", folder / "one")), f"other bytes: {found}"
+    return "took another temporary folder, and went on to the same bytes"
 
 
 def other_numpy(hosts: Hosts, folder: Path) -> str:
@@ -349,8 +350,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault("link down for 5 s", link_down_for(5)),
     Fault("link down for ever", link_down),
     Fault("a link of 10 Mbit/s", slow_link),
-    Fault("packet loss of 5 %", troubled("loss", "5%")),
-    Fault("100 ms delay", troubled("delay", "100ms")),
+    Fault("packet loss of 5 %", troubled(Trouble(loss=0.05))),
+    Fault("100 ms delay", troubled(Trouble(delay=0.1))),
     Fault("full disk of the first rank", full_disk),
     Fault("full disk of the second rank", full_temporary_disk),
     Fault("other NumPy in one rank", other_numpy),

@@ -6,6 +6,7 @@ import os
 import shutil
 import stat
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -65,37 +66,42 @@ class Hosts:
                 add = ["tc", "-n", name, "qdisc", "add", "dev", "cable", "root", *limit]
                 subprocess.run(add, check=True, capture_output=True, timeout=20)
 
-    def trouble(self, *netem: str) -> None:
-        """Delay or loss of what the first host sends; skips where the kernel has no netem."""
-        add = ["tc", "-n", self.names[0], "qdisc", "add", "dev", "cable", "root", "netem", *netem]
-        ended = subprocess.run(add, check=False, capture_output=True, text=True, timeout=20)
-        if ended.returncode:
-            pytest.skip(f"this kernel has no netem: {ended.stderr.strip()}")
-
-    def no_trouble(self) -> None:
-        """Take it away."""
-        subprocess.run(["tc", "-n", self.names[0], "qdisc", "del", "dev", "cable", "root"], check=False, timeout=20)
-
 
 def wait_until_up(name: str) -> None:
     """Until a host's cable runs: MPI that starts before takes another device, which reaches nobody."""
     for _ in range(200):
-        if "state UP" in ip("-n", name, "link", "show", "cable"):
+        shown = ip("-n", name, "link", "show", "cable")
+        if "state UP" in shown or "state UNKNOWN" in shown:  # of a TUN device
             return
         time.sleep(0.05)
     pytest.fail(f"the cable of {name} is not up")
 
 
+@dataclass(frozen=True)
+class Trouble:
+    """What a cable does to packets."""
+
+    delay: float = 0.0
+    """Seconds."""
+    loss: float = 0.0
+    """Share of them."""
+
+
 @contextmanager
-def two_hosts(folder: Path) -> Iterator[Hosts]:
-    """They are there in this block; a skip where they cannot be made."""
+def two_hosts(folder: Path, trouble: Trouble | None = None) -> Iterator[Hosts]:
+    """They are there in this block, with a cable, or with one that makes trouble; a skip where they cannot be made."""
     if os.name != "posix" or os.geteuid() != 0 or not all(map(shutil.which, ("ip", "tc", "unshare"))):
         pytest.skip("needs root, ip, tc and unshare, to make network namespaces")
-    names = (f"gc{os.getpid()}a", f"gc{os.getpid()}b")
+    kind = "" if trouble is None else "t"
+    names = (f"gc{os.getpid()}{kind}a", f"gc{os.getpid()}{kind}b")
+    relay = None
     try:
         for name in names:
             ip("netns", "add", name)
-        ip("link", "add", "cable", "netns", names[0], "type", "veth", "peer", "name", "cable", "netns", names[1])
+        if trouble is None:
+            ip("link", "add", "cable", "netns", names[0], "type", "veth", "peer", "name", "cable", "netns", names[1])
+        else:
+            relay = start_relay(names, trouble)
         for number, name in enumerate(names, 1):
             ip("-n", name, "addr", "add", f"10.77.0.{number}/24", "dev", "cable")
             for device in ("lo", "cable"):
@@ -109,5 +115,20 @@ def two_hosts(folder: Path) -> Iterator[Hosts]:
     except subprocess.CalledProcessError as error:
         pytest.skip(f"this machine makes no network namespaces: {error.stderr}")
     finally:
+        if relay is not None:
+            relay.kill()
+            relay.communicate()
         for name in names:
             subprocess.run(["ip", "netns", "del", name], check=False, capture_output=True, timeout=20)
+
+
+def start_relay(names: tuple[str, str], trouble: Trouble) -> subprocess.Popen[str]:
+    """The program between two hosts, when their devices are there."""
+    command = [sys.executable, "-m", "tests.cluster.relay", *names, str(trouble.delay), str(trouble.loss)]
+    relay = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]
+    )
+    assert relay.stdout is not None
+    if relay.stdout.readline() != "there\n":
+        pytest.skip(f"this machine makes no TUN devices: {relay.communicate()[1][-200:]}")
+    return relay

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.hosts import Hosts, two_hosts
+from tests.cluster.hosts import Hosts, Trouble, two_hosts
 from tests.cluster.ranks import alone, digests, finished, rank_pids, require_mpi, run, wait_for_step, write_project
 
 require_mpi()
@@ -49,11 +49,11 @@ def test_killed_and_resumed_on_other_hosts(project: Path, hosts: Hosts) -> None:
     assert digests(project / "moved") == digests(project / "one")
 
 
-@pytest.mark.parametrize("netem", [("delay", "100ms"), ("loss", "5%")], ids=" ".join)
-def test_a_slow_or_lossy_network_changes_nothing(project: Path, hosts: Hosts, netem: tuple[str, ...]) -> None:
-    hosts.trouble(*netem)
-    name = "".join(netem).replace("%", "")
-    code, _, errors = finished(hosts.start((1, 1), "train", "recipe.yaml", "-o", name, cwd=project), 500)
+@pytest.mark.parametrize("trouble", [Trouble(delay=0.1), Trouble(loss=0.05)], ids=["delay", "loss"])
+def test_a_slow_or_lossy_network_changes_nothing(project: Path, tmp_path: Path, trouble: Trouble) -> None:
+    with two_hosts(tmp_path, trouble) as hosts:
+        name = f"delay{trouble.delay}loss{trouble.loss}"
+        code, _, errors = finished(hosts.start((1, 1), "train", "recipe.yaml", "-o", name, cwd=project), 500)
     assert code == 0, errors
     assert digests(project / name) == digests(project / "one")
 
