@@ -14,13 +14,16 @@ from graphc.parallel.world import World
 
 
 class Arrival:
-    """A message that is to be received into an array."""
+    """A message that is to be received into an array, behind one that is awaited already, as MPI has it."""
 
-    def __init__(self, array: np.ndarray, box: queue.Queue) -> None:
-        self._array, self._box, self._through = array, box, False
+    def __init__(self, array: np.ndarray, box: queue.Queue, before: Arrival | None) -> None:
+        self._array, self._box, self._before, self._through = array, box, before, False
 
     def Test(self) -> bool:
         if not self._through:
+            if self._before is not None and not self._before.Test():
+                return False
+            self._before = None
             try:
                 self._array[...] = self._box.get_nowait()
             except queue.Empty:
@@ -39,6 +42,8 @@ class ThreadedWorld(World):
 
     def __init__(self, rank: int, size: int, boxes: Any) -> None:
         self.rank, self.size, self._boxes = rank, size, boxes
+        self._awaited: dict[Any, Arrival] = {}
+        """The last one from each rank under each tag."""
 
     def exchange(self, value, count=None):
         ranks = range(self.size if count is None else count)
@@ -55,7 +60,9 @@ class ThreadedWorld(World):
         return Sent()
 
     def receive(self, array, rank, tag):
-        return Arrival(array, self._boxes[rank, self.rank, tag])
+        before = self._awaited.get((rank, tag))
+        self._awaited[rank, tag] = Arrival(array, self._boxes[rank, self.rank, tag], before)
+        return self._awaited[rank, tag]
 
     def wait(self, requests, progress=lambda: None):
         left = [request for each in requests.values() for request in each]
