@@ -65,12 +65,14 @@ def meet(fault: Fault, hosts: Hosts, state: Path) -> str:
         alone("train", "recipe.yaml", "-o", "one", "-q", cwd=folder)
     shutil.rmtree(folder / "run", ignore_errors=True)
     said = fault.happens(hosts, folder)
-    if (folder / "run" / "run.json").exists() and not (folder / "run" / "best.onnx").is_file():
+    if not (folder / "run" / "run.json").exists():
+        return said
+    if not (folder / "run" / "best.onnx").is_file():
         time.sleep(1)
         alone("resume", "run", "-q", cwd=folder)
-        assert not (found := differing(folder / "run", folder / "one")), f"{said}; resumed to other bytes: {found}"
-        said += "; resumed to the same bytes"
-    return said
+        said += "; resumed"
+    assert not (found := differing(folder / "run", folder / "one")), f"{said}; other bytes: {found}"
+    return f"{said}; the same bytes"
 
 
 def begin(hosts: Hosts, folder: Path, spread: tuple[int, ...]) -> Scene:
@@ -107,7 +109,7 @@ def goes_on(scene: Scene, limit: float = 300) -> str:
     code, _, errors = finished(scene.process, limit)
     assert code == 0, errors
     assert not (found := differing(scene.folder / "run", scene.folder / "one")), f"other bytes: {found}"
-    return f"went on to the same bytes ({time.monotonic() - scene.began:.0f} s)"
+    return f"went on ({time.monotonic() - scene.began:.0f} s)"
 
 
 def with_signal(pid: int, number: int) -> None:
@@ -160,7 +162,9 @@ def proxy_killed(hosts: Hosts, folder: Path) -> str:
     scene = begin(hosts, folder, (1, 1))
     stat = Path(f"/proc/{scene.pids[1]}/stat").read_text()
     with_signal(int(stat.rpartition(")")[2].split()[1]), signal.SIGKILL)
-    return ends(scene, "no sign of life from rank 1 ", "unable to read", "HYD", "BAD TERMINATION", "proxy")
+    code, _, errors = finished(scene.process, 300)
+    assert (folder / "run" / "best.onnx").is_file(), errors
+    return f"training went on to its end, exit code of mpiexec: {code}"
 
 
 def signaled(number: signal.Signals) -> Callable[[Hosts, Path], str]:
@@ -244,7 +248,7 @@ def full_disk(hosts: Hosts, folder: Path) -> str:
         time.sleep(1)
         alone("resume", "run", "-q", cwd=folder)
         assert not (found := differing(folder / "run", folder / "one")), f"other bytes: {found}"
-        return f"{said}; resumed to the same bytes"
+        return f"{said}; resumed"
 
 
 def mixed(folder: Path, second: list[str], command: tuple[str, ...] = TRAIN, recipe: str = "") -> tuple[int, str]:
@@ -279,7 +283,7 @@ def full_temporary_disk(hosts: Hosts, folder: Path) -> str:
     if code:
         return says((code, said), "No space left on device", "rank 1 (host ")
     assert not (found := differing(folder / "run", folder / "one")), f"other bytes: {found}"
-    return "took another temporary folder, and went on to the same bytes"
+    return "took another temporary folder, and went on"
 
 
 def other_numpy(hosts: Hosts, folder: Path) -> str:
@@ -330,7 +334,7 @@ def damaged_checkpoint(hosts: Hosts, folder: Path) -> str:
     code, _, errors = run(3, "resume", "run", cwd=folder)
     assert code == 0, errors
     assert not (found := differing(folder / "run", folder / "one")), f"other bytes: {found}"
-    return "resumed from the one before to the same bytes"
+    return "resumed from the one before"
 
 
 FAULTS: tuple[Fault, ...] = (
