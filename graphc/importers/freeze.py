@@ -159,6 +159,10 @@ class _Freezing:
             return True
         given = [name for name in node.inputs if name]
         self.infer(proto, given)
+        if node.op == "CastLike" and node.inputs[0] in self.constants and node.outputs[0] in self.types:
+            kind = helper.tensor_dtype_to_np_dtype(self.types[node.outputs[0]].tensor_type.elem_type)
+            self.keep(node.outputs[0], self.constants[node.inputs[0]].astype(kind))
+            return True
         known = all(name in self.constants for name in given)
         if not known or "." in node.op or node.op in UNREPEATABLE | CONTROL or not self.is_bounded(node):
             return False

@@ -16,6 +16,8 @@ import numpy as np
 from graphc.importers.onnx_graph import OnnxGraph, OnnxNode
 from graphc.types import Array
 
+DEFAULTS: Mapping[str, float] = {"beta": 0.5}
+"""Of attributes that trees ask for and exporters leave out."""
 COMMUTATIVE = frozenset({"Add", "Mul", "Min", "Max"})
 
 
@@ -50,7 +52,7 @@ class Op:
     where: Mapping[str, Any] = field(default_factory=dict)
     """Attributes that it must have."""
     keep: Mapping[str, str] = field(default_factory=dict)
-    """Attributes that are remembered, and the names under which."""
+    """Attributes that are remembered, and the names under which; the same name is the same value."""
 
 
 Tree: TypeAlias = Union[Given, Number, Vector, Op]
@@ -88,7 +90,9 @@ CLIPPED = _op("Clip", _op("Add", X, 3), min=0, max=6)
 ERFS = (_op("Erf", _op("Div", X, SQRT_2)), _op("Erf", _op("Mul", X, 1 / SQRT_2)))
 CUBES = (_op("Pow", X, 3), _op("Mul", X, _op("Mul", X, X)), _op("Mul", X, _op("Pow", X, 2)))
 CENTERED = _op("Sub", X, _op("ReduceMean", X, axes="axes"))
-VARIANCES = tuple(_op("ReduceMean", square) for square in (_op("Pow", CENTERED, 2), _op("Mul", CENTERED, CENTERED)))
+VARIANCES = tuple(
+    _op("ReduceMean", square, axes="axes") for square in (_op("Pow", CENTERED, 2), _op("Mul", CENTERED, CENTERED))
+)
 
 
 def _gelus(erf: Op) -> Iterator[Op]:
@@ -136,7 +140,7 @@ PATTERNS: tuple[Pattern, ...] = (
     *(Pattern("HardSigmoid", tree, attributes=lambda _: {"alpha": 1 / 6, "beta": 0.5})
       for tree in (_op("Div", CLIPPED, 6), _op("Mul", CLIPPED, 1 / 6))),
     *(Pattern("HardSwish", tree) for tree in (
-        _op("Mul", X, _op("HardSigmoid", X, alpha=1 / 6)),
+        _op("Mul", X, _op("HardSigmoid", X, alpha=1 / 6, beta=0.5)),
         _op("Div", _op("Mul", X, CLIPPED), 6),
         _op("Mul", _op("Mul", X, CLIPPED), 1 / 6),
     )),
@@ -257,9 +261,12 @@ class _Matcher:
     ) -> Iterator[tuple[Mapping[str, Any], tuple[OnnxNode, ...]]]:
         if node.op != tree.op or len(node.inputs) != len(tree.inputs):
             return
-        if any(not _same(node.get(name), value) for name, value in tree.where.items()):
+        if any(not _same(node.get(name, DEFAULTS.get(name)), value) for name, value in tree.where.items()):
             return
-        values = {**values, **{name: node.get(each) for each, name in tree.keep.items()}}
+        kept = {name: node.get(each) for each, name in tree.keep.items()}
+        if any(values.get(name, value) != value for name, value in kept.items()):
+            return
+        values = {**values, **kept}
         nodes = nodes if any(each is node for each in nodes) else (*nodes, node)
         orders = [node.inputs]
         if node.op in COMMUTATIVE and len(node.inputs) == 2 and node.inputs[0] != node.inputs[1]:

@@ -52,6 +52,8 @@ class LoadReport:
     beside: Mapping[str, str] = field(default_factory=dict)
     """Unused arrays of modules that were taken, and the layer that has no variable for each: without them it computes
     something else."""
+    fits_turned: bool = False
+    """Whether all arrays of a file that does not say how they lie would fit as PyTorch's lie, and not as ours."""
 
     def raise_if_incomplete(self) -> None:
         """A WeightsError that says what is missing, has another shape, or has no variable in a layer that took others
@@ -68,6 +70,8 @@ class LoadReport:
             notes.append(f"what it has besides is no array of plain numbers: {self.others}")
         if self.classes is not None:
             notes.append(f"the file is of {self.classes:,} classes: --set classes={self.classes}")
+        if self.fits_turned:
+            notes.append("they fit as PyTorch's lie, which the file does not say: graphc weights convert --layout OIHW")
         if self.missing or self.mis_shaped:
             wanted = len(self.loaded) + len(self.missing) + len(self.mis_shaped)
             message = f"{self.path}: expected {wanted} variables, found {len(self.loaded)} of them"
@@ -133,12 +137,20 @@ def convert(file: WeightsFile, plan: Plan, options: LoadOptions = DEFAULT) -> tu
         below,
         file.metadata.get(OTHERS, ""),
         beside_of(selection, mapped, values),
+        bool(mis_shaped)
+        and not (selection.layout or options.layout or origin.layout)
+        and _fit(selection, chosen, want),
     )
     if want and not values and not mis_shaped:
         theirs = f"such as {listed(selection.names)}" if selection.names else report.others or "nothing"
         message = f"{file.path}: expected variables of {plan.graph.name} such as {next(iter(want))}, found {theirs}"
         raise WeightsError("G308", message)
     return values, report
+
+
+def _fit(file: WeightsFile, names: Mapping[str, str], want: Mapping[str, Wanted]) -> bool:
+    """Whether arrays of the file (ours -> its name) are variables as PyTorch lays them out."""
+    return all(form_of(want[ours], "OIHW", file.entry(theirs).shape) is not None for ours, theirs in names.items())
 
 
 def beside_of(file: WeightsFile, mapped: Sources, taken: Collection[str]) -> dict[str, str]:

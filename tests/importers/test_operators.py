@@ -6,6 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import pytest
 
@@ -18,6 +19,11 @@ NORM = {"eps": number(1e-5), "two": number(2), "gamma": [4, 1, 1], "beta": [4, 1
 MEAN = "m = ReduceMean<axes=[1]>(x) d = Sub(x, m)"
 
 FORMS: dict[str, tuple[str, dict[str, Any], list[str]]] = {
+    "casts to what others are": (
+        "a = CastLike(two, x) b = Mul(x, a) c = CastLike(b, x) y = Relu(c)",
+        {"two": np.asarray(2.0)},
+        ["scale", "relu"],
+    ),
     "difference and quotient": (
         "a = Sigmoid(x) b = Sub(x, a) c = Exp(a) y = Div(b, c)",
         {},

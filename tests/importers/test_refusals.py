@@ -15,7 +15,7 @@ from graphc.errors import GraphcError, SpecError, WeightsError
 from graphc.importers import freeze
 from graphc.importers.onnx_import import Request, import_onnx, read_sizes
 from graphc.spec.model import read_spec_text
-from tests.importers.models import number, whole, write_model
+from tests.importers.models import imported, number, whole, write_model
 
 
 def test_every_node_is_listed_with_counts_and_where_to_end(tmp_path: Path) -> None:
@@ -63,6 +63,24 @@ def test_functions_of_the_file_are_put_in_place(tmp_path: Path) -> None:
     code = "import sys; from graphc.importers.onnx_import import import_onnx; print(import_onnx(sys.argv[1]).said)"
     done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=False)
     assert "2 nodes, 2 layers" in done.stdout, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("body", "kinds"),
+    [
+        ("a = HardSigmoid<alpha=0.16666667, beta=0.3>(x) y = Mul(x, a)", ["hard_sigmoid", "multiply"]),
+        ("a = HardSigmoid<alpha=0.16666667>(x) y = Mul(x, a)", ["hard_swish"]),
+    ],
+)
+def test_what_is_nearly_a_pattern_is_none(tmp_path: Path, body: str, kinds: list[str]) -> None:
+    """Nobody compares here, so that the pattern itself has to see it."""
+    assert imported(write_model(tmp_path, body), check=False) == kinds
+
+
+def test_a_variance_along_other_axes_is_no_layer_norm(tmp_path: Path) -> None:
+    body = "m = ReduceMean<axes=[1]>(x) d = Sub(x, m) q = Mul(d, d) v = ReduceMean<axes=[2,3]>(q)"
+    body += " e = Add(v, eps) s = Sqrt(e) y = Div(d, s)"
+    assert "layer_norm" not in imported(write_model(tmp_path, body, eps=number(1e-5)), check=False)
 
 
 def test_a_norm_of_no_axes(tmp_path: Path) -> None:

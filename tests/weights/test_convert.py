@@ -148,6 +148,15 @@ def test_the_layout_is_what_the_metadata_say(tmp_path):
     assert np.array_equal(values["net/c/weights"], turned)
 
 
+def test_a_file_that_lies_as_pytorchs_without_saying_so(tmp_path):
+    path = saved(tmp_path / "w.safetensors", of_torch(), a="b")
+    with pytest.raises(WeightsError, match="expected 14 variables, found") as raised:
+        converted(path)[1].raise_if_incomplete()
+    assert "graphc weights convert --layout OIHW" in "\n".join(raised.value.notes)
+    values, _ = converted(path, layout="OIHW")
+    assert all(np.array_equal(values[name], OURS[name]) for name in OURS)
+
+
 def test_what_is_saved_with_metadata_says_its_layout(tmp_path):
     weights.save(tmp_path / "w.safetensors", OURS, {"graphc.layout": "HWIO", "graphc.source": "torchvision"})
     with weights.open_weights(tmp_path / "w.safetensors") as file:

@@ -94,6 +94,7 @@ HANDLERS: Mapping[str, Handler] = {
     "Identity": shape.same,
     "Dropout": shape.dropout,
     "Cast": shape.cast,
+    "CastLike": shape.cast_like,
     "Transpose": shape.transpose,
     "Flatten": shape.reshape,
     "Reshape": shape.reshape,

@@ -39,6 +39,13 @@ def cast(build: Build, node: OnnxNode) -> None:
     build.give(build.viewed())
 
 
+def cast_like(build: Build, node: OnnxNode) -> None:
+    """To the type of another value: all that are no constants are float32."""
+    if build.is_constant(1) and build.graph.constants[node.inputs[1]].dtype != np.float32:
+        raise RefusedError("it casts to another type than float32")
+    build.give(build.viewed())
+
+
 def transpose(build: Build, node: OnnxNode) -> None:
     x = build.viewed()
     perm = node.get("perm") or list(range(len(x.axes)))[::-1]
@@ -168,6 +175,6 @@ def channel_shuffle(build: Build, node: OnnxNode) -> None:
 
 
 __all__ = [
-    "cast", "channel_shuffle", "depth_to_space", "dropout", "pad", "quantize", "reshape", "resize", "same",
+    "cast", "cast_like", "channel_shuffle", "depth_to_space", "dropout", "pad", "quantize", "reshape", "resize", "same",
     "space_to_depth", "transpose",
 ]  # fmt: skip
