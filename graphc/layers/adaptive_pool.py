@@ -1,10 +1,12 @@
-"""Pooling over as many windows as are asked for, which differ in size: what `output_size` comes to where it is so."""
+"""Pooling over as many windows as are asked for, which differ in size: what `output_size` comes to where it is so, or
+may be so because the input's size is open."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
-from graphc.dims import Shape
+from graphc.dims import Shape, is_static
 from graphc.kernels.pool_ranks import max_pool, max_pool_grad, stages
 from graphc.kernels.sampling import Sampling
 from graphc.layers.base import Layer, elements, static
@@ -13,7 +15,7 @@ from graphc.layers.pool_ranks import AvgPool1d, AvgPool3d, MaxPool1d, MaxPool3d
 from graphc.layers.pooling import AvgPool, MaxPool, Pool
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
-from graphc.receptive_field import Reach
+from graphc.receptive_field import HERE, Reach
 from graphc.training_graph.linear import emit_mixed
 from graphc.training_graph.pool import max_pool_gradient
 from graphc.training_graph.step import EmittedGradients, EmittedStep, TrainingBuilder
@@ -28,22 +30,67 @@ class _Adaptive(Pool):
     def fitted(self, *inputs: Shape) -> Layer:
         return self
 
+    reducing: ClassVar[str]
+    """ONNX's operator over one window."""
+
     def infer_shape(self, *inputs: Shape) -> Shape:
-        return (*(window.count for window in self.adaptive_windows(inputs[0])), self.sizes(inputs[0])[1])
+        assert self.output_size is not None
+        return *self.output_size, self.sizes(inputs[0])[1]
+
+    def sees_all_of(self, index: int, *inputs: Shape) -> bool:
+        """Of an open size no window is known."""
+        return not is_static(inputs[0])
 
     def reach(self, *inputs: Shape) -> tuple[Reach, ...]:
+        if not is_static(inputs[0]):
+            return (HERE,) * self.rank
         return tuple(window.reach() for window in self.adaptive_windows(inputs[0]))
 
     def count_flops(self, *inputs: Shape) -> int:
         read = tuple(window.pixels_read for window in self.adaptive_windows(inputs[0]))
         return elements(read) * self.sizes(inputs[0])[1]
 
+    def _emit_open(self, build: OnnxBuilder, x: Value) -> Value:
+        """For sizes that are known when it runs: along each axis one window after the other, as windows of several axes
+        are those of one axis of those of another. x lies channels first."""
+        assert self.output_size is not None
+        sizes, shape = build.op("Shape", x, shape=(self.rank + 2,)), list(x.shape)
+
+        def whole(name: str, *values: int) -> str:
+            return build.constant(name, np.asarray(values, np.int64))
+
+        for at, count in enumerate(self.output_size):
+            axis, places = 2 + at, whole(f"axis_{at}", 2 + at)
+            size = build.op("Slice", sizes, places, whole(f"end_{at}", axis + 1), shape=(1,))
+            numbers = [whole(f"numbers_{at}_{first}", *range(first, first + count)) for first in (0, 1)]
+            per, less = whole(f"count_{at}", count), whole(f"less_{at}", count - 1)
+            starts = build.op("Div", build.op("Mul", size, numbers[0], shape=(count,)), per)
+            ends = build.op("Div", build.op("Add", build.op("Mul", size, numbers[1], shape=(count,)), less), per)
+            each = zip(*(self._apart(build, values, count) for values in (starts, ends)), strict=True)
+            one = (*shape[:at], 1, *shape[at + 1 :])
+            parts = [
+                build.op(self.reducing, build.op("Slice", x, *bounds, places), shape=one, axes=[axis], keepdims=1)
+                for bounds in each
+            ]
+            shape[at] = count
+            x = build.op("Concat", *parts, shape=tuple(shape), axis=axis) if count > 1 else parts[0]
+        return x
+
+    @staticmethod
+    def _apart(build: OnnxBuilder, values: Value, count: int) -> Sequence[Value]:
+        """Numbers [count] as so many of one."""
+        return [values] if count == 1 else build.op_several("Split", values, shapes=[(1,)] * count, axis=0)
+
 
 class AdaptiveMax(_Adaptive, MaxPool):
     """Max pooling over windows that differ in size: of pixels picked, so that they no longer do."""
 
+    reducing: ClassVar[str] = "ReduceMax"
+
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
         x = build.channels_first(inputs[0])
+        if not is_static(x.shape):
+            return self._emit_open(build, x)
         windows = self.adaptive_windows(x.shape)
         sizes = list(x.shape)
         for axis, (name, window) in enumerate(zip(PICKED[self.rank], windows, strict=True)):
@@ -90,8 +137,12 @@ class AdaptiveMax(_Adaptive, MaxPool):
 class AdaptiveAvg(_Adaptive, AvgPool):
     """Mean pooling over windows that differ in size: a product with a matrix along each axis, the last one first."""
 
+    reducing: ClassVar[str] = "ReduceMean"
+
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
         x = build.channels_first(inputs[0])
+        if not is_static(x.shape):
+            return self._emit_open(build, x)
         windows = self.adaptive_windows(x.shape)
         *sizes, channels = static(x.shape, self.kind)
         across = build.constant("across", np.ascontiguousarray(windows[-1].means().T.astype(np.float32)))

@@ -7,12 +7,12 @@ from typing import Any, ClassVar
 
 from pydantic import model_validator
 
-from graphc.dims import SPATIAL_AXES, Dim, Shape, format_shape
+from graphc.dims import Dim, Shape, is_static
 from graphc.errors import RuleError
 from graphc.kernels.pool_ranks import Stage, avg_pool, avg_pool_grad, max_pool, max_pool_grad, stages
 from graphc.kernels.unfold import Pair
 from graphc.layers.adaptive import AdaptiveWindows
-from graphc.layers.base import Layer, elements, scalar
+from graphc.layers.base import Layer, elements, scalar, static
 from graphc.layers.fields import Bool, Ints2d
 from graphc.layers.windowed import Windowed, both_ends
 from graphc.lazy import np
@@ -56,6 +56,8 @@ class Pool(Windowed):
     def fitted(self, *inputs: Shape) -> Layer:
         if self.output_size is None:
             return super().fitted(*inputs)
+        if not is_static(self.sizes(inputs[0])[0]):
+            return self.adaptive()
         ordinary = [window.as_ordinary() for window in self.adaptive_windows(inputs[0])]
         found = [each for each in ordinary if each is not None]
         if len(found) < self.rank:
@@ -70,13 +72,8 @@ class Pool(Windowed):
     def adaptive_windows(self, shape: Shape) -> tuple[AdaptiveWindows, ...]:
         """Those of `output_size` over inputs of this shape, along each axis."""
         assert self.output_size is not None
-        sizes, _ = self.sizes(shape)
-        fixed = [size for size in sizes if isinstance(size, int)]
-        if len(fixed) < self.rank:
-            hint = f"; for one pixel of any size there is {self.global_kind}" if set(self.output_size) == {1} else ""
-            wanted = f"output_size needs a fixed {' and '.join(SPATIAL_AXES[self.rank + 1])}"
-            raise RuleError("G205", f"{wanted}, got {format_shape(sizes)}; set the resolution{hint}", "output_size")
-        return tuple(AdaptiveWindows(size, count) for size, count in zip(fixed, self.output_size, strict=True))
+        sizes = static(self.sizes(shape)[0], self.kind)
+        return tuple(AdaptiveWindows(size, count) for size, count in zip(sizes, self.output_size, strict=True))
 
     def step(self) -> tuple[int, ...]:
         return self.stride or self.taps

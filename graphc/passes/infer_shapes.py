@@ -25,7 +25,7 @@ def infer_shapes(graph: LayerGraph, kept: Errors | None = None) -> tuple[LayerGr
     shapes: dict[str, Shape] = {each.name: each.shape for each in graph.inputs}
     errors = Errors() if kept is None else kept
     nodes: list[Node] = []
-    layers = {node.name: node.layer for node in graph.nodes}
+    by_name = {node.name: node for node in graph.nodes}
     for node in graph.nodes:
         if any(source not in shapes for source in node.inputs):
             continue
@@ -42,7 +42,7 @@ def infer_shapes(graph: LayerGraph, kept: Errors | None = None) -> tuple[LayerGr
             wrong = at_node(node, error, inputs)
             odd: list[str | None] = [seems_channels_first(each, graph.batch) for each in graph.inputs]
             if error.code == OTHER_SHAPES:
-                odd.append(size_hint(node, inputs, layers))
+                odd.append(size_hint(node, by_name, shapes))
             notes = (*wrong.notes, *filter(None, odd))
             errors.add(SpecError(wrong.code, wrong.message, wrong.place, notes), of_a_layer=True)
     if kept is None:

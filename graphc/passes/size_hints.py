@@ -2,31 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import combinations
 
 from graphc.dims import Dim, Shape, bounds, growth, is_image
+from graphc.errors import RuleError
 from graphc.graph import Node
-from graphc.layers.base import Layer
+
+OTHERWISE = ("scale", "size", "cut")
+"""What `like` takes the place of."""
 
 
-def size_hint(node: Node, inputs: Sequence[Shape], layers: Mapping[str, Layer]) -> str | None:
-    """A sentence for a layer that would read images of one size, and reads others; None where that is not it."""
-    images = [(name, shape) for name, shape in zip(node.inputs, inputs, strict=True) if is_image(shape)]
+def size_hint(node: Node, nodes: Mapping[str, Node], shapes: Mapping[str, Shape]) -> str | None:
+    """A sentence for a layer that would read images of one size, and reads others; None where that is not it.
+
+    `nodes` are the graph's by name, `shapes` those of all values above the layer.
+    """
+    images = [(name, shapes[name]) for name in node.inputs if is_image(shapes[name])]
     for (one, a), (other, b) in combinations(images, 2):
         if any(_differ(x, y) for x, y in zip(a[:2], b[:2], strict=True)):
-            return _with_one_size(one, a, other, b, layers)
+            for name, kept in ((other, one), (one, other)):
+                if name in nodes and _may_be_like(nodes[name], kept, shapes):
+                    return f"like: {kept} on {name} gives it the size of {kept}"
+            return _with_one_size(one, a, other, b)
     return None
+
+
+def _may_be_like(node: Node, kept: str, shapes: Mapping[str, Shape]) -> bool:
+    """Whether `like: kept` on the layer would give it that size."""
+    fields = type(node.layer).model_fields
+    if "like" not in fields:
+        return False
+    layer = node.layer.model_copy(update={"like": kept, **{name: None for name in OTHERWISE if name in fields}})
+    try:
+        return layer.infer_shape(shapes[node.inputs[0]], shapes[kept])[:2] == shapes[kept][:2]
+    except RuleError:
+        return False
 
 
 def _differ(one: Dim, other: Dim) -> bool:
     return one != other and 1 not in (one, other)
 
 
-def _with_one_size(one: str, a: Shape, other: str, b: Shape, layers: Mapping[str, Layer]) -> str:
-    for name, kept in ((other, one), (one, other)):
-        if name in layers and "like" in type(layers[name]).model_fields:
-            return f"like: {kept} on {name} gives it the size of {kept}"
+def _with_one_size(one: str, a: Shape, other: str, b: Shape) -> str:
     more = [bounds(y - x) for x, y in zip(a[:2], b[:2], strict=True)]
     if all(map(_of_one_scale, a[:2], b[:2])):
         if all(least >= 0 for least, _ in more):

@@ -181,6 +181,12 @@ def test_an_open_size_is_followed_in_the_receptive_field(tmp_path: Path) -> None
         (ODD + "      - add: {inputs: [x, even]}\n", "like: x on even gives it the size of x"),
         (ODD + "      - relu: {name: r}\n      - concat: {inputs: [r, a]}\n", "crop: {inputs: r, like: a} cuts it to"),
         (DOWN + "      - relu: {name: r}\n      - concat: {inputs: [r, a]}\n", "crop: {inputs: a, like: r} cuts it to"),
+        (
+            DOWN
+            + "      - conv2d_transpose: {name: up, inputs: half, filters: 2, kernel: 3, stride: 2, padding: valid}\n"
+            "      - add: {inputs: [x, up]}\n",
+            "crop: {inputs: up, like: x} cuts it to the size of x",
+        ),
         (DOWN + "      - add: {inputs: [x, half]}\n", "resize: {inputs: half, like: x} gives it the size of x"),
     ],
 )

@@ -10,8 +10,10 @@ import onnx
 import onnxruntime
 import pytest
 
+from graphc.compiler import compile_plan, plan_spec
 from graphc.dims import Formula
 from graphc.errors import RuleError
+from graphc.execution.network import evaluate
 from graphc.layers.global_pool import GlobalAvgPool2d, GlobalMaxPool2d
 from graphc.layers.pool import AvgPool2d, MaxPool2d
 from tests.layers.apply import apply, gradient
@@ -158,12 +160,29 @@ def test_adaptive_windows_that_are_equal_are_an_ordinary_pool():
     assert MaxPool2d(output_size=2).fitted((5, 3, 1)) == MaxPool2d(kernel=(3, 2), stride=(2, 1))
 
 
+@pytest.mark.parametrize(
+    ("kind", "given", "sizes"),
+    [("2d", "H, W, 3", ((9, 5), (8, 16), (2, 1))), ("2d", "H, 6, 3", ((7, 6),)), ("1d", "W, 3", ((5,), (8,)))],
+)
+@pytest.mark.parametrize("what", ["max", "avg"])
+def test_adaptive_windows_of_an_open_size(what, kind, given, sizes, tmp_path):
+    """One file for every size gives what NumPy does, as spatial pyramid pooling asks for."""
+    ort = pytest.importorskip("onnxruntime")
+    path = tmp_path / "net.yaml"
+    layers = f"[{what}_pool{kind}: {{output_size: 4}}]"
+    path.write_text(f"graphc: 1\nname: net\ninputs: {{x: [N, {given}]}}\nlayers: {layers}\n")
+    plan = plan_spec(path)
+    (node,) = plan.nodes
+    assert node.receptive_field is None
+    session = ort.InferenceSession(compile_plan(plan, {}).serialize(), providers=["CPUExecutionProvider"])
+    for size in sizes:
+        x = np.random.default_rng(0).normal(size=(2, *size, 3)).astype(np.float32)
+        (theirs,) = session.run(None, {"x": x})
+        ours = evaluate(plan, {}, {"x": x})[node.node.name]
+        np.testing.assert_allclose(theirs, ours, atol=1e-6)
+
+
 def test_what_an_output_size_needs():
-    height, width = Formula.symbol("H"), Formula.symbol("W")
-    with pytest.raises(RuleError, match=r"needs a fixed height and width, got H×W; set the resolution$"):
-        AvgPool2d(output_size=6).fitted((height, width, 1))
-    with pytest.raises(RuleError, match="for one pixel of any size there is global_max_pool2d"):
-        MaxPool2d(output_size=1).fitted((height, width, 1))
     with pytest.raises(ValueError, match="stride goes with kernel, not with output_size"):
         MaxPool2d(output_size=1, stride=2)
     with pytest.raises(ValueError, match="expected either kernel or output_size"):

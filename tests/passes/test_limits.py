@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import cProfile
 import gc
 import itertools
+import pstats
 import time
 from fnmatch import fnmatchcase
 
@@ -13,6 +15,7 @@ from graphc.cli.options import collect_seldom
 from graphc.errors import SpecError, did_you_mean
 from graphc.graph import LayerGraph
 from graphc.passes.expand import expand
+from graphc.passes.lints import lints
 from graphc.passes.plan import plan
 from graphc.patterns import within_groups
 from graphc.spec.model import read_spec_text
@@ -162,6 +165,25 @@ def test_planning_takes_a_time_in_proportion():
         assert seconds_to_plan(10_000) < 25 * max(thousand, 0.05)
     finally:
         gc.set_threshold(*before)
+
+
+def test_ten_times_the_layers_are_ten_times_the_calls():
+    """Of every function, also where a machine is too busy to measure time."""
+
+    def calls(layers: int) -> dict[object, int]:
+        layer = "{conv2d: {filters: 4, kernel: 3, normalizer: batch_norm, activation: relu}}"
+        text = f"{HEAD}layers: [repeat: {{times: {layers}, layer: {layer}}}]\n"
+        profile = cProfile.Profile()
+        profile.enable()
+        lints(plan(expand(read_spec_text(text, "net.yaml"))))
+        profile.disable()
+        return {key: each[1] for key, each in pstats.Stats(profile).stats.items()}  # type: ignore[attr-defined]
+
+    calls(2)
+    few, many = calls(30), calls(300)
+    grown = {key: (few.get(key, 1), count) for key, count in many.items() if count > 12 * max(few.get(key, 1), 20)}
+    assert sum(few.values()) > 1000
+    assert not grown
 
 
 @pytest.mark.parametrize("argument", ["1e300", "-1e39", "1e-60"])
