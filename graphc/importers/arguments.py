@@ -24,7 +24,7 @@ Scope: TypeAlias = Mapping[str, Mapping[str, Any]]
 """Kind -> argument -> its default."""
 WORTH = 12
 """Letters that a default has to save."""
-LISTS = frozenset({"shape", "axes"})
+LISTS = frozenset({"shape", "axes", "strides", "anchors", "variances"})
 """Arguments that stay lists where all their numbers are equal."""
 NEVER = frozenset({"filters", "units", "start", "stop", "shape", "groups"})
 """Arguments that stand on every layer, common or not."""

@@ -13,6 +13,7 @@ from graphc.emit.read import open_model, self_contained
 from graphc.errors import SpecError, did_you_mean
 from graphc.files import shown
 from graphc.importers.chains import recognize_chains
+from graphc.importers.detection import recognize_detection
 from graphc.importers.freeze import freeze
 from graphc.importers.onnx_graph import OnnxGraph, OnnxNode
 from graphc.importers.patterns import drop_idle, recognize
@@ -50,7 +51,7 @@ class Source:
         if self.dequantize:
             self._unrounded = unrounded(graph)
             graph = without_rounding(graph, self._unrounded)
-        return recognize(recognize_chains(drop_idle(graph)))
+        return recognize(recognize_chains(recognize_detection(drop_idle(graph))))
 
     def session(self, outputs: Sequence[str], *, rounding: bool = False) -> Session:
         """The file in onnxruntime, giving these values; with `dequantize` without its rounding, unless asked for."""

@@ -10,6 +10,7 @@ from graphc.importers.operators import (
     arithmetic,
     convolution,
     dense,
+    detection,
     normalization,
     parts,
     pooling,
@@ -110,4 +111,6 @@ HANDLERS: Mapping[str, Handler] = {
     "DepthToSpace": shape.depth_to_space,
     "SpaceToDepth": shape.space_to_depth,
     "ChannelShuffle": shape.channel_shuffle,
+    # detection
+    "LAYER": detection.recognized,
 }
