@@ -181,6 +181,42 @@ def test_the_page_draws_what_is_seen(name: str, chromium: Browser, tmp_path: Pat
     assert view.problems == []
 
 
+RANKS = {
+    "sequence": """
+    inputs: {wave: [N, 64, 2]}
+    layers:
+      - conv1d: {name: one, filters: 4, kernel: 5, stride: 2, padding: [4, 0], activation: relu}
+      - conv1d: {name: two, filters: 4, kernel: 3, dilation: 2}
+    """,
+    "volume": """
+    inputs: {clip: [N, 8, 12, 10, 1]}
+    layers:
+      - conv3d: {name: one, filters: 4, kernel: [3, 5, 5], stride: [1, 2, 2], activation: relu}
+      - max_pool3d: {name: two, kernel: 2}
+    """,
+}
+
+
+@needs_chromium
+@pytest.mark.parametrize("name", RANKS)
+def test_sequences_and_volumes_are_drawn_along_every_axis(name: str, chromium: Browser, tmp_path: Path) -> None:
+    plan = plan_of(RANKS[name])
+    view = opened(chromium, tmp_path, plan)
+    view.evaluate("select('two')")
+    sizes = [int(str(size)) for size in plan.shapes["two"][:-1]]
+    for places in ([0] * len(sizes), [size // 2 for size in sizes], [size - 1 for size in sizes]):
+        view.evaluate(f"state.at = {places}; drawField()")
+        drawn = json.loads(view.evaluate("document.querySelector('#seen svg').dataset.region"))
+        assert drawn == [list(interval) for interval in seen(plan, "two", *places)[plan.graph.inputs[0].name]]
+    pictures = "[...document.querySelectorAll('#seen svg')].map(each => each.querySelectorAll('.region').length)"
+    assert view.evaluate(pictures) == ([1] if name == "sequence" else [1, 1])
+    view.click("#output svg", 0.01, 0.01)
+    view.press("ArrowRight")
+    words = view.evaluate("document.querySelector('#output-words').textContent")
+    assert words.startswith("output (1)" if name == "sequence" else f"output ({sizes[0] - 1}, 0, 1)")
+    assert view.problems == []
+
+
 @needs_chromium
 @pytest.mark.parametrize("name", ODD)
 def test_odd_models_are_drawn(name: str, chromium: Browser, tmp_path: Path) -> None:

@@ -5,8 +5,12 @@ const byId = id => document.getElementById(id), root = document.documentElement;
 const layers = new Map(data.layers.map(layer => [layer.name, layer]));
 const inputs = new Map(data.inputs.map(input => [input.name, input]));
 const shapeOf = name => (layers.get(name) || inputs.get(name)).shape;
-const isImage = shape => shape.length === 3 && shape.every(size => typeof size === "number");
-const state = {layer: null, row: 0, column: 0, sort: null, down: true, filter: ""};
+// Sequences, images and volumes: a size for each axis, and the channels.
+const isSpatial = shape => shape.length > 1 && shape.length < 5 && shape.every(size => typeof size === "number");
+const AXES = {1: ["positions"], 2: ["rows", "columns"], 3: ["planes", "rows", "columns"]};
+// Which axes a picture shows, by how many there are: down and across; -1 is a strip, which has no down.
+const VIEWS = {1: [[-1, 0]], 2: [[0, 1]], 3: [[1, 2], [-1, 0]]};
+const state = {layer: null, at: [], sort: null, down: true, filter: ""};
 
 // building -----------------------------------------------------------------------------------------------------
 
@@ -37,7 +41,7 @@ function bytes(value) {
   return (unit ? value.toFixed(1) : value) + [" B", " KiB", " MiB", " GiB"][unit];
 }
 const full = value => value === null || value === undefined ? "–" : value.toLocaleString("en-US");
-const pair = values => values[0] === values[1] ? String(values[0]) : values.join("×");
+const pair = values => new Set(values).size === 1 ? String(values[0]) : values.join("×");
 const fieldText = field => field ? pair(field.size) : "whole input";
 const percent = value => value === null || value === undefined ? "–" : value === 0 ? "0" : value < 1e-4 ? value.toExponential(1) : (100 * value).toPrecision(3) + " %";
 const accent = family => (data.accents[family] || data.accents.input)[isDark() ? 1 : 0];
@@ -134,7 +138,7 @@ function select(name) {
   const layer = layers.get(name);
   if (!layer) return;
   state.layer = name;
-  if (isImage(layer.shape)) { state.row = layer.shape[0] >> 1; state.column = layer.shape[1] >> 1; }
+  if (isSpatial(layer.shape)) state.at = layer.shape.slice(0, -1).map(size => size >> 1);
   document.querySelectorAll("#table tbody tr").forEach(row => {
     const chosen = row.dataset.layer === name;
     row.setAttribute("aria-selected", chosen);
@@ -182,19 +186,18 @@ function back(interval, reach, size) {
 }
 const join = (a, b) => a[0] > a[1] ? b : b[0] > b[1] ? a : [Math.min(a[0], b[0]), Math.max(a[1], b[1])];
 
-// Name -> [rows, columns] that the output sees of that value; null: all of it. The same walk as graphc/report/seen.py.
-function seen(name, row, column) {
-  const regions = new Map([[name, [[row, row], [column, column]]]]);
+// Name -> what the output sees of that value along each axis; null: all of it. The same walk as graphc/report/seen.py.
+function seen(name, at) {
+  const regions = new Map([[name, at.map(place => [place, place])]]);
   for (const layer of [...data.layers].reverse()) {
     if (!regions.has(layer.name)) continue;
     const region = regions.get(layer.name);
     for (const source of layer.inputs) {
       const shape = shapeOf(source);
-      if (!region || layer.reach === 0 || !isImage(shape)) { regions.set(source, null); continue; }
-      const same = [1, 1, [0], [0]], [rows, columns] = layer.reach === 1 ? [same, same] : layer.reach;
-      const before = [back(region[0], rows, shape[0]), back(region[1], columns, shape[1])];
+      if (!region || layer.reach === 0 || !isSpatial(shape) || shape.length !== region.length + 1) { regions.set(source, null); continue; }
+      const before = region.map((each, axis) => back(each, layer.reach === 1 ? [1, 1, [0], [0]] : layer.reach[axis], shape[axis]));
       const known = regions.get(source);
-      regions.set(source, !regions.has(source) ? before : known && [join(known[0], before[0]), join(known[1], before[1])]);
+      regions.set(source, !regions.has(source) ? before : known && before.map((each, axis) => join(known[axis], each)));
     }
   }
   return regions;
@@ -204,76 +207,89 @@ function seen(name, row, column) {
 function beyond(layer) {
   const field = layer.field;
   if (!field || !field.padding) return null;
-  return [0, 1].map(axis => {
-    const start = [state.row, state.column][axis] * field.stride[axis] - field.padding[axis];
+  return state.at.map((place, axis) => {
+    const start = place * field.stride[axis] - field.padding[axis];
     return [start, start + field.size[axis] - 1];
   });
 }
 
-const rectangle = (region, scale, kind) => s("rect", {class: kind, x: region[1][0] * scale, y: region[0][0] * scale,
-  width: Math.max(0, region[1][1] - region[1][0] + 1) * scale, height: Math.max(0, region[0][1] - region[0][0] + 1) * scale});
+// Two axes of a value with these sizes, drawn within `most`, a pixel no larger than `large`.
+function sheetOf(sizes, view, most, large) {
+  const [down, across] = view, height = down < 0 ? 1 : sizes[down], width = sizes[across];
+  const x = Math.min(most / (down < 0 ? width : Math.max(height, width)), large), y = down < 0 ? Math.min(24, most) : x;
+  return {down, across, height, width, x, y, whole: {width: width * x, height: height * y}};
+}
+function rectangle(region, sheet, kind) {
+  const [top, bottom] = sheet.down < 0 ? [0, 0] : region[sheet.down], [left, right] = region[sheet.across];
+  return s("rect", {class: kind, x: left * sheet.x, y: top * sheet.y,
+    width: Math.max(0, right - left + 1) * sheet.x, height: Math.max(0, bottom - top + 1) * sheet.y});
+}
 
 function drawField() {
   const layer = layers.get(state.layer);
-  const target = [...inputs.values()].find(input => isImage(input.shape));
+  const target = [...inputs.values()].find(input => isSpatial(input.shape));
   if (!layer || !target) { byId("field").hidden = !target; return; }
-  const spatial = isImage(layer.shape), regions = spatial ? seen(layer.name, state.row, state.column) : new Map();
-  const [height, width] = target.shape, scale = Math.min(360 / Math.max(height, width), 12);
-  const region = spatial ? (regions.has(target.name) ? regions.get(target.name) : [[0, -1], [0, -1]]) : null;
-  const whole = [[0, height - 1], [0, width - 1]];
-  const sheet = s("svg", {viewBox: `-30 -30 ${width * scale + 60} ${height * scale + 60}`, width: width * scale + 60, role: "img",
-    "data-region": JSON.stringify(region)},
-    data.image ? s("image", {href: data.image, width: width * scale, height: height * scale, preserveAspectRatio: "none"}) : lattice(width, height, scale),
-    s("rect", {class: "cell", width: width * scale, height: height * scale}), rectangle(region || whole, scale, "region"),
-    spatial && beyond(layer) ? rectangle(beyond(layer), scale, "beyond") : null);
-  fill("seen", sheet);
+  const spatial = isSpatial(layer.shape), regions = spatial ? seen(layer.name, state.at) : new Map();
+  const sizes = target.shape.slice(0, -1), names = AXES[sizes.length];
+  const region = spatial ? (regions.has(target.name) ? regions.get(target.name) : sizes.map(() => [0, -1])) : null;
+  const around = spatial && beyond(layer);
+  fill("seen", VIEWS[sizes.length].map(view => {
+    const sheet = sheetOf(sizes, view, 360, 12), {width, height} = sheet.whole;
+    return s("svg", {viewBox: `-30 -30 ${width + 60} ${height + 60}`, width: width + 60, role: "img", "data-region": JSON.stringify(region)},
+      data.image && sizes.length === 2 ? s("image", {href: data.image, width, height, preserveAspectRatio: "none"}) : lattice(sheet),
+      s("rect", {class: "cell", width, height}), rectangle(region || sizes.map(size => [0, size - 1]), sheet, "region"),
+      around && around.length === sizes.length ? rectangle(around, sheet, "beyond") : null);
+  }));
   byId("seen-words").textContent = !region ? `${layer.name} sees the whole input`
-    : `rows ${region[0].join("–")}, columns ${region[1].join("–")} of ${target.name} (${height}×${width})`;
+    : `${names.map((name, axis) => `${name} ${region[axis].join("–")}`).join(", ")} of ${target.name} (${sizes.join("×")})`;
   drawOutput(layer, spatial);
-  drawStrip(layer, regions, spatial);
+  drawMaps(layer, regions, spatial);
 }
 
-function lattice(width, height, scale) {
-  const gap = [1, 2, 4, 8, 16, 32, 64].find(each => each * scale >= 9) || 64, lines = [];
-  for (let x = gap; x < width; x += gap) lines.push(`M${x * scale} 0V${height * scale}`);
-  for (let y = gap; y < height; y += gap) lines.push(`M0 ${y * scale}H${width * scale}`);
+function lattice({down, height, width, x, y}) {
+  const gap = [1, 2, 4, 8, 16, 32, 64].find(each => each * x >= 9) || 64, lines = [];
+  for (let at = gap; at < width && width / gap < 400; at += gap) lines.push(`M${at * x} 0V${height * y}`);
+  for (let at = gap; down >= 0 && at < height; at += gap) lines.push(`M0 ${at * y}H${width * x}`);
   return s("path", {class: "cell", d: lines.join("")});
 }
 
 function drawOutput(layer, spatial) {
   if (!spatial) { fill("output"); byId("output-words").textContent = `${layer.name} has no places: ${layer.shape.join("×")}`; return; }
-  const [height, width] = layer.shape, scale = Math.min(300 / Math.max(height, width), 26);
-  const choose = event => {
-    const box = sheet.getBoundingClientRect(), zoom = width * scale / box.width;
-    state.column = Math.min(width - 1, Math.max(0, Math.floor((event.clientX - box.left) * zoom / scale)));
-    state.row = Math.min(height - 1, Math.max(0, Math.floor((event.clientY - box.top) * zoom / scale)));
-    redraw();
-  };
-  const redraw = () => { drawField(); byId("output").firstChild.focus({preventScroll: true}); };
-  const keys = {ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1]};
-  const sheet = s("svg", {viewBox: `0 0 ${width * scale} ${height * scale}`, width: width * scale, tabindex: 0, role: "application",
-    "aria-label": "outputs of the layer", onclick: choose, onkeydown: event => {
-      const move = keys[event.key];
-      if (!move) return;
-      event.preventDefault();
-      event.stopPropagation();
-      state.row = Math.min(height - 1, Math.max(0, state.row + move[0]));
-      state.column = Math.min(width - 1, Math.max(0, state.column + move[1]));
-      redraw();
-    }}, s("rect", {class: "cell", width: width * scale, height: height * scale}), lattice(width, height, scale),
-    s("rect", {class: "cell on", x: state.column * scale, y: state.row * scale, width: Math.max(scale, 2), height: Math.max(scale, 2)}));
-  fill("output", sheet);
-  byId("output-words").textContent = `output (${state.row}, ${state.column}) of ${layer.name}, ${layer.shape.join("×")}`;
+  const sizes = layer.shape.slice(0, -1);
+  const put = (axis, place) => { if (axis >= 0) state.at[axis] = Math.min(sizes[axis] - 1, Math.max(0, place)); };
+  fill("output", VIEWS[sizes.length].map((view, index) => {
+    const sheet = sheetOf(sizes, view, 300, 26), {down, across, x, y} = sheet, {width, height} = sheet.whole;
+    const redraw = () => { drawField(); byId("output").children[index].focus({preventScroll: true}); };
+    const keys = {ArrowUp: [down, -1], ArrowDown: [down, 1], ArrowLeft: [across, -1], ArrowRight: [across, 1]};
+    const drawn = s("svg", {viewBox: `0 0 ${width} ${height}`, width, tabindex: 0, role: "application", "aria-label": "outputs of the layer",
+      onclick: event => {
+        const box = drawn.getBoundingClientRect(), zoom = width / box.width;
+        put(across, Math.floor((event.clientX - box.left) * zoom / x));
+        put(down, Math.floor((event.clientY - box.top) * zoom / y));
+        redraw();
+      },
+      onkeydown: event => {
+        const move = keys[event.key];
+        if (!move) return;
+        event.preventDefault();
+        event.stopPropagation();
+        put(move[0], state.at[move[0]] + move[1]);
+        redraw();
+      }}, s("rect", {class: "cell", width, height}), lattice(sheet),
+      s("rect", {class: "cell on", x: state.at[across] * x, y: down < 0 ? 0 : state.at[down] * y, width: Math.max(x, 2), height: Math.max(y, 2)}));
+    return drawn;
+  }));
+  byId("output-words").textContent = `output (${state.at.join(", ")}) of ${layer.name}, ${layer.shape.join("×")}`;
 }
 
-function drawStrip(layer, regions, spatial) {
+function drawMaps(layer, regions, spatial) {
   if (!spatial) { fill("strip"); return; }
-  const passed = data.layers.filter(each => regions.get(each.name) && isImage(each.shape) && each.name === each.block);
-  fill("strip", passed.map(each => {
-    const [height, width] = each.shape, scale = 80 / Math.max(height, width);
-    return h("div", {class: "mini", title: `${each.name} ${each.shape.join("×")}`, onclick: () => select(each.name)},
-      s("svg", {width: width * scale, height: height * scale}, rectangle(regions.get(each.name), scale, "region")), each.name.split("/").pop());
-  }));
+  const passed = data.layers.filter(each => regions.get(each.name) && isSpatial(each.shape) && each.name === each.block);
+  fill("strip", passed.map(each => h("div", {class: "mini", title: `${each.name} ${each.shape.join("×")}`, onclick: () => select(each.name)},
+    VIEWS[each.shape.length - 1].map(view => {
+      const sheet = sheetOf(each.shape.slice(0, -1), view, 80, 80);
+      return s("svg", sheet.whole, rectangle(regions.get(each.name), sheet, "region"));
+    }), each.name.split("/").pop())));
 }
 
 // charts -------------------------------------------------------------------------------------------------------
@@ -324,10 +340,10 @@ function chart(title, series, {limits = [], log = false, dots = false, wide = fa
 
 function drawGrowth() {
   const fields = data.layers.map((layer, index) => [layer, index]).filter(([layer]) => layer.field && layer.name === layer.block);
-  const target = [...inputs.values()].find(input => isImage(input.shape));
+  const target = [...inputs.values()].find(input => isSpatial(input.shape));
   if (!fields.length) { fill("growth"); return; }
   const points = fields.map(([layer, index]) => [index + 1, Math.max(...layer.field.size), `${layer.name}: ${fieldText(layer.field)}`, layer.name, accent(layer.family)]);
-  const limits = target ? [[Math.max(target.shape[0], target.shape[1]), `input: ${target.shape[0]}×${target.shape[1]}`]] : [];
+  const sizes = target ? target.shape.slice(0, -1) : [], limits = target ? [[Math.max(...sizes), `input: ${sizes.join("×")}`]] : [];
   fill("growth", chart("receptive field, pixels", [{name: "", colour: "var(--edge)", points}], {limits, dots: true, wide: true, xLabel: "layer"}));
 }
 
@@ -461,6 +477,6 @@ drawTable();
 drawEconomy();
 drawGrowth();
 drawSummary();
-const spatialLayers = data.layers.filter(layer => isImage(layer.shape) && layer.shape[0] > 1);
+const spatialLayers = data.layers.filter(layer => isSpatial(layer.shape) && layer.shape[0] > 1);
 select((spatialLayers[spatialLayers.length - 1] || data.layers[data.layers.length - 1]).name);
 if (data.live) setTimeout(follow, data.live);
