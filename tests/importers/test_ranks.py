@@ -46,6 +46,33 @@ FORMS: dict[str, tuple[str, str, dict[str, Any], list[str]]] = {
         GATES,
         ["gru"],
     ),
+    "transposed convolution": (
+        "N,4,7",
+        "y = ConvTranspose<strides=[2], pads=[1,1], output_padding=[1]>(x, w, b)",
+        {"w": [4, 6, 3], "b": [6]},
+        ["conv1d_transpose"],
+    ),
+    "transposed convolution, more at one end": (
+        "N,4,7",
+        "y = ConvTranspose<group=2, strides=[3], dilations=[2], pads=[2,0]>(x, w)",
+        {"w": [4, 3, 3]},
+        ["conv1d_transpose"],
+    ),
+    "transposed convolution of a size": (
+        "N,4,7",
+        "y = ConvTranspose<strides=[2], output_shape=[15]>(x, w)",
+        {"w": [4, 6, 3]},
+        ["conv1d_transpose"],
+    ),
+    "transposed convolution of a volume": (
+        "N,2,3,4,5",
+        "y = ConvTranspose<strides=[1,2,2], pads=[1,0,1,1,0,0]>(x, w, b)",
+        {"w": [2, 3, 3, 2, 3], "b": [3]},
+        ["conv3d_transpose"],
+    ),
+    "transposed convolution of a volume, without pads": (
+        "N,2,3,4,5", "y = ConvTranspose<strides=[2,2,2]>(x, w)", {"w": [2, 3, 2, 2, 2]}, ["conv3d_transpose"]
+    ),
     "product of two": (
         "N,7,4",
         "t = Transpose<perm=[0,2,1]>(x) a = MatMul(x, t) y = MatMul(a, x)",

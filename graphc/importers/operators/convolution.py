@@ -7,7 +7,7 @@ from typing import Any
 from graphc.importers.flat import Value
 from graphc.importers.onnx_graph import OnnxNode, RefusedError
 from graphc.importers.operators.handler import Build
-from graphc.importers.operators.windows import Pads, of_rank, pads_of, pair, sizes_of, written
+from graphc.importers.operators.windows import Pads, of_rank, pads_of, sizes_of, written
 from graphc.types import Array
 from graphc.window import TransposedWindow
 
@@ -61,39 +61,39 @@ def _windowed(
 
 
 def conv_transpose(build: Build, node: OnnxNode) -> None:
-    """conv2d_transpose, whose weights are [kh, kw, F/groups, C]."""
-    x = build.image()
-    weights = _weights(build, 2)
+    """conv2d_transpose, whose weights are [kh, kw, F/groups, C]; of sequences and volumes those of 1d and 3d."""
+    x = of_rank(build)
+    rank = len(x.shape) - 1
+    weights = _weights(build, rank)
     _, filters, *kernel = weights.shape
-    groups, dilation = node.get("group", 1), pair(node, "dilations")
-    extent = (kernel[0] - 1) * dilation[0] + 1, (kernel[1] - 1) * dilation[1] + 1
-    stride, more = pair(node, "strides"), pair(node, "output_padding", 0)
-    arguments: dict[str, Any] = {
-        "filters": filters * groups, "kernel": written((kernel[0], kernel[1])), "stride": written(stride)
-    }  # fmt: skip
-    if dilation != (1, 1):
+    groups, dilation = node.get("group", 1), sizes_of(node, "dilations", rank)
+    extent = tuple((taps - 1) * spread + 1 for taps, spread in zip(kernel, dilation, strict=True))
+    stride, more = sizes_of(node, "strides", rank), sizes_of(node, "output_padding", rank, 0)
+    arguments: dict[str, Any] = {"filters": filters * groups, "kernel": written(kernel), "stride": written(stride)}
+    if set(dilation) != {1}:
         arguments["dilation"] = written(dilation)
     if groups > 1:
         arguments["groups"] = groups
     cut = _cut(node, x, extent, stride, more)
     arguments.update(_transposed_padding(cut, x, extent, stride, more))
     biases = _biases(build)
-    params = {"weights": weights.transpose(2, 3, 1, 0), **biases}
-    build.give(build.layer("conv2d_transpose", [x], {**arguments, "bias": bool(biases)}, params))
+    params = {"weights": weights.transpose(*range(2, 2 + rank), 1, 0), **biases}
+    build.give(build.layer(f"conv{rank}d_transpose", [x], {**arguments, "bias": bool(biases)}, params))
 
 
 def _cut(
-    node: OnnxNode, x: Value, kernel: tuple[int, int], stride: tuple[int, int], more: tuple[int, int]
+    node: OnnxNode, x: Value, kernel: tuple[int, ...], stride: tuple[int, ...], more: tuple[int, ...]
 ) -> list[tuple[int, int]]:
     """Outputs cut off (before, after) along each axis."""
+    rank = len(kernel)
     auto, shape = node.get("auto_pad", "NOTSET"), node.get("output_shape")
     if auto in ("NOTSET", "VALID") and not shape:
-        top, left, bottom, right = (node.get("pads") or (0, 0, 0, 0)) if auto == "NOTSET" else (0, 0, 0, 0)
-        return [(top, bottom), (left, right)]
+        pads = (node.get("pads") if auto == "NOTSET" else None) or (0,) * (2 * rank)
+        return list(zip(pads[:rank], pads[rank:], strict=True))
     found = []
-    for axis, size in enumerate(x.shape[:2]):
+    for axis, size in enumerate(x.shape[:rank]):
         assert isinstance(size, int)
-        wanted = shape[-2:][axis] if shape else size * stride[axis]
+        wanted = shape[-rank:][axis] if shape else size * stride[axis]
         total = stride[axis] * (size - 1) + more[axis] + kernel[axis] - wanted
         if total < 0:
             raise RefusedError(f"its output_shape {shape} is larger than what its windows reach")
@@ -103,13 +103,14 @@ def _cut(
 
 
 def _transposed_padding(
-    cut: list[tuple[int, int]], x: Value, kernel: tuple[int, int], stride: tuple[int, int], more: tuple[int, int]
+    cut: list[tuple[int, int]], x: Value, kernel: tuple[int, ...], stride: tuple[int, ...], more: tuple[int, ...]
 ) -> dict[str, Any]:
     """The padding and output_padding of outputs cut off and added."""
     wanted = [(before, after - added) for (before, after), added in zip(cut, more, strict=True)]
     for word in ("same", "valid"):
-        sides = [TransposedWindow.over(x.shape[a], kernel[a], stride[a], word).pads for a in (0, 1)]
+        sides = [TransposedWindow.over(x.shape[a], kernel[a], stride[a], word).pads for a in range(len(kernel))]
         if sides == wanted:
             return {} if word == "same" else {"padding": word}
-    arguments: dict[str, Any] = {"padding": [list(sides) for sides in cut]}
+    padding = [list(sides) for sides in cut]
+    arguments: dict[str, Any] = {"padding": padding if len(padding) > 1 else padding[0]}
     return {**arguments, "output_padding": written(more)} if any(more) else arguments

@@ -99,12 +99,6 @@ def sizes_of(node: OnnxNode, attribute: str, rank: int, default: int = 1) -> tup
     return found
 
 
-def pair(node: OnnxNode, attribute: str, default: int = 1) -> tuple[int, int]:
-    """An attribute of two numbers, height and width."""
-    first, second = sizes_of(node, attribute, 2, default)
-    return first, second
-
-
 def written(sizes: Sequence[int]) -> Any:
     """One number where all are equal."""
     return sizes[0] if len(set(sizes)) == 1 else list(sizes)
