@@ -104,7 +104,7 @@ def collected(cases: Path, results: Path) -> dict[str, Any]:
             if kind == "right":
                 right[0] += 1
             elif kind == "wrong":
-                right[1][case["what"]] = line.get("refused", float(f"{line['error']:.1e}"))
+                right[1][case["what"]] = line["refused"] if "refused" in line else float(f"{line['error']:.1e}")
             else:
                 right[2][case["what"]] = line["refused"][:120]
         found[path.stem] = forms

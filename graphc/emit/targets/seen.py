@@ -30,6 +30,8 @@ class Seen:
     """In which the node computes: float16 where anything of it is, int8 for what quantizes."""
     reads: str
     """The operator that makes its first input; empty where that is an input or a constant."""
+    reads_picture: bool
+    """Whether that is the Transpose of an input, an image N H W C."""
     in_integers: bool
     """Whether the file quantizes anything."""
     open_batch: bool
@@ -79,6 +81,8 @@ def seen_nodes(model: OnnxModel) -> Iterator[Seen]:
     half |= {name for name, array in model.tensors.items() if array.dtype.name == "float16"}
     in_integers = any(node.op_type == "QuantizeLinear" for node in graph.node)
     makers = {name: str(node.op_type) for node in graph.node for name in node.output}
+    given = {each.name for each in graph.input if ranks[each.name] == 4}
+    pictures = {node.output[0] for node in graph.node if node.op_type == "Transpose" and node.input[0] in given}
     first = graph.input[0].type.tensor_type.shape.dim
     is_open = bool(first) and not first[0].dim_value
     for node in graph.node:
@@ -89,6 +93,7 @@ def seen_nodes(model: OnnxModel) -> Iterator[Seen]:
             tuple(ranks.get(name) for name in node.input),
             _numbers(node, half),
             makers.get(node.input[0], "") if node.input else "",
+            bool(node.input) and node.input[0] in pictures,
             in_integers,
             is_open,
             node.op_type in PAIR and model.tensors[node.input[2]].dtype.kind == "u",
