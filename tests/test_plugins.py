@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from graphc import plugins
-from graphc.compiler import plan_model
+from graphc.compiler import plan_model, plan_spec
 from graphc.errors import GraphcError, MachineError, SpecError
 from graphc.layers import CATALOGUE
 from graphc.spec.model import read_spec_text
@@ -146,3 +146,12 @@ def test_sources_of_packages(packages: Path) -> None:
     other = packages / "other.yaml"
     other.write_text((EXAMPLE / "recipe.yaml").read_text().replace("boards: {count", "shapes: {count"))
     assert checked(packages, other).stdout == "shapes\n", "who does not use it is not concerned"
+
+
+def test_who_uses_no_package_looks_for_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks, repeats, activations by name, scopes: no word of these is looked for among packages."""
+    asked: list[str] = []
+    monkeypatch.setattr(plugins, "offers", lambda group: asked.append(group) or {})
+    for name in ("resnet18", "mobilenet_v2", "hourglass"):
+        assert plan_spec(name).nodes
+    assert asked == []
