@@ -24,7 +24,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from graphc.compiler import plan_model
@@ -34,6 +34,7 @@ from graphc.spec.source import load_text
 from tests.pages.pages import ROOT, Block, Page
 
 SHOWN = {"text", "mermaid"}
+ELLIPSIS = "…"
 LIMIT = 900
 """Seconds for one block."""
 
@@ -140,9 +141,17 @@ def session(text: str) -> Iterator[tuple[str, int, str]]:
 
 def compare(found: str, expected: str, command: str) -> None:
     """Whether a text is as it is expected, but for spaces at ends of lines and what `…` stands for."""
-    ours, theirs = (["".join(line.rstrip()) for line in text.strip("\n").split("\n")] for text in (found, expected))
-    pattern = "".join(
-        r"(?:.*\n)*?" if line.strip() == "…" else re.escape(line).replace("…", ".*") + r"\n" for line in theirs
-    )
-    if not re.fullmatch(pattern, "\n".join(ours) + "\n"):
+    ours, theirs = ([line.rstrip() for line in text.strip("\n").split("\n")] for text in (found, expected))
+    if not fits(ours, theirs, lambda line, pattern: fits(line, pattern, str.__eq__)):
         raise WrongError(f"{command}\nprints\n{found}\nand the page shows\n{expected}")
+
+
+def fits(found: Sequence[str], expected: Sequence[str], same: Callable[[str, str], bool]) -> bool:
+    """Whether lines, or the letters of one, are those expected, where `…` stands for any number of them."""
+    reached = {0}  # how many of those found may be behind us
+    for each in expected:
+        if each.strip() == ELLIPSIS:
+            reached = set(range(min(reached), len(found) + 1)) if reached else reached
+        else:
+            reached = {at + 1 for at in reached if at < len(found) and same(found[at], each)}
+    return len(found) in reached
