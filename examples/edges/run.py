@@ -38,6 +38,7 @@ def main() -> float:
     parser.add_argument("--out", default=str(HERE))
     options = parser.parse_args()
     out = Path(options.out)
+    out.mkdir(parents=True, exist_ok=True)
     photo = photograph(options.photo)
 
     with tempfile.TemporaryDirectory() as folder:
