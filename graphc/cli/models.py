@@ -86,6 +86,8 @@ def compile_command(spec: str | None, output: str | None, **options: Any) -> Non
     if options["training"] is not None:
         compile_step(spec, output, options)
         return
+    if options["unroll"] is not None:
+        raise click.UsageError("--unroll goes with --training RECIPE")
     if spec is None:
         raise click.UsageError("Missing argument 'SPEC|RUN'.")
     from graphc.compiler import compile_spec

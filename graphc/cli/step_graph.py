@@ -13,12 +13,13 @@ from graphc.files import keep_inputs, shown
 
 STEP_TARGETS = ("cpu", "cuda", "webgpu")
 """Where a training step may run, the default first."""
-TAKEN = {"output", "training", "targets", "batch", "settings", "max_memory"}
+TAKEN = {"output", "training", "unroll", "targets", "batch", "settings", "max_memory"}
 """What goes with --training; --set then overrides keys of the recipe."""
 training_options = with_options(
     click.option(
         "--training", metavar="RECIPE", help="Write this recipe's training step, and the state it begins with."
     ),
+    click.option("--unroll", type=click.IntRange(1), help="With --training: so many steps in a row.  [default: 1]"),
 )
 
 
@@ -42,7 +43,13 @@ def compile_step(spec: str | None, output: str | None, options: dict[str, Any]) 
     target_of_step = _one_of(options["targets"])
     memory = limits(None, options["max_memory"]).memory
     found = compile_training(
-        recipe, target, options["settings"], batch=options["batch"], target=target_of_step, max_memory=memory
+        recipe,
+        target,
+        options["settings"],
+        batch=options["batch"],
+        target=target_of_step,
+        unroll=options["unroll"] or 1,
+        max_memory=memory,
     )
     for sentence in found.said:
         say(sentence)

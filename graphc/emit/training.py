@@ -65,6 +65,10 @@ class TrainingGraph(GraphBuilder):
         """What the names of a pass's inputs and outputs end in, where a step has several."""
         self._pass = 0, 1
         """(number of the pass, passes a step)."""
+        self._turn, self._end = 0, ""
+        """Which of the steps that the graph has in a row, and what the names of its inputs and outputs end in."""
+        self.new_state: dict[str, Tensor] = {}
+        """What the state has become so far, by the names of its inputs."""
         self._known: dict[Any, list[str]] = {}
         self._initializers: dict[Any, str] = {}
         self._tensors: dict[str, Tensor] = {}
@@ -152,7 +156,7 @@ class TrainingGraph(GraphBuilder):
     @property
     def steps_done(self) -> Tensor:
         number, passes = self._pass
-        return self.input("step", (), "float32") * passes + number
+        return (self.input("step", (), "float32") + self._turn) * passes + number
 
     def tensor(self, array: Array) -> Tensor:
         made = np.asarray(array, np.float32)
@@ -192,16 +196,26 @@ class TrainingGraph(GraphBuilder):
         self._label = f"{node.name}/{way}" if way else node.name
         self._doc = f"{node.name} {place} {way}".rstrip()
 
+    def begin_step(self, turn: int, turns: int) -> None:
+        """What follows is of this step, of so many in a row, with inputs and outputs of its own."""
+        self._turn, self._end = turn, f"@{turn}" if turns > 1 else ""
+        self.updates.clear()
+        self.end_passes()
+
     def begin_pass(self, number: int, passes: int, batch: int) -> None:
         """What follows is of another batch, of so many examples, with inputs and outputs of its own; passes count as
         steps for layers."""
         self._pass, self.batch = (number, passes), batch
-        self.suffix = f"@{number}" if passes > 1 else ""
+        self.suffix = f"@{number}" if passes > 1 else self._end
         self._records.clear()
 
     def end_passes(self) -> None:
         """What follows is of the whole step."""
-        self._pass, self.suffix = (0, 1), ""
+        self._pass, self.suffix = (0, 1), self._end
+
+    def state(self, name: str, shape: tuple[int, ...]) -> Tensor:
+        """A part of the state as it is at this point of the step: an input, or what an earlier step made of it."""
+        return self.new_state[name] if name in self.new_state else self.input(name, shape, "float32")
 
     def forward(self, wanted: Collection[str]) -> dict[str, Tensor]:
         """The values of these nodes, by name; the layers on the way to them are kept for `backward`."""

@@ -71,10 +71,13 @@ class FirstStep:
         """Of the targets."""
         return forms_of(self.batches.make(np.arange(min(2, len(self.sets.train))), 0).targets)
 
-    def emit(self, batch: int, target: Target) -> OnnxModel:
-        """The step over so many examples, or over several batches of so many."""
-        batches = [batch] * self.task.recipe.accumulate
-        return emit_step(self.task, self.engine.learning, batches, self.forms, target)
+    def emit(self, batch: int, target: Target, unroll: int = 1) -> OnnxModel:
+        """The step over so many examples, or over several batches of so many; `unroll`: steps in a row."""
+        recipe = self.task.recipe
+        if unroll > 1 and recipe.accumulate > 1:
+            with recipe.placing(("accumulate",)):
+                raise SpecError("G370", "accumulate: a file has several batches a step, or several steps, not both")
+        return emit_step(self.task, self.engine.learning, [batch] * recipe.accumulate, self.forms, target, unroll)
 
     def arrays(self, model: OnnxModel) -> dict[str, Array]:
         """The state that the model reads, each array in its own shape."""
@@ -112,15 +115,17 @@ def compile_training(
     *,
     batch: int | None = None,
     target: Target = "cpu",
+    unroll: int = 1,
     max_memory: int = MEMORY_LIMIT,
 ) -> StepFiles:
-    """Write a recipe's step over `batch` examples (default: the recipe's) and its first state, beside it.
+    """Write a recipe's step over `batch` examples (default: the recipe's), or `unroll` steps in a row, and its first
+    state, beside it.
 
     The recipe's data are read: what targets are, balanced class weights and learned preprocessing hang on them. The
     state is written first, so that a model that is there has one.
     """
     first = first_step(recipe_path, overrides, max_memory)
-    model = first.emit(batch or first.task.recipe.batch, target)
+    model = first.emit(batch or first.task.recipe.batch, target, unroll)
     arrays, path = first.arrays(model), state_path(output)
     atomic_write(path, lambda file: write_safetensors(file, arrays, {"graphc.layout": "HWIO"}))
     write_model(model, output)

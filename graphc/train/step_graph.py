@@ -102,14 +102,31 @@ def emit_step(
     batch: int | Sequence[int],
     forms: Mapping[str, TargetForm],
     target: Target = "cpu",
+    unroll: int = 1,
 ) -> OnnxModel:
     """The checked model of a step over so many examples, or over several batches that are accumulated, for variables
-    that learn as `learning` says; `forms`: of the targets, by name. A SpecError with the place of what has no training
-    graph."""
+    that learn as `learning` says; `forms`: of the targets, by name; `unroll`: steps in a row. A SpecError with the
+    place of what has no training graph."""
     check_emittable(task)
     plan = frozen_plan(task.plan, learning.frozen)
     sizes = [batch] if isinstance(batch, int) else batch
     graph = TrainingGraph(plan, sizes[0], target)
+    for turn in range(unroll):
+        graph.begin_step(turn, unroll)
+        _emit_one(graph, task, learning, sizes, forms)
+    for name, value in graph.new_state.items():
+        graph.give(f"{NEXT}{name}", value)
+    return graph.finish({"graphc.spec": task.spec.source})
+
+
+def _emit_one(
+    graph: TrainingGraph,
+    task: Task,
+    learning: ParamGroups,
+    sizes: Sequence[int],
+    forms: Mapping[str, TargetForm],
+) -> None:
+    """One step, from the state as it is to the one behind it."""
     variables = _variables(graph, task)
     losses: list[Tensor] = []
     found: dict[str, Tensor] = {}
@@ -125,18 +142,16 @@ def emit_step(
     graph.about("update")
     penalty = _penalty(graph, learning)
     if penalty is not None:
-        graph.give(PENALTY, penalty)
+        graph.give(f"{PENALTY}{graph.suffix}", penalty)
         loss = loss + penalty
         found = _with_penalties(graph, learning, found)
-    graph.give(LOSS, loss)
+    graph.give(f"{LOSS}{graph.suffix}", loss)
     found = _clipped(graph, found, task.recipe)
     new = _updated(graph, learning, found)
     new |= {name: value for name, value in graph.updates.items() if name not in learning.frozen}
-    for name, value in new.items():
-        graph.give(f"{NEXT}{PARAMS}{name}", value)
+    graph.new_state |= {f"{PARAMS}{name}": value for name, value in new.items()}
     if task.recipe.ema is not None:
         _average(graph, task.recipe, new)
-    return graph.finish({"graphc.spec": task.spec.source})
 
 
 def emit_judge(task: Task, batch: int, target: Target = "cpu") -> OnnxModel:
@@ -158,7 +173,7 @@ def emit_judge(task: Task, batch: int, target: Target = "cpu") -> OnnxModel:
 def _variables(graph: TrainingGraph, task: Task) -> dict[str, Tensor]:
     """The variables, inputs of the graph; what it computes with is rounded once, where `fake_quantize` rounds it."""
     specs = graph.plan.variables
-    variables = {name: graph.input(f"{PARAMS}{name}", spec.shape, "float32") for name, spec in specs.items()}
+    variables = {name: graph.state(f"{PARAMS}{name}", spec.shape) for name, spec in specs.items()}
     graph.about("weights")
     rounded = {name: emit_rounded_weights(variables[name], kept) for name, kept in task.scales.items()}
     graph.variables = {**variables, **rounded}
@@ -201,7 +216,7 @@ def _losses(
 def _factors(graph: TrainingGraph, heads: LossTerms) -> list[Operand]:
     """Of each term in the sum of all losses; where batches are accumulated times this batch's part of the term's mean,
     an input."""
-    if not graph.suffix:
+    if heads.recipe.accumulate == 1:
         return list(heads.factors)
     count = len(heads.factors)
     shares = graph.input(f"{SHARE}{graph.suffix}", (count,), "float32").split([1] * count, 0)
@@ -244,7 +259,7 @@ def _with_penalties(graph: TrainingGraph, learning: ParamGroups, gradients: dict
 def _clipped(graph: TrainingGraph, gradients: dict[str, Tensor], recipe: Recipe) -> dict[str, Tensor]:
     """The gradients within the recipe's limits; their length before is an output."""
     squares = {name: gradient.square_sum() for name, gradient in gradients.items()}
-    graph.give(NORM, reduce(add, squares.values()).sqrt())
+    graph.give(f"{NORM}{graph.suffix}", reduce(add, squares.values()).sqrt())
     limits, found = recipe.clip, dict(gradients)
     if limits.variable_norm is not None:
         for name, gradient in gradients.items():
@@ -257,30 +272,29 @@ def _clipped(graph: TrainingGraph, gradients: dict[str, Tensor], recipe: Recipe)
 
 
 def _updated(graph: TrainingGraph, learning: ParamGroups, gradients: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The variables that learn, one step further; their slots are outputs."""
-    optimizer, rate = learning.recipe.optimizer, graph.input(RATE, (), "float32")
+    """The variables that learn, one step further, and in the state their slots."""
+    optimizer, rate = learning.recipe.optimizer, graph.input(f"{RATE}{graph.suffix}", (), "float32")
     found = {}
     for name in learning.learning:
         if name not in gradients:
             continue
         variable = graph.variables[name]
         names = [f"{SLOTS}{slot}/{name}" for slot in optimizer.slots]
-        slots = tuple(graph.input(each, variable.shape, "float32") for each in names)
+        slots = tuple(graph.state(each, variable.shape) for each in names)
         decay = 0.0 if optimizer.decay_only_weights and variable.rank < 2 else optimizer.weight_decay
         step = graph.steps_done + (1 - learning.began.get(name, 0))
         found[name], new = optimizer.emit_update(
             variable, gradients[name], slots, rate * learning.factors[name], step, decay
         )
-        for each, value in zip(names, new, strict=True):
-            graph.give(f"{NEXT}{each}", value)
+        graph.new_state |= dict(zip(names, new, strict=True))
     return found
 
 
 def _average(graph: TrainingGraph, recipe: Recipe, new: Mapping[str, Tensor]) -> None:
-    """The moving average of every variable, one step further, as outputs."""
+    """The moving average of every variable, one step further."""
     settings = recipe.ema
     assert settings is not None
     for name, before in graph.variables.items():
-        mean = graph.input(f"{AVERAGE}{name}", before.shape, "float32")
+        mean = graph.state(f"{AVERAGE}{name}", before.shape)
         left = 1 - (emit_ramped(settings.decay, graph.steps_done) if settings.ramp else settings.decay)
-        graph.give(f"{NEXT}{AVERAGE}{name}", mean + (new.get(name, before) - mean) * left)
+        graph.new_state[f"{AVERAGE}{name}"] = mean + (new.get(name, before) - mean) * left

@@ -57,6 +57,14 @@ def test_accumulated_batches_are_inputs_of_their_own(graphc):
     assert {name.rpartition("@")[2] for name in of_batches} == {"0", "1"}
 
 
+def test_steps_in_a_row(graphc):
+    code, said = graphc("compile", "--training", "recipe.yaml", "--batch", "4", "--unroll", "2", "-o", "two.onnx")
+    assert code == 0, said
+    graph = onnx.load("two.onnx").graph
+    assert {"image@0", "image@1", "learning_rate@1", "step"} <= {each.name for each in graph.input}
+    assert {"loss@0", "loss@1", "next/params/tiny/conv1/weights"} <= {each.name for each in graph.output}
+
+
 def test_the_same_recipe_gives_the_same_bytes_in_another_process(graphc):
     """Whatever order sets of names have there."""
     found = []
@@ -75,6 +83,8 @@ def test_the_same_recipe_gives_the_same_bytes_in_another_process(graphc):
         (("--training", "recipe.yaml", "-o", "-"), "an ONNX file is not printed"),
         (("--training", "recipe.yaml", "--set", "freeze=[{pattern: '*', until_epoch: 2}]"), "learns after epoch 2"),
         (("--training", "recipe.yaml", "--set", "dtype=float64"), "a training graph has float32"),
+        (("tiny.yaml", "--unroll", "2"), "--unroll goes with --training"),
+        (("--training", "recipe.yaml", "--unroll", "2", "--set", "accumulate=2"), "several steps, not both"),
         ((), "Missing argument"),
     ],
 )

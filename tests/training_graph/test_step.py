@@ -199,6 +199,45 @@ def test_twenty_steps_are_as_in_numpy(optimizer):
     np.testing.assert_array_equal(arrays["params/net/b/depthwise_weights"], before["params/net/b/depthwise_weights"])
 
 
+def test_steps_in_a_row_are_those_one_by_one():
+    """To the bit; and their state may be written over itself, since every reader of the old one comes before."""
+    task, rng = task_of("adam", 0.01), np.random.default_rng(0)
+    learning, batches = NumpyEngine(task).learning, [batch(rng) for _ in range(2)]
+    forms = forms_of(batches[0].targets)
+    state = new_state(NumpyEngine(task)).arrays(task.recipe.optimizer)
+
+    def given(turn, end):
+        one = batches[turn]
+        found = {"image": one.inputs["image"], "label/logits": one.targets["label"].astype(np.int32)}
+        found |= {"weight/logits": one.targets["weight"], "learning_rate": np.asarray(0.01 / (turn + 1), np.float32)}
+        found |= {"drop/uniform": np.random.default_rng(turn).random((8, 3, 3, 4), np.float32)}
+        return {f"{name}{end}": array for name, array in found.items()}
+
+    single, now, losses = emit_step(task, learning, 8, forms), dict(state), []
+    for turn in range(2):
+        found = run(single, {**now, **given(turn, ""), "step": np.asarray(5 + turn, np.float32)})
+        losses.append(found["loss"])
+        now |= {name.removeprefix("next/"): array for name, array in found.items() if name.startswith("next/")}
+    model = emit_step(task, learning, 8, forms, unroll=2)
+    feeds = {**state, **given(0, "@0"), **given(1, "@1"), "step": np.asarray(5, np.float32)}
+    found = run(model, feeds)
+    assert [found["loss@0"], found["loss@1"]] == losses
+    session = ort.InferenceSession(model.serialize(), providers=["CPUExecutionProvider"])
+    binding, placed = session.io_binding(), {}
+    names = {each.name for each in session.get_outputs()}
+    for each in session.get_inputs():
+        placed[each.name] = ort.OrtValue.ortvalue_from_numpy(np.array(feeds[each.name]))
+        binding.bind_ortvalue_input(each.name, placed[each.name])
+        if f"next/{each.name}" in names:
+            binding.bind_ortvalue_output(f"next/{each.name}", placed[each.name])
+    session.run_with_iobinding(binding)
+    changed = [name.removeprefix("next/") for name in names if name.startswith("next/")]
+    assert any(name.startswith("slots/") for name in changed)
+    for name in changed:
+        np.testing.assert_array_equal(found[f"next/{name}"], now[name], err_msg=name)
+        np.testing.assert_array_equal(placed[name].numpy(), now[name], err_msg=name)
+
+
 def test_names_of_a_step():
     task = task_of("momentum", 0.1)
     learning = NumpyEngine(task).learning
