@@ -28,7 +28,7 @@ pytest.importorskip("timm", reason="of the extra torchweights")
 
 SMALL = 96
 """Pixels, where a net takes any size."""
-FIXED = ("vgg", "inception", "squeezenet")
+FIXED = ("vgg", "inception", "squeezenet", "mlp_mixer")
 """Beginnings of names of specs whose size is their own."""
 TOLERANCE = 1e-5
 """Of the largest output."""
