@@ -67,8 +67,8 @@ def check_against_the_emitter(plan):
 
 def is_emitted_as_it_is(case):
     """Whether weights reach the file as they are: not of sequences and their windows, whose order is another, nor
-    standardized ones."""
-    others = ("weight_standardization", "windows")
+    standardized ones, nor those of a weighted sum, which reach it as shares of one."""
+    others = ("weight_standardization", "windows", "normalization")
     return len(case.input_shapes[0]) != 2 and not any(getattr(case.layer, name, False) for name in others)
 
 

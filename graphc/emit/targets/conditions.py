@@ -19,8 +19,8 @@ COREML = frozenset(
 
 def is_volume(seen: Seen) -> bool:
     """A convolution or a pooling over three axes."""
-    pools = len(seen.attributes.get("kernel_shape", ())) == 3
-    return seen.operator in ("Conv", "AveragePool", "MaxPool") and (len(seen.weights) == 5 or pools)
+    kernel = seen.attributes.get("kernel_shape", ())
+    return seen.operator in ("Conv", "AveragePool", "MaxPool") and (len(seen.weights) == 5 or len(kernel) == 3)
 
 
 def is_read_in_threes(seen: Seen) -> bool:
