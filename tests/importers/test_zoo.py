@@ -36,6 +36,9 @@ SAMPLE: dict[str, tuple[str, ...]] = {
 ALL = os.environ.get("GRAPHC_IMPORT") == "all"
 GIVEN = {"crnn": (32, 64)}
 """Sizes of a net's input that its own spec leaves open, and that the layers of its file need."""
+ROUNDED = {"mlp_mixer_b16": 1e-6}
+"""How far a net may be off, of its largest output, that does not come back bit for bit: the mean over positions becomes
+a global pooling, and onnxruntime makes one operator of products and transposes that stand at other places."""
 SIZES = (64, 96, 128)
 """Pixels that are tried, where a net has them as a setting."""
 
@@ -78,7 +81,8 @@ def test_the_zoo_comes_back(tmp_path: Path, name: str, flat: bool) -> None:
     results = Session(compile_plan(back, found.variables, Emission()).serialize()).run(inputs)
     assert results.keys() == expected.keys()
     for output in expected:
-        np.testing.assert_array_equal(results[output], expected[output])
+        allowed = ROUNDED.get(name, 0) * np.abs(expected[output]).max()
+        np.testing.assert_allclose(results[output], expected[output], rtol=0, atol=allowed)
 
 
 def test_a_file_gives_its_own_spec_back(tmp_path: Path) -> None:
