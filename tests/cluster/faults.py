@@ -77,10 +77,7 @@ def meet(fault: Fault, hosts: Hosts, state: Path) -> str:
 
 def begin(hosts: Hosts, folder: Path, spread: tuple[int, ...]) -> Scene:
     """Ranks on one host, or on each of two."""
-    if len(spread) == 2:
-        process = hosts.start((spread[0], spread[1]), *TRAIN, cwd=folder)
-    else:
-        process = start(spread[0], *TRAIN, cwd=folder)
+    process = hosts.spread(spread, *TRAIN, cwd=folder)
     assert process.stderr is not None
     scene = Scene(process, rank_pids(process.stderr.readline()), folder)
     wait_for_step(folder / "run", 2, process)

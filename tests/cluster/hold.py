@@ -29,7 +29,7 @@ from tests.cluster.faults import FAULTS, meet
 from tests.cluster.hold_sweep import SWEEPS, hold_sweep
 from tests.cluster.hosts import Hosts, two_hosts
 from tests.cluster.nets import NETS, write_net
-from tests.cluster.ranks import alone, differing, digests, finished, start, wait_for_step
+from tests.cluster.ranks import alone, differing, digests, finished, wait_for_step
 
 SPREADS: tuple[tuple[int, ...], ...] = ((1,), (2,), (3,), (4,), (1, 1), (2, 1), (2, 2), (1, 3))
 """Ranks on one host, or on each of two."""
@@ -68,18 +68,11 @@ class Held:
         return held
 
 
-def begin(spread: tuple[int, ...], hosts: Hosts, *command: str, cwd: Path) -> subprocess.Popen[str]:
-    """graphc on these ranks; alone where it is one on one host."""
-    if len(spread) == 2:
-        return hosts.start((spread[0], spread[1]), *command, cwd=cwd)
-    return start(spread[0], *command, cwd=cwd)
-
-
 def same_bytes(name: str, spread: tuple[int, ...], hosts: Hosts, folder: Path) -> str:
     """A whole training on these ranks is that of one process."""
     run = "on" + "and".join(map(str, spread))
     shutil.rmtree(folder / run, ignore_errors=True)
-    code, _, errors = finished(begin(spread, hosts, "train", "recipe.yaml", "-o", run, cwd=folder), 600)
+    code, _, errors = finished(hosts.spread(spread, "train", "recipe.yaml", "-o", run, cwd=folder), 600)
     assert code == 0, errors
     assert not (found := differing(folder / run, folder / "one")), f"other bytes: {found}"
     return f"{len(digests(folder / run))} files"
@@ -91,13 +84,13 @@ def one_kill(name: str, number: int, hosts: Hosts, folder: Path) -> str:
     first, second = rng.sample(SPREADS, 2)
     run = f"killed{number}"
     shutil.rmtree(folder / run, ignore_errors=True)
-    process = begin(first, hosts, "train", "recipe.yaml", "-o", run, "-q", cwd=folder)
+    process = hosts.spread(first, "train", "recipe.yaml", "-o", run, "-q", cwd=folder)
     wait_for_step(folder / run, step := rng.randrange(1, STEPS[name]), process)
     time.sleep(rng.random() * 0.3)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     time.sleep(1)
-    code, out, errors = finished(begin(second, hosts, "resume", run, cwd=folder), 600)
+    code, out, errors = finished(hosts.spread(second, "resume", run, cwd=folder), 600)
     assert code == 0, f"{first} killed after step {step}, {second}: exit code {code}: {out}{errors}"
     assert not (found := differing(folder / run, folder / "one")), f"other bytes: {found}"
     shutil.rmtree(folder / run)
