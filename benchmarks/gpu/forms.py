@@ -69,8 +69,7 @@ def work(
     given = {"x": (batch, channels, pixels, pixels), "dy": (batch, filters, outputs, outputs)}
     x, dy = (graph.input(name, shape, "float32") for name, shape in given.items())
     graph.give("dw", form(WeightGradient(x, dy, (window, window), 1)))
-    provider = f"{asked.provider}:use_tf32=0" if asked.is_cuda else asked.provider
-    session = DeviceSession(graph.finish({}).serialize(), provider)
+    session = DeviceSession(graph.finish({}).serialize(), asked.exact)
     rng = np.random.default_rng(0)
     placed = {name: session.place(rng.normal(size=shape).astype(np.float32)) for name, shape in given.items()}
     result = session.place(np.zeros((taps, taps, channels, filters), np.float32))

@@ -38,15 +38,14 @@ def row(asked: Asked, name: str, batch: int) -> list[str]:
     shape = (batch, *(int(size) for size in given.shape))  # type: ignore[arg-type]
     images = np.random.default_rng(0).normal(size=shape).astype(np.float32)
     model = compiled(planned)
-    provider = f"{asked.provider}:use_tf32=0" if asked.is_cuda else asked.provider
-    session = Session(model, provider)
+    session = Session(model, asked.exact)
     (port,) = session.inputs
     laid = images if port.layout == "nhwc" else np.ascontiguousarray(images.transpose(0, 3, 1, 2))
     works: dict[str, Callable[[], object]] = {"graphc": lambda: session.run({port.name: laid})}
     if (theirs := torch_work(asked, name, images)) is not None:
         works["torch"] = theirs
     found = in_turn(works, asked.rounds, asked.seconds)
-    captured = f"{batch * by_cuda_graph(model, laid, provider, asked):.0f}" if asked.is_cuda else "–"
+    captured = f"{batch * by_cuda_graph(model, laid, asked):.0f}" if asked.is_cuda else "–"
     torch = f"{batch * found['torch']:.0f}" if "torch" in found else "–"
     return [name, str(batch), f"{batch * found['graphc']:.0f}", captured, torch]
 
@@ -55,9 +54,9 @@ def compiled(planned: Plan) -> bytes:
     return emit(planned, initial_values(planned.variables, 0)).serialize()
 
 
-def by_cuda_graph(model: bytes, images: np.ndarray, provider: str, asked: Asked) -> float:
+def by_cuda_graph(model: bytes, images: np.ndarray, asked: Asked) -> float:
     """Runs a second of what the device has captured once, on inputs and outputs that stay where they are."""
-    session: Any = DeviceSession(model, f"{provider}:enable_cuda_graph=1")
+    session: Any = DeviceSession(model, f"{asked.exact}:enable_cuda_graph=1")
     (port,), (output,) = session.inputs, session.outputs
     placed = session.place(images)
     shape = [len(images), *(int(size) for size in output.shape[1:])]

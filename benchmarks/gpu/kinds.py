@@ -11,7 +11,7 @@ from benchmarks.gpu.measured import table
 from graphc.errors import GraphcError
 from graphc.layers import CATALOGUE
 from graphc.runtime import Session
-from graphc.train.onnxruntime_engine import TARGETS, with_float32
+from graphc.train.onnxruntime_engine import TARGETS
 from tests.layers.cases import Case, all_cases
 from tests.layers.one_layer import initial_params, random_inputs
 from tests.training_graph.one_layer import BATCH, emitted, in_numpy, run_by
@@ -29,7 +29,7 @@ def report(asked: Asked) -> Iterator[str]:
         cases = [case for case in all_cases() if case.layer.kind == kind]
         smallest = min(cases, key=lambda case: sum(map(np.prod, case.input_shapes)))
         try:
-            worst, name = difference(smallest, asked.provider)
+            worst, name = difference(smallest, asked)
         except GraphcError as error:
             rows.append([kind, "refused", str(error)])
             continue
@@ -42,15 +42,13 @@ def report(asked: Asked) -> Iterator[str]:
     yield from table(["kind", "furthest off", "what"], rows)
 
 
-def difference(case: Case, provider: str) -> tuple[float, str]:
+def difference(case: Case, asked: Asked) -> tuple[float, str]:
     """(the largest difference from NumPy, as a share of the largest value; of what)."""
-    first = provider.partition(":")[0]
-    text = with_float32(provider, first)
     rng = np.random.default_rng(1)
     params, inputs = initial_params(case, rng, "float32"), random_inputs(case, BATCH, rng, "float32")
     dy = rng.standard_normal((BATCH, *case.layer.infer_shape(*case.input_shapes))).astype(np.float32)
-    model = emitted(case, BATCH, TARGETS.get(first, "cpu"))
-    session = Session(model.serialize(), text)
+    model = emitted(case, BATCH, TARGETS.get(asked.kind, "cpu"))
+    session = Session(model.serialize(), asked.exact)
     theirs = dict(run_by(session.run, {port.name: port.shape for port in session.inputs}, params, inputs, dy).named())
     found = []
     for name, ours in in_numpy(case, params, inputs, dy).named():

@@ -46,7 +46,7 @@ def profile(name: str, batch: int, asked: Asked) -> tuple[Counter[str], Counter[
     shape = tuple(int(size) for size in given.shape)  # type: ignore[arg-type]
     images, labels = data(shape, classes, batch)
     learning = ParamGroups.of(task.plan.variables, task.recipe)
-    target = TARGETS.get(asked.provider.partition(":")[0], "cpu")
+    target = TARGETS.get(asked.kind, "cpu")
     model = emit_step(task, learning, batch, forms_of({"label": labels}), target)
     options = onnxruntime.SessionOptions()
     options.enable_profiling = True

@@ -24,6 +24,7 @@ from pathlib import Path
 from benchmarks.gpu import forms, inference, kinds, nodes, training
 from graphc.errors import GraphcError
 from graphc.runtime import onnxruntime_version, provider_names
+from graphc.train.onnxruntime_engine import with_float32
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,17 @@ class Asked:
 
     @property
     def is_cuda(self) -> bool:
-        return self.provider.partition(":")[0] == "cuda"
+        return self.kind == "cuda"
+
+    @property
+    def kind(self) -> str:
+        """The provider without its options."""
+        return self.provider.partition(":")[0]
+
+    @property
+    def exact(self) -> str:
+        """The provider, with float32 computed as such."""
+        return with_float32(self.provider, self.kind)
 
 
 PARTS: dict[str, Callable[[Asked], Iterator[str]]] = {
