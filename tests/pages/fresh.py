@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from tests.pages.pages import ROOT, Page
-from tests.pages.running import compare, session, write
+from tests.pages.running import WrongError, compare, printed, session, write
 
 PAGE = Page(ROOT / "docs" / "start.md")
 
@@ -26,20 +26,8 @@ def follow(folder: Path, wheels: Path) -> None:
     environment |= {"PIP_FIND_LINKS": str(wheels), "PIP_QUIET": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
 
     def shell(command: str, code: int = 0) -> str:
-        script = f"set -eu; [ -e venv/bin/activate ] && . venv/bin/activate\n{command}"
-        result = subprocess.run(
-            ["bash", "-c", script],
-            cwd=folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        if result.returncode != code:
-            sys.exit(f"{command}\nends with {result.returncode} in place of {code}:\n{result.stdout}")
-        return result.stdout
+        activate = "[ -e venv/bin/activate ] && . venv/bin/activate\n"
+        return printed(command, folder, environment, code, ahead=activate, limit=None)
 
     for block in PAGE.blocks:
         start = time.monotonic()
@@ -63,7 +51,10 @@ def main() -> None:
         command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", str(ROOT), "-w", str(wheels)]
         subprocess.run(command, check=True)
         begun = time.monotonic()
-        follow(folder, wheels)
+        try:
+            follow(folder, wheels)
+        except WrongError as error:
+            sys.exit(str(error))
         print(f"docs/start.md followed in {time.monotonic() - begun:.0f} s, the wheel {begun - start:.0f} s before")
 
 

@@ -24,7 +24,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from graphc.compiler import plan_model
@@ -112,15 +112,29 @@ def shell(command: str, folder: Path, code: int = 0) -> str:
         "COLUMNS": "120",
         "TERM": "dumb",
     }
+    return printed(command, folder, environment, code)
+
+
+def printed(
+    command: str,
+    folder: Path,
+    environment: Mapping[str, str],
+    code: int = 0,
+    *,
+    ahead: str = "",
+    limit: float | None = LIMIT,
+) -> str:
+    """What a script of bash prints, both streams, behind what is done `ahead`; WrongError where it ends with another
+    code."""
     result = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", command],
+        ["bash", "-euo", "pipefail", "-c", f"{ahead}{command}"],
         cwd=folder,
         env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=LIMIT,
+        timeout=limit,
         check=False,
     )
     if result.returncode != code:
