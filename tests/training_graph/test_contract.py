@@ -121,15 +121,20 @@ def test_convolutions_that_webgpu_computes_wrong_have_another_form_there(layer, 
         given = {each.name: helper.get_attribute_value(each) for each in node.attribute}
         if node.op_type == "Conv":
             assert given.get("group", 1) == 1
-    rng = np.random.default_rng(3)
-    params, inputs = initial_params(case, rng, "float32"), random_inputs(case, BATCH, rng, "float32")
-    dy = rng.standard_normal((BATCH, *layer.infer_shape(*case.input_shapes))).astype(np.float32)
-    there = dict(in_onnxruntime(case, params, inputs, dy, "webgpu").named())
-    for name, ours in in_onnxruntime(case, params, inputs, dy).named():
-        np.testing.assert_allclose(there[name], ours, atol=1e-5 * np.abs(ours).max(), err_msg=name)
+    assert_webgpus_form_computes_the_same(case)
     kinds = [node.op_type for node in emitted(case, target="webgpu").body.graph.node]
     assert kinds.count("Conv") == (layer.groups if layer.groups > 1 else 1)
     assert ("Pad" in kinds) == (max(layer.kernel) > 1)
+
+
+def assert_webgpus_form_computes_the_same(case):
+    """Output and gradients, in onnxruntime on the CPU, beside those of the CPU's form."""
+    rng = np.random.default_rng(3)
+    params, inputs = initial_params(case, rng, "float32"), random_inputs(case, BATCH, rng, "float32")
+    dy = rng.standard_normal((BATCH, *case.layer.infer_shape(*case.input_shapes))).astype(np.float32)
+    there = dict(in_onnxruntime(case, params, inputs, dy, "webgpu").named())
+    for name, ours in in_onnxruntime(case, params, inputs, dy).named():
+        np.testing.assert_allclose(there[name], ours, atol=1e-5 * np.abs(ours).max(), err_msg=name)
 
 
 def wrong_on_webgpu(model):
@@ -161,12 +166,7 @@ def test_every_convolution_of_a_step_has_webgpus_form_backward_too(layer, channe
     case = Case(layer, ((5, channels),) if layer.kind == "conv1d" else ((4, 5, channels),))
     assert wrong_on_webgpu(emitted(case)), "it would be wrong as it is emitted elsewhere"
     assert not wrong_on_webgpu(emitted(case, target="webgpu"))
-    rng = np.random.default_rng(3)
-    params, inputs = initial_params(case, rng, "float32"), random_inputs(case, BATCH, rng, "float32")
-    dy = rng.standard_normal((BATCH, *layer.infer_shape(*case.input_shapes))).astype(np.float32)
-    there = dict(in_onnxruntime(case, params, inputs, dy, "webgpu").named())
-    for name, ours in in_onnxruntime(case, params, inputs, dy).named():
-        np.testing.assert_allclose(there[name], ours, atol=1e-5 * np.abs(ours).max(), err_msg=name)
+    assert_webgpus_form_computes_the_same(case)
 
 
 @pytest.mark.parametrize("kind", ["conv2d", "depthwise_conv2d", "batch_norm", "max_pool2d", "avg_pool2d", "dropout"])
