@@ -1,9 +1,5 @@
-"""Convolutions in the forms that onnxruntime's WebGPU kernels compute right.
-
-Two are silently wrong there (onnxruntime-webgpu 1.27, onnxruntime-web 1.30): of several groups with four or more
-outputs each, no multiple of four; and, with windows of more than one pixel, of input channels that are a multiple of
-three above three, no multiple of four.
-"""
+"""Convolutions in the forms that onnxruntime's WebGPU kernels compute right: none that may be wrong, as
+`graphc.emit.webgpu` says, however many filters there are in all."""
 
 from __future__ import annotations
 
@@ -11,10 +7,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from graphc.emit.webgpu import LANES, is_cut_at_lanes, is_read_in_threes
 from graphc.training_graph.tensor import Tensor, concat
-
-LANES = 4
-"""Numbers that its kernels take at a time."""
 
 
 def convolution(
@@ -23,7 +17,7 @@ def convolution(
     """Conv of x [N, C, …] by weights [K, C/groups, …]: [N, K, …], of this shape."""
     groups = attributes.get("group", 1)
     each = weights.shape[0] // groups
-    if groups > 1 and each >= LANES and each % LANES:
+    if groups > 1 and is_cut_at_lanes(each):
         parts = [
             _padded(*part, {**attributes, "group": 1}, (shape[0], each, *shape[2:]))
             for part in zip(
@@ -42,8 +36,7 @@ def _padded(
 ) -> Tensor:
     """With channels of zeros where WebGPU would read them in threes."""
     channels = x.shape[1]
-    wrong = channels > 3 and channels % 3 == 0 and channels % LANES != 0 and math.prod(weights.shape[2:]) > 1
-    if attributes.get("group", 1) == 1 and wrong:
+    if attributes.get("group", 1) == 1 and math.prod(weights.shape[2:]) > 1 and is_read_in_threes(channels):
         more = [(0, 0), (0, -channels % LANES), *[(0, 0)] * (x.rank - 2)]
         x, weights = x.pad(more), weights.pad(more)
     return plain_convolution(x, weights, biases, attributes, shape)

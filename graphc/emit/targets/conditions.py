@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from graphc.emit import webgpu
 from graphc.emit.targets.seen import Seen
 
 COREML = frozenset(
@@ -25,18 +26,16 @@ def is_volume(seen: Seen) -> bool:
 
 def is_read_in_threes(seen: Seen) -> bool:
     """A plain convolution that WebGPU reads in threes."""
-    channels = seen.channels
-    threes = channels > 3 and channels % 3 == 0 and channels % 4 != 0
     plain = seen.operator == "Conv" and seen.groups == 1 and not is_volume(seen)
-    return plain and seen.has_window and threes and seen.filters % 4 == 0
+    in_lanes = seen.filters % webgpu.LANES == 0
+    return plain and seen.has_window and webgpu.is_read_in_threes(seen.channels) and in_lanes
 
 
 def has_groups_cut_at_fours(seen: Seen) -> bool:
     """A grouped convolution whose groups WebGPU cuts at fours."""
-    each = seen.filters // seen.groups
-    in_fours = seen.filters % 4 == 0 or seen.channels % 4 == 0
+    in_lanes = seen.filters % webgpu.LANES == 0 or seen.channels % webgpu.LANES == 0
     grouped = seen.operator == "Conv" and seen.groups > 1 and not is_volume(seen)
-    return grouped and each > 4 and each % 4 != 0 and in_fours
+    return grouped and webgpu.is_cut_at_lanes(seen.filters // seen.groups) and in_lanes
 
 
 def picks_pixels(seen: Seen) -> bool:

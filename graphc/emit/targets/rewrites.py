@@ -12,10 +12,8 @@ from onnx import helper
 from graphc.emit.model import OnnxModel, check
 from graphc.emit.targets.seen import Seen, seen_nodes
 from graphc.emit.targets.table import TROUBLES, Rewrite
+from graphc.emit.webgpu import LANES
 from graphc.types import Array
-
-VECTOR = 4
-"""Numbers that a GPU's kernels read at once."""
 
 
 def rewrite_for(model: OnnxModel, targets: Sequence[str]) -> OnnxModel:
@@ -73,8 +71,8 @@ class _Rewriting:
             yield from self._with_more_channels(node, seen)
 
     def _with_more_channels(self, node: onnx.NodeProto, seen: Seen) -> Iterator[onnx.NodeProto]:
-        """A plain convolution that reads channels of zeros, to a multiple of VECTOR, with weights of zeros."""
-        more = -seen.channels % VECTOR
+        """A plain convolution that reads channels of zeros, to a multiple of LANES, with weights of zeros."""
+        more = -seen.channels % LANES
         value, rank = node.input[0], len(seen.weights)
         if (value, more) not in self.padded:
             name = f"{node.name}/Pad"
@@ -92,10 +90,10 @@ class _Rewriting:
         yield node
 
     def _with_more_filters(self, node: onnx.NodeProto, seen: Seen) -> Iterator[onnx.NodeProto]:
-        """A grouped convolution with filters of zeros in each group, to a multiple of VECTOR, and a Gather that leaves
+        """A grouped convolution with filters of zeros in each group, to a multiple of LANES, and a Gather that leaves
         their channels out."""
         groups, each = seen.groups, seen.filters // seen.groups
-        whole = each + -each % VECTOR
+        whole = each + -each % LANES
         node.input[1] = self._constant(f"{node.input[1]}/padded", _by_group(self.tensors[node.input[1]], groups, whole))
         if len(node.input) > 2:
             biases = _by_group(self.tensors[node.input[2]], groups, whole)
