@@ -10,6 +10,9 @@ from typing import Any
 from graphc.emit.webgpu import LANES, is_cut_at_lanes, is_read_in_threes
 from graphc.training_graph.tensor import Tensor, concat
 
+VOLUMES = 5
+"""Axes of volumes, of which WebGPU has no convolution in groups."""
+
 
 def convolution(
     x: Tensor, weights: Tensor, biases: Tensor | None, attributes: Mapping[str, Any], shape: Sequence[int]
@@ -17,7 +20,7 @@ def convolution(
     """Conv of x [N, C, …] by weights [K, C/groups, …]: [N, K, …], of this shape."""
     groups = attributes.get("group", 1)
     each = weights.shape[0] // groups
-    if groups > 1 and is_cut_at_lanes(each):
+    if groups > 1 and (x.rank == VOLUMES or is_cut_at_lanes(each)):
         parts = [
             _padded(*part, {**attributes, "group": 1}, (shape[0], each, *shape[2:]))
             for part in zip(

@@ -22,7 +22,7 @@ from graphc.errors import SpecError
 from graphc.layers import CATALOGUE
 from graphc.layers.base import Layer
 from graphc.layers.conv import Conv2d
-from graphc.layers.conv_ranks import Conv1d
+from graphc.layers.conv_ranks import Conv1d, Conv3d
 from graphc.layers.conv_transpose import Conv2dTranspose
 from graphc.layers.depthwise_conv import SeparableConv2d
 from graphc.layers.protocols import EmitsTraining
@@ -125,6 +125,16 @@ def test_convolutions_that_webgpu_computes_wrong_have_another_form_there(layer, 
     kinds = [node.op_type for node in emitted(case, target="webgpu").body.graph.node]
     assert kinds.count("Conv") == (layer.groups if layer.groups > 1 else 1)
     assert ("Pad" in kinds) == (max(layer.kernel) > 1)
+
+
+@pytest.mark.parametrize(("channels", "filters", "groups"), [(8, 6, 2), (4, 8, 4)])
+def test_volumes_in_groups_are_convolved_group_by_group_for_webgpu(channels, filters, groups):
+    case = Case(Conv3d(filters=filters, kernel=3, stride=2, groups=groups), ((4, 5, 6, channels),))
+    convolutions = [node for node in emitted(case, target="webgpu").body.graph.node if node.op_type == "Conv"]
+    assert len(convolutions) == groups
+    for node in convolutions:
+        assert {each.name: helper.get_attribute_value(each) for each in node.attribute}.get("group", 1) == 1
+    assert_webgpus_form_computes_the_same(case)
 
 
 def assert_webgpus_form_computes_the_same(case):
