@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from graphc.kernels.integers import LARGEST, STEPS, Form
-from graphc.training_graph.tensor import Tensor, concat
+from graphc.training_graph.tensor import Operand, Tensor, concat
 
 
 def emit_rounded_weights(weights: Tensor, kept: Sequence[int]) -> Tensor:
@@ -23,7 +23,8 @@ def emit_rounded(x: Tensor, low: Tensor, high: Tensor, form: Form) -> tuple[Tens
     if form == "symmetric":
         reach = concat([(-low).reshape(1), high.reshape(1)], axis=0).max() / LARGEST
         scale = reach + reach.equals(0)
-        least, most = scale.constant_of(-LARGEST - 1), scale.constant_of(LARGEST)
+        least: Operand = -LARGEST - 1
+        most: Operand = LARGEST
     else:
         reach = (high - low) / STEPS
         scale = reach + reach.equals(0)

@@ -265,10 +265,6 @@ class Tensor:
         """A constant of any shape of this graph, float32 or int32."""
         return Tensor(self.graph, self.graph.initializer(array), array.shape)
 
-    def constant_of(self, value: float) -> Tensor:
-        """One number as a constant of this graph."""
-        return self._number(value)
-
     # inside -------------------------------------------------------------------------------------------------
 
     def _with(self, kind: str, other: Operand) -> Tensor:
