@@ -233,9 +233,6 @@ class TrainingGraph(GraphBuilder):
                 found[planned.node.name] = self._emit_layer(planned.node, [found[name] for name in planned.node.inputs])
         return {name: found[name] for name in wanted}
 
-    def _of_pass(self, name: str, shape: Sequence[int]) -> Tensor:
-        return self.input(f"{name}{self.suffix}", (self.batch, *shape), "float32")
-
     def _static(self, shape: Sequence[object]) -> tuple[int, ...]:
         sizes = tuple(size for size in shape if isinstance(size, int))
         if len(sizes) < len(shape):
