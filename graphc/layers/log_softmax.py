@@ -37,6 +37,5 @@ class LogSoftmax(AlongAxis):
     def emit_training(self, build: TrainingBuilder, params: Mapping[str, Tensor], *inputs: Tensor) -> EmittedStep:
         (x,) = inputs
         axis = axis_of(x, self.along(x.example))
-        shifted = x - x.max(axis, keep=True)
-        y = shifted - shifted.exp().sum(axis, keep=True).log()
+        y = x.log_softmax(axis)
         return EmittedStep(y, lambda dy: EmittedGradients((dy - y.exp() * dy.sum(axis, keep=True),)))

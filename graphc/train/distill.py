@@ -158,15 +158,10 @@ def softened(prediction: Array, teacher: Array, temperature: float) -> tuple[flo
 
 def emit_softened(prediction: Tensor, teacher: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
     """`softened` in nodes."""
-    p, q = (_emit_log_softmax(logits / temperature) for logits in (prediction, teacher))
+    p, q = ((logits / temperature).log_softmax(1) for logits in (prediction, teacher))
     count = prediction.shape[0]
     loss = (q.exp() * (q - p)).sum() * (temperature**2 / count)
     return loss, (p.exp() - q.exp()) * (temperature / count)
-
-
-def _emit_log_softmax(logits: Tensor) -> Tensor:
-    shifted = logits - logits.max(1, keep=True)
-    return shifted - shifted.exp().sum(1, keep=True).log()
 
 
 def _log_softmax(logits: Array) -> Array:

@@ -14,8 +14,7 @@ NEVER = -1e30
 def emit_ctc(prediction: Tensor, labels: Tensor, blank: int, padding: int) -> tuple[Tensor, Tensor, Tensor]:
     """(log of the probability of each target [N]; whether it is above 0 [N]; the gradient of its negative [N, L, K]) of
     logits [N, L, K] and labels [N, S], float32, padded."""
-    log_p = prediction - prediction.max(2, keep=True)
-    log_p = log_p - log_p.exp().sum(2, keep=True).log()
+    log_p = prediction.log_softmax(2)
     paths = _Paths(labels, prediction.shape, blank, padding)
     spoken = paths.along(log_p)
     before, after = paths.forward(spoken), paths.backward(spoken)

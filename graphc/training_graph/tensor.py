@@ -97,6 +97,11 @@ class Tensor:
         """log(1 + exp(x)) without overflow."""
         return self.relu() + ((-self.abs()).exp() + 1).log()
 
+    def log_softmax(self, axis: int) -> Tensor:
+        """The logarithms of a softmax along an axis."""
+        shifted = self - self.max(axis, keep=True)
+        return shifted - shifted.exp().sum(axis, keep=True).log()
+
     def round(self) -> Tensor:
         """The nearest whole numbers, halves to the even one."""
         return self.apply("Round")
