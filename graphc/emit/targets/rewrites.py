@@ -79,10 +79,8 @@ class _Rewriting:
             pads = np.zeros(2 * rank, np.int64)
             pads[rank + 1] = more
             self.tensors[f"{name}/pads"] = pads
-            pad = helper.make_node("Pad", [value, f"{name}/pads"], [name], name=name)
-            pad.doc_string = node.doc_string
             self.padded[value, more] = name
-            yield pad
+            yield _said(helper.make_node("Pad", [value, f"{name}/pads"], [name], name=name), node)
         node.input[0] = self.padded[value, more]
         weights = self.tensors[node.input[1]]
         width = [(0, more if axis == 1 else 0) for axis in range(rank)]
@@ -106,8 +104,7 @@ class _Rewriting:
         gather = helper.make_node(
             "Gather", [node.output[0], f"{node.name}/kept"], [result], name=f"{node.name}/Gather", axis=1
         )
-        gather.doc_string = node.doc_string
-        yield gather
+        yield _said(gather, node)
 
     def _group_by_group(self, node: onnx.NodeProto, seen: Seen) -> Iterator[onnx.NodeProto]:
         """A grouped convolution as one for each group, of its channels, side by side."""
@@ -138,9 +135,7 @@ class _Rewriting:
             "steps": strides,
         }
         names = [self._constant(f"{node.name}/{name}", np.asarray(each, np.int64)) for name, each in bounds.items()]
-        found = helper.make_node("Slice", [node.input[0], *names], list(node.output), name=node.name)
-        found.doc_string = node.doc_string
-        return found
+        return _said(helper.make_node("Slice", [node.input[0], *names], list(node.output), name=node.name), node)
 
     def _constant(self, name: str, array: Array) -> str:
         """Layers that share weights share what is made of them."""
