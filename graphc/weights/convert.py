@@ -14,7 +14,7 @@ from graphc.types import Array
 from graphc.weights.file import OTHERS, Layout, WeightsFile, check_floats
 from graphc.weights.floats import FLOATS
 from graphc.weights.layouts import Form, Wanted, form_of, wanted
-from graphc.weights.names import Sources, module_of, sources
+from graphc.weights.names import Sources, parted, sources
 from graphc.weights.options import DEFAULT, LoadOptions
 from graphc.weights.origin import Origin, origin_of
 from graphc.weights.selection import Selection
@@ -160,7 +160,8 @@ def beside_of(file: WeightsFile, mapped: Sources, taken: Collection[str]) -> dic
 
 
 def _changes_nothing(file: WeightsFile, name: str) -> bool:
-    neutral = NEUTRAL.get(name[len(module_of(name)) + 1 :])
+    _, local = parted(name)
+    neutral = NEUTRAL.get(local)
     entry = file.entry(name)
     return entry.dtype not in FLOATS or (neutral is not None and bool((file.read(name) == neutral).all()))
 

@@ -18,7 +18,7 @@ from graphc.graph import Node, Plan
 from graphc.name_rules import NameRule
 from graphc.weights.file import Layout
 from graphc.weights.layouts import Wanted, form_of, wanted
-from graphc.weights.names import LOCAL
+from graphc.weights.names import LOCAL, parted
 from graphc.weights.selection import Selection
 
 MAX_BRANCHES = 7
@@ -111,10 +111,9 @@ def _theirs(file: Selection) -> tuple[list[Module], list[Module]]:
     modules: dict[str, dict[str, tuple[int, ...]]] = {}
     single: list[Module] = []
     for name in file.names:
-        cut = max(name.rfind("."), name.rfind("/"))
-        local, shape = name[cut + 1 :], file.entry(name).shape
+        (module, local), shape = parted(name), file.entry(name).shape
         if local in LOCAL:
-            modules.setdefault(name[: max(cut, 0)], {})[local] = shape
+            modules.setdefault(module, {})[local] = shape
         else:
             single.append(Module(name, {"gamma": shape}))
     alone = [name for name, shapes in modules.items() if set(shapes) == {"gamma"}]

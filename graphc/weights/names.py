@@ -51,7 +51,13 @@ class Sources:
 
 def module_of(name: str) -> str:
     """The module that an array's name begins with, theirs or ours; empty where it begins with none."""
-    return name[: max(name.rfind("."), name.rfind("/"), 0)]
+    return parted(name)[0]
+
+
+def parted(name: str) -> tuple[str, str]:
+    """An array's module and its local name, theirs or ours."""
+    cut = max(name.rfind("."), name.rfind("/"))
+    return name[: max(cut, 0)], name[cut + 1 :]
 
 
 def sources(names: Collection[str], rules: Sequence[NameRule], plan: Plan) -> Sources:
@@ -81,14 +87,14 @@ def _by_rule(
     name: str, rules: Sequence[NameRule], variables: Collection[str], scoped: Callable[[str], str]
 ) -> str | None:
     """The variable that the first fitting rule makes of an array's name: the rule is about its module, or itself."""
-    theirs = module_of(name)
+    theirs, local = parted(name)
     for rule in rules:
         whole = rule.to_ours(name)
         if whole is not None:
             return _variable(scoped(whole), ("", *WEIGHTS), variables)
         module = rule.to_ours(theirs) if theirs else None
         if module is not None:
-            return _variable(scoped(module), LOCAL.get(name[len(theirs) + 1 :], ()), variables)
+            return _variable(scoped(module), LOCAL.get(local, ()), variables)
     return None
 
 

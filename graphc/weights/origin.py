@@ -19,7 +19,7 @@ from graphc.name_rules import NameRule
 from graphc.spec.model import read_spec
 from graphc.spec.pretrained import Net, Pretrained, PretrainedSource, read_pretrained
 from graphc.weights.file import Layout
-from graphc.weights.names import sources
+from graphc.weights.names import module_of, sources
 from graphc.weights.selection import Selection
 
 ENOUGH = 0.5
@@ -158,7 +158,7 @@ def _is_of(file: Selection, source: str, spec: str) -> bool:
         ours = [name for name in file.names if name.startswith(f"{model.scope}/")]
         return is_checkpoint(file) and len(ours) >= ENOUGH * len(file.names) > 0
     rules = read_pretrained(model).sources[source].rules
-    modules = {name[: max(name.rfind("."), name.rfind("/"), 0)] for name in file.names}
+    modules = set(map(module_of, file.names))
     named = [module for module in modules if any(rule.to_ours(module) is not None for rule in rules)]
     return len(named) >= ENOUGH * len(modules) > 0
 
