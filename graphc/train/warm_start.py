@@ -77,8 +77,9 @@ def _read(
         every = {ours: known.get(ours, name) for ours, name in theirs.items() if ours in known or name in there.theirs}
         names = {ours: every[ours] for ours in chosen if ours in every}
         found, mis_shaped = weights.read_as(there, names, weights.wanted(plan), origin.layout)
-        free = set(there.names).difference(every.values())
-        beside = weights.beside_of(there, weights.Sources(every, tuple(free)), names)
+        taken = set(every.values())
+        free = tuple(name for name in there.names if name not in taken)
+        beside = weights.beside_of(there, weights.Sources(every, free), names)
     missing = tuple(name for name in chosen if name not in names)
     unused = tuple(name for name in there.names if name not in names.values())
     return found, weights.LoadReport(
