@@ -188,7 +188,12 @@ class _Comparison:
     graph: OnnxGraph
     inputs: Mapping[str, str]
     """The first graph's inputs and what they are in the second."""
+    makers: tuple[Mapping[str, OnnxNode], Mapping[str, OnnxNode]] = field(init=False)
+    """Of the values of both."""
     equal: set[tuple[str, str]] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.makers = self.expected.makers(), self.graph.makers()
 
     def same(self, expected: str, found: str) -> bool:
         """Whether both values are computed alike."""
@@ -206,16 +211,12 @@ class _Comparison:
         return same
 
     def _same_nodes(self, expected: str, found: str) -> bool:
-        one, other = (_maker(graph, name) for graph, name in ((self.expected, expected), (self.graph, found)))
+        one, other = self.makers[0].get(expected), self.makers[1].get(found)
         if one is None or other is None or (one.op, len(one.inputs)) != (other.op, len(other.inputs)):
             return False
         if one.outputs.index(expected) != other.outputs.index(found) or dict(one.attributes) != dict(other.attributes):
             return False
         return all(self.same(*pair) for pair in zip(one.inputs, other.inputs, strict=True))
-
-
-def _maker(graph: OnnxGraph, name: str) -> OnnxNode | None:
-    return next((node for node in graph.nodes if name in node.outputs), None)
 
 
 def _same_numbers(one: Array, other: Array) -> bool:
