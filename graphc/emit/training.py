@@ -33,7 +33,14 @@ from graphc.training_graph.tensor import Tensor, between_layers
 from graphc.types import Array, Params
 
 OPSET, IR_VERSION = 17, 8
+STEP, UNIFORM = "step", "/uniform"
+"""What an input is called that says how many steps were done, and one of random numbers behind its layer."""
 ELEMENTS = {"float32": TensorProto.FLOAT, "int32": TensorProto.INT32}
+
+
+def end_of(number: int, count: int) -> str:
+    """What the names of inputs and outputs end in that are of one of several batches, or steps."""
+    return f"@{number}" if count > 1 else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +163,7 @@ class TrainingGraph(GraphBuilder):
     @property
     def steps_done(self) -> Tensor:
         number, passes = self._pass
-        return (self.input("step", (), "float32") + self._turn) * passes + number
+        return (self.input(STEP, (), "float32") + self._turn) * passes + number
 
     def tensor(self, array: Array) -> Tensor:
         made = np.asarray(array, np.float32)
@@ -174,7 +181,7 @@ class TrainingGraph(GraphBuilder):
 
     def uniform(self, *shape: int) -> Tensor:
         assert self._node is not None
-        return between_layers(self.input(f"{self._node.name}/uniform{self.suffix}", shape, "float32"))
+        return between_layers(self.input(f"{self._node.name}{UNIFORM}{self.suffix}", shape, "float32"))
 
     # the step -----------------------------------------------------------------------------------------------
 
@@ -198,7 +205,7 @@ class TrainingGraph(GraphBuilder):
 
     def begin_step(self, turn: int, turns: int) -> None:
         """What follows is of this step, of so many in a row, with inputs and outputs of its own."""
-        self._turn, self._end = turn, f"@{turn}" if turns > 1 else ""
+        self._turn, self._end = turn, end_of(turn, turns)
         self.updates.clear()
         self.end_passes()
 
@@ -206,7 +213,7 @@ class TrainingGraph(GraphBuilder):
         """What follows is of another batch, of so many examples, with inputs and outputs of its own; passes count as
         steps for layers."""
         self._pass, self.batch = (number, passes), batch
-        self.suffix = f"@{number}" if passes > 1 else self._end
+        self.suffix = end_of(number, passes) or self._end
         self._records.clear()
 
     def end_passes(self) -> None:

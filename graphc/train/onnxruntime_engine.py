@@ -24,6 +24,7 @@ from graphc import __version__
 from graphc.data.batch import Batch
 from graphc.data.batches import Batches
 from graphc.emit.model import emit
+from graphc.emit.training import STEP, UNIFORM, end_of
 from graphc.emit.training_targets import Target
 from graphc.errors import DivergedError
 from graphc.execution.network import Network
@@ -48,9 +49,7 @@ from graphc.train.step_graph import (
     PENALTY,
     RATE,
     SHARE,
-    STEP,
     TEACHER,
-    UNIFORM,
     TargetForm,
     check_emittable,
     emit_step,
@@ -188,7 +187,7 @@ class OnnxruntimeEngine:
 
     def _ends(self, batches: Sequence[Batch]) -> list[str]:
         """What the names of each batch's inputs and outputs end in."""
-        return [f"@{number}" if self.recipe.accumulate > 1 else "" for number in range(len(batches))]
+        return [end_of(number, self.recipe.accumulate) for number in range(len(batches))]
 
     def evaluate(self, params: Mapping[str, Array], batches: Batches) -> dict[str, Any]:
         """By the compiled file; with `fake_quantize`, whose rounding that leaves out, by NumPy."""

@@ -20,7 +20,7 @@ import numpy as np
 
 from graphc.data.target_kind import TargetKind
 from graphc.emit.model import OnnxModel
-from graphc.emit.training import TrainingGraph, check_layers
+from graphc.emit.training import UNIFORM, TrainingGraph, check_layers
 from graphc.emit.training_targets import Target
 from graphc.errors import SpecError
 from graphc.train.distill import emit_softened
@@ -36,8 +36,7 @@ from graphc.training_graph.tensor import Operand, Tensor, channels_last
 from graphc.types import Array
 
 PARAMS, SLOTS, AVERAGE, NEXT = "params/", "slots/", "average/", "next/"
-RATE, STEP, NORM, LOSS, PENALTY = "learning_rate", "step", "gradient_norm", "loss", "penalty"
-UNIFORM = "/uniform"
+RATE, NORM, LOSS, PENALTY = "learning_rate", "gradient_norm", "loss", "penalty"
 TEACHER, SHARE = "teacher", "share"
 
 

@@ -22,6 +22,7 @@ from graphc import __version__
 from graphc.data.batches import Batches
 from graphc.dims import is_image
 from graphc.emit.model import OnnxModel
+from graphc.emit.training import UNIFORM
 from graphc.emit.training_targets import Target
 from graphc.errors import SpecError
 from graphc.inference import Scaling
@@ -39,7 +40,7 @@ from graphc.train.schedules import ReduceOnPlateau, learning_rate
 from graphc.train.signing import output_signature, signature_of
 from graphc.train.step_counts import StepCounts
 from graphc.train.step_file import FirstStep, first_step
-from graphc.train.step_graph import AVERAGE, LOSS, NEXT, PARAMS, UNIFORM, emit_judge, head_inputs
+from graphc.train.step_graph import AVERAGE, LOSS, NEXT, PARAMS, emit_judge, head_inputs
 from graphc.train.task import Task
 from graphc.types import Array
 from graphc.web.build import LICENSE, SITE_POLICY, filled, static, write_folder
