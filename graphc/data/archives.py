@@ -7,6 +7,7 @@ import zipfile
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from graphc.data.class_folders import Tree
@@ -125,7 +126,7 @@ class Archive:
         return found
 
     def _bytes(self, name: str, offset: int, count: int) -> bytes:
-        return self._handles.of(self.path).read(count, offset, self.shown(name))
+        return self._handles.of(self.path).read(count, offset, partial(self.shown, name))
 
     def _broken(self, name: str, message: str) -> DataError:
         return DataError("G406", message, Place(self.shown(name)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tarfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ class Shards:
 
     def read(self, name: str) -> bytes:
         file, offset, size = map(int, name.split(":"))
-        return self._handles.of(self.paths[file]).read(size, offset, self.shown(name))
+        return self._handles.of(self.paths[file]).read(size, offset, partial(self.shown, name))
 
     def size(self, name: str) -> int:
         return int(name.rpartition(":")[2])
@@ -72,7 +73,7 @@ class Shards:
         file, offset, _ = map(int, name.split(":"))
         path = self.paths[file]
         try:
-            header = self._handles.of(path).read(BLOCK, offset - BLOCK, shown(path))
+            header = self._handles.of(path).read(BLOCK, offset - BLOCK, partial(shown, path))
             member = tarfile.TarInfo.frombuf(header, "utf-8", "surrogateescape").name  # the first 100 bytes
         except (DataError, tarfile.TarError, ValueError):
             member = f"byte {offset}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tarfile
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -52,19 +52,19 @@ class Handle:
         if hasattr(self, "_number"):
             os.close(self._number)
 
-    def read(self, count: int, offset: int, where: str) -> bytes:
-        """So many bytes from a place of the file on, whatever others read; a DataError of `where` where there are
-        fewer."""
+    def read(self, count: int, offset: int, where: Callable[[], str]) -> bytes:
+        """So many bytes from a place of the file on, whatever others read; where there are fewer a DataError at what
+        `where` says, which is asked for then alone."""
         if not 0 <= offset <= LARGEST_OFFSET:
             message = f"the archive is damaged: expected a place in it, found {offset:,}"
-            raise DataError("G406", message, Place(where))
+            raise DataError("G406", message, Place(where()))
         try:
             data = read_at(self._number, count, offset)
         except OSError as error:
             raise machine_error("read", self._path, error) from None
         if len(data) != count:
             message = f"the archive is cut off: expected {count:,} bytes, found {len(data):,}"
-            raise DataError("G406", message, Place(where))
+            raise DataError("G406", message, Place(where()))
         return data
 
 
