@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from graphc.errors import said_once
 from graphc.files import machine_error, printable
@@ -101,6 +103,21 @@ scaling_options = with_options(
     click.option("--mean", metavar="R,G,B", help="Subtracted after scaling."),
     click.option("--std", metavar="R,G,B", help="Divided by, after the mean."),
 )
+
+
+def require_taken(taken: Collection[str], flag: str) -> None:
+    """A UsageError where an option is given that is not among those which go with this one."""
+    context = click.get_current_context()
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        if name not in taken and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"{parameter.opts[0]} does not go with {flag}")
+
+
+def name_of_recipe(recipe: str, otherwise: str) -> str:
+    """What is made of a recipe is called as its file, or as the folder that a recipe.yaml lies in."""
+    path = Path(recipe).absolute()
+    return path.stem if path.stem != "recipe" else path.parent.name or otherwise
 
 
 def serving(folder: str, reporter: Any) -> tuple[Any, Any]:

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import click
-from click.core import ParameterSource
 
-from graphc.cli.options import limits, say, with_options
+from graphc.cli.options import limits, name_of_recipe, require_taken, say, with_options
 from graphc.files import keep_inputs, shown
 
 STEP_TARGETS = ("cpu", "cuda", "webgpu")
@@ -30,13 +29,8 @@ def compile_step(spec: str | None, output: str | None, options: dict[str, Any]) 
     recipe = options["training"]
     if spec is not None:
         raise click.UsageError("--training takes the spec that its recipe names: leave out SPEC")
-    context = click.get_current_context()
-    for parameter in context.command.params:
-        name = parameter.name or ""
-        if name not in TAKEN and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
-            raise click.UsageError(f"{parameter.opts[0]} does not go with --training")
-    path = Path(recipe).absolute()
-    target = output or f"{path.stem if path.stem != 'recipe' else path.parent.name or 'net'}.train.onnx"
+    require_taken(TAKEN, "--training")
+    target = output or f"{name_of_recipe(recipe, 'net')}.train.onnx"
     if target == "-":
         raise click.BadParameter("an ONNX file is not printed; name a file", param_hint="--output")
     keep_inputs((target, state_path(target)), (recipe,))

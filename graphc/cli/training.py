@@ -15,6 +15,7 @@ from graphc.cli.options import (
     limits,
     load_options,
     loading,
+    name_of_recipe,
     out,
     quiet_option,
     say,
@@ -51,8 +52,7 @@ def train(
     """
     from graphc.train.commands import train as run_training
 
-    path = Path(recipe).absolute()
-    folder = output or str(Path("runs") / (path.stem if path.stem != "recipe" else path.parent.name or "run"))
+    folder = output or str(Path("runs") / name_of_recipe(recipe, "run"))
     with ranks() as world:
         reporter = reporter_of(world, quiet)
         page, reporter = serving(folder, reporter) if dashboard and world.rank == 0 else (nullcontext(), reporter)

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import click
-from click.core import ParameterSource
 
-from graphc.cli.options import limits, say
+from graphc.cli.options import limits, name_of_recipe, require_taken, say
 from graphc.files import keep_inputs, shown
 
 TRAINING_ALONE = ("examples", "settings", "max_memory")
@@ -33,13 +32,8 @@ def write_training(recipe: str, model: str | None, output: str | None, options: 
 
     if model is not None:
         raise click.UsageError("--train takes the network that its recipe names: leave out NET.onnx")
-    context = click.get_current_context()
-    for parameter in context.command.params:
-        name = parameter.name or ""
-        if name not in TAKEN and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
-            raise click.UsageError(f"{parameter.opts[0]} does not go with --train")
-    path = Path(recipe).absolute()
-    folder = Path(output or f"{path.stem if path.stem != 'recipe' else path.parent.name or 'net'}-page")
+    require_taken(TAKEN, "--train")
+    folder = Path(output or f"{name_of_recipe(recipe, 'net')}-page")
     keep_inputs((folder / "index.html",), (recipe, options["runtime"]))
     check_folder(folder)
     runtime = read_runtime(options["runtime"], tuple(options["providers"].split(",")), Path.cwd())
