@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
@@ -41,13 +40,13 @@ DTYPES = {
     "tensor(bool)": "bool",
 }
 EXACT_INTEGERS = "session.x64quantprecision"
+"""onnxruntime's option for x86 that computes products of uint8 and int8 as those of uint8 and uint8: exact on every
+processor, but less than half as fast as VNNI, which needs it not."""
 CUT_OFF = (
     "its layers share weights in 8-bit integers: on this processor, without VNNI, onnxruntime cuts sums of their "
     "products off at 16 bits; graphc compile --int8 --reduce-range makes a file in which these fit"
 )
 """Notice of a session that could not be had with EXACT_INTEGERS."""
-"""onnxruntime's option for x86 that computes products of uint8 and int8 as those of uint8 and uint8: exact on every
-processor, but less than half as fast as VNNI, which needs it not."""
 PRODUCT = (
     b'\x08\x08:d\n\x1a\n\x01a\n\x01b\x12\x01y"\rMatMulInteger:\x00\x12\x01gZ\x15\n\x01a\x12\x10\n\x0e\x08\x02\x12\n\n\x03'
     b"\x12\x01M\n\x03\x12\x01KZ\x15\n\x01b\x12\x10\n\x0e\x08\x03\x12\n\n\x03\x12\x01K\n\x03\x12\x01Nb\x15\n\x01y\x12\x10\n"
@@ -283,7 +282,7 @@ def onnxruntime_version() -> str:
     return str(_onnxruntime().__version__)
 
 
-@functools.cache
+@cache
 def cuts_sums_off() -> bool:
     """Whether onnxruntime adds two products of uint8 and int8 in 16 bits on this processor, as on x86 without VNNI:
     tried once a process with the largest numbers, whose sums are then too small (a millisecond)."""
