@@ -39,8 +39,11 @@ def unknown_kind(kind: str, blocks: Mapping[str, Block], place: Place) -> SpecEr
     return SpecError("G110", f"no layer kind or block is named {clipped(kind)}{instead}", place)
 
 
-def check_loads(kind: str, place: Place) -> None:
-    """A MachineError at this place where the kind is another package's that cannot be loaded."""
+def check_layer_kind(kind: str, blocks: Mapping[str, Block], place: Place) -> None:
+    """A SpecError where no layer kind is called so; a MachineError where it is another package's that cannot be
+    loaded."""
+    if kind not in CATALOGUE:
+        raise unknown_kind(kind, blocks, place)
     if not CATALOGUE.is_built_in(kind):
         try:
             CATALOGUE[kind]
@@ -61,10 +64,8 @@ def read_entry(written: Any, place: Place, names: Mapping[str, Any], blocks: Map
     kind_place = place
     if isinstance(written, SpecMap):
         kind_place, place = written.key_places[kind], written.places[kind]
-    if kind not in FORMS and kind not in blocks and kind not in CATALOGUE:
-        raise unknown_kind(kind, blocks, kind_place)
     if kind not in FORMS and kind not in blocks:
-        check_loads(kind, kind_place)
+        check_layer_kind(kind, blocks, kind_place)
     if isinstance(body, SpecMap):
         return _read_mapping(kind, body, kind_place, names)
     if body is None:

@@ -9,7 +9,7 @@ from typing import Any
 from graphc.errors import Place, SpecError, clipped, did_you_mean
 from graphc.layers import ACTIVATIONS, CATALOGUE, NORMALIZERS
 from graphc.passes.arguments import argument_names, check_argument, has_no_argument
-from graphc.passes.entries import check_loads, read_entry, unknown_kind
+from graphc.passes.entries import check_layer_kind, read_entry
 from graphc.peers import simple
 from graphc.spec.entry import Argument, Entry
 from graphc.spec.forms import FORMS
@@ -24,10 +24,8 @@ class Kinds:
 
     def check_kind(self, kind: str, place: Place) -> None:
         """A SpecError where neither a layer kind nor a block is called so."""
-        if kind not in self.blocks and kind not in CATALOGUE:
-            raise unknown_kind(kind, self.blocks, place)
         if kind not in self.blocks:
-            check_loads(kind, place)
+            check_layer_kind(kind, self.blocks, place)
 
     def check_name(self, kind: str, name: str, place: Place) -> None:
         """A SpecError where the kind has no such argument."""
