@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
@@ -14,9 +15,6 @@ from graphc.onnx_builder import OnnxBuilder, Value
 from graphc.training_graph.step import EmittedGradients, EmittedStep, TrainingBuilder
 from graphc.training_graph.tensor import Tensor, axis_of
 from graphc.types import Array, Context, Gradients, Params, Step
-
-TURN = 6.283185307179586
-"""2 pi."""
 
 
 class GaussianNoise(Layer):
@@ -52,7 +50,7 @@ class GaussianNoise(Layer):
             return Step(x, lambda dy: Gradients((dy, *map(np.zeros_like, factors))))
         uniform = context.random().random((*x.shape[:-1], 2 * x.shape[-1]), dtype=np.float32)
         radius, angle = np.split(uniform, 2, axis=-1)
-        noise = (np.sqrt(-2 * np.log(1 - radius)) * np.cos(angle * np.float32(TURN))).astype(x.dtype)
+        noise = (np.sqrt(-2 * np.log(1 - radius)) * np.cos(angle * np.float32(math.tau))).astype(x.dtype)
         noise *= x.dtype.type(self.stddev)
 
         def backward(dy: Array) -> Gradients:
@@ -65,7 +63,7 @@ class GaussianNoise(Layer):
         *places, channels = x.example
         uniform = build.uniform(build.batch, *places, 2 * channels)
         radius, angle = uniform.split([channels, channels], axis_of(uniform, len(places)))
-        noise = ((1 - radius).log() * -2).sqrt() * (angle * TURN).apply("Cos") * self.stddev
+        noise = ((1 - radius).log() * -2).sqrt() * (angle * math.tau).apply("Cos") * self.stddev
 
         def backward(dy: Tensor) -> EmittedGradients:
             return EmittedGradients((dy, *(dy * noise for _ in factors)))
