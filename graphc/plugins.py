@@ -11,7 +11,7 @@ means, and one whose specs need no package pays nothing: what is installed is re
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, TypeVar
@@ -77,13 +77,3 @@ def offers(group: str) -> Mapping[str, Offer]:
 def loaded(group: str, kind: str, base: type[Base]) -> type[Base]:
     """The class of a kind; a KeyError where nobody offers it."""
     return offers(group)[kind].load(base)
-
-
-def working(group: str, base: type[Base]) -> Iterator[str]:
-    """The kinds whose classes can be loaded."""
-    for kind in offers(group):
-        try:
-            loaded(group, kind, base)
-        except MachineError:
-            continue
-        yield kind

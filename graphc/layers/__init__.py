@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from graphc import plugins
+from graphc.errors import MachineError
 
 if TYPE_CHECKING:
     from graphc.layers.base import Layer
@@ -169,10 +170,8 @@ class Catalogue(Mapping[str, type["Layer"]]):
 
     def __iter__(self) -> Iterator[str]:
         yield from self._places
-        if plugins.offers(plugins.LAYERS):
-            from graphc.layers.base import Layer  # noqa: PLC0415  (loads pydantic)
-
-            yield from (kind for kind in plugins.working(plugins.LAYERS, Layer) if kind not in self._places)
+        others = (kind for kind in plugins.offers(plugins.LAYERS) if kind not in self._places)
+        yield from filter(_can_be_loaded, others)
 
     def __len__(self) -> int:
         return len(list(iter(self)))
@@ -197,6 +196,14 @@ def _plug_in(kind: str) -> type[Layer]:
         told = f"expected a family of {', '.join(FAMILIES)}, found {getattr(found, 'family', None)!r}"
         raise plugins.offers(plugins.LAYERS)[kind].wrong(told)
     return found
+
+
+def _can_be_loaded(kind: str) -> bool:
+    try:
+        _plug_in(kind)
+    except MachineError:
+        return False
+    return True
 
 
 CATALOGUE = Catalogue(FAMILIES)
