@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from graphc.data.examples import LABEL, MEMORY_LIMIT, Examples
 from graphc.data.sources.base import Source
 from graphc.errors import DataError
@@ -42,4 +40,3 @@ def _check_labels(source: Source, labels: Array, classes: tuple[str, ...]) -> No
     assert labels.min() >= -1, f"{source!r}: a label {labels.min()}"
     if classes:
         assert labels.max() < len(classes), f"{source!r}: a label {labels.max()} of {len(classes)} classes"
-    assert np.issubdtype(labels.dtype, np.integer)
