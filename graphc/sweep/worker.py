@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import secrets
 import time
 from collections.abc import Callable, Mapping
@@ -42,7 +41,7 @@ from graphc.train.recipe import Recipe, dump_recipe, read_recipe
 from graphc.train.run_folder import RunFolder
 from graphc.train.task import spec_of, task_of
 from graphc.train.trained import Options
-from graphc.train.watching import Watcher, best_record, watched
+from graphc.train.watching import Watcher, best_record, is_finite, watched
 
 IN_USE = "G510"
 """The error of a run's folder that another process has the lock of."""
@@ -284,7 +283,7 @@ class SweepWorker:
 
 def number(value: Any) -> float | None:
     """A value of a log, or a cost, as a float; None where it is none, or not finite."""
-    return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else None
+    return float(value) if is_finite(value) else None
 
 
 def shortly(value: Any) -> str:

@@ -41,7 +41,7 @@ class Watcher:
         if tracker.name:
             return None
         wanted = watched(self.recipe)
-        tracker.name = wanted if _finite(record[self.prefix + wanted]) else LOSS
+        tracker.name = wanted if is_finite(record[self.prefix + wanted]) else LOSS
         if tracker.name == wanted:
             return None
         return f"{self.prefix}{wanted} is undefined on these data: best weights are those of the lowest loss"
@@ -49,7 +49,7 @@ class Watcher:
     def judge(self, record: Mapping[str, Any], state: TrainState) -> bool:
         """Whether this is the best value so far; early stopping and the schedule see it too."""
         tracker, value = state.tracker, record[self.prefix + state.tracker.name]
-        if not _finite(value):
+        if not is_finite(value):
             if tracker.name == LOSS:
                 raise DivergedError("G620", f"epoch {state.epoch}: the monitored {tracker.name} is not finite")
             tracker.waited += 1  # undefined in this epoch: no improvement
@@ -81,12 +81,13 @@ def best_record(recipe: Recipe, records: Sequence[Mapping[str, Any]]) -> Mapping
     if not judged:
         return None
     wanted = watched(recipe)
-    name = wanted if _finite(judged[0].get(prefix + wanted)) else LOSS
+    name = wanted if is_finite(judged[0].get(prefix + wanted)) else LOSS
     lower = name in Watcher(recipe, prefix).lower
-    finite = [record for record in judged if _finite(record.get(prefix + name))]
+    finite = [record for record in judged if is_finite(record.get(prefix + name))]
     pick = min if lower else max  # the first of equals
     return pick(finite, key=lambda record: record[prefix + name], default=None)
 
 
-def _finite(value: Any) -> bool:
+def is_finite(value: Any) -> bool:
+    """Whether a value of a log is a number, and neither infinite nor NaN."""
     return isinstance(value, int | float) and math.isfinite(value)
