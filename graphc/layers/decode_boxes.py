@@ -137,10 +137,10 @@ class DecodeBoxes(Layer):
             raw.append(self._rows(build, last, 0, split, (h * w * each, self.numbers), f"{number}_boxes"))
             end = split + each * self.scores
             scores.append(self._rows(build, last, split, end, (h * w * each, self.scores), f"{number}_classes"))
-        count = sum(h * w * each for (h, w), each in zip(sizes, self.each, strict=True))
+        count, columns = self.infer_shape(*(value.shape for value in inputs))
         boxes = self.emit_decoded(build, _joined(build, raw, (count, self.numbers)), sizes)
         probabilities = self._emit_probabilities(build, _joined(build, scores, (count, self.scores)))
-        return build.op("Concat", boxes, probabilities, shape=(count, 4 + self.classes), axis=2)
+        return build.op("Concat", boxes, probabilities, shape=(count, columns), axis=2)
 
     def _emit_open(self, build: OnnxBuilder, inputs: Sequence[Value]) -> Value:
         """For maps whose sizes are known when it runs: each is decoded by itself."""
