@@ -16,9 +16,9 @@ What goes wrong is a `GraphcError`, with the words of the command line. Arrays a
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -92,11 +92,16 @@ class Picture:
     def save(self, path: str | Path) -> Path:
         """Write .svg, .html, .dot or .mmd, or with the extra `plot` .pdf or .png; a SpecError where the name ends
         otherwise."""
-        path = Path(path)
-        if path.suffix not in ENDINGS:
-            raise SpecError("G333", f"expected a picture ending in {', '.join(ENDINGS)}, got {shown(path)}")
-        atomic_write(path, draw_as(self.plan, path.suffix))
-        return path
+        return _save_picture(path, ENDINGS, partial(draw_as, self.plan))
+
+
+def _save_picture(path: str | Path, endings: Sequence[str], draw: Callable[[str], bytes]) -> Path:
+    """Write what `draw` makes for the ending of the file's name; a SpecError where that is none of these."""
+    path = Path(path)
+    if path.suffix not in endings:
+        raise SpecError("G333", f"expected a picture ending in {', '.join(endings)}, got {shown(path)}")
+    atomic_write(path, draw(path.suffix))
+    return path
 
 
 @dataclass(frozen=True)
@@ -189,11 +194,7 @@ class LearningCurves:
 
     def save(self, path: str | Path) -> Path:
         """Write .png, .pdf or .svg; a SpecError where the name ends otherwise."""
-        path = Path(path)
-        if path.suffix not in CURVE_ENDINGS:
-            raise SpecError("G333", f"expected a picture ending in {', '.join(CURVE_ENDINGS)}, got {shown(path)}")
-        atomic_write(path, draw_learning(self.curves, path.suffix.removeprefix(".")))
-        return path
+        return _save_picture(path, CURVE_ENDINGS, lambda ending: draw_learning(self.curves, ending.removeprefix(".")))
 
 
 CURVE_ENDINGS = (".png", ".pdf", ".svg")
