@@ -22,7 +22,10 @@ from graphc.web.known_answer import KnownAnswer, known_answer
 from graphc.web.runtime_package import Runtime
 
 STATIC = Path(__file__).parent / "static"
-SCRIPTS = ("tensor.js", "pixels.js", "answer.js", "heads.js", "engine.js", "sources.js", "results.js", "page.js")
+SCRIPTS = (
+    "tensor.js", "pixels.js", "answer.js", "heads.js", "runtime.js", "engine.js", "sources.js", "results.js", "shell.js",
+    "page.js",
+)  # fmt: skip
 """In the order in which they are loaded; each uses those before it."""
 MODEL = "model.onnx"
 SITE_POLICY = (

@@ -58,9 +58,9 @@ HELD_BATCHES = 8
 """Of examples to test: each test runs all of them."""
 MOST_RATES = 100_000
 """Steps for which a page knows the learning rate; from there on it is the last one's."""
-SCRIPTS = ("tensor.js", "pixels.js", "sources.js", "chart.js", "train_page.js")
+SCRIPTS = ("tensor.js", "pixels.js", "sources.js", "chart.js", "shell.js", "train_page.js")
 """Of the page, in the order in which they are loaded."""
-OF_WORKER = ("safetensors.js", "numpy_random.js", "train_worker.js")
+OF_WORKER = ("runtime.js", "safetensors.js", "numpy_random.js", "train_worker.js")
 """What the worker loads besides."""
 
 

@@ -2,17 +2,7 @@
 "use strict";
 const Engine = (() => {
   // Bytes that stand in the page itself, compressed.
-  async function embedded(name) {
-    const bytes = Tensors.bytesOf(document.getElementById(name).textContent);
-    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-    return new Uint8Array(await new Response(stream).arrayBuffer());
-  }
-
-  async function fetched(path) {
-    const answer = await fetch(new URL(path, document.baseURI));
-    if (!answer.ok) throw new Error(`${path}: the server answers ${answer.status}`);
-    return new Uint8Array(await answer.arrayBuffer());
-  }
+  const embedded = name => Runtime.unpacked(new Response(Tensors.bytesOf(document.getElementById(name).textContent)));
 
   class ModelEngine {
     constructor(description, model) {
@@ -53,8 +43,7 @@ const Engine = (() => {
   // The runtime's files from the page or from beside it, then the model.
   async function load(description) {
     const {files} = description;
-    ort.env.logLevel = "error";
-    ort.env.wasm.numThreads = self.crossOriginIsolated ? Math.min(navigator.hardwareConcurrency || 1, 8) : 1;
+    Runtime.settle();
     if (files === null) {
       const script = new Blob([await embedded("module")], {type: "text/javascript"});
       ort.env.wasm.wasmPaths = {mjs: URL.createObjectURL(script)};
@@ -63,14 +52,8 @@ const Engine = (() => {
     }
     const [mjs, wasm] = [files.module, files.binary].map(path => new URL(path, document.baseURI).href);
     ort.env.wasm.wasmPaths = {mjs, wasm};
-    return new ModelEngine(description, await fetched(files.model));
+    return new ModelEngine(description, await Runtime.bytesOf(await Runtime.fetched(files.model)));
   }
 
-  // Providers that the page has, and whether this browser has them too: [{name, usable}].
-  async function providers(description) {
-    const adapter = await navigator.gpu?.requestAdapter().catch(() => null);
-    return description.runtime.providers.map(name => ({name, usable: name !== "webgpu" || Boolean(adapter)}));
-  }
-
-  return {load, providers};
+  return {load};
 })();

@@ -4,33 +4,22 @@
   const $ = id => document.getElementById(id);
   const description = JSON.parse($("description").textContent);
   const {input} = description;
+  const {status, alarm} = Shell;
   let engine = null;
   let ready = false;
   let busy = false;
   let last = null;
 
-  const status = text => { $("status").textContent = text; };
-  const alarm = text => {
-    $("alarm").textContent = text;
-    $("alarm").hidden = !text;
-  };
   const inWords = milliseconds => `${milliseconds < 10 ? milliseconds.toFixed(1) : Math.round(milliseconds)} ms`;
 
   function facts(more = {}) {
-    const taken = `${input.width}×${input.height}, ${input.channels === 1 ? "gray" : "in color"}`;
-    const threads = ort.env.wasm.numThreads;
-    const rows = {
+    Shell.list($("facts"), {
       Model: description.file,
-      "Takes pictures of": taken,
-      Runtime: `onnxruntime-web ${description.runtime.version}, ${threads === 1 ? "1 thread" : `${threads} threads`}`,
+      "Takes pictures of": Shell.takenBy(input),
+      Runtime: Shell.runtimeOf(description.runtime, ort.env.wasm.numThreads),
       "Made by": description.made_by,
       ...more,
-    };
-    $("facts").replaceChildren(...Object.entries(rows).flatMap(([name, text]) => {
-      const [term, told] = [document.createElement("dt"), document.createElement("dd")];
-      [term.textContent, told.textContent] = [name, text];
-      return [term, told];
-    }));
+    });
   }
 
   // Whether the provider starts and gives the known answer.
@@ -57,16 +46,6 @@
     $("time").disabled = false;
     status(`Ready: ${provider}, loaded in ${inWords(engine.loading)}, gives the known answer.`);
     return true;
-  }
-
-  async function choose(provider) {
-    alarm("");
-    if ((await start(provider)) || provider === "wasm") return;
-    const why = $("alarm").textContent;
-    if (await start("wasm")) {
-      $("provider").value = "wasm";
-      alarm(`${why} wasm is used instead.`);
-    }
   }
 
   async function look(canvas, words) {
@@ -126,16 +105,8 @@
     });
   }
 
-  function theme() {
-    const dark = matchMedia("(prefers-color-scheme: dark)");
-    $("theme").addEventListener("click", () => {
-      const now = document.documentElement.dataset.theme ?? (dark.matches ? "dark" : "light");
-      document.documentElement.dataset.theme = now === "dark" ? "light" : "dark";
-    });
-  }
-
   async function open() {
-    theme();
+    Shell.theme();
     const camera = Sources.camera(look);
     tabs(() => camera.stop());
     Sources.files(input.max_pixels, look, alarm);
@@ -148,18 +119,10 @@
       status("Not ready.");
       return;
     }
-    for (const {name, usable} of await Engine.providers(description)) {
-      const option = new Option(usable ? name : `${name} (not in this browser)`, name);
-      option.disabled = !usable;
-      $("provider").append(option);
-    }
-    $("provider").addEventListener("change", async () => {
-      await choose($("provider").value);
+    $("time").addEventListener("click", time);
+    await Shell.providers(description.runtime.providers, start, async () => {
       if (last !== null) await look(last.canvas, last.words);
     });
-    $("time").addEventListener("click", time);
-    await choose("wasm");
-    if (last !== null) await look(last.canvas, last.words);
   }
 
   open();

@@ -18,6 +18,17 @@ const Sources = (() => {
     return canvasOf(bitmap, width, height);
   }
 
+  // Files that are dropped anywhere on the page, to `take`.
+  function dropped(take) {
+    for (const kind of ["dragover", "dragleave", "drop"]) {
+      document.addEventListener(kind, event => {
+        event.preventDefault();
+        $("drop").classList.toggle("over", kind === "dragover");
+        if (kind === "drop") take([...event.dataTransfer.files]);
+      });
+    }
+  }
+
   function files(mostPixels, give, fail) {
     const take = async file => {
       try {
@@ -26,15 +37,8 @@ const Sources = (() => {
         fail(`${file.name} is no picture that this browser reads: ${error.message}`);
       }
     };
-    const drop = $("drop");
     $("file").addEventListener("change", event => event.target.files[0] && take(event.target.files[0]));
-    for (const kind of ["dragover", "dragleave", "drop"]) {
-      document.addEventListener(kind, event => {
-        event.preventDefault();
-        drop.classList.toggle("over", kind === "dragover");
-        if (kind === "drop" && event.dataTransfer.files[0]) take(event.dataTransfer.files[0]);
-      });
-    }
+    dropped(([file]) => file && take(file));
     document.addEventListener("paste", event => event.clipboardData.files[0] && take(event.clipboardData.files[0]));
   }
 
@@ -164,5 +168,5 @@ const Sources = (() => {
     return {stop};
   }
 
-  return {fromFile, files, drawing, camera};
+  return {fromFile, dropped, files, drawing, camera};
 })();

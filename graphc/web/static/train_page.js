@@ -4,6 +4,7 @@
   const $ = id => document.getElementById(id);
   const description = JSON.parse($("description").textContent);
   const {input, head} = description;
+  const {status, alarm} = Shell;
   const FAR = 0.01; // of NumPy's loss: the same step in float32 differs by far less
   const ROWS = 1000; // steps that are listed
   let history = [];
@@ -11,20 +12,7 @@
   let busy = false;
   const own = head.classes.map(() => 0);
 
-  const status = text => { $("status").textContent = text; };
-  const alarm = text => {
-    $("alarm").textContent = text;
-    $("alarm").hidden = !text;
-  };
   const percent = share => `${(100 * share).toFixed(1)} %`;
-
-  function list(place, rows) {
-    place.replaceChildren(...Object.entries(rows).flatMap(([name, text]) => {
-      const [term, told] = [document.createElement("dt"), document.createElement("dd")];
-      [term.textContent, told.textContent] = [name, text];
-      return [term, told];
-    }));
-  }
 
   // The worker: `ask` gives a promise of its answer, and of nothing else.
   const worker = new Worker("scripts/train_worker.js");
@@ -66,7 +54,7 @@
     };
     if (tested.length) figures["Right of the held-out examples"] = percent(tested.at(-1).test);
     if (told.apart > 0) figures["From NumPy's losses"] = `at most ${told.apart.toExponential(1)} in the first ${description.losses.length} steps`;
-    list($("figures"), figures);
+    Shell.list($("figures"), figures);
     Chart.draw($("loss"), {batch: history.map(each => [each.step, each.loss])});
     const lines = {batch: history.map(each => [each.step, each.accuracy]), test: tested.map(each => [each.step, each.test])};
     Chart.draw($("accuracy"), lines, 1, value => `${Math.round(100 * value)} %`);
@@ -192,24 +180,10 @@
       event.target.value = ""; // so that the same file can be chosen again
       take(files);
     });
-    for (const kind of ["dragover", "dragleave", "drop"]) {
-      document.addEventListener(kind, event => {
-        event.preventDefault();
-        $("drop").classList.toggle("over", kind === "dragover");
-        if (kind === "drop") take([...event.dataTransfer.files]);
-      });
-    }
+    Sources.dropped(take);
   }
 
   // How it runs ---------------------------------------------------------------------------------------------
-
-  function theme() {
-    const dark = matchMedia("(prefers-color-scheme: dark)");
-    $("theme").addEventListener("click", () => {
-      const now = document.documentElement.dataset.theme ?? (dark.matches ? "dark" : "light");
-      document.documentElement.dataset.theme = now === "dark" ? "light" : "dark";
-    });
-  }
 
   async function start(provider) {
     status(`Starting ${provider}…`);
@@ -230,16 +204,6 @@
     return true;
   }
 
-  async function choose(provider) {
-    alarm("");
-    if ((await start(provider)) || provider === "wasm") return;
-    const why = $("alarm").textContent;
-    if (await start("wasm")) {
-      $("provider").value = "wasm";
-      alarm(`${why} wasm is used instead.`);
-    }
-  }
-
   // Threads need two headers, which few servers send: a service worker adds them, from the second loading on.
   async function isolated() {
     if (self.crossOriginIsolated || !navigator.serviceWorker) return true;
@@ -253,7 +217,7 @@
   }
 
   async function open() {
-    theme();
+    Shell.theme();
     try {
       if (!(await isolated())) return;
     } catch {
@@ -269,26 +233,18 @@
       status("Not ready.");
       return;
     }
-    list($("facts"), {
+    Shell.list($("facts"), {
       Network: `${description.name}, ${description.weights.toLocaleString("en")} weights`,
-      "Takes pictures of": `${input.width}×${input.height}, ${input.channels === 1 ? "gray" : "in color"}`,
+      "Takes pictures of": Shell.takenBy(input),
       Examples: `${description.examples.toLocaleString("en")} to learn from, ${description.tests.toLocaleString("en")} held out, ${description.batch} a step`,
       Optimizer: description.optimizer,
-      Runtime: `onnxruntime-web ${description.runtime.version}, ${threads === 1 ? "1 thread" : `${threads} threads`}`,
+      Runtime: Shell.runtimeOf(description.runtime, threads),
       "Made by": description.made_by,
     });
-    const adapter = await navigator.gpu?.requestAdapter().catch(() => null);
-    for (const name of description.runtime.providers) {
-      const usable = name !== "webgpu" || Boolean(adapter);
-      const option = new Option(usable ? name : `${name} (not in this browser)`, name);
-      option.disabled = !usable;
-      $("provider").append(option);
-    }
-    $("provider").addEventListener("change", () => choose($("provider").value));
     $("train").addEventListener("click", train);
     $("reset").addEventListener("click", reset);
     $("download").addEventListener("click", download);
-    await choose("wasm");
+    await Shell.providers(description.runtime.providers, start);
   }
 
   open();

@@ -1,7 +1,7 @@
 // Training beside the page: the step as an ONNX file, its state from one run to the next, the examples, and what the
 // page asks for. One run at a time; a picture that is asked about has its turn between two steps.
 "use strict";
-importScripts("tensor.js", "safetensors.js", "numpy_random.js");
+importScripts("tensor.js", "runtime.js", "safetensors.js", "numpy_random.js");
 
 const PARAMS = "params/";
 const AVERAGE = "average/";
@@ -9,12 +9,7 @@ const NEXT = "next/";
 const UNIFORM = "/uniform";
 
 // A file that lies compressed beside the page.
-async function unpacked(url) {
-  const answer = await fetch(url);
-  if (!answer.ok) throw new Error(`${url}: the server answers ${answer.status}`);
-  const stream = answer.body.pipeThrough(new DecompressionStream("gzip"));
-  return new Uint8Array(await new Response(stream).arrayBuffer());
-}
+const unpacked = async url => Runtime.unpacked(await Runtime.fetched(url));
 
 // Random numbers from 0 up to 1, the same for the same seed (Tommy Ettinger's mulberry32).
 function generator(seed) {
@@ -63,8 +58,7 @@ class Training {
   async load() {
     const {files} = this.facts;
     importScripts(this.at(files.script));
-    ort.env.logLevel = "error";
-    ort.env.wasm.numThreads = self.crossOriginIsolated ? Math.min(navigator.hardwareConcurrency || 1, 8) : 1;
+    Runtime.settle();
     ort.env.wasm.wasmPaths = {mjs: this.at(files.module)};
     ort.env.wasm.wasmBinary = (await unpacked(this.at(files.binary))).buffer;
     this.graphs = {step: await unpacked(this.at(files.step)), judge: await unpacked(this.at(files.judge))};
