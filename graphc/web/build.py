@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from html import escape
 from pathlib import Path
@@ -23,8 +23,8 @@ from graphc.web.runtime_package import Runtime
 
 STATIC = Path(__file__).parent / "static"
 SCRIPTS = (
-    "tensor.js", "pixels.js", "answer.js", "heads.js", "runtime.js", "engine.js", "sources.js", "results.js", "shell.js",
-    "page.js",
+    "tensor.js", "pixels.js", "answer.js", "heads.js", "runtime.js", "engine.js", "sources.js", "results.js",
+    "shell.js", "page.js",
 )  # fmt: skip
 """In the order in which they are loaded; each uses those before it."""
 MODEL = "model.onnx"
@@ -110,25 +110,34 @@ def write_site(page: Page, folder: str | Path) -> None:
     """A folder: the page, its scripts, the model and the runtime, each a file of its own; the page last."""
     build = page.runtime.build
     files = {"module": f"runtime/{build.module}", "binary": f"runtime/{build.binary}", "model": MODEL}
-    parts = {
-        "policy": SITE_POLICY,
-        "style": '<link rel="stylesheet" href="page.css">',
-        "license": "<!-- the runtime's license: runtime/LICENSE.txt -->",
-        "data": "",
-        "scripts": "".join(
-            f'<script src="{name}"></script>\n'
-            for name in (f"runtime/{build.script}", *map("scripts/{}".format, SCRIPTS))
-        ),
-    }
+    scripts = [f"scripts/{name}" for name in SCRIPTS]
+    parts = {**site_parts([f"runtime/{build.script}", *scripts]), "data": ""}
     written: dict[str, bytes] = {
-        "page.css": static("page.css").encode(),
+        **site_files(SCRIPTS),
         MODEL: page.model,
-        **{f"scripts/{name}": static(name).encode() for name in SCRIPTS},
         **{f"runtime/{name}": data for name, data in page.runtime.files.items()},
-        "runtime/LICENSE.txt": LICENSE.encode(),
         "index.html": filled("page.html", page.description.title, {**page.facts, "files": files}, parts).encode(),
     }
     write_folder(written, folder)
+
+
+def site_parts(scripts: Iterable[str]) -> dict[str, str]:
+    """What stands in the places of a page that is a folder, with these scripts, by their paths."""
+    return {
+        "policy": SITE_POLICY,
+        "style": '<link rel="stylesheet" href="page.css">',
+        "license": "<!-- the runtime's license: runtime/LICENSE.txt -->",
+        "scripts": "".join(f'<script src="{path}"></script>\n' for path in scripts),
+    }
+
+
+def site_files(scripts: Iterable[str]) -> dict[str, bytes]:
+    """What these parts name, by its path in the folder: the style, the license and the scripts, by their names."""
+    return {
+        "page.css": static("page.css").encode(),
+        "runtime/LICENSE.txt": LICENSE.encode(),
+        **{f"scripts/{name}": static(name).encode() for name in scripts},
+    }
 
 
 def write_folder(written: Mapping[str, bytes], folder: str | Path) -> None:

@@ -43,7 +43,7 @@ from graphc.train.step_file import FirstStep, first_step
 from graphc.train.step_graph import AVERAGE, LOSS, NEXT, PARAMS, emit_judge, head_inputs
 from graphc.train.task import Task
 from graphc.types import Array
-from graphc.web.build import LICENSE, SITE_POLICY, filled, static, write_folder
+from graphc.web.build import filled, site_files, site_parts, static, write_folder
 from graphc.web.describe import picture_of
 from graphc.web.runtime_package import Runtime
 from graphc.weights.safetensors_file import write_safetensors
@@ -144,7 +144,7 @@ def make_training_page(
 
 def write_training_site(page: TrainingPage, folder: Path | str) -> None:
     """The page as a folder: for any static server, and behind the first visit without one."""
-    build, scripts = page.runtime.build, (*SCRIPTS, *OF_WORKER)
+    build = page.runtime.build
     binary = f"runtime/{build.binary}.packed"
     files = {
         **{name.partition(".")[0]: name for name in page.packed},
@@ -152,20 +152,13 @@ def write_training_site(page: TrainingPage, folder: Path | str) -> None:
         "module": f"runtime/{build.module}",
         "binary": binary,
     }
-    parts = {
-        "policy": SITE_POLICY,
-        "style": '<link rel="stylesheet" href="page.css">',
-        "license": "<!-- the runtime's license: runtime/LICENSE.txt -->",
-        "scripts": "".join(f'<script src="scripts/{name}"></script>\n' for name in SCRIPTS),
-    }
+    parts = site_parts(f"scripts/{name}" for name in SCRIPTS)
     written = {
-        "page.css": static("page.css").encode(),
+        **site_files((*SCRIPTS, *OF_WORKER)),
         "service_worker.js": static("service_worker.js").encode(),
         **page.packed,
-        **{f"scripts/{name}": static(name).encode() for name in scripts},
         **{f"runtime/{name}": page.runtime.files[name] for name in (build.script, build.module)},
         binary: gzip.compress(page.runtime.files[build.binary], 9, mtime=0),
-        "runtime/LICENSE.txt": LICENSE.encode(),
         "index.html": filled("train.html", page.facts["title"], {**page.facts, "files": files}, parts).encode(),
     }
     write_folder(written, folder)
