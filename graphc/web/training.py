@@ -20,6 +20,7 @@ import numpy as np
 
 from graphc import __version__
 from graphc.data.batches import Batches
+from graphc.data.examples import MEMORY_LIMIT
 from graphc.dims import is_image
 from graphc.emit.model import OnnxModel
 from graphc.emit.training import UNIFORM
@@ -94,11 +95,11 @@ def make_training_page(
     *,
     examples: int | None = None,
     title: str | None = None,
-    max_memory: int | None = None,
+    max_memory: int = MEMORY_LIMIT,
 ) -> TrainingPage:
     """Of a recipe: with so many of its training examples (default: what `MOST_BYTES` hold), in the order of its first
     epoch. A SpecError, with its place, where a page cannot train as the recipe says."""
-    _check_recipe(first := first_step(recipe, overrides, *([] if max_memory is None else [max_memory])))
+    _check_recipe(first := first_step(recipe, overrides, max_memory))
     task, target = first.task, _target(runtime)
     batch, head = task.recipe.batch, task.heads.targets[0]
     step, judge = first.emit(batch, target), emit_judge(task, batch, target)
@@ -106,11 +107,11 @@ def make_training_page(
     if label.dtype != "int32":
         with task.recipe.placing(keys_of(task.recipe, 0)):
             raise SpecError("G353", f"expected targets that are classes, {head.name} has others")
-    rows, held = _rows(first, examples), held_out(first)
+    length, run_facts = StepCounts.of(task.recipe, len(first.sets.train)), _facts(first)
+    rows, held = _rows(first, length, examples), held_out(first)
     levels, train, test = _stored(first.batches, rows, held, head.target)
     arrays = first.arrays(step)
     kept = {name: array.copy() for name, array in arrays.items() if name.startswith(PARAMS)}
-    length = StepCounts.of(task.recipe, len(first.sets.train))
     rates = _rates(task, length)
     data = {"images": train.codes, "labels": train.labels, "levels": levels, "rates": rates}
     data |= {"test_images": test.codes, "test_labels": test.labels}
@@ -119,8 +120,8 @@ def make_training_page(
         "name": task.plan.graph.name,
         "made_by": f"graphc {__version__}",
         "runtime": {"version": runtime.version, "providers": list(runtime.providers)},
-        "input": _picture(first),
-        "head": {**_head(first, head), "label": label.label},
+        "input": _picture(first, run_facts),
+        "head": {**_head(head, run_facts), "label": label.label},
         "batch": batch,
         "seed": task.recipe.seed,
         "optimizer": task.recipe.optimizer.kind,
@@ -192,11 +193,11 @@ def _check_recipe(first: FirstStep) -> None:
 # examples --------------------------------------------------------------------------------------------------------
 
 
-def _rows(first: FirstStep, examples: int | None) -> Array:
+def _rows(first: FirstStep, length: StepCounts, examples: int | None) -> Array:
     """The first rows of the recipe's first epoch, whole batches of them, [n] indices."""
-    recipe, train = first.task.recipe, first.sets.train
-    order = rows_of_epoch(recipe, 0, train)[: StepCounts.of(recipe, len(train)).rows]
-    most = examples or MOST_BYTES // _pixels(first)
+    recipe = first.task.recipe
+    order = rows_of_epoch(recipe, 0, first.sets.train)[: length.rows]
+    most = examples or MOST_BYTES // math.prod(_sizes(first))
     count = min(len(order), most) // recipe.batch * recipe.batch
     if not count:
         found = f"{min(len(order), most):,} examples, fewer than a batch of {recipe.batch:,}"
@@ -244,21 +245,20 @@ def _read(batches: Batches, rows: Array, target: str) -> tuple[Array, Array]:
     return np.concatenate(images), np.concatenate(labels)
 
 
-def _pixels(first: FirstStep) -> int:
-    """Numbers of one image."""
+def _sizes(first: FirstStep) -> tuple[int, ...]:
+    """Height, width and channels of an image."""
     (given,) = first.task.plan.graph.inputs
-    sizes: list[int] = [int(size) for size in given.shape]  # type: ignore[arg-type]
-    return math.prod(sizes)
+    return tuple(int(size) for size in given.shape)  # type: ignore[arg-type]
 
 
 # facts -----------------------------------------------------------------------------------------------------------
 
 
-def _picture(first: FirstStep) -> dict[str, Any]:
+def _picture(first: FirstStep, facts: Mapping[str, Any]) -> dict[str, Any]:
     """How anybody's picture becomes the input."""
-    (given,), facts = first.task.plan.graph.inputs, _facts(first)
+    (given,) = first.task.plan.graph.inputs
     known = signature_of(first.task, facts, first.task.plan).inputs[given.name]
-    shape: tuple[int, ...] = (1, *(int(size) for size in given.shape))  # type: ignore[arg-type]
+    shape = (1, *_sizes(first))
     name = first.task.recipe.model.spec
     return asdict(picture_of(name, Port(given.name, "float32", shape, "nhwc"), shape, known, Scaling()))
 
@@ -269,8 +269,8 @@ def _facts(first: FirstStep) -> dict[str, Any]:
     return {"classes": list(train.classes), KEY: as_fact(training_values(train, task.plan, task.recipe.data))}
 
 
-def _head(first: FirstStep, head: LossTerm) -> dict[str, Any]:
-    said = output_signature(head, _facts(first))
+def _head(head: LossTerm, facts: Mapping[str, Any]) -> dict[str, Any]:
+    said = output_signature(head, facts)
     classes = said.classes or tuple(map(str, range(head.shape[-1])))
     return {"name": head.name, "classes": classes, "says": said.says or "value", "activation": said.activation}
 
