@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from typing import Any
 
-from graphc.errors import missing_extra
+from graphc.report.figures import figure_bytes, new_figure
 from graphc.types import Array
 
 VALIDATION = "validation_"
@@ -15,29 +14,19 @@ LOGARITHMIC = ("learning_rate", "gradient_norm")
 COLORS = {"training": "#2563eb", "validation": "#c2410c"}
 WIDTH, HEIGHT = 4.2, 2.8
 """Inches of a panel."""
+DPI = 150
 COLUMNS = 3
 
 
 def draw_learning(curves: Mapping[str, Array], form: str) -> bytes:
     """The curves, arrays [epochs] by their names in the log, as png, pdf or svg; NaN where an epoch has none."""
-    try:
-        from matplotlib import rc_context  # noqa: PLC0415  (an extra)
-        from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
-        from matplotlib.figure import Figure  # noqa: PLC0415
-    except ImportError:
-        raise missing_extra("matplotlib", "plot") from None
     names = list(dict.fromkeys(name.removeprefix(VALIDATION) for name in curves if name not in NO_PANEL))
     columns = min(COLUMNS, max(len(names), 1))
     rows = max(-(-len(names) // columns), 1)
-    figure = Figure(figsize=(WIDTH * columns, HEIGHT * rows), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(WIDTH * columns, HEIGHT * rows, layout="constrained")
     for place, name in enumerate(names):
         _panel(figure.add_subplot(rows, columns, place + 1), name, curves)
-    file = io.BytesIO()
-    no_dates: dict[str, Any] = {"png": {"Software": None}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}[form]
-    with rc_context({"svg.hashsalt": "graphc", "pdf.fonttype": 42}):
-        figure.savefig(file, format=form, dpi=150, metadata=no_dates)
-    return file.getvalue()
+    return figure_bytes(figure, form, DPI, {})
 
 
 def _panel(axes: Any, name: str, curves: Mapping[str, Array]) -> None:

@@ -6,16 +6,16 @@ stays text.
 
 from __future__ import annotations
 
-import io
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from graphc.errors import SpecError, missing_extra
+from graphc.errors import SpecError
 from graphc.graph import Plan
 from graphc.report.families import ACCENTS
+from graphc.report.figures import figure_bytes, new_figure
 from graphc.report.picture.svg import LIGHT, draw_svg
 
 POINTS = 72
@@ -53,29 +53,18 @@ def print_png(plan: Plan) -> bytes:
 
 
 def _printed(plan: Plan, form: str, dpi: int) -> bytes:
-    try:
-        from matplotlib import rc_context  # noqa: PLC0415  (an extra)
-        from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
-        from matplotlib.figure import Figure  # noqa: PLC0415
-    except ImportError:
-        raise missing_extra("matplotlib", "plot") from None
     root = ET.fromstring(draw_svg(plan, style=False))
     width, height = float(root.attrib["width"]), float(root.attrib["height"])
     if form == "png" and max(width, height) * SHARP > MOST_PIXELS:
         found = f"{width * SHARP:,.0f}×{height * SHARP:,.0f}"
         raise SpecError("G334", f"a PNG has at most {MOST_PIXELS:,} pixels along an edge, this has {found}: take .svg")
-    figure = Figure(figsize=(width / POINTS, height / POINTS))
-    FigureCanvasAgg(figure)
+    figure = new_figure(width / POINTS, height / POINTS)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set(xlim=(0, width), ylim=(height, 0))
     axes.set_axis_off()
     for element, look in _elements(root, ""):
         _draw(axes, element, look)
-    file = io.BytesIO()
-    no_dates: dict[str, Any] = {"CreationDate": None} if form == "pdf" else {"Software": None}
-    with rc_context({"pdf.fonttype": 42, "font.family": FONT}):
-        figure.savefig(file, format=form, dpi=dpi, facecolor=COLORS["page"], metadata=no_dates)
-    return file.getvalue()
+    return figure_bytes(figure, form, dpi, {"font.family": FONT}, facecolor=COLORS["page"])
 
 
 def _elements(group: ET.Element, around: str) -> Iterator[tuple[ET.Element, Look]]:
