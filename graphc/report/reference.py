@@ -73,14 +73,13 @@ def _page(head: str, name: str, some: Sequence[Word]) -> str:
         if word.is_key:
             keys.setdefault(word.vocabulary, []).append(word)
     groups = vocabularies(some)
-    links = {
-        kind: f"{home if home != name else ''}#{_slug(kind)}" for kind in groups if (home := HOMES.get(kind, name))
-    }
+    homes = {kind: HOMES.get(kind, "") for kind in groups}
+    here = name if name in HOMES.values() else ""
     parts = [head]
-    if name not in HOMES.values():
+    if not here:
+        links = {kind: f"{home}#{_slug(kind)}" for kind, home in homes.items()}
         parts += [_keys(above, each, links) for above, each in keys.items()]
-    here = None if name not in HOMES.values() else name
-    parts += [_kinds(vocabulary, each) for vocabulary, each in groups.items() if HOMES.get(vocabulary) == here]
+    parts += [_kinds(kind, each) for kind, each in groups.items() if homes[kind] == here]
     return "\n".join(parts)
 
 
