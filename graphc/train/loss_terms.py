@@ -261,6 +261,13 @@ def _term(plan: Plan, recipe: Recipe, number: int, term: LossTerm) -> LossTerm:
         return detection_term(plan, term, recipe.data.coordinates == "relative")
 
 
+def shares_of(counts: Sequence[Sequence[int]]) -> Array:
+    """The part [batches, terms] that each batch has of every term's mean over all of them, from how many values each
+    mean is of."""
+    found = np.array(counts, np.float64)
+    return np.asarray(found / np.maximum(found.sum(axis=0), 1))
+
+
 def _only_output(plan: Plan) -> str:
     outputs = plan.graph.outputs
     if len(outputs) == 1:

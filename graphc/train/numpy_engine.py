@@ -24,7 +24,7 @@ from graphc.train.distill import TeacherModel
 from graphc.train.engine import StepResult
 from graphc.train.evaluation import evaluate
 from graphc.train.freezing import frozen_plan
-from graphc.train.loss_terms import LossResult
+from graphc.train.loss_terms import LossResult, shares_of
 from graphc.train.param_groups import ParamGroups, clip, length, move_average
 from graphc.train.reproducibility import bit_settings
 from graphc.train.state import TrainState
@@ -143,8 +143,7 @@ class NumpyEngine:
             yield from ((batch, None) for batch in answered)
             return
         held = [batch.with_own_inputs() for batch in answered]
-        counts = np.array([self.heads.counts(batch) for batch in held], np.float64)
-        shares = counts / np.maximum(counts.sum(axis=0), 1)
+        shares = shares_of([self.heads.counts(batch) for batch in held])
         yield from zip(held, shares.tolist(), strict=True)
 
     def _update(

@@ -37,6 +37,7 @@ from graphc.train.distill import TeacherModel, weights_of
 from graphc.train.engine import StepResult
 from graphc.train.evaluation import evaluate
 from graphc.train.freezing import frozen_plan
+from graphc.train.loss_terms import shares_of
 from graphc.train.losses import Mean
 from graphc.train.losses.base import where_weighed
 from graphc.train.numpy_engine import NumpyEngine
@@ -170,16 +171,16 @@ class OnnxruntimeEngine:
         inputs, outputs = ({port.name for port in ports} for ports in (session.inputs, session.outputs))
         states = {name.removeprefix(NEXT) for name in outputs if name.startswith(NEXT)}
         judged = [self.heads.targets[index].name for index in self.heads.judged_heads]
-        ends = self._ends(given)
+        ends, counts = self._ends(given), [self.heads.counts(batch) for batch in given]
         wanted = [LOSS, NORM, *(f"{name}{end}" for end in ends for name in (*self._losses, *judged))]
         wanted += [PENALTY] if PENALTY in outputs else []
         found = session.advance(
             {name: value for name, value in self._front.items() if name in inputs},
-            self._given(session, given, state.step, rate),
+            self._given(session, given, shares_of(counts), state.step, rate),
             {f"{NEXT}{name}": self._back[name] for name in states},
             list(dict.fromkeys(wanted)),
         )
-        return self._result(state, given, found, states)
+        return self._result(state, given, counts, found, states)
 
     def _held(self, batches: Iterable[Batch]) -> Iterator[Batch]:
         """Batches that stay as they are until the step is done."""
@@ -225,11 +226,11 @@ class OnnxruntimeEngine:
         self._back = {name: session.place(arrays[name]) for name in names}
         self._home, self._ahead = state, False
 
-    def _given(self, session: DeviceSession, batches: Sequence[Batch], step: int, rate: float) -> dict[str, Array]:
-        """What a step reads besides its state."""
+    def _given(
+        self, session: DeviceSession, batches: Sequence[Batch], shares: Array, step: int, rate: float
+    ) -> dict[str, Array]:
+        """What a step reads besides its state; `shares` [batches, terms]: of each term's mean."""
         given = {RATE: np.asarray(rate, np.float32), STEP: np.asarray(step, np.float32)}
-        counts = np.array([self.heads.counts(batch) for batch in batches], np.float64)
-        shares = counts / np.maximum(counts.sum(axis=0), 1)
         for end, batch, share in zip(self._ends(batches), batches, shares, strict=True):
             found = {**self._given_of(batch), SHARE: share.astype(np.float32)}
             given |= {f"{name}{end}": array for name, array in found.items()}
@@ -265,16 +266,20 @@ class OnnxruntimeEngine:
         return found
 
     def _result(
-        self, state: TrainState, batches: Sequence[Batch], found: Mapping[str, Array], states: Iterable[str]
+        self,
+        state: TrainState,
+        batches: Sequence[Batch],
+        counts: Sequence[Sequence[int]],
+        found: Mapping[str, Array],
+        states: Iterable[str],
     ) -> StepResult:
         sums, judged = LossSums(self.heads), []
         nothing = np.empty(0, np.float32)
-        for number, (end, batch) in enumerate(zip(self._ends(batches), batches, strict=True)):
+        for number, (end, batch, of_batch) in enumerate(zip(self._ends(batches), batches, counts, strict=True)):
             losses = [float(found[f"{name}{end}"]) for name in self._losses]
             if not all(map(math.isfinite, losses)):
                 raise self._diverged(state, batch, number)
-            counts = self.heads.counts(batch)
-            sums.add([Mean(value, count, nothing) for value, count in zip(losses, counts, strict=True)])
+            sums.add([Mean(value, count, nothing) for value, count in zip(losses, of_batch, strict=True)])
             heads = [self.heads.targets[index] for index in self.heads.judged_heads]
             values = {head.node: found[f"{head.name}{end}"] for head in heads}
             judged.append(self.heads.judged(_Given(values), batch, training=True))
