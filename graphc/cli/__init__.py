@@ -6,6 +6,7 @@ before Ctrl-C has its answer.
 
 from __future__ import annotations
 
+import gc
 import signal
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -23,8 +24,10 @@ def main() -> None:
     """Run a command; every failure is one sentence and an exit code (see graphc.errors)."""
     stopping.loading = True
     stopping.take(signal.SIGINT)
+    gc.disable()  # nothing that is loaded is garbage
     from graphc.cli.entry import enter
 
+    gc.enable()
     stopping.loading = False
     enter()
 

@@ -18,10 +18,10 @@ class Completed(click.types.StringParamType):
         return [CompletionItem(incomplete, type="file")] if found is None else list(map(CompletionItem, found))
 
 
-def complete_texts(group: click.Group) -> None:
-    for command in group.commands.values():
-        if isinstance(command, click.Group):
-            complete_texts(command)
-        for parameter in command.params:
-            if isinstance(parameter.type, click.types.StringParamType):
-                parameter.type = Completed()
+def complete_texts(command: click.Command) -> None:
+    """Let a shell complete the texts of a command, or of a group's commands."""
+    for each in command.commands.values() if isinstance(command, click.Group) else ():
+        complete_texts(each)
+    for parameter in command.params:
+        if isinstance(parameter.type, click.types.StringParamType):
+            parameter.type = Completed()

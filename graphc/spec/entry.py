@@ -12,7 +12,8 @@ from graphc.spec.arithmetic import Wrong, truth
 from graphc.spec.expressions import substitute
 from graphc.spec.source import SpecList, SpecMap
 
-NAME = re.compile(r"[^\s/,]{1,200}")
+NAME = re.compile(r"[^\s/,]+")
+LONGEST_NAME = 200
 NAMED = "text of at most 200 letters without spaces, commas, '/' or control characters, but not . or .."
 """What a name is, for errors."""
 
@@ -46,7 +47,9 @@ class Entry:
 
 def is_name(word: Any) -> bool:
     """Whether this may be the name of a model, block, layer or output."""
-    fits = isinstance(word, str) and NAME.fullmatch(word) is not None and word.isprintable()
+    fits = (
+        isinstance(word, str) and len(word) <= LONGEST_NAME and NAME.fullmatch(word) is not None and word.isprintable()
+    )
     return fits and word not in (".", "..")
 
 

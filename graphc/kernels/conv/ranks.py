@@ -8,14 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from graphc.kernels.conv.operations import conv2d, conv2d_gradients, conv2d_input_gradient, conv2d_weight_gradient
 from graphc.kernels.conv.problem import ConvPart, ConvProblem
 from graphc.kernels.unfold import Grid
-from graphc.lazy import np
+from graphc.lazy import lazy_import, np
 from graphc.types import Array, Context
 from graphc.window import Window
+
+if TYPE_CHECKING:
+    from graphc.kernels.conv import operations
+else:
+    operations = lazy_import("graphc.kernels.conv.operations")  # with all algorithms, which planning asks for nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,21 +33,21 @@ class ImageProblem:
 
     def forward(self, context: Context, x: Array, w: Array) -> Array:
         """y [N, H', W', F] of x [N, H, W, C] and w [kh, kw, C/groups, F]."""
-        return conv2d(context, self.plane, x, w)
+        return operations.conv2d(context, self.plane, x, w)
 
     def gradients(
         self, context: Context, x: Array, dy: Array, w: Array, of_weights: bool
     ) -> tuple[Array | None, Array | None]:
         """dx [N, H, W, C], if the context asks for it, and dw [kh, kw, C/groups, F], if it is asked for."""
-        return conv2d_gradients(context, self.plane, x, dy, w, of_weights)
+        return operations.conv2d_gradients(context, self.plane, x, dy, w, of_weights)
 
     def input_gradient(self, context: Context, dy: Array, w: Array) -> Array:
         """dx [N, H, W, C] of dy [N, H', W', F] and w [kh, kw, C/groups, F]."""
-        return conv2d_input_gradient(context, self.plane, dy, w)
+        return operations.conv2d_input_gradient(context, self.plane, dy, w)
 
     def weight_gradient(self, context: Context, x: Array, dy: Array) -> Array:
         """dw [kh, kw, C/groups, F] of x [N, H, W, C] and dy [N, H', W', F]."""
-        return conv2d_weight_gradient(context, self.plane, x, dy)
+        return operations.conv2d_weight_gradient(context, self.plane, x, dy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,22 +62,22 @@ class SequenceProblem:
 
     def forward(self, context: Context, x: Array, w: Array) -> Array:
         """y [N, L', F] of x [N, L, C] and w [k, C/groups, F]."""
-        return conv2d(context, self.row, x[:, None], w[None])[:, 0]
+        return operations.conv2d(context, self.row, x[:, None], w[None])[:, 0]
 
     def gradients(
         self, context: Context, x: Array, dy: Array, w: Array, of_weights: bool
     ) -> tuple[Array | None, Array | None]:
         """dx [N, L, C], if the context asks for it, and dw [k, C/groups, F], if it is asked for."""
-        dx, dw = conv2d_gradients(context, self.row, x[:, None], dy[:, None], w[None], of_weights)
+        dx, dw = operations.conv2d_gradients(context, self.row, x[:, None], dy[:, None], w[None], of_weights)
         return None if dx is None else dx[:, 0], None if dw is None else dw[0]
 
     def input_gradient(self, context: Context, dy: Array, w: Array) -> Array:
         """dx [N, L, C] of dy [N, L', F] and w [k, C/groups, F]."""
-        return conv2d_input_gradient(context, self.row, dy[:, None], w[None])[:, 0]
+        return operations.conv2d_input_gradient(context, self.row, dy[:, None], w[None])[:, 0]
 
     def weight_gradient(self, context: Context, x: Array, dy: Array) -> Array:
         """dw [k, C/groups, F] of x [N, L, C] and dy [N, L', F]."""
-        dw: Array = conv2d_weight_gradient(context, self.row, x[:, None], dy[:, None])[0]
+        dw: Array = operations.conv2d_weight_gradient(context, self.row, x[:, None], dy[:, None])[0]
         return dw
 
 
@@ -129,7 +133,7 @@ class VolumeProblem:
         y[...] = 0
         for tap in self.taps:
             target = y[:, tap.outputs]
-            target += _volumes(conv2d(context, tap.problem, _planes(x[:, tap.inputs]), w[tap.index]), target)
+            target += _volumes(operations.conv2d(context, tap.problem, _planes(x[:, tap.inputs]), w[tap.index]), target)
         return y
 
     def gradients(
@@ -145,7 +149,7 @@ class VolumeProblem:
         dx[...] = 0
         for tap in self.taps:
             target = dx[:, tap.inputs]
-            back = conv2d_input_gradient(context, tap.problem, _planes(dy[:, tap.outputs]), w[tap.index])
+            back = operations.conv2d_input_gradient(context, tap.problem, _planes(dy[:, tap.outputs]), w[tap.index])
             target += _volumes(back, target)
         return dx
 
@@ -154,7 +158,7 @@ class VolumeProblem:
         dw = np.zeros(self.w_shape, x.dtype)
         for tap in self.taps:
             planes = _planes(x[:, tap.inputs]), _planes(dy[:, tap.outputs])
-            dw[tap.index] = conv2d_weight_gradient(context, tap.problem, *planes)
+            dw[tap.index] = operations.conv2d_weight_gradient(context, tap.problem, *planes)
         return dw
 
 
