@@ -17,6 +17,8 @@ Layout: TypeAlias = Literal["HWIO", "OIHW"]
 as in PyTorch and ONNX ([out, in], C H W)."""
 MAX_ENTRIES = 1_000_000
 """Arrays of a file."""
+MAX_NAME = 1_000
+"""Characters of an array's name, with the groups or dictionaries that it lies in."""
 OTHERS = "other values"
 """Key of the metadata: what a file has besides arrays."""
 MAX_RANK = 32

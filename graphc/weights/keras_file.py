@@ -11,7 +11,7 @@ from typing import BinaryIO
 from graphc.errors import WeightsError
 from graphc.files import shown
 from graphc.types import Array
-from graphc.weights.file import MAX_ENTRIES, Entry, Layout, check_floats, check_shape
+from graphc.weights.file import MAX_ENTRIES, MAX_NAME, Entry, Layout, check_floats, check_shape
 from graphc.weights.floats import FLOATS, floats_of
 from graphc.weights.hdf5 import SIGNATURE, Hdf5, Hdf5Error, Node, Stored
 from graphc.weights.npz import BROKEN, LOCAL_HEADER, check_directory
@@ -68,6 +68,8 @@ class KerasFile:
             said, start, size = _inside(file)
             self._file = Hdf5(file, start, size)
             for name, array in self._find(self._file.root):
+                if len(name) > MAX_NAME:
+                    raise Hdf5Error(f"a name of more than {MAX_NAME:,} characters: {name[:100]} …")
                 if name in self._arrays or len(self._arrays) >= MAX_ENTRIES:
                     raise Hdf5Error(f"more than {MAX_ENTRIES:,} arrays, or two named {name[:100]}")
                 self._arrays[name] = array
@@ -106,7 +108,7 @@ class KerasFile:
     def _version(self) -> str:
         root = self._file.root
         inner = root.members().get("model_weights")
-        for node in (root, *([Node(self._file, inner)] if inner is not None else [])):
+        for node in (root, *([self._file.node(inner)] if inner is not None else [])):
             if found := node.texts("keras_version"):
                 return found[0]
         return ""
@@ -114,7 +116,7 @@ class KerasFile:
     def _find(self, top: Node) -> Iterator[tuple[str, Stored]]:
         """Keras keeps an optimizer's arrays beside the layers' of the older form."""
         members = top.members()
-        root = Node(self._file, members["model_weights"]) if "model_weights" in members else top
+        root = self._file.node(members["model_weights"]) if "model_weights" in members else top
         layers = _texts(root, "layer_names")
         if layers is None:
             yield from self._walk(top, "", (), 0)
@@ -124,24 +126,26 @@ class KerasFile:
             for name in _texts(group, "weight_names") or []:
                 yield name.partition(":")[0], self._member(group, name).array()
         if "optimizer_weights" in members:
-            yield from self._walk(Node(self._file, members["optimizer_weights"]), "optimizer", (), 1)
+            yield from self._walk(self._file.node(members["optimizer_weights"]), "optimizer", (), 1)
 
     def _member(self, group: Node, name: str) -> Node:
         for part in name.split("/"):
             members = group.members() if group.is_group else {}
             if part not in members:
                 raise Hdf5Error(f"no {part[:100]}, which is listed")
-            group = Node(self._file, members[part])
+            group = self._file.node(members[part])
         return group
 
     def _walk(self, group: Node, name: str, path: tuple[str, ...], depth: int) -> Iterator[tuple[str, Stored]]:
         """The arrays below a group, which lies at `path`; of the third format by the names of their layers."""
+        if len(name) > MAX_NAME:
+            raise Hdf5Error(f"a name of more than {MAX_NAME:,} characters: {name[:100]} …")
         if depth > MAX_DEPTH or group.address in self._seen or len(self._seen) > MAX_ENTRIES:
             raise Hdf5Error(f"groups within each other, more than {MAX_DEPTH} deep, or twice")
         self._seen.add(group.address)
         members = group.members()
         for key, address in members.items():
-            inner = Node(self._file, address)
+            inner = self._file.node(address)
             if not inner.is_group:
                 local = _local(path[-2], len(members), key) if path[-1:] == ("vars",) and len(path) > 1 else key
                 yield "/".join(filter(None, (name, local))), inner.array()
@@ -154,7 +158,7 @@ class KerasFile:
         members = group.members()
         if key == "optimizer" or "vars" not in members:
             return key
-        return (Node(self._file, members["vars"]).texts("name") or [key])[0]
+        return (self._file.node(members["vars"]).texts("name") or [key])[0]
 
 
 def _inside(file: BinaryIO) -> tuple[str, int, int]:

@@ -21,6 +21,7 @@ from .arrays import (
 from .checkpoints import (
     Keras,
     KerasArchive,
+    KerasNewer,
     Onnx,
     Sharded,
     TensorFlow1,
@@ -57,7 +58,7 @@ HARNESSES: tuple[type[Harness], ...] = (
     *(RecipeYaml, RecipeJson, RecipeSettings),
     *(Npz, NpzMapped, NpzHeader, Npy, WeightsNpz, Safetensors, SafetensorsHeader),
     *(Torch, TorchPickle, TensorFlow1, TensorFlow1Block, TensorFlow2, TensorFlow2Block, Sharded, Onnx),
-    *(Keras, KerasArchive),
+    *(Keras, KerasNewer, KerasArchive),
     *(Idx, IdxGz, Cifar, Cifar100),
     *IMAGES,
     *(PngChunks, Mask),

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.fuzz.harness import Harness
-from tests.weights import files
+from tests.weights import files, hdf5
 
 from .arrays import SHAPES, ZIP, Weights, arrays
 
@@ -190,6 +190,21 @@ class Keras(Weights):
     def words(self) -> Sequence[bytes]:
         kept = (b"HEAP", b"SNOD", b"TREE", b"GCOL", b"OHDR", b"OCHK", b"layer_names", b"weight_names", b"\xff" * 8)
         return (*kept, *(bytes([kind, 0]) for kind in range(23)))
+
+
+class KerasNewer(Keras):
+    """The messages of a root of the newer form, whose checksums are right."""
+
+    name = "weights.h5, newer"
+
+    def seeds(self) -> Sequence[bytes]:
+        links = [struct.pack("<BBB", 1, 0, 1) + name + struct.pack("<Q", 48) for name in (b"a", b"b")]
+        kind, one = struct.pack("<4BI", 0x13, 1, 0, 0, 3), struct.pack("<4BQ", 2, 1, 0, 1, 1)
+        said = struct.pack("<BBHHHB", 3, 0, 12, len(kind), len(one), 0) + b"layer_names\0" + kind + one + b"a/b"
+        return [hdf5.message(12, said) + b"".join(hdf5.message(6, link) for link in links)]
+
+    def packed(self, data: bytes) -> bytes:
+        return hdf5.newer_h5(data)
 
 
 class KerasArchive(Keras):
