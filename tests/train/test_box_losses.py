@@ -223,6 +223,26 @@ def test_task_aligned_is_what_loops_say(at_once, monkeypatch):
     assert not found.share[found.which == BACKGROUND].any()
 
 
+def test_ties_go_to_the_first():
+    """Of places that are equally good the first learn an object, of objects that overlap a place alike the first."""
+    rule, rng = TaskAligned(top_k=2), np.random.default_rng(11)
+    objects = np.array([[0.0, 0, 32, 32], [0, 0, 32, 32], [4, 4, 28, 28]])
+    nowhere, scores = np.zeros((len(FREE.centers), 4)), rng.uniform(0.1, 0.9, (len(FREE.centers), 1))
+    around = np.tile(FREE.centers, 2) + np.array([-4, -4, 4, 4])
+    for boxes in (nowhere, around):
+        found = rule.assign(FREE, boxes, scores, objects, np.zeros(3, int))
+        which, _ = by_loops(rule, FREE, boxes, scores, objects, np.zeros(3, int))
+        assert {a: int(n) for a, n in enumerate(found.which) if n != BACKGROUND} == which
+    assert list(rule.assign(FREE, nowhere, scores, objects[:1], np.zeros(1, int)).which[:3]) == [0, 0, BACKGROUND]
+
+
+def test_an_object_that_no_anchor_touches_is_nobodys():
+    objects = np.array([[0.0, 0, 9, 9], [40, 40, 44, 44]])
+    assert not pairwise_iou(objects[1:], ANCHORED.anchors).any()
+    found = IouThresholds().assign(ANCHORED, *[np.zeros((20, 4))] * 2, objects, np.zeros(2, int))
+    assert set(found.which[found.which >= 0]) == {0}
+
+
 def test_no_objects_are_background():
     nothing = np.zeros((0, 4)), np.zeros(0, int)
     for rule, coder in ((TaskAligned(), FREE), (IouThresholds(), ANCHORED)):

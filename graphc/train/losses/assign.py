@@ -1,6 +1,7 @@
 """Which place of a detector learns which object of an image: `ASSIGNERS` is the catalogue.
 
-Objects are taken some at a time, so that memory does not grow with their number; ties go to the first.
+Objects are taken some at a time, so that memory does not grow with their number; ties go to the first. All is computed
+in the predictions' dtype.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class Assigner(Kind):
 
     def assign(self, coder: BoxCoder, boxes: Array, scores: Array, objects: Array, labels: Array) -> Assignment:
         """`boxes` [A, 4] and `scores` [A, K] (probabilities) are predicted; `objects` [G, 4] of classes `labels` [G]
-        there."""
+        there, of the predictions' dtype."""
         raise NotImplementedError(self.kind)
 
     def check(self, coder: BoxCoder) -> None:
@@ -65,17 +66,19 @@ class TaskAligned(Assigner):
 
     def assign(self, coder: BoxCoder, boxes: Array, scores: Array, objects: Array, labels: Array) -> Assignment:
         places = len(boxes)
-        which, overlap, aligned = np.full(places, BACKGROUND), np.zeros(places), np.zeros(places)
+        which = np.full(places, BACKGROUND)
+        overlap, aligned = (np.zeros(places, boxes.dtype) for _ in range(2))
+        centers = coder.centers.astype(boxes.dtype)
         for start in range(0, len(objects), AT_ONCE):
             some = slice(start, start + AT_ONCE)
             iou = pairwise_iou(objects[some], boxes)
-            inside = _inside(coder.centers, objects[some])
+            inside = _inside(centers, objects[some])
             alignment = np.where(inside, scores[:, labels[some]].T ** self.alpha * iou**self.beta, -1.0)
             numbers, chosen = self._best(alignment)
             found = iou[numbers, chosen]
             better = (which[chosen] == BACKGROUND) | (found > overlap[chosen])
-            order = np.flatnonzero(better)
-            order = order[np.argsort(found[order], kind="stable")]  # the largest overlap is written last
+            order = np.flatnonzero(better)[::-1]
+            order = order[np.argsort(found[order], kind="stable")]  # the first of the largest is written last
             numbers, chosen = numbers[order], chosen[order]
             which[chosen], overlap[chosen] = numbers + start, iou[numbers, chosen]
             aligned[chosen] = alignment[numbers, chosen]
@@ -84,16 +87,17 @@ class TaskAligned(Assigner):
     def _best(self, alignment: Array) -> tuple[Array, Array]:
         """(object, place) of the best places [g, A] of each object; those below 0 are none."""
         most = min(self.top_k, alignment.shape[1])
-        chosen = np.argpartition(-alignment, most - 1, axis=1)[:, :most]
-        numbers = np.repeat(np.arange(len(alignment)), most)
-        chosen = chosen.ravel()
-        real = alignment[numbers, chosen] >= 0
-        return numbers[real], chosen[real]
+        least = -np.partition(-alignment, most - 1, axis=1)[:, most - 1 : most]
+        above, equal = alignment > least, alignment == least
+        left = most - above.sum(axis=1, keepdims=True)
+        numbers, chosen = np.nonzero((above | equal & (equal.cumsum(axis=1) <= left)) & (alignment >= 0))
+        return numbers, chosen
 
 
 class IouThresholds(Assigner):
     """Anchors that overlap an object enough learn the one that they overlap most, those that overlap none the
-    background, those between nothing; the anchor that overlaps an object most always learns it. As in RetinaNet."""
+    background, those between nothing; the anchor that overlaps an object most always learns it (of several such objects
+    the last). As in RetinaNet."""
 
     kind: ClassVar[str] = "iou_thresholds"
 
@@ -107,19 +111,20 @@ class IouThresholds(Assigner):
             raise SpecError("G606", "iou_thresholds expects anchors (decode_deltas), found a detector without")
 
     def assign(self, coder: BoxCoder, boxes: Array, scores: Array, objects: Array, labels: Array) -> Assignment:
-        anchors = coder.anchors
-        assert anchors is not None
-        which, overlap = np.full(len(anchors), BACKGROUND), np.zeros(len(anchors))
-        best = np.zeros(len(objects), np.intp)
+        assert coder.anchors is not None
+        anchors = coder.anchors.astype(boxes.dtype)
+        which, overlap = np.full(len(anchors), BACKGROUND), np.zeros(len(anchors), boxes.dtype)
+        best, touched = np.zeros(len(objects), np.intp), np.zeros(len(objects), bool)
         for start in range(0, len(objects), AT_ONCE):
             iou = pairwise_iou(objects[start : start + AT_ONCE], anchors)
             best[start : start + AT_ONCE] = iou.argmax(axis=1)
+            touched[start : start + AT_ONCE] = iou.max(axis=1) > 0
             most = iou.max(axis=0)
             better = most > overlap
             which[better], overlap[better] = iou.argmax(axis=0)[better] + start, most[better]
         which[overlap < self.foreground] = UNDECIDED
         which[overlap < self.background] = BACKGROUND
-        which[best] = np.arange(len(objects))
+        which[best[touched]] = np.flatnonzero(touched)
         return Assignment(which, (which >= 0).astype(np.float64))
 
 
@@ -139,12 +144,12 @@ def _inside(centers: Array, objects: Array) -> Array:
 
 def _shares(which: Array, overlap: Array, aligned: Array, objects: int) -> Array:
     """How much each place [A] counts: its alignment, of which the best of an object becomes the object's best IoU."""
-    most_aligned, most_overlap = np.zeros(objects), np.zeros(objects)
+    most_aligned, most_overlap = (np.zeros(objects, overlap.dtype) for _ in range(2))
     there = np.flatnonzero(which >= 0)
     np.maximum.at(most_aligned, which[there], aligned[there])
     np.maximum.at(most_overlap, which[there], overlap[there])
-    share = np.zeros(len(which))
+    share = np.zeros(len(which), overlap.dtype)
     best = most_aligned[which[there]]
-    part = np.divide(aligned[there], best, out=np.zeros(len(there)), where=best > 0)
+    part = np.divide(aligned[there], best, out=np.zeros(len(there), overlap.dtype), where=best > 0)
     share[there] = np.maximum(part * most_overlap[which[there]], LEAST_SHARE)
     return share

@@ -105,7 +105,7 @@ class PlacedDetection:
         """Over a batch: `rows` [N, A, width + K] are what the detector gives, box first (with a background width + 1 +
         K); `target` [N, M, 5 or 6] the boxes, in pixels, and the classes of objects, -1 where there is none, and
         whether one is a crowd, which nothing learns; `weights` [N]."""
-        width, losses = self.coder.width, np.zeros(len(rows))
+        width, losses, target = self.coder.width, np.zeros(len(rows)), target.astype(rows.dtype, copy=False)
         gradient, box_gradient = np.zeros_like(rows), np.zeros((*rows.shape[:2], 4), rows.dtype)
         boxes, back = self.coder.decode(rows[..., :width])
         for image, objects in enumerate(target):
