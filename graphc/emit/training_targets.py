@@ -21,11 +21,14 @@ EVERYWHERE = frozenset(
     }
 )  # fmt: skip
 NATIVE = frozenset(
-    {"HardSwish", "LogSoftmax", "Max", "Min", "Round", "Selu", "Softplus", "Softsign", "SpaceToDepth", "Sum"}
-)
+    {
+        "CumSum", "HardSwish", "LogSoftmax", "Max", "Min", "Round", "Selu", "Softplus", "Softsign", "SpaceToDepth",
+        "Sum", "TopK",
+    }
+)  # fmt: skip
 """What CPU and CUDA have besides."""
 TRAINING_OPERATORS: dict[Target, frozenset[str]] = {
-    "cpu": EVERYWHERE | NATIVE | {"Atan"},
+    "cpu": EVERYWHERE | NATIVE,
     "cuda": EVERYWHERE | NATIVE,
     "webgpu": EVERYWHERE,
 }

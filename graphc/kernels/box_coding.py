@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from graphc.lazy import np
+from graphc.training_graph.boxes import Decoded, emit_deltas, emit_distances
+from graphc.training_graph.tensor import Tensor
 from graphc.types import Array
 
 MOST_GROWTH = math.log(1000 / 16)
@@ -36,6 +38,9 @@ class BoxCoder(Protocol):
 
     def decode(self, raw: Array) -> tuple[Array, Backward]:
         """Boxes [N, A, 4] of numbers [N, A, width], and what makes of their gradients those of the numbers."""
+
+    def emit(self, raw: Tensor) -> Decoded:
+        """`decode` in nodes, of numbers [N, A, width]."""
 
 
 def cells(sizes: Sequence[tuple[int, int]], strides: Sequence[int], each: Sequence[int]) -> tuple[Array, Array]:
@@ -79,6 +84,9 @@ class DistanceCoder:
             return expected_back(dy * signed)
 
         return distances * signed + middles, backward
+
+    def emit(self, raw: Tensor) -> Decoded:
+        return emit_distances(raw, self.signed_strides, np.tile(self.centers, 2), self.bins)
 
     def _expected(self, raw: Array) -> tuple[Array, Backward]:
         """The distances [N, A, 4] that are predicted."""
@@ -143,6 +151,9 @@ class DeltaCoder:
             return dx
 
         return np.concatenate([middles - halves, middles + halves], axis=-1), backward
+
+    def emit(self, raw: Tensor) -> Decoded:
+        return emit_deltas(raw, self.sides, self.centers, self.variances, MOST_GROWTH)
 
     def deltas(self, boxes: Array, places: Array) -> Array:
         """What would have to be predicted at places ([P] indices) for boxes [P, 4] that have an area: [P, 4]."""

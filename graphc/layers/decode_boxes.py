@@ -25,7 +25,7 @@ from graphc.layers.fields import Bool, PositiveInt, PositiveNumber
 from graphc.layers.open_places import emit_count, emit_ones
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
-from graphc.training_graph.boxes import Decoded, emit_deltas, emit_distances, emit_probabilities
+from graphc.training_graph.boxes import emit_probabilities
 from graphc.training_graph.step import EmittedGradients, EmittedStep, TrainingBuilder
 from graphc.training_graph.tensor import Tensor, between_layers, channels_last, concat
 from graphc.types import Array, Context, Gradients, Params, Step
@@ -207,22 +207,17 @@ class DecodeBoxes(Layer):
 
     def emit_training(self, build: TrainingBuilder, params: Mapping[str, Tensor], *inputs: Tensor) -> EmittedStep:
         coder = self.coder(self.sizes(*(x.example for x in inputs)))
-        raw, scores = self._emit_rows(inputs)
-        boxes, decode_back = self.emit_coded(coder, raw)
+        raw, scores = self.emit_rows(*inputs)
+        boxes, decode_back = coder.emit(raw)
         probabilities, back = emit_probabilities(scores, self.background)
 
         def backward(dy: Tensor) -> EmittedGradients:
             given, slopes = dy.split([4, self.classes], 2)
-            return EmittedGradients(tuple(self._emit_maps(decode_back(given), back(slopes), inputs)))
+            return EmittedGradients(tuple(self.emit_maps(decode_back(given), back(slopes), *inputs)))
 
         return EmittedStep(concat([boxes, probabilities], axis=2), backward)
 
-    def emit_coded(self, coder: BoxCoder, raw: Tensor) -> Decoded:
-        """`decode` of the coder, in nodes."""
-        raise NotImplementedError(self.kind)
-
-    def _emit_rows(self, maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """(the numbers of all boxes [N, A, …], the scores of all [N, A, …])."""
+    def emit_rows(self, *maps: Tensor) -> tuple[Tensor, Tensor]:
         boxes, scores = list[Tensor](), list[Tensor]()
         for x, each in zip(maps, self.each, strict=True):
             split = [each * self.numbers, each * self.scores]
@@ -230,8 +225,7 @@ class DecodeBoxes(Layer):
                 found.append(part.reshape(x.shape[0], -1, width // each))
         return concat(boxes, axis=1), concat(scores, axis=1)
 
-    def _emit_maps(self, boxes: Tensor, scores: Tensor, maps: Sequence[Tensor]) -> list[Tensor]:
-        """The other way round, for maps that lie as these do."""
+    def emit_maps(self, boxes: Tensor, scores: Tensor, *maps: Tensor) -> list[Tensor]:
         counts = [math.prod(x.shape[2:]) * each for x, each in zip(maps, self.each, strict=True)]
         pairs = zip(boxes.split(counts, 1), scores.split(counts, 1), strict=True)
         return [
@@ -274,10 +268,6 @@ class DecodeDistances(DecodeBoxes):
 
     def coder(self, sizes: Sequence[tuple[int, int]]) -> DistanceCoder:
         return DistanceCoder(*cells(sizes, self.strides, self.each), self.bins)
-
-    def emit_coded(self, coder: BoxCoder, raw: Tensor) -> Decoded:
-        assert isinstance(coder, DistanceCoder)
-        return emit_distances(raw, coder.signed_strides, np.tile(coder.centers, 2), self.bins)
 
     def emit_decoded(self, build: OnnxBuilder, raw: Value, sizes: Sequence[tuple[int, int]]) -> Value:
         coder = self.coder(sizes)
@@ -338,10 +328,6 @@ class DecodeDeltas(DecodeBoxes):
     def coder(self, sizes: Sequence[tuple[int, int]]) -> DeltaCoder:
         anchors = [np.array(some, np.float64) for some in self.anchors]
         return DeltaCoder(anchors_at(sizes, self.strides, anchors), self.variances)
-
-    def emit_coded(self, coder: BoxCoder, raw: Tensor) -> Decoded:
-        assert isinstance(coder, DeltaCoder)
-        return emit_deltas(raw, coder.sides, coder.centers, self.variances, MOST_GROWTH)
 
     def emit_decoded(self, build: OnnxBuilder, raw: Value, sizes: Sequence[tuple[int, int]]) -> Value:
         coder = self.coder(sizes)

@@ -82,6 +82,12 @@ class DecodesBoxes(Protocol):
     def maps(self, rows: Array, *shapes: tuple[int, ...]) -> list[Array]:
         """The maps, of these shapes [N, h, w, …], whose `rows` [N, A, …] are these."""
 
+    def emit_rows(self, *maps: Tensor) -> tuple[Tensor, Tensor]:
+        """`rows` in nodes, of maps as they lie: the numbers of all boxes [N, A, width] and all scores [N, A, K]."""
+
+    def emit_maps(self, boxes: Tensor, scores: Tensor, *maps: Tensor) -> list[Tensor]:
+        """The maps, which lie as these do, whose `emit_rows` are these."""
+
 
 @runtime_checkable
 class SuppressesBoxes(Protocol):

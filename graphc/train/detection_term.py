@@ -3,6 +3,7 @@ keeps."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import ClassVar
@@ -17,11 +18,12 @@ from graphc.graph import Plan
 from graphc.kernels.box_coding import BoxCoder
 from graphc.layers.protocols import DecodesBoxes, SuppressesBoxes
 from graphc.lazy import np
-from graphc.train.loss_term import LossTerm, Values
+from graphc.train.loss_term import LossTerm, TargetForm, Values
 from graphc.train.losses import Mean
 from graphc.train.losses.detection import PlacedDetection
 from graphc.train.metrics import Head
 from graphc.train.target_checks import check_boxes
+from graphc.training_graph.tensor import Tensor, concat
 from graphc.types import Array
 
 
@@ -92,6 +94,31 @@ class DetectionTerm(LossTerm):
     def gradients(self, gradient: Array) -> dict[str, Array]:
         shapes = [(len(gradient), *shape) for shape in self.shapes]
         return dict(zip(self.maps, self.decoder.maps(gradient, *shapes), strict=True))
+
+    def count(self, target: Array, weights: Array | None, dtype: str) -> int:
+        return len(target) if weights is None else int(np.count_nonzero(weights))
+
+    def label_form(self, forms: Mapping[str, TargetForm]) -> TargetForm:
+        return TargetForm((math.prod(forms[BOXES].shape) // 4, 5), whole=False)
+
+    def label_of(self, targets: Mapping[str, Array], weights: Array | None) -> Array:
+        """Left, top, right, bottom in pixels of the network's input, and the class, -1 of what nothing learns: no box,
+        or a crowd; [N, M, 5]."""
+        found = self.target_of(targets)
+        crowds = found[..., 5:].any(axis=-1)
+        return np.concatenate([found[..., :4], np.where(crowds, NO_CLASS, found[..., 4])[..., None]], axis=-1)
+
+    def emit_prediction(self, values: Mapping[str, Tensor]) -> Tensor:
+        return concat(self.decoder.emit_rows(*(values[node] for node in self.maps)), axis=2)
+
+    def emit(self, prediction: Tensor, label: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
+        return self.placed.emit(prediction, label, weights)
+
+    def emit_gradients(self, gradient: Tensor, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        width = self.placed.coder.width
+        parts = gradient.split([width, gradient.shape[2] - width], 2)
+        maps = self.decoder.emit_maps(*parts, *(values[node] for node in self.maps))
+        return dict(zip(self.maps, maps, strict=True))
 
     def kind_of_target(self, target: Array, examples: Examples, binary: bool, size: tuple[int, ...]) -> TargetKind:
         check_boxes(examples, self.decoder.num_classes)

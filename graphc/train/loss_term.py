@@ -14,7 +14,18 @@ from graphc.train.losses import Loss, Mean
 from graphc.train.losses.base import where_weighed
 from graphc.train.metrics import Head
 from graphc.train.target_checks import check_target
+from graphc.training_graph.tensor import Tensor, between_layers, channels_last
 from graphc.types import Array
+
+
+@dataclass(frozen=True, slots=True)
+class TargetForm:
+    """What arrays a target has."""
+
+    shape: tuple[int, ...]
+    """Of one example."""
+    whole: bool
+    """Whether its numbers are integers."""
 
 
 class Values(Protocol):
@@ -84,6 +95,30 @@ class LossTerm:
     def gradients(self, gradient: Array) -> dict[str, Array]:
         """The gradient of the prediction, [N, …], by node."""
         return {self.node: gradient}
+
+    def count(self, target: Array, weights: Array | None, dtype: str) -> int:
+        """How many values `mean` is a mean of, whatever is predicted: of a target [N, …] with weights [N, …]."""
+        return self.mean(self.nothing(len(target), dtype), target, weights).count
+
+    def label_form(self, forms: Mapping[str, TargetForm]) -> TargetForm:
+        """Of what a training graph reads in place of its targets, from the forms of all targets."""
+        return forms[self.target]
+
+    def label_of(self, targets: Mapping[str, Array], weights: Array | None) -> Array:
+        """What a training graph reads in place of its targets, [N, …]."""
+        return where_weighed(self.target_of(targets), weights)
+
+    def emit_prediction(self, values: Mapping[str, Tensor]) -> Tensor:
+        """`prediction` in nodes, of values by node as they lie."""
+        return channels_last(values[self.node])
+
+    def emit(self, prediction: Tensor, label: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
+        """`mean` in nodes: the value, and the gradient of the prediction [N, …]."""
+        return self.loss.emit(prediction, label, weights)
+
+    def emit_gradients(self, gradient: Tensor, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """`gradients` in nodes, each as its value lies."""
+        return {self.node: between_layers(gradient)}
 
     def kind_of_target(self, target: Array, examples: Examples, binary: bool, size: tuple[int, ...]) -> TargetKind:
         """What a data set's targets [N, …] are to this head, or an error: see `check_target`."""

@@ -134,8 +134,14 @@ class LossTerms:
 
     def counts(self, batch: Batch) -> tuple[int, ...]:
         """How many loss values each term is a mean of; it does not depend on the predictions."""
-        nothing = [head.nothing(len(batch), self.recipe.dtype) for head in self.targets]
-        return tuple(term.count for term in self._terms(nothing, batch))
+        dtype, targets = self.recipe.dtype, batch.targets
+        if self.teacher is not None:
+            nothing = [head.nothing(len(batch), dtype) for head in self.targets]
+            return tuple(term.count for term in self._terms(nothing, batch))
+        return tuple(
+            head.count(head.target_of(targets), targets[head.example_weights] if head.example_weights else None, dtype)
+            for head in self.targets
+        )
 
     def _terms(self, predictions: Sequence[Array], batch: Batch) -> tuple[Mean, ...]:
         targets = batch.targets

@@ -37,9 +37,9 @@ from graphc.train.distill import TeacherModel, weights_of
 from graphc.train.engine import StepResult
 from graphc.train.evaluation import evaluate
 from graphc.train.freezing import frozen_plan
+from graphc.train.loss_term import LossTerm, TargetForm
 from graphc.train.loss_terms import shares_of
 from graphc.train.losses import Mean
-from graphc.train.losses.base import where_weighed
 from graphc.train.numpy_engine import NumpyEngine
 from graphc.train.param_groups import ParamGroups
 from graphc.train.state import TrainState
@@ -51,7 +51,6 @@ from graphc.train.step_graph import (
     RATE,
     SHARE,
     TEACHER,
-    TargetForm,
     check_emittable,
     emit_step,
     forms_of,
@@ -170,7 +169,7 @@ class OnnxruntimeEngine:
         self._upload(session, state)
         inputs, outputs = ({port.name for port in ports} for ports in (session.inputs, session.outputs))
         states = {name.removeprefix(NEXT) for name in outputs if name.startswith(NEXT)}
-        judged = [self.heads.targets[index].name for index in self.heads.judged_heads]
+        judged = [head.name for head in self._judged]
         ends, counts = self._ends(given), [self.heads.counts(batch) for batch in given]
         wanted = [LOSS, NORM, *(f"{name}{end}" for end in ends for name in (*self._losses, *judged))]
         wanted += [PENALTY] if PENALTY in outputs else []
@@ -203,6 +202,12 @@ class OnnxruntimeEngine:
         """The outputs with the value of each term."""
         names = [*(head.name for head in self.heads.targets), *([] if self.heads.teacher is None else [TEACHER])]
         return [f"{LOSS}/{name}" for name in names]
+
+    @property
+    def _judged(self) -> list[LossTerm]:
+        """The heads whose predictions in training metrics judge."""
+        heads = [self.heads.targets[index] for index in self.heads.judged_heads]
+        return [head for head in heads if head.judged_in_training]
 
     # a step -------------------------------------------------------------------------------------------------
 
@@ -251,8 +256,7 @@ class OnnxruntimeEngine:
             if asked.weight is not None:
                 weights = targets[head.example_weights] if head.example_weights else weights_of(head.target_of(targets))
                 given[asked.weight] = np.ascontiguousarray(weights, np.float32)
-            target = where_weighed(head.target_of(targets), weights)
-            given[asked.label] = np.ascontiguousarray(target, asked.dtype)
+            given[asked.label] = np.ascontiguousarray(head.label_of(targets, weights), asked.dtype)
         if batch.teacher is not None:
             given[TEACHER] = np.ascontiguousarray(batch.teacher, np.float32)
         return given
@@ -280,8 +284,7 @@ class OnnxruntimeEngine:
             if not all(map(math.isfinite, losses)):
                 raise self._diverged(state, batch, number)
             sums.add([Mean(value, count, nothing) for value, count in zip(losses, of_batch, strict=True)])
-            heads = [self.heads.targets[index] for index in self.heads.judged_heads]
-            values = {head.node: found[f"{head.name}{end}"] for head in heads}
+            values = {head.node: found[f"{head.name}{end}"] for head in self._judged}
             judged.append(self.heads.judged(_Given(values), batch, training=True))
         norm = float(found[NORM])
         if not math.isfinite(norm):

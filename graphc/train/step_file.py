@@ -18,10 +18,11 @@ from graphc.train.batching import augmenting, make_batches
 from graphc.train.datasets import Sets, read_sets
 from graphc.train.engine import Engine
 from graphc.train.fitting import fitted
+from graphc.train.loss_term import TargetForm
 from graphc.train.recipe import read_recipe
 from graphc.train.setup import make_engine, new_state
 from graphc.train.state import TrainState
-from graphc.train.step_graph import TargetForm, check_emittable, emit_step, forms_of
+from graphc.train.step_graph import check_emittable, emit_step, forms_of
 from graphc.train.task import Task, task_of
 from graphc.train.trained import Options
 from graphc.train.warm_start import warm_start

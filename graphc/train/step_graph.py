@@ -25,7 +25,7 @@ from graphc.emit.training_targets import Target
 from graphc.errors import SpecError
 from graphc.train.distill import emit_softened
 from graphc.train.freezing import frozen_plan
-from graphc.train.loss_term import LossTerm
+from graphc.train.loss_term import LossTerm, TargetForm
 from graphc.train.loss_terms import LossTerms, keys_of
 from graphc.train.param_groups import EPSILON, ParamGroups
 from graphc.train.recipe import Recipe
@@ -41,20 +41,12 @@ TEACHER, SHARE = "teacher", "share"
 
 
 @dataclass(frozen=True, slots=True)
-class TargetForm:
-    """What arrays a target has."""
-
-    shape: tuple[int, ...]
-    """Of one example."""
-    whole: bool
-    """Whether its numbers are integers."""
-
-
-@dataclass(frozen=True, slots=True)
 class HeadInputs:
     """The inputs of the graph that a head reads."""
 
     label: str
+    shape: tuple[int, ...]
+    """Of the label, of one example."""
     dtype: str
     weight: str | None
     """None where examples are not weighed."""
@@ -71,11 +63,11 @@ def forms_of(targets: Mapping[str, Array]) -> dict[str, TargetForm]:
 def head_inputs(head: LossTerm, forms: Mapping[str, TargetForm], taught: bool = False) -> HeadInputs:
     """What a head's inputs are called: class indices are int32, all else is float32. Examples are weighed where the
     recipe weighs them, or has a teacher: by 0 where there is no label."""
-    form = forms[head.target]
+    form = head.label_form(forms)
     counted = TargetKind.CLASS in head.loss.kinds(head.shape)
     classes = counted and form.whole and form.shape == head.shape[:-1] and head.shape[-1] > 1
     weight = f"weight/{head.name}" if head.example_weights or taught else None
-    return HeadInputs(f"label/{head.name}", "int32" if classes else "float32", weight)
+    return HeadInputs(f"label/{head.name}", form.shape, "int32" if classes else "float32", weight)
 
 
 def check_emittable(task: Task) -> None:
@@ -189,14 +181,14 @@ def _losses(
     factors = _factors(graph, heads)
     for number, (head, factor) in enumerate(zip(heads.targets, factors, strict=heads.teacher is None)):
         graph.about(f"loss/{head.name}")
-        asked, prediction = head_inputs(head, forms, heads.teacher is not None), channels_last(values[head.node])
-        label = graph.input(f"{asked.label}{end}", (graph.batch, *forms[head.target].shape), asked.dtype)
+        asked, prediction = head_inputs(head, forms, heads.teacher is not None), head.emit_prediction(values)
+        label = graph.input(f"{asked.label}{end}", (graph.batch, *asked.shape), asked.dtype)
         weights = None
         if asked.weight is not None:
             shape = forms[head.example_weights].shape if head.example_weights else ()
             weights = graph.input(f"{asked.weight}{end}", (graph.batch, *shape), "float32")
         with heads.recipe.placing(keys_of(heads.recipe, number)):
-            value, gradient = head.loss.emit(prediction, label, weights)
+            value, gradient = head.emit(prediction, label, weights)
         graph.give(f"{LOSS}/{head.name}{end}", value)
         graph.give(f"{head.name}{end}", prediction)
         terms.append(value * factor)
@@ -207,8 +199,8 @@ def _losses(
             graph.give(f"{LOSS}/{TEACHER}{end}", value)
             terms.append(value * factors[1])
             slopes = slopes + gradient * factors[1]
-        given = _as_laid(slopes, values[head.node])
-        gradients[head.node] = gradients[head.node] + given if head.node in gradients else given
+        for node, given in head.emit_gradients(slopes, values).items():
+            gradients[node] = gradients[node] + given if node in gradients else given
     return reduce(add, terms), gradients
 
 
@@ -220,13 +212,6 @@ def _factors(graph: TrainingGraph, heads: LossTerms) -> list[Operand]:
     count = len(heads.factors)
     shares = graph.input(f"{SHARE}{graph.suffix}", (count,), "float32").split([1] * count, 0)
     return [share.reshape() * factor for share, factor in zip(shares, heads.factors, strict=True)]
-
-
-def _as_laid(gradient: Tensor, value: Tensor) -> Tensor:
-    """A gradient [N, …, C] as its value lies."""
-    if gradient.shape == value.shape and value.rank not in (4, 5):
-        return gradient
-    return gradient.transpose(0, value.rank - 1, *range(1, value.rank - 1))
 
 
 def _penalty(graph: TrainingGraph, learning: ParamGroups) -> Tensor | None:

@@ -1,4 +1,5 @@
-"""How far boxes overlap, as `graphc.train.losses.boxes` says it: every number [P, 1] with its gradient [P, 4]."""
+"""How far boxes overlap, as `graphc.train.losses.boxes` says it: every number [P, 1] with its gradient [P, 4]; and of
+all pairs, as `graphc.kernels.boxes` says it."""
 
 from __future__ import annotations
 
@@ -11,6 +12,8 @@ from graphc.training_graph.tensor import Tensor, concat
 Sloped: TypeAlias = tuple[Tensor, Tensor]
 """Numbers [P, 1] and their gradients [P, 4]."""
 TINY = float(np.finfo(np.float32).tiny)
+MOST = 1e30
+"""Of a tangent: an angle of pi / 2 but for rounding."""
 
 
 def emit_box_losses(form: str, predicted: Tensor, target: Tensor) -> Sloped:
@@ -27,6 +30,19 @@ def emit_box_losses(form: str, predicted: Tensor, target: Tensor) -> Sloped:
         weight = aspects / (away + away.equals(0))
         more, more_slope = more + weight * aspects, more_slope + weight * aspect_slope
     return losses + more, gradient + more_slope
+
+
+def emit_pairwise_iou(a: Tensor, b: Tensor) -> Tensor:
+    """`pairwise_iou` in nodes, to the bit: [N, M, A] of boxes [N, M, 4] with boxes [N, A, 4] or [1, A, 4]."""
+    one, other = a.split([1] * 4, 2), b.transpose(0, 2, 1).split([1] * 4, 1)
+    shared = _area(*map(_most, one[:2], other[:2]), *map(_least, one[2:], other[2:]))
+    union = _area(*one) + _area(*other) - shared
+    return shared / (union + union.equals(0))
+
+
+def _area(left: Tensor, top: Tensor, right: Tensor, bottom: Tensor) -> Tensor:
+    """0 where right is not above left, or bottom not above top."""
+    return (right - left).relu() * (bottom - top).relu()
 
 
 class _Pair:
@@ -76,8 +92,24 @@ class _Pair:
 def _angle(sides: Tensor) -> Tensor:
     """[P, 1]: the angle of [width, height], from -pi to pi, as arctan2 gives it."""
     width, height = sides.split([1, 1], 1)
-    within = (width / (height + height.equals(0) * TINY)).apply("Atan")
+    within = _arctan((width / (height + height.equals(0) * TINY)).clip(-MOST, MOST))
     return within + height.below(0) * (1 - 2 * width.below(0)) * math.pi
+
+
+def _arctan(x: Tensor) -> Tensor:
+    """Of finite numbers, within 2e-7: the operator Atan has kernels on a CPU alone. By the angles at which the tangent
+    is 1 and sqrt(2) - 1, and a polynomial between them (Moshier's Cephes)."""
+    size = x.abs()
+    large = size.above(1)
+    part = (large + (1 - large) * size) / (large * size + (1 - large))
+    middle = part.above(math.sqrt(2) - 1)
+    rest = middle * (part - 1) / (part + 1) + (1 - middle) * part
+    square = rest * rest
+    found = 8.05374449538e-2 * square - 1.38776856032e-1
+    for coefficient in (1.99777106478e-1, -3.33329491539e-1):
+        found = found * square + coefficient
+    angle = middle * (math.pi / 4) + (found * square * rest + rest)
+    return x.sign() * (large * (math.pi / 2) + (1 - 2 * large) * angle)
 
 
 def _least(a: Tensor, b: Tensor) -> Tensor:

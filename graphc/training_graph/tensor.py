@@ -164,6 +164,16 @@ class Tensor:
         """The least over these axes; of all where none is given."""
         return self._reduce("ReduceMin", axes, keep)
 
+    def cumulative_sum(self, axis: int) -> Tensor:
+        """At each place along an axis the sum up to it, it included."""
+        (name,) = self.graph.node("CumSum", self.name, self.graph.initializer(np.asarray(axis % self.rank, np.int64)))
+        return Tensor(self.graph, name, self.shape)
+
+    def largest(self, count: int) -> Tensor:
+        """The so many largest numbers along the last axis, in falling order."""
+        name, _ = self.graph.node("TopK", self.name, self._integers((count,)), outputs=2, axis=self.rank - 1)
+        return Tensor(self.graph, name, (*self.shape[:-1], count))
+
     def square_sum(self, *axes: int, keep: bool = False) -> Tensor:
         """The sum of squares over these axes; of all where none is given."""
         return self._reduce("ReduceSumSquare", axes, keep)

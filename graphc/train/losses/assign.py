@@ -1,7 +1,7 @@
 """Which place of a detector learns which object of an image: `ASSIGNERS` is the catalogue.
 
 Objects are taken some at a time, so that memory does not grow with their number; ties go to the first. All is computed
-in the predictions' dtype.
+in the predictions' dtype, so that what ties here ties in a training graph as well, which takes all objects at once.
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ from graphc.kernels.box_coding import BoxCoder
 from graphc.kernels.boxes import pairwise_iou
 from graphc.lazy import np
 from graphc.settings import Kind
+from graphc.training_graph.box_overlap import emit_pairwise_iou
+from graphc.training_graph.ranking import first_of, largest_of
+from graphc.training_graph.tensor import Tensor, swapped
 from graphc.types import Array
 
 AT_ONCE = 64
@@ -36,12 +39,40 @@ class Assignment:
     """[A] what the object's class should score there, up to 1; 0 where there is none."""
 
 
+@dataclass(frozen=True, slots=True)
+class EmittedAssignment:
+    """The same in nodes, of N images with M rows for objects."""
+
+    which: Tensor
+    """[N, M, A] 1 where a place learns an object, of at most one a place."""
+    share: Tensor
+    """[N, A]."""
+    undecided: Tensor | None = None
+    """[N, A] 1 where a place learns nothing; None: nowhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class EmittedObjects:
+    """What there is to learn, in nodes."""
+
+    boxes: Tensor
+    """[N, M, 4]."""
+    labels: Tensor
+    """[N, M, K] 1 at an object's class."""
+    there: Tensor
+    """[N, M, 1] 1 where a row holds an object, else 0."""
+
+
 class Assigner(Kind):
     """A rule that gives places their objects."""
 
     def assign(self, coder: BoxCoder, boxes: Array, scores: Array, objects: Array, labels: Array) -> Assignment:
         """`boxes` [A, 4] and `scores` [A, K] (probabilities) are predicted; `objects` [G, 4] of classes `labels` [G]
         there, of the predictions' dtype."""
+        raise NotImplementedError(self.kind)
+
+    def emit(self, coder: BoxCoder, boxes: Tensor, scores: Tensor, objects: EmittedObjects) -> EmittedAssignment:
+        """`assign` in nodes: `boxes` [N, A, 4] and `scores` [N, A, K] are predicted."""
         raise NotImplementedError(self.kind)
 
     def check(self, coder: BoxCoder) -> None:
@@ -93,6 +124,18 @@ class TaskAligned(Assigner):
         numbers, chosen = np.nonzero((above | equal & (equal.cumsum(axis=1) <= left)) & (alignment >= 0))
         return numbers, chosen
 
+    def emit(self, coder: BoxCoder, boxes: Tensor, scores: Tensor, objects: EmittedObjects) -> EmittedAssignment:
+        iou = emit_pairwise_iou(objects.boxes, boxes)
+        inside = _emit_inside(coder.centers, objects.boxes) * objects.there
+        merit = (objects.labels @ swapped(scores)) ** self.alpha * iou**self.beta
+        chosen = largest_of(inside * merit + (inside - 1), self.top_k) * inside
+        overlap = chosen * iou + (chosen - 1)
+        which = first_of(chosen * overlap.equals(overlap.max(1, keep=True)), axis=1)
+        aligned = which * merit
+        best = aligned.max(2, keep=True)
+        part = aligned / (best + best.equals(0)) * (which * iou).max(2, keep=True)
+        return EmittedAssignment(which, part.sum(1).clip(least=LEAST_SHARE) * which.sum(1))
+
 
 class IouThresholds(Assigner):
     """Anchors that overlap an object enough learn the one that they overlap most, those that overlap none the
@@ -127,6 +170,19 @@ class IouThresholds(Assigner):
         which[best[touched]] = np.flatnonzero(touched)
         return Assignment(which, (which >= 0).astype(np.float64))
 
+    def emit(self, coder: BoxCoder, boxes: Tensor, scores: Tensor, objects: EmittedObjects) -> EmittedAssignment:
+        assert coder.anchors is not None
+        iou = emit_pairwise_iou(objects.boxes, boxes.constant(coder.anchors[None].astype(np.float32))) * objects.there
+        overlap, most = iou.max(1, keep=True), iou.max(2, keep=True)
+        near, far = 1 - overlap.below(self.foreground), overlap.below(self.background)
+        own = first_of(iou.equals(overlap) * overlap.above(0), axis=1) * near * (1 - far)
+        claims = first_of(iou.equals(most) * most.above(0), axis=2)
+        numbers = np.arange(1, iou.shape[1] + 1, dtype=np.float32)[:, None]
+        last = (claims * iou.constant(numbers)).max(1, keep=True)  # of several objects with this anchor
+        which = claims * iou.constant(numbers).equals(last) + own * last.equals(0)
+        undecided = (1 - near) * (1 - far) * last.equals(0)
+        return EmittedAssignment(which, which.sum(1), undecided.reshape(undecided.shape[0], undecided.shape[2]))
+
 
 ASSIGNERS: tuple[type[Assigner], ...] = (TaskAligned, IouThresholds)
 
@@ -140,6 +196,17 @@ def _inside(centers: Array, objects: Array) -> Array:
     nearest = np.square(middles[:, None] - centers).sum(axis=2).argmin(axis=1)
     found[empty, nearest] = True
     return found
+
+
+def _emit_inside(centers: Array, objects: Tensor) -> Tensor:
+    """`_inside` in nodes: [N, M, A] of objects [N, M, 4]."""
+    left, top, right, bottom = objects.split([1] * 4, 2)
+    x, y = (objects.constant(each[None, None].astype(np.float32)) for each in centers.T)
+    found = left.below(x) * right.above(x) * top.below(y) * bottom.above(y)
+    across, down = (left + right) / 2 - x, (top + bottom) / 2 - y
+    away = across * across + down * down
+    nearest = first_of(away.equals(away.min(2, keep=True)), axis=2)
+    return found + (1 - found.max(2, keep=True)) * nearest
 
 
 def _shares(which: Array, overlap: Array, aligned: Array, objects: int) -> Array:

@@ -18,9 +18,22 @@ from graphc.kernels.box_coding import BoxCoder, DeltaCoder, DistanceCoder, class
 from graphc.lazy import np
 from graphc.probabilities import sigmoid
 from graphc.settings import OneOf
-from graphc.train.losses.assign import ASSIGNERS, BACKGROUND, UNDECIDED, Assigner, Assignment, TaskAligned
+from graphc.train.losses.assign import (
+    ASSIGNERS,
+    BACKGROUND,
+    UNDECIDED,
+    Assigner,
+    Assignment,
+    EmittedAssignment,
+    EmittedObjects,
+    TaskAligned,
+)
 from graphc.train.losses.base import Loss, Mean
 from graphc.train.losses.boxes import box_losses
+from graphc.training_graph.box_overlap import emit_box_losses
+from graphc.training_graph.boxes import Decoded, emit_probabilities
+from graphc.training_graph.ranking import largest_of
+from graphc.training_graph.tensor import Tensor, concat, swapped
 from graphc.types import Array
 
 AnyAssigner: TypeAlias = Annotated[Assigner, OneOf(ASSIGNERS)]
@@ -59,6 +72,10 @@ class Detection(Loss):
     distribution_weight: float = Field(default=1.5, ge=0)
     """Factor of the loss of distributions of distances (`bins`), where there are any."""
 
+    @property
+    def has_nodes(self) -> bool:
+        return type(self.assign).emit is not Assigner.emit
+
     def kinds(self, shape: tuple[int, ...]) -> frozenset[TargetKind]:
         return self.target_kinds
 
@@ -85,6 +102,20 @@ class Detection(Loss):
             far = np.maximum(np.abs(slope), np.finfo(p.dtype).tiny)
             factor = far**self.gamma
             turn = self.gamma * factor / far * np.sign(slope) * p * (1 - p)
+            losses, slope = losses * factor, slope * factor + losses * turn
+        if self.alpha is not None:
+            weight = self.alpha * wanted + (1 - self.alpha) * (1 - wanted)
+            losses, slope = losses * weight, slope * weight
+        return losses, slope
+
+    def emit_classes(self, scores: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
+        """`classes` in nodes, of logits [N, A, K]."""
+        p = scores.sigmoid()
+        losses, slope = scores.softplus() - scores * wanted, p - wanted
+        if self.gamma:
+            far = slope.abs().clip(float(np.finfo(np.float32).tiny))
+            factor = far**self.gamma
+            turn = self.gamma * factor / far * slope.sign() * p * (1 - p)
             losses, slope = losses * factor, slope * factor + losses * turn
         if self.alpha is not None:
             weight = self.alpha * wanted + (1 - self.alpha) * (1 - wanted)
@@ -173,6 +204,109 @@ class PlacedDetection:
             gradient[places, :width] += (slope * (loss.distribution_weight * share)[:, None, None]).reshape(-1, width)
             total += float(np.sum(each * share, dtype=np.float64)) * loss.distribution_weight
         return total
+
+    def emit(self, rows: Tensor, target: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
+        """`mean` in nodes: the value, and the gradient of the rows; `target` [N, M, 5], where crowds have no class, and
+        `weights` [N]."""
+        width = self.coder.width
+        raw, scores = rows.split([width, rows.shape[2] - width], 2)
+        objects = _emit_objects(target, scores.shape[2] - self.background)
+        boxes, back = self.coder.emit(raw)
+        found = self.loss.assign.emit(self.coder, boxes, emit_probabilities(scores, self.background)[0], objects)
+        scale = 1 / found.share.sum(1, keep=True).clip(least=1)
+        classes, slopes = self._emit_classes(scores, objects, found)
+        share = found.share * scale
+        losses, raw_slopes = self._emit_boxes(raw, (boxes, back), objects, found.which, share)
+        total = (classes * (scale * self.loss.class_weight) + losses).sum(1, keep=True)
+        gradient = concat([raw_slopes, slopes * (scale * self.loss.class_weight).reshape(-1, 1, 1)], axis=2)
+        if weights is None:
+            return total.sum() / rows.shape[0], gradient / rows.shape[0]
+        factor = weights / (1 - weights.equals(0)).sum().clip(1)
+        return (total.reshape(-1) * factor).sum(), gradient * factor.reshape(-1, 1, 1)
+
+    def _emit_classes(self, scores: Tensor, objects: EmittedObjects, found: EmittedAssignment) -> tuple[Tensor, Tensor]:
+        """`_classes` in nodes: [N, A] and [N, A, K]."""
+        wanted = swapped(found.which) @ objects.labels * found.share.reshape(*found.share.shape, 1)
+        if self.background:
+            wanted = concat([1 - wanted.sum(2, keep=True), wanted], axis=2)
+            logarithms = scores.log_softmax(2)
+            losses, slope = -(wanted * logarithms).sum(2), logarithms.exp() - wanted
+        else:
+            each, slope = self.loss.emit_classes(scores, wanted)
+            losses = each.sum(2)
+        learn = found.which.sum(1)
+        counts = empty = 1 - learn if found.undecided is None else 1 - learn - found.undecided
+        if self.loss.negatives is not None:
+            counts = self._emit_hardest(losses, learn.sum(1, keep=True), empty)
+        counts = counts + learn
+        return losses * counts, slope * counts.reshape(*counts.shape, 1)
+
+    def _emit_hardest(self, losses: Tensor, learn: Tensor, empty: Tensor) -> Tensor:
+        """Of the empty places [N, A] a mask of the `negatives` with the greatest losses, as many times as places learn
+        an object [N, 1]."""
+        assert self.loss.negatives is not None
+        places = losses.shape[1]
+        numbers = np.arange(places + 1)
+        most = np.minimum((self.loss.negatives * numbers).astype(int), places)
+        chosen = learn.equals(losses.constant(numbers.astype(np.float32)))
+        count = (chosen * losses.constant(most.astype(np.float32))).sum(1, keep=True)
+        return largest_of(losses * empty - (1 - empty), count) * empty
+
+    def _emit_boxes(
+        self, raw: Tensor, decoded: Decoded, objects: EmittedObjects, which: Tensor, share: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The losses [N, A] of the boxes, times how much places count [N, A], and the gradient of numbers
+        [N, A, width]."""
+        loss, coder, (boxes, back) = self.loss, self.coder, decoded
+        learn = which.sum(1).reshape(*share.shape, 1)
+        true, factor = swapped(which) @ objects.boxes, share.reshape(*share.shape, 1)
+        if isinstance(coder, DeltaCoder) and loss.boxes == "smooth_l1":
+            anchors = raw.constant(coder.anchors.astype(np.float32))
+            error = raw - emit_wanted_deltas(coder, true + (1 - learn) * anchors)
+            inside = error.clip(-loss.beta, loss.beta)
+            each = (inside * (error - inside / 2) / loss.beta).sum(2)
+            losses, gradient = each * share * loss.box_weight, inside / loss.beta * factor * loss.box_weight
+        else:
+            unit = raw.constant(np.array([0, 0, 1, 1], np.float32)) * (1 - learn)  # where nothing is compared
+            pair = (boxes * learn + unit).reshape(-1, 4), (true + unit).reshape(-1, 4)
+            each, slope = emit_box_losses(loss.boxes, *pair)
+            losses = each.reshape(*share.shape) * share * loss.box_weight
+            gradient = back(slope.reshape(*boxes.shape) * factor * loss.box_weight)
+        if isinstance(coder, DistanceCoder) and coder.bins > 1:
+            each, slope = emit_distribution_focal(coder, raw, true)
+            losses = losses + each * share * loss.distribution_weight
+            gradient = gradient + slope * factor * loss.distribution_weight
+        return losses, gradient
+
+
+def _emit_objects(target: Tensor, classes: int) -> EmittedObjects:
+    """Rows [N, M, 5]; one without a class or an area holds nothing."""
+    corners, label = target.split([4, 1], 2)
+    left, top, right, bottom = corners.split([1] * 4, 2)
+    there = (1 - label.below(0)) * right.above(left) * bottom.above(top)
+    known = target.constant(np.arange(classes, dtype=np.float32))
+    return EmittedObjects(corners, label.equals(known) * there, there)
+
+
+def emit_wanted_deltas(coder: DeltaCoder, boxes: Tensor) -> Tensor:
+    """`deltas` of a coder in nodes, of boxes [N, A, 4] that have an area, one for each place."""
+    low, high = boxes.split([2, 2], 2)
+    sides, centers = (boxes.constant(each.astype(np.float32)) for each in (coder.sides, coder.centers))
+    found = concat([((low + high) / 2 - centers) / sides, ((high - low) / sides).log()], axis=2)
+    return found / boxes.constant(np.array(coder.variances, np.float32))
+
+
+def emit_distribution_focal(coder: DistanceCoder, raw: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
+    """`distribution_focal` in nodes, of the distances to boxes [N, A, 4]: [N, A], and the gradient of numbers
+    [N, A, width]."""
+    bins, sides = coder.bins, (*raw.shape[:2], 4)
+    centers = raw.constant(np.tile(coder.centers, 2).astype(np.float32))
+    distances = (boxes - centers) / raw.constant(coder.signed_strides.astype(np.float32))
+    near = distances.clip(0, bins - 1 - 0.01).reshape(*sides, 1)
+    wanted = (1 - (near - raw.constant(np.arange(bins, dtype=np.float32))).abs()).relu()
+    logarithms = raw.reshape(*sides, bins).log_softmax(3)
+    each = -(wanted * logarithms).sum(3).mean(2)
+    return each, ((logarithms.exp() - wanted) / 4).reshape(*raw.shape)
 
 
 def smooth_l1(predicted: Array, target: Array, beta: float) -> tuple[Array, Array]:
