@@ -80,7 +80,7 @@ def test_a_sequence_that_does_not_fit_is_infinite_or_nothing():
 def test_a_loss_is_as_in_numpy(loss, shape, kind, weights, positive):
     rng = np.random.default_rng(4)
     prediction = (rng.uniform(0.1, 0.9, shape) if positive else rng.normal(size=shape) * 2).astype(np.float32)
-    target = _target(kind, shape)
+    target = _target(rng, kind, shape)
     reduced = shape if loss.kind in ("mean_squared",) else shape[:-1]
     w = {"example": [1.5, 0.0, *rng.uniform(0, 2, shape[0] - 2)], "element": rng.uniform(0, 2, reduced)}.get(weights)
     w = None if w is None else np.asarray(w, np.float32)
