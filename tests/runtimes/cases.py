@@ -8,20 +8,23 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from graphc.compiler import Emission, compile_plan, plan_spec
+from graphc.dims import Dim, Formula
 from graphc.emit.float16 import Half, to_float16
 from graphc.emit.front import Front
 from graphc.emit.model import OnnxModel, write_model
 from graphc.emit.operations import Affine
 from graphc.emit.quantize import Quantization, quantize, quantize_weights, quantized_tensors
 from graphc.emit.targets.rewrites import rewrite_for
+from graphc.errors import GraphcError
 from graphc.execution.network import evaluate
 from graphc.graph import Plan
 from graphc.initializers import initial_values
@@ -29,7 +32,7 @@ from graphc.layers import CATALOGUE
 from graphc.quantization.ranges import find_ranges
 from graphc.runtime import Session
 from tests.layers.cases import Case, all_cases
-from tests.layers.one_layer import initial_params, one_layer_plan
+from tests.layers.one_layer import emitted_nodes, initial_params, one_layer_plan
 
 SMALL = ("resolution=64",)
 NETS: Mapping[str, Sequence[str]] = {
@@ -70,6 +73,65 @@ def one_case_a_kind() -> list[Case]:
         first.setdefault(case.layer.kind, case)
     assert set(first) == set(CATALOGUE)
     return list(first.values())
+
+
+def further_forms(kind: str) -> list[Case]:
+    """Cases of a kind that are emitted as other operators, with other attributes or other modes, than the first one."""
+    return _one_a_form(case for case in all_cases() if case.layer.kind == kind)[1:]
+
+
+def open_forms(kind: str) -> list[Case]:
+    """Cases of a kind with as many of their heights, widths, depths and lengths open as the layer takes, one for each
+    form in which they are emitted; none where it takes only fixed ones."""
+    found = (_with_open_sizes(case) for case in all_cases() if case.layer.kind == kind)
+    return _one_a_form(case for case in found if case is not None)
+
+
+def _one_a_form(cases: Iterable[Case]) -> list[Case]:
+    found: dict[str, Case] = {}
+    for case in cases:
+        found.setdefault(" ".join(map(_form, emitted_nodes(case))), case)
+    return list(found.values())
+
+
+def _form(node: Mapping[str, Any]) -> str:
+    """A node's operator and the names of its attributes, of modes their values too."""
+    said = (f"{key}={value!r}" if isinstance(value, bytes) else key for key, value in sorted(node.items()))
+    return f"{node['op_type']}({','.join(said)})"
+
+
+def _with_open_sizes(case: Case) -> Case | None:
+    """Every size has one symbol, wherever it stands, so that what fitted fits still; where it has to be even, it is
+    twice a symbol. 1 is what is broadcast."""
+    sizes = sorted({size for shape in case.input_shapes for size in shape[:-1] if size > 1})
+    for opened in (_symbol, _twice_a_symbol):
+        for count in range(len(sizes), 0, -1):
+            for some in combinations(sizes, count):
+                dims = {size: opened(size) for size in some}
+                shapes = tuple(
+                    (*(dims.get(size, size) for size in shape[:-1]), shape[-1]) for shape in case.input_shapes
+                )
+                candidate = replace(case, input_shapes=shapes, id=case.id or "open")
+                try:
+                    one_layer_plan(candidate)
+                except GraphcError:
+                    continue
+                return candidate
+    return None
+
+
+def _symbol(size: int) -> Dim:
+    return Formula.symbol(f"S{size}")
+
+
+def _twice_a_symbol(size: int) -> Dim:
+    return 2 * _symbol(size // 2) if size > 2 and size % 2 == 0 else _symbol(size)
+
+
+def sizes_of(plan: Plan, factor: int = 1) -> dict[str, int]:
+    """The symbols of `open_forms` -> the sizes that they stand for, times a factor."""
+    sizes = (size for given in plan.graph.inputs for size in given.shape if isinstance(size, Formula))
+    return {symbol: factor * int(symbol[1:]) for size in sizes for symbol in size.symbols()}
 
 
 def made(plan: Plan, params: Mapping[str, np.ndarray], what: str, form: str, positive: bool = False) -> Made:

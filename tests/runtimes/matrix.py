@@ -19,7 +19,8 @@ from onnx import numpy_helper
 
 from graphc.emit.model import OnnxModel
 from graphc.emit.targets.seen import seen_nodes
-from graphc.emit.targets.table import TARGETS, TROUBLES, Trouble
+from graphc.emit.targets.table import TARGETS, TROUBLES
+from graphc.emit.targets.trouble import Trouble
 from graphc.runtime import cuts_sums_off
 from tests.runtimes.cases import NETS
 

@@ -14,17 +14,18 @@ import numpy as np
 import pytest
 
 from graphc.compiler import Emission, compile_plan, plan_spec
+from graphc.dims import evaluate_shape
 from graphc.emit.model import OnnxModel, write_model
 from graphc.emit.quantize import Quantization, quantize, quantized_tensors
 from graphc.emit.targets import TROUBLES, Trouble, seen_nodes
 from graphc.execution.network import evaluate
 from graphc.graph import Plan
 from graphc.initializers import initial_values
-from graphc.layers import FAMILIES
+from graphc.layers import CATALOGUE
 from graphc.quantization.ranges import find_ranges
-from tests.layers.cases import Case, all_cases
-from tests.layers.one_layer import emitted_nodes, initial_params, one_layer_plan
-from tests.runtimes.cases import one_case_a_kind
+from tests.layers.cases import Case
+from tests.layers.one_layer import initial_params, one_layer_plan
+from tests.runtimes.cases import further_forms, one_case_a_kind, open_forms, sizes_of
 from tests.runtimes.runners import RUNTIMES
 
 pytestmark = pytest.mark.runtimes
@@ -54,10 +55,13 @@ def compare(
     batch: int,
     folder: Path,
     positive: bool = False,
+    sizes: Mapping[str, int] | None = None,
 ) -> Trouble | None:
-    """Hold a runtime to NumPy; or the row that says why it cannot run the plan, with an open batch or a fixed one."""
+    """Hold a runtime to NumPy, with these numbers for open sizes; or the row that says why it cannot run the plan, with
+    an open batch or a fixed one."""
     rng = np.random.default_rng(batch)
-    inputs = {each.name: rng.standard_normal((batch, *each.shape)).astype(np.float32) for each in plan.graph.inputs}
+    shapes = {each.name: (batch, *evaluate_shape(each.shape, sizes or {})) for each in plan.graph.inputs}
+    inputs = {name: rng.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()}
     if positive:
         inputs = {name: np.abs(x) + np.float32(0.5) for name, x in inputs.items()}
     model = compile_plan(plan, params)
@@ -79,38 +83,61 @@ def compare(
     return None
 
 
+def one_layer(case: Case) -> tuple[Plan, dict[str, np.ndarray]]:
+    """The network of a case, and values of its variables."""
+    plan = one_layer_plan(case)
+    params = initial_params(case, np.random.default_rng(0), "float32")
+    return plan, {plan.graph.scoped(f"layer/{name}"): value for name, value in params.items()}
+
+
 @pytest.mark.parametrize("batch", [1, 3])
 @pytest.mark.parametrize("case", one_case_a_kind(), ids=lambda case: case.layer.kind)
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_one_model_a_kind(runtime: str, case: Case, batch: int, tmp_path: Path) -> None:
-    params = initial_params(case, np.random.default_rng(0), "float32")
-    plan = one_layer_plan(case)
-    variables = {plan.graph.scoped(f"layer/{name}"): value for name, value in params.items()}
-    trouble = compare(plan, variables, runtime, batch, tmp_path, case.positive)
+    trouble = compare(*one_layer(case), runtime, batch, tmp_path, case.positive)
     if trouble is not None:
         pytest.skip(trouble.says)
 
 
-def further_forms(kind: str) -> list[Case]:
-    """Cases of a kind that are emitted as other operators, or with other attributes, than the first one."""
-    found: dict[str, Case] = {}
-    for case in all_cases():
-        if case.layer.kind == kind:
-            nodes = emitted_nodes(case)
-            form = " ".join(f"{node['op_type']}({','.join(sorted(node.keys() - {'op_type'}))})" for node in nodes)
-            found.setdefault(form, case)
-    return list(found.values())[1:]
-
-
-@pytest.mark.parametrize("kind", [kind for family in ("convolution", "pooling", "shape") for kind in FAMILIES[family]])
+@pytest.mark.parametrize("kind", CATALOGUE)
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_every_form_of_a_kind(runtime: str, kind: str, tmp_path: Path) -> None:
     for case in further_forms(kind):
-        params = initial_params(case, np.random.default_rng(0), "float32")
-        plan = one_layer_plan(case)
-        variables = {plan.graph.scoped(f"layer/{name}"): value for name, value in params.items()}
+        plan, variables = one_layer(case)
         for batch in (1, 3):
             compare(plan, variables, runtime, batch, tmp_path, positive=case.positive)
+
+
+@pytest.mark.parametrize("kind", CATALOGUE)
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_every_form_with_open_sizes(runtime: str, kind: str, tmp_path: Path) -> None:
+    for case in open_forms(kind):
+        plan, variables = one_layer(case)
+        for factor in (1, 2):
+            compare(plan, variables, runtime, 3, tmp_path, case.positive, sizes_of(plan, factor))
+
+
+FOLLOWING = {
+    "resize": "resize: {like: image}",
+    "resize-bilinear": "resize: {like: image, method: bilinear}",
+    "resize-cubic": "resize: {like: image, method: bicubic}",
+    "resize-scale": "resize: {scale: 2, method: bilinear}",
+    "transposed": "conv2d_transpose: {filters: 3, kernel: 3, stride: 2, padding: 1, like: image}",
+    "pad": "pad: {like: image}",
+    "crop": "crop: {like: last}",
+}
+
+
+@pytest.mark.parametrize("layer", FOLLOWING)
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_sizes_that_follow_open_ones(runtime: str, layer: str, tmp_path: Path) -> None:
+    path = tmp_path / "net.yaml"
+    last = "max_pool2d: {name: last, kernel: 3, stride: 2, padding: 1}"
+    then = f"{FOLLOWING[layer][:-1]}, inputs: image}}" if layer == "crop" else FOLLOWING[layer]
+    path.write_text(f"graphc: 1\nname: net\ninputs: {{image: [N, H, W, 3]}}\nlayers: [{last}, {then}]\n")
+    plan = plan_spec(path)
+    for sizes in ({"H": 6, "W": 9}, {"H": 11, "W": 8}):
+        compare(plan, initial_values(plan.variables, 0), runtime, 3, tmp_path, sizes=sizes)
 
 
 @pytest.mark.parametrize("batch", [1, 3])

@@ -16,7 +16,8 @@ from graphc.emit.model import OnnxModel, emit
 from graphc.emit.quantize import layer_of
 from graphc.emit.targets.rewrites import rewrite_for
 from graphc.emit.targets.seen import Seen, seen_nodes
-from graphc.emit.targets.table import TARGETS, TROUBLES, Trouble
+from graphc.emit.targets.table import TARGETS, TROUBLES
+from graphc.emit.targets.trouble import Trouble
 from graphc.errors import Place, SpecError, Warn, did_you_mean
 from graphc.graph import Plan
 

@@ -38,6 +38,13 @@ def has_groups_cut_at_fours(seen: Seen) -> bool:
     return grouped and webgpu.is_cut_at_lanes(seen.filters // seen.groups) and in_lanes
 
 
+def has_computed_sizes(seen: Seen) -> bool:
+    """What pads or resizes by numbers that no constant gives, or picks as many pixels."""
+    place = {"Pad": 1, "Resize": 3}.get(seen.operator, len(seen.shapes))
+    computed = place < len(seen.shapes) and seen.shapes[place] is None
+    return computed or (seen.operator, seen.reads) == ("Mul", "Range")
+
+
 def picks_pixels(seen: Seen) -> bool:
     """A pooling that leaves pixels out."""
     kernel, strides = seen.attributes.get("kernel_shape", ()), seen.attributes.get("strides", ())

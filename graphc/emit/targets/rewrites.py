@@ -11,7 +11,8 @@ from onnx import helper
 
 from graphc.emit.model import OnnxModel, check
 from graphc.emit.targets.seen import Seen, seen_nodes
-from graphc.emit.targets.table import TROUBLES, Rewrite
+from graphc.emit.targets.table import TROUBLES
+from graphc.emit.targets.trouble import Rewrite
 from graphc.emit.webgpu import LANES
 from graphc.types import Array
 

@@ -36,6 +36,8 @@ class Seen:
     """Whether the file quantizes anything."""
     open_batch: bool
     """Whether the model takes any number of examples."""
+    open_sizes: bool
+    """Whether an input that is no constant has a size besides the batch that is open."""
     is_unsigned: bool
     """Whether it makes unsigned integers of floats, or floats of them."""
 
@@ -77,6 +79,7 @@ def seen_nodes(model: OnnxModel) -> Iterator[Seen]:
         if node.op_type == "DequantizeLinear" and node.input[0] in shapes:
             shapes[node.output[0]] = shapes[node.input[0]]
     ranks = {name: len(each.type.tensor_type.shape.dim) for name, each in infos.items()}
+    open_values = {name for name, each in infos.items() if _has_open_sizes(each)}
     half = {name for name, each in infos.items() if each.type.tensor_type.elem_type == TensorProto.FLOAT16}
     half |= {name for name, array in model.tensors.items() if array.dtype.name == "float16"}
     in_integers = any(node.op_type == "QuantizeLinear" for node in graph.node)
@@ -86,6 +89,8 @@ def seen_nodes(model: OnnxModel) -> Iterator[Seen]:
     first = graph.input[0].type.tensor_type.shape.dim
     is_open = bool(first) and not first[0].dim_value
     for node in graph.node:
+        if not open_values.isdisjoint(node.input):
+            open_values.update(name for name in node.output if name not in infos)
         yield Seen(
             node,
             {each.name: helper.get_attribute_value(each) for each in node.attribute},
@@ -96,8 +101,13 @@ def seen_nodes(model: OnnxModel) -> Iterator[Seen]:
             bool(node.input) and node.input[0] in pictures,
             in_integers,
             is_open,
+            not open_values.isdisjoint(node.input),
             node.op_type in PAIR and model.tensors[node.input[2]].dtype.kind == "u",
         )
+
+
+def _has_open_sizes(value: onnx.ValueInfoProto) -> bool:
+    return any(not size.HasField("dim_value") for size in value.type.tensor_type.shape.dim[1:])
 
 
 def _numbers(node: onnx.NodeProto, half: AbstractSet[str]) -> Numbers:

@@ -6,21 +6,17 @@ to the runtimes: what no row explains has to be right there, and what a row expl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from collections.abc import Mapping
 
 from graphc.emit.targets.conditions import (
     COREML,
+    has_computed_sizes,
     has_groups_cut_at_fours,
     is_read_in_threes,
     is_volume,
     picks_pixels,
 )
-from graphc.emit.targets.seen import Seen
-
-Effect: TypeAlias = Literal["wrong", "imprecise", "refused"]
-Rewrite: TypeAlias = Literal["pad_channels", "pad_filters", "split_groups", "slice_pixels"]
+from graphc.emit.targets.trouble import Trouble
 
 TARGETS: Mapping[str, str] = {
     "onnxruntime": "onnxruntime on the processor, from 1.15",
@@ -41,31 +37,6 @@ TARGETS: Mapping[str, str] = {
     "coreml": "onnxruntime's CoreML provider, on Apple's machines: from its documentation, nothing was run",
 }
 """Name -> what it stands for."""
-
-
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """One thing that a runtime cannot do, or does wrong."""
-
-    name: str
-    target: str
-    is_met: Callable[[Seen], bool]
-    """Whether a node meets it."""
-    meets: str
-    """Which nodes, in words."""
-    says: str
-    """What happens, as the beginning of a warning."""
-    tried: str
-    """Versions."""
-    effect: Effect = "refused"
-    """`wrong`: other numbers, without an error; `imprecise`: somewhat other ones."""
-    instead: str = ""
-    """The form that works, in words."""
-    rewrite: Rewrite | None = None
-    """What writes it."""
-    once: bool = False
-    """Whether one warning does for a file: it is met by the numbers that it is written in, not by a layer."""
-
 
 TROUBLES: tuple[Trouble, ...] = (
     Trouble(
@@ -110,6 +81,42 @@ TROUBLES: tuple[Trouble, ...] = (
         instead="a fixed one (--batch 1)",
     ),
     Trouble(
+        "flattened-open-sizes",
+        "tract",
+        lambda seen: seen.operator == "Flatten" and seen.open_sizes,
+        "flatten of an open size",
+        "tract refuses to flatten an open size",
+        "0.23",
+        instead="fixed sizes",
+    ),
+    Trouble(
+        "blocks-of-open-sizes",
+        "tract",
+        lambda seen: seen.operator == "SpaceToDepth" and seen.open_sizes,
+        "SpaceToDepth of open sizes (space_to_depth, max_unpool2d)",
+        "tract refuses blocks of open sizes",
+        "0.23",
+        instead="fixed sizes",
+    ),
+    Trouble(
+        "computed-sizes",
+        "tract",
+        has_computed_sizes,
+        "Pad and Resize to a size that is computed (`like`)",
+        "tract refuses most sizes that are computed of open ones",
+        "0.23",
+        instead="fixed sizes",
+    ),
+    Trouble(
+        "open-boxes",
+        "tract",
+        lambda seen: seen.operator == "NonMaxSuppression" and seen.open_sizes,
+        "NonMaxSuppression of an open number of boxes",
+        "tract refuses the best of an open number of boxes",
+        "0.23",
+        instead="fixed sizes",
+    ),
+    Trouble(
         "float16-dense",
         "tract",
         lambda seen: seen.operator == "Gemm" and seen.numbers == "float16",
@@ -134,6 +141,25 @@ TROUBLES: tuple[Trouble, ...] = (
         "GRU, where all states are given",
         "OpenCV leaves out the axis of directions, and ends at the Transpose behind it",
         "5.0",
+    ),
+    Trouble(
+        "same-of-open-sizes",
+        "opencv",
+        lambda seen: seen.attributes.get("auto_pad") == b"SAME_UPPER",
+        "`same` padding with a stride, where the size is open",
+        "OpenCV pads other pixels where the runtime has to find `same` itself, without an error",
+        "5.0",
+        effect="wrong",
+        instead="`same_fixed`, or a size such as `16*H`",
+    ),
+    Trouble(
+        "scales-of-open-sizes",
+        "opencv",
+        lambda seen: seen.operator == "Resize" and len(seen.node.input) == 3 and seen.ranks[0] != 4,
+        "Resize of sequences and volumes of open size",
+        "OpenCV ends with an assertion of its own about inputs",
+        "5.0",
+        instead="fixed sizes",
     ),
     Trouble(
         "sums-in-integers",
