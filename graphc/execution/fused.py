@@ -38,12 +38,14 @@ class ConvMaxPool:
         if self.pool.output_size is not None or not conv.is_plain:  # its windows differ in size
             return self._one_after_the_other(context, params, x)
         window = in_plane(self.pool.taps, 1)
+        whole = conv.problem_of(x.shape, x.dtype, context.training)
         problem = conv.problem(x.shape, x.dtype, context.training)
         algorithm = pooling_algorithm(context, problem, self.pool.grid(problem.geometry.output))
         if algorithm is None or not conv.learns(context, "weights"):
             return self._one_after_the_other(context, params, x)
 
-        y, images, argmax = conv_max_pool2d(context, algorithm, problem, x, weights, window)
+        blank = conv.blank_windows(context, params, whole, x)
+        y, images, argmax = conv_max_pool2d(context, algorithm, problem, x, weights, window, blank)
         conv.add_biases(params, y)  # the same for all pixels of a window: the largest stays a largest
 
         def backward(dy: Array) -> Gradients:

@@ -30,15 +30,24 @@ def pooling_algorithm(context: Context, problem: ConvProblem, window: Grid) -> B
 
 
 def conv_max_pool2d(
-    context: Context, algorithm: BlockwiseConvAlgorithm, problem: ConvProblem, x: Array, w: Array, window: Pair
+    context: Context,
+    algorithm: BlockwiseConvAlgorithm,
+    problem: ConvProblem,
+    x: Array,
+    w: Array,
+    window: Pair,
+    blank: Array | None = None,
 ) -> tuple[Array, list[Chunk], list[Array]]:
     """The largest of every window of the convolution, [N, H', W', F], and for the way back what the algorithm takes of
-    x [N, H, W, C] and the argmax of each block. w is [kh, kw, C, F]."""
+    x [N, H, W, C] and the argmax of each block. w is [kh, kw, C, F]; where `blank` [N, rows, columns] says so the
+    convolution's outputs are exactly 0."""
     (rows, columns), (height, width) = problem.geometry.output, window
     y = context.empty((len(x), rows // height, columns // width, w.shape[3]), x.dtype)
     argmax = []
 
     def consume(block: Block, pixels: Array) -> None:
+        if blank is not None:
+            pixels[_by_place(block.of(blank), width)] = 0
         largest, places = tile_max(context, pixels, window)
         hwnc_to_nhwc(largest, out=block.pooled(window).of(y))
         argmax.append(places)
@@ -52,6 +61,12 @@ def conv_max_pool2d(
 
     algorithm.outputs(context, problem, images(), w, window, consume)
     return y, kept, argmax
+
+
+def _by_place(images: Array, width: int) -> Array:
+    """[n, H, W] as blocks have their pixels: rows × place in a window of this width × windows × n."""
+    n, rows, columns = images.shape
+    return images.transpose(1, 2, 0).reshape(rows, columns // width, width, n).swapaxes(1, 2)
 
 
 def conv_max_pool2d_gradients(

@@ -10,6 +10,8 @@ from graphc.dims import SPATIAL_AXES, Shape
 from graphc.errors import RuleError
 from graphc.kernels.border import add_border, border_gradient
 from graphc.kernels.conv import AnyConvProblem, ConvPart, ConvProblem, problem_of
+from graphc.kernels.conv.blank import blank_windows
+from graphc.kernels.conv.ranks import leaves_errors
 from graphc.kernels.standardize import standardize
 from graphc.layers.base import Layer, elements
 from graphc.layers.border import check_border, emit_border
@@ -262,6 +264,9 @@ class Conv(Convolution):
             weights, back = standardize(weights, self.standardization_epsilon)
         problem = self.problem_of(x.shape, x.dtype, context.training)
         y = problem.forward(context, x, weights)
+        blank = self.blank_windows(context, params, problem, x)
+        if blank is not None:
+            y[blank] = 0
         self.add_biases(params, y)
 
         def backward(dy: Array) -> Gradients:
@@ -271,6 +276,13 @@ class Conv(Convolution):
             return Gradients((dx,), {**given(weights=dw), **self.bias_gradients(context, dy)})
 
         return Step(y, backward)
+
+    def blank_windows(self, context: Context, params: Params, problem: AnyConvProblem, x: Array) -> Array | None:
+        """[N, …] where windows over x [N, …, C] read zeros alone and the result is not exactly 0, if it matters: in
+        training, before a bias that is 0."""
+        if not context.training or not self.has_bias or params["biases"].all() or not leaves_errors(problem):
+            return None
+        return blank_windows(x, self.windows(x.shape[1:-1]))
 
     def emit_convolving(self, build: TrainingBuilder, params: Mapping[str, Tensor], x: Tensor) -> EmittedStep:
         weights, back = params["weights"], None

@@ -317,9 +317,7 @@ def _rates(task: Task, length: StepCounts) -> Array:
 def _losses(first: FirstStep, rows: Array, rates: Array) -> list[float]:
     """Of the first steps, by NumPy; the state is not the first one behind it.
 
-    By plain sums: products of Fourier transforms leave rounding errors where the sums of a blank background are 0, on
-    which side of 0 they lie decides a ReLU's gradient there, and with it (LeNet on MNIST, whose biases begin with 0) a
-    quarter of a bias's.
+    By plain sums, whose rounding is nearer to the runtime's than that of faster algorithms.
     """
     found = []
     with forcing(Unfolded.name):

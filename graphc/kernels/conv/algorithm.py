@@ -39,6 +39,8 @@ class ConvAlgorithm(ABC):
     name: ClassVar[str]
     shares_gradients: ClassVar[bool] = False
     """Whether `gradients` makes both in less than they take one by one."""
+    transforms: ClassVar[bool] = False
+    """Whether sums are not those of products of x with w, so that zeros alone leave rounding errors."""
 
     @abstractmethod
     def supports(self, problem: ConvProblem) -> Verdict:

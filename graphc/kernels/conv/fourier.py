@@ -78,6 +78,7 @@ RUN = 1 << 9
 
 class Fourier(BlockwiseConvAlgorithm):
     name: ClassVar[str] = "fourier"
+    transforms: ClassVar[bool] = True
     shares_gradients: ClassVar[bool] = True
 
     def pays(self, problem: ConvProblem) -> Verdict:

@@ -17,8 +17,9 @@ from graphc.types import Array, Context
 from graphc.window import Window
 
 if TYPE_CHECKING:
-    from graphc.kernels.conv import operations
+    from graphc.kernels.conv import choose, operations
 else:
+    choose = lazy_import("graphc.kernels.conv.choose")
     operations = lazy_import("graphc.kernels.conv.operations")  # with all algorithms, which planning asks for nothing
 
 
@@ -178,6 +179,11 @@ def problem_of(
     if len(windows) == 1:
         return SequenceProblem(plane(batch))
     return ImageProblem(plane(batch)) if len(windows) == 2 else VolumeProblem.of(windows[0], batch, plane)
+
+
+def leaves_errors(problem: AnyConvProblem) -> bool:
+    """Whether an algorithm that is chosen makes of zeros alone what is not exactly 0."""
+    return any(choose.choose_conv_algorithm(part.problem).algorithm.transforms for part in problem.parts())
 
 
 def _planes(volumes: Array) -> Array:

@@ -54,6 +54,7 @@ LEAST_USE = 0.7
 
 class Winograd1d(ConvAlgorithm):
     name: ClassVar[str] = "winograd_1d"
+    transforms: ClassVar[bool] = True
 
     def supports(self, problem: ConvProblem) -> Verdict:
         yes = problem.is_dense and problem.transposed is not None and 2 <= problem.geometry.kernel[0] <= 5

@@ -49,6 +49,7 @@ LEAST_USE = 0.6
 
 class Winograd2d(ConvAlgorithm):
     name: ClassVar[str] = "winograd_2d"
+    transforms: ClassVar[bool] = True
 
     def supports(self, problem: ConvProblem) -> Verdict:
         yes = problem.is_dense and problem.transposed is not None and set(problem.geometry.kernel) <= {3, 5}
