@@ -55,6 +55,24 @@ def targets(rng, whole=False):
     return found.astype(np.float32)
 
 
+def predicted(rng, coder, background=False):
+    """[N, A, …]; distances are not below 0."""
+    rows = rng.normal(size=(len(OBJECTS), len(coder.centers), coder.width + background + CLASSES)).astype(np.float32)
+    if coder is DISTANCES:
+        rows[..., :4] = np.abs(rows[..., :4])
+    return rows
+
+
+def loss_graph(placed, rows, target, weights=None):
+    """(the graph of a loss, what it reads)."""
+    feeds = {"rows": rows, "target": target} | ({} if weights is None else {"weights": weights})
+    graph = TrainingGraph(EMPTY, len(rows))
+    given = [graph.input(name, each.shape, "float32") for name, each in feeds.items()]
+    for name, tensor in zip(("value", "gradient"), placed.emit(*given, *[None] * (3 - len(given))), strict=True):
+        graph.give(name, tensor)
+    return graph, feeds
+
+
 FORMS = [
     (DISTANCES, {}),
     (BINS, {}),
@@ -74,18 +92,11 @@ def test_a_detectors_loss_is_as_in_numpy(coder, settings, seed, weights):
     rng = np.random.default_rng(seed)
     settings, background = {k: v for k, v in settings.items() if k != "background"}, settings.get("background", False)
     placed = Detection(**settings).on(coder, background)
-    shape = len(OBJECTS), len(coder.centers), coder.width + background + CLASSES
-    rows, target = rng.normal(size=shape).astype(np.float32), targets(rng, whole=seed == 2)
-    if coder is DISTANCES:
-        rows[..., :4] = np.abs(rows[..., :4])
+    rows, target = predicted(rng, coder, background), targets(rng, whole=seed == 2)
     w = None if weights is None else np.array(weights, np.float32)
     ours = placed.mean(rows.copy(), target, w)
-    graph, feeds = TrainingGraph(EMPTY, len(rows)), {"rows": rows, "target": target}
-    given = [graph.input(name, each.shape, "float32") for name, each in feeds.items()]
-    weight = None if w is None else graph.input("w", w.shape, "float32")
-    for name, tensor in zip(("value", "gradient"), placed.emit(*given, weight), strict=True):
-        graph.give(name, tensor)
-    found = run(graph, feeds if w is None else {**feeds, "w": w})
+    graph, feeds = loss_graph(placed, rows, target, w)
+    found = run(graph, feeds)
     assert found["value"] == pytest.approx(ours.value, rel=1e-5)
     np.testing.assert_allclose(found["gradient"], ours.gradient, atol=1e-5 * np.abs(ours.gradient).max())
 

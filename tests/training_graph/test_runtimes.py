@@ -7,11 +7,13 @@ import onnx
 import pytest
 
 from graphc.spec.model import read_spec_text
+from graphc.train.losses.detection import Detection
 from graphc.train.numpy_engine import NumpyEngine
 from graphc.train.recipe import read_recipe_text
 from graphc.train.setup import new_state
 from graphc.train.step_graph import emit_step, forms_of
 from graphc.train.task import Task
+from tests.training_graph.test_detection import FORMS, loss_graph, predicted, targets
 
 STEPS, BATCH = 10, 4
 BODY = {
@@ -101,3 +103,19 @@ def test_it_trains_as_in_onnxruntime(tmp_path, runtime, net):
     assert ours[-1] < ours[0]
     for name, value in expected.items():
         np.testing.assert_allclose(arrays[name], value, atol=1e-4 * max(np.abs(value).max(initial=0), 1e-3))
+
+
+@pytest.mark.parametrize(("coder", "settings"), FORMS, ids=str)
+@pytest.mark.parametrize("runtime", [openvino, tract, reference])
+@pytest.mark.usefixtures("one_runtime")
+def test_a_detectors_loss_is_numpys(tmp_path, runtime, coder, settings):
+    rng, background = np.random.default_rng(0), settings.get("background", False)
+    placed = Detection(**{k: v for k, v in settings.items() if k != "background"}).on(coder, background)
+    rows, target = predicted(rng, coder, background), targets(rng)
+    ours = placed.mean(rows.copy(), target)
+    graph, feeds = loss_graph(placed, rows, target)
+    path = tmp_path / "loss.onnx"
+    path.write_bytes(graph.finish({}).serialize())
+    found = runtime(path, feeds)
+    assert float(found["value"]) == pytest.approx(ours.value, rel=1e-4)
+    np.testing.assert_allclose(found["gradient"], ours.gradient, atol=1e-4 * np.abs(ours.gradient).max())
