@@ -19,8 +19,8 @@ def test_it_has_the_published_numbers() -> None:
     assert sum(elements(spec.shape) for spec in plan.variables.values()) == NUMBERS
 
 
-def test_it_computes_what_its_twin_does() -> None:
-    torch = pytest.importorskip("torch", reason="compared with PyTorch where it is installed")
+def tiny(torch: Any) -> Any:
+    """The twin: darknet's cfg in PyTorch."""
     nn, functional = torch.nn, torch.nn.functional
 
     def conv(inputs: int, outputs: int, size: int) -> Any:
@@ -48,5 +48,10 @@ def test_it_computes_what_its_twin_does() -> None:
             up = functional.interpolate(self.across(x), scale_factor=2)
             return large, self.small(self.joined(torch.cat([up, middle], 1)))
 
-    found = distances(torch, plan_of("yolov3_tiny", ("resolution=64",)), randomized(torch, Tiny()))
+    return Tiny()
+
+
+def test_it_computes_what_its_twin_does() -> None:
+    torch = pytest.importorskip("torch", reason="compared with PyTorch where it is installed")
+    found = distances(torch, plan_of("yolov3_tiny", ("resolution=64",)), randomized(torch, tiny(torch)))
     assert max(found.values()) < 1e-5, found

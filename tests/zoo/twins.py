@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from graphc import weights
+from graphc.dims import evaluate_shape
 from graphc.execution.network import evaluate
 from graphc.graph import Node, Plan
 from graphc.types import Array
@@ -68,12 +69,16 @@ def arrays_of(node: Node, module: Any) -> dict[str, Array]:
     return {"weights": weight.transpose(*range(2, weight.ndim), 1, 0), **biases}
 
 
-def distances(torch: Any, plan: Plan, model: Any, modules: Sequence[Any] | None = None) -> dict[str, float]:
+def distances(
+    torch: Any, plan: Plan, model: Any, modules: Sequence[Any] | None = None, sizes: Mapping[str, int] | None = None
+) -> dict[str, float]:
     """Output -> the largest difference between ours and the model's, in parts of the largest value.
 
-    The model takes our inputs, channels first, and gives our outputs, in the order of the spec."""
+    The model takes our inputs, channels first, and gives our outputs, in the order of the spec; `sizes` are numbers for
+    open sizes."""
     rng = np.random.default_rng(0)
-    arrays = {each.name: rng.standard_normal((2, *each.shape), dtype=np.float32) for each in plan.graph.inputs}
+    shapes = {each.name: (2, *evaluate_shape(each.shape, sizes or {})) for each in plan.graph.inputs}
+    arrays = {name: rng.standard_normal(shape, dtype=np.float32) for name, shape in shapes.items()}
     images = [torch.from_numpy(np.moveaxis(each, -1, 1).copy()) for each in arrays.values()]
     params = variables_of(plan, modules if modules is not None else called(torch, model, images))
     found = evaluate(plan, params, arrays)
