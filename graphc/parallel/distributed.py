@@ -24,17 +24,19 @@ class WorldCommunicator(Communicator):
 
     def all_gather(self, value: Any) -> list[Any]:
         buffer, self._rows = self._rows, None
-        rows = None if buffer is None else buffer[0][buffer[1]]
-        brought = {"value": value, "rows": rows if self.rank else None}
-        here = self._local.all_gather(brought)
+        if buffer is None:
+            return self._gathered(value)
+        array, own = buffer
+        everyones = self._gathered([value, array[own] if self.rank else None])
+        if self.rank == 0:
+            for rank, (_, rows) in enumerate(everyones[1:], start=1):
+                array[rows_of(len(array), rank, self.world_size)] = rows
+        return [each for each, _ in everyones]
+
+    def _gathered(self, value: Any) -> list[Any]:
+        here = self._local.all_gather(value)
         everyones = joined(self._world.exchange(here, self._processes)) if self._local.rank == 0 else None
-        everyones = self._local.all_gather(everyones)[0]
-        if buffer is not None and self.rank == 0:
-            for rank, each in enumerate(everyones[1:], start=1):
-                buffer[0][rows_of(len(buffer[0]), rank, self.world_size)] = each["rows"]
-        found = [each["value"] for each in everyones]
-        found[self.rank] = value
-        return found
+        return list(self._local.all_gather(everyones)[0])
 
     def shared_buffer(self, shape: tuple[int, ...], dtype: Any) -> Array:
         array = np.empty(shape, dtype)

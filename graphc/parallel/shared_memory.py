@@ -9,11 +9,10 @@ grants no more than it has memory, there is an OSError, and threads do the work.
 from __future__ import annotations
 
 import json
-import struct
 from typing import Any
 
 from graphc.lazy import np
-from graphc.parallel.encoding import described, value_of
+from graphc.parallel.encoding import HEAD, LENGTH, described, head_of, is_plain, of_head, value_of
 from graphc.system import shared_memory
 from graphc.types import Array
 from graphc.workspace import ALIGNMENT, Block, Workspace
@@ -32,16 +31,15 @@ class SharedChannel:
     def write(self, value: Any) -> None:
         """Arrays, numbers, texts, and mappings, lists and tuples of them. They stay until the next `write`, which must
         not come before everyone is done with what was read. Whatever their strides, arrays are read in C order."""
-        if isinstance(value, np.ndarray) and value.ndim <= MOST_AXES and value.dtype.kind in NUMBERS:
-            head = -1 - value.ndim, *value.shape, *(0,) * (MOST_AXES - value.ndim), value.dtype.str.encode()
-            HEAD.pack_into(self._memory, 0, *head)
+        if is_plain(value):
+            self._memory[:START] = ALONE + head_of(value)
             np.copyto(np.ndarray(value.shape, value.dtype, self._memory, ALIGNMENT), value)
             return
         arrays: list[Array] = []
         text = json.dumps(described(value, arrays)).encode()
-        struct.pack_into("=q", self._memory, 0, len(text))
-        self._memory[TEXT : TEXT + len(text)] = text
-        at = TEXT + len(text)
+        LENGTH.pack_into(self._memory, 0, len(text))
+        self._memory[LENGTH.size : LENGTH.size + len(text)] = text
+        at = LENGTH.size + len(text)
         for array in arrays:
             at += -at % ALIGNMENT
             np.copyto(np.ndarray(array.shape, array.dtype, self._memory, at), array)
@@ -49,10 +47,11 @@ class SharedChannel:
 
     def read(self) -> Any:
         """What was written last; arrays are views of the shared memory, tuples are lists."""
-        length, *shape, dtype = HEAD.unpack_from(self._memory)
+        (length,) = LENGTH.unpack_from(self._memory)
         if length < 0:
-            return np.ndarray(shape[: -1 - length], dtype.rstrip(b"\0").decode(), self._memory, ALIGNMENT)
-        at = TEXT + length
+            dtype, shape = of_head(self._memory, LENGTH.size)
+            return np.ndarray(shape, dtype, self._memory, ALIGNMENT)
+        at = LENGTH.size + length
 
         def take(dtype: str, shape: list[int]) -> Array:
             nonlocal at
@@ -61,17 +60,14 @@ class SharedChannel:
             at += array.nbytes
             return array
 
-        return value_of(json.loads(bytes(self._memory[TEXT:at])), take)
+        return value_of(json.loads(bytes(self._memory[LENGTH.size : at])), take)
 
 
-TEXT = 8
-"""Where a channel's description begins, behind its length."""
-MOST_AXES = 4
-HEAD = struct.Struct(f"={1 + MOST_AXES}q8s")
-"""Of an array by itself: minus one and minus its axes, in place of a length; the shape and the dtype."""
-NUMBERS = "biuf"
-"""Kinds of dtypes whose names are as short as that."""
-assert HEAD.size <= ALIGNMENT
+ALONE = LENGTH.pack(-1)
+"""In place of the length of a description, before the head of an array by itself."""
+START = LENGTH.size + HEAD.size
+"""How many bytes these are."""
+assert START <= ALIGNMENT
 
 
 class SharedArena(Workspace):

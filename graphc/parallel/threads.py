@@ -152,6 +152,8 @@ class ThreadCommunicator(Communicator):
         self._calls = 0
 
     def all_gather(self, value: Any) -> list[Any]:
+        if self.world_size == 1:
+            return [value]
         self._calls += 1
         return self._world.exchange(self.rank, self._calls, value)
 

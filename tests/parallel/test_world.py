@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -12,12 +14,40 @@ from graphc.parallel.encoding import packed, unpacked
 from graphc.parallel.mpi import started_by_mpi
 from graphc.parallel.ordered_sums import OrderedSums
 from graphc.parallel.world import LOCAL_WORLD, check_equal, check_shards, from_first, shards_of
-from tests.parallel.threaded_world import ThreadedWorld, run_world
+from graphc.workspace import ALIGNMENT
+from tests.parallel.threaded_world import ThreadedWorld, received, run_world
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.float64(3),
+        np.empty((0, 4), np.float32),
+        np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+        np.arange(24, dtype=np.float16).reshape(2, 3, 4)[:, ::-1, 1:],
+        np.array([True, False]),
+        np.arange(16, dtype=">i4").reshape(1, 2, 2, 2, 2),
+        np.arange(16, dtype=">i4").reshape(2, 2, 2, 2),
+        np.array(["one", "twelve"]),
+    ],
+)
+def test_arrays_come_out_alone_and_beside_others(array: Any) -> None:
+    for value in ([array], [array, np.arange(3)], [array, None]):
+        found = unpacked(received(packed(value)))
+        assert len(found) == len(value)
+        for each, expected in zip(found, value, strict=True):
+            if expected is None:
+                assert each is None
+                continue
+            assert each.dtype == expected.dtype
+            assert each.shape == expected.shape
+            assert np.array_equal(each, expected)
+            assert each.ctypes.data % ALIGNMENT == 0
 
 
 def test_what_is_packed_comes_out_again() -> None:
     value = {"a": [1, 2.5, None, "é"], "b": np.arange(6, dtype=np.float32).reshape(2, 3).T, "c": np.empty((0, 3))}
-    found = unpacked(packed(value))
+    found = unpacked(received(packed(value)))
     assert found["a"] == value["a"]
     assert found["b"].dtype == np.float32
     assert found["b"].tolist() == value["b"].tolist()

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from graphc.parallel.encoding import packed, unpacked
+from graphc.parallel.encoding import aligned, packed, unpacked
 from graphc.parallel.world import World
+from graphc.types import Array
 
 
 class Arrival:
@@ -37,6 +38,13 @@ class Sent:
         return True
 
 
+def received(message: Array) -> Array:
+    """The uint8 [bytes] of a message in memory of the receiver's own."""
+    own = aligned(len(message))
+    own[...] = message
+    return own
+
+
 class ThreadedWorld(World):
     """One rank's side of it."""
 
@@ -51,7 +59,7 @@ class ThreadedWorld(World):
             if rank != self.rank:
                 self._boxes[self.rank, rank, "exchange"].put(packed(value))
         return [
-            value if rank == self.rank else unpacked(self._boxes[rank, self.rank, "exchange"].get(timeout=20))
+            value if rank == self.rank else unpacked(received(self._boxes[rank, self.rank, "exchange"].get(timeout=20)))
             for rank in ranks
         ]
 
