@@ -159,7 +159,9 @@ def test_a_killed_rank_ends_all_at_once(project: Path) -> None:
     os.kill(pids[1], signal.SIGKILL)
     code, out, errors = finished(process, 30)
     assert code != 0
-    assert f"PID {pids[1]} RUNNING AT" in out + errors
+    # now and then MPICH has ended another one before it looks whose end to tell of
+    assert any(f"PID {pid} RUNNING AT" in out + errors for pid in pids)
+    assert "Killed (signal 9)" in out + errors
 
 
 def test_a_processor_that_would_change_the_bits_is_named(project: Path) -> None:
