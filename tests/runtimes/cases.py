@@ -199,17 +199,18 @@ def of_one_size(plan: Plan) -> dict[str, np.ndarray]:
 
 
 def all_made() -> Iterator[Made]:
-    for net, settings in NETS.items():
-        plan = plan_spec(net, settings)
-        params = of_one_size(plan)
-        forms = ["float32", "preprocess", "float16", "int8", "int8 weights", "webgpu"]
-        yield from (made(plan, params, net, form) for form in forms)
+    """Layer kinds before nets: a slow runtime tries what is small before its time is up."""
     for form in ("float32", "float16"):
         for case in one_case_a_kind():
             params = initial_params(case, np.random.default_rng(0), "float32")
             plan = one_layer_plan(case)
             variables = {plan.graph.scoped(f"layer/{name}"): value for name, value in params.items()}
             yield made(plan, variables, case.layer.kind, form, case.positive)
+    for net, settings in NETS.items():
+        plan = plan_spec(net, settings)
+        params = of_one_size(plan)
+        forms = ["float32", "preprocess", "float16", "int8", "int8 weights", "webgpu"]
+        yield from (made(plan, params, net, form) for form in forms)
 
 
 def _written(arrays: Mapping[str, np.ndarray], folder: Path, start: str) -> list[dict[str, Any]]:

@@ -2,8 +2,8 @@
 end in a version (onnxruntime-1.15), for an environment that has it.
 
 A line of JSON for each file of the manifest in RESULTS: the error, as a share of the largest value; or what the runtime
-refuses with. A file at which the process ends is noted, and the rest
-goes on in a new one. NumPy and the runtime alone are needed.
+refuses with. A file at which the process ends, or that takes it too long, is noted, and the rest goes on in a new one.
+NumPy and the runtime alone are needed.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from importlib import metadata
 from importlib.util import find_spec
@@ -22,6 +23,8 @@ from typing import Any
 import numpy as np
 
 Arrays = dict[str, np.ndarray]
+PATIENCE = 600
+"""Seconds for a file, after which the process is ended."""
 
 
 def onnxruntime(path: str, inputs: Arrays, outputs: list[str]) -> list[np.ndarray]:
@@ -273,16 +276,22 @@ def lines_of(results: Path) -> list[dict]:
 def main(runtime: str, folder: Path, results: Path) -> int:
     """Work in a process of its own, as long as there are files."""
     while True:
-        lines = lines_of(results)
-        done = {line["id"] for line in lines if "started" not in line}
-        begun = [line["id"] for line in lines if "started" in line and line["id"] not in done]
-        for each in begun:
-            note(results, {"id": each, "refused": "the process ended"})
-        child = subprocess.run(
-            [sys.executable, __file__, runtime, str(folder), str(results)], env={**os.environ, "WORK": "1"}, check=False
+        child = subprocess.Popen(
+            [sys.executable, __file__, runtime, str(folder), str(results)], env={**os.environ, "WORK": "1"}
         )
+        last, why = time.time(), "the process ended"
+        while child.poll() is None:
+            time.sleep(0.1)
+            last = max(last, results.stat().st_mtime if results.exists() else 0)
+            if time.time() - last > PATIENCE:
+                why = f"no answer in {PATIENCE} seconds"
+                child.kill()
         if child.returncode in (0, 1, 2):
             return child.returncode
+        lines = lines_of(results)
+        done = {line["id"] for line in lines if "started" not in line}
+        for each in {line["id"] for line in lines} - done:
+            note(results, {"id": each, "refused": why})
 
 
 if __name__ == "__main__":
