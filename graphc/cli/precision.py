@@ -128,6 +128,7 @@ def _made(options: dict[str, Any], conversion: Any, weights: Any) -> Any:
         say,
         weights,
         options["reduce_range"],
+        options["targets"],
     )
 
 

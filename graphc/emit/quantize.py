@@ -11,6 +11,8 @@ point 0 (`symmetric`: TensorRT; biases stay in float there).
 
 What is done of each ONNX operator stands in `OPERATORS`; what is not there stays in float. Between a layer and the ReLU
 that alone reads it there is no pair: the range behind it, which begins at 0, is all that the integers have to hold.
+Between a convolution and the sum that alone reads it there is one, without which onnxruntime would compute both in
+floats; OpenVINO computes them at once, without rounding in between, and `fused_sums` writes that.
 """
 
 from __future__ import annotations
@@ -77,6 +79,8 @@ class Quantization:
     """Ranges that were trained with, which hold before others, also for what is on their scale."""
     most: int = LARGEST
     """Of the integers of weights."""
+    fused_sums: bool = False
+    """Whether a convolution goes into the sum that alone reads it as it is: the first of each sum."""
 
 
 def layer_of(node: onnx.NodeProto) -> str:
@@ -91,6 +95,7 @@ class Choice:
     body: onnx.GraphProto
     tensors: Mapping[str, Array]
     in_float: Callable[[str], bool]
+    fused_sums: bool = False
     integer: list[bool] = field(default_factory=list)
     """Of each node."""
     pairs: dict[str, None] = field(default_factory=dict)
@@ -108,6 +113,8 @@ class Choice:
         for node, integer in zip(self.body.node, self.integer, strict=True):
             self._add_made(made, node, integer)
         self._choose_pairs(made)
+        if self.fused_sums:
+            self._leave_out_pairs_before_sums()
 
     def is_clamp(self, node: onnx.NodeProto) -> bool:
         """Whether a node only cuts off what the one before it gives, which nobody else reads."""
@@ -149,6 +156,14 @@ class Choice:
             if name in read or (name in made and name not in clamped and not in_float):
                 self.pairs[name] = None
 
+    def _leave_out_pairs_before_sums(self) -> None:
+        made_by: dict[str, str] = {}
+        for node, integer in zip(self.body.node, self.integer, strict=True):
+            if node.op_type == "Add" and integer:
+                convolutions = (each for each in node.input if made_by.get(each) == "Conv" and self.readers[each] == 1)
+                self.pairs.pop(next(convolutions, ""), None)
+            made_by[node.output[0]] = made_by.get(node.input[0], "") if self.is_clamp(node) else node.op_type
+
     def activations(self, node: onnx.NodeProto) -> list[str]:
         """The inputs that are no constants."""
         return [name for name in node.input if name and name not in self.tensors]
@@ -172,7 +187,7 @@ def rounded_tensors(model: OnnxModel, in_float: Callable[[str], bool] = lambda l
 
 def quantize(model: OnnxModel, how: Quantization) -> OnnxModel:
     """The model in integers. Tensors keep their names: what a layer gives is what comes out of its pair."""
-    choice = Choice(model.body.graph, model.tensors, how.in_float)
+    choice = Choice(model.body.graph, model.tensors, how.in_float, how.fused_sums)
     ranges = _shared(choice, how)
     writer = _Writer(dict(model.tensors), how.form, how.most)
     renamed: dict[str, str] = {}

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from graphc.emit.model import OnnxModel
 from graphc.emit.quantize import Quantization, integer_layers, quantize, quantized_tensors
+from graphc.emit.targets.rewrites import fuses_sums
 from graphc.errors import SpecError, counted
 from graphc.graph import Plan
 from graphc.kernels.integers import LARGEST, REDUCED, Form, Range
@@ -46,6 +47,8 @@ class Quantizer:
     """The file of the weights: ranges that were learned with them (`fake_quantize`) hold before calibrated ones."""
     reduce_range: bool = False
     """Weights of 7 bits, for processors that cut sums of two products off at 16."""
+    targets: Sequence[str] = ()
+    """Runtimes that the file is for."""
     cost: Cost | None = field(default=None, init=False)
     told: list[str] = field(default_factory=list, init=False)
     """What was done, in sentences."""
@@ -59,7 +62,8 @@ class Quantizer:
         source, ranges = self._calibrated(model, names, together)
         learned = self._learned(plan, names)
         most = REDUCED if self.reduce_range else LARGEST
-        found = quantize(model, Quantization(ranges, self.form, stays, learned, most))
+        how = Quantization(ranges, self.form, stays, learned, most, fuses_sums(self.targets))
+        found = quantize(model, how)
         if self.keep is not None:
             write_ranges(self.keep, ranges | learned)
         if source is not None:

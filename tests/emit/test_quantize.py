@@ -10,6 +10,7 @@ import pytest
 from graphc import runtime
 from graphc.compiler import compile_plan
 from graphc.emit.quantize import Quantization, integer_layers, quantize, quantized_tensors
+from graphc.emit.targets import seen_nodes
 from graphc.initializers import initial_values
 from graphc.kernels.integers import REDUCED, Range, integers_of, rounded_weights, weight_scales, whole_weights
 from graphc.quantization.ranges import find_ranges
@@ -170,6 +171,47 @@ layers:
     assert Session(small.serialize()).notices == (runtime.CUT_OFF,)
     assert Session(in_integers(model, feeds, most=REDUCED).serialize()).notices == ()
     assert sum(name.endswith("/int") and "biases" in name for name in small.tensors) == 2
+
+
+RESIDUAL = """
+scope: ""
+inputs: {{image: [N, 8, 8, 4]}}
+arg_scope: {{conv2d: {{kernel: 3, filters: 4}}}}
+layers:
+  - conv2d: {{name: stem, activation: relu}}
+  - residual: {{name: r, activation: relu, layers: [conv2d: {{name: a, activation: relu}}, {last}]{more}}}
+  - conv2d: {{name: end}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("last", "more", "left_out"),
+    [
+        ("conv2d: {name: b}", "", {"r/b"}),
+        ("conv2d: {name: b, activation: relu6}", "", {"r/b/Relu6"}),
+        ("depthwise_conv2d: {name: b, kernel: 3}", "", {"r/b"}),
+        (
+            "conv2d: {name: b}",
+            ", shortcut: [conv2d: {name: c}]",
+            {"r/c"},
+        ),  # the one read first
+        ("conv2d: {name: b, activation: leaky_relu}", "", set()),
+        ("avg_pool2d: {name: b, kernel: 3, stride: 1, padding: same}", "", set()),
+    ],
+)
+def test_a_convolution_goes_into_its_sum_as_it_is_where_sums_are_fused(last, more, left_out):
+    model, feeds = made(RESIDUAL.format(last=last, more=more))
+    paired, fused = (in_integers(model, feeds, fused_sums=how) for how in (False, True))
+    rounded = [
+        {node.name for node in each.body.graph.node if node.op_type == "QuantizeLinear"} for each in (paired, fused)
+    ]
+    assert rounded[0] - rounded[1] == {f"{name}/QuantizeLinear" for name in left_out}
+    assert rounded[1] <= rounded[0]
+    for optimized in (True, False):
+        found = run(fused, feeds, optimized)
+        np.testing.assert_allclose(found, run(model, feeds), atol=0.05 * np.abs(found).max())
+    met = [any(seen.rounds_before_sum for seen in seen_nodes(each)) for each in (paired, fused)]
+    assert met == [bool(left_out), False], "the table knows which is which"
 
 
 def test_integers_of_a_range():

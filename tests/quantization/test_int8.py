@@ -75,6 +75,31 @@ def test_a_run_is_calibrated_on_its_own_data_and_judged_by_its_metrics(graphc, t
     assert metadata["graphc.int8_largest_weight"] == "63"
 
 
+def test_sums_are_written_as_openvino_computes_them(graphc, tmp_path):
+    (tmp_path / "sum.yaml").write_text(
+        """
+graphc: 1
+name: sum
+inputs: {image: [N, 8, 8, 4]}
+layers:
+  - conv2d: {name: stem, filters: 4, kernel: 3}
+  - residual: {name: r, layers: [conv2d: {name: a, filters: 4, kernel: 3}, conv2d: {name: b, filters: 4, kernel: 3}]}
+  - conv2d: {name: end, filters: 4, kernel: 3}
+"""
+    )
+    np.save(tmp_path / "images.npy", np.random.default_rng(0).normal(size=(20, 8, 8, 4)).astype(np.float32))
+    said, pairs = {}, {}
+    for targets in ((), ("--target", "openvino"), ("--target", "tract")):
+        code, said[targets] = graphc(
+            "compile", "sum.yaml", "-o", "s.onnx", "--int8", "--calibrate", "images.npy", *targets
+        )
+        assert code == 0, said[targets]
+        pairs[targets] = {node.name for node in onnx.load(tmp_path / "s.onnx").graph.node}
+    assert pairs["--target", "tract"] == pairs[()]
+    assert pairs[()] - pairs["--target", "openvino"] == {"r/b/QuantizeLinear", "r/b/DequantizeLinear"}
+    assert "computes both at once" not in said["--target", "openvino"]
+
+
 def test_the_accuracy_said_is_that_of_the_file_in_onnxruntime(graphc, tmp_path):
     code, said = graphc(*INT8, "--weights", "run/best.safetensors", "--calibrate", "run")
     assert code == 0, said

@@ -12,16 +12,29 @@ from onnx import helper
 from graphc.emit.model import OnnxModel, check
 from graphc.emit.targets.seen import Seen, seen_nodes
 from graphc.emit.targets.table import TROUBLES
-from graphc.emit.targets.trouble import Rewrite
+from graphc.emit.targets.trouble import Rewrite, Trouble
 from graphc.emit.webgpu import LANES
 from graphc.types import Array
+
+OF_INTEGERS: tuple[Rewrite, ...] = ("fuse_sums",)
+"""What is written so by `emit.quantize`, which is told of it: `fuses_sums`."""
+
+
+def wanted_by(targets: Sequence[str]) -> list[Trouble]:
+    """The rows of these targets that a rewrite ends."""
+    return [each for each in TROUBLES if each.target in targets and each.rewrite is not None]
+
+
+def fuses_sums(targets: Sequence[str]) -> bool:
+    """Whether 8-bit integers for these targets are to be `Quantization.fused_sums`."""
+    return any(each.rewrite == "fuse_sums" for each in wanted_by(targets))
 
 
 def rewrite_for(model: OnnxModel, targets: Sequence[str]) -> OnnxModel:
     """The model in which no node meets a trouble of these targets that a rewrite ends."""
     if not targets:
         return model
-    wanted = [each for each in TROUBLES if each.target in targets and each.rewrite is not None]
+    wanted = [each for each in wanted_by(targets) if each.rewrite not in OF_INTEGERS]
     work = _Rewriting(dict(model.tensors))
     for seen in seen_nodes(model):
         kinds = [each.rewrite for each in wanted if each.is_met(seen)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from graphc.emit.model import OnnxModel
+from graphc.emit.quantize import CLAMPS
 
 PAIR = "QuantizeLinear", "DequantizeLinear"
 Numbers = Literal["float32", "float16", "int8"]
@@ -40,6 +42,8 @@ class Seen:
     """Whether an input that is no constant has a size besides the batch that is open."""
     is_unsigned: bool
     """Whether it makes unsigned integers of floats, or floats of them."""
+    rounds_before_sum: bool
+    """Whether it is a sum in integers whose convolutions, that it alone reads, are all rounded before."""
 
     @property
     def operator(self) -> str:
@@ -83,7 +87,9 @@ def seen_nodes(model: OnnxModel) -> Iterator[Seen]:
     half = {name for name, each in infos.items() if each.type.tensor_type.elem_type == TensorProto.FLOAT16}
     half |= {name for name, array in model.tensors.items() if array.dtype.name == "float16"}
     in_integers = any(node.op_type == "QuantizeLinear" for node in graph.node)
-    makers = {name: str(node.op_type) for node in graph.node for name in node.output}
+    nodes = {name: node for node in graph.node for name in node.output}
+    makers = {name: str(node.op_type) for name, node in nodes.items()}
+    readers = Counter(name for node in graph.node for name in node.input)
     given = {each.name for each in graph.input if ranks[each.name] == 4}
     pictures = {node.output[0] for node in graph.node if node.op_type == "Transpose" and node.input[0] in given}
     first = graph.input[0].type.tensor_type.shape.dim
@@ -103,11 +109,25 @@ def seen_nodes(model: OnnxModel) -> Iterator[Seen]:
             is_open,
             not open_values.isdisjoint(node.input),
             node.op_type in PAIR and model.tensors[node.input[2]].dtype.kind == "u",
+            node.op_type == "Add" and _rounds(node, nodes, readers),
         )
 
 
 def _has_open_sizes(value: onnx.ValueInfoProto) -> bool:
     return any(not size.HasField("dim_value") for size in value.type.tensor_type.shape.dim[1:])
+
+
+def _rounds(node: onnx.NodeProto, nodes: Mapping[str, onnx.NodeProto], readers: Mapping[str, int]) -> bool:
+    """Whether a sum reads convolutions, or what cuts off theirs, through pairs alone, of which one only it reads."""
+    found = []
+    for name in node.input:
+        is_paired = name in nodes and nodes[name].op_type == PAIR[1] and nodes[name].input[0] in nodes
+        source = nodes[nodes[name].input[0]].input[0] if is_paired else name
+        while source in nodes and nodes[source].op_type in CLAMPS:
+            source = nodes[source].input[0]
+        if source in nodes and nodes[source].op_type == "Conv" and readers[name] == 1:
+            found.append(is_paired)
+    return bool(found) and all(found)
 
 
 def _numbers(node: onnx.NodeProto, half: AbstractSet[str]) -> Numbers:

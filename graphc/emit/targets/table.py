@@ -217,6 +217,8 @@ TROUBLES: tuple[Trouble, ...] = (
         "2026.4, on AVX2",
         effect="imprecise",
         instead="--reduce-range, or --int8 weights",
+        once=True,
+        without_vnni=True,
     ),
     Trouble(
         "weights-in-integers",
@@ -228,6 +230,17 @@ TROUBLES: tuple[Trouble, ...] = (
         effect="imprecise",
         instead="its option DYNAMIC_QUANTIZATION_GROUP_SIZE: 0",
         once=True,
+    ),
+    Trouble(
+        "sums",
+        "openvino",
+        lambda seen: seen.rounds_before_sum,
+        "--int8, where a convolution is added to something: residuals",
+        "OpenVINO computes both at once, without rounding in between: other classes where a network is sure of none",
+        "2026.4",
+        effect="imprecise",
+        instead="sums of which one convolution is not rounded",
+        rewrite="fuse_sums",
     ),
     Trouble(
         "last-channel",

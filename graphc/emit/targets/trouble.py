@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 from graphc.emit.targets.seen import Seen
 
 Effect: TypeAlias = Literal["wrong", "imprecise", "refused"]
-Rewrite: TypeAlias = Literal["pad_channels", "pad_filters", "split_groups", "slice_pixels"]
+Rewrite: TypeAlias = Literal["pad_channels", "pad_filters", "split_groups", "slice_pixels", "fuse_sums"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,3 +34,5 @@ class Trouble:
     """What writes it."""
     once: bool = False
     """Whether one warning does for a file: it is met by the numbers that it is written in, not by a layer."""
+    without_vnni: bool = False
+    """Whether it is so on processors alone that cut sums of two products off at 16 bits."""
