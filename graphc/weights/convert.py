@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from graphc.dims import format_shape
 from graphc.errors import WeightsError, counted
@@ -21,6 +23,9 @@ from graphc.weights.selection import Selection
 
 MAX_STARTS = 50
 """Beginnings of names that are tried."""
+MAX_CUTS = 8
+"""Modules within each other below which a network is looked for."""
+CUT = re.compile("[./]")
 NEUTRAL: Mapping[str, float] = {"weight": 1, "gamma": 1, "bias": 0, "biases": 0, "beta": 0}
 """An array's local name -> the number with which a layer computes the same without it."""
 SHOWN = 5
@@ -175,7 +180,7 @@ def _known(selection: Selection, plan: Plan, options: LoadOptions) -> tuple[Orig
 def _place_of(selection: Selection, plan: Plan, options: LoadOptions) -> str:
     """What stands before the names of the variables, where a file keeps a network as a part of another one: that below
     which most of them are found. Empty where there is none; a WeightsError where there are several."""
-    starts = Counter(name[: cut + 1] for name in selection.names for cut, letter in enumerate(name) if letter in "./")
+    starts = Counter(name[: each.end()] for name in selection.names for each in islice(CUT.finditer(name), MAX_CUTS))
     found: dict[str, int] = {}
     for start, _ in starts.most_common(MAX_STARTS):
         part = selection.below(start)

@@ -9,6 +9,7 @@ from typing import Literal, Protocol, TypeAlias
 
 from graphc.dims import format_shape
 from graphc.errors import WeightsError
+from graphc.files import CONTROLS, shown
 from graphc.types import Array
 from graphc.weights.floats import FLOATS, NAMES
 
@@ -89,15 +90,19 @@ class WeightsFile(Protocol):
 
 def check_floats(path: str, name: str, entry: Entry) -> None:
     """A WeightsError where an array is of other than floating-point numbers, or of a shape that none has."""
-    check_shape(path, name, entry.shape)
+    check_array(path, name, entry.shape)
     if entry.dtype == "object":
         raise WeightsError("G305", f"{path}: {name}: object array refused: expected {NAMES}")
     if entry.dtype not in FLOATS:
         raise WeightsError("G305", f"{path}: {name}: expected {NAMES}, found {entry.dtype}")
 
 
-def check_shape(path: str, name: str, shape: tuple[int, ...]) -> None:
-    """A WeightsError where a shape is none that anybody's array has."""
+def check_array(path: str, name: str, shape: tuple[int, ...]) -> None:
+    """A WeightsError where a name or a shape is none that anybody's array has. Every reader asks this of all arrays
+    before it says that they are there."""
+    if len(name) > MAX_NAME or not CONTROLS.keys().isdisjoint(map(ord, name)):
+        expected = f"expected names of at most {MAX_NAME:,} characters that can be printed"
+        raise WeightsError("G304", f"{path}: {expected}, found {shown(name[:100])}{'…' if len(name) > 100 else ''}")
     if len(shape) > MAX_RANK:
         raise WeightsError("G304", f"{path}: {name}: expected at most {MAX_RANK} axes, found {len(shape):,}")
     if any(size < 0 for size in shape) or math.prod(filter(None, shape)) > MAX_SIZE:

@@ -11,7 +11,7 @@ from typing import BinaryIO
 from graphc.errors import WeightsError
 from graphc.files import shown
 from graphc.types import Array
-from graphc.weights.file import MAX_ENTRIES, MAX_NAME, Entry, Layout, check_floats, check_shape
+from graphc.weights.file import MAX_ENTRIES, MAX_NAME, Entry, Layout, check_array, check_floats
 from graphc.weights.floats import FLOATS, floats_of
 from graphc.weights.hdf5 import SIGNATURE, Hdf5, Hdf5Error, Node, Stored
 from graphc.weights.npz import BROKEN, LOCAL_HEADER, check_directory
@@ -78,7 +78,7 @@ class KerasFile:
             raise self._wrong(error) from None
         self.writer = f"Keras {shown(version)}".strip()
         for name, array in self._arrays.items():
-            check_shape(path, name, array.shape)
+            check_array(path, name, array.shape)
 
     @property
     def names(self) -> list[str]:

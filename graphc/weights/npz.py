@@ -18,14 +18,18 @@ from typing import IO, Any, BinaryIO
 from graphc.errors import WeightsError, clipped
 from graphc.lazy import np
 from graphc.types import Array
-from graphc.weights.file import Entry, Layout, check_floats
+from graphc.weights.file import Entry, Layout, check_array, check_floats
 from graphc.weights.floats import FLOATS
 
 MAX_HEADER = 10_000
 PART = 1 << 20
 """Bytes that are read at once."""
-MAX_DIRECTORY = 64 * 2**20
-"""Bytes of the list of members."""
+MAX_DIRECTORY = 16 * 2**20
+"""Bytes of the list of members: of 200,000 members, which take 200 MB of memory."""
+LOCATOR = 20
+"""Bytes that stand between the two forms of an archive's end, where it has the larger one."""
+LARGE_END = struct.Struct("<40xQ8x")
+"""The larger form: the bytes of the list of members."""
 BFLOAT16 = "V2"
 """NumPy's kind and size of bfloat16, which it writes as two bytes of its own."""
 BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError, KeyError, struct.error)
@@ -208,6 +212,8 @@ class NpzFile:
             self._archive = Archive(file)
         except NpzError as error:
             raise WeightsError(CODES[type(error)], f"{path}: {error}") from None
+        for name in self.names:
+            check_array(path, name, ())
 
     @property
     def names(self) -> list[str]:
@@ -219,6 +225,7 @@ class NpzFile:
             header = self._archive.header(name)
         except NpzError as error:
             raise self._wrong(name, error) from None
+        check_array(self.path, name, header.shape)
         return Entry(header.shape, "object" if header.dtype.hasobject else _type(header.dtype))
 
     def read(self, name: str) -> Array:
@@ -252,6 +259,9 @@ def check_directory(file: BinaryIO) -> None:
     if found < 0 or len(tail) < found + 22:
         raise ValueError("no zip archive")
     (length,) = struct.unpack_from("<I", tail, found + 12)
+    large = found - LOCATOR - LARGE_END.size
+    if large >= 0 and tail[found - LOCATOR :].startswith(b"PK\x06\x07"):
+        length = max(length, LARGE_END.unpack_from(tail, large)[0])
     if length > MAX_DIRECTORY:
         raise ValueError(f"a list of members of {length:,} bytes")
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from graphc.files import shown
 from graphc.lazy import lazy_import
 from graphc.types import Array
-from graphc.weights.file import Entry, Layout, check_floats, check_shape
+from graphc.weights.file import Entry, Layout, check_array, check_floats
 from graphc.weights.floats import FLOATS
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class OnnxFile:
         self.writer = shown(said["producer"]) or None
         self.metadata: Mapping[str, str] = said
         for name, tensor in self._tensors.items():
-            check_shape(self.path, shown(name), tensor.shape)
+            check_array(self.path, name, tensor.shape)
 
     @property
     def names(self) -> list[str]:

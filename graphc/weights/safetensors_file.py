@@ -11,7 +11,7 @@ from graphc.errors import WeightsError
 from graphc.lazy import np
 from graphc.types import Array
 from graphc.valid_json import without_duplicates
-from graphc.weights.file import MAX_ENTRIES, Entry, Layout, check_floats
+from graphc.weights.file import MAX_ENTRIES, Entry, Layout, check_array, check_floats
 from graphc.weights.floats import FLOATS
 
 MAX_HEADER = 16 * 2**20
@@ -25,6 +25,8 @@ TYPES = {
     "BOOL": "bool",
 }
 """The format's types -> NumPy's."""
+SIZES = {kind: int(kind.lstrip("BFIU")) // 8 if kind != "BOOL" else 1 for kind in TYPES}
+"""Bytes of a number."""
 LAYOUTS: Mapping[str, Layout] = {"pt": "OIHW", "tf": "HWIO", "HWIO": "HWIO"}
 """What libraries and graphc write into the metadata -> how the arrays lie."""
 LAYOUT, FORMAT = "graphc.layout", "format"
@@ -79,10 +81,7 @@ class SafetensorsFile:
         """The array, of any shape, as float32."""
         entry = self.entry(name)
         check_floats(self.path, name, entry)
-        shape, kind, (first, last) = entry.shape, FLOATS[entry.dtype], self._entries[name][2]
-        size = kind.size * math.prod(shape)
-        if last - first != size:
-            raise self._wrong(f"{name}: expected {size:,} bytes for its shape, found {last - first:,}", "G303")
+        shape, kind, first = entry.shape, FLOATS[entry.dtype], self._entries[name][2][0]
         self._file.seek(self._start + first)
         array = np.empty(shape, f"<{kind.stored}")
         if array.size and self._file.readinto(array.data.cast("B")) != array.nbytes:  # type: ignore[attr-defined]
@@ -96,9 +95,9 @@ class SafetensorsFile:
                 raise ValueError("it is no mapping")
         except (ValueError, RecursionError) as error:
             raise self._wrong(f"expected a safetensors file, but its header cannot be read: {error}") from None
-        said = header.pop("__metadata__", {})
-        if isinstance(said, dict):
-            self.metadata = {key: value for key, value in said.items() if isinstance(value, str)}
+        self.metadata = header.pop("__metadata__", {})
+        if not isinstance(self.metadata, dict) or not all(isinstance(said, str) for said in self.metadata.values()):
+            raise self._wrong("expected metadata of texts, found others")
         if len(header) > MAX_ENTRIES:
             raise self._wrong(f"expected at most {MAX_ENTRIES:,} arrays, found {len(header):,}", "G304")
         return {name: self._entry(name, entry) for name, entry in header.items()}
@@ -107,15 +106,18 @@ class SafetensorsFile:
         if isinstance(entry, dict) and entry.keys() == {"dtype", "shape", "data_offsets"}:
             kind, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
             if isinstance(kind, str) and _naturals(shape) and _naturals(offsets) and len(offsets) == 2:
+                check_array(self.path, name, tuple(shape))
                 return kind, tuple(shape), (offsets[0], offsets[1])
         raise self._wrong(f"{name}: its entry in the header is not as the format says")
 
     def _check_layout(self, size: int) -> None:
-        """Arrays lie one behind the other and fill the file."""
+        """Arrays lie one behind the other and fill the file; each has as many bytes as its shape takes."""
         position = 0
-        for name, (_, _, (first, last)) in sorted(self._entries.items(), key=lambda item: item[1][2]):
+        for name, (kind, shape, (first, last)) in sorted(self._entries.items(), key=lambda item: item[1][2]):
             if first != position or last < first:
                 raise self._wrong(f"{name}: expected its bytes to start at {position}, found {first} to {last}", "G303")
+            if kind in SIZES and last - first != (expected := SIZES[kind] * math.prod(shape)):
+                raise self._wrong(f"{name}: expected {expected:,} bytes for its shape, found {last - first:,}", "G303")
             position = last
         if position != size:
             raise self._wrong(f"expected {position:,} bytes of data, found {size:,}", "G303")

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 
 from graphc.errors import WeightsError
 from graphc.files import shown
 from graphc.lazy import np
 from graphc.types import Array
-from graphc.weights.file import MAX_ENTRIES, OTHERS, Entry, Layout, check_floats, check_shape
+from graphc.weights.file import MAX_ENTRIES, MAX_NAME, OTHERS, Entry, Layout, check_array, check_floats
 from graphc.weights.floats import FLOATS
 from graphc.weights.npz import BROKEN, check_directory
-from graphc.weights.torch_pickle import MAX_PICKLE, Other, PickleError, Storage, Tensor, read_pickle, tensors_in
+from graphc.weights.torch_pickle import MAX_PICKLE, Other, PickleError, Read, Storage, Tensor, read_pickle
 
 MAGIC = 0x1950A86A20F9469CFC6C
 """The first pickle of the older form."""
@@ -22,6 +22,11 @@ OLD_START = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 VERSION = 1001
 MAX_STORAGES = 1_000_000
 SAVE = "save model.state_dict() instead of the model"
+MAX_DEPTH = 32
+"""Dictionaries within each other."""
+FEW = 1_000
+"""Values that a pickle may have whatever its size; beyond, no more than operations: a dictionary of arrays that stands
+once may be found at as many places."""
 SHOWN = 8
 """Names of values that are no arrays, in the metadata."""
 
@@ -43,13 +48,13 @@ class TorchFile:
             root = self._form.root
             if isinstance(root, Other):
                 raise PickleError(f"expected a dictionary of tensors, found an object of {_clean(root.name)}: {SAVE}")
-            self._tensors, others = _sorted_out(root)
+            self._tensors, others = _sorted_out(root, min(MAX_ENTRIES, max(FEW, self._form.operations)))
         except PickleError as error:
             raise WeightsError("G315", f"{path}: {error}") from None
         self.format = self._form.name
         self.metadata: Mapping[str, str] = {OTHERS: others} if others else {}
         for name, tensor in self._tensors.items():
-            check_shape(path, name, tensor.shape)
+            check_array(path, name, tensor.shape)
 
     @property
     def names(self) -> list[str]:
@@ -83,11 +88,11 @@ class TorchFile:
         return kind.as_float32(view)
 
 
-def _sorted_out(root: Any) -> tuple[dict[str, Tensor], str]:
-    """(the tensors by name, the names of what else there is)."""
+def _sorted_out(root: Any, most: int) -> tuple[dict[str, Tensor], str]:
+    """(the tensors by name, the names of what else there is); `most`: of both."""
     tensors: dict[str, Tensor] = {}
     others = []
-    for path, value in tensors_in(root, MAX_ENTRIES):
+    for path, value in _tensors_in(root, most):
         name = path or "tensor"
         if not isinstance(value, Tensor):
             others.append(_clean(name if value is None else f"{name} ({value.name})"))
@@ -99,6 +104,31 @@ def _sorted_out(root: Any) -> tuple[dict[str, Tensor], str]:
         raise PickleError(f"expected a dictionary of tensors, found none: {SAVE}")
     more = f" and {len(others) - SHOWN} more" if len(others) > SHOWN else ""
     return tensors, ", ".join(others[:SHOWN]) + more
+
+
+def _tensors_in(value: Any, most: int) -> Iterator[tuple[str, Tensor | Other | None]]:
+    """(name, tensor) of all that is in a value of dictionaries and lists, the names of dictionaries within each other
+    joined by `/`; what is no tensor comes as an `Other`, or as None where it is a plain value."""
+    waiting: list[tuple[str, Any, int]] = [("", value, 0)]
+    for _ in range(most):
+        if not waiting:
+            return
+        path, here, depth = waiting.pop()
+        if isinstance(here, dict | list | tuple):
+            if depth > MAX_DEPTH:
+                raise PickleError(f"expected at most {MAX_DEPTH} dictionaries within each other, found more")
+            if len(waiting) + len(here) > most:
+                break
+            items = list(here.items() if isinstance(here, dict) else enumerate(here))
+            start = f"{path}/" if path else ""
+            if any(isinstance(key, str) and len(start) + len(key) > MAX_NAME for key, _ in items):
+                raise PickleError(f"expected names of at most {MAX_NAME:,} characters, found longer ones")
+            waiting.extend((f"{start}{key}", inner, depth + 1) for key, inner in reversed(items))
+        elif isinstance(here, Tensor | Other):
+            yield path, here
+        else:
+            yield path, None
+    raise PickleError(f"expected at most {most:,} values, found more")
 
 
 def _clean(name: str) -> str:
@@ -134,7 +164,7 @@ class _ZipForm:
         with self._opened(pickles[0]) as member:
             if members[pickles[0]].file_size > MAX_PICKLE:
                 raise PickleError(f"expected a pickle of at most {MAX_PICKLE:,} bytes, found more")
-            self.root = _read(member)[0]
+            self.root, _, self.operations = _read(member)
         self._last: tuple[str, Array] | None = None
 
     def numbers(self, storage: Storage) -> Array:
@@ -183,15 +213,15 @@ class _OldForm:
         self._file = file
         self._size = file.seek(0, 2)
         file.seek(0)
-        if _read(file)[0] != MAGIC:
+        if _read(file).value != MAGIC:
             raise PickleError("expected a file of torch.save, found another pickle, or none")
-        version, system = _read(file)[0], _read(file)[0]
+        version, system = _read(file).value, _read(file).value
         if version != VERSION:
             raise PickleError(f"expected the form {VERSION} of torch.save's files, found another")
         big = isinstance(system, dict) and system.get("little_endian") is False
         self._order = ">" if big else "<"
-        self.root, storages = _read(file)
-        keys = _read(file)[0]
+        self.root, storages, self.operations = _read(file)
+        keys = _read(file).value
         if not isinstance(keys, list) or len(keys) > MAX_STORAGES or not all(isinstance(key, str) for key in keys):
             raise PickleError("expected the names of the storages, found something else")
         self._places: dict[str, tuple[int, int]] = {}
@@ -219,7 +249,7 @@ class _OldForm:
         return np.frombuffer(data, f"{self._order}{FLOATS[storage.dtype].stored}")
 
 
-def _read(file: Any) -> tuple[Any, Mapping[str, Storage]]:
+def _read(file: Any) -> Read:
     try:
         return read_pickle(file)
     except BROKEN as error:  # of the zip archive that the pickle lies in

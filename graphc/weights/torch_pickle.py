@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import struct
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from graphc.lazy import lazy_import
 
@@ -40,11 +40,9 @@ STORAGES: Mapping[str, tuple[str, int]] = {
 """PyTorch's classes of storages -> (type, bytes of a number)."""
 TYPES: Mapping[str, tuple[str, int]] = {known[0]: known for known in STORAGES.values()}
 """PyTorch's types by name -> the same."""
-MAX_PATH = 1_000
-"""Characters of a name, with those of the dictionaries around it."""
-MAX_DEPTH = 32
-"""Dictionaries within each other."""
 REBUILD = {"_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_tensor_v3"}
+WRAPPED = "torch._tensor._rebuild_from_type_v2"
+"""Of a class of its own: a function that makes a tensor, the class, and what the function is given."""
 SAME = {"_rebuild_parameter", "_rebuild_parameter_with_state"}
 
 
@@ -109,22 +107,30 @@ class Limited:
             raise PickleError(f"expected a pickle of at most {MAX_PICKLE:,} bytes, found more")
 
 
-def read_pickle(file: BinaryIO) -> tuple[Any, Mapping[str, Storage]]:
-    """(the value of the pickle that begins here: of dict, list, tuple, str, numbers, `Tensor` and `Other`; the storages
-    that it names)."""
+class Read(NamedTuple):
+    """A pickle, read."""
+
+    value: Any
+    """Of dict, list, tuple, str, numbers, `Tensor` and `Other`."""
+    storages: Mapping[str, Storage]
+    operations: int
+
+
+def read_pickle(file: BinaryIO) -> Read:
+    """The pickle that begins here."""
     machine = _Machine()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of texts with escapes that Python does not know
         return _run(machine, file)
 
 
-def _run(machine: _Machine, file: BinaryIO) -> tuple[Any, Mapping[str, Storage]]:
+def _run(machine: _Machine, file: BinaryIO) -> Read:
     try:
         for number, (operation, argument, _) in enumerate(pickletools.genops(Limited(file))):
             if number >= MAX_OPERATIONS:
                 raise PickleError(f"expected a pickle of at most {MAX_OPERATIONS:,} operations, found more")
             if operation.name == "STOP":
-                return machine.pop(), machine.storages
+                return Read(machine.pop(), machine.storages, number)
             machine.run(operation.name, argument)
     except BROKEN as error:
         found = str(error).strip("'\"").splitlines() or [type(error).__name__]
@@ -143,6 +149,7 @@ class _Machine:
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
         self.storages: dict[str, Storage] = {}
+        self._given = 0
 
     def run(self, name: str, argument: Any) -> None:
         if name in PUSHED:
@@ -202,11 +209,28 @@ class _Machine:
         arguments, function = self.pop(), self.pop()
         if not isinstance(function, Other) or not isinstance(arguments, tuple):
             raise ValueError("a call of what is no function")
-        self.stack.append(_called(function.name, arguments))
+        name = function.name
+        self._count(arguments)
+        while name == WRAPPED:
+            name, arguments = _wrapped(arguments)
+            self._count(arguments)
+        self.stack.append(_called(name, arguments))
+
+    def _count(self, arguments: tuple[Any, ...]) -> None:
+        """The values that a call is given: a list that stands once may be given, and copied, a million times."""
+        self._given += len(arguments)
+        if self._given <= MAX_OPERATIONS:
+            self._given += sum(len(each) for each in arguments if isinstance(each, dict | list | tuple))
+        if self._given > MAX_OPERATIONS:
+            raise PickleError(f"expected calls with at most {MAX_OPERATIONS:,} values together, found more")
 
     def storage(self) -> None:
         value = _storage(self.pop())
         if isinstance(value, Storage):
+            if self.storages.setdefault(value.key, value).dtype != value.dtype:
+                raise PickleError(
+                    "expected storages of one type each, found one of two, of which PyTorch takes the first"
+                )
             self.storages[value.key] = value
         self.stack.append(value)
 
@@ -311,9 +335,15 @@ def _called(name: str, arguments: tuple[Any, ...]) -> Any:
         return _tensor(arguments)
     if module == "torch._utils" and function in SAME:
         return arguments[0]
-    if name == "torch._tensor._rebuild_from_type_v2" and isinstance(arguments[0], Other):
-        return _called(arguments[0].name, arguments[2])
     return Other(name)
+
+
+def _wrapped(arguments: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:
+    """The call within one of `WRAPPED`."""
+    function, _, inner = arguments[:3]
+    if not isinstance(function, Other) or not isinstance(inner, tuple):
+        raise ValueError("a call of what is no function")
+    return function.name, inner
 
 
 def _tensor(arguments: tuple[Any, ...]) -> Tensor | Other:
@@ -361,28 +391,3 @@ def _natural(value: Any) -> bool:
 
 def _naturals(values: Any) -> bool:
     return isinstance(values, tuple | list) and all(map(_natural, values))
-
-
-def tensors_in(value: Any, most: int) -> Iterator[tuple[str, Tensor | Other | None]]:
-    """(name, tensor) of all that is in a value of dictionaries and lists, the names of dictionaries within each other
-    joined by `/`; what is no tensor comes as an `Other`, or as None where it is a plain value."""
-    waiting: list[tuple[str, Any, int]] = [("", value, 0)]
-    for _ in range(most):
-        if not waiting:
-            return
-        path, here, depth = waiting.pop()
-        if isinstance(here, dict | list | tuple):
-            if depth > MAX_DEPTH:
-                raise PickleError(f"expected at most {MAX_DEPTH} dictionaries within each other, found more")
-            if len(path) > MAX_PATH:
-                raise PickleError(f"expected names of at most {MAX_PATH:,} characters, found longer ones")
-            if len(waiting) + len(here) > most:
-                break
-            items = list(here.items() if isinstance(here, dict) else enumerate(here))
-            start = f"{path}/" if path else ""
-            waiting.extend((f"{start}{key}", inner, depth + 1) for key, inner in reversed(items))
-        elif isinstance(here, Tensor | Other):
-            yield path, here
-        else:
-            yield path, None
-    raise PickleError(f"expected at most {most:,} values, found more")

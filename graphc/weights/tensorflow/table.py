@@ -19,6 +19,8 @@ TRAILER = struct.Struct("<BI")
 MAX_BLOCK = 64 * 2**20
 """Bytes of a block of keys, and of one that was compressed."""
 MAX_KEY = 65_536
+MAX_KEYS = 64 * 2**20
+"""Bytes of all keys, with what they share with those before them and is not written again."""
 
 
 class Table:
@@ -64,8 +66,13 @@ class Table:
         """Every key and its value, in order; all blocks are read."""
         if sum(size for _, size in self._blocks) > MAX_BLOCK:
             raise Damaged(f"expected an index of at most {MAX_BLOCK:,} bytes, found more")
+        left = MAX_KEYS
         for block in self._blocks:
-            yield from self._entries(block)
+            for key, value in self._entries(block):
+                left -= len(key)
+                if left < 0:
+                    raise Damaged(f"expected keys of at most {MAX_KEYS:,} bytes together, found more")
+                yield key, value
 
     def _handle(self, data: bytes, at: int) -> tuple[tuple[int, int], int]:
         """((where a block begins, its bytes), where that was said)."""
@@ -84,7 +91,7 @@ class Table:
         end = len(data) - 4 - 4 * restarts
         if end < 0:
             raise Damaged("expected a block of keys, found none")
-        at, key, count = 0, b"", 0
+        at, key, count, total = 0, b"", 0, 0
         while at < end:
             shared, at = varint(data, at)
             fresh, at = varint(data, at)
@@ -92,8 +99,11 @@ class Table:
             count += 1
             if shared > len(key) or shared + fresh > MAX_KEY or fresh + length > end - at or count > MAX_ENTRIES:
                 raise Damaged("expected a block of keys, found other bytes")
-            key = key[:shared] + bytes(data[at : at + fresh])
+            before, key = key, key[:shared] + bytes(data[at : at + fresh])
             at += fresh
+            total += len(key)
+            if (count > 1 and key <= before) or total > MAX_KEYS:
+                raise Damaged(f"expected keys in order, of at most {MAX_KEYS:,} bytes together, found others")
             yield key, data[at : at + length]
             at += length
 

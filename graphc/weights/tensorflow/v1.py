@@ -10,7 +10,7 @@ from typing import BinaryIO
 from graphc.errors import WeightsError
 from graphc.lazy import np
 from graphc.types import Array
-from graphc.weights.file import MAX_ENTRIES, Entry, check_shape
+from graphc.weights.file import MAX_ENTRIES, Entry, check_array
 from graphc.weights.floats import FLOATS
 from graphc.weights.tensorflow.checkpoint import Checkpoint
 from graphc.weights.tensorflow.messages import (
@@ -51,7 +51,7 @@ class TensorFlow1File(Checkpoint[_Saved]):
         except Damaged as error:
             raise WeightsError("G316", f"{path}: {error}") from None
         for name, saved in self._saved.items():
-            check_shape(path, name, saved.entry.shape)
+            check_array(path, name, saved.entry.shape)
 
     def _array(self, name: str, saved: _Saved) -> Array:
         shape = saved.entry.shape

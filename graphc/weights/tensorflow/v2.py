@@ -13,7 +13,7 @@ from graphc.errors import WeightsError
 from graphc.files import machine_error, open_regular, shown
 from graphc.lazy import np
 from graphc.types import Array
-from graphc.weights.file import MAX_ENTRIES, Entry, check_shape
+from graphc.weights.file import MAX_ENTRIES, Entry, check_array
 from graphc.weights.floats import FLOATS, floats_of
 from graphc.weights.tensorflow.checkpoint import Checkpoint
 from graphc.weights.tensorflow.crc32c import crc32c, masked
@@ -86,7 +86,7 @@ class TensorFlow2File(Checkpoint[_Saved]):
         except Damaged as error:
             raise WeightsError("G316", f"{self.path}: {error}") from None
         for name, saved in self._saved.items():
-            check_shape(self.path, name, saved.entry.shape)
+            check_array(self.path, name, saved.entry.shape)
 
     def _read_header(self, data: memoryview) -> None:
         said = {field: number(value) for field, value in fields(data) if field in (1, 2)}
