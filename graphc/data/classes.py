@@ -23,8 +23,9 @@ from graphc.errors import DataError, Place, did_you_mean
 from graphc.files import shown
 from graphc.types import Array
 
-WHOLE = re.compile(r"-?(?:0|[1-9]\d*)", re.ASCII)
-WHOLE_WITH_POINT = re.compile(r"(-?(?:0|[1-9]\d*))\.0*", re.ASCII)
+WHOLE = re.compile(r"-?(?:0|[1-9]\d{0,17})", re.ASCII)
+WHOLE_WITH_POINT = re.compile(rf"({WHOLE.pattern})\.0*", re.ASCII)
+"""Whole numbers as text, of as many digits as fit into 64 bits; what is longer is a name like others."""
 NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 TRUTH = ("false", "true")
 SEPARATORS = ("|", ",", ";", " ")

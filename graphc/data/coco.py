@@ -15,7 +15,7 @@ from graphc.data.annotated import Entry
 from graphc.data.classes import ClassIndex, class_text, ordered
 from graphc.data.examples import of_crowds
 from graphc.data.images import PIXEL_LIMIT
-from graphc.data.segmentation import BadAreaError, area_of, box_of, polygons_of, run_lengths
+from graphc.data.segmentation import BadAreaError, box_of, cost_of, paint
 from graphc.data.tables import is_path, read_json
 from graphc.errors import DataError, Place, counted, did_you_mean
 from graphc.files import shown
@@ -26,6 +26,8 @@ GROUND = "background"
 CROWD = "of crowds"
 LARGEST = 1e9
 """Coordinates and areas are smaller."""
+LAYERS, FEW = 100, 10_000_000
+"""How often the areas of an image may cover all of it, together; and pixels that they may have in any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +71,10 @@ class CocoMask:
     """(value, segmentation), largest first."""
 
     def draw(self) -> Array:
-        mask = np.zeros(self.size, np.int64)
+        mask = np.zeros(self.size, np.int32, order="F")
         for value, segmentation in self.parts:
-            mask[area_of(segmentation, *self.size)] = value
-        return mask
+            paint(mask, segmentation, value)
+        return mask.astype(np.int64, order="C")
 
     def __str__(self) -> str:
         return self.name
@@ -97,6 +99,8 @@ class _Image:
     points: list[list[float]] = field(default_factory=list)
     areas: list[tuple[float, Any, int]] = field(default_factory=list)
     """(its size, segmentation, value in the mask)."""
+    cost: int = 0
+    """Of all areas together."""
 
 
 def read_coco(path: Path, rules: CocoRules, limit: int) -> CocoSet:
@@ -112,7 +116,7 @@ def read_coco(path: Path, rules: CocoRules, limit: int) -> CocoSet:
             left.update(_take(each, images, index, rules))
         except (_BadError, BadAreaError) as error:
             kind = error.kind if isinstance(error, _BadError) else "their area cannot be drawn"
-            said = f"annotation {each.get('id', number)}: {error}"
+            said = f"annotation {shown(str(each.get('id', number)))[:60]}: {error}"
             if kind == CROWD or not rules.skip_bad:
                 notes = [] if kind == CROWD else ["`bad_annotations: skip` leaves such out and counts them"]
                 raise DataError("G411", said, Place(shown(path)), notes) from None
@@ -192,11 +196,11 @@ def _area(each: Mapping[str, Any], image: _Image) -> tuple[float, Any]:
     """(size, segmentation) of an area that can be drawn; the size is the annotation's own, or of the box around it."""
     found = each.get("segmentation")
     if image.size is None:
-        raise _BadError("their area cannot be drawn", f"masks need height and width of the image {image.name}")
-    if isinstance(found, Mapping):
-        run_lengths(found, *image.size)
-    else:
-        polygons_of(found, *image.size)
+        raise _BadError("their area cannot be drawn", f"masks need height and width of the image {shown(image.name)}")
+    image.cost += cost_of(found, *image.size)
+    if image.cost > max(FEW, LAYERS * math.prod(image.size)):
+        message = f"expected areas that cover the image at most {LAYERS} times together, found more, or longer edges"
+        raise _BadError("their area cannot be drawn", message)
     size = each.get("area")
     if not _are_numbers([size], 1):
         left, top, right, bottom = box_of(found, *image.size) or [0.0] * 4
@@ -218,13 +222,15 @@ def _entry(image: _Image, rules: CocoRules, path: Path) -> Entry:
     mask = None
     if rules.masks:
         if image.size is None:
-            message = f"masks need height and width of each image, found none of {image.name}"
+            message = f"masks need height and width of each image, found none of {shown(image.name)}"
             raise DataError("G411", message, Place(shown(path)))
         if math.prod(image.size) > rules.pixels:
             found = f"{image.size[1]}×{image.size[0]}"
-            raise DataError("G406", f"the image {image.name} has {found} pixels, the limit is {rules.pixels:,}")
+            raise DataError("G406", f"the image {shown(image.name)} has {found} pixels, the limit is {rules.pixels:,}")
         areas = sorted(image.areas, key=lambda area: -area[0])
-        mask = CocoMask(f"the mask of {image.name}", image.size, tuple((value, area) for _, area, value in areas))
+        mask = CocoMask(
+            f"the mask of {shown(image.name)}", image.size, tuple((value, area) for _, area, value in areas)
+        )
     return Entry(image.name, None, image.boxes, image.box_labels, image.points, mask, image.size)
 
 
@@ -239,7 +245,7 @@ def _images(rows: Sequence[Mapping[str, Any]], path: Path) -> dict[str, _Image]:
             raise _not_coco(f"two images with the id {key}", path)
         size = row.get("height"), row.get("width")
         if size != (None, None) and not all(type(side) is int and 0 < side < 10**9 for side in size):
-            raise _not_coco(f"the image {name} with height {size[0]!r} and width {size[1]!r}", path)
+            raise _not_coco(f"the image {shown(str(name))} with height {size[0]!r} and width {size[1]!r}", path)
         found[key] = _Image(str(name), None if size[0] is None else (int(size[0]), int(size[1] or 0)))
     return found
 
@@ -257,11 +263,11 @@ def _classes(
         known = ", ".join(names[key] for key in keys[:10])
         message = f"classes: expected categories of the file ({known}), found {unknown[0]!r}"
         raise DataError("G411", message + did_you_mean(unknown[0], names.values()), Place(shown(path)))
-    index = ClassIndex(rules.known or own)
+    index, wanted = ClassIndex(rules.known or own), {*own}
     found: dict[str, int | str | None] = {}
     for key, name in names.items():
         number = index.get(name)
-        found[key] = None if name not in own else index.unknown(name) if number is None else number
+        found[key] = None if name not in wanted else index.unknown(name) if number is None else number
     return index.names, found
 
 

@@ -19,6 +19,10 @@ FINER = 5
 """Edges of polygons are followed on a grid so many times finer than the pixels."""
 FAR = 20
 """A polygon may reach beyond the image by so many times its longer side."""
+LONGEST = 400_000
+"""Pixels along the edges of a polygon: a point of the finer grid takes 70 bytes."""
+EDGE = 100
+"""Pixels that are looked at in the time of one along an edge."""
 
 
 class BadAreaError(ValueError):
@@ -27,12 +31,47 @@ class BadAreaError(ValueError):
 
 def area_of(segmentation: Any, height: int, width: int) -> Array:
     """Truth values [height, width]: whether a pixel is inside; several polygons together are one area."""
-    if isinstance(segmentation, Mapping):
-        return _inside(np.cumsum(run_lengths(segmentation, height, width)), height, width)
-    found = np.zeros((height, width), bool)
-    for polygon in polygons_of(segmentation, height, width):
-        found |= _inside(_crossings(polygon, height, width), height, width)
+    found = np.zeros((height, width), bool, order="F")
+    paint(found, segmentation, True)
     return found
+
+
+def paint(into: Array, segmentation: Any, value: int) -> None:
+    """Write a value where an area is into `into`, [height, width], which lies in columns (order F). What is not
+    near the area takes no time."""
+    height, width = into.shape
+    if isinstance(segmentation, Mapping):
+        starts, ends = _stretches(run_lengths(segmentation, height, width))
+        if len(starts):
+            lengths = np.zeros(2 * len(starts) - 1, np.int64)
+            lengths[::2], lengths[1::2] = ends - starts, starts[1:] - ends[:-1]
+            inside = np.repeat(np.arange(len(lengths)) % 2 == 0, lengths)
+            into.reshape(-1, order="F")[starts[0] : ends[-1]][inside] = value
+        return
+    for polygon in polygons_of(segmentation, height, width):
+        columns, rows = _crossings(polygon, height, width)
+        if len(rows) and (top := rows.min()) < (bottom := rows.max()):
+            left, right = columns.min(), columns.max() + 1
+            places = (columns - left) * (bottom - top) + rows - top
+            into[top:bottom, left:right][_inside(places, bottom - top, right - left)] = value
+
+
+def cost_of(segmentation: Any, height: int, width: int) -> int:
+    """How many pixels could be looked at in the time in which an area is painted."""
+    if isinstance(segmentation, Mapping):
+        starts, ends = _stretches(run_lengths(segmentation, height, width))
+        return int(ends[-1] - starts[0]) if len(starts) else 0
+    found = 0
+    for polygon in polygons_of(segmentation, height, width):
+        corners = np.clip(polygon, 0, (width, height))
+        sides = np.ceil(corners.max(axis=0)) - np.floor(corners.min(axis=0))
+        found += math.prod(map(int, sides)) + EDGE * _length(polygon)
+    return found
+
+
+def _length(corners: Array) -> int:
+    """Pixels along the edges of a polygon, each counted in its longer direction."""
+    return int(np.abs(np.roll(corners, -1, axis=0) - corners).max(axis=1).sum())
 
 
 def polygons_of(segmentation: Any, height: int, width: int) -> list[Array]:
@@ -49,7 +88,10 @@ def polygons_of(segmentation: Any, height: int, width: int) -> list[Array]:
             raise BadAreaError(f"expected a polygon of x and y of three corners or more, found {corners.size} numbers")
         if not (np.abs(corners) <= FAR * max(height, width)).all():
             raise BadAreaError(f"expected corners near an image of {height}×{width}, found one far from it")
-        found.append(corners.reshape(-1, 2))
+        corners = corners.reshape(-1, 2)
+        if (length := _length(corners)) > LONGEST:
+            raise BadAreaError(f"expected a polygon with edges of at most {LONGEST:,} pixels, found {length:,}")
+        found.append(corners)
     return found
 
 
@@ -65,8 +107,9 @@ def run_lengths(segmentation: Mapping[str, Any], height: int, width: int) -> Arr
         found = np.array(counts, np.int64)
     else:
         raise BadAreaError("expected run lengths as a list of whole numbers or as text")
-    if found.min(initial=0) < 0 or found.max(initial=0) > height * width or found.sum() != height * width:
-        raise BadAreaError(f"expected run lengths of {height * width} pixels together, found {found.sum()}")
+    total = sum(found.tolist())  # which has no largest number
+    if found.min(initial=0) < 0 or total != height * width:
+        raise BadAreaError(f"expected run lengths of {height * width} pixels together, found {total}")
     return found
 
 
@@ -75,9 +118,21 @@ def box_of(segmentation: Any, height: int, width: int) -> list[float] | None:
     if not isinstance(segmentation, Mapping):
         corners = np.concatenate(polygons_of(segmentation, height, width))
         return [*corners.min(axis=0).tolist(), *corners.max(axis=0).tolist()]
-    inside = area_of(segmentation, height, width)
-    rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
-    return [float(columns[0]), float(rows[0]), columns[-1] + 1.0, rows[-1] + 1.0] if len(rows) else None
+    starts, ends = _stretches(run_lengths(segmentation, height, width))
+    if not len(starts):
+        return None
+    first, last = starts // height, (ends - 1) // height
+    whole = bool((first < last).any())  # it goes on in the next column, from its lowest pixel to the highest there
+    top, bottom = (0, height - 1) if whole else ((starts % height).min(), ((ends - 1) % height).max())
+    return [float(first[0]), float(top), last[-1] + 1.0, bottom + 1.0]
+
+
+def _stretches(lengths: Array) -> tuple[Array, Array]:
+    """(where each run that is inside begins, where it ends), int64 [K], in order; none is empty."""
+    ends = np.cumsum(lengths)
+    starts, ends = ends[:-1:2], ends[1::2]
+    there = starts[: len(ends)] < ends
+    return starts[: len(ends)][there], ends[there]
 
 
 def _inside(places: Array, height: int, width: int) -> Array:
@@ -86,8 +141,8 @@ def _inside(places: Array, height: int, width: int) -> Array:
     return np.asarray((passed % 2 == 1).reshape(width, height).T)
 
 
-def _crossings(corners: Array, height: int, width: int) -> Array:
-    """The places at which a polygon's edge crosses columns of pixels.
+def _crossings(corners: Array, height: int, width: int) -> tuple[Array, Array]:
+    """(columns of pixels that a polygon's edge crosses, the rows from which on they change sides), int64 [K].
 
     Corners are rounded to the finer grid, and edges followed on it. Where the edge goes from one column of the grid
     to the next, and what lies between them is the middle of a column of pixels, everything in that column from the
@@ -99,7 +154,7 @@ def _crossings(corners: Array, height: int, width: int) -> Array:
     column = (np.minimum(x[steps], x[steps + 1]) + 0.5) / FINER - 0.5
     row = np.ceil(np.clip((np.minimum(y[steps], y[steps + 1]) + 0.5) / FINER - 0.5, 0, height))
     middle = (column == np.floor(column)) & (column >= 0) & (column <= width - 1)
-    return np.asarray((column * height + row)[middle].astype(np.int64))
+    return column[middle].astype(np.int64), row[middle].astype(np.int64)
 
 
 def _followed(starts: Array, ends: Array) -> tuple[Array, Array]:

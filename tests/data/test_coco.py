@@ -12,6 +12,7 @@ from graphc.data.examples import of_crowds
 from graphc.data.sources import Coco
 from graphc.data.wanted import ANYTHING, Wanted
 from graphc.errors import DataError
+from tests.costs import little
 
 LIMIT = 10_000_000
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of pycocotools
@@ -226,3 +227,64 @@ def test_areas_that_cannot_be_drawn(folder, segmentation, words):
     assert "boxes" not in found.targets
     assert not found.targets["mask"][np.arange(1)].any()
     assert found.notes[0].startswith("1 annotation left out: their area cannot be drawn; annotation 1")
+
+
+def _lengths(side, *counts, **others):
+    return {**GOOD, "segmentation": {"size": [side, side], "counts": list(counts)}, **others}
+
+
+ZIGZAG = [number for corner in range(3_000) for number in (130 * (corner % 2), corner % 20)]
+FAR = [number for corner in range(6_000) for number in (95_000 - 185_000 * (corner % 2), corner % 20)]
+LONG = 10**9 - 1
+CHEAP = {
+    "a box around the area of a large image": (30_000, [_lengths(30_000, 30_000**2 - 5, 5, bbox=None)], False, None),
+    "of a larger one": (LONG, [_lengths(LONG, LONG**2 - 5, 5, bbox=None)], False, None),
+    "a mask of a large image": (30_000, [_lengths(30_000, 30_000**2 - 5, 5)], True, "pixels, the limit is"),
+    "a polygon far beyond": (5_000, [{**GOOD, "segmentation": [FAR]}], True, "at most 400,000 pixels, found 1,110,000"),
+    "many small polygons": (5_000, [{**GOOD, "segmentation": [[0, 0, 5, 5, 5, 0]] * 2_000}], True, None),
+    "many small areas": (5_000, [_lengths(5_000, 5_000**2 - 5, 5)] * 2_000, True, None),
+    "many large areas": (5_000, [_lengths(5_000, 1, 5_000**2 - 1)] * 101, True, "at most 100 times together"),
+    "many long edges": (2_000, [{**GOOD, "segmentation": [ZIGZAG]}] * 12, True, "or longer edges"),
+}
+
+
+@pytest.mark.posix
+@pytest.mark.parametrize("name", CHEAP)
+def test_areas_cost_what_they_cover(folder, name):
+    side, annotations, masks, words = CHEAP[name]
+    image = _image(1, width=side, height=side)
+    with little(250):  # a mask of 25 million pixels takes 200 MB
+        if words is None:
+            found = _read(folder, [image], annotations, masks=masks)
+            assert found.targets["boxes_there"].any()
+            if masks:
+                found.targets["mask"][[0]]
+        else:
+            with pytest.raises(DataError, match=words):
+                _read(folder, [image], annotations, masks=masks)
+
+
+def test_many_categories_are_looked_up_at_once(folder):
+    categories = [{"id": number, "name": f"c{number}"} for number in range(20_000)]
+    with little():
+        assert len(_read(folder, [_image(1)], [GOOD], categories).classes) == 20_000
+
+
+def test_run_lengths_whose_sum_has_more_than_64_bits(folder):
+    counts = [LONG**2] * 18
+    with pytest.raises(DataError, match=rf"expected run lengths of {LONG**2} pixels together, found {18 * LONG**2}"):
+        _read(folder, [_image(1, width=LONG, height=LONG)], [_lengths(LONG, *counts, bbox=None)])
+
+
+def test_numbers_of_more_digits_than_python_reads_are_names(folder):
+    long = "1" * 5_000
+    found = _read(
+        folder, [_image(1)], [{**GOOD, "category_id": long}], [{"id": long, "name": "a"}, {"id": "2", "name": "b"}]
+    )
+    assert (found.classes, found.targets["box_label"].tolist()) == (("a", "b"), [0])
+
+
+def test_no_line_of_a_message_is_the_files(folder):
+    with pytest.raises(DataError, match=r"annotation a\\x0ab\\x1b\[3m: expected the id of a category") as caught:
+        _read(folder, [_image(1)], [{**GOOD, "category_id": 7, "id": "a\nb\x1b[3m"}])
+    assert "\n" not in str(caught.value).partition("\n  ")[0]

@@ -15,8 +15,8 @@ from graphc.compiler import plan_spec
 from graphc.conversion import described
 from graphc.errors import WeightsError
 from graphc.weights.tensorflow.crc32c import crc32c, masked
+from tests.costs import SMALL, little
 from tests.weights import files
-from tests.weights.costs import SMALL, little
 
 ONE = np.ones(3, "f4")
 MANY = 20_000

@@ -10,7 +10,7 @@ import pytest
 from graphc import weights
 from graphc.errors import WeightsError
 from graphc.weights.lookup3 import lookup3
-from tests.weights.costs import SMALL, little
+from tests.costs import SMALL, little
 from tests.weights.hdf5 import H5, message, newer_h5, padded, space, summed
 
 VALUES = np.arange(1, 7, dtype="<f4").reshape(2, 3)

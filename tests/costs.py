@@ -16,9 +16,9 @@ SMALL = 1_300_000
 
 
 @contextmanager
-def little() -> Iterator[None]:
+def little(memory: int = MEMORY) -> Iterator[None]:
     """An AssertionError where what is done inside costs more."""
     before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
     yield
     assert time.process_time() - start < SECONDS
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < MEMORY * 1024
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < memory * 1024
