@@ -102,11 +102,11 @@ def make_training_page(
     _check_recipe(first := first_step(recipe, overrides, max_memory))
     task, target = first.task, _target(runtime)
     batch, head = task.recipe.batch, task.heads.targets[0]
-    step, judge = first.emit(batch, target), emit_judge(task, batch, target)
     label = head_inputs(head, first.forms)
     if label.dtype != "int32":
         with task.recipe.placing(keys_of(task.recipe, 0)):
             raise SpecError("G353", f"expected targets that are classes, {head.name} has others")
+    step, judge = first.emit(batch, target), emit_judge(task, batch, target)
     length, run_facts = StepCounts.of(task.recipe, len(first.sets.train)), _facts(first)
     rows, held = _rows(first, length, examples), held_out(first)
     levels, train, test = _stored(first.batches, rows, held, head.target)

@@ -23,6 +23,8 @@ from graphc.web import runtime_package
 from graphc.web.training import OF_WORKER, SCRIPTS
 from tests.kernels.conv.test_parity import case
 from tests.train.conftest import RECIPE, SPEC, write_data
+from tests.train.test_detection import FREE as DETECTOR
+from tests.train.test_detection import RECIPE as DETECTING
 from tests.web.test_written import FILES, pack
 
 ort = pytest.importorskip("onnxruntime")
@@ -146,6 +148,13 @@ def test_what_a_page_cannot_do_is_said(here: Path, change: tuple[str, ...], said
         web("-o", "site", *change)
     assert re.search(said, str(caught.value)), caught.value
     assert not Path("site").exists()
+
+
+def test_a_page_trains_no_detector(here: Path) -> None:
+    Path("net.yaml").write_text(DETECTOR)
+    Path("recipe.yaml").write_text(DETECTING.replace("  augment: [flip_horizontal, {shift: {share: 0.3}}]\n", ""))
+    with pytest.raises(GraphcError, match=r"recipe\.yaml:6:\d+: error\[G353\]: expected targets that are classes, det"):
+        web("-o", "site")
 
 
 def test_images_of_other_numbers_than_bytes_are_refused(here: Path) -> None:
