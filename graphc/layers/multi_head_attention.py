@@ -336,7 +336,7 @@ class MultiHeadAttention(Layer):
 
     def _emit_kept(self, build: TrainingBuilder, shape: tuple[int, ...]) -> Tensor | None:
         """`_kept` in nodes, of this shape."""
-        if self.dropout == 0:
+        if self.dropout == 0 or not build.training:
             return None
         drawn = channels_last(build.uniform(*shape))
         return (1 - drawn.below(self.dropout)) * (1 / (1 - self.dropout))

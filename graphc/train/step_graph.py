@@ -147,7 +147,7 @@ def _emit_one(
 
 def emit_judge(task: Task, batch: int, target: Target = "cpu") -> OnnxModel:
     """The checked model of the predictions of so many examples, the variables being inputs as in `emit_step`: what
-    evaluates a training that is under way. A SpecError where a layer drops values in evaluation too."""
+    evaluates a training that is under way. A SpecError where a layer draws numbers in evaluation too."""
     plan = frozen_plan(task.plan, task.plan.variables.keys())
     graph = TrainingGraph(plan, batch, target, training=False)
     _variables(graph, task)
@@ -157,7 +157,8 @@ def emit_judge(task: Task, batch: int, target: Target = "cpu") -> OnnxModel:
     for name in graph.inputs:
         if name.endswith(UNIFORM):
             layer = plan.by_name[name.removesuffix(UNIFORM)].node
-            raise SpecError("G370", f"{layer.name}: its dropout has no nodes for evaluation yet", layer.place)
+            message = f"{layer.name}: {layer.layer.kind} draws random numbers in evaluation, which has none"
+            raise SpecError("G370", message, layer.place)
     return graph.finish({"graphc.spec": task.spec.source})
 
 

@@ -17,6 +17,7 @@ import pytest
 from onnx import helper
 
 from graphc.emit.targets import TROUBLES, seen_nodes
+from graphc.emit.training import UNIFORM, TrainingGraph
 from graphc.emit.training_targets import TRAINING_OPERATORS
 from graphc.errors import SpecError
 from graphc.layers import CATALOGUE
@@ -27,7 +28,7 @@ from graphc.layers.conv_transpose import Conv2dTranspose
 from graphc.layers.depthwise_conv import SeparableConv2d
 from graphc.layers.protocols import EmitsTraining
 from tests.layers.cases import Case, all_cases, all_samplers
-from tests.layers.one_layer import initial_params, random_inputs
+from tests.layers.one_layer import initial_params, one_layer_plan, random_inputs
 from tests.training_graph.one_layer import BATCH, emitted, in_numpy, in_onnxruntime
 
 TOLERANCE = 1e-5
@@ -88,6 +89,19 @@ def test_equal_values_share_the_gradient_as_in_numpy(kind):
         ours, theirs = in_numpy(case, {}, inputs, dy), in_onnxruntime(case, {}, inputs, dy)
         for one, other in zip(ours.inputs, theirs.inputs, strict=True):
             np.testing.assert_array_equal(one, other, err_msg=str(case))
+
+
+def test_no_kind_draws_numbers_in_evaluation():
+    drawing = set()
+    for case in CASES:
+        graphs = [TrainingGraph(one_layer_plan(case), BATCH, training=training) for training in (True, False)]
+        for graph in graphs:
+            graph.variables = {name: graph.input(name, s.shape, "float32") for name, s in graph.plan.variables.items()}
+            graph.forward(["layer"])
+        drawn, none = ({name for name in graph.inputs if name.endswith(UNIFORM)} for graph in graphs)
+        assert not none, case
+        drawing |= {case.layer.kind} if drawn else set()
+    assert {"dropout", "gaussian_noise", "multi_head_attention"} <= drawing
 
 
 class NoNodes(Layer):
