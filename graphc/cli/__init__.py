@@ -24,9 +24,10 @@ def main() -> None:
     """Run a command; every failure is one sentence and an exit code (see graphc.errors)."""
     stopping.loading = True
     stopping.take(signal.SIGINT)
-    gc.disable()  # nothing that is loaded is garbage
+    gc.disable()
     from graphc.cli.entry import enter
 
+    gc.freeze()  # what is loaded is no garbage, and is not looked at
     gc.enable()
     stopping.loading = False
     enter()
