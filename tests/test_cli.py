@@ -78,6 +78,8 @@ def test_show_kernels_and_its_options(graphc: Run, monkeypatch: pytest.MonkeyPat
     assert shown.out.splitlines()[1].startswith('conv,conv2d,"output, weight gradient",few_channels,"27 numbers')
     assert graphc("show", "small.yaml", "--batch", "3").code == 2
     assert graphc("show", "small.yaml", "--kernels", "--tree").code == 2
+    assert graphc("show", "small.yaml", "--by", "params", "--tree").code == 2
+    assert graphc("show", "small.yaml", "--by", "params", "--columns", "layer").code == 2
     monkeypatch.setenv("GRAPHC_CONV_ALGORITHM", "unfoldd")
     refused = graphc("check", "small.yaml")
     assert refused.code == 2

@@ -143,6 +143,8 @@ def show(
     as_arena, itemsize = options.pop("as_arena"), options.pop("itemsize")
     if (by_kernels or as_arena) and (depth or chosen or as_tree or by or (by_kernels and as_arena)):
         raise click.UsageError("--kernels and --arena go alone, without --depth, --columns, --tree and --by")
+    if by and (chosen or as_tree):
+        raise click.UsageError("--by has columns of its own, in order of size: it goes without --columns and --tree")
     if itemsize and not as_arena:
         raise click.UsageError("--itemsize goes with --arena")
     if not by_kernels and (batch or training):
