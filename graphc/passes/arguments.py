@@ -29,7 +29,7 @@ def has_no_argument(layer: type[Layer], name: str, place: Place) -> SpecError:
     """The error for an argument that the kind does not have, with what it has instead."""
     known = argument_names(layer)
     listed = f"; it takes {', '.join(sorted(known))}" if known else "; it takes none"
-    limit = limit_of(layer.kind, name)
+    limit = "each layer says it for itself" if name in COMMON_KEYS else limit_of(layer.kind, name)
     hint = f": {limit}" if limit else did_you_mean(name, (*known, *COMMON_KEYS)) or listed
     return SpecError("G111", f"{layer.kind} has no argument {clipped(name)}{hint}", place)
 

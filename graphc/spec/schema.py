@@ -27,6 +27,7 @@ from graphc.spec.schema_terms import (
     TEXT,
     Schema,
     as_expression,
+    documentation,
     map_of,
     object_of,
 )
@@ -201,7 +202,7 @@ def _arguments(layer: type[Layer], definitions: Schema) -> Schema:
     for name in own.get("required", ()):
         properties[name]["description"] += " Required, here or in an arg_scope."
     properties |= {name: {"$ref": f"#/$defs/{name}"} for name in layer.accepts}
-    return object_of(properties, _first_line(layer))
+    return object_of(properties, documentation(layer))
 
 
 def _argument(name: str, schema: Schema, definitions: Schema) -> Schema:
@@ -230,7 +231,7 @@ def _after(kind: str, common: Mapping[str, Schema] | None = None) -> Schema:
         for name in (*argument_order(layer), *layer.accepts)
     }
     by_position = [arguments[name] for name in layer.positional]
-    schema = object_of({**(common or {}), **arguments}, _first_line(layer))
+    schema = object_of({**(common or {}), **arguments}, documentation(layer))
     schema["type"] = ["object", *(OTHERS if by_position else ["null"])]
     if by_position:
         one_by_one = {"prefixItems": by_position, "maxItems": len(by_position)}
@@ -262,7 +263,3 @@ def _arg_scope() -> Schema:
         "items": SCOPE,
         "description": "kind: {argument: default}; several kinds with commas; or a captured scope's name.",
     }
-
-
-def _first_line(layer: type[Layer]) -> str:
-    return (layer.__doc__ or "").partition("\n")[0]

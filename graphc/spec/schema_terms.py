@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,6 +28,12 @@ COMMON_KEYS: Mapping[str, Schema] = {
     "share": {**TEXT, "description": "The layer whose variables this one uses."},
 }
 """What every entry of `layers` takes, whatever its kind."""
+
+
+def documentation(written: type) -> str:
+    """A class's docstring, a line for each paragraph, with an empty one between them."""
+    text = inspect.getdoc(written) if written.__doc__ else None
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in (text or "").split("\n\n"))
 
 
 def map_of(values: Schema, description: str = "") -> Schema:

@@ -64,6 +64,13 @@ def test_it_says_defaults_and_meanings():
             assert layer.model_fields[name].is_required() == ("default" not in told), f"{kind}.{name}"
 
 
+@pytest.mark.parametrize("kind", CATALOGUE)
+def test_a_kind_is_described_by_whole_sentences(kind):
+    said = SCHEMA["$defs"][f"arguments_of_{kind}"]["description"]
+    assert said.split() == CATALOGUE[kind].__doc__.split()
+    assert all(paragraph.endswith((".", "…")) for paragraph in said.split("\n\n"))
+
+
 @pytest.mark.parametrize("path", sorted(zoo_folder().rglob("*.yaml")), ids=lambda path: path.stem)
 def test_every_spec_of_the_zoo_is_valid(path):
     VALIDATOR.validate(load_file(path))

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from graphc.errors import Place, SpecError, clipped
 from graphc.spec.overlay import overlay
-from graphc.spec.schema_terms import NAMES, Schema
+from graphc.spec.schema_terms import NAMES, Schema, documentation
 from graphc.spec.source import SpecList, SpecMap
 
 
@@ -21,7 +21,7 @@ class FileForm(ABC):
 
     @property
     def description(self) -> str:
-        return (self.__doc__ or "").partition("\n")[0]
+        return documentation(type(self))
 
     def schema(self) -> Schema:
         return {**NAMES, "description": self.description}

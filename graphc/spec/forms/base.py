@@ -10,7 +10,7 @@ from graphc.errors import Place, SpecError, clipped
 from graphc.spec.entry import Argument, Entry
 from graphc.spec.expressions import substitute
 from graphc.spec.forms.frame import ExpansionFrame, Ref, Scope
-from graphc.spec.schema_terms import COMMON_KEYS, Schema, object_of
+from graphc.spec.schema_terms import COMMON_KEYS, Schema, documentation, object_of
 from graphc.spec.source import SpecList, SpecMap
 
 
@@ -73,7 +73,7 @@ class Form(ABC):
 
     @property
     def description(self) -> str:
-        return (self.__doc__ or "").partition("\n")[0]
+        return documentation(type(self))
 
     def schema(self) -> Schema:
         """What may follow `kind:`."""
