@@ -20,6 +20,7 @@ from graphc.passes.kinds import Kinds
 from graphc.passes.scopes import WRONG, Scopes
 from graphc.passes.wire import UnresolvedNode
 from graphc.passes.wiring import FAULTY, Names
+from graphc.patterns import MAX_LENGTH, WILDCARD
 from graphc.spec.entry import Argument, Entry, written_name
 from graphc.spec.expressions import substitute
 from graphc.spec.forms import FORMS
@@ -154,11 +155,27 @@ class Expansion:
     def read_sources(self, entry: Entry, at: ExpansionFrame, current: Ref | None) -> list[Ref]:
         if entry.inputs is not None:
             place = entry.places.get("inputs", entry.place)
-            return [NameRef(name, at.group, at.bindings, place) for name in entry.inputs]
+            return [ref for name in entry.inputs for ref in self.read_name(name, at, place)]
         if current is None:
             listed = ", ".join(self.names.inputs)
             raise SpecError("G123", f"{entry.kind} needs inputs: the spec has several ({listed})", entry.place)
         return [current]
+
+    def read_name(self, name: str, at: ExpansionFrame, place: Place) -> list[Ref]:
+        """What a name of `inputs` stands for: one value, or of a pattern all above that fit it."""
+        known = name in at.bindings or name in self.names.inputs or self.names.find(name, at.group)
+        if known or not WILDCARD.search(name):
+            return [NameRef(name, at.group, at.bindings, place)]
+        if len(name) > MAX_LENGTH:
+            raise SpecError("G121", f"a pattern has at most {MAX_LENGTH:,} characters, got {len(name):,}", place)
+        self.count_arguments(len(self.names.targets), place)
+        found = self.names.matching(name, at.group)
+        if not found:
+            if self.errors:  # it may be inside what has an error
+                raise SaidError
+            raise SpecError("G121", f"no layer or group above matches {clipped(name)}", place)
+        self.count_arguments(len(found), place)
+        return [NameRef(each, "", {}, place) for each in found]
 
     def claim(self, entry: Entry, default: str, at: ExpansionFrame) -> str:
         """The entry's name in its group: as written, else the default made unique."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from graphc.errors import Place, SpecError, clipped, did_you_mean
+from graphc.patterns import within_groups
 from graphc.spec.forms.frame import InputRef, NameRef, Ref
 
 FAULTY = InputRef("")
@@ -36,6 +37,16 @@ class Names:
     def find(self, name: str, group: str) -> str | None:
         """The full name that `name` written in `group` means."""
         return next((full for full in candidates(name, group) if full in self.targets), None)
+
+    def matching(self, pattern: str, group: str) -> list[str]:
+        """Full names so far, in their order, that `pattern` written in `group` fits, where its `*` and `?` stand for
+        text within a name; of the nearest group that has any."""
+        for full in candidates(pattern, group):
+            fits = within_groups(full).fullmatch
+            found = [name for name in self.targets if fits(name)]
+            if found:
+                return found
+        return []
 
     def resolve(self, ref: Ref) -> int | InputRef:
         """Follow names until a node or a graph input."""

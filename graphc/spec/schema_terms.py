@@ -23,7 +23,7 @@ ONE_KEY: Schema = {"minProperties": 1, "maxProperties": 1}
 
 COMMON_KEYS: Mapping[str, Schema] = {
     "name": {**NAME, "description": "The layer's name in its group."},
-    "inputs": {**NAMES, "description": "What the layer reads; left out: the layer above."},
+    "inputs": {**NAMES, "description": "What the layer reads; left out: the layer above; * and ?: text within a name."},
     "when": {"type": ["boolean", "string", "number", "null"], "description": "Skipped where false."},
     "share": {**TEXT, "description": "The layer whose variables this one uses."},
 }

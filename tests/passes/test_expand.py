@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from graphc.errors import SpecError, SpecErrors
+from graphc.errors import GraphcError, SpecError, SpecErrors
 from tests.passes.specs import graph_of, nodes_of, plan_of
 
 
@@ -127,6 +127,49 @@ def test_later_layers_may_be_named_and_come_first_then() -> None:
         outputs: {y: sum}
     """)
     assert [node.name for node in graph.nodes] == ["late", "sum"]
+
+
+UNITS = """inputs: {x: [N, 8, 8, 4]}
+arg_scope: {conv2d: {filters: 4, kernel: 1, activation: relu}}
+layers:
+  - group: {name: part, layers: [conv2d: {name: skip}, conv2d: {name: out}]}
+  - repeat: {name: unit, times: 3, layers: [conv2d: {name: skip}, conv2d: {name: out}]}
+  - LAST
+"""
+
+
+def test_patterns_stand_for_what_is_above_in_its_order() -> None:
+    def read_by(last: str) -> tuple[str, ...]:
+        return wiring(UNITS.replace("LAST", last))["last"]
+
+    skips = tuple(f"unit/unit_{i}/skip/Relu" for i in (1, 2, 3))
+    assert read_by('add: {name: last, inputs: ["unit/*/skip"]}') == skips
+    assert read_by('concat: {name: last, inputs: [x, "unit/unit_?/skip", part]}') == ("x", *skips, "part/out/Relu")
+    assert read_by('add: {name: last, inputs: ["p*/skip"]}') == ("part/skip/Relu",)
+    assert read_by('concat: {name: last, inputs: ["*/skip", "uni?/unit_2/*"]}') == (
+        "part/skip/Relu",
+        "unit/unit_2/skip/Relu",
+        "unit/unit_2/out/Relu",
+    )
+
+
+@pytest.mark.parametrize(
+    ("last", "sentence"),
+    [
+        ('add: {inputs: ["unit/*/skips"]}', "no layer or group above matches 'unit/.*/skips'"),
+        ('relu: {inputs: ["unit/*/skip"]}', "relu takes 1 input, got 3"),
+        (f'add: {{inputs: ["{"*" * 1001}"]}}', "a pattern has at most 1,000 characters"),
+    ],
+)
+def test_patterns_that_fit_nothing_or_too_much(last: str, sentence: str) -> None:
+    with pytest.raises(GraphcError, match=sentence):
+        wiring(UNITS.replace("LAST", last))
+
+
+def test_patterns_of_many_names_are_bounded() -> None:
+    many = 'repeat: {times: 4000, layers: [relu, add: {inputs: ["relu", "*"]}]}'
+    with pytest.raises(GraphcError, match="arguments after expansion"):
+        wiring(UNITS.replace("LAST", many))
 
 
 def test_a_cycle_is_told() -> None:
