@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from graphc.kernels.integers import LARGEST, STEPS, Form
+from graphc.kernels.integers import LARGEST, SMALLEST, STEPS, Form
 from graphc.training_graph.tensor import Operand, Tensor, concat
 
 
@@ -12,7 +12,7 @@ def emit_rounded_weights(weights: Tensor, kept: Sequence[int]) -> Tensor:
     """`rounded_weights` in nodes: what the integers of weights [...] stand for, with scales along the axes `kept`."""
     others = [axis for axis in range(weights.rank) if axis not in kept]
     largest = weights.abs().max(*others, keep=True)
-    scales = largest / LARGEST + largest.equals(0)
+    scales = _scale(largest / LARGEST)
     return (weights / scales).round() * scales
 
 
@@ -21,15 +21,18 @@ def emit_rounded(x: Tensor, low: Tensor, high: Tensor, form: Form) -> tuple[Tens
     what they can stand for, else 0): all of x's shape."""
     low, high = low.clip(most=0.0), high.clip(least=0.0)
     if form == "symmetric":
-        reach = concat([(-low).reshape(1), high.reshape(1)], axis=0).max() / LARGEST
-        scale = reach + reach.equals(0)
+        scale = _scale(concat([(-low).reshape(1), high.reshape(1)], axis=0).max() / LARGEST)
         least: Operand = -LARGEST - 1
         most: Operand = LARGEST
     else:
-        reach = (high - low) / STEPS
-        scale = reach + reach.equals(0)
+        scale = _scale((high - low) / STEPS)
         zero = (-low / scale).round()
         least, most = -zero, STEPS - zero
     y = (x / scale).round()
     inside = (1 - y.below(least)) * (1 - y.above(most))
     return y.clip(least, most) * scale, inside
+
+
+def _scale(wanted: Tensor) -> Tensor:
+    """Of scales [...], 1 where they are next to nothing."""
+    return wanted + wanted.below(SMALLEST)

@@ -10,6 +10,7 @@ from graphc.emit.training import TrainingGraph
 from graphc.errors import SpecError
 from graphc.graph import LayerGraph, Plan
 from graphc.kernels.context import RunContext
+from graphc.kernels.integers import rounded_weights
 from graphc.spec.model import read_spec_text
 from graphc.train.fake_quantize import FakeQuantize
 from graphc.train.losses import LOSSES, Ctc
@@ -17,6 +18,7 @@ from graphc.train.losses.boxes import BoxIou
 from graphc.train.numpy_engine import NumpyEngine
 from graphc.train.optimizers import OPTIMIZERS
 from graphc.train.recipe import read_recipe_text
+from graphc.train.rounding_nodes import emit_rounded, emit_rounded_weights
 from graphc.train.setup import new_state
 from graphc.train.step_graph import emit_step, forms_of
 from graphc.train.task import Task
@@ -282,6 +284,26 @@ def test_values_are_rounded_as_in_numpy(form, low, high, step):
     np.testing.assert_array_equal(found["dx"], expected)
     for name, value in ours.updates.items():
         assert found[f"new {name}"] == pytest.approx(float(value), rel=1e-6)
+
+
+def test_scales_next_to_nothing_are_those_of_the_kernels():
+    """A channel, and a range, too small for a scale: the integers are those of scale 1, all 0."""
+    weights = np.array([[1, 1e-37, 0, 1e-30], [-2, 3e-37, 0, 0]], np.float32)
+    graph = TrainingGraph(EMPTY, 2)
+    graph.give("y", emit_rounded_weights(graph.input("w", weights.shape, "float32"), [1]))
+    found = run(graph.finish({}), {"w": weights})["y"]
+    assert found.tolist() == rounded_weights(weights, [1]).tolist()
+    assert (found[:, 1:3] == 0).all()
+    assert found[0, 3] > 0
+    graph = TrainingGraph(EMPTY, 2)
+    low, high = (graph.input(name, (), "float32") for name in ("low", "high"))
+    graph.give("y", emit_rounded(graph.input("x", (3,), "float32"), low, high, "asymmetric")[0])
+    tiny = {
+        "x": np.array([0, 1e-37, 1], np.float32),
+        "low": np.array(0, np.float32),
+        "high": np.array(1e-37, np.float32),
+    }
+    assert run(graph.finish({}), tiny)["y"].tolist() == [0, 0, 1]
 
 
 def test_a_step_computes_with_rounded_weights_and_moves_the_others():
