@@ -241,6 +241,12 @@ def counted(count: int, thing: str) -> str:
     return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"
 
 
+def twice_in(names: Iterable[str]) -> str | None:
+    """The first name that was there before; None where all are different."""
+    seen: set[str] = set()
+    return next((name for name in names if name in seen or seen.add(name)), None)  # type: ignore[func-returns-value]
+
+
 def did_you_mean(word: str, known: Iterable[str], *, any_number: bool = False) -> str:
     """` (did you mean 'kernel'?)` where a known word is what a peer's means, or this one misspelt; else nothing.
 

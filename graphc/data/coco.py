@@ -146,6 +146,8 @@ def _take(
         raise _BadError("of classes that the training set does not have", label)
     if label is None:
         return ["of categories that are not among `classes`"]
+    if each.get("iscrowd") not in (None, 0, 1):
+        raise _BadError("with a bad `iscrowd`", f"expected 0 or 1 as `iscrowd`, found {each['iscrowd']!r:.60}")
     crowd = bool(each.get("iscrowd"))
     if crowd and rules.crowd == "error":
         raise _BadError(CROWD, "found a crowd, which is no single object (`crowd: skip` leaves these out)")

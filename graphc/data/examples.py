@@ -14,7 +14,7 @@ import numpy as np
 from graphc.data.shard_members import Members
 from graphc.data.stored import STORED, StoredImages
 from graphc.data.value_range import AnyRange, ImageValues, UnknownRange, ValueRange, range_of, range_of_type
-from graphc.errors import DataError, Place
+from graphc.errors import DataError, Place, twice_in
 from graphc.types import Array
 
 MEMORY_LIMIT = 8 * 2**30
@@ -74,8 +74,7 @@ class Examples:
         if not len(self):
             raise DataError("G402", "found no examples", Place(self.source))
 
-        if len(set(self.classes)) < len(self.classes):
-            twice = next(name for at, name in enumerate(self.classes) if name in self.classes[:at])
+        if (twice := twice_in(self.classes)) is not None:
             raise DataError("G405", f"classes: expected each name once, found {twice!r} twice", Place(self.source))
 
     def __len__(self) -> int:

@@ -45,8 +45,9 @@ class Roles:
         """The columns of each key point's x and y."""
         numbers = {int(m[2]) for name in (*table.columns, *self.columns) if (m := POINT.fullmatch(name))}
         taken = {name for role, names in self.columns.items() if not POINT.fullmatch(role) for name in names}
-        there = [n for n in sorted(numbers) if self.column(f"x{n}") in {*table.columns} - taken]
-        return [(self.column(f"x{n}"), self.column(f"y{n}")) for n in there]
+        left = {*table.columns} - taken
+        pairs = ((self.column(f"x{n}"), self.column(f"y{n}")) for n in sorted(numbers))
+        return [pair for pair in pairs if pair[0] in left]
 
     def annotations(self, table: Table, sized: bool) -> set[str]:
         """The columns of annotations that are read; `sized`: those of the image's size too."""
@@ -71,9 +72,9 @@ class Roles:
                 raise table.without(name, name)
         if self.column(BOX_CLASS) in table.columns and not there:
             raise table.without(box[0], BOX[0])
-        points = self.points(table)
-        for name in [name for pair in points for name in pair]:
-            if name not in table.columns:
+        columns = {*table.columns}
+        for name in [name for pair in self.points(table) for name in pair]:
+            if name not in columns:
                 raise table.without(name, name)
 
 
@@ -93,10 +94,10 @@ class Listed:
 
 def from_csv(table: Table, roles: Roles) -> Iterator[Listed]:
     """One example a line; where lines have boxes, one an image, and all lines of an image are about that one."""
-    box = [roles.column(side) for side in BOX]
+    box, points = [roles.column(side) for side in BOX], roles.points(table)
     if not any(row.values.get(name) for row in table.rows for name in box):
         for row in table.rows:
-            yield _finished(Listed(_image(row, table, roles), row.line, row.values), table, roles)
+            yield _finished(Listed(_image(row, table, roles), row.line, row.values), table, roles, points)
         return
     of_a_box = {*box, roles.column(BOX_CLASS)}
     images: dict[str, list[Row]] = {}
@@ -111,7 +112,7 @@ def from_csv(table: Table, roles: Roles) -> Iterator[Listed]:
         labels = tuple(row.values.get(roles.column(BOX_CLASS)) for _, row in boxes)
         _refuse_twins([(*found, label) for (found, _), label in zip(boxes, labels, strict=True)], rows, table)
         listed = Listed(image, rows[0].line, values, tuple(found for found, _ in boxes), labels)
-        yield _finished(listed, table, roles)
+        yield _finished(listed, table, roles, points)
 
 
 def from_json(table: Table, roles: Roles) -> Iterator[Listed]:
@@ -145,11 +146,11 @@ def _path(value: Any, line: int, what: str, table: Table) -> str:
     return str(value)
 
 
-def _finished(listed: Listed, table: Table, roles: Roles) -> Listed:
-    """The example with its mask, size and, of CSV, key points."""
+def _finished(listed: Listed, table: Table, roles: Roles, pairs: Sequence[tuple[str, str]] = ()) -> Listed:
+    """The example with its mask, size and, of CSV, key points: `pairs` of columns."""
     mask = listed.values.get(roles.column(MASK))
     mask = None if is_missing(mask) else _path(mask, listed.line, MASK, table)
-    points = listed.points if table.is_json else tuple(_csv_points(listed, table, roles))
+    points = listed.points if table.is_json else tuple(_csv_points(listed, table, pairs))
     size = _size(listed, table, roles) if mask or points or listed.boxes else None
     return replace(listed, mask=mask, points=points, size=size)
 
@@ -200,8 +201,7 @@ def _refuse_twins(boxes: Sequence[tuple[Any, ...]], rows: Sequence[Row], table: 
             raise table.error(row.line, f"expected each box of an image once, found that of line {first} again")
 
 
-def _csv_points(listed: Listed, table: Table, roles: Roles) -> Iterator[list[float]]:
-    pairs = roles.points(table)
+def _csv_points(listed: Listed, table: Table, pairs: Sequence[tuple[str, str]]) -> Iterator[list[float]]:
     for names in pairs:
         cells = [listed.values[name] for name in names]
         if any(cells) and not all(cells):

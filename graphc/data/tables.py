@@ -14,7 +14,7 @@ from typing import Any
 
 from graphc.data.endings import is_image
 from graphc.data.reading import open_regular
-from graphc.errors import DataError, Place, did_you_mean
+from graphc.errors import DataError, Place, did_you_mean, twice_in
 from graphc.files import read_open, shown
 
 CSV_BYTES = 26
@@ -132,7 +132,7 @@ def _csv_table(text: str, path: str, image: str, delimiter: str | None) -> Table
 
 
 def _header(values: list[str], path: str, line: int) -> tuple[str, ...]:
-    twice = next((name for at, name in enumerate(values) if name and name in values[:at]), None)
+    twice = twice_in(name for name in values if name)
     if twice is not None:
         raise DataError("G411", f"expected a header of different columns, found {twice!r} twice", Place(path, line, 1))
     return tuple(values)
@@ -165,9 +165,7 @@ def _short(text: str) -> str:
 def _mapping(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for at, key in enumerate(keys) if key in keys[:at])
-        raise ValueError(f"the key {twice!r} stands twice in a mapping")
+        raise ValueError(f"the key {twice_in(key for key, _ in pairs)!r} stands twice in a mapping")
     return found
 
 

@@ -17,6 +17,8 @@ from graphc.system import read_at
 BLOCK = tarfile.BLOCKSIZE
 LARGEST_OFFSET = 2**62
 """Bytes, beyond which no system has files."""
+LARGEST_HEADER = 1 << 20
+"""Bytes of a header, with the long names and other records that it may have; they are read at once."""
 OPEN = 16
 """Files that a process keeps open at most."""
 
@@ -25,19 +27,36 @@ def tar_members(file: BinaryIO, path: Path, expected: str) -> Iterator[tarfile.T
     """The members of a tar that is not compressed, in their order; none is kept. A DataError where the file is no such
     tar (`expected` says what it should be), is damaged, or ends without the mark of the end, as one that was cut off
     between two members does."""
-    where = Place(shown(path))
+    where, end = Place(shown(path)), 0
     try:
-        with tarfile.open(fileobj=file, mode="r:") as archive:
+        with tarfile.open(fileobj=_Headers(file), mode="r:") as archive:  # type: ignore[call-overload]
             while (info := archive.next()) is not None:
-                archive.members = []  # type: ignore[attr-defined]  # tarfile keeps all that it has seen
+                archive.members = []  # tarfile keeps all that it has seen
+                if info.size < 0 or archive.offset <= end:
+                    raise tarfile.ReadError(f"a member of {info.size:,} bytes")
+                end = archive.offset
                 yield info
-            end = archive.offset  # type: ignore[attr-defined,unused-ignore]
+            end = archive.offset
     except (tarfile.TarError, OSError, ValueError, EOFError, RecursionError) as error:
         raise DataError("G401", f"{expected}: {error}", where) from None
     file.seek(end)
     if file.read(BLOCK) != bytes(BLOCK):
         message = f"the archive is damaged or cut off: expected a member or the end of the archive at byte {end:,}"
         raise DataError("G401", message, where)
+
+
+class _Headers:
+    """A file of which headers alone are read."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.seek, self.tell = file.seek, file.tell
+
+    def read(self, count: int) -> bytes:
+        """So many bytes, fewer at the file's end: memory for them is there before they are."""
+        if not 0 <= count <= LARGEST_HEADER:
+            raise tarfile.ReadError(f"a header of {count:,} bytes")
+        return self._file.read(count)
 
 
 class Handle:

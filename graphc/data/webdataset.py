@@ -14,10 +14,12 @@ a shard without reading up to there. That order still goes through the shards on
 from __future__ import annotations
 
 import json
+import math
 import re
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from tarfile import TarInfo
 from typing import Any, BinaryIO
@@ -40,6 +42,9 @@ LARGEST_TARGET = 1 << 20
 MOST_SHARDS = 100_000
 MOST_ENDINGS = 100
 """Files of one example."""
+LONGEST_PATTERN = 500
+"""Characters that name the shards."""
+BRACES = re.compile(r"\{([^{}]*)\}")
 RANGE = re.compile(r"(\d{1,9})\.\.(\d{1,9})", re.ASCII)
 EXAMPLE_BYTES = 100
 """Of memory that an example takes, besides the bytes of its targets."""
@@ -99,25 +104,26 @@ class Sample:
 
 def shard_paths(pattern: str) -> list[str]:
     """The names that `{000..099}` and `{a,b}` of a pattern stand for, in order."""
-    start, brace, rest = pattern.partition("{")
-    if not brace:
-        return [pattern]
-    inner, brace, after = rest.partition("}")
-    if not brace or "{" in inner:
+    if len(pattern) > LONGEST_PATTERN:
+        raise DataError("G407", f"path: expected at most {LONGEST_PATTERN:,} characters, found {len(pattern):,}")
+    parts = BRACES.split(pattern)
+    if any("{" in literal for literal in parts[::2]):
         raise DataError("G401", f"path: expected a }} for every {{, found {shown(pattern)}")
-    ends = RANGE.fullmatch(inner)
-    if ends is not None:
-        first, last = int(ends[1]), int(ends[2])
-        if last < first:
-            raise DataError("G401", f"path: expected the lower number first, found {shown(inner)}")
-        numbers = range(first, min(last, first + MOST_SHARDS) + 1)
-        names: Sequence[str] = [f"{number:0{len(ends[1])}}" for number in numbers]
-    else:
-        names = inner.split(",")
-    behind = shard_paths(after)
-    if len(names) * len(behind) > MOST_SHARDS:
+    choices = [_named(part) if place % 2 else [part] for place, part in enumerate(parts)]
+    if math.prod(map(len, choices)) > MOST_SHARDS:
         raise DataError("G407", f"path: expected at most {MOST_SHARDS:,} shards, found {shown(pattern)}")
-    return [f"{start}{name}{each}" for name in names for each in behind]
+    return ["".join(each) for each in product(*choices)]
+
+
+def _named(inner: str) -> list[str]:
+    """What stands for a pair of braces, by what is in it."""
+    ends = RANGE.fullmatch(inner)
+    if ends is None:
+        return inner.split(",")
+    first, last = int(ends[1]), int(ends[2])
+    if last < first:
+        raise DataError("G401", f"path: expected the lower number first, found {shown(inner)}")
+    return [f"{number:0{len(ends[1])}}" for number in range(first, min(last, first + MOST_SHARDS) + 1)]
 
 
 class Scan:

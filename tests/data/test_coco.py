@@ -288,3 +288,10 @@ def test_no_line_of_a_message_is_the_files(folder):
     with pytest.raises(DataError, match=r"annotation a\\x0ab\\x1b\[3m: expected the id of a category") as caught:
         _read(folder, [_image(1)], [{**GOOD, "category_id": 7, "id": "a\nb\x1b[3m"}])
     assert "\n" not in str(caught.value).partition("\n  ")[0]
+
+
+@pytest.mark.parametrize("said", ["0", 2, [1], {}])
+def test_a_crowd_is_said_by_0_or_1(folder, said):
+    """A text that says no would count as yes."""
+    with pytest.raises(DataError, match="annotation 1: expected 0 or 1 as `iscrowd`, found"):
+        _read(folder, [_image(1)], [{**GOOD, "iscrowd": said}])
