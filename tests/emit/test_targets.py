@@ -111,7 +111,7 @@ layers:
     found = rewrite_for(model, ["iree"])
     assert [node.op_type for node in found.body.graph.node] == ["Transpose", "Slice", "MaxPool", "Transpose"]
     np.testing.assert_array_equal(run(found, plan), run(model, plan))
-    assert "iree (pick)" in warnings_of(plan, ())[0].message
+    assert warnings_of(plan, ())[0].message.startswith("pick: IREE computes")
     assert warnings_of(plan, ["iree"]) == []
 
 
@@ -133,13 +133,33 @@ def test_what_is_refused_is_said_of_the_targets_alone():
     assert "--batch 1" in warning.message
 
 
-def test_ncnn_is_named_where_no_convolution_reads_the_picture_first():
-    """Measured: a softmax alone is wrong there, and right between two convolutions."""
-    first, then = "  - softmax: {name: share}\n", "  - conv2d: {name: conv, filters: 4, kernel: 3}\n"
-    head = "scope: ''\ninputs: {image: [N, 6, 7, 3]}\nlayers:\n"
-    (warning,) = warnings_of(plan_of(head + first + then), ())
+@pytest.mark.parametrize("layer", ["conv2d: {filters: 4, kernel: 3}", "max_pool2d: {kernel: 2}", "batch_norm"])
+def test_ncnn_is_named_where_nothing_says_which_axis_the_batch_is(layer):
+    """Measured: a softmax alone is wrong there, and right before and behind these."""
+    alone = "scope: ''\ninputs: {image: [N, 6, 7, 3]}\nlayers:\n  - softmax: {name: share}\n"
+    (warning,) = warnings_of(plan_of(alone), ())
     assert warning.message.startswith("share: pnnx may take another axis")
-    assert warnings_of(plan_of(head + then + first + then.replace("conv,", "other,")), ()) == []
+    assert warnings_of(plan_of(f"{alone}  - {layer}\n"), ()) == []
+    assert warnings_of(plan_of(alone.replace("  - softmax", f"  - {layer}\n  - softmax")), ()) == []
+
+
+@pytest.mark.parametrize(
+    ("layer", "said"),
+    [
+        ("unit_norm: {name: one}", "one: ncnn sums over other axes"),
+        ("reduce_sum: {name: one, axes: [channels]}", "one: ncnn sums over other axes"),
+        ("power: {name: one, exponent: 3}", "one: ncnn has powers of positive numbers alone"),
+        ("space_to_depth: {name: one, block: 2}", "one: ncnn gives wrong numbers"),
+        ("reduce_sum: {axes: [height, width]}", ""),
+        ("global_response_norm", ""),
+        ("selu", ""),  # refused
+    ],
+)
+def test_what_ncnn_has_silently_wrong_behind_a_convolution_too(layer, said):
+    """Measured, each behind and before a convolution."""
+    head = "scope: ''\ninputs: {image: [N, 6, 6, 3]}\nlayers:\n  - conv2d: {name: conv, filters: 4, kernel: 3}\n"
+    found = warnings_of(plan_of(f"{head}  - {layer}\n"), ())
+    assert [each.message.startswith(said) for each in found] == [True] * bool(said)
 
 
 def test_tensorrt_takes_symmetric_integers_and_coreml_what_its_list_has():

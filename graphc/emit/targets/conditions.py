@@ -18,6 +18,35 @@ COREML = frozenset(
 """Operators that onnxruntime lists for its CoreML provider (form MLProgram)."""
 
 
+NCNN_LACKS = frozenset(
+    {
+        *("DepthToSpace", "Equal", "GRU", "Greater", "LSTM", "NonMaxSuppression", "ReduceMax", "ReduceMin", "Selu"),
+        *("Softsign", "ThresholdedRelu"),
+    }
+)
+"""Operators with which ncnn does not load what pnnx makes of a file."""
+
+
+SHOWS_BATCH = frozenset(
+    {
+        *("AveragePool", "BatchNormalization", "Conv", "ConvTranspose", "Gemm", "GlobalAveragePool"),
+        *("GlobalMaxPool", "InstanceNormalization", "MaxPool"),
+    }
+)
+"""Operators by which pnnx knows which axis the batch is, wherever they stand."""
+
+
+def has_no_batch(seen: Seen) -> bool:
+    """What reads an input, in a file of which pnnx does not know which axis the batch is."""
+    told = seen.operator == "Transpose" or seen.operator in NCNN_LACKS
+    return seen.reads_input and seen.operators.isdisjoint(SHOWS_BATCH) and not told
+
+
+def sums_over_an_axis(seen: Seen) -> bool:
+    """But for global response norm, which sums what has one pixel: that is right in ncnn."""
+    return seen.operator == "ReduceSum" and seen.shapes[1] == (1,) and seen.reads != "Sqrt"
+
+
 def is_volume(seen: Seen) -> bool:
     """A convolution or a pooling over three axes."""
     kernel = seen.attributes.get("kernel_shape", ())

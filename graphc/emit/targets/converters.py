@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graphc.emit.targets.conditions import picks_pixels
+from graphc.emit.targets.conditions import NCNN_LACKS, has_no_batch, picks_pixels, sums_over_an_axis
 from graphc.emit.targets.trouble import Trouble
 
 OF_CONVERTERS: tuple[Trouble, ...] = (
@@ -54,6 +54,22 @@ OF_CONVERTERS: tuple[Trouble, ...] = (
         "3.6",
     ),
     Trouble(
+        "lacks",
+        "tinygrad",
+        lambda seen: seen.operator in ("GRU", "LSTM", "NonMaxSuppression"),
+        "GRU, LSTM, NonMaxSuppression",
+        "tinygrad does not have it",
+        "0.14",
+    ),
+    Trouble(
+        "lacks",
+        "iree",
+        lambda seen: seen.operator in ("NonMaxSuppression", "Softsign"),
+        "NonMaxSuppression, Softsign",
+        "IREE's compiler refuses it",
+        "3.13",
+    ),
+    Trouble(
         "picked-pixels",
         "iree",
         lambda seen: seen.operator == "MaxPool" and picks_pixels(seen),
@@ -74,20 +90,64 @@ OF_CONVERTERS: tuple[Trouble, ...] = (
         instead="--raw float32",
     ),
     Trouble(
-        "first-reader",
+        "no-batch",
         "ncnn",
-        lambda seen: seen.reads_picture and seen.operator != "Conv",
-        "pictures that another layer than a convolution reads first",
-        "pnnx may take another axis for the batch where no convolution reads the picture, and ncnn gives wrong numbers",
+        has_no_batch,
+        "pictures, sequences and volumes, in files without a convolution, pooling, batch norm or dense layer",
+        "pnnx may take another axis for the batch where nothing says which it is, and ncnn gives wrong numbers",
         "20261020",
         effect="wrong",
     ),
     Trouble(
-        "selu",
+        "powers",
         "ncnn",
-        lambda seen: seen.operator == "Selu",
-        "Selu",
-        "ncnn has no such layer",
+        lambda seen: seen.operator == "Pow",
+        "Pow (power), but for squares",
+        "ncnn has powers of positive numbers alone, and gives no error for others",
+        "20261020",
+        effect="wrong",
+    ),
+    Trouble(
+        "sums-over-an-axis",
+        "ncnn",
+        sums_over_an_axis,
+        "ReduceSum over one axis (reduce_sum, unit_norm)",
+        "ncnn sums over other axes, without an error",
+        "20261020",
+        effect="wrong",
+    ),
+    Trouble(
+        "blocks",
+        "ncnn",
+        lambda seen: seen.operator == "SpaceToDepth",
+        "SpaceToDepth (space_to_depth, max_unpool2d)",
+        "ncnn gives wrong numbers for it, without an error",
+        "20261020",
+        effect="wrong",
+    ),
+    Trouble(
+        "sequences-resized",
+        "ncnn",
+        lambda seen: seen.operator == "Gather" and seen.ranks[0] == 3,
+        "Gather of sequences (resize)",
+        "ncnn gives other sizes, without an error",
+        "20261020",
+        effect="wrong",
+    ),
+    Trouble(
+        "lacks",
+        "ncnn",
+        lambda seen: seen.operator in NCNN_LACKS,
+        "DepthToSpace, Equal, GRU, Greater, LSTM, NonMaxSuppression, ReduceMax, ReduceMin, Selu, Softsign, …",
+        "ncnn does not load what pnnx makes of it",
+        "20261020",
+    ),
+    Trouble(
+        "padded-channels",
+        "ncnn",
+        lambda seen: seen.pads_channels,
+        "Pad of channels (`--target webgpu`), and of sequences before a class token",
+        "ncnn does not load what pnnx makes of it",
         "20261020",
     ),
     Trouble(

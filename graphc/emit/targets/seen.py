@@ -13,6 +13,7 @@ from onnx import TensorProto, helper
 
 from graphc.emit.model import OnnxModel
 from graphc.emit.quantize import CLAMPS
+from graphc.types import Array
 
 PAIR = "QuantizeLinear", "DequantizeLinear"
 Numbers = Literal["float32", "float16", "int8"]
@@ -32,22 +33,29 @@ class Seen:
     """In which the node computes: float16 where anything of it is, int8 for what quantizes."""
     reads: str
     """The operator that makes its first input; empty where that is an input or a constant."""
-    reads_picture: bool
-    """Whether that is the Transpose of an input, an image N H W C."""
-    in_integers: bool
-    """Whether the file quantizes anything."""
+    reads_input: bool
+    """Whether that is a picture, sequence or volume that is an input of the model, or the Transpose of one."""
+    operators: AbstractSet[str]
+    """All that the file has."""
     open_batch: bool
     """Whether the model takes any number of examples."""
     open_sizes: bool
     """Whether an input that is no constant has a size besides the batch that is open."""
     is_unsigned: bool
     """Whether it makes unsigned integers of floats, or floats of them."""
+    pads_channels: bool
+    """Whether it pads the axis behind the batch, by a constant."""
     rounds_before_sum: bool
     """Whether it is a sum in integers whose convolutions, that it alone reads, are all rounded before."""
 
     @property
     def operator(self) -> str:
         return str(self.node.op_type)
+
+    @property
+    def in_integers(self) -> bool:
+        """Whether the file quantizes anything."""
+        return PAIR[0] in self.operators
 
     @property
     def weights(self) -> tuple[int, ...]:
@@ -86,12 +94,12 @@ def seen_nodes(model: OnnxModel) -> Iterator[Seen]:
     open_values = {name for name, each in infos.items() if _has_open_sizes(each)}
     half = {name for name, each in infos.items() if each.type.tensor_type.elem_type == TensorProto.FLOAT16}
     half |= {name for name, array in model.tensors.items() if array.dtype.name == "float16"}
-    in_integers = any(node.op_type == "QuantizeLinear" for node in graph.node)
+    operators = frozenset(node.op_type for node in graph.node)
     nodes = {name: node for node in graph.node for name in node.output}
     makers = {name: str(node.op_type) for name, node in nodes.items()}
     readers = Counter(name for node in graph.node for name in node.input)
-    given = {each.name for each in graph.input if ranks[each.name] == 4}
-    pictures = {node.output[0] for node in graph.node if node.op_type == "Transpose" and node.input[0] in given}
+    given = {each.name for each in graph.input if ranks[each.name] > 2}
+    given |= {node.output[0] for node in graph.node if node.op_type == "Transpose" and node.input[0] in given}
     first = graph.input[0].type.tensor_type.shape.dim
     is_open = bool(first) and not first[0].dim_value
     for node in graph.node:
@@ -104,17 +112,23 @@ def seen_nodes(model: OnnxModel) -> Iterator[Seen]:
             tuple(ranks.get(name) for name in node.input),
             _numbers(node, half),
             makers.get(node.input[0], "") if node.input else "",
-            bool(node.input) and node.input[0] in pictures,
-            in_integers,
+            bool(node.input) and node.input[0] in given,
+            operators,
             is_open,
             not open_values.isdisjoint(node.input),
             node.op_type in PAIR and model.tensors[node.input[2]].dtype.kind == "u",
+            node.op_type == "Pad" and _pads_second_axis(model.tensors.get(node.input[1])),
             node.op_type == "Add" and _rounds(node, nodes, readers),
         )
 
 
 def _has_open_sizes(value: onnx.ValueInfoProto) -> bool:
     return any(not size.HasField("dim_value") for size in value.type.tensor_type.shape.dim[1:])
+
+
+def _pads_second_axis(pads: Array | None) -> bool:
+    """Of a Pad's constant [2 * axes]: how much before each axis, then how much behind it."""
+    return pads is not None and bool(pads.reshape(2, -1)[:, 1].any())
 
 
 def _rounds(node: onnx.NodeProto, nodes: Mapping[str, onnx.NodeProto], readers: Mapping[str, int]) -> bool:

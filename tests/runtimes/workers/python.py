@@ -121,6 +121,7 @@ def mnn(path: str, inputs: Arrays, outputs: list[str]) -> list[np.ndarray]:
 
 def ncnn(path: str, inputs: Arrays, outputs: list[str]) -> list[np.ndarray]:
     import ncnn as package
+    import onnx
 
     converter = Path(find_spec("pnnx").submodule_search_locations[0]) / "pnnx"  # the package imports PyTorch
     with tempfile.TemporaryDirectory() as folder:
@@ -139,11 +140,13 @@ def ncnn(path: str, inputs: Arrays, outputs: list[str]) -> list[np.ndarray]:
         for number, array in enumerate(inputs.values()):
             extractor.input(f"in{number}", package.Mat(np.ascontiguousarray(array[0])))
         found = []
-        for number in range(len(outputs)):
+        for number, output in enumerate(onnx.load(path).graph.output):
             code, value = extractor.extract(f"out{number}")
             if code:
                 raise RuntimeError(f"ncnn ends with {code}")
-            found.append(np.array(value)[None])
+            array = np.array(value)
+            has_batch = array.ndim == len(output.type.tensor_type.shape.dim)  # which pnnx leaves where it sees none
+            found.append(array if has_batch else array[None])
         return found
 
 
