@@ -9,7 +9,7 @@ import pytest
 
 from tests.zoo.test_ranks import M5
 from tests.zoo.test_twins import SPPF, Preactivated, U2Netp, conv
-from tests.zoo.twins import called
+from tests.zoo.twins import shortcuts_first
 
 torch = pytest.importorskip("torch", reason="compared with PyTorch where it is installed")
 nn, F = torch.nn, torch.nn.functional
@@ -154,16 +154,8 @@ class Wave(M5):
 
 def ghostnet() -> tuple[Any, list[Any]]:
     """timm's, with each shortcut before what it leads around."""
-    model = pytest.importorskip("timm").create_model("ghostnet_100")
-    names = {module: name for name, module in model.named_modules()}
-    order = {name: place for place, name in enumerate(names.values())}
-
-    def place(module: Any) -> tuple[int, bool, int]:
-        block, between, _ = names[module].partition(".shortcut.")
-        unit = ".".join(names[module].split(".")[:3]) if names[module].startswith("blocks.") else names[module]
-        return order[block if between else unit], not between, order[names[module]]
-
-    return model, sorted(called(torch, model.eval(), [torch.zeros(1, 3, 32, 32)]), key=place)
+    model = pytest.importorskip("timm").create_model("ghostnet_100").eval()
+    return model, shortcuts_first(torch, model, [torch.zeros(1, 3, 32, 32)], "shortcut")
 
 
 def mixer() -> Any:

@@ -40,6 +40,44 @@ def called(torch: Any, model: Any, images: Sequence[Any]) -> list[Any]:
     return list(dict.fromkeys(order))
 
 
+def shortcuts_first(torch: Any, model: Any, images: Sequence[Any], shortcut: str = "downsample") -> list[Any]:
+    """Modules in the order in which they are called, each shortcut before what it leads around, as residuals have it;
+    of an attention only itself."""
+    names = {module: name for name, module in model.named_modules()}
+    owners = {name: module for module, name in names.items() if type(module).__name__ == "Attention"}
+    order = []
+    for each in called(torch, model, images):
+        owner, _, part = names[each].rpartition(".")
+        if owner not in owners or part not in ("q", "kv", "qkv"):
+            order.append(owners[owner] if owner in owners and part == "proj" else each)
+    places = {names[each]: place for place, each in enumerate(order)}
+    blocks = {name.partition(f".{shortcut}.")[0] for name in places if f".{shortcut}." in name}
+    firsts = {block: min(at for name, at in places.items() if name.startswith(f"{block}.")) for block in blocks}
+
+    def place(module: Any) -> tuple[int, bool, int]:
+        name = names[module]
+        block = next((each for each in blocks if name.startswith(f"{each}.")), None)
+        return (firsts[block] if block else places[name], f".{shortcut}." not in name, places[name])
+
+    return sorted(order, key=place)
+
+
+def attention_arrays(module: Any) -> dict[str, Array]:
+    """Of an attention whose queries, keys and values come of one matrix, or keys and values of another than queries."""
+    found: dict[str, Array] = {}
+    for ours, theirs in (("weights", "weight"), ("biases", "bias")):
+        if hasattr(module, "qkv"):
+            parts = getattr(module.qkv, theirs).chunk(3)
+        else:
+            parts = (getattr(module.q, theirs), *getattr(module.kv, theirs).chunk(2))
+        names = ("query", "key", "value", "output")
+        for name, part in zip(names, (*parts, getattr(module.proj, theirs)), strict=True):
+            found[f"{name}_{ours}"] = part.detach().numpy().T
+    if hasattr(module, "relative_position_bias_table"):
+        found["relative_bias"] = module.relative_position_bias_table.detach().numpy()
+    return found
+
+
 def variables_of(plan: Plan, modules: Sequence[Any]) -> dict[str, Array]:
     """Our variables, where the nodes that have any are these modules, in this order."""
     nodes = [each for each in plan.nodes if each.params]
@@ -55,8 +93,12 @@ def variables_of(plan: Plan, modules: Sequence[Any]) -> dict[str, Array]:
 
 def arrays_of(node: Node, module: Any) -> dict[str, Array]:
     """A module's arrays by our names for them, in our layout."""
+    if node.layer.kind == "multi_head_attention":
+        return attention_arrays(module)
     held = {name: tensor.detach().numpy() for name, tensor in module.state_dict().items()}
-    if node.layer.kind in ("batch_norm", "layer_norm"):
+    if node.layer.kind == "layer_scale":
+        return {"gamma": next(iter(held.values())).ravel()}
+    if node.layer.kind in ("batch_norm", "layer_norm", "group_norm"):
         names = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", "moving_variance": "running_var"}
         return {ours: held[theirs] for ours, theirs in names.items() if theirs in held}
     weight, biases = held["weight"], {"biases": held["bias"]} if "bias" in held else {}
@@ -66,6 +108,8 @@ def arrays_of(node: Node, module: Any) -> dict[str, Array]:
         return {"depthwise_weights": weight, **biases}
     if node.layer.kind == "fully_connected":  # also of a convolution of one point
         return {"weights": weight.reshape(len(weight), -1).T, **biases}
+    if node.layer.kind == "conv2d" and weight.ndim == 2:  # a matrix at each pixel
+        weight = weight[:, :, None, None]
     return {"weights": weight.transpose(*range(2, weight.ndim), 1, 0), **biases}
 
 
