@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import io
 import math
+import re
 import struct
+import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
@@ -22,6 +24,13 @@ from graphc.weights.file import Entry, Layout, check_array, check_floats
 from graphc.weights.floats import FLOATS
 
 MAX_HEADER = 10_000
+LITERAL = re.compile(
+    r"""(?:[\s{}()\[\],:]|True|False|None|-?\d+L?(?!\d)|'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")*""", re.ASCII | re.DOTALL
+)
+"""A header: Python's literals, and no operations, of which its parser takes thousands within each other for a want of
+memory."""
+MAX_AXES, MAX_AXIS = 64, 2**63 - 1
+"""NumPy's."""
 PART = 1 << 20
 """Bytes that are read at once."""
 MAX_DIRECTORY = 16 * 2**20
@@ -179,16 +188,21 @@ def _header(member: IO[bytes]) -> Header:
     length = int.from_bytes(member.read(width), "little")
     if length > MAX_HEADER:
         raise TooLarge(f"expected a header of at most {MAX_HEADER:,} bytes, found {length:,}")
-    text = io.BytesIO(length.to_bytes(width, "little") + member.read(length))
+    said = member.read(length)
+    if LITERAL.fullmatch(said.decode("latin-1")) is None:
+        raise NotReadable("the array's header cannot be read: expected a dictionary of literals")
+    text = io.BytesIO(length.to_bytes(width, "little") + said)
     numpy = np.lib.format
     try:
-        shape, fortran, dtype = (numpy.read_array_header_1_0 if width == 2 else numpy.read_array_header_2_0)(text)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of headers that Python 2 wrote
+            shape, fortran, dtype = (numpy.read_array_header_1_0 if width == 2 else numpy.read_array_header_2_0)(text)
     except MemoryError:
         raise
     except Exception as error:  # NumPy reads it with Python's tokenizer and parser, which have errors of their own
         found = str(error.args[0] if error.args else error).splitlines() or [type(error).__name__]
         raise NotReadable(f"the array's header cannot be read: {found[0][:LONGEST]}") from None
-    if any(axis < 0 for axis in shape):
+    if len(shape) > MAX_AXES or any(type(axis) is not int or not 0 <= axis <= MAX_AXIS for axis in shape):
         raise NotReadable(f"the header announces the shape {clipped(shape)} of {dtype}")
     return Header(8 + width + length, dtype, fortran, shape)
 

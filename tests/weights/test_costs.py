@@ -258,7 +258,7 @@ def test_the_shape_of_an_npz_is_looked_at_before_it_is_shown(tmp_path):
     text = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}".encode()
     with zipfile.ZipFile(tmp_path / "w.npz", "w") as archive:
         archive.writestr("w.npy", b"\x93NUMPY\x01\0" + struct.pack("<H", len(text)) + text)
-    with pytest.raises(WeightsError, match="w: expected at most 32 axes, found 300"):
+    with pytest.raises(WeightsError, match="w: the header announces the shape"):
         described(tmp_path / "w.npz")
 
 
