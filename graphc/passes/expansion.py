@@ -163,9 +163,11 @@ class Expansion:
 
     def read_name(self, name: str, at: ExpansionFrame, place: Place) -> list[Ref]:
         """What a name of `inputs` stands for: one value, or of a pattern all above that fit it."""
-        known = name in at.bindings or name in self.names.inputs or self.names.find(name, at.group)
-        if known or not WILDCARD.search(name):
-            return [NameRef(name, at.group, at.bindings, place)]
+        as_it_is: list[Ref] = [NameRef(name, at.group, at.bindings, place)]
+        if not WILDCARD.search(name) or name in at.bindings or name in self.names.inputs:
+            return as_it_is
+        if self.names.find(name, at.group) is not None:
+            return as_it_is
         if len(name) > MAX_LENGTH:
             raise SpecError("G121", f"a pattern has at most {MAX_LENGTH:,} characters, got {len(name):,}", place)
         self.count_arguments(len(self.names.targets), place)

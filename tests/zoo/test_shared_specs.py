@@ -194,5 +194,29 @@ def test_what_stops_says_what_to_write_and_that_computes_what_its_twin_does(name
     assert compared(loaded(text, tmp_path, stop.twin), stop.twin) < NEAR
 
 
+SHORT = {
+    "arch_cbam2": """
+include: [zoo/blocks/cbam]
+inputs: {x: [N, 16, 16, 32]}
+layers: [cbam: {filters: 32, reduced: 4, normalizer: none}]
+""",
+    "se_fc": """
+include: [zoo/blocks/squeeze_excitation]
+inputs: {x: [N, 32, 32, 8]}
+layers: [conv2d: {filters: 8, kernel: 3}, squeeze_excitation: {filters: 8, reduced: 2}]
+""",
+}
+"""What was awkward to write, with a block of the library."""
+
+
+@pytest.mark.parametrize("name", SHORT)
+def test_with_blocks_of_the_library_they_are_short_and_compute_the_same(name: str, tmp_path: Path) -> None:
+    twin = TWINS[name]
+    model = randomized(torch, twin.make())
+    modules = [model.reduce, model.expand, model.pixels] if name == "arch_cbam2" else list(model.parts)
+    plan = loaded(f"graphc: 1{SHORT[name]}", tmp_path, twin)
+    assert max(distances(torch, plan, model, modules).values()) < NEAR
+
+
 def test_every_spec_has_a_twin() -> None:
     assert {path.stem for path in FOLDER.glob("*.yaml")} == TWINS.keys() | STOPS.keys()
