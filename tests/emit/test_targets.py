@@ -13,7 +13,7 @@ from graphc.cli import run_command
 from graphc.compiler import compile_plan
 from graphc.emit.float16 import to_float16
 from graphc.emit.quantize import Quantization, quantize, quantize_weights, quantized_tensors
-from graphc.emit.targets import SILENT, TARGETS, TROUBLES, Targeting, seen_nodes, warnings_of
+from graphc.emit.targets import REFUSED, SILENT, TARGETS, TROUBLES, Targeting, seen_nodes, warnings_of
 from graphc.emit.targets.rewrites import rewrite_for
 from graphc.errors import SpecError
 from graphc.initializers import initial_values
@@ -113,6 +113,40 @@ layers:
     np.testing.assert_array_equal(run(found, plan), run(model, plan))
     assert warnings_of(plan, ())[0].message.startswith("pick: IREE computes")
     assert warnings_of(plan, ["iree"]) == []
+
+
+@pytest.mark.parametrize(
+    ("target", "form", "layer", "said"),
+    [
+        ("iree", "float32", "local_response_norm", "wrong numbers"),
+        ("iree", "float32", "blur_pool2d", "refuses them"),
+        ("iree", "float32", "max_pool2d: {kernel: 2}", ""),
+        ("tvm", "float16", "elu", "float32 alone"),
+        ("tvm", "float32", "elu", ""),
+        ("ncnn", "float32", "selu", "does not load"),
+        ("ncnn", "float32", "pad: {padding: 1}", ""),
+    ],
+)
+def test_what_converters_do(target, form, layer, said):
+    """Measured, each behind a convolution."""
+    head = "inputs: {image: [N, 6, 6, 3]}\nlayers:\n  - conv2d: {name: conv, filters: 4, kernel: 3}\n"
+    model, plan = made(f"{head}  - {layer}\n")
+    targeting = Targeting([target])
+    targeting.look(model if form == "float32" else to_float16(model)[0], plan)
+    assert [said in each.message for each in targeting.warnings] == [True] * bool(said)
+
+
+def test_volumes_meet_what_iree_and_webgpu_lack():
+    text = "inputs: {{clip: [N, 4, 5, 3, 2]}}\nlayers: [{}]"
+    met = {
+        "max_pool3d: {kernel: 2}": [SILENT],
+        "conv3d: {filters: 4, kernel: 3, groups: 2, padding: valid}": [REFUSED],
+        "conv3d: {filters: 4, kernel: 3, groups: 2}": [],  # with padding it is right
+    }
+    for layer, codes in met.items():
+        assert [each.code for each in warnings_of(plan_of(text.format(layer)), ["iree"])] == codes
+    transposed = plan_of(text.format("conv3d_transpose: {filters: 4, kernel: 2}"))
+    assert [each.code for each in warnings_of(transposed, ["webgpu"])] == [REFUSED]
 
 
 def test_a_warning_names_the_layer_at_its_place_and_how_to_write_it():

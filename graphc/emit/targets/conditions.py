@@ -38,7 +38,7 @@ SHOWS_BATCH = frozenset(
 
 def has_no_batch(seen: Seen) -> bool:
     """What reads an input, in a file of which pnnx does not know which axis the batch is."""
-    told = seen.operator == "Transpose" or seen.operator in NCNN_LACKS
+    told = seen.operator == "Transpose" or seen.operator in NCNN_LACKS - {"ReduceMax"}
     return seen.reads_input and seen.operators.isdisjoint(SHOWS_BATCH) and not told
 
 
@@ -77,5 +77,4 @@ def has_computed_sizes(seen: Seen) -> bool:
 def picks_pixels(seen: Seen) -> bool:
     """A pooling that leaves pixels out."""
     kernel, strides = seen.attributes.get("kernel_shape", ()), seen.attributes.get("strides", ())
-    has_edges = any(seen.attributes.get("pads", ()))
-    return all(size == 1 for size in kernel) and any(step > 1 for step in strides) and not has_edges
+    return all(size == 1 for size in kernel) and any(step > 1 for step in strides) and not seen.has_edges

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graphc.emit.targets.conditions import NCNN_LACKS, has_no_batch, picks_pixels, sums_over_an_axis
+from graphc.emit.targets.conditions import NCNN_LACKS, has_no_batch, is_volume, picks_pixels, sums_over_an_axis
 from graphc.emit.targets.trouble import Trouble
 
 OF_CONVERTERS: tuple[Trouble, ...] = (
@@ -64,10 +64,61 @@ OF_CONVERTERS: tuple[Trouble, ...] = (
     Trouble(
         "lacks",
         "iree",
-        lambda seen: seen.operator in ("NonMaxSuppression", "Softsign"),
-        "NonMaxSuppression, Softsign",
+        lambda seen: seen.operator in ("GRU", "NonMaxSuppression", "Softsign"),
+        "GRU, NonMaxSuppression, Softsign",
         "IREE's compiler refuses it",
         "3.13",
+    ),
+    Trouble(
+        "groups-of-volumes",
+        "iree",
+        lambda seen: seen.operator == "Conv" and is_volume(seen) and seen.groups > 1 and not seen.has_edges,
+        "Conv of volumes with groups, without padding",
+        "IREE's compiler refuses it",
+        "3.13",
+    ),
+    Trouble(
+        "reflected-edges",
+        "iree",
+        lambda seen: seen.operator == "Pad" and seen.attributes.get("mode") == b"reflect",
+        "reflected edges (blur_pool2d, `padding_mode: reflect`)",
+        "IREE's compiler refuses them",
+        "3.13",
+    ),
+    Trouble(
+        "channels-together",
+        "iree",
+        lambda seen: seen.operator == "LRN",
+        "LRN",
+        "IREE gives wrong numbers for it, without an error",
+        "3.13",
+        effect="wrong",
+    ),
+    Trouble(
+        "pooled-volumes",
+        "iree",
+        lambda seen: seen.operator in ("AveragePool", "MaxPool") and is_volume(seen),
+        "poolings of volumes (of 4×5×3 wrong, of 4×4×4 right)",
+        "IREE gives wrong numbers for some sizes, without an error",
+        "3.13",
+        effect="wrong",
+    ),
+    Trouble(
+        "lacks",
+        "tvm",
+        lambda seen: seen.operator in ("GRU", "LSTM", "NonMaxSuppression"),
+        "GRU, LSTM, NonMaxSuppression",
+        "TVM does not have it",
+        "0.27",
+    ),
+    Trouble(
+        "float16-activations",
+        "tvm",
+        lambda seen: seen.operator in ("Elu", "Selu", "ThresholdedRelu") and seen.numbers == "float16",
+        "Elu, Selu and ThresholdedRelu in float16",
+        "TVM has constants of theirs in float32 alone, and refuses to multiply them with float16",
+        "0.27",
+        instead="those layers in float32 (--in-float)",
     ),
     Trouble(
         "picked-pixels",

@@ -45,6 +45,14 @@ OF_RUNTIMES: tuple[Trouble, ...] = (
         rewrite="split_groups",
     ),
     Trouble(
+        "transposed-volumes",
+        "webgpu",
+        lambda seen: seen.operator == "ConvTranspose" and len(seen.weights) == 5,
+        "transposed convolutions of volumes",
+        "onnxruntime's WebGPU does not have them",
+        "onnxruntime-web 1.30",
+    ),
+    Trouble(
         "recurrent-open-batch",
         "tract",
         lambda seen: seen.operator in ("LSTM", "GRU") and seen.open_batch,

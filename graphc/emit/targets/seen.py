@@ -77,6 +77,11 @@ class Seen:
         return self.weights[0] if len(self.weights) > 2 else 0
 
     @property
+    def has_edges(self) -> bool:
+        """Whether a convolution or a pooling pads."""
+        return any(self.attributes.get("pads", ()))
+
+    @property
     def has_window(self) -> bool:
         """Whether a convolution's kernel is larger than 1 in any axis."""
         return any(size > 1 for size in self.weights[2:])
@@ -94,6 +99,7 @@ def seen_nodes(model: OnnxModel) -> Iterator[Seen]:
     open_values = {name for name, each in infos.items() if _has_open_sizes(each)}
     half = {name for name, each in infos.items() if each.type.tensor_type.elem_type == TensorProto.FLOAT16}
     half |= {name for name, array in model.tensors.items() if array.dtype.name == "float16"}
+    half |= {node.output[0] for node in graph.node if node.op_type == "Cast" and _casts_to_half(node)}
     operators = frozenset(node.op_type for node in graph.node)
     nodes = {name: node for node in graph.node for name in node.output}
     makers = {name: str(node.op_type) for name, node in nodes.items()}
@@ -124,6 +130,10 @@ def seen_nodes(model: OnnxModel) -> Iterator[Seen]:
 
 def _has_open_sizes(value: onnx.ValueInfoProto) -> bool:
     return any(not size.HasField("dim_value") for size in value.type.tensor_type.shape.dim[1:])
+
+
+def _casts_to_half(node: onnx.NodeProto) -> bool:
+    return any(each.name == "to" and each.i == TensorProto.FLOAT16 for each in node.attribute)
 
 
 def _pads_second_axis(pads: Array | None) -> bool:
