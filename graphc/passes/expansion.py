@@ -137,7 +137,18 @@ class Expansion:
         form = FORMS.get(entry.kind) or self.spec.blocks.get(entry.kind)
         if form is None:
             return self.expand_layer(entry, at, sources)
+        if entry.kind in FORMS and "arg_scope" in entry.arguments:
+            at = self.with_defaults(entry, at)
         return form.expand(self, entry, at.under_when() if entry.conditional else at, sources)
+
+    def with_defaults(self, entry: Entry, at: ExpansionFrame) -> ExpansionFrame:
+        """The frame with the form's own `arg_scope` over the scope around it."""
+        written = entry.arguments["arg_scope"]
+        raw = substitute(written.value, at.names, written.place)
+        label = f"arg_scope of {entry.kind} {entry.name}"
+        if not entry.name:
+            label = f"arg_scope of the {entry.kind} at {entry.place}"
+        return replace(at, scope=self.enter_scope(at.scope, raw, entry.places["arg_scope"], label))
 
     def count(self, place: Place, copies: int = 1) -> None:
         self.entries_seen += 1

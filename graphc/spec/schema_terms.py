@@ -19,6 +19,7 @@ LAYERS_OR_NONE: Schema = {**LAYERS, "type": ["array", "null"]}
 SCOPE: Schema = {"$ref": "#/$defs/arg_scope"}
 ACTIVATION: Schema = {"$ref": "#/$defs/activation"}
 MERGE: Schema = {"$ref": "#/$defs/merge", "description": "How the paths become one."}
+DEFAULTS: Schema = {**SCOPE, "description": "Defaults for its layers."}
 ONE_KEY: Schema = {"minProperties": 1, "maxProperties": 1}
 
 COMMON_KEYS: Mapping[str, Schema] = {

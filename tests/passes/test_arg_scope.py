@@ -294,3 +294,37 @@ def test_what_follows_may_have_a_condition() -> None:
     """)
     assert list(nodes) == ["a", "b", "b/Relu"]
     assert nodes["b"].layer.model_dump()["bias"] is None  # no normalizer makes it needless
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "residual: {arg_scope: SCOPE, layers: [LAYER], shortcut: [conv2d: {name: b}]}",
+        "branches: {arg_scope: SCOPE, paths: {one: [LAYER], other: []}}",
+        "repeat: {name: r, times: 1, arg_scope: SCOPE, layer: LAYER}",
+        "stack: {name: s, arg_scope: SCOPE, layer: conv2d, args: [{}]}",
+        "group: {arg_scope: SCOPE, layers: [LAYER]}",
+    ],
+)
+def test_every_form_has_defaults_for_its_layers_alone(form: str) -> None:
+    scope = '{conv2d: {filters: "${2 * width}", activation: relu}}'
+    entry = form.replace("SCOPE", scope).replace("LAYER", "{conv2d: {name: a}}")
+    graph = graph_of(f"""
+        vars: {{width: 2}}
+        arg_scope: {{conv2d: {{filters: 3, kernel: 3, stride: 1}}}}
+        layers: [{{{entry}}}, {{conv2d: {{name: behind}}}}]
+    """)
+    inside = [node for node in graph.nodes if node.layer.kind == "conv2d" and node.name != "behind"]
+    assert [(node.layer.filters, node.layer.kernel) for node in inside] == [(4, (3, 3))] * len(inside)
+    assert f" {form.partition(':')[0]} " in inside[0].arguments["filters"].source
+    assert [node.layer.kind for node in graph.nodes].count("relu") == len(inside)
+    assert graph.nodes[-1].layer.filters == 3
+
+
+def test_a_wrong_scope_of_a_form_is_told_once_at_its_place() -> None:
+    with pytest.raises(SpecError, match="conv2d has no argument 'filtres'") as caught:
+        graph_of("""
+            layers:
+              - repeat: {times: 3, arg_scope: {conv2d: {filtres: 4}}, layer: {conv2d: {filters: 4, kernel: 3}}}
+        """)
+    assert "likewise" not in str(caught.value)

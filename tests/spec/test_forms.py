@@ -26,10 +26,12 @@ HEAD = "graphc: 1\nname: net\ninputs: {x: [N, 8, 8, 4]}\n"
 KINDS = [*FORMS, "block"]
 EVERY_KEY = {
     "group": "group: {name: g, inputs: x, when: true, layers: [relu], arg_scope: {relu: {}}, as: here}",
-    "repeat": "repeat: {name: r, inputs: x, when: true, times: 2, layers: [relu], each: e, index: i}",
-    "stack": "stack: {name: s, inputs: x, when: true, layer: batch_norm, args: [{}, {}], each: e}",
-    "branches": "branches: {name: b, inputs: x, when: true, paths: {a: [], c: [relu]}, merge: add, activation: relu}",
-    "residual": "residual: {inputs: x, name: r, when: 1, layers: [elu], shortcut: [], merge: add, activation: elu}",
+    "repeat": "repeat: {name: r, inputs: x, when: true, times: 2, layers: [relu], each: e, index: i, arg_scope: {}}",
+    "stack": "stack: {name: s, inputs: x, when: true, layer: batch_norm, args: [{}, {}], each: e, arg_scope: {}}",
+    "branches": "branches: {name: b, inputs: x, when: true, paths: {a: [], c: [relu]}, merge: add, activation: relu, "
+    "arg_scope: {relu: {}}}",
+    "residual": "residual: {inputs: x, name: r, when: 1, layers: [elu], shortcut: [], merge: add, activation: elu, "
+    "arg_scope: {}}",
     "block": "unit: {name: u, inputs: x, when: true, width: 4}",
 }
 """An entry with every key that the form has, but `share` and what excludes another."""

@@ -10,7 +10,7 @@ from graphc.spec.entry import Argument, Entry, check_name, condition
 from graphc.spec.expressions import substitute
 from graphc.spec.forms.base import Count, Expander, Form, close_if_named, enter_if_named, required
 from graphc.spec.forms.frame import ExpansionFrame, Ref
-from graphc.spec.schema_terms import ACTIVATION, LAYER, LAYERS, MERGE, Schema, map_of
+from graphc.spec.schema_terms import ACTIVATION, DEFAULTS, LAYER, LAYERS, MERGE, Schema, map_of
 from graphc.spec.source import SpecList, SpecMap
 
 PATH: Schema = {
@@ -30,9 +30,10 @@ class Branches(Form):
         "paths": {**map_of(PATH, "Path -> its layers."), "type": "object", "minProperties": 1},
         "merge": {**MERGE, "default": "concat"},
         "activation": ACTIVATION,
+        "arg_scope": DEFAULTS,
     }
     required = ("paths",)
-    inside = frozenset({"paths"})
+    inside = frozenset({"paths", "arg_scope"})
     example = "branches: {name: mixed, paths: {left: [conv2d: [64, 1]], right: [conv2d: [64, 3]]}, merge: concat}"
 
     def at_least(self, body: SpecMap, count: Count) -> int:

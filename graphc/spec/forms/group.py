@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import ClassVar
 
 from graphc.errors import SpecError, clipped
 from graphc.spec.entry import Entry
-from graphc.spec.expressions import substitute
 from graphc.spec.forms.base import Count, Expander, Form, close_if_named, enter_if_named, layer_list
 from graphc.spec.forms.frame import ExpansionFrame, Ref
-from graphc.spec.schema_terms import LAYERS_OR_NONE, SCOPE, TEXT, Schema
+from graphc.spec.schema_terms import DEFAULTS, LAYERS_OR_NONE, TEXT, Schema
 from graphc.spec.source import SpecMap
 
 
@@ -21,7 +19,7 @@ class Group(Form):
     kind = "group"
     keys: ClassVar[Mapping[str, Schema]] = {
         "layers": {**LAYERS_OR_NONE, "description": "The group's layers."},
-        "arg_scope": {**SCOPE, "description": "Defaults for them."},
+        "arg_scope": DEFAULTS,
         "as": {**TEXT, "description": "A name for this scope."},
     }
     required = ("layers",)
@@ -34,11 +32,6 @@ class Group(Form):
     def expand(self, expander: Expander, entry: Entry, at: ExpansionFrame, sources: list[Ref]) -> Ref | None:
         layers = layer_list(entry, "layers")
         inner = enter_if_named(expander, entry, at)
-        label = f"arg_scope of group {entry.name}" if entry.name else f"arg_scope of the group at {entry.place}"
-        if "arg_scope" in entry.arguments:
-            written = entry.arguments["arg_scope"]
-            raw = substitute(written.value, at.names, written.place)
-            inner = replace(inner, scope=expander.enter_scope(at.scope, raw, entry.places["arg_scope"], label))
         if "as" in entry.arguments:
             captured = entry.arguments["as"].value
             if not isinstance(captured, str):

@@ -13,7 +13,7 @@ from graphc.spec.expressions import names_over
 from graphc.spec.forms.base import Count, Expander, Form, value_of
 from graphc.spec.forms.elements import EACH, element_list, expand_element, open_elements
 from graphc.spec.forms.frame import ExpansionFrame, Ref
-from graphc.spec.schema_terms import LAYER, LAYERS, TEXT, Schema, as_expression
+from graphc.spec.schema_terms import DEFAULTS, LAYER, LAYERS, TEXT, Schema, as_expression
 from graphc.spec.source import SpecMap
 from graphc.spec.variables import check_variable_name
 
@@ -28,9 +28,10 @@ class Repeat(Form):
         "layers": {**LAYERS, "description": "Or several, each time in a group of their own."},
         "each": EACH,
         "index": {**TEXT, "description": "A name for the element's number, from 1."},
+        "arg_scope": DEFAULTS,
     }
     required = ("times",)
-    inside = frozenset({"times", "layer", "layers"})
+    inside = frozenset({"times", "layer", "layers", "arg_scope"})
     example = "repeat: {name: conv1, times: 2, layer: {conv2d: {filters: 64, kernel: 3}}}"
 
     def schema(self) -> Schema:

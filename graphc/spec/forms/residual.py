@@ -8,7 +8,7 @@ from typing import ClassVar
 from graphc.spec.entry import Argument, Entry
 from graphc.spec.forms.base import Count, Expander, Form, close_if_named, enter_if_named, layer_list
 from graphc.spec.forms.frame import ExpansionFrame, Ref
-from graphc.spec.schema_terms import ACTIVATION, LAYERS_OR_NONE, MERGE, Schema
+from graphc.spec.schema_terms import ACTIVATION, DEFAULTS, LAYERS_OR_NONE, MERGE, Schema
 from graphc.spec.source import SpecMap
 
 
@@ -21,9 +21,10 @@ class Residual(Form):
         "shortcut": {**LAYERS_OR_NONE, "description": "The short one; left out: the input itself."},
         "merge": {**MERGE, "default": "add"},
         "activation": ACTIVATION,
+        "arg_scope": DEFAULTS,
     }
     required = ("layers",)
-    inside = frozenset({"layers", "shortcut"})
+    inside = frozenset({"layers", "shortcut", "arg_scope"})
     example = "residual: {name: unit, layers: [conv2d: [64, 3], conv2d: [64, 3]], activation: relu}"
 
     def at_least(self, body: SpecMap, count: Count) -> int:

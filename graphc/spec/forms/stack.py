@@ -12,7 +12,7 @@ from graphc.spec.entry import Entry, with_arguments
 from graphc.spec.forms.base import Count, Expander, Form, value_of
 from graphc.spec.forms.elements import EACH, element_list, expand_element, open_elements
 from graphc.spec.forms.frame import ExpansionFrame, Ref
-from graphc.spec.schema_terms import LAYER, Schema, as_expression
+from graphc.spec.schema_terms import DEFAULTS, LAYER, Schema, as_expression
 from graphc.spec.source import SpecList, SpecMap
 from graphc.written import kind_and_arguments
 
@@ -29,9 +29,10 @@ class Stack(Form):
             "description": "One element each: a mapping of arguments, a list of them by position, or the first one.",
         },
         "each": EACH,
+        "arg_scope": DEFAULTS,
     }
     required = ("layer", "args")
-    inside = frozenset({"layer", "args"})
+    inside = frozenset({"layer", "args", "arg_scope"})
     example = "stack: {name: conv1, layer: {conv2d: {kernel: 3}}, args: [32, {filters: 64, stride: 2}]}"
 
     def at_least(self, body: SpecMap, count: Count) -> int:
