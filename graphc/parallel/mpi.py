@@ -31,6 +31,8 @@ BEAT = 1.0
 """Seconds between two signs of life."""
 SILENCE = 15.0
 """Seconds after which a rank that gives none is lost."""
+ASLEEP = 3 * BEAT
+"""Seconds from one look for such signs to the next: after more of them this process was stopped, or the machine slept."""
 SPIN = 2e-3
 """Seconds to ask again at once, where each rank of this host has a processor to itself."""
 NAP = 1e-4
@@ -179,11 +181,15 @@ class SignsOfLife(threading.Thread):
         self._mpi, self._communicator = mpi, communicator
         self._others = [rank for rank in range(communicator.size) if rank != communicator.rank]
         self._heard = dict.fromkeys(self._others, time.monotonic())
+        self._awake = time.monotonic()
+        """When this thread last looked."""
         self._stopped = threading.Event()
 
     def lost(self) -> list[int]:
         """The ranks that have been silent for too long."""
         now = time.monotonic()
+        if now - self._awake > ASLEEP:  # what they have said in the meantime is still to be heard
+            return []
         return [rank for rank, heard in self._heard.items() if now - heard > SILENCE]
 
     def stop(self) -> None:
@@ -192,14 +198,14 @@ class SignsOfLife(threading.Thread):
 
     def run(self) -> None:
         sent: dict[int, Any] = {}
-        nothing, awake = np.empty(0, np.uint8), time.monotonic()
-        for rank in self._others:
-            self._heard[rank] = awake
+        nothing = np.empty(0, np.uint8)
+        self._awake = time.monotonic()
+        self._heard = dict.fromkeys(self._others, self._awake)
         while not self._stopped.wait(BEAT):
             now = time.monotonic()
-            if now - awake > 3 * BEAT:  # this process was stopped itself, or the machine slept
+            if now - self._awake > ASLEEP:
                 self._heard = dict.fromkeys(self._others, now)
-            awake = now
+            self._awake = now
             for rank in self._others:
                 try:
                     if rank not in sent or sent[rank].Test():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from graphc.data.batch import Batch
 from graphc.data.own_rows import OwnRows
 from graphc.errors import MachineError, SpecError
+from graphc.parallel import mpi
 from graphc.parallel.encoding import packed, unpacked
 from graphc.parallel.mpi import started_by_mpi
 from graphc.parallel.ordered_sums import OrderedSums
@@ -137,3 +139,14 @@ def test_more_ranks_than_shards_are_an_error() -> None:
     check_shards(LOCAL_WORLD, 1)
     with pytest.raises(SpecError, match="at most as many MPI ranks as shards, found 3 with shards: 2"):
         check_shards(ThreadedWorld(0, 3, None), 2)
+
+
+def test_whoever_was_stopped_itself_calls_nobody_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All processes are stopped together, and this one's thread that hears of the others is not yet awake again."""
+    clock = [0.0]
+    monkeypatch.setattr(mpi.time, "monotonic", lambda: clock[0])
+    signs = mpi.SignsOfLife(None, SimpleNamespace(rank=0, size=3))
+    clock[0] = mpi.SILENCE + 5
+    assert signs.lost() == []
+    signs._awake = clock[0]
+    assert signs.lost() == [1, 2]
