@@ -32,7 +32,7 @@ BEAT = 1.0
 SILENCE = 15.0
 """Seconds after which a rank that gives none is lost."""
 ASLEEP = 3 * BEAT
-"""Seconds from one look for such signs to the next: after more of them this process was stopped, or the machine slept."""
+"""Seconds between two looks for such signs after which this process was stopped itself, or the machine slept."""
 SPIN = 2e-3
 """Seconds to ask again at once, where each rank of this host has a processor to itself."""
 NAP = 1e-4
