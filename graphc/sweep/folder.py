@@ -8,13 +8,14 @@ trials/      a run's folder each
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from graphc.errors import MachineError, Place, SpecError, WeightsError
-from graphc.files import atomic_write, machine_error, make_folder, read_limited, remove, shown
+from graphc.files import atomic_write, machine_error, make_folder, read_limited, remove, remove_leftovers, shown
 from graphc.settings import validate
 from graphc.spec.source import SpecMap, load_text
 from graphc.sweep.settings import Sweep
@@ -23,8 +24,8 @@ from graphc.valid_json import lacking
 LARGEST = 64_000_000
 FACTS = {"sweep": dict, "recipe": str, "objectives": dict, "study": str, "digest": str}
 MORE_FACTS = {"storage": str}
-LEFTOVERS = {"journal.log", "trials"}
-"""What is made before sweep.json, which makes the folder a sweep's."""
+JOURNAL = re.compile(r"journal\.log(\.lock([-0-9a-f]{36}\.rename)?)?")
+"""The journal and its lock, which is renamed before it is removed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +61,15 @@ class SweepFolder:
     def require_new(self) -> None:
         """A MachineError where the folder holds something; what a start that was killed has left is removed."""
         try:
-            there = sorted(path.name for path in self.path.iterdir()) if self.path.exists() else []
-            if "trials" in there and set(there) <= LEFTOVERS and not list(self.trials.iterdir()):
-                remove(self.journal)
-                return
+            there = self._names()
+            if "trials" in there and "sweep.json" not in there and not list(self.trials.iterdir()):
+                remove_leftovers(self.path, lambda name: name == "sweep.json")
+                there = self._names()
+                if all(name == "trials" or JOURNAL.fullmatch(name) for name in there):
+                    for name in there:
+                        if name != "trials":
+                            remove(self.path / name)
+                    return
         except OSError as error:
             raise machine_error("read", self.path, error) from None
         if "sweep.json" in there:
@@ -72,6 +78,9 @@ class SweepFolder:
         if there:
             found = ", ".join(map(shown, there[:3]))
             raise MachineError("G511", f"expected a new or empty folder, {shown(self.path)} holds {found}")
+
+    def _names(self) -> list[str]:
+        return sorted(path.name for path in self.path.iterdir()) if self.path.exists() else []
 
     def make(self) -> None:
         """The folder, empty; an OSError is a MachineError."""

@@ -60,15 +60,26 @@ def storage_errors(where: str, also: tuple[type[Exception], ...] = ()) -> Iterat
     """What the storage's libraries raise, and `also` these, as a MachineError."""
     try:
         yield
-    except GraphcError:
+    except (GraphcError, MemoryError):
         raise
     except Exception as error:
-        if type(error).__module__.split(".")[0] not in LIBRARIES and not isinstance(error, also):
+        if not _is_of_libraries(error) and not isinstance(error, also):
             raise
         if isinstance(error, ImportError):
             raise MachineError("G501", f"{where} needs the package {error.name}") from None
         text = " ".join(str(error).split())[:300]
         raise MachineError("G527", f"the storage of the sweep, {where}, cannot be used: {text}") from None
+
+
+def _is_of_libraries(error: Exception) -> bool:
+    """Whether it is of one of their types, or was raised by what one of them called: the journal is a file, and its
+    lock another, of which they say OSErrors and RuntimeErrors."""
+    places = [type(error).__module__]
+    if (last := error.__traceback__) is not None:
+        while last.tb_next is not None:
+            last = last.tb_next
+        places.append(str(last.tb_frame.f_globals.get("__name__")))
+    return any(place.split(".")[0] in LIBRARIES for place in places)
 
 
 def place_of(folder: SweepFolder, facts: SweepFacts) -> str:
@@ -169,6 +180,13 @@ def counting(trials: list[Any]) -> list[Any]:
     return [trial for trial in trials if trial.number not in replaced and trial.user_attrs.get(ENDED) != SURPLUS]
 
 
+def lost(trials: list[Any]) -> list[Any]:
+    """Trials that were ended because their worker was dead, and whose place no other has taken: not yet, or because
+    whoever ended them has died too."""
+    failed = optuna().trial.TrialState.FAIL
+    return [trial for trial in counting(trials) if trial.state == failed and ENDED not in trial.user_attrs]
+
+
 class Watch(threading.Thread):
     """Says that this worker's trial is alive, and looks after those of others."""
 
@@ -208,10 +226,10 @@ class Watch(threading.Thread):
 
     def retry_dead(self) -> None:
         """End the trials of dead workers, and let others with their values wait."""
-        library, own = optuna(), self._own
-        running = self._study.get_trials(deepcopy=False, states=(library.trial.TrialState.RUNNING,))
+        running, own = optuna().trial.TrialState.RUNNING, self._own
+        trials = self._study.get_trials(deepcopy=False)
         seen: dict[int, tuple[Any, int]] = {}
-        for trial in running:
+        for trial in [*(each for each in trials if each.state == running), *lost(trials)]:
             if own is not None and trial.number == own.number:
                 continue
             alive = trial.user_attrs.get(ALIVE)
@@ -224,10 +242,13 @@ class Watch(threading.Thread):
 
 def again(study: Any, trial: Any) -> None:
     """End a trial, and let another with its values and its folder wait; nothing where somebody else has ended it."""
-    state = optuna().trial.TrialState
-    try:
-        study.tell(trial.number, state=state.FAIL)
-    except (ValueError, RuntimeError):  # it has ended meanwhile
+    failed = optuna().trial.TrialState.FAIL
+    if trial.state != failed:
+        try:
+            study.tell(trial.number, state=failed)
+        except (ValueError, RuntimeError):  # it has ended meanwhile
+            return
+    elif trial.number not in {each.number for each in lost(study.get_trials(deepcopy=False))}:
         return
     kept = {key: trial.user_attrs[key] for key in (VALUES,) if key in trial.user_attrs}
     # one that has died before it had values has those that it was to have

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import secrets
@@ -29,6 +30,7 @@ from graphc.sweep.study import (
     best_trials,
     counting,
     folder_of,
+    lost,
     open_study,
     optuna,
     place_of,
@@ -198,7 +200,9 @@ class SweepWorker:
     def _all_done(self) -> bool:
         unfinished = (self._states.RUNNING, self._states.WAITING)
         trials = self.study.get_trials(deepcopy=False)
-        return not any(trial.state in unfinished for trial in trials) and len(counting(trials)) >= self.sweep.count
+        if lost(trials) or any(trial.state in unfinished for trial in trials):
+            return False
+        return len(counting(trials)) >= self.sweep.count
 
     def _run(self, trial: Any) -> None:
         """Train a trial and tell how it did; what is wrong with this machine or the data ends the worker, and lets the
@@ -219,7 +223,8 @@ class SweepWorker:
             self._tell(trial, None, self._states.FAIL, f"trial {name} ({said}): {how}: {error.message}")
         except BaseException:
             self._watch.end()
-            again(self.study, self.study.get_trials(deepcopy=False)[trial.number])
+            with contextlib.suppress(Exception):  # then others will see that nobody works on it
+                again(self.study, self.study.get_trials(deepcopy=False)[trial.number])
             raise
         else:
             results = ", ".join(f"{key} {value:.4g}" for key, value in found.items())

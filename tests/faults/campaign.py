@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import importlib.util
 import json
 import sys
 import tempfile
@@ -110,6 +111,9 @@ def run(state: Path, name: str, wanted: list[str], every: int) -> None:
     with tempfile.TemporaryDirectory() as made, Server(build_shim(Path(made))) as server, state.open("a") as file:
         for scenario in SCENARIOS:
             if scenario.name not in (wanted or part.scenarios):
+                continue
+            if importlib.util.find_spec(scenario.module) is None:
+                print(f"{scenario.name}: left out, {scenario.module} is not installed", flush=True)
                 continue
             stage = Stage(server, scenario, Path(made) / "stage")
             for number, (key, case) in enumerate(part.cases(stage)):

@@ -22,9 +22,12 @@ DEATHS = -signal.SIGABRT, -signal.SIGSEGV, 127
 """How libraries in Rust and C++ (pydantic, protobuf), and the C library itself where it loads another, end a process
 that has no memory for something small."""
 Tree = Mapping[str, bytes]
-TIMES = "run/lock", "run/timing.jsonl"
-"""Files that differ from run to run."""
-CHECKPOINTS = "run/checkpoints/"
+VARY = "*/lock", "*/timing.jsonl", "swept/journal.log*", "swept/sweep.json"
+"""Files that differ from run to run: times, processes, and a sweep's name, which no other has."""
+CHECKPOINTS = "checkpoints"
+QUIET, SOON = 600.0, 0.05
+"""Seconds between two signs of life of a sweep's worker: so many that its calls are always the same ones; and so few
+that those who come next notice at once that it has died."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +50,14 @@ def tree_of(folder: Path) -> Tree:
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         found[name if path.is_file() else f"{name}/"] = path.read_bytes() if path.is_file() else b""
-    saved = [name for name in found if name.startswith(CHECKPOINTS) and name != CHECKPOINTS]
-    older = {name for name in saved if Path(name).stem != Path(saved[-1]).stem}
-    if len(saved) > 2 * KEPT:
-        found["more checkpoints than are kept"] = b""
-    return {name: data for name, data in found.items() if name not in TIMES and name not in older}
+    older = set()
+    for place in {Path(name).parent for name in found if Path(name).parent.name == CHECKPOINTS}:
+        saved = [name for name in found if Path(name).parent == place]
+        older |= {name for name in saved if Path(name).stem != Path(saved[-1]).stem}
+        if len(saved) > 2 * KEPT:
+            found["more checkpoints than are kept"] = b""
+    kept = {name: data for name, data in found.items() if name not in older}
+    return {name: data for name, data in kept.items() if not any(map(Path(name).match, VARY))}
 
 
 def difference(found: Tree, expected: Tree) -> str:
@@ -84,7 +90,13 @@ class Stage:
         shutil.copytree(self._template, self.folder)
 
     def start(
-        self, arguments: Arguments, fault: Fault = UNDISTURBED, *, with_data: bool = False, address_space: int = 0
+        self,
+        arguments: Arguments,
+        fault: Fault = UNDISTURBED,
+        *,
+        with_data: bool = False,
+        address_space: int = 0,
+        beat: float = QUIET,
     ) -> Result:
         request = Request(
             str(self.folder),
@@ -94,6 +106,7 @@ class Stage:
             with_data,
             largest=self.scenario.largest,
             address_space=address_space,
+            beat=beat,
         )
         return self.server.run(request)
 
@@ -153,7 +166,7 @@ class Stage:
         if call.path == str(self.folder):
             return [*self.scenario.arguments, "cannot read ."]
         if fault.action == Action.FAIL_ON:  # what fails first may be done without
-            return ["cannot write"]
+            return ["cannot write", "cannot be used"]
         path = Path(call.path)
         match = TEMPORARY.fullmatch(path.name)
         folder = self.scenario.arguments if path.parent == self.folder else [path.parent.name or path.name]
@@ -211,7 +224,7 @@ class Stage:
     def of_next_start(self) -> list[str]:
         next_start = self.scenario.next_start
         arguments = next_start(self.folder) if next_start else self.scenario.arguments
-        again = self.start(arguments)
+        again = self.start(arguments, beat=SOON)
         if again.code != 0:
             return [f"the next start ends with {again.code}: {again.words[-400:]}"]
         said = difference(tree_of(self.folder), self.undisturbed[1])

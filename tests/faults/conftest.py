@@ -24,6 +24,8 @@ def stage_of(server: Server, tmp_path: Path) -> Callable[[str], Stage]:
     """`stage_of(name)`: a scenario in a folder."""
 
     def make(name: str) -> Stage:
-        return Stage(server, next(scenario for scenario in SCENARIOS if scenario.name == name), tmp_path / "stage")
+        scenario = next(scenario for scenario in SCENARIOS if scenario.name == name)
+        pytest.importorskip(scenario.module)
+        return Stage(server, scenario, tmp_path / "stage")
 
     return make

@@ -41,6 +41,8 @@ class Scenario:
     """How many of the processes that it forks are disturbed too."""
     from_call: int = 1
     """The first call that is disturbed."""
+    module: str = "graphc"
+    """What it cannot do without."""
     does_without: bool = False
     """It goes on without data that it cannot read, and says so."""
 
@@ -49,6 +51,7 @@ class Scenario:
         (folder / "tiny.yaml").write_text(SPEC)
         (folder / "wide.yaml").write_text(SPEC.replace("filters: 4", "filters: 40"))
         (folder / "recipe.yaml").write_text(RECIPE)
+        (folder / "sweep.yaml").write_text(SWEEP)
         write_data(folder / "train.npz", 60, 0)
         write_data(folder / "test.npz", 20, 1)
         _write_images(folder)
@@ -105,6 +108,11 @@ def go_on_with_masks(folder: Path) -> Arguments:
     return go_on(folder) if (folder / "run" / "run.json").exists() else TRAINED_ON_MASKS
 
 
+def join(folder: Path) -> Arguments:
+    """Work on the sweep where it has begun, else begin it."""
+    return ("sweep", "--join", "swept") if (folder / "swept" / "sweep.json").exists() else SWEPT
+
+
 def _write_darknet(folder: Path) -> None:
     """A network as darknet has it, and its weights."""
     layers = "[convolutional]\nfilters=4\nsize=3\npad=1\nactivation=relu\n[avgpool]\n[softmax]\n"
@@ -113,6 +121,8 @@ def _write_darknet(folder: Path) -> None:
     (folder / "net.weights").write_bytes(header + np.arange(4 + 4 * 9, dtype=np.float32).tobytes())
 
 
+SWEEP = "sweep: 1\nrecipe: recipe.yaml\nsampler: grid\nsettings: {learning_rate: [0.01, 0.02], epochs: [1]}\n"
+SWEPT = "sweep", "sweep.yaml", "-o", "swept"
 TRAINED = (*TRAIN, *settings(*SHORT))
 TRAINED_BY_WORKERS = ("train", "photos.yaml", "-o", "run", *settings(*WORKERS))
 TRAINED_ON_MASKS = ("train", "pixels_recipe.yaml", "-o", "run", *settings("batch=4", "epochs=1"))
@@ -133,6 +143,7 @@ SCENARIOS = (
     Scenario("train", TRAINED, next_start=go_on),
     Scenario("train, workers", TRAINED_BY_WORKERS, next_start=go_on_with_workers, processes=2),
     Scenario("train on masks", TRAINED_ON_MASKS, next_start=go_on_with_masks),
+    Scenario("sweep", SWEPT, next_start=join, module="optuna"),
     Scenario("resume", ("resume", "run"), [HALF], next_start=go_on),
     Scenario("eval", ("eval", "run"), [WHOLE]),
     Scenario("predict", ("predict", "run", "test.npz"), [WHOLE]),

@@ -24,6 +24,8 @@ from typing import Any
 from tests.faults.calls import KINDS, OF_FULL_DISKS, Action, Call, Fault, read_calls
 
 LOG_HANDLE = 900
+SOON, LOCKED = 0.05, 3
+"""Seconds between two looks of a sweep's worker, and after which the lock of one that has died is nobody's."""
 ORPHANS_END = 5.0
 """Seconds in which workers notice that their parent is gone."""
 SUBREAPER = 36
@@ -45,6 +47,8 @@ class Request:
     """Bytes of an ONNX file beyond which weights go to another; 0: as always."""
     address_space: int = 0
     """Bytes that it may have beyond those of a process that has done nothing; 0: as many as there are."""
+    beat: float = 0.0
+    """Seconds between two signs of life of a sweep's worker."""
     timeout: float = 120.0
 
 
@@ -159,6 +163,8 @@ def _command(shim: Any, request: Request, answers: int) -> None:
         from graphc.emit import model
 
         model.write_model.__defaults__ = (request.largest,)
+    if "sweep" in request.arguments:
+        _beat(request.beat)
     if not request.fault.at and not request.address_space:
         _note_modules(notes / "modules")
     if request.address_space:
@@ -178,6 +184,16 @@ def _command(shim: Any, request: Request, answers: int) -> None:
         ctypes.c_size_t(fault.least),
     )
     enter()
+
+
+def _beat(seconds: float) -> None:
+    """Let a sweep's worker give signs of life so often, and those who look at them, and at locks, not wait long."""
+    from optuna.storages.journal import JournalFileOpenLock
+
+    from graphc.sweep import study, worker
+
+    study.BEAT, study.LOOKS, worker.LOOK = seconds, 5, SOON
+    JournalFileOpenLock.__init__.__defaults__ = (LOCKED,)
 
 
 def _note_modules(path: Path) -> None:

@@ -17,6 +17,7 @@ SLICES = {
     "draw": (3, 17),
     "train": (20, 211),
     "train, workers": (41, 211),
+    "sweep": (62, 701),
     "resume": (11, 151),
     "eval": (5, 31),
     "predict to a file": (2, 37),

@@ -111,6 +111,48 @@ def test_a_dead_workers_trial_is_done_by_another(project: Path, monkeypatch: pyt
     assert sorted(row["trial"] for row in rows)[0] == "00000", "it has the folder of the lost one"
 
 
+def test_a_trial_that_was_ended_and_let_wait_by_nobody_is_done(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever ends a dead worker's trial may die before another with its values waits, or do that a little later."""
+    folder = swept(project)
+    _, _, study = read_study(str(folder))
+    study.tell(study.ask().number, state=optuna.trial.TrialState.FAIL)
+    monkeypatch.setattr(studies, "BEAT", 0.05)
+    monkeypatch.setattr(studies, "LOOKS", 6)
+    monkeypatch.setattr("graphc.sweep.worker.LOOK", 0.05)
+    work(folder)
+    rows = table(folder)
+    assert len(rows) == 4
+    assert {row["state"] for row in rows} == {"complete"}
+
+
+def test_what_the_storage_says_of_its_files_is_a_sentence(tmp_path: Path) -> None:
+    lock = optuna.storages.journal.JournalFileOpenLock(str(tmp_path / "gone" / "journal.log"))
+    for call in (lock.release, lock.acquire):
+        said = r"G527.*the storage of the sweep, here, cannot be used"
+        with pytest.raises(MachineError, match=said), studies.storage_errors("here"):
+            call()
+    with pytest.raises(OSError, match="mine"), studies.storage_errors("here"):
+        raise OSError("mine")
+
+
+@pytest.mark.parametrize(
+    "name", ["journal.log.lock", f"journal.log.lock{'0' * 36}.rename", ".sweep.json.1.abcdefgh.tmp"]
+)
+def test_what_a_start_that_was_killed_has_left_is_removed(project: Path, name: str) -> None:
+    (project / "swept" / "trials").mkdir(parents=True)
+    (project / "swept" / "journal.log").touch()
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        name = name.replace(".1.", f".{ended.pid}.")
+    (project / "swept" / name).touch()
+    swept(project)
+    assert not (project / "swept" / name).exists()
+    (project / "other" / "trials").mkdir(parents=True)
+    (project / "other" / "journal.log.bak").touch()
+    with pytest.raises(MachineError, match=r"holds journal\.log\.bak"):
+        swept(project, name="other")
+    assert (project / "other" / "journal.log.bak").exists()
+
+
 def test_a_stopped_workers_trial_is_done_elsewhere(project: Path) -> None:
     """Its folder is locked: its worker was not dead, and may go on to write there."""
     folder = swept(project)
