@@ -74,6 +74,12 @@ def has_computed_sizes(seen: Seen) -> bool:
     return computed or (seen.operator, seen.reads) == ("Mul", "Range")
 
 
+def scaled_axes(seen: Seen) -> int:
+    """How many axes, with batch and channels, a Resize by scales has; 0 of anything else, which is given sizes."""
+    scales = seen.shapes[2] if seen.operator == "Resize" and len(seen.shapes) == 3 else None
+    return scales[0] if scales else 0
+
+
 def picks_pixels(seen: Seen) -> bool:
     """A pooling that leaves pixels out."""
     kernel, strides = seen.attributes.get("kernel_shape", ()), seen.attributes.get("strides", ())

@@ -8,6 +8,7 @@ from graphc.emit.targets.conditions import (
     has_groups_cut_at_fours,
     is_read_in_threes,
     is_volume,
+    scaled_axes,
 )
 from graphc.emit.targets.trouble import Trouble
 
@@ -136,7 +137,7 @@ OF_RUNTIMES: tuple[Trouble, ...] = (
     Trouble(
         "scales-of-open-sizes",
         "opencv",
-        lambda seen: seen.operator == "Resize" and len(seen.node.input) == 3 and seen.ranks[0] != 4,
+        lambda seen: scaled_axes(seen) in (3, 5),
         "Resize of sequences and volumes of open size",
         "OpenCV ends with an assertion of its own about inputs",
         "5.0",
@@ -248,6 +249,15 @@ OF_RUNTIMES: tuple[Trouble, ...] = (
         "onnx.reference has DequantizeLinear from opset 19 on alone",
         "onnx 1.23",
         instead="--opset 19",
+    ),
+    Trouble(
+        "scaled-volumes",
+        "onnxruntime-1.15",
+        lambda seen: scaled_axes(seen) == 5 and seen.attributes.get("mode") == b"linear",
+        "Resize of volumes of open size, bilinear",
+        "onnxruntime 1.15 refuses to scale volumes but by their nearest pixels",
+        "1.15.0",
+        instead="fixed sizes",
     ),
     Trouble(
         "cubic",
