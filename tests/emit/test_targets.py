@@ -19,7 +19,7 @@ from graphc.errors import SpecError
 from graphc.initializers import initial_values
 from graphc.kernels.integers import Range
 from tests.passes.specs import plan_of
-from tests.runtimes.matrix import PAGE, RESULTS, page
+from tests.runtimes.matrix import PAGE, RESULTS, page, says
 
 NET = """
 scope: ""
@@ -280,6 +280,17 @@ def test_rows_are_of_known_targets_and_have_names_of_their_own():
     assert {each.target for each in TROUBLES} <= set(TARGETS)
     names = [(each.target, each.name) for each in TROUBLES]
     assert len(set(names)) == len(names)
+
+
+def test_what_is_wrong_without_an_error_is_explained_by_a_row_that_says_so():
+    rows = {each.effect: each for each in TROUBLES}
+    happened = (None, 0.001, 0.5, "SHAPE (1, 2) for (2,)")
+    said = {effect: [says(row, off) for off in happened] for effect, row in rows.items()}
+    assert said == {
+        "refused": [True, False, False, False],
+        "imprecise": [True, True, False, False],
+        "wrong": [True, True, True, True],
+    }
 
 
 def test_the_page_is_as_the_table_and_the_results_have_it(request):

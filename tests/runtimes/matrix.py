@@ -1,8 +1,9 @@
 """The matrix of runtimes as a page: `python -m tests.runtimes.matrix CASES RESULTS DATE` makes results.json and
 docs/runtimes.md of the lines that the workers wrote.
 
-What a runtime does wrong, or refuses, has to be explained by a row of `graphc.emit.targets.table`: what is not is on
-the page as that, and said at the end.
+What a runtime does wrong, or refuses, has to be explained by a row of `graphc.emit.targets.table`, and what is wrong
+without an error by one that says so: what is not is on the page as that, and said at the end, as are rows that no file
+shows.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,8 @@ RESULTS = HERE / "results.json"
 PAGE = HERE.parents[1] / "docs" / "runtimes.md"
 FORMS = ("float32", "preprocess", "float16", "int8", "int8 weights", "webgpu")
 FORM_WORDS = {"preprocess": "raw bytes in", "webgpu": "`--target webgpu`"}
+FEWER_DIGITS = 2e-2
+"""What a row of fewer digits explains: how far they may be off, as a share of the largest value."""
 EFFECTS = {"wrong": "**wrong numbers, no error**", "imprecise": "fewer digits", "refused": "refused"}
 ABOUT = """\
 The first case of every layer kind and eight nets of the zoo ({nets}), with random weights, one example (of 8-bit \
@@ -112,18 +116,43 @@ def collected(cases: Path, results: Path) -> dict[str, Any]:
     return found
 
 
-def unexplained(cases: Path, cells: Mapping[str, Any]) -> dict[str, list[str]]:
-    """Runtime -> files that it has wrong, or refuses, where no node meets a row of the table."""
-    manifest = {(each["what"], each["form"]): each for each in json.loads((cases / "manifest.json").read_text())}
-    found: dict[str, list[str]] = {}
+@dataclass(frozen=True)
+class Explained:
+    """Results beside the rows of the table, by runtime."""
+
+    unexplained: dict[str, list[str]]
+    """Files that it has wrong, or refuses, where no node meets a row that says so."""
+    unseen: dict[str, list[str]]
+    """Rows that are met by files, all of which are right, of runtimes that have tried all."""
+
+
+def explained(cases: Path, cells: Mapping[str, Any]) -> Explained:
+    manifest = json.loads((cases / "manifest.json").read_text())
+    seen = {(each["form"], each["what"]): list(seen_nodes(read_model(cases / each["model"]))) for each in manifest}
+    found = Explained({}, {})
     for runtime, forms in cells.items():
         rows = [each for each in TROUBLES if each.target in (runtime, runtime.partition("-")[0])]
+        troubled: set[tuple[str, str]] = set()
         for form, (_, wrong, refused) in forms.items():
-            for what in (*wrong, *refused):
-                seen = list(seen_nodes(read_model(cases / manifest[what, form]["model"])))
-                if not any(row.is_met(node) for row in rows for node in seen):
-                    found.setdefault(runtime, []).append(f"{what}, {FORM_WORDS.get(form, form)}")
+            for what, how in (*wrong.items(), *refused.items()):
+                troubled.add((form, what))
+                met = [row for row in rows if any(row.is_met(node) for node in seen[form, what])]
+                if not any(says(row, how if what in wrong else None) for row in met):
+                    found.unexplained.setdefault(runtime, []).append(f"{what}, {FORM_WORDS.get(form, form)}")
+        if sum(right + len(wrong) + len(refused) for right, wrong, refused in forms.values()) < len(manifest):
+            continue
+        for row in (each for each in rows if each.target == runtime and not each.without_vnni):
+            meet = {key for key, nodes in seen.items() if any(map(row.is_met, nodes))}
+            if meet and meet.isdisjoint(troubled):
+                found.unseen.setdefault(runtime, []).append(row.meets)
     return found
+
+
+def says(row: Trouble, off: float | str | None) -> bool:
+    """Whether a row foretells what happened: an error (None), another shape (a text), or numbers that far off."""
+    if off is None or row.effect == "wrong":
+        return True
+    return row.effect == "imprecise" and not isinstance(off, str) and off <= FEWER_DIGITS
 
 
 def read_model(path: Path) -> OnnxModel:
@@ -157,8 +186,12 @@ def _matrix(results: Mapping[str, Any]) -> Iterator[str]:
                     yield f"- {runtime}, {FORM_WORDS.get(form, form)}, {word}: {_listed(some)}\n"
 
     yield "\nWhat no row above explains yet: "
-    yield "; ".join(f"{runtime}: {', '.join(some)}" for runtime, some in results["unexplained"].items()) or "nothing"
-    yield ".\n"
+    yield f"{_by_runtime(results['unexplained'])}.\n"
+    yield f"\nRows above that no file shows: {_by_runtime(results['unseen'])}.\n"
+
+
+def _by_runtime(found: Mapping[str, Sequence[str]]) -> str:
+    return "; ".join(f"{runtime}: {', '.join(some)}" for runtime, some in found.items()) or "none"
 
 
 def _cell(found: Sequence[Any] | None, there: int) -> str:
@@ -183,7 +216,7 @@ def main(cases: Path, results: Path, date: str) -> None:
         "versions": versions_of(results),
         "files": files,
         "cells": cells,
-        "unexplained": unexplained(cases, cells),
+        **asdict(explained(cases, cells)),
     }
     RESULTS.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     PAGE.write_text(page(found), encoding="utf-8")

@@ -132,6 +132,14 @@ OF_CONVERTERS: tuple[Trouble, ...] = (
         rewrite="slice_pixels",
     ),
     Trouble(
+        "erf",
+        "litert",
+        lambda seen: seen.operator == "Erf",
+        "Erf (gelu)",
+        "LiteRT runs it with TensorFlow's own operators alone, which its package does not have",
+        "onnx2tf 1.29",
+    ),
+    Trouble(
         "pixels-in-bytes",
         "ncnn",
         lambda seen: seen.operator == "Cast" and str(seen.node.doc_string).startswith("preprocessing of "),

@@ -27,6 +27,7 @@ TARGETS: Mapping[str, str] = {
     "tvm": "Apache TVM",
     "mnn": "MNN, by its converter",
     "ncnn": "ncnn, by pnnx",
+    "litert": "LiteRT, by onnx2tf",
     "tensorrt": "TensorRT: from its documentation, nothing was run",
     "coreml": "onnxruntime's CoreML provider, on Apple's machines: from its documentation, nothing was run",
 }
