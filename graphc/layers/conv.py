@@ -278,9 +278,8 @@ class Conv(Convolution):
         return Step(y, backward)
 
     def blank_windows(self, context: Context, params: Params, problem: AnyConvProblem, x: Array) -> Array | None:
-        """[N, …] where windows over x [N, …, C] read zeros alone and the result is not exactly 0, if it matters: in
-        training, before a bias that is 0."""
-        if not context.training or not self.has_bias or params["biases"].all() or not leaves_errors(problem):
+        """[N, …] where windows over x [N, …, C] read zeros alone and the result is not exactly 0, if it matters."""
+        if not self.has_zero_bias(context, params) or not leaves_errors(problem):
             return None
         return blank_windows(x, self.windows(x.shape[1:-1]))
 

@@ -12,6 +12,8 @@ from pydantic import model_validator
 from graphc.dims import Dim, Shape, bounds
 from graphc.errors import RuleError
 from graphc.kernels.conv import AnyConvProblem, ConvPart, problem_of
+from graphc.kernels.conv.blank import blank_outputs
+from graphc.kernels.conv.ranks import leaves_errors
 from graphc.kernels.unfold import Grid
 from graphc.layers.base import Layer, elements
 from graphc.layers.fields import Ints2d, Naturals2d, Padding, PositiveInt, axis_padding
@@ -214,6 +216,10 @@ class ConvTranspose(SizedLike, OfRank, Weighted):
         weights = params["weights"]
         problem = self.mirror(x.shape, x.dtype, context.training)
         y = problem.input_gradient(context, x, weights)
+        if self.has_zero_bias(context, params) and leaves_errors(problem, backwards=True):
+            blank = blank_outputs(x, [_mirrored(window) for window in self.windows(x.shape[1:-1])])
+            if blank is not None:
+                y[blank] = 0
         self.add_biases(params, y)
 
         def backward(dy: Array) -> Gradients:

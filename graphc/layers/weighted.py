@@ -70,6 +70,11 @@ class Weighted(Layer):
         if self.has_bias:
             add_bias(y, params["biases"], out=y)
 
+    def has_zero_bias(self, context: Context, params: Params) -> bool:
+        """Whether one of the biases [C] is 0, in training: a ReLU behind it then sees the sums as they are, and it
+        matters where these are exactly 0."""
+        return context.training and self.has_bias and not params["biases"].all()
+
     def learns(self, context: Context, variable: str) -> bool:
         """Whether anybody asks for the gradient of a variable, by local name."""
         return self.trainable and variable not in context.frozen

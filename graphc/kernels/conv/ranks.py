@@ -181,9 +181,11 @@ def problem_of(
     return ImageProblem(plane(batch)) if len(windows) == 2 else VolumeProblem.of(windows[0], batch, plane)
 
 
-def leaves_errors(problem: AnyConvProblem) -> bool:
-    """Whether an algorithm that is chosen makes of zeros alone what is not exactly 0."""
-    return any(choose.choose_conv_algorithm(part.problem).algorithm.transforms for part in problem.parts())
+def leaves_errors(problem: AnyConvProblem, backwards: bool = False) -> bool:
+    """Whether an algorithm that is chosen makes of zeros alone what is not exactly 0; `backwards`: as the gradient of
+    the input."""
+    chosen = choose.choose_input_gradient_algorithm if backwards else choose.choose_conv_algorithm
+    return any(chosen(part.problem).algorithm.transforms for part in problem.parts())
 
 
 def _planes(volumes: Array) -> Array:

@@ -9,8 +9,10 @@ import pytest
 from graphc.execution.fused import ConvMaxPool, MaxPoolRelu
 from graphc.kernels.context import RunContext
 from graphc.kernels.conv import ALGORITHMS, FORCING
-from graphc.kernels.conv.blank import blank_windows
+from graphc.kernels.conv.blank import blank_outputs, blank_windows
 from graphc.layers.conv import Conv2d
+from graphc.layers.conv_transpose import Conv2dTranspose, _mirrored
+from graphc.layers.conv_transpose_ranks import Conv1dTranspose, Conv3dTranspose
 from graphc.layers.pool import MaxPool2d
 from graphc.window import Window
 
@@ -70,6 +72,36 @@ def test_a_blank_background_stays_exactly_zero(algorithm, pooled, monkeypatch):
     np.testing.assert_array_equal(ours > 0, sums > 0)
     for key, each in expected.items():
         np.testing.assert_allclose(gradients[key], each, atol=1e-5 * np.abs(each).max(), err_msg=key)
+
+
+@pytest.mark.parametrize(("kernel", "stride", "dilation"), [(3, 1, 1), (5, 2, 1), (3, 1, 2), (2, 3, 1)])
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_outputs_are_blank_where_nothing_is_written(rank, kernel, stride, dilation):
+    """As the transposed convolution says by plain sums, of filters that are all above 0."""
+    rng = np.random.default_rng(rank)
+    sizes = (7, 6, 5)[:rank]
+    layer = (Conv1dTranspose, Conv2dTranspose, Conv3dTranspose)[rank - 1](
+        filters=2, kernel=kernel, stride=stride, dilation=dilation, padding="same"
+    )
+    x = np.abs(rng.normal(size=(2, *sizes, 3))) * (rng.random((2, *sizes, 1)) < 0.05)
+    weights = rng.uniform(1, 2, (*(kernel,) * rank, 2, 3))
+    expected = layer.forward(RunContext(), {"weights": weights, "biases": np.zeros(2)}, x).output[..., 0] == 0
+    found = blank_outputs(x, [_mirrored(window) for window in layer.windows(sizes)])
+    np.testing.assert_array_equal(found, expected)
+    assert expected.any()
+
+
+@pytest.mark.parametrize("algorithm", TRANSFORMING)
+def test_a_blank_background_is_transposed_to_zeros(algorithm, monkeypatch):
+    rng = np.random.default_rng(1)
+    layer, x = Conv2dTranspose(filters=8, kernel=5, padding="same", bias=True), images(rng)
+    params = {"weights": rng.normal(size=(5, 5, 8, 8)).astype(np.float32), "biases": np.zeros(8, np.float32)}
+    found = []
+    for name in (algorithm, "unfolded"):
+        monkeypatch.setenv(FORCING, name)
+        found.append(layer.forward(RunContext(training=True), params, x).output.copy())
+    assert (found[1] == 0).mean() > 0.2
+    assert not found[0][found[1] == 0].any()
 
 
 def test_nobody_looks_where_it_cannot_matter(monkeypatch):
