@@ -136,6 +136,8 @@ def convolutional(net: Darknet, section: Section) -> None:
     height, width, channels = net.image()
     kernel, stride = section.integer("size", 1), section.integer("stride", 1)
     filters, groups, dilation = (section.integer(name, 1) for name in ("filters", "groups", "dilation"))
+    if groups < 1 or channels % groups:
+        raise RefusedError(f"groups={groups} does not fit {channels} channels")
     odd = [name for name in ("binary", "xnor", "flipped", "antialiasing", "deform") if section.integer(name, 0)]
     if odd or "stride_x" in section.options:
         raise RefusedError(f"{', '.join(odd) or 'stride_x'} is no argument of a layer")

@@ -75,7 +75,7 @@ def read_sections(path: Path) -> list[Section]:
     text = read_limited(path, LARGEST_CFG, SpecError, "G101").decode("utf-8", "replace")
     sections: list[Section] = []
     options: dict[str, str] = {}
-    for number, written in enumerate(text.splitlines(), 1):
+    for number, written in enumerate(text.split("\n"), 1):  # the only break of lines that darknet knows
         line = written.split("#")[0].split(";")[0].strip()
         place = Place(shown(path), number, 1)
         if line.startswith("[") and line.endswith("]"):
@@ -86,7 +86,9 @@ def read_sections(path: Path) -> list[Section]:
             if not equals or not sections:
                 expected = "expected [section] or option=value"
                 raise SpecError("G365", f"{expected}, found {shown(line[:60])}", place)
-            options[key.strip()] = value.strip()
+            if options.setdefault(key.strip(), value.strip()) != value.strip():
+                said = f"{shown(key.strip()[:60])} is written twice, with other values: darknet takes the first"
+                raise SpecError("G365", f"[{shown(sections[-1].kind[:60])}]: {said}", place)
     if len(sections) > MAX_SECTIONS:
         raise SpecError(
             "G365", f"expected at most {MAX_SECTIONS:,} sections, found {len(sections):,}", Place(shown(path))

@@ -25,6 +25,8 @@ from graphc.training_graph.step import EmittedGradients, EmittedStep, TrainingBu
 from graphc.training_graph.tensor import Tensor, channels_first, from_channels_first
 from graphc.types import Array, Context, Gradients, Params, Step
 
+MOST_DIFFERENT = 100_000
+"""Pixels of the output until their places between those of the input repeat: what each sees is kept."""
 _MODES = {"nearest": "nearest", "bilinear": "linear", "bicubic": "cubic"}
 """ONNX's words."""
 
@@ -87,6 +89,15 @@ class Resize(SizedLike):
         return self.model_copy(update={"size": size, "like": None})
 
     def infer_shape(self, *inputs: Shape) -> Shape:
+        shape = self._resized(*inputs)
+        for axis, (up, down) in zip(shape[:-1], self._ratios(inputs[0], shape), strict=True):
+            different = axis if up == 0 and isinstance(axis, int) else down
+            if different > MOST_DIFFERENT:
+                message = f"expected at most {MOST_DIFFERENT:,} pixels along an axis that lie differently between those"
+                raise RuleError("G203", f"{message} of the input, found {different:,}")
+        return shape
+
+    def _resized(self, *inputs: Shape) -> Shape:
         sizes, channels = spatial(inputs[0], self.kind)
         if self.antialias or (self.method == "nearest" and self.in_force("coordinates") == "align_corners"):
             static(inputs[0], f"{self.kind} with {'antialias' if self.antialias else 'nearest and align_corners'}")

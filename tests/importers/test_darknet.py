@@ -118,6 +118,10 @@ def test_a_classifier_with_dense_layers(tmp_path: Path) -> None:
         ("[net]\nwidth=8\nheight=8\n[maxpool]\nstride=0\n", "stride=0 expect at least 1"),
         ("[net]\nwidth=8\nheight=8\n[convolutional]\nfilters=0\n", "cannot be said"),
         ("[net]\nwidth=8\nheight=8\n[convolutional]\nfilters=2\nactivation=ramp\n", "the activation ramp is no layer"),
+        ("[net]\nwidth=8\nheight=8\n[convolutional]\ngroups=0\n", "groups=0 does not fit 3 channels"),
+        ("[net]\nwidth=8\nheight=8\n[convolutional]\ngroups=2\n", "groups=2 does not fit 3 channels"),
+        ("[net]\nwidth=8\nwidth=9\n", "width is written twice, with other values: darknet takes the first"),
+        ("[net]\nwidth=8\nheight=8\n[upsample]\nstride=1000000\n", "at most 100,000 pixels along an axis"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_said_with_its_place(tmp_path: Path, text: str, told: str) -> None:
