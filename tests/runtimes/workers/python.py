@@ -175,9 +175,14 @@ def litert(path: str, inputs: Arrays, outputs: list[str]) -> list[np.ndarray]:
             words = (done.stdout + done.stderr).strip().splitlines()
             raise RuntimeError(f"onnx2tf: {words[-1] if words else done.returncode}")
         interpreter = Interpreter(str(written[0]))
-        runner = interpreter.get_signature_runner()
-        found = runner(**inputs)
-    return [found[name] for name in outputs]
+        if interpreter.get_signature_list():
+            found = interpreter.get_signature_runner()(**inputs)
+            return [found[name] for name in outputs]
+        interpreter.allocate_tensors()
+        for given, array in zip(interpreter.get_input_details(), inputs.values(), strict=True):
+            interpreter.set_tensor(given["index"], array)
+        interpreter.invoke()
+        return [interpreter.get_tensor(each["index"]) for each in interpreter.get_output_details()]
 
 
 def onnxslim(path: str, inputs: Arrays, outputs: list[str]) -> list[np.ndarray]:
