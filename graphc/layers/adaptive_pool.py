@@ -37,9 +37,9 @@ class _Adaptive(Pool):
         assert self.output_size is not None
         return *self.output_size, self.sizes(inputs[0])[1]
 
-    def sees_all_of(self, index: int, *inputs: Shape) -> bool:
+    def sees_all(self, *inputs: Shape) -> Sequence[bool]:
         """Of an open size no window is known."""
-        return not is_static(inputs[0])
+        return (not is_static(inputs[0]),)
 
     def reach(self, *inputs: Shape) -> tuple[Reach, ...]:
         if not is_static(inputs[0]):

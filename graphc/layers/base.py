@@ -97,9 +97,9 @@ class Layer(Documented):
         """For each spatial axis of the output (such as height and width), which positions of its input it sees."""
         return (HERE,) * (len(inputs[0]) - 1)
 
-    def sees_all_of(self, index: int, *inputs: Shape) -> bool:
-        """Whether every output depends on the whole plane of input `index`."""
-        return self.sees_everything
+    def sees_all(self, *inputs: Shape) -> Sequence[bool]:
+        """Of each input whether every output depends on its whole plane."""
+        return (self.sees_everything,) * len(inputs)
 
     def declare_params(self, *inputs: Shape) -> dict[str, ParamSpec]:
         """The variables this layer needs, by local name, in the order in which TF-Slim makes them."""

@@ -34,9 +34,10 @@ class Broadcasting(Merge):
     def reach(self, *inputs: Shape) -> tuple[Reach, ...]:
         return (HERE,) * (max(map(len, inputs)) - 1)
 
-    def sees_all_of(self, index: int, *inputs: Shape) -> bool:
+    def sees_all(self, *inputs: Shape) -> Sequence[bool]:
         """One position that is repeated counts for every output, and so for all that it sees itself."""
-        return inputs[index][:-1] != self.infer_shape(*inputs)[:-1]
+        plane = self.infer_shape(*inputs)[:-1]
+        return [each[:-1] != plane for each in inputs]
 
     def emit_joined(self, build: OnnxBuilder, values: Sequence[Value]) -> Value:
         """Values of one rank, one after the other through the operator."""

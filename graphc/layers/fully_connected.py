@@ -44,8 +44,8 @@ class FullyConnected(Weighted):
         channels(shape, self.kind)
         return (*shape[:-1], self.units)
 
-    def sees_all_of(self, index: int, *inputs: Shape) -> bool:
-        return len(inputs[0]) == 1
+    def sees_all(self, *inputs: Shape) -> Sequence[bool]:
+        return (len(inputs[0]) == 1,)
 
     def declare_params(self, *inputs: Shape) -> dict[str, ParamSpec]:
         weights = self.declare_weights("IO", channels(inputs[0], self.kind), self.units)

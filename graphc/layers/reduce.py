@@ -51,8 +51,8 @@ class Reduce(Layer):
             raise RuleError("G203", message, "axes")
         return left
 
-    def sees_all_of(self, index: int, *inputs: Shape) -> bool:
-        return any(axis < len(inputs[0]) - 1 for axis in self.reduced(inputs[0]))
+    def sees_all(self, *inputs: Shape) -> Sequence[bool]:
+        return (any(axis < len(inputs[0]) - 1 for axis in self.reduced(inputs[0])),)
 
     def reach(self, *inputs: Shape) -> tuple[Reach, ...]:
         return (HERE,) * (len(self.infer_shape(*inputs)) - 1)

@@ -32,8 +32,8 @@ def receptive_fields(graph: LayerGraph, shapes: Mapping[str, Shape]) -> tuple[di
             continue
         read = [shapes[source] for source in node.inputs]
         fields = [
-            dict.fromkeys(seen[source]) if node.layer.sees_all_of(index, *read) else seen[source]
-            for index, source in enumerate(sources)
+            dict.fromkeys(seen[source]) if everything else seen[source]
+            for source, everything in zip(sources, node.layer.sees_all(*read), strict=False)
         ]
         reaches = node.layer.reach(*read)
         merged: Seen = {}

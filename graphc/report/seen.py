@@ -32,9 +32,9 @@ def seen(plan: Plan, node: str, *position: int) -> dict[str, Region | None]:
         region = regions[each.node.name]
         read = plan.input_shapes(each.node)
         reaches = each.node.layer.reach(*read)
-        for index, source in enumerate(each.node.inputs):
+        for source, whole in zip(each.node.inputs, each.node.layer.sees_all(*read), strict=True):
             sizes = fixed(plan.shapes[source], source)[:-1]
-            everything = each.node.layer.sees_all_of(index, *read) and any(size > 1 for size in sizes)
+            everything = whole and any(size > 1 for size in sizes)
             if region is None or everything or not len(region) == len(reaches) == len(sizes):
                 regions[source] = None
                 continue

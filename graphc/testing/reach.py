@@ -19,7 +19,7 @@ def check_reach(case: Case) -> None:
         if case.layer.sees_nothing:
             assert not seen.any(), f"{case}: an output depends on input {index}, and sees_nothing is set"
             continue
-        everything = case.layer.sees_all_of(index, *case.input_shapes)
+        everything = case.layer.sees_all(*case.input_shapes)[index]
         expected = np.ones_like(seen) if everything else reported(case, seen.shape)
         beyond = np.argwhere(seen & ~expected)
         assert not len(beyond), f"{case}: output pixel and input pixel {beyond[0]} lie outside of `reach`"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from graphc.graph import Plan
+from graphc.layers.elementwise_merge import Add
 from graphc.receptive_field import ReceptiveField
 from tests.passes.specs import plan_of
 
@@ -105,3 +106,19 @@ def test_nothing_is_told_where_all_is_seen() -> None:
     assert fields["c"] is not None
     assert fields["gate"] is None
     assert fields["gated"] is None
+
+
+def test_many_inputs_of_a_merge_are_compared_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """50,000 of them took minutes, as each was compared with the shape of all."""
+    inferred: list[int] = []
+    infer_shape = Add.infer_shape
+    monkeypatch.setattr(
+        Add, "infer_shape", lambda self, *inputs: inferred.append(len(inputs)) or infer_shape(self, *inputs)
+    )
+    calls = []
+    for count in (2, 40):
+        inferred.clear()
+        names = ", ".join(["a"] * count)
+        plan_of(f"inputs: {{image: [N, 8, 8, 4]}}\nlayers: [relu: {{name: a}}, add: {{inputs: [{names}]}}]")
+        calls.append(len(inferred))
+    assert calls[0] == calls[1] > 0

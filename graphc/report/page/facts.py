@@ -71,7 +71,7 @@ def reach_facts(planned: PlannedNode, inputs: list[Any]) -> Any:
     layer = planned.node.layer
     if not all(is_static(shape) for shape in inputs):
         return 0
-    if all(layer.sees_all_of(index, *inputs) for index in range(len(inputs))):
+    if all(layer.sees_all(*inputs)):
         return 0
     reaches = layer.reach(*inputs)
     if all(reach.is_identity for reach in reaches):
