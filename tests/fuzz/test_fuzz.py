@@ -99,7 +99,7 @@ class Large(Faulty):
     mebibytes = 20
 
     def fail(self):
-        bytearray(b"x") * (60 << 20)
+        bytearray(b"x") * (30 << 20)
 
 
 class Writing(Faulty):

@@ -76,7 +76,9 @@ def has_computed_sizes(seen: Seen) -> bool:
 
 def scaled_axes(seen: Seen) -> int:
     """How many axes, with batch and channels, a Resize by scales has; 0 of anything else, which is given sizes."""
-    scales = seen.shapes[2] if seen.operator == "Resize" and len(seen.shapes) == 3 else None
+    if seen.operator != "Resize" or len(seen.shapes) > 3:
+        return 0
+    scales = seen.shapes[2]
     return scales[0] if scales else 0
 
 
