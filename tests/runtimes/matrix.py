@@ -9,6 +9,7 @@ shows.
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,6 +34,8 @@ FORMS = ("float32", "preprocess", "float16", "int8", "int8 weights", "webgpu")
 FORM_WORDS = {"preprocess": "raw bytes in", "webgpu": "`--target webgpu`"}
 FEWER_DIGITS = 2e-2
 """What a row of fewer digits explains: how far they may be off, as a share of the largest value."""
+FOLDERS = re.compile(r"/\S*/")
+"""Of this machine, in what a runtime says."""
 EFFECTS = {"wrong": "**wrong numbers, no error**", "imprecise": "fewer digits", "refused": "refused"}
 ABOUT = """\
 The first case of every layer kind and eight nets of the zoo ({nets}), with random weights, one example (of 8-bit \
@@ -111,7 +114,7 @@ def collected(cases: Path, results: Path) -> dict[str, Any]:
             elif kind == "wrong":
                 right[1][case["what"]] = line["refused"] if "refused" in line else float(f"{line['error']:.1e}")
             else:
-                right[2][case["what"]] = line["refused"][:120]
+                right[2][case["what"]] = FOLDERS.sub("", line["refused"])[:120]
         found[path.stem] = forms
     return found
 
