@@ -1,9 +1,10 @@
-"""NumPy, loaded at its first use: reading and checking a spec needs none of it."""
+"""What is loaded at its first use, NumPy above all: reading and checking a spec needs none of it."""
 
 from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -27,9 +28,20 @@ def lazy_import(name: str) -> ModuleType:
     return importlib.import_module(name) if name in sys.modules else LazyModule(name)
 
 
+def loaded_from(homes: Mapping[str, str]) -> Callable[[str], Any]:
+    """The `__getattr__` of a package that gives names of its modules: `homes` says of which, by name."""
+
+    def attribute(name: str) -> Any:
+        if name not in homes:
+            raise AttributeError(name)
+        return getattr(importlib.import_module(homes[name]), name)
+
+    return attribute
+
+
 if TYPE_CHECKING:
     import numpy as np
 else:
     np = lazy_import("numpy")
 
-__all__ = ["LazyModule", "lazy_import", "np"]
+__all__ = ["LazyModule", "lazy_import", "loaded_from", "np"]

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import gc
 import signal
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from graphc.cli.stopping import stopping
+from graphc.lazy import loaded_from
 
 if TYPE_CHECKING:
     from graphc.cli.commands import cli
@@ -33,10 +33,6 @@ def main() -> None:
     enter()
 
 
-def __getattr__(name: str) -> Any:
-    if name not in HOMES:
-        raise AttributeError(name)
-    return getattr(import_module(HOMES[name]), name)
-
+__getattr__ = loaded_from(HOMES)
 
 __all__ = ["cli", "main", "run_command"]

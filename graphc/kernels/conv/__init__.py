@@ -5,11 +5,11 @@ A layer states its problem when a net is planned. Algorithms are imported when o
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from graphc.kernels.conv.problem import ConvPart, ConvProblem
 from graphc.kernels.conv.ranks import AnyConvProblem, problem_of
+from graphc.lazy import loaded_from
 
 if TYPE_CHECKING:
     from graphc.kernels.conv.algorithm import BlockwiseConvAlgorithm, ConvAlgorithm, Verdict
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     )
     from graphc.kernels.conv.operations import conv2d, conv2d_gradients, conv2d_input_gradient, conv2d_weight_gradient
 
-HOMES = {
+MODULES = {
     "algorithm": ("BlockwiseConvAlgorithm", "ConvAlgorithm", "Verdict"),
     "algorithms": ("ALGORITHMS",),
     "choose": (
@@ -36,6 +36,8 @@ HOMES = {
     "operations": ("conv2d", "conv2d_gradients", "conv2d_input_gradient", "conv2d_weight_gradient"),
 }
 """Module -> what is imported from it when somebody asks."""
+
+__getattr__ = loaded_from({name: f"{__name__}.{module}" for module, names in MODULES.items() for name in names})
 
 __all__ = [
     "ALGORITHMS",
@@ -56,10 +58,3 @@ __all__ = [
     "forced_algorithm",
     "problem_of",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    for module, names in HOMES.items():
-        if name in names:
-            return getattr(import_module(f"{__name__}.{module}"), name)
-    raise AttributeError(name)
