@@ -81,4 +81,4 @@ def test_a_name_that_nearly_fits_many_parts_is_answered_at_once():
     rule = NameRule.of("".join(f"{part}x" for part in parts[:80]), "/".join(parts[:80]))
     start = time.process_time()
     assert rule.to_ours("111111x" * 80 + "y") is None
-    assert time.process_time() - start < 2
+    assert time.process_time() - start < 10  # in fact milliseconds; without a bound, years

@@ -136,7 +136,7 @@ def test_the_bound_refuses_a_bomb_in_no_time(kind):
     start = time.perf_counter()
     with pytest.raises(SpecError, match=r"got at least \d,\d{3},\d{3},\d{3}"):
         check_bounds(spec, 50_000)
-    assert time.perf_counter() - start < 1
+    assert time.perf_counter() - start < 10  # without the bound it would take years
 
 
 # what names other files ------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ import pytest
 from graphc import weights
 from graphc.errors import GraphcError, MachineError, WeightsError
 from graphc.weights.formats import FORMATS
+from tests.costs import SECONDS
 from tests.weights import files
 from tests.weights.files import BFLOAT16, NO_BFLOAT16, WRITERS
 
@@ -120,7 +121,7 @@ def test_damaged_files_are_an_error_of_ours_soon(tmp_path, form):
         chosen.write_bytes(damaged(whole[chosen], rng))
         before = time.process_time()
         error = refusal(path)
-        assert time.process_time() - before < 2
+        assert time.process_time() - before < SECONDS
         if error is not None:
             refused += 1
             assert not isinstance(error, MachineError), error
@@ -148,7 +149,7 @@ def test_what_is_damaged_beneath_the_checksums_is_an_error_of_ours_soon(tmp_path
             continue
         before = time.process_time()
         refused += refusal(path) is not None
-        assert time.process_time() - before < 2
+        assert time.process_time() - before < SECONDS
     assert refused > MUTATIONS // 10
 
 
