@@ -44,7 +44,27 @@ def field_texts(model: type[BaseModel]) -> dict[str, str]:
 
 
 def _own_texts(cls: type) -> dict[str, str]:
-    body = _class_bodies(cls.__module__)[cls.__qualname__]
+    return _texts_of_classes(cls.__module__)[cls.__qualname__]
+
+
+@cache
+def _texts_of_classes(module: str) -> dict[str, dict[str, str]]:
+    """The texts below the fields of every class of a module, by the class's qualified name."""
+    found: dict[str, dict[str, str]] = {}
+
+    def visit(node: ast.AST, above: str) -> None:
+        for each in ast.iter_child_nodes(node):
+            if isinstance(each, ast.ClassDef):
+                found[f"{above}{each.name}"] = _texts_below(each.body)
+                visit(each, f"{above}{each.name}.")
+            elif isinstance(each, ast.FunctionDef):
+                visit(each, f"{above}{each.name}.<locals>.")
+
+    visit(ast.parse(inspect.getsource(sys.modules[module])), "")
+    return found
+
+
+def _texts_below(body: list[ast.stmt]) -> dict[str, str]:
     return {
         field.target.id: inspect.cleandoc(below.value.value).replace("\n", " ")
         for field, below in pairwise(body)
@@ -54,23 +74,6 @@ def _own_texts(cls: type) -> dict[str, str]:
         and isinstance(below.value, ast.Constant)
         and isinstance(below.value.value, str)
     }
-
-
-@cache
-def _class_bodies(module: str) -> dict[str, list[ast.stmt]]:
-    """Statements of every class of a module, by the class's qualified name."""
-    found: dict[str, list[ast.stmt]] = {}
-
-    def visit(node: ast.AST, above: str) -> None:
-        for each in ast.iter_child_nodes(node):
-            if isinstance(each, ast.ClassDef):
-                found[f"{above}{each.name}"] = each.body
-                visit(each, f"{above}{each.name}.")
-            elif isinstance(each, ast.FunctionDef):
-                visit(each, f"{above}{each.name}.<locals>.")
-
-    visit(ast.parse(inspect.getsource(sys.modules[module])), "")
-    return found
 
 
 class ReadableSchema(GenerateJsonSchema):

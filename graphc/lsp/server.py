@@ -38,7 +38,7 @@ from graphc.spec.library import library
 
 PAUSE = 0.02
 """Seconds without a change before a text is analyzed."""
-EVERY = 10
+EVERY = 4
 """After so many analyses all that is left of them is freed; after each one what is youngest."""
 PATIENCE = 0.1
 """Seconds that a request waits for the analysis of the newest text."""
@@ -93,11 +93,9 @@ class GraphcServer(LanguageServer):
             self.workspace_inlay_hint_refresh(None)
 
     def collect(self) -> None:
-        """Free old analyses, which are cycles. What was there with the first one (modules, schemas) is not looked at
-        again, so that all of it takes some milliseconds."""
+        """Free old analyses, which are cycles, in some milliseconds."""
         if not self.analyzed:
-            gc.collect()
-            gc.freeze()
+            keep_what_is_there()
         else:
             gc.collect(2 if self.analyzed % EVERY == 0 else 0)
         self.analyzed += 1
@@ -143,6 +141,12 @@ class GraphcServer(LanguageServer):
         return document.is_fresh
 
 
+def keep_what_is_there() -> None:
+    """What is there now (modules, schemas, documentation) is not looked at again when garbage is collected."""
+    gc.collect()
+    gc.freeze()
+
+
 def make_server() -> GraphcServer:
     """A server with all features."""
     gc.set_threshold(100_000)
@@ -163,6 +167,7 @@ def _watch_texts(server: GraphcServer) -> None:
     @server.feature(lsp.INITIALIZED)
     async def _initialized(ls: GraphcServer, params: lsp.InitializedParams) -> None:
         await asyncio.to_thread(_warm_up)
+        keep_what_is_there()
 
     @server.feature(lsp.WORKSPACE_DID_CHANGE_CONFIGURATION)
     def _configured(ls: GraphcServer, params: lsp.DidChangeConfigurationParams) -> None:
