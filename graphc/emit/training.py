@@ -19,15 +19,19 @@ from onnx import TensorProto, helper
 import graphc
 from graphc.dims import Shape, is_sequence
 from graphc.emit import webgpu_convolution
+from graphc.emit.at_layer import at_layer
+from graphc.emit.blocked_layout import keep_in_blocks
 from graphc.emit.builder import GraphBuilder, Value, lies_channels_first, require_operator
 from graphc.emit.model import OnnxModel, check
 from graphc.emit.training_targets import TRAINING_OPERATORS, Target
 from graphc.emit.unused import needed_nodes, without_copies
-from graphc.errors import RuleError, SpecError
+from graphc.errors import SpecError
 from graphc.graph import Node, Plan
 from graphc.layers.base import Layer
 from graphc.layers.protocols import EmitsTraining
 from graphc.onnx_builder import Value as AnyValue
+from graphc.training_graph import blocked
+from graphc.training_graph.blocked import NCHWC
 from graphc.training_graph.step import EmittedGradients, EmittedStep
 from graphc.training_graph.tensor import Tensor, between_layers
 from graphc.types import Array, Params
@@ -55,10 +59,16 @@ class Recorded:
 class TrainingGraph(GraphBuilder):
     """Collects the nodes of a training step; what layers see of it is `TrainingBuilder`."""
 
-    def __init__(self, plan: Plan, batch: int, target: Target = "cpu", *, training: bool = True) -> None:
+    def __init__(
+        self, plan: Plan, batch: int, target: Target = "cpu", *, training: bool = True, block: int = 0
+    ) -> None:
         """`training`: whether layers do what they do in training alone, such as dropout; of normalization the plan
-        says it, by `frozen`."""
+        says it, by `frozen`. `block`: channels in a block of onnxruntime's own layout, 0 for standard operators
+        alone."""
         super().__init__(plan.graph, OPSET, set(), {})
+        self.block = block
+        self.shapes: dict[str, tuple[int, ...]] = {}
+        """Of all tensors so far, by name."""
         self.plan, self.batch, self.target, self.training = plan, batch, target, training
         self.inputs: dict[str, tuple[Tensor, str]] = {}
         """Inputs of the graph with their types, by name."""
@@ -93,7 +103,8 @@ class TrainingGraph(GraphBuilder):
         key = (kind, inputs, outputs, repr(sorted(attributes.items())))
         if key in self._known:
             return self._known[key]
-        require_operator(kind, self.opset)
+        if "domain" not in attributes:
+            require_operator(kind, self.opset)
         names = [self._value_names.unique(f"{self._label}/{kind}") for _ in range(outputs)]
         made = helper.make_node(kind, list(inputs), names, **attributes)
         made.name = self._node_names.unique(f"{self._label}/{kind}")
@@ -114,6 +125,8 @@ class TrainingGraph(GraphBuilder):
     def convolution(
         self, x: Tensor, weights: Tensor, biases: Tensor | None, attributes: Mapping[str, Any], shape: Sequence[int]
     ) -> Tensor:
+        if blocked.fits(x, weights, attributes):
+            return blocked.convolution(x, weights, biases, attributes, shape)
         form = webgpu_convolution.convolution if self.target == "webgpu" else webgpu_convolution.plain_convolution
         return form(x, weights, biases, attributes, shape)
 
@@ -317,6 +330,8 @@ class TrainingGraph(GraphBuilder):
     def finish(self, metadata: Mapping[str, str]) -> OnnxModel:
         """The checked model, of what its outputs need."""
         nodes = needed_nodes(self.nodes, self.outputs)
+        if self.block:
+            nodes = keep_in_blocks(nodes, self, self.outputs)
         nodes = without_copies(nodes, set(self.inputs), set(self.tensors))
         self._check_operators(nodes)
         read = {name for node in nodes for name in node.input}
@@ -332,7 +347,7 @@ class TrainingGraph(GraphBuilder):
         body = helper.make_model(
             helper.make_graph(nodes, f"{self.plan.graph.name}_training", inputs, outputs),
             ir_version=IR_VERSION,
-            opset_imports=[helper.make_opsetid("", OPSET)],
+            opset_imports=[helper.make_opsetid("", OPSET), *([helper.make_opsetid(NCHWC, 1)] if self.block else [])],
             producer_name="graphc",
             producer_version=graphc.__version__,
         )
@@ -345,7 +360,7 @@ class TrainingGraph(GraphBuilder):
     def _check_operators(self, nodes: Sequence[onnx.NodeProto]) -> None:
         allowed = TRAINING_OPERATORS[self.target]
         for node in nodes:
-            if node.op_type not in allowed:
+            if node.domain == "" and node.op_type not in allowed:
                 origin = self._origin.get(node.output[0])
                 where = f"{origin.name}: {origin.layer.kind}" if origin is not None else "the training step"
                 message = f"{where} needs the operator {node.op_type}, which {self.target} has no kernel for"
@@ -368,20 +383,6 @@ def check_layers(plan: Plan, wanted: Collection[str]) -> None:
         node = planned.node
         if node.name in needed and not isinstance(node.layer, EmitsTraining):
             raise SpecError("G370", f"{node.name}: {node.layer.kind} has no training graph yet", node.place)
-
-
-class at_layer:  # noqa: N801  (used as a statement)
-    """Errors of a layer's rules with its name and place."""
-
-    def __init__(self, node: Node) -> None:
-        self._node = node
-
-    def __enter__(self) -> None:
-        return
-
-    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
-        if isinstance(error, RuleError):
-            raise SpecError(error.code, f"{self._node.name}: {error.message}", self._node.place) from None
 
 
 def _value(tensor: Tensor) -> Value:

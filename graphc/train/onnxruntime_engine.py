@@ -30,7 +30,8 @@ from graphc.errors import DivergedError
 from graphc.execution.network import Network
 from graphc.graph import LayerGraph
 from graphc.parallel.communicator import shard_slices
-from graphc.runtime import DeviceSession, Session, onnxruntime_version, provider_names
+from graphc.providers import CPU
+from graphc.runtime import DeviceSession, Session, channel_block, onnxruntime_version, provider_names
 from graphc.system import processors
 from graphc.train.diagnosis import first_bad_value
 from graphc.train.distill import TeacherModel, weights_of
@@ -116,6 +117,8 @@ class OnnxruntimeEngine:
         self.task, self.recipe, self.plan, self.heads = task, task.recipe, task.plan, task.heads
         self.provider, self.threads = with_float32(provider, first), threads or processors()
         self._target: Target = TARGETS.get(first, "cpu")
+        self._block = channel_block() if first == CPU else 0
+        """Channels in a block of the provider's own layout, which is the CPU's."""
         self.learning = ParamGroups.of(task.plan.variables, task.recipe)
         self._sessions: dict[Any, DeviceSession] = {}
         """By number of examples and forms of targets."""
@@ -135,7 +138,8 @@ class OnnxruntimeEngine:
     def bits(self) -> dict[str, Any]:
         """What decides the last bits of a result besides recipe and data."""
         of_engine = {"engine": "onnxruntime", "onnxruntime": onnxruntime_version(), "provider": self.provider}
-        return {"graphc": __version__, **of_engine, "machine": platform.machine(), "threads": self.threads}
+        of_machine = {"machine": platform.machine(), "threads": self.threads, "block": self._block}
+        return {"graphc": __version__, **of_engine, **of_machine}
 
     def place(self, params: Mapping[str, Array]) -> dict[str, Array]:
         return dict(params)
@@ -217,7 +221,7 @@ class OnnxruntimeEngine:
         sizes = tuple(map(len, batches))
         key = sizes, tuple(sorted(forms.items()))
         if key not in self._sessions:
-            model = emit_step(self.task, self.learning, sizes, forms, self._target)
+            model = emit_step(self.task, self.learning, sizes, forms, self._target, block=self._block)
             self._sessions[key] = DeviceSession(model.serialize(), self.provider, self.threads)
         return self._sessions[key]
 

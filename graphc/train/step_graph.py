@@ -94,14 +94,16 @@ def emit_step(
     forms: Mapping[str, TargetForm],
     target: Target = "cpu",
     unroll: int = 1,
+    block: int = 0,
 ) -> OnnxModel:
     """The checked model of a step over so many examples, or over several batches that are accumulated, for variables
-    that learn as `learning` says; `forms`: of the targets, by name; `unroll`: steps in a row. A SpecError with the
-    place of what has no training graph."""
+    that learn as `learning` says; `forms`: of the targets, by name; `unroll`: steps in a row; `block`: channels
+    in a block of onnxruntime's own layout on a CPU, 0 for standard operators alone. A SpecError with the place of what
+    has no training graph."""
     check_emittable(task)
     plan = frozen_plan(task.plan, learning.frozen)
     sizes = [batch] if isinstance(batch, int) else batch
-    graph = TrainingGraph(plan, sizes[0], target)
+    graph = TrainingGraph(plan, sizes[0], target, block=block)
     for turn in range(unroll):
         graph.begin_step(turn, unroll)
         _emit_one(graph, task, learning, sizes, forms)

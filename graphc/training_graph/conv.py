@@ -3,6 +3,7 @@
 Forms were measured one by one in onnxruntime on one core beside PyTorch (figures: benchmarks/README.md). The data
 gradient is a ConvTranspose, which takes the weights as they lie and of which every runtime has its own kernel. A weight
 gradient as a Conv with batch and channels exchanged is two to three times as slow as a product a tap of the window.
+Where onnxruntime's own operators may be used, both are convolutions in blocks (`blocked.py`).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from itertools import product
 from typing import Any
 
 from graphc.lazy import np
+from graphc.training_graph import blocked
 from graphc.training_graph.tensor import Tensor, concat
 from graphc.types import Array
 from graphc.window import Window
@@ -82,6 +84,9 @@ def transposed_convolution(
 ) -> Tensor:
     """[N, channels, *sizes] from dy [N, K, …] by weights [K, channels/groups, …]: what each window has read gets its
     share."""
+    phases = blocked.phases_of(dy, weights, windows, sizes, groups)
+    if phases is not None:
+        return blocked.transposed_convolution(dy, weights, phases)
     pads = pads_of(windows)
     left = [
         size + sum(sides) - ((places - 1) * window.stride + window.extent)
@@ -195,7 +200,17 @@ def by_taps(asked: WeightGradient) -> Tensor:
     return whole.transpose(0, 3, 1, 2).reshape(*asked.shape)
 
 
+def _is_in_blocks(asked: WeightGradient) -> bool:
+    return blocked.has_weight_gradient(asked.x, asked.dy, asked.groups)
+
+
+def _in_blocks(asked: WeightGradient) -> Tensor:
+    """A convolution of onnxruntime's own, with batch and channels exchanged."""
+    return blocked.weight_gradient(asked.x, asked.dy, asked.windows)
+
+
 FORMS: tuple[tuple[Callable[[WeightGradient], bool], Callable[[WeightGradient], Tensor]], ...] = (
+    (_is_in_blocks, _in_blocks),
     (_is_pointwise, _pointwise),
     (_is_narrow, side_by_side),
     (_is_depthwise, _banded),

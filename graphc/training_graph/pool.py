@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from itertools import product
 
 from graphc.lazy import np
+from graphc.training_graph.blocked import IMAGES, as_blocks, in_blocks, out_of_blocks, whole_blocks
 from graphc.training_graph.conv import pads_of, transposed_convolution
 from graphc.training_graph.tensor import Tensor, concat
 from graphc.types import Array
@@ -23,11 +24,17 @@ LOWEST = -3.4028234663852886e38
 def max_pool_gradient(x: Tensor, y: Tensor, dy: Tensor, windows: Sequence[Window]) -> Tensor:
     """[N, C, …] of x [N, C, …] from dy, which like y is [N, C, …]."""
     tiled = all(window.kernel == window.stride and window.dilation == 1 for window in windows)
-    return _of_tiles(x, y, dy, windows) if tiled else _of_windows(x, y, dy, windows)
+    if not tiled:
+        return _of_windows(x, y, dy, windows)
+    if x.rank != IMAGES or not whole_blocks(x.graph.block, x.shape[1]):
+        return _of_tiles(x, y, dy, windows)
+    read, largest, given = (as_blocks(in_blocks(each)) for each in (x, y, dy))
+    found = _of_tiles(read, largest, given, windows)
+    return out_of_blocks(found.reshape(*x.shape))
 
 
 def _of_tiles(x: Tensor, y: Tensor, dy: Tensor, windows: Sequence[Window]) -> Tensor:
-    """Of windows side by side: the taps are axes of their own."""
+    """Of windows side by side: the taps are axes of their own. Behind the windows' axes there may be others."""
     shared = concat(_shares(_tiles(x, windows, LOWEST), y.reshape(1, *y.shape), dy.reshape(1, *dy.shape)), axis=0)
     return _untiled(shared, windows, x.shape)
 
@@ -51,29 +58,33 @@ def _edges(windows: Sequence[Window], sizes: Sequence[int]) -> list[tuple[int, i
 
 def _tiles(x: Tensor, windows: Sequence[Window], fill: float) -> list[Tensor]:
     """What each tap of windows side by side reads of x [N, C, …], each [1, N, C, …]."""
-    batch, channels, *sizes = x.shape
     axes, taps = len(windows), [window.kernel for window in windows]
+    batch, channels, *sizes = x.shape[: 2 + axes]
+    behind = x.shape[2 + axes :]
     outputs: list[int] = [int(window.output) for window in windows]  # type: ignore[arg-type]
-    tiles = x.pad([(0, 0), (0, 0), *_edges(windows, sizes)], fill)
+    tiles = x.pad([(0, 0), (0, 0), *_edges(windows, sizes), *((0, 0) for _ in behind)], fill)
     pairs = [size for pair in zip(outputs, taps, strict=True) for size in pair]
     inner = tuple(range(3, 3 + 2 * axes, 2))
     outer = tuple(range(2, 2 + 2 * axes, 2))
-    first = tiles.reshape(batch, channels, *pairs).transpose(*inner, 0, 1, *outer)
+    last = range(2 + 2 * axes, 2 + 2 * axes + len(behind))
+    first = tiles.reshape(batch, channels, *pairs, *behind).transpose(*inner, 0, 1, *outer, *last)
     count = math.prod(taps)
-    return first.reshape(count, batch, channels, *outputs).split([1] * count, axis=0)
+    return first.reshape(count, batch, channels, *outputs, *behind).split([1] * count, axis=0)
 
 
 def _untiled(taps: Tensor, windows: Sequence[Window], shape: Sequence[int]) -> Tensor:
     """[N, C, …], of this shape, from what each tap has, [taps, N, C, …]."""
-    batch, channels, *sizes = shape
-    axes, outputs = len(windows), taps.shape[3:]
+    axes = len(windows)
+    batch, channels, *sizes = shape[: 2 + axes]
+    outputs, behind = taps.shape[3 : 3 + axes], taps.shape[3 + axes :]
     order = [axis for pair in zip(range(axes + 2, 2 * axes + 2), range(axes), strict=True) for axis in pair]
-    split = taps.reshape(*(window.kernel for window in windows), batch, channels, *outputs)
-    back = split.transpose(axes, axes + 1, *order)
+    split = taps.reshape(*(window.kernel for window in windows), batch, channels, *outputs, *behind)
+    back = split.transpose(axes, axes + 1, *order, *range(2 * axes + 2, 2 * axes + 2 + len(behind)))
     whole = back.reshape(
-        batch, channels, *(window.kernel * places for window, places in zip(windows, outputs, strict=True))
+        batch, channels, *(window.kernel * places for window, places in zip(windows, outputs, strict=True)), *behind
     )
-    return whole.pad([(0, 0), (0, 0), *((-before, -after) for before, after in _edges(windows, sizes))])
+    edges = ((-before, -after) for before, after in _edges(windows, sizes))
+    return whole.pad([(0, 0), (0, 0), *edges, *((0, 0) for _ in behind)])
 
 
 def largest_of_tiles(x: Tensor, windows: Sequence[Window]) -> Tensor:

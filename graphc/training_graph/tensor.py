@@ -16,6 +16,12 @@ Operand: TypeAlias = Union["Tensor", float]
 class GraphWriter(Protocol):
     """Where nodes go."""
 
+    block: int
+    """Channels in a block of onnxruntime's own layout, as `graphc.training_graph.blocked` says; 0: only standard
+    operators."""
+    shapes: dict[str, tuple[int, ...]]
+    """Of all tensors so far, by name."""
+
     def node(self, kind: str, *inputs: str, outputs: int = 1, **attributes: Any) -> list[str]:
         """A node of this kind; the names of its outputs. The same node twice is one."""
 
@@ -37,6 +43,9 @@ class Tensor:
     name: str
     shape: tuple[int, ...]
     """As it lies, with the batch."""
+
+    def __post_init__(self) -> None:
+        self.graph.shapes[self.name] = self.shape
 
     # element by element -------------------------------------------------------------------------------------
 

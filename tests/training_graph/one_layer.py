@@ -40,10 +40,10 @@ def in_numpy(case: Case, params, inputs, dy) -> Found:
     return Found(output, list(found.inputs), {k: np.asarray(v) for k, v in found.params.items()}, dict(step.updates))
 
 
-def emitted(case: Case, batch: int = BATCH, target: Target = "cpu"):
+def emitted(case: Case, batch: int = BATCH, target: Target = "cpu", block: int = 0):
     """The model: inputs x0 …, dy and variables in; y, their gradients and updates out."""
     plan = one_layer_plan(case)
-    graph = TrainingGraph(plan, batch, target)
+    graph = TrainingGraph(plan, batch, target, block=block)
     specs = plan.variables
     graph.variables = {name: graph.input(name, spec.shape, "float32") for name, spec in specs.items()}
     y = graph.forward(["layer"])["layer"]
@@ -63,9 +63,9 @@ def emitted(case: Case, batch: int = BATCH, target: Target = "cpu"):
     return graph.finish({})
 
 
-def in_onnxruntime(case: Case, params, inputs, dy, target: Target = "cpu") -> Found:
+def in_onnxruntime(case: Case, params, inputs, dy, target: Target = "cpu", block: int = 0) -> Found:
     ort = pytest.importorskip("onnxruntime")
-    model = emitted(case, len(dy), target)
+    model = emitted(case, len(dy), target, block)
     options = ort.SessionOptions()
     options.log_severity_level = 3
     session = ort.InferenceSession(model.serialize(), options, providers=["CPUExecutionProvider"])
