@@ -4,11 +4,12 @@ normalization, nearest resizing."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import TypeAlias
 
 import numpy as np
 
-from graphc.importers.onnx_graph import OnnxGraph, OnnxNode
+from graphc.importers.onnx_graph import ODD, OnnxGraph, OnnxNode
 
 Chain: TypeAlias = tuple[OnnxNode, ...]
 Rule: TypeAlias = Callable[[OnnxGraph, Chain], OnnxNode | None]
@@ -128,12 +129,13 @@ CHAINS: tuple[tuple[tuple[str, ...], Rule], ...] = (
 def recognize_chains(graph: OnnxGraph) -> OnnxGraph:
     """The graph with every chain that a rule knows as one node, where the last of its nodes was."""
     for ops, rule in CHAINS:
-        makers, readers = graph.makers(), graph.readers()
+        makers, reads = graph.makers(), {name: len(nodes) for name, nodes in graph.readers().items()}
         found: dict[int, OnnxNode] = {}
         for node in graph.nodes:
-            chain = _chain(graph, ops, node, makers, {name: len(nodes) for name, nodes in readers.items()})
-            if chain is not None and (one := rule(graph, chain)) is not None:
-                found[id(node)] = one
+            chain = _chain(graph, ops, node, makers, reads)
+            with suppress(*ODD):  # what is not as exporters write it is no such chain
+                if chain is not None and (one := rule(graph, chain)) is not None:
+                    found[id(node)] = one
         if found:
             graph = graph.with_nodes(found.get(id(node), node) for node in graph.nodes)
     return graph

@@ -6,8 +6,10 @@ file, operator by operator and constant by constant: nothing is recognized that 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +20,21 @@ from graphc.errors import Place, RuleError
 from graphc.graph import GraphInput, LayerGraph, Node
 from graphc.importers.float32 import short
 from graphc.importers.freeze import freeze
+from graphc.importers.onnx_graph import ODD as NOT_AS_THOUGHT
 from graphc.importers.onnx_graph import OnnxGraph, OnnxNode
-from graphc.importers.patterns import drop_idle
+from graphc.importers.patterns import drop_idle, scalar_of
 from graphc.layers import CATALOGUE
 from graphc.layers.base import Layer
 from graphc.passes.plan import plan
 from graphc.types import Array
 
 HERE = Place("recognized", 1, 1)
-ODD = (AttributeError, IndexError, KeyError, RuleError, TypeError, ValueError)
+ODD = (RuleError, *NOT_AS_THOUGHT)
 """What a guess raises where the graph is not as it was thought to be."""
+MOST_GUESSES = 256
+"""Layers with which a graph is compared; each is planned and emitted for that."""
+MOST_POSITIONS = 2**18
+"""Pixels of all maps of a guess, for each of which what is emitted has constants."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +52,7 @@ class Guess:
 def recognize_detection(graph: OnnxGraph) -> OnnxGraph:
     """The graph with boxes that are decoded or chosen as one node each, LAYER, of the kind and arguments it names."""
     for guesses in (_suppressions, _decodings):
-        for guess in list(guesses(graph)):
+        for guess in list(islice(guesses(graph), MOST_GUESSES)):
             if _is_emitted(graph, guess):
                 node = OnnxNode(
                     "LAYER",
@@ -62,14 +69,15 @@ def _suppressions(graph: OnnxGraph) -> Iterator[Guess]:
     makers = graph.makers()
     ends = [node for node in graph.nodes if node.op == "Concat" and node.get("axis") == 2]
     for node in graph.nodes:
-        if node.op != "NonMaxSuppression" or not set(node.inputs[2:]) <= graph.constants.keys():
-            continue
-        most, iou, score = (graph.constants[name].item() for name in node.inputs[2:])
+        numbers = [scalar_of(graph.constants.get(name)) for name in node.inputs[2:]]
         boxes = makers.get(node.inputs[0])
-        if boxes is None:
+        if node.op != "NonMaxSuppression" or len(numbers) != 3 or boxes is None or not boxes.inputs:
+            continue
+        most, iou, score = numbers
+        if most is None or iou is None or score is None:
             continue
         for root in ends:
-            arguments = {"detections": most, "score_threshold": short(score), "iou_threshold": short(iou)}
+            arguments = {"detections": int(most), "score_threshold": short(score), "iou_threshold": short(iou)}
             for agnostic in (False, True):
                 more = {"class_agnostic": True} if agnostic else {}
                 yield Guess("non_max_suppression", {**arguments, **more}, (boxes.inputs[0],), root)
@@ -106,12 +114,19 @@ class _Above:
 
     def slices(self, name: str) -> list[OnnxNode]:
         """The nodes that cut what a value is put together of from maps N H W C."""
-        node = self.makers[name]
-        if node.op == "Slice":
-            return [node]
-        if node.op not in ("Concat", "MatMul", "Reshape", "Softmax"):
-            raise ValueError(node.op)
-        return [each for source in node.inputs if source in self.makers for each in self.slices(source)]
+        found, waiting, seen = list[OnnxNode](), [name], set[str]()
+        while waiting:
+            node = self.makers[waiting.pop()]
+            if node.outputs[0] in seen:
+                continue
+            seen.add(node.outputs[0])
+            if node.op == "Slice":
+                found.append(node)
+            elif node.op in ("Concat", "MatMul", "Reshape", "Softmax"):
+                waiting += [source for source in reversed(node.inputs) if source in self.makers]
+            else:
+                raise ValueError(node.op)
+        return found
 
     def maps(self, cut: Sequence[OnnxNode]) -> tuple[tuple[str, ...], list[tuple[int, ...]], list[int]]:
         """The maps N C H W that are cut, their shapes C, H, W, and the channels that are taken of each."""
@@ -161,7 +176,10 @@ def _is_emitted(graph: OnnxGraph, guess: Guess) -> bool:
     """Whether this part of the graph is what graphc emits for the layer."""
     try:
         layer = CATALOGUE[guess.kind](**guess.arguments)
-        expected = _emitted(layer, [graph.shapes[name] for name in guess.inputs])
+        shapes = [graph.shapes[name] for name in guess.inputs]
+        if sum(math.prod(shape[2:]) for shape in shapes) > MOST_POSITIONS:
+            return False
+        expected = _emitted(layer, shapes)
     except ODD:
         return False
     inputs = {f"x{number}": name for number, name in enumerate(guess.inputs)}

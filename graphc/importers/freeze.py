@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,7 @@ class _Freezing:
         self.context.ir_version, self.context.opset_imports = onnx.IR_VERSION, {"": self.opset}
         self.constants: dict[str, Array] = {}
         self.types: dict[str, onnx.TypeProto] = {}
+        self.wrong: dict[str, str] = {}
         self.computed = 0
         for tensor in model.graph.initializer:
             self.keep(tensor.name, to_array(tensor, path))
@@ -70,6 +72,7 @@ class _Freezing:
         self.inputs = tuple(self.read_input(each, sizes) for each in real)
 
     def keep(self, name: str, array: Array) -> None:
+        array = array.astype(object) if array.dtype.kind in "SU" else array
         self.constants[name] = array
         kind = helper.np_dtype_to_tensor_dtype(array.dtype)
         self.types[name] = helper.make_tensor_type_proto(kind, array.shape)
@@ -122,6 +125,7 @@ class _Freezing:
             tuple(each.name for each in graph.output),
             shapes,
             self.opset,
+            self.wrong,
         )
         return frozen.with_nodes(nodes)
 
@@ -142,6 +146,10 @@ class _Freezing:
         if spread and any(each.name == "axis" for each in proto.attribute):
             message = f"{proto.op_type} with an axis, as before opset {NUMPY_RULE}, is not supported"
             raise WeightsError("G360", f"{shown(self.path)}: {message}: onnx.version_converter makes it newer")
+        counts = [each.i for each in proto.attribute if each.name == "num_outputs"]
+        if proto.op_type == "Split" and counts not in ([], [len(proto.output)]):  # on which onnx ends the process
+            message = f"expected as many outputs as num_outputs={counts[0]} says, found {len(proto.output)}"
+            raise WeightsError("G360", f"{shown(self.path)}: {shown(proto.name or proto.op_type)}: {message}")
         try:
             onnx.checker.check_node(proto, self.context)
         except onnx.checker.ValidationError as error:
@@ -154,6 +162,8 @@ class _Freezing:
             self.keep(node.outputs[0], _constant_of(proto, self.path))
             return True
         if node.op in ("Shape", "Size") and (found := self.shape(node.inputs[0])) is not None:
+            if math.prod(found) > np.iinfo(np.int64).max:
+                return False
             part = found[slice(node.get("start", 0), node.get("end"))]
             self.keep(node.outputs[0], np.asarray(part if node.op == "Shape" else math.prod(found), np.int64))
             return True
@@ -161,8 +171,10 @@ class _Freezing:
         self.infer(proto, given)
         if node.op == "CastLike" and node.inputs[0] in self.constants and node.outputs[0] in self.types:
             kind = helper.tensor_dtype_to_np_dtype(self.types[node.outputs[0]].tensor_type.elem_type)
-            self.keep(node.outputs[0], self.constants[node.inputs[0]].astype(kind))
-            return True
+            with np.errstate(all="ignore"), suppress(ValueError, TypeError):  # of texts that are no numbers
+                self.keep(node.outputs[0], self.constants[node.inputs[0]].astype(kind))
+                return True
+            return False
         known = all(name in self.constants for name in given)
         if not known or "." in node.op or node.op in UNREPEATABLE | CONTROL or not self.is_bounded(node):
             return False
@@ -178,6 +190,10 @@ class _Freezing:
             schema = defs.get_schema(proto.op_type, self.opset, "")
             types = {name: self.types[name] for name in given}
             found = shape_inference.infer_node_outputs(schema, proto, types, small, opset_imports=self.imports)
+        except shape_inference.InferenceError as error:
+            said = str(error).splitlines()[0].removeprefix("[ShapeInferenceError] ")
+            self.wrong.update({name: f"ONNX says: {said}" for name in proto.output if name})
+            return
         except Exception:  # onnx raises many kinds; a value without a type is refused where somebody asks for it
             return
         self.types.update(found)
@@ -204,12 +220,15 @@ class _Freezing:
         return helper.make_model(graph, opset_imports=self.imports, ir_version=8)
 
     def evaluate(self, proto: onnx.NodeProto, node: OnnxNode) -> bool:
+        training = node.op == "Dropout" and len(node.inputs) > 2 and node.inputs[2]
+        if training and self.constants[node.inputs[2]].any():
+            return False
         if node.op in ("Identity", "Dropout"):
             self.keep(node.outputs[0], self.constants[node.inputs[0]])
             return True
         feeds = {name: self.constants[name] for name in node.inputs if name}
         if node.op == BACK:  # of which the reference lacks the older forms
-            found = dequantized(node, list(feeds.values()))
+            found = dequantized(node, [self.constants[name] for name in node.inputs if name])
             if found is not None:
                 self.keep(node.outputs[0], found)
             return found is not None
@@ -241,9 +260,14 @@ def _attribute(attribute: onnx.AttributeProto, path: Path) -> Any:
 
 
 def _constant_of(proto: onnx.NodeProto, path: Path) -> Array:
+    if len(proto.attribute) != 1:
+        name = shown(proto.output[0])
+        raise WeightsError(
+            "G360", f"{shown(path)}: {name}: expected a constant of one value, found {len(proto.attribute)}"
+        )
     (attribute,) = proto.attribute
     if attribute.name == "sparse_value":
-        raise WeightsError("G360", f"{shown(path)}: {proto.name}: sparse constants are not supported")
+        raise WeightsError("G360", f"{shown(path)}: {shown(proto.output[0])}: sparse constants are not supported")
     value = _attribute(attribute, path)
     kinds = {"value_int": np.int64, "value_ints": np.int64, "value_float": np.float32, "value_floats": np.float32}
     return value if attribute.name == "value" else np.asarray(value, kinds.get(attribute.name))

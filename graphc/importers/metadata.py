@@ -12,6 +12,8 @@ PRINTED = re.compile(r"(\d{1,6})\s*:\s*(?:'([^'\\]{0,200})'|\"([^\"\\]{0,200})\"
 LONGEST = 200_000
 """Letters of a text that is looked at."""
 SHOWN = 10
+MOST_DIGITS = 10
+"""Of the number of a class."""
 
 
 def classes_of(facts: Mapping[str, str]) -> list[str]:
@@ -26,7 +28,7 @@ def _read(text: str) -> list[str]:
         read = json.loads(text)
     except (ValueError, RecursionError):
         read = {number: one or other for number, one, other in PRINTED.findall(text)}
-    if isinstance(read, dict) and all(key.isdecimal() for key in read):
+    if isinstance(read, dict) and all(key.isdecimal() and len(key) < MOST_DIGITS for key in read):
         read = [read[key] for key in sorted(read, key=int)]
     return read if isinstance(read, list) and all(isinstance(each, str) for each in read) else []
 

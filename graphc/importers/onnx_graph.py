@@ -13,6 +13,10 @@ class RefusedError(Exception):
     """A node that no layer says; the text is what is in the way."""
 
 
+ODD = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
+"""What is raised of attributes and constants that ONNX's checker lets pass and no exporter writes."""
+
+
 @dataclass(frozen=True, slots=True)
 class OnnxNode:
     """One operator."""
@@ -60,6 +64,8 @@ class OnnxGraph:
     shapes: Mapping[str, tuple[int, ...]]
     """Of values, with the batch; a value whose shape could not be found is missing."""
     opset: int
+    wrong: Mapping[str, str] = field(default_factory=dict)
+    """Values of nodes that ONNX itself says are not right -> what it says."""
 
     def with_nodes(self, nodes: Iterable[OnnxNode]) -> OnnxGraph:
         """The graph with these nodes, without those that nobody needs."""

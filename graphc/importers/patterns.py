@@ -11,8 +11,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias, Union
 
-import numpy as np
-
 from graphc.importers.onnx_graph import OnnxGraph, OnnxNode
 from graphc.types import Array
 
@@ -302,7 +300,9 @@ class _Matcher:
 
 def scalar_of(array: Array | None) -> float | None:
     """The number of an array of any shape that holds just one; None of others."""
-    return float(np.asarray(array).reshape(-1)[0]) if array is not None and np.asarray(array).size == 1 else None
+    if array is None or array.size != 1 or array.dtype.kind not in "fiub":
+        return None
+    return float(array.reshape(-1)[0])
 
 
 def _same(found: Any, wanted: Any) -> bool:

@@ -56,8 +56,9 @@ def _same_scale(graph: OnnxGraph, there: OnnxNode, back: OnnxNode) -> bool:
     (one, zero), (other, point) = arrays
     if one is None or other is None or there.get("axis", 1) != back.get("axis", 1):
         return False
-    points = [np.zeros(1) if each is None else np.asarray(each).astype(np.int64) for each in (zero, point)]
-    return bool(np.array_equal(one, other) and (points[0] == points[1]).all())
+    points = [np.zeros(1) if each is None else np.asarray(each).astype(np.int64).reshape(-1) for each in (zero, point)]
+    alike = points[0].size == points[1].size or 1 in (points[0].size, points[1].size)
+    return bool(np.array_equal(one, other) and alike and (points[0] == points[1]).all())
 
 
 def _cut(graph: OnnxGraph, there: OnnxNode) -> tuple[str, dict[str, float]]:
@@ -99,8 +100,9 @@ def dequantized(node: OnnxNode, arrays: Sequence[Array]) -> Array | None:
     points = zero[0] if zero else np.zeros_like(scale, values.dtype)
     if (
         node.get("block_size", 0)
-        or scale.ndim > 1
+        or max(scale.ndim, points.ndim) > 1
         or points.size not in (1, scale.size)
+        or scale.size > 1 > values.ndim
         or values.dtype.kind not in "iu"
     ):
         return None
@@ -109,5 +111,7 @@ def dequantized(node: OnnxNode, arrays: Sequence[Array]) -> Array | None:
         if values.shape[axis] != scale.size:
             return None
         shape = [-1 if each == axis else 1 for each in range(values.ndim)]
-        scale, points = scale.reshape(shape), points.reshape(shape) if points.size > 1 else points
+        scale, points = scale.reshape(shape), points.reshape(shape if points.size > 1 else ())
+    else:
+        scale, points = scale.reshape(()), points.reshape(())
     return np.asarray((values.astype(np.int32) - points.astype(np.int32)) * scale.astype(np.float32), np.float32)

@@ -18,6 +18,7 @@ from graphc.importers.freeze import freeze
 from graphc.importers.onnx_graph import OnnxGraph, OnnxNode
 from graphc.importers.patterns import drop_idle, recognize
 from graphc.importers.quantized import remove_rounding, unrounded, without_rounding
+from graphc.importers.well_formed import check_well_formed
 from graphc.runtime import Session
 
 EXTERNAL_TOO_LARGE = "its weights have more than 2 GB, which cannot be compared: use --no-check"
@@ -35,6 +36,7 @@ class Source:
 
     def __post_init__(self) -> None:
         self.model = open_model(self.path)
+        check_well_formed(self.model, self.path)
         if self.model.functions:
             self.model = inliner.inline_local_functions(self.model)
 

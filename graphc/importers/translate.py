@@ -16,7 +16,7 @@ import numpy as np
 from graphc.dims import format_shape, is_image
 from graphc.importers.arguments import shape_of
 from graphc.importers.flat import IMAGE_AXES, LETTERS, VECTOR_AXES, FlatLayer, FlatNet, Value
-from graphc.importers.onnx_graph import OnnxGraph, OnnxInput, OnnxNode, RefusedError
+from graphc.importers.onnx_graph import ODD, OnnxGraph, OnnxInput, OnnxNode, RefusedError
 from graphc.importers.operators import HANDLERS
 from graphc.importers.views import as_plain, lay_out, renamed, view_of
 from graphc.layers import CATALOGUE
@@ -32,8 +32,6 @@ CHANNELS_FIRST = frozenset(
 NUMBERED = "node_"
 """What PyTorch's newer exporter calls nodes by."""
 WEIGHTS = (".weight", ".bias")
-ODD = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
-"""What handlers raise of attributes that ONNX's checker lets pass and no exporter writes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +205,8 @@ def translate(graph: OnnxGraph) -> Translation:
             if handler is None:
                 raise RefusedError("no layer says what it does")
             handler(made, node)
+            if wrong := next((made.graph.wrong[name] for name in node.outputs if name in made.graph.wrong), ""):
+                raise RefusedError(wrong)
         except RefusedError as refused:
             found.refusals.append(Refusal(node, str(refused)))
             lost.update(node.outputs)
@@ -260,8 +260,12 @@ def _connect(made: Translator, found: Translation, lost: set[str]) -> None:
                 value = made.values[name] = lay_out(made, value)
             except RefusedError as refused:
                 why = str(refused)
+            except ODD:
+                why = f"no layer gives it {len(value.axes)} axes"
         if name in made.graph.constants:
             why = "it is a constant"
+        elif value is None and name not in lost:
+            why = "it is more than the layer of its node gives"
         elif value is not None and value.source not in made.by_name:
             why = "it is an input"
         if why:

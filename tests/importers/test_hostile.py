@@ -1,0 +1,156 @@
+"""ONNX files that somebody made to break the importer: a sentence each, whatever is in them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from graphc.errors import GraphcError, WeightsError
+from graphc.importers.onnx_import import Request, import_onnx
+from tests.importers.models import number, numbers, whole, write_model
+
+LOWEST = number(-3e38)
+TEXT = np.asarray(["a"], object)
+BORDER = whole(0, 0, 1, 1, 0, 0, 1, 1)
+
+
+def made(
+    folder: Path,
+    nodes: Sequence[onnx.NodeProto],
+    outputs: Sequence[str] = ("y",),
+    shape: Sequence[int] = (1, 3, 8, 8),
+    opsets: Sequence[tuple[str, int]] = (("", 17),),
+    **arrays: Any,
+) -> Path:
+    """A file with the input x and these outputs."""
+    graph = helper.make_graph(
+        list(nodes),
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+        [onnx.ValueInfoProto(name=name) for name in outputs],
+        [numpy_helper.from_array(np.asarray(array), name) for name, array in arrays.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid(*each) for each in opsets], ir_version=8)
+    path = folder / "model.onnx"
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def node(op: str, inputs: str, outputs: str, **attributes: Any) -> onnx.NodeProto:
+    return helper.make_node(op, inputs.split(), outputs.split(), **attributes)
+
+
+RELU = node("Relu", "x", "y")
+
+
+@pytest.mark.parametrize(
+    ("nodes", "outputs", "told"),
+    [
+        ([RELU], ("y", "ghost"), "expected a node that gives the output ghost, found none"),
+        ([RELU], (), "expected a graph with outputs, found none"),
+        ([RELU], ("y", "y"), "expected one output y, found two"),
+        ([RELU, node("Abs", "x", "y")], ("y",), "expected one value y, found another node that gives it"),
+        ([node("Relu", "x", "x")], ("x",), "expected one value x, found another node that gives it"),
+        ([node("Dropout", "x", "a m"), node("Relu", "a", "y")], ("y", "m"), "output m: it is more than the layer"),
+        ([node("LayerNormalization", "x k", "y m")], ("y", "m"), "output m: it is more than the layer"),
+        ([node("Dropout", "k", "y m")], ("y", "m"), "output m: it is more than the layer"),
+        ([node("Constant", "", "c"), RELU], ("y",), "c: expected a constant of one value, found 0"),
+        ([node("Constant", "", "c", value_int=1, value_float=2.0), RELU], ("y",), "of one value, found 2"),
+    ],
+)  # fmt: skip
+def test_a_graph_that_is_none_is_refused(tmp_path: Path, nodes: Any, outputs: Any, told: str) -> None:
+    with pytest.raises(WeightsError) as raised:
+        import_onnx(made(tmp_path, nodes, outputs, k=np.ones(8, "f4")), Request(check=False))
+    assert told in str(raised.value)
+    assert "model.onnx" in str(raised.value)
+
+
+@pytest.mark.parametrize("opsets", [(), (("", 0),), (("", 2**62),), (("", 17), ("ai.onnx", 6)), (("", -5),)])
+def test_operators_are_of_one_opset_that_is_known(tmp_path: Path, opsets: Any) -> None:
+    with pytest.raises(WeightsError, match="expected one opset of ONNX's own operators, from 1 to"):
+        import_onnx(made(tmp_path, [RELU], opsets=opsets), Request(check=False))
+
+
+def test_initializers_of_one_name_are_refused(tmp_path: Path) -> None:
+    path = made(tmp_path, [node("Mul", "x k", "y")], k=number(2))
+    model = onnx.load(path)
+    model.graph.initializer.append(numpy_helper.from_array(number(3), "k"))
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(WeightsError, match="expected one initializer k, found two"):
+        import_onnx(path, Request(check=False))
+
+
+def test_onnx_ends_no_process(tmp_path: Path) -> None:
+    """It does by itself where Split has more outputs than it says."""
+    nodes = [node("Split", "x", "y a b", axis=1, num_outputs=2)]
+    with pytest.raises(WeightsError, match="expected as many outputs as num_outputs=2 says, found 3"):
+        import_onnx(made(tmp_path, nodes, opsets=[("", 18)]), Request(check=False))
+
+
+def test_what_onnx_says_of_a_node_is_said(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError) as raised:
+        import_onnx(made(tmp_path, [node("MatMul", "x w", "y")], w=np.ones((4, 4), "f4")), Request(check=False))
+    assert "ONNX says: Incompatible dimensions for matrix multiplication" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("body", "arrays"),
+    [
+        ("s = Size(x) f = Cast<to=1>(s) y = Mul(x, f)", {}),
+        ("c = Constant<value_strings=[\"a\", \"b\"]>() y = Relu(x)", {}),
+        ("c = CastLike(t, k) y = Relu(x)", {"t": TEXT, "k": numbers(1)}),
+        ("c = CastLike(t, k) y = Relu(x)", {"t": numbers(np.nan, 1e30), "k": whole(1)}),
+        ("y = Div(x, t)", {"t": TEXT}),
+        ("d = DequantizeLinear(q, s) y = Mul(x, d)", {"q": np.asarray(3, "i1"), "s": numbers(1, 2)}),
+        ("y = NonMaxSuppression(x, x)", {}),
+        ("b = Relu(x) y = NonMaxSuppression(b, x, m, t, t)", {"m": whole(1, 2), "t": numbers(1, 2)}),
+        ("p = Pad(x, b, v) y = MaxPool<kernel_shape=[2,2]>(p)", {"b": BORDER, "v": np.zeros(0, "f4")}),
+        ("p = Pad(x, b, v) y = MaxPool<kernel_shape=[2,2]>(p)", {"b": np.asarray(3), "v": LOWEST}),
+        ("p = Pad(x, b, v) y = MaxPool<kernel_shape=[2,2]>(p)", {"b": BORDER, "v": TEXT}),
+        ("p = Pad(x, b, v) y = MaxPool<kernel_shape=[2,2], pads=[1,1]>(p)", {"b": BORDER, "v": LOWEST}),
+        ("e = Slice(x, z, z, o) r = Reshape<allowzero=1>(e, s) t = Transpose<perm=[0,3,4,1,5,2]>(r)"
+         " y = Reshape<allowzero=1>(t, w)",
+         {"z": whole(0), "o": whole(1), "s": whole(1, 0, 0, 2, 2, 2), "w": whole(1, 0, 8, 6)}),
+        ("e = Slice(x, z, z, o) r = Reshape<allowzero=1>(e, s) i = InstanceNormalization(r, n, n)"
+         " y = Reshape<allowzero=1>(i, w)",
+         {"z": whole(0), "o": whole(1), "s": whole(1, 0, 9), "w": whole(1, 0, 8, 6), "n": np.zeros(0, "f4")}),
+        ("y = Reshape(x, s)", {"s": whole(1, 2, 2, 2, 2, 3, 2, 2)}),
+        ("q = QuantizeLinear(x, s, a) y = DequantizeLinear(q, s, b)",
+         {"s": numbers(1), "a": np.zeros(2, "u1"), "b": np.zeros(3, "u1")}),
+    ],
+)  # fmt: skip
+def test_no_graph_ends_in_a_mistake(tmp_path: Path, body: str, arrays: dict[str, Any]) -> None:
+    path = write_model(tmp_path, body, "1,4,8,6", **arrays)
+    for dequantize in (False, True):
+        with suppress(GraphcError):
+            assert import_onnx(path, Request(check=False, dequantize=dequantize)).text
+
+
+def test_a_constant_that_is_dropped_at_random_is_none(tmp_path: Path) -> None:
+    body = "d = Dropout(k, r, t) y = Mul(x, d)"
+    with pytest.raises(WeightsError, match="cannot be said as layers"):
+        import_onnx(
+            write_model(tmp_path, body, k=[1, 4, 1, 1], r=number(0.5), t=np.asarray(True)), Request(check=False)
+        )
+
+
+def test_a_tensor_that_is_its_own_zero_point(tmp_path: Path) -> None:
+    """(q - q) * s is 0."""
+    body = "d = DequantizeLinear(q, s, q) a = Add(x, d) y = Relu(a)"
+    import_onnx(write_model(tmp_path, body, q=np.asarray(3, "i1"), s=number(0.5)))
+
+
+def test_names_of_classes_whose_numbers_nobody_has(tmp_path: Path) -> None:
+    path = made(tmp_path, [RELU])
+    model = onnx.load(path)
+    model.metadata_props.add(key="names", value=json.dumps({"1" * 5000: "a"}))
+    path.write_bytes(model.SerializeToString())
+    assert "classes" not in import_onnx(path, Request(check=False)).text
