@@ -113,7 +113,7 @@ class _Rival:
         self.macs: Macs = count_macs(file, shapes)
         self.notices = list(self.session.notices)
         if self.macs.left_out:
-            self.notices.append(f"{shown(file)}: not among its MACs: {', '.join(self.macs.left_out)}")
+            self.notices.append(f"{shown(file)}: not among its MACs: {shown(', '.join(self.macs.left_out))}")
         if any(array.dtype.kind == "i" for array in self.feeds.values()):
             self.notices.append(f"{shown(file)}: its inputs of whole numbers are all 0")
 

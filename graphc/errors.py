@@ -27,6 +27,10 @@ from graphc.peers import WITH, simple, words_for
 
 MAX_ERRORS = 20
 """As many are shown at once."""
+STEERING = (*range(32), *range(127, 160), *range(0x200E, 0x2010), *range(0x2028, 0x202F), *range(0x2066, 0x206A))
+CONTROLS = {number: f"\\x{number:02x}" if number < 256 else f"\\u{number:04x}" for number in STEERING}
+"""Characters that would break a line, steer a terminal, or turn the direction of what follows, and how they are shown
+in messages, which name what stands in files of strangers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +63,8 @@ class GraphcError(Exception):
 
     def __str__(self) -> str:
         where = f"{self.place}: " if self.place else ""
-        return "\n".join([f"{where}error[{self.code}]: {self.message}", *(f"  {note}" for note in self.notes)])
+        lines = [f"{where}error[{self.code}]: {self.message}", *(f"  {note}" for note in self.notes)]
+        return "\n".join(line.translate(CONTROLS) for line in lines)
 
 
 class SpecError(GraphcError):

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from graphc.errors import GraphcError, MachineError, Place, SpecError, WeightsError
+from graphc.errors import CONTROLS, GraphcError, MachineError, Place, SpecError, WeightsError
 from graphc.system import (
     NotPlain,
     begin_writing,
@@ -41,9 +41,6 @@ ADVICE = {
 
 NO_PATHS = (errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL)
 """What systems say of texts that cannot be a path."""
-STEERING = (*range(32), *range(127, 160), *range(0x200E, 0x2010), *range(0x2028, 0x202F), *range(0x2066, 0x206A))
-CONTROLS = {number: f"\\x{number:02x}" if number < 256 else f"\\u{number:04x}" for number in STEERING}
-"""Characters that would break a line, steer a terminal, or turn the direction of what follows."""
 IN_TEXTS = {number: said for number, said in CONTROLS.items() if chr(number) not in "\n\t"}
 ESCAPED = "in double quotes, YAML takes \\n and \\t for a line break and a tab: write a path with / or in single quotes"
 

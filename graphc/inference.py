@@ -78,6 +78,8 @@ def run_files(
     results = session.run(feeds)
     chosen = {name: results[name]} if name is not None else results
     meanings = {key: each for key, each in signature.outputs.items() if key in chosen}
+    for key, meaning in meanings.items():
+        check_answer(session.name, key, results[key], meaning, len(rows))
     if meanings and output != "-" and is_folder(output):
         key, meaning = next(iter(meanings.items()))
         say(f"wrote {draw(rows, channels_last(results[key], layouts[key]), meaning, Path(output))}")
@@ -124,6 +126,17 @@ def check_lengths(feeds: Mapping[str, Array]) -> None:
         raise DataError("G426", f"expected as many examples for every input, got {found}")
 
 
+def check_answer(model: str, name: str, values: Array, meaning: OutputSignature, count: int) -> None:
+    """An error where an output is not what the file's signature says it is: numbers [N, ...] of so many examples, of
+    boxes [N, D, 6] or more."""
+    boxes = meaning.says != "boxes" or (values.ndim == 3 and values.shape[2] >= 6)
+    if values.dtype.kind not in "biuf" or not values.ndim or len(values) != count or not boxes:
+        expected = f"[{count}, D, 6]" if meaning.says == "boxes" else f"[{count}, …]"
+        found = f"[{', '.join(map(str, values.shape))}] of {values.dtype}"
+        message = f"{model}: expected {shown(name)} to be numbers {expected}, as its signature says, found {found}"
+        raise SpecError("G349", message)
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """What one row of a batch was read from."""
@@ -165,7 +178,7 @@ def tell(found: Iterator[dict[str, Any]], output: str, say: Callable[[str], None
 
 def channels_last(array: Array, layout: str) -> Array:
     """An array [N, H, W, C], or [N, C, H, W] with the layout nchw, as [N, H, W, C]; of volumes alike."""
-    return np.moveaxis(array, 1, -1) if layout == "nchw" else array
+    return np.moveaxis(array, 1, -1) if layout == "nchw" and array.ndim > 2 else array
 
 
 class Reader:

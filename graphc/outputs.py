@@ -12,10 +12,13 @@ from PIL import Image
 from graphc.errors import SpecError
 from graphc.files import atomic_write, shown
 from graphc.lazy import np
+from graphc.probabilities import largest_first
 from graphc.types import Array
 from graphc.valid_json import dumps
 
 AXES = {"nhwc": "N H W C", "nchw": "N C H W"}
+NUMBERS = "biuf"
+"""Kinds of types that arrays in files and pictures are of."""
 RGB = 3
 """Channels of a picture in color."""
 
@@ -27,17 +30,17 @@ def as_json(results: Mapping[str, Array], top: int | None) -> str:
 
 def describe(array: Array, top: int | None) -> Any:
     """Values [N, ...] as lists, or of each example the `top` largest with their index."""
-    if top is None or array.ndim != 2:
+    if top is None or array.ndim != 2 or array.dtype.kind not in NUMBERS:
         return array.tolist()
-    order = np.argsort(-array, axis=1, kind="stable")[:, :top]
-    return [[{"index": int(i), "value": float(row[i])} for i in best] for row, best in zip(array, order, strict=True)]
+    order = largest_first(array)[:, :top]
+    return [[{"index": int(i), "value": row[i].item()} for i in best] for row, best in zip(array, order, strict=True)]
 
 
 def said_of(name: str, array: Array, layout: str) -> str:
     """Of an array of any shape: `maps: 1×3×8×8, N C H W, float32`."""
     shape = "×".join(map(str, array.shape))
     axes = f", {AXES[layout]}" if layout in AXES and array.ndim == 4 else ""
-    return f"{name}: {shape}{axes}, {array.dtype}"
+    return f"{shown(name)}: {shape}{axes}, {array.dtype}"
 
 
 def write(path: str, results: Mapping[str, Array], layouts: Mapping[str, str], top: int | None) -> str:
@@ -51,6 +54,8 @@ def write(path: str, results: Mapping[str, Array], layouts: Mapping[str, str], t
     if len(results) != 1:
         raise SpecError("G332", f"the model has the outputs {', '.join(results)}: choose one with --name")
     ((name, array),) = results.items()
+    if array.dtype.kind not in NUMBERS:
+        raise SpecError("G333", f"a {suffix} expects numbers, {shown(name)} has others: .json takes them")
     buffer = io.BytesIO()
     if suffix == ".npy":
         np.save(buffer, array, allow_pickle=False)
@@ -58,7 +63,7 @@ def write(path: str, results: Mapping[str, Array], layouts: Mapping[str, str], t
     else:
         image, said = picture(array, layouts[name])
         image.save(buffer, "PNG")
-        said = f"{name}: {said}{'' if len(array) == 1 else f'; the first of {len(array)} examples'}"
+        said = f"{shown(name)}: {said}{'' if len(array) == 1 else f'; the first of {len(array)} examples'}"
     atomic_write(path, buffer.getvalue())
     return f"{shown(path)}: {said}"
 

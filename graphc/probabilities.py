@@ -23,6 +23,15 @@ def sigmoid(logits: Array) -> Array:
     return np.asarray(np.where(logits >= 0, 1, small) / (1 + small), logits.dtype)
 
 
+def largest_first(values: Array) -> Array:
+    """The indices of numbers [..., K] along the last axis, of the largest first and of NaN last; equal ones stay in
+    their order. Of any type of numbers: what has no negative is not negated."""
+    if values.dtype.kind == "f":
+        return np.argsort(-values, axis=-1, kind="stable")
+    backwards = np.argsort(values[..., ::-1], axis=-1, kind="stable")
+    return np.asarray(values.shape[-1] - 1 - backwards[..., ::-1])
+
+
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "softmax": softmax,
     "sigmoid": lambda logits: sigmoid(logits.astype(np.float64)),

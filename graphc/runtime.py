@@ -224,6 +224,14 @@ class Session:
                 found = ", ".join(map(str, array.shape))
                 raise SpecError("G343", f"input {port.name} expects the shape [{expected}], found [{found}]")
 
+    def _array(self, name: str, result: Any) -> Array:
+        """An output of any shape; a SpecError where it is none: a sequence of tensors, or nothing."""
+        maps = isinstance(result, list) and all(isinstance(each, dict) for each in result)
+        if not (maps or isinstance(result, np.ndarray | np.generic)):
+            kind = next(port.dtype for port in self.outputs if port.name == name)
+            raise SpecError("G344", f"{self.name}: expected a tensor as the output {shown(name)}, found {kind}")
+        return np.asarray(result)
+
     def _interruptible(self, names: list[str], feeds: dict[str, Array]) -> list[Array]:
         """The run, in a thread of its own, so that Ctrl-C and the time limit can end it."""
         options = self._ort.RunOptions()
@@ -239,7 +247,7 @@ class Session:
             raise MachineError("G504", f"{self.name} ran longer than the limit of {self._limit:g} s") from None
         except Exception as error:
             raise exhausted(error) or SpecError("G344", f"{self.name} failed: {first_line(error)}") from None
-        return [np.asarray(array) for array in results]
+        return [self._array(name, result) for name, result in zip(names, results, strict=True)]
 
 
 class DeviceSession(Session):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -18,12 +18,14 @@ from graphc.data.resizing import STRETCH, AnyResizing
 from graphc.data.value_range import BYTES, ImageValues
 from graphc.dims import is_image
 from graphc.errors import SpecError
-from graphc.probabilities import ACTIVATIONS, Activation
+from graphc.probabilities import ACTIVATIONS, Activation, largest_first
 from graphc.settings import Settings
 from graphc.types import Array
 
 KEY = "graphc.signature"
 """Of the metadata."""
+MOST_CLASSES = 2**31
+"""Of boxes: a row of a class that is no such number holds none."""
 CATEGORY, IDS = "category_id", "category_ids"
 CLASSES = "graphc.classes"
 """Of the metadata: the classes of the training set's labels, a JSON list."""
@@ -74,9 +76,21 @@ class InputSignature(Settings):
         done = self.preprocess
         if done is not None and (done.is_open or done.lacks_source):
             raise ValueError("preprocess: expected every number, found `fit` or a `rescale` without its `source`")
+        for side in self._sides():
+            if not 0 < side[0] * side[1] <= PIXEL_LIMIT or min(side) < 1:
+                raise ValueError(f"expected images of 1 to {PIXEL_LIMIT:,} pixels, found {side[0]:,}×{side[1]:,}")
         if is_image(self.shape) and self.shape[0] is not None and self.shape[1] is not None:
             self.resize.check((self.shape[0], self.shape[1]))
         return self
+
+    def _sides(self) -> Iterator[tuple[int, int]]:
+        """Heights and widths that images get on the way, as far as they are said."""
+        if is_image(self.shape):
+            height, width = (1 if side is None else side for side in self.shape[:2])
+            yield height, width
+        for each in (self.resize, *(self.preprocess.steps if self.preprocess is not None else ())):
+            size, shorter = getattr(each, "size", None), getattr(each, "shorter_side", None)
+            yield size or (shorter or 1, shorter or 1)
 
     def prepared(self, examples: Array, dtype: str) -> Array:
         """Examples [N, ...] of any type as the input takes them."""
@@ -109,14 +123,14 @@ class OutputSignature(Settings):
         of rows [D, 6], in the image's own pixels where `placement` says how it lies in what was read."""
         if self.says == "boxes":
             return {"boxes": self._boxes(prediction, placement)}
-        if self.codes is not None and prediction.ndim == 2:
+        if self.codes is not None and prediction.ndim == 2 and prediction.shape[1]:
             labels = self.codes.read(prediction)
             known = len(self.codes.characters) + 1 == prediction.shape[1]  # a file's metadata may say anything
             return {"text": self.codes.text(labels)} if known else {"labels": labels}
         if self.says is None or prediction.ndim != 1 or len(prediction) < 2:
             return {"values": prediction.tolist()}
-        numbers = ACTIVATIONS[self.activation](prediction)
-        order = np.argsort(-numbers, kind="stable")[:top].tolist()
+        numbers = ACTIVATIONS[self.activation](prediction if prediction.dtype.kind == "f" else prediction.astype(float))
+        order = largest_first(numbers)[:top].tolist()
         found = [{"class": self.name_of(i), self.says: float(numbers[i])} for i in order]
         return {**found[0], **({"top": found} if top > 1 else {})}
 
@@ -131,7 +145,7 @@ class OutputSignature(Settings):
 
     def _boxes(self, rows: Array, placement: Placement | None) -> list[dict[str, Any]]:
         """What is said of each of the rows [D, 6] that hold a box."""
-        there = rows[rows[:, 5] >= 0].astype(np.float64)
+        there = rows[(rows[:, 5] >= 0) & (rows[:, 5] < MOST_CLASSES)].astype(np.float64)
         boxes = there[:, :4] if placement is None else placement.of_image(there[:, :4])
         return [
             {**self._named(int(kind)), "score": score, "box": box}
@@ -163,7 +177,7 @@ def read_signature(metadata: Mapping[str, str], name: str) -> Signature:
         for each in found.inputs.values():
             for stored in each.arrays.values():
                 stored.array()
-    except (ValidationError, ValueError) as error:
+    except (ValidationError, ValueError, OverflowError) as error:
         first = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
         raise SpecError("G349", f"{name}: expected a signature of inputs and outputs in {KEY}, got {first}") from None
     return found

@@ -14,8 +14,8 @@ import pytest
 from rich.console import Console
 
 from graphc.compiler import plan_spec
-from graphc.errors import SpecError
-from graphc.files import CONTROLS, printable, shown
+from graphc.errors import CONTROLS, SpecError
+from graphc.files import printable, shown
 from graphc.report.page.build import in_script
 from graphc.report.tables import render
 from graphc.spec.source import load_text
@@ -152,3 +152,9 @@ def test_half_a_pair_and_other_quotes_stay_as_they_are() -> None:
     with pytest.raises(SpecError, match="G102"):
         load_text('{"a": "\\ud83d"}', "spec.json")
     assert load_text("a: '\\ud83d\\ude00'\n", "spec.yaml") == {"a": "\\ud83d\\ude00"}
+
+
+def test_an_error_is_a_line_whatever_it_names():
+    """Names of a stranger's file have line breaks too, which are no lines of ours."""
+    said = str(SpecError("G341", "no input 'x\nerror[G101]: forged'", notes=["as in a\rb", "next"]))
+    assert said.splitlines() == ["error[G341]: no input 'x\\x0aerror[G101]: forged'", "  as in a\\x0db", "  next"]

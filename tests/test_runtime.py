@@ -70,6 +70,14 @@ def test_a_name_that_is_no_text():
         Session(model.replace(b"\x0a\x01x", b"\x0a\x01\xff").replace(b"\x12\x01x", b"\x12\x01\xff"))
 
 
+def test_sequences_are_no_tensors():
+    text = """<ir_version: 8, opset_import: ["" : 17]> g (float[N,3] x) => (seq(float[]) y)
+        <int64[2] s = {1, 2}> { y = SplitToSequence<axis=1>(x, s) }"""
+    session = Session(parser.parse_model(text).SerializeToString(), threads=1)
+    with pytest.raises(SpecError, match=r"expected a tensor as the output y, found seq\(tensor\(float\)\)"):
+        session.run({"x": np.zeros((1, 3), np.float32)})
+
+
 def test_a_missing_package_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(MachineError, match=r"needs the package onnxruntime: install graphc\[ort\]"):

@@ -118,7 +118,7 @@ def web(model: str | None, recipe: str | None, output: str | None, single_file: 
     (write_single if single_file else write_site)(page, target)
     paths = [target] if single_file else [each for each in target.rglob("*") if each.is_file()]
     size = sum(each.stat().st_size for each in paths)
-    shows = ", ".join(f"{each.name} as {each.shown_as}" for each in page.description.outputs)
+    shows = ", ".join(f"{shown(each.name)} as {each.shown_as}" for each in page.description.outputs)
     say(f"wrote {shown(target)}: {size:,} bytes; shows {shows}")
     if not single_file:
         say(f"look at it: python -m http.server -d {shown(target)}")
@@ -151,8 +151,8 @@ def snippet(model: str, language: str, output: str, sizes: tuple[str, ...], **op
     description = describe(Session(model), Path(model).stem, Path(model).name, read_sizes(sizes), scaling)
     text = write_snippet(description, language)
     if len(description.outputs) > 1:
-        left_out = ", ".join(each.name for each in description.outputs[1:])
-        say(f"the program says what {description.outputs[0].name} is; left out: {left_out}")
+        left_out = ", ".join(shown(each.name) for each in description.outputs[1:])
+        say(f"the program says what {shown(description.outputs[0].name)} is; left out: {left_out}")
     if output == "-":
         out(text)
         return

@@ -41,6 +41,8 @@ class Alphabet(Settings):
     def read(self, prediction: Array) -> list[int]:
         """The labels of one prediction [L, K] as the highest of each step say: of equal ones in a row one, and no
         blanks."""
+        if not len(prediction):
+            return []
         best = prediction.argmax(axis=-1)
         first = np.concatenate([[True], best[1:] != best[:-1]])
         found: list[int] = best[first & (best != self.blank)].tolist()

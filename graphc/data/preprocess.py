@@ -200,7 +200,7 @@ def _fitting(step: Step, shape: tuple[int, ...]) -> Iterator[None]:
     """A DataError where arrays that a file brought are not those of this step and of images of this shape."""
     try:
         yield
-    except (KeyError, ValueError) as error:
+    except (IndexError, KeyError, TypeError, ValueError) as error:
         where = f"expected what {step.kind} learns of images of {'×'.join(map(str, shape))}"
         raise DataError("G404", f"{where}, found other arrays: {error}") from None
 

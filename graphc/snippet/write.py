@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from graphc.errors import SpecError
-from graphc.files import CONTROLS
+from graphc.errors import CONTROLS, SpecError
 from graphc.web.describe import Description, Output
 
 TEMPLATES = Path(__file__).parent / "templates"

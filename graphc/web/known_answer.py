@@ -13,6 +13,7 @@ import numpy as np
 
 from graphc.emit.read import open_model, precision_of
 from graphc.errors import SpecError
+from graphc.files import shown
 from graphc.runtime import Session
 from graphc.types import Array
 from graphc.web.describe import Description, Picture
@@ -60,6 +61,8 @@ def known_answer(session: Session, path: str, description: Description) -> Known
     results = session.run({description.input.name: known_input(description.input)})
     outputs = {}
     for name, values in results.items():
+        if values.dtype.kind not in "biuf":
+            raise SpecError("G353", f"{session.name}: expected outputs of numbers, {shown(name)} has others")
         numbers = np.asarray(values, np.float32)
         if not np.isfinite(numbers).all():
             raise SpecError("G353", f"{session.name} gives NaN or infinity for the page's known picture in {name}")

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
 from graphc.dims import format_shape
-from graphc.errors import WeightsError
-from graphc.files import CONTROLS, shown
+from graphc.errors import CONTROLS, WeightsError
+from graphc.files import shown
 from graphc.types import Array
 from graphc.weights.floats import FLOATS, NAMES
 

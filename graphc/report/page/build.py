@@ -8,7 +8,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from graphc.files import CONTROLS, printable
+from graphc.errors import CONTROLS
+from graphc.files import printable
 from graphc.graph import Plan
 from graphc.report.page.facts import facts
 from graphc.report.picture.svg import css, draw_svg
