@@ -25,7 +25,7 @@ from graphc.layers.base import elements
 
 NETS = {"resnet20": "benchmarks/nets/resnet20_cifar.yaml", "resnet50": "specs/resnet50.yaml"}
 ROOT = Path(__file__).parents[1]
-BATCH, STEP_OF_PROCESSES, STEP_OF_HOSTS = 128, 0.206, 0.222
+BATCH, STEP_OF_PROCESSES, STEP_OF_HOSTS = 128, 0.197, 0.204
 """Seconds that a step of resnet20 takes in two processes of one graphc, and on two hosts with 1 Gbit/s between them:
 benchmarks/README.md, an idle machine, 30 November 2026."""
 MESSAGE = 23e-6

@@ -114,7 +114,7 @@ class DistributedExecution:
         flat = [_flat([each[name] for name in known.packed], known.dtype) for each in found]
         sums.start(len(known.streamed), flat, shape, known.dtype)
         own = {name: _encoded(found[0][name]) for name in known.alone} if self._world.rank == 0 else {}
-        alone = _decoded(from_first(self._world, own))
+        alone = _decoded(from_first(self._world, own)) if known.alone else {}
         totals = sums.finish()
         total: dict[str, Gradient] = {}
         for number, name in enumerate(known.streamed):

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 from graphc.lazy import np
@@ -56,17 +57,40 @@ def is_plain(value: Any) -> bool:
 
 def head_of(array: Array) -> bytes:
     """What `of_head` reads of an array [...]."""
-    return HEAD.pack(array.ndim, *array.shape, *(0,) * (MOST_AXES - array.ndim), array.dtype.str.encode())
+    return _head(array.shape, array.dtype)
 
 
-def of_head(memory: memoryview, at: int) -> tuple[str, list[int]]:
+def of_head(memory: memoryview, at: int) -> tuple[str, tuple[int, ...]]:
     """The dtype and shape of the array that is described there."""
-    axes, *shape, dtype = HEAD.unpack_from(memory, at)
-    return dtype.rstrip(b"\0").decode(), shape[:axes]
+    return _of_head(bytes(memory[at : at + HEAD.size]))
 
 
-def packed(value: Any) -> Array:
-    """The value as uint8 [bytes]: the length of its description, the description, and its arrays in C order."""
+# a step has the same few heads again and again
+
+
+@lru_cache(1024)
+def _head(shape: tuple[int, ...], dtype: Any) -> bytes:
+    return HEAD.pack(len(shape), *shape, *(0,) * (MOST_AXES - len(shape)), dtype.str.encode())
+
+
+@lru_cache(1024)
+def _before_one(shape: tuple[int, ...], dtype: Any) -> bytes:
+    """What stands before the numbers of an array that is all there is."""
+    start = LENGTH.pack(-1) + _head(shape, dtype)
+    return start + bytes(-len(start) % ALIGNMENT)
+
+
+@lru_cache(1024)
+def _of_head(head: bytes) -> tuple[str, tuple[int, ...]]:
+    axes, *shape, dtype = HEAD.unpack(head)
+    return dtype.rstrip(b"\0").decode(), tuple(shape[:axes])
+
+
+def packed(value: Any) -> bytes:
+    """The value: the length of its description, the description, and its arrays in C order."""
+    if type(value) is list and len(value) == 1 and is_plain(value[0]):  # nearly all that a step exchanges
+        (array,) = value
+        return b"".join((_before_one(array.shape, array.dtype), array.tobytes()))
     arrays: list[Array] = []
     if isinstance(value, list) and value and all(map(is_plain, value)):
         arrays, text, length = value, b"".join(map(head_of, value)), -len(value)
@@ -77,30 +101,24 @@ def packed(value: Any) -> Array:
     at = LENGTH.size + len(text)
     for array in arrays:
         padding = -at % ALIGNMENT
-        pieces += bytes(padding), np.ascontiguousarray(array).data
+        pieces += bytes(padding), array.data if array.flags.c_contiguous else array.tobytes()
         at += padding + array.nbytes
-    return np.frombuffer(b"".join(pieces), np.uint8)
+    return b"".join(pieces)
 
 
 def unpacked(message: Array) -> Any:
     """What was packed into the uint8 [bytes]; arrays are views of them."""
-    (length,) = LENGTH.unpack_from(message.data)
+    memory = message.data
+    (length,) = LENGTH.unpack_from(memory)
     at = LENGTH.size + (length if length >= 0 else -length * HEAD.size)
 
-    def take(dtype: str, shape: list[int]) -> Array:
+    def take(dtype: str, shape: Sequence[int]) -> Array:
         nonlocal at
         at += -at % ALIGNMENT
-        array: Array = np.ndarray(shape, dtype, message.data, at)
+        array: Array = np.ndarray(shape, dtype, memory, at)
         at += array.nbytes
         return array
 
     if length < 0:
-        return [take(*of_head(message.data, LENGTH.size + number * HEAD.size)) for number in range(-length)]
+        return [take(*of_head(memory, LENGTH.size + number * HEAD.size)) for number in range(-length)]
     return value_of(json.loads(message[LENGTH.size : LENGTH.size + length].tobytes()), take)
-
-
-def aligned(size: int) -> Array:
-    """uint8 [size], without particular contents, whose first byte lies where arrays of a workspace do."""
-    whole = np.empty(size + ALIGNMENT, np.uint8)
-    start = -whole.ctypes.data % ALIGNMENT
-    return whole[start : start + size]

@@ -16,11 +16,12 @@ from typing import Any
 
 from graphc.errors import MachineError, missing_extra
 from graphc.lazy import np
-from graphc.parallel.encoding import aligned, packed, unpacked
+from graphc.parallel.encoding import packed, unpacked
 from graphc.parallel.waiting import LOOK_AROUND, Overdue
 from graphc.parallel.world import LOCAL_WORLD, Request, World
 from graphc.system import processors
 from graphc.types import Array
+from graphc.workspace import Workspace
 
 SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE")
 """Where launchers say in the environment how many processes they start: MPICH's, Intel's and Slurm's PMI; Open MPI."""
@@ -33,8 +34,9 @@ SILENCE = 15.0
 """Seconds after which a rank that gives none is lost."""
 ASLEEP = 3 * BEAT
 """Seconds between two looks for such signs after which this process was stopped itself, or the machine slept."""
-SPIN = 2e-3
-"""Seconds to ask again at once, where each rank of this host has a processor to itself."""
+SPIN = 0.02
+"""Seconds to ask again at once, where each rank of this host has a processor to itself. MPI's calls let other threads
+have the interpreter; to yield the processor between them would take 60 µs where a message takes 2."""
 NAP = 1e-4
 """Seconds between two questions after that."""
 INTERRUPTED = 130
@@ -76,6 +78,12 @@ def world_of_ranks() -> World:
         raise
 
 
+class Inbox(Workspace):
+    """Memory for messages: of short ones too, as they begin at an aligned address and NumPy's own need not."""
+
+    smallest = 0
+
+
 class MpiWorld(World):
     """This process among those that MPI has started."""
 
@@ -86,6 +94,7 @@ class MpiWorld(World):
         self.rank, self.size = mpi.COMM_WORLD.rank, mpi.COMM_WORLD.size
         self._signs = SignsOfLife(mpi, mpi.COMM_WORLD.Dup())
         self._spin = 0.0
+        self._inbox, self._status = Inbox(), mpi.Status()
         self._names = [""] * self.size
         own = {"host": mpi.Get_processor_name(), "pid": os.getpid()}
         everyones = self.exchange(own)
@@ -99,23 +108,27 @@ class MpiWorld(World):
 
     def exchange(self, value: Any, count: int | None = None) -> list[Any]:
         others = [rank for rank in range(self.size if count is None else count) if rank != self.rank]
-        message = packed(value)
-        sent = {rank: [self._messages.Isend([message, self._mpi.BYTE], rank, TAG)] for rank in others}
+        message, byte = packed(value), self._mpi.BYTE
+        sent = {rank: [self._messages.Isend([message, byte], rank, TAG)] for rank in others}
         found: dict[int, Array] = {}
-        left, arriving = set(others), dict[int, list[Request]]()
+        for rank in others:
+            probed = self._probed(rank)
+            found[rank] = self._inbox.empty((self._status.Get_count(byte),), np.uint8)
+            self.wait({rank: [probed.Irecv([found[rank], byte])]})
+        self.wait(sent)
+        return [value if rank == self.rank else unpacked(found[rank]) for rank in sorted([self.rank, *others])]
+
+    def _probed(self, rank: int) -> Any:
+        """The next message of a rank, as soon as there is one; how long it is stands in `_status`."""
+        probed = None
 
         def missing() -> list[int]:
-            for rank in list(left):
-                probed = self._messages.Improbe(rank, TAG, status := self._mpi.Status())
-                if probed is not None:
-                    left.discard(rank)
-                    found[rank] = aligned(status.Get_count(self._mpi.BYTE))
-                    arriving[rank] = [probed.Irecv([found[rank], self._mpi.BYTE])]
-            return [*left, *_under_way(arriving)]
+            nonlocal probed
+            probed = self._messages.Improbe(rank, TAG, self._status)
+            return [rank] if probed is None else []
 
         self._until_none(missing)
-        self._until_none(lambda: _under_way(sent))
-        return [value if rank == self.rank else unpacked(found[rank]) for rank in sorted([self.rank, *others])]
+        return probed
 
     def send(self, array: Array, rank: int, tag: int) -> Request:
         request: Request = self._sums.Isend([array, self._mpi.BYTE], rank, tag)
@@ -134,14 +147,15 @@ class MpiWorld(World):
 
     def _until_none(self, missing: Callable[[], list[int]]) -> None:
         """Ask which ranks are missing until none is."""
-        overdue = Overdue()
+        overdue: Overdue | None = None
         asked = looked = time.perf_counter()
         try:
             while ranks := missing():
                 now = time.perf_counter()
-                time.sleep(0 if now - asked < self._spin else NAP)
+                if now - asked > self._spin:
+                    time.sleep(NAP)
                 if now - looked > LOOK_AROUND:
-                    looked = now
+                    looked, overdue = now, overdue or Overdue()
                     self._check(ranks, overdue)
         except self._mpi.Exception as error:
             raise self._lost() or MachineError("G523", f"MPI in {self.name(self.rank)}: {error}") from None

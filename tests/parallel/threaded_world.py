@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from graphc.parallel.encoding import aligned, packed, unpacked
+from graphc.parallel.encoding import packed, unpacked
+from graphc.parallel.mpi import Inbox
 from graphc.parallel.world import World
 from graphc.types import Array
 
@@ -38,10 +39,10 @@ class Sent:
         return True
 
 
-def received(message: Array) -> Array:
-    """The uint8 [bytes] of a message in memory of the receiver's own."""
-    own = aligned(len(message))
-    own[...] = message
+def received(message: bytes) -> Array:
+    """A message as uint8 [bytes] in memory of the receiver's own."""
+    own = Inbox().empty((len(message),), np.uint8)
+    own[...] = np.frombuffer(message, np.uint8)
     return own
 
 
