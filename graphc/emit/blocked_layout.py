@@ -117,6 +117,8 @@ def _image(done: _Pass, node: onnx.NodeProto) -> tuple[str, Shape] | None:
 def _reorder_input(done: _Pass, node: onnx.NodeProto) -> bool:
     """What is in blocks already needs no node; what was N H W C before goes into blocks at once."""
     (name,), (output,) = node.input, node.output
+    if _attributes(node).get("channels_last"):
+        return False
     if name in done.lying:
         done.alias[output] = done.lying[name]
         return True

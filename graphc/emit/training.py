@@ -69,6 +69,7 @@ class TrainingGraph(GraphBuilder):
         self.block = block
         self.shapes: dict[str, tuple[int, ...]] = {}
         """Of all tensors so far, by name."""
+        self.transposed: dict[str, tuple[Tensor, tuple[int, ...]]] = {}
         self.plan, self.batch, self.target, self.training = plan, batch, target, training
         self.inputs: dict[str, tuple[Tensor, str]] = {}
         """Inputs of the graph with their types, by name."""

@@ -34,6 +34,12 @@ def in_blocks(x: Tensor) -> Tensor:
     return Tensor(x.graph, name, x.shape)
 
 
+def _rows_in_blocks(x: Tensor) -> Tensor:
+    """x [N, H, W, C], channels last, in blocks."""
+    (name,) = x.graph.node("ReorderInput", x.name, domain=NCHWC, channels_last=1)
+    return Tensor(x.graph, name, (x.shape[0], x.shape[3], *x.shape[1:3]))
+
+
 def out_of_blocks(x: Tensor) -> Tensor:
     """[N, C, H, W] of a tensor in blocks of this shape."""
     (name,) = x.graph.node("ReorderOutput", x.name, domain=NCHWC, channels=x.shape[1])
@@ -83,15 +89,16 @@ def _filters(weights: Tensor) -> Tensor:
     """Weights [K, C, kh, kw] as the kernels read them: [K/B, C/B, kh, kw, B of C, B of K]."""
     filters, channels, *taps = weights.shape
     block = weights.graph.block
-    cut = weights.reshape(filters // block, block, channels // block, block, *taps)
-    return cut.transpose(0, 2, 4, 5, 3, 1).reshape(filters, channels, *taps)
+    cut = weights.transpose(2, 3, 1, 0).reshape(*taps, channels // block, block, filters // block, block)
+    return cut.transpose(4, 2, 0, 1, 3, 5).reshape(filters, channels, *taps)
 
 
 def _narrow_filters(weights: Tensor) -> Tensor:
     """Weights [K, C, kh, kw] of fewer channels than a block has: [K/B, C, kh, kw, B]."""
     filters, channels, *taps = weights.shape
     block = weights.graph.block
-    return weights.reshape(filters // block, block, channels, *taps).transpose(0, 2, 3, 4, 1).reshape(*weights.shape)
+    cut = weights.transpose(2, 3, 1, 0).reshape(*taps, channels, filters // block, block)
+    return cut.transpose(3, 2, 0, 1, 4).reshape(*weights.shape)
 
 
 # backward ---------------------------------------------------------------------------------------------------
@@ -138,11 +145,12 @@ def transposed_convolution(dy: Tensor, weights: Tensor, phases: tuple[Phases, Ph
     filters, channels, *kernel = weights.shape
     count = down.stride * across.stride
     pads = [(0, phase.taps * phase.stride - taps) for phase, taps in zip(phases, kernel, strict=True)]
-    cut = weights.pad([(0, 0), (0, 0), *pads]).reshape(
-        filters // block, block, channels // block, block, down.taps, down.stride, across.taps, across.stride
+    rows = weights.transpose(2, 3, 1, 0).pad([*pads, (0, 0), (0, 0)]).reshape(-1, block, filters, 1)
+    cut = in_blocks(rows).reshape(  # channels come last: the kernels' transpose is the quicker one
+        down.taps, down.stride, across.taps, across.stride, channels // block, filters // block, block, block
     )
     taps = down.taps * across.taps
-    by_phase = cut.transpose(5, 7, 2, 0, 4, 6, 1, 3).reshape(count * channels // block, filters // block, taps, -1)
+    by_phase = cut.transpose(1, 3, 4, 5, 0, 2, 6, 7).reshape(count * channels // block, filters // block, taps, -1)
     reversed_taps = _reversed(by_phase, axis=2).reshape(count * channels, filters, down.taps, across.taps)
     attributes = {
         "kernel_shape": [down.taps, across.taps],
@@ -184,18 +192,17 @@ def has_weight_gradient(x: Tensor, dy: Tensor, groups: int) -> bool:
 def weight_gradient(x: Tensor, dy: Tensor, windows: Sequence[Window]) -> Tensor:
     """[kh, kw, C, K] of x [N, C, H, W] and dy [N, K, oh, ow]: a convolution of x with examples for channels, by dy."""
     block, (batch, channels, *sizes), (_, filters, *outputs) = x.graph.block, x.shape, dy.shape
-    each = block if channels >= block else 1
-    lying = in_blocks(x) if each > 1 else x
-    examples_last = in_blocks(lying.reshape(batch // block, block, x.size // batch, 1))
-    cut = examples_last.reshape(batch // block, channels // each, math.prod(sizes), each, block)
-    images = cut.transpose(1, 3, 0, 2, 4).reshape(channels, batch // block, *sizes, block)
+    cut = in_blocks(x.reshape(batch // block, block, x.size // batch, 1))
+    images = cut.reshape(batch // block, channels, *sizes, block).transpose(1, 0, 2, 3, 4)
     pads = []
     for window, size, places in zip(windows, sizes, outputs, strict=True):
         before, _ = window.pads or (0, 0)
         pads.append((before, (places - 1) * window.stride + window.extent - before - size))
     images = images.pad([(0, 0), (0, 0), *pads, (0, 0)])
-    given = in_blocks(dy).reshape(batch // block, block, filters // block, math.prod(outputs), block)
-    given = given.transpose(2, 0, 3, 1, 4).reshape(filters, batch, *outputs)
+    blocks = filters // block, math.prod(outputs), block
+    rows = in_blocks(dy).reshape(batch // block, block, 1, math.prod(blocks))
+    given = _rows_in_blocks(rows).reshape(batch // block, blocks[0], blocks[1] * block, block).transpose(1, 0, 2, 3)
+    given = given.reshape(filters, batch, *outputs)
     attributes = {
         "kernel_shape": list(outputs),
         "strides": [window.dilation for window in windows],

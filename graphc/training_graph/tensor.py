@@ -21,6 +21,8 @@ class GraphWriter(Protocol):
     operators."""
     shapes: dict[str, tuple[int, ...]]
     """Of all tensors so far, by name."""
+    transposed: dict[str, tuple[Tensor, tuple[int, ...]]]
+    """What a Transpose has given -> what it was given, and the order."""
 
     def node(self, kind: str, *inputs: str, outputs: int = 1, **attributes: Any) -> list[str]:
         """A node of this kind; the names of its outputs. The same node twice is one."""
@@ -236,7 +238,11 @@ class Tensor:
         moving = [axis for axis in perm if self.shape[axis] > 1]
         if moving == sorted(moving):
             return self.reshape(*shape)
+        if self.name in self.graph.transposed:
+            source, before = self.graph.transposed[self.name]
+            return source.transpose(*(before[axis] for axis in perm))
         (name,) = self.graph.node("Transpose", self.name, perm=list(perm))
+        self.graph.transposed[name] = self, perm
         return Tensor(self.graph, name, shape)
 
     def expand(self, *shape: int) -> Tensor:
