@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, parser
 from graphc import runtime
 from graphc.emit.model import emit, write_model
 from graphc.errors import MachineError, SpecError, WeightsError
-from graphc.runtime import Session
+from graphc.runtime import DeviceSession, Session
 from tests.passes.specs import plan_of
 
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -147,3 +147,16 @@ def test_integers_are_exact_and_slower_only_where_sums_would_be_cut_off(monkeypa
     assert [config.get(runtime.EXACT_INTEGERS) for config in given] == ["1" if cut_off else None]
     a, b = np.full((8, 16), 100, np.uint8), np.full((16, 8), 100, np.int8)
     assert np.all(session.run({"a": a, "b": b})["y"] == 16 * 100 * 100)
+
+
+def test_steps_on_a_cpu_take_their_memory_piece_by_piece():
+    for kind, planned in ((Session, True), (DeviceSession, False)):
+        options = kind(runtime.PRODUCT)._session.get_session_options()
+        assert options.enable_mem_pattern is planned
+
+
+def test_a_build_without_blocks_has_none(monkeypatch):
+    assert runtime.channel_block() in {0, 8, 16}
+    without = runtime.BLOCKS.replace(b"ReorderInput", b"ReorderOther")
+    monkeypatch.setattr(runtime, "BLOCKS", without)
+    assert runtime.channel_block.__wrapped__() == 0
