@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from graphc.compiler import Emission, compile_plan, initial_or_loaded, plan_model
-from graphc.errors import SpecError, missing_extra, once
+from graphc.errors import Place, SpecError, WeightsError, missing_extra, once
 from graphc.files import atomic_write, shown
 from graphc.graph import Plan
 from graphc.lazy import lazy_import
@@ -200,6 +200,10 @@ class LearningCurves:
 CURVE_ENDINGS = (".png", ".pdf", ".svg")
 
 
+MOST_NUMBERS = 10_000_000
+"""Of all curves of a run: 80 MB."""
+
+
 @dataclass(frozen=True)
 class Run:
     """A trained recipe's folder."""
@@ -217,6 +221,9 @@ class Run:
         names = dict.fromkeys(
             name for record in self.log for name, value in record.items() if isinstance(value, int | float)
         )
+        if (count := len(names) * len(self.log)) > MOST_NUMBERS:
+            message = f"expected at most {MOST_NUMBERS:,} numbers in the curves, found {count:,}"
+            raise WeightsError("G324", message, Place(shown(run_folder.RunFolder(self.path).log)))
         return {name: np.array([record.get(name, np.nan) for record in self.log], np.float64) for name in names}
 
     def draw(self) -> LearningCurves:

@@ -268,7 +268,8 @@ def open_regular(path: Path | str, error: type[GraphcError] = SpecError, code: s
     try:
         return for_reading(open_plain(path), path)
     except ValueError:
-        raise error(code, f"the path {str(path)!r} holds a NUL character") from None
+        what = "a NUL character" if "\0" in str(path) else "half a surrogate pair"
+        raise error(code, f"the path {str(path)!r} holds {what}") from None
     except NotPlain as problem:
         raise error(code, f"expected a file, found {problem.found}", Place(shown(path))) from None
     except (FileNotFoundError, NotADirectoryError):

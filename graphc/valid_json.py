@@ -8,10 +8,40 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+DEEPEST = 32
+"""Mappings and lists that lie in one another, in what graphc writes."""
+LARGEST = 2**63
+"""Above all whole numbers that graphc counts with."""
+
 
 def dumps(value: Any, indent: int | None = None) -> str:
     """The text of a value; numbers that are not finite become null."""
     return json.dumps(_finite(value), indent=indent, allow_nan=False)
+
+
+def loads(text: bytes | str) -> Any:
+    """The value of a text that graphc has written; a ValueError that says what is otherwise: a key that is there twice,
+    a number that no float holds, more than `DEEPEST` mappings and lists in one another, half a surrogate pair."""
+    text = text if isinstance(text, str) else text.decode("utf-8")
+    try:
+        value = json.loads(
+            text,
+            object_pairs_hook=without_duplicates,
+            parse_int=whole_number,
+            parse_float=_finite_number,
+            parse_constant=_finite_number,
+        )
+    except (OverflowError, RecursionError) as error:
+        said = "a number is too large" if isinstance(error, OverflowError) else "it is too deep"
+        raise ValueError(said) from None
+    if _is_deeper(value, DEEPEST):
+        raise ValueError(f"expected at most {DEEPEST} mappings and lists in one another")
+    if "\\ud" in text or "\\uD" in text:
+        try:
+            json.dumps(value, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise ValueError("a text holds half a surrogate pair") from None
+    return value
 
 
 def whole_number(text: str) -> int:
@@ -36,8 +66,8 @@ def not_finite(record: dict[str, Any]) -> dict[str, str]:
 
 
 def lacking(content: Any, needed: Mapping[str, Any], optional: Mapping[str, Any] = MappingProxyType({})) -> str:
-    """What a value lacks to be a mapping with these keys, of values of these types (or unions of types), in words; else
-    nothing."""
+    """What a value lacks to be a mapping with these keys, of values of these types (or unions of types), numbers finite
+    and whole ones below `LARGEST`, in words; else nothing."""
     if not isinstance(content, dict):
         return "expected a mapping"
     wrong = [key for key, kind in needed.items() if not _is(content.get(key), kind)]
@@ -46,7 +76,33 @@ def lacking(content: Any, needed: Mapping[str, Any], optional: Mapping[str, Any]
 
 
 def _is(value: Any, kind: Any) -> bool:
-    return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        return False
+    if isinstance(value, int):
+        return abs(value) < LARGEST
+    return not isinstance(value, float) or math.isfinite(value)
+
+
+def _finite_number(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text[:20]} is no finite number")
+    return value
+
+
+def _is_deeper(value: Any, most: int) -> bool:
+    """Looked at level by level, so that no text is too deep for it."""
+    level = [value]
+    for _ in range(most + 1):
+        level = [
+            inner
+            for each in level
+            for inner in (each.values() if isinstance(each, dict) else each if isinstance(each, list) else ())
+            if isinstance(inner, dict | list)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _finite(value: Any) -> Any:

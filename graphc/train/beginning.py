@@ -49,7 +49,7 @@ class Changes(tuple[str, ...]):
         """`epochs`: how many `--epochs` has asked for since."""
         if epochs is not None and now["recipe"]["epochs"] == epochs:
             before = {**before, "recipe": {**before["recipe"], "epochs": epochs}}
-        found = super().__new__(cls, _differences(before, now))
+        found = super().__new__(cls, map(shown, _differences(before, now)))
         of_data, (old, new) = before["data"] != now["data"], (before["recipe"], now["recipe"])
         found.of_targets = of_data or any(old.get(key) != new.get(key) for key in JUDGED)
         found.of_steps = of_data or old != new

@@ -22,7 +22,7 @@ from graphc.errors import MachineError, Warn, WeightsError, clipped
 from graphc.files import atomic_write, for_reading, machine_error, read_limited, remove, remove_leftovers, shown
 from graphc.system import NotPlain, open_plain
 from graphc.types import Array
-from graphc.valid_json import lacking
+from graphc.valid_json import lacking, loads
 from graphc.weights.safetensors_file import pieces
 
 FORMAT = 1
@@ -104,8 +104,13 @@ class Checkpoints:
             return Checkpoint(safetensors.numpy.load_file(data), facts, path)
         except OSError:  # of which it says that there is no file; there is, its checksum is right
             raise MachineError("G502", f"cannot read {shown(data)}: it cannot be opened") from None
-        except (safetensors.SafetensorError, ValueError, KeyError) as error:
-            raise WeightsError("G320", f"{shown(data)}: the checkpoint cannot be read: {error}") from None
+        except (
+            safetensors.SafetensorError,
+            ValueError,
+            KeyError,
+            AttributeError,
+        ) as error:  # of types that NumPy lacks
+            raise WeightsError("G320", f"{shown(data)}: the checkpoint cannot be read: {shown(str(error))}") from None
 
     def _keys(self, suffix: str = ".json") -> list[CheckpointKey]:
         """Of the checkpoints that there are, in order."""
@@ -171,9 +176,9 @@ def _verified(data: bytes, path: Path) -> dict[str, Any]:
     """The contents of a checkpoint's JSON file, if its checksum is right."""
     damaged = WeightsError("G320", f"{shown(path)}: the checkpoint is damaged: its checksum is not its contents'")
     try:
-        content = json.loads(data)
+        content = loads(data)
         checksum = content.pop("checksum")
-    except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
+    except (ValueError, KeyError, AttributeError, TypeError):
         raise damaged from None
     if checksum != hashlib.sha256(_text(content)).hexdigest():
         raise damaged

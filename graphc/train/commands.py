@@ -45,7 +45,7 @@ from graphc.train.trained import DEFAULT, Options, load_weights, task_of_run
 from graphc.train.trainer import Trainer
 from graphc.train.warm_start import warm_start
 from graphc.valid_json import lacking
-from graphc.weights import LoadOptions
+from graphc.weights import LoadOptions, check_values
 
 OF_STATE = {"step": int, "epoch": int, "position": int, "watch": dict, "log_bytes": int, "settings": dict}
 """What a checkpoint's JSON file says of the training."""
@@ -170,9 +170,13 @@ def _restore(trainer: Trainer, checkpoint: Checkpoint, changes: Changes, exact: 
         state.restore(checkpoint.arrays, checkpoint.facts, recipe.optimizer)
         if not (changes and changes.of_steps):  # which give up the epoch that is under way
             trainer.check()
+            state.check_names(checkpoint.arrays, recipe.optimizer)
     except (KeyError, ValueError, TypeError) as error:
-        raise WeightsError("G320", f"{checkpoint.path}: the checkpoint is of another network: {error}") from None
-    trainer.folder.truncate_log(checkpoint.facts["log_bytes"])
+        said = f"the checkpoint is of another network: {shown(str(error))}"
+        raise WeightsError("G320", f"{shown(checkpoint.path)}: {said}") from None
+    for values in (state.params, state.average):
+        check_values(checkpoint.path, values, trainer.task.plan.variables)
+    trainer.folder.truncate_log(checkpoint.facts["log_bytes"], state.epoch)
     trainer.checkpoints.tidy(CheckpointKey(state.step, state.epoch))
 
 
@@ -210,7 +214,13 @@ def _newest_checkpoint(folder: RunFolder, reporter: Reporter) -> Checkpoint:
     checkpoint, warnings = Checkpoints(folder.checkpoints).latest()
     if checkpoint is None:
         raise WeightsError("G321", f"{folder.checkpoints}: there is no checkpoint")
-    if said := lacking(checkpoint.facts, OF_STATE):
+    facts = checkpoint.facts
+    said = lacking(facts, OF_STATE)
+    if not said and min(facts["position"], facts["log_bytes"]) < 0:
+        said = "expected position and log_bytes from 0 on"
+    if not said and checkpoint.path.stem != str(CheckpointKey(facts["step"], facts["epoch"])):
+        said = f"expected step and epoch of its name, found step {facts['step']}, epoch {facts['epoch']}"
+    if said:
         raise WeightsError("G320", f"{shown(checkpoint.path)}: the checkpoint cannot be used: {said}")
     for warning in warnings:
         reporter.warn(f"{warning}; the one before it is used")

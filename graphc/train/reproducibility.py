@@ -10,6 +10,10 @@ import numpy as np
 from threadpoolctl import threadpool_info
 
 from graphc import __version__
+from graphc.files import shown
+
+LONGEST = 300
+"""Characters that are said of a setting."""
 
 
 def bit_settings() -> dict[str, Any]:
@@ -26,7 +30,7 @@ def bit_settings() -> dict[str, Any]:
 def describe_difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """`numpy 2.1.0, now 2.2.0` for each setting that differs; nothing where none does."""
     return "; ".join(
-        f"{key} {before.get(key)}, now {now.get(key)}"
+        shown(f"{key} {before.get(key)}, now {now.get(key)}"[:LONGEST])
         for key in sorted({*before, *now})
         if before.get(key) != now.get(key)
     )

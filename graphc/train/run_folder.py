@@ -23,7 +23,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from graphc.errors import MachineError, Place, WeightsError, clipped
+from graphc.errors import MachineError, Place, WeightsError, clipped, counted
 from graphc.files import (
     TEMPORARY,
     atomic_write,
@@ -36,10 +36,12 @@ from graphc.files import (
 )
 from graphc.locks import Held, locked
 from graphc.system import NotPlain, check_own, is_link, is_plain_name, open_own, sync_folder
-from graphc.valid_json import dumps, lacking, not_finite, whole_number
+from graphc.valid_json import dumps, lacking, loads, not_finite
 
 LARGEST = 64_000_000
 LARGEST_LOG = 2**30
+MOST_NAMES = 10_000
+"""Numbers of a record of the log."""
 FACTS = {"spec": str, "base": str, "classes": list}
 CATEGORY_IDS = "category_ids"
 """In run.json: what the training set's COCO file calls the classes; empty where there is none."""
@@ -139,10 +141,10 @@ class RunFolder:
             message = "expected the folder of a run, found no run.json in it"
             raise WeightsError("G323", message, Place(shown(self.path)), notes)
         try:
-            facts: Any = json.loads(read_limited(self.facts, LARGEST, WeightsError, "G323"))
+            facts: Any = loads(read_limited(self.facts, LARGEST, WeightsError, "G323"))
             said = lacking(facts, FACTS, MORE_FACTS)
-        except (ValueError, RecursionError):
-            said = "the file is not as graphc wrote it"
+        except ValueError as error:
+            said = f"the file is not as graphc wrote it: {shown(str(error)[:200])}"
         if not said and not all(map(_are_names, (facts["classes"], *facts.get("target_classes", {}).values()))):
             said = "expected classes in it, as graphc writes it"
         if not said and not all(type(each) is int for each in facts.get(CATEGORY_IDS, ())):
@@ -180,31 +182,46 @@ class RunFolder:
         except OSError as error:
             raise machine_error("write", self.log, error) from None
 
-    def truncate_log(self, size: int) -> None:
-        """Cut off what a killed run wrote after its last checkpoint."""
+    def truncate_log(self, size: int, epochs: int = 0) -> None:
+        """Cut off what a killed run wrote after its last checkpoint, at which so many epochs were done."""
         try:
             with _appending(self.log) as file:
                 if (found := file.seek(0, os.SEEK_END)) < size:
                     message = f"{shown(self.log)}: expected {size:,} bytes at the checkpoint, found {found:,}"
                     raise WeightsError("G324", message)
+                self._check_epochs(size, epochs)
                 os.ftruncate(file.fileno(), size)  # tried again where a signal comes, unlike the file's own
                 os.fsync(file.fileno())
             sync_folder(self.path)
         except OSError as error:
             raise machine_error("write", self.log, error) from None
 
-    def records(self) -> list[dict[str, Any]]:
-        """The log's lines; one that a killed or running training has not finished does not count."""
+    def records(self, size: int | None = None) -> list[dict[str, Any]]:
+        """The log's lines, or those in its first `size` bytes; one that a killed or running training has not finished
+        does not count."""
         found = []
-        text = read_limited(self.log, LARGEST_LOG, WeightsError, "G324").decode(errors="replace")
+        text = read_limited(self.log, LARGEST_LOG, WeightsError, "G324")[:size].decode(errors="replace")
         for number, line in enumerate(text.split("\n")[:-1], start=1):
             try:
-                record = json.loads(line, parse_int=whole_number)
-                found.append({**record, "step": int(record["step"])})
-            except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+                record = loads(line)
+                said = lacking(record, {"step": int}, {"epoch": int}) or _of_numbers_below_0(record)
+            except ValueError as error:
+                said = str(error)[:200]
+            if not said and len(record) > MOST_NAMES:
+                said = f"expected at most {MOST_NAMES:,} names, found {len(record):,}"
+            if said:
                 place = Place(shown(self.log), number, 1)
-                raise WeightsError("G324", "expected a record with its step, as graphc writes them", place) from None
+                message = f"expected a record with its step, as graphc writes them: {shown(said)}"
+                raise WeightsError("G324", message, place)
+            found.append(record)
         return found
+
+    def _check_epochs(self, size: int, epochs: int) -> None:
+        """A WeightsError where the log's first bytes are not the lines of as many epochs."""
+        found = [record["epoch"] for record in self.records(size) if "epoch" in record]
+        if found != list(range(1, epochs + 1)):
+            message = f"expected the records of {counted(epochs, 'epoch')} in {size:,} bytes, found {len(found):,}"
+            raise WeightsError("G324", message, Place(shown(self.log)))
 
     def _check_own(self) -> None:
         """NotPlain where something would be written elsewhere than here."""
@@ -229,6 +246,10 @@ class RunFolder:
         remove_leftovers(self.path, _is_ours, of_the_living=True)
         for folder in self._folders():
             remove_leftovers(folder, lambda name: True, of_the_living=True)
+
+
+def _of_numbers_below_0(record: Mapping[str, Any]) -> str:
+    return "expected counts from 0 on" if min(record["step"], record.get("epoch", 0)) < 0 else ""
 
 
 def _are_names(value: Any) -> bool:

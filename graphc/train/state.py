@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from graphc.errors import clipped, counted
 from graphc.train.optimizers import Optimizer, new_slots
 from graphc.train.schedules import Plateau
 from graphc.types import Array
@@ -87,6 +88,12 @@ class TrainState:
         """Everything that is not an array."""
         counts = {"step": self.step, "epoch": self.epoch, "position": self.position}
         return {**counts, WATCH: asdict(self.tracker), PLATEAU: asdict(self.plateau)}
+
+    def check_names(self, arrays: Mapping[str, Array], optimizer: Optimizer) -> None:
+        """A ValueError where `arrays` [...] hold others than this state has."""
+        others = [name for name in arrays if name not in self.arrays(optimizer)]
+        if others:
+            raise ValueError(f"expected no array {clipped(others[0])}, found {counted(len(others), 'such array')}")
 
     def restore(self, arrays: Mapping[str, Array], facts: Mapping[str, Any], optimizer: Optimizer) -> None:
         """Take over what `arrays` [...] and `facts` gave; a KeyError, TypeError or ValueError where they are of another

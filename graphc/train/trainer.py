@@ -19,7 +19,7 @@ import numpy as np
 from graphc import weights
 from graphc.data.batch import Batch
 from graphc.data.batches import Batches
-from graphc.errors import DivergedError, clipped
+from graphc.errors import DivergedError, clipped, counted
 from graphc.files import digest_of
 from graphc.parallel.blas import single_threaded_blas
 from graphc.parallel.world import LOCAL_WORLD, World, from_first
@@ -104,6 +104,12 @@ class Trainer:
         if min(state.step, state.epoch, state.position) < 0 or state.position > self.length.epoch_steps:
             found = f"step {state.step}, epoch {state.epoch}, position {state.position}"
             raise ValueError(f"expected a step of this training, found {found}")
+        done = state.epoch * self.length.epoch_steps + state.position
+        if self.recipe.epochs is not None and state.step != done:
+            found = f"step {state.step}, epoch {state.epoch}, position {state.position}"
+            raise ValueError(f"expected step {done} after these epochs, found {found}")
+        if (name := first_bad_array(state.arrays(self.recipe.optimizer))) is not None:
+            raise ValueError(f"{name} is not finite")
         if state.tracker.name not in names:
             raise ValueError(
                 f"expected one of {', '.join(names[1:])} to be watched, found {clipped(state.tracker.name)}"
@@ -113,8 +119,15 @@ class Trainer:
         rows, order = len(self.train.examples), state.order
         if order.shape != (self.length.rows,) or order.dtype != np.int64 or order.min() < 0 or order.max() >= rows:
             raise ValueError(f"expected the order of {rows:,} rows, found another")
+        if not self.recipe.data.balanced and np.unique(order).size < order.size:
+            raise ValueError("expected an order in which no row is twice, found another")
         if _forms(state.totals) != _forms(self._new_totals()):
             raise ValueError("expected the totals of these losses and metrics, found others")
+        sums = state.totals[SUMS]
+        if sums["steps"] != state.position or not sums["examples"] >= state.position:
+            raise ValueError(
+                f"expected the totals of {counted(state.position, 'step')}, found those of {sums['steps']}"
+            )
 
     @property
     def best_params(self) -> dict[str, Array]:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 
 import numpy as np
 import pytest
 
+from graphc import load_run
 from graphc.errors import GraphcError
-from graphc.train.checkpoint import CheckpointKey, Checkpoints
+from graphc.report.page.runs import curves
+from graphc.train.checkpoint import CheckpointKey, Checkpoints, _signed
 from graphc.train.commands import resume, train
+from graphc.train.progress import Silent
+from graphc.train.run_folder import RunFolder
+from tests.costs import little
 
 AT = CheckpointKey(20, 2)
 """In the midst of the third epoch of seven steps."""
@@ -70,7 +76,7 @@ def test_it_is_gone_on_with_as_it_is(run, tmp_path):
         (put("watch", "waited", value=True), "watch: expected waited in it"),
         (put("watch", "more", value=1), "unexpected keyword argument 'more'"),
         (put("plateau", "factor", value=None), "plateau: expected factor in it"),
-        (put("step", value=-1), "expected a step of this training, found step -1, epoch 2, position 6"),
+        (put("position", value=3), "expected step 17 after these epochs, found step 20, epoch 2, position 3"),
         (put("position", value=8), "expected a step of this training, found step 20, epoch 2, position 8"),
         (put_array("order", np.arange(99)), "expected the order of 100 rows"),
         (put_array("order", np.arange(100) + 1), "expected the order of 100 rows"),
@@ -78,6 +84,15 @@ def test_it_is_gone_on_with_as_it_is(run, tmp_path):
         (put_array("totals/epoch/steps", np.zeros(2)), "expected the totals of these losses and metrics"),
         (put_array("totals/auc/sums", np.zeros(2)), "expected the totals of these losses and metrics"),
         (put_array("totals/x", np.zeros(2)), "not enough values to unpack"),
+        (put_array("totals/epoch/steps", np.zeros(())), "expected the totals of 6 steps, found those of 0.0"),
+        (put_array("totals/epoch/examples", np.full((), -1.0)), "expected the totals of 6 steps"),
+        (put_array("order", np.zeros(100, np.int64)), "expected an order in which no row is twice"),
+        (put_array("params/tiny/nobody", np.zeros(2)), "expected no array 'params/tiny/nobody', found 1 such array"),
+        (put_array("slots/mean/tiny/conv1/weights", np.full((3, 3, 1, 4), np.nan, np.float32)), "is not finite"),
+        (put("watch", "best", value=10**30), "watch: expected best in it"),
+        (put("watch", "reference", value=10**30), "watch: expected reference in it"),
+        (put("plateau", "factor", value=10**30), "plateau: expected factor in it"),
+        (put("plateau", "waited", value=10**30), "plateau: expected waited in it"),
     ],
     ids=lambda each: each if isinstance(each, str) else "",
 )
@@ -107,3 +122,111 @@ def test_facts_that_are_none(run, tmp_path, facts, said):
     path.write_text(json.dumps({**json.loads(path.read_text()), **facts}))
     with pytest.raises(GraphcError, match=said):
         resume(copy)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (put("step", value=-1), "expected step and epoch of its name, found step -1, epoch 2"),
+        (put("step", value=10**30), "expected step in it"),
+        (put("epoch", value=0), "expected step and epoch of its name, found step 20, epoch 0"),
+        (put("log_bytes", value=-5), "expected position and log_bytes from 0 on"),
+        (put("log_bytes", value=0), r"expected the records of 2 epochs in 0 bytes, found 0"),
+        (put_array("params/tiny/conv1/BatchNorm/moving_variance", np.full(4, -1, np.float32)), "1 variable"),
+    ],
+    ids=lambda each: each if isinstance(each, str) else "",
+)
+def test_a_checkpoint_that_does_not_go_together_is_refused_and_stays(run, tmp_path, change, said):
+    copy = changed(run, tmp_path, change)
+    before = {path.name: path.read_bytes() for path in (copy / "checkpoints").iterdir()}
+    with pytest.raises(GraphcError, match=said):
+        resume(copy)
+    assert {path.name: path.read_bytes() for path in (copy / "checkpoints").iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"a": 1, "a": 2}', "damaged"),
+        ('{"a": ' + "[" * 300 + "1," * 100_000 + "1" + "]" * 300 + "}", "damaged"),
+        ('{"a": ' + "[" * 990 + "]" * 990 + "}", "damaged"),
+        ('{"a": 1e999}', "damaged"),
+        ('{"a": "\\ud800"}', "damaged"),
+        ('{"a": 1' + "0" * 400 + "}", "damaged"),
+    ],
+    ids=("twice", "long", "deep", "infinite", "half", "large"),
+)
+def test_the_text_of_a_checkpoint_is_looked_at_before_it_is_written_out(run, tmp_path, text, said):
+    copy = changed(run, tmp_path, lambda facts, arrays: None)
+    (copy / f"checkpoints/{AT}.json").write_text(text)
+    with little(), pytest.raises(GraphcError, match="no checkpoint is whole") as error:
+        resume(copy)
+    assert said in error.value.notes[0]
+
+
+def test_types_that_numpy_lacks_are_a_damaged_checkpoint(run, tmp_path):
+    copy = changed(run, tmp_path, lambda facts, arrays: None)
+    path = copy / f"checkpoints/{AT}.json"
+    header = json.dumps({"a\n": {"dtype": "F8_E4M3", "shape": [4], "data_offsets": [0, 4]}}).encode()
+    data = len(header).to_bytes(8, "little") + header + bytes(4)
+    path.with_suffix(".safetensors").write_bytes(data)
+    facts = {key: value for key, value in json.loads(path.read_text()).items() if key != "checksum"}
+    path.write_bytes(_signed({**facts, "data_sha256": hashlib.sha256(data).hexdigest(), "data_bytes": len(data)}))
+    with pytest.raises(GraphcError, match="no checkpoint is whole") as error:
+        resume(copy)
+    assert "cannot be read" in error.value.notes[0]
+
+
+def test_what_a_checkpoint_says_of_its_settings_stays_on_a_line(run, tmp_path):
+    copy = changed(run, tmp_path, put("settings", "numpy", value="1\nerror[G101]: no\x1b[31m"))
+    reporter = Reporter()
+    resume(copy, reporter)
+    assert any("numpy 1\\x0aerror[G101]: no\\x1b[31m" in warning for warning in reporter.warnings)
+
+
+class Reporter(Silent):
+    def __init__(self):
+        self.warnings = []
+
+    def warn(self, message):
+        self.warnings.append(message)
+
+
+LINE = '{"epoch": 1, "step": 7, "loss": 1.0}\n'
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"epoch": 1, "step": "7"}',
+        '{"epoch": 1, "step": 7.5}',
+        '{"epoch": 1, "step": true}',
+        '{"epoch": 1, "step": -7}',
+        '{"epoch": "a", "step": 7}',
+        '{"epoch": {"a": 1}, "step": 7}',
+        '{"epoch": 1, "step": 7, "loss": NaN}',
+        '{"epoch": 1, "step": 7, "loss": 1, "loss": 2}',
+        '{"epoch": 1, "step": 7, "\\ud800": 1}',
+        '{"epoch": 1, "step": 7, ' + ", ".join(f'"a{i}": 1' for i in range(10_000)) + "}",
+    ],
+)
+def test_lines_of_a_log_that_graphc_does_not_write(tmp_path, line):
+    folder = RunFolder(tmp_path)
+    folder.log.write_text(LINE + line + "\n")
+    with pytest.raises(GraphcError, match=r"metrics.jsonl:2:1: error\[G324\]: expected a record with its step"):
+        folder.records()
+
+
+def test_long_logs_cost_little(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.log.write_text("".join(f'{{"step":{i},"loss":1.0}}\n{{"epoch":{i},"step":{i}}}\n' for i in range(15_000)))
+    with little():
+        assert len(curves(folder.records())["loss"]) == 15_000
+
+
+def test_curves_that_memory_does_not_hold_are_refused(run, tmp_path):
+    copy = changed(run, tmp_path, lambda facts, arrays: None)
+    many = json.dumps({"epoch": 1, "step": 1, **{f"a{i}": 1 for i in range(9_000)}})
+    (copy / "metrics.jsonl").write_text(many + "\n" + '{"epoch":2,"step":2}\n' * 10_000)
+    with little(), pytest.raises(GraphcError, match=r"G324.*expected at most .* numbers in the curves, found 90,"):
+        _ = load_run(copy).curves

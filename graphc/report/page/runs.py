@@ -97,7 +97,7 @@ def curves(records: Sequence[dict[str, Any]]) -> dict[str, list[list[float]]]:
     epochs = [record for record in records if "epoch" in record]
     found: dict[str, list[list[float]]] = {}
     for record in [*steps, *epochs]:
-        logged_by_step = record in epochs and steps
+        logged_by_step = "epoch" in record and steps
         for name, value in record.items():
             is_number = isinstance(value, (int, float)) and abs(value) <= sys.float_info.max
             if name in ("epoch", "step") or not is_number or (logged_by_step and name in steps[0]):
