@@ -198,7 +198,7 @@ def _integers(done: _Pass, *values: int) -> str:
 
 
 def _sum(done: _Pass, node: onnx.NodeProto) -> bool:
-    """A sum over all pixels of each channel, or over these and the examples: a mean over pixels, times their number."""
+    """A sum over all pixels of each channel, or over these and the examples: a mean, times the number of pixels."""
     found, attributes = _image(done, node), _attributes(node)
     if found is None or attributes.get("keepdims", 1):
         return False
@@ -209,13 +209,32 @@ def _sum(done: _Pass, node: onnx.NodeProto) -> bool:
     (output,), value = node.output, done.lying[name]
     if node.op_type == "ReduceSumSquare":
         value = done.make("Mul", [value, value], f"{output}/squares")
-    means = done.make("GlobalAveragePool", [value], f"{output}/means", domain=NCHWC)
-    flat = done.make("Reshape", [means, _integers(done, *shape[:2])], f"{output}/flat")
+    flat, count = _means(done, value, output, shape)
     if axes[0] == 0:
         flat = done.make("ReduceSum", [flat, _integers(done, 0)], f"{output}/examples", keepdims=0)
-    count = done.graph.initializer(np.asarray(shape[2] * shape[3], np.float32))
-    done.make("Mul", [flat, count], output)
+    done.make("Mul", [flat, done.graph.initializer(np.asarray(count, np.float32))], output)
     return True
+
+
+def _means(done: _Pass, value: str, output: str, shape: Shape) -> tuple[str, int]:
+    """What times the number that is returned beside it is the sum over all pixels, [N, C], of a value in blocks. Large
+    images are added up row by row, since the kernel adds one pixel after the other."""
+    batch, channels, height, width = shape
+    if height * width <= MANY:
+        means = done.make("GlobalAveragePool", [value], f"{output}/means", domain=NCHWC)
+        return done.make("Reshape", [means, _integers(done, batch, channels)], f"{output}/flat"), height * width
+    block = done.graph.block
+    rows = _integers(done, batch * channels // block * height, block, 1, width)
+    cut = done.make("Reshape", [value, rows], f"{output}/rows")
+    means = done.make("GlobalAveragePool", [cut], f"{output}/means", domain=NCHWC)
+    apart = _integers(done, batch, channels // block, height, block)
+    lying = done.make("Reshape", [means, apart], f"{output}/apart")
+    total = done.make("ReduceSum", [lying, _integers(done, 2)], f"{output}/columns", keepdims=0)
+    return done.make("Reshape", [total, _integers(done, batch, channels)], f"{output}/flat"), width
+
+
+MANY = 4096
+"""Up to so many pixels are added one after the other."""
 
 
 def _pool(done: _Pass, node: onnx.NodeProto) -> bool:

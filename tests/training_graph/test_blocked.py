@@ -63,7 +63,7 @@ def random_case(case, batch):
     return params, inputs, dy
 
 
-@pytest.mark.parametrize("batch", [BATCH, 3])
+@pytest.mark.parametrize("batch", [BATCH, 3, 21])
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_it_is_as_in_numpy(case, batch):
     params, inputs, dy = random_case(case, batch)
@@ -72,6 +72,22 @@ def test_it_is_as_in_numpy(case, batch):
         assert theirs[name].shape == ours.shape, name
         largest = max(1e-20, float(np.abs(ours).max()))
         assert float(np.abs(theirs[name] - ours).max()) <= 1e-5 * largest, name
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        Case(Conv2d(filters=16, kernel=3), ((70, 150, 3),)),
+        Case(Conv2d(filters=16, kernel=3, stride=2), ((133, 140, 3),)),
+        Case(BatchNorm(scale=True), ((70, 65, 16),)),
+    ],
+    ids=str,
+)
+def test_large_images_are_added_up_in_parts(case):
+    params, inputs, dy = random_case(case, BATCH)
+    theirs = dict(in_onnxruntime(case, params, inputs, dy, block=BLOCK).named())
+    for name, ours in in_numpy(case, params, inputs, dy).named():
+        assert float(np.abs(theirs[name] - ours).max()) <= 1e-5 * float(np.abs(ours).max()), name
 
 
 def kinds_of(model):
