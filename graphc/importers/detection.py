@@ -16,7 +16,7 @@ from typing import Any
 import onnx
 
 from graphc.emit.model import emit
-from graphc.errors import Place, RuleError
+from graphc.errors import GraphcError, Place, RuleError
 from graphc.graph import GraphInput, LayerGraph, Node
 from graphc.importers.float32 import short
 from graphc.importers.freeze import freeze
@@ -29,7 +29,7 @@ from graphc.passes.plan import plan
 from graphc.types import Array
 
 HERE = Place("recognized", 1, 1)
-ODD = (RuleError, *NOT_AS_THOUGHT)
+ODD = (RuleError, GraphcError, *NOT_AS_THOUGHT)
 """What a guess raises where the graph is not as it was thought to be."""
 MOST_GUESSES = 256
 """Layers with which a graph is compared; each is planned and emitted for that."""

@@ -26,22 +26,29 @@ from graphc.importers.quantized import BACK, dequantized
 from graphc.types import Array
 
 MAX_NODES = 100_000
-MAX_VALUE = 2**28
-"""Bytes of one computed constant."""
-MAX_COMPUTED = 2**31
-"""Bytes of all of them."""
+MAX_COMPUTED = 2**25
+"""Bytes of all computed constants, and MORE times those that stand in the file."""
+MORE = 8
 SMALL = 2**16
 """Numbers of a constant that shape inference may look at."""
 OPEN_SIZE = 224
 """Pixels of a height or width that the file leaves open."""
-UNREPEATABLE = frozenset(
-    {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli"}
-)
+COMPUTED = frozenset(
+    {"Abs", "Add", "And", "Cast", "Ceil", "Clip", "Concat", "ConstantOfShape", "Cos", "CumSum", "DequantizeLinear",
+     "Div", "Dropout", "Equal", "Exp", "Expand", "EyeLike", "Flatten", "Floor", "Gather", "Greater", "GreaterOrEqual",
+     "Identity", "IsInf", "IsNaN", "Less", "LessOrEqual", "Log", "Max", "Mean", "Min", "Mod", "Mul", "Neg", "Not",
+     "OneHot", "Or", "Pad", "Pow", "QuantizeLinear", "Range", "Reciprocal", "ReduceL1", "ReduceL2", "ReduceLogSum",
+     "ReduceLogSumExp", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd", "ReduceSum", "ReduceSumSquare", "Relu",
+     "Reshape", "Round", "Shape", "Sigmoid", "Sign", "Sin", "Size", "Slice", "Softmax", "Split", "Sqrt", "Squeeze",
+     "Sub", "Sum", "Tanh", "Tile", "Transpose", "Trilu", "Unsqueeze", "Where", "Xor"}
+)  # fmt: skip
+"""Operators that are computed on constants, in a time that goes with the sizes of what they read and give."""
+SLOWLY = frozenset({"Erf", "GatherElements", "GatherND", "Gemm", "MatMul", "Resize", "ScatterElements", "ScatterND",
+                    "TopK", "Upsample"})  # fmt: skip
+"""Operators that take longer, number by number or with products; together they read and give MAX_SLOW numbers."""
+MAX_SLOW = 2**16
 NUMPY_RULE = 7
 """The opset from which on shapes are spread as NumPy does it."""
-CONTROL = frozenset({"If", "Loop", "Scan", "SequenceMap"})
-PRODUCTS = frozenset({"Conv", "ConvTranspose", "Einsum", "Gemm", "MatMul", "GRU", "LSTM", "RNN", "DFT"})
-"""Operators that compute more than their output's size says; they are computed on small constants alone."""
 
 
 def freeze(model: onnx.ModelProto, path: Path, sizes: Mapping[str, tuple[int, ...]]) -> OnnxGraph:
@@ -66,8 +73,10 @@ class _Freezing:
         self.types: dict[str, onnx.TypeProto] = {}
         self.wrong: dict[str, str] = {}
         self.computed = 0
+        self.slow = 0
         for tensor in model.graph.initializer:
             self.keep(tensor.name, to_array(tensor, path))
+        self.limit = MAX_COMPUTED + MORE * sum(array.nbytes for array in self.constants.values())
         real = [each for each in model.graph.input if each.name not in self.constants]
         self.inputs = tuple(self.read_input(each, sizes) for each in real)
 
@@ -176,7 +185,7 @@ class _Freezing:
                 return True
             return False
         known = all(name in self.constants for name in given)
-        if not known or "." in node.op or node.op in UNREPEATABLE | CONTROL or not self.is_bounded(node):
+        if not known or node.op not in COMPUTED | SLOWLY or not self.is_bounded(node):
             return False
         return self.evaluate(proto, node)
 
@@ -200,17 +209,19 @@ class _Freezing:
 
     def is_bounded(self, node: OnnxNode) -> bool:
         """Whether computing the node's outputs takes no more than its bounds."""
-        sizes = []
+        sizes, count = 0, sum(self.constants[name].size for name in node.inputs if name)
         for name in filter(None, node.outputs):
             shape = self.shape(name)
-            if shape is None:
+            if shape is None or min(shape, default=0) < 0:
                 return False
+            count += math.prod(shape)
             kind = self.types[name].tensor_type.elem_type
-            sizes.append(math.prod(shape) * BITS.get(TensorProto.DataType.Name(kind), 64) // 8)
-        if node.op in PRODUCTS and sum(self.constants[name].size for name in node.inputs if name) > 2**20:
+            sizes += math.prod(shape) * BITS.get(TensorProto.DataType.Name(kind), 64) // 8
+        if self.computed + sizes > self.limit or (node.op in SLOWLY and self.slow + count > MAX_SLOW):
             return False
-        self.computed += sum(sizes)
-        return max(sizes, default=0) <= MAX_VALUE and self.computed <= MAX_COMPUTED
+        self.computed += sizes
+        self.slow += count if node.op in SLOWLY else 0
+        return True
 
     def alone(self, proto: onnx.NodeProto, feeds: Mapping[str, Array]) -> onnx.ModelProto:
         """A model of one node: of a node alone, the reference takes the newest form, whatever the opset."""

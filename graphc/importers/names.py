@@ -56,23 +56,33 @@ def name_layers(net: FlatNet) -> None:
 
 
 def unique(name: str, taken: set[str]) -> str:
-    """The name, with a number where it is taken; it is taken then."""
-    found, number = name, 1
-    while found in taken:
-        number += 1
-        found = f"{name}_{number}"
-    taken.add(found)
-    return found
+    """The name, with a number where it is taken; it is taken then. Numbers are tried by halves, as thousands of nodes
+    may have one name."""
+    if name in taken:
+        free = 2
+        while f"{name}_{free}" in taken:
+            free *= 2
+        used = free // 2
+        while free - used > 1:
+            middle = (used + free) // 2
+            used, free = (middle, free) if f"{name}_{middle}" in taken else (used, middle)
+        name = f"{name}_{free}"
+    taken.add(name)
+    return name
 
 
 def _without_common(modules: list[str]) -> list[str]:
     """The paths without what all of them begin with."""
-    while True:
-        firsts = {module.partition(".")[0] for module in modules if module}
-        longer = [module for module in modules if module]
-        if len(firsts) != 1 or len(longer) < 2 or not all("." in module for module in longer):
-            return modules
-        modules = [module.partition(".")[2] for module in modules]
+    parts = [module.split(".") for module in modules]
+    longer = [each for each, module in zip(parts, modules, strict=True) if module]
+    if len(longer) < 2:
+        return modules
+    first, last = min(longer), max(longer)
+    same = next((at for at, pair in enumerate(zip(first, last, strict=False)) if pair[0] != pair[1]), len(first))
+    return [
+        ".".join(each[min(same, min(map(len, longer)) - 1) :]) if module else ""
+        for each, module in zip(parts, modules, strict=True)
+    ]
 
 
 def clean_ports(names: Iterable[str], taken: set[str]) -> dict[str, str]:

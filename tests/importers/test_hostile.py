@@ -15,6 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from graphc.errors import GraphcError, WeightsError
 from graphc.importers.onnx_import import Request, import_onnx
+from tests.costs import little
 from tests.importers.models import number, numbers, whole, write_model
 
 LOWEST = number(-3e38)
@@ -154,3 +155,78 @@ def test_names_of_classes_whose_numbers_nobody_has(tmp_path: Path) -> None:
     model.metadata_props.add(key="names", value=json.dumps({"1" * 5000: "a"}))
     path.write_bytes(model.SerializeToString())
     assert "classes" not in import_onnx(path, Request(check=False)).text
+
+
+GUESSES = (
+    "b = Relu(x) "
+    + "".join(f"s{n} = NonMaxSuppression(b, x, m, t, t) c{n} = Concat<axis=2>(x, x) " for n in range(60))
+    + "y = Relu(c1)"
+)
+DIAMOND = (
+    "c0 = Concat<axis=1>(x, x) "
+    + "".join(f"c{n + 1} = Concat<axis=1>(c{n}, c{n}) " for n in range(24))
+    + "m = Mul(c24, k) s = Add(m, k) y = Concat<axis=2>(s, s)"
+)
+"""Paths that double from layer to layer."""
+DEEP = (
+    "c0 = Softmax(x) "
+    + "".join(f"c{n + 1} = Softmax(c{n}) " for n in range(1200))
+    + "m = Mul(c1200, k) s = Add(m, k) y = Concat<axis=2>(s, s)"
+)
+
+
+@pytest.mark.posix
+@pytest.mark.parametrize(
+    ("body", "shape", "arrays"),
+    [
+        ("k = ConstantOfShape(s) r = Resize<mode=\"linear\">(k, , f) y = Relu(x)", "1,4",
+         {"s": whole(1, 1, 16, 16), "f": numbers(1, 1, 128, 128)}),
+        ("k = ConstantOfShape(s) e = Einsum<equation=\"ab,cd,ef,gh->\">(k, k, k, k) y = Relu(x)", "1,4",
+         {"s": whole(64, 64)}),
+        ("k = ConstantOfShape(s) l = MaxPool<kernel_shape=[3,3]>(k) y = Relu(x)", "1,4",
+         {"s": whole(1, 1, 3000, 3000)}),
+        ("".join(f"k{n} = ConstantOfShape(s) " for n in range(8)) + "y = Relu(x)", "1,4", {"s": whole(2**26)}),
+        (GUESSES, "1,8,4", {"m": whole(5), "t": numbers(0.5)}),
+        (DIAMOND, "1,2,1", {"k": np.ones((1, 1, 4), np.float32)}),
+        (DEEP, "1,2,4", {"k": np.ones((1, 1, 4), np.float32)}),
+    ],
+)  # fmt: skip
+def test_nothing_is_computed_that_costs_much(tmp_path: Path, body: str, shape: str, arrays: dict[str, Any]) -> None:
+    path = write_model(tmp_path, body, shape, **arrays)
+    with little(), suppress(WeightsError):
+        import_onnx(path, Request(check=False, flat=True))
+
+
+def chain(length: int, name: str = "", op: str = "Relu") -> list[onnx.NodeProto]:
+    """Layers one after the other, the last gives v{length}."""
+    return [node(op, "x" if at == 0 else f"v{at}", f"v{at + 1}", name=name and f"{name}{at}") for at in range(length)]
+
+
+def nested(levels: int) -> list[onnx.NodeProto]:
+    """Residuals within each other; the last gives b{levels - 1}."""
+    nodes, before = chain(levels, "n"), f"v{levels}"
+    for at in range(levels - 1):
+        nodes += [
+            node("Sigmoid", before, f"s{at}"),
+            node("Add", f"s{at} v{levels - 1 - at}", f"b{at}"),
+        ]
+        before = f"b{at}"
+    return nodes
+
+
+@pytest.mark.posix
+@pytest.mark.parametrize(
+    ("nodes", "output"),
+    [
+        (chain(1500), "v1500"),
+        ([*chain(1, "a/" * 100_000 + "b/Relu"), node("Abs", "v1", "y", name="a/" * 100_000 + "c/Abs")], "y"),
+        ([*chain(600, "n"), node("Add", "x v600", "z"), node("Relu", "z", "y")], "y"),
+        (nested(200), "b198"),
+    ],
+)
+def test_structure_is_found_in_little_time(tmp_path: Path, nodes: Any, output: str) -> None:
+    """Of nodes without names, with long ones, around one residual, and in two hundred within each other."""
+    path = made(tmp_path, nodes, [output])
+    with little():
+        found = import_onnx(path, Request(check=False))
+    assert found.said[0].startswith(f"{len(nodes):,} nodes")

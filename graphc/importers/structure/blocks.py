@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +21,6 @@ from graphc.importers.structure.items import (
     holes,
     is_free,
     layers_of,
-    row,
     signature,
 )
 from graphc.importers.structure.names import Naming, slot_names
@@ -34,6 +33,8 @@ ODD_ONE = 2
 """Parameters that one use may not cost alone."""
 MOST_LAYERS = 6
 """Of a row of layers that becomes a block."""
+MOST_BLOCKS = 50
+"""Before rows of layers become none any more."""
 
 
 @dataclass
@@ -46,6 +47,10 @@ class Blocks:
     taken: set[str] = field(default_factory=set)
     called: set[str] = field(default_factory=set)
     """Names of uses."""
+    numbers: dict[Any, int] = field(default_factory=dict)
+    """Signature -> its number."""
+    kinds: dict[int, tuple[Item, int]] = field(default_factory=dict)
+    """By its identity an item that was looked at, and the number of its signature."""
 
     # whole residuals and branches --------------------------------------------------------------------------
 
@@ -91,7 +96,7 @@ class Blocks:
 
     def of_rows(self, items: tuple[Item, ...]) -> tuple[Item, ...]:
         """Rows of layers that are there several times as uses of blocks, the longest saving first."""
-        while (best := self.best_row(items)) is not None:
+        while len(self.found) < MOST_BLOCKS and (best := self.best_row(items)) is not None:
             length, mark = best
             spots, uses = self.spots(items, length, mark)
             block = self.make(uses, "stage")
@@ -109,26 +114,35 @@ class Blocks:
 
     def best_row(self, items: tuple[Item, ...]) -> tuple[int, Any] | None:
         """The (length, signature) of the row that saves most lines."""
+        marks = Counter(
+            (length, tuple(kinds[at : at + length]))
+            for kinds in [[self.kind_of(item) for item in items]]
+            for length in range(2, MOST_LAYERS + 1)
+            for at in range(len(items) - length + 1)
+        )
         best, most = None, 0
-        for length in range(2, MOST_LAYERS + 1):
-            marks = Counter(
-                row(items[at : at + length])
-                for at in range(len(items) - length + 1)
-                if all(map(self.may_be_in_row, items[at : at + length]))
-            )
-            for mark, count in marks.items():
-                if count < 2:
-                    continue
-                spots, uses = self.spots(items, length, mark)
-                params = len(_params([list(holes(use)) for use in uses])[0])
-                saved = (length - 1) * len(spots) - length - (3 if params else 2)
-                if len(spots) > 1 and saved > most and params <= MOST_PARAMS:
-                    best, most = (length, mark), saved
+        for (length, mark), count in marks.items():
+            if count < 2 or 0 in mark or (length - 1) * count - length - 2 <= most:
+                continue
+            spots, uses = self.spots(items, length, mark)
+            params = len(_params([list(holes(use)) for use in uses])[0])
+            saved = (length - 1) * len(spots) - length - (3 if params else 2)
+            if len(spots) > 1 and saved > most and params <= MOST_PARAMS:
+                best, most = (length, mark), saved
         return best
+
+    def kind_of(self, item: Item) -> int:
+        """A number for all items of one signature; 0 where it may be in no row."""
+        if id(item) not in self.kinds:
+            number = 0
+            if self.may_be_in_row(item):
+                number = self.numbers.setdefault(signature(item), len(self.numbers) + 1)
+            self.kinds[id(item)] = item, number
+        return self.kinds[id(item)][1]
 
     def spots(self, items: tuple[Item, ...], length: int, mark: Any) -> tuple[list[int], list[tuple[Item, ...]]]:
         """Where a row is, and each row; one for which alone the block would need two parameters more stays as it is."""
-        spots = _spots(items, length, mark, self.may_be_in_row)
+        spots = _spots([self.kind_of(item) for item in items], mark)
         uses = {at: items[at : at + length] for at in spots}
         columns = {at: list(holes(use)) for at, use in uses.items()}
         whole = len(_params(list(columns.values()))[0]) if columns else 0
@@ -147,11 +161,7 @@ class Blocks:
 
     def make(self, uses: Sequence[Sequence[Item]], stem: str) -> Template:
         """A block for these lists, all of one signature."""
-        name, number = stem, 1
-        while name in self.taken:
-            number += 1
-            name = f"{stem}_{number}"
-        self.taken.add(name)
+        name = unique(stem, self.taken)
         columns = [list(holes(use)) for use in uses]
         params, written = _params(columns)
         names = {**slot_names(uses), **_call_names(uses[0])}
@@ -287,13 +297,12 @@ def _uses(items: Sequence[Item]) -> Iterator[Call | Repeat]:
             yield from _uses(children(item))
 
 
-def _spots(items: Sequence[Item], length: int, mark: Any, may: Callable[[Item], bool]) -> list[int]:
-    """Where rows of this signature begin, none over another."""
+def _spots(kinds: Sequence[int], mark: Sequence[int]) -> list[int]:
+    """Where rows of these kinds begin, none over another."""
     found: list[int] = []
-    at = 0
-    while at + length <= len(items):
-        part = items[at : at + length]
-        if all(map(may, part)) and row(part) == mark:
+    at, length = 0, len(mark)
+    while at + length <= len(kinds):
+        if tuple(kinds[at : at + length]) == mark:
             found.append(at)
             at += length
         else:

@@ -19,7 +19,7 @@ def find_structure(net: FlatNet) -> Tree:
     nest_concats(net)
     items = structured(net)
     kept = frozenset(_read_by_name(items)) | frozenset(net.outputs.values())
-    naming = Naming(tuple(layer.name for layer in net.layers))
+    naming = Naming(tuple(sorted(layer.name for layer in net.layers)))
     blocks = Blocks(kept, naming)
     items = blocks.of_composites(items)
     items = fold(items, kept, naming)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -49,6 +50,7 @@ class Naming:
     """Names of uses and repeats, from the file's names of all layers."""
 
     everything: tuple[str, ...]
+    """Sorted."""
 
     def of_use(self, items: Sequence[Item], default: str) -> str:
         """What a use of a block is called: the shortest beginning that its layers share with no other."""
@@ -69,7 +71,10 @@ class Naming:
 
     def is_own(self, start: str, names: Sequence[str]) -> bool:
         """Whether only these layers' names begin so."""
-        return sum(_begins(name, start) for name in self.everything) == sum(_begins(name, start) for name in names)
+        first = bisect_left(self.everything, start)
+        last = bisect_left(self.everything, f"{start}\U0010ffff")
+        theirs = sum(_begins(name, start) for name in self.everything[first:last])
+        return theirs == sum(_begins(name, start) for name in names)
 
 
 def _begins(name: str, start: str) -> bool:

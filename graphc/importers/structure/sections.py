@@ -31,7 +31,11 @@ BOTH_WAYS = frozenset({"add", "multiply"})
 """Merges of which the order of two inputs does not matter."""
 
 
-def series(layers: Sequence[FlatLayer], start: str, outputs: frozenset[str]) -> tuple[Item, ...]:
+MOST_LEVELS = 16
+"""Of residuals and branches within each other; what is deeper is read by name."""
+
+
+def series(layers: Sequence[FlatLayer], start: str, outputs: frozenset[str], level: int = 0) -> tuple[Item, ...]:
     """The layers, in order, that lead from the value `start` to the last one; `outputs` of the net stay in no branch,
     where nobody could name them."""
     last_read = {start: -1}
@@ -43,7 +47,7 @@ def series(layers: Sequence[FlatLayer], start: str, outputs: frozenset[str]) -> 
     latest = last_read[start]
     for number, layer in enumerate(layers):
         if latest <= number:
-            items += _section(layers[first:number], layer, before, outputs)
+            items += _section(layers[first:number], layer, before, outputs, level)
             before, first = layer.name, number + 1
             latest = last_read[layer.name]
         else:
@@ -52,19 +56,24 @@ def series(layers: Sequence[FlatLayer], start: str, outputs: frozenset[str]) -> 
     return (*items, *_by_name(rest, before))
 
 
-def _section(inner: Sequence[FlatLayer], merge: FlatLayer, start: str, outputs: frozenset[str]) -> list[Item]:
+def _section(
+    inner: Sequence[FlatLayer], merge: FlatLayer, start: str, outputs: frozenset[str], level: int
+) -> list[Item]:
     """What stands between two cuts, with the second."""
     if not inner and merge.inputs == (start,):
         return [Leaf(merge)]
     merges = merge.layer_class.inputs_at_most is None and not any(layer.name in outputs for layer in inner)
-    found = _merged(inner, merge, start, outputs) if merges else None
+    found = _merged(inner, merge, start, outputs, level + 1) if merges and level < MOST_LEVELS else None
     return [found] if found is not None else _by_name([*inner, merge], start)
 
 
-def _merged(inner: Sequence[FlatLayer], merge: FlatLayer, start: str, outputs: frozenset[str]) -> Item | None:
+def _merged(
+    inner: Sequence[FlatLayer], merge: FlatLayer, start: str, outputs: frozenset[str], level: int
+) -> Item | None:
     """The section as a residual or branches; None where it is neither."""
     groups = _connected(inner)
-    ends = {name: group for group in groups for name in merge.inputs if any(each.name == name for each in group)}
+    group_of = {each.name: group for group in groups for each in group}
+    ends = {name: group_of[name] for name in merge.inputs if name in group_of}
     used = [name for name in merge.inputs if name != start]
     if len(set(used)) != len(used) or len(ends) != len(used) or len(groups) != len(used):
         return None
@@ -75,7 +84,7 @@ def _merged(inner: Sequence[FlatLayer], merge: FlatLayer, start: str, outputs: f
         group = ends.get(name, [])
         if group and group[-1].name != name:
             return None
-        paths.append(series(group, start, outputs))
+        paths.append(series(group, start, outputs, level))
     if any(not _reads(path, start) for path in paths):
         return None
     if len(paths) == 2 and merge.kind in BOTH_WAYS:
@@ -95,15 +104,23 @@ def _weight(path: Sequence[Item]) -> tuple[int, int]:
 
 
 def _connected(layers: Sequence[FlatLayer]) -> list[list[FlatLayer]]:
-    """The layers in groups that read nothing of each other, in order."""
-    group_of: dict[str, list[FlatLayer]] = {}
-    groups: list[list[FlatLayer]] = []
-    for layer in layers:
-        met = [group for group in groups if any(group is group_of.get(name) for name in layer.inputs)]
-        joined = [*sorted((each for group in met for each in group), key=layers.index), layer]
-        groups = [group for group in groups if not any(group is other for other in met)] + [joined]
-        group_of.update(dict.fromkeys((each.name for each in joined), joined))
-    return groups
+    """The layers in groups that read nothing of each other, in order; the groups in the order of their last layers."""
+    number_of = {layer.name: number for number, layer in enumerate(layers)}
+    root = list(range(len(layers)))
+
+    def found(number: int) -> int:
+        while root[number] != number:
+            root[number] = number = root[root[number]]
+        return number
+
+    for number, layer in enumerate(layers):
+        for name in layer.inputs:
+            if name in number_of:
+                root[found(number_of[name])] = number
+    groups: dict[int, list[FlatLayer]] = {}
+    for number, layer in enumerate(layers):
+        groups.setdefault(found(number), []).append(layer)
+    return [groups[number] for number in sorted(groups)]
 
 
 def _by_name(layers: Sequence[FlatLayer], start: str) -> list[Item]:
