@@ -13,11 +13,11 @@ from graphc.data.alphabet import Alphabet
 from graphc.data.examples import IMAGES
 from graphc.data.images import PIXEL_LIMIT
 from graphc.data.placement import Placement
-from graphc.data.preprocess import FittedPreprocess, Preprocess
+from graphc.data.preprocess import RAW, FittedPreprocess, Preprocess
 from graphc.data.resizing import STRETCH, AnyResizing
 from graphc.data.value_range import BYTES, ImageValues
 from graphc.dims import is_image
-from graphc.errors import SpecError
+from graphc.errors import DataError, SpecError
 from graphc.probabilities import ACTIVATIONS, Activation, largest_first
 from graphc.settings import Settings
 from graphc.types import Array
@@ -175,9 +175,10 @@ def read_signature(metadata: Mapping[str, str], name: str) -> Signature:
     try:
         found = Signature.model_validate_json(text)
         for each in found.inputs.values():
-            for stored in each.arrays.values():
-                stored.array()
-    except (ValidationError, ValueError, OverflowError) as error:
+            arrays = {name: stored.array() for name, stored in each.arrays.items()}
+            if RAW in arrays:
+                FittedPreprocess(each.preprocess or Preprocess(), arrays).check()
+    except (ValidationError, ValueError, OverflowError, DataError) as error:
         first = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
         raise SpecError("G349", f"{name}: expected a signature of inputs and outputs in {KEY}, got {first}") from None
     return found

@@ -19,11 +19,13 @@ from pydantic import Field, model_validator
 
 from graphc.data.sample import Sample
 from graphc.data.steps import STEPS
-from graphc.data.steps.base import Arrays, Step
+from graphc.data.steps.base import POSITIVE, Arrays, Step
 from graphc.data.steps.values import Rescale
 from graphc.data.value_range import AnyRange
+from graphc.dims import format_shape
 from graphc.emit.operations import Affine, Operation
-from graphc.errors import DataError
+from graphc.errors import DataError, Place
+from graphc.files import shown
 from graphc.settings import LIST, OneOf, Settings
 from graphc.types import Array
 
@@ -132,6 +134,29 @@ class FittedPreprocess:
     arrays: Mapping[str, Array] = field(default_factory=dict)
     """What the steps have learned, by `number/name`; empty for the short form."""
 
+    def check(self, place: Place | None = None) -> None:
+        """A DataError where the arrays, which a file has given, are not what the steps learn of images of one shape."""
+        steps = self.settings.steps
+        if not self.arrays and self.settings.learns is None:
+            return
+        raw = self.arrays.get(RAW)
+        wanted: dict[str, tuple[int, ...]] = {}
+        if steps:
+            if raw is None or raw.ndim != 1 or raw.dtype.kind != "i" or not raw.size or raw.min() < 1:
+                raise DataError("G404", f"expected the shape of images as the array {RAW}, found another", place)
+            shape = tuple(raw.tolist())
+            wanted[RAW] = raw.shape
+            for number, step in enumerate(steps):
+                with _fitting(step, shape):
+                    wanted |= {f"{number}/{name}": each for name, each in step.learned(shape).items()}
+                    shape = step.shape(shape)
+        for name in (*wanted, *self.arrays):
+            found = self.arrays.get(name)
+            said = "" if found is None or name not in wanted else _wrong(name, found, wanted[name])
+            if found is None or name not in wanted or said:
+                expected = f"the array {name}{said}" if name in wanted else f"no array {shown(name[:100])}"
+                raise DataError("G404", f"expected what preprocessing has learned: {expected}, found another", place)
+
     def with_sources(self, values: AnyRange | None) -> FittedPreprocess:
         """The same, every step told the range of values that comes to it."""
         return replace(self, settings=self.settings.with_sources(values))
@@ -203,6 +228,15 @@ def _fitting(step: Step, shape: tuple[int, ...]) -> Iterator[None]:
     except (IndexError, KeyError, TypeError, ValueError) as error:
         where = f"expected what {step.kind} learns of images of {'×'.join(map(str, shape))}"
         raise DataError("G404", f"{where}, found other arrays: {error}") from None
+
+
+def _wrong(name: str, array: Array, shape: tuple[int, ...]) -> str:
+    """What is expected of a step's array [...] that it is not; nothing where it is as expected."""
+    if array.shape != shape:
+        return f" of {format_shape(shape)}"
+    if not np.isfinite(array).all():
+        return " of finite numbers"
+    return " of numbers above 0" if name.rpartition("/")[2] in POSITIVE and array.min() <= 0 else ""
 
 
 def _per_channel(numbers: tuple[float, ...] | str, out: Array) -> Array:

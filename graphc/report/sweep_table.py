@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from rich.markup import escape
+
 from graphc.documented import flow
 from graphc.errors import counted
 from graphc.report.tables import Look, render
@@ -73,7 +75,7 @@ def show_sweep(facts: SweepFacts, study: Any, form: str) -> str:
     ]
     done = sum(row.objectives is not None for row in rows)
     notes = [f"{done} of {counted(facts.sweep.count, 'trial')} complete"]
-    notes += [f"{row.name}: {row.state}: {row.reason}" for row in ordered if row.reason]
+    notes += [escape(f"{row.name}: {row.state}: {row.reason}") for row in ordered if row.reason]
     return render(columns, cells, form, look=Look(notes=notes, spare=("seconds", "state")))
 
 

@@ -25,6 +25,10 @@ AT_ONCE = 500
 """Lines that Rich lays out together: it takes longer than in proportion for many, and for each alone."""
 
 
+MOST, SEEN = 20, 40
+"""Columns that are said to be left out, and letters of each."""
+
+
 @dataclass(frozen=True, slots=True)
 class Look:
     """How the `table` form, and it alone, dresses the data."""
@@ -47,7 +51,9 @@ def render(
     body = [*rows, total] if total is not None else list(rows)
     if form == "csv":
         text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([columns, *([plain(cell) for cell in row] for row in body)])
+        csv.writer(text, lineterminator="\n").writerows(
+            [[*map(plain, columns)], *([plain(cell) for cell in row] for row in body)]
+        )
         return text.getvalue()
     if form == "md":
         lines = [
@@ -88,22 +94,29 @@ def draw(columns: Sequence[str], rows: Sequence[Row], total: Row | None, look: L
     if not console.is_terminal:
         console = Console(highlight=False, width=WIDE)
     found = [Column.of(name, index, rows, total, look) for index, name in enumerate(columns)]
+    widths: dict[str, int] = {}
+    for name, column in zip(columns, found, strict=True):
+        widths[name] = widths.get(name, 0) + column.width + 3
+    excess = width_of(found) - console.width
     left_out: list[str] = []
     for name in look.spare:
-        if width_of(found) <= console.width:
+        if excess <= 0:
             break
-        if name in columns:
+        if name in widths:
             left_out.append(name)
-            found = [each for each in found if each.cells[0] != name]
+            excess -= widths.pop(name)
+    found = [column for name, column in zip(columns, found, strict=True) if name in widths]
     notes = list(look.notes)
     if left_out:
-        notes.append(f"[dim]left out for width: {', '.join(left_out)} (--columns chooses)[/]")
+        names = ", ".join(escape(shown(name[:SEEN])) for name in left_out[:MOST])
+        names += f" and {len(left_out) - MOST:,} more" if len(left_out) > MOST else ""
+        notes.append(f"[dim]left out for width: {names} (--columns chooses)[/]")
     with console.capture() as capture:
         if look.title:
             console.print(look.title, style="bold")
         draw_lines(console, found, with_total=total is not None)
         for note in notes:
-            console.print(f" {note}")
+            console.print(f" {shown(note)}")
     return "\n".join(line.rstrip() for line in capture.get().splitlines()).strip("\n") + "\n"
 
 
@@ -137,7 +150,9 @@ class Column:
         """As wide as its widest cell."""
         body = [row[index] for row in rows]
         sums = [total[index]] if total is not None else []
-        column = Column([name, *(dressed(name, cell, look) for cell in [*body, *sums])], is_number_column(body))
+        column = Column(
+            [escape(shown(name)), *(dressed(name, cell, look) for cell in [*body, *sums])], is_number_column(body)
+        )
         column.width = max(cell_len(visible(cell)) for cell in column.cells)
         return column
 

@@ -12,10 +12,10 @@ from graphc import weights
 from graphc.data.preprocess import RAW, FittedPreprocess
 from graphc.data.reading import open_regular
 from graphc.data.value_range import ImageValues, range_of_type
-from graphc.dims import is_image
+from graphc.dims import format_shape, is_image
 from graphc.emit.front import ELEMENTS, Front
 from graphc.emit.operations import Affine, Operation
-from graphc.errors import SpecError
+from graphc.errors import DataError, Place, SpecError
 from graphc.files import shown
 from graphc.graph import Plan
 from graphc.layers.base import static
@@ -25,6 +25,8 @@ from graphc.train.run_folder import RunFolder
 from graphc.types import Array
 from graphc.weights.safetensors_file import SafetensorsFile
 
+LARGEST_SIZE = 2**24
+"""Up to which float32 tells sizes apart."""
 WHOLE = "*"
 """Stands for the preprocessing of all inputs, in the file's names: `*:0/mean`."""
 
@@ -78,7 +80,27 @@ def read_fitted(recipe: Recipe, path: Path) -> Preprocessing:
         return Preprocessing.said(data)
     with open_regular(path) as file:
         stored = SafetensorsFile(file, shown(path))
-        return Preprocessing.said(data, {name: stored.read(name) for name in stored.names})
+        found = Preprocessing.said(data, {name: stored.read(name) for name in stored.names})
+    place = Place(shown(path))
+    others = [name for name in stored.names if name.partition(":")[0] not in (WHOLE, *found.inputs)]
+    if others:
+        raise DataError("G404", f"expected arrays of the recipe's inputs, found {shown(others[0])}", place)
+    for each in (found.whole, *found.inputs.values()):
+        each.check(place)
+    return found
+
+
+def check_shapes(preprocessing: Preprocessing, plan: Plan) -> None:
+    """A DataError where what steps make of the images that they have learned of is nothing for the network."""
+    for number, given in enumerate(plan.graph.inputs):
+        done = preprocessing.of(given.name)
+        if RAW not in done.arrays or (number and given.name not in preprocessing.inputs):
+            continue
+        shape = done.settings.output_shape(done.input_shape(()))
+        sizes = zip(given.shape, shape, strict=False)
+        if len(shape) != len(given.shape) or any(isinstance(a, int) and a != b for a, b in sizes):
+            wanted = f"the spec reads {given.name} of {format_shape(given.shape)}"
+            raise DataError("G404", f"{wanted}, its preprocessing was learned for {format_shape(shape)}")
 
 
 def fronts_of_run(run: Path | str, raw: str | None, plan: Plan) -> dict[str, Front]:
@@ -126,4 +148,8 @@ def _bringing(taken: ImageValues, trained: ImageValues) -> list[Operation]:
 
 def _of(arrays: Mapping[str, Array], name: str) -> dict[str, Array]:
     found = {key.removeprefix(f"{name}:"): array for key, array in arrays.items() if key.startswith(f"{name}:")}
-    return {key: array.astype(np.int64) if key == RAW else array for key, array in found.items()}
+    return {key: array.astype(np.int64) if key == RAW and _is_whole(array) else array for key, array in found.items()}
+
+
+def _is_whole(array: Array) -> bool:
+    return bool((np.abs(array) < LARGEST_SIZE).all() and (array == np.rint(array)).all())

@@ -14,6 +14,7 @@ from graphc.data.examples import IMAGE, IMAGES, Examples, Rows
 from graphc.data.sources import ImageFiles, Source
 from graphc.data.stored import StoredImages
 from graphc.data.value_range import BYTES, ImageValues, ValueRange, brought, range_of
+from graphc.dims import is_image
 from graphc.errors import WeightsError
 from graphc.graph import Plan
 from graphc.types import Array
@@ -43,10 +44,14 @@ def from_facts(facts: Mapping[str, Any], plan: Plan) -> dict[str, ImageValues]:
     """Of a run's facts; runs of old know which inputs came as bytes. A WeightsError where they are damaged."""
     if KEY in facts:
         try:
-            return {name: ImageValues.model_validate_json(json.dumps(each)) for name, each in facts[KEY].items()}
+            found = {name: ImageValues.model_validate_json(json.dumps(each)) for name, each in facts[KEY].items()}
         except ValidationError as error:
             said = error.errors()[0]["msg"]
             raise WeightsError("G323", f"expected the values of images in {KEY} of run.json, found: {said}") from None
+        lacks = [given.name for given in plan.graph.inputs if is_image(given.shape) and given.name not in found]
+        if lacks:
+            raise WeightsError("G323", f"expected the values of the images of {lacks[0]} in {KEY} of run.json")
+        return found
     names = [given.name for given in plan.graph.inputs]
     return {name: BYTES if name in facts.get("bytes", names) else FLOATS for name in names}
 

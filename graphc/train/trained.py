@@ -12,7 +12,8 @@ from graphc.data.examples import MEMORY_LIMIT
 from graphc.graph import Plan
 from graphc.parallel.world import LOCAL_WORLD, World
 from graphc.spec.model import read_spec
-from graphc.train.fitted import read_fitted
+from graphc.train.fitted import check_shapes, read_fitted
+from graphc.train.image_values import from_facts
 from graphc.train.recipe import Model, read_recipe
 from graphc.train.run_folder import RunFolder
 from graphc.train.task import Task
@@ -55,7 +56,10 @@ def task_of_run(folder: RunFolder, facts: Mapping[str, Any]) -> tuple[Task, Path
     """(what a run trains, the folder that its data's paths start at)."""
     recipe = read_recipe(folder.recipe)
     spec = read_spec(folder.spec.resolve() / facts["spec"], recipe.model.set)
-    return Task.of(recipe, spec, read_fitted(recipe, folder.preprocess)), Path(facts["base"])
+    task = Task.of(recipe, spec, read_fitted(recipe, folder.preprocess))
+    check_shapes(task.preprocessing, task.plan)
+    from_facts(facts, task.plan)  # an error now, not behind the training
+    return task, Path(facts["base"])
 
 
 def model_of_run(run: Path | str) -> tuple[Path, Model]:

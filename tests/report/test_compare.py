@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from rich.markup import escape
 
 from graphc.cli import cli
 from graphc.compiler import plan_spec
@@ -16,10 +17,11 @@ from graphc.errors import SpecError, WeightsError
 from graphc.passes.arena import arena
 from graphc.passes.expectations import totals
 from graphc.report.compare import compare, row_of_run, rows_of_spec, seconds_an_epoch, variants
-from graphc.report.tables import render
+from graphc.report.tables import Look, render
 from graphc.train.checkpoint import Checkpoints
 from graphc.train.commands import train
 from graphc.train.run_folder import RunFolder
+from tests.costs import little
 from tests.train.conftest import RECIPE, SPEC, write_data
 
 
@@ -95,3 +97,19 @@ def test_a_log_with_numbers_that_no_float_holds_is_refused(tmp_path: Path) -> No
     (tmp_path / "metrics.jsonl").write_text(f'{{"step": 1, "epoch": 1, "loss": 1{"0" * 400}}}\n')
     with pytest.raises(WeightsError, match=r"metrics.jsonl:1:1: .*expected a record with its step"):
         RunFolder(tmp_path).records()
+
+
+def test_many_columns_cost_little():
+    names = [f"validation_{number}" for number in range(10_000)]
+    with little():
+        text = render(["model", *names], [["a", *range(10_000)]], "table", look=Look(spare=names))
+    assert "left out for width: validation_0, validation_1" in text
+    assert " more (--columns chooses)" in text
+
+
+@pytest.mark.parametrize("form", ["table", "csv", "md"])
+def test_names_of_columns_and_notes_are_seen_as_they_are(form):
+    name = "[/red]\x1b[31m\nb"
+    text = render([name], [[1.5]], form, look=Look(notes=[escape(name)] if form == "table" else []))
+    assert "\x1b" not in text
+    assert "[/red]\\x1b[31m\\x0ab" in text

@@ -13,9 +13,10 @@ from graphc import load_run
 from graphc.errors import GraphcError
 from graphc.report.page.runs import curves
 from graphc.train.checkpoint import CheckpointKey, Checkpoints, _signed
-from graphc.train.commands import resume, train
+from graphc.train.commands import evaluate_run, resume, train
 from graphc.train.progress import Silent
 from graphc.train.run_folder import RunFolder
+from graphc.weights.safetensors_file import SafetensorsFile, write_safetensors
 from tests.costs import little
 
 AT = CheckpointKey(20, 2)
@@ -113,6 +114,9 @@ def test_a_checkpoint_of_another_training(run, tmp_path, change, said):
         ({"values": []}, "expected values in it"),
         ({"target_classes": {"label": [1]}}, "expected classes in it"),
         ({"classes": [[]]}, "expected classes in it"),
+        ({"classes": ["\ud800"]}, "half a surrogate pair"),
+        ({"notes": "\ud800"}, "half a surrogate pair"),
+        ({"values": {}}, "expected the values of the images of image in values of run.json"),
     ],
     ids=lambda each: "" if isinstance(each, dict) else each,
 )
@@ -230,3 +234,70 @@ def test_curves_that_memory_does_not_hold_are_refused(run, tmp_path):
     (copy / "metrics.jsonl").write_text(many + "\n" + '{"epoch":2,"step":2}\n' * 10_000)
     with little(), pytest.raises(GraphcError, match=r"G324.*expected at most .* numbers in the curves, found 90,"):
         _ = load_run(copy).curves
+
+
+@pytest.fixture(scope="module")
+def fitted_run(run, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("fitted") / "run"
+    steps = "data.preprocess={steps: [{standardize: {per: pixel}}, {whiten: {}}]}"
+    train(run.parent / "recipe.yaml", folder, ["epochs=1", steps])
+    return folder
+
+
+RAW = "*:raw"
+MEAN, DEVIATION, MATRIX = "*:0/mean", "*:0/deviation", "*:1/matrix"
+SHAPE = (6, 6, 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        (RAW, 6.0, "the shape of images"),
+        (RAW, [[6, 6], [1, 1]], "the shape of images"),
+        (RAW, [np.nan, 6, 1], "the shape of images"),
+        (RAW, [6.5, 6, 1], "the shape of images"),
+        (RAW, [1e30, 6, 1], "the shape of images"),
+        (RAW, [0, 6, 1], "the shape of images"),
+        (RAW, None, "the shape of images"),
+        (RAW, [12, 12, 1], r"the array 0/mean of 12×12×1"),
+        (RAW, [6, 6, 3], "the array 0/mean of 6×6×3"),
+        (MEAN, 0.5, "the array 0/mean of 6×6×1"),
+        (MEAN, np.zeros((1, *SHAPE)), "the array 0/mean of 6×6×1"),
+        (MEAN, np.full(SHAPE, np.inf), "the array 0/mean of finite numbers"),
+        (MEAN, None, "the array 0/mean"),
+        (DEVIATION, np.zeros(SHAPE), "the array 0/deviation of numbers above 0"),
+        (MATRIX, 1.0, "the array 1/matrix of 1×1"),
+        ("*:2/mean", [1.0], "no array 2/mean"),
+        ("nobody:0/mean", [1.0], "arrays of the recipe's inputs, found nobody:0/mean"),
+    ],
+    ids=lambda each: each if isinstance(each, str) else "",
+)
+def test_what_preprocessing_has_learned_fits_its_steps(fitted_run, tmp_path, name, value, said):
+    copy = tmp_path / "run"
+    shutil.copytree(fitted_run, copy)
+    path = copy / "preprocess.safetensors"
+    with path.open("rb") as file:
+        stored = SafetensorsFile(file, "")
+        arrays = {each: stored.read(each) for each in stored.names if each != name}
+    if value is not None:
+        arrays[name] = np.asarray(value, np.float32)
+    with path.open("wb") as file:
+        write_safetensors(file, arrays)
+    with pytest.raises(GraphcError, match=r"preprocess.safetensors: error\[G404\]: .*" + said):
+        evaluate_run(copy)
+
+
+def test_what_it_was_learned_for_is_what_the_network_reads(fitted_run, tmp_path):
+    copy = tmp_path / "run"
+    shutil.copytree(fitted_run, copy)
+    with (copy / "preprocess.safetensors").open("wb") as file:
+        arrays = {
+            RAW: [4, 4, 1],
+            MEAN: np.zeros((4, 4, 1)),
+            DEVIATION: np.ones((4, 4, 1)),
+            MATRIX: [[1]],
+            "*:1/mean": [0],
+        }
+        write_safetensors(file, {name: np.asarray(value, np.float32) for name, value in arrays.items()})
+    with pytest.raises(GraphcError, match="the spec reads image of 6×6×1, its preprocessing was learned for 4×4×1"):
+        evaluate_run(copy)

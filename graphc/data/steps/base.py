@@ -16,6 +16,10 @@ Chunks: TypeAlias = Callable[[], Iterator[Array]]
 Arrays: TypeAlias = Mapping[str, Array]
 
 
+POSITIVE = ("deviation",)
+"""What steps learn that they divide by."""
+
+
 class Step(Kind):
     """A step of preprocessing."""
 
@@ -31,6 +35,10 @@ class Step(Kind):
     def fit(self, chunks: Chunks) -> dict[str, Array]:
         """What the step learns from the training set (images [N, H, W, C], some at a time), by name, in float64: [C] of
         channels, [H, W, C] of pixels, or as the step says."""
+        return {}
+
+    def learned(self, shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
+        """The shapes of what `fit` gives of images of this shape, by name."""
         return {}
 
     def shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Annotated, ClassVar, Literal, TypeAlias
 
@@ -89,6 +90,9 @@ class Center(Step):
     def fit(self, chunks: Chunks) -> dict[str, Array]:
         return {} if self.per == "image" else {"mean": moments(chunks, self.per)[0]}
 
+    def learned(self, shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
+        return _each(self.per, shape, "mean")
+
     def apply(self, x: Array, arrays: Arrays) -> Array:
         x -= x.mean(axis=_axes(x), keepdims=True) if self.per == "image" else arrays["mean"].astype(x.dtype)
         return x
@@ -118,6 +122,9 @@ class Standardize(Step):
             return {}
         mean, variance = moments(chunks, self.per)
         return {"mean": mean, "deviation": np.sqrt(variance + self.epsilon)}
+
+    def learned(self, shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
+        return _each(self.per, shape, "mean", "deviation")
 
     def apply(self, x: Array, arrays: Arrays) -> Array:
         if self.per == "image":
@@ -156,6 +163,9 @@ class MinMaxScale(_Affine):
         lows, highs = zip(*((part.min(axis=axes(part)), part.max(axis=axes(part))) for part in chunks()), strict=True)
         return {"low": np.min(lows, axis=0), "high": np.max(highs, axis=0)}
 
+    def learned(self, shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
+        return _each(self.per, shape, "low", "high")
+
     def affine(self, arrays: Arrays) -> tuple[Array, Array]:
         low, high = arrays["low"], arrays["high"]
         scale = (self.target[1] - self.target[0]) / np.where(high > low, high - low, 1)
@@ -185,7 +195,7 @@ class Whiten(Step):
     def fit(self, chunks: Chunks) -> dict[str, Array]:
         """The mean [n] and the matrix [n, n] that turns n values, those of a pixel or of an image, into n others."""
         first = next(chunks())
-        size = first.shape[-1] if self.over == "channels" else int(np.prod(first.shape[1:]))
+        size = self._size(first.shape[1:])
         if size > LARGEST_WHITENING:
             found = f"{size:,} values in an image, the limit is {LARGEST_WHITENING:,}"
             raise DataError("G404", f"whiten over pixels expects small images, found {found}; resize first")
@@ -196,6 +206,14 @@ class Whiten(Step):
         axes *= np.where(axes[np.abs(axes).argmax(axis=0), np.arange(size)] < 0, -1.0, 1.0)  # one sign for all machines
         matrix = axes / np.sqrt(variances + self.epsilon)
         return {"mean": mean, "matrix": matrix @ axes.T if self.method == "zca" else matrix}
+
+    def learned(self, shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
+        size = self._size(shape)
+        return {"mean": (size,), "matrix": (size, size)}
+
+    def _size(self, shape: tuple[int, ...]) -> int:
+        """Values that are decorrelated."""
+        return shape[-1] if self.over == "channels" else math.prod(shape)
 
     def apply(self, x: Array, arrays: Arrays) -> Array:
         values = x.reshape(-1, len(arrays["mean"]))
@@ -239,6 +257,11 @@ class Channels(Step):
 
 def _axes(x: Array) -> tuple[int, ...]:
     return tuple(range(1, x.ndim))
+
+
+def _each(per: Per, shape: tuple[int, ...], *names: str) -> dict[str, tuple[int, ...]]:
+    """Of each name the shape of a number a channel or a pixel; nothing of an image's own."""
+    return {} if per == "image" else dict.fromkeys(names, shape if per == "pixel" else shape[-1:])
 
 
 def _over(per: Per) -> Callable[[Array], tuple[int, ...]]:
