@@ -9,6 +9,7 @@ caller sees it, with inputs and outputs in the processor's memory.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -26,6 +27,8 @@ from graphc.types import Array
 
 SIDE = 512
 """Of the square matrices whose product is the peak."""
+MOST_NUMBERS = 2**28
+"""Of an input that is made up."""
 ROUND = 0.1
 """Seconds for which a file runs before the others have their turn; one run at least."""
 LEAST_ROUNDS = 5
@@ -150,6 +153,10 @@ def shapes_of(
                 shape.append(batch)
             else:
                 raise SpecError("G346", f"{session.name} leaves {name} open: give it with --size {name}=NUMBER")
+        if min(shape, default=1) < 0 or math.prod(shape) > MOST_NUMBERS:
+            found = "×".join(map(str, shape))
+            expected = f"expected an input of at most {MOST_NUMBERS:,} numbers"
+            raise SpecError("G346", f"{session.name}: {expected}, found {shown(port.name)} of {found}")
         shapes[port.name] = tuple(shape)
         batches += shape[:1]
         if fixed and port.shape and isinstance(port.shape[0], int) and port.shape[0] != batch:

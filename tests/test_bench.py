@@ -102,3 +102,13 @@ def test_timed_runs_are_as_many_as_asked(tmp_path: Path) -> None:
     found = Session(tmp_path / "net.onnx", threads=1).time_runs({"x": np.zeros((1, 64), np.float32)}, 4)
     assert len(found) == 4
     assert min(found) > 0
+
+
+@pytest.mark.parametrize("shape", [[1, 3, 16000, 16000], [1, 2**40, 64]])
+def test_inputs_that_are_too_large_to_make_up(tmp_path: Path, shape: list[int]) -> None:
+    ports = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in "xy"]
+    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g", ports[:1], ports[1:])
+    model = helper.make_model(graph, ir_version=8, opset_imports=[helper.make_opsetid("", 17)])
+    (tmp_path / "m.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(GraphcError, match="expected an input of at most 268,435,456 numbers, found x of 1×"):
+        bench(tmp_path / "m.onnx", *QUICK)

@@ -19,6 +19,7 @@ from graphc.system import NotPlain, is_plain_name, open_below
 LISTS = ("float_data", "int32_data", "string_data", "int64_data", "double_data", "uint64_data")
 """Fields that hold a tensor's data, beside raw_data."""
 DATA_KEYS = {"location", "offset", "length", "checksum"}
+TYPE_NAMES = {number: name for name, number in TensorProto.DataType.items()}
 BITS = {
     **dict.fromkeys(("INT4", "UINT4", "FLOAT4E2M1"), 4),
     **dict.fromkeys(("BOOL", "INT8", "UINT8", "FLOAT8E4M3FN", "FLOAT8E4M3FNUZ", "FLOAT8E5M2", "FLOAT8E5M2FNUZ"), 8),
@@ -30,18 +31,54 @@ BITS = {
 """Of one number, by the name of a tensor's type; only such tensors may lie in other files."""
 
 
+MOST_AXES = 64
+"""Of a tensor."""
+MOST_TIMES = 4
+"""As many times over may tensors name the bytes of a file beside the model: some are there for two of them."""
+NARROW = {
+    **dict.fromkeys(("FLOAT16", "BFLOAT16", "UINT16"), (0, 2**16 - 1)),
+    **dict.fromkeys(("UINT8", "INT4", "UINT4", "FLOAT4E2M1"), (0, 2**8 - 1)),
+    **dict.fromkeys(("FLOAT8E4M3FN", "FLOAT8E4M3FNUZ", "FLOAT8E5M2", "FLOAT8E5M2FNUZ"), (0, 2**8 - 1)),
+    "BOOL": (0, 1), "INT8": (-(2**7), 2**7 - 1), "INT16": (-(2**15), 2**15 - 1),
+}  # fmt: skip
+"""What int32_data may hold of narrower types: some readers keep the last bits of other numbers."""
+
+
 def check_tensors(model: onnx.ModelProto, path: Path) -> list[TensorProto]:
     """The tensors whose data lie in files beside the model; a WeightsError where one is not as it should be."""
     found = []
+    taken: dict[tuple[int, int], int] = {}
     for tensor, in_graph in tensors_of(model):
         if not is_external(tensor, path):
+            check_numbers(tensor, path)
             continue
         if not in_graph:
             what = f"{shown(path)}: {shown(tensor.name)}: external data outside of the graph"
             raise WeightsError("G312", f"{what}: expected the data of functions and of training in the model itself")
-        with open_external(tensor, path):
+        with open_external(tensor, path) as file:
+            status = os.fstat(file.fileno())
+            key = status.st_dev, status.st_ino
+            taken[key] = taken.get(key, 0) + external_size(tensor)
+            if taken[key] > MOST_TIMES * status.st_size:
+                what = f"{shown(path)}: {shown(tensor.name)}: external data in a file of {status.st_size:,} bytes"
+                message = f"expected tensors of at most {MOST_TIMES} times as many, found {taken[key]:,} and more"
+                raise WeightsError("G312", f"{what}: {message}")
             found.append(tensor)
     return found
+
+
+def check_numbers(tensor: TensorProto, path: Path) -> None:
+    """A WeightsError where a tensor is a part of another, or holds numbers that its type has not."""
+    name = shown(decoded(tensor.name))
+    if tensor.HasField("segment"):
+        raise WeightsError("G311", f"{shown(path)}: {name}: expected a whole tensor, found a segment of one")
+    limits = NARROW.get(TYPE_NAMES.get(tensor.data_type, "")) if tensor.int32_data else None
+    if limits is not None and not (limits[0] <= min(tensor.int32_data) and max(tensor.int32_data) <= limits[1]):
+        found = next(each for each in tensor.int32_data if not limits[0] <= each <= limits[1])
+        kind = TYPE_NAMES[tensor.data_type]
+        raise WeightsError(
+            "G311", f"{shown(path)}: {name}: expected {limits[0]} to {limits[1]} of {kind}, found {found}"
+        )
 
 
 def tensors_of(model: onnx.ModelProto) -> Iterator[tuple[TensorProto, bool]]:
@@ -148,8 +185,9 @@ def _entries(tensor: TensorProto, path: Path) -> dict[str, str]:
 
 def _offset(tensor: TensorProto, entries: dict[str, str], status: os.stat_result, wrong: str) -> int:
     """Where in the file the data begin; a WeightsError where they are not as long as the tensor's shape says."""
-    known = tensor.data_type in TensorProto.DataType.values()
-    kind = TensorProto.DataType.Name(tensor.data_type) if known else f"type {tensor.data_type}"
+    kind = TYPE_NAMES.get(tensor.data_type, f"type {tensor.data_type}")
+    if len(tensor.dims) > MOST_AXES:
+        raise WeightsError("G312", f"{wrong}: expected at most {MOST_AXES} axes, found {len(tensor.dims):,}")
     if kind not in BITS or any(size < 0 for size in tensor.dims):
         raise WeightsError("G312", f"{wrong}: expected numbers, found {kind} of the shape {list(tensor.dims)}")
     needed = external_size(tensor)

@@ -9,6 +9,7 @@ from google.protobuf.message import DecodeError
 from onnx import TensorProto
 
 from graphc.emit.external import check_tensors, external_size, read_external
+from graphc.emit.functions import check_functions
 from graphc.errors import WeightsError
 from graphc.files import read_limited, shown
 
@@ -51,6 +52,7 @@ def _parse(data: bytes, path: Path) -> tuple[onnx.ModelProto, list[TensorProto]]
     """The model, and those of its tensors whose data lie in other files; both are checked."""
     try:
         model = onnx.ModelProto.FromString(data)
+        check_functions(model, path)
         return model, check_tensors(model, path)
     except DecodeError:
         raise WeightsError("G310", f"{shown(path)}: expected an ONNX model, found something else") from None

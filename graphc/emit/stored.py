@@ -76,6 +76,8 @@ def initializers(path: Path) -> tuple[dict[str, StoredTensor], Mapping[str, str]
         two = len(tensor.dims) == 2 and tensor.name in turned
         found[tensor.name] = StoredTensor(tensor, path, two)
     said = {each.key: each.value for each in model.metadata_props}
+    if model.graph.sparse_initializer:
+        said["sparse initializers that are left out"] = str(len(model.graph.sparse_initializer))
     said["producer"] = f"{model.producer_name} {model.producer_version}".strip()
     return found, said
 

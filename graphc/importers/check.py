@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from graphc.compiler import Emission, compile_plan
 from graphc.errors import GraphcError, WeightsError
+from graphc.files import shown
 from graphc.graph import Plan
 from graphc.importers.flat import LETTERS, FlatLayer
 from graphc.initializers import Normal
@@ -18,6 +22,16 @@ from graphc.types import Array
 TOLERANCE = 1e-5
 """Difference, relative to the largest output, up to which both files are the same."""
 EXAMPLES = 2
+MOST_NUMBERS = 2**26
+"""Of all inputs together, with which a file and a spec are compared."""
+
+
+def check_inputs(path: Path, batch: int, shapes: Iterable[Sequence[Any]]) -> None:
+    """A WeightsError where comparing on inputs of these shapes would take more than anybody's images."""
+    count = batch * sum(math.prod(int(size) for size in shape) for shape in shapes)
+    if count > MOST_NUMBERS:
+        message = f"expected inputs of at most {MOST_NUMBERS:,} numbers to compare on, found {count:,}"
+        raise WeightsError("G363", f"{shown(path)}: {message}: use --no-check")
 
 
 @dataclass(frozen=True, slots=True)

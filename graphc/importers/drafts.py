@@ -10,7 +10,7 @@ from graphc.errors import GraphcError, WeightsError
 from graphc.files import printable, shown
 from graphc.graph import Plan
 from graphc.importers.arguments import scope_of
-from graphc.importers.check import TOLERANCE, Port, difference, ours, random_inputs, theirs, variables_of
+from graphc.importers.check import TOLERANCE, Port, check_inputs, difference, ours, random_inputs, theirs, variables_of
 from graphc.importers.flat import FlatLayer, FlatNet
 from graphc.importers.metadata import classes_of, described
 from graphc.importers.onnx_graph import OnnxGraph
@@ -132,14 +132,20 @@ class Drafts:
         """How far a draft is from the file with its rounding."""
         sizes = self._shapes(self.net.inputs, None)[0]
         batch = draft.plan.graph.batch
-        feeds = random_inputs(self.inputs, sizes, batch if isinstance(batch, int) else EXAMPLES)
+        feeds = self._feeds(sizes, batch)
         session = self.source.session([port.theirs for port in self.outputs], rounding=True)
         expected = theirs(session, self.inputs, self.outputs, feeds)
         return difference(ours(draft.plan, draft.variables, self.outputs, feeds), expected)
 
+    def _feeds(self, sizes: Mapping[str, tuple[int, ...]], batch: int | str) -> dict[str, Array]:
+        """Random inputs [N, ...] of these sizes."""
+        count = batch if isinstance(batch, int) else EXAMPLES
+        check_inputs(self.source.path, count, sizes.values())
+        return random_inputs(self.inputs, sizes, count)
+
     def _difference(self, plan: Plan, variables: Mapping[str, Array], sizes: Mapping[str, tuple[int, ...]]) -> float:
         batch = plan.graph.batch
-        feeds = random_inputs(self.inputs, sizes, batch if isinstance(batch, int) else EXAMPLES)
+        feeds = self._feeds(sizes, batch)
         key = tuple(sizes.values())
         if key not in self._expected:
             if self._session is None:

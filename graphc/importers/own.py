@@ -8,7 +8,7 @@ from graphc.compiler import plan_model
 from graphc.dims import Shape, is_image
 from graphc.errors import GraphcError
 from graphc.graph import Plan
-from graphc.importers.check import TOLERANCE, Port, difference, ours, theirs
+from graphc.importers.check import EXAMPLES, TOLERANCE, Port, check_inputs, difference, ours, theirs
 from graphc.importers.flat import LETTERS
 from graphc.importers.imported import Imported
 from graphc.importers.source import Source
@@ -36,11 +36,14 @@ def own_spec(source: Source, reasons: list[str]) -> Imported | None:
         return None
     try:
         variables, _ = load_variables(source.path, plan)
-        whole = variables.keys() == plan.variables.keys() and _is_equal(source, plan, variables)
+        whole = plan.graph.outputs.keys() >= {each.name for each in source.model.graph.output}
+        whole = whole and variables.keys() == plan.variables.keys() and _is_equal(source, plan, variables)
     except GraphcError:
         whole = False
     if not whole:
-        reasons.append("the file holds its spec, but not its variables under their names: imported from the graph")
+        reasons.append(
+            "the file holds its spec, but not its outputs, or variables, under their names: imported from the graph"
+        )
         return None
     said = ["the spec that the file was compiled from, with its variables"]
     said += [f"it was compiled with --set {' --set '.join(settings)}"] if settings else []
@@ -51,7 +54,8 @@ def _is_equal(source: Source, plan: Plan, variables: Mapping[str, Array]) -> boo
     """Whether the spec with these variables gives what the file gives."""
     layout = source.facts.get("graphc.layout", "nhwc")
     behind = source.facts.get("graphc.output_layout", "nchw")
-    feeds = random_inputs(plan, 2, 0)
+    check_inputs(source.path, EXAMPLES, [[s for s in each.shape if isinstance(s, int)] for each in plan.graph.inputs])
+    feeds = random_inputs(plan, EXAMPLES, 0)
     inputs = [Port(each.name, each.name, _axes(each.shape, layout)) for each in plan.graph.inputs]
     outputs = [Port(name, name, _axes(plan.shapes[node], behind)) for name, node in plan.graph.outputs.items()]
     expected = theirs(source.session([port.theirs for port in outputs]), inputs, outputs, feeds)

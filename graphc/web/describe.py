@@ -107,6 +107,9 @@ def picture_of(
     height, width, channels = shape[1:] if layout == "nhwc" else (*shape[2:], shape[1])
     if channels not in CHANNELS:
         raise SpecError("G353", f"expected a picture of 1, 3 or 4 channels, {name} takes {channels}")
+    if not 0 < height * width <= PIXEL_LIMIT:
+        found = f"{height}×{width}"
+        raise SpecError("G353", f"expected a picture of 1 to {PIXEL_LIMIT:,} pixels, {name} takes {found}")
     if port.dtype not in DTYPES:
         raise SpecError("G353", f"expected an input of {' or '.join(DTYPES)}, {name} takes {port.dtype}")
     resize: Resizing = STRETCH

@@ -95,7 +95,7 @@ def _source(file: Selection, plan: Plan, given: str | None) -> list[PretrainedSo
         if given in (None, source.name):
             found[source.name] = _matches(file, source, plan)
     best = max(found.values(), default=0)
-    if best < ENOUGH * len(plan.variables):
+    if not best or best < ENOUGH * len(plan.variables):
         return None
     return [plan.graph.pretrained.sources[name] for name, count in found.items() if count == best]
 

@@ -230,3 +230,35 @@ def test_structure_is_found_in_little_time(tmp_path: Path, nodes: Any, output: s
     with little():
         found = import_onnx(path, Request(check=False))
     assert found.said[0].startswith(f"{len(nodes):,} nodes")
+
+
+SPEC = "graphc: 1\nname: net\ninputs: {x: [N, 12000, 12000, 3]}\nlayers:\n  - relu: {name: y}\noutputs: {y: y}\n"
+
+
+@pytest.mark.posix
+@pytest.mark.parametrize("shape", [(1, 3, 12000, 12000), (100_000_000, 4), (1, 12000, 12000, 3)])
+def test_inputs_to_compare_on_are_bounded(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    path = made(tmp_path, [RELU], shape=shape)
+    model = onnx.load(path)
+    if shape[-1] == 3:
+        for key, value in (("graphc.spec", SPEC), ("graphc.fold", "false")):
+            model.metadata_props.add(key=key, value=value)
+    path.write_bytes(model.SerializeToString())
+    with little(), pytest.raises(WeightsError, match=r"model.onnx: expected inputs of at most 67,108,864 numbers"):
+        import_onnx(path)  # where the file holds a spec, that is compared too
+    assert import_onnx(path, Request(check=False)).text
+
+
+def test_a_spec_in_a_file_is_of_all_of_its_outputs(tmp_path: Path) -> None:
+    path = made(tmp_path, [RELU, node("Sigmoid", "x", "z")], ["y", "z"], shape=(2, 8, 8, 3))
+    model = onnx.load(path)
+    facts = {"graphc.spec": SPEC.replace("12000", "8"), "graphc.fold": "false", "graphc.output_layout": "nhwc"}
+    for key, value in facts.items():
+        model.metadata_props.add(key=key, value=value)
+    path.write_bytes(model.SerializeToString())
+    found = import_onnx(path)
+    assert "the file holds its spec, but not its outputs" in found.said[0]
+    assert "sigmoid" in found.text
+    del model.graph.output[1], model.graph.node[1]
+    path.write_bytes(model.SerializeToString())
+    assert import_onnx(path).said == ("the spec that the file was compiled from, with its variables",)
