@@ -45,6 +45,17 @@ class Place:
         return f"{self.path}:{self.line}:{self.column}" if self.line else self.path
 
 
+LONGEST_LINE = 2_000
+"""Characters of a line of what is said; names in a file may be much longer."""
+
+
+def one_line(text: str) -> str:
+    """A text as one line of bounded length, whatever is in it."""
+    if len(text) > LONGEST_LINE:
+        text = f"{text[: LONGEST_LINE // 2]} … {text[-LONGEST_LINE // 2 :]}"
+    return text if text.isprintable() else text.translate(CONTROLS)
+
+
 class GraphcError(Exception):
     """An error that is the user's to mend; `exit_code` is the command's."""
 
@@ -64,7 +75,7 @@ class GraphcError(Exception):
     def __str__(self) -> str:
         where = f"{self.place}: " if self.place else ""
         lines = [f"{where}error[{self.code}]: {self.message}", *(f"  {note}" for note in self.notes)]
-        return "\n".join(line.translate(CONTROLS) for line in lines)
+        return "\n".join(map(one_line, lines))
 
 
 class SpecError(GraphcError):
@@ -199,7 +210,7 @@ class Warn:
 
     def __str__(self) -> str:
         where = f"{self.place}: " if self.place else ""
-        return f"{where}warning[{self.code}]: {self.message}"
+        return one_line(f"{where}warning[{self.code}]: {self.message}")
 
 
 def said_once(warnings: Iterable[Warn]) -> list[str]:
@@ -230,7 +241,8 @@ def clipped(value: Any, length: int = 60) -> str:
     if isinstance(value, str):
         return repr(value if len(value) <= length else value[: length - 3] + "...")
     if isinstance(value, (int, float)):
-        return str(value)
+        large = isinstance(value, int) and abs(value) >= 10**100  # of which Python would not write all
+        return f"a number of {value.bit_length():,} bits" if large else str(value)  # type: ignore[union-attr]
     if isinstance(value, dict):
         inside = ", ".join(f"{key}: {clipped(item, length)}" for key, item in islice(value.items(), 8))
         text = f"{{{inside}}}"
