@@ -7,11 +7,13 @@ that there is: the time for a name is bounded by its length times the pattern's.
 from __future__ import annotations
 
 import re
-from collections.abc import Sized
+from collections.abc import Collection
 from functools import lru_cache
 
 MAX_LENGTH = 1_000
 """Characters of a pattern."""
+LETTERS = 1_000
+"""Pairs of letters that are compared in the time of a name that does not fit from the first."""
 MAX_COMPARISONS = 10_000_000
 """Of a list of patterns with the names that they choose from."""
 WILDCARD = re.compile(r"[*?]")
@@ -31,9 +33,13 @@ def _compiled(pattern: str) -> re.Pattern[str]:
     return re.compile("".join([first, *looked_for, *last]))
 
 
-def too_much(patterns: Sized, names: Sized) -> str:
+def too_much(patterns: Collection[str], names: Collection[str]) -> str:
     """A sentence where patterns and names are so many that comparing them would take long, else nothing."""
-    if len(patterns) * len(names) <= MAX_COMPARISONS:
+    if len(patterns) * len(names) > MAX_COMPARISONS:
+        most = MAX_COMPARISONS // len(names)
+        return f"expected at most {most:,} patterns for {len(names):,} names, found {len(patterns):,}"
+    letters = sum(map(len, names))
+    if sum(len(names) + len(each) * letters // LETTERS for each in patterns) <= MAX_COMPARISONS:
         return ""
-    most = MAX_COMPARISONS // len(names)
-    return f"expected at most {most:,} patterns for {len(names):,} names, found {len(patterns):,}"
+    long = f" of {sum(map(len, patterns)):,} letters for {len(names):,} names of {letters:,}"
+    return f"expected fewer or shorter patterns, found {len(patterns):,}{long}: to compare them would take long"

@@ -11,6 +11,7 @@ from typing import Any
 
 from graphc.errors import Errors, Place, SpecError, clipped, did_you_mean
 from graphc.patterns import MAX_LENGTH, WILDCARD, too_much, within_groups
+from graphc.spec.entry import check_name
 from graphc.spec.model import ModelSpec
 from graphc.spec.source import SpecMap
 
@@ -26,7 +27,9 @@ def name_end_points(spec: ModelSpec, nodes: Mapping[str, str], named: Sequence[s
     errors = Errors()
     for written, place in zip(spec.end_points, spec.end_points.places, strict=True):
         with errors.collecting():
-            found.update({name: nodes[target] for name, target in _read(written, nodes, named, place)})
+            for name, target in _read(written, nodes, named, place):
+                if found.setdefault(name, nodes[target]) != nodes[target]:
+                    raise SpecError("G124", f"the end point {clipped(name)} is written twice", place)
     errors.raise_if_any()
     return found
 
@@ -35,6 +38,8 @@ def _read(written: Any, nodes: Mapping[str, str], named: Sequence[str], place: P
     """End points and what they stand for, of one item of the list."""
     if isinstance(written, SpecMap):
         for name, target in written.items():
+            for part in name.split("/"):
+                check_name(part, written.key_places[name])
             yield name, _known(str(target), nodes, written.places[name])
     elif isinstance(written, str):
         for name in _matching(written, nodes, named, place):

@@ -19,15 +19,23 @@ from graphc.spec.schema_terms import COMMON_KEYS
 from graphc.spec.source import SpecList, SpecMap, extent
 from graphc.written import kind_and_arguments
 
+LETTERS = 8
+"""Characters of an expression that count as one value."""
+
 
 def evaluated(written: Any) -> int:
     """How many keys, values and items are looked through for `${…}` whenever this item of a layer list is read."""
     kind, body = next(iter(written.items())) if isinstance(written, SpecMap) and written else (None, None)
     if not isinstance(body, SpecMap):
-        return extent(body).nodes if extent(body).expressions else 0
+        return _looked_through(body)
     form = FORMS.get(kind) if kind is not None else None
-    found = (extent(value) for key, value in body.items() if form is None or key not in form.inside)
-    return sum(each.nodes for each in found if each.expressions)
+    return sum(_looked_through(value) for key, value in body.items() if form is None or key not in form.inside)
+
+
+def _looked_through(value: Any) -> int:
+    """Of an expression as many characters count as one value as are evaluated in the time of one."""
+    found = extent(value)
+    return found.nodes + found.letters // LETTERS if found.letters else 0
 
 
 def unknown_kind(kind: str, blocks: Mapping[str, Block], place: Place) -> SpecError:

@@ -82,14 +82,14 @@ def read_scopes(expansion: Expansion) -> Scope:
     for name, written in spec.arg_scopes.items():
         place = spec.arg_scopes.places[name]
         with expansion.reporting():
-            raw = substitute(written, dict(spec.vars), place)
-            scopes.capture(name, scopes.enter(Scope(), raw, place, f"arg_scopes.{name}"), place)
+            raw = substitute(written, spec.vars, place)
+            scopes.capture(name, expansion.enter_scope(Scope(), raw, place, f"arg_scopes.{name}"), place)
     scope = Scope()
     if spec.arg_scope is not None:
         place = spec.arg_scope_place
         with expansion.reporting():
-            raw = substitute(spec.arg_scope, dict(spec.vars), place)
-            scope = scopes.enter(scope, raw, place, "the spec's arg_scope")
+            raw = substitute(spec.arg_scope, spec.vars, place)
+            scope = expansion.enter_scope(scope, raw, place, "the spec's arg_scope")
     for block in spec.blocks.values():
         expansion.kinds.check_scope_names(block.arg_scope, expansion.report)
     return scope

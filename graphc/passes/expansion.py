@@ -17,7 +17,7 @@ from graphc.layers import CATALOGUE
 from graphc.passes.arguments import build_layer
 from graphc.passes.entries import check_arity, evaluated, read_entry
 from graphc.passes.kinds import Kinds
-from graphc.passes.scopes import WRONG, Scopes
+from graphc.passes.scopes import WRONG, Scopes, written_size
 from graphc.passes.wire import UnresolvedNode
 from graphc.passes.wiring import FAULTY, Names
 from graphc.patterns import MAX_LENGTH, WILDCARD
@@ -34,6 +34,10 @@ MAX_ARGUMENTS = 2_000_000
 """Arguments of layers and blocks and what is in them, counted for every repetition."""
 EXPRESSION = 4
 """What is looked through for `${…}` counts as so many."""
+SCOPED = 8
+"""What is checked where a scope is entered counts as so many."""
+LETTERS = 50
+"""Characters of a pattern that take as long as a name without them."""
 MAX_GROUP = 1_000
 """Characters of a group's full name."""
 NODES_PER_ENTRY = 4
@@ -181,7 +185,8 @@ class Expansion:
             return as_it_is
         if len(name) > MAX_LENGTH:
             raise SpecError("G121", f"a pattern has at most {MAX_LENGTH:,} characters, got {len(name):,}", place)
-        self.count_arguments(len(self.names.targets), place)
+        levels = at.group.count("/") + 2
+        self.count_arguments(len(self.names.targets) * levels * (1 + len(name) // LETTERS), place)
         found = self.names.matching(name, at.group)
         if not found:
             if self.errors:  # it may be inside what has an error
@@ -225,9 +230,13 @@ class Expansion:
         """The frame inside the entry's group, whose name it claims."""
         return at.inside(self.claim(entry, default, at), self.shared(entry, at))
 
-    def enter_element(self, name: str, at: ExpansionFrame) -> ExpansionFrame:
-        """The frame inside a group that the entry around it names: one of its elements, or paths."""
+    def enter_element(self, name: str, at: ExpansionFrame, place: Place) -> ExpansionFrame:
+        """The frame inside a group that the entry around it names, at `place`: one of its elements, or paths."""
         inner = at.inside(name)
+        if self.taken[inner.group]:
+            raise SpecError(
+                "G124", f"the name {clipped(inner.group)} is used twice: what is around it needs a name", place
+            )
         self.taken[inner.group] += 1
         self.named.append(inner.group)
         return inner
@@ -239,6 +248,7 @@ class Expansion:
         return output
 
     def enter_scope(self, scope: Scope, written: Any, place: Place, source: str) -> Scope:
+        self.count_arguments(SCOPED * written_size(written), place)
         return self.scopes.enter(scope, written, place, source)
 
     def capture_scope(self, name: str, scope: Scope, place: Place) -> None:
@@ -292,8 +302,9 @@ class Expansion:
         inherited = at.scope.of(entry.kind)
         is_layer = entry.kind not in FORMS and entry.kind not in self.spec.blocks
         held = entry.arguments.values() if is_layer else ()
-        nodes = sum(extent(each.value).nodes for each in held)
-        self.count_arguments(len(inherited) + len(positional) + nodes, entry.place)
+        nodes = sum(extent(each.value).nodes for each in (*held, *inherited.values()))
+        nodes += sum(extent(value).nodes for value in entry.positional)
+        self.count_arguments(len(positional) + nodes, entry.place)
         arguments = dict(inherited)
         values = entry.positional
         if len(values) > 1 == len(positional):

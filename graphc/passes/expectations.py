@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 else:  # few specs have a budget of memory
     arena = lazy_import("graphc.passes.arena")
 
-_BOUND = re.compile(r"\s*(<=|>=|<|>|==)\s*([-+]?[\d_.]+(?:[eE][-+]?\d+)?)\s*")
+_DIGITS = r"[0-9](?:_?[0-9])*"
+_BOUND = re.compile(rf"\s*(<=|>=|<|>|==)\s*([-+]?(?:{_DIGITS}(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)\s*")
 _COMPARE: dict[str, Callable[[float, float], bool]] = {
     "<=": lambda found, bound: found <= bound,
     ">=": lambda found, bound: found >= bound,
@@ -135,7 +136,7 @@ def budget_of(what: str, written: Any, place: Place) -> tuple[str, float]:
     if isinstance(written, str) and (match := _BOUND.fullmatch(written)):
         return match.group(1), float(match.group(2))
     if is_number(written):
-        return "==", float(written)
+        return "==", written
     raise SpecError("G129", f"{what} expects a number or a bound such as '<= 5e6', got {clipped(written)}", place)
 
 

@@ -17,7 +17,7 @@ from graphc.errors import Place, SpecError, clipped, did_you_mean
 from graphc.passes.kinds import Kinds
 from graphc.spec.entry import Argument
 from graphc.spec.forms.frame import Scope
-from graphc.spec.source import SpecList, SpecMap
+from graphc.spec.source import SpecList, SpecMap, extent
 
 
 class _Wrong:
@@ -30,6 +30,15 @@ class _Wrong:
 WRONG: Final = _Wrong()
 
 
+def written_size(scope: Any) -> int:
+    """How many arguments are looked at where a scope is entered: those of each kind."""
+    if isinstance(scope, SpecList):
+        return 1 + sum(map(written_size, scope))
+    if not isinstance(scope, SpecMap):
+        return 1
+    return 1 + sum((kinds.count(",") + 1) * extent(arguments).nodes for kinds, arguments in scope.items())
+
+
 class Scopes:
     """Enters scopes as written, and remembers the captured ones."""
 
@@ -39,6 +48,8 @@ class Scopes:
         self._captured: dict[str, Scope] = {}
 
     def capture(self, name: str, scope: Scope, place: Place) -> None:
+        if name == "none":
+            raise SpecError("G142", "a scope cannot be called none: `arg_scope: none` is that there is no scope", place)
         if name in self._captured:
             raise SpecError("G142", f"the scope {clipped(name)} is captured twice", place)
         self._captured[name] = scope

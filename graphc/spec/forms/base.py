@@ -48,8 +48,8 @@ class Expander(Protocol):
     def enter(self, entry: Entry, default: str, at: ExpansionFrame) -> ExpansionFrame:
         """The frame inside the entry's group, whose name it claims."""
 
-    def enter_element(self, name: str, at: ExpansionFrame) -> ExpansionFrame:
-        """The frame inside a group that the entry names itself."""
+    def enter_element(self, name: str, at: ExpansionFrame, place: Place) -> ExpansionFrame:
+        """The frame inside a group that the entry, at `place`, names itself."""
 
     def close(self, group: ExpansionFrame, output: Ref | None) -> Ref | None: ...
     def enter_scope(self, scope: Scope, written: Any, place: Place, source: str) -> Scope: ...
@@ -109,8 +109,19 @@ def layer_list(entry: Entry, name: str) -> SpecList:
     return layers
 
 
+def only(entry: Entry, sources: Sequence[Ref]) -> Ref:
+    """What a form reads, which is one value."""
+    if len(sources) > 1:
+        place = entry.places.get("inputs", entry.place)
+        raise SpecError("G126", f"{entry.kind} takes 1 input, got {len(sources):,}", place)
+    return sources[0]
+
+
 def enter_if_named(expander: Expander, entry: Entry, at: ExpansionFrame) -> ExpansionFrame:
     """The frame inside: one level down only where the entry has a name."""
+    if entry.name is None and entry.share is not None:
+        message = f"share: expected a name on the {entry.kind} too, below which its layers are called as the others are"
+        raise SpecError("G125", message, entry.places["share"])
     return at if entry.name is None else expander.enter(entry, entry.name, at)
 
 

@@ -81,6 +81,9 @@ class Block:
                 message = f"block {self.name} reads {len(self.inputs)} inputs ({expected}), got {len(sources)}"
                 raise SpecError("G126", message, entry.places.get("inputs", entry.place))
             bindings = dict(zip(self.inputs, sources, strict=True))
+        elif len(sources) > 1:
+            message = f"block {self.name} reads 1 input, as it says no `inputs`, got {len(sources):,}"
+            raise SpecError("G126", message, entry.places.get("inputs", entry.place))
         inner = replace(
             expander.enter(entry, self.name, at),
             names=values,

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from graphc.errors import Place, SpecError, clipped
 from graphc.spec.entry import Argument, Entry, check_name, condition
 from graphc.spec.expressions import substitute
-from graphc.spec.forms.base import Count, Expander, Form, close_if_named, enter_if_named, required
+from graphc.spec.forms.base import Count, Expander, Form, close_if_named, enter_if_named, only, required
 from graphc.spec.forms.frame import ExpansionFrame, Ref
 from graphc.spec.schema_terms import ACTIVATION, DEFAULTS, LAYER, LAYERS, MERGE, Schema, map_of
 from graphc.spec.source import SpecList, SpecMap
@@ -47,13 +47,15 @@ class Branches(Form):
             message = f"branches: paths expects a mapping of names to lists of layers, got {clipped(paths)}"
             raise SpecError("G116", message, place)
         inner = enter_if_named(expander, entry, at)
+        source = only(entry, sources)
         outputs: list[Ref] = []
         for name, written in paths.items():
             layers, around = _path(name, written, paths.places[name], inner)
             if layers is None:
                 continue
-            path = expander.enter_element(check_name(name, paths.key_places[name]), around)
-            output = expander.close(path, expander.expand_list(layers, path, sources[0]))
+            where = paths.key_places[name]
+            path = expander.enter_element(check_name(name, where), around, where)
+            output = expander.close(path, expander.expand_list(layers, path, source))
             assert output is not None
             outputs.append(output)
         if not outputs:

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from graphc.errors import SpecError, clipped
 from graphc.spec.entry import Entry
-from graphc.spec.forms.base import Count, Expander, Form, close_if_named, enter_if_named, layer_list
+from graphc.spec.forms.base import Count, Expander, Form, close_if_named, enter_if_named, layer_list, only
 from graphc.spec.forms.frame import ExpansionFrame, Ref
 from graphc.spec.schema_terms import DEFAULTS, LAYERS_OR_NONE, TEXT, Schema
 from graphc.spec.source import SpecMap
@@ -38,4 +38,4 @@ class Group(Form):
                 message = f"group: as expects a name for the scope, got {clipped(captured)}"
                 raise SpecError("G116", message, entry.places["as"])
             expander.capture_scope(captured, inner.scope, entry.places["as"])
-        return close_if_named(expander, entry, inner, expander.expand_list(layers, inner, sources[0]))
+        return close_if_named(expander, entry, inner, expander.expand_list(layers, inner, only(entry, sources)))

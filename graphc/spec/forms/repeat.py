@@ -10,7 +10,7 @@ from graphc.dims import whole
 from graphc.errors import SpecError, clipped
 from graphc.spec.entry import Entry
 from graphc.spec.expressions import names_over
-from graphc.spec.forms.base import Count, Expander, Form, value_of
+from graphc.spec.forms.base import Count, Expander, Form, only, value_of
 from graphc.spec.forms.elements import EACH, element_list, expand_element, open_elements
 from graphc.spec.forms.frame import ExpansionFrame, Ref
 from graphc.spec.schema_terms import DEFAULTS, LAYER, LAYERS, TEXT, Schema, as_expression
@@ -57,13 +57,13 @@ class Repeat(Form):
         if index is not None:
             check_variable_name(index.value, index.place or place)
         inner, each = open_elements(expander, entry, at, elements)
-        output: Ref | None = sources[0]
+        output: Ref | None = only(entry, sources)
         for number in range(1, times + 1):
             names = at.names if index is None else names_over({index.value: number}, at.names)
             trail = (*at.trail, f"in repeat at {entry.place}, {number} of {times}")
             element = replace(inner, names=names, trail=trail)
             if "layers" in entry.arguments:
-                group = expander.enter_element(f"{each}_{number}", element)
+                group = expander.enter_element(f"{each}_{number}", element, place)
                 output = expander.close(group, expander.expand_list(elements, group, output))
             else:
                 output = expand_element(expander, elements, f"{each}_{number}", element, output)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from graphc.spec.entry import Argument, Entry
-from graphc.spec.forms.base import Count, Expander, Form, close_if_named, enter_if_named, layer_list
+from graphc.spec.forms.base import Count, Expander, Form, close_if_named, enter_if_named, layer_list, only
 from graphc.spec.forms.frame import ExpansionFrame, Ref
 from graphc.spec.schema_terms import ACTIVATION, DEFAULTS, LAYERS_OR_NONE, MERGE, Schema
 from graphc.spec.source import SpecMap
@@ -32,10 +32,11 @@ class Residual(Form):
 
     def expand(self, expander: Expander, entry: Entry, at: ExpansionFrame, sources: list[Ref]) -> Ref | None:
         inner = enter_if_named(expander, entry, at)
-        shortcut: Ref | None = sources[0]
+        source = only(entry, sources)
+        shortcut: Ref | None = source
         if "shortcut" in entry.arguments:
-            shortcut = expander.expand_list(layer_list(entry, "shortcut"), inner, sources[0])
-        output = expander.expand_list(layer_list(entry, "layers"), inner, sources[0])
+            shortcut = expander.expand_list(layer_list(entry, "shortcut"), inner, source)
+        output = expander.expand_list(layer_list(entry, "layers"), inner, source)
         assert shortcut is not None
         assert output is not None
         merging = entry.arguments.get("merge", Argument("add", None, "default of residual"))

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from graphc.errors import SpecError, clipped
 from graphc.spec.entry import Entry, with_arguments
-from graphc.spec.forms.base import Count, Expander, Form, value_of
+from graphc.spec.forms.base import Count, Expander, Form, only, value_of
 from graphc.spec.forms.elements import EACH, element_list, expand_element, open_elements
 from graphc.spec.forms.frame import ExpansionFrame, Ref
 from graphc.spec.schema_terms import DEFAULTS, LAYER, Schema, as_expression
@@ -46,7 +46,7 @@ class Stack(Form):
             raise SpecError("G116", f"stack: args expects a list with one entry an element, got {clipped(args)}", place)
         elements = element_list(entry, only="layer")
         inner, each = open_elements(expander, entry, at, elements)
-        output: Ref | None = sources[0]
+        output: Ref | None = only(entry, sources)
         for number, (written, place) in enumerate(zip(args, args.places, strict=True), start=1):
             trail = (*at.trail, f"in stack at {entry.place}, {number} of {len(args)}")
             element = replace(inner, trail=trail)
