@@ -15,6 +15,14 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, TypeAlias, Union
 
+from graphc.errors import RuleError
+
+MAX_TERMS = 64
+"""Of a sum; a product of sums has as many as their product."""
+MAX_DEPTH = 40
+"""Floor divisions within each other, and MAX_NUMBER in them: what the sizes of a network come to has few."""
+MAX_NUMBER = 2**63
+
 
 @dataclass(frozen=True, slots=True)
 class Formula:
@@ -160,7 +168,13 @@ def _formula(terms: Mapping[Atom, int], constant: int) -> Dim:
             constant += factor * whole
             atom = FloorDiv(Formula(written.numerator.terms, rest), written.divisor)
         merged[atom] = merged.get(atom, 0) + factor
+    if len(merged) > MAX_TERMS:
+        raise RuleError("G205", f"a size would be a sum of more than {MAX_TERMS} parts")
     kept = tuple(sorted(((a, f) for a, f in merged.items() if f), key=lambda item: str(item[0])))
+    if max((abs(number) for number in (constant, *merged.values())), default=0) >= MAX_NUMBER:
+        raise RuleError("G205", "a size would have numbers of 2**63 or more in it")
+    if max((_depth(atom) for atom in merged), default=0) > MAX_DEPTH:
+        raise RuleError("G205", f"a size would be divided and multiplied more than {MAX_DEPTH} times in turn")
     if not kept:
         return constant
     if len(kept) == 1 and kept[0][1] == 1 and isinstance(kept[0][0], FloorDiv):
@@ -170,9 +184,18 @@ def _formula(terms: Mapping[Atom, int], constant: int) -> Dim:
     return Formula(kept, constant)
 
 
+def _depth(atom: Atom) -> int:
+    """Floor divisions within each other."""
+    if isinstance(atom, Product):
+        return max(map(_depth, atom.factors))
+    return 1 + max(_depth(each) for each, _ in atom.numerator.terms) if isinstance(atom, FloorDiv) else 0
+
+
 def _product(one: Formula, other: Formula) -> Dim:
     """Every term of one times every term of the other."""
     found: Dim = 0
+    if len(one.terms) * len(other.terms) > MAX_TERMS:
+        raise RuleError("G205", f"a size would be a sum of more than {MAX_TERMS} parts")
     for a, by in _apart(one):
         for b, times in _apart(other):
             factors = tuple(sorted((*_factors(a), *_factors(b)), key=str))

@@ -15,9 +15,22 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import TypeVar
 
+from graphc.errors import RuleError
 from graphc.window import TransposedWindow, Window
 
 _T = TypeVar("_T")
+
+
+MOST_WINDOWS = 100_000
+"""Outputs that see inputs in ways of their own, before the pattern is there again."""
+MAX_NUMBER = 2**63
+
+
+def check_period(period: int) -> None:
+    """A RuleError where outputs see inputs in too many different ways to tell them apart."""
+    if period > MOST_WINDOWS:
+        many = f"its outputs see inputs in {period:,} different ways" if period < MAX_NUMBER else "its outputs see more"
+        raise RuleError("G209", f"{many}, and at most {MOST_WINDOWS:,} are told apart")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +53,7 @@ class Reach:
     @staticmethod
     def of_transposed(window: TransposedWindow) -> Reach:
         stride = window.stride
+        check_period(stride)
         low, high = [], []
         for place in range(window.pads[0], window.pads[0] + stride):
             taps = range(0, window.kernel * window.dilation, window.dilation)
@@ -68,6 +82,7 @@ class Reach:
             longer = max(self, other, key=lambda reach: reach.size)
             return Reach(longer.period, longer.advance, longer.low, longer.high, False)
         period = math.lcm(self.period, other.period)
+        check_period(period)
         return Reach(
             period,
             self.advance * period // self.period,
@@ -117,9 +132,13 @@ def _then(inputs: Reach, layer: Reach) -> Reach:
     """A network has few layers that see differently: repeats, and the network of a moment ago in an editor."""
     turns = inputs.period // math.gcd(inputs.period, layer.advance)
     period = layer.period * turns
+    check_period(period)
+    advance = layer.advance * turns * inputs.advance // inputs.period
+    if advance >= MAX_NUMBER:
+        raise RuleError("G209", "its outputs would lie 2**63 or more inputs apart")
     return Reach(
         period,
-        layer.advance * turns * inputs.advance // inputs.period,
+        advance,
         tuple(inputs.first(layer.first(r)) for r in range(period)),
         tuple(inputs.last(layer.last(r)) for r in range(period)),
         inputs.known and layer.known,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from graphc.lazy import np
-from graphc.receptive_field import Reach
+from graphc.receptive_field import Reach, check_period
 from graphc.types import Array
 
 
@@ -44,6 +44,7 @@ class AdaptiveWindows:
         return (kernel, stride) if ordinary else None
 
     def reach(self) -> Reach:
+        check_period(self.count)
         return Reach(self.count, self.size, tuple(self.starts), tuple(end - 1 for end in self.ends))
 
     def pixels(self) -> Array:

@@ -19,7 +19,7 @@ from graphc.layers.like import SizedLike, size_of
 from graphc.layers.per_axis import AxisFactors, AxisSizes, per_axis
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
-from graphc.receptive_field import Reach
+from graphc.receptive_field import Reach, check_period
 from graphc.training_graph.linear import emit_mixed
 from graphc.training_graph.step import EmittedGradients, EmittedStep, TrainingBuilder
 from graphc.training_graph.tensor import Tensor, channels_first, from_channels_first
@@ -187,8 +187,10 @@ class Resize(SizedLike):
         if ratio[0] == 0:  # one pixel, or one output between the corners: all outputs see pixel 0
             if not isinstance(new, int):
                 return Reach(1, 0, (0,), (0,))
+            check_period(new)
             zeros = (0,) * new
             return Reach(new, 1, zeros, zeros)
+        check_period(ratio[1])
         spans = [self._interpolation.span(position, ratio) for position in range(ratio[1])]
         low, high = zip(*spans, strict=True)
         even = self.in_force("coordinates") != "align_corners" and (

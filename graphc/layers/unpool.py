@@ -16,7 +16,7 @@ from graphc.layers.fields import Bool, IntPair, Padding, axis_padding
 from graphc.layers.protocols import Unpoolable
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
-from graphc.receptive_field import Reach
+from graphc.receptive_field import Reach, check_period
 from graphc.training_graph.pool import largest_of_tiles, max_pool_gradient, max_unpool_gradient
 from graphc.training_graph.step import EmittedGradients, EmittedStep, TrainingBuilder
 from graphc.training_graph.tensor import Tensor
@@ -105,6 +105,7 @@ class MaxUnpool2d(Layer):
         found = []
         for window in self.windows(inputs[1]):
             before = window.before or 0
+            check_period(window.kernel)
             seen = tuple((place + before) // window.kernel for place in range(window.kernel))
             found.append(Reach(window.kernel, 1, seen, seen))
         return tuple(found)

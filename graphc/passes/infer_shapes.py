@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from graphc.dims import Shape, format_shape
+from graphc.dims import MAX_NUMBER, Shape, format_shape
 from graphc.errors import Errors, RuleError, SpecError
 from graphc.graph import LayerGraph, Node
 from graphc.layers.base import Layer
@@ -34,7 +34,7 @@ def infer_shapes(graph: LayerGraph, kept: Errors | None = None) -> tuple[LayerGr
             layer = node.layer.fitted(*inputs)
             shape = layer.infer_shape(*inputs)
             for size in shape:
-                if isinstance(size, int) and size < 1:
+                if isinstance(size, int) and not 0 < size < MAX_NUMBER:
                     raise RuleError("G203", f"its output would be {format_shape(shape)}")
             shapes[node.name] = shape
             nodes.append(node if layer is node.layer else _with_fitted(node, layer))

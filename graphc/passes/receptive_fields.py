@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from graphc.dims import Shape, is_spatial, spatial_axes
-from graphc.errors import SpecError, Warn
+from graphc.errors import RuleError, SpecError, Warn
 from graphc.graph import LayerGraph, Node
+from graphc.passes.infer_shapes import at_node
 from graphc.receptive_field import HERE, Reach, ReceptiveField
 
 Seen = dict[str, ReceptiveField | None]
@@ -20,6 +21,7 @@ def receptive_fields(graph: LayerGraph, shapes: Mapping[str, Shape]) -> tuple[di
     seen: dict[str, Seen] = {each.name: {each.name: _itself(each.shape)} for each in graph.inputs}
     warnings: list[Warn] = []
     counted = 0
+    windows = 0
     for node in graph.nodes:
         sources = node.inputs[: node.layer.reaches] if node.layer.follows is None else node.inputs[:-1]
         counted += sum(len(seen[source]) for source in sources)
@@ -35,15 +37,27 @@ def receptive_fields(graph: LayerGraph, shapes: Mapping[str, Shape]) -> tuple[di
             dict.fromkeys(seen[source]) if everything else seen[source]
             for source, everything in zip(sources, node.layer.sees_all(*read), strict=False)
         ]
-        reaches = node.layer.reach(*read)
-        merged: Seen = {}
-        for each in fields:
-            for name, field in each.items():
-                merged[name] = _join(merged[name], field) if name in merged else field
+        try:
+            seen[node.name] = _seen_through(node, read, fields)
+        except RuleError as error:
+            raise at_node(node, error, read) from None
         if len(fields) > 1:
             warnings.extend(_misaligned(node, fields))
-        seen[node.name] = {name: _through(field, reaches) for name, field in merged.items()}
+        windows += sum(axis.period - 1 for field in seen[node.name].values() if field for axis in field.axes)
+        if windows > MOST_SEEN:
+            message = f"{node.name}: layers up to here see inputs in more than {MOST_SEEN:,} different ways"
+            raise SpecError("G209", message, node.place)
     return seen, warnings
+
+
+def _seen_through(node: Node, read: Sequence[Shape], fields: Sequence[Seen]) -> Seen:
+    """What a layer sees that reads these shapes, through which these fields are seen."""
+    reaches = node.layer.reach(*read)
+    merged: Seen = {}
+    for each in fields:
+        for name, field in each.items():
+            merged[name] = _join(merged[name], field) if name in merged else field
+    return {name: _through(field, reaches) for name, field in merged.items()}
 
 
 def _itself(shape: Shape) -> ReceptiveField | None:
