@@ -65,6 +65,11 @@ class LayerGraph:
     pretrained: Pretrained = field(default_factory=Pretrained)
     """Whose weights fit."""
 
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """Of all nodes."""
+        return frozenset(node.name for node in self.nodes)
+
     def scoped(self, name: str) -> str:
         """A name below the scope: `vgg_16/conv1`."""
         scope = self.name if self.scope is None else self.scope

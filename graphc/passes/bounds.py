@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from graphc.errors import SpecError
-from graphc.spec.expressions import substitute
+from graphc.spec.expressions import names_over, substitute
 from graphc.spec.forms import FORMS
 from graphc.spec.forms.block import Block
 from graphc.spec.model import ModelSpec
@@ -23,6 +23,8 @@ MAX_DEPTH = 64
 MAX_COUNTED = 20_000
 PLAIN = (bool, int, float, str)
 """Values that are worth knowing."""
+UNKNOWN: list[Any] = []
+"""A value with which nothing is computed, and no condition holds."""
 Use: TypeAlias = tuple[Any, ...]
 """A block with the values it is used with."""
 
@@ -76,15 +78,16 @@ class Counter:
         if not isinstance(written, str) or "${" not in written:
             return written
         try:
-            return substitute(written, self.names)
+            found = substitute(written, self.names)
         except SpecError:
             return None
+        return None if found is UNKNOWN else found
 
     def hiding(self, name: Any) -> Counter:
         """The same where the value of this name is not known."""
         if not isinstance(name, str) or name not in self.names:
             return self
-        return replace(self, names={each: value for each, value in self.names.items() if each != name})
+        return replace(self, names=names_over({name: UNKNOWN}, self.names))
 
     def of_block(self, name: str, values: Mapping[str, Any]) -> int:
         """The least number of layers in a block that is used with these values, as far as they are known."""
@@ -93,6 +96,6 @@ class Counter:
         use = (name, *((each, type(value), value) for each, value in sorted(known.items())))
         if use not in self.uses:
             self.uses[use] = 0  # while it is open: where it uses itself without end, expansion says so
-            seen = {each: value for each, value in self.variables.items() if each not in block.params}
-            self.uses[use] = replace(self, names=seen | known).layers(block.layers)
+            own = {each: known.get(each, UNKNOWN) for each in block.params}
+            self.uses[use] = replace(self, names=names_over(own, self.variables)).layers(block.layers)
         return self.uses[use]

@@ -26,7 +26,7 @@ def read_inputs(spec: ModelSpec) -> tuple[str | int, tuple[GraphInput, ...]]:
     for name, written in spec.inputs.items():
         place = spec.inputs.places[name]
         check_name(name, spec.inputs.key_places[name])
-        shape = substitute(written, dict(spec.vars), place)
+        shape = substitute(written, spec.vars, place)
         if not isinstance(shape, SpecList) or len(shape) < 2:
             message = f"input {name} expects [batch, size, …], such as [N, 224, 224, 3], got {clipped(shape)}"
             raise SpecError("G119", message, place)

@@ -126,27 +126,34 @@ class _Folding:
 
     def can_absorb(self, read: str) -> bool:
         """Whether the layers that give `read` can take in what its only reader does with it."""
-        name = self.instead.get(read, read)
-        if name not in self.nodes or len(self.readers[read]) != 1 or read in self.kept:
-            return False
-        layer = self.nodes[name][0].layer
-        if isinstance(layer, AbsorbsAffine):
-            return True
-        return isinstance(layer, SplitsAffine) and all(map(self.can_absorb, self.nodes[name][0].inputs))
+        waiting = [read]
+        while waiting:
+            read = waiting.pop()
+            name = self.instead.get(read, read)
+            if name not in self.nodes or len(self.readers[read]) != 1 or read in self.kept:
+                return False
+            node, _ = self.nodes[name]
+            if isinstance(node.layer, SplitsAffine):
+                waiting.extend(node.inputs)
+            elif not isinstance(node.layer, AbsorbsAffine):
+                return False
+        return True
 
     def absorb(self, read: str, scale: Array, offset: Array) -> None:
         """Have the layers that give `read`, which can, give `read`*scale + offset."""
-        name = self.instead.get(read, read)
-        node, params = self.changed.get(name, self.nodes[name])
-        if isinstance(node.layer, AbsorbsAffine):
-            overwrite = name in self.graph.overwrite
-            layer, params = node.layer.absorb_affine(params, scale, offset, overwrite=overwrite)
-            self.changed[name] = replace(node, layer=layer), params
-            self.lost.update([name, *self.stand_ins.get(name, ())])
-        elif isinstance(node.layer, SplitsAffine):
-            shares = node.layer.split_affine(scale, offset, *(self.graph.shapes[source] for source in node.inputs))
-            for source, share in zip(node.inputs, shares, strict=True):
-                self.absorb(source, *share)
+        waiting = [(read, scale, offset)]
+        while waiting:
+            read, scale, offset = waiting.pop()
+            name = self.instead.get(read, read)
+            node, params = self.changed.get(name, self.nodes[name])
+            if isinstance(node.layer, AbsorbsAffine):
+                overwrite = name in self.graph.overwrite
+                layer, params = node.layer.absorb_affine(params, scale, offset, overwrite=overwrite)
+                self.changed[name] = replace(node, layer=layer), params
+                self.lost.update([name, *self.stand_ins.get(name, ())])
+            elif isinstance(node.layer, SplitsAffine):
+                shares = node.layer.split_affine(scale, offset, *(self.graph.shapes[source] for source in node.inputs))
+                waiting.extend((source, *share) for source, share in zip(node.inputs, shares, strict=True))
 
     def result(self) -> Inference:
         graph = self.graph

@@ -18,8 +18,8 @@ def size_hint(node: Node, nodes: Mapping[str, Node], shapes: Mapping[str, Shape]
 
     `nodes` are the graph's by name, `shapes` those of all values above the layer.
     """
-    images = [(name, shapes[name]) for name in node.inputs if is_image(shapes[name])]
-    for (one, a), (other, b) in combinations(images, 2):
+    images = {shapes[name][:2]: (name, shapes[name]) for name in reversed(node.inputs) if is_image(shapes[name])}
+    for (one, a), (other, b) in combinations(list(images.values())[::-1], 2):
         if any(_differ(x, y) for x, y in zip(a[:2], b[:2], strict=True)):
             for name, kept in ((other, one), (one, other)):
                 if name in nodes and _may_be_like(nodes[name], kept, shapes):

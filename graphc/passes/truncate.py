@@ -15,7 +15,7 @@ def find_layer(graph: LayerGraph, name: str) -> str:
         for known in (name, graph.scoped(name)):
             if known in names:
                 return names[known]
-    if any(node.name == name for node in graph.nodes):
+    if name in graph.names:
         return name
     known_names = [*graph.end_points, *graph.outputs, *(node.name for node in graph.nodes)]
     inside = next((known for known in known_names if known.endswith(f"/{name}")), None)

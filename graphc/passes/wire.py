@@ -152,7 +152,7 @@ def read_output(spec: ModelSpec, names: Names, name: str, written: Any) -> int:
     if name in names.inputs:
         message = f"the name {clipped(name)} is an input's: an output needs another"
         raise SpecError("G124", message, spec.outputs.key_places[name])
-    target = substitute(written, dict(spec.vars), place)
+    target = substitute(written, spec.vars, place)
     source = names.resolve(NameRef(str(target), "", {}, place))
     if not isinstance(source, int):
         raise SpecError("G127", f"output {name} expects a layer, got the input {clipped(target)}", place)

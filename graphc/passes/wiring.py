@@ -31,6 +31,8 @@ class Names:
     """In the order in which they are written; found at once among many."""
     targets: dict[str, Ref] = field(default_factory=dict)
     """Layers and groups; a group stands for its last output."""
+    _resolved: dict[int, tuple[NameRef, int | InputRef]] = field(default_factory=dict)
+    """By identity: what a name was followed to."""
     _unknown: dict[tuple[str, Place], SpecError] = field(default_factory=dict)
     """What was looked up in vain, and where it is written: a repeat asks again."""
 
@@ -49,14 +51,17 @@ class Names:
         return []
 
     def resolve(self, ref: Ref) -> int | InputRef:
-        """Follow names until a node or a graph input."""
-        seen: list[str] = []
-        while isinstance(ref, NameRef):
-            if ref.name in seen and len(seen) > len(self.targets):
+        """Follow names until a node or a graph input, once all names are known."""
+        passed: dict[int, NameRef] = {}
+        while isinstance(ref, NameRef) and id(ref) not in self._resolved:
+            if id(ref) in passed:
                 raise SpecError("G122", f"{clipped(ref.name)} stands for itself", ref.place)
-            seen.append(ref.name)
+            passed[id(ref)] = ref
             ref = self._look_up(ref)
-        return ref
+        found = self._resolved[id(ref)][1] if isinstance(ref, NameRef) else ref
+        for each in passed.values():
+            self._resolved[id(each)] = each, found
+        return found
 
     def _look_up(self, ref: NameRef) -> Ref:
         if ref.name in ref.bindings:
@@ -80,20 +85,19 @@ def topological_order(inputs: Sequence[Sequence[int]], cycle_error: Callable[[li
         return list(range(len(inputs)))
     order: list[int] = []
     state = [0] * len(inputs)  # 0 unseen, 1 open, 2 done
+    left = [iter(sources) for sources in inputs]
     for start in range(len(inputs)):
-        stack = [start]
+        stack = [start] if not state[start] else []
         while stack:
             number = stack[-1]
-            waiting = [source for source in inputs[number] if state[source] != 2] if state[number] != 2 else []
-            if waiting:
-                if state[number] == 1 and state[waiting[0]] == 1:
-                    opened = [n for n in stack if state[n] == 1]
-                    raise cycle_error(opened[opened.index(waiting[0]) :])
-                state[number] = 1
-                stack.append(waiting[0])
-                continue
-            stack.pop()
-            if state[number] != 2:
-                state[number] = 2
+            state[number] = 1
+            waiting = next((source for source in left[number] if state[source] != 2), None)
+            if waiting is None:
+                state[stack.pop()] = 2
                 order.append(number)
+            elif state[waiting] == 1:
+                first, *others = stack[stack.index(waiting) :]
+                raise cycle_error([*others, first])
+            else:
+                stack.append(waiting)
     return order

@@ -16,11 +16,13 @@ from typing import Any
 from graphc.errors import Errors, Place, SpecError, clipped, did_you_mean
 from graphc.files import NO_PATHS, for_reading, machine_error, read_limited, read_open, shown, why_missing
 from graphc.spec.file_forms import FILE_FORMS
-from graphc.spec.overlay import OWN_KEYS, lay_own
+from graphc.spec.overlay import OWN_KEYS, lay_own, size
 from graphc.spec.source import BREAK, LIMITS, Limits, SpecList, SpecMap, Tree, decode, load_text
 from graphc.spec.zoo import SUFFIXES, in_zoo, zoo_folder, zoo_names
 from graphc.system import NotPlain, open_below
 
+MAX_LAID = 300_000
+"""Keys that are laid over others, all files together."""
 KEYS = ("graphc", *FILE_FORMS, *OWN_KEYS[1:])
 """What a spec may have."""
 
@@ -86,6 +88,7 @@ class _Reader:
     open: list[str] = field(default_factory=list)
     """Files on the way from the spec to the one that is being read."""
     read_bytes: int = 0
+    laid_keys: int = 0
 
     def merged(self, file: _File, text: str | bytes) -> SpecMap:
         """The tree of a file, laid over all that it extends and includes."""
@@ -107,11 +110,19 @@ class _Reader:
         for form in FILE_FORMS.values():
             for written, place in form.paths(own):
                 with self.tolerating():
-                    form.merge(result, self.below(file, written, place))
+                    other = self.below(file, written, place)
+                    self.count(size(result) + size(other), place)
+                    form.merge(result, other)
         lay_own(result, own)
         self.open.pop()
         self.trees[file.name] = result
         return result
+
+    def count(self, keys: int, place: Place) -> None:
+        """Refuse files that are laid on each other in so many ways that it takes long."""
+        self.laid_keys += keys
+        if self.laid_keys > MAX_LAID:
+            raise SpecError("G183", f"more than {MAX_LAID:,} keys of files are laid on each other", place)
 
     def tolerating(self) -> AbstractContextManager[None]:
         """Keep the error of what is done inside, where errors are kept."""

@@ -31,6 +31,8 @@ from graphc.spec.source import SpecList, SpecMap, extent
 
 MAX_TEXT = 10_000
 """Characters of a text with expressions in it, before and after."""
+MAX_LETTERS = 4_000_000
+"""Characters of all texts with expressions in one value, before and after, aliases written out."""
 MAX_NODES = 100_000
 """Keys, values and items that expressions may put into one value."""
 
@@ -68,7 +70,21 @@ def references(value: Any) -> set[str]:
 
 def substitute(value: Any, names: Mapping[str, Any], place: Place | None = None) -> Any:
     """The value with every `${…}` in it replaced; what holds none is returned as it is."""
+    if extent(value).letters > MAX_LETTERS:
+        raise SpecError("G131", f"texts with ${{…}} have more than {MAX_LETTERS:,} characters in all", place)
     return _Substitution(names).of(value, place)
+
+
+def letters_in(value: Any) -> int:
+    """Characters of the texts in a value, what is in several places counted each time."""
+    waiting, letters = [value], 0
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, str):
+            letters += len(item)
+        elif isinstance(item, (dict, list)):
+            waiting.extend(item.values() if isinstance(item, dict) else item)
+    return letters
 
 
 def names_over(inner: MutableMapping[str, Any], outer: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -81,11 +97,13 @@ class _Substitution:
     names: Mapping[str, Any]
     inserted: int = 0
     """Keys, values and items that expressions have put in."""
+    made: int = 0
+    """Characters of texts that expressions have changed."""
 
     def of(self, value: Any, place: Place | None) -> Any:
         if isinstance(value, str):
             return self.in_text(value, place) if "${" in value else value
-        if not isinstance(value, SpecMap | SpecList) or not extent(value).expressions:
+        if not isinstance(value, SpecMap | SpecList) or not extent(value).letters:
             return value
         return self.in_map(value) if isinstance(value, SpecMap) else self.in_list(value)
 
@@ -119,6 +137,9 @@ class _Substitution:
             length += len(parts[-2]) + len(parts[-1])
             if length > MAX_TEXT:
                 raise SpecError("G131", f"{clipped(text)} would grow beyond {MAX_TEXT:,} characters", place)
+        self.made += length + len(text) - end
+        if self.made > MAX_LETTERS:
+            raise SpecError("G131", f"texts with ${{…}} would have more than {MAX_LETTERS:,} characters in all", place)
         return "".join(parts) + text[end:]
 
     def count(self, value: Any, place: Place | None) -> None:
@@ -127,7 +148,7 @@ class _Substitution:
         while waiting:
             item, depth = waiting.pop()
             of_spec = isinstance(item, SpecMap | SpecList)
-            nodes, height, _ = extent(item) if of_spec else (1, 0, False)
+            nodes, height, _ = extent(item) if of_spec else (1, 0, 0)
             self.inserted += nodes
             if self.inserted > MAX_NODES or depth + height > MAX_DEPTH:
                 raise SpecError("G131", f"the value would have more than {MAX_NODES:,} parts, or be too deep", place)

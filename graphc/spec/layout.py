@@ -189,9 +189,9 @@ GAP = re.compile(
     r"|(?P<close>\s+[\]}])"
     r"|(?P<comma>\s*,\s*(?=[^\s#]|$))"
     r"|(?P<colon>\s*:\s+(?=[^\s#]))"
-    r"|."
+    r"|\s+|\S"
 )
-"""A comment, and white space that has an order; else one character."""
+"""A comment, and white space that has an order; else other white space, or one character."""
 
 
 def _space(line: str, scalars: list[tuple[int, int]]) -> str:

@@ -23,6 +23,15 @@ ARITHMETIC = ("inputs", "arg_scopes", "arg_scope", "blocks", "layers")
 PRETRAINED = "pretrained"
 
 
+def size(tree: SpecMap) -> int:
+    """How many keys, and rules of names, are copied where a file's keys are laid over others."""
+    sources = tree.get(PRETRAINED)
+    named = [each for each in sources.values() if isinstance(each, SpecMap)] if isinstance(sources, SpecMap) else []
+    merged = [tree[key] for key in MERGED if isinstance(tree.get(key), SpecMap)]
+    rules = [each["rules"] for each in named if isinstance(each.get("rules"), SpecList)]
+    return len(tree) + sum(len(each) for each in (*merged, *named, *rules))
+
+
 def lay_own(below: SpecMap, own: SpecMap) -> None:
     """Lay a file's own keys on all that it extends and includes, in place."""
     if any(key in own for key in ARITHMETIC):

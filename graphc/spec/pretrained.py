@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from typing import Any, Literal, TypeAlias
 
 from graphc.errors import Errors, Place, SpecError, clipped
@@ -115,9 +116,7 @@ def _source(name: str, written: SpecMap) -> PretrainedSource:
     source = _mapping(written, name, "pretrained")
     where = f"pretrained.{name}"
     check_keys(source, SOURCE_KEYS, where)
-    rules = tuple(_rules(source, "rules", where)) if "rules" in source else ()
-    if len(rules) > MAX_RULES:
-        raise SpecError("G190", f"{where}: more than {MAX_RULES:,} rules", source.places["rules"])
+    rules = tuple(_counted_rules(source, where)) if "rules" in source else ()
     nets = _mapping(source, "nets", where) if source.get("nets") is not None else SpecMap.empty(source.place)
     layout = source.get("layout", LAYOUTS.get(name))
     if layout not in (None, "HWIO", "OIHW"):
@@ -128,6 +127,14 @@ def _source(name: str, written: SpecMap) -> PretrainedSource:
             message = f"{where}: ranks expects a number of axes from 1 to {MAX_RANK}, found {clipped(rank)}"
             raise SpecError("G190", message, ranks.places[pattern])
     return PretrainedSource(name, rules, tuple(_net(name, each, nets, source) for each in nets), layout, ranks)
+
+
+def _counted_rules(tree: SpecMap, where: str) -> list[tuple[str, str, Place]]:
+    """Those of a source, or of a group, as many as there may be."""
+    found = list(islice(_rules(tree, "rules", where), MAX_RULES + 1))
+    if len(found) > MAX_RULES:
+        raise SpecError("G190", f"{where}: more than {MAX_RULES:,} rules", tree.places["rules"])
+    return found
 
 
 def _rules(tree: SpecMap, key: str, where: str) -> Iterator[tuple[str, str, Place]]:
@@ -143,7 +150,7 @@ def _rules(tree: SpecMap, key: str, where: str) -> Iterator[tuple[str, str, Plac
         if not isinstance(entry, SpecMap):
             raise SpecError("G190", f"{where}: a rule is theirs: ours, found {clipped(entry)}", place)
         if set(entry) == set(GROUP_KEYS):
-            inner = list(_rules(entry, "rules", where))
+            inner = _counted_rules(entry, where)
             for theirs, ours, _ in _pairs(_mapping(entry, "within", where), where):
                 yield from ((_joined(theirs, t, "."), _joined(ours, o, "/"), place) for t, o, place in inner)
         else:

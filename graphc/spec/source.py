@@ -31,7 +31,7 @@ from yaml.events import (
 from graphc.errors import Place, SpecError, clipped
 from graphc.files import read_limited, shown
 from graphc.spec.surrogates import PAIR, Pairs, is_json
-from graphc.spec.syntax import syntax_error
+from graphc.spec.syntax import SAID, syntax_error, too_many_directives
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +57,8 @@ class Extent(NamedTuple):
     """Keys, values and items, itself included."""
     height: int
     """Levels below it."""
-    expressions: bool
-    """Whether there is a `${…}` in it."""
+    letters: int
+    """Characters of texts with a `${…}` in it."""
 
 
 def extent(value: Any) -> Extent:
@@ -68,9 +68,9 @@ def extent(value: Any) -> Extent:
             parts = [extent(each) for each in (value.values() if isinstance(value, SpecMap) else value)]
             nodes = 1 + sum(each.nodes for each in parts)
             height = 1 + max((each.height for each in parts), default=0)
-            value.extent = Extent(nodes, height, any(each.expressions for each in parts))
+            value.extent = Extent(nodes, height, sum(each.letters for each in parts))
         return value.extent
-    return Extent(1, 0, isinstance(value, str) and "${" in value)
+    return Extent(1, 0, len(value) if isinstance(value, str) and "${" in value else 0)
 
 
 class SpecMap(dict[str, Any]):
@@ -157,6 +157,8 @@ def load_text(text: str | bytes, path: str, limits: Limits = LIMITS, number_keys
     content = decode(text, path)
     pairs = Pairs(content) if PAIR.search(content) and is_json(content) else None
     content = content if pairs is None else pairs.text
+    if (at := too_many_directives(content)) is not None:
+        raise SpecError("G107", f"expected tags of YAML's core, found {SAID}", _place_after(content[:at], path))
     reader = _Reader(path, limits, number_keys, pairs)
     try:
         for event in yaml.parse(content, Loader=LOADER):
@@ -254,7 +256,7 @@ class _Reader:
     def _document(self, event: DocumentStartEvent) -> None:
         self.documents += 1
         if self.documents > 1:
-            raise self._error("G103", "a second document starts here; a spec is one document", self._place(event))
+            raise SpecError("G103", "a second document starts here; a spec is one document", self._place(event))
 
     def _scalar(self, event: ScalarEvent) -> None:
         place = self._place(event)
@@ -276,13 +278,13 @@ class _Reader:
             key = event.value
         if not isinstance(key, str):
             found = event.value if len(event.value) <= 40 else event.value[:37] + "..."
-            raise self._error("G106", f'expected text as a key, found {found or "nothing"}: write "{found}"', place)
+            raise SpecError("G106", f'expected text as a key, found {found or "nothing"}: write "{found}"', place)
         if key == "<<" and event.implicit[0]:
             notes = ["for defaults use arg_scope, for a common base `extends`, for repeated layers a block"]
             raise SpecError("G107", "merge keys (<<) are not part of the language", place, notes)
         if key in frame.tree:
             first = frame.tree.key_places[key]  # type: ignore[union-attr]
-            raise self._error("G105", f"the key {clipped(key)} is written twice, first at {first}", place)
+            raise SpecError("G105", f"the key {clipped(key)} is written twice, first at {first}", place)
         if event.anchor:
             self.anchors[event.anchor] = _Anchor(place, key, 1, 0)
         frame.key, frame.key_place = key, place
@@ -291,17 +293,17 @@ class _Reader:
         if event.value[:1] in CURLY and event.implicit[0] and CURLY_WORD.fullmatch(event.value):
             straight = event.value.strip(CURLY_QUOTES)
             message = f"expected straight quotes, found {event.value[0]}, as word processors write it"
-            raise self._error("G104", f'{message}: write "{straight}"', place)
+            raise SpecError("G104", f'{message}: write "{straight}"', place)
         if event.tag is None:
             return resolve(event.value, place) if event.implicit[0] else event.value
         name = event.tag.removeprefix(CORE_TAG)
         if name in ("str", "!"):
             return event.value
         if event.tag == name or name not in SCALAR_TYPES:
-            raise self._error("G107", f"the tag {clipped(event.tag)} is not one of YAML's core types", place)
+            raise SpecError("G107", f"the tag {clipped(event.tag)} is not one of YAML's core types", place)
         value = resolve(event.value, place)
         if not isinstance(value, SCALAR_TYPES[name]) or (name != "bool" and isinstance(value, bool)):
-            raise self._error("G107", f"{clipped(event.value)} is not of the type !!{name}", place)
+            raise SpecError("G107", f"{clipped(event.value)} is not of the type !!{name}", place)
         return float(value) if name == "float" else value
 
     def _start(self, event: MappingStartEvent | SequenceStartEvent) -> None:
@@ -309,11 +311,11 @@ class _Reader:
         self._count(1, place)
         is_map = type(event) is MappingStartEvent
         if self.stack and type(self.stack[-1].tree) is SpecMap and self.stack[-1].key is None:
-            raise self._error("G106", f"expected text as a key, found a {'mapping' if is_map else 'list'}", place)
+            raise SpecError("G106", f"expected text as a key, found a {'mapping' if is_map else 'list'}", place)
         if len(self.stack) >= self.limits.depth:
-            raise self._error("G108", f"nested deeper than {self.limits.depth} levels", place)
+            raise SpecError("G108", f"nested deeper than {self.limits.depth} levels", place)
         if event.tag not in (None, "!", CORE_TAG + ("map" if is_map else "seq")):
-            raise self._error("G107", f"the tag {clipped(event.tag)} is not one of YAML's core types", place)
+            raise SpecError("G107", f"the tag {clipped(event.tag)} is not one of YAML's core types", place)
         tree = SpecMap.empty(place) if is_map else SpecList((), place, [])
         if event.anchor:
             self.anchors[event.anchor] = _Anchor(place, tree, 0, 0, complete=False)
@@ -331,13 +333,13 @@ class _Reader:
         place = self._place(event)
         anchor = self.anchors.get(event.anchor or "")
         if anchor is None:
-            raise self._error("G109", f"no anchor &{event.anchor} above this alias", place)
+            raise SpecError("G109", f"no anchor &{event.anchor} above this alias", place)
         if not anchor.complete:
-            raise self._error("G109", f"recursive alias: *{event.anchor} is inside its own anchor", place)
+            raise SpecError("G109", f"recursive alias: *{event.anchor} is inside its own anchor", place)
         if self.stack and type(self.stack[-1].tree) is SpecMap and self.stack[-1].key is None:
-            raise self._error("G106", "expected text as a key, found an alias", place)
+            raise SpecError("G106", "expected text as a key, found an alias", place)
         if len(self.stack) + anchor.height > self.limits.depth:
-            raise self._error("G108", f"nested deeper than {self.limits.depth} levels by this alias", place)
+            raise SpecError("G108", f"nested deeper than {self.limits.depth} levels by this alias", place)
         self._count(anchor.size, place)
         self._put(anchor.value, place, anchor.size, anchor.height)
 
@@ -362,15 +364,11 @@ class _Reader:
         self.nodes += nodes
         if self.nodes > self.limits.nodes:
             more = "; aliases count as often as they are used" if self.anchors else ""
-            raise self._error("G108", f"more than {self.limits.nodes:,} keys and values{more}", place)
+            raise SpecError("G108", f"more than {self.limits.nodes:,} keys and values{more}", place)
 
     def _place(self, event: Any) -> Place:
         line, column = event.start_mark.line, event.start_mark.column
         return Place(self.path, line + 1, 1 + (column if self.pairs is None else self.pairs.column(line, column)))
-
-    @staticmethod
-    def _error(code: str, message: str, place: Place) -> SpecError:
-        return SpecError(code, message, place)
 
 
 def resolve(text: str, place: Place) -> Any:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from itertools import islice
+
 import yaml
 
 from graphc.errors import Place, SpecError
@@ -20,6 +23,18 @@ HINTS = {
     "unknown escape character": BACKSLASH,
     "expected hexdecimal number": BACKSLASH,
 }
+
+
+DIRECTIVE = re.compile(r"(?:\A|(?<=[\r\n]))%TAG")
+"""A line that says what a tag stands for: libyaml compares each with all before it."""
+MOST_DIRECTIVES = 100
+SAID = f"more than {MOST_DIRECTIVES} lines with %TAG"
+
+
+def too_many_directives(text: str) -> int | None:
+    """Where the first of more lines stands that say what tags stand for than are read; None where they are few."""
+    found = list(islice(DIRECTIVE.finditer(text), MOST_DIRECTIVES + 1))
+    return found[0].start() if len(found) > MOST_DIRECTIVES else None
 
 
 def syntax_error(error: yaml.MarkedYAMLError, path: str, depth: int) -> SpecError:

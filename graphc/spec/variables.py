@@ -8,9 +8,10 @@ from typing import Any
 
 from graphc.errors import Place, SpecError, clipped, did_you_mean
 from graphc.spec.arithmetic import FUNCTIONS
-from graphc.spec.expressions import references, substitute
+from graphc.spec.expressions import MAX_LETTERS, letters_in, references, substitute
 from graphc.spec.grammar import CONSTANTS, NAME, WORDS
-from graphc.spec.source import SpecMap, load_text
+from graphc.spec.mappings import tree_of
+from graphc.spec.source import SpecMap, extent, load_text
 
 MAX_VARIABLES = 10_000
 
@@ -31,10 +32,18 @@ def evaluate_variables(written: SpecMap, settings: Settings = ()) -> dict[str, A
             raise SpecError("G172", f"the spec has no variable {clipped(name)}{known}", place)
         raw[name] = (value, place)
     values: dict[str, Any] = {}
+    letters = sum(extent(value).letters for value, _ in raw.values())
+    if letters > MAX_LETTERS:
+        message = f"expected at most {MAX_LETTERS:,} characters of variables with ${{…}}, found {letters:,}"
+        raise SpecError("G131", message, written.place)
+    made = 0
     for name in _in_order(raw):
         value, place = raw[name]
         # `${value}` counts how large a value is once written out, so that no chain of lists can double
         values[name] = substitute("${value}", {"value": substitute(value, values, place)}, place)
+        made += letters_in(values[name]) if extent(value).letters else 0
+        if made > MAX_LETTERS:
+            raise SpecError("G131", f"variables with ${{…}} would have more than {MAX_LETTERS:,} characters", place)
     return {name: values[name] for name in raw}
 
 
@@ -59,9 +68,10 @@ def check_variable_name(name: Any, place: Place) -> None:
 def read_settings(settings: Settings) -> list[tuple[str, Any, Place]]:
     """(name, value, place) of each setting, texts read as YAML."""
     if isinstance(settings, Mapping):
+        given = {name: (value, f"--set {name}") for name, value in settings.items()}
         return [
-            (name, _read_value(value, name) if isinstance(value, str) else value, Place(f"--set {name}"))
-            for name, value in settings.items()
+            (name, _read_value(value, name) if isinstance(value, str) else tree_of(value, path), Place(path))
+            for name, (value, path) in given.items()
         ]
     result = []
     for setting in settings:

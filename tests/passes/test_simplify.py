@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from graphc.compiler import plan_model
 from graphc.emit.model import emit
 from graphc.graph import Plan
 from graphc.passes.simplify import Inference, inference, simplify
 from graphc.runtime import Session
+from graphc.spec.model import read_spec_text
 from graphc.verify import verify
 from tests.passes.specs import plan_of
 
@@ -292,3 +294,15 @@ def test_what_others_read_stays_beside_what_is_merged():
     assert [node.name for node in graph.nodes] == ["a", "c", "sum"]
     assert graph.end_points == {"net/c": "c", "net/sum": "sum"}
     assert simplified(plan, {"sum": "sum"}).end_points == {"net/sum": "a"}
+
+
+CONCATS = "graphc: 1\ninputs: {x: [N, 2, 2, 1]}\nlayers:"
+
+
+def test_a_batch_norm_is_folded_through_concats_within_concats():
+    layers = ["conv2d: {name: a, filters: 1, kernel: 1}"]
+    for number in range(600):
+        layers.append(f"conv2d: {{name: b{number}, inputs: x, filters: 1, kernel: 1}}")
+        layers.append(f"concat: {{name: c{number}, inputs: [{f'c{number - 1}' if number else 'a'}, b{number}]}}")
+    plan = plan_model(read_spec_text("\n - ".join([CONCATS, *layers, "batch_norm\n"]), "net.yaml"))
+    assert set(kinds(simplified(plan))) == {"conv2d", "concat"}

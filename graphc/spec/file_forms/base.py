@@ -41,7 +41,11 @@ def listed(tree: SpecMap, key: str) -> list[tuple[str, Place]]:
     if value is None:
         return []
     items = list(zip(value, value.places, strict=True)) if isinstance(value, SpecList) else [(value, tree.places[key])]
+    seen: set[str] = set()
     for item, place in items:
         if not isinstance(item, str):
             raise SpecError("G151", f"{key} expects a path or a list of paths, found {clipped(item)}", place)
+        if item in seen:
+            raise SpecError("G151", f"{key} names {clipped(item)} twice", place)
+        seen.add(item)
     return items
