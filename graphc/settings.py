@@ -24,7 +24,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError, core_schema
 
 from graphc.documented import field_texts
-from graphc.errors import Place, SpecError, SpecErrors, counted, did_you_mean, write_boolean
+from graphc.errors import MAX_ERRORS, Place, SpecError, SpecErrors, counted, did_you_mean, write_boolean
 from graphc.peers import new_name
 from graphc.written import kind_and_arguments
 
@@ -243,12 +243,12 @@ def validate(model: type[Model], tree: Any, place_of: PlaceOf) -> Model:
 def _explained(model: type[BaseModel], error: ValidationError, place_of: PlaceOf) -> Iterator[SpecError]:
     """One error for each place that is wrong; of a union's many complaints the last, its widest member's."""
     by_path = {_path(item["loc"], item["type"]): item for item in error.errors(include_url=False)}
-    for path, item in by_path.items():
+    for count, (path, item) in enumerate(by_path.items()):
         name = ".".join(map(str, path))
         where = f"{name}: " if name else ""
         kind = item["type"]
         if kind == "extra_forbidden":
-            known = _fields_at(model, path[:-1])
+            known = _fields_at(model, path[:-1]) if count < MAX_ERRORS else ()  # of those that are shown
             hint = meant(str(path[-1]), known) or f"; there are {', '.join(known)}"
             yield SpecError("G602", f"unknown key {path[-1]!r}{hint}", place_of(path, True))
         elif kind == "missing":

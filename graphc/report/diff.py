@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
+from bisect import bisect_left
+from collections.abc import Sequence
 from typing import Any
 
 from graphc.dims import format_shape
@@ -21,21 +22,40 @@ def diff(old: Plan, new: Plan, form: str) -> str:
 
 
 def layer_rows(old: Plan, new: Plan) -> list[list[Any]]:
-    before, after = old.by_name, new.by_name
+    before, after = list(old.by_name.values()), list(new.by_name.values())
     rows: list[list[Any]] = []
-    matcher = difflib.SequenceMatcher(None, list(before), list(after), autojunk=False)
-    for change, i, j, m, n in matcher.get_opcodes():
-        if change == "equal":
-            for name in list(before)[i:j]:
-                rows.extend(changed(before[name], after[name]))
-            continue
-        rows.extend(
-            ["removed", name, before[name].node.layer.kind, describe(before[name]), ""] for name in list(before)[i:j]
-        )
-        rows.extend(
-            ["added", name, after[name].node.layer.kind, "", describe(after[name])] for name in list(after)[m:n]
-        )
+    done = [0, 0]
+    both = in_both([each.node.name for each in before], [each.node.name for each in after])
+    for at in [*both, (len(before), len(after))]:
+        gone, come = before[done[0] : at[0]], after[done[1] : at[1]]
+        rows.extend(["removed", each.node.name, each.node.layer.kind, describe(each), ""] for each in gone)
+        rows.extend(["added", each.node.name, each.node.layer.kind, "", describe(each)] for each in come)
+        if at[0] < len(before):
+            rows.extend(changed(before[at[0]], after[at[1]]))
+        done = [at[0] + 1, at[1] + 1]
     return rows
+
+
+def in_both(before: Sequence[str], after: Sequence[str]) -> list[tuple[int, int]]:
+    """Places of as many names as are in both lists in one order, no name being in a list twice: the longest increasing
+    run of places, which takes n*log(n) steps."""
+    places = {name: place for place, name in enumerate(after)}
+    pairs = [(place, places[name]) for place, name in enumerate(before) if name in places]
+    ends: list[int] = []
+    """Of the runs of each length, the one that ends first: where."""
+    last: list[int] = []
+    """By length: the number of that run's last pair."""
+    previous: list[int] = []
+    for number, (_, place) in enumerate(pairs):
+        length = bisect_left(ends, place)
+        previous.append(last[length - 1] if length else -1)
+        ends[length : length + 1], last[length : length + 1] = [place], [number]
+    found = []
+    at = last[-1] if last else -1
+    while at >= 0:
+        found.append(pairs[at])
+        at = previous[at]
+    return found[::-1]
 
 
 def describe(planned: PlannedNode) -> str:

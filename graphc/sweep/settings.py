@@ -22,6 +22,7 @@ VERSION = 1
 COSTS = (*TOTALS, *MEMORY)
 """What is known of a network before it is trained: parameters, MACs, bytes."""
 MOST_TRIALS = 100_000
+MOST_VALUES = 1_000_000
 LARGEST_WHOLE = 2**53
 """Up to which Optuna's storages, which keep numbers as float64, tell whole numbers apart."""
 Pair: TypeAlias = Annotated[tuple[float, float], LIST]
@@ -135,6 +136,9 @@ class Sweep(Settings):
         ranges = self.ranges
         if not ranges:
             raise ValueError("expected `variables` or `settings` that vary")
+        for name in ranges:
+            if "=" in name or not all(name.split(".")):
+                raise ValueError(f"expected the name of a variable, or keys with dots between them, found {name!r}")
         both = set(self.variables) & {key.removeprefix("model.set.") for key in self.settings}
         if both and any(f"model.set.{name}" in self.settings for name in both):
             raise ValueError(f"{sorted(both)[0]} varies as a variable and as model.set")
@@ -143,9 +147,13 @@ class Sweep(Settings):
             if open_ones:
                 raise ValueError(f"a grid needs values that can be counted: {open_ones[0]} is a range of numbers")
             if self.grid_size > MOST_TRIALS:
-                raise ValueError(f"expected a grid of at most {MOST_TRIALS:,} points, found {self.grid_size:,}")
+                found = f"{self.grid_size:,}" if self.grid_size < 2**63 else "2**63 or more"
+                raise ValueError(f"expected a grid of at most {MOST_TRIALS:,} points, found {found}")
         elif self.trials is None:
             raise ValueError(f"`trials` says how many there are to be, where the sampler is {self.sampler}")
+        if self.count * len(ranges) > MOST_VALUES:
+            found = f"{self.count:,} trials of {len(ranges):,}"
+            raise ValueError(f"expected at most {MOST_VALUES:,} values of all trials together, found {found}")
         if self.pruning != "none" and (len(self.objectives) > 1 or any(name in COSTS for name in self.objectives)):
             raise ValueError("pruning expects one objective, a name in the log")
         return self

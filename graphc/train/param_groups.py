@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
+from fnmatch import translate
 
 import numpy as np
 
-from graphc.errors import SpecError, did_you_mean
+from graphc.errors import SpecError, clipped, did_you_mean
 from graphc.kernels.factored_gradient import FactoredGradient, scale
 from graphc.kernels.moving_average import ramped
 from graphc.parallel.threads import WORTH_SHARING
+from graphc.patterns import too_much
 from graphc.regularizers import Regularizer
 from graphc.train.blocks import ParallelFor, alone, blocks, square_sum
-from graphc.train.recipe import Clip, Ema, Freeze, Recipe
+from graphc.train.recipe import Clip, Ema, Recipe
 from graphc.train.state import TrainState
 from graphc.types import Array, Gradient
 from graphc.variables import ParamSpec
@@ -47,9 +49,14 @@ class ParamGroups:
     @staticmethod
     def of(variables: Mapping[str, ParamSpec], recipe: Recipe, epoch: int = 0, epoch_steps: int = 0) -> ParamGroups:
         """The recipe's patterns, answered for these variables in the epoch after `epoch` whole ones."""
-        for pattern in (*(each.pattern for each in recipe.freeze), *recipe.multipliers):
-            require_match(pattern, variables)
-        until = {name: _frozen_until(name, recipe.freeze) for name, spec in variables.items() if not spec.measured}
+        require_matches((*(each.pattern for each in recipe.freeze), *recipe.multipliers), variables)
+        ends = [(chosen_by([each.pattern]), each.until_epoch or NEVER) for each in recipe.freeze]
+        factors = [(chosen_by([pattern]), factor) for pattern, factor in recipe.multipliers.items()]
+        until = {
+            name: max((end for fits, end in ends if fits(name)), default=0)
+            for name, spec in variables.items()
+            if not spec.measured
+        }
         frozen = frozenset(name for name, end in until.items() if end > epoch)
         learning = tuple(name for name, spec in variables.items() if spec.trainable and name not in frozen)
         if not learning:
@@ -58,7 +65,7 @@ class ParamGroups:
             recipe,
             frozen,
             learning,
-            {name: _factor(name, recipe.multipliers) for name in learning},
+            {name: next((factor for fits, factor in factors if fits(name)), 1.0) for name in learning},
             {name: spec.regularizer for name, spec in variables.items() if spec.regularizer is not None},
             frozenset(name for name, end in until.items() if end == NEVER),
             {name: int(until[name]) * epoch_steps for name in learning if until[name]},
@@ -146,24 +153,17 @@ def move_average(average: Mapping[str, Array], params: Mapping[str, Array], sett
             m[part] += (1 - decay) * (w[part] - m[part])
 
 
-def matches(name: str, patterns: Iterable[str]) -> bool:
+def chosen_by(patterns: Iterable[str]) -> Callable[[str], bool]:
     """Whether a name fits one of the patterns; `*` stands for anything, `/` too."""
-    return any(fnmatchcase(name, pattern) for pattern in patterns)
+    fits = [re.compile(translate(pattern)).match for pattern in patterns]
+    return lambda name: any(each(name) for each in fits)
 
 
-def require_match(pattern: str, names: Iterable[str]) -> None:
+def require_matches(patterns: Collection[str], names: Collection[str]) -> None:
     """A pattern that fits no variable is a mistake, and an error."""
-    known = list(names)
-    if not any(fnmatchcase(name, pattern) for name in known):
-        hint = did_you_mean(pattern, known) or f"; there is {known[0]}, for one" if known else ""
-        raise SpecError("G609", f"the pattern {pattern!r} fits no variable{hint}")
-
-
-def _frozen_until(name: str, patterns: Iterable[Freeze]) -> float:
-    """The epoch after which a variable learns: 0 where nothing freezes it, `NEVER` where it stays frozen."""
-    ends = (each.until_epoch or NEVER for each in patterns if fnmatchcase(name, each.pattern))
-    return max(ends, default=0)
-
-
-def _factor(name: str, multipliers: Mapping[str, float]) -> float:
-    return next((factor for pattern, factor in multipliers.items() if fnmatchcase(name, pattern)), 1.0)
+    if said := too_much(patterns, names):
+        raise SpecError("G609", said)
+    for pattern in patterns:
+        if not any(map(chosen_by([pattern]), names)):
+            hint = did_you_mean(pattern, names) or f"; there is {next(iter(names))}, for one" if names else ""
+            raise SpecError("G609", f"the pattern {clipped(pattern)} fits no variable{hint}")

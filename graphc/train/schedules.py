@@ -66,7 +66,7 @@ class Step(Schedule):
     """Factor at the end of each period."""
 
     def factor(self, now: float, end: float) -> float:
-        return _power(self.rate, math.floor(now / self.every))
+        return _power(self.rate, _whole_periods(now / self.every))
 
 
 class Piecewise(Schedule):
@@ -105,7 +105,7 @@ class Exponential(Schedule):
 
     def factor(self, now: float, end: float) -> float:
         periods = now / self.every
-        return _power(self.rate, math.floor(periods) if self.staircase else periods)
+        return _power(self.rate, _whole_periods(periods) if self.staircase else periods)
 
 
 class Polynomial(Schedule):
@@ -238,6 +238,11 @@ def _share(now: float, end: float) -> float:
 
 def _anneal(first: float, last: float, share: float) -> float:
     return last + (first - last) * (1 + math.cos(math.pi * share)) / 2
+
+
+def _whole_periods(periods: float) -> float:
+    """Rounded down; infinity where there are more than numbers for them."""
+    return float(math.floor(periods)) if math.isfinite(periods) else periods
 
 
 def _power(base: float, exponent: float) -> float:

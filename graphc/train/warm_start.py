@@ -13,7 +13,7 @@ from graphc.conversion import read_rules
 from graphc.dims import format_shape
 from graphc.errors import WeightsError
 from graphc.graph import Plan
-from graphc.train.param_groups import matches, require_match
+from graphc.train.param_groups import chosen_by, require_matches
 from graphc.train.recipe import InitFrom
 from graphc.types import Array
 
@@ -42,10 +42,10 @@ class StartReport:
 def warm_start(params: Mapping[str, Array], start: InitFrom, base: Path, plan: Plan) -> StartReport:
     """The chosen ones of `params` are overwritten, each in its own shape; one that the file lacks or has in another
     shape is an error. Ranges that `fake_quantize` measures begin anew."""
-    for pattern in (*start.include, *start.exclude):
-        require_match(pattern, params)
+    require_matches((*start.include, *start.exclude), params)
+    included, excluded = chosen_by(start.include), chosen_by(start.exclude)
     taken = [name for name in params if not plan.variables[name].measured]
-    chosen = [name for name in taken if matches(name, start.include) and not matches(name, start.exclude)]
+    chosen = [name for name in taken if included(name) and not excluded(name)]
     theirs = {name: _renamed(name, start.rename) for name in plan.variables}
     rules = read_rules(base / start.map) if start.map is not None else ()
     load = weights.LoadOptions(start.source, rules, start.ema)

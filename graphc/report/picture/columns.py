@@ -27,7 +27,10 @@ def best_columns(boxes: list[Box]) -> list[Box]:
     best = [whole]
     if whole.height <= TALLEST:
         return best
+    tallest = max(box.height for box in boxes)
     for count in range(2, len(boxes) + 1):
+        if tallest > UNEVEN * whole.height / count:  # what cannot be cut is too tall for so many, and for more
+            break
         columns = [stack(part) for part in split(boxes, count)]
         even = max(column.height for column in columns) <= UNEVEN * whole.height / count
         if even and misfit(columns) < misfit(best):

@@ -10,11 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from graphc.errors import SpecError
 from graphc.report.picture.box import ASIDE, LANE, Box
 from graphc.report.picture.canvas import Canvas
 from graphc.report.picture.items import Tangle
 
 SWEEPS = 8
+MOST_LANES = 20_000
+"""Pieces of lines, each from one rank to the next."""
 BETWEEN = 22.0
 """Between ranks: room for the bends of several edges."""
 
@@ -75,10 +78,17 @@ def ranked(item: Tangle, boxes: Mapping[str, Box]) -> Box:
 def spots(item: Tangle, boxes: Mapping[str, Box]) -> list[list[Spot]]:
     """Ranks of blocks and lanes; the first and last hold one point each, where lines enter and leave."""
     level: dict[str, int] = {}
+    read: dict[str | None, list[str]] = {}
+    for source, target in item.edges:
+        if source is not None:
+            read.setdefault(target, []).append(source)
     for block in item.blocks:
-        sources = [source for source, target in item.edges if target == block.name and source is not None]
-        level[block.name] = 1 + max((level[source] for source in sources), default=0)
+        level[block.name] = 1 + max((level[source] for source in read.get(block.name, ())), default=0)
     depth = max(level.values()) + 2
+    lanes = sum(level.get(target or "", depth - 1) - level.get(source or "", 0) for source, target in item.edges)
+    if lanes > MOST_LANES:
+        much = f"{len(item.edges):,} lines between {len(item.blocks):,} layers are more than can be drawn"
+        raise SpecError("G334", f"{much}: `--until` stops at a layer, names with / make groups")
     ranks: list[list[Spot]] = [[] for _ in range(depth)]
     first, last = Spot(0, None), Spot(depth - 1, None)
     place: dict[str, Spot] = {}

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 
+from graphc.errors import SpecError
 from graphc.report.picture.blocks import Block
 from graphc.report.picture.dissection import Dissection
 from graphc.report.picture.items import Parallel, Series, Tangle
@@ -23,6 +24,14 @@ def structure(blocks: Sequence[Block]) -> Series:
 
     A tangle too large to be read is drawn with one block a group.
     """
+    try:
+        return _structure(blocks)
+    except RecursionError:
+        message = "paths of the network lie too deep within each other to be drawn: `--until` stops at a layer"
+        raise SpecError("G334", message) from None
+
+
+def _structure(blocks: Sequence[Block]) -> Series:
     series = Dissection(blocks).series()
     if any(len(item.blocks) > LARGEST_TANGLE for item in tangles(series)):
         series = Dissection(contract(blocks)).series()
