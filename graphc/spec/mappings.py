@@ -8,8 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
-from graphc.controls import one_line
-from graphc.errors import Place, SpecError, clipped
+from graphc.errors import Place, SpecError, clipped, one_line
 from graphc.spec.source import LIMITS, SpecList, SpecMap, Tree
 
 LONGEST_KEY = 60
