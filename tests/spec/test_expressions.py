@@ -90,7 +90,7 @@ def compares_a_condition(text):
     for node in ast.walk(ast.parse(text, mode="eval")):
         if isinstance(node, ast.Compare) and any(isinstance(each, (ast.Eq, ast.NotEq)) for each in node.ops):
             operands = [node.left, *node.comparators]
-            if len(operands) > 2 or any(isinstance(each, (ast.Compare, ast.BoolOp)) for each in operands):
+            if len(operands) > 2 or any(isinstance(each, (ast.Compare, ast.BoolOp, ast.IfExp)) for each in operands):
                 return True
     return False
 
