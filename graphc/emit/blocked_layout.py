@@ -65,9 +65,11 @@ class _Pass:
 
     def in_blocks(self, name: str, shape: Shape) -> str | None:
         """A value of this shape in blocks; None where it cannot be had so."""
+        if self.shape(name) != shape:
+            return None
         if name in self.lying:
             return self.lying[name]
-        if self.shape(name) != shape or name in self.masks:
+        if name in self.masks:
             return None
         self.lying[name] = self.make("ReorderInput", [name], f"{name}/blocks", domain=NCHWC)
         return self.lying[name]

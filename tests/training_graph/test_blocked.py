@@ -146,8 +146,40 @@ steps: 1
 """
 
 
-def net_step(block):
-    task = Task.of(read_recipe_text(RECIPE), read_spec_text(NET))
+AROUND = """
+graphc: 1
+name: net
+inputs: {{image: [N, 8, 8, 3]}}
+layers:
+  - conv2d: {{name: first, filters: 16, kernel: 3}}
+  - {between}
+  - conv2d: {{name: last, filters: 16, kernel: 3}}
+  - global_avg_pool2d
+  - fully_connected: {{name: logits, units: 4}}
+outputs: {{logits: logits}}
+"""
+GATE = (
+    "{global_avg_pool2d: {name: g, keep_dims: true}}, {conv2d: {name: c, filters: 16, kernel: 1}}, {sigmoid: {name: s}}"
+)
+BETWEEN = {
+    "gate": f"branches: {{name: b, merge: multiply, paths: {{l: [{{relu: {{name: k}}}}], r: [{GATE}]}}}}",
+    "one channel": "branches: {name: b, merge: add, paths: {l: [{relu: {name: k}}], r: [{conv2d: [1, 1]}]}}",
+    "concat": "branches: {name: b, merge: concat, paths: {l: [{relu: {name: k}}], r: [{conv2d: [32, 1]}]}}",
+    "average": "branches: {name: b, merge: average, paths: {l: [{relu: {name: k}}], r: [{conv2d: [16, 1]}]}}",
+    "depthwise": "separable_conv2d: {name: b, filters: 32, kernel: 3, stride: 2}",
+    "frozen": "batch_norm: {name: b, frozen: true}",
+    "transposed": "conv2d_transpose: {name: b, filters: 16, kernel: 3, stride: 2}",
+    "scale": "layer_scale: {name: b}",
+    "dropout": "dropout: {name: b, rate: 0.3}",
+    "windows that overlap": "max_pool2d: {name: b, kernel: 3, stride: 2}",
+    "average pool": "avg_pool2d: {name: b, kernel: 2}",
+    "group norm": "group_norm: {name: b, groups: 4}",
+    "softplus": "softplus: {name: b}",
+}
+
+
+def net_step(block, spec=NET):
+    task = Task.of(read_recipe_text(RECIPE), read_spec_text(spec))
     learning = ParamGroups.of(task.plan.variables, task.recipe)
     return task, emit_step(task, learning, BATCH, {"label": TargetForm((), True)}, block=block)
 
@@ -162,12 +194,15 @@ def test_a_net_stays_in_blocks_from_its_first_convolution_to_its_last():
     assert kinds["", "Conv"] + kinds["", "ConvTranspose"] + kinds["", "MaxPool"] == 0
 
 
-def test_a_step_of_a_net_is_that_of_the_standard_operators():
+@pytest.mark.parametrize(
+    "spec", [NET, *(AROUND.format(between=each) for each in BETWEEN.values())], ids=["net", *BETWEEN]
+)
+def test_a_step_of_a_net_is_that_of_the_standard_operators(spec):
     import onnxruntime
 
     found = []
     for block in (0, BLOCK):
-        _, model = net_step(block)
+        _, model = net_step(block, spec)
         session = onnxruntime.InferenceSession(model.serialize(), providers=["CPUExecutionProvider"])
         rng = np.random.default_rng(3)
         feeds = {}
