@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from graphc.report.tables import Look, bytes_text, render
 from graphc.train.run_folder import LARGEST_LOG, RunFolder
 from graphc.train.trained import task_of_run
 from graphc.train.watching import best_record
+from graphc.valid_json import lacking, loads
 
 OF_NETWORKS = ("model", "input", "params", "MACs", "memory", "receptive field", "layers")
 OF_RUNS = ("epochs", "best epoch")
@@ -101,11 +101,14 @@ def seconds_an_epoch(folder: RunFolder) -> float | None:
     text = read_limited(folder.timing, LARGEST_LOG, WeightsError, "G324").decode(errors="replace")
     for line in text.split("\n")[:-1]:
         try:
-            record = json.loads(line)
-            found.append((int(record["examples"]), float(record["seconds"])))
-        except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+            record = loads(line)
+            said = lacking(record, {"examples": int, "seconds": int | float})
+        except ValueError as error:
+            said = str(error)[:200]
+        if said:
             message = f"{shown(folder.timing)}: expected seconds of epochs, found {clipped(line)}"
-            raise WeightsError("G324", message) from None
+            raise WeightsError("G324", message)
+        found.append((record["examples"], record["seconds"]))
     most = max((examples for examples, _ in found), default=0)
     whole = [seconds for examples, seconds in found if examples == most]
     return statistics.median(whole) if whole else None

@@ -239,4 +239,8 @@ def curve(folder: SweepFolder, row: TrialRow, name: str) -> list[tuple[int, floa
         records = run.records() if run.log.exists() else []
     except GraphcError:
         return []
-    return [(record["epoch"], record[name]) for record in records if is_number(record.get(name)) and "epoch" in record]
+    return [
+        (record["epoch"], float(record[name]))
+        for record in records
+        if is_number(record.get(name)) and "epoch" in record
+    ]

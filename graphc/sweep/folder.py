@@ -19,9 +19,10 @@ from graphc.files import atomic_write, machine_error, make_folder, read_limited,
 from graphc.settings import validate
 from graphc.spec.source import SpecMap, load_text
 from graphc.sweep.settings import Sweep
-from graphc.valid_json import lacking
+from graphc.valid_json import lacking, loads
 
 LARGEST = 64_000_000
+WAYS = {"maximize", "minimize"}
 FACTS = {"sweep": dict, "recipe": str, "objectives": dict, "study": str, "digest": str}
 MORE_FACTS = {"storage": str}
 JOURNAL = re.compile(r"journal\.log(\.lock([-0-9a-f]{36}\.rename)?)?")
@@ -108,8 +109,10 @@ class SweepFolder:
             message = "expected the folder of a sweep, found no sweep.json in it"
             raise WeightsError("G323", message, Place(shown(self.path)))
         try:
-            facts: Any = json.loads(read_limited(self.facts, LARGEST, WeightsError, "G323"))
+            facts: Any = loads(read_limited(self.facts, LARGEST, WeightsError, "G323"))
             said = lacking(facts, FACTS, MORE_FACTS)
+            if not said and (not facts["objectives"] or not WAYS.issuperset(map(str, facts["objectives"].values()))):
+                said = f"expected objectives, each with {' or '.join(sorted(WAYS))}"
             if said:
                 raise ValueError(said)
             tree = load_text(json.dumps(facts["sweep"]), shown(self.facts), number_keys=True)
@@ -117,7 +120,7 @@ class SweepFolder:
             sweep = validate(Sweep, tree, lambda keys, of_key: Place(shown(self.facts)))
             recipe, storage = Path(facts["recipe"]), facts.get("storage")
             return SweepFacts(sweep, recipe, facts["objectives"], storage, facts["study"], facts["digest"])
-        except (ValueError, RecursionError, SpecError) as error:
+        except (ValueError, SpecError) as error:
             said = f"the file is not as graphc wrote it: {error}"
             raise WeightsError("G323", said, Place(shown(self.facts))) from None
 

@@ -22,6 +22,7 @@ from typing import Any
 from graphc.documented import flow
 from graphc.errors import GraphcError, MachineError, WeightsError, missing_extra
 from graphc.files import shown
+from graphc.sweep.checks import check_database, check_trials
 from graphc.sweep.folder import SweepFacts, SweepFolder
 from graphc.sweep.settings import Range, Sweep
 
@@ -35,6 +36,9 @@ clock: while this process itself is stopped, nobody dies."""
 ENDED, FOLDER, REASON, ALIVE, VALUES, AGAIN = "ended", "folder", "reason", "alive", "values", "again"
 """What is kept beside a trial: how it ended other than well, its folder's name, why, the number that grows, its values
 by name, and the number of the trial whose place it takes."""
+KEPT = {"ended": ENDED, "folder": FOLDER, "reason": REASON, "values": VALUES, "again": AGAIN}
+OF_FILES = (ImportError, OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
+"""What a storage's library raises of a file that it has not written."""
 SURPLUS = "surplus"
 """How a trial ends of which there are enough."""
 
@@ -93,12 +97,16 @@ def open_study(folder: SweepFolder, facts: SweepFacts, *, new: bool) -> Any:
     library, sweep = optuna(), facts.sweep
     if not new and facts.storage is None and not folder.journal.is_file():
         raise WeightsError("G323", f"{shown(folder.journal)}: the journal of the sweep is not there")
+    if not new and facts.storage is not None:
+        check_database(facts.storage, facts.study)
     how = {"study_name": facts.study, "sampler": sampler_of(library, sweep), "pruner": pruner_of(library, sweep)}
-    with storage_errors(place_of(folder, facts), (ImportError, OSError, ValueError, LookupError)):
+    with storage_errors(place_of(folder, facts), OF_FILES):
         storage = _storage(library, folder, facts)
         if not new:
             try:
-                return library.load_study(storage=storage, **how)
+                study = library.load_study(storage=storage, **how)
+                check_trials(study, facts, KEPT, place_of(folder, facts))
+                return study
             except KeyError:
                 message = f"the storage of the sweep, {place_of(folder, facts)}, has no trials of it"
                 raise MachineError("G527", message) from None

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 from graphc.errors import WeightsError, counted
 from graphc.files import open_regular, shown
 from graphc.types import Array
+from graphc.valid_json import without_duplicates
 from graphc.weights.file import MAX_ENTRIES, Entry, Layout, WeightsFile
 from graphc.weights.safetensors_file import SafetensorsFile
 from graphc.weights.torch_file import TorchFile
@@ -87,7 +88,7 @@ class ShardedFile:
         if len(text) > MAX_INDEX:
             raise self._wrong(f"expected an index of at most {MAX_INDEX:,} bytes, found more", "G304")
         try:
-            found: Any = json.loads(text.decode("utf-8"))
+            found: Any = json.loads(text.decode("utf-8"), object_pairs_hook=without_duplicates)
         except (ValueError, RecursionError) as error:
             raise self._wrong(f"expected an index of weights in JSON, found {shown(str(error)[:100])}") from None
         places = found.get(MAP) if isinstance(found, dict) else None

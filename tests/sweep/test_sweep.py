@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+import shutil
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -202,8 +205,9 @@ def test_a_database_holds_many_sweeps(project: Path, monkeypatch: pytest.MonkeyP
         assert len(work(folder)) == 1
     assert not (project / "other" / "trials.db").exists()
     (project / "trials.db").unlink()
-    with pytest.raises(MachineError, match=r"G527.*trials\.db, has no trials of it"):
+    with pytest.raises(MachineError, match=r"G527.*trials\.db, cannot be used: there is no such file"):
         work(first)
+    assert not (project / "trials.db").exists()
 
 
 def test_the_sampler_that_learns_makes_as_many_trials_as_wanted(project: Path) -> None:
@@ -287,3 +291,106 @@ def page_of(folder: Path) -> str:
     result = CliRunner().invoke(cli, ["report", str(folder), "-o", str(target)])
     assert result.exit_code == 0, result.output
     return target.read_text(encoding="utf-8")
+
+
+# folders that somebody else has made ---------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def stranger(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sweep of two trials that are done."""
+    folder = tmp_path_factory.mktemp("stranger")
+    (folder / "tiny.yaml").write_text(SPEC)
+    (folder / "recipe.yaml").write_text(RECIPE)
+    write_data(folder / "train.npz", 64, 0)
+    write_data(folder / "test.npz", 32, 1)
+    found = swept(folder, "sweep: 1\nrecipe: recipe.yaml\nsampler: grid\nsettings: {batch: [16, 32], epochs: [1]}\n")
+    work(found)
+    return found
+
+
+def copied(stranger: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(stranger, tmp_path / "swept"))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("folder", "../../other", "a folder such as 00007, found '../../other'"),
+        ("folder", "/etc", "a folder such as 00007"),
+        ("folder", ["00000"], "a folder such as 00007"),
+        ("folder", "00000\n\x1b[31m", r"a folder such as 00007, found '00000\\n\\x1b\[31m'"),
+        ("values", 5, "a value for each of batch, epochs, found 5"),
+        ("values", {"batch": 16}, "a value for each of batch, epochs"),
+        ("values", {"batch": 17, "epochs": 1}, "a value of batch, found 17"),
+        ("values", {"batch": True, "epochs": [1]}, "a value of batch, found true"),
+        ("again", [1], "the number of another trial"),
+        ("ended", {"a": 1}, "one of diverged, refused, surplus"),
+        ("ended", "well\x1b[31m", "one of diverged, refused, surplus"),
+        ("reason", {"a": 1}, "a reason in words"),
+    ],
+)
+def test_what_a_journal_says_beside_its_trials(
+    stranger: Path, tmp_path: Path, key: str, value: object, said: str
+) -> None:
+    folder = copied(stranger, tmp_path)
+    lines = [json.loads(line) for line in (folder / "journal.log").read_text().splitlines()]
+    for line in lines:
+        if line["op_code"] == 4:
+            line["user_attrs"][key] = value
+    kept = [line for line in lines if key not in line.get("user_attr", {})]
+    (folder / "journal.log").write_text("".join(json.dumps(line) + "\n" for line in kept))
+    with pytest.raises(WeightsError, match=r"journal.log: error\[G323\]: trial 0: expected " + said):
+        read_study(str(folder))
+
+
+@pytest.mark.parametrize(
+    "values", [None, [], [0.5, 0.5], ["a"], [10**400], [float("nan")], [float("inf")]], ids=lambda each: str(each)[:9]
+)
+def test_results_that_are_none(stranger: Path, tmp_path: Path, values: object) -> None:
+    folder = copied(stranger, tmp_path)
+    lines = [json.loads(line) for line in (folder / "journal.log").read_text().splitlines()]
+    for line in lines:
+        if "values" in line and line["op_code"] == 6 and line["values"]:
+            line["values"] = values
+    (folder / "journal.log").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with pytest.raises((WeightsError, MachineError), match=r"G323.*a finite number for each of|G527"):
+        read_study(str(folder))
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000 + "\n", "[1]\n", '{"op_code": 99}\n', "null\n", "\xff\n"])
+def test_journals_that_are_none(stranger: Path, tmp_path: Path, text: str) -> None:
+    folder = copied(stranger, tmp_path)
+    (folder / "journal.log").write_text(text)
+    with pytest.raises(MachineError, match="G527"):
+        read_study(str(folder))
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        ({"objectives": {}}, "expected objectives, each with maximize or minimize"),
+        ({"objectives": {"loss": "down"}}, "expected objectives, each with maximize or minimize"),
+        ({"objectives": {"loss": ["minimize"]}}, "expected objectives, each with maximize or minimize"),
+        ({"objectives": {"a": "maximize", "b": "minimize"}}, "expected trials of maximize, minimize, found maximize"),
+        ({"study": "\ud800"}, "half a surrogate pair"),
+        ({"storage": "sqlite:///{folder}/new.db"}, "there is no such file"),
+        ({"storage": "sqlite://"}, "there is no such file"),
+        ({"storage": "sqlite:///{folder}/sweep.json"}, "file is not a database"),
+        ({"storage": "sqlite:///{folder}/other.db"}, "no such table"),
+    ],
+    ids=lambda each: "" if isinstance(each, dict) else each,
+)
+def test_what_a_sweep_says_of_itself(stranger: Path, tmp_path: Path, facts: dict, said: str) -> None:
+    folder = copied(stranger, tmp_path)
+    with contextlib.closing(sqlite3.connect(folder / "other.db")) as database:
+        database.execute("CREATE TABLE mine (a)")
+    before = (folder / "other.db").read_bytes()
+    if "storage" in facts:
+        facts = {"storage": facts["storage"].format(folder=folder)}
+    path = folder / "sweep.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **facts}))
+    with pytest.raises((WeightsError, MachineError), match=said):
+        read_study(str(folder))
+    assert not (folder / "new.db").exists()
+    assert (folder / "other.db").read_bytes() == before

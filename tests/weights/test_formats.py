@@ -200,6 +200,7 @@ def test_a_folder_is_no_file(tmp_path, monkeypatch):
         ('{"weight_map": {"a": "../w.safetensors"}}', "the name of a file ending in .safetensors"),
         ('{"weight_map": {"a": "w.h5"}}', "the name of a file ending in .safetensors"),
         ('{"weight_map": {"a": "none.safetensors"}}', "there is no file"),
+        ('{"weight_map": {"a": "w.safetensors", "a": "v.safetensors"}}', "a key is there twice"),
         ('{"weight_map": {"a": "w.safetensors"}}', "1 array not: a"),
         ("{", "an index of weights in JSON"),
     ],
