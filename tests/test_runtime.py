@@ -78,6 +78,15 @@ def test_sequences_are_no_tensors():
         session.run({"x": np.zeros((1, 3), np.float32)})
 
 
+def test_bytes_of_a_type_that_nobody_reads_are_no_numbers():
+    """onnxruntime gives float8 as uint8: 56 for 1."""
+    text = """<ir_version: 9, opset_import: ["" : 19]> g (float[N,3] x) => (float8e4m3fn[N,3] y)
+        { y = Cast<to=17>(x) }"""
+    session = Session(parser.parse_model(text).SerializeToString(), threads=1)
+    with pytest.raises(SpecError, match=r"expected a tensor as the output y, found tensor\(float8e4m3fn\)"):
+        session.run({"x": np.ones((1, 3), np.float32)})
+
+
 def test_a_missing_package_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(MachineError, match=r"needs the package onnxruntime: install graphc\[ort\]"):

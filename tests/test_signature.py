@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from graphc.data.given_files import Given
 from graphc.errors import DataError, SpecError
 from graphc.inference import check_answer
 from graphc.signature import KEY, OutputSignature, StoredArray, read_signature
+from graphc.train.drawing import Drawing
 
 MEAN = StoredArray.of(np.zeros(3, np.float32)).model_dump()
 FIVE = StoredArray.of(np.ones(5, np.float32)).model_dump()
@@ -96,3 +100,17 @@ def test_classes_of_whole_numbers_and_truth_values():
 
 def test_a_text_without_steps():
     assert OutputSignature(codes={"characters": "ab"}).described(np.zeros((0, 3), np.float32), 1) == {"text": ""}
+
+
+def test_a_blank_is_a_label():
+    text = json.dumps({"outputs": {"y": {"codes": {"characters": "ab", "blank": 3}}}})
+    with pytest.raises(SpecError, match="expected a blank from 0 to 2, found 3"):
+        read_signature({KEY: text}, "model.onnx")
+
+
+def test_boxes_without_corners_are_not_drawn(tmp_path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    boxes = [{"class": "a", "class_id": 0, "score": 0.9, "box": [corner, 0.0, 4.0, 4.0]} for corner in (0.0, np.nan)]
+    drawing = Drawing(tmp_path / "drawn", 100)
+    drawing.add(Given(tmp_path / "a.png", "a.png", Path("a.png")), boxes)
+    assert "1 images with 1 boxes" in drawing.said()

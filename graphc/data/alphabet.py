@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from graphc.errors import clipped
 from graphc.lazy import np
@@ -22,6 +22,12 @@ class Alphabet(Settings):
     """In the order of their labels; empty: labels have no characters."""
     blank: int = Field(default=0, ge=0)
     """The label between characters."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Alphabet:
+        if self.characters and self.blank > len(self.characters):
+            raise ValueError(f"expected a blank from 0 to {len(self.characters)}, found {self.blank}")
+        return self
 
     def labels(self, text: str) -> list[int]:
         """The label of each character; a ValueError names one that is not there."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from graphc.compiler import plan_model
-from graphc.errors import GraphcError, WeightsError
+from graphc.errors import GraphcError, SpecError, WeightsError
 from graphc.files import printable, shown
 from graphc.graph import Plan
 from graphc.importers.arguments import scope_of
@@ -118,7 +118,11 @@ class Drafts:
 
     def made(self, text: str, layers: Sequence[FlatLayer], shapes: Sequence[Mapping[str, tuple[int, ...]]]) -> Draft:
         """A text whose layers are these, in this order, planned and compared; a WeightsError where it is wrong."""
-        plan = plan_model(read_spec_text(text, self.source.path.with_suffix(".yaml")))
+        try:
+            plan = plan_model(read_spec_text(text, self.source.path.with_suffix(".yaml")))
+        except SpecError as wrong:  # its place is in a text that nobody has
+            message = f"{shown(self.source.path)}: its spec cannot be: {wrong.message}"
+            raise WeightsError(wrong.code, message, notes=wrong.notes) from None
         variables = variables_of(plan, layers)
         if not self.check:
             return Draft(text, plan, variables)

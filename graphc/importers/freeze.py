@@ -26,6 +26,8 @@ from graphc.importers.quantized import BACK, dequantized
 from graphc.types import Array
 
 MAX_NODES = 100_000
+MAX_SIZE = 2**31 - 1
+"""Of an input along an axis, as in specs."""
 MAX_COMPUTED = 2**25
 """Bytes of all computed constants, and MORE times those that stand in the file."""
 MORE = 8
@@ -114,6 +116,9 @@ class _Freezing:
             if not size:
                 advice = f"give them: --input {name}=3x224x224"
                 raise WeightsError("G361", f"{shown(self.path)}: input {name}: axis {axis} has no size: {advice}")
+            if size > MAX_SIZE:
+                expected = f"expected a size of at most {MAX_SIZE:,}"
+                raise WeightsError("G361", f"{shown(self.path)}: input {name}: {expected}, found {size:,}")
         return tuple(sizes)
 
     def run(self) -> OnnxGraph:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ class Drawing:
         if not given.is_image:
             raise SpecError("G617", f"drawing expects images in files, found {given.name}")
         image = Image.fromarray(read_image(given.path, self._decoding))
-        boxes = [box for box in boxes if box["score"] >= LEAST_SCORE]
+        boxes = [box for box in boxes if box["score"] >= LEAST_SCORE and all(map(math.isfinite, box["box"]))]
         draw_boxes(image, boxes)
         buffer = io.BytesIO()
         image.save(buffer, "PNG")

@@ -14,6 +14,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from graphc.errors import GraphcError, WeightsError
+from graphc.importers import drafts
 from graphc.importers.onnx_import import Request, import_onnx
 from tests.costs import little
 from tests.importers.models import number, numbers, whole, write_model
@@ -262,3 +263,15 @@ def test_a_spec_in_a_file_is_of_all_of_its_outputs(tmp_path: Path) -> None:
     del model.graph.output[1], model.graph.node[1]
     path.write_bytes(model.SerializeToString())
     assert import_onnx(path).said == ("the spec that the file was compiled from, with its variables",)
+
+
+def test_sizes_that_no_spec_has(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match=r"model.onnx: input x: expected a size of at most 2,147,483,647, found"):
+        import_onnx(made(tmp_path, [RELU], shape=(1, 2**40)), Request(check=False))
+
+
+def test_an_error_of_the_spec_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not a line of a text that nobody has."""
+    monkeypatch.setattr(drafts, "flat_text", lambda *_: "graphc: 1\nname: net\n")
+    with pytest.raises(WeightsError, match=r"error\[G\d+\]: \S+model.onnx: its spec cannot be: a spec needs"):
+        import_onnx(made(tmp_path, [RELU]))
