@@ -105,6 +105,11 @@ class Layer(Documented):
         """The variables this layer needs, by local name, in the order in which TF-Slim makes them."""
         return {}
 
+    @classmethod
+    def may_have_variables(cls) -> bool:
+        """Whether there is any layer of this kind that has variables."""
+        return cls.declare_params is not Layer.declare_params
+
     def mixes_channels(self, *inputs: Shape) -> bool:
         """Whether every output is a weighted sum over several channels: two such layers with nothing but a linear one
         between them do hardly more than one."""

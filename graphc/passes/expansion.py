@@ -62,6 +62,8 @@ class Expansion:
     named: list[str] = field(default_factory=list)
     """Full names of the layers and groups that the user named, in order: the default end points."""
     taken: Counter[str] = field(default_factory=Counter)
+    shares: dict[str, str] = field(default_factory=dict)
+    """Full name -> whose variables are used there, of layers and groups that use others'."""
     numbers: Counter[str] = field(default_factory=Counter)
     """The last number behind each default name."""
     entries_seen: int = 0
@@ -224,15 +226,21 @@ class Expansion:
                 raise SaidError
             hint = did_you_mean(entry.share, self.names.targets)
             raise SpecError("G125", f"share: no layer or group above is named {clipped(entry.share)}{hint}", place)
-        return full
+        return self.shares.get(full, full)
 
     def enter(self, entry: Entry, default: str, at: ExpansionFrame) -> ExpansionFrame:
         """The frame inside the entry's group, whose name it claims."""
-        return at.inside(self.claim(entry, default, at), self.shared(entry, at))
+        return self.sharing(at.inside(self.claim(entry, default, at), self.shared(entry, at)))
+
+    def sharing(self, at: ExpansionFrame) -> ExpansionFrame:
+        """The frame, whose group's variables are known to whoever shares them in turn."""
+        if at.variables != at.group:
+            self.shares[at.group] = at.variables
+        return at
 
     def enter_element(self, name: str, at: ExpansionFrame, place: Place) -> ExpansionFrame:
         """The frame inside a group that the entry around it names, at `place`: one of its elements, or paths."""
-        inner = at.inside(name)
+        inner = self.sharing(at.inside(name))
         if self.taken[inner.group]:
             raise SpecError(
                 "G124", f"the name {clipped(inner.group)} is used twice: what is around it needs a name", place
@@ -280,6 +288,8 @@ class Expansion:
             if other is not None:
                 sources = [*sources, NameRef(other, at.group, at.bindings, arguments[argument].place or entry.place)]
         variables = share or scoped(at.variables, name)
+        if variables != full:
+            self.shares[full] = variables
         written = {
             name: each if following[name] or each.value is None else replace(each, value=None)
             for name, each in followed_by.items()

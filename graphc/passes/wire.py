@@ -60,6 +60,7 @@ def wire(
         )
         for number in order
     )
+    check_shared(nodes)
     outputs = read_outputs(spec, unresolved, names, last)
     targets = {full: names.resolve(ref) for full, ref in names.targets.items()}
     shown = {full: unresolved[source].name for full, source in targets.items() if isinstance(source, int)}
@@ -111,6 +112,19 @@ def take_over(
         read[number] = (*own, *(sources[undone] if isinstance(undone, int) else ()))
     errors.raise_if_any()
     return nodes, read
+
+
+def check_shared(nodes: Sequence[Node]) -> None:
+    """A SpecError for each layer that would share the variables of a layer that is not there."""
+    names = {node.name for node in nodes}
+    errors = Errors()
+    for node in nodes:
+        if node.variables not in names and node.layer.may_have_variables():
+            message = (
+                f"{node.name}: share: expected a layer {clipped(node.variables)} whose variables it uses, found none"
+            )
+            errors.add(SpecError("G125", message, node.place, node.trail), of_a_layer=True)
+    errors.raise_if_any()
 
 
 def name_of(source: int | InputRef, unresolved: Sequence[UnresolvedNode]) -> str:

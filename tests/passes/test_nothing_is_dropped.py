@@ -95,3 +95,43 @@ def test_a_bound_is_a_number(bound: str) -> None:
 @pytest.mark.parametrize("bound", ["<= 1_000.5", ">= .0", "== 0", "< 1e3", ">= -1"])
 def test_as_people_write_it(bound: str) -> None:
     plan(f'layers: [relu: {{inputs: a}}]\nexpect: {{params: "{bound}"}}\n')
+
+
+def conv(name: str, more: str = "") -> str:
+    return f"conv2d: {{name: {name}, inputs: a, filters: 3, kernel: 1{more}}}"
+
+
+def group(name: str, layer: str, more: str = "") -> str:
+    return f"group: {{name: {name}, inputs: a, layers: [{layer}]{more}}}"
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        (conv("one"), conv("two", ", share: one"), conv("three", ", share: two")),
+        (group("one", CONV), group("two", CONV, ", share: one"), conv("three", ", share: two/c")),
+        (group("one", CONV), group("two", CONV, ", share: one"), group("three", CONV, ", share: two")),
+        (
+            group("one", group("in", CONV)),
+            group("two", group("in", CONV), ", share: one"),
+            group("three", CONV, ", share: two/in"),
+        ),
+    ],
+)
+def test_who_shares_with_one_that_shares_has_the_same_variables(layers: tuple[str, ...]) -> None:
+    plan = plan_model(read_spec_text(f"{HEAD}layers: [{', '.join(layers)}]\n", "net.yaml"))
+    assert len(plan.variables) == 2
+    assert len(plan.nodes) == 3
+
+
+@pytest.mark.parametrize(
+    ("layers", "missing"),
+    [
+        ((group("g", CONV), group("h", conv("d"), ", share: g")), "g/d"),
+        ((group("g", CONV), conv("d", ", share: g")), "g"),
+        ((conv("c"), conv("d", ", share: c, normalizer: batch_norm")), "c/BatchNorm"),
+    ],
+)
+def test_what_is_shared_is_there(layers: tuple[str, ...], missing: str) -> None:
+    with pytest.raises(SpecError, match=rf"share: expected a layer '{missing}' whose variables it uses, found none"):
+        plan(f"layers: [{', '.join(layers)}]\n")
