@@ -69,13 +69,14 @@ def check_tensors(model: onnx.ModelProto, path: Path) -> list[TensorProto]:
 
 def check_numbers(tensor: TensorProto, path: Path) -> None:
     """A WeightsError where a tensor is a part of another, or holds numbers that its type has not."""
-    name = shown(decoded(tensor.name))
     if tensor.HasField("segment"):
-        raise WeightsError("G311", f"{shown(path)}: {name}: expected a whole tensor, found a segment of one")
+        raise WeightsError(
+            "G311", f"{shown(path)}: {shown(tensor.name)}: expected a whole tensor, found a segment of one"
+        )
     limits = NARROW.get(TYPE_NAMES.get(tensor.data_type, "")) if tensor.int32_data else None
     if limits is not None and not (limits[0] <= min(tensor.int32_data) and max(tensor.int32_data) <= limits[1]):
         found = next(each for each in tensor.int32_data if not limits[0] <= each <= limits[1])
-        kind = TYPE_NAMES[tensor.data_type]
+        kind, name = TYPE_NAMES[tensor.data_type], shown(tensor.name)
         raise WeightsError(
             "G311", f"{shown(path)}: {name}: expected {limits[0]} to {limits[1]} of {kind}, found {found}"
         )
@@ -114,11 +115,11 @@ def decoded(text: str | bytes) -> str:
 
 def is_external(tensor: TensorProto, path: Path) -> bool:
     """Whether its data lie elsewhere; a tensor with two places shows readers other numbers than runtimes use."""
-    name = shown(decoded(tensor.name))
+    decoded(tensor.name)
     external = bool(tensor.data_location == TensorProto.EXTERNAL)
-    places = [external or len(tensor.external_data) > 0, tensor.HasField("raw_data")]
-    if sum(places) + sum(len(getattr(tensor, field)) > 0 for field in LISTS) > 1:
-        raise WeightsError("G311", f"{shown(path)}: {name}: its data are in more than one place")
+    there = {field.name for field, _ in tensor.ListFields()}
+    if (external or "external_data" in there) + len(there.intersection(("raw_data", *LISTS))) > 1:
+        raise WeightsError("G311", f"{shown(path)}: {shown(tensor.name)}: its data are in more than one place")
     return external
 
 

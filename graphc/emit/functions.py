@@ -16,7 +16,7 @@ from graphc.errors import WeightsError
 from graphc.files import shown
 
 MOST_NODES = 200_000
-"""Of a graph in which all functions are put in place."""
+"""Of a graph, also where all functions are put in place."""
 Key: TypeAlias = tuple[str, str, str]
 
 

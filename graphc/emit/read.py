@@ -9,7 +9,7 @@ from google.protobuf.message import DecodeError
 from onnx import TensorProto
 
 from graphc.emit.external import check_tensors, external_size, read_external
-from graphc.emit.functions import check_functions
+from graphc.emit.functions import MOST_NODES, check_functions
 from graphc.errors import WeightsError
 from graphc.files import read_limited, shown
 
@@ -52,6 +52,10 @@ def _parse(data: bytes, path: Path) -> tuple[onnx.ModelProto, list[TensorProto]]
     """The model, and those of its tensors whose data lie in other files; both are checked."""
     try:
         model = onnx.ModelProto.FromString(data)
+        for what, parts in (("nodes", model.graph.node), ("initializers", model.graph.initializer)):
+            if len(parts) > MOST_NODES:
+                message = f"expected at most {MOST_NODES:,} {what}, found {len(parts):,}"
+                raise WeightsError("G310", f"{shown(path)}: {message}")
         check_functions(model, path)
         return model, check_tensors(model, path)
     except DecodeError:

@@ -19,7 +19,7 @@ from graphc.importers.float32 import short
 from graphc.layers.crop import along
 from graphc.types import Array
 
-LARGEST = 2**26
+LARGEST = 2**23
 """Numbers of a value that is followed."""
 SHARES, PRODUCT, DENSE, FACTOR = "softmax", "matmul", "fully_connected", "scale"
 """What attention is made of, besides what moves numbers."""
@@ -193,7 +193,7 @@ def _followed(name: str, by_name: Mapping[str, FlatLayer]) -> Followed | None:
         layer = by_name.get(layer.inputs[0])
     if layer is None or math.prod(map(int, layer.shape)) > LARGEST:
         return None
-    indices = np.arange(math.prod(map(int, layer.shape))).reshape(layer.shape)
+    indices = np.arange(math.prod(map(int, layer.shape)), dtype=np.int32).reshape(layer.shape)
     for moved in reversed(chain):
         indices = MOVES[moved.kind](indices, moved)
     return Followed(layer, indices, short(factor))

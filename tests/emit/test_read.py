@@ -141,6 +141,15 @@ def with_functions(*uses: tuple[int, ...]) -> bytes:
     return helper.make_model(graph, functions=functions, opset_imports=opsets, ir_version=8).SerializeToString()
 
 
+@pytest.mark.parametrize(("field", "what"), [(b"\x0a\x00", "nodes"), (b"\x2a\x00", "initializers")])
+def test_a_graph_of_nothing_but_many_parts(tmp_path, field, what):
+    parts = 200_001 * field
+    size = bytes([len(parts) & 127 | 128, len(parts) >> 7 & 127 | 128, len(parts) >> 14])
+    (tmp_path / "net.onnx").write_bytes(b"\x3a" + size + parts)
+    with little(), pytest.raises(WeightsError, match=f"expected at most 200,000 {what}, found 200,001"):
+        open_model(tmp_path / "net.onnx")
+
+
 def test_functions_in_place_are_bounded(tmp_path):
     path = tmp_path / "net.onnx"
     path.write_bytes(with_functions((1, 1), (2, 2), (3, 2), ()))

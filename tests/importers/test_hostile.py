@@ -275,3 +275,23 @@ def test_an_error_of_the_spec_names_the_file(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(drafts, "flat_text", lambda *_: "graphc: 1\nname: net\n")
     with pytest.raises(WeightsError, match=r"error\[G\d+\]: \S+model.onnx: its spec cannot be: a spec needs"):
         import_onnx(made(tmp_path, [RELU]))
+
+
+@pytest.mark.posix
+def test_a_wide_product_is_followed_in_little_memory(tmp_path: Path) -> None:
+    """Weights of a few kilobytes make 5,000 numbers of each of 5,000 positions."""
+    length = 5000
+    nodes = [node("MatMul", f"x w{part}", part) for part in "qkv"]
+    nodes += [node("Unsqueeze", f"{part} one", f"{part}u") for part in "qkv"]
+    nodes += [
+        node("Transpose", "ku", "kt", perm=[0, 1, 3, 2]),
+        node("MatMul", "qu kt", "scores"),
+        node("Softmax", "scores", "shares", axis=-1),
+        node("MatMul", "shares vu", "o"),
+        node("Squeeze", "o one", "os"),
+        node("MatMul", "os wo", "y"),
+    ]
+    weights = {f"w{part}": np.ones((1, length), np.float32) for part in "qkv"}
+    path = made(tmp_path, nodes, shape=(1, length, 1), wo=np.ones((length, 1), np.float32), one=whole(1), **weights)
+    with little():
+        assert "matmul" in import_onnx(path, Request(check=False, flat=True)).text
