@@ -2,8 +2,8 @@
 
 These kernels (domain `com.microsoft.nchwc`, of its CPU provider) read channels in blocks of as many as a register of
 the processor has numbers, [N, C/B, H, W, B], and share a convolution out among threads by rows. onnxruntime takes them
-by itself where weights are constants, which those of a training step are not; written into the graph they ran at 225
-GFLOP/s on two cores where Conv and ConvTranspose, whose threads meet at every image, ran at 60 to 160. All three
+by itself where weights are constants, which those of a training step are not; written into the graph they ran at up to
+230 GFLOP/s on two cores where Conv and ConvTranspose, whose threads meet at every image, ran at 36 to 161. All three
 products of a convolution are such convolutions:
 
 - the data gradient, with the taps reversed; of strides one convolution that gives every phase, side by side;
