@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from pydantic import ValidationError
@@ -19,6 +20,7 @@ from graphc.importers.flat import FlatLayer
 from graphc.importers.onnx_graph import RefusedError
 from graphc.layers import CATALOGUE
 from graphc.layers.base import static
+from graphc.types import Array
 
 Scope: TypeAlias = Mapping[str, Mapping[str, Any]]
 """Kind -> argument -> its default."""
@@ -30,10 +32,22 @@ NEVER = frozenset({"filters", "units", "start", "stop", "shape", "groups"})
 """Arguments that stand on every layer, common or not."""
 
 
-def shape_of(kind: str, arguments: Mapping[str, Any], shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
-    """The shape of an example behind a layer; a RefusedError where it does not take these arguments or inputs."""
+def shape_of(
+    kind: str,
+    arguments: Mapping[str, Any],
+    shapes: Sequence[tuple[int, ...]],
+    params: Mapping[str, Array] = MappingProxyType({}),
+) -> tuple[int, ...]:
+    """The shape of an example behind a layer; a RefusedError where it does not take these arguments, inputs or
+    variables, of any shape."""
     try:
-        return static(CATALOGUE[kind](**arguments).fitted(*shapes).infer_shape(*shapes), kind)
+        layer = CATALOGUE[kind](**arguments).fitted(*shapes)
+        shape = static(layer.infer_shape(*shapes), kind)
+        for name, spec in layer.declare_params(*shapes).items() if params else ():
+            if name in params and params[name].shape != tuple(spec.shape):
+                expected, found = list(spec.shape), list(params[name].shape)
+                raise RefusedError(f"its {name} would have the shape {found}: expected {expected}")
+        return shape
     except RuleError as error:
         raise RefusedError(error.message) from None
     except ValidationError as error:

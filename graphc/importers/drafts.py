@@ -51,6 +51,8 @@ class Drafts:
     outputs: Sequence[Port]
     check: bool
     _expected: dict[tuple[tuple[int, ...], ...], list[Array]] = field(default_factory=dict)
+    _fixed: Mapping[str, tuple[int | str, ...]] = field(default_factory=dict)
+    """The inputs in the sizes that the graph was read for, also where the spec leaves them open."""
     _session: Session | None = None
     _change: float = float("inf")
 
@@ -76,7 +78,7 @@ class Drafts:
     ) -> tuple[Draft, Sequence[Mapping[str, tuple[int, ...]]]]:
         """The flat form with open sizes where it can have them, or with the file's; an error where neither is right.
         And the sizes at which it was compared."""
-        fixed = dict(self.net.inputs)
+        self._fixed = fixed = dict(self.net.inputs)
         for multiple, other in others.items():
             self.net.inputs = with_symbols(self.net, multiple, self._channels_last(other))
             shapes = self._shapes(fixed, other)
@@ -134,7 +136,7 @@ class Drafts:
 
     def rounding(self, draft: Draft) -> float:
         """How far a draft is from the file with its rounding."""
-        sizes = self._shapes(self.net.inputs, None)[0]
+        sizes = self._shapes(self._fixed, None)[0]
         batch = draft.plan.graph.batch
         feeds = self._feeds(sizes, batch)
         session = self.source.session([port.theirs for port in self.outputs], rounding=True)

@@ -158,7 +158,7 @@ class Translator:
         """A new layer of this node, with variables of any shape; its value in the order of the first input's axes."""
         given = {name: value for name, value in (arguments or {}).items() if value is not None}
         shapes = [value.shape for value in inputs]
-        shape = shape_of(kind, given, shapes)
+        shape = shape_of(kind, given, shapes, params or {})
         name = f"{len(self.layers)}:{kind}"
         layer = FlatLayer(name, kind, given, tuple(v.source for v in inputs), dict(params or {}), shape, self.hint())
         self.layers.append(layer)

@@ -99,8 +99,8 @@ def test_onnx_ends_no_process(tmp_path: Path) -> None:
 
 def test_what_onnx_says_of_a_node_is_said(tmp_path: Path) -> None:
     with pytest.raises(WeightsError) as raised:
-        import_onnx(made(tmp_path, [node("MatMul", "x w", "y")], w=np.ones((4, 4), "f4")), Request(check=False))
-    assert "ONNX says: Incompatible dimensions for matrix multiplication" in str(raised.value)
+        import_onnx(made(tmp_path, [node("Softmax", "x", "y", axis=9)]), Request(check=False))
+    assert "Softmax the node of y: ONNX says: 'axis' must be in [-4 , 3]" in str(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -295,3 +295,13 @@ def test_a_wide_product_is_followed_in_little_memory(tmp_path: Path) -> None:
     path = made(tmp_path, nodes, shape=(1, length, 1), wo=np.ones((length, 1), np.float32), one=whole(1), **weights)
     with little():
         assert "matmul" in import_onnx(path, Request(check=False, flat=True)).text
+
+
+def test_variables_that_no_layer_has_are_refused_where_they_stand(tmp_path: Path) -> None:
+    body = "y = InstanceNormalization(x, g, b)"
+    path = write_model(tmp_path, body, g=numbers(1, 1, 1, 1), b=np.ones((2, 2), np.float32))
+    with pytest.raises(WeightsError) as raised:
+        import_onnx(path, Request(check=False))
+    assert "InstanceNormalization the node of y: its beta would have the shape [2, 2]: expected [4]" in str(
+        raised.value
+    )

@@ -55,3 +55,12 @@ def test_a_way_back_by_another_scale_is_no_rounding(tmp_path: Path) -> None:
     path = write_model(tmp_path, body, s=number(0.1), t=number(0.2), z=np.asarray(0, np.int8))
     with pytest.raises(WeightsError, match="cannot be said"):
         import_onnx(path, Request(dequantize=True))
+
+
+def test_a_quantized_file_that_leaves_its_sizes_open(tmp_path: Path) -> None:
+    """Its rounding is looked at in the sizes that it was read for."""
+    weights = np.random.default_rng(0).integers(-100, 100, (5, 4, 1, 1)).astype(np.int8)
+    arrays = {"s": number(0.05), "z": np.asarray(128, np.uint8), "q": weights, "t": number(0.01)}
+    found = import_onnx(write_model(tmp_path, QUANTIZED, "N,4,H,W", **arrays), Request(dequantize=True))
+    assert "[N, H, W, 4]" in found.text
+    assert "without its rounding it differs from the file by" in found.said[-1]
