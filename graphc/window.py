@@ -48,10 +48,12 @@ class Window:
         """The same one for the same arguments: every rule of a layer asks for it, and layers repeat."""
         extent = (kernel - 1) * dilation + 1
         if padding == "same":
-            totals = {max(extent - (residue or stride), 0) for residue in residues(size, stride)}
-            befores = {total // 2 for total in totals}
-            total = totals.pop() if len(totals) == 1 else extent - 1  # as many after as there can be add no window
-            before = befores.pop() if len(befores) == 1 else None
+            rests = residues(size, stride)
+            shortest = rests[0] or (rests[1] if len(rests) > 1 else stride)
+            longest = rests[-1] if rests[0] else stride
+            least, most = max(extent - longest, 0), max(extent - shortest, 0)
+            total = least if least == most else extent - 1  # as many after as there can be add no window
+            before = least // 2 if least // 2 == most // 2 else None
             pads = None if before is None else (before, total - before)
             return Window(size, kernel, stride, dilation, (size + stride - 1) // stride, pads, before)
         if padding == "valid":
@@ -74,10 +76,12 @@ class Window:
         assert self.pads is not None
         before, after = self.pads
         padded = self.size + before + after
-        missing = {-(rest - self.extent) % self.stride for rest in residues(padded, self.stride)}
-        more = max(missing)  # of an open size: as much as there can be, which adds no window where it is not needed
+        rests = residues(padded, self.stride)
+        apart = rests.step if len(rests) > 1 else self.stride
+        # of an open size as much as there can be, which adds no window where it is not needed
+        more = (self.extent - rests[0]) % apart + self.stride - apart
         if after + more >= self.extent:
-            if len(missing) > 1:
+            if len(rests) > 1:
                 message = f"ceil_mode=true with stride={self.stride} over a kernel of {self.extent} needs a fixed size"
                 raise RuleError("G205", f"{message}, got {self.size}", "ceil_mode")
             return self

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphc.dims import Formula
+from graphc.dims import Formula, residues
 from graphc.errors import RuleError
 from graphc.receptive_field import HERE, Reach
 from graphc.window import AxisPadding, TransposedWindow, Window
@@ -126,3 +128,18 @@ def test_joining_paths() -> None:
     shifted = Reach.of(Window.over(9, 3, 1, (2, 0)))
     assert not wide.is_aligned_with(shifted)
     assert (wide.join(shifted).low, wide.join(shifted).high) == ((-2,), (2,))
+
+
+OPEN = [H, 2 * H, 3 * H + 1, 4 * H + 2, 8 * H + 3, H // 2, 4 * ((H + 1) // 2)]
+
+
+@pytest.mark.parametrize("size", [1, 7, 8, *OPEN], ids=str)
+def test_the_pads_of_an_open_size_are_those_of_everything_that_it_can_be(size):
+    for kernel, stride, dilation in itertools.product(range(1, 5), range(1, 9), (1, 2)):
+        extent = (kernel - 1) * dilation + 1
+        totals = {max(extent - (rest or stride), 0) for rest in residues(size, stride)}
+        befores = {total // 2 for total in totals}
+        window = Window.over(size, kernel, stride, "same", dilation)
+        assert window.before == (befores.pop() if len(befores) == 1 else None)
+        if window.before is not None:
+            assert window.pads == (window.before, (totals.pop() if len(totals) == 1 else extent - 1) - window.before)

@@ -110,7 +110,7 @@ class Reshape(Layer):
         known = math.prod(size for axis, size in enumerate(sizes) if size != -1 and axis not in kept)
         if unknown > 1:
             raise RuleError("G207", f"shape={self._written} has {unknown} sizes of -1; one may be", "shape")
-        if unknown and known and not isinstance(count, int) and list(residues(count, known)) == [0]:
+        if unknown and known and not isinstance(count, int) and residues(count, known) == range(1):
             left: Dim = count // known
         elif not isinstance(count, int):
             ways = "one size of -1" if not unknown else "sizes that always divide it"

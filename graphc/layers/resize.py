@@ -135,7 +135,7 @@ class Resize(SizedLike):
         if self.method == "nearest":
             plain = self.in_force("coordinates") == "asymmetric" and self.in_force("rounding") == "floor"
             return plain and factor.denominator.bit_count() == 1
-        return list(residues(size, factor.denominator)) == [0]
+        return residues(size, factor.denominator) == range(1)
 
     def _check_following(self, old: Dim, new: Dim) -> None:
         """An open size is followed where it has a ratio to the old one, of all sizes."""

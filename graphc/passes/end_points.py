@@ -40,7 +40,10 @@ def _read(written: Any, nodes: Mapping[str, str], named: Sequence[str], place: P
         for name, target in written.items():
             for part in name.split("/"):
                 check_name(part, written.key_places[name])
-            yield name, _known(str(target), nodes, written.places[name])
+            if not isinstance(target, str):
+                message = f"end point {name} expects the name of a layer, got {clipped(target)}"
+                raise SpecError("G128", message, written.places[name])
+            yield name, _known(target, nodes, written.places[name])
     elif isinstance(written, str):
         for name in _matching(written, nodes, named, place):
             yield name, name

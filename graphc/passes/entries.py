@@ -66,7 +66,8 @@ def read_entry(written: Any, place: Place, names: Mapping[str, Any], blocks: Map
         written = substitute(written, names, place)
     read = kind_and_arguments(written)
     if read is None:
-        found = f"the keys {', '.join(islice(written, 8))}" if isinstance(written, SpecMap) else clipped(written)
+        keys = ", ".join(islice(written, 8)) if isinstance(written, SpecMap) else ""
+        found = f"the keys {keys}" if keys else clipped(written)
         raise SpecError("G118", f"a layer is one `kind: arguments`, got {found}", place)
     kind, body = read
     kind_place = place

@@ -155,7 +155,8 @@ def check_outputs(plan: Plan, budgets: SpecMap) -> None:
         found = plan.shapes[named(plan, name, place)]
         expected = tuple(written) if isinstance(written, SpecList) else (written,)
         if tuple(str(whole(size)) for size in expected) != tuple(str(size) for size in found):
-            told = f"outputs: {name}: expected {'×'.join(str(size) for size in expected)}, got {format_shape(found)}"
+            wanted = "×".join(size if isinstance(size, str) else clipped(size) for size in expected)
+            told = f"outputs: {name}: expected {wanted}, got {format_shape(found)}"
             notes = ["a budget says the shape of one example, without N"] if len(expected) == len(found) + 1 else []
             raise SpecError("G221", told, place, notes)
 

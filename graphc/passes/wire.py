@@ -149,6 +149,9 @@ def read_outputs(
             message = "the output is called 'output' where the spec names none, and so is an input: write outputs"
             raise SpecError("G124", message, spec.inputs.key_places["output"])
         return {"output": unresolved[source].name}
+    if not spec.outputs:
+        message = "outputs expects names with their layers, got none: left out, the last layer is the output"
+        raise SpecError("G127", message, spec.outputs.place)
     outputs = {}
     errors = Errors()
     for name, written in spec.outputs.items():
@@ -167,7 +170,9 @@ def read_output(spec: ModelSpec, names: Names, name: str, written: Any) -> int:
         message = f"the name {clipped(name)} is an input's: an output needs another"
         raise SpecError("G124", message, spec.outputs.key_places[name])
     target = substitute(written, spec.vars, place)
-    source = names.resolve(NameRef(str(target), "", {}, place))
+    if not isinstance(target, str):
+        raise SpecError("G127", f"output {name} expects the name of a layer, got {clipped(target)}", place)
+    source = names.resolve(NameRef(target, "", {}, place))
     if not isinstance(source, int):
         raise SpecError("G127", f"output {name} expects a layer, got the input {clipped(target)}", place)
     return source

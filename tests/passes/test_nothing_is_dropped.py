@@ -135,3 +135,18 @@ def test_who_shares_with_one_that_shares_has_the_same_variables(layers: tuple[st
 def test_what_is_shared_is_there(layers: tuple[str, ...], missing: str) -> None:
     with pytest.raises(SpecError, match=rf"share: expected a layer '{missing}' whose variables it uses, found none"):
         plan(f"layers: [{', '.join(layers)}]\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("outputs: {}", "outputs expects names with their layers, got none"),
+        ("outputs: {y: ~}", "output y expects the name of a layer, got null"),
+        ("outputs: {y: [r]}", "output y expects the name of a layer, got "),
+        ("end_points: [{y: true}]", "end point y expects the name of a layer, got true"),
+        ("expect: {outputs: {r: ~}}", "outputs: r: expected null, got 8×8×3"),
+    ],
+)
+def test_an_output_is_a_layer(text: str, sentence: str) -> None:
+    with pytest.raises(SpecError, match=sentence):
+        plan(f"layers: [relu: {{name: r, inputs: a}}]\n{text}\n")

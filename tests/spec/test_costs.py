@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -225,3 +226,21 @@ def test_an_error_is_one_line_of_bounded_length() -> None:
 def test_long_expressions_count_for_more() -> None:
     tree = load_text(f"relu: {{when: '${{{'+'.join('1' * 480)}}}'}}", "net.yaml")
     assert evaluated(tree) > 100
+
+
+LARGE = 1_000_000_000
+
+
+@pytest.mark.parametrize("kind", ["conv2d", "depthwise_conv2d", "max_pool2d", "avg_pool2d"])
+@pytest.mark.parametrize("padding", ["same", "same_fixed"])
+def test_open_sizes_by_large_strides(kind: str, padding: str) -> None:
+    filters = "filters: 3, " if kind == "conv2d" else ""
+    layer = f"{kind}: {{{filters}kernel: 3, stride: {LARGE}, padding: {padding}}}"
+    with little(), suppress(SpecError):  # some are refused
+        plan_model(read_spec_text(f"{OPEN}layers: [{layer}]\n", "net.yaml"))
+
+
+@pytest.mark.parametrize("layer", [f"reshape: [-1, {LARGE}, 1]", "resize: {scale: 0.0000001}"])
+def test_open_sizes_by_large_numbers(layer: str) -> None:
+    with little(), suppress(SpecError):
+        plan_model(read_spec_text(f"{OPEN}layers: [{layer}]\n", "net.yaml"))
