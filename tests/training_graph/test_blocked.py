@@ -7,6 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from graphc.data.batch import Batch
 from graphc.layers.batch_norm import BatchNorm
 from graphc.layers.conv import Conv2d
 from graphc.layers.conv_transpose import Conv2dTranspose
@@ -14,8 +15,11 @@ from graphc.layers.pool import MaxPool2d
 from graphc.runtime import channel_block
 from graphc.spec.model import read_spec_text
 from graphc.train.loss_term import TargetForm
+from graphc.train.numpy_engine import NumpyEngine
+from graphc.train.onnxruntime_engine import OnnxruntimeEngine
 from graphc.train.param_groups import ParamGroups
 from graphc.train.recipe import read_recipe_text
+from graphc.train.setup import new_state
 from graphc.train.step_graph import emit_step
 from graphc.train.task import Task
 from graphc.training_graph.blocked import NCHWC
@@ -214,3 +218,37 @@ def test_a_step_of_a_net_is_that_of_the_standard_operators(spec):
         found.append(dict(zip(names, session.run(names, feeds), strict=True)))
     for name, plain in found[0].items():
         np.testing.assert_allclose(found[1][name], plain, atol=1e-5 * max(1e-20, np.abs(plain).max()), err_msg=name)
+
+
+SMOOTH = """
+graphc: 1
+name: net
+inputs: {image: [N, 6, 6, 3]}
+arg_scope:
+  conv2d: {kernel: 3, normalizer: {batch_norm: {scale: true}}, activation: tanh}
+layers:
+  - conv2d: {name: a, filters: 16}
+  - conv2d: {name: b, filters: 32, stride: 2}
+  - conv2d: {name: c, filters: 16, kernel: 1}
+  - global_avg_pool2d
+  - fully_connected: {name: logits, units: 3}
+outputs: {logits: logits}
+"""
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "momentum"])
+def test_twenty_steps_of_the_engine_are_as_in_numpy(optimizer):
+    task = Task.of(read_recipe_text(RECIPE.replace("sgd", optimizer)), read_spec_text(SMOOTH))
+    numpys, engine = NumpyEngine(task, 1), OnnxruntimeEngine(task, 2)
+    assert engine.bits()["block"] == BLOCK
+    ours, theirs, rng = new_state(numpys), new_state(engine), np.random.default_rng(4)
+    for _ in range(20):
+        images = rng.standard_normal((BATCH, 6, 6, 3)).astype(np.float32)
+        batch = Batch({"image": images}, {"label": rng.integers(0, 3, BATCH)})
+        steps = numpys.compute(ours, [batch], 0.05), engine.compute(theirs, [batch], 0.05)
+        assert steps[1].loss == pytest.approx(steps[0].loss, rel=1e-5)
+        for step in steps:
+            step.commit()
+    engine.collect(theirs)
+    for name, value in ours.params.items():
+        assert float(np.abs(theirs.params[name] - value).max()) <= 1e-5 * max(float(np.abs(value).max()), 1e-6), name
