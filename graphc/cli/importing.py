@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import BinaryIO
 
 import click
 
@@ -68,9 +69,14 @@ def import_command(
         if numbers is not None:
             raise click.UsageError("a file of weights goes with a cfg; an ONNX file has its own")
         found = import_onnx(model, Request(flat, until, read_sizes(sizes), check, name, dequantize, graph))
-    if weights is not None:
-        save(weights, found.variables)
-    atomic_write(target, found.text.encode())
+
+    def write(file: BinaryIO) -> None:
+        """The spec, which is in its place when the weights are in theirs: both are written, or none."""
+        file.write(found.text.encode())
+        if weights is not None:
+            save(weights, found.variables)
+
+    atomic_write(target, write)
     for line in found.said:
         say(line)
     also = f" and {weights}" if weights is not None else ""

@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from click.testing import CliRunner
 from onnx import TensorProto, helper, numpy_helper
 
-from graphc.errors import GraphcError, WeightsError
+from graphc.cli import cli
+from graphc.errors import GraphcError, MachineError, WeightsError
 from graphc.importers import drafts
 from graphc.importers.onnx_import import Request, import_onnx
 from tests.costs import little
@@ -305,3 +307,14 @@ def test_variables_that_no_layer_has_are_refused_where_they_stand(tmp_path: Path
     assert "InstanceNormalization the node of y: its beta would have the shape [2, 2]: expected [4]" in str(
         raised.value
     )
+
+
+@pytest.mark.parametrize("places", [("o.yaml", "none/w.npz"), ("none/o.yaml", "w.npz")])
+def test_spec_and_weights_are_both_written_or_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, places: tuple[str, str]
+) -> None:
+    path = made(tmp_path, [node("Mul", "x k", "y")], k=np.ones((1, 3, 1, 1), np.float32) * 2)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(MachineError, match="cannot write none"):
+        CliRunner().invoke(cli, ["import", path.name, "-o", places[0], "--weights", places[1]], catch_exceptions=False)
+    assert [each.name for each in tmp_path.iterdir()] == [path.name]
