@@ -29,6 +29,11 @@ CHANNELS_FIRST = frozenset(
      "GlobalAveragePool", "GlobalMaxPool"}
 )  # fmt: skip
 """Operators that say which axis is the channels."""
+SWITCHES = frozenset(
+    {"allowzero", "antialias", "ceil_mode", "count_include_pad", "exclude_outside", "input_forget", "keepdims",
+     "layout", "linear_before_reset", "noop_with_empty_axes", "training_mode", "transA", "transB"}
+)  # fmt: skip
+"""Attributes that are true or false."""
 NUMBERED = "node_"
 """What PyTorch's newer exporter calls nodes by."""
 WEIGHTS = (".weight", ".bias")
@@ -201,6 +206,8 @@ def translate(graph: OnnxGraph) -> Translation:
             continue
         made.node = node
         try:
+            if (odd := _odd_attribute(node)) is not None:
+                raise RefusedError(odd)
             handler = HANDLERS.get(node.op)
             if handler is None:
                 raise RefusedError("no layer says what it does")
@@ -215,6 +222,18 @@ def translate(graph: OnnxGraph) -> Translation:
             lost.update(node.outputs)
     _connect(made, found, lost)
     return found
+
+
+def _odd_attribute(node: OnnxNode) -> str | None:
+    """What is said of an attribute that runtimes read in different ways: a switch that is neither 0 nor 1, an axis
+    that is named twice."""
+    for name, value in node.attributes.items():
+        if name in SWITCHES and value not in (0, 1):
+            return f"its {name} is {value}: expected 0 or 1"
+    axes = node.get("axes")
+    if isinstance(axes, list) and len(set(axes)) < len(axes):
+        return f"its axes {axes} name one twice"
+    return None
 
 
 def _read_input(made: Translator, given: OnnxInput, found: Translation, lost: set[str]) -> None:

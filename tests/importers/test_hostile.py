@@ -318,3 +318,17 @@ def test_spec_and_weights_are_both_written_or_none(
     with pytest.raises(MachineError, match="cannot write none"):
         CliRunner().invoke(cli, ["import", path.name, "-o", places[0], "--weights", places[1]], catch_exceptions=False)
     assert [each.name for each in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ("r = ReduceMax<noop_with_empty_axes=3>(x) y = Relu(r)", "its noop_with_empty_axes is 3: expected 0 or 1"),
+        ("y = MaxPool<kernel_shape=[2,2], ceil_mode=2>(x)", "its ceil_mode is 2: expected 0 or 1"),
+        ("r = ReduceSum(x, a) y = Relu(r)", "its axes [2, 2] name one twice"),
+    ],
+)
+def test_what_runtimes_read_in_different_ways_is_refused(tmp_path: Path, body: str, told: str) -> None:
+    with pytest.raises(WeightsError) as raised:
+        import_onnx(write_model(tmp_path, body, opset=18, a=whole(2, 2)), Request(check=False))
+    assert told in str(raised.value)
