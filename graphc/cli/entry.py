@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import sys
 
@@ -29,7 +28,7 @@ def enter() -> None:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
             stream.flush()
-    os._exit(code)  # nothing is left to do; after a signal threads may be at work still on a step that was given up
+    stopping.leave(code)
 
 
 def run_command() -> int:

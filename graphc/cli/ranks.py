@@ -13,6 +13,7 @@ from typing import Any
 
 from graphc.cli.answers import answer
 from graphc.cli.options import say
+from graphc.cli.stopping import stopping
 
 SAME_ERROR = 1.0
 """Seconds that a rank other than the first waits before it says an error: what all ranks find, the first one says, and
@@ -45,6 +46,8 @@ def ranks() -> Iterator[Any]:
         with answers_within(math.inf):  # reading data may take one rank longer than another
             yield world
             world.finish()
+            # MPICH tells its launcher in exit() that all is well; of one that leaves otherwise it may kill the rest
+            stopping.leave = sys.exit
     except BaseException as error:
         _end(world, error)
 
