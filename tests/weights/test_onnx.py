@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from onnx import TensorProto, helper
+from onnx import ModelProto, TensorProto, helper
 
 from graphc import weights
+from graphc.conversion import described
 from graphc.emit.model import emit, write_model
 from graphc.errors import WeightsError
 from tests.passes.specs import plan_of
@@ -79,3 +80,13 @@ def test_a_folded_file_is_refused(tmp_path):
     write_model(emit(plan, params), tmp_path / "net.onnx")
     with pytest.raises(WeightsError, match="compile with --no-fold"):
         weights.load_variables(tmp_path / "net.onnx", plan)
+
+
+def test_sparse_initializers_are_not_left_out_without_a_word(tmp_path):
+    path = model(tmp_path / "w.onnx")
+    made = ModelProto.FromString(path.read_bytes())
+    values = TensorProto(name="s", dims=[1], data_type=1, raw_data=bytes(4))
+    indices = TensorProto(dims=[1], data_type=7, raw_data=bytes(8))
+    made.graph.sparse_initializer.add(values=values, indices=indices, dims=[10])
+    path.write_bytes(made.SerializeToString())
+    assert "sparse initializers that are left out: '1'" in described(str(path), ema=False)[0]
