@@ -54,12 +54,20 @@ class Reach:
     def of_transposed(window: TransposedWindow) -> Reach:
         stride = window.stride
         check_period(stride)
+        # an output sees every `apart`-th tap from the first one that is a multiple of strides away
+        shared = math.gcd(window.dilation, stride)
+        apart = stride // shared
+        inverse = pow(window.dilation // shared, -1, apart)
         low, high = [], []
         for place in range(window.pads[0], window.pads[0] + stride):
-            taps = range(0, window.kernel * window.dilation, window.dilation)
-            seen = [(place - tap) // stride for tap in taps if (place - tap) % stride == 0]
-            low.append(min(seen, default=-(-place // stride)))  # of an output that sees none: up to the one before
-            high.append(max(seen, default=low[-1] - 1))
+            first = place // shared * inverse % apart if place % shared == 0 else window.kernel
+            if first < window.kernel:
+                last = first + (window.kernel - 1 - first) // apart * apart
+                low.append((place - last * window.dilation) // stride)
+                high.append((place - first * window.dilation) // stride)
+            else:  # of an output that sees none: up to the one before
+                low.append(-(-place // stride))
+                high.append(low[-1] - 1)
         return Reach(stride, 1, tuple(low), tuple(high))
 
     def first(self, position: int) -> int:

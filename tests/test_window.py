@@ -143,3 +143,14 @@ def test_the_pads_of_an_open_size_are_those_of_everything_that_it_can_be(size):
         assert window.before == (befores.pop() if len(befores) == 1 else None)
         if window.before is not None:
             assert window.pads == (window.before, (totals.pop() if len(totals) == 1 else extent - 1) - window.before)
+
+
+def test_the_taps_of_a_transposed_window_are_those_that_are_strides_away():
+    for kernel, stride, dilation, before in itertools.product(range(1, 6), range(1, 7), range(1, 5), range(4)):
+        window = TransposedWindow(8, kernel, stride, 8 * stride, (before, before), dilation)
+        reach = Reach.of_transposed(window)
+        for phase, place in enumerate(range(before, before + stride)):
+            taps = [tap * dilation for tap in range(kernel)]
+            seen = [(place - tap) // stride for tap in taps if (place - tap) % stride == 0]
+            assert reach.low[phase] == min(seen, default=-(-place // stride))
+            assert reach.high[phase] == max(seen, default=reach.low[phase] - 1)

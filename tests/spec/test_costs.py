@@ -244,3 +244,9 @@ def test_open_sizes_by_large_strides(kind: str, padding: str) -> None:
 def test_open_sizes_by_large_numbers(layer: str) -> None:
     with little(), suppress(SpecError):
         plan_model(read_spec_text(f"{OPEN}layers: [{layer}]\n", "net.yaml"))
+
+
+def test_a_large_transposed_kernel_is_refused_at_once() -> None:
+    layer = f"conv2d_transpose: {{filters: 3, kernel: [{LARGE}, 3]}}"
+    with little(), pytest.raises(SpecError, match="--max-memory"):
+        plan_model(read_spec_text(f"{HEAD}layers: [{layer}]\n", "net.yaml"))
