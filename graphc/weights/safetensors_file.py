@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 
-from graphc.errors import WeightsError
+from graphc.errors import WeightsError, clipped
 from graphc.lazy import np
 from graphc.types import Array
 from graphc.valid_json import without_duplicates
@@ -29,6 +29,8 @@ SIZES = {kind: int(kind.lstrip("BFIU")) // 8 if kind != "BOOL" else 1 for kind i
 """Bytes of a number."""
 LAYOUTS: Mapping[str, Layout] = {"pt": "OIHW", "tf": "HWIO", "HWIO": "HWIO"}
 """What libraries and graphc write into the metadata -> how the arrays lie."""
+OWN_LAYOUTS = ("HWIO",)
+"""What graphc writes."""
 LAYOUT, FORMAT = "graphc.layout", "format"
 """Keys of the metadata: graphc's own, and the one that libraries write."""
 WRITERS = {"pt": "safetensors, from PyTorch", "tf": "safetensors, from TensorFlow", "np": "safetensors, from NumPy"}
@@ -98,6 +100,8 @@ class SafetensorsFile:
         self.metadata = header.pop("__metadata__", {})
         if not isinstance(self.metadata, dict) or not all(isinstance(said, str) for said in self.metadata.values()):
             raise self._wrong("expected metadata of texts, found others")
+        if (said := self.metadata.get(LAYOUT)) is not None and said not in OWN_LAYOUTS:
+            raise self._wrong(f"expected {LAYOUT} {' or '.join(OWN_LAYOUTS)} in its metadata, found {clipped(said)}")
         if len(header) > MAX_ENTRIES:
             raise self._wrong(f"expected at most {MAX_ENTRIES:,} arrays, found {len(header):,}", "G304")
         return {name: self._entry(name, entry) for name, entry in header.items()}

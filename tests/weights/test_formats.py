@@ -12,6 +12,7 @@ import pytest
 from graphc import weights
 from graphc.errors import GraphcError, MachineError, WeightsError
 from graphc.weights.formats import FORMATS
+from graphc.weights.safetensors_file import write_safetensors
 from tests.costs import SECONDS
 from tests.weights import files
 from tests.weights.files import BFLOAT16, NO_BFLOAT16, WRITERS
@@ -210,3 +211,12 @@ def test_an_index_that_does_not_fit_its_files(tmp_path, text, told):
     (tmp_path / "w.index.json").write_text(text)
     with pytest.raises(WeightsError, match=told):
         read_all(tmp_path / "w.index.json")
+
+
+@pytest.mark.parametrize("said", ["OIHW", "hwio", "", "a\n"])
+def test_a_layout_that_graphc_does_not_write_is_not_guessed_past(tmp_path, said):
+    arrays = {"a": np.zeros((3, 3, 1, 2), np.float32)}
+    with (tmp_path / "w.safetensors").open("wb") as file:
+        write_safetensors(file, arrays, {"graphc.layout": said})
+    with pytest.raises(WeightsError, match=r"G301.*expected graphc.layout HWIO in its metadata, found '"):
+        read_all(tmp_path / "w.safetensors")
