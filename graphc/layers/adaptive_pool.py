@@ -15,7 +15,7 @@ from graphc.layers.pool_ranks import AvgPool1d, AvgPool3d, MaxPool1d, MaxPool3d
 from graphc.layers.pooling import AvgPool, MaxPool, Pool
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
-from graphc.receptive_field import HERE, Reach
+from graphc.receptive_field import HERE, Reach, check_period
 from graphc.training_graph.linear import emit_mixed
 from graphc.training_graph.pool import max_pool_gradient
 from graphc.training_graph.step import EmittedGradients, EmittedStep, TrainingBuilder
@@ -35,6 +35,7 @@ class _Adaptive(Pool):
 
     def infer_shape(self, *inputs: Shape) -> Shape:
         assert self.output_size is not None
+        check_period(max(self.output_size))
         return *self.output_size, self.sizes(inputs[0])[1]
 
     def sees_all(self, *inputs: Shape) -> Sequence[bool]:

@@ -17,6 +17,7 @@ from graphc.layers.fields import Bool, Ints2d
 from graphc.layers.windowed import Windowed, both_ends
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
+from graphc.receptive_field import check_period
 from graphc.training_graph.pool import avg_pool_gradient, max_pool_gradient
 from graphc.training_graph.step import EmittedGradients, EmittedStep, TrainingBuilder
 from graphc.training_graph.tensor import Tensor, channels_first, from_channels_first
@@ -73,6 +74,7 @@ class Pool(Windowed):
         """Those of `output_size` over inputs of this shape, along each axis."""
         assert self.output_size is not None
         sizes = static(self.sizes(shape)[0], self.kind)
+        check_period(max(self.output_size))
         return tuple(AdaptiveWindows(size, count) for size, count in zip(sizes, self.output_size, strict=True))
 
     def step(self) -> tuple[int, ...]:

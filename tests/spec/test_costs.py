@@ -250,3 +250,10 @@ def test_a_large_transposed_kernel_is_refused_at_once() -> None:
     layer = f"conv2d_transpose: {{filters: 3, kernel: [{LARGE}, 3]}}"
     with little(), pytest.raises(SpecError, match="--max-memory"):
         plan_model(read_spec_text(f"{HEAD}layers: [{layer}]\n", "net.yaml"))
+
+
+@pytest.mark.parametrize("head", [HEAD, OPEN])
+@pytest.mark.parametrize("kind", ["max_pool2d", "avg_pool2d"])
+def test_a_large_number_of_windows_is_refused_at_once(head: str, kind: str) -> None:
+    with little(), pytest.raises(SpecError, match="at most 100,000 are told apart"):
+        plan_model(read_spec_text(f"{head}layers: [{kind}: {{output_size: [{LARGE}, 1]}}]\n", "net.yaml"))
