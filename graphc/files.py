@@ -8,6 +8,7 @@ import hashlib
 import io
 import os
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -41,6 +42,8 @@ ADVICE = {
 
 NO_PATHS = (errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL)
 """What systems say of texts that cannot be a path."""
+LONGEST_NAME = 255
+"""Characters of names that are compared by how they look."""
 IN_TEXTS = {number: said for number, said in CONTROLS.items() if chr(number) not in "\n\t"}
 ESCAPED = "in double quotes, YAML takes \\n and \\t for a line break and a tab: write a path with / or in single quotes"
 
@@ -55,6 +58,12 @@ def machine_error(action: str, path: Path | str, error: OSError) -> MachineError
 def shown(path: Path | str) -> str:
     """A path as text that any terminal can print on one line."""
     return str(path).encode("utf-8", "backslashreplace").decode("utf-8").translate(CONTROLS)
+
+
+def composed(name: str) -> str:
+    """A name with its accents written in one way (NFC). One of more than `LONGEST_NAME` characters stays as it is: the
+    time in which marks are sorted grows with the square of how many stand in a row."""
+    return unicodedata.normalize("NFC", name) if len(name) <= LONGEST_NAME else name
 
 
 def printable(text: str) -> str:

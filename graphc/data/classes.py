@@ -20,7 +20,7 @@ from graphc.data.examples import BOX_LABEL, LABEL, Examples
 from graphc.data.target_kind import TargetKind
 from graphc.data.wanted import Want, Wanted
 from graphc.errors import DataError, Place, did_you_mean
-from graphc.files import shown
+from graphc.files import LONGEST_NAME, composed, shown
 from graphc.types import Array
 
 WHOLE = re.compile(r"-?(?:0|[1-9]\d{0,17})", re.ASCII)
@@ -39,7 +39,7 @@ def class_text(value: Any) -> str:
         return TRUTH[int(value)]
     if isinstance(value, (float, np.floating)) and math.isfinite(value) and value == int(value):
         return str(int(value))
-    return shown(unicodedata.normalize("NFC", str(value).strip()))
+    return shown(composed(str(value).strip()))
 
 
 def class_texts(values: Iterable[Any]) -> list[str]:
@@ -118,7 +118,10 @@ def look_alikes(names: Iterable[str]) -> tuple[str, str] | None:
 
 
 def looks(name: str) -> str:
-    """A name without what eyes overlook: case, how spaces and accents are written, characters without a shape."""
+    """A name without what eyes overlook: case, how spaces and accents are written, characters without a shape; a name
+    that is too long to be read whole is as it is."""
+    if len(name) > LONGEST_NAME:
+        return name
     shapes = "".join(sign for sign in unicodedata.normalize("NFKC", name) if unicodedata.category(sign) != "Cf")
     return " ".join(shapes.casefold().split())
 
@@ -128,7 +131,7 @@ def refused_alike(a: str, b: str) -> str:
     quoted = ascii
     if a.casefold() == b.casefold():
         what, quoted = "case", repr
-    elif unicodedata.normalize("NFC", a) == unicodedata.normalize("NFC", b):
+    elif composed(a) == composed(b):
         what = "how their accents are written (NFC and NFD)"
     elif a.casefold().split() == b.casefold().split():
         what = "spaces"
@@ -143,7 +146,7 @@ class ClassIndex:
     def __init__(self, names: Sequence[str], numbered: bool = False) -> None:
         """`numbered`: where no name is a number, whole numbers count the classes from 0."""
         self.names = tuple(names)
-        self._exact = {unicodedata.normalize("NFC", name): number for number, name in enumerate(names)}
+        self._exact = {composed(name): number for number, name in enumerate(names)}
         spelled: dict[str, list[int]] = {}
         for name, number in self._exact.items():
             spelled.setdefault(_spelled(name), []).append(number)

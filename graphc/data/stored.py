@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,7 +21,7 @@ from graphc.data.sample import Sample
 from graphc.data.shard_members import Members
 from graphc.data.value_range import BYTES, ImageValues
 from graphc.errors import DataError, Place
-from graphc.files import shown
+from graphc.files import composed, shown
 from graphc.system import is_plain_name
 from graphc.types import Array
 
@@ -54,6 +53,7 @@ class Folder:
         self._real = os.path.realpath(root)
         self._folders: dict[str, str] = {}
         self._names: dict[str, list[str]] = {}
+        self._composed: dict[str, dict[str, list[str]]] = {}
 
     def read(self, name: str) -> bytes:
         data = read_regular(self._path(name), LARGEST_FILE)
@@ -92,7 +92,7 @@ class Folder:
             return path
         parts: list[str] = []
         for part in name.split("/"):
-            alike = [each for each in self._listed("/".join(parts)) if _composed(each) == _composed(part)]
+            alike = self._alike("/".join(parts)).get(composed(part), [])
             if len(alike) != 1:
                 return path
             parts += alike
@@ -106,6 +106,15 @@ class Folder:
             except (OSError, DataError):
                 self._names[folder] = []
         return self._names[folder]
+
+    def _alike(self, folder: str) -> dict[str, list[str]]:
+        """The names in a folder by how they are composed."""
+        if folder not in self._composed:
+            found: dict[str, list[str]] = {}
+            for each in self._listed(folder):
+                found.setdefault(composed(each), []).append(each)
+            self._composed[folder] = found
+        return self._composed[folder]
 
     def _written(self, name: str) -> str:
         """The real path of a name as it is; folders on the way are looked at once."""
@@ -151,10 +160,6 @@ class Together:
     def _of(self, name: str) -> tuple[Store, str]:
         number, _, own = name.partition(":")
         return self.stores[int(number)], own
-
-
-def _composed(name: str) -> str:
-    return unicodedata.normalize("NFC", name)
 
 
 @dataclass(frozen=True, slots=True)

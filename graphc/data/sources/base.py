@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,13 +9,14 @@ from pydantic import Field, GetJsonSchemaHandler
 
 from graphc.data.examples import Examples
 from graphc.data.wanted import ANYTHING, Wanted
+from graphc.files import composed
 from graphc.settings import JsonSchema, Kind, Short
 
 Side = Annotated[int, Field(gt=0, le=100_000)]
 
 
 def _composed(name: Any) -> Any:
-    return unicodedata.normalize("NFC", name) if isinstance(name, str) else name
+    return composed(name) if isinstance(name, str) else name
 
 
 class _ClassNames(Short):
