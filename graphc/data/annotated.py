@@ -64,7 +64,7 @@ class Reading:
     value_range: ValueRange | None = None
     """Black and white of images, where the source says it."""
     limit: int = MEMORY_LIMIT
-    """Bytes that the boxes of all images may take."""
+    """Bytes that the boxes, or the key points, of all images may take."""
 
 
 def examples_of(
@@ -92,7 +92,7 @@ def examples_of(
         raise DataError("G402", f"found labels for {len(labeled)} of {len(entries)} images", Place(source))
     if labeled:
         targets[LABEL] = np.array(labeled, np.int64)
-    targets |= _box_targets(entries, how, source) | _point_targets(entries, source)
+    targets |= _box_targets(entries, how, source) | _point_targets(entries, how, source)
     examples = Examples({IMAGE: images}, targets, how.classes, source, value_range=how.value_range)
     return without_bad(examples) if how.skip else examples
 
@@ -117,7 +117,8 @@ def in_memory(examples: Examples, limit: int, whole: bool = False) -> Examples:
 
 def _require_files(stored: Sequence[StoredImages | StoredMasks]) -> None:
     """An error for the first file that is not there, before hours of training come to it."""
-    files = [(each.store, name) for each in stored for name in each.names if isinstance(name, str)]
+    names = [(each.store, dict.fromkeys(name for name in each.names if isinstance(name, str))) for each in stored]
+    files = [(store, name) for store, different in names for name in different]
     missing = [(store, name) for store, name in files if store.size(name) < 0]
     if missing:
         store, name = missing[0]
@@ -155,13 +156,14 @@ def _box_targets(entries: Sequence[Entry], how: Reading, source: str) -> dict[st
     return {BOXES: boxes, BOXES_THERE: there, **classes}
 
 
-def _point_targets(entries: Sequence[Entry], source: str) -> dict[str, Array]:
+def _point_targets(entries: Sequence[Entry], how: Reading, source: str) -> dict[str, Array]:
     most = max(len(entry.points) for entry in entries)
     if not most:
         return {}
     if (other := next((e for e in entries if len(e.points) not in (0, most)), None)) is not None:
         message = f"expected {most} key points in every image, found {len(other.points)} in {other.name}"
         raise DataError("G402", message, Place(source))
+    check_memory((len(entries), most, 3), 4, how.limit, source, "every image gets room for as many key points")
     points = np.full((len(entries), most, 2), np.nan, np.float32)
     for row, entry in enumerate(entries):
         if entry.points:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from graphc.data.drawn import Decoded, turn_of, turned
 from graphc.data.examples import Examples
 from graphc.data.orientation import UPRIGHT, upright
-from graphc.data.sample import ANNOTATIONS, MASK
+from graphc.data.sample import ANNOTATIONS, BOXES, BOXES_THERE, MASK
 from graphc.data.stored import StoredImages, StoredMasks
 from graphc.errors import DataError, Place
 from graphc.types import Array
@@ -19,12 +21,28 @@ def annotated_image(examples: Examples, name: str, row: int) -> tuple[Array, dic
     annotations = {key: array[row] for key, array in targets.items()}
     if not isinstance(images, StoredImages):
         mask = masks.read(row) if isinstance(masks, StoredMasks) else None if masks is None else masks[row]
+        _refuse_beside(annotations, images[row].shape[:2], f"{examples.source} (example {row})")
         return images[row], annotations if mask is None else {**annotations, MASK: mask}
     image = images.decode(row)
     found = turned(annotations, image, images.drawn_in(row), images.exif, images.name(row))
+    _refuse_beside(found, image.size, images.name(row))
     if isinstance(masks, StoredMasks):
         found[MASK] = _mask(masks, row, image, images)
     return image.pixels, found
+
+
+def _refuse_beside(annotations: Mapping[str, Array], size: tuple[int, ...], name: str) -> None:
+    """An error for a box of which nothing is in the image: it would be one without an area."""
+    if BOXES not in annotations:
+        return
+    boxes, (height, width) = annotations[BOXES].reshape(-1, 4), size
+    beside = (boxes[:, 2:].min(axis=1) <= 0) | (boxes[:, 0] >= width) | (boxes[:, 1] >= height)
+    if BOXES_THERE in annotations:
+        beside &= annotations[BOXES_THERE].reshape(-1) > 0
+    if beside.any():
+        found = ", ".join(f"{number:g}" for number in boxes[beside.argmax()].tolist())
+        message = f"expected boxes (left, top, right, bottom) in the image of {width}×{height}, found {found}"
+        raise DataError("G402", message, Place(name))
 
 
 def _mask(masks: StoredMasks, row: int, image: Decoded, images: StoredImages) -> Array:

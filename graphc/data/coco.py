@@ -15,6 +15,7 @@ from graphc.data.annotated import Entry
 from graphc.data.classes import ClassIndex, class_text, ordered
 from graphc.data.examples import of_crowds
 from graphc.data.images import PIXEL_LIMIT
+from graphc.data.places import LARGEST, has_area
 from graphc.data.segmentation import BadAreaError, box_of, cost_of, paint
 from graphc.data.tables import is_path, read_json
 from graphc.errors import DataError, Place, counted, did_you_mean
@@ -24,10 +25,10 @@ from graphc.types import Array
 GROUND = "background"
 """Name of class 0 of masks; the class of index k is k + 1 there."""
 CROWD = "of crowds"
-LARGEST = 1e9
-"""Coordinates and areas are smaller."""
 LAYERS, FEW = 100, 10_000_000
 """How often the areas of an image may cover all of it, together; and pixels that they may have in any."""
+POLYGONS = 10_000
+"""That the areas of an image may have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,8 @@ class _Image:
     areas: list[tuple[float, Any, int]] = field(default_factory=list)
     """(its size, segmentation, value in the mask)."""
     cost: int = 0
+    """Of all areas together."""
+    polygons: int = 0
     """Of all areas together."""
 
 
@@ -186,7 +189,7 @@ def _box(each: Mapping[str, Any], image: _Image) -> list[float]:
     else:
         left, top, width, height = map(float, found)
         box = [left, top, left + width, top + height] if min(width, height) > 0 else None
-    if box is None or box[0] >= box[2] or box[1] >= box[3]:
+    if box is None or not has_area(*box):
         raise _BadError("with an empty box", f"expected a box with an area, found {found!r:.60}")
     if image.size is not None and (min(box[2:]) <= 0 or box[0] >= image.size[1] or box[1] >= image.size[0]):
         message = f"expected a box in the image of {image.size[1]}×{image.size[0]}, found {found!r:.60}"
@@ -199,6 +202,10 @@ def _area(each: Mapping[str, Any], image: _Image) -> tuple[float, Any]:
     found = each.get("segmentation")
     if image.size is None:
         raise _BadError("their area cannot be drawn", f"masks need height and width of the image {shown(image.name)}")
+    image.polygons += len(found) if isinstance(found, list) else 0
+    if image.polygons > POLYGONS:
+        message = f"expected areas of at most {POLYGONS:,} polygons in the image {shown(image.name)}, found more"
+        raise _BadError("their area cannot be drawn", message)
     image.cost += cost_of(found, *image.size)
     if image.cost > max(FEW, LAYERS * math.prod(image.size)):
         message = f"expected areas that cover the image at most {LAYERS} times together, found more, or longer edges"
@@ -211,13 +218,13 @@ def _area(each: Mapping[str, Any], image: _Image) -> tuple[float, Any]:
 
 
 def _points(each: Mapping[str, Any]) -> list[list[float]]:
-    """x and y of each key point; not numbers where it is not labeled."""
+    """x and y of each key point; not numbers where it is not labeled, which a visibility above 0 says."""
     values = each.get("keypoints") or []
     if not isinstance(values, list) or not _are_numbers(values, len(values)) or len(values) % 3:
         raise _BadError("with bad key points", f"expected x, y and visibility of each, found {values!r:.60}")
     triples = zip(values[::3], values[1::3], values[2::3], strict=True)
-    points = [[float(x), float(y)] if seen else [math.nan] * 2 for x, y, seen in triples]
-    return points if any(values[2::3]) else []
+    points = [[float(x), float(y)] if seen > 0 else [math.nan] * 2 for x, y, seen in triples]
+    return points if any(seen > 0 for seen in values[2::3]) else []
 
 
 def _entry(image: _Image, rules: CocoRules, path: Path) -> Entry:
@@ -260,7 +267,8 @@ def _classes(
     names = _categories(rows, annotations, path)
     keys = ordered(names)
     own = tuple(rules.classes) or tuple(names[key] for key in keys)
-    unknown = [name for name in rules.classes if name not in {*names.values(), *rules.known}]
+    taken = {*names.values(), *rules.known}
+    unknown = [name for name in rules.classes if name not in taken]
     if unknown:
         known = ", ".join(names[key] for key in keys[:10])
         message = f"classes: expected categories of the file ({known}), found {unknown[0]!r}"

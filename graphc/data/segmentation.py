@@ -61,24 +61,31 @@ def cost_of(segmentation: Any, height: int, width: int) -> int:
     if isinstance(segmentation, Mapping):
         starts, ends = _stretches(run_lengths(segmentation, height, width))
         return int(ends[-1] - starts[0]) if len(starts) else 0
-    found = 0
-    for polygon in polygons_of(segmentation, height, width):
-        corners = np.clip(polygon, 0, (width, height))
-        sides = np.ceil(corners.max(axis=0)) - np.floor(corners.min(axis=0))
-        found += math.prod(map(int, sides)) + EDGE * _length(polygon)
-    return found
+    polygons = polygons_of(segmentation, height, width)
+    corners, first = np.clip(np.concatenate(polygons), 0, (width, height)), _firsts(polygons)
+    sides = np.ceil(np.maximum.reduceat(corners, first)) - np.floor(np.minimum.reduceat(corners, first))
+    return int(sides.prod(axis=1).sum()) + EDGE * int(_lengths(polygons).sum())
 
 
-def _length(corners: Array) -> int:
-    """Pixels along the edges of a polygon, each counted in its longer direction."""
-    return int(np.abs(np.roll(corners, -1, axis=0) - corners).max(axis=1).sum())
+def _firsts(polygons: Sequence[Array]) -> Array:
+    """The row of each polygon's first corner where the corners of all lie one behind another, int64 [N]."""
+    counts = np.array([len(polygon) for polygon in polygons])
+    return np.asarray(np.cumsum(counts) - counts)
+
+
+def _lengths(polygons: Sequence[Array]) -> Array:
+    """Pixels along the edges of each polygon, each edge counted in its longer direction, float64 [N]."""
+    corners, first = np.concatenate(polygons), _firsts(polygons)
+    following = np.roll(corners, -1, axis=0)
+    following[np.append(first[1:], len(corners)) - 1] = corners[first]
+    return np.floor(np.add.reduceat(np.abs(following - corners).max(axis=1), first))
 
 
 def polygons_of(segmentation: Any, height: int, width: int) -> list[Array]:
     """The corners (x, y) of each polygon, as arrays [K, 2]."""
     if not isinstance(segmentation, Sequence) or isinstance(segmentation, str) or not segmentation:
         raise BadAreaError("expected polygons or run lengths")
-    found = []
+    found, far = [], FAR * max(height, width)
     for polygon in segmentation:
         try:
             corners = np.array(polygon, np.float64)
@@ -86,12 +93,11 @@ def polygons_of(segmentation: Any, height: int, width: int) -> list[Array]:
             raise BadAreaError("expected polygons of numbers") from None
         if corners.ndim != 1 or len(corners) % 2 or len(corners) < 6:
             raise BadAreaError(f"expected a polygon of x and y of three corners or more, found {corners.size} numbers")
-        if not (np.abs(corners) <= FAR * max(height, width)).all():
-            raise BadAreaError(f"expected corners near an image of {height}×{width}, found one far from it")
-        corners = corners.reshape(-1, 2)
-        if (length := _length(corners)) > LONGEST:
-            raise BadAreaError(f"expected a polygon with edges of at most {LONGEST:,} pixels, found {length:,}")
-        found.append(corners)
+        found.append(corners.reshape(-1, 2))
+    if not (np.abs(np.concatenate(found)) <= far).all():
+        raise BadAreaError(f"expected corners near an image of {height}×{width}, found one far from it")
+    if (longest := int(_lengths(found).max())) > LONGEST:
+        raise BadAreaError(f"expected a polygon with edges of at most {LONGEST:,} pixels, found {longest:,}")
     return found
 
 

@@ -21,6 +21,8 @@ CSV_BYTES = 26
 JSON_BYTES = 12
 """Bytes of memory that a byte of a list takes while it becomes examples, as measured on lists with a name, a class and
 a number a line, and on COCO's polygons."""
+LONGEST_PATH = 4_096
+"""Characters; a path's parts are looked up one after the other."""
 DELIMITERS = (",", ";", "\t", "|")
 SHOWN = 12
 """Columns that an error lists."""
@@ -88,8 +90,8 @@ def read_text(path: Path, limit: int, each: int) -> str:
 
 
 def is_path(value: Any) -> bool:
-    """Whether a value is a text that a file can be called."""
-    if not isinstance(value, str) or not value:
+    """Whether a value is a text that a file can be called, and no longer than systems take."""
+    if not isinstance(value, str) or not 0 < len(value) <= LONGEST_PATH:
         return False
     try:
         return b"\0" not in value.encode("utf-8", "surrogateescape")
@@ -101,7 +103,7 @@ def read_json(path: Path, limit: int) -> Any:
     """The value in a JSON file, of which `limit` bytes of memory have room for."""
     text = read_text(path, limit, JSON_BYTES)
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_mapping)
     except (ValueError, RecursionError) as error:
         raise DataError("G411", f"expected JSON: {error}", Place(shown(path))) from None
 
@@ -141,10 +143,16 @@ def _header(values: list[str], path: str, line: int) -> tuple[str, ...]:
 def _delimiter(text: str, path: str, image: str) -> str:
     """The delimiter with which the header has the column of images; a comma where it is the only column."""
     header = next((line for line in text.splitlines() if line.strip()), "")
-    fitting = [sign for sign in DELIMITERS if image in (name.strip().strip('"') for name in header.split(sign))]
-    if fitting:
-        return fitting[0]
     found = [sign for sign in DELIMITERS if sign in header]
+    fitting = [
+        sign for sign in found or DELIMITERS[:1] if image in (name.strip().strip('"') for name in header.split(sign))
+    ]
+    if len(fitting) == 1:
+        return fitting[0]
+    if fitting:
+        message = f"expected a header with one delimiter, found {_short(header)}, which several split"
+        notes = [f"`delimiter` says which: one of {', '.join(map(repr, fitting))}"]
+        raise DataError("G411", message, Place(path, 1, 1), notes)
     columns = [name.strip() for name in (header.split(found[0]) if found else [header])]
     message = f"expected a header with the column {image!r}{did_you_mean(image, columns)}, found {_short(header)}"
     if is_image(columns[0].strip('"')):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from graphc.data.annotated_image import annotated_image
 from graphc.data.examples import of_crowds
 from graphc.data.sources import Coco
 from graphc.data.wanted import ANYTHING, Wanted
@@ -238,10 +239,13 @@ FAR = [number for corner in range(6_000) for number in (95_000 - 185_000 * (corn
 LONG = 10**9 - 1
 CHEAP = {
     "a box around the area of a large image": (30_000, [_lengths(30_000, 30_000**2 - 5, 5, bbox=None)], False, None),
-    "of a larger one": (LONG, [_lengths(LONG, LONG**2 - 5, 5, bbox=None)], False, None),
+    "of a larger one": (LONG, [_lengths(LONG, LONG**2 - 5, 5, bbox=None)], False, "a box with an area"),
     "a mask of a large image": (30_000, [_lengths(30_000, 30_000**2 - 5, 5)], True, "pixels, the limit is"),
     "a polygon far beyond": (5_000, [{**GOOD, "segmentation": [FAR]}], True, "at most 400,000 pixels, found 1,110,000"),
     "many small polygons": (5_000, [{**GOOD, "segmentation": [[0, 0, 5, 5, 5, 0]] * 2_000}], True, None),
+    "polygons without an area": (100, [{**GOOD, "segmentation": [[0] * 6] * 9_900}], True, None),
+    "more polygons": (100, [{**GOOD, "segmentation": [[0] * 6] * 4_000}] * 3, True, "at most 10,000 polygons"),
+    "very many polygons": (100, [{**GOOD, "bbox": None, "segmentation": [[0, 0, 1, 1, 1, 0]] * 35_000}], False, None),
     "many small areas": (5_000, [_lengths(5_000, 5_000**2 - 5, 5)] * 2_000, True, None),
     "many large areas": (5_000, [_lengths(5_000, 1, 5_000**2 - 1)] * 101, True, "at most 100 times together"),
     "many long edges": (2_000, [{**GOOD, "segmentation": [ZIGZAG]}] * 12, True, "or longer edges"),
@@ -264,10 +268,54 @@ def test_areas_cost_what_they_cover(folder, name):
                 _read(folder, [image], annotations, masks=masks)
 
 
-def test_many_categories_are_looked_up_at_once(folder):
+@pytest.mark.parametrize("all_named", [False, True])
+def test_many_categories_are_looked_up_at_once(folder, all_named):
     categories = [{"id": number, "name": f"c{number}"} for number in range(20_000)]
+    classes = tuple(each["name"] for each in categories) if all_named else ()
     with little():
-        assert len(_read(folder, [_image(1)], [GOOD], categories).classes) == 20_000
+        assert len(_read(folder, [_image(1)], [GOOD], categories, classes=classes).classes) == 20_000
+
+
+def test_a_name_of_many_marks_is_not_sorted(folder):
+    name = "a" + "\u0301" * 40_000 + "\u0316" * 40_000
+    with little():
+        assert _read(folder, [_image(1)], [GOOD], [{"id": 1, "name": name}]).classes == (name,)
+
+
+@pytest.mark.parametrize("step", ["./", "a/../", "/"])
+def test_a_path_of_many_steps_is_none(folder, step):
+    with little(), pytest.raises(DataError, match="whose 'file_name' is"):
+        _read(folder, [_image(1, step * (600_000 // len(step)) + "0.png")], [GOOD])
+
+
+def test_key_points_for_which_there_is_no_room(folder):
+    images = [{"id": number, "file_name": "0.png"} for number in range(2_000)]
+    with little(), pytest.raises(DataError, match=r"2000×20000×3 values of 4 bytes .* the limit is"):
+        _read(folder, images, [{**GOOD, "keypoints": [1, 1, 2] * 20_000}])
+
+
+def test_points_are_labeled_by_a_visibility_above_0(folder):
+    """As pycocotools counts them."""
+    found = _read(folder, [_image(1)], [{**GOOD, "keypoints": [30, 2, -1, 38, 2, 2, 3, 3, 0]}])
+    assert found.targets["points_there"].tolist() == [[0, 1, 0]]
+    assert "points" not in _read(folder, [_image(1)], [{**GOOD, "keypoints": [30, 2, -1]}]).targets
+
+
+def test_a_key_that_stands_twice_is_an_error(folder):
+    (folder / "coco.json").write_text('{"images": [], "annotations": [], "annotations": [], "categories": []}')
+    with pytest.raises(DataError, match="the key 'annotations' stands twice"):
+        Coco(path="coco.json", size=(4, 4)).load(folder, LIMIT)
+
+
+def test_a_box_beside_an_image_whose_size_nothing_says(folder):
+    image = {"id": 1, "file_name": "0.png"}
+    beside = {**GOOD, "bbox": [40, 2, 5, 5]}
+    found = _read(folder, [image], [beside])
+    with pytest.raises(DataError, match=r"0\.png: error\[G402\]: expected boxes .* of 40×20, found 40, 2, 45, 7"):
+        annotated_image(found, "image", 0)
+    images = [image, {"id": 2, "file_name": "1.png"}]
+    left = _read(folder, images, [beside, {**GOOD, "image_id": 2}], bad_files="skip")
+    assert (len(left), len(left.skipped)) == (1, 1)
 
 
 def test_run_lengths_whose_sum_has_more_than_64_bits(folder):
