@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from graphc.data.classes import LISTED, NUMBER, TRUTH, ClassIndex, class_names, class_text, class_texts
+from graphc.data.examples import MEMORY_LIMIT, check_memory
 from graphc.data.target_kind import TargetKind
 from graphc.data.wanted import Want
 from graphc.errors import DataError, counted
@@ -32,6 +33,14 @@ class Column:
     fail: Fail
     names: tuple[str, ...] = ()
     """Of the columns of numbers that each list was put together from."""
+    limit: int = MEMORY_LIMIT
+    """Bytes that the target may take."""
+
+    def check(self, *shape: int, item_bytes: int) -> None:
+        """An error before an array is made that has no room."""
+        place = self.fail(0, "").place
+        where = self.target if place is None else place.path
+        check_memory(shape, item_bytes, self.limit, where, f"{self.target}: every example gets a row as long")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +136,7 @@ def _multi_hot(column: Column, want: Want, given: Sequence[str], known: Sequence
             f"{column.target}: found {counted(len(index.names), 'label')} ({some}), the network has {want.outputs}"
         )
         raise column.fail(0, f"{message} outputs: `classes` names all labels")
+    column.check(len(named), len(index.names), item_bytes=4)
     found = np.zeros((len(named), len(index.names)), np.float32)
     for row, names in enumerate(named):
         for name in names:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from graphc.data.labels import is_missing, is_number
+from graphc.data.places import LARGEST, has_area
 from graphc.data.sample import MASK
 from graphc.data.tables import Row, Table, is_path
 from graphc.errors import DataError
@@ -57,9 +58,10 @@ class Roles:
 
     def check(self, table: Table) -> None:
         """Whether the columns that are named, and those that belong together, are there."""
+        columns = {*table.columns}
         for role in (IMAGE, *self.columns):
             for column in self.of(role):
-                if column not in table.columns and table.rows:
+                if column not in columns and table.rows:
                     raise table.without(column, role)
             if self.is_annotation(role) and len(self.of(role)) > 1:
                 raise table.error(1, f"columns: expected one column for {role}, found {len(self.of(role))}")
@@ -72,7 +74,6 @@ class Roles:
                 raise table.without(name, name)
         if self.column(BOX_CLASS) in table.columns and not there:
             raise table.without(box[0], BOX[0])
-        columns = {*table.columns}
         for name in [name for pair in self.points(table) for name in pair]:
             if name not in columns:
                 raise table.without(name, name)
@@ -130,6 +131,8 @@ def from_json(table: Table, roles: Roles) -> Iterator[Listed]:
         if not isinstance(labels, list) or (labels and len(labels) != len(boxes)):
             found = f"{len(labels)}" if isinstance(labels, list) else repr(labels)
             raise table.error(row.line, f"expected a label for each of {len(boxes)} boxes, found {found}")
+        if (wrong := next((each for each in labels if isinstance(each, (list, dict))), None)) is not None:
+            raise table.error(row.line, f"expected the name of a class for each box, found {wrong!r:.60}")
         for each in boxes:
             _check_box(each, row, table)
         listed = Listed(_image(row, table, roles), row.line, row.values, boxes, tuple(labels), lists(POINTS, 2))
@@ -189,7 +192,7 @@ def _csv_box(row: Row, columns: Sequence[str], table: Table) -> list[float] | No
 
 def _check_box(box: Sequence[float], row: Row, table: Table) -> None:
     left, top, right, bottom = box
-    if any(map(math.isnan, box)) or left >= right or top >= bottom:
+    if any(map(math.isnan, box)) or not has_area(left, top, right, bottom):
         found = ", ".join(f"{number:g}" for number in box)
         raise table.error(row.line, f"expected a box with left < right and top < bottom, found {found}")
 
@@ -218,7 +221,10 @@ def _numbers(cells: Any, length: int, what: str, row: Row, table: Table) -> list
     wrong = next((cell for cell in numbers if not is_number(cell) and cell == cell), None)  # noqa: PLR0124
     if wrong is not None or any(cell is None for cell in numbers):
         raise _wrong(table, row, what, "numbers", repr(wrong))
-    return [float(cell) for cell in numbers]
+    given = [float(cell) for cell in numbers]
+    if (far := next((number for number in given if abs(number) >= LARGEST), None)) is not None:
+        raise _wrong(table, row, what, f"numbers below {LARGEST:g}", f"{far:g}")
+    return given
 
 
 def _wrong(table: Table, row: Row, what: str, expected: str, found: str) -> DataError:

@@ -14,7 +14,7 @@ from typing import Any
 
 from graphc.data.annotated import Entry
 from graphc.data.classes import ClassIndex, class_text
-from graphc.data.examples import BOX_LABEL, LABEL
+from graphc.data.examples import BOX_LABEL, LABEL, MEMORY_LIMIT
 from graphc.data.labels import Column, Typed, class_index, indices, is_missing, typed
 from graphc.data.listed import Listed, Roles, from_csv, from_json
 from graphc.data.sample import BOXES, BOXES_THERE, MASK, POINTS, POINTS_THERE
@@ -22,7 +22,7 @@ from graphc.data.tables import Table
 from graphc.data.target_kind import TargetKind
 from graphc.data.texts import sequences
 from graphc.data.wanted import Wanted
-from graphc.errors import counted
+from graphc.errors import DataError, counted
 
 ANNOTATED = (BOXES, BOXES_THERE, BOX_LABEL, POINTS, POINTS_THERE, MASK)
 """Targets that are made of annotations, not read from a column of their name."""
@@ -43,6 +43,8 @@ class Reader:
     separator: str | None
     """What stands between the labels of an example that has several."""
     wanted: Wanted
+    limit: int = MEMORY_LIMIT
+    """Bytes that a target may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +81,10 @@ def _target_names(reader: Reader) -> list[str]:
     if wanted.targets is None:
         own = [name for name in roles.columns if not roles.is_annotation(name)]
         return list(dict.fromkeys([*([LABEL] if roles.column(LABEL) in table.columns else []), *own]))
-    names = [name for name in wanted.targets if name not in ANNOTATED]
+    names, there = [name for name in wanted.targets if name not in ANNOTATED], {*table.columns}
     for name in names:
         for column in roles.of(name):
-            if column not in table.columns:
+            if column not in there:
                 raise table.without(column, name)
     return names
 
@@ -101,7 +103,10 @@ def _target(reader: Reader, examples: Sequence[Listed], name: str, known: Mappin
 def _column(
     reader: Reader, examples: Sequence[Listed], name: str, cells: Sequence[Any], names: tuple[str, ...] = ()
 ) -> Column:
-    return Column(name, cells, lambda row, message: reader.table.error(examples[row].line, message, "G405"), names)
+    def fail(row: int, message: str) -> DataError:
+        return reader.table.error(examples[row].line, message, "G405")
+
+    return Column(name, cells, fail, names, reader.limit)
 
 
 def _cell(example: Listed, columns: Sequence[str], separator: str | None) -> Any:

@@ -144,9 +144,9 @@ def array_target(
     except ValueError as error:
         raise DataError("G401", f"the texts are damaged: {error}", Place(f"{shown(path)}[{key}]")) from None
     if TargetKind.SEQUENCE in wanted.of(target).kinds:
-        return sequences(Column(target, cells, fail), wanted.of(target))
+        return sequences(Column(target, cells, fail, limit=limit), wanted.of(target))
     known = wanted.classes.get(target, ())
-    return typed(Column(target, cells, fail), wanted.of(target), classes, known)
+    return typed(Column(target, cells, fail, limit=limit), wanted.of(target), classes, known)
 
 
 def _texts(array: Array) -> list[str]:

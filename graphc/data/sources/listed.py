@@ -79,7 +79,7 @@ class ImageList(_Listed):
     def load(self, base: Path, limit: int, wanted: Wanted = ANYTHING) -> Examples:
         roles = Roles(self.columns)
         table = read_table(base / self.path, roles.column(IMAGE_COLUMN), self.delimiter, limit)
-        found = read_examples(Reader(table, roles, self.classes, self.label_separator, wanted))
+        found = read_examples(Reader(table, roles, self.classes, self.label_separator, wanted, limit))
         entries = [replace(entry, name=entry.name + self.ending) for entry in found.entries]
         targets = {name: each.values for name, each in found.targets.items()}
         classes = {name: each.classes for name, each in found.targets.items() if each.classes and name != LABEL}

@@ -62,7 +62,7 @@ class WebDataset(ImageFiles):
         images = Members(files, places[:, 0].copy(), places[:, 1].copy(), self.window)
         how = self.reading(wanted)
         inputs = StoredImages(shards, images, how.size, how.channels, how.pixels, how.resizing, how.values)
-        found = {name: self._typed(name, index, inputs, wanted) for name in layout.targets}
+        found = {name: self._typed(name, index, inputs, wanted, limit) for name in layout.targets}
         targets: dict[str, Any] = {name: each.values for name, each in found.items()}
         if layout.mask is not None:
             masks = Members(files, places[:, 2].copy(), places[:, 3].copy(), self.window)
@@ -110,13 +110,13 @@ class WebDataset(ImageFiles):
             write_index(base / self.index, scan.index, of)
         return scan.index, scan.left.notes()
 
-    def _typed(self, name: str, index: Index, images: StoredImages, wanted: Wanted) -> Typed:
+    def _typed(self, name: str, index: Index, images: StoredImages, wanted: Wanted, limit: int) -> Typed:
         """A target as the losses want it."""
 
         def fail(row: int, message: str) -> DataError:
             return DataError("G405", message, Place(images.name(row)))
 
-        column, want = Column(name, index.cells[name], fail), wanted.of(name)
+        column, want = Column(name, index.cells[name], fail, limit=limit), wanted.of(name)
         if TargetKind.SEQUENCE in want.kinds:
             return sequences(column, want)
         return typed(column, want, self.classes, wanted.classes.get(name, ()))
