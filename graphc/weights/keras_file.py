@@ -14,7 +14,7 @@ from graphc.types import Array
 from graphc.weights.file import MAX_ENTRIES, MAX_NAME, Entry, Layout, check_array, check_floats
 from graphc.weights.floats import FLOATS, floats_of
 from graphc.weights.hdf5 import SIGNATURE, Hdf5, Hdf5Error, Node, Stored
-from graphc.weights.npz import BROKEN, LOCAL_HEADER, check_directory
+from graphc.weights.npz import BROKEN, LOCAL_HEADER, check_directory, check_members
 
 START = SIGNATURE
 WEIGHTS = "model.weights.h5"
@@ -172,15 +172,19 @@ def _inside(file: BinaryIO) -> tuple[str, int, int]:
     try:
         check_directory(file)
         archive = zipfile.ZipFile(file)
+        check_members(archive)
         members = {info.filename: info for info in archive.infolist()}
         if WEIGHTS not in members:
             raise Hdf5Error(f"an archive without {WEIGHTS}")
         info = members[WEIGHTS]
         if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1:
             raise Hdf5Error("an archive that is compressed")
+        if info.compress_size != info.file_size:
+            raise Hdf5Error(f"{info.compress_size:,} bytes in place of {info.file_size:,}: a damaged archive")
         version = ""
         if "metadata.json" in members and members["metadata.json"].file_size <= MAX_METADATA:
-            said = json.loads(archive.read("metadata.json"))
+            with archive.open("metadata.json") as text:
+                said = json.loads(text.read(MAX_METADATA))  # the list of members may say less than it unpacks to
             version = str(said.get("keras_version", "")) if isinstance(said, dict) else ""
         with archive.open(info) as member:
             while member.read(CHUNK):

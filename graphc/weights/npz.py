@@ -92,6 +92,7 @@ class Archive:
         try:
             check_directory(file)
             self._zip = zipfile.ZipFile(file)
+            check_members(self._zip)
         except BROKEN as error:
             raise NotReadable(f"expected an .npz file, found {_said(error)}") from None
         self.members: dict[str, zipfile.ZipInfo] = {}
@@ -278,6 +279,14 @@ def check_directory(file: BinaryIO) -> None:
         length = max(length, LARGE_END.unpack_from(tail, large)[0])
     if length > MAX_DIRECTORY:
         raise ValueError(f"a list of members of {length:,} bytes")
+
+
+def check_members(archive: zipfile.ZipFile) -> None:
+    """A ValueError where a member is compressed in another way than by deflate, the only one that is unpacked in
+    parts: of the others a few bytes become gigabytes."""
+    for info in archive.infolist():
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise ValueError(f"members compressed by method {info.compress_type}, neither stored nor deflated")
 
 
 def _fill(member: IO[bytes], data: Array) -> None:

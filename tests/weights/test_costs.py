@@ -3,6 +3,7 @@ times; and names and shapes that no array has, in every format."""
 
 from __future__ import annotations
 
+import io
 import json
 import struct
 import zipfile
@@ -17,6 +18,7 @@ from graphc.errors import WeightsError
 from graphc.weights.tensorflow.crc32c import crc32c, masked
 from tests.costs import SMALL, little
 from tests.weights import files
+from tests.weights.hdf5 import H5
 
 ONE = np.ones(3, "f4")
 MANY = 20_000
@@ -276,3 +278,50 @@ def test_what_the_library_of_safetensors_refuses(tmp_path, name):
     write_header(tmp_path / "w.safetensors", {**header, **more}, ONE[:1].tobytes())
     with pytest.raises(WeightsError, match=words):
         described(tmp_path / "w.safetensors")
+
+
+BYTES = 2**28
+
+
+def archived(method: int, metadata: bytes) -> bytes:
+    """An archive of Keras."""
+    inner = H5()
+    data = inner.whole(inner.group({"a": inner.dataset(ONE)}, {}))
+    with zipfile.ZipFile(file := io.BytesIO(), "w") as archive:
+        archive.writestr("metadata.json", metadata, method)
+        archive.writestr("model.weights.h5", data)
+    return file.getvalue()
+
+
+def one_array(method: int) -> bytes:
+    np.save(array := io.BytesIO(), ONE)
+    with zipfile.ZipFile(file := io.BytesIO(), "w") as archive:
+        archive.writestr("a.npy", array.getvalue(), method)
+    return file.getvalue()
+
+
+@pytest.mark.posix
+def test_a_member_that_unpacks_to_more_than_is_said_of_it(tmp_path):
+    data = archived(zipfile.ZIP_DEFLATED, b" " * BYTES).replace(struct.pack("<I", BYTES), struct.pack("<I", 100))
+    assert len(data) < SMALL
+    (tmp_path / "w.keras").write_bytes(data)
+    with little(), pytest.raises(WeightsError, match="a damaged archive"):
+        weights.load(tmp_path / "w.keras", {})
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_members_that_are_not_unpacked_in_parts_are_refused(tmp_path, method):
+    """Neither Keras nor NumPy write them, and Python's LZMA has an error of its own where they are damaged."""
+    for name, data in (("w.keras", archived(method, b"{}")), ("w.npz", one_array(method))):
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(WeightsError, match=f"compressed by method {method}, neither stored nor deflated"):
+            weights.load(tmp_path / name, {})
+
+
+def test_an_archive_ends_where_its_bytes_do(tmp_path):
+    """What its list says of a member's bytes is no leave to read those behind it."""
+    data = archived(zipfile.ZIP_DEFLATED, b"{}")
+    at = data.rindex(b"PK\1\2") + 24
+    (tmp_path / "w.keras").write_bytes(data[:at] + struct.pack("<I", 2**31) + data[at + 4 :])
+    with pytest.raises(WeightsError, match=r"bytes in place of 2,147,483,648: a damaged archive"):
+        weights.load(tmp_path / "w.keras", {})
