@@ -13,7 +13,8 @@ from graphc.files import shown
 from graphc.types import Array
 from graphc.weights.file import MAX_ENTRIES, MAX_NAME, Entry, Layout, check_array, check_floats
 from graphc.weights.floats import FLOATS, floats_of
-from graphc.weights.hdf5 import SIGNATURE, Hdf5, Hdf5Error, Node, Stored
+from graphc.weights.hdf5 import SIGNATURE, Hdf5, Node
+from graphc.weights.hdf5_messages import Hdf5Error, Stored
 from graphc.weights.npz import BROKEN, LOCAL_HEADER, check_directory, check_members
 
 START = SIGNATURE
@@ -24,6 +25,11 @@ MAX_DEPTH = 32
 CHUNK = 1 << 22
 MAX_PARTS = 10_000
 """Of a list of names."""
+MAX_LETTERS = 2**20
+"""Of the names of all arrays, of which a group's name is part of each below it: so many, or as many as a larger file
+has bytes."""
+TOP = "top_level_model_weights"
+"""The group of the older form that holds a model's own arrays, of no layer."""
 HIDDEN = ("layers", "_layer_checkpoint_dependencies", "vars")
 """Groups of the third format that are no layers."""
 EITHER = "gamma_or_beta"
@@ -67,7 +73,11 @@ class KerasFile:
         try:
             said, start, size = _inside(file)
             self._file = Hdf5(file, start, size)
+            letters = max(MAX_LETTERS, size)
             for name, array in self._find(self._file.root):
+                letters -= len(name)
+                if letters < 0:
+                    raise Hdf5Error(f"names of more than {max(MAX_LETTERS, size):,} characters together")
                 if len(name) > MAX_NAME:
                     raise Hdf5Error(f"a name of more than {MAX_NAME:,} characters: {name[:100]} …")
                 if name in self._arrays or len(self._arrays) >= MAX_ENTRIES:
@@ -122,11 +132,23 @@ class KerasFile:
             yield from self._walk(top, "", (), 0)
             return
         for layer in layers:
-            group = self._member(root, layer)
-            for name in _texts(group, "weight_names") or []:
-                yield name.partition(":")[0], self._member(group, name).array()
+            yield from self._listed(root, layer, "")
+        if TOP in root.members():
+            yield from self._listed(root, TOP, f"{TOP}/")
         if "optimizer_weights" in members:
             yield from self._walk(self._file.node(members["optimizer_weights"]), "optimizer", (), 1)
+
+    def _listed(self, root: Node, layer: str, start: str) -> Iterator[tuple[str, Stored]]:
+        """The arrays of a layer, of which the older form has a list; their names begin with `start`."""
+        group = self._member(root, layer)
+        if group.address in self._seen:
+            raise Hdf5Error(f"the layer {layer[:100]}, which is listed twice")
+        self._seen.add(group.address)
+        names = _texts(group, "weight_names")
+        if names is None:
+            raise Hdf5Error(f"the layer {layer[:100]} without weight_names, the list of its arrays")
+        for name in names:
+            yield f"{start}{name.partition(':')[0]}", self._member(group, name).array()
 
     def _member(self, group: Node, name: str) -> Node:
         for part in name.split("/"):

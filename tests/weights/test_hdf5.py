@@ -148,12 +148,62 @@ def attribute_of_one(name: str) -> bytes:
     return struct.pack("<BxHHH", 1, *map(len, parts)) + b"".join(map(padded, parts))
 
 
+def texts_of(name: str, width: int, count: int, form: int = 1) -> bytes:
+    """An attribute of texts of one length; `form`: what follows a shorter one."""
+    parts = [name.encode() + b"\0", struct.pack("<4BI", 0x13, form, 0, 0, width), space((count,))]
+    return struct.pack("<BxHHH", 1, *map(len, parts)) + b"".join(map(padded, parts))
+
+
+def older(*of_root: tuple[int, bytes], of_layer: tuple[tuple[int, bytes], ...] | None = None) -> bytes:
+    """A file of the older form, whose only layer is `a`, with one array."""
+    file = H5()
+    said = of_layer if of_layer is not None else ((12, texts_of("weight_names", 8, 1) + b"kernel:0"),)
+    layer = file.header([(17, table(file, b"kernel:0".ljust(16, b"\0"), [(0, file.dataset(VALUES))])), *said])
+    return file.whole(file.header([(17, table(file, b"a".ljust(8, b"\0"), [(0, layer)])), *of_root]))
+
+
+def one_layer_many_times() -> bytes:
+    return older(*[(12, texts_of(f"layer_names{part}", 1, 64_000) + b"a" * 64_000) for part in range(8)], of_layer=())
+
+
+def one_layer_in_thousands_of_parts() -> bytes:
+    parts = tuple((12, attribute_of_one(f"weight_names{number}")) for number in range(9_999))
+    return older((12, texts_of("layer_names", 1, 500) + b"a" * 500), of_layer=parts)
+
+
+def names_that_are_ends_of_each_other() -> bytes:
+    file = H5()
+    array = file.dataset(VALUES)
+    names = b"".join(b"a" * 980 + b"%06d" % block + "😀".encode() + bytes(4) for block in range(27))
+    step = len(names) // 27
+    members = [(step * block + at, array) for block in range(27) for at in range(980)]
+    return file.whole(file.header([(17, table(file, names, members))]))
+
+
+def one_long_group_of_many() -> bytes:
+    file = H5()
+
+    def link(name: str, address: int) -> tuple[int, bytes]:
+        data = name.encode()
+        return 6, struct.pack("<BBB", 1, 0, len(data)) + data + struct.pack("<Q", address)
+
+    array = file.dataset(VALUES)
+    group = file.header([link(f"{number:x}", array) for number in range(50_000)])
+    for _ in range(4):
+        group = file.header([link("😀" + "p" * 240, group)])
+    return file.whole(group)
+
+
 COSTS = {
     "one text, many times": (one_text_many_times, "parts that lie over each other"),
     "heaps within each other": (heaps_within_each_other, "parts that lie over each other"),
     "names within one name": (names_within_one_name, "a name of more than 1,000 bytes"),
     "one array under many names": (one_array_under_many_names, None),
     "names in thousands of parts": (names_in_thousands_of_parts, None),
+    "one layer many times": (one_layer_many_times, "the layer a"),
+    "one layer in thousands of parts": (one_layer_in_thousands_of_parts, "the layer a, which is listed twice"),
+    "names that are ends of each other": (names_that_are_ends_of_each_other, "parts that lie over each other"),
+    "one long group of many": (one_long_group_of_many, "characters together"),
 }
 
 
@@ -169,3 +219,68 @@ def test_parts_that_are_said_again_and_again_cost_little(tmp_path, name):
         else:
             with pytest.raises(WeightsError, match=words):
                 opened(tmp_path / "w.h5", data)
+
+
+LISTED = (12, texts_of("layer_names", 1, 1) + b"a")
+IN_A_HEAP = struct.pack("<BBQQ", 0, 0, 800, 900)
+"""What a group says of attributes that lie in a heap of their own, as those of groups with more than eight do."""
+
+
+def stands_elsewhere(flags: int) -> bytes:
+    """An attribute whose type is an address: of a type with a name of its own."""
+    data = struct.pack("<BBHHH", 2, flags, 12, 10, 12) + b"layer_names\0" + struct.pack("<BBQ", 3, 2, 800)
+    return data + struct.pack("<4BQ", 2, 1, 0, 1, 1) + b"a"
+
+
+def in_a_heap(length: int, number: int, form: int = 1) -> bytes:
+    """A file with a layer named by a text of a heap, which has one of three letters."""
+    file = H5()
+    heap = file.put(
+        b"GCOL" + struct.pack("<B3xQ", 1, 4096) + struct.pack("<HH4xQ", 1, 1, 3) + b"abc".ljust(4064, b"\0")
+    )
+    kind = struct.pack("<4BI", 0x19, form, 0, 0, 16) + struct.pack("<4BI", 0x13, 0, 0, 0, 1)
+    parts = [b"layer_names\0", kind, space((1,))]
+    said = struct.pack("<BxHHH", 1, *map(len, parts)) + b"".join(map(padded, parts))
+    return file.whole(
+        file.header([(12, said + struct.pack("<IQI", length, heap, number)), (17, table(file, bytes(8), []))])
+    )
+
+
+UNREAD = {
+    "a type that stands elsewhere": (lambda: older((12, stands_elsewhere(1))), "stands elsewhere"),
+    "a shape that stands elsewhere": (lambda: older((12, stands_elsewhere(2))), "stands elsewhere"),
+    "attributes in a heap": (lambda: older((21, IN_A_HEAP)), "attributes with an index of their own"),
+    "a name without its end": (
+        lambda: older((12, texts_of("layer_names", 1, 1).replace(b"names\0", b"names\x10") + b"a")),
+        "an attribute whose name does not end",
+    ),
+    "texts of no bytes": (lambda: older((12, texts_of("layer_names", 0, 5))), "an attribute that is no text"),
+    "texts with an unknown end": (lambda: older((12, texts_of("layer_names", 1, 1, 7) + b"a")), "that is no text"),
+    "numbers in a heap": (lambda: in_a_heap(3, 1, form=0), "an attribute that is no text"),
+    "a text that its heap does not have": (lambda: in_a_heap(3, 2), "of 3 bytes of which its heap has 0"),
+    "a text longer than in its heap": (lambda: in_a_heap(9, 1), "of 9 bytes of which its heap has 3"),
+    "a layer without a list of its arrays": (lambda: older(LISTED, of_layer=()), "the layer a without weight_names"),
+}
+
+
+@pytest.mark.parametrize("name", UNREAD)
+def test_lists_that_are_not_read_are_refused(tmp_path, name):
+    """Taken for none, or for others, they would leave arrays out that nobody hears of."""
+    make, words = UNREAD[name]
+    with pytest.raises(WeightsError, match=words):
+        opened(tmp_path / "w.h5", make())
+
+
+def test_blanks_that_fill_a_text_are_no_part_of_it(tmp_path):
+    listed = texts_of("weight_names", 12, 1, 2) + b"kernel:0    "
+    found = opened(tmp_path / "w.h5", older((12, texts_of("layer_names", 4, 1, 2) + b"a   "), of_layer=((12, listed),)))
+    assert np.array_equal(found["kernel"], VALUES)
+
+
+def test_arrays_of_a_model_itself_are_read(tmp_path):
+    """Keras writes them beside the layers, which are all that it lists."""
+    file = H5()
+    layer = file.group({"kernel:0": file.dataset(VALUES)}, {"weight_names": ["kernel:0"]})
+    top = file.group({"scale:0": file.dataset(VALUES[0])}, {"weight_names": ["scale:0"]})
+    data = file.whole(file.group({"a": layer, "top_level_model_weights": top}, {"layer_names": ["a"]}))
+    assert list(opened(tmp_path / "w.h5", data)) == ["kernel", "top_level_model_weights/scale"]
