@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import math
 import zipfile
 from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 
-from graphc.errors import WeightsError
+from graphc.errors import WeightsError, counted
 from graphc.files import shown
 from graphc.lazy import np
 from graphc.types import Array
 from graphc.weights.file import MAX_ENTRIES, MAX_NAME, OTHERS, Entry, Layout, check_array, check_floats
 from graphc.weights.floats import FLOATS
 from graphc.weights.npz import BROKEN, check_directory
-from graphc.weights.torch_pickle import MAX_PICKLE, Other, PickleError, Read, Storage, Tensor, read_pickle
+from graphc.weights.torch_calls import Other, PickleError, Storage, Tensor
+from graphc.weights.torch_pickle import MAX_PICKLE, Read, read_pickle
 
 MAGIC = 0x1950A86A20F9469CFC6C
 """The first pickle of the older form."""
@@ -27,6 +29,11 @@ MAX_DEPTH = 32
 FEW = 1_000
 """Values that a pickle may have whatever its size; beyond, no more than operations: a dictionary of arrays that stands
 once may be found at as many places."""
+FEW_ARRAYS, MAX_PLACES = 10_000, 4
+"""Arrays that it may have whatever its size; beyond, no more than so many for each tensor that it makes."""
+FEW_LETTERS, MAX_LETTERS = 2**20, 4
+"""Of their names together whatever its size; beyond, no more than so many for each of its bytes."""
+NO_NAME = "a tensor under a key that is neither text nor number"
 SHOWN = 8
 """Names of values that are no arrays, in the metadata."""
 
@@ -45,10 +52,10 @@ class TorchFile:
         file.seek(0)
         try:
             self._form: _ZipForm | _OldForm = _ZipForm(file) if first.startswith(b"PK") else _OldForm(file)
-            root = self._form.root
+            root = self._form.read.value
             if isinstance(root, Other):
                 raise PickleError(f"expected a dictionary of tensors, found an object of {_clean(root.name)}: {SAVE}")
-            self._tensors, others = _sorted_out(root, min(MAX_ENTRIES, max(FEW, self._form.operations)))
+            self._tensors, others = _sorted_out(self._form.read)
         except PickleError as error:
             raise WeightsError("G315", f"{path}: {error}") from None
         self.format = self._form.name
@@ -88,47 +95,73 @@ class TorchFile:
         return kind.as_float32(view)
 
 
-def _sorted_out(root: Any, most: int) -> tuple[dict[str, Tensor], str]:
-    """(the tensors by name, the names of what else there is); `most`: of both."""
+def _sorted_out(read: Read) -> tuple[dict[str, Tensor], str]:
+    """(the tensors by name, the names of what else there is)."""
     tensors: dict[str, Tensor] = {}
-    others = []
-    for path, value in _tensors_in(root, most):
-        name = path or "tensor"
+    others: list[str] = []
+    count = letters = 0
+    most = max(FEW_ARRAYS, MAX_PLACES * read.tensors)
+    most_letters = max(FEW_LETTERS, MAX_LETTERS * read.size)
+    for path, key, value in _tensors_in(read.value, min(MAX_ENTRIES, max(FEW, read.operations))):
         if not isinstance(value, Tensor):
-            others.append(_clean(name if value is None else f"{name} ({value.name})"))
-        elif name in tensors:
-            raise PickleError(f"expected arrays of different names, found two of {name}")
-        else:
-            tensors[name] = value
+            count += 1
+            if len(others) < SHOWN:
+                name = _joined(path, key)[:100] or "tensor"
+                others.append(_clean(f"{name} ({value.name})" if isinstance(value, Other) else name))
+            continue
+        name = _joined(path, key) or "tensor"
+        letters += len(name)
+        if len(name) > MAX_NAME:
+            raise PickleError(f"expected names of at most {MAX_NAME:,} characters, found longer ones")
+        if name in tensors:
+            raise PickleError(f"expected arrays of different names, found two of {_clean(name)}")
+        if len(tensors) == most:
+            raise PickleError(f"expected at most {most:,} arrays, found more")
+        if letters > most_letters:
+            raise PickleError(f"expected names of at most {most_letters:,} characters together, found more")
+        tensors[name] = value
     if not tensors:
         raise PickleError(f"expected a dictionary of tensors, found none: {SAVE}")
-    more = f" and {len(others) - SHOWN} more" if len(others) > SHOWN else ""
-    return tensors, ", ".join(others[:SHOWN]) + more
+    return tensors, ", ".join(others) + (f" and {count - SHOWN} more" if count > SHOWN else "")
 
 
-def _tensors_in(value: Any, most: int) -> Iterator[tuple[str, Tensor | Other | None]]:
-    """(name, tensor) of all that is in a value of dictionaries and lists, the names of dictionaries within each other
-    joined by `/`; what is no tensor comes as an `Other`, or as None where it is a plain value."""
-    waiting: list[tuple[str, Any, int]] = [("", value, 0)]
-    for _ in range(most):
-        if not waiting:
-            return
-        path, here, depth = waiting.pop()
-        if isinstance(here, dict | list | tuple):
-            if depth > MAX_DEPTH:
-                raise PickleError(f"expected at most {MAX_DEPTH} dictionaries within each other, found more")
-            if len(waiting) + len(here) > most:
+def _joined(path: str, key: Any) -> str:
+    """A name within a dictionary."""
+    name = "a key that is no text" if isinstance(key, Other) else str(key)
+    return f"{path}/{name}" if path else name
+
+
+def _tensors_in(root: Any, most: int) -> Iterator[tuple[str, Any, Any]]:
+    """(path, key, value) of all that is in a value of dictionaries and lists, the names of dictionaries within each
+    other joined by `/`; tensors under keys that are no names come as an `Other`."""
+    if isinstance(root, Tensor):
+        yield "", "", root
+        return
+    levels = [("", True, _items(root))]
+    seen = 0
+    while levels:
+        path, named, items = levels[-1]
+        for key, value in items:
+            seen += 1
+            if seen > most:
+                raise PickleError(f"expected at most {most:,} values, found more")
+            inside = named and not isinstance(key, Other)
+            if isinstance(value, dict | list | tuple):
+                if len(levels) > MAX_DEPTH:
+                    raise PickleError(f"expected at most {MAX_DEPTH} dictionaries within each other, found more")
+                if isinstance(key, str) and len(path) + len(key) >= MAX_NAME:
+                    raise PickleError(f"expected names of at most {MAX_NAME:,} characters, found longer ones")
+                levels.append((_joined(path, key), inside, _items(value)))
                 break
-            items = list(here.items() if isinstance(here, dict) else enumerate(here))
-            start = f"{path}/" if path else ""
-            if any(isinstance(key, str) and len(start) + len(key) > MAX_NAME for key, _ in items):
-                raise PickleError(f"expected names of at most {MAX_NAME:,} characters, found longer ones")
-            waiting.extend((f"{start}{key}", inner, depth + 1) for key, inner in reversed(items))
-        elif isinstance(here, Tensor | Other):
-            yield path, here
+            yield path, key, Other(NO_NAME) if isinstance(value, Tensor) and not inside else value
         else:
-            yield path, None
-    raise PickleError(f"expected at most {most:,} values, found more")
+            levels.pop()
+
+
+def _items(value: Any) -> Iterator[tuple[Any, Any]]:
+    if isinstance(value, dict):
+        return iter(value.items())
+    return iter(enumerate(value if isinstance(value, list | tuple) else ()))
 
 
 def _clean(name: str) -> str:
@@ -148,7 +181,9 @@ class _ZipForm:
             raise PickleError(f"expected a file of torch.save, found {error}") from None
         members: dict[str, zipfile.ZipInfo] = {}
         for info in self._zip.infolist():
-            if members.setdefault(info.filename, info) is not info:
+            if info.filename != info.orig_filename:
+                raise PickleError(f"expected files of one name each, found two of {_clean(info.filename)}")
+            if members.setdefault(info.filename.lower(), info) is not info:  # as PyTorch finds them
                 raise PickleError(f"expected files of different names in it, found two of {_clean(info.filename)}")
         self._members = members
         pickles = [name for name in members if name.endswith("/data.pkl") and name.count("/") == 1]
@@ -161,16 +196,20 @@ class _ZipForm:
         if order.strip() not in (b"little", b"big"):
             raise PickleError("expected the byte order little or big, found something else")
         self._order = ">" if order.strip() == b"big" else "<"
-        with self._opened(pickles[0]) as member:
-            if members[pickles[0]].file_size > MAX_PICKLE:
-                raise PickleError(f"expected a pickle of at most {MAX_PICKLE:,} bytes, found more")
-            self.root, _, self.operations = _read(member)
+        if members[pickles[0]].file_size > MAX_PICKLE:
+            raise PickleError(f"expected a pickle of at most {MAX_PICKLE:,} bytes, found more")
+        self.read = _read(io.BytesIO(self._bytes(pickles[0], MAX_PICKLE)))
+        if self.read.parts:
+            raise PickleError("expected whole storages, found a part of one, which only the older form has")
         self._last: tuple[str, Array] | None = None
 
     def numbers(self, storage: Storage) -> Array:
         """All numbers of a storage, [N], as they are stored."""
-        name = f"{self._top}data/{storage.key}"
+        name = f"{self._top}data/{storage.key.lower()}"
         size = storage.count * storage.itemsize
+        if self._order == ">" and storage.turned not in (0, storage.itemsize):
+            other = f"a storage of numbers of {counted(storage.turned, 'byte')}, in the order of another machine"
+            raise PickleError(f"expected a storage of {storage.dtype}, found {other}")
         if self._last is not None and self._last[0] == name and self._last[1].nbytes == size:
             return self._last[1].view(f"{self._order}{FLOATS[storage.dtype].stored}")
         if name not in self._members:
@@ -215,12 +254,12 @@ class _OldForm:
         file.seek(0)
         if _read(file).value != MAGIC:
             raise PickleError("expected a file of torch.save, found another pickle, or none")
-        version, system = _read(file).value, _read(file).value
+        version = _read(file).value
+        _read(file)  # of the machine that wrote it, whatever its byte order: numbers are little-endian
         if version != VERSION:
             raise PickleError(f"expected the form {VERSION} of torch.save's files, found another")
-        big = isinstance(system, dict) and system.get("little_endian") is False
-        self._order = ">" if big else "<"
-        self.root, storages, self.operations = _read(file)
+        self.read = _read(file)
+        storages = self.read.storages
         keys = _read(file).value
         if not isinstance(keys, list) or len(keys) > MAX_STORAGES or not all(isinstance(key, str) for key in keys):
             raise PickleError("expected the names of the storages, found something else")
@@ -230,9 +269,9 @@ class _OldForm:
             file.seek(at)
             count = int.from_bytes(file.read(8), "little")
             end = at + 8 + count * (storages[key].itemsize if key in storages else 0)
-            if key not in storages or key in self._places or end > self._size:
+            if key not in storages or key in self._places or end > self._size or count != storages[key].count:
                 raise PickleError(f"the storage {_clean(key)} is not as expected: the file is damaged or cut off")
-            self._places[key] = at + 8, count
+            self._places[key] = at + 8, end
             at = end
         if at != self._size:
             raise PickleError(f"expected a file of {at:,} bytes, found {self._size:,}")
@@ -241,12 +280,13 @@ class _OldForm:
         """All numbers of a storage, [N], as they are stored."""
         if storage.key not in self._places:
             raise PickleError(f"expected the storage {_clean(storage.key)}, found none")
-        start, count = self._places[storage.key]
-        if storage.start + storage.count > count:
-            raise PickleError(f"expected {storage.count:,} numbers, found {count:,}")
-        self._file.seek(start + storage.start * storage.itemsize)
-        data = self._file.read(storage.count * storage.itemsize)
-        return np.frombuffer(data, f"{self._order}{FLOATS[storage.dtype].stored}")
+        start, end = self._places[storage.key]
+        first, size = start + storage.start * storage.itemsize, storage.count * storage.itemsize
+        if first + size > end:
+            raise PickleError(f"expected {size:,} bytes, found {max(end - first, 0):,}")
+        self._file.seek(first)
+        data = self._file.read(size)
+        return np.frombuffer(data, f"<{FLOATS[storage.dtype].stored}")
 
 
 def _read(file: Any) -> Read:

@@ -10,77 +10,24 @@ from __future__ import annotations
 import struct
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, BinaryIO, NamedTuple
 
 from graphc.lazy import lazy_import
+from graphc.weights.torch_calls import WRAPPED, Other, PickleError, Storage, Tensor, called, key_of, storage_of, wrapped
 
 pickletools = lazy_import("pickletools")
 
 MAX_PICKLE = 64 * 2**20
 """Bytes."""
 MAX_OPERATIONS = 2_000_000
-MAX_KEY = 2**31
 LARGEST_MEMO = 2**31
 BROKEN = (ValueError, IndexError, KeyError, TypeError, struct.error, OverflowError, EOFError, AttributeError)
 """What `pickletools`, and the machine on a damaged stack, raise."""
-STORAGES: Mapping[str, tuple[str, int]] = {
-    "FloatStorage": ("float32", 4),
-    "DoubleStorage": ("float64", 8),
-    "HalfStorage": ("float16", 2),
-    "BFloat16Storage": ("bfloat16", 2),
-    "LongStorage": ("int64", 8),
-    "IntStorage": ("int32", 4),
-    "ShortStorage": ("int16", 2),
-    "CharStorage": ("int8", 1),
-    "ByteStorage": ("uint8", 1),
-    "BoolStorage": ("bool", 1),
-    "UntypedStorage": ("uint8", 1),
-}
-"""PyTorch's classes of storages -> (type, bytes of a number)."""
-TYPES: Mapping[str, tuple[str, int]] = {known[0]: known for known in STORAGES.values()}
-"""PyTorch's types by name -> the same."""
-REBUILD = {"_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_tensor_v3"}
-WRAPPED = "torch._tensor._rebuild_from_type_v2"
-"""Of a class of its own: a function that makes a tensor, the class, and what the function is given."""
-SAME = {"_rebuild_parameter", "_rebuild_parameter_with_state"}
-
-
-class PickleError(Exception):
-    """A pickle that cannot be read, in a sentence."""
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Other:
-    """An object that is none of ours to make: its class's or function's name."""
-
-    name: str
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Storage:
-    """Numbers in a row, somewhere in the file."""
-
-    key: str
-    dtype: str
-    itemsize: int
-    count: int
-    start: int = 0
-    """The first number, where it is a part of the storage of this key."""
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Tensor:
-    """A view of a storage; sizes, strides and the offset in numbers."""
-
-    storage: Storage
-    offset: int
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
 
 
 class Limited:
-    """A file from which no more than a pickle's bytes are read."""
+    """A file from which no more than a pickle's bytes are read. It does not say where it is, which `pickletools` would
+    ask at every operation."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -97,10 +44,6 @@ class Limited:
         self._spend(len(line))
         return line
 
-    def tell(self) -> int:
-        """The position in the file."""
-        return self._file.tell()
-
     def _spend(self, count: int) -> None:
         self._left -= count
         if self._left < 0:
@@ -113,24 +56,33 @@ class Read(NamedTuple):
     value: Any
     """Of dict, list, tuple, str, numbers, `Tensor` and `Other`."""
     storages: Mapping[str, Storage]
+    """Whole ones, by key."""
+    parts: bool
+    """Whether it has parts of storages, which the zip form has not."""
     operations: int
+    tensors: int
+    """Tensors that were made."""
+    size: int
+    """Bytes."""
 
 
 def read_pickle(file: BinaryIO) -> Read:
     """The pickle that begins here."""
     machine = _Machine()
+    start = file.tell()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of texts with escapes that Python does not know
-        return _run(machine, file)
+        value, operations = _run(machine, file)
+    return Read(value, machine.storages, machine.parts, operations, machine.tensors, file.tell() - start)
 
 
-def _run(machine: _Machine, file: BinaryIO) -> Read:
+def _run(machine: _Machine, file: BinaryIO) -> tuple[Any, int]:
     try:
         for number, (operation, argument, _) in enumerate(pickletools.genops(Limited(file))):
             if number >= MAX_OPERATIONS:
                 raise PickleError(f"expected a pickle of at most {MAX_OPERATIONS:,} operations, found more")
             if operation.name == "STOP":
-                return Read(machine.pop(), machine.storages, number)
+                return machine.pop(), number
             machine.run(operation.name, argument)
     except BROKEN as error:
         found = str(error).strip("'\"").splitlines() or [type(error).__name__]
@@ -149,6 +101,9 @@ class _Machine:
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
         self.storages: dict[str, Storage] = {}
+        self.parts = False
+        self.tensors = 0
+        self._named: dict[str, Storage] = {}
         self._given = 0
 
     def run(self, name: str, argument: Any) -> None:
@@ -194,7 +149,7 @@ class _Machine:
         into = self.top()
         if isinstance(into, dict):
             for key, value in zip(pairs[::2], pairs[1::2], strict=True):
-                into[_key(key)] = value
+                into[key_of(key)] = value
         elif not isinstance(into, Other):
             raise ValueError("items for what is no dictionary")
 
@@ -212,9 +167,11 @@ class _Machine:
         name = function.name
         self._count(arguments)
         while name == WRAPPED:
-            name, arguments = _wrapped(arguments)
+            name, arguments = wrapped(arguments)
             self._count(arguments)
-        self.stack.append(_called(name, arguments))
+        made = called(name, arguments)
+        self.tensors += isinstance(made, Tensor)
+        self.stack.append(made)
 
     def _count(self, arguments: tuple[Any, ...]) -> None:
         """The values that a call is given: a list that stands once may be given, and copied, a million times."""
@@ -225,18 +182,30 @@ class _Machine:
             raise PickleError(f"expected calls with at most {MAX_OPERATIONS:,} values together, found more")
 
     def storage(self) -> None:
-        value = _storage(self.pop())
+        """One that stands under the name of another is an error: PyTorch takes the first."""
+        value, part = storage_of(self.pop())
         if isinstance(value, Storage):
-            if self.storages.setdefault(value.key, value).dtype != value.dtype:
-                raise PickleError(
-                    "expected storages of one type each, found one of two, of which PyTorch takes the first"
-                )
+            value = self._known(value.key, value)
             self.storages[value.key] = value
+            if part is not None:
+                self.parts = True
+                value = self._known(part[0], Storage(value.key, value.dtype, value.itemsize, part[2], part[1]))
         self.stack.append(value)
 
+    def _known(self, key: str, value: Storage) -> Storage:
+        known = self._named.setdefault(key, value)
+        for what in ("type", "key", "start", "count"):
+            one, other = (getattr(each, "dtype" if what == "type" else what) for each in (known, value))
+            if one != other:
+                message = f"expected storages of one {what} each, found one of two, of which PyTorch takes the first"
+                raise PickleError(message)
+        return known
+
     def build(self) -> None:
-        """The state of an object, which none of ours has."""
+        """The state of an object, which none of ours has, and a tensor only where it is given other numbers so."""
         self.pop()
+        if isinstance(self.top(), Tensor):
+            raise PickleError("expected tensors as PyTorch writes them, found one that is given a state")
 
     def make_object(self, discarded: int) -> None:
         del self.stack[len(self.stack) - discarded :]
@@ -255,7 +224,7 @@ class _Machine:
 
 PUSHED = {
     *("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT"),
-    *("STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"),
+    *("STRING", "UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"),
     *("BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8"),
 }
 """Operations whose argument is the value."""
@@ -271,6 +240,8 @@ CONSTANTS: Mapping[str, Callable[[], Any]] = {
 }
 IGNORED = {"PROTO", "FRAME", "READONLY_BUFFER"}
 ACTIONS: Mapping[str, Callable[[_Machine, Any], object]] = {
+    "BINSTRING": lambda m, argument: m.stack.append(_text(argument)),
+    "SHORT_BINSTRING": lambda m, argument: m.stack.append(_text(argument)),
     "POP": lambda m, _: m.stack.pop(),
     "POP_MARK": lambda m, _: m.pop_to_mark(),
     "DUP": lambda m, _: m.stack.append(m.top()),
@@ -310,84 +281,15 @@ def _fill(machine: _Machine, pairs: list[Any]) -> None:
     machine.set_items(pairs)
 
 
+def _text(latin: str) -> str | Other:
+    """What Python 2 wrote, in UTF-8 as PyTorch reads it; other bytes are no text."""
+    try:
+        return latin.encode("latin-1").decode("utf-8")
+    except UnicodeDecodeError:
+        return Other("bytes")
+
+
 def _word(value: Any) -> str:
     if not isinstance(value, str):
         raise ValueError("a name that is no text")
     return value
-
-
-def _key(value: Any) -> Any:
-    """A key of a dictionary; what is neither text nor a small number is told from others by being itself. Tuples in
-    tuples would take forever to hash."""
-    plain = isinstance(value, str) or value is None or (isinstance(value, int) and abs(value) < MAX_KEY)
-    return value if plain else Other("key")
-
-
-def _called(name: str, arguments: tuple[Any, ...]) -> Any:
-    """What a call would have made, of the few that make a state dictionary."""
-    module, _, function = name.rpartition(".")
-    if name == "collections.OrderedDict":
-        pairs = arguments[0] if arguments and isinstance(arguments[0], list) else []
-        return {_key(pair[0]): pair[1] for pair in pairs}
-    if name == "torch.Size" and arguments and isinstance(arguments[0], tuple | list):
-        return tuple(arguments[0])
-    if module in ("torch._utils", "torch._tensor") and function in REBUILD:
-        return _tensor(arguments)
-    if module == "torch._utils" and function in SAME:
-        return arguments[0]
-    return Other(name)
-
-
-def _wrapped(arguments: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:
-    """The call within one of `WRAPPED`."""
-    function, _, inner = arguments[:3]
-    if not isinstance(function, Other) or not isinstance(inner, tuple):
-        raise ValueError("a call of what is no function")
-    return function.name, inner
-
-
-def _tensor(arguments: tuple[Any, ...]) -> Tensor | Other:
-    storage, offset, shape, strides = arguments[:4]
-    if isinstance(storage, Other):
-        return storage
-    if not isinstance(storage, Storage):
-        raise ValueError("a tensor without a storage")
-    if not (_natural(offset) and _naturals(shape) and _naturals(strides) and len(shape) == len(strides)):
-        raise ValueError("a tensor without a shape")
-    if len(arguments) > 6 and isinstance(arguments[6], dict) and any(map(arguments[6].get, ("conj", "neg"))):
-        return Other("a tensor whose signs are turned when it is read")
-    if len(arguments) > 6 and isinstance(arguments[6], Other):  # version 3: bytes of a type of its own
-        kind = arguments[6].name.removeprefix("torch.")
-        if kind not in TYPES:
-            return Other(arguments[6].name)
-        dtype, itemsize = TYPES[kind]
-        storage = Storage(storage.key, dtype, itemsize, storage.count * storage.itemsize // itemsize)
-    return Tensor(storage, offset, tuple(shape), tuple(strides))
-
-
-def _storage(said: Any) -> Storage | Other:
-    """What stands for the bytes that lie elsewhere in the file."""
-    if isinstance(said, tuple) and len(said) > 1 and said[0] == "module" and isinstance(said[1], Other):
-        return said[1]
-    if not isinstance(said, tuple) or len(said) < 5 or said[0] != "storage" or not isinstance(said[1], Other):
-        raise ValueError("a storage without a place")
-    kind = said[1].name.rpartition(".")[2]
-    if kind not in STORAGES:
-        return Other(said[1].name)
-    if not isinstance(said[2], str) or not _natural(said[4]):
-        raise ValueError("a storage without a size")
-    dtype, itemsize = STORAGES[kind]
-    part = said[5] if len(said) > 5 else None
-    if part is None:
-        return Storage(said[2], dtype, itemsize, said[4])
-    if not isinstance(part, tuple) or len(part) != 3 or not _naturals(part[1:]):
-        raise ValueError("a part of a storage without a place")
-    return Storage(said[2], dtype, itemsize, part[2], part[1])
-
-
-def _natural(value: Any) -> bool:
-    return type(value) is int and 0 <= value < 2**63
-
-
-def _naturals(values: Any) -> bool:
-    return isinstance(values, tuple | list) and all(map(_natural, values))

@@ -92,7 +92,16 @@ def places() -> bytes:
     return root
 
 
+def arrays_at(many: int, name: str = "places") -> bytes:
+    """A dictionary of a thousand arrays at so many places, and operations without end."""
+    arrays = b"}(" + b"".join(files.text(str(number)) + again(0) for number in range(1_000)) + b"u"
+    start = kept(0, files.tensor(ONE, "0")) + kept(1, arrays)
+    return start + b"}" + files.text(name) + listed(again(1) * many) + b"s" + b"N0" * 100_000
+
+
 PICKLES = {
+    "one dictionary at many places": (lambda: arrays_at(900), "at most 10,000 arrays"),
+    "long names of one dictionary": (lambda: arrays_at(9, "module." * 140), "at most [0-9,]+ characters together"),
     "one list as many sizes": (sizes, "at most 2,000,000 values together"),
     "one list as many dictionaries": (dictionaries, "at most 2,000,000 values together"),
     "one list as many shapes": (shapes, "at most 2,000,000 values together"),
@@ -116,6 +125,15 @@ def test_pickles_that_say_one_thing_a_million_times(tmp_path, name, old):
     assert path.stat().st_size < SMALL
     with little(), pytest.raises(WeightsError, match=words):
         weights.load(path, {})
+
+
+@pytest.mark.posix
+def test_a_million_values_that_are_no_arrays(tmp_path):
+    root = files.dictionary({"w": files.tensor(ONE, "0"), "losses": listed(b"N" * 990_000)})
+    files.torch_zip(tmp_path / "w.pth", root, {"0": ONE.tobytes()})
+    with little(memory=60):
+        _, report = weights.load(tmp_path / "w.pth", {"w": (3,)})
+    assert report.loaded == ("w",)
 
 
 def test_a_dictionary_that_stands_once_may_be_at_many_places(tmp_path):

@@ -205,3 +205,167 @@ def test_tensors_without_plain_numbers_are_said_beside_the_others(tmp_path):
     assert values.keys() == {"a"}
     said = "phase (torch.ComplexFloatStorage), mask (torch._utils._rebuild_sparse_tensor)"
     assert file.metadata["other values"] == said
+
+
+# what PyTorch reads as something else --------------------------------------------------------------------------------
+
+SIX = np.arange(1, 7, dtype="f4")
+ORDERED = b"ccollections\nOrderedDict\n"
+
+
+def storage(key="0", count=6, kind="FloatStorage", view=b""):
+    return (
+        b"(" + text("storage") + f"ctorch\n{kind}\n".encode() + text(key) + text("cpu") + number(count) + view + b"tQ"
+    )
+
+
+def part(key, first, count):
+    return b"(" + text(key) + number(first) + number(count) + b"t"
+
+
+def made(place, count=6, version=2, more=b""):
+    """A tensor of `count` numbers of a storage; `more`: arguments of later versions."""
+    arguments = place + number(0) + numbers((count,)) + numbers((1,)) + b"\x89" + ORDERED + b")R" + more
+    return f"ctorch._utils\n_rebuild_tensor_v{version}\n(".encode() + arguments + b"tR"
+
+
+def parameter(state):
+    return (
+        b"ctorch._utils\n_rebuild_parameter_with_state\n(" + made(storage()) + b"\x89" + ORDERED + b")R" + state + b"tR"
+    )
+
+
+def subclass(state):
+    arguments = b"(" + storage() + number(0) + numbers((6,)) + numbers((1,)) + b"\x89" + ORDERED + b")Rt"
+    start = b"ctorch._tensor\n_rebuild_from_type_v2\n(ctorch._utils\n_rebuild_tensor_v2\nctorch\nTensor\n"
+    return start + arguments + state + b"tR"
+
+
+def a_zip(tmp_path, root, **extra):
+    torch_zip(tmp_path / "w.pth", root, {"0": SIX.tobytes(), "1": (-SIX).tobytes()}, **extra)
+    return opened(tmp_path / "w.pth")
+
+
+def an_old(tmp_path, root):
+    stored = [struct.pack("<q", 6) + SIX.tobytes()]
+    (tmp_path / "w.pth").write_bytes(torch_old(root, ["0"], stored))
+    return opened(tmp_path / "w.pth")
+
+
+OTHER = made(storage("1"))
+FLOAT = b"ctorch\nfloat32\n"
+LIKE_ANOTHER = {
+    "a state for a tensor": (made(storage()) + numbers((0,)) + b"b", "one that is given a state"),
+    "data of a parameter": (parameter(dictionary({"data": OTHER})), "given other numbers"),
+    "data in slots": (parameter(b"N" + dictionary({"data": OTHER}) + b"\x86"), "given other numbers"),
+    "data of a class of its own": (subclass(dictionary({"data": OTHER})), "given other numbers"),
+    "a dictionary of no pairs": (ORDERED + b"(](" + dictionary({"a": OTHER, "b": OTHER}) + b"etR", "are no pairs"),
+    "a part of a storage": (made(storage(view=part("v", 3, 3)), 3), "expected whole storages, found a part"),
+    "storages of two sizes": (
+        b"(" + made(storage()) + made(storage(count=3), 3) + b"l",
+        "storages of one count each, found one of two",
+    ),
+    "a key that is no plain text": (made(storage("\xe9")), "a storage without a size"),
+}
+
+
+@pytest.mark.parametrize("name", LIKE_ANOTHER)
+def test_what_pytorch_reads_as_something_else_is_refused(tmp_path, name):
+    root, words = LIKE_ANOTHER[name]
+    with pytest.raises(WeightsError, match=words):
+        a_zip(tmp_path, dictionary({"a": root}))
+
+
+def test_other_states_of_tensors_change_nothing(tmp_path):
+    tagged = dictionary({"tag": number(1)})
+    values, _ = a_zip(tmp_path, dictionary({"a": parameter(tagged), "b": subclass(tagged), "c": subclass(b"N")}))
+    assert all(np.array_equal(values[name], SIX) for name in "abc")
+
+
+def test_signs_that_are_turned_in_the_third_version(tmp_path):
+    turned = made(storage(), version=3, more=FLOAT + b"}" + text("neg") + b"\x88s")
+    values, file = a_zip(tmp_path, dictionary({"a": turned, "b": made(storage(), version=3, more=FLOAT)}))
+    assert values.keys() == {"b"}
+    assert "a (a tensor whose signs are turned" in file.metadata["other values"]
+
+
+@pytest.mark.parametrize("kind", ["UntypedStorage", "HalfStorage"])
+def test_numbers_of_another_size_in_the_order_of_another_machine(tmp_path, kind):
+    count = {"UntypedStorage": 24, "HalfStorage": 12}[kind]
+    root = dictionary({"a": made(storage(count=count, kind=kind), version=3, more=FLOAT)})
+    assert np.array_equal(a_zip(tmp_path, root)[0]["a"], SIX)
+    with pytest.raises(WeightsError, match=r"expected a storage of float32, found a storage of numbers of \d byte"):
+        a_zip(tmp_path, root, byteorder=b"big")
+
+
+@pytest.mark.parametrize("items", ["dictionary", "tuple", "list"])
+def test_a_dictionary_of_a_dictionary_or_of_pairs(tmp_path, items):
+    pair = b"(" + text("w") + made(storage()) + b"t"
+    given = {
+        "dictionary": dictionary({"w": made(storage())}),
+        "tuple": b"(" + pair + b"t",
+        "list": b"](" + pair + b"e",
+    }[items]
+    values, _ = a_zip(tmp_path, dictionary({"a": OTHER, "b": ORDERED + b"(" + given + b"tR"}))
+    assert values.keys() == {"a", "b/w"}
+
+
+def test_the_byte_order_is_found_as_pytorch_finds_it(tmp_path):
+    """Whatever the case of its name."""
+    values, _ = a_zip(tmp_path, dictionary({"a": made(storage())}), BYTEORDER=b"big")
+    assert np.array_equal(values["a"], SIX.view(">f4"))
+    with pytest.raises(WeightsError, match="files of different names in it, found two"):
+        a_zip(tmp_path, dictionary({"a": made(storage())}), BYTEORDER=b"big", byteorder=b"big")
+
+
+@pytest.mark.parametrize("long", [False, True])
+def test_texts_of_python_2_are_utf_8(tmp_path, long):
+    name = "\xe9".encode()
+    key = b"T" + struct.pack("<I", len(name)) + name if long else b"U" + bytes([len(name)]) + name
+    assert list(a_zip(tmp_path, b"}" + key + made(storage()) + b"s")[0]) == ["\xe9"]
+
+
+def test_tensors_under_other_keys_than_names_are_said_beside_the_others(tmp_path):
+    keys = b"}G" + struct.pack(">d", 1.5) + made(storage()) + b"s" + b")" + dictionary({"w": made(storage())}) + b"s"
+    values, file = a_zip(tmp_path, keys)
+    assert values.keys() == {"1.5"}
+    assert (
+        file.metadata["other values"]
+        == "a key that is no text/w (a tensor under a key that is neither text nor number)"
+    )
+
+
+def test_parts_of_storages_hold_for_every_version(tmp_path):
+    views = {
+        "a": made(storage(view=part("v", 2, 4)), 4),
+        "b": made(storage(view=part("v", 2, 4)), 4, version=3, more=FLOAT),
+        "c": made(storage(view=b"N")),
+    }
+    values, _ = an_old(tmp_path, dictionary(views))
+    assert np.array_equal(values["a"], SIX[2:])
+    assert np.array_equal(values["b"], SIX[2:])
+    assert np.array_equal(values["c"], SIX)
+
+
+@pytest.mark.parametrize(
+    ("places", "words"),
+    [
+        ([part("v", 0, 3), part("v", 3, 3)], "one start each, found one of two"),
+        ([part("0", 3, 3)], "one start each, found one of two"),
+        ([part("v", 4, 3)], "expected a part of 6 numbers, found one up to the 7th"),
+    ],
+)
+def test_parts_that_pytorch_takes_for_others(tmp_path, places, words):
+    root = {str(number): made(storage(view=each), 3) for number, each in enumerate(places)}
+    with pytest.raises(WeightsError, match=words):
+        an_old(tmp_path, dictionary(root))
+
+
+def test_old_storages_are_little_endian_and_as_many_as_said(tmp_path):
+    root = dictionary({"a": made(storage(view=b"N"))})
+    stored = [struct.pack("<q", 6) + SIX.tobytes()]
+    big = torch_old(root, ["0"], stored).replace(text("little_endian") + b"\x88", text("little_endian") + b"\x89")
+    (tmp_path / "w.pth").write_bytes(big)
+    assert np.array_equal(opened(tmp_path / "w.pth")[0]["a"], SIX)
+    with pytest.raises(WeightsError, match="the storage 0 is not as expected"):
+        an_old(tmp_path, dictionary({"a": made(storage(count=3, view=b"N"), 3)}))
