@@ -10,7 +10,7 @@ from pathlib import Path
 from graphc import weights
 from graphc.compiler import Limits, plan_spec
 from graphc.dims import format_shape
-from graphc.errors import SpecError, clipped, counted
+from graphc.errors import SpecError, WeightsError, clipped, counted
 from graphc.files import digest_of, shown
 from graphc.name_rules import NameRule, RuleError, name_rules
 from graphc.published import WeightSet, sets_in
@@ -82,7 +82,11 @@ def found_map(
     with weights.open_weights(path) as file:
         selection = weights.Selection(file, ema=load.ema)
         pairs = matched(selection, plan, load.rules, load.layout)
-        rules = rules_of(pairs)
+        try:
+            rules = rules_of(pairs)
+        except RuleError as error:
+            message = f"{shown(path)}: expected names of modules that rules can be written of: {error}"
+            raise WeightsError("G368", message) from None
         made = name_rules(rules)
         _, report = weights.convert(file, plan, replace(load, source=None, rules=made))
         report.raise_if_incomplete()

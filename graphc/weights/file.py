@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
@@ -22,6 +23,8 @@ MAX_NAME = 1_000
 """Characters of an array's name, with the groups or dictionaries that it lies in."""
 OTHERS = "other values"
 """Key of the metadata: what a file has besides arrays."""
+HALVES = re.compile("[\ud800-\udfff]")
+"""Halves of letters, which no file of text can hold."""
 MAX_RANK = 32
 MAX_SIZE = 2**48
 """Numbers of an array, those of axes without any not counted."""
@@ -100,7 +103,7 @@ def check_floats(path: str, name: str, entry: Entry) -> None:
 def check_array(path: str, name: str, shape: tuple[int, ...]) -> None:
     """A WeightsError where a name or a shape is none that anybody's array has. Every reader asks this of all arrays
     before it says that they are there."""
-    if len(name) > MAX_NAME or not CONTROLS.keys().isdisjoint(map(ord, name)):
+    if len(name) > MAX_NAME or not CONTROLS.keys().isdisjoint(map(ord, name)) or HALVES.search(name):
         expected = f"expected names of at most {MAX_NAME:,} characters that can be printed"
         raise WeightsError("G304", f"{path}: {expected}, found {shown(name[:100])}{'…' if len(name) > 100 else ''}")
     if len(shape) > MAX_RANK:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from graphc.name_rules import NameRule
+from graphc.name_rules import NameRule, RuleError
 
 NUMBER = re.compile(r"(?<![0-9])(?:0|[1-9][0-9]{0,5})(?![0-9])", re.ASCII)
 PARTS = "ijklmnopqrs"
@@ -18,8 +18,12 @@ Pair = tuple[str, str]
 def rules_of(pairs: Sequence[Pair]) -> list[Pair]:
     """Few rules (theirs, ours) that give exactly these pairs; the first that fits a name holds.
 
-    Those without parts come first, then those of larger numbers: a multiple of a number and more has no end.
+    Those without parts come first, then those of larger numbers: a multiple of a number and more has no end. A
+    RuleError where a name can be none.
     """
+    for theirs, _ in pairs:
+        if "{" in theirs or "}" in theirs:
+            raise RuleError(f"{theirs}: brackets in a name would be parts of a rule")
     groups: dict[Pair, list[Pair]] = {}
     for pair in pairs:
         groups.setdefault((NUMBER.sub("#", pair[0]), NUMBER.sub("#", pair[1])), []).append(pair)

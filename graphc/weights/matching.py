@@ -116,7 +116,7 @@ def _theirs(file: Selection) -> tuple[list[Module], list[Module]]:
             modules.setdefault(module, {})[local] = shape
         else:
             single.append(Module(name, {"gamma": shape}))
-    alone = [name for name, shapes in modules.items() if set(shapes) == {"gamma"}]
+    alone = dict.fromkeys(name for name, shapes in modules.items() if set(shapes) == {"gamma"})
     single += [Module(f"{name}.gamma", modules[name]) for name in alone]
     return [Module(name, shapes) for name, shapes in modules.items() if name not in alone], single
 

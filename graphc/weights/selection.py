@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from copy import copy
 from fnmatch import fnmatchcase, translate
+from posixpath import commonprefix
 
 from graphc.errors import WeightsError
 from graphc.types import Array
@@ -93,7 +94,7 @@ class Selection:
         are the averages)."""
         tops = dict.fromkeys(name.partition("/")[0] for name in names if "/" in name)
         if not self.file.nested or not tops:
-            return {name.removesuffix(VALUE): name for name in names}, False
+            return self._renamed({name: name.removesuffix(VALUE) for name in names}), False
         averaged = next((top for top in AVERAGED if top in tops), None)
         plain = next((top for top in INSIDE if top in tops), None)
         if ema and averaged is None:
@@ -104,10 +105,19 @@ class Selection:
         found = {}
         for name in names:
             if name.startswith(f"{top}/"):
-                found[name.removeprefix(f"{top}/").removeprefix("module/")] = name
+                found[name] = name.removeprefix(f"{top}/").removeprefix("module/")
             else:
                 self.dropped[name] = f"beside {top}" if name.partition("/")[0] != averaged else DROPPED[-1][1]
-        return found, ema
+        return self._renamed(found), ema
+
+    def _renamed(self, names: Mapping[str, str]) -> dict[str, str]:
+        """The file's names by what they are called here; a WeightsError where two of them would be called alike."""
+        found: dict[str, str] = {}
+        for theirs, name in names.items():
+            if found.setdefault(name, theirs) != theirs:
+                message = f"{name}: expected one array of the file, found two: {found[name]} and {theirs}"
+                raise WeightsError("G314", f"{self.file.path}: {message}")
+        return found
 
     def _averages(self, names: dict[str, str]) -> dict[str, str]:
         """The moving average of each variable that has one."""
@@ -124,12 +134,10 @@ class Selection:
 
 
 def _without_prefixes(names: dict[str, str]) -> dict[str, str]:
-    while names:
-        prefix = next((each for each in PREFIXES if all(name.startswith(each) for name in names)), None)
-        if prefix is None:
-            break
-        names = {name.removeprefix(prefix): theirs for name, theirs in names.items()}
-    return names
+    common, cut = commonprefix((min(names), max(names))) if names else "", 0
+    while prefix := next((each for each in PREFIXES if common.startswith(each, cut)), None):
+        cut += len(prefix)
+    return {name[cut:]: theirs for name, theirs in names.items()} if cut else names
 
 
 def _some(names: Mapping[str, None]) -> str:

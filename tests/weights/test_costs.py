@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import struct
 import zipfile
 
@@ -13,7 +14,7 @@ import pytest
 
 from graphc import weights
 from graphc.compiler import plan_spec
-from graphc.conversion import described
+from graphc.conversion import described, found_map
 from graphc.errors import WeightsError
 from graphc.weights.tensorflow.crc32c import crc32c, masked
 from tests.costs import SMALL, little
@@ -218,6 +219,7 @@ def test_the_list_of_members_is_bounded_in_both_forms(tmp_path, suffix, said):
 # names and shapes -----------------------------------------------------------------------------------------------------
 
 NAMES = {"long": "a." * 30_000 + "w", "two lines": "w\nnet.yaml:1:1: error[G100]: another", "a color": "w\x1b[31m"}
+HALF = b"X\3\0\0\0" + "\ud800".encode("utf-8", "surrogatepass")
 
 
 @pytest.mark.posix
@@ -234,6 +236,54 @@ def test_names_that_no_array_has(tmp_path, form, name):
     assert "\n" not in said
     assert "\x1b" not in said
     assert len(said) < 1_000
+
+
+def test_a_name_with_half_a_letter(tmp_path):
+    files.torch_zip(tmp_path / "w.pth", b"}" + HALF + files.tensor(ONE, "0") + b"s", {"0": ONE.tobytes()})
+    with pytest.raises(WeightsError, match="that can be printed"):
+        weights.load(tmp_path / "w.pth", {})
+
+
+@pytest.mark.posix
+def test_modules_of_a_gamma_alone_are_found_in_linear_time(tmp_path, plan):
+    arguments = b"(" + storage() + files.number(0) + files.numbers((3,)) + files.numbers((1,)) + b"t"
+    call = again(0) + again(1) + b"R"
+    names = b"".join(files.text(f"m{number}.gamma") + call for number in range(40_000))
+    root = kept(0, TENSOR) + kept(1, arguments) + b"}(" + names + b"u"
+    files.torch_zip(tmp_path / "w.pth", root, {"0": ONE.tobytes()})
+    with little(), pytest.raises(WeightsError, match="expected 1 module with variables, found 0"):
+        found_map(tmp_path / "w.pth", tmp_path / "net.yaml")
+
+
+MODULES = {
+    "conv{x}.": "conv{x}: brackets in a name",
+    "conv{.": "conv{: brackets in a name",
+    "c" * 600 + ".": "a name of 1 to 500 characters, found 600",
+    "": "a name of 1 to 500 characters, found 0",
+}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_modules_of_which_no_rule_can_be_written(tmp_path, plan, module):
+    arrays = {f"{module}weight": np.zeros((4, 3, 3, 3), "f4"), f"{module}bias": np.zeros(4, "f4")}
+    files.write_torch(tmp_path / "w.pth", arrays)
+    with pytest.raises(WeightsError, match=re.escape(MODULES[module])) as caught:
+        found_map(tmp_path / "w.pth", tmp_path / "net.yaml")
+    assert "w.pth: expected names of modules that rules can be written of" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("form", "names"),
+    [
+        ("torch", ("state_dict/w", "state_dict/module/w")),
+        ("safetensors", ("w", "w/.ATTRIBUTES/VARIABLE_VALUE")),
+    ],
+)
+def test_two_arrays_that_would_be_called_alike(tmp_path, form, names):
+    file, write = files.WRITERS[form]
+    write(tmp_path / file, dict.fromkeys(names, ONE))
+    with weights.open_weights(tmp_path / file) as opened, pytest.raises(WeightsError, match="w: expected one array"):
+        weights.Selection(opened)
 
 
 def test_names_of_many_parts(tmp_path, plan):
