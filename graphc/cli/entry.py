@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import sys
 
@@ -28,7 +29,9 @@ def enter() -> None:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
             stream.flush()
-    stopping.leave(code)
+    if stopping.by_exit:
+        sys.exit(code)
+    os._exit(code)  # nothing is left to do; after a signal threads may be at work still on a step that was given up
 
 
 def run_command() -> int:

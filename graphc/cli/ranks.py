@@ -47,7 +47,7 @@ def ranks() -> Iterator[Any]:
             yield world
             world.finish()
             # MPICH tells its launcher in exit() that all is well; of one that leaves otherwise it may kill the rest
-            stopping.leave = sys.exit
+            stopping.by_exit = True
     except BaseException as error:
         _end(world, error)
 

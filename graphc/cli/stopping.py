@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable
 from types import FrameType
 from typing import NoReturn
 
@@ -23,9 +22,8 @@ class Stopping:
         self.loading = False
         """Nothing is done yet: there is nothing to tidy up, and what is being loaded would make an error of another
         kind of an exception in it."""
-        self.leave: Callable[[int], None] = os._exit
-        """How a command ends that has come to its end: nothing is left to do, and after a signal threads may be at work
-        still on a step that was given up."""
+        self.by_exit = False
+        """Whether a command that has come to its end leaves by exit(), where libraries have something to do."""
 
     def take(self, number: int) -> None:
         """Answer this signal from now on, unless the caller has us ignore it."""
