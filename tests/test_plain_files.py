@@ -246,7 +246,9 @@ def test_a_log_of_another_text_is_said(run: Path) -> None:
         assert "metrics.jsonl:1:1: error[G324]: expected a record with its step" in said(command, "run")
     log.write_text("x" * log.stat().st_size, encoding="utf-8")
     size = log.stat().st_size
-    assert f"metrics.jsonl: error[G324]: expected the records of 1 epoch in {size} bytes, found 0" in said("resume", "run")
+    assert f"metrics.jsonl: error[G324]: expected the records of 1 epoch in {size} bytes, found 0" in said(
+        "resume", "run"
+    )
 
 
 @pytest.mark.parametrize(

@@ -80,8 +80,9 @@ class Interruption:
             raise Interrupted(number, "stopped at once; the last checkpoint is where `graphc resume` goes on")
         else:
             self.signal = number
-            self._waiting = threading.Thread(target=self._wait, args=(number,), name="graphc-patience", daemon=True)
-            self._waiting.start()
+            waiting = threading.Thread(target=self._wait, args=(number,), name="graphc-patience", daemon=True)
+            waiting.start()
+            self._waiting = waiting  # only now: what comes while it starts must not wait for it
 
     def _wait(self, number: int) -> None:
         """Of a step that is still at work when patience ends, tell the main thread."""

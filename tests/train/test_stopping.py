@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -144,6 +145,18 @@ def test_hang_ups_are_sent_twice_and_are_one(monkeypatch):
         os.kill(os.getpid(), signal.SIGHUP)
         os.kill(os.getpid(), signal.SIGHUP)
         os.kill(os.getpid(), signal.SIGHUP)
+
+
+@pytest.mark.posix
+def test_a_second_signal_while_the_first_begins_to_wait_is_one(monkeypatch):
+    class Starting(threading.Thread):
+        def start(self):
+            os.kill(os.getpid(), signal.SIGINT)
+            super().start()
+
+    monkeypatch.setattr(interruption.threading, "Thread", Starting)
+    with pytest.raises(Interrupted), Interruption().watching():
+        os.kill(os.getpid(), signal.SIGINT)
 
 
 @pytest.mark.posix
