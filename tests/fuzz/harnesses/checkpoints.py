@@ -199,9 +199,15 @@ class KerasNewer(Keras):
 
     def seeds(self) -> Sequence[bytes]:
         links = [struct.pack("<BBB", 1, 0, 1) + name + struct.pack("<Q", 48) for name in (b"a", b"b")]
-        kind, one = struct.pack("<4BI", 0x13, 1, 0, 0, 3), struct.pack("<4BQ", 2, 1, 0, 1, 1)
-        said = struct.pack("<BBHHHB", 3, 0, 12, len(kind), len(one), 0) + b"layer_names\0" + kind + one + b"a/b"
-        return [hdf5.message(12, said) + b"".join(hdf5.message(6, link) for link in links)]
+        kind = struct.pack("<4BI", 0x13, 1, 0, 0, 3)
+
+        def said(name: bytes, *texts: bytes) -> bytes:
+            count = struct.pack("<4BQ", 2, 1, 0, 1, len(texts))
+            head = struct.pack("<BBHHHB", 3, 0, len(name), len(kind), len(count), 0)
+            return hdf5.message(12, head + name + kind + count + b"".join(texts))
+
+        lists = said(b"layer_names\0", b"a/b") + said(b"weight_names\0")
+        return [lists + b"".join(hdf5.message(6, link) for link in links)]
 
     def packed(self, data: bytes) -> bytes:
         return hdf5.newer_h5(data)
