@@ -208,7 +208,7 @@ def test_data_that_one_rank_lacks(project: Path) -> None:
 
 @pytest.mark.parametrize("seconds", [0.3, 0.6, 0.9, 1.3])
 def test_ctrl_c_while_ranks_start_ends_them_all(project: Path, seconds: float) -> None:
-    process = start(2, "train", "recipe.yaml", "-o", f"early{seconds}", cwd=project)
+    process = start(2, "train", "recipe.yaml", "-o", f"early{seconds}", "--set", "epochs=9999", cwd=project)
     time.sleep(seconds)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=30)
