@@ -21,6 +21,7 @@ LENGTH = struct.Struct("=q")
 MOST_AXES = 4
 HEAD = struct.Struct(f"={1 + MOST_AXES}q8s")
 """Of an array without JSON, which takes six times as long: how many axes, the shape, the dtype."""
+assert LENGTH.size + HEAD.size <= ALIGNMENT
 NUMBERS = "biuf"
 """Kinds of dtypes whose names are as short as that."""
 
@@ -60,6 +61,11 @@ def head_of(array: Array) -> bytes:
     return _head(array.shape, array.dtype)
 
 
+def before_one(array: Array) -> bytes:
+    """What stands before the numbers of an array [...] that is all there is: `ALIGNMENT` bytes."""
+    return _before_one(array.shape, array.dtype)
+
+
 def of_head(memory: memoryview, at: int) -> tuple[str, tuple[int, ...]]:
     """The dtype and shape of the array that is described there."""
     return _of_head(bytes(memory[at : at + HEAD.size]))
@@ -75,7 +81,6 @@ def _head(shape: tuple[int, ...], dtype: Any) -> bytes:
 
 @lru_cache(1024)
 def _before_one(shape: tuple[int, ...], dtype: Any) -> bytes:
-    """What stands before the numbers of an array that is all there is."""
     start = LENGTH.pack(-1) + _head(shape, dtype)
     return start + bytes(-len(start) % ALIGNMENT)
 
@@ -89,8 +94,7 @@ def _of_head(head: bytes) -> tuple[str, tuple[int, ...]]:
 def packed(value: Any) -> bytes:
     """The value: the length of its description, the description, and its arrays in C order."""
     if type(value) is list and len(value) == 1 and is_plain(value[0]):  # nearly all that a step exchanges
-        (array,) = value
-        return b"".join((_before_one(array.shape, array.dtype), array.tobytes()))
+        return b"".join((before_one(value[0]), value[0].tobytes()))
     arrays: list[Array] = []
     if isinstance(value, list) and value and all(map(is_plain, value)):
         arrays, text, length = value, b"".join(map(head_of, value)), -len(value)

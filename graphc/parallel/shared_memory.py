@@ -12,7 +12,7 @@ import json
 from typing import Any
 
 from graphc.lazy import np
-from graphc.parallel.encoding import HEAD, LENGTH, described, head_of, is_plain, of_head, value_of
+from graphc.parallel.encoding import LENGTH, before_one, described, is_plain, of_head, value_of
 from graphc.system import shared_memory
 from graphc.types import Array
 from graphc.workspace import ALIGNMENT, Block, Workspace
@@ -32,7 +32,7 @@ class SharedChannel:
         """Arrays, numbers, texts, and mappings, lists and tuples of them. They stay until the next `write`, which must
         not come before everyone is done with what was read. Whatever their strides, arrays are read in C order."""
         if is_plain(value):
-            self._memory[:START] = ALONE + head_of(value)
+            self._memory[:ALIGNMENT] = before_one(value)
             np.copyto(np.ndarray(value.shape, value.dtype, self._memory, ALIGNMENT), value)
             return
         arrays: list[Array] = []
@@ -61,13 +61,6 @@ class SharedChannel:
             return array
 
         return value_of(json.loads(bytes(self._memory[LENGTH.size : at])), take)
-
-
-ALONE = LENGTH.pack(-1)
-"""In place of the length of a description, before the head of an array by itself."""
-START = LENGTH.size + HEAD.size
-"""How many bytes these are."""
-assert START <= ALIGNMENT
 
 
 class SharedArena(Workspace):
