@@ -12,6 +12,7 @@ from graphc.documented import flow
 from graphc.errors import GraphcError, counted
 from graphc.files import printable
 from graphc.report.sweep_table import TrialRow, rows_of
+from graphc.sweep.checks import is_number
 from graphc.sweep.folder import SweepFacts, SweepFolder
 from graphc.sweep.settings import COSTS, Range
 from graphc.sweep.study import optuna
@@ -172,10 +173,6 @@ def numbered(each: Range, value: Any) -> float:
     if each.values is not None and not all(is_number(one) for one in each.values):
         return list(each.values).index(value)
     return value if isinstance(value, int) else float(value)
-
-
-def is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def labels(each: Range | None, scale: Scale) -> list[tuple[str, float]]:

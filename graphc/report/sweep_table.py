@@ -11,8 +11,9 @@ from rich.markup import escape
 from graphc.documented import flow
 from graphc.errors import counted
 from graphc.report.tables import Look, render
+from graphc.sweep.checks import ENDED, REASON, VALUES
 from graphc.sweep.folder import SweepFacts
-from graphc.sweep.study import ENDED, REASON, VALUES, best_trials, counting, folder_of
+from graphc.sweep.study import best_trials, counting, folder_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,23 +17,24 @@ from graphc.sweep.folder import SweepFacts
 
 FOLDER_NAME = re.compile(r"\d{5,9}(-\d{5,9})*", re.ASCII)
 """Of a trial's run: its number, and those of trials that took its place."""
-ENDS = ("diverged", "refused", "surplus")
+ENDED, FOLDER, REASON, ALIVE, VALUES, AGAIN = "ended", "folder", "reason", "alive", "values", "again"
+"""What is kept beside a trial: how it ended other than well, its folder's name, why, the number that grows, its values
+by name, and the number of the trial whose place it takes."""
+SURPLUS = "surplus"
+"""How a trial ends of which there are enough."""
+ENDS = ("diverged", "refused", SURPLUS)
 LONGEST = 100_000
 """Characters of a reason."""
 
 
-def check_trials(study: Any, facts: SweepFacts, kept: Mapping[str, str], where: str) -> None:
-    """A WeightsError where trials are none of this sweep's. `kept`: the names of what is kept beside a trial, by what
-    it is; `where`: the storage as messages call it."""
+def check_trials(study: Any, facts: SweepFacts, where: str) -> None:
+    """A WeightsError where trials are none of this sweep's; `where`: the storage as messages call it."""
     directions = [each.name.lower() for each in study.directions]
     if directions != list(facts.objectives.values()):
         found = f"expected trials of {', '.join(facts.objectives.values())}, found {', '.join(directions)}"
         raise WeightsError("G323", found, Place(where))
     for trial in study.get_trials(deepcopy=False):
-        said = _wrong(
-            trial, facts, {name: trial.user_attrs[key] for name, key in kept.items() if key in trial.user_attrs}
-        )
-        if said:
+        if said := _wrong(trial, facts):
             raise WeightsError("G323", f"trial {trial.number}: expected {said}, as graphc writes it", Place(where))
 
 
@@ -54,24 +55,25 @@ def check_database(url: str, study: str) -> None:
         raise MachineError("G527", f"the storage of the sweep, {shown(url)}, has no trials of it")
 
 
-def _wrong(trial: Any, facts: SweepFacts, kept: Mapping[str, Any]) -> str:
+def _wrong(trial: Any, facts: SweepFacts) -> str:
     """What is expected of a trial that it is not, in words; else nothing."""
-    folder, again = kept.get("folder", "00000"), kept.get("again", 0)
+    kept: Mapping[str, Any] = trial.user_attrs
+    folder, again = kept.get(FOLDER, "00000"), kept.get(AGAIN, 0)
     if not isinstance(folder, str) or not FOLDER_NAME.fullmatch(folder):
         return f"a folder such as 00007, found {clipped(folder)}"
     if type(again) is not int:
         return f"the number of another trial, found {clipped(again)}"
-    if "ended" in kept and kept["ended"] not in ENDS:
-        return f"one of {', '.join(ENDS)}, found {clipped(kept['ended'])}"
-    if not isinstance(kept.get("reason", ""), str) or len(kept.get("reason", "")) > LONGEST:
+    if ENDED in kept and kept[ENDED] not in ENDS:
+        return f"one of {', '.join(ENDS)}, found {clipped(kept[ENDED])}"
+    if not isinstance(kept.get(REASON, ""), str) or len(kept.get(REASON, "")) > LONGEST:
         return "a reason in words"
     complete = trial.state.name == "COMPLETE"
-    if ("values" in kept or complete) and (said := _wrong_values(kept.get("values"), facts)):
+    if (VALUES in kept or complete) and (said := _wrong_values(kept.get(VALUES), facts)):
         return said
     results = trial.values
     if complete and (not results or len(results) != len(facts.objectives) or not all(map(_is_finite, results))):
         return f"a finite number for each of {', '.join(facts.objectives)}, found {clipped(results)}"
-    if not all(type(step) is int and _is_number(value) for step, value in trial.intermediate_values.items()):
+    if not all(type(step) is int and is_number(value) for step, value in trial.intermediate_values.items()):
         return "a number for each epoch"
     try:
         _ = trial.duration
@@ -92,9 +94,10 @@ def _wrong_values(values: Any, facts: SweepFacts) -> str:
     return ""
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """Whether a value is a number, and not a truth value."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _is_finite(value: Any) -> bool:
-    return _is_number(value) and abs(value) < math.inf and abs(value) < 2**1000
+    return is_number(value) and abs(value) < math.inf and abs(value) < 2**1000

@@ -22,7 +22,7 @@ from typing import Any
 from graphc.documented import flow
 from graphc.errors import GraphcError, MachineError, WeightsError, missing_extra
 from graphc.files import shown
-from graphc.sweep.checks import check_database, check_trials
+from graphc.sweep.checks import AGAIN, ALIVE, ENDED, FOLDER, SURPLUS, VALUES, check_database, check_trials
 from graphc.sweep.folder import SweepFacts, SweepFolder
 from graphc.sweep.settings import Range, Sweep
 
@@ -33,14 +33,8 @@ DEAD = 60.0
 LOOKS = math.ceil(DEAD / BEAT)
 """Looks at a number, `BEAT` seconds apart, at which it is the same when its worker is dead. Looks are counted, not the
 clock: while this process itself is stopped, nobody dies."""
-ENDED, FOLDER, REASON, ALIVE, VALUES, AGAIN = "ended", "folder", "reason", "alive", "values", "again"
-"""What is kept beside a trial: how it ended other than well, its folder's name, why, the number that grows, its values
-by name, and the number of the trial whose place it takes."""
-KEPT = {"ended": ENDED, "folder": FOLDER, "reason": REASON, "values": VALUES, "again": AGAIN}
 OF_FILES = (ImportError, OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
 """What a storage's library raises of a file that it has not written."""
-SURPLUS = "surplus"
-"""How a trial ends of which there are enough."""
 
 
 def optuna() -> Any:
@@ -105,7 +99,7 @@ def open_study(folder: SweepFolder, facts: SweepFacts, *, new: bool) -> Any:
         if not new:
             try:
                 study = library.load_study(storage=storage, **how)
-                check_trials(study, facts, KEPT, place_of(folder, facts))
+                check_trials(study, facts, place_of(folder, facts))
                 return study
             except KeyError:
                 message = f"the storage of the sweep, {place_of(folder, facts)}, has no trials of it"

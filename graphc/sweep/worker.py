@@ -16,14 +16,10 @@ from graphc.errors import DivergedError, MachineError, Place, SpecError, counted
 from graphc.files import shown
 from graphc.graph import Plan
 from graphc.passes.expectations import MEMORY, check_number, totals
+from graphc.sweep.checks import ENDED, FOLDER, REASON, SURPLUS, VALUES
 from graphc.sweep.folder import SweepFacts, SweepFolder
 from graphc.sweep.settings import COSTS, Sweep, read_sweep
 from graphc.sweep.study import (
-    ENDED,
-    FOLDER,
-    REASON,
-    SURPLUS,
-    VALUES,
     Watch,
     absolute,
     again,
