@@ -15,6 +15,7 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import TypeVar
 
+from graphc.dims import MAX_NUMBER
 from graphc.errors import RuleError
 from graphc.window import TransposedWindow, Window
 
@@ -23,7 +24,6 @@ _T = TypeVar("_T")
 
 MOST_WINDOWS = 100_000
 """Outputs that see inputs in ways of their own, before the pattern is there again."""
-MAX_NUMBER = 2**63
 
 
 def check_period(period: int) -> None:

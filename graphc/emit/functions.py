@@ -67,5 +67,5 @@ def _all(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
         node = waiting.pop()
         yield node
         for each in node.attribute:
-            for graph in (each.g, *each.graphs) if each.HasField("g") or each.graphs else ():
+            for graph in (each.g, *each.graphs):
                 waiting += graph.node

@@ -64,10 +64,12 @@ def whole_blocks(graph_block: int, *counts: int) -> bool:
 
 def fits(x: Tensor, weights: Tensor, attributes: Mapping[str, Any]) -> bool:
     """Whether a Conv of x [N, C, …] by weights [K, C/groups, …] has a kernel in blocks."""
-    block = x.graph.block
-    if x.rank != IMAGES or attributes.get("group", 1) != 1 or not whole_blocks(block, weights.shape[0]):
-        return False
-    return x.shape[1] < block or whole_blocks(block, x.shape[1])
+    return attributes.get("group", 1) == 1 and _are_read(x) and whole_blocks(x.graph.block, weights.shape[0])
+
+
+def _are_read(x: Tensor) -> bool:
+    """Whether the kernels read x [N, C, …]: images of fewer channels than a block has, or of whole blocks."""
+    return x.rank == IMAGES and (x.shape[1] < x.graph.block or whole_blocks(x.graph.block, x.shape[1]))
 
 
 def convolution(
@@ -186,9 +188,7 @@ def _reversed(x: Tensor, axis: int) -> Tensor:
 def has_weight_gradient(x: Tensor, dy: Tensor, groups: int) -> bool:
     """Whether `weight_gradient` computes it."""
     block = x.graph.block
-    if x.rank != IMAGES or groups != 1 or not whole_blocks(block, dy.shape[1]) or x.shape[0] < block:
-        return False
-    return x.shape[1] < block or whole_blocks(block, x.shape[1])
+    return groups == 1 and _are_read(x) and whole_blocks(block, dy.shape[1]) and x.shape[0] >= block
 
 
 def weight_gradient(x: Tensor, dy: Tensor, windows: Sequence[Window]) -> Tensor:
