@@ -8,12 +8,12 @@ import hashlib
 import io
 import os
 import re
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from graphc.errors import CONTROLS, GraphcError, MachineError, Place, SpecError, WeightsError
+from graphc.lazy import lazy_import
 from graphc.system import (
     NotPlain,
     begin_writing,
@@ -26,6 +26,11 @@ from graphc.system import (
     set_permissions,
     sync_folder,
 )
+
+if TYPE_CHECKING:
+    import unicodedata
+else:  # few commands compare names
+    unicodedata = lazy_import("unicodedata")
 
 ADVICE = {
     errno.ENOSPC: "the disk is full: free some space or write elsewhere",
