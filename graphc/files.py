@@ -47,6 +47,8 @@ ADVICE = {
 
 NO_PATHS = (errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL)
 """What systems say of texts that cannot be a path."""
+LONGEST_SHOWN = 100
+"""Characters of a name in a message."""
 LONGEST_NAME = 255
 """Characters of names that are compared by how they look."""
 IN_TEXTS = {number: said for number, said in CONTROLS.items() if chr(number) not in "\n\t"}
@@ -63,6 +65,11 @@ def machine_error(action: str, path: Path | str, error: OSError) -> MachineError
 def shown(path: Path | str) -> str:
     """A path as text that any terminal can print on one line."""
     return str(path).encode("utf-8", "backslashreplace").decode("utf-8").translate(CONTROLS)
+
+
+def brief(name: str) -> str:
+    """A name that may be endless, as text for a message: its middle is left out where it is long."""
+    return shown(name if len(name) <= LONGEST_SHOWN else f"{name[: LONGEST_SHOWN // 2]}…{name[-LONGEST_SHOWN // 2 :]}")
 
 
 def composed(name: str) -> str:

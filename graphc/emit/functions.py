@@ -13,10 +13,12 @@ from typing import TypeAlias
 import onnx
 
 from graphc.errors import WeightsError
-from graphc.files import shown
+from graphc.files import brief, shown
 
 MOST_NODES = 200_000
 """Of a graph, also where all functions are put in place."""
+OWN = ("", "ai.onnx")
+"""The domain of ONNX's own operators, by both of its names."""
 Key: TypeAlias = tuple[str, str, str]
 
 
@@ -25,11 +27,24 @@ def check_functions(model: onnx.ModelProto, path: Path) -> None:
     bodies = {(each.domain, each.name, each.overload): each for each in model.functions}
     if len(bodies) != len(model.functions):
         raise WeightsError("G310", f"{shown(path)}: expected one function of a name, found two")
+    if own := next((key for key in bodies if key[0] in OWN), None):
+        message = f"expected functions in domains of their own, found {brief(own[1])} among ONNX's own operators"
+        raise WeightsError("G310", f"{shown(path)}: {message}")
     sizes: dict[Key, int] = {}
     for key in bodies:
         _measure(key, bodies, sizes, path)
     if bodies and _size(model.graph.node, sizes) > MOST_NODES:
         raise WeightsError("G310", f"{shown(path)}: expected at most {MOST_NODES:,} nodes with all functions in place")
+
+
+def placed_nodes(model: onnx.ModelProto) -> int:
+    """How many nodes the graph of a checked model has when its functions are put in place; of more than MOST_NODES,
+    more than that."""
+    bodies = {(each.domain, each.name, each.overload): each for each in model.functions}
+    sizes: dict[Key, int] = {}
+    for key in bodies:
+        _measure(key, bodies, sizes, Path())
+    return _size(model.graph.node, sizes)
 
 
 def _measure(first: Key, bodies: Mapping[Key, onnx.FunctionProto], sizes: dict[Key, int], path: Path) -> None:
@@ -47,7 +62,7 @@ def _measure(first: Key, bodies: Mapping[Key, onnx.FunctionProto], sizes: dict[K
             continue
         open_ones.add(key)
         if again := used & open_ones - sizes.keys():
-            name = shown(min(again)[1])
+            name = brief(min(again)[1])
             raise WeightsError("G310", f"{shown(path)}: expected functions that do not use themselves, found {name}")
         waiting += used - sizes.keys()
 

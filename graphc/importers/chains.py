@@ -106,7 +106,12 @@ def strided(graph: OnnxGraph, chain: Chain) -> OnnxNode | None:
     row, picked = chain
     indices = graph.constants.get(picked.inputs[1])
     size = graph.shapes.get(row.outputs[0], ())
-    if indices is None or len(size) != 1 or not np.array_equal(indices.reshape(-1), np.arange(size[0])):
+    if (
+        indices is None
+        or len(size) != 1
+        or indices.size != size[0]
+        or not np.array_equal(indices.reshape(-1), np.arange(size[0]))
+    ):
         return None
     return OnnxNode("Reshape", picked.name, row.inputs[:1], picked.outputs)
 
@@ -150,7 +155,7 @@ def _chain(
         if chain[0].op != ops[len(ops) - len(chain)]:
             return None
         sources = [name for name in chain[0].inputs if name in makers]
-        if len(sources) != 1 or reads.get(sources[0]) != 1 or sources[0] in graph.outputs:
+        if len(sources) != 1 or reads.get(sources[0]) != 1 or sources[0] in graph.kept:
             return None
         if makers[sources[0]].op != op:
             return None

@@ -33,8 +33,14 @@ ODD = (RuleError, GraphcError, *NOT_AS_THOUGHT)
 """What a guess raises where the graph is not as it was thought to be."""
 MOST_GUESSES = 256
 """Layers with which a graph is compared; each is planned and emitted for that."""
+MOST_EMITTED = 16
+"""Different layers among those."""
 MOST_POSITIONS = 2**18
-"""Pixels of all maps of a guess, for each of which what is emitted has constants."""
+"""Pixels of all maps of all different guesses, for each of which what is emitted has constants."""
+MOST_ANCHORS = 64
+"""Of a pixel."""
+MOST_ABOVE = 256
+"""Nodes that cut maps and put their parts together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +58,9 @@ class Guess:
 def recognize_detection(graph: OnnxGraph) -> OnnxGraph:
     """The graph with boxes that are decoded or chosen as one node each, LAYER, of the kind and arguments it names."""
     for guesses in (_suppressions, _decodings):
+        emitted = _Emitted()
         for guess in list(islice(guesses(graph), MOST_GUESSES)):
-            if _is_emitted(graph, guess):
+            if emitted.gives(graph, guess):
                 node = OnnxNode(
                     "LAYER",
                     guess.root.name,
@@ -74,7 +81,7 @@ def _suppressions(graph: OnnxGraph) -> Iterator[Guess]:
         if node.op != "NonMaxSuppression" or len(numbers) != 3 or boxes is None or not boxes.inputs:
             continue
         most, iou, score = numbers
-        if most is None or iou is None or score is None:
+        if most is None or iou is None or score is None or not math.isfinite(most):
             continue
         for root in ends:
             arguments = {"detections": int(most), "score_threshold": short(score), "iou_threshold": short(iou)}
@@ -84,11 +91,12 @@ def _suppressions(graph: OnnxGraph) -> Iterator[Guess]:
 
 
 def _decodings(graph: OnnxGraph) -> Iterator[Guess]:
+    above = _Above(graph)
     for root in graph.nodes:
         if root.op == "Concat" and root.get("axis") == 2 and len(root.inputs) == 2:
             for decoding in (_distances, _deltas):
                 try:
-                    yield decoding(_Above(graph), root)
+                    yield decoding(above, root)
                 except ODD:
                     continue
 
@@ -120,6 +128,8 @@ class _Above:
             if node.outputs[0] in seen:
                 continue
             seen.add(node.outputs[0])
+            if len(seen) > MOST_ABOVE:
+                raise ValueError(name)
             if node.op == "Slice":
                 found.append(node)
             elif node.op in ("Concat", "MatMul", "Reshape", "Softmax"):
@@ -163,6 +173,8 @@ def _deltas(above: _Above, root: OnnxNode) -> Guess:
     names, shapes, ends = above.maps(above.slices(above.node(columns, "Slice").inputs[0]))
     sides, strides, anchors, first = 2 * halves[0], [], [], 0
     for (_, height, width), end in zip(shapes, ends, strict=True):
+        if end // 4 > MOST_ANCHORS:
+            raise ValueError(end)
         strides.append(round(2 * float(middles[0, first, 0])))
         anchors.append([[short(size) for size in pair] for pair in sides[first : first + end // 4]])
         first += height * width * end // 4
@@ -172,18 +184,36 @@ def _deltas(above: _Above, root: OnnxNode) -> Guess:
     return Guess("decode_deltas", {**arguments, "strides": strides, "anchors": anchors, **more}, names, root)
 
 
-def _is_emitted(graph: OnnxGraph, guess: Guess) -> bool:
-    """Whether this part of the graph is what graphc emits for the layer."""
-    try:
-        layer = CATALOGUE[guess.kind](**guess.arguments)
-        shapes = [graph.shapes[name] for name in guess.inputs]
-        if sum(math.prod(shape[2:]) for shape in shapes) > MOST_POSITIONS:
+@dataclass(slots=True)
+class _Emitted:
+    """What graphc emits for layers that were guessed, each made once."""
+
+    graphs: dict[str, OnnxGraph | None] = field(default_factory=dict)
+    """By kind, arguments and shapes; None where there is no such layer."""
+    positions: int = 0
+
+    def gives(self, graph: OnnxGraph, guess: Guess) -> bool:
+        """Whether this part of the graph is what graphc emits for the layer."""
+        shapes = [graph.shapes.get(name) for name in guess.inputs]
+        key = repr((guess.kind, guess.arguments, shapes))
+        if key not in self.graphs:
+            if len(self.graphs) >= MOST_EMITTED:
+                return False
+            self.graphs[key] = self._made(guess, [shape for shape in shapes if shape is not None])
+        expected = self.graphs[key]
+        if expected is None or None in shapes:
             return False
-        expected = _emitted(layer, shapes)
-    except ODD:
-        return False
-    inputs = {f"x{number}": name for number, name in enumerate(guess.inputs)}
-    return _Comparison(expected, graph, inputs).same(expected.outputs[0], guess.root.outputs[0])
+        inputs = {f"x{number}": name for number, name in enumerate(guess.inputs)}
+        return _Comparison(expected, graph, inputs).same(expected.outputs[0], guess.root.outputs[0])
+
+    def _made(self, guess: Guess, shapes: Sequence[tuple[int, ...]]) -> OnnxGraph | None:
+        self.positions += sum(math.prod(shape[2:]) for shape in shapes)
+        if self.positions > MOST_POSITIONS:
+            return None
+        try:
+            return _emitted(CATALOGUE[guess.kind](**guess.arguments), shapes)
+        except ODD:
+            return None
 
 
 def _emitted(layer: Layer, shapes: Sequence[tuple[int, ...]]) -> OnnxGraph:

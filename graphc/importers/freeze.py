@@ -17,15 +17,28 @@ import onnx
 from onnx import TensorProto, defs, helper, numpy_helper, shape_inference
 from onnx.reference import ReferenceEvaluator
 
-from graphc.emit.external import BITS, read_external
+from graphc.emit.external import BITS, MOST_AXES, read_external
 from graphc.errors import GraphcError, WeightsError
-from graphc.files import shown
+from graphc.files import brief, shown
 from graphc.importers.canonical import canonical
 from graphc.importers.onnx_graph import OnnxGraph, OnnxInput, OnnxNode
+from graphc.importers.operators import HANDLERS
 from graphc.importers.quantized import BACK, dequantized
 from graphc.types import Array
 
-MAX_NODES = 100_000
+MAX_NODES = 20_000
+"""Of a file, also where its functions are put in place."""
+MAX_LEFT = 10_000
+"""Of those, behind the computing of constants."""
+MAX_EDGES = 30_000
+"""That those read."""
+MAX_INPUTS = 1_000
+"""That are no initializers."""
+MAX_EVALUATED = 5_000
+"""Nodes that are computed."""
+MAX_READ = 2**24
+"""Numbers of constants that all nodes together read, each as often as it is read, and AGAIN times those in the file."""
+AGAIN = 64
 MAX_SIZE = 2**31 - 1
 """Of an input along an axis, as in specs."""
 MAX_COMPUTED = 2**25
@@ -49,6 +62,8 @@ SLOWLY = frozenset({"Erf", "GatherElements", "GatherND", "Gemm", "MatMul", "Resi
                     "TopK", "Upsample"})  # fmt: skip
 """Operators that take longer, number by number or with products; together they read and give MAX_SLOW numbers."""
 MAX_SLOW = 2**16
+INFERRED = COMPUTED | SLOWLY | HANDLERS.keys() | {"Shape", "Size", "Constant", "CastLike", "NonMaxSuppression"}
+"""Operators of which ONNX is asked what they give: of others nobody asks, and it has ended processes."""
 NUMPY_RULE = 7
 """The opset from which on shapes are spread as NumPy does it."""
 
@@ -76,9 +91,15 @@ class _Freezing:
         self.wrong: dict[str, str] = {}
         self.computed = 0
         self.slow = 0
+        self.evaluated = 0
+        self.read = 0
         for tensor in model.graph.initializer:
             self.keep(tensor.name, to_array(tensor, path))
         self.limit = MAX_COMPUTED + MORE * sum(array.nbytes for array in self.constants.values())
+        self.most_read = MAX_READ + AGAIN * sum(array.size for array in self.constants.values())
+        if len(model.graph.input) > MAX_INPUTS + len(model.graph.initializer):
+            message = f"expected at most {MAX_INPUTS:,} inputs, found {len(model.graph.input):,}"
+            raise WeightsError("G360", f"{shown(path)}: {message}")
         real = [each for each in model.graph.input if each.name not in self.constants]
         self.inputs = tuple(self.read_input(each, sizes) for each in real)
 
@@ -91,6 +112,9 @@ class _Freezing:
     def read_input(self, info: onnx.ValueInfoProto, sizes: Mapping[str, tuple[int, ...]]) -> OnnxInput:
         kind = info.type.tensor_type
         dims = kind.shape.dim if info.type.HasField("tensor_type") else ()
+        if len(dims) > MOST_AXES:
+            message = f"expected at most {MOST_AXES} axes, found {len(dims):,}"
+            raise WeightsError("G361", f"{shown(self.path)}: input {brief(info.name)}: {message}")
         written = tuple(
             dim.dim_value if dim.HasField("dim_value") and dim.dim_value > 0 else dim.dim_param or None for dim in dims
         )
@@ -110,15 +134,17 @@ class _Freezing:
             sizes[1:] = given
         elif given and not (len(sizes) == 4 and len(given) == 2):
             expected = "its height and width, or all sizes but the batch"
-            raise WeightsError("G361", f"--input {name}: expected {expected}, got {'x'.join(map(str, given))}")
+            raise WeightsError("G361", f"--input {brief(name)}: expected {expected}, got {'x'.join(map(str, given))}")
         sizes[:1] = [sizes[0] or 1] if sizes else []
         for axis, size in enumerate(sizes):
             if not size:
-                advice = f"give them: --input {name}=3x224x224"
-                raise WeightsError("G361", f"{shown(self.path)}: input {name}: axis {axis} has no size: {advice}")
+                advice = f"give them: --input {brief(name)}=3x224x224"
+                raise WeightsError(
+                    "G361", f"{shown(self.path)}: input {brief(name)}: axis {axis} has no size: {advice}"
+                )
             if size > MAX_SIZE:
                 expected = f"expected a size of at most {MAX_SIZE:,}"
-                raise WeightsError("G361", f"{shown(self.path)}: input {name}: {expected}, found {size:,}")
+                raise WeightsError("G361", f"{shown(self.path)}: input {brief(name)}: {expected}, found {size:,}")
         return tuple(sizes)
 
     def run(self) -> OnnxGraph:
@@ -127,6 +153,7 @@ class _Freezing:
         for proto in graph.node:
             self.check(proto)
             node = read_node(proto, self.path)
+            self.count_read(node)
             if not self.fold(proto, node):
                 nodes.append(canonical(node, self.constants, self.opset))
         shapes = {name: shape for name in self.types if (shape := self.shape(name)) is not None}
@@ -141,7 +168,21 @@ class _Freezing:
             self.opset,
             self.wrong,
         )
-        return frozen.with_nodes(nodes)
+        frozen = frozen.with_nodes(nodes)
+        if len(frozen.nodes) > MAX_LEFT:
+            message = f"expected at most {MAX_LEFT:,} nodes behind constants, found {len(frozen.nodes):,}"
+            raise WeightsError("G360", f"{shown(self.path)}: {message}")
+        if (edges := sum(len(node.inputs) for node in frozen.nodes)) > MAX_EDGES:
+            message = f"expected nodes that read at most {MAX_EDGES:,} values together, found {edges:,}"
+            raise WeightsError("G360", f"{shown(self.path)}: {message}")
+        return frozen
+
+    def count_read(self, node: OnnxNode) -> None:
+        """A WeightsError where nodes read the same constants over and over: each takes a time that goes with them."""
+        self.read += sum(self.constants[name].size for name in node.inputs if name in self.constants)
+        if self.read > self.most_read:
+            message = f"expected nodes that read at most {self.most_read:,} numbers of constants, found more"
+            raise WeightsError("G360", f"{shown(self.path)}: {brief(node.label)}: {message}")
 
     def shape(self, name: str) -> tuple[int, ...] | None:
         """The value's shape, where every size is known."""
@@ -163,11 +204,11 @@ class _Freezing:
         counts = [each.i for each in proto.attribute if each.name == "num_outputs"]
         if proto.op_type == "Split" and counts not in ([], [len(proto.output)]):  # on which onnx ends the process
             message = f"expected as many outputs as num_outputs={counts[0]} says, found {len(proto.output)}"
-            raise WeightsError("G360", f"{shown(self.path)}: {shown(proto.name or proto.op_type)}: {message}")
+            raise WeightsError("G360", f"{shown(self.path)}: {brief(proto.name or proto.op_type)}: {message}")
         try:
             onnx.checker.check_node(proto, self.context)
         except onnx.checker.ValidationError as error:
-            what = shown(proto.name or proto.op_type)
+            what = brief(proto.name or proto.op_type)
             raise WeightsError("G360", f"{shown(self.path)}: {what}: {shown(str(error).splitlines()[0])}") from None
 
     def fold(self, proto: onnx.NodeProto, node: OnnxNode) -> bool:
@@ -181,22 +222,22 @@ class _Freezing:
             part = found[slice(node.get("start", 0), node.get("end"))]
             self.keep(node.outputs[0], np.asarray(part if node.op == "Shape" else math.prod(found), np.int64))
             return True
-        given = [name for name in node.inputs if name]
-        self.infer(proto, given)
+        self.infer(proto, node)
         if node.op == "CastLike" and node.inputs[0] in self.constants and node.outputs[0] in self.types:
             kind = helper.tensor_dtype_to_np_dtype(self.types[node.outputs[0]].tensor_type.elem_type)
             with np.errstate(all="ignore"), suppress(ValueError, TypeError):  # of texts that are no numbers
                 self.keep(node.outputs[0], self.constants[node.inputs[0]].astype(kind))
                 return True
             return False
-        known = all(name in self.constants for name in given)
+        known = all(name in self.constants for name in node.inputs if name)
         if not known or node.op not in COMPUTED | SLOWLY or not self.is_bounded(node):
             return False
         return self.evaluate(proto, node)
 
-    def infer(self, proto: onnx.NodeProto, given: list[str]) -> None:
+    def infer(self, proto: onnx.NodeProto, node: OnnxNode) -> None:
         """The types of a node's outputs, where ONNX can tell."""
-        if proto.domain not in ("", "ai.onnx") or any(name not in self.types for name in given):
+        given = [name for name in node.inputs if name]
+        if node.op not in INFERRED or any(name not in self.types for name in given):
             return
         data = {name: self.constants[name] for name in given if name in self.constants}
         small = {name: numpy_helper.from_array(array) for name, array in data.items() if array.size <= SMALL}
@@ -210,6 +251,9 @@ class _Freezing:
             return
         except Exception:  # onnx raises many kinds; a value without a type is refused where somebody asks for it
             return
+        if any(len(each.tensor_type.shape.dim) > MOST_AXES for each in found.values()):
+            message = f"expected outputs of at most {MOST_AXES} axes"
+            raise WeightsError("G360", f"{shown(self.path)}: {brief(node.label)}: {message}")
         self.types.update(found)
 
     def is_bounded(self, node: OnnxNode) -> bool:
@@ -222,9 +266,12 @@ class _Freezing:
             count += math.prod(shape)
             kind = self.types[name].tensor_type.elem_type
             sizes += math.prod(shape) * BITS.get(TensorProto.DataType.Name(kind), 64) // 8
+        if self.evaluated >= MAX_EVALUATED:
+            return False
         if self.computed + sizes > self.limit or (node.op in SLOWLY and self.slow + count > MAX_SLOW):
             return False
         self.computed += sizes
+        self.evaluated += 1
         self.slow += count if node.op in SLOWLY else 0
         return True
 
@@ -277,13 +324,13 @@ def _attribute(attribute: onnx.AttributeProto, path: Path) -> Any:
 
 def _constant_of(proto: onnx.NodeProto, path: Path) -> Array:
     if len(proto.attribute) != 1:
-        name = shown(proto.output[0])
+        name = brief(proto.output[0])
         raise WeightsError(
             "G360", f"{shown(path)}: {name}: expected a constant of one value, found {len(proto.attribute)}"
         )
     (attribute,) = proto.attribute
     if attribute.name == "sparse_value":
-        raise WeightsError("G360", f"{shown(path)}: {shown(proto.output[0])}: sparse constants are not supported")
+        raise WeightsError("G360", f"{shown(path)}: {brief(proto.output[0])}: sparse constants are not supported")
     value = _attribute(attribute, path)
     kinds = {"value_int": np.int64, "value_ints": np.int64, "value_float": np.float32, "value_floats": np.float32}
     return value if attribute.name == "value" else np.asarray(value, kinds.get(attribute.name))
@@ -299,5 +346,5 @@ def to_array(tensor: TensorProto, path: Path) -> Array:
     except GraphcError:
         raise
     except Exception:  # onnx raises many kinds, by what is wrong
-        name = shown(tensor.name)
+        name = brief(tensor.name)
         raise WeightsError("G311", f"{shown(path)}: {name}: its numbers do not fit its shape and type") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from graphc.types import Array
@@ -66,6 +67,11 @@ class OnnxGraph:
     opset: int
     wrong: Mapping[str, str] = field(default_factory=dict)
     """Values of nodes that ONNX itself says are not right -> what it says."""
+
+    @cached_property
+    def kept(self) -> frozenset[str]:
+        """The outputs, for those who ask whether a value is one."""
+        return frozenset(self.outputs)
 
     def with_nodes(self, nodes: Iterable[OnnxNode]) -> OnnxGraph:
         """The graph with these nodes, without those that nobody needs."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from graphc.dims import format_shape
 from graphc.errors import GraphcError, SpecError, WeightsError, counted
-from graphc.files import shown
+from graphc.files import brief, shown
 from graphc.importers.check import Port
 from graphc.importers.drafts import Drafts, comments
 from graphc.importers.flat import FlatNet
@@ -25,6 +25,8 @@ from graphc.importers.translate import Translation, translate
 
 LISTED = 20
 """Nodes that are listed before the others are counted."""
+KINDS = 10
+"""Operators that are named before the others are counted."""
 PROPOSED = 3
 """Values that are proposed for --until."""
 
@@ -114,18 +116,19 @@ def _net(source: Source, graph: OnnxGraph, request: Request) -> tuple[FlatNet, l
 def refusal(path: Path, graph: OnnxGraph, found: Translation) -> GraphcError:
     """All that no layer says, with counts, and where the spec could end."""
     counts = Counter(refused.node.op for refused in found.refusals)
-    kinds = ", ".join(f"{op} ({count})" if count > 1 else op for op, count in counts.most_common())
+    common = [f"{brief(op)} ({count})" if count > 1 else brief(op) for op, count in counts.most_common(KINDS)]
+    kinds = ", ".join([*common, *([f"and {len(counts) - KINDS:,} others"] if len(counts) > KINDS else [])])
     message = (
         f"{shown(path)}: {counted(len(found.refusals), 'node')} of {len(graph.nodes)} cannot be said as layers: {kinds}"
     )
     if found.behind:
         message += f"; {counted(found.behind, 'node')} behind them"
-    notes = [f"{shown(each.node.op)} {shown(each.node.label)}: {each.why}" for each in found.refusals[:LISTED]]
+    notes = [f"{brief(each.node.op)} {brief(each.node.label)}: {each.why}" for each in found.refusals[:LISTED]]
     if len(found.refusals) > LISTED:
         notes.append(f"and {counted(len(found.refusals) - LISTED, 'more node')}")
     for name in found.reached[:PROPOSED]:
         shape = format_shape(found.values[name].shape)
-        notes.append(f"what comes before can be imported: --until {shown(name)} ({shape})")
+        notes.append(f"what comes before can be imported: --until {brief(name)} ({shape})")
     return WeightsError("G362", message, notes=notes)
 
 

@@ -178,7 +178,7 @@ def drop_idle(graph: OnnxGraph) -> OnnxGraph:
         source = _passed_on(graph, replace(node, inputs=inputs))
         if node.op == "Expand" and _is_spread_anyway(graph, node.outputs[0], readers.get(node.outputs[0], ())):
             source = inputs[0]
-        if source and node.outputs[0] not in graph.outputs:
+        if source and node.outputs[0] not in graph.kept:
             instead[node.outputs[0]] = source
         else:
             nodes.append(replace(node, inputs=inputs))
@@ -250,7 +250,7 @@ class _Matcher:
         for values, nodes in self.of_node(tree, root, {}, ()):
             inner = {output for node in nodes if node is not root for output in node.outputs}
             read = [name for node in nodes for name in node.inputs if name in inner]
-            if inner.isdisjoint(self.graph.outputs) and all(read.count(n) == self.counts.get(n, 0) for n in inner):
+            if inner.isdisjoint(self.graph.kept) and all(read.count(n) == self.counts.get(n, 0) for n in inner):
                 return Match(values, nodes)
         return None
 

@@ -9,12 +9,13 @@ from pathlib import Path
 import onnx
 from onnx import inliner
 
+from graphc.emit.functions import placed_nodes
 from graphc.emit.read import open_model, self_contained
-from graphc.errors import SpecError, did_you_mean
+from graphc.errors import SpecError, WeightsError, did_you_mean
 from graphc.files import shown
 from graphc.importers.chains import recognize_chains
 from graphc.importers.detection import recognize_detection
-from graphc.importers.freeze import freeze
+from graphc.importers.freeze import MAX_NODES, freeze
 from graphc.importers.onnx_graph import OnnxGraph, OnnxNode
 from graphc.importers.patterns import drop_idle, recognize
 from graphc.importers.quantized import remove_rounding, unrounded, without_rounding
@@ -38,7 +39,19 @@ class Source:
         self.model = open_model(self.path)
         check_well_formed(self.model, self.path)
         if self.model.functions:
-            self.model = inliner.inline_local_functions(self.model)
+            self.model = self._inlined()
+            check_well_formed(self.model, self.path)
+
+    def _inlined(self) -> onnx.ModelProto:
+        """The model with its functions in place."""
+        if (count := placed_nodes(self.model)) > MAX_NODES:
+            message = f"expected at most {MAX_NODES:,} nodes with all functions in place, found {count:,}"
+            raise WeightsError("G360", f"{shown(self.path)}: {message}")
+        try:
+            return inliner.inline_local_functions(self.model)
+        except Exception as error:  # onnx raises many kinds, by what is wrong
+            said = shown(str(error).splitlines()[0]) if str(error) else "for no reason that onnx says"
+            raise WeightsError("G360", f"{shown(self.path)}: its functions cannot be put in place: {said}") from None
 
     @property
     def facts(self) -> Mapping[str, str]:

@@ -29,6 +29,8 @@ CHANNELS_FIRST = frozenset(
      "GlobalAveragePool", "GlobalMaxPool"}
 )  # fmt: skip
 """Operators that say which axis is the channels."""
+NEAR = 30
+"""Values behind an input among which a Transpose is looked for that says how its axes lie."""
 SWITCHES = frozenset(
     {"allowzero", "antialias", "ceil_mode", "count_include_pad", "exclude_outside", "input_forget", "keepdims",
      "layout", "linear_before_reset", "noop_with_empty_axes", "training_mode", "transA", "transB"}
@@ -257,8 +259,10 @@ def _read_input(made: Translator, given: OnnxInput, found: Translation, lost: se
 def _is_channels_last(made: Translator, name: str) -> bool:
     """Whether an image input is N H W C: before anything asks for windows, a Transpose makes it N C H W."""
     waiting, seen = [name], {name}
-    while waiting:
-        for node in made.readers.get(waiting.pop(0), ()):
+    for value in waiting:
+        if len(waiting) > NEAR:
+            return False
+        for node in made.readers.get(value, ()):
             if node.op == "Transpose":
                 perm = node.get("perm") or [0]
                 return bool(len(perm) > 2 and perm == [0, len(perm) - 1, *range(1, len(perm) - 1)])
@@ -295,5 +299,5 @@ def _connect(made: Translator, found: Translation, lost: set[str]) -> None:
         edge = {name for node in made.graph.nodes if lost.intersection(node.outputs) for name in node.inputs}
         order = [output for node in made.graph.nodes for output in node.outputs]
         usable = {n for n, v in made.values.items() if v.source in made.by_name and v.flat is None}
-        reached = [name for name in order if name in usable and (name in edge or name in made.graph.outputs)]
+        reached = [name for name in order if name in usable and (name in edge or name in made.graph.kept)]
         found.reached = reached[::-1]

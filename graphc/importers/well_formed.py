@@ -9,11 +9,9 @@ from pathlib import Path
 import onnx
 from onnx import defs
 
+from graphc.emit.functions import OWN
 from graphc.errors import WeightsError, twice_in
-from graphc.files import shown
-
-OWN = ("", "ai.onnx")
-"""ONNX's own domain, by both of its names."""
+from graphc.files import brief, shown
 
 
 def check_well_formed(model: onnx.ModelProto, path: Path) -> None:
@@ -38,13 +36,13 @@ def _of_names(graph: onnx.GraphProto) -> Iterator[str]:
     named = {"input": inputs, "initializer": constants, "output": outputs}
     for what, names in named.items():
         if (twice := twice_in(names)) is not None:
-            yield f"expected one {what} {shown(twice)}, found two"
+            yield f"expected one {what} {brief(twice)}, found two"
     given = {*inputs, *constants}
     if (twice := twice_in([*given, *computed])) is not None:
-        yield f"expected one value {shown(twice)}, found another node that gives it"
+        yield f"expected one value {brief(twice)}, found another node that gives it"
     if not outputs:
         yield "expected a graph with outputs, found none"
     given.update(computed)
     missing = next((name for name in outputs if name not in given), None)
     if missing is not None:
-        yield f"expected a node that gives the output {shown(missing)}, found none"
+        yield f"expected a node that gives the output {brief(missing)}, found none"

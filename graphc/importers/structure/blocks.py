@@ -33,6 +33,8 @@ ODD_ONE = 2
 """Parameters that one use may not cost alone."""
 MOST_LAYERS = 6
 """Of a row of layers that becomes a block."""
+MOST_ALONE = 64
+"""Uses of a row among which one is looked for that costs parameters alone."""
 MOST_BLOCKS = 50
 """Before rows of layers become none any more."""
 
@@ -97,8 +99,8 @@ class Blocks:
     def of_rows(self, items: tuple[Item, ...]) -> tuple[Item, ...]:
         """Rows of layers that are there several times as uses of blocks, the longest saving first."""
         while len(self.found) < MOST_BLOCKS and (best := self.best_row(items)) is not None:
-            length, mark = best
-            spots, uses = self.spots(items, length, mark)
+            length, places = best
+            spots, uses = self.spots(items, length, places)
             block = self.make(uses, "stage")
             new: list[Item] = []
             at = 0
@@ -112,23 +114,23 @@ class Blocks:
             items = tuple(new)
         return items
 
-    def best_row(self, items: tuple[Item, ...]) -> tuple[int, Any] | None:
-        """The (length, signature) of the row that saves most lines."""
-        marks = Counter(
-            (length, tuple(kinds[at : at + length]))
-            for kinds in [[self.kind_of(item) for item in items]]
-            for length in range(2, MOST_LAYERS + 1)
-            for at in range(len(items) - length + 1)
-        )
+    def best_row(self, items: tuple[Item, ...]) -> tuple[int, list[int]] | None:
+        """The (length, places) of the row that saves most lines."""
+        kinds = [self.kind_of(item) for item in items]
+        marks: dict[tuple[int, ...], list[int]] = {}
+        for length in range(2, MOST_LAYERS + 1):
+            for at in range(len(items) - length + 1):
+                marks.setdefault(tuple(kinds[at : at + length]), []).append(at)
         best, most = None, 0
-        for (length, mark), count in marks.items():
+        for mark, places in marks.items():
+            length, count = len(mark), len(places)
             if count < 2 or 0 in mark or (length - 1) * count - length - 2 <= most:
                 continue
-            spots, uses = self.spots(items, length, mark)
+            spots, uses = self.spots(items, length, places)
             params = len(_params([list(holes(use)) for use in uses])[0])
             saved = (length - 1) * len(spots) - length - (3 if params else 2)
             if len(spots) > 1 and saved > most and params <= MOST_PARAMS:
-                best, most = (length, mark), saved
+                best, most = (length, places), saved
         return best
 
     def kind_of(self, item: Item) -> int:
@@ -140,13 +142,16 @@ class Blocks:
             self.kinds[id(item)] = item, number
         return self.kinds[id(item)][1]
 
-    def spots(self, items: tuple[Item, ...], length: int, mark: Any) -> tuple[list[int], list[tuple[Item, ...]]]:
-        """Where a row is, and each row; one for which alone the block would need two parameters more stays as it is."""
-        spots = _spots([self.kind_of(item) for item in items], mark)
+    def spots(
+        self, items: tuple[Item, ...], length: int, places: list[int]
+    ) -> tuple[list[int], list[tuple[Item, ...]]]:
+        """Where a row is, of these places none over another, and each row; one for which alone the block would need two
+        parameters more stays as it is."""
+        spots = _spots(places, length)
         uses = {at: items[at : at + length] for at in spots}
         columns = {at: list(holes(use)) for at, use in uses.items()}
         whole = len(_params(list(columns.values()))[0]) if columns else 0
-        for at in spots if len(spots) > 2 else ():
+        for at in spots if 2 < len(spots) <= MOST_ALONE else ():
             others = [column for other, column in columns.items() if other != at]
             if len(_params(others)[0]) <= whole - ODD_ONE:
                 del uses[at]
@@ -297,14 +302,10 @@ def _uses(items: Sequence[Item]) -> Iterator[Call | Repeat]:
             yield from _uses(children(item))
 
 
-def _spots(kinds: Sequence[int], mark: Sequence[int]) -> list[int]:
-    """Where rows of these kinds begin, none over another."""
+def _spots(places: Sequence[int], length: int) -> list[int]:
+    """Those of these places, in their order, where rows of this length begin, none over another."""
     found: list[int] = []
-    at, length = 0, len(mark)
-    while at + length <= len(kinds):
-        if tuple(kinds[at : at + length]) == mark:
+    for at in places:
+        if not found or at >= found[-1] + length:
             found.append(at)
-            at += length
-        else:
-            at += 1
     return found

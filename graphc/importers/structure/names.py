@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from graphc.importers.names import clean, unique
 from graphc.importers.structure.items import Item, layers_of
 
+SEPARATORS = "._"
 SEPARATOR = re.compile(r"[._]")
 
 
@@ -71,10 +72,15 @@ class Naming:
 
     def is_own(self, start: str, names: Sequence[str]) -> bool:
         """Whether only these layers' names begin so."""
-        first = bisect_left(self.everything, start)
-        last = bisect_left(self.everything, f"{start}\U0010ffff")
-        theirs = sum(_begins(name, start) for name in self.everything[first:last])
+        theirs = sum(self._count(f"{start}{behind}") for behind in SEPARATORS) + self._count(start, whole=True)
         return theirs == sum(_begins(name, start) for name in names)
+
+    def _count(self, start: str, *, whole: bool = False) -> int:
+        """How many names begin so, or are just that."""
+        first = bisect_left(self.everything, start)
+        return (
+            bisect_right(self.everything, start) if whole else bisect_left(self.everything, f"{start}\U0010ffff")
+        ) - first
 
 
 def _begins(name: str, start: str) -> bool:

@@ -7,23 +7,38 @@ to be a merge that reads each branch once; what is otherwise stays as it is, rea
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from graphc.importers.flat import FlatLayer, FlatNet
 from graphc.importers.structure.items import Branches, Item, Leaf, Residual
 
 
+@dataclass(slots=True)
+class _Prefix:
+    """What concats begin with: names in a row, a step each."""
+
+    longer: dict[str, _Prefix] = field(default_factory=dict)
+    """By one more name."""
+    joined: str = ""
+    """The concat of just these."""
+
+
 def nest_concats(net: FlatNet) -> None:
     """A concat of what an earlier one joins, and more, reads the earlier one: DenseNet's."""
-    known: dict[tuple[str, ...], str] = {}
+    known = _Prefix()
     for layer in net.layers:
         if layer.kind not in JOINS or layer.arguments.get("axis") is not None:
             continue
-        whole = layer.inputs
-        lengths = [length for length in range(len(whole) - 1, 1, -1) if whole[:length] in known]
-        if lengths:
-            layer.inputs = (known[whole[: lengths[0]]], *whole[lengths[0] :])
+        whole, place = layer.inputs, known
+        joined, length = "", 0
+        for number, name in enumerate(whole, 1):
+            place = place.longer.setdefault(name, _Prefix())
+            if place.joined and 1 < number < len(whole):
+                joined, length = place.joined, number
+        if joined:
+            layer.inputs = (joined, *whole[length:])
         if layer.activation is None:
-            known[whole] = layer.name
+            place.joined = layer.name
 
 
 JOINS = frozenset({"concat"})
