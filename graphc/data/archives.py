@@ -12,8 +12,7 @@ from pathlib import Path
 
 from graphc.data.class_folders import Tree
 from graphc.data.left_out import LeftOut, Why
-from graphc.data.reading import open_regular
-from graphc.data.stored import LARGEST_FILE
+from graphc.data.reading import LARGEST_FILE, open_regular
 from graphc.data.tars import Handles, tar_members
 from graphc.errors import DataError, Place, did_you_mean
 from graphc.files import shown

@@ -13,12 +13,13 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from graphc.data.decoders import refused
 from graphc.data.drawn import Decoded
 from graphc.data.endings import formats
 from graphc.data.orientation import is_read_upright, orientation_of, upright
 from graphc.data.pixels import WIDE, pixels_of, stored_type
 from graphc.data.placement import marked
-from graphc.data.reading import open_regular
+from graphc.data.reading import LARGEST_FILE, open_regular
 from graphc.data.resizing import STRETCH, Resizing
 from graphc.data.sample import Sample
 from graphc.data.value_range import BYTES, ImageValues
@@ -133,8 +134,12 @@ def _gray(values: Array, mode: str) -> Array | None:
 @contextmanager
 def _opened(data: bytes | BinaryIO, name: str, pixels: int) -> Iterator[Image.Image]:
     """The image, its size checked before its pixels are read; whatever goes wrong is an error of this file."""
+    if not isinstance(data, bytes):
+        data = data.read(LARGEST_FILE + 1)
+    if len(data) > LARGEST_FILE:
+        raise DataError("G406", f"the file has more than {LARGEST_FILE:,} bytes", Place(name))
     try:
-        with Image.open(io.BytesIO(data) if isinstance(data, bytes) else data, formats=formats()) as opened:
+        with Image.open(io.BytesIO(data), formats=formats()) as opened:
             if opened.width * opened.height > pixels:
                 found = f"{opened.width}×{opened.height} = {opened.width * opened.height:,} pixels"
                 raise DataError("G406", f"the image has {found}, the limit is {pixels:,}", Place(name))
@@ -142,6 +147,8 @@ def _opened(data: bytes | BinaryIO, name: str, pixels: int) -> Iterator[Image.Im
                 found = f"{opened.width:,}×{opened.height:,} pixels"
                 message = f"the image has {found}: expected at most {MOST_SIDE:,} in a row or column"
                 raise DataError("G406", message, Place(name))
+            if said := refused(data, opened):
+                raise DataError("G406", said, Place(name))
             yield opened
     except Image.DecompressionBombError:  # Pillow's own limit
         most = 2 * (Image.MAX_IMAGE_PIXELS or 0)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from graphc.data.decoders import bits_of
 from graphc.data.drawn import Decoded
 from graphc.data.orientation import is_read_upright, orientation_of, upright
 from graphc.data.value_range import BYTES, ImageValues, UnknownRange, ValueRange, brought, range_of
@@ -18,6 +20,8 @@ WIDE = ("I", "I;16", "I;16B", "I;16L", "F")
 """Pillow's modes of one channel with more than 8 bits."""
 SIGNED_16 = ("I;16S", "I;16BS")
 UNSIGNED_32 = "I;32N"
+RGB_565 = "BGR;16"
+"""Of 16 bits a pixel, not a value."""
 
 
 def pixels_of(opened: Image.Image, name: str, channels: int, values: ImageValues | None) -> Decoded:
@@ -43,7 +47,14 @@ def stored_type(opened: Image.Image) -> str:
         return "uint32" if raw == UNSIGNED_32 else "int32"
     if raw in SIGNED_16:
         return "int16"
-    return "uint16" if opened.mode in WIDE or ";16" in raw or most > np.iinfo(np.uint8).max else "uint8"
+    wide = opened.mode in WIDE or (";16" in raw and raw != RGB_565) or most > np.iinfo(np.uint8).max
+    return "uint16" if wide or _bits_of(opened) > 8 else "uint8"
+
+
+def _bits_of(opened: Image.Image) -> int:
+    """How many bits a value has in the file, where Pillow does not say it."""
+    file: Any = opened.fp
+    return bits_of(file.getvalue(), opened.format or "") if isinstance(file, io.BytesIO) else 8
 
 
 def _raw_mode(opened: Image.Image) -> tuple[str, int]:

@@ -9,6 +9,9 @@ from typing import BinaryIO
 from graphc import files
 from graphc.errors import DataError
 
+LARGEST_FILE = 2**28
+"""Bytes that an image's file may have."""
+
 
 def open_regular(path: Path | str) -> BinaryIO:
     """A plain file, open for reading; devices, pipes and folders are refused without being read."""

@@ -15,7 +15,7 @@ import numpy as np
 from graphc.data.drawn import Decoded, Exif, Size
 from graphc.data.images import PIXEL_LIMIT, Decoding, decode_mask_with_tag, decode_with_tag, resized
 from graphc.data.masks import mapped
-from graphc.data.reading import read_regular
+from graphc.data.reading import LARGEST_FILE, read_regular
 from graphc.data.resizing import STRETCH, Resizing
 from graphc.data.sample import Sample
 from graphc.data.shard_members import Members
@@ -24,9 +24,6 @@ from graphc.errors import DataError, Place
 from graphc.files import composed, shown
 from graphc.system import is_plain_name
 from graphc.types import Array
-
-LARGEST_FILE = 2**28
-"""Bytes that an image's file may have."""
 
 
 class Store(Protocol):

@@ -28,8 +28,7 @@ import numpy as np
 
 from graphc.data.endings import image_endings
 from graphc.data.left_out import LeftOut, Why
-from graphc.data.reading import open_regular
-from graphc.data.stored import LARGEST_FILE
+from graphc.data.reading import LARGEST_FILE, open_regular
 from graphc.data.tars import tar_members
 from graphc.errors import DataError, Place
 from graphc.files import shown

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from graphc.data.npz import read_npz
-from graphc.data.stored import LARGEST_FILE
+from graphc.data.reading import LARGEST_FILE
 from graphc.data.webdataset import Index, Layout
 from graphc.errors import DataError, Place
 from graphc.files import atomic_write, machine_error, shown

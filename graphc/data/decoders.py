@@ -1,0 +1,148 @@
+"""What Pillow's decoders would take long for, or much memory, seen in a file's headers before its pixels are read.
+
+The number of pixels is bounded elsewhere. Here is what a file can ask for beside it: JPEG goes through all pixels once
+a scan, JPEG 2000 keeps a record of each precinct, code block and tile, a BMP of run lengths is filled up pixel by
+pixel, and of a PPM in text each comment is cut out of all that follows. Writers stay far below what is refused.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+
+from PIL import Image
+
+MOST_SCANS = 40
+"""Of a JPEG; a progressive one has about ten."""
+MARKER = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]")
+"""Of JPEG, between the bits of a scan: what begins the next part."""
+SOS, EOI = 0xDA, 0xD9
+MOST_TILES, MOST_PRECINCTS, LEAST_BLOCK = 16_384, 60_000, 256
+"""Of JPEG 2000: tiles, precincts of a component (each takes 240 bytes), and pixels of a code block."""
+HEADERS = frozenset(b"\x50\x51\x52\x53\x55\x57\x58\x59\x5c\x5d\x5e\x5f\x60\x61\x63\x64\x74\x75\x77\x78")
+"""The second bytes of JPEG 2000's markers that stand in headers."""
+MOST_RUN_PIXELS = 8_000_000
+MOST_COMMENTS = 1_000
+
+
+def refused(data: bytes, opened: Image.Image) -> str:
+    """Why the image of a file is not decoded, as a sentence; nothing where it is."""
+    tiles = getattr(opened, "tile", None)
+    check = CHECKS.get(tiles[0][0]) if tiles else None
+    return check(data, opened) if check is not None else ""
+
+
+def _jpeg(data: bytes, opened: Image.Image) -> str:
+    scans = 0
+    for kind in _markers(data):
+        scans += kind == SOS
+        if scans > MOST_SCANS:
+            return f"expected a JPEG of at most {MOST_SCANS} scans, found more"
+    return ""
+
+
+def _markers(data: bytes) -> Iterator[int]:
+    """The second bytes of a JPEG's markers, up to the image's end."""
+    at = 2
+    while (found := MARKER.search(data, at)) is not None and data[found.end() - 1] != EOI:
+        at = found.end()
+        yield data[at - 1]
+        at += max(int.from_bytes(data[at : at + 2], "big"), 2)
+
+
+def _jpeg2000(data: bytes, opened: Image.Image) -> str:
+    at = _codestream(data)
+    end_of_part = None
+    while at < len(data) and data[at : at + 2] != b"\xff\xd9":
+        kind, length = data[at + 1 : at + 2], int.from_bytes(data[at + 2 : at + 4], "big")
+        if data[at : at + 2] == b"\xff\x90":  # a part of a tile
+            size = int.from_bytes(data[at + 6 : at + 10], "big")
+            end_of_part = at + size if size else len(data)
+            at += 2 + length
+        elif data[at : at + 2] == b"\xff\x93" and end_of_part is not None and end_of_part > at:
+            at = end_of_part
+        elif data[at] != 0xFF or kind[0:1] == b"" or kind[0] not in HEADERS or length < 2:
+            return "expected the headers of a JPEG 2000, found something else among them"
+        else:
+            segment = data[at + 4 : at + 2 + length]
+            if said := _of_segment(kind[0], segment, opened):
+                return said
+            at += 2 + length
+    return ""
+
+
+def _codestream(data: bytes) -> int:
+    """Where the codestream's first header stands, behind the mark of its beginning."""
+    at = 0
+    while data[at : at + 2] != b"\xff\x4f" and at < len(data):
+        size, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
+        long = int.from_bytes(data[at + 8 : at + 16], "big")
+        if kind == b"jp2c":
+            at += 16 if size == 1 else 8
+            break
+        at += max(long if size == 1 else size, 8) if size else len(data)
+    return at + 2
+
+
+def _of_segment(kind: int, segment: bytes, opened: Image.Image) -> str:
+    """What is refused of a header: of sizes, of coding, or of a component's coding."""
+    if kind == 0x51:
+        return _of_sizes(segment)
+    start = {0x52: 5, 0x53: 2}.get(kind)
+    if start is None or len(segment) < start + 5:
+        return ""
+    if (pixels := 2 ** (segment[start + 1] + segment[start + 2] + 4)) < LEAST_BLOCK:
+        return f"expected code blocks of at least {LEAST_BLOCK} pixels, found {pixels}"
+    levels, sides = segment[start], segment[start + 5 :] if segment[0 if kind == 0x52 else 1] & 1 else b""
+    precincts = 0
+    for level, side in zip(range(levels, -1, -1), sides, strict=False):
+        width, height = (_parts(length, 2 ** min(level, 32)) for length in opened.size)
+        precincts += _parts(width, 2 ** (side & 15)) * _parts(height, 2 ** (side >> 4))
+    if precincts > MOST_PRECINCTS:
+        return f"expected a JPEG 2000 of at most {MOST_PRECINCTS:,} precincts, found {precincts:,}"
+    return ""
+
+
+def _of_sizes(segment: bytes) -> str:
+    """What is refused of a header of sizes: behind two bytes width, height, left, top, of the image and of a tile."""
+    width, height, _, _, *tile = (int.from_bytes(segment[start : start + 4], "big") for start in range(2, 34, 4))
+    tiles = _parts(width - tile[2], max(tile[0], 1)) * _parts(height - tile[3], max(tile[1], 1))
+    return f"expected a JPEG 2000 of at most {MOST_TILES:,} tiles, found {tiles:,}" if tiles > MOST_TILES else ""
+
+
+def _parts(length: int, part: int) -> int:
+    """How many parts of a length there are, the last may be shorter."""
+    return -(-length // part)
+
+
+def bits_of(data: bytes, kind: str) -> int:
+    """How many bits a value has in a JPEG 2000 or an AVIF, which Pillow reduces to 8 without a word; 8 of others."""
+    if kind == "JPEG2000":
+        at = _codestream(data)
+        count = int.from_bytes(data[at + 38 : at + 40], "big")
+        return max((1 + (each & 127) for each in data[at + 40 : at + 40 + 3 * count : 3]), default=8)
+    if kind == "AVIF":
+        marks = [data[found.end() + 2 : found.end() + 3] for found in re.finditer(b"av1C", data)]
+        return max((10 for mark in marks if mark and mark[0] & 64), default=8)
+    return 8
+
+
+def _run_lengths(data: bytes, opened: Image.Image) -> str:
+    pixels = opened.width * opened.height
+    if pixels <= MOST_RUN_PIXELS:
+        return ""
+    return f"expected at most {MOST_RUN_PIXELS:,} pixels in a BMP of run lengths, found {pixels:,}: save it as PNG"
+
+
+def _plain(data: bytes, opened: Image.Image) -> str:
+    comments = data.count(b"#")
+    return f"expected at most {MOST_COMMENTS:,} comments, found {comments:,}" if comments > MOST_COMMENTS else ""
+
+
+CHECKS: Mapping[str, Callable[[bytes, Image.Image], str]] = {
+    "jpeg": _jpeg,
+    "jpeg2k": _jpeg2000,
+    "bmp_rle": _run_lengths,
+    "ppm_plain": _plain,
+}
+"""By the names of Pillow's decoders."""

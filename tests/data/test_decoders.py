@@ -1,0 +1,139 @@
+"""Images of few bytes that Pillow's decoders would take long for, or much memory, and bits that they drop."""
+
+from __future__ import annotations
+
+import io
+import struct
+
+import numpy as np
+import pytest
+from PIL import Image, features
+
+from graphc.data.images import Decoding, decode_image
+from graphc.data.value_range import ImageValues
+from graphc.errors import DataError
+from tests.costs import little
+
+needs_jpeg2000 = pytest.mark.skipif(not features.check_codec("jpg_2000"), reason="this Pillow is without it")
+
+
+def saved(image, kind, **options):
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def _jpeg_of_many_scans(scan_bytes):
+    """A progressive JPEG of 25 million pixels, whose last scan is repeated."""
+    data = saved(Image.new("L", (5000, 5000)), "JPEG", progressive=True)
+    start = data.rindex(b"\xff\xda")
+    scan = data[start:-2] if scan_bytes is None else data[start : start + scan_bytes]
+    return data[:start] + scan * 3000 + data[start:]
+
+
+def _coded_otherwise(change):
+    """A JPEG 2000 of 25 million pixels with another segment about coding."""
+    data = saved(Image.new("L", (5000, 5000)), "JPEG2000", num_resolutions=1, no_jp2=True)
+    start = data.index(b"\xff\x52")
+    end = start + 2 + int.from_bytes(data[start + 2 : start + 4], "big")
+    segment = change(bytearray(data[start:end]))
+    return data[:start] + segment[:2] + struct.pack(">H", len(segment) - 2) + segment[4:] + data[end:]
+
+
+def _of_small_precincts(segment):
+    segment[4] |= 1
+    return bytes(segment) + b"\0"
+
+
+def _of_small_blocks(segment):
+    segment[10] = segment[11] = 0
+    return bytes(segment)
+
+
+def _of_small_tiles():
+    data = bytearray(_coded_otherwise(bytes))
+    start = data.index(b"\xff\x51")
+    data[start + 22 : start + 30] = struct.pack(">II", 20, 20)
+    return bytes(data)
+
+
+def _bmp_of_ends_of_lines():
+    pixels = b"\x01\0\0\0" * 5000
+    sizes = struct.pack("<IiiHHIIiiII", 40, 5000, 5000, 1, 8, 1, len(pixels), 0, 0, 256, 0)
+    return b"BM" + struct.pack("<IHHI", 1078 + len(pixels), 0, 0, 1078) + sizes + bytes(1024) + pixels
+
+
+EXPENSIVE = {
+    "JPEG, scans": (lambda: _jpeg_of_many_scans(None), "at most 40 scans"),
+    "JPEG, scans without bits": (lambda: _jpeg_of_many_scans(10), "at most 40 scans"),
+    "BMP": (_bmp_of_ends_of_lines, "at most 8,000,000 pixels in a BMP of run lengths, found 25,000,000"),
+    "PGM": (lambda: b"P2\n4 4\n255\n1\n" + b"#\n" * 600_000 + b"1 " * 20, "at most 1,000 comments"),
+}
+OF_JPEG_2000 = {
+    "precincts": (lambda: _coded_otherwise(_of_small_precincts), "at most 60,000 precincts, found 25,000,000"),
+    "blocks": (lambda: _coded_otherwise(_of_small_blocks), "blocks of at least 256 pixels, found 16"),
+    "tiles": (_of_small_tiles, "at most 16,384 tiles, found 62,500"),
+    "headers": (lambda: _coded_otherwise(lambda old: b"\xff\x30\0\2" + bytes(old)), "something else among them"),
+}
+
+
+@pytest.mark.parametrize("name", EXPENSIVE)
+def test_what_costs_more_than_its_pixels_is_refused(name):
+    make, message = EXPENSIVE[name]
+    data = make()
+    with little(), pytest.raises(DataError, match=message):
+        decode_image(data, "a")
+
+
+@needs_jpeg2000
+@pytest.mark.parametrize("name", OF_JPEG_2000)
+def test_jpeg_2000_of_millions_of_parts_is_refused(name):
+    make, message = OF_JPEG_2000[name]
+    data = make()
+    with little(), pytest.raises(DataError, match=message):
+        decode_image(data, "a")
+
+
+def test_what_programs_write_is_decoded():
+    rng = np.random.default_rng(0)
+    image = Image.fromarray(rng.integers(0, 255, (50, 70, 3), dtype=np.uint8))
+    of_jpeg = (
+        {},
+        {"progressive": True},
+        {"subsampling": 0, "restart_marker_rows": 1},
+        {"exif": b"Exif\0\0\xff\xda" * 99},
+    )
+    written = [saved(image, "JPEG", **options) for options in of_jpeg]
+    if features.check_codec("jpg_2000"):
+        of_2000 = ({}, {"no_jp2": True}, {"tile_size": (16, 16)}, {"quality_layers": [50, 20]}, {"num_resolutions": 2})
+        written += [saved(image, "JPEG2000", **options) for options in of_2000]
+        written += [saved(image, "JPEG2000", codeblock_size=(32, 32), precinct_size=(64, 64), progression="RPCL")]
+    for data in written:
+        assert decode_image(data, "a").shape == (50, 70, 3)
+
+
+@needs_jpeg2000
+def test_bits_of_a_color_image_are_not_dropped_without_a_word():
+    data = bytearray(saved(Image.new("RGB", (8, 8), (1, 2, 3)), "JPEG2000", no_jp2=True))
+    start = data.index(b"\xff\x51") + 40
+    data[start : start + 9 : 3] = b"\x0f\x0f\x0f"  # 16 bits a value
+    with pytest.raises(DataError, match="found a color image of 16, of which 8 can be read"):
+        decode_image(bytes(data), "a")
+    assert decode_image(bytes(data), "a", Decoding(values=ImageValues(reduced=True))).shape == (8, 8, 3)
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow is without AVIF")
+def test_bits_of_an_avif_are_not_dropped_without_a_word():
+    data = bytearray(saved(Image.new("RGB", (8, 8), (1, 2, 3)), "AVIF"))
+    assert decode_image(bytes(data), "a").shape == (8, 8, 3)
+    data[data.index(b"av1C") + 6] |= 0x40  # 10 bits
+    bits = data.index(b"pixi") + 9
+    data[bits : bits + 3] = b"\x0a" * 3
+    with pytest.raises(DataError, match="found a color image of 16, of which 8 can be read"):
+        decode_image(bytes(data), "a")
+
+
+def test_a_bmp_of_16_bits_a_pixel_is_one_of_bytes():
+    sizes = struct.pack("<IiiHHIIiiIIIII", 40, 2, 1, 1, 16, 3, 4, 0, 0, 0, 0, 0xF800, 0x07E0, 0x001F)
+    data = b"BM" + struct.pack("<IHHI", 70, 0, 0, 66) + sizes[:52] + struct.pack("<HH", 0xF800, 0x001F)
+    assert decode_image(data, "a").tolist() == [[[255, 0, 0], [0, 0, 255]]]
