@@ -17,7 +17,7 @@ from graphc.data.decoders import refused
 from graphc.data.drawn import Decoded
 from graphc.data.endings import formats
 from graphc.data.orientation import is_read_upright, orientation_of, upright
-from graphc.data.pixels import WIDE, pixels_of, stored_type
+from graphc.data.pixels import WIDE, check_tiff, pixels_of, stored_type
 from graphc.data.placement import marked
 from graphc.data.reading import LARGEST_FILE, open_regular
 from graphc.data.resizing import STRETCH, Resizing
@@ -112,6 +112,7 @@ def _mask_of(opened: Image.Image, name: str) -> Array:
     if opened.format in LOSSY:
         message = f"expected a mask that is kept exactly, found {opened.format}, which changes values: save it as PNG"
         raise DataError("G406", message, Place(name))
+    check_tiff(opened, name)
     if opened.mode not in WIDE and stored_type(opened) != "uint8":
         message = "expected a mask of 8 bits, or of 16 in gray, found one of 16 in color: its values cannot be read"
         raise DataError("G406", message, Place(name))

@@ -20,12 +20,17 @@ WIDE = ("I", "I;16", "I;16B", "I;16L", "F")
 """Pillow's modes of one channel with more than 8 bits."""
 SIGNED_16 = ("I;16S", "I;16BS")
 UNSIGNED_32 = "I;32N"
+BIG_ENDIAN = frozenset({"I;16BS", "I;32B", "I;32BS", "F;32BF", "F;64BF"})
+"""Layouts in big-endian order that Pillow also takes for what libtiff has put into the machine's order."""
+SAMPLE_FORMAT, SIGNED = 339, 2
+"""TIFF's tag of what a value is, and a whole number with a sign."""
 RGB_565 = "BGR;16"
 """Of 16 bits a pixel, not a value."""
 
 
 def pixels_of(opened: Image.Image, name: str, channels: int, values: ImageValues | None) -> Decoded:
     """height × width × channels, upright, in the type and range of `values`; None: in the file's own type."""
+    check_tiff(opened, name)
     stored = stored_type(opened)  # before the tag is looked for, for which Pillow may read everything
     orientation = orientation_of(opened)
     color = opened.mode not in WIDE
@@ -53,7 +58,7 @@ def stored_type(opened: Image.Image) -> str:
 
 def _bits_of(opened: Image.Image) -> int:
     """How many bits a value has in the file, where Pillow does not say it."""
-    file: Any = opened.fp
+    file = getattr(opened, "fp", None)
     return bits_of(file.getvalue(), opened.format or "") if isinstance(file, io.BytesIO) else 8
 
 
@@ -65,6 +70,22 @@ def _raw_mode(opened: Image.Image) -> tuple[str, int]:
     raw = next((part for part in parts if isinstance(part, str)), "")
     is_ppm = opened.format == "PPM" and len(parts) == 2 and isinstance(parts[1], int)
     return raw, parts[1] if is_ppm else 0
+
+
+def check_tiff(opened: Image.Image, name: str) -> None:
+    """An error where Pillow would read other values from a TIFF than it has: bytes in the wrong order of large types in
+    a compressed one that is big-endian, and whole numbers with a sign of 8 bits as those without."""
+    if opened.format != "TIFF":
+        return
+    tags: Any = getattr(opened, "tag_v2", {})
+    decoder, raw = next(((tile[0], _raw_mode(opened)[0]) for tile in getattr(opened, "tile", ())), ("", ""))
+    found = ""
+    if decoder == "libtiff" and raw in BIG_ENDIAN:
+        found = f"a compressed one of {stored_type(opened)} that is big-endian: save it uncompressed, or little-endian"
+    elif SIGNED in np.ravel(tags.get(SAMPLE_FORMAT, ())) and stored_type(opened) == "uint8":
+        found = "one of int8, which is read as uint8"
+    if found:
+        raise DataError("G406", f"expected a TIFF whose values Pillow reads as they are, found {found}", Place(name))
 
 
 def _check_type(stored: str, color: bool, name: str, values: ImageValues | None) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 import struct
+import zlib
 
 import numpy as np
 import pytest
 from PIL import Image, features
 
-from graphc.data.images import Decoding, decode_image
+from graphc.data.images import Decoding, decode_image, decode_mask_with_tag
 from graphc.data.value_range import ImageValues
 from graphc.errors import DataError
 from tests.costs import little
@@ -137,3 +138,31 @@ def test_a_bmp_of_16_bits_a_pixel_is_one_of_bytes():
     sizes = struct.pack("<IiiHHIIiiIIIII", 40, 2, 1, 1, 16, 3, 4, 0, 0, 0, 0, 0xF800, 0x07E0, 0x001F)
     data = b"BM" + struct.pack("<IHHI", 70, 0, 0, 66) + sizes[:52] + struct.pack("<HH", 0xF800, 0x001F)
     assert decode_image(data, "a").tolist() == [[[255, 0, 0], [0, 0, 255]]]
+
+
+def _big_endian(form, kind, compressed):
+    """A TIFF of one row of four values of 4 bytes, big-endian."""
+    values = np.arange(4).astype(f">{kind}").tobytes()
+    pixels = zlib.compress(values) if compressed else values
+    bits = 8 * len(values) // 4
+    tags = ((256, 4), (257, 1), (258, bits), (259, 8 if compressed else 1), (262, 1), (273, 8), (277, 1), (278, 1))
+    tags += ((279, len(pixels)), (339, form))
+    entries = b"".join(struct.pack(">HHII", tag, 4, 1, value) for tag, value in tags)
+    body = pixels + bytes(len(pixels) % 2)
+    return b"MM\0*" + struct.pack(">I", 8 + len(body)) + body + struct.pack(">H", len(tags)) + entries + bytes(4)
+
+
+@pytest.mark.parametrize(("form", "kind"), [(2, "i2"), (2, "i4"), (3, "f4")])
+def test_a_tiff_that_pillow_reads_in_the_wrong_order_of_bytes_is_refused(form, kind):
+    own = Decoding(channels=1, values=None)
+    assert decode_image(_big_endian(form, kind, compressed=False), "a", own).ravel().tolist() == [0, 1, 2, 3]
+    data = _big_endian(form, kind, compressed=True)
+    with pytest.raises(DataError, match=f"a compressed one of (int|float){8 * int(kind[1])} that is big-endian"):
+        decode_image(data, "a", own)
+    with pytest.raises(DataError, match="that is big-endian"):
+        decode_mask_with_tag(data, "a")
+
+
+def test_a_tiff_of_signed_bytes_is_refused():
+    with pytest.raises(DataError, match="found one of int8, which is read as uint8"):
+        decode_image(_big_endian(2, "i1", compressed=False), "a")
