@@ -23,6 +23,12 @@ from graphc.graph import LayerGraph, Node
 from graphc.onnx_builder import Value as AnyValue
 from graphc.types import Array
 
+NEWER_FORMS = 18
+"""From this opset on, a reduction's axes are an input, as ReduceSum's are in 13, and Split says into how many parts."""
+MOST_OF_A_LAYER = 2_000
+"""Nodes; a layer whose arguments ask for more, pixel by pixel, is refused."""
+MOST_NODES = 500_000
+"""In a file."""
 AXES_INSIDE = {2: "C L", 3: "C H W", 4: "C D H W"}
 """Rank of an example -> its axes with the channels first."""
 AXES_OUTSIDE = {2: "L C", 3: "H W C", 4: "D H W C"}
@@ -227,6 +233,11 @@ class GraphBuilder:
         """A node of the layer; the names of its outputs."""
         assert self._node is not None
         require_operator(kind, self.opset)
+        if len(self.nodes) - self._first >= MOST_OF_A_LAYER or len(self.nodes) >= MOST_NODES:
+            most = f"{MOST_OF_A_LAYER:,} operators of a layer, and {MOST_NODES:,} in all"
+            raise RuleError("G207", f"expected at most {most}")
+        if self.opset >= NEWER_FORMS:
+            inputs, attributes = self._newer_form(kind, inputs, outputs, attributes)
         names = ["" if value is None else value if isinstance(value, str) else value.name for value in inputs]
         while not names[-1]:  # tract panics at an empty name at the end
             names.pop()
@@ -237,6 +248,18 @@ class GraphBuilder:
         node.doc_string = f"{layer} {PurePath(self._node.place.path).name}:{self._node.place.line}"
         self.nodes.append(node)
         return results
+
+    def _newer_form(
+        self, kind: str, inputs: Sequence[AnyValue | str | None], outputs: int, attributes: Mapping[str, Any]
+    ) -> tuple[Sequence[AnyValue | str | None], Mapping[str, Any]]:
+        """Inputs and attributes as operators have them from opset 18 on, of those that layers write as in opset 17."""
+        if kind.startswith("Reduce") and "axes" in attributes:
+            axes = attributes["axes"]
+            names = self.constant(f"axes_{'_'.join(map(str, axes))}", np.asarray(axes, np.int64))
+            return [*inputs, names], {name: value for name, value in attributes.items() if name != "axes"}
+        if kind == "Split" and len(inputs) == 1:
+            return inputs, {**attributes, "num_outputs": outputs}
+        return inputs, attributes
 
     def constant(self, name: str, array: Array) -> str:
         assert self._node is not None

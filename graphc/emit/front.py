@@ -16,7 +16,7 @@ import numpy as np
 from onnx import TensorProto
 
 from graphc.dims import Shape
-from graphc.emit.builder import GraphBuilder
+from graphc.emit.builder import NEWER_FORMS, GraphBuilder
 from graphc.emit.operations import Affine, Operation
 from graphc.graph import Node, readers_of
 from graphc.layers.protocols import AbsorbsInput
@@ -28,8 +28,6 @@ ELEMENTS = {
     "int32": TensorProto.INT32, "float32": TensorProto.FLOAT,
 }  # fmt: skip
 """Types that raw values may have."""
-AXES_ARE_AN_INPUT = 18
-"""From this opset on, ReduceMean's axes are an input."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +116,6 @@ class _InputBuilder:
 
     def mean(self, value: str, axes: int) -> str:
         over = list(range(1, axes + 1))
-        if self.build.opset >= AXES_ARE_AN_INPUT:
+        if self.build.opset >= NEWER_FORMS:
             return self.op("ReduceMean", value, self.constant("axes", over, np.int64), keepdims=1)
         return self.op("ReduceMean", value, axes=over, keepdims=1)

@@ -9,7 +9,7 @@ from typing import ClassVar
 from graphc.dims import Shape, is_static
 from graphc.kernels.pool_ranks import max_pool, max_pool_grad, stages
 from graphc.kernels.sampling import Sampling
-from graphc.layers.base import Layer, elements, static
+from graphc.layers.base import Layer, check_made, elements, static
 from graphc.layers.pool import AvgPool2d, MaxPool2d
 from graphc.layers.pool_ranks import AvgPool1d, AvgPool3d, MaxPool1d, MaxPool3d
 from graphc.layers.pooling import AvgPool, MaxPool, Pool
@@ -36,7 +36,11 @@ class _Adaptive(Pool):
     def infer_shape(self, *inputs: Shape) -> Shape:
         assert self.output_size is not None
         check_period(max(self.output_size))
-        return *self.output_size, self.sizes(inputs[0])[1]
+        sizes, channels = self.sizes(inputs[0])
+        if is_static(sizes):
+            pairs = sum(elements(each) for each in zip(sizes, self.output_size, strict=True))
+            check_made(pairs, "for pairs of a pixel and a window", "output_size")
+        return *self.output_size, channels
 
     def sees_all(self, *inputs: Shape) -> Sequence[bool]:
         """Of an open size no window is known."""

@@ -200,6 +200,16 @@ def elements(shape: Shape) -> int:
     return count
 
 
+MOST_MADE = 2**26
+"""Numbers that a layer makes besides its variables, its inputs and its output: 256 MiB."""
+
+
+def check_made(count: int, what: str, argument: str | None = None) -> None:
+    """A RuleError where a layer would hold so many numbers of its own, or fill so many with zeros."""
+    if count > MOST_MADE:
+        raise RuleError("G207", f"expected at most {MOST_MADE:,} numbers {what}, got {count:,}", argument)
+
+
 def by_channel(vector: Array, value: Value) -> Array:
     """Numbers for each channel, [C], so that they meet the channels of `value` as it lies: [C, 1, 1] of an image."""
     return vector.reshape(-1, *(1,) * (len(value.shape) - 1)) if value.channels_first else vector

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal
 
 from graphc.dims import Shape
-from graphc.layers.base import Layer, elements, image
+from graphc.errors import RuleError
+from graphc.layers.base import Layer, check_made, elements, image
 from graphc.layers.depthwise_conv import DepthwiseConv2d
 from graphc.layers.fields import IntPair, PositiveInt
 from graphc.lazy import np
@@ -16,6 +17,9 @@ from graphc.receptive_field import Reach
 from graphc.training_graph.step import EmittedGradients, EmittedStep, TrainingBuilder
 from graphc.training_graph.tensor import Tensor
 from graphc.types import Array, Context, Params, Step
+
+MOST_PIXELS = 64
+"""Of the kernel's side: larger binomial coefficients are no 64-bit numbers."""
 
 
 class BlurPool2d(Layer):
@@ -53,7 +57,10 @@ class BlurPool2d(Layer):
         return found
 
     def infer_shape(self, *inputs: Shape) -> Shape:
-        image(inputs[0], self.kind)
+        channels = image(inputs[0], self.kind)[2]
+        if self.kernel > MOST_PIXELS:
+            raise RuleError("G203", f"kernel={self.kernel} is too large: expected at most {MOST_PIXELS}", "kernel")
+        check_made(self.kernel**2 * channels, "in its kernel", "kernel")
         return self.convolution().infer_shape(*inputs)
 
     def reach(self, *inputs: Shape) -> tuple[Reach, ...]:

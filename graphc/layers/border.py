@@ -13,10 +13,15 @@ from graphc.onnx_builder import OnnxBuilder, Value
 _TO_THE_END = 2**31 - 1
 """A slice's end that is larger than any size."""
 
+MOST_MIRRORED = 300
+"""Pixels that are mirrored one by one, with an operator each."""
+
 
 def check_border(size: Dim, sides: tuple[int, int], mode: BorderMode, name: str) -> None:
     """An error where an axis (its `name`: height) has too few pixels to be continued so far."""
     most = max(sides)
+    if mode == "symmetric" and most > MOST_MIRRORED:
+        raise RuleError("G203", f"mirroring takes at most {MOST_MIRRORED} pixels of a side, got {most:,}", "padding")
     least = {"reflect": most + 1, "edge": 0, "symmetric": most, "circular": most}[mode]
     if isinstance(size, int) and size < least:
         message = {

@@ -9,18 +9,18 @@ from typing import Any, ClassVar, Self
 
 from pydantic import model_validator
 
-from graphc.dims import Dim, Shape, bounds
+from graphc.dims import Dim, Shape, bounds, is_static
 from graphc.errors import RuleError
 from graphc.kernels.conv import AnyConvProblem, ConvPart, problem_of
 from graphc.kernels.conv.blank import blank_outputs
 from graphc.kernels.conv.ranks import leaves_errors
 from graphc.kernels.unfold import Grid
-from graphc.layers.base import Layer, elements
+from graphc.layers.base import Layer, check_made, elements
 from graphc.layers.fields import Ints2d, Naturals2d, Padding, PositiveInt, axis_padding
 from graphc.layers.like import SizedLike, size_of, spatial_axes_of
 from graphc.layers.per_axis import written
 from graphc.layers.weighted import Weighted, check_groups, product
-from graphc.layers.windowed import OfRank, both_ends, in_plane
+from graphc.layers.windowed import OF_INPUT, OfRank, both_ends, in_plane
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
 from graphc.receptive_field import Reach
@@ -146,7 +146,12 @@ class ConvTranspose(SizedLike, OfRank, Weighted):
                 return known.infer_shape(inputs[0])
             self._open_pads(*inputs)
             return *self.followed_size(*inputs), self.filters
-        return *(window.output for window in self.windows(sizes)), self.filters
+        windows = self.windows(sizes)
+        if is_static(sizes):
+            full = elements(tuple((window.size - 1) * window.stride + window.extent for window in windows))
+            made = elements(tuple(window.output for window in windows))
+            check_made(self.filters * (full - OF_INPUT * made), "before its outputs are cut")
+        return *(window.output for window in windows), self.filters
 
     def reach(self, *inputs: Shape) -> tuple[Reach, ...]:
         return tuple(Reach.of_transposed(window) for window in self.windows(self.sizes(inputs[0])[0]))

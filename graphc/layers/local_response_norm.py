@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
+from pydantic import model_validator
+
 from graphc.dims import Shape
 from graphc.layers.base import Layer, image
-from graphc.layers.fields import NaturalInt, Number, PositiveNumber
+from graphc.layers.fields import LARGEST, NaturalInt, PositiveNumber
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
 from graphc.training_graph.linear import along
@@ -27,10 +29,16 @@ class LocalResponseNorm(Layer):
     """Channels on either side."""
     bias: PositiveNumber = 1.0
     """Added to the sum of squares."""
-    alpha: Number = 1.0
+    alpha: PositiveNumber = 1.0
     """Factor of the sum of squares; not divided by the number of channels, unlike Caffe's and PyTorch's."""
-    beta: Number = 0.5
+    beta: PositiveNumber = 0.5
     """The exponent."""
+
+    @model_validator(mode="after")
+    def _held(self) -> LocalResponseNorm:
+        if self.alpha * (2 * self.depth_radius + 1) > LARGEST:
+            raise ValueError("alpha times the number of channels is more than float32 holds")
+        return self
 
     def infer_shape(self, *inputs: Shape) -> Shape:
         image(inputs[0], self.kind)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from graphc.dims import Shape
-from graphc.layers.base import Layer, elements, image
+from graphc.layers.base import Layer, check_made, elements, image
 from graphc.layers.depthwise_conv import DepthwiseConv2d
 from graphc.layers.fields import IntPair, Padding
 from graphc.lazy import np
@@ -42,7 +42,7 @@ class LpPool2d(Layer):
         return np.ones((*self.kernel, channels, 1), np.float32)
 
     def infer_shape(self, *inputs: Shape) -> Shape:
-        image(inputs[0], self.kind)
+        check_made(elements(self.kernel) * image(inputs[0], self.kind)[2], "in its kernel", "kernel")
         return self.sums().infer_shape(*inputs)
 
     def reach(self, *inputs: Shape) -> tuple[Reach, ...]:

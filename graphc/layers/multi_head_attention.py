@@ -11,7 +11,7 @@ from graphc.errors import RuleError
 from graphc.initializers import AnyInitializer, TruncatedNormal, Xavier, Zeros
 from graphc.kernels.attention import HIDDEN, attention, offset_sums, relative_places
 from graphc.kernels.channels import bias_gradient
-from graphc.layers.base import Layer, elements, scalar, sequence, static
+from graphc.layers.base import Layer, check_made, elements, scalar, sequence, static
 from graphc.layers.fields import Bool, Fraction, PositiveInt
 from graphc.layers.per_axis import AxisSizes
 from graphc.lazy import np
@@ -84,6 +84,9 @@ class MultiHeadAttention(Layer):
             message = f"relative_positions: {places}, got sequences of {length} and {remembered}"
             code = "G201" if is_static((length, remembered)) else "G205"
             raise RuleError(code, message, "relative_positions")
+        if is_static((length, remembered)):
+            heads = self.heads if self.relative_positions is not None else int(self.causal)
+            check_made(heads * elements((length, remembered)), "for pairs of positions")
         return inputs[0]
 
     @property

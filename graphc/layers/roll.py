@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, TypeAlias, Union
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from graphc.dims import Shape
+from graphc.dims import Shape, bounds
 from graphc.errors import RuleError
 from graphc.expected import MOST, Expects
 from graphc.layers.base import Layer, spatial
@@ -70,13 +70,18 @@ class Roll(Layer):
         return not self._moves(inputs[0])
 
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
+        def place(number: int) -> str:
+            return build.constant(f"at{number}", np.asarray([number], np.int64))
+
         x = build.in_order(inputs[0])
         for axis, by in self._moves(x.shape):
             at = x.axis(axis)
-            parts = []
-            for start, end in ((-by, _TO_THE_END), (0, -by)):
-                ends = [build.constant(f"at{place}", np.asarray([place], np.int64)) for place in (start, end, at)]
-                parts.append(build.op("Slice", x, *ends, shape=x.shape))
+            first: Value | str = place(-by)
+            if abs(by) > bounds(x.shape[axis])[0]:  # more than once around, where the input is small
+                size = build.op("Slice", build.op("Shape", x, shape=(at + 1,)), place(at), place(at + 1), shape=(1,))
+                first = build.op("Mod", place(-by), size, shape=(1,))
+            ranges = ((first, place(_TO_THE_END)), (place(0), first))
+            parts = [build.op("Slice", x, start, end, place(at), shape=x.shape) for start, end in ranges]
             x = build.op("Concat", *parts, shape=x.shape, axis=at)
         return x
 

@@ -14,6 +14,7 @@ from graphc.kernels.pool import max_pool2d, max_pool2d_grad, max_unpool2d_grad
 from graphc.layers.base import Layer, image, scalar
 from graphc.layers.fields import Bool, IntPair, Padding, axis_padding
 from graphc.layers.protocols import Unpoolable
+from graphc.layers.windowed import check_padded
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
 from graphc.receptive_field import Reach, check_period
@@ -96,6 +97,7 @@ class MaxUnpool2d(Layer):
             raise RuleError(code, f"{message}, got {format_shape(inputs[0])}")
         if self.window[0] != self.window[1]:
             raise RuleError("G203", f"{self.kind} expects square windows, got {list(self.window)}", "pool")
+        check_padded(self.windows(inputs[1]), channels)
         for window in self.windows(inputs[1]):
             _sides(window)
         return inputs[1]

@@ -5,19 +5,22 @@ A kind is for sequences, images or volumes; which, its class says with `rank`, t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, ClassVar, TypeVar
 
 from graphc.dims import SPATIAL_AXES, Dim, Shape, format_shape
 from graphc.errors import RuleError
 from graphc.kernels.unfold import Grid
-from graphc.layers.base import Layer
+from graphc.layers.base import Layer, check_made
 from graphc.layers.fields import AtMost, Extent, Kernel, Padding, axis_padding
 from graphc.receptive_field import Reach
 from graphc.types import Array
 from graphc.window import Window
 
 _T = TypeVar("_T")
+OF_INPUT = 4
+"""So many times its input, or its output, is nothing that a layer makes besides."""
 CALLED = {1: "a sequence", 2: "an image", 3: "a volume"}
 """What an example with so many spatial axes is."""
 
@@ -106,7 +109,10 @@ class Windowed(OfRank):
 
     def window_outputs(self, shape: Shape) -> Shape:
         """How many windows there are along each axis: the spatial sizes of the output."""
-        return tuple([window.output for window in self.windows(self.sizes(shape)[0])])
+        sizes, channels = self.sizes(shape)
+        windows = self.windows(sizes)
+        check_padded(windows, channels)
+        return tuple([window.output for window in windows])
 
     def reach(self, *inputs: Shape) -> tuple[Reach, ...]:
         return tuple([Reach.of(window) for window in self.windows(self.sizes(inputs[0])[0])])
@@ -137,6 +143,13 @@ class Windowed(OfRank):
         if len(pads) < self.rank:
             return {**attributes, "auto_pad": "SAME_UPPER"}  # only the runtime knows the size, and with it the pads
         return {**attributes, "pads": both_ends(pads)}
+
+
+def check_padded(windows: Sequence[Window], channels: int) -> None:
+    """A RuleError where padding makes far more of an input than there is; an open size counts as 1."""
+    fixed = [(window.size if isinstance(window.size, int) else 1, sum(window.pads or (0, 0))) for window in windows]
+    there, padded = (math.prod(size + count * more for size, more in fixed) for count in (0, 1))
+    check_made(channels * (padded - OF_INPUT * there), "in its padding", "padding")
 
 
 def in_plane(values: Sequence[_T], of_row: _T) -> tuple[_T, _T]:
