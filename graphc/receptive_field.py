@@ -100,9 +100,12 @@ class Reach:
 
     def is_aligned_with(self, other: Reach) -> bool:
         """Whether both have one stride and, where both are known, one centre, or one end: what causal layers see."""
-        if self.stride != other.stride:
+        if self is other:
+            return True
+        (stride, centre), (others, its) = _grid(self), _grid(other)
+        if stride != others:
             return False
-        if not (self.known and other.known) or self.centre == other.centre:
+        if not (self.known and other.known) or centre == its:
             return True
         return self.period == other.period and self.high == other.high
 
@@ -133,6 +136,12 @@ class Reach:
     @property
     def is_identity(self) -> bool:
         return self == HERE
+
+
+@lru_cache(maxsize=4096)
+def _grid(reach: Reach) -> tuple[Fraction, Fraction | None]:
+    """Stride and centre: a layer that reads many compares each with the first."""
+    return reach.stride, reach.centre
 
 
 @lru_cache(maxsize=4096)

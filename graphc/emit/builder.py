@@ -76,14 +76,17 @@ class Names:
 
     def __init__(self, taken: set[str]) -> None:
         self._taken = taken
+        self._last: dict[str, int] = {}
+        """The last number behind each name."""
 
     def unique(self, name: str) -> str:
         """`name`, or name_2, name_3 … where it is taken."""
-        found, count = name, 1
+        found, count = name, self._last.get(name, 1)
         while found in self._taken:
             count += 1
             found = f"{name}_{count}"
         self._taken.add(found)
+        self._last[name] = count
         return found
 
 
@@ -233,7 +236,7 @@ class GraphBuilder:
         """A node of the layer; the names of its outputs."""
         assert self._node is not None
         require_operator(kind, self.opset)
-        if len(self.nodes) - self._first >= MOST_OF_A_LAYER or len(self.nodes) >= MOST_NODES:
+        if max(len(self.nodes) - self._first, outputs) >= MOST_OF_A_LAYER or len(self.nodes) >= MOST_NODES:
             most = f"{MOST_OF_A_LAYER:,} operators of a layer, and {MOST_NODES:,} in all"
             raise RuleError("G207", f"expected at most {most}")
         if self.opset >= NEWER_FORMS:

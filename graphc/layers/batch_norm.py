@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from graphc.dims import Shape, is_spatial, is_static
+from graphc.dims import Shape, is_static
 from graphc.initializers import Ones, Zeros
 from graphc.kernels.channels import backward_sums, combine, moments, scale_and_shift
 from graphc.kernels.moving_average import initial_share, ramped
@@ -89,7 +89,7 @@ class BatchNorm(Normalization):
 
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
         (x,) = inputs
-        if is_spatial(x.shape) and not x.channels_first:  # BatchNormalization takes axis 1 for the channels
+        if len(x.shape) > 1 and not x.channels_first:  # BatchNormalization takes axis 1 for the channels
             factor, offset = self.as_affine(params)
             return build.op(
                 "Add", build.op("Mul", x, build.constant("factor", factor)), build.constant("offset", offset)

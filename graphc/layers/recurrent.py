@@ -8,6 +8,7 @@ from operator import add
 from typing import Any, ClassVar
 
 from graphc.dims import Shape
+from graphc.errors import RuleError
 from graphc.initializers import AnyInitializer, Initializer, Orthogonal, Xavier, Zeros
 from graphc.kernels.recurrent import CellGradients, CellParams, CellStep
 from graphc.layers.base import Layer, elements, sequence
@@ -22,6 +23,8 @@ from graphc.training_graph.tensor import Tensor, concat
 from graphc.types import Array, Context, Gradients, Params, Step
 from graphc.variables import ParamSpec
 
+MOST_UNITS = 30_000
+"""With more the weights of the state alone are 10 GB."""
 REVERSE = "reverse_"
 """What the names of the other direction's variables begin with."""
 
@@ -85,6 +88,8 @@ class Recurrent(Layer):
 
     def declare_params(self, *inputs: Shape) -> dict[str, ParamSpec]:
         _, channels = sequence(inputs[0], self.kind)
+        if self.units > MOST_UNITS:
+            raise RuleError("G207", f"units={self.units:,} is too large: expected at most {MOST_UNITS:,}", "units")
         outputs = self.gates * self.units
         penalty, train = self.weights_regularizer, self.trainable
         biases = self.biases_initializer or self.initial_biases()

@@ -2,7 +2,8 @@
 
 Each block is counted once for the values it is used with, so forty blocks that each use the next one twice, or one
 that uses itself twice, are refused in no time. What only expansion can tell counts as nothing: a condition or a number
-of times that a scope or an index decides, and whatever lies beyond `MAX_COUNTED` entries.
+of times that a scope or an index decides, and whatever lies beyond `MAX_COUNTED` entries or `MAX_LETTERS` characters of
+expressions.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from graphc.written import kind_and_arguments
 
 MAX_DEPTH = 64
 MAX_COUNTED = 20_000
+MAX_LETTERS = 500_000
 PLAIN = (bool, int, float, str)
 """Values that are worth knowing."""
 UNKNOWN: list[Any] = []
@@ -54,6 +56,8 @@ class Counter:
     """What is counted already."""
     entries: list[int] = field(default_factory=lambda: [0])
     """How many entries were looked at, by all counters of the spec."""
+    letters: list[int] = field(default_factory=lambda: [0])
+    """Characters of expressions that were evaluated, by all of them."""
 
     def layers(self, written: Any) -> int:
         return sum(self.entry(each) for each in written) if isinstance(written, SpecList) else 0
@@ -77,6 +81,9 @@ class Counter:
         """The value as far as it is known, else None."""
         if not isinstance(written, str) or "${" not in written:
             return written
+        self.letters[0] += len(written)
+        if self.letters[0] > MAX_LETTERS:
+            return None
         try:
             found = substitute(written, self.names)
         except SpecError:

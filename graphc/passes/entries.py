@@ -19,7 +19,7 @@ from graphc.spec.schema_terms import COMMON_KEYS
 from graphc.spec.source import SpecList, SpecMap, extent
 from graphc.written import kind_and_arguments
 
-LETTERS = 8
+LETTERS = 4
 """Characters of an expression that count as one value."""
 
 
@@ -27,12 +27,12 @@ def evaluated(written: Any) -> int:
     """How many keys, values and items are looked through for `${…}` whenever this item of a layer list is read."""
     kind, body = next(iter(written.items())) if isinstance(written, SpecMap) and written else (None, None)
     if not isinstance(body, SpecMap):
-        return _looked_through(body)
+        return looked_through(body)
     form = FORMS.get(kind) if kind is not None else None
-    return sum(_looked_through(value) for key, value in body.items() if form is None or key not in form.inside)
+    return sum(looked_through(value) for key, value in body.items() if form is None or key not in form.inside)
 
 
-def _looked_through(value: Any) -> int:
+def looked_through(value: Any) -> int:
     """Of an expression as many characters count as one value as are evaluated in the time of one."""
     found = extent(value)
     return found.nodes + found.letters // LETTERS if found.letters else 0

@@ -19,7 +19,6 @@ from graphc.passes.expansion import EnoughError, Expansion
 from graphc.passes.inputs import read_inputs
 from graphc.passes.wire import wire
 from graphc.passes.wiring import Names
-from graphc.spec.expressions import substitute
 from graphc.spec.forms.frame import ExpansionFrame, InputRef, Ref, Scope
 from graphc.spec.model import ModelSpec
 
@@ -82,13 +81,13 @@ def read_scopes(expansion: Expansion) -> Scope:
     for name, written in spec.arg_scopes.items():
         place = spec.arg_scopes.places[name]
         with expansion.reporting():
-            raw = substitute(written, spec.vars, place)
+            raw = expansion.substituted(written, spec.vars, place)
             scopes.capture(name, expansion.enter_scope(Scope(), raw, place, f"arg_scopes.{name}"), place)
     scope = Scope()
     if spec.arg_scope is not None:
         place = spec.arg_scope_place
         with expansion.reporting():
-            raw = substitute(spec.arg_scope, spec.vars, place)
+            raw = expansion.substituted(spec.arg_scope, spec.vars, place)
             scope = expansion.enter_scope(scope, raw, place, "the spec's arg_scope")
     for block in spec.blocks.values():
         expansion.kinds.check_scope_names(block.arg_scope, expansion.report)

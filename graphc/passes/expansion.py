@@ -7,7 +7,7 @@ once, and none that only follows from another.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 from graphc.errors import Errors, Place, SpecError, clipped, did_you_mean
 from graphc.layers import CATALOGUE
 from graphc.passes.arguments import build_layer
-from graphc.passes.entries import check_arity, evaluated, read_entry
+from graphc.passes.entries import check_arity, evaluated, looked_through, read_entry
 from graphc.passes.kinds import Kinds
 from graphc.passes.scopes import WRONG, Scopes, written_size
 from graphc.passes.wire import UnresolvedNode
@@ -150,7 +150,7 @@ class Expansion:
     def with_defaults(self, entry: Entry, at: ExpansionFrame) -> ExpansionFrame:
         """The frame with the form's own `arg_scope` over the scope around it."""
         written = entry.arguments["arg_scope"]
-        raw = substitute(written.value, at.names, written.place)
+        raw = self.substituted(written.value, at.names, written.place or entry.place)
         label = f"arg_scope of {entry.kind} {entry.name}"
         if not entry.name:
             label = f"arg_scope of the {entry.kind} at {entry.place}"
@@ -168,6 +168,11 @@ class Expansion:
         self.arguments_seen += count
         if self.arguments_seen > MAX_ARGUMENTS:
             raise SpecError("G161", f"expected at most {MAX_ARGUMENTS:,} arguments after expansion, got more", place)
+
+    def substituted(self, value: Any, names: Mapping[str, Any], place: Place) -> Any:
+        """The value with every `${…}` in it replaced, which is counted."""
+        self.count_arguments(1 + EXPRESSION * looked_through(value), place)
+        return substitute(value, names, place)
 
     def read_sources(self, entry: Entry, at: ExpansionFrame, current: Ref | None) -> list[Ref]:
         if entry.inputs is not None:
@@ -356,7 +361,7 @@ class Expansion:
     def expand_merge(self, entry: Entry, merging: Argument, at: ExpansionFrame, outputs: list[Ref]) -> Ref:
         """The merge layer of branches or a residual, with the entry's activation on it."""
         place = merging.place or entry.place
-        read = read_entry(substitute(merging.value, at.names, place), place, at.names, self.spec.blocks)
+        read = read_entry(self.substituted(merging.value, at.names, place), place, at.names, self.spec.blocks)
         if read is None or read.kind not in CATALOGUE or CATALOGUE[read.kind].inputs_at_most is not None:
             known = [kind for kind, layer in CATALOGUE.items() if layer.inputs_at_most is None]
             raise SpecError("G115", f"merge expects one of {', '.join(known)}, got {clipped(merging.value)}", place)

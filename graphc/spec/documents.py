@@ -17,12 +17,14 @@ from graphc.errors import Errors, Place, SpecError, clipped, did_you_mean
 from graphc.files import NO_PATHS, for_reading, machine_error, read_limited, read_open, shown, why_missing
 from graphc.spec.file_forms import FILE_FORMS
 from graphc.spec.overlay import OWN_KEYS, lay_own, size
-from graphc.spec.source import BREAK, LIMITS, Limits, SpecList, SpecMap, Tree, decode, load_text
+from graphc.spec.source import BREAK, LIMITS, Limits, SpecList, SpecMap, Tree, decode, extent, load_text
 from graphc.spec.zoo import SUFFIXES, in_zoo, zoo_folder, zoo_names
 from graphc.system import NotPlain, open_below
 
 MAX_LAID = 300_000
 """Keys that are laid over others, all files together."""
+MAX_EVALUATED = 2_000_000
+"""Characters of texts with `${…}` in a spec and all its files, aliases written out."""
 KEYS = ("graphc", *FILE_FORMS, *OWN_KEYS[1:])
 """What a spec may have."""
 
@@ -89,6 +91,8 @@ class _Reader:
     """Files on the way from the spec to the one that is being read."""
     read_bytes: int = 0
     laid_keys: int = 0
+    letters: int = 0
+    """Of texts with `${…}`, aliases written out."""
 
     def merged(self, file: _File, text: str | bytes) -> SpecMap:
         """The tree of a file, laid over all that it extends and includes."""
@@ -103,6 +107,10 @@ class _Reader:
         if not isinstance(own, SpecMap):
             found = "a list" if isinstance(own, SpecList) else "text" if isinstance(own, str) else clipped(own)
             raise SpecError("G150", f"a spec is a mapping such as `graphc: 1`, found {found}", Place(path, 1, 1))
+        self.letters += extent(own).letters
+        if self.letters > MAX_EVALUATED:
+            what = f"{MAX_EVALUATED:,} characters of texts with ${{…}}, aliases written out"
+            raise SpecError("G131", f"expected at most {what}, found {self.letters:,}", own.place)
         with self.tolerating():
             check_keys(own, KEYS, "a spec")
         self.open.append(file.name)

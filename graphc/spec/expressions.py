@@ -32,7 +32,7 @@ from graphc.spec.source import SpecList, SpecMap, extent
 MAX_TEXT = 10_000
 """Characters of a text with expressions in it, before and after."""
 MAX_LETTERS = 4_000_000
-"""Characters of all texts with expressions in one value, before and after, aliases written out."""
+"""Characters of all texts that expressions make in one value."""
 MAX_NODES = 100_000
 """Keys, values and items that expressions may put into one value."""
 
@@ -70,8 +70,6 @@ def references(value: Any) -> set[str]:
 
 def substitute(value: Any, names: Mapping[str, Any], place: Place | None = None) -> Any:
     """The value with every `${…}` in it replaced; what holds none is returned as it is."""
-    if extent(value).letters > MAX_LETTERS:
-        raise SpecError("G131", f"texts with ${{…}} have more than {MAX_LETTERS:,} characters in all", place)
     return _Substitution(names).of(value, place)
 
 

@@ -32,10 +32,6 @@ def evaluate_variables(written: SpecMap, settings: Settings = ()) -> dict[str, A
             raise SpecError("G172", f"the spec has no variable {clipped(name)}{known}", place)
         raw[name] = (value, place)
     values: dict[str, Any] = {}
-    letters = sum(extent(value).letters for value, _ in raw.values())
-    if letters > MAX_LETTERS:
-        message = f"expected at most {MAX_LETTERS:,} characters of variables with ${{…}}, found {letters:,}"
-        raise SpecError("G131", message, written.place)
     made = 0
     for name in _in_order(raw):
         value, place = raw[name]

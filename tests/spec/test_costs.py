@@ -37,7 +37,7 @@ REFERENCES = "".join(f"${{v{number}}}" for number in range(1_000))
 COSTLY = {
     "a text that aliases repeat": (
         variables("a: 1", f't: &t "{"${a}" * 2_400}"', f"u: [{'*t,' * 100_000}]"),
-        "at most 4,000,000 characters of variables",
+        "at most 2,000,000 characters of texts",
     ),
     "texts that grow": (
         variables(f'a: "{"x" * 9_900}"', "u: [" + '"${a} ",' * 10_000 + "]"),
@@ -49,7 +49,7 @@ COSTLY = {
             f'w: &t "{REFERENCES}"',
             *(f"w{number}: *t" for number in range(8_000)),
         ),
-        "at most 4,000,000 characters of variables",
+        "at most 2,000,000 characters of texts",
     ),
     "rules within rules": (
         f"{HEAD}layers: [relu]\npretrained: {{timm: {{rules: [{within(26)}]}}}}\n",
@@ -248,7 +248,7 @@ def test_open_sizes_by_large_numbers(layer: str) -> None:
 
 def test_a_large_transposed_kernel_is_refused_at_once() -> None:
     layer = f"conv2d_transpose: {{filters: 3, kernel: [{LARGE}, 3]}}"
-    with little(), pytest.raises(SpecError, match="--max-memory"):
+    with little(), pytest.raises(SpecError, match="at most"):
         plan_model(read_spec_text(f"{HEAD}layers: [{layer}]\n", "net.yaml"))
 
 
@@ -257,3 +257,35 @@ def test_a_large_transposed_kernel_is_refused_at_once() -> None:
 def test_a_large_number_of_windows_is_refused_at_once(head: str, kind: str) -> None:
     with little(), pytest.raises(SpecError, match="at most 100,000 are told apart"):
         plan_model(read_spec_text(f"{head}layers: [{kind}: {{output_size: [{LARGE}, 1]}}]\n", "net.yaml"))
+
+
+EXPRESSION = "${1" + "+0" * 450 + "}"
+ALIASED = f'&t "{EXPRESSION}"'
+
+
+def _of(count: int, item: str) -> str:
+    """So many items, the first with the expression, the others with its alias."""
+    return ", ".join(item.format(number, "*t" if number else ALIASED) for number in range(count))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"blocks: {{b: {{params: [{_of(100, '{{p{}: {}}}')}], layers: []}}}}\n"
+        "layers: [repeat: {times: 9000, layer: b}, relu]",
+        f"layers: [repeat: {{times: 4000, layer: {{branches: {{paths: {{r: [relu], "
+        f"{_of(500, 'p{}: {{when: {}, layers: []}}')}}}}}}}}}]",
+        f"layers: [{_of(5000, 'relu: {{name: r{}, when: {}}}')}]",
+        f"blocks: {{b: {{params: [p], layers: []}}}}\nlayers: [{_of(5000, 'b: {{name: b{}, p: {}}}')}, relu]",
+        f"arg_scopes: {{{_of(5000, 'o{}: {{conv2d: {{kernel: {}}}}}')}}}\nlayers: [relu]",
+        f"layers: [repeat: {{times: 9000, layer: {{group: {{arg_scope: {{conv2d: {{kernel: {ALIASED}, stride: *t}}}}, "
+        "layers: []}}}, relu]",
+        f"blocks: {{b: {{arg_scope: {{conv2d: {{kernel: {ALIASED}, stride: *t}}}}, layers: []}}}}\n"
+        "layers: [repeat: {times: 9000, layer: b}, relu]",
+        f"layers: [repeat: {{times: 9000, layer: {{repeat: {{times: {ALIASED}, layer: {{group: {{layers: []}}}}}}}}}}]",
+        f"outputs: {{{_of(5000, 'o{}: {}')}}}\nlayers: [relu]",
+    ],
+)
+def test_expressions_are_counted_wherever_they_are_evaluated(text: str) -> None:
+    with little(), pytest.raises(SpecError, match=r"more|characters of texts"):
+        plan_model(read_spec_text(f"graphc: 1\ninputs: {{x: [N, 8, 8, 3]}}\n{text}\n", "net.yaml"))

@@ -8,7 +8,6 @@ from typing import Any, ClassVar, Protocol
 
 from graphc.errors import Place, SpecError, clipped
 from graphc.spec.entry import Argument, Entry
-from graphc.spec.expressions import substitute
 from graphc.spec.forms.frame import ExpansionFrame, Ref, Scope
 from graphc.spec.schema_terms import COMMON_KEYS, Schema, documentation, object_of
 from graphc.spec.source import SpecList, SpecMap
@@ -38,6 +37,9 @@ class Expander(Protocol):
     @property
     def variables(self) -> Mapping[str, Any]:
         """The spec's."""
+
+    def substituted(self, value: Any, names: Mapping[str, Any], place: Place) -> Any:
+        """The value with every `${…}` in it replaced, which is counted: it may be asked for at every repetition."""
 
     def expand_list(self, layers: SpecList, at: ExpansionFrame, start: Ref | None) -> Ref | None: ...
     def expand_entry(
@@ -94,9 +96,9 @@ def required(entry: Entry, name: str) -> Argument:
     return entry.arguments[name]
 
 
-def value_of(entry: Entry, name: str, at: ExpansionFrame) -> Any:
+def value_of(expander: Expander, entry: Entry, name: str, at: ExpansionFrame) -> Any:
     argument = required(entry, name)
-    return substitute(argument.value, at.names, argument.place or entry.place)
+    return expander.substituted(argument.value, at.names, argument.place or entry.place)
 
 
 def layer_list(entry: Entry, name: str) -> SpecList:

@@ -15,7 +15,7 @@ from graphc.errors import Place, SpecError, clipped, did_you_mean
 from graphc.layers import CATALOGUE
 from graphc.spec.documents import check_keys, found
 from graphc.spec.entry import NAMED, Entry, is_name
-from graphc.spec.expressions import names_over, substitute
+from graphc.spec.expressions import names_over
 from graphc.spec.forms import FORMS
 from graphc.spec.forms.base import Count, Expander, SaidError
 from graphc.spec.forms.frame import ExpansionFrame, Ref
@@ -92,7 +92,7 @@ class Block:
             open_blocks=(*at.open_blocks, self.name),
         )
         if self.arg_scope is not None:
-            raw = substitute(self.arg_scope, values, self.place)
+            raw = expander.substituted(self.arg_scope, values, self.place)
             scope = expander.enter_scope(inner.scope, raw, self.place, f"arg_scope of block {self.name}")
             inner = replace(inner, scope=scope)
         return expander.close(inner, expander.expand_list(self.layers, inner, sources[0]))
@@ -109,7 +109,7 @@ class Block:
                 error = SpecError("G113", f"block {self.name} needs {clipped(name)}", entry.place)
                 raise SaidError if at.scope.faulty else error
             else:
-                values[name] = substitute(default, seen, self.place)
+                values[name] = expander.substituted(default, seen, self.place)
         return seen
 
 

@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 
 from graphc.errors import Place, SpecError, clipped
 from graphc.spec.entry import Argument, Entry, check_name, condition
-from graphc.spec.expressions import substitute
 from graphc.spec.forms.base import Count, Expander, Form, close_if_named, enter_if_named, only, required
 from graphc.spec.forms.frame import ExpansionFrame, Ref
 from graphc.spec.schema_terms import ACTIVATION, DEFAULTS, LAYER, LAYERS, MERGE, Schema, map_of
@@ -50,7 +49,7 @@ class Branches(Form):
         source = only(entry, sources)
         outputs: list[Ref] = []
         for name, written in paths.items():
-            layers, around = _path(name, written, paths.places[name], inner)
+            layers, around = _path(expander, name, written, paths.places[name], inner)
             if layers is None:
                 continue
             where = paths.key_places[name]
@@ -64,11 +63,13 @@ class Branches(Form):
         return close_if_named(expander, entry, inner, expander.expand_merge(entry, merging, inner, outputs))
 
 
-def _path(name: str, written: Any, place: Place, at: ExpansionFrame) -> tuple[SpecList | None, ExpansionFrame]:
+def _path(
+    expander: Expander, name: str, written: Any, place: Place, at: ExpansionFrame
+) -> tuple[SpecList | None, ExpansionFrame]:
     """A path's layers and where they stand; None where its `when` is false."""
     if isinstance(written, SpecMap) and set(written) == {"when", "layers"}:
         where = written.places["when"]
-        if not condition(substitute(written["when"], at.names, where), where):
+        if not condition(expander.substituted(written["when"], at.names, where), where):
             return None, at
         written, at = written["layers"], at.under_when()
     if not isinstance(written, SpecList):

@@ -46,7 +46,7 @@ class Repeat(Form):
         return times * (element.entry(body["layer"]) if "layer" in body else element.layers(body.get("layers")))
 
     def expand(self, expander: Expander, entry: Entry, at: ExpansionFrame, sources: list[Ref]) -> Ref | None:
-        times = whole(value_of(entry, "times", at))
+        times = whole(value_of(expander, entry, "times", at))
         place = entry.places.get("times", entry.place)
         if isinstance(times, bool) or not isinstance(times, int) or times < 0:
             raise SpecError("G116", f"repeat: times expects a whole number of at least 0, got {clipped(times)}", place)

@@ -40,7 +40,7 @@ class Stack(Form):
         return sum(count.entry(_element(body.get("layer"), each)) for each in args) if isinstance(args, SpecList) else 0
 
     def expand(self, expander: Expander, entry: Entry, at: ExpansionFrame, sources: list[Ref]) -> Ref | None:
-        args = value_of(entry, "args", at)
+        args = value_of(expander, entry, "args", at)
         if not isinstance(args, SpecList):
             place = entry.places.get("args", entry.place)
             raise SpecError("G116", f"stack: args expects a list with one entry an element, got {clipped(args)}", place)
