@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from graphc.types import Array
     from graphc.variables import ParamSpec
 
+LARGEST = 2.0**128 - 2.0**104  # of float32
+_Held: TypeAlias = Annotated[float, Field(ge=-LARGEST, le=LARGEST), Expects("a number of at most 3.4e38")]
+MOST_SPREAD = 1e30  # of a standard deviation, a thousand of which float32 still holds
 PART = 1 << 20
 """Numbers that one thread draws before it looks for more; even, since a stream gives two at a time."""
 
@@ -67,10 +70,10 @@ class Initializer(Documented):
 
 def nested_shape(value: Any) -> tuple[int, ...]:
     """The shape of nested lists of numbers; a ValueError where they are ragged or hold something else."""
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= LARGEST:
         return ()
     if not isinstance(value, (list, tuple)) or not value:
-        raise ValueError(f"expects a finite number or nested lists of them, got {clipped(value)}")
+        raise ValueError(f"expects a number that float32 holds, or nested lists of them, got {clipped(value)}")
     shapes = {nested_shape(item) for item in value}
     if len(shapes) > 1:
         raise ValueError("nested lists of different lengths")
@@ -129,9 +132,9 @@ class Uniform(Initializer):
     divisible: ClassVar[bool] = True
     positional: ClassVar[tuple[str, ...]] = ("low", "high")
 
-    low: float = -0.05
+    low: _Held = -0.05
     """The least value."""
-    high: float = 0.05
+    high: _Held = 0.05
     """What no value reaches."""
 
     def fill(self, out: Array, seed: int, part: slice = WHOLE) -> None:
@@ -145,9 +148,9 @@ class Normal(Initializer):
     divisible: ClassVar[bool] = True
     positional: ClassVar[tuple[str, ...]] = ("stddev", "mean")
 
-    stddev: float = Field(default=0.05, ge=0)
+    stddev: float = Field(default=0.05, ge=0, le=MOST_SPREAD)
     """Standard deviation."""
-    mean: float = 0.0
+    mean: _Held = 0.0
     """Mean."""
 
     def fill(self, out: Array, seed: int, part: slice = WHOLE) -> None:
@@ -161,9 +164,9 @@ class TruncatedNormal(Initializer):
     divisible: ClassVar[bool] = True
     positional: ClassVar[tuple[str, ...]] = ("stddev", "mean")
 
-    stddev: float = Field(default=0.05, ge=0)
+    stddev: float = Field(default=0.05, ge=0, le=MOST_SPREAD)
     """Standard deviation before the tails are cut (0.88 of it is left)."""
-    mean: float = 0.0
+    mean: _Held = 0.0
     """Mean."""
 
     def fill(self, out: Array, seed: int, part: slice = WHOLE) -> None:
@@ -177,7 +180,7 @@ class VarianceScaling(Initializer):
     divisible: ClassVar[bool] = True
     positional: ClassVar[tuple[str, ...]] = ("factor",)
 
-    factor: float = Field(default=2.0, gt=0)
+    factor: float = Field(default=2.0, gt=0, le=MOST_SPREAD)
     """What the variance is times n."""
     mode: Literal["fan_in", "fan_out", "fan_avg"] = "fan_in"
     """n: inputs of a unit, outputs, or the mean of both."""
@@ -220,18 +223,23 @@ class He(Initializer):
         fill_scaled(out, seed, part, 2.0, "fan_in", self.uniform)
 
 
-class Orthogonal(Initializer):
-    """Orthonormal rows or columns of the matrix (all other axes) x (last axis), whichever are fewer."""
+class OfMatrix(Initializer):
+    """What a variable of two axes or more can start as."""
 
-    kind: ClassVar[str] = "orthogonal"
     positional: ClassVar[tuple[str, ...]] = ("gain",)
-
-    gain: float = 1.0
-    """Length of the vectors."""
 
     def check(self, shape: tuple[int, ...]) -> None:
         if len(shape) < 2:
-            raise RuleError("G206", f"orthogonal needs a variable of two axes or more, got {_brackets(shape)}")
+            raise RuleError("G206", f"{self.kind} needs a variable of two axes or more, got {_brackets(shape)}")
+
+
+class Orthogonal(OfMatrix):
+    """Orthonormal rows or columns of the matrix (all other axes) x (last axis), whichever are fewer."""
+
+    kind: ClassVar[str] = "orthogonal"
+
+    gain: _Held = 1.0
+    """Length of the vectors."""
 
     def fill(self, out: Array, seed: int, part: slice = WHOLE) -> None:
         matrix = out.reshape(-1, out.shape[-1])
@@ -241,18 +249,13 @@ class Orthogonal(Initializer):
         matrix[...] = basis if matrix.shape[0] <= matrix.shape[1] else basis.T
 
 
-class Identity(Initializer):
+class Identity(OfMatrix):
     """The identity matrix; for a convolution, at the kernel's centre."""
 
     kind: ClassVar[str] = "identity"
-    positional: ClassVar[tuple[str, ...]] = ("gain",)
 
-    gain: float = 1.0
+    gain: _Held = 1.0
     """The value on the diagonal."""
-
-    def check(self, shape: tuple[int, ...]) -> None:
-        if len(shape) < 2:
-            raise RuleError("G206", f"identity needs a variable of two axes or more, got {_brackets(shape)}")
 
     def fill(self, out: Array, seed: int, part: slice = WHOLE) -> None:
         out.fill(0)

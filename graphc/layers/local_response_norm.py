@@ -8,7 +8,7 @@ from typing import ClassVar
 from pydantic import model_validator
 
 from graphc.dims import Shape
-from graphc.layers.base import Layer, image
+from graphc.layers.base import Layer, channels, image
 from graphc.layers.fields import LARGEST, NaturalInt, PositiveNumber
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
@@ -45,7 +45,7 @@ class LocalResponseNorm(Layer):
         return inputs[0]
 
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
-        size = 2 * self.depth_radius + 1
+        size = 2 * min(self.depth_radius, channels(inputs[0].shape, self.kind) - 1) + 1
         # ONNX divides alpha by size.
         return build.op("LRN", inputs[0], size=size, alpha=self.alpha * size, beta=self.beta, bias=self.bias)
 

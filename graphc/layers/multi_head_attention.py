@@ -75,18 +75,15 @@ class MultiHeadAttention(Layer):
         rows = self._rows(*inputs)
         self._head_size(rows[0])
         length, (remembered, _) = rows[0][0], _memory(rows)
+        code = "G201" if (fixed := is_static((length, remembered))) else "G205"
         if len(rows) > 2 and rows[2] not in ((remembered, 1), (length, remembered)):
             keys, each = format_shape((remembered, 1)), format_shape((length, remembered))
-            code = "G201" if is_static((length, remembered)) else "G205"
             raise RuleError(code, f"{self.kind} expects a mask of {keys} or {each}, got {format_shape(rows[2])}")
         if self.relative_positions is not None and {length, remembered} != {math.prod(self._window)}:
             places = f"{format_shape(self._window)} positions are {math.prod(self._window)}"
-            message = f"relative_positions: {places}, got sequences of {length} and {remembered}"
-            code = "G201" if is_static((length, remembered)) else "G205"
-            raise RuleError(code, message, "relative_positions")
-        if is_static((length, remembered)):
-            heads = self.heads if self.relative_positions is not None else int(self.causal)
-            check_made(heads * elements((length, remembered)), "for pairs of positions")
+            raise RuleError(code, f"relative_positions: {places}, got {length} and {remembered}", "relative_positions")
+        held = int(self.causal) if self.relative_positions is None else self.heads
+        check_made(held * elements((length, remembered)) if fixed else 0, "for pairs of places")
         return inputs[0]
 
     @property

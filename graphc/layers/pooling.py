@@ -24,6 +24,8 @@ from graphc.training_graph.tensor import Tensor, channels_first, from_channels_f
 from graphc.types import Array, Context, Gradients, Params, Step
 from graphc.window import Window
 
+MOST_BEYOND, MOST_TAPS = 1_000, 100_000
+"""Pixels of a window along an axis, where the input has fewer, and where its size is open."""
 TO_THE_END = 2**31 - 1
 """A slice's end that is larger than any size."""
 
@@ -93,6 +95,9 @@ class Pool(Windowed):
             kernel, padding = list(self.taps), [list(sides) for sides in self.padding]
             message = f"padding={padding} must be less than kernel={kernel}: a window of padding alone has no value"
             raise RuleError("G203", message, "padding")
+        for taps, size in zip(self.taps, inputs[0], strict=False):
+            if taps > max(size if isinstance(size, int) else MOST_TAPS, MOST_BEYOND):
+                raise RuleError("G203", f"kernel={taps:,} is far larger than its input of {size}", "kernel")
         return (*self.window_outputs(inputs[0]), channels)
 
     def count_flops(self, *inputs: Shape) -> int:

@@ -15,6 +15,7 @@ from typing import Any
 
 from graphc.errors import Errors, Place, SpecError, clipped, did_you_mean
 from graphc.files import NO_PATHS, for_reading, machine_error, read_limited, read_open, shown, why_missing
+from graphc.spec.expressions import MAX_EVALUATED
 from graphc.spec.file_forms import FILE_FORMS
 from graphc.spec.overlay import OWN_KEYS, lay_own, size
 from graphc.spec.source import BREAK, LIMITS, Limits, SpecList, SpecMap, Tree, decode, extent, load_text
@@ -23,8 +24,6 @@ from graphc.system import NotPlain, open_below
 
 MAX_LAID = 300_000
 """Keys that are laid over others, all files together."""
-MAX_EVALUATED = 2_000_000
-"""Characters of texts with `${…}` in a spec and all its files, aliases written out."""
 KEYS = ("graphc", *FILE_FORMS, *OWN_KEYS[1:])
 """What a spec may have."""
 

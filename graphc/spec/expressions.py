@@ -31,6 +31,8 @@ from graphc.spec.source import SpecList, SpecMap, extent
 
 MAX_TEXT = 10_000
 """Characters of a text with expressions in it, before and after."""
+MAX_EVALUATED = 2_000_000
+"""Characters of texts with `${…}` in a spec and all its files, or in its variables, aliases written out."""
 MAX_LETTERS = 4_000_000
 """Characters of all texts that expressions make in one value."""
 MAX_NODES = 100_000

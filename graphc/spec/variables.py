@@ -8,7 +8,7 @@ from typing import Any
 
 from graphc.errors import Place, SpecError, clipped, did_you_mean
 from graphc.spec.arithmetic import FUNCTIONS
-from graphc.spec.expressions import MAX_LETTERS, letters_in, references, substitute
+from graphc.spec.expressions import MAX_EVALUATED, MAX_LETTERS, letters_in, references, substitute
 from graphc.spec.grammar import CONSTANTS, NAME, WORDS
 from graphc.spec.mappings import tree_of
 from graphc.spec.source import SpecMap, extent, load_text
@@ -32,6 +32,10 @@ def evaluate_variables(written: SpecMap, settings: Settings = ()) -> dict[str, A
             raise SpecError("G172", f"the spec has no variable {clipped(name)}{known}", place)
         raw[name] = (value, place)
     values: dict[str, Any] = {}
+    letters = sum(extent(value).letters for value, _ in raw.values())
+    if letters > MAX_EVALUATED:
+        message = f"expected at most {MAX_EVALUATED:,} characters of variables with ${{…}}, found {letters:,}"
+        raise SpecError("G131", message, written.place)
     made = 0
     for name in _in_order(raw):
         value, place = raw[name]
