@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 from graphc import weights
@@ -28,6 +29,8 @@ from graphc.weights.safetensors_file import FORMAT, LAYOUT
 from graphc.weights.tensorflow.write import write_checkpoint
 from graphc.weights.theirs import exported, net_of
 
+MAX_SAID, LONGEST_KEY = 50, 100
+"""Lines of what a file says of itself, and characters of a key."""
 COLUMNS = ("name", "shape", "type", "numbers", "left out")
 
 
@@ -46,7 +49,10 @@ def described(path: str | Path, *, ema: bool = False) -> tuple[str, list[list[ob
         if file.in_order:
             said.append("in the order in which layers were made")
         lines = [f"{file.path}: {', '.join(said)}"]
-        lines += [f"  {shown(key)}: {shown(clipped(value))}" for key, value in file.metadata.items()]
+        about = list(islice(file.metadata.items(), MAX_SAID))
+        lines += [f"  {shown(key[:LONGEST_KEY])}: {shown(clipped(value))}" for key, value in about]
+        if len(file.metadata) > len(about):
+            lines.append(f"  and {len(file.metadata) - len(about):,} more of its metadata")
     return "\n".join(lines), rows
 
 

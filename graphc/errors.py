@@ -45,7 +45,7 @@ class Place:
         return f"{self.path}:{self.line}:{self.column}" if self.line else self.path
 
 
-LONGEST_LINE = 2_000
+LONGEST_LINE = 1_000
 """Characters of a line of what is said; names in a file may be much longer."""
 
 

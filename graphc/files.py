@@ -64,7 +64,10 @@ def machine_error(action: str, path: Path | str, error: OSError) -> MachineError
 
 def shown(path: Path | str) -> str:
     """A path as text that any terminal can print on one line."""
-    return str(path).encode("utf-8", "backslashreplace").decode("utf-8").translate(CONTROLS)
+    text = str(path)
+    if text.isascii() and text.isprintable():
+        return text
+    return text.encode("utf-8", "backslashreplace").decode("utf-8").translate(CONTROLS)
 
 
 def brief(name: str) -> str:

@@ -72,6 +72,8 @@ class _Side:
         return _Side(texts, parts, re.compile(found, re.ASCII))
 
     def read(self, name: str) -> dict[str, str] | None:
+        if not name.startswith(self.texts[0]):
+            return None
         match = self.pattern.fullmatch(name)
         if match is None:
             return None
@@ -119,6 +121,12 @@ class NameRule:
             names = sorted(name for name, _ in sides[0] ^ sides[1])
             raise RuleError(f"{theirs} → {ours}: expected the same parts on both sides; {', '.join(names)} differs")
         return rule
+
+    @property
+    def parts_behind_text(self) -> int:
+        """How many parts of their name have to be tried wherever `{*rest}` could end; 0 where there is none."""
+        texts = [place for place, part in enumerate(self._theirs.parts) if part.text]
+        return len(self._theirs.parts) - texts[0] if texts else 0
 
     def to_ours(self, name: str) -> str | None:
         """Our name for one of theirs; None where the rule is about others."""

@@ -19,6 +19,9 @@ from graphc.files import shown
 Row = Sequence[Any]
 WIDE = 32_000
 """Columns where output is not a terminal: nothing is cut."""
+LETTERS, LEAST = 8_000_000, 120
+"""Of a whole table, where that is so: in one of very many rows a long cell is cut, since all lines are as wide as it;
+and the columns that each has."""
 
 
 AT_ONCE = 500
@@ -92,7 +95,7 @@ def draw(columns: Sequence[str], rows: Sequence[Row], total: Row | None, look: L
     """A table as text: coloured and no wider than it on a terminal, as wide as it needs elsewhere."""
     console = Console(highlight=False)
     if not console.is_terminal:
-        console = Console(highlight=False, width=WIDE)
+        console = Console(highlight=False, width=min(WIDE, max(LEAST, LETTERS // (len(rows) + 1))))
     found = [Column.of(name, index, rows, total, look) for index, name in enumerate(columns)]
     widths: dict[str, int] = {}
     for name, column in zip(columns, found, strict=True):
@@ -114,14 +117,16 @@ def draw(columns: Sequence[str], rows: Sequence[Row], total: Row | None, look: L
     with console.capture() as capture:
         if look.title:
             console.print(look.title, style="bold")
-        draw_lines(console, found, with_total=total is not None)
+    title, lines = capture.get(), lines_of(found, console, with_total=total is not None)
+    with console.capture() as capture:
         for note in notes:
             console.print(f" {shown(note)}")
-    return "\n".join(line.rstrip() for line in capture.get().splitlines()).strip("\n") + "\n"
+    seen = [*title.splitlines(), *lines, *capture.get().splitlines()]
+    return "\n".join(line.rstrip() for line in seen).strip("\n") + "\n"
 
 
-def draw_lines(console: Console, columns: Sequence[Column], with_total: bool) -> None:
-    """Heading, rule, rows, and the last row apart where it is the total."""
+def lines_of(columns: Sequence[Column], console: Console, with_total: bool) -> list[str]:
+    """Heading, rule, rows, and the last row apart where it is the total; as Rich has them where it has colours."""
     narrow(columns, console.width)
     count = len(columns[0].cells) if columns else 0
     colours = console.is_terminal
@@ -133,9 +138,13 @@ def draw_lines(console: Console, columns: Sequence[Column], with_total: bool) ->
     if with_total:
         lines.insert(count, "")
     lines.insert(2, f" {'─' * (width_of(columns) - 2)}")
-    for start in range(0, len(lines), AT_ONCE):
-        part = "\n".join(lines[start : start + AT_ONCE])
-        console.print(part, markup=colours, highlight=False, soft_wrap=True)
+    if not colours:
+        return lines
+    with console.capture() as capture:
+        for start in range(0, len(lines), AT_ONCE):
+            part = "\n".join(lines[start : start + AT_ONCE])
+            console.print(part, highlight=False, soft_wrap=True)
+    return capture.get().splitlines()
 
 
 @dataclass(slots=True)
@@ -153,14 +162,14 @@ class Column:
         column = Column(
             [escape(shown(name)), *(dressed(name, cell, look) for cell in [*body, *sums])], is_number_column(body)
         )
-        column.width = max(cell_len(visible(cell)) for cell in column.cells)
+        column.width = max(seen_len(visible(cell)) for cell in column.cells)
         return column
 
     def padded(self, number: int, markup: bool) -> str:
         """A cell of the column's width, cut where it is longer, as markup or as it is seen."""
         cell = self.cells[number]
         seen = visible(cell)
-        length = cell_len(seen)
+        length = seen_len(seen)
         if length > self.width:
             seen = set_cell_size(seen, max(self.width - 1, 0)) + "…" * min(self.width, 1)
             cell, length = escape(seen), self.width
@@ -187,6 +196,11 @@ def narrow(columns: Sequence[Column], width: int) -> None:
             each.width -= less
 
 
+def seen_len(text: str) -> int:
+    """Columns that a text takes."""
+    return len(text) if text.isascii() else cell_len(text)
+
+
 def visible(markup: str) -> str:
     """What is seen of Rich markup."""
     return Text.from_markup(markup).plain if "[" in markup or "\\" in markup else markup
@@ -194,7 +208,8 @@ def visible(markup: str) -> str:
 
 def dressed(column: str, cell: Any, look: Look) -> str:
     if cell in (None, "") or column not in look.cells:
-        return escape(pretty(cell))
+        text = pretty(cell)
+        return escape(text) if "[" in text or "\\" in text else text
     return look.cells[column](shown(cell) if isinstance(cell, str) else cell)
 
 

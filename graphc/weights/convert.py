@@ -23,11 +23,15 @@ from graphc.weights.selection import Selection
 
 MAX_STARTS = 50
 """Beginnings of names that are tried."""
+MAX_TRIED = 300_000
+"""Names that are looked at for that, once for each beginning."""
 MAX_CUTS = 8
 """Modules within each other below which a network is looked for."""
 CUT = re.compile("[./]")
 NEUTRAL: Mapping[str, float] = {"weight": 1, "gamma": 1, "bias": 0, "biases": 0, "beta": 0}
 """An array's local name -> the number with which a layer computes the same without it."""
+MAX_NEUTRAL = 2**16
+"""Numbers of such an array, one for each channel: larger ones change something."""
 SHOWN = 5
 """Names listed in a message before it says how many more there are."""
 
@@ -168,7 +172,9 @@ def _changes_nothing(file: WeightsFile, name: str) -> bool:
     _, local = parted(name)
     neutral = NEUTRAL.get(local)
     entry = file.entry(name)
-    return entry.dtype not in FLOATS or (neutral is not None and bool((file.read(name) == neutral).all()))
+    if entry.dtype not in FLOATS:
+        return True
+    return neutral is not None and entry.size <= MAX_NEUTRAL and bool((file.read(name) == neutral).all())
 
 
 def _known(selection: Selection, plan: Plan, options: LoadOptions) -> tuple[Origin, Sources]:
@@ -182,7 +188,7 @@ def _place_of(selection: Selection, plan: Plan, options: LoadOptions) -> str:
     which most of them are found. Empty where there is none; a WeightsError where there are several."""
     starts = Counter(name[: each.end()] for name in selection.names for each in islice(CUT.finditer(name), MAX_CUTS))
     found: dict[str, int] = {}
-    for start, _ in starts.most_common(MAX_STARTS):
+    for start, _ in starts.most_common(min(MAX_STARTS, MAX_TRIED // max(len(selection.names), 1))):
         part = selection.below(start)
         variables = frozenset(_known(part, plan, options)[1].found)
         if variables:

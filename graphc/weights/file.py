@@ -17,7 +17,7 @@ from graphc.weights.floats import FLOATS, NAMES
 Layout: TypeAlias = Literal["HWIO", "OIHW"]
 """How arrays lie: HWIO as in TensorFlow, Keras and here (a dense layer's [in, out], an image flattened as H W C), OIHW
 as in PyTorch and ONNX ([out, in], C H W)."""
-MAX_ENTRIES = 1_000_000
+MAX_ENTRIES = 50_000
 """Arrays of a file."""
 MAX_NAME = 1_000
 """Characters of an array's name, with the groups or dictionaries that it lies in."""
@@ -97,7 +97,7 @@ def check_floats(path: str, name: str, entry: Entry) -> None:
     if entry.dtype == "object":
         raise WeightsError("G305", f"{path}: {name}: object array refused: expected {NAMES}")
     if entry.dtype not in FLOATS:
-        raise WeightsError("G305", f"{path}: {name}: expected {NAMES}, found {entry.dtype}")
+        raise WeightsError("G305", f"{path}: {name}: expected {NAMES}, found {shown(entry.dtype[:100])}")
 
 
 def check_array(path: str, name: str, shape: tuple[int, ...]) -> None:

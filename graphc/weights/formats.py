@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from graphc.errors import WeightsError
 from graphc.files import open_regular, shown
-from graphc.weights.file import WeightsFile
+from graphc.weights.file import MAX_ENTRIES, WeightsFile
 from graphc.weights.keras_file import START, KerasFile
 from graphc.weights.npz import NpzFile
 from graphc.weights.onnx_file import OnnxFile
@@ -25,6 +25,9 @@ from graphc.weights.torch_file import OLD_START, TorchFile
 ENDS = 512
 """Bytes at the beginning and the end of a file by which it is known; names of members of PyTorch's archives begin with
 the file's own, which may be long."""
+
+MAX_LETTERS = 4_000_000
+"""Characters of all names of a file, which some formats write in very few bytes."""
 
 
 def _member(first: bytes) -> bytes:
@@ -113,7 +116,18 @@ def open_weights(path: str | Path) -> Iterator[WeightsFile]:
         _check_present(file, path)
         found = _format_of(file, path).read(file, path)
         with found if isinstance(found, AbstractContextManager) else nullcontext():
+            _check_names(found)
             yield found
+
+
+def _check_names(file: WeightsFile) -> None:
+    """A WeightsError where a file has more arrays than anybody's, or longer names."""
+    letters = sum(map(len, file.names))
+    if len(file.names) > MAX_ENTRIES:
+        raise WeightsError("G304", f"{file.path}: expected at most {MAX_ENTRIES:,} arrays, found {len(file.names):,}")
+    if letters > MAX_LETTERS:
+        message = f"expected names of at most {MAX_LETTERS:,} characters together, found {letters:,}"
+        raise WeightsError("G304", f"{file.path}: {message}")
 
 
 def _check_present(file: BinaryIO, path: Path) -> None:

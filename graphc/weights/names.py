@@ -29,8 +29,10 @@ LOCAL: Mapping[str, tuple[str, ...]] = {
 """What libraries call a module's arrays -> ours, the first that the layer has."""
 
 
-MAX_COMPARISONS = 10_000_000
+MAX_COMPARISONS = 2_000_000
 """Of the names with the rules: PyTorch's largest nets have some thousands of the one and some hundreds of the other."""
+MAX_STEPS = 20_000_000
+"""Of rules with a part of any text: letters of names at which it could end, with the parts that are tried behind it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,12 @@ def sources(names: Collection[str], rules: Sequence[NameRule], plan: Plan) -> So
     if len(names) * len(rules) > MAX_COMPARISONS:
         most = MAX_COMPARISONS // len(names)
         message = f"expected at most {most:,} rules for {len(names):,} names of arrays, found {len(rules):,}"
+        raise WeightsError("G318", message)
+    parts = sum(rule.parts_behind_text for rule in rules)
+    if parts and parts * sum(map(len, names)) > MAX_STEPS:
+        message = (
+            f"expected fewer rules with a part of any text for {len(names):,} names of arrays, found {len(rules):,}"
+        )
         raise WeightsError("G318", message)
     variables = plan.variables
     found: dict[str, str] = {}

@@ -89,6 +89,8 @@ class Archive:
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
+        self._left = max(file.seek(0, io.SEEK_END), MAX_HEADER)
+        """Bytes of headers: those that were unpacked are no more than the file's own, however well they compress."""
         try:
             check_directory(file)
             self._zip = zipfile.ZipFile(file)
@@ -113,6 +115,9 @@ class Archive:
                     self._headers[name] = _header(member)
             except BROKEN as error:
                 raise NotReadable(f"the array is damaged or cut off: {_said(error)}") from None
+            self._left -= self._headers[name].length
+            if self._left < 0:
+                raise TooLarge("expected headers of arrays that take no more than the file, found larger ones")
         return self._headers[name]
 
     def read(self, name: str) -> Array:
@@ -259,7 +264,9 @@ class NpzFile:
 
 
 def _type(dtype: Any) -> str:
-    if dtype.names is None and f"{dtype.kind}{dtype.itemsize}" == BFLOAT16:
+    if dtype.names is not None or dtype.subdtype is not None:  # fields, or axes in the type: numbers of none
+        return str(dtype.name)
+    if f"{dtype.kind}{dtype.itemsize}" == BFLOAT16:
         return "bfloat16"
     return str(dtype.newbyteorder("="))
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 
 from graphc.errors import WeightsError, clipped
+from graphc.files import shown
 from graphc.lazy import np
 from graphc.types import Array
 from graphc.valid_json import without_duplicates
@@ -27,6 +29,8 @@ TYPES = {
 """The format's types -> NumPy's."""
 SIZES = {kind: int(kind.lstrip("BFIU")) // 8 if kind != "BOOL" else 1 for kind in TYPES}
 """Bytes of a number."""
+TYPE = re.compile("[A-Z][A-Z0-9_]{1,15}", re.ASCII)
+"""A type's name, also of those that are not read (F8_E4M3)."""
 LAYOUTS: Mapping[str, Layout] = {"pt": "OIHW", "tf": "HWIO", "HWIO": "HWIO"}
 """What libraries and graphc write into the metadata -> how the arrays lie."""
 OWN_LAYOUTS = ("HWIO",)
@@ -109,10 +113,16 @@ class SafetensorsFile:
     def _entry(self, name: str, entry: Any) -> tuple[str, tuple[int, ...], tuple[int, int]]:
         if isinstance(entry, dict) and entry.keys() == {"dtype", "shape", "data_offsets"}:
             kind, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
-            if isinstance(kind, str) and _naturals(shape) and _naturals(offsets) and len(offsets) == 2:
+            if (
+                isinstance(kind, str)
+                and TYPE.fullmatch(kind)
+                and _naturals(shape)
+                and _naturals(offsets)
+                and len(offsets) == 2
+            ):
                 check_array(self.path, name, tuple(shape))
                 return kind, tuple(shape), (offsets[0], offsets[1])
-        raise self._wrong(f"{name}: its entry in the header is not as the format says")
+        raise self._wrong(f"{shown(name[:100])}: its entry in the header is not as the format says")
 
     def _check_layout(self, size: int) -> None:
         """Arrays lie one behind the other and fill the file; each has as many bytes as its shape takes."""

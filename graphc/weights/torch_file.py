@@ -23,6 +23,8 @@ MAGIC = 0x1950A86A20F9469CFC6C
 OLD_START = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 VERSION = 1001
 MAX_STORAGES = 1_000_000
+MAX_VALUES = 1_000_000
+"""Arrays and what else there is."""
 SAVE = "save model.state_dict() instead of the model"
 MAX_DEPTH = 32
 """Dictionaries within each other."""
@@ -100,9 +102,9 @@ def _sorted_out(read: Read) -> tuple[dict[str, Tensor], str]:
     tensors: dict[str, Tensor] = {}
     others: list[str] = []
     count = letters = 0
-    most = max(FEW_ARRAYS, MAX_PLACES * read.tensors)
+    most = min(MAX_ENTRIES, max(FEW_ARRAYS, MAX_PLACES * read.tensors))
     most_letters = max(FEW_LETTERS, MAX_LETTERS * read.size)
-    for path, key, value in _tensors_in(read.value, min(MAX_ENTRIES, max(FEW, read.operations))):
+    for path, key, value in _tensors_in(read.value, min(MAX_VALUES, max(FEW, read.operations))):
         if not isinstance(value, Tensor):
             count += 1
             if len(others) < SHOWN:

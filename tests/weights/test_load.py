@@ -193,7 +193,7 @@ class Planted:
             (1000000000,),
             "expected 4,000,0",
         ),
-        (header("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,), }"), (1,), "found [('a', '<f4')]"),
+        (header("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,), }"), (1,), "found void32"),
         (
             header("{'descr': '<f4', 'fortran_order': False, 'shape': (" + "9" * 5000 + ",), }"),
             (1,),

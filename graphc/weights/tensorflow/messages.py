@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from graphc.weights.file import MAX_RANK
@@ -30,10 +30,16 @@ OF_REFERENCES = 100
 """Added to the number of a type."""
 FULL = -1
 """Of a slice that is all of an axis."""
+MAX_PARTS = 10_000
+"""In which an array is kept."""
 
 
 class Damaged(Exception):
     """Bytes that are not what they should be, in a sentence."""
+
+
+class Fixed(int):
+    """A number of four or eight bytes, which is none where one of another kind belongs."""
 
 
 def varint(data: bytes | memoryview, at: int) -> tuple[int, int]:
@@ -70,7 +76,7 @@ def fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
             raise Damaged("expected a field of a message, found the end")
         part = data[at : at + width]
         at += width
-        yield key >> 3, part if key & 7 == 2 else int.from_bytes(part, "little")
+        yield key >> 3, part if key & 7 == 2 else Fixed.from_bytes(part, "little")
 
 
 def message(value: int | memoryview) -> memoryview:
@@ -82,8 +88,8 @@ def message(value: int | memoryview) -> memoryview:
 
 def number(value: int | memoryview) -> int:
     """A field's value, where it has to be a signed number."""
-    if not isinstance(value, int):
-        raise Damaged("expected a number, found a text")
+    if not isinstance(value, int) or isinstance(value, Fixed):
+        raise Damaged("expected a number, found a text, or one of another kind")
     return value - 2**64 if value >= 2**63 else value
 
 
@@ -97,7 +103,7 @@ def text(value: int | memoryview) -> str:
 
 def type_name(value: int) -> str:
     """What NumPy calls a type, or TensorFlow's number of it."""
-    return TYPES.get(value % OF_REFERENCES, f"type {value}")
+    return TYPES.get(value - OF_REFERENCES if value > OF_REFERENCES else value, f"type {value}")
 
 
 def shape_of(data: memoryview) -> tuple[int, ...]:
@@ -105,7 +111,8 @@ def shape_of(data: memoryview) -> tuple[int, ...]:
     sizes = []
     for field, value in fields(data):
         if field == 2:
-            sizes.append(sum(number(inner) for key, inner in fields(message(value)) if key == 1))
+            said = {key: number(inner) for key, inner in fields(message(value)) if key == 1}
+            sizes.append(said.get(1, 0))
         elif field == 3 and number(value):
             raise Damaged("expected a shape, found none")
         if len(sizes) > MAX_RANK:
@@ -144,6 +151,14 @@ class Slice:
                 raise Damaged(f"expected a part of {size}, found {start} to {end}")
             found.append(slice(start, end))
         return tuple(found)
+
+    @staticmethod
+    def check(parts: Sequence[Slice], shape: tuple[int, ...]) -> None:
+        """Damaged where parts of an array are more than anybody makes, or hold nothing of what does."""
+        if len(parts) > MAX_PARTS:
+            raise Damaged(f"expected at most {MAX_PARTS:,} parts of an array, found {len(parts):,}")
+        if len(parts) > 1 and any(0 in part.shape(shape) for part in parts):
+            raise Damaged("expected parts of an array, found some without numbers")
 
     def shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Its own shape, in an array of this shape."""

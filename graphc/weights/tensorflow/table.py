@@ -19,8 +19,10 @@ TRAILER = struct.Struct("<BI")
 MAX_BLOCK = 64 * 2**20
 """Bytes of a block of keys, and of one that was compressed."""
 MAX_KEY = 65_536
-MAX_KEYS = 64 * 2**20
+MAX_KEYS = 16 * 2**20
 """Bytes of all keys, with what they share with those before them and is not written again."""
+KEPT = 32 * 2**20
+"""Bytes of blocks that are kept for the next value."""
 
 
 class Table:
@@ -41,34 +43,60 @@ class Table:
             raise Damaged(f"expected an index of at most {MAX_BLOCK:,} bytes, found {index[1]:,}")
         self._lasts: list[bytes] = []
         self._blocks: list[tuple[int, int]] = []
+        end = 0
         for key, value in self._entries(index):
+            start, size = self._handle(bytes(value), 0)[0]
+            if start < end:
+                raise Damaged(f"expected a block from {end:,} on, behind the one before, found {start:,}")
+            end = start + size + TRAILER.size
             self._lasts.append(key)
-            self._blocks.append(self._handle(bytes(value), 0)[0])
-        if any(key > after for key, after in zip(self._lasts, self._lasts[1:], strict=False)):
-            raise Damaged("expected keys in order, found others")
-        self._last: tuple[tuple[int, int], dict[bytes, memoryview]] | None = None
+            self._blocks.append((start, size))
+        self._kept: dict[int, dict[bytes, memoryview]] = {}
+        """Blocks by their place, the last that was read at the end."""
+        self._counts: dict[int, int] = {}
+        """Keys of the blocks that were read."""
 
     def get(self, key: bytes) -> memoryview:
         """The value of a key; the block that it lies in is read."""
         place = bisect_left(self._lasts, key)
         if place == len(self._blocks):
             raise Damaged("expected an array of this name, found none")
-        block = self._blocks[place]
-        if self._last is None or self._last[0] != block:
-            self._last = None
-            self._last = block, dict(self._entries(block))
-        found = self._last[1].get(key)
+        found = self._read(place).get(key)
         if found is None:
             raise Damaged("expected an array of this name, found none")
         return found
+
+    def _read(self, place: int) -> dict[bytes, memoryview]:
+        """The keys and values of a block; small ones are read once, so that the order of questions costs nothing."""
+        if place not in self._kept:
+            while self._kept and self._blocks[place][1] + sum(map(self._bytes, self._kept)) > KEPT:
+                del self._kept[next(iter(self._kept))]
+            self._kept[place] = dict(self._of_block(place))
+            self._counts[place] = len(self._kept[place])
+            if sum(self._counts.values()) > MAX_ENTRIES:
+                raise Damaged(f"expected at most {MAX_ENTRIES:,} keys, found more")
+        return self._kept[place]
+
+    def _bytes(self, place: int) -> int:
+        """About what a block takes in memory."""
+        values = self._kept[place].values()
+        return max(self._blocks[place][1], sum(map(len, values)))
+
+    def _of_block(self, place: int) -> Iterator[tuple[bytes, memoryview]]:
+        """The keys and values of a block, which lie between those of its neighbors."""
+        before = self._lasts[place - 1] if place else None
+        for key, value in self._entries(self._blocks[place]):
+            if key > self._lasts[place] or (before is not None and key <= before):
+                raise Damaged("expected keys in order, found others")
+            yield key, value
 
     def items(self) -> Iterator[tuple[bytes, memoryview]]:
         """Every key and its value, in order; all blocks are read."""
         if sum(size for _, size in self._blocks) > MAX_BLOCK:
             raise Damaged(f"expected an index of at most {MAX_BLOCK:,} bytes, found more")
         left = MAX_KEYS
-        for block in self._blocks:
-            for key, value in self._entries(block):
+        for place in range(len(self._blocks)):
+            for key, value in self._of_block(place):
                 left -= len(key)
                 if left < 0:
                     raise Damaged(f"expected keys of at most {MAX_KEYS:,} bytes together, found more")

@@ -55,6 +55,7 @@ class TensorFlow1File(Checkpoint[_Saved]):
 
     def _array(self, name: str, saved: _Saved) -> Array:
         shape = saved.entry.shape
+        Slice.check(saved.slices, shape)
         parts = [part.within(shape) for part in saved.slices]
         if saved.entry.size > self._size:
             raise Damaged(f"expected at most {self._size:,} numbers, which is the file's size, found more")
@@ -107,18 +108,20 @@ def _described(value: memoryview) -> list[tuple[str, _Saved]]:
 
 def _tensor(data: memoryview) -> tuple[str, _Saved]:
     name, kind = "", 0
-    shape: tuple[int, ...] = ()
+    shape: tuple[int, ...] | None = None
     slices = []
     for field, value in fields(data):
         if field == 1:
             name = text(value)
         elif field == 2:
+            if shape is not None:
+                raise Damaged("expected one shape of an array, found two")
             shape = shape_of(message(value))
         elif field == 3:
             kind = number(value)
         elif field == 4:
             slices.append(Slice.of(message(value)))
-    return name, _Saved(Entry(shape, type_name(kind)), tuple(slices))
+    return name, _Saved(Entry(shape or (), type_name(kind)), tuple(slices))
 
 
 def _short(data: memoryview) -> Array:

@@ -19,6 +19,7 @@ from graphc.weights.tensorflow.checkpoint import Checkpoint
 from graphc.weights.tensorflow.crc32c import crc32c, masked
 from graphc.weights.tensorflow.messages import (
     Damaged,
+    Fixed,
     Slice,
     fields,
     key_of,
@@ -47,17 +48,23 @@ class _Saved:
     @staticmethod
     def of(data: memoryview) -> _Saved:
         found: dict[int, int] = {}
-        shape: tuple[int, ...] = ()
+        shape: tuple[int, ...] | None = None
         slices = []
         for field, value in fields(data):
             if field == 2:
+                if shape is not None:
+                    raise Damaged("expected one shape of an array, found two")
                 shape = shape_of(message(value))
             elif field == 7:
                 slices.append(Slice.of(message(value)))
-            elif field in (1, 3, 4, 5, 6):
+            elif field == 6:
+                if not isinstance(value, Fixed):
+                    raise Damaged("expected a checksum, found something else")
+                found[field] = int(value)
+            elif field in (1, 3, 4, 5):
                 found[field] = number(value)
         shard, offset, size, checksum = (found.get(field, 0) for field in (3, 4, 5, 6))
-        return _Saved(Entry(shape, type_name(found.get(1, 0))), shard, offset, size, checksum, tuple(slices))
+        return _Saved(Entry(shape or (), type_name(found.get(1, 0))), shard, offset, size, checksum, tuple(slices))
 
 
 class TensorFlow2File(Checkpoint[_Saved]):
@@ -71,6 +78,8 @@ class TensorFlow2File(Checkpoint[_Saved]):
         self._prefix = path.with_name(path.name.removesuffix(INDEX))
         self._saved: dict[str, _Saved] = {}
         self._parts: dict[bytes, _Saved] = {}
+        self._sizes: dict[Path, int] = {}
+        """Of the files of data that were asked for."""
         try:
             header = b""
             for key, value in Table(file).items():
@@ -100,11 +109,13 @@ class TensorFlow2File(Checkpoint[_Saved]):
 
     def _joined(self, name: str, saved: _Saved) -> Array:
         shape = saved.entry.shape
+        Slice.check(saved.slices, shape)
         parts = []
         for each in saved.slices:
             part = self._parts.get(key_of(name, each))
             if part is None:
                 raise Damaged("expected all parts of the array, found some")
+            self._place(part, each.shape(shape))
             parts.append((each.within(shape), part))
         kind = FLOATS[saved.entry.dtype]
         if sum(part.size for _, part in parts) != kind.size * saved.entry.size:
@@ -117,18 +128,28 @@ class TensorFlow2File(Checkpoint[_Saved]):
             found[place] = self._whole(part, each.shape(shape))
         return found
 
-    def _whole(self, saved: _Saved, shape: tuple[int, ...]) -> Array:
-        """Numbers of a shape, whose bytes lie in one place."""
-        kind = FLOATS[saved.entry.dtype]
+    def _place(self, saved: _Saved, shape: tuple[int, ...]) -> Path:
+        """The file in which numbers of a shape lie, all of them; Damaged where they do not."""
+        kind = FLOATS.get(saved.entry.dtype)
+        if kind is None or saved.entry.shape != shape or saved.slices:
+            raise Damaged("expected parts of an array, found some of another type or shape")
         if saved.size != kind.size * math.prod(shape):
             raise Damaged(f"expected {kind.size * math.prod(shape):,} bytes for its shape, found {saved.size:,}")
         if not 0 <= saved.shard < self._shards:
             raise Damaged(f"expected data in one of {self._shards:,} files, found the {saved.shard + 1:,}th")
         path = self._prefix.with_name(f"{self._prefix.name}.data-{saved.shard:05}-of-{self._shards:05}")
+        if path not in self._sizes:
+            with open_regular(path, WeightsError, "G300") as file:
+                self._sizes[path] = os.fstat(file.fileno()).st_size
+        size = self._sizes[path]
+        if not 0 <= saved.offset <= size - saved.size:
+            raise Damaged(f"expected {saved.size:,} bytes from {saved.offset:,}, found {size:,} in {shown(path)}")
+        return path
+
+    def _whole(self, saved: _Saved, shape: tuple[int, ...]) -> Array:
+        """Numbers of a shape, whose bytes lie in one place."""
+        path = self._place(saved, shape)
         with open_regular(path, WeightsError, "G300") as file:
-            size = os.fstat(file.fileno()).st_size
-            if not 0 <= saved.offset <= size - saved.size:
-                raise Damaged(f"expected {saved.size:,} bytes from {saved.offset:,}, found {size:,} in {shown(path)}")
             try:
                 file.seek(saved.offset)
                 data = file.read(saved.size)
