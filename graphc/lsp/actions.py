@@ -67,7 +67,7 @@ def _value_span(text: Text, span: Span) -> Span | None:
     start = span.end.column + after.end()
     if line[start : start + 1] in ("[", "{"):
         return None
-    value = re.match(r"\"[^\"]*\"|'[^']*'|[^\s,\]}#][^,\]}#]*?(?=\s*(?:[,\]}]|\s#|$))", line[start:])
+    value = re.match(r"\"[^\"]*\"|'[^']*'|[^\s,\]}#]+(?:\s+[^\s,\]}#]+)*(?=\s*(?:[,\]}]|\s#|$))", line[start:])
     return text.span_at_columns(span.start.line, start, start + value.end()) if value else None
 
 

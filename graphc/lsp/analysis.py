@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 Kind: TypeAlias = Literal["spec", "fragment", "recipe", "other"]
 """What a file is: a fragment is included by specs, `other` is none of ours."""
-MARK = re.compile(r"""^[\s{-]*["']?(graphc|recipe)["']?\s*:""", re.MULTILINE)
+MARK = re.compile(r"""^[ \t{-]*["']?(graphc|recipe)["']?[ \t]*:""", re.MULTILINE)
 KEYS_OF: Mapping[Kind, frozenset[str]] = {
     "spec": frozenset(KEYS) - {"name"},
     "fragment": frozenset(Include.taken),

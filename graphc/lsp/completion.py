@@ -11,6 +11,7 @@ from graphc.layers import CATALOGUE
 from graphc.lsp.cursor import Cursor, cursor_at
 from graphc.lsp.documents import Document
 from graphc.lsp.names import BY_LAYER, READS
+from graphc.lsp.outline import parameters_of
 from graphc.lsp.schema_walk import Allowed, Key, allowed_at
 from graphc.lsp.types import Completion, Edit, Position, Span
 from graphc.report.schema_words import Schema
@@ -21,7 +22,6 @@ from graphc.spec.forms import FORMS
 from graphc.spec.forms.block import REQUIRED, Block
 from graphc.spec.library import library
 from graphc.spec.schema_terms import COMMON_KEYS
-from graphc.spec.source import SpecMap
 from graphc.spec.zoo import zoo_folder, zoo_names
 
 START = {
@@ -279,11 +279,8 @@ def _variables(document: Document, cursor: Cursor) -> Iterator[Completion]:
     """What `${…}` may name: the parameters of the block around it, and the variables."""
     outline = document.read()
     if len(cursor.path) > 1 and cursor.path[0] == "blocks":
-        block = outline.mapping("blocks").get(str(cursor.path[1]))
-        params = block.get("params") if isinstance(block, SpecMap) else None
-        for item in params or ():
-            for name in [item] if isinstance(item, str) else item:
-                yield Completion(str(name), str(name), cursor.span, "value", "parameter", order=0)
+        for name, _ in parameters_of(outline.mapping("blocks").get(str(cursor.path[1]))):
+            yield Completion(name, name, cursor.span, "value", "parameter", order=0)
     for name, value in _values_of(document).items():
         yield Completion(name, name, cursor.span, "value", flow(value) if value != "" else "variable")
 

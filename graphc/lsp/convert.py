@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from lsprotocol import types as lsp
 
@@ -35,7 +35,10 @@ TextOf = Callable[[Path], Text | None]
 
 def path_of(uri: str) -> Path:
     """The absolute path of a file's address."""
-    parts = urlsplit(uri)
+    try:
+        parts = urlsplit(uri)
+    except ValueError:  # such as a bracket in the place of a host
+        parts = urlsplit(quote(uri))
     if parts.scheme != "file":
         return Path(unquote(parts.path) or "untitled.yaml").absolute()
     host = f"//{parts.netloc}" if parts.netloc and parts.netloc != "localhost" else ""
@@ -49,6 +52,15 @@ def position_from(text: Text, position: lsp.Position) -> Position:
 
 def span_from(text: Text, span: lsp.Range) -> Span:
     return Span(position_from(text, span.start), position_from(text, span.end))
+
+
+def changed(text: Text, changes: Iterable[lsp.TextDocumentContentChangeEvent]) -> str:
+    """The content after an editor's changes, each of a part or of all. Lines end where the protocol says: pygls, which
+    could do it, also ends them at U+2028 and the like, and then changes other lines than the editor."""
+    for change in changes:
+        partial = isinstance(change, lsp.TextDocumentContentChangePartial)
+        text = Text(text.changed(span_from(text, change.range), change.text) if partial else change.text)
+    return text.content
 
 
 def position_to(text: Text, position: Position) -> lsp.Position:

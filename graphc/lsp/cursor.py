@@ -19,6 +19,8 @@ from graphc.spec.source import SpecList, SpecMap, Tree, load_text
 
 MARK = "graphcCursorMark"
 BEFORE, AFTER = re.compile(r"[\w./*$-]*$"), re.compile(r"[\w./*-]*")
+LARGEST = 500_000
+"""Characters of a text that is read again, up to some times, for a question about a position in it."""
 QUOTES = ("'", '"')
 PAIRS = {"[": "]", "{": "}"}
 
@@ -50,10 +52,10 @@ class Cursor:
 
 
 def cursor_at(text: Text, position: Position) -> Cursor | None:
-    """What is written at a position; None in a comment, and where nothing can be told."""
+    """What is written at a position; None in a comment, in a very large text, and where nothing can be told."""
     line = text.line(position.line)
     before, after = line[: position.column], line[position.column :]
-    if _in_comment(text, position):
+    if len(text.content) > LARGEST or _in_comment(text, position):
         return None
     word, rest = BEFORE.search(before), AFTER.match(after)
     assert word is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -52,10 +53,9 @@ class Facts:
         """The layers of an entry, its own with what follows them and those inside it, in their order: a list for each
         time that a repeat or a block around it makes them."""
         extent = self.outline.extent(entry)
-        found: dict[str, PlannedNode] = {}
-        for (line, column), nodes in self._by_place.items():
-            if Position(line - 1, column - 1) in extent:
-                found |= {each.node.name: each for each in nodes}
+        first = bisect_left(self._places, (extent.start.line + 1, extent.start.column + 1))
+        last = bisect_right(self._places, (extent.end.line + 1, extent.end.column + 1))
+        found = {each.node.name: each for place in self._places[first:last] for each in self._by_place[place]}
         uses: dict[tuple[str, ...], list[PlannedNode]] = {}
         around: dict[tuple[str, ...], tuple[str, ...]] = {}
         for each in sorted(found.values(), key=lambda each: self._number[each.node.name]):
@@ -64,6 +64,10 @@ class Facts:
                 around[trail] = tuple(takewhile(lambda step: not self._is_inside(step, extent), trail))
             uses.setdefault(around[trail], []).append(each)
         return list(uses.values())
+
+    @cached_property
+    def _places(self) -> list[tuple[int, int]]:
+        return sorted(self._by_place)
 
     def _is_inside(self, step: str, extent: Span) -> bool:
         """Whether a step of a trail is written inside of an entry."""

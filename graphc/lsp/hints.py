@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from graphc.errors import counted
 from graphc.graph import PlannedNode
@@ -11,34 +11,54 @@ from graphc.lsp.facts import Facts, field_size, shapes_of, short, total
 from graphc.lsp.outline import Outline, WrittenEntry
 from graphc.lsp.types import Hint, HintChoice, Position
 
+MOST = 8
+"""Different hints of one line that are shown."""
+
 
 def hints(analysis: Analysis, choice: HintChoice, first: int = 0, last: int | None = None) -> list[Hint]:
     """The hints of the entries that begin in these lines (from 0, the last one included), in their order."""
     if analysis.plan is None or analysis.kind == "recipe":
         return []
     facts = Facts(analysis.plan, analysis.outline)
-    found: dict[Position, list[tuple[str, str]]] = {}
+    found: dict[Position, dict[str, str]] = {}
+    ends = _Ends(analysis.outline)
     for entry in analysis.outline.entries:
         line = entry.place.line - 1
         if line < first or (last is not None and line > last):
             continue
         for text, tooltip in _told(facts, entry, choice):
-            told = found.setdefault(_end_of_line(analysis.outline, entry), [])
-            if text and all(text != other for other, _ in told):
-                told.append((text, tooltip))
+            told = found.setdefault(ends.of(entry), {})
+            if text and len(told) <= MOST:
+                told.setdefault(text, tooltip)
     return [
-        Hint(position, "; ".join(text for text, _ in told), "\n".join(tip for _, tip in told))
+        Hint(position, "; ".join(_few(told)), "\n".join(_few(told.values())))
         for position, told in sorted(found.items())
         if told
     ]
 
 
-def _end_of_line(outline: Outline, entry: WrittenEntry) -> Position:
-    """Where the hint of an entry stands: behind what its first line says, before a comment."""
-    line = entry.place.line - 1
-    text = outline.text.line(line)
-    comment = text.find(" #", outline.text.span_at(entry.place).end.column)
-    return Position(line, len((text[:comment] if comment >= 0 else text).rstrip()))
+def _few(texts: Iterable[str]) -> list[str]:
+    """As many as are shown."""
+    shown = list(texts)
+    return [*shown[:MOST], "…"] if len(shown) > MOST else shown
+
+
+class _Ends:
+    """Where the hints of entries stand: behind what their first line says, before a comment."""
+
+    def __init__(self, outline: Outline) -> None:
+        self.outline = outline
+        self.known: tuple[int, int, Position] | None = None
+        """The last answer, for all columns of its line from one on and before another."""
+
+    def of(self, entry: WrittenEntry) -> Position:
+        line, column = entry.place.line - 1, self.outline.text.span_at(entry.place).end.column
+        if self.known is None or self.known[2].line != line or not self.known[0] <= column <= self.known[1]:
+            text = self.outline.text.line(line)
+            comment = text.find(" #", column)
+            end = Position(line, len((text[:comment] if comment >= 0 else text).rstrip()))
+            self.known = column, comment if comment >= 0 else len(text), end
+        return self.known[2]
 
 
 def _told(facts: Facts, entry: WrittenEntry, choice: HintChoice) -> Iterator[tuple[str, str]]:

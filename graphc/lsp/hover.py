@@ -12,7 +12,7 @@ from graphc.lsp.completion import blocks_of
 from graphc.lsp.cursor import Cursor, cursor_at
 from graphc.lsp.documents import Document
 from graphc.lsp.facts import Facts, field_size, short, total
-from graphc.lsp.names import READS
+from graphc.lsp.names import READS, expressions_in
 from graphc.lsp.outline import WrittenEntry
 from graphc.lsp.schema_walk import allowed_at
 from graphc.lsp.types import Hover, Position
@@ -20,7 +20,7 @@ from graphc.passes.truncate import find_layer
 from graphc.report.explain import argument_rows, show
 from graphc.report.vocabulary import find
 from graphc.report.words import Word
-from graphc.spec.expressions import INSIDE, evaluate
+from graphc.spec.expressions import evaluate
 from graphc.spec.forms.block import REQUIRED, Block
 
 MOST = 12
@@ -170,7 +170,7 @@ def _in_force(document: Document, entry: WrittenEntry, name: str) -> str:
 def _expression(document: Document, position: Position) -> Hover | None:
     """The value of `${…}`, where it uses variables alone."""
     text = document.text
-    for match in INSIDE.finditer(text.line(position.line)):
+    for match in expressions_in(text.line(position.line)):
         if match.start() <= position.column <= match.end():
             analysis = document.fresh
             names = analysis.model.vars if analysis is not None and analysis.model is not None else {}

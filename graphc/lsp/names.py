@@ -7,13 +7,15 @@ among the names that are written; an element of a repeat or stack, such as `conv
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, Literal, TypeAlias
 
 from graphc.errors import Place
 from graphc.layers import CATALOGUE
-from graphc.lsp.outline import Outline, WrittenEntry
+from graphc.lsp.outline import Outline, WrittenEntry, parameters_of
 from graphc.lsp.text import Text
 from graphc.lsp.types import Position, Span
 from graphc.passes.wiring import candidates
@@ -26,6 +28,8 @@ NameKind: TypeAlias = Literal["layer", "block", "scope", "variable", "parameter"
 READS = ("inputs", "like", "share", "pool")
 """Keys of entries whose values are names of layers."""
 FOLLOWERS = ("activation", "normalizer")
+LONGEST_PATH = 10_000
+"""Characters of a path of names that is looked up."""
 BY_LAYER = ("receptive_field", "stride", "padding", "outputs")
 """Budgets by layer."""
 WORD = re.compile(r"[A-Za-z_]\w*")
@@ -93,11 +97,8 @@ def _defined(outline: Outline) -> Iterator[Named]:
             if place.path == outline.path:
                 yield Named(kind, name, "", text.inner_span_at(place), True)
     for name, block in outline.mapping("blocks").items():
-        params = block.get("params") if isinstance(block, SpecMap) else None
-        if isinstance(params, SpecList):
-            for item, place in zip(params, params.places, strict=True):
-                for one, at in [(item, place)] if isinstance(item, str) else [*getattr(item, "key_places", {}).items()]:
-                    yield Named("parameter", one, f"blocks/{name}", text.inner_span_at(at), True)
+        for one, at in parameters_of(block):
+            yield Named("parameter", one, f"blocks/{name}", text.inner_span_at(at), True)
 
 
 def _of_entry(text: Text, each: Scoped, defined: Mapping[tuple[str, str], WrittenEntry]) -> Iterator[Named]:
@@ -149,6 +150,8 @@ def _reference(
         return
     start = text.inner_span_at(place).start
     parts = written.split("/")
+    if len(written) > LONGEST_PATH:
+        return
     for count in range(1, len(parts) + 1):
         head = "/".join(parts[:count])
         column = start.column + len(head) - len(parts[count - 1])
@@ -169,8 +172,8 @@ def element_of(full: str, root: str, defined: Mapping[tuple[str, str], WrittenEn
     repeat = defined.get((root, above))
     if repeat is None or repeat.kind not in ("repeat", "stack") or not isinstance(repeat.body, SpecMap):
         return None
-    each = repeat.body.get("each", repeat.name)
-    return above if re.fullmatch(rf"{re.escape(str(each))}_\d+", last) else None
+    each, _, number = last.rpartition("_")
+    return above if each == str(repeat.body.get("each", repeat.name)) and number.isdecimal() else None
 
 
 def _of_tops(outline: Outline, defined: Mapping[tuple[str, str], WrittenEntry]) -> Iterator[Named]:
@@ -200,19 +203,38 @@ def _of_tops(outline: Outline, defined: Mapping[tuple[str, str], WrittenEntry]) 
 def _of_expressions(outline: Outline) -> Iterator[Named]:
     """Names in `${…}`: parameters inside their block, else variables."""
     text = outline.text
-    extents = []
+    extents: list[tuple[Position, str, Span, Set[str]]] = []
     for name, block in outline.mapping("blocks").items():
-        params = block.get("params") if isinstance(block, SpecMap) else None
-        known = {one for item in params for one in ([item] if isinstance(item, str) else item)} if params else set()
+        named = {one for one, _ in parameters_of(block)}
         place = outline.mapping("blocks").key_places[name]
-        extents.append((f"blocks/{name}", Span(text.span_at(place).start, text.end_of(place)), known))
+        begin = text.span_at(place).start
+        extents.append((begin, f"blocks/{name}", Span(begin, text.end_of(place)), named))
+    extents.sort(key=itemgetter(0))
     for number, line in enumerate(text.lines):
-        for match in INSIDE.finditer(line):
+        for match in expressions_in(line):
+            at = bisect_right(extents, Position(number, match.start()), key=itemgetter(0))
+            _, root, extent, known = extents[at - 1] if at else NO_BLOCK
             for word in WORD.finditer(re.sub(r"'[^']*'|\"[^\"]*\"", lambda quoted: " " * len(quoted[0]), match[1])):
                 start = match.start(1) + word.start()
                 span = Span(Position(number, start), Position(number, start + len(word[0])))
-                root = next((root for root, at, known in extents if span.start in at and word[0] in known), "")
-                yield Named("parameter" if root else "variable", word[0], root, span, False)
+                is_parameter = word[0] in known and span.start in extent
+                kind: NameKind = "parameter" if is_parameter else "variable"
+                yield Named(kind, word[0], root if is_parameter else "", span, False)
+
+
+NO_BLOCK = (Position(0, 0), "", Span(Position(0, 0), Position(0, 0)), frozenset[str]())
+
+
+def expressions_in(line: str) -> Iterator[re.Match[str]]:
+    """The `${…}` of a line. What lies behind the eighth that does not end is passed over: each is read to the line's
+    end."""
+    at = failed = 0
+    while (at := line.find("${", at)) >= 0 and failed < 8:
+        match = INSIDE.match(line, at)
+        if match is not None:
+            yield match
+        failed += match is None
+        at = match.end() if match is not None else at + 2
 
 
 def _of_scopes(outline: Outline) -> Iterator[Named]:

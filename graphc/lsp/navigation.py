@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from graphc.lsp.analysis import analyze
 from graphc.lsp.documents import Document, Documents
 from graphc.lsp.names import Named, names_of
 from graphc.lsp.outline import Outline
+from graphc.lsp.text import Text
 from graphc.lsp.types import Edit, Location, Position, Span
 from graphc.spec.entry import Argument, check_name, is_name
 from graphc.spec.file_forms import FILE_FORMS
@@ -87,9 +89,9 @@ def _file_at(document: Document, position: Position) -> Path | None:
 
 def file_named(folder: Path, name: str) -> Path | None:
     """The file that a spec in a folder calls by this name: there, or in the zoo; None where there is none."""
-    zoo = zoo_folder() / name.removeprefix("zoo/")
-    tries = [folder / name, folder / f"{name}.yaml", zoo, zoo.with_name(f"{zoo.name}.yaml")]
-    return next((path for path in tries if path.is_file()), None)
+    inside = name.removeprefix("zoo/")
+    tries = [folder / name, folder / f"{name}.yaml", zoo_folder() / inside, zoo_folder() / f"{inside}.yaml"]
+    return next((path for path in tries if os.path.isfile(path)), None)
 
 
 def _setter(document: Document, position: Position) -> Iterator[Location]:
@@ -179,9 +181,10 @@ def _check_result(documents: Documents, document: Document, edits: Sequence[Edit
 
 def applied(content: str, edits: Sequence[Edit]) -> str:
     """A text with changes made; they do not overlap."""
-    lines = content.split("\n")
+    text = Text(content)
+    parts, end = [], len(content)
     for edit in sorted(edits, key=lambda each: each.span.start, reverse=True):
-        start, end = edit.span.start, edit.span.end
-        first, last = lines[start.line][: start.column], lines[end.line][end.column :]
-        lines[start.line : end.line + 1] = (first + edit.text + last).split("\n")
-    return "\n".join(lines)
+        start, behind = text.offset(edit.span.start), text.offset(edit.span.end)
+        parts += [content[behind:end], edit.text]
+        end = start
+    return "".join([content[:end], *reversed(parts)])

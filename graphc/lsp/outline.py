@@ -101,6 +101,18 @@ def _inside(kind: str, body: Any, path: tuple[str | int, ...]) -> tuple[WrittenE
     return tuple(found)
 
 
+def parameters_of(block: Any) -> list[tuple[str, Place]]:
+    """The names of a block's parameters, as far as they can be read."""
+    params = block.get("params") if isinstance(block, SpecMap) else None
+    found: list[tuple[str, Place]] = []
+    for item, place in zip(params, params.places, strict=True) if isinstance(params, SpecList) else ():
+        if isinstance(item, str):
+            found.append((item, place))
+        elif isinstance(item, SpecMap):
+            found += item.key_places.items()
+    return found
+
+
 class Outline:
     """A file's tree, and what is named in it."""
 

@@ -63,12 +63,11 @@ class GraphcServer(LanguageServer):
     def document(self, uri: str) -> Document | None:
         return self.documents.open.get(convert.path_of(uri))
 
-    def changed(self, uri: str) -> None:
+    def changed(self, uri: str, content: str, version: int) -> None:
         """Take over what the editor has, and analyze all that it changes."""
-        source = self.workspace.get_text_document(uri)
         path = convert.path_of(uri)
         self.uris[path] = uri
-        self.documents.put(path, source.source, source.version or 0)
+        self.documents.put(path, content, version)
         for document in list(self.documents.open.values()):
             if not document.is_fresh:
                 self.schedule(document)
@@ -175,11 +174,14 @@ def _watch_texts(server: GraphcServer) -> None:
 
     @server.feature(lsp.TEXT_DOCUMENT_DID_OPEN)
     def _opened(ls: GraphcServer, params: lsp.DidOpenTextDocumentParams) -> None:
-        ls.changed(params.text_document.uri)
+        ls.changed(params.text_document.uri, params.text_document.text, params.text_document.version)
 
     @server.feature(lsp.TEXT_DOCUMENT_DID_CHANGE)
     def _changed(ls: GraphcServer, params: lsp.DidChangeTextDocumentParams) -> None:
-        ls.changed(params.text_document.uri)
+        document = ls.document(params.text_document.uri)
+        if document is not None:
+            content = convert.changed(document.text, params.content_changes)
+            ls.changed(params.text_document.uri, content, params.text_document.version)
 
     @server.feature(lsp.TEXT_DOCUMENT_DID_SAVE)
     def _saved(ls: GraphcServer, params: lsp.DidSaveTextDocumentParams) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from graphc.lsp.outline import Outline, WrittenEntry
+from graphc.lsp.outline import Outline, WrittenEntry, parameters_of
 from graphc.lsp.types import Span, Symbol
 from graphc.spec.source import SpecList, SpecMap
 
@@ -42,10 +42,9 @@ def _children(outline: Outline, value: Any, kind: str, depth: int = 2) -> list[S
 
 def _block(outline: Outline, blocks: SpecMap, name: str) -> Symbol:
     body = blocks[name]
-    params = body.get("params") if isinstance(body, SpecMap) else None
-    shown = [item if isinstance(item, str) else next(iter(item), "") for item in params or () if item]
+    shown = [each for each, _ in parameters_of(body)]
     children = [_entry(outline, each) for each in outline.blocks.get(name, ())]
-    return _symbol(outline, name, ", ".join(map(str, shown)), "class", blocks.key_places[name], children)
+    return _symbol(outline, name, ", ".join(shown), "class", blocks.key_places[name], children)
 
 
 def _entry(outline: Outline, entry: WrittenEntry) -> Symbol:

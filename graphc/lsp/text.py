@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
-from functools import cached_property
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from functools import cached_property, lru_cache
+from itertools import accumulate
 
 from graphc.errors import Place
 from graphc.lsp.types import Position, Span
@@ -12,6 +15,8 @@ from graphc.spec.source import BREAK
 WORD = re.compile(r"[^\s,\[\]{}\"'#]+?(?=:(?:\s|$)|[\s,\[\]{}\"']|$)")
 QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"|' + r"'(?:[^']|'')*'")
 OPEN, CLOSED = "[{", "]}"
+COLON = re.compile(r"\s*:\s+")
+FLOW_VALUE = re.compile(r"\s*:\s+[^,\]}]*")
 
 
 class Text:
@@ -20,6 +25,20 @@ class Text:
     def __init__(self, content: str) -> None:
         self.content = content
         self.lines = BREAK.split(content)
+
+    def changed(self, span: Span, new: str) -> str:
+        """The content with another text in the place of a span."""
+        return self.content[: self.offset(span.start)] + new + self.content[self.offset(span.end) :]
+
+    def offset(self, position: Position) -> int:
+        """How many characters stand before a position; all, of one behind the last line."""
+        if position.line >= len(self.lines):
+            return len(self.content)
+        return self._starts[position.line] + min(position.column, len(self.lines[position.line]))
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        return [0, *(found.end() for found in BREAK.finditer(self.content))]
 
     def line(self, number: int) -> str:
         """A line without its end; empty behind the last."""
@@ -61,26 +80,30 @@ class Text:
         word = self.span_at(place)
         if text[column : column + 1] and text[column] in OPEN:
             return self._closing(line, column)
-        rest = text[word.end.column :]
-        after = re.match(r"\s*:\s+(?=[\[{])", rest)
-        if after:
-            return self._closing(line, word.end.column + after.end())
+        after = COLON.match(text, word.end.column)
+        if after is not None and text[after.end() : after.end() + 1] in ("[", "{"):
+            return self._closing(line, after.end())
         if self._is_inside_brackets(line, column):
-            value = re.match(r"\s*:\s+([^,\]}]*)", rest)
-            return Position(line, word.end.column + (value.end() if value else 0))
+            value = FLOW_VALUE.match(text, word.end.column)
+            return Position(line, value.end() if value else word.end.column)
         return self._last_line(line, column)
 
     def _closing(self, line: int, column: int) -> Position:
         """Behind the bracket that closes the one at a position; the text's end where none does."""
-        depth = 0
-        for number in range(line, len(self.lines)):
-            for at, sign in self.brackets[number]:
-                if number == line and at < column:
-                    continue
-                depth += 1 if sign in OPEN else -1
-                if depth == 0:
-                    return Position(number, at + 1)
-        return Position(len(self.lines) - 1, len(self.lines[-1]))
+        return self._closings.get((line, column), Position(len(self.lines) - 1, len(self.lines[-1])))
+
+    @cached_property
+    def _closings(self) -> dict[tuple[int, int], Position]:
+        """Behind the bracket that closes each that opens, by its line and column."""
+        found: dict[tuple[int, int], Position] = {}
+        waiting: list[tuple[int, int]] = []
+        for number, of_line in enumerate(self.brackets):
+            for at, sign in of_line:
+                if sign in OPEN:
+                    waiting.append((number, at))
+                elif waiting:
+                    found[waiting.pop()] = Position(number, at + 1)
+        return found
 
     def _last_line(self, line: int, column: int) -> Position:
         """The end of the last line that is indented below a key in block style."""
@@ -146,17 +169,35 @@ class Text:
         return stack
 
     def _is_inside_brackets(self, line: int, column: int) -> bool:
-        before = sum((1 if sign in OPEN else -1) for at, sign in self.brackets[line] if at < column)
-        return self.depths[line] + before > 0
+        if line >= len(self.lines):
+            return False
+        columns, opened = self._opened[line]
+        return self.depths[line] + opened[bisect_left(columns, column)] > 0
+
+    @cached_property
+    def _opened(self) -> list[tuple[Sequence[int], Sequence[int]]]:
+        """Of each line the columns of its brackets, and how many more are open before each, and behind the last."""
+        return [
+            ([at for at, _ in of_line], [0, *accumulate(1 if sign in OPEN else -1 for _, sign in of_line)])
+            for of_line in self.brackets
+        ]
 
 
 def to_utf16(text: str, column: int) -> int:
     """A column in UTF-16 code units, as the protocol counts."""
-    return column if text.isascii() else len(text[:column].encode("utf-16-le")) // 2
+    return column if text.isascii() else min(column, len(text)) + bisect_left(_pairs(text), column)
 
 
 def from_utf16(text: str, units: int) -> int:
     """A column in characters of one in UTF-16 code units; the end of the text where it lies behind it."""
     if text.isascii():
         return min(units, len(text))
-    return len(text.encode("utf-16-le")[: 2 * units].decode("utf-16-le", "ignore"))
+    pairs = _pairs(text)
+    before = bisect_right(range(len(pairs)), units - 1, key=lambda number: pairs[number] + number)
+    return min(units - before, len(text))
+
+
+@lru_cache(maxsize=64)
+def _pairs(text: str) -> Sequence[int]:
+    """Where characters stand that UTF-16 writes as two."""
+    return [column for column, sign in enumerate(text) if sign > "\uffff"]

@@ -5,6 +5,7 @@ graphc ships none of it and fetches nothing: `npm pack onnxruntime-web@VERSION` 
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import tarfile
 import zlib
@@ -20,6 +21,8 @@ LARGEST = 64 << 20
 """Bytes of one of its files."""
 LARGEST_WHOLE = 256 << 20
 """Bytes of all of them, unpacked."""
+HEADERS = 2 << 20
+"""Bytes of an archive's headers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,16 +111,33 @@ def archived_files(path: Path, build: Build) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     with open_regular(path, SpecError, "G352") as file:
         try:
-            with tarfile.open(fileobj=file, mode="r|gz") as archive:
+            unpacked = gzip.GzipFile(fileobj=file)
+            with tarfile.open(fileobj=_Headers(unpacked), mode="r:") as archive:  # type: ignore[call-overload]
                 for member in archive:
                     if member.offset_data + member.size > LARGEST_WHOLE:
                         raise SpecError("G352", f"{shown(path)}: expected at most {LARGEST_WHOLE:,} bytes, unpacked")
                     name = wanted.get(member.name)
                     if name is not None and member.isreg() and member.size <= LARGEST:
-                        content = archive.extractfile(member)
-                        found[name] = content.read() if content is not None else b""
+                        unpacked.seek(member.offset_data)
+                        found[name] = unpacked.read(member.size)
                     if len(found) == len(wanted):
                         break
-        except (tarfile.TarError, EOFError, zlib.error, OSError, ValueError) as error:
+        except (tarfile.TarError, EOFError, zlib.error, OSError, ValueError, RecursionError) as error:
             raise SpecError("G352", f"{shown(path)}: expected npm's package {NAME} (.tgz), got: {error}") from None
     return found
+
+
+class _Headers:
+    """An archive of which headers alone are read, so many bytes of them: long names and other records are read whole,
+    and a small archive may unpack into very large ones."""
+
+    def __init__(self, file: gzip.GzipFile) -> None:
+        self._file = file
+        self._left = HEADERS
+        self.seek, self.tell = file.seek, file.tell
+
+    def read(self, count: int) -> bytes:
+        self._left -= count
+        if count < 0 or self._left < 0:
+            raise tarfile.ReadError(f"headers of more than {HEADERS:,} bytes")
+        return self._file.read(count)

@@ -28,6 +28,7 @@ from graphc.web import runtime_package
 from graphc.web.build import MARK, SCRIPTS, STATIC
 from graphc.web.describe import describe
 from graphc.web.known_answer import known_answer, known_input
+from tests.costs import little
 from tests.web.nets import HEIGHT, NAMES, PREPROCESS, WIDTH, write_net
 
 pytest.importorskip("onnxruntime")
@@ -203,3 +204,15 @@ def test_scaling_that_is_given(tmp_path: Path) -> None:
     assert found.input.height == 6
     assert found.input.scale == (0.125,) * 3
     assert found.input.offset == (-0.25, -0.5, -0.75)
+
+
+@pytest.mark.parametrize("kind", [b"x", b"L", b"K", b"g"])
+def test_headers_of_a_package_are_small(tmp_path: Path, kind: bytes) -> None:
+    header = tarfile.TarInfo("long")
+    header.type, header.size = kind, 300 << 20
+    with gzip.open(tmp_path / "bomb.tgz", "wb", 1) as file:
+        file.write(header.tobuf(tarfile.USTAR_FORMAT))
+        for _ in range(30):
+            file.write(bytes(1 << 20))
+    with little(40), pytest.raises(SpecError, match="headers of more than 2,097,152 bytes"):
+        runtime_package.archived_files(tmp_path / "bomb.tgz", runtime_package.BUILDS["wasm",])

@@ -31,6 +31,7 @@ from .checkpoints import (
     Torch,
     TorchPickle,
 )
+from .editor import Editor
 from .images import IMAGES, Mask, PngChunks
 from .imports import DarknetCfg, DarknetWeights, ImportOnnx
 from .lists import Coco, CocoMasks, CsvLabels, CsvList, JsonLines, JsonList
@@ -69,7 +70,7 @@ HARNESSES: tuple[type[Harness], ...] = (
     *(Rules, Pretrained, Ranges),
     *(CheckpointFacts, CheckpointArrays, RunFacts, RunRecipe, Log, Compared, Timing, Fitted),
     *(Resume, ResumeArrays, ResumeFacts),
-    *(DashboardRequest, OrtWeb),
+    *(DashboardRequest, OrtWeb, Editor),
 )
 
 
