@@ -12,10 +12,10 @@ from graphc.documented import flow
 from graphc.errors import GraphcError, counted
 from graphc.files import printable
 from graphc.report.sweep_table import TrialRow, rows_of
-from graphc.sweep.checks import is_number
+from graphc.sweep.checks import SHOWN, is_finite, is_number
 from graphc.sweep.folder import SweepFacts, SweepFolder
 from graphc.sweep.settings import COSTS, Range
-from graphc.sweep.study import optuna
+from graphc.sweep.study import OF_FILES, optuna
 from graphc.train.run_folder import RunFolder
 
 WIDTH, HEIGHT = 720, 300
@@ -53,7 +53,7 @@ def report_sweep(folder: SweepFolder, facts: SweepFacts, study: Any) -> str:
     name = escape(printable(folder.path.resolve().name))
     head = f"{counted(len(rows), 'trial')}, {len(done)} complete, {facts.sweep.sampler}"
     objectives = ", ".join(f"{each} ({way})" for each, way in facts.objectives.items())
-    return (
+    return printable(
         '<!doctype html><html lang="en"><meta charset="utf-8">'
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
         f"<title>{name}</title><style>{STYLE}</style><h1>{name}</h1>"
@@ -171,7 +171,7 @@ def parallel(facts: SweepFacts, done: Sequence[TrialRow]) -> tuple[str, str, str
 def numbered(each: Range, value: Any) -> float:
     """A value as a number: of a list that has other things, its place there."""
     if each.values is not None and not all(is_number(one) for one in each.values):
-        return list(each.values).index(value)
+        return [*map(flow, each.values)].index(flow(value))  # 1 is not true
     return value if isinstance(value, int) else float(value)
 
 
@@ -196,8 +196,8 @@ def importance(facts: SweepFacts, study: Any, done: int) -> tuple[str, str, str]
             evaluator=library.importance.PedAnovaImportanceEvaluator(),
             target=lambda trial: sign * trial.values[0],  # it takes low ones for good
         )
-    except (ValueError, RuntimeError, ImportError) as error:
-        return title, f"cannot be told of these trials: {error}", ""
+    except (*OF_FILES, ArithmeticError, RuntimeError) as error:
+        return title, f"cannot be told of these trials: {str(error)[:SHOWN]}", ""
     rows = sorted(found.items(), key=lambda pair: -pair[1])
     most = max([value for _, value in rows], default=1) or 1
     bars = "".join(
@@ -233,11 +233,12 @@ def curve(folder: SweepFolder, row: TrialRow, name: str) -> list[tuple[int, floa
     """(epoch, value) of a trial's log; none where it cannot be read."""
     run = RunFolder(folder.trial(row.name))
     try:
+        folder.check_trial(row.name)
         records = run.records() if run.log.exists() else []
     except GraphcError:
         return []
     return [
         (record["epoch"], float(record[name]))
         for record in records
-        if is_number(record.get(name)) and "epoch" in record
+        if is_finite(record.get(name)) and "epoch" in record
     ]

@@ -11,7 +11,7 @@ from rich.markup import escape
 from graphc.documented import flow
 from graphc.errors import counted
 from graphc.report.tables import Look, render
-from graphc.sweep.checks import ENDED, REASON, VALUES
+from graphc.sweep.checks import ENDED, REASON, SHOWN, VALUES
 from graphc.sweep.folder import SweepFacts
 from graphc.sweep.study import best_trials, counting, folder_of
 
@@ -76,7 +76,7 @@ def show_sweep(facts: SweepFacts, study: Any, form: str) -> str:
     ]
     done = sum(row.objectives is not None for row in rows)
     notes = [f"{done} of {counted(facts.sweep.count, 'trial')} complete"]
-    notes += [escape(f"{row.name}: {row.state}: {row.reason}") for row in ordered if row.reason]
+    notes += [escape(f"{row.name}: {row.state}: {row.reason[:SHOWN]}") for row in ordered if row.reason]
     return render(columns, cells, form, look=Look(notes=notes, spare=("seconds", "state")))
 
 

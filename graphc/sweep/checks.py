@@ -6,7 +6,7 @@ import contextlib
 import math
 import re
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +14,20 @@ from graphc.documented import flow
 from graphc.errors import MachineError, Place, WeightsError, clipped
 from graphc.files import shown
 from graphc.sweep.folder import SweepFacts
+from graphc.sweep.settings import Sweep, params_of
 
 FOLDER_NAME = re.compile(r"\d{5,9}(-\d{5,9})*", re.ASCII)
 """Of a trial's run: its number, and those of trials that took its place."""
+FIXED = "fixed_params"
+"""Where Optuna keeps the numbers that a trial which waits is to have."""
 ENDED, FOLDER, REASON, ALIVE, VALUES, AGAIN = "ended", "folder", "reason", "alive", "values", "again"
 """What is kept beside a trial: how it ended other than well, its folder's name, why, the number that grows, its values
 by name, and the number of the trial whose place it takes."""
 SURPLUS = "surplus"
 """How a trial ends of which there are enough."""
 ENDS = ("diverged", "refused", SURPLUS)
-LONGEST = 100_000
-"""Characters of a reason."""
+LONGEST, SHOWN = 100_000, 300
+"""Characters of a reason, and those of it that tables show."""
 
 
 def check_trials(study: Any, facts: SweepFacts, where: str) -> None:
@@ -33,8 +36,9 @@ def check_trials(study: Any, facts: SweepFacts, where: str) -> None:
     if directions != list(facts.objectives.values()):
         found = f"expected trials of {', '.join(facts.objectives.values())}, found {', '.join(directions)}"
         raise WeightsError("G323", found, Place(where))
+    known = {name: set(map(flow, each.values)) for name, each in facts.sweep.ranges.items() if each.values is not None}
     for trial in study.get_trials(deepcopy=False):
-        if said := _wrong(trial, facts):
+        if said := _wrong(trial, facts, known):
             raise WeightsError("G323", f"trial {trial.number}: expected {said}, as graphc writes it", Place(where))
 
 
@@ -55,8 +59,9 @@ def check_database(url: str, study: str) -> None:
         raise MachineError("G527", f"the storage of the sweep, {shown(url)}, has no trials of it")
 
 
-def _wrong(trial: Any, facts: SweepFacts) -> str:
-    """What is expected of a trial that it is not, in words; else nothing."""
+def _wrong(trial: Any, facts: SweepFacts, known: Mapping[str, Set[str]]) -> str:
+    """What is expected of a trial that it is not, in words; else nothing. `known`: the values that settings have, where
+    they are listed."""
     kept: Mapping[str, Any] = trial.user_attrs
     folder, again = kept.get(FOLDER, "00000"), kept.get(AGAIN, 0)
     if not isinstance(folder, str) or not FOLDER_NAME.fullmatch(folder):
@@ -67,13 +72,15 @@ def _wrong(trial: Any, facts: SweepFacts) -> str:
         return f"one of {', '.join(ENDS)}, found {clipped(kept[ENDED])}"
     if not isinstance(kept.get(REASON, ""), str) or len(kept.get(REASON, "")) > LONGEST:
         return "a reason in words"
-    complete = trial.state.name == "COMPLETE"
-    if (VALUES in kept or complete) and (said := _wrong_values(kept.get(VALUES), facts)):
+    complete, planned = trial.state.name == "COMPLETE", facts.sweep.sampler != "tpe"
+    if (VALUES in kept or complete or planned) and (said := _wrong_values(kept.get(VALUES), known, facts)):
+        return said
+    if trial.state.name == "WAITING" and (said := _wrong_plan(trial.system_attrs.get(FIXED), kept, facts.sweep)):
         return said
     results = trial.values
-    if complete and (not results or len(results) != len(facts.objectives) or not all(map(_is_finite, results))):
+    if complete and (not results or len(results) != len(facts.objectives) or not all(map(is_finite, results))):
         return f"a finite number for each of {', '.join(facts.objectives)}, found {clipped(results)}"
-    if not all(type(step) is int and is_number(value) for step, value in trial.intermediate_values.items()):
+    if not all(type(step) is int and _is_told(value) for step, value in trial.intermediate_values.items()):
         return "a number for each epoch"
     try:
         _ = trial.duration
@@ -82,15 +89,27 @@ def _wrong(trial: Any, facts: SweepFacts) -> str:
     return ""
 
 
-def _wrong_values(values: Any, facts: SweepFacts) -> str:
+def _wrong_values(values: Any, known: Mapping[str, Set[str]], facts: SweepFacts) -> str:
     ranges = facts.sweep.ranges
     if not isinstance(values, dict) or values.keys() != ranges.keys():
         return f"a value for each of {', '.join(ranges)}, found {clipped(values)}"
     for name, each in ranges.items():
         value = values[name]
-        known = map(flow, each.values) if each.values is not None else None
-        if not (_is_finite(value) if known is None else flow(value) in known):
+        if not (each.has(value) if name not in known else flow(value) in known[name]):
             return f"a value of {name}, found {clipped(value)}"
+    return ""
+
+
+def _wrong_plan(fixed: Any, kept: Mapping[str, Any], sweep: Sweep) -> str:
+    """What is expected of the numbers that a trial which waits is to have, and that it has not."""
+    if fixed is None and sweep.sampler == "tpe":
+        return ""
+    if VALUES in kept:
+        expected = params_of(sweep, kept[VALUES])
+        return "" if flow(fixed) == flow(expected) else f"to wait for {clipped(expected)}, found {clipped(fixed)}"
+    fits = isinstance(fixed, dict) and fixed.keys() <= sweep.ranges.keys()
+    if not fits or not all(sweep.ranges[name].has_number(value) for name, value in fixed.items()):
+        return f"to wait for numbers of the sweep's ranges, found {clipped(fixed)}"
     return ""
 
 
@@ -99,5 +118,11 @@ def is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _is_finite(value: Any) -> bool:
+def _is_told(value: Any) -> bool:
+    """Whether it is what a trial tells of an epoch: a number, which Optuna keeps NaN among."""
+    return is_number(value) and (math.isnan(value) or is_finite(value))
+
+
+def is_finite(value: Any) -> bool:
+    """Whether a value is a number whose differences are numbers, too."""
     return is_number(value) and abs(value) < math.inf and abs(value) < 2**1000

@@ -18,10 +18,12 @@ from graphc.errors import MachineError, Place, SpecError, WeightsError
 from graphc.files import atomic_write, machine_error, make_folder, read_limited, remove, remove_leftovers, shown
 from graphc.settings import validate
 from graphc.spec.source import SpecMap, load_text
-from graphc.sweep.settings import Sweep
+from graphc.sweep.settings import Sweep, is_short_name
+from graphc.system import is_link
 from graphc.valid_json import lacking, loads
 
 LARGEST = 64_000_000
+MOST_OBJECTIVES = 20
 WAYS = {"maximize", "minimize"}
 FACTS = {"sweep": dict, "recipe": str, "objectives": dict, "study": str, "digest": str}
 MORE_FACTS = {"storage": str}
@@ -91,6 +93,10 @@ class SweepFolder:
         except OSError as error:
             raise machine_error("write in", self.path, error) from None
 
+    def check_trial(self, name: str) -> None:
+        """A WeightsError where a trial's folder lies elsewhere."""
+        _refuse_link(self.trial(name))
+
     def write(self, facts: SweepFacts) -> None:
         """Write sweep.json: now the folder is a sweep's."""
         content = {
@@ -108,10 +114,12 @@ class SweepFolder:
         if not self.facts.is_file():
             message = "expected the folder of a sweep, found no sweep.json in it"
             raise WeightsError("G323", message, Place(shown(self.path)))
+        for path in (self.facts, self.journal, self.trials):
+            _refuse_link(path)
         try:
             facts: Any = loads(read_limited(self.facts, LARGEST, WeightsError, "G323"))
             said = lacking(facts, FACTS, MORE_FACTS)
-            if not said and (not facts["objectives"] or not WAYS.issuperset(map(str, facts["objectives"].values()))):
+            if not said and not _are_objectives(facts["objectives"]):
                 said = f"expected objectives, each with {' or '.join(sorted(WAYS))}"
             if said:
                 raise ValueError(said)
@@ -123,6 +131,18 @@ class SweepFolder:
         except (ValueError, SpecError) as error:
             said = f"the file is not as graphc wrote it: {error}"
             raise WeightsError("G323", said, Place(shown(self.facts))) from None
+
+
+def _are_objectives(found: dict[str, Any]) -> bool:
+    names_fit = 0 < len(found) <= MOST_OBJECTIVES and all(map(is_short_name, found))
+    return names_fit and WAYS.issuperset(map(str, found.values()))
+
+
+def _refuse_link(path: Path) -> None:
+    """A WeightsError where something would be read or written elsewhere than in the sweep's folder."""
+    if is_link(path):
+        message = "expected a file or a folder of the sweep's own, found a symbolic link"
+        raise WeightsError("G323", message, Place(shown(path)))
 
 
 def is_sweep(path: str) -> bool:

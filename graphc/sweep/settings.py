@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import Field, GetJsonSchemaHandler, PrivateAttr, field_validator, model_validator
 
 from graphc.documented import ReadableSchema, flow
-from graphc.errors import Place, SpecError, did_you_mean
+from graphc.errors import Place, SpecError, clipped, did_you_mean
 from graphc.passes.expectations import MEMORY, TOTALS, budget_of
 from graphc.settings import LIST, JsonSchema, Settings, Short, validate
 from graphc.spec.source import SpecMap, load_file
@@ -23,6 +23,10 @@ COSTS = (*TOTALS, *MEMORY)
 """What is known of a network before it is trained: parameters, MACs, bytes."""
 MOST_TRIALS = 100_000
 MOST_VALUES = 1_000_000
+MOST_LISTED, MOST_RANGES = 1_000, 100
+"""Values that all ranges list, and ranges."""
+LONGEST_NAME = 200
+"""Characters."""
 LARGEST_WHOLE = 2**53
 """Up to which Optuna's storages, which keep numbers as float64, tell whole numbers apart."""
 Pair: TypeAlias = Annotated[tuple[float, float], LIST]
@@ -52,8 +56,6 @@ class Range(Settings):
                 raise ValueError(f"expected ends whose difference is a number, found {list(ends)}")
         if self.int_uniform is not None and max(map(abs, self.int_uniform)) > LARGEST_WHOLE:
             raise ValueError(f"int_uniform: expected ends up to {LARGEST_WHOLE:,}, found {list(self.int_uniform)}")
-        for value in self.values or ():
-            _require_readable(value)
         if self.log_uniform is not None and self.log_uniform[0] <= 0:
             raise ValueError(f"log_uniform: expected ends above 0, found {list(self.log_uniform)}")
         return self
@@ -64,6 +66,21 @@ class Range(Settings):
         if self.int_uniform is not None:
             return range(self.int_uniform[0], self.int_uniform[1] + 1)
         return self.values
+
+    def has(self, value: Any) -> bool:
+        """Whether a value is one of these; of a list, of which texts may be alike, by how it is written."""
+        if self.values is not None:
+            return flow(value) in map(flow, self.values)
+        if self.int_uniform is not None:
+            return type(value) is int and self.int_uniform[0] <= value <= self.int_uniform[1]
+        low, high = self.uniform or self.log_uniform or (0.0, 0.0)
+        return type(value) in (int, float) and low <= value <= high
+
+    def has_number(self, value: Any) -> bool:
+        """Whether a number stands for one of these as Optuna keeps them: of a list for its place."""
+        if self.values is not None:
+            return type(value) is int and 0 <= value < len(self.values)
+        return self.has(value)
 
     def draw(self, rng: np.random.Generator) -> Any:
         """A value."""
@@ -136,9 +153,19 @@ class Sweep(Settings):
         ranges = self.ranges
         if not ranges:
             raise ValueError("expected `variables` or `settings` that vary")
-        for name in ranges:
-            if "=" in name or not all(name.split(".")):
-                raise ValueError(f"expected the name of a variable, or keys with dots between them, found {name!r}")
+        if len(ranges) > MOST_RANGES:
+            raise ValueError(f"expected at most {MOST_RANGES:,} that vary, found {len(ranges):,}")
+        listed = sum(len(each.values or ()) for each in ranges.values())
+        if listed > MOST_LISTED:
+            raise ValueError(f"expected at most {MOST_LISTED:,} values in lists, found {listed:,}")
+        for name, each in ranges.items():
+            if "=" in name or not all(name.split(".")) or not is_short_name(name):
+                found = clipped(name)
+                raise ValueError(f"expected the name of a variable, or keys with dots between them, found {found}")
+            for value in each.values or ():
+                _require_readable(name, value)
+        if wrong := [name for name in self.objectives if not is_short_name(name)]:
+            raise ValueError(f"objectives: expected names of numbers, found {clipped(wrong[0])}")
         both = set(self.variables) & {key.removeprefix("model.set.") for key in self.settings}
         if both and any(f"model.set.{name}" in self.settings for name in both):
             raise ValueError(f"{sorted(both)[0]} varies as a variable and as model.set")
@@ -194,20 +221,38 @@ class Sweep(Settings):
         return None if self._tree is None else place_in(self._tree, keys)
 
 
+def params_of(sweep: Sweep, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values as Optuna keeps them: of a list, the number of the value, which may be of any type."""
+    found = {}
+    for name, value in values.items():
+        points = sweep.ranges[name].values
+        found[name] = value if points is None else [*map(flow, points)].index(flow(value))  # 1 is not true
+    return found
+
+
+def is_short_name(name: str) -> bool:
+    """Whether a name of a setting, or of a number of the log, is one that tables have room for."""
+    return len(name) <= LONGEST_NAME and name.isprintable()
+
+
 def _written(value: Any) -> str:
     """A value as `--set` reads it: a text stands as it is."""
     return value if isinstance(value, str) else "null" if value is None else flow(value)
 
 
-def _require_readable(value: Any) -> None:
+def _require_readable(name: str, value: Any) -> None:
     """A ValueError where `--set` would read another value, as it does of the text 1."""
     where = Place("--set")
     try:
         found = overridden(SpecMap.empty(where), f"value={_written(value)}")["value"]
     except SpecError as error:
-        raise ValueError(f"expected values that --set can write, found {value!r}: {error.message}") from None
+        message = f"{name}: expected values that --set can write, found {clipped(value)}: {error.message}"
+        raise ValueError(message) from None
     if flow(found) != flow(value):
-        raise ValueError(f"expected values that --set can write, found {value!r}, which it reads as {found!r}")
+        read = clipped(found)
+        raise ValueError(
+            f"{name}: expected values that --set can write, found {clipped(value)}, which it reads as {read}"
+        )
 
 
 def read_sweep(path: Path | str) -> Sweep:

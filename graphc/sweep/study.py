@@ -15,16 +15,15 @@ import contextlib
 import math
 import threading
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from graphc.documented import flow
-from graphc.errors import GraphcError, MachineError, WeightsError, missing_extra
+from graphc.errors import GraphcError, MachineError, Place, WeightsError, counted, missing_extra
 from graphc.files import shown
-from graphc.sweep.checks import AGAIN, ALIVE, ENDED, FOLDER, SURPLUS, VALUES, check_database, check_trials
+from graphc.sweep.checks import AGAIN, ALIVE, ENDED, FIXED, FOLDER, SURPLUS, VALUES, check_database, check_trials
 from graphc.sweep.folder import SweepFacts, SweepFolder
-from graphc.sweep.settings import Range, Sweep
+from graphc.sweep.settings import Range, Sweep, params_of
 
 BEAT = 5.0
 """Seconds between two signs of life."""
@@ -100,6 +99,7 @@ def open_study(folder: SweepFolder, facts: SweepFacts, *, new: bool) -> Any:
             try:
                 study = library.load_study(storage=storage, **how)
                 check_trials(study, facts, place_of(folder, facts))
+                check_count(study, facts, place_of(folder, facts))
                 return study
             except KeyError:
                 message = f"the storage of the sweep, {place_of(folder, facts)}, has no trials of it"
@@ -108,6 +108,13 @@ def open_study(folder: SweepFolder, facts: SweepFacts, *, new: bool) -> Any:
         for values in sweep.planned():
             study.enqueue_trial(params_of(sweep, values), user_attrs={VALUES: values})
     return study
+
+
+def check_count(study: Any, facts: SweepFacts, where: str) -> None:
+    """A WeightsError where trials are gone that waited there from the beginning: nobody would ever do them."""
+    found, wanted = len(counting(study.get_trials(deepcopy=False))), facts.sweep.count
+    if facts.sweep.sampler != "tpe" and found < wanted:
+        raise WeightsError("G323", f"expected {counted(wanted, 'trial')}, found {found:,}", Place(where))
 
 
 def _storage(library: Any, folder: SweepFolder, facts: SweepFacts) -> Any:
@@ -149,15 +156,6 @@ def pruner_of(library: Any, sweep: Sweep) -> Any:
     if sweep.pruning == "successive_halving":
         return pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=3)
     return pruners.NopPruner()
-
-
-def params_of(sweep: Sweep, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Values as Optuna keeps them: of a list, the number of the value, which may be of any type."""
-    found = {}
-    for name, value in values.items():
-        points = sweep.ranges[name].values
-        found[name] = value if points is None else [*map(flow, points)].index(flow(value))  # 1 is not true
-    return found
 
 
 def suggest(trial: Any, sweep: Sweep) -> dict[str, Any]:
@@ -254,7 +252,7 @@ def again(study: Any, trial: Any) -> None:
         return
     kept = {key: trial.user_attrs[key] for key in (VALUES,) if key in trial.user_attrs}
     # one that has died before it had values has those that it was to have
-    values = dict(trial.params) or trial.system_attrs.get("fixed_params", {})
+    values = dict(trial.params) or trial.system_attrs.get(FIXED, {})
     study.enqueue_trial(values, user_attrs={**kept, FOLDER: folder_of(trial), AGAIN: trial.number})
 
 

@@ -16,7 +16,7 @@ from graphc.errors import DivergedError, MachineError, Place, SpecError, counted
 from graphc.files import shown
 from graphc.graph import Plan
 from graphc.passes.expectations import MEMORY, check_number, totals
-from graphc.sweep.checks import ENDED, FOLDER, REASON, SURPLUS, VALUES
+from graphc.sweep.checks import ENDED, FOLDER, LONGEST, REASON, SURPLUS, VALUES
 from graphc.sweep.folder import SweepFacts, SweepFolder
 from graphc.sweep.settings import COSTS, Sweep, read_sweep
 from graphc.sweep.study import (
@@ -215,7 +215,7 @@ class SweepWorker:
         except (DivergedError, SpecError) as error:
             how = "diverged" if isinstance(error, DivergedError) else "refused"
             trial.set_user_attr(ENDED, how)
-            trial.set_user_attr(REASON, error.message)
+            trial.set_user_attr(REASON, error.message[:LONGEST])
             self._tell(trial, None, self._states.FAIL, f"trial {name} ({said}): {how}: {error.message}")
         except BaseException:
             self._watch.end()
@@ -230,6 +230,7 @@ class SweepWorker:
         """The name of a trial's folder; another one where a worker that was stopped, and taken for dead, still has the
         lock of that."""
         name = folder_of(trial)
+        self.folder.check_trial(name)
         if not self.folder.trial(name).exists():
             return name
         try:

@@ -79,7 +79,7 @@ def test_values_of_any_type_reach_the_recipe(tmp_path: Path) -> None:
         ("{values: [0.1, 0.01]}", "{values: [1], uniform: [1, 2]}", "expected either `values` or `uniform`"),
         ("recipe: recipe.yaml", "recipes: recipe.yaml", "recipes"),
         ("[1, 2]", '[1, "2"]', "expected values that --set can write, found '2', which it reads as 2"),
-        ("[1, 2]", '[1, "null"]', "found 'null', which it reads as None"),
+        ("[1, 2]", '[1, "null"]', "width: expected values that --set can write, found 'null', which it reads as null"),
         ("[3, 4]", "[0, 9007199254740993]", "int_uniform: expected ends up to 9,007,199,254,740,992"),
         ("{values: [0.1, 0.01]}", "{uniform: [-1.7e308, 1.7e308]}", "expected ends whose difference is a number"),
     ],

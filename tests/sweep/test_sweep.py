@@ -18,6 +18,7 @@ from graphc.cli import cli
 from graphc.errors import MachineError, SpecError, WeightsError
 from graphc.train.run_folder import RunFolder
 from graphc.train.trained import DEFAULT
+from tests.costs import little
 from tests.train.conftest import RECIPE, SPEC, write_data
 
 optuna = pytest.importorskip("optuna", reason="needs optuna, the extra sweep")
@@ -358,6 +359,87 @@ def test_results_that_are_none(stranger: Path, tmp_path: Path, values: object) -
         read_study(str(folder))
 
 
+def changed(folder: Path, **settings: object) -> Path:
+    """The folder, its sweep with other settings."""
+    path = folder / "sweep.json"
+    facts = json.loads(path.read_text())
+    facts["sweep"].update(settings)
+    path.write_text(json.dumps(facts))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"settings": {"batch": {"values": list(range(140_000))}}}, "at most 1,000 values in lists, found 140,000"),
+        ({"settings": {f"a{i}": {"uniform": [0, 1]} for i in range(20_000)}}, "at most 100 that vary, found 20,000"),
+        ({"settings": {"a\n\x1b[31m": {"uniform": [0, 1]}}, "trials": 5}, r"keys with dots between them, found 'a\\n"),
+        ({"sampler": "random", "trials": 3}, r"journal.log: error\[G323\]: expected 3 trials, found 2"),
+    ],
+    ids=["values", "ranges", "name", "trials"],
+)
+def test_sweeps_that_nobody_writes(stranger: Path, tmp_path: Path, settings: dict, said: str) -> None:
+    folder = changed(copied(stranger, tmp_path), **settings)
+    with little(), pytest.raises(WeightsError, match=said) as error:
+        read_study(str(folder))
+    assert len(str(error.value)) < 1_000
+
+
+@pytest.mark.parametrize(
+    ("attributes", "fixed", "said"),
+    [
+        ({}, {"batch": 0, "epochs": 0}, "a value for each of batch, epochs, found null"),
+        (
+            {"values": {"batch": 32, "epochs": 1}},
+            {"batch": 0, "epochs": 0},
+            r"to wait for {batch: 1, epochs: 0}, found",
+        ),
+        ({"values": {"batch": 32, "epochs": 1}}, [1], r"to wait for {batch: 1, epochs: 0}, found \[1\]"),
+        ({"values": {"batch": 32, "epochs": 1}}, None, r"to wait for {batch: 1, epochs: 0}, found null"),
+    ],
+)
+def test_trials_that_wait_for_other_numbers(
+    stranger: Path, tmp_path: Path, attributes: dict, fixed: object, said: str
+) -> None:
+    folder = copied(stranger, tmp_path)
+    lines = [json.loads(line) for line in (folder / "journal.log").read_text().splitlines()]
+    kept = [line for line in lines if line["op_code"] in (0, 4)]
+    kept[1].update(user_attrs=attributes, system_attrs={"fixed_params": fixed})
+    (folder / "journal.log").write_text("".join(json.dumps(line) + "\n" for line in kept))
+    with pytest.raises(WeightsError, match="trial 0: expected " + said):
+        SweepWorker(folder, print, DEFAULT)
+
+
+@pytest.mark.parametrize("name", ["sweep.json", "journal.log", "trials", "trials/00001"])
+def test_what_lies_elsewhere_is_neither_read_nor_written(stranger: Path, tmp_path: Path, name: str) -> None:
+    folder = copied(stranger, tmp_path)
+    lines = [json.loads(line) for line in (folder / "journal.log").read_text().splitlines()]
+    kept = [line for line in lines if line["op_code"] in (0, 4)]  # all wait again
+    (folder / "journal.log").write_text("".join(json.dumps(line) + "\n" for line in kept))
+    (folder / name).rename(tmp_path / "moved")
+    (folder / name).symlink_to(tmp_path / "moved")
+    before = {path: path.read_bytes() for path in (tmp_path / "moved").rglob("*") if path.is_file()}
+    with pytest.raises(WeightsError, match=rf"{name}: error\[G323\]: .* of the sweep's own, found a symbolic link"):
+        SweepWorker(folder, print, DEFAULT).work()
+    assert {path: path.read_bytes() for path in (tmp_path / "moved").rglob("*") if path.is_file()} == before
+
+
+def test_many_trials_of_many_values_cost_little(stranger: Path, tmp_path: Path) -> None:
+    folder = changed(copied(stranger, tmp_path), settings={"batch": list(range(1_000))}, sampler="random", trials=2_000)
+    lines = [json.loads(line) for line in (folder / "journal.log").read_text().splitlines()]
+    start, like = (
+        next(line for line in lines if line["op_code"] == 0),
+        next(line for line in lines if line["op_code"] == 4),
+    )
+    trials = [
+        {**like, "user_attrs": {"values": {"batch": i % 1_000}}, "system_attrs": {"fixed_params": {"batch": i % 1_000}}}
+        for i in range(2_000)
+    ]
+    (folder / "journal.log").write_text("".join(json.dumps(line) + "\n" for line in [start, *trials]))
+    with little():
+        read_study(str(folder))
+
+
 @pytest.mark.parametrize("text", ["[" * 100_000 + "\n", "[1]\n", '{"op_code": 99}\n', "null\n", "\xff\n"])
 def test_journals_that_are_none(stranger: Path, tmp_path: Path, text: str) -> None:
     folder = copied(stranger, tmp_path)
@@ -374,6 +456,8 @@ def test_journals_that_are_none(stranger: Path, tmp_path: Path, text: str) -> No
         ({"objectives": {"loss": ["minimize"]}}, "expected objectives, each with maximize or minimize"),
         ({"objectives": {"a": "maximize", "b": "minimize"}}, "expected trials of maximize, minimize, found maximize"),
         ({"study": "\ud800"}, "half a surrogate pair"),
+        ({"objectives": {"a" * 500_000: "maximize"}}, "expected objectives, each with maximize or minimize"),
+        ({"objectives": {"a\n\x1b[31m": "maximize"}}, "expected objectives, each with maximize or minimize"),
         ({"storage": "sqlite:///{folder}/new.db"}, "there is no such file"),
         ({"storage": "sqlite://"}, "there is no such file"),
         ({"storage": "sqlite:///{folder}/sweep.json"}, "file is not a database"),
