@@ -47,6 +47,8 @@ class Place:
 
 LONGEST_LINE = 1_000
 """Characters of a line of what is said; names in a file may be much longer."""
+MAX_NOTES = 20
+"""Lines below an error's own."""
 
 
 def one_line(text: str) -> str:
@@ -74,7 +76,9 @@ class GraphcError(Exception):
 
     def __str__(self) -> str:
         where = f"{self.place}: " if self.place else ""
-        lines = [f"{where}error[{self.code}]: {self.message}", *(f"  {note}" for note in self.notes)]
+        lines = [f"{where}error[{self.code}]: {self.message}", *(f"  {note}" for note in self.notes[:MAX_NOTES])]
+        if len(self.notes) > MAX_NOTES:
+            lines.append(f"  and {counted(len(self.notes) - MAX_NOTES, 'more line')}")
         return "\n".join(map(one_line, lines))
 
 

@@ -24,13 +24,7 @@ def loads(text: bytes | str) -> Any:
     a number that no float holds, more than `DEEPEST` mappings and lists in one another, half a surrogate pair."""
     text = text if isinstance(text, str) else text.decode("utf-8")
     try:
-        value = json.loads(
-            text,
-            object_pairs_hook=without_duplicates,
-            parse_int=whole_number,
-            parse_float=_finite_number,
-            parse_constant=_finite_number,
-        )
+        value = _decoder.decode(text)
     except (OverflowError, RecursionError) as error:
         said = "a number is too large" if isinstance(error, OverflowError) else "it is too deep"
         raise ValueError(said) from None
@@ -88,6 +82,15 @@ def _finite_number(text: str) -> float:
     if not math.isfinite(value):
         raise ValueError(f"{text[:20]} is no finite number")
     return value
+
+
+_decoder = json.JSONDecoder(
+    object_pairs_hook=without_duplicates,
+    parse_int=whole_number,
+    parse_float=_finite_number,
+    parse_constant=_finite_number,
+)
+"""One for all: a line of a log takes a third of the time that making one takes."""
 
 
 def _is_deeper(value: Any, most: int) -> bool:

@@ -9,16 +9,14 @@ from itertools import product
 from typing import Any
 
 from graphc.dims import format_shape, is_static
-from graphc.errors import SpecError, WeightsError, clipped, counted
-from graphc.files import read_limited, shown
+from graphc.errors import SpecError, counted
 from graphc.graph import Plan
 from graphc.passes.expectations import MEMORY, totals
 from graphc.report.listing import seen
 from graphc.report.tables import Look, bytes_text, render
-from graphc.train.run_folder import LARGEST_LOG, RunFolder
+from graphc.train.run_folder import RunFolder
 from graphc.train.trained import task_of_run
 from graphc.train.watching import best_record
-from graphc.valid_json import lacking, loads
 
 OF_NETWORKS = ("model", "input", "params", "MACs", "memory", "receptive field", "layers")
 OF_RUNS = ("epochs", "best epoch")
@@ -95,20 +93,7 @@ def judged(record: Mapping[str, Any]) -> dict[str, float]:
 
 def seconds_an_epoch(folder: RunFolder) -> float | None:
     """The median of the epochs that one process did from their beginning; None where there is none."""
-    if not folder.timing.exists():
-        return None
-    found: list[tuple[int, float]] = []
-    text = read_limited(folder.timing, LARGEST_LOG, WeightsError, "G324").decode(errors="replace")
-    for line in text.split("\n")[:-1]:
-        try:
-            record = loads(line)
-            said = lacking(record, {"examples": int, "seconds": int | float})
-        except ValueError as error:
-            said = str(error)[:200]
-        if said:
-            message = f"{shown(folder.timing)}: expected seconds of epochs, found {clipped(line)}"
-            raise WeightsError("G324", message)
-        found.append((record["examples"], record["seconds"]))
+    found = folder.timings()
     most = max((examples for examples, _ in found), default=0)
     whole = [seconds for examples, seconds in found if examples == most]
     return statistics.median(whole) if whole else None

@@ -18,6 +18,8 @@ from graphc.train.run_folder import RunFolder
 ACCEPT = "--accept-changes goes on with what is there now, and says so in the log"
 SETS = {"train": "training", "validation": "validation"}
 ABSENT = object()
+MOST, LONGEST = 16, 300
+"""Changes that are said, and characters of each."""
 JUDGED = ("data", "metrics", "monitor", "loss", "heads")
 """Keys of a recipe that decide what the number means by which the best weights are chosen."""
 
@@ -38,8 +40,10 @@ def beginning(recipe: Recipe, base: Path, spec: Mapping[str, str], sets: Sets, f
 
 
 class Changes(tuple[str, ...]):
-    """A sentence for each thing that is not as it was."""
+    """A sentence for each thing that is not as it was; of many the first ones, and how many more there are."""
 
+    found: int
+    """How many there are."""
     of_targets: bool
     """Whether the number by which the best weights are chosen means something else now."""
     of_steps: bool
@@ -49,14 +53,17 @@ class Changes(tuple[str, ...]):
         """`epochs`: how many `--epochs` has asked for since."""
         if epochs is not None and now["recipe"]["epochs"] == epochs:
             before = {**before, "recipe": {**before["recipe"], "epochs": epochs}}
-        found = super().__new__(cls, map(shown, _differences(before, now)))
+        said = list(_differences(before, now))
+        first = [shown(each[:LONGEST]) for each in said[:MOST]]
+        changes = super().__new__(cls, [*first, *([f"and {len(said) - MOST:,} more"] if len(said) > MOST else [])])
+        changes.found = len(said)
         of_data, (old, new) = before["data"] != now["data"], (before["recipe"], now["recipe"])
-        found.of_targets = of_data or any(old.get(key) != new.get(key) for key in JUDGED)
-        found.of_steps = of_data or old != new
-        return found
+        changes.of_targets = of_data or any(old.get(key) != new.get(key) for key in JUDGED)
+        changes.of_steps = of_data or old != new
+        return changes
 
     def refused(self, folder: RunFolder) -> WeightsError:
-        message = f"expected the run as it began, found {counted(len(self), 'change')}"
+        message = f"expected the run as it began, found {counted(self.found, 'change')}"
         return WeightsError("G327", message, Place(shown(folder.path)), [*self, ACCEPT])
 
 

@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from graphc.compiler import compile_plan
 from graphc.emit.model import write_model
 from graphc.errors import Place, Warn, WeightsError, counted, said_once
@@ -168,9 +170,17 @@ def _restore(trainer: Trainer, checkpoint: Checkpoint, changes: Changes, exact: 
     _compare_settings(checkpoint.facts["settings"], trainer.settings, trainer.reporter, exact)
     try:
         state.restore(checkpoint.arrays, checkpoint.facts, recipe.optimizer)
-        if not (changes and changes.of_steps):  # which give up the epoch that is under way
+        if changes and changes.of_targets:
+            state.tracker = BestTracker(sha256=state.tracker.sha256)
+        trainer.check_numbers()
+        others = state.others(checkpoint.arrays, recipe.optimizer)
+        if changes and changes.of_steps:  # which give up the epoch that is under way
+            if others:
+                trainer.reporter.warn(f"warning[G327]: left out of the checkpoint: {others}")
+        else:
             trainer.check()
-            state.check_names(checkpoint.arrays, recipe.optimizer)
+            if others:
+                raise ValueError(f"expected its arrays alone, found {others}")
     except (KeyError, ValueError, TypeError) as error:
         said = f"the checkpoint is of another network: {shown(str(error))}"
         raise WeightsError("G320", f"{shown(checkpoint.path)}: {said}") from None
@@ -186,9 +196,7 @@ def _accept(changes: Changes, trainer: Trainer, reporter: Reporter) -> None:
     if changes.of_steps:
         if trainer.recipe.epochs is not None:
             state.step = state.epoch * trainer.length.epoch_steps
-        state.position = 0
-    if changes.of_targets:
-        state.tracker = BestTracker(sha256=state.tracker.sha256)
+        state.position, state.totals, state.order = 0, {}, np.empty(0, np.int64)
     for change in changes:
         reporter.warn(f"warning[G327]: goes on with a change: {change}")
     trainer.folder.append_changes(state.step, changes)

@@ -15,7 +15,7 @@ from graphc.data.sources import ImageFiles, Source
 from graphc.data.stored import StoredImages
 from graphc.data.value_range import BYTES, ImageValues, ValueRange, brought, range_of
 from graphc.dims import is_image
-from graphc.errors import WeightsError
+from graphc.errors import WeightsError, clipped
 from graphc.graph import Plan
 from graphc.types import Array
 
@@ -42,7 +42,12 @@ def as_fact(values: Mapping[str, ImageValues]) -> dict[str, Any]:
 
 def from_facts(facts: Mapping[str, Any], plan: Plan) -> dict[str, ImageValues]:
     """Of a run's facts; runs of old know which inputs came as bytes. A WeightsError where they are damaged."""
+    names = [given.name for given in plan.graph.inputs]
     if KEY in facts:
+        others = [name for name in facts[KEY] if name not in names]
+        if others:
+            expected = f"expected the values of the network's images in {KEY} of run.json"
+            raise WeightsError("G323", f"{expected}, found those of {clipped(others[0])}")
         try:
             found = {name: ImageValues.model_validate_json(json.dumps(each)) for name, each in facts[KEY].items()}
         except ValidationError as error:
@@ -52,7 +57,6 @@ def from_facts(facts: Mapping[str, Any], plan: Plan) -> dict[str, ImageValues]:
         if lacks:
             raise WeightsError("G323", f"expected the values of the images of {lacks[0]} in {KEY} of run.json")
         return found
-    names = [given.name for given in plan.graph.inputs]
     return {name: BYTES if name in facts.get("bytes", names) else FLOATS for name in names}
 
 

@@ -12,8 +12,10 @@ from threadpoolctl import threadpool_info
 from graphc import __version__
 from graphc.files import shown
 
-LONGEST = 300
+LONGEST = 100
 """Characters that are said of a setting."""
+MOST = 8
+"""Settings that are said."""
 
 
 def bit_settings() -> dict[str, Any]:
@@ -29,8 +31,6 @@ def bit_settings() -> dict[str, Any]:
 
 def describe_difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """`numpy 2.1.0, now 2.2.0` for each setting that differs; nothing where none does."""
-    return "; ".join(
-        shown(f"{key} {before.get(key)}, now {now.get(key)}"[:LONGEST])
-        for key in sorted({*before, *now})
-        if before.get(key) != now.get(key)
-    )
+    keys = [key for key in sorted({*before, *now}) if before.get(key) != now.get(key)]
+    said = [shown(f"{key} {before.get(key)}, now {now.get(key)}"[:LONGEST]) for key in keys[:MOST]]
+    return "; ".join([*said, *([f"and {len(keys) - MOST:,} more"] if len(keys) > MOST else [])])

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -51,6 +51,10 @@ FILES = ("recipe.json", "preprocess.safetensors", "run.json", "best.safetensors"
 """What is written beside its place and moved there."""
 LOGS = ("metrics.jsonl", "timing.jsonl")
 FOLDERS = ("spec", "checkpoints", "tensorboard")
+OTHERS = {"warning": str, "changes": list, "not_finite": dict}
+"""What a record of the log may hold besides numbers, lists and mappings of them, and nothing."""
+LONGEST_EPOCH = 1e9
+"""Seconds."""
 STARTING = """\
 graphc train is making this run, or was ended while it did: graphc train makes it anew.
 """
@@ -133,7 +137,8 @@ class RunFolder:
         remove(self.starting)
 
     def read_facts(self) -> dict[str, Any]:
-        """What run.json says; an error where this is no run's folder."""
+        """What run.json says; an error where this is no run's folder, or one of its files lies elsewhere."""
+        self._check_links()
         if not self.facts.is_file():
             notes = (
                 ["`graphc train` was ended before the run began, and makes it anew"] if self.starting.exists() else []
@@ -158,7 +163,7 @@ class RunFolder:
     def spec_texts(self, names: Iterable[str]) -> dict[str, str]:
         """The spec's files of these names, as they are now; those that are there."""
         paths = {name: self.spec / name for name in names if all(map(is_plain_name, name.split("/")))}
-        data = {name: read_limited(path, LARGEST) for name, path in paths.items() if path.is_file()}
+        data = {name: read_limited(path, LARGEST) for name, path in paths.items() if os.path.isfile(path)}
         return {name: text.decode(errors="replace") for name, text in data.items()}
 
     def append_changes(self, step: int, changes: Sequence[str]) -> None:
@@ -199,29 +204,62 @@ class RunFolder:
     def records(self, size: int | None = None) -> list[dict[str, Any]]:
         """The log's lines, or those in its first `size` bytes; one that a killed or running training has not finished
         does not count."""
+        epochs = 0
+
+        def wrong(record: Any) -> str:
+            nonlocal epochs
+            said = lacking(record, {"step": int}, {"epoch": int}) or _wrong_values(record)
+            if not said and "epoch" in record:
+                epochs += 1
+                said = "" if record["epoch"] == epochs else f"expected epoch {epochs:,}, found {record['epoch']:,}"
+            return said
+
+        return self._lines(self.log, size, "a record with its step", wrong)
+
+    def timings(self) -> list[tuple[int, float]]:
+        """(examples, seconds) of each epoch; none where there is no such file."""
+        if not self.timing.exists():
+            return []
+
+        def wrong(record: Any) -> str:
+            said = lacking(record, {"examples": int, "seconds": int | float})
+            return said or ("" if 0 <= record["seconds"] <= LONGEST_EPOCH else "expected seconds of an epoch")
+
+        records = self._lines(self.timing, None, "seconds of an epoch", wrong)
+        return [(record["examples"], record["seconds"]) for record in records]
+
+    def _lines(self, path: Path, size: int | None, expected: str, wrong: Callable[[Any], str]) -> list[dict[str, Any]]:
+        """The whole lines of a log, or those in its first `size` bytes; a WeightsError at the place of one of which
+        something is `wrong`."""
+        _refuse_link(path)
         found = []
-        text = read_limited(self.log, LARGEST_LOG, WeightsError, "G324")[:size].decode(errors="replace")
-        for number, line in enumerate(text.split("\n")[:-1], start=1):
+        lines = read_limited(path, LARGEST_LOG, WeightsError, "G324")[:size].split(b"\n")
+        for number, line in enumerate(lines[:-1], start=1):
             try:
                 record = loads(line)
-                said = lacking(record, {"step": int}, {"epoch": int}) or _of_numbers_below_0(record)
+                said = wrong(record)
             except ValueError as error:
                 said = str(error)[:200]
-            if not said and len(record) > MOST_NAMES:
-                said = f"expected at most {MOST_NAMES:,} names, found {len(record):,}"
             if said:
-                place = Place(shown(self.log), number, 1)
-                message = f"expected a record with its step, as graphc writes them: {shown(said)}"
-                raise WeightsError("G324", message, place)
+                place = Place(shown(path), number, 1)
+                raise WeightsError("G324", f"expected {expected}, as graphc writes them: {shown(said)}", place)
             found.append(record)
         return found
 
     def _check_epochs(self, size: int, epochs: int) -> None:
         """A WeightsError where the log's first bytes are not the lines of as many epochs."""
-        found = [record["epoch"] for record in self.records(size) if "epoch" in record]
-        if found != list(range(1, epochs + 1)):
-            message = f"expected the records of {counted(epochs, 'epoch')} in {size:,} bytes, found {len(found):,}"
+        found = sum("epoch" in record for record in self.records(size))
+        if found != epochs:
+            message = f"expected the records of {counted(epochs, 'epoch')} in {size:,} bytes, found {found:,}"
             raise WeightsError("G324", message, Place(shown(self.log)))
+
+    def _check_links(self) -> None:
+        """A WeightsError where something would be read elsewhere than here."""
+        for name in (*FILES, *FOLDERS):
+            _refuse_link(self.path / name)
+        for folder, folders, files in os.walk(self.spec):
+            for name in (*folders, *files):
+                _refuse_link(Path(folder, name))
 
     def _check_own(self) -> None:
         """NotPlain where something would be written elsewhere than here."""
@@ -248,8 +286,16 @@ class RunFolder:
             remove_leftovers(folder, lambda name: True, of_the_living=True)
 
 
-def _of_numbers_below_0(record: Mapping[str, Any]) -> str:
-    return "expected counts from 0 on" if min(record["step"], record.get("epoch", 0)) < 0 else ""
+def _wrong_values(record: Mapping[str, Any]) -> str:
+    """What is expected of a record of the log that it is not, in words; else nothing."""
+    if record["step"] < 0:
+        return "expected counts from 0 on"
+    if len(record) > MOST_NAMES:
+        return f"expected at most {MOST_NAMES:,} names, found {len(record):,}"
+    if said := lacking(record, {}, OTHERS):
+        return said
+    bad = [name for name, value in record.items() if isinstance(value, str | bool) and name not in OTHERS]
+    return f"expected numbers, found {clipped(record[bad[0]])} as {clipped(bad[0])}" if bad else ""
 
 
 def _are_names(value: Any) -> bool:
@@ -265,6 +311,13 @@ def _is_leftover(name: str) -> bool:
     """Whether it is a temporary file of one of ours."""
     match = TEMPORARY.fullmatch(name)
     return match is not None and _is_ours(match[1])
+
+
+def _refuse_link(path: Path) -> None:
+    if is_link(path):
+        message = "expected a file or a folder of the run's own, found a symbolic link"
+        notes = ["cp -rL copies a folder with what its links lead to"]
+        raise WeightsError("G323", message, Place(shown(path)), notes)
 
 
 def _not_own(found: NotPlain, expected: str) -> MachineError:

@@ -89,11 +89,11 @@ class TrainState:
         counts = {"step": self.step, "epoch": self.epoch, "position": self.position}
         return {**counts, WATCH: asdict(self.tracker), PLATEAU: asdict(self.plateau)}
 
-    def check_names(self, arrays: Mapping[str, Array], optimizer: Optimizer) -> None:
-        """A ValueError where `arrays` [...] hold others than this state has."""
-        others = [name for name in arrays if name not in self.arrays(optimizer)]
-        if others:
-            raise ValueError(f"expected no array {clipped(others[0])}, found {counted(len(others), 'such array')}")
+    def others(self, arrays: Mapping[str, Array], optimizer: Optimizer) -> str:
+        """Which of `arrays` [...] this state has not, in words: the first one, and how many there are; else nothing."""
+        own = self.arrays(optimizer)
+        found = [name for name in arrays if name not in own]
+        return f"{counted(len(found), 'array')} such as {clipped(found[0])}" if found else ""
 
     def restore(self, arrays: Mapping[str, Array], facts: Mapping[str, Any], optimizer: Optimizer) -> None:
         """Take over what `arrays` [...] and `facts` gave; a KeyError, TypeError or ValueError where they are of another

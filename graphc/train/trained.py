@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 from graphc import weights
 from graphc.data.examples import MEMORY_LIMIT
+from graphc.errors import WeightsError, clipped
 from graphc.graph import Plan
 from graphc.parallel.world import LOCAL_WORLD, World
 from graphc.spec.model import read_spec
@@ -18,6 +20,11 @@ from graphc.train.recipe import Model, read_recipe
 from graphc.train.run_folder import RunFolder
 from graphc.train.task import Task
 from graphc.types import Array
+
+_PROVIDER = r"[a-z]{1,20}(:([a-z0-9_]{1,60}=[0-9]{1,20}|device_type=[A-Z0-9.]{1,20}))*"
+PLAIN_PROVIDERS = re.compile(f"{_PROVIDER}(,{_PROVIDER})*")
+"""What is taken from a checkpoint without being asked for: options that are paths have libraries loaded, and files
+written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +52,10 @@ class Options:
         """With engine and provider of a checkpoint's settings, where neither is asked for."""
         if self.engine is not None or settings.get("engine") != "onnxruntime":
             return self
-        provider = self.provider or str(settings.get("provider", "cpu"))
+        provider = self.provider or settings.get("provider", "cpu")
+        if self.provider is None and not (isinstance(provider, str) and PLAIN_PROVIDERS.fullmatch(provider)):
+            expected = "expected the names of providers, with numbers as options, in the checkpoint's settings"
+            raise WeightsError("G320", f"{expected}, found {clipped(provider)}: --provider says which")
         return replace(self, engine="onnxruntime", provider=provider)
 
 

@@ -33,7 +33,7 @@ from graphc.train.run_folder import RunFolder
 from graphc.train.schedules import learning_rate
 from graphc.train.state import Totals, TrainState
 from graphc.train.step_counts import StepCounts
-from graphc.train.sums import Sums
+from graphc.train.sums import TERMS, Sums
 from graphc.train.tensorboard import Events, require
 from graphc.train.watching import Watcher
 from graphc.train.young_statistics import lag_warning
@@ -98,9 +98,20 @@ class Trainer:
             if self.events is not None:
                 self.events.close()
 
-    def check(self) -> None:
-        """A ValueError where the state, which a file has given, is of another training."""
+    def check_numbers(self) -> None:
+        """A ValueError where the state, which a file has given, cannot be trained on: numbers that are not finite, or
+        a watched number that there is not."""
         state, names = self.state, ("", *self.watcher.names)
+        if (name := first_bad_array(state.arrays(self.recipe.optimizer))) is not None:
+            raise ValueError(f"{name} is not finite")
+        if state.tracker.name not in names:
+            raise ValueError(
+                f"expected one of {', '.join(names[1:])} to be watched, found {clipped(state.tracker.name)}"
+            )
+
+    def check(self) -> None:
+        """A ValueError where the state, which a file has given, is of another training, or of other data."""
+        state = self.state
         if min(state.step, state.epoch, state.position) < 0 or state.position > self.length.epoch_steps:
             found = f"step {state.step}, epoch {state.epoch}, position {state.position}"
             raise ValueError(f"expected a step of this training, found {found}")
@@ -108,12 +119,8 @@ class Trainer:
         if self.recipe.epochs is not None and state.step != done:
             found = f"step {state.step}, epoch {state.epoch}, position {state.position}"
             raise ValueError(f"expected step {done} after these epochs, found {found}")
-        if (name := first_bad_array(state.arrays(self.recipe.optimizer))) is not None:
-            raise ValueError(f"{name} is not finite")
-        if state.tracker.name not in names:
-            raise ValueError(
-                f"expected one of {', '.join(names[1:])} to be watched, found {clipped(state.tracker.name)}"
-            )
+        if state.totals and _forms(state.totals) != _forms(self._new_totals()):
+            raise ValueError("expected the totals of these losses and metrics, found others")
         if not state.position:  # an epoch that begins has its own order and totals
             return
         rows, order = len(self.train.examples), state.order
@@ -121,10 +128,10 @@ class Trainer:
             raise ValueError(f"expected the order of {rows:,} rows, found another")
         if not self.recipe.data.balanced and np.unique(order).size < order.size:
             raise ValueError("expected an order in which no row is twice, found another")
-        if _forms(state.totals) != _forms(self._new_totals()):
+        if not state.totals or _has_counts_below_0(state.totals):
             raise ValueError("expected the totals of these losses and metrics, found others")
         sums = state.totals[SUMS]
-        if sums["steps"] != state.position or not sums["examples"] >= state.position:
+        if sums["steps"] != state.position or not state.position <= sums["examples"] <= self.length.rows:
             raise ValueError(
                 f"expected the totals of {counted(state.position, 'step')}, found those of {sums['steps']}"
             )
@@ -320,6 +327,11 @@ class Trainer:
         name = first_bad_array(self.state.arrays(self.recipe.optimizer))
         if name is not None:
             raise DivergedError("G620", f"step {self.state.step}: {name} is not finite")
+
+
+def _has_counts_below_0(totals: Totals) -> bool:
+    counts = [each for sums in totals.values() for each in sums.values() if each.dtype == np.int64]
+    return any((each < 0).any() for each in (*counts, totals[TERMS]["counts"]))
 
 
 def _forms(totals: Totals) -> dict[str, dict[str, Any]]:

@@ -89,7 +89,7 @@ def test_settings_are_of_specs(tmp_path: Path) -> None:
 )
 def test_times_that_are_none(tmp_path: Path, line: str) -> None:
     (tmp_path / "timing.jsonl").write_text(f"{line}\n")
-    with pytest.raises(WeightsError, match=r"timing.jsonl: expected seconds of epochs, found"):
+    with pytest.raises(WeightsError, match=r"timing.jsonl:\d+:1: error\[G324\]: expected seconds of an epoch"):
         seconds_an_epoch(RunFolder(tmp_path))
 
 

@@ -13,7 +13,7 @@ from graphc import load_run
 from graphc.errors import GraphcError
 from graphc.report.page.runs import curves
 from graphc.train.checkpoint import CheckpointKey, Checkpoints, _signed
-from graphc.train.commands import evaluate_run, resume, train
+from graphc.train.commands import Options, evaluate_run, resume, train
 from graphc.train.progress import Silent
 from graphc.train.run_folder import RunFolder
 from graphc.weights.safetensors_file import SafetensorsFile, write_safetensors
@@ -88,7 +88,13 @@ def test_it_is_gone_on_with_as_it_is(run, tmp_path):
         (put_array("totals/epoch/steps", np.zeros(())), "expected the totals of 6 steps, found those of 0.0"),
         (put_array("totals/epoch/examples", np.full((), -1.0)), "expected the totals of 6 steps"),
         (put_array("order", np.zeros(100, np.int64)), "expected an order in which no row is twice"),
-        (put_array("params/tiny/nobody", np.zeros(2)), "expected no array 'params/tiny/nobody', found 1 such array"),
+        (
+            put_array("params/tiny/nobody", np.zeros(2)),
+            "expected its arrays alone, found 1 array such as 'params/tiny/nobody'",
+        ),
+        (put_array("totals/metric 0/right", np.array(-1)), "expected the totals of these losses and metrics"),
+        (put_array("totals/terms/counts", np.array([-1.0])), "expected the totals of these losses and metrics"),
+        (put_array("totals/epoch/examples", np.array(1e9)), "expected the totals of 6 steps"),
         (put_array("slots/mean/tiny/conv1/weights", np.full((3, 3, 1, 4), np.nan, np.float32)), "is not finite"),
         (put("watch", "best", value=10**30), "watch: expected best in it"),
         (put("watch", "reference", value=10**30), "watch: expected reference in it"),
@@ -117,6 +123,11 @@ def test_a_checkpoint_of_another_training(run, tmp_path, change, said):
         ({"classes": ["\ud800"]}, "half a surrogate pair"),
         ({"notes": "\ud800"}, "half a surrogate pair"),
         ({"values": {}}, "expected the values of the images of image in values of run.json"),
+        ({"values": {f"a{i}": {} for i in range(80_000)}}, "the network's images in values of run.json, found .*'a0'"),
+        ({"values": {"image": {"dtype": "(" + "1," * 200_000 + ")f4"}}}, r"numbers, found '\(1,1,1,"),
+        ({"values": {"image": {"dtype": ">f4"}}}, "numbers, found '>f4'"),
+        ({"values": {"image": {"black_to_white": [0, 5e-324]}}}, r"expected \[black, white\], found"),
+        ({"values": {"image": {"black_to_white": [-1e308, 1e308]}}}, r"expected \[black, white\], found"),
     ],
     ids=lambda each: "" if isinstance(each, dict) else each,
 )
@@ -188,6 +199,111 @@ def test_what_a_checkpoint_says_of_its_settings_stays_on_a_line(run, tmp_path):
     assert any("numpy 1\\x0aerror[G101]: no\\x1b[31m" in warning for warning in reporter.warnings)
 
 
+def at_the_end_of_an_epoch(run, tmp_path, change):
+    """As `changed`, of a checkpoint at which an epoch begins."""
+
+    def moved(facts, arrays):
+        change(facts, arrays)
+        facts["step"], facts["position"] = 14, 0
+
+    copy = changed(run, tmp_path, moved)
+    for path in (copy / "checkpoints").iterdir():
+        path.rename(path.with_name(path.name.replace(str(AT), str(CheckpointKey(14, 2)))))
+    return copy
+
+
+def test_totals_where_an_epoch_begins(run, tmp_path):
+    many = {f"totals/a/{i}": np.zeros(0, np.float32) for i in range(12_000)}
+    copy = at_the_end_of_an_epoch(run, tmp_path, lambda facts, arrays: arrays.update(many))
+    with little(), pytest.raises(GraphcError, match="expected the totals of these losses and metrics"):
+        resume(copy)
+
+
+ACCEPTING = Options(accept_changes=True)
+
+
+def began(copy, **values):
+    """The run as one that has begun with other values of its recipe."""
+    path = copy / "run.json"
+    facts = json.loads(path.read_text())
+    facts["began"]["recipe"].update(values)
+    path.write_text(json.dumps(facts))
+    return facts
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (put("watch", "name", value="auc"), "expected one of loss, accuracy to be watched, found 'auc'"),
+        (put_array("slots/mean/tiny/conv1/weights", np.full((3, 3, 1, 4), np.nan, np.float32)), "is not finite"),
+    ],
+    ids=["watched", "not finite"],
+)
+def test_changes_that_are_accepted_do_not_make_it_fit(run, tmp_path, change, said):
+    copy = changed(run, tmp_path, change)
+    began(copy, batch=8)  # a change of the steps, and of nothing that is watched
+    with pytest.raises(GraphcError, match=f"G320.*{said}"):
+        resume(copy, options=ACCEPTING)
+
+
+def test_arrays_that_nothing_is_done_with_are_said(run, tmp_path):
+    copy = changed(run, tmp_path, put_array("params/tiny/nobody", np.zeros(2)))
+    began(copy, batch=8)
+    reporter = Reporter()
+    resume(copy, reporter, ACCEPTING)
+    said = "warning[G327]: left out of the checkpoint: 1 array such as 'params/tiny/nobody'"
+    assert said in reporter.warnings
+
+
+def test_thousands_of_changes_are_counted(run, tmp_path):
+    copy = changed(run, tmp_path, lambda facts, arrays: None)
+    facts = began(copy, **{f"a{i}": 1 for i in range(50_000)})
+    facts["began"]["texts"].update({"a" * 5_000: "", "b\n\x1b[31m": "", "tiny.yaml": "x" * 100_000})
+    facts["began"]["graphc"] = "9" * 100_000
+    (copy / "run.json").write_text(json.dumps(facts))
+    with little(), pytest.raises(GraphcError, match=r"found 50,004 changes") as error:
+        resume(copy)
+    assert len(str(error.value)) < 5_000
+    assert "and 49,9" in str(error.value)
+    reporter = Reporter()
+    with little():
+        resume(copy, reporter, ACCEPTING)
+    assert sum(map(len, reporter.warnings)) < 10_000
+
+
+def test_thousands_of_settings_are_counted(run, tmp_path):
+    copy = changed(run, tmp_path, lambda facts, arrays: facts["settings"].update({f"a{i}": 1 for i in range(50_000)}))
+    reporter = Reporter()
+    resume(copy, reporter)
+    assert "and 49,992 more" in reporter.warnings[0]
+    assert len(reporter.warnings[0]) < 1_000
+
+
+@pytest.mark.parametrize("provider", ["tensorrt:trt_extra_plugin_lib_paths=a.so", "cuda:a=/tmp", "x" * 10_000, {}, 5])
+def test_a_checkpoint_chooses_no_files_for_a_provider(run, tmp_path, provider):
+    settings = {"engine": "onnxruntime", "provider": provider}
+    copy = changed(run, tmp_path, lambda facts, arrays: facts.update(settings=settings))
+    with pytest.raises(GraphcError, match=r"G320.*numbers as options.*: --provider says which"):
+        resume(copy)
+
+
+@pytest.mark.parametrize("provider", ["cpu", "cuda:use_tf32=0,cpu", "openvino:device_type=GPU.0"])
+def test_providers_that_are_taken_from_a_checkpoint(provider):
+    assert Options().going_on({"engine": "onnxruntime", "provider": provider}).provider == provider
+
+
+@pytest.mark.parametrize(
+    "name", ["best.safetensors", "recipe.json", "run.json", "spec/tiny.yaml", "spec", "metrics.jsonl"]
+)
+def test_files_that_lie_elsewhere_are_not_read(run, tmp_path, name):
+    copy = changed(run, tmp_path, lambda facts, arrays: None)
+    (copy / name).rename(tmp_path / "moved")
+    (copy / name).symlink_to(tmp_path / "moved")
+    read = load_run if name != "metrics.jsonl" else lambda folder: RunFolder(folder).records()
+    with pytest.raises(GraphcError, match=rf"{name}: error\[G323\]: .* of the run's own, found a symbolic link"):
+        read(copy)
+
+
 class Reporter(Silent):
     def __init__(self):
         self.warnings = []
@@ -204,6 +320,11 @@ LINE = '{"epoch": 1, "step": 7, "loss": 1.0}\n'
     [
         '{"epoch": 1, "step": "7"}',
         '{"epoch": 1, "step": 7.5}',
+        '{"epoch": 1, "step": 7}',
+        '{"epoch": 5, "step": 7}',
+        '{"epoch": 2, "step": 7, "loss": true}',
+        '{"epoch": 2, "step": 7, "loss": "0.5"}',
+        '{"epoch": 2, "step": 7, "warning": 5}',
         '{"epoch": 1, "step": true}',
         '{"epoch": 1, "step": -7}',
         '{"epoch": "a", "step": 7}',
@@ -223,7 +344,9 @@ def test_lines_of_a_log_that_graphc_does_not_write(tmp_path, line):
 
 def test_long_logs_cost_little(tmp_path):
     folder = RunFolder(tmp_path)
-    folder.log.write_text("".join(f'{{"step":{i},"loss":1.0}}\n{{"epoch":{i},"step":{i}}}\n' for i in range(15_000)))
+    folder.log.write_text(
+        "".join(f'{{"step":{i},"loss":1.0}}\n{{"epoch":{i + 1},"step":{i}}}\n' for i in range(15_000))
+    )
     with little():
         assert len(curves(folder.records())["loss"]) == 15_000
 
@@ -231,7 +354,7 @@ def test_long_logs_cost_little(tmp_path):
 def test_curves_that_memory_does_not_hold_are_refused(run, tmp_path):
     copy = changed(run, tmp_path, lambda facts, arrays: None)
     many = json.dumps({"epoch": 1, "step": 1, **{f"a{i}": 1 for i in range(9_000)}})
-    (copy / "metrics.jsonl").write_text(many + "\n" + '{"epoch":2,"step":2}\n' * 10_000)
+    (copy / "metrics.jsonl").write_text(many + "\n" + "".join(f'{{"epoch":{i + 2},"step":2}}\n' for i in range(10_000)))
     with little(), pytest.raises(GraphcError, match=r"G324.*expected at most .* numbers in the curves, found 90,"):
         _ = load_run(copy).curves
 
