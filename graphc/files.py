@@ -70,9 +70,9 @@ def shown(path: Path | str) -> str:
     return text.encode("utf-8", "backslashreplace").decode("utf-8").translate(CONTROLS)
 
 
-def brief(name: str) -> str:
-    """A name that may be endless, as text for a message: its middle is left out where it is long."""
-    return shown(name if len(name) <= LONGEST_SHOWN else f"{name[: LONGEST_SHOWN // 2]}…{name[-LONGEST_SHOWN // 2 :]}")
+def brief(text: str, most: int = LONGEST_SHOWN) -> str:
+    """A name or a remark that may be endless, as text for a message: its middle is left out where it is long."""
+    return shown(text if len(text) <= most else f"{text[: most // 2]}…{text[-most // 2 :]}")
 
 
 def composed(name: str) -> str:

@@ -21,6 +21,8 @@ from graphc.types import Array
 
 LARGEST = 2**23
 """Numbers of a value that is followed."""
+FOLLOWED, AGAIN = 2**27, 64
+"""Numbers of all values that are followed, through all layers, and as many times those of all variables."""
 SHARES, PRODUCT, DENSE, FACTOR = "softmax", "matmul", "fully_connected", "scale"
 """What attention is made of, besides what moves numbers."""
 
@@ -65,10 +67,11 @@ def join_attention(net: FlatNet) -> None:
     """Every softmax of products between dense layers, with all of them, as one layer."""
     by_name = {layer.name: layer for layer in net.layers}
     readers = net.readers()
+    left = [FOLLOWED + AGAIN * sum(array.size for layer in net.layers for array in layer.params.values())]
     instead = {}
     for layer in net.layers:
         if layer.kind == SHARES and is_image(layer.shape):
-            found = _attention(layer, by_name, readers)
+            found = _attention(layer, by_name, readers, left)
             if found is not None:
                 instead[found.name] = found
     net.layers = [instead.get(layer.name, layer) for layer in net.layers]
@@ -77,9 +80,10 @@ def join_attention(net: FlatNet) -> None:
 
 
 def _attention(
-    softmax: FlatLayer, by_name: Mapping[str, FlatLayer], readers: Mapping[str, list[FlatLayer]]
+    softmax: FlatLayer, by_name: Mapping[str, FlatLayer], readers: Mapping[str, list[FlatLayer]], left: list[int]
 ) -> FlatLayer | None:
-    """The layer that a softmax belongs to, in place of its last dense layer; None where one is not as it should be."""
+    """The layer that a softmax belongs to, in place of its last dense layer; None where one is not as it should be.
+    `left`: how many numbers may still be followed."""
     scores, scale = _before(softmax, by_name)
     weighted = _only(softmax, readers)
     if scores is None or scores.kind != PRODUCT or weighted is None or weighted.kind != PRODUCT:
@@ -87,10 +91,10 @@ def _attention(
     if weighted.inputs[0] != softmax.name or softmax.arguments.get("axis", -1) not in (-1, 2, "channels"):
         return None
     turned = scores.arguments.get("transpose_a", False), not scores.arguments.get("transpose_b", False)
-    query = _heads(scores.inputs[0], by_name, turned[0])
-    key = _heads(scores.inputs[1], by_name, turned[1])
-    value = _heads(weighted.inputs[1], by_name, bool(weighted.arguments.get("transpose_b", False)))
-    output = _output(weighted, by_name, readers)
+    query = _heads(scores.inputs[0], by_name, turned[0], left)
+    key = _heads(scores.inputs[1], by_name, turned[1], left)
+    value = _heads(weighted.inputs[1], by_name, bool(weighted.arguments.get("transpose_b", False)), left)
+    output = _output(weighted, by_name, readers, left)
     if query is None or key is None or value is None or output is None:
         return None
     if key.layer.inputs != value.layer.inputs or len({each.columns.shape for each in (query, key, value, output)}) > 1:
@@ -143,10 +147,10 @@ def _before(layer: FlatLayer, by_name: Mapping[str, FlatLayer]) -> tuple[FlatLay
     return found, factor
 
 
-def _heads(name: str, by_name: Mapping[str, FlatLayer], turned: bool) -> Heads | None:
+def _heads(name: str, by_name: Mapping[str, FlatLayer], turned: bool, left: list[int]) -> Heads | None:
     """A value [heads, length, size] ([heads, size, length], if turned) as columns of the dense layer that it is of."""
-    found = _followed(name, by_name)
-    if found is None or found.source.kind != DENSE or len(found.source.shape) != 2 or found.indices.ndim != 3:
+    found = _followed(name, by_name, left, DENSE)
+    if found is None or len(found.source.shape) != 2 or found.indices.ndim != 3:
         return None
     indices = found.indices.swapaxes(1, 2) if turned else found.indices
     columns = _columns(indices, int(found.source.shape[1]))
@@ -161,13 +165,13 @@ def _columns(indices: Array, width: int) -> Array | None:
 
 
 def _output(
-    weighted: FlatLayer, by_name: Mapping[str, FlatLayer], readers: Mapping[str, list[FlatLayer]]
+    weighted: FlatLayer, by_name: Mapping[str, FlatLayer], readers: Mapping[str, list[FlatLayer]], left: list[int]
 ) -> Heads | None:
     """The dense layer that reads the heads side by side, and of each number of a head the row of its weights."""
     last = _only(weighted, readers)
     while last is not None and last.kind in MOVES:
         last = _only(last, readers)
-    found = None if last is None or last.kind != DENSE else _followed(last.inputs[0], by_name)
+    found = None if last is None or last.kind != DENSE else _followed(last.inputs[0], by_name, left, PRODUCT)
     if last is None or found is None or found.source is not weighted or found.indices.ndim != 2 or found.factor != 1:
         return None
     heads, length, size = (int(each) for each in weighted.shape)
@@ -180,8 +184,9 @@ def _output(
     return Heads(last, np.argsort(place[0]).reshape(heads, size), 1.0)
 
 
-def _followed(name: str, by_name: Mapping[str, FlatLayer]) -> Followed | None:
-    """A value followed back through layers that move numbers, or multiply all by one number."""
+def _followed(name: str, by_name: Mapping[str, FlatLayer], left: list[int], kind: str) -> Followed | None:
+    """A value of a layer of this kind, followed back through layers that move numbers, or multiply all by one number;
+    None of another kind, or where it would be more numbers than are `left`."""
     chain: list[FlatLayer] = []
     factor = 1.0
     layer = by_name.get(name)
@@ -191,9 +196,12 @@ def _followed(name: str, by_name: Mapping[str, FlatLayer]) -> Followed | None:
         else:
             chain.append(layer)
         layer = by_name.get(layer.inputs[0])
-    if layer is None or math.prod(map(int, layer.shape)) > LARGEST:
+    if layer is None or layer.kind != kind or (count := math.prod(map(int, layer.shape))) > LARGEST:
         return None
-    indices = np.arange(math.prod(map(int, layer.shape)), dtype=np.int32).reshape(layer.shape)
+    left[0] -= count * (1 + len(chain))
+    if left[0] < 0:
+        return None
+    indices = np.arange(count, dtype=np.int32).reshape(layer.shape)
     for moved in reversed(chain):
         indices = MOVES[moved.kind](indices, moved)
     return Followed(layer, indices, short(factor))

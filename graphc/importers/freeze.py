@@ -7,6 +7,7 @@ is computed before its size is known and within bounds.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -296,7 +297,8 @@ class _Freezing:
                 self.keep(node.outputs[0], found)
             return found is not None
         try:
-            with np.errstate(all="ignore"):
+            with np.errstate(all="ignore"), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
                 results = ReferenceEvaluator(self.alone(proto, feeds)).run(None, feeds)
         except Exception:  # what the reference cannot compute stays a node, which is then said
             return False

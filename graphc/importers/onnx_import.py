@@ -8,6 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from graphc.dims import format_shape
 from graphc.errors import GraphcError, SpecError, WeightsError, counted
 from graphc.files import brief, shown
@@ -25,6 +27,8 @@ from graphc.importers.translate import Translation, translate
 
 LISTED = 20
 """Nodes that are listed before the others are counted."""
+LONGEST_WHY = 300
+"""Characters of what is in a node's way."""
 KINDS = 10
 """Operators that are named before the others are counted."""
 PROPOSED = 3
@@ -93,7 +97,8 @@ def _opened(
 
 def _net(source: Source, graph: OnnxGraph, request: Request) -> tuple[FlatNet, list[Port], list[Port]]:
     """The tidy net, and its inputs and outputs in the file's names and in its own."""
-    found = translate(graph)
+    with np.errstate(all="ignore"):
+        found = translate(graph)
     if found.refusals:
         raise refusal(source.path, graph, found)
     net = found.net
@@ -123,7 +128,10 @@ def refusal(path: Path, graph: OnnxGraph, found: Translation) -> GraphcError:
     )
     if found.behind:
         message += f"; {counted(found.behind, 'node')} behind them"
-    notes = [f"{brief(each.node.op)} {brief(each.node.label)}: {each.why}" for each in found.refusals[:LISTED]]
+    notes = [
+        f"{brief(each.node.op)} {brief(each.node.label)}: {brief(each.why, LONGEST_WHY)}"
+        for each in found.refusals[:LISTED]
+    ]
     if len(found.refusals) > LISTED:
         notes.append(f"and {counted(len(found.refusals) - LISTED, 'more node')}")
     for name in found.reached[:PROPOSED]:

@@ -7,6 +7,7 @@ other ways a `View` is kept (`views.py`), and layers are made of it where an ope
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -29,6 +30,8 @@ CHANNELS_FIRST = frozenset(
      "GlobalAveragePool", "GlobalMaxPool"}
 )  # fmt: skip
 """Operators that say which axis is the channels."""
+MOST_SPREAD = 2**22
+"""Numbers of all constants that were fewer in the file."""
 NEAR = 30
 """Values behind an input among which a Transpose is looked for that says how its axes lie."""
 SWITCHES = frozenset(
@@ -74,6 +77,7 @@ class Translator:
         self.by_name: dict[str, FlatLayer] = {}
         self.node = OnnxNode("", "", (), ())
         self.batch = graph.inputs[0].shape[0] if graph.inputs and graph.inputs[0].shape else 1
+        self.made = 0
         self.pooled: dict[str, tuple[Value, Mapping[str, Any]]] = {}
 
     # what handlers ask -------------------------------------------------------------------------------------
@@ -134,6 +138,14 @@ class Translator:
         if found is None:
             raise RefusedError("its output's shape depends on what it computes")
         return found
+
+    def spread(self, array: Array, shape: Sequence[int]) -> Array:
+        """A constant of any shape as it is spread to this one; a RefusedError where too many numbers come of few."""
+        count = math.prod(shape)
+        self.made += count if count > array.size else 0
+        if self.made > MOST_SPREAD:
+            raise RefusedError(f"its constant is spread to {count:,} numbers: expected {MOST_SPREAD:,} of all nodes")
+        return np.broadcast_to(array, tuple(shape)).copy()
 
     def in_order(self, vector: Array, value: Value) -> Array:
         """[…, C] of the tensor's channels as the layer's channels lie: those of a flattened image are exchanged."""
@@ -208,7 +220,8 @@ def translate(graph: OnnxGraph) -> Translation:
             continue
         made.node = node
         try:
-            if (odd := _odd_attribute(node)) is not None:
+            whole = node.outputs[0] if node.op == "Unsqueeze" else next(iter(node.inputs), "")
+            if (odd := _odd_attribute(node, len(graph.shapes.get(whole, ())))) is not None:
                 raise RefusedError(odd)
             handler = HANDLERS.get(node.op)
             if handler is None:
@@ -226,14 +239,14 @@ def translate(graph: OnnxGraph) -> Translation:
     return found
 
 
-def _odd_attribute(node: OnnxNode) -> str | None:
+def _odd_attribute(node: OnnxNode, rank: int) -> str | None:
     """What is said of an attribute that runtimes read in different ways: a switch that is neither 0 nor 1, an axis
-    that is named twice."""
+    that is named twice. `rank`: of the tensor whose axes they are, 0 where it is not known."""
     for name, value in node.attributes.items():
         if name in SWITCHES and value not in (0, 1):
             return f"its {name} is {value}: expected 0 or 1"
     axes = node.get("axes")
-    if isinstance(axes, list) and len(set(axes)) < len(axes):
+    if isinstance(axes, list) and len({axis % rank for axis in axes} if rank else set(axes)) < len(axes):
         return f"its axes {axes} name one twice"
     return None
 

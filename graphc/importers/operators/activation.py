@@ -74,7 +74,7 @@ def prelu(build: Build, node: OnnxNode) -> None:
     padded = (1,) * (len(x.axes) - slope.ndim) + slope.shape
     if slope.size not in (1, channels) or (slope.size > 1 and padded != tuple(whole)):
         raise RefusedError(f"its slopes have the shape {list(slope.shape)}: expected one a channel")
-    alpha = np.broadcast_to(build.in_order(slope.reshape(-1), x), (channels,)).copy()
+    alpha = build.spread(build.in_order(slope.reshape(-1), x), (channels,))
     build.give(build.layer("prelu", [x], {}, {"alpha": alpha}))
 
 
@@ -84,6 +84,8 @@ def clip(build: Build, node: OnnxNode) -> None:
         raise RefusedError("its limits are computed")
     largest = np.finfo(np.float32).max
     low, high = node.get("min", -math.inf), node.get("max", math.inf)
+    if math.isnan(low) or math.isnan(high):
+        raise RefusedError("it clips to what is no number")
     above = high < largest
     if low == 0 and high == 6:
         _activation(build, "relu6")

@@ -55,8 +55,8 @@ def divide(build: Build, node: OnnxNode) -> None:
         _merge(build, node, "divide")
         return
     divisors = build.constant(1, "divisors")
-    if not divisors.all():
-        raise RefusedError("it divides by zero")
+    if not divisors.all() or not np.isfinite(np.float32(1) / divisors).all():
+        raise RefusedError("it divides by zero, or by next to nothing")
     build.give(_scaled(build, build.viewed(), np.float32(1) / divisors))
 
 
@@ -162,7 +162,7 @@ def _with_positions(build: Build, x: Value, summands: Array) -> Value:
     padded = summands.reshape((1,) * (len(whole) - summands.ndim) + summands.shape)
     if x.axes[0] != "n" or padded.ndim != len(whole) or not _spreads(padded.shape, whole):
         raise RefusedError(f"its constant has the shape {list(summands.shape)}: expected one for every example")
-    table = np.broadcast_to(padded, whole).reshape(-1, whole[-1]).copy()
+    table = build.spread(padded, whole).reshape(-1, whole[-1])
     rows = x if len(x.shape) == 2 else build.layer("reshape", [x], {"shape": list(table.shape)}, axes="nlc")
     made = build.layer("position_embedding", [rows], {}, {"embedding": table}, axes="nlc")
     return made if len(x.shape) == 2 else build.layer("reshape", [made], {"shape": list(x.shape)}, axes=x.axes)
@@ -182,4 +182,4 @@ def _a_channel(build: Build, x: Value, constant: Array) -> Array | None:
     fits = fits and shape[place] in (1, channels)
     if not fits and (x.axes != VECTOR_AXES or constant.size not in (1, channels)):
         return None
-    return build.in_order(np.broadcast_to(constant.reshape(-1), (channels,)).copy(), x)
+    return build.in_order(build.spread(constant.reshape(-1), (channels,)), x)

@@ -53,6 +53,9 @@ class Build(Protocol):
     def output_shape(self, index: int = 0) -> tuple[int, ...]:
         """The shape of the node's output, with the batch."""
 
+    def spread(self, array: Array, shape: Sequence[int]) -> Array:
+        """The array, which may be smaller, in this shape; a RefusedError where that makes too many numbers of few."""
+
     def in_order(self, vector: Array, value: Value) -> Array:
         """[..., C] of the tensor's channels as the layer's lie."""
 

@@ -96,7 +96,7 @@ def global_response_norm(build: Build, node: OnnxNode) -> None:
     if axes != ({"h", "w"}, {"c"}) or ("part" in node.attributes and not _is_share(node.get("part"), channels)):
         raise RefusedError("its lengths are not of channels, or their mean not of all channels")
     vectors = {name: build.constant(1 + i, name).reshape(-1) for i, name in enumerate(("gamma", "beta"))}
-    params = {name: np.broadcast_to(vector, x.shape[-1:]).copy() for name, vector in vectors.items()}
+    params = {name: build.spread(vector, x.shape[-1:]) for name, vector in vectors.items()}
     build.give(build.layer("global_response_norm", [x], {"epsilon": short(node.get("epsilon"))}, params))
 
 

@@ -141,6 +141,8 @@ def gather(build: Build, node: OnnxNode) -> None:
     size = dict(zip(LETTERS[len(x.shape)], x.shape, strict=True)).get(letter)
     if letter == "n" or not isinstance(size, int) or indices.ndim > 1 or not indices.size:
         raise RefusedError("it picks examples, or with a table of indices")
+    if indices.min() < -size or indices.max() >= size:
+        raise RefusedError(f"it picks {indices.max()} of {size}: expected {-size} to {size - 1}")
     wanted = indices.reshape(-1) % size
     if not np.array_equal(wanted, np.arange(wanted[0], wanted[0] + len(wanted))):
         build.give(_shuffled(build, x, letter, wanted))
@@ -153,7 +155,7 @@ def gather(build: Build, node: OnnxNode) -> None:
 def _shuffled(build: Build, x: Value, letter: str, indices: Array) -> Value:
     size = x.shape[-1]
     assert isinstance(size, int)
-    for groups in range(2, size) if letter == "c" and is_image(x.shape) else ():
+    for groups in range(2, size) if letter == "c" and is_image(x.shape) and len(indices) == size else ():
         if size % groups == 0 and np.array_equal(indices, np.arange(size).reshape(groups, -1).T.reshape(-1)):
             return build.layer("channel_shuffle", [x], {"groups": groups})
     raise RefusedError("it picks in an order that is neither a range nor a shuffle of channels")

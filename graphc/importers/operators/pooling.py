@@ -32,7 +32,12 @@ def max_unpool(build: Build, node: OnnxNode) -> None:
         raise RefusedError("its places are not those of a max pooling")
     x, window = build.image(), pooled[1]
     kernel, stride = window.get("kernel_shape"), window.get("strides") or [1, 1]
-    if kernel != stride or any(window.get("pads") or ()) or window.get("ceil_mode", 0):
+    if (
+        kernel != stride
+        or any(window.get("pads") or ())
+        or window.get("ceil_mode", 0)
+        or window.get("storage_order", 0)
+    ):
         raise RefusedError(f"its windows of {kernel} move by {stride}: expected windows side by side, without padding")
     if build.output_shape()[2:] != tuple(pooled[0].shape[:2]):
         raise RefusedError("its output has another size than what was pooled")

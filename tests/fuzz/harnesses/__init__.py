@@ -32,6 +32,7 @@ from .checkpoints import (
     TorchPickle,
 )
 from .editor import Editor
+from .graphs import ImportGraph
 from .images import IMAGES, Mask, PngChunks
 from .imports import DarknetCfg, DarknetWeights, ImportOnnx
 from .lists import Coco, CocoMasks, CsvLabels, CsvList, JsonLines, JsonList
@@ -65,7 +66,7 @@ HARNESSES: tuple[type[Harness], ...] = (
     *(PngChunks, Mask),
     *(CsvList, CsvLabels, JsonList, JsonLines, Coco, CocoMasks),
     *(Zip, ZipMembers, Tar, ClassFolders, WebDatasetTar, WebDatasetIndex),
-    *(ImportOnnx, DarknetCfg, DarknetWeights),
+    *(ImportOnnx, ImportGraph, DarknetCfg, DarknetWeights),
     *(OnnxFile, External, OnnxVariables, SignatureText, OnnxRun),
     *(Rules, Pretrained, Ranges),
     *(CheckpointFacts, CheckpointArrays, RunFacts, RunRecipe, Log, Compared, Timing, Fitted),
