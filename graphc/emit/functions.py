@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 import onnx
+from onnx import inliner
 
 from graphc.errors import WeightsError
 from graphc.files import brief, shown
@@ -45,6 +46,17 @@ def placed_nodes(model: onnx.ModelProto) -> int:
     for key in bodies:
         _measure(key, bodies, sizes, Path())
     return _size(model.graph.node, sizes)
+
+
+def in_place(model: onnx.ModelProto, path: str | Path) -> onnx.ModelProto:
+    """The checked model with its functions in place."""
+    if not model.functions:
+        return model
+    try:
+        return inliner.inline_local_functions(model)
+    except Exception as error:  # onnx raises many kinds, by what is wrong
+        said = next(iter(str(error).splitlines()), type(error).__name__)
+        raise WeightsError("G310", f"{shown(path)}: its functions cannot be put in place: {brief(said)}") from None
 
 
 def _measure(first: Key, bodies: Mapping[Key, onnx.FunctionProto], sizes: dict[Key, int], path: Path) -> None:

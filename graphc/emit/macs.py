@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import TypeAlias
 
 import onnx
-from onnx import NodeProto, inliner, shape_inference
+from onnx import NodeProto, shape_inference
 
+from graphc.emit.functions import in_place
 from graphc.emit.read import open_model
 from graphc.errors import WeightsError
+from graphc.files import brief, shown
 
 Shape: TypeAlias = tuple[int, ...]
 Shapes: TypeAlias = Sequence[Shape | None]
@@ -68,6 +70,10 @@ NOT_COUNTED = ("Attention", "DeformConv", "Einsum", "If", "Loop", "Scan", "Seque
 """Operators that multiply, or hold others that may."""
 
 
+NAMED = 10
+"""Operators that are named before the others are counted."""
+
+
 @dataclass(frozen=True, slots=True)
 class Macs:
     """What a run of the model multiplies."""
@@ -79,9 +85,7 @@ class Macs:
 
 def count_macs(path: str | Path, inputs: Mapping[str, Shape]) -> Macs:
     """The MACs of one run with inputs of these shapes; WeightsError where the file is no ONNX model."""
-    model = open_model(path)
-    if model.functions:
-        model = inliner.inline_local_functions(model)
+    model = in_place(open_model(path), path)
     del model.graph.value_info[:]
     for value in model.graph.input:
         if value.name in inputs:
@@ -90,8 +94,9 @@ def count_macs(path: str | Path, inputs: Mapping[str, Shape]) -> Macs:
         value.type.tensor_type.ClearField("shape")
     try:
         model = shape_inference.infer_shapes(model, data_prop=True)
-    except shape_inference.InferenceError as error:
-        raise WeightsError("G310", f"{path}: its shapes cannot be found: {str(error).splitlines()[0]}") from None
+    except Exception as error:  # onnx raises many kinds, by what is wrong
+        said = next(iter(str(error).splitlines()), type(error).__name__)
+        raise WeightsError("G310", f"{shown(path)}: its shapes cannot be found: {brief(said)}") from None
     shapes = _known_shapes(model.graph)
     total, left_out = 0, dict[str, int]()
     for node in model.graph.node:
@@ -99,7 +104,8 @@ def count_macs(path: str | Path, inputs: Mapping[str, Shape]) -> Macs:
             total += _count(node, shapes)
         except (UnknownShape, IndexError, ValueError):
             left_out[node.op_type] = left_out.get(node.op_type, 0) + 1
-    return Macs(total, tuple(f"{kind} ({count})" for kind, count in left_out.items()))
+    named = [f"{brief(kind)} ({count})" for kind, count in list(left_out.items())[:NAMED]]
+    return Macs(total, (*named, *([f"and {len(left_out) - NAMED:,} others"] if len(left_out) > NAMED else [])))
 
 
 def _count(node: NodeProto, shapes: Mapping[str, Shape]) -> int:

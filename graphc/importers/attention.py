@@ -19,7 +19,7 @@ from graphc.importers.float32 import short
 from graphc.layers.crop import along
 from graphc.types import Array
 
-LARGEST = 2**23
+LARGEST = 6 * 2**20
 """Numbers of a value that is followed."""
 FOLLOWED, AGAIN = 2**27, 64
 """Numbers of all values that are followed, through all layers, and as many times those of all variables."""

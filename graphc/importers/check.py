@@ -26,11 +26,24 @@ MOST_NUMBERS = 2**26
 """Of all inputs together, with which a file and a spec are compared."""
 
 
+MOST_OF_A_VALUE = 2**27
+"""Of what a layer gives, with which they are compared."""
+
+
 def check_inputs(path: Path, batch: int, shapes: Iterable[Sequence[Any]]) -> None:
     """A WeightsError where comparing on inputs of these shapes would take more than anybody's images."""
     count = batch * sum(math.prod(int(size) for size in shape) for shape in shapes)
     if count > MOST_NUMBERS:
         message = f"expected inputs of at most {MOST_NUMBERS:,} numbers to compare on, found {count:,}"
+        raise WeightsError("G363", f"{shown(path)}: {message}: use --no-check")
+
+
+def check_values(path: Path, batch: int, shapes: Iterable[Sequence[Any]]) -> None:
+    """A WeightsError where a value of these shapes of an example would be too large to be computed for a comparison."""
+    sizes = ([int(size) for size in shape if isinstance(size, int)] for shape in shapes)
+    largest = batch * max(map(math.prod, sizes), default=0)
+    if largest > MOST_OF_A_VALUE:
+        message = f"expected values of at most {MOST_OF_A_VALUE:,} numbers to compare, found {largest:,}"
         raise WeightsError("G363", f"{shown(path)}: {message}: use --no-check")
 
 

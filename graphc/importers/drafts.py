@@ -10,7 +10,17 @@ from graphc.errors import GraphcError, SpecError, WeightsError
 from graphc.files import printable, shown
 from graphc.graph import Plan
 from graphc.importers.arguments import scope_of
-from graphc.importers.check import TOLERANCE, Port, check_inputs, difference, ours, random_inputs, theirs, variables_of
+from graphc.importers.check import (
+    TOLERANCE,
+    Port,
+    check_inputs,
+    check_values,
+    difference,
+    ours,
+    random_inputs,
+    theirs,
+    variables_of,
+)
 from graphc.importers.flat import FlatLayer, FlatNet
 from graphc.importers.metadata import classes_of, described
 from graphc.importers.onnx_graph import OnnxGraph
@@ -147,6 +157,7 @@ class Drafts:
         """Random inputs [N, ...] of these sizes."""
         count = batch if isinstance(batch, int) else EXAMPLES
         check_inputs(self.source.path, count, sizes.values())
+        check_values(self.source.path, count, (layer.shape for layer in self.net.layers))
         return random_inputs(self.inputs, sizes, count)
 
     def _difference(self, plan: Plan, variables: Mapping[str, Array], sizes: Mapping[str, tuple[int, ...]]) -> float:

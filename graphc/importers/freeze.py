@@ -59,9 +59,15 @@ COMPUTED = frozenset(
      "Sub", "Sum", "Tanh", "Tile", "Transpose", "Trilu", "Unsqueeze", "Where", "Xor"}
 )  # fmt: skip
 """Operators that are computed on constants, in a time that goes with the sizes of what they read and give."""
+IDLE = frozenset({"Identity", "Dropout"})
+"""Of those, what gives its input back."""
 SLOWLY = frozenset({"Erf", "GatherElements", "GatherND", "Gemm", "MatMul", "Resize", "ScatterElements", "ScatterND",
                     "TopK", "Upsample"})  # fmt: skip
 """Operators that take longer, number by number or with products; together they read and give MAX_SLOW numbers."""
+BEHIND = frozenset({"Flatten", "OneHot"})
+"""Operators whose axis may be behind the last one."""
+ANY_AXIS = frozenset({"QuantizeLinear", "DequantizeLinear", "BatchNormalization"})
+"""Operators that often need none of their axis."""
 MAX_SLOW = 2**16
 INFERRED = COMPUTED | SLOWLY | HANDLERS.keys() | {"Shape", "Size", "Constant", "CastLike", "NonMaxSuppression"}
 """Operators of which ONNX is asked what they give: of others nobody asks, and it has ended processes."""
@@ -240,9 +246,10 @@ class _Freezing:
         given = [name for name in node.inputs if name]
         if node.op not in INFERRED or any(name not in self.types for name in given):
             return
+        self.check_axis(node)
         data = {name: self.constants[name] for name in given if name in self.constants}
-        small = {name: numpy_helper.from_array(array) for name, array in data.items() if array.size <= SMALL}
         try:
+            small = {name: numpy_helper.from_array(array) for name, array in data.items() if array.size <= SMALL}
             schema = defs.get_schema(proto.op_type, self.opset, "")
             types = {name: self.types[name] for name in given}
             found = shape_inference.infer_node_outputs(schema, proto, types, small, opset_imports=self.imports)
@@ -257,8 +264,21 @@ class _Freezing:
             raise WeightsError("G360", f"{shown(self.path)}: {brief(node.label)}: {message}")
         self.types.update(found)
 
+    def check_axis(self, node: OnnxNode) -> None:
+        """A WeightsError where a node's axis is none of its first input's: onnx has ended processes of that."""
+        axis, shape = node.get("axis"), self.shape(node.inputs[0]) if node.inputs and node.inputs[0] else None
+        if not isinstance(axis, int):
+            return
+        rank = len(shape) + (node.op in BEHIND) if shape is not None and node.op not in ANY_AXIS else MOST_AXES
+        if not -rank <= axis < max(rank, 1):
+            message = f"expected an axis from {-rank} to {max(rank, 1) - 1}, found {axis}"
+            raise WeightsError("G360", f"{shown(self.path)}: {brief(node.label)}: {message}")
+
     def is_bounded(self, node: OnnxNode) -> bool:
-        """Whether computing the node's outputs takes no more than its bounds."""
+        """Whether computing the node's outputs takes no more than its bounds; texts are not computed with."""
+        texts = any(self.constants[name].dtype.kind == "O" for name in node.inputs if name)
+        if texts and node.op not in IDLE:
+            return False
         sizes, count = 0, sum(self.constants[name].size for name in node.inputs if name)
         for name in filter(None, node.outputs):
             shape = self.shape(name)
@@ -266,6 +286,8 @@ class _Freezing:
                 return False
             count += math.prod(shape)
             kind = self.types[name].tensor_type.elem_type
+            if kind == TensorProto.STRING and not texts:
+                return False
             sizes += math.prod(shape) * BITS.get(TensorProto.DataType.Name(kind), 64) // 8
         if self.evaluated >= MAX_EVALUATED:
             return False
@@ -287,7 +309,7 @@ class _Freezing:
         training = node.op == "Dropout" and len(node.inputs) > 2 and node.inputs[2]
         if training and self.constants[node.inputs[2]].any():
             return False
-        if node.op in ("Identity", "Dropout"):
+        if node.op in IDLE:
             self.keep(node.outputs[0], self.constants[node.inputs[0]])
             return True
         feeds = {name: self.constants[name] for name in node.inputs if name}

@@ -8,7 +8,7 @@ from graphc.compiler import plan_model
 from graphc.dims import Shape, is_image
 from graphc.errors import GraphcError
 from graphc.graph import Plan
-from graphc.importers.check import EXAMPLES, TOLERANCE, Port, check_inputs, difference, ours, theirs
+from graphc.importers.check import EXAMPLES, TOLERANCE, Port, check_inputs, check_values, difference, ours, theirs
 from graphc.importers.flat import LETTERS
 from graphc.importers.imported import Imported
 from graphc.importers.source import Source
@@ -55,6 +55,7 @@ def _is_equal(source: Source, plan: Plan, variables: Mapping[str, Array]) -> boo
     layout = source.facts.get("graphc.layout", "nhwc")
     behind = source.facts.get("graphc.output_layout", "nchw")
     check_inputs(source.path, EXAMPLES, [[s for s in each.shape if isinstance(s, int)] for each in plan.graph.inputs])
+    check_values(source.path, EXAMPLES, plan.shapes.values())
     feeds = random_inputs(plan, EXAMPLES, 0)
     inputs = [Port(each.name, each.name, _axes(each.shape, layout)) for each in plan.graph.inputs]
     outputs = [Port(name, name, _axes(plan.shapes[node], behind)) for name, node in plan.graph.outputs.items()]

@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import onnx
-from onnx import inliner
 
-from graphc.emit.functions import placed_nodes
+from graphc.emit.functions import in_place, placed_nodes
 from graphc.emit.read import open_model, self_contained
 from graphc.errors import SpecError, WeightsError, did_you_mean
 from graphc.files import shown
@@ -47,11 +46,7 @@ class Source:
         if (count := placed_nodes(self.model)) > MAX_NODES:
             message = f"expected at most {MAX_NODES:,} nodes with all functions in place, found {count:,}"
             raise WeightsError("G360", f"{shown(self.path)}: {message}")
-        try:
-            return inliner.inline_local_functions(self.model)
-        except Exception as error:  # onnx raises many kinds, by what is wrong
-            said = shown(str(error).splitlines()[0]) if str(error) else "for no reason that onnx says"
-            raise WeightsError("G360", f"{shown(self.path)}: its functions cannot be put in place: {said}") from None
+        return in_place(self.model, self.path)
 
     @property
     def facts(self) -> Mapping[str, str]:
@@ -75,8 +70,7 @@ class Source:
             raise SpecError("G363", f"{shown(self.path)}: {EXTERNAL_TOO_LARGE}")
         model = onnx.ModelProto.FromString(data)
         if [each.name for each in model.graph.output] != list(outputs):
-            if model.functions:
-                model = inliner.inline_local_functions(model)
+            model = in_place(model, self.path)
             _end_at(model, outputs)
         if self.dequantize and not rounding:
             remove_rounding(model, self._unrounded)

@@ -168,3 +168,79 @@ def test_endless_names_are_shortened(tmp_path: Path, shape: Sequence[int | None]
     with pytest.raises(WeightsError, match=r"input x\\x0aaaa.*…aaa") as raised:
         import_onnx(path, Request(check=False))
     assert len(raised.value.message) < MOST_LETTERS
+
+
+SPREAD = {
+    "a number to a row": ("Add", (1, 2**31 - 1), {"k": np.ones(1, "f4")}, "spread to 2,147,483,647 numbers"),
+    "a slope to channels": ("PRelu", (1, 2**31 - 1), {"k": np.ones(1, "f4")}, "spread to 2,147,483,647 numbers"),
+    "a column to an image": ("Add", (1, 3, 8_000, 8_000), {"k": np.ones((1, 1, 8_000), "f4")}, "spread to 192,000,000"),
+    "two of two billions": ("Gather", (1, 2**31 - 1, 8, 8), {"k": whole(1, 0)}, "neither a range nor a shuffle"),
+    "one that is not there": ("Gather", (1, 8, 8, 8), {"k": whole(8, 9)}, "it picks 9 of 8: expected -8 to 7"),
+}
+
+
+@pytest.mark.parametrize("case", SPREAD)
+def test_few_numbers_become_no_billions(tmp_path: Path, case: str) -> None:
+    op, shape, arrays, told = SPREAD[case]
+    axis = {"axis": 1} if op == "Gather" else {}
+    path = written(tmp_path, [helper.make_node(op, ["x", "k"], ["y"], **axis)], shape=shape, **arrays)
+    with little(), pytest.raises(WeightsError) as raised:
+        import_onnx(path, Request(check=False))
+    assert told in str(raised.value)
+
+
+def test_a_value_that_would_be_compared_is_bounded(tmp_path: Path) -> None:
+    node = helper.make_node("Resize", ["x", "", "s"], ["a"], mode="nearest")
+    mean = helper.make_node("GlobalAveragePool", ["a"], ["y"])
+    path = written(tmp_path, [node, mean], shape=(1, 3, 64, 64), s=np.asarray([1, 1, 200, 200], "f4"))
+    with little(), pytest.raises(WeightsError, match="at most 134,217,728 numbers to compare, found 491,520,000"):
+        import_onnx(path)
+
+
+@pytest.mark.parametrize(
+    ("op", "attributes", "arrays", "told"),
+    [
+        ("ReduceMean", {"axes": [1, -3]}, {}, "name one twice"),
+        ("Clip", {}, {"low": number(float("nan"))}, "it clips to what is no number"),
+        ("Div", {}, {"k": number(1e-45)}, "it divides by zero, or by next to nothing"),
+    ],
+)
+def test_what_is_read_in_different_ways_is_refused(
+    tmp_path: Path, op: str, attributes: Any, arrays: Any, told: str
+) -> None:
+    path = written(tmp_path, [helper.make_node(op, ["x", *arrays], ["y"], **attributes)], **arrays)
+    with pytest.raises(WeightsError) as raised:
+        import_onnx(path, Request(check=False))
+    assert told in str(raised.value)
+
+
+def test_means_of_nothing_warn_of_nothing(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    nodes = [helper.make_node("ReduceMean", ["k"], ["c"], axes=[0]), helper.make_node("Add", ["x", "c"], ["y"])]
+    path = written(tmp_path, nodes, k=np.zeros((0, 8), "f4"))
+    try:
+        import_onnx(path, Request(check=False))
+    except GraphcError as error:
+        assert error.code == "G362"  # noqa: PT017
+    assert not recwarn.list
+
+
+@pytest.mark.parametrize("axis", [4, -5, 2**31, -(2**63)])
+@pytest.mark.parametrize("op", ["LayerNormalization", "Softmax", "Concat", "Split"])
+def test_an_axis_that_is_none_ends_no_process(tmp_path: Path, op: str, axis: int) -> None:
+    inputs = ["x", "k"] if op == "LayerNormalization" else ["x", "x"] if op == "Concat" else ["x"]
+    path = written(tmp_path, [helper.make_node(op, inputs, ["y"], axis=axis)], k=np.ones(8, "f4"))
+    with pytest.raises(WeightsError, match=f"expected an axis from -4 to 3, found {axis}"):
+        import_onnx(path, Request(check=False))
+
+
+def test_texts_are_not_computed_with(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("Cast", ["k"], ["t"], to=TensorProto.STRING),
+        helper.make_node("ConstantOfShape", ["s"], ["u"], value=numpy_helper.from_array(np.asarray(["a"], object))),
+        helper.make_node("Concat", ["t", "u"], ["v"], axis=0),
+        helper.make_node("Cast", ["v"], ["w"], to=TensorProto.FLOAT),
+        helper.make_node("Add", ["x", "w"], ["y"]),
+    ]
+    path = written(tmp_path, nodes, k=np.ones(3, "f4"), s=whole(5))
+    with pytest.raises(WeightsError, match="cannot be said as layers: Cast"):
+        import_onnx(path, Request(check=False))
