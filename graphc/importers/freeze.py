@@ -246,7 +246,9 @@ class _Freezing:
         given = [name for name in node.inputs if name]
         if node.op not in INFERRED or any(name not in self.types for name in given):
             return
-        self.check_axis(node)
+        if odd := self.odd_axis(node):
+            self.wrong.update({name: odd for name in node.outputs if name})
+            return
         data = {name: self.constants[name] for name in given if name in self.constants}
         try:
             small = {name: numpy_helper.from_array(array) for name, array in data.items() if array.size <= SMALL}
@@ -264,15 +266,15 @@ class _Freezing:
             raise WeightsError("G360", f"{shown(self.path)}: {brief(node.label)}: {message}")
         self.types.update(found)
 
-    def check_axis(self, node: OnnxNode) -> None:
-        """A WeightsError where a node's axis is none of its first input's: onnx has ended processes of that."""
+    def odd_axis(self, node: OnnxNode) -> str:
+        """What is said of a node's axis that is none of its first input's; onnx has ended processes of that."""
         axis, shape = node.get("axis"), self.shape(node.inputs[0]) if node.inputs and node.inputs[0] else None
+        if not 0 <= node.get("batch_dims", 0) <= (MOST_AXES if shape is None else len(shape)):
+            return f"its batch_dims is {node.get('batch_dims')}: expected axes of what it reads"
         if not isinstance(axis, int):
-            return
+            return ""
         rank = len(shape) + (node.op in BEHIND) if shape is not None and node.op not in ANY_AXIS else MOST_AXES
-        if not -rank <= axis < max(rank, 1):
-            message = f"expected an axis from {-rank} to {max(rank, 1) - 1}, found {axis}"
-            raise WeightsError("G360", f"{shown(self.path)}: {brief(node.label)}: {message}")
+        return "" if -rank <= axis < max(rank, 1) else f"its axis is {axis}: expected {-rank} to {max(rank, 1) - 1}"
 
     def is_bounded(self, node: OnnxNode) -> bool:
         """Whether computing the node's outputs takes no more than its bounds; texts are not computed with."""

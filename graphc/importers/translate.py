@@ -226,9 +226,9 @@ def translate(graph: OnnxGraph) -> Translation:
             handler = HANDLERS.get(node.op)
             if handler is None:
                 raise RefusedError("no layer says what it does")
-            handler(made, node)
             if wrong := next((made.graph.wrong[name] for name in node.outputs if name in made.graph.wrong), ""):
                 raise RefusedError(wrong)
+            handler(made, node)
         except RefusedError as refused:
             found.refusals.append(Refusal(node, str(refused)))
             lost.update(node.outputs)

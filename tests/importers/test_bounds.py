@@ -229,8 +229,15 @@ def test_means_of_nothing_warn_of_nothing(tmp_path: Path, recwarn: pytest.Warnin
 def test_an_axis_that_is_none_ends_no_process(tmp_path: Path, op: str, axis: int) -> None:
     inputs = ["x", "k"] if op == "LayerNormalization" else ["x", "x"] if op == "Concat" else ["x"]
     path = written(tmp_path, [helper.make_node(op, inputs, ["y"], axis=axis)], k=np.ones(8, "f4"))
-    with pytest.raises(WeightsError, match=f"expected an axis from -4 to 3, found {axis}"):
+    with pytest.raises(WeightsError, match="cannot be said as layers") as raised:
         import_onnx(path, Request(check=False))
+    assert f"its axis is {axis}: expected -4 to 3" in str(raised.value)
+
+
+def test_batches_that_are_none_end_no_process(tmp_path: Path) -> None:
+    nodes = [helper.make_node("GatherND", ["x", "k"], ["y"], batch_dims=-2)]
+    with pytest.raises(WeightsError, match="cannot be said as layers: GatherND"):
+        import_onnx(written(tmp_path, nodes, k=whole(0)), Request(check=False))
 
 
 def test_texts_are_not_computed_with(tmp_path: Path) -> None:

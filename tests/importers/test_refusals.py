@@ -33,7 +33,8 @@ def test_every_node_is_listed_with_counts_and_where_to_end(tmp_path: Path) -> No
     [
         ("y = Conv(x, x)", {}, "its weights are computed"),
         ("y = Conv(x, w)", {"w": [0, 4, 3, 3]}, "conv2d: filters should be greater than 0, found 0"),
-        ("a = Transpose<perm=[1,0,2,3]>(x) y = MatMul(a, a)", {}, "multiplies along examples"),
+        ("a = Transpose<perm=[1,0,2,3]>(x) b = Transpose<perm=[1,0,3,2]>(x) y = MatMul(a, b)", {},
+         "multiplies along examples"),
         ("a = Reshape(x, s) y = Concat<axis=1>(a, a)", {"s": whole(-1, 6)}, "examples joined with other axes"),
         ("y = Concat<axis=0>(x, x)", {}, "joins batches"),
         ("y = Clip(x, low, high)", {"low": number(2), "high": number(1)}, "clips to 2 and 1"),
