@@ -309,9 +309,11 @@ def sweep_page(path: str) -> str:
     if not is_sweep(path):
         return ""
     from graphc.report.sweep_page import report_sweep
-    from graphc.sweep.study import read_study
+    from graphc.sweep.study import place_of, read_study, storage_errors
 
-    return report_sweep(*read_study(path))
+    folder, facts, study = read_study(path)
+    with storage_errors(place_of(folder, facts)):
+        return report_sweep(folder, facts, study)
 
 
 @click.command(name="list")

@@ -56,10 +56,12 @@ def sweep(
         raise click.UsageError("expected either --join or --show")
     if shows:
         from graphc.report.sweep_table import show_sweep
-        from graphc.sweep.study import read_study
+        from graphc.sweep.study import place_of, read_study, storage_errors
 
-        _, facts, study = read_study(sweep_or_folder)
-        out(show_sweep(facts, study, form))
+        swept, facts, study = read_study(sweep_or_folder)
+        with storage_errors(place_of(swept, facts)):
+            table = show_sweep(facts, study, form)
+        out(table)
         return
     from graphc.sweep.worker import SweepWorker, begin_sweep
 

@@ -156,10 +156,10 @@ class SweepWorker:
             self._watch.stop()
 
     def summary(self) -> str:
-        """How many trials there are, and how the best ones did."""
-        trials = counting(self.study.get_trials(deepcopy=False))
+        """How many trials there are, and how the best ones did. A MachineError where the storage cannot be read."""
+        with storage_errors(place_of(self.folder, self.facts)):
+            trials, best = counting(self.study.get_trials(deepcopy=False)), best_trials(self.study)
         done = sum(trial.state == self._states.COMPLETE for trial in trials)
-        best = best_trials(self.study)
         if not best:
             return f"{counted(len(trials), 'trial')}, none complete"
         results = zip(self.facts.objectives, best[0].values, strict=True)

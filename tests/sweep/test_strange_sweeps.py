@@ -204,3 +204,13 @@ def test_what_a_sweep_says_of_itself(stranger: Path, tmp_path: Path, facts: dict
         read_study(str(folder))
     assert not (folder / "new.db").exists()
     assert (folder / "other.db").read_bytes() == before
+
+
+def test_a_journal_that_can_no_longer_be_read(stranger: Path, tmp_path: Path) -> None:
+    """Behind the last trial, too, the message names it."""
+    folder = copied(stranger, tmp_path)
+    worker = SweepWorker(folder, lambda said: None, DEFAULT)
+    (folder / "journal.log").unlink()
+    (folder / "journal.log").mkdir()
+    with pytest.raises(MachineError, match=r"journal\.log, cannot be used"):
+        worker.summary()
