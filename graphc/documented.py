@@ -19,6 +19,8 @@ from pydantic import BaseModel, GetJsonSchemaHandler
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import CoreSchema
 
+from graphc.errors import CONTROLS
+
 
 class Documented(BaseModel):
     """A model whose JSON Schema carries the text under each field as its description."""
@@ -95,18 +97,21 @@ def written(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-PLAIN = re.compile(r"[A-Za-z_/][\w./*<>= -]*")
+PLAIN = re.compile(r"[A-Za-z_/](?:[\w./*<>= -]*[\w./*<>=-])?")
+NO_TEXTS = frozenset({"null", "true", "false", "nan", "infinity"})
+"""What YAML takes for something else than a text, in small letters."""
 WORDS = {None: "none", True: "true", False: "false"}
 
 
 def flow(value: Any) -> str:
-    """A value on one line of YAML; null is none."""
+    """A value on one line of YAML, which reads it back as it is; null is none."""
     if value is None or isinstance(value, bool):
         return WORDS[value]
     if isinstance(value, dict):
-        return f"{{{', '.join(f'{key}: {flow(item)}' for key, item in value.items())}}}"
+        return f"{{{', '.join(f'{flow(key)}: {flow(item)}' for key, item in value.items())}}}"
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(map(flow, value))}]"
     if isinstance(value, str):
-        return value if PLAIN.fullmatch(value) else json.dumps(value, ensure_ascii=False)
+        is_plain = PLAIN.fullmatch(value) and value.lower() not in NO_TEXTS
+        return value if is_plain else json.dumps(value, ensure_ascii=False).translate(CONTROLS)
     return str(value)

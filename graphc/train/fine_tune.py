@@ -3,7 +3,6 @@ of a folder, with images prepared as they were for the weights."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from graphc import weights
 from graphc.compiler import plan_model
 from graphc.data.resizing import AnyResizing
 from graphc.dims import is_image, is_static
+from graphc.documented import flow
 from graphc.errors import SpecError
 from graphc.files import shown
 from graphc.graph import Plan
@@ -88,13 +88,13 @@ def fine_tuning(spec: str, start: Pretrained, data: Path, recipe: Path) -> str:
     return TEMPLATE.format(
         title=f"Weights of {shown(Path(start.path).name)}",
         classes=len(folder.classes),
-        name=recipe.name,
-        spec=_named(spec, model, base),
+        name=shown(recipe.name),
+        spec=flow(_named(spec, model, base)),
         settings=", ".join(f"{key}: {value}" for key, value in changed.items()),
         sources=folder.sources(base, (height, width), channels),
         prepared=_prepared(known, height),
-        start=_flow(_init_from(start, base, patterns)),
-        head=NEW_HEAD.format(patterns=_flow(dict.fromkeys(patterns, 10)), first=_first(plan)) if heads else "",
+        start=flow(_init_from(start, base, patterns)),
+        head=NEW_HEAD.format(patterns=flow(dict.fromkeys(patterns, 10)), first=_first(plan)) if heads else "",
     )
 
 
@@ -129,8 +129,8 @@ def _prepared(known: Preparation | None, size: int) -> str:
     if known is None:
         return UNKNOWN
     return KNOWN.format(
-        resize=_flow(_resize(known.resizing(size))),
-        preprocess=_flow(known.preprocess.model_dump(exclude_defaults=True)),
+        resize=flow(_resize(known.resizing(size))),
+        preprocess=flow(known.preprocess.model_dump(exclude_defaults=True)),
     )
 
 
@@ -159,14 +159,3 @@ def _named(spec: str, model: ModelSpec, base: Path) -> str:
 def _first(plan: Plan) -> str:
     """The part of the names with which the first layer's begins."""
     return plan.nodes[0].node.name.partition("/")[0]
-
-
-def _flow(value: object) -> str:
-    """A value as YAML in one line."""
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{_flow(key)}: {_flow(each)}" for key, each in value.items()) + "}"
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(map(_flow, value)) + "]"
-    if isinstance(value, str) and value.replace("_", "").isalnum() and not value[0].isdigit():
-        return value
-    return json.dumps(value, ensure_ascii=False)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from graphc.documented import flow
 from graphc.errors import MachineError, SpecError
 from graphc.files import atomic_write, shown
 from graphc.spec.model import read_spec
 from graphc.spec.starter import starter
 from graphc.spec.zoo import zoo_names
 from graphc.train.fine_tune import Pretrained, fine_tuning, image_taken
-from graphc.train.starter import Starting, recipe_text, starting, variables
+from graphc.train.starter import Starting, nameable, recipe_text, starting, variables
 
 
 def new(path: str, recipe: str | None, data: str | None, force: bool, start: Pretrained | None = None) -> list[str]:
@@ -53,10 +54,9 @@ def new(path: str, recipe: str | None, data: str | None, force: bool, start: Pre
 
 def _model(path: str, base: Path, start: Starting, kept: bool) -> str:
     """What stands for the spec in the recipe: its path, and its variables where they are not as the data need them."""
-    name = path if not Path(path).exists() and kept else Path(os.path.relpath(path, base)).as_posix()
+    name = nameable(path if not Path(path).exists() and kept else Path(os.path.relpath(path, base)).as_posix())
     known = read_spec(path).vars if kept else {}
     other = {key: value for key, value in variables(start).items() if known.get(key, value) != value}
     if not other:
-        return name
-    settings = ", ".join(f"{key}: {value}" for key, value in other.items())
-    return f"{{spec: {name}, set: {{{settings}}}}}"
+        return flow(name)
+    return flow({"spec": name, "set": other})

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,7 +12,8 @@ from graphc.data.class_folders import PARTS, parts_of
 from graphc.data.endings import is_hidden
 from graphc.data.folder import find_images
 from graphc.data.images import image_shape
-from graphc.errors import DataError, GraphcError, Place
+from graphc.documented import flow
+from graphc.errors import DataError, GraphcError, Place, SpecError
 from graphc.files import shown
 
 TEMPLATE = """\
@@ -26,7 +25,7 @@ TEMPLATE = """\
 #   graphc train {name} --set epochs=10 # any key can be set so
 
 recipe: 1                               # version of this format
-model: {model:<33}# the spec; {{spec: …, set: {{width: 32}}}} sets its variables
+model: {model:<32} # the spec; {{spec: …, set: {{width: 32}}}} sets its variables
 
 # Paths start at the folder of this file.
 data:
@@ -60,8 +59,6 @@ SHARE = """\
 INSTEAD = """\
   # Images of your own, one folder a class: graphc new --recipe --data FOLDER --force"""
 
-PLAIN = re.compile(r"[A-Za-z/.][\w/.-]*", re.ASCII)
-"""A path that needs no quotes."""
 LARGEST_SIDE = 64
 """Of the images of a folder, which are resized: to their own size where that is smaller."""
 IDX_TRAIN, IDX_TEST = "train", "t10k"
@@ -89,7 +86,7 @@ def starting(data: Path | None, base: Path, taken: tuple[int, int] | None = None
     check_folder(data)
     found = _idx_files(data)
     if found:
-        return Starting(_mnist([path_from(data / name, base) for name in found]))
+        return Starting(_mnist([flow(path_from(data / name, base)) for name in found]))
     return _images(data, base, taken)
 
 
@@ -104,7 +101,7 @@ def check_folder(data: Path) -> None:
 def recipe_text(start: Starting, name: str, model: str) -> str:
     """The recipe; `name`: its file's, `model`: what stands for the spec in it."""
     return TEMPLATE.format(
-        name=name, model=model, sources="\n".join(start.sources), epochs=start.epochs, augment=start.augment
+        name=shown(name), model=model, sources="\n".join(start.sources), epochs=start.epochs, augment=start.augment
     )
 
 
@@ -149,7 +146,7 @@ class ImageFolder:
             FOLDER.format(
                 part=part,
                 space=" " * (36 - len(part)),
-                path=path_from(path, base),
+                path=flow(path_from(path, base)),
                 height=height,
                 width=width,
                 channels=channels,
@@ -194,10 +191,16 @@ def _size(paths: Iterable[Path]) -> tuple[int, int]:
 
 
 def path_from(path: Path, base: Path) -> str:
-    """A path as the recipe at `base` writes it: from there, unless that leads far up."""
+    """A path as the recipe at `base` names it: from there, unless that leads far up. A SpecError where no text can."""
     try:
         relative = Path(os.path.relpath(path, base)).as_posix()
     except ValueError:  # on another drive
         relative = "../../"
-    text = path.resolve().as_posix() if relative.startswith("../../") else relative
-    return text if PLAIN.fullmatch(text) else json.dumps(text, ensure_ascii=False)
+    return nameable(path.resolve().as_posix() if relative.startswith("../../") else relative)
+
+
+def nameable(path: str) -> str:
+    """A path that a recipe can name; a SpecError where it is none."""
+    if shown(path) != path:
+        raise SpecError("G616", f"{shown(path)}: a recipe cannot name it: expected printable text in UTF-8")
+    return path

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import os
 import struct
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -135,3 +137,32 @@ def test_every_key_of_the_recipe_has_a_comment() -> None:
     keys = [line for line in lines if ":" in line and not line.lstrip().startswith("#") and "idx:" not in line]
     bare = [line for line in keys if "#" not in line]
     assert bare == ["data:"]
+
+
+@pytest.mark.parametrize("folder", ["true", ".5", "null", "a, b: [c] #d", "x" * 60, "'\"\\", "-"])
+def test_any_name_is_read_back(tmp_path: Path, folder: str) -> None:
+    write_images(tmp_path / folder, ("cat", "dog"), (16, 16), count=1)
+    spec = f"{folder}.yaml"
+    new(spec, "recipe.yaml", folder, False)
+    found = read_recipe("recipe.yaml")
+    assert found.model.spec == spec
+    assert found.data.train is not None
+    assert getattr(found.data.train, "path") == folder  # noqa: B009  (an image folder's)
+    (tmp_path / "recipe.yaml").unlink()
+    plain = (tmp_path / spec).read_text()
+    (tmp_path / spec).write_text(plain.replace("classes: 10", "classes: 11").replace("classes: 2 ", "classes: 3 "))
+    new(spec, "recipe.yaml", folder, False)
+    assert read_recipe("recipe.yaml").model.spec == spec
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are text there")
+@pytest.mark.parametrize("folder", [b"bad\xff", "nel\x85".encode(), b"\x1b[2J"])
+def test_what_no_recipe_can_name(tmp_path: Path, folder: bytes) -> None:
+    name = os.fsdecode(folder)
+    write_images(tmp_path / name, ("cat", "dog"), (16, 16), count=1)
+    with pytest.raises(SpecError, match="a recipe cannot name it") as caught:
+        new("net.yaml", "recipe.yaml", name, False)
+    assert "\x1b" not in str(caught.value)
+    assert not (tmp_path / "recipe.yaml").exists()
+    with pytest.raises(SpecError, match="a recipe cannot name it"):
+        new(f"{name}.yaml", "recipe.yaml", None, False)
