@@ -13,7 +13,7 @@ from google.protobuf.message import Message
 from onnx import TensorProto
 
 from graphc.errors import WeightsError
-from graphc.files import for_reading, shown
+from graphc.files import brief, for_reading, shown
 from graphc.system import NotPlain, is_plain_name, open_below
 
 LISTS = ("float_data", "int32_data", "string_data", "int64_data", "double_data", "uint64_data")
@@ -33,6 +33,11 @@ BITS = {
 
 MOST_AXES = 64
 """Of a tensor."""
+MOST_PARTS, BYTES_OF_A_PART = 100_000, 12
+"""Messages in a model, and as many more as its bytes hold of so many each: written by anybody they are longer, and in
+memory they take a hundred times as many as the shortest."""
+MOST_TENSORS = 10_000
+"""Whose data lie in files beside the model."""
 MOST_TIMES = 4
 """As many times over may tensors name the bytes of a file beside the model: some are there for two of them."""
 NARROW = {
@@ -48,22 +53,26 @@ def check_tensors(model: onnx.ModelProto, path: Path) -> list[TensorProto]:
     """The tensors whose data lie in files beside the model; a WeightsError where one is not as it should be."""
     found = []
     taken: dict[tuple[int, int], int] = {}
-    for tensor, in_graph in tensors_of(model):
+    most = MOST_PARTS + model.ByteSize() // BYTES_OF_A_PART
+    for tensor, in_graph in tensors_of(model, path, most):
         if not is_external(tensor, path):
             check_numbers(tensor, path)
             continue
         if not in_graph:
-            what = f"{shown(path)}: {shown(tensor.name)}: external data outside of the graph"
+            what = f"{shown(path)}: {brief(tensor.name)}: external data outside of the graph"
             raise WeightsError("G312", f"{what}: expected the data of functions and of training in the model itself")
         with open_external(tensor, path) as file:
             status = os.fstat(file.fileno())
             key = status.st_dev, status.st_ino
             taken[key] = taken.get(key, 0) + external_size(tensor)
             if taken[key] > MOST_TIMES * status.st_size:
-                what = f"{shown(path)}: {shown(tensor.name)}: external data in a file of {status.st_size:,} bytes"
+                what = f"{shown(path)}: {brief(tensor.name)}: external data in a file of {status.st_size:,} bytes"
                 message = f"expected tensors of at most {MOST_TIMES} times as many, found {taken[key]:,} and more"
                 raise WeightsError("G312", f"{what}: {message}")
             found.append(tensor)
+            if len(found) > MOST_TENSORS:
+                message = f"expected at most {MOST_TENSORS:,} tensors in files beside the model, found more"
+                raise WeightsError("G312", f"{shown(path)}: {message}")
     return found
 
 
@@ -71,30 +80,45 @@ def check_numbers(tensor: TensorProto, path: Path) -> None:
     """A WeightsError where a tensor is a part of another, or holds numbers that its type has not."""
     if tensor.HasField("segment"):
         raise WeightsError(
-            "G311", f"{shown(path)}: {shown(tensor.name)}: expected a whole tensor, found a segment of one"
+            "G311", f"{shown(path)}: {brief(tensor.name)}: expected a whole tensor, found a segment of one"
         )
     limits = NARROW.get(TYPE_NAMES.get(tensor.data_type, "")) if tensor.int32_data else None
     if limits is not None and not (limits[0] <= min(tensor.int32_data) and max(tensor.int32_data) <= limits[1]):
         found = next(each for each in tensor.int32_data if not limits[0] <= each <= limits[1])
-        kind, name = TYPE_NAMES[tensor.data_type], shown(tensor.name)
+        kind, name = TYPE_NAMES[tensor.data_type], brief(tensor.name)
         raise WeightsError(
             "G311", f"{shown(path)}: {name}: expected {limits[0]} to {limits[1]} of {kind}, found {found}"
         )
 
 
-def tensors_of(model: onnx.ModelProto) -> Iterator[tuple[TensorProto, bool]]:
+def tensors_of(model: onnx.ModelProto, path: Path, most: int) -> Iterator[tuple[TensorProto, bool]]:
     """Every tensor, wherever one may stand, and whether it belongs to the graph (not to a function or to training).
 
-    A UnicodeDecodeError where a text is not UTF-8.
+    A UnicodeDecodeError where a text is not UTF-8; a WeightsError where the model has more than `most` messages.
     """
+    count = 0
+
+    def look_at(message: Message) -> None:
+        nonlocal count
+        count += sum(len(value) for field, value in message.ListFields() if field.message_type and _is_list(value))
+        if count > most:
+            expected = f"expected at most {most:,} parts in a file of that size, found more"
+            raise WeightsError("G310", f"{shown(path)}: {expected}")
+
+    look_at(model)
     for field, part in _inner(model):
         waiting = [part]
         while waiting:
             message = waiting.pop()
+            look_at(message)
             if isinstance(message, TensorProto):
                 yield message, field == "graph"
             else:
                 waiting += [inner for _, inner in _inner(message)]
+
+
+def _is_list(value: object) -> bool:
+    return not isinstance(value, Message)
 
 
 def _inner(message: Message) -> Iterator[tuple[str, Message]]:
@@ -119,7 +143,7 @@ def is_external(tensor: TensorProto, path: Path) -> bool:
     external = bool(tensor.data_location == TensorProto.EXTERNAL)
     there = {field.name for field, _ in tensor.ListFields()}
     if (external or "external_data" in there) + len(there.intersection(("raw_data", *LISTS))) > 1:
-        raise WeightsError("G311", f"{shown(path)}: {shown(tensor.name)}: its data are in more than one place")
+        raise WeightsError("G311", f"{shown(path)}: {brief(tensor.name)}: its data are in more than one place")
     return external
 
 
@@ -129,7 +153,7 @@ def read_external(tensor: TensorProto, path: Path) -> bytes:
         length = external_size(tensor)
         data = file.read(length)
     if len(data) != length:
-        raise WeightsError("G312", f"{shown(path)}: {shown(tensor.name)}: its external data end early")
+        raise WeightsError("G312", f"{shown(path)}: {brief(tensor.name)}: its external data end early")
     return data
 
 
@@ -148,7 +172,7 @@ def open_external(tensor: TensorProto, path: Path) -> BinaryIO:
     """
     entries = _entries(tensor, path)
     name = entries.get("location", "")
-    wrong = f"{shown(path)}: {shown(tensor.name)}: external data in {shown(repr(name))}"
+    wrong = f"{shown(path)}: {brief(tensor.name)}: external data in {brief(repr(name))}"
     if not is_plain_name(name) or "/" in name or "\\" in name:
         raise WeightsError("G312", f"{wrong}: expected the name of a file beside the model")
     try:
@@ -169,7 +193,7 @@ def open_external(tensor: TensorProto, path: Path) -> BinaryIO:
 
 def _entries(tensor: TensorProto, path: Path) -> dict[str, str]:
     """What a tensor says of its external data."""
-    where = f"{shown(path)}: {shown(tensor.name)}: external data"
+    where = f"{shown(path)}: {brief(tensor.name)}: external data"
     entries: dict[str, str] = {}
     for entry in tensor.external_data:
         try:
@@ -177,7 +201,7 @@ def _entries(tensor: TensorProto, path: Path) -> dict[str, str]:
         except UnicodeDecodeError:
             raise WeightsError("G312", f"{where}: expected keys and values in UTF-8") from None
         if key not in DATA_KEYS:
-            raise WeightsError("G312", f"{where}: unknown keys {shown(key)}; expected {', '.join(sorted(DATA_KEYS))}")
+            raise WeightsError("G312", f"{where}: unknown keys {brief(key)}; expected {', '.join(sorted(DATA_KEYS))}")
         if key in entries:
             raise WeightsError("G312", f"{where}: the key {key} is there twice")
         entries[key] = value

@@ -251,3 +251,48 @@ def test_texts_are_not_computed_with(tmp_path: Path) -> None:
     path = written(tmp_path, nodes, k=np.ones(3, "f4"), s=whole(5))
     with pytest.raises(WeightsError, match="cannot be said as layers: Cast"):
         import_onnx(path, Request(check=False))
+
+
+EMPTY = {
+    "attributes": (1, b"\x2a\x00"),
+    "inputs": (0, b"\x5a\x00"),
+    "values": (0, b"\x6a\x00"),
+    "tensors": (1, b"\x52\x00"),
+}
+"""Parts of a graph (0) or of a node in it (1) that take two bytes, and in memory hundreds."""
+
+
+@pytest.mark.parametrize("parts", EMPTY)
+def test_empty_parts_are_counted(tmp_path: Path, parts: str) -> None:
+    depth, part = EMPTY[parts]
+    graph = part * 400_000
+    for field in (0x0A,) * depth:
+        graph = bytes([field]) + sized(graph)
+    path = tmp_path / "model.onnx"
+    path.write_bytes(b"\x08\x08\x3a" + sized(graph))
+    with (
+        little(),
+        pytest.raises(WeightsError, match=r"expected at most 166,\d* parts in a file of that size"),
+    ):
+        import_onnx(path, Request(check=False))
+
+
+def sized(data: bytes) -> bytes:
+    """Bytes behind their number, as protobuf writes it."""
+    count, head = len(data), bytearray()
+    while count >= 0x80:
+        head.append(count & 0x7F | 0x80)
+        count >>= 7
+    return bytes([*head, count]) + data
+
+
+def test_tensors_in_other_files_are_counted(tmp_path: Path) -> None:
+    model = onnx.load(written(tmp_path, row([RELU])))
+    for number_ in range(10_001):
+        tensor = model.graph.initializer.add(name=f"w{number_}", data_type=1, dims=[0], data_location=1)
+        tensor.external_data.add(key="location", value="data")
+    (tmp_path / "data").write_bytes(b"0000")
+    path = tmp_path / "model.onnx"
+    path.write_bytes(model.SerializeToString())
+    with little(), pytest.raises(WeightsError, match="at most 10,000 tensors in files beside the model"):
+        import_onnx(path, Request(check=False))
