@@ -14,7 +14,7 @@ MAX_LENGTH = 1_000
 """Characters of a pattern."""
 LETTERS = 1_000
 """Pairs of letters that are compared in the time of a name that does not fit from the first."""
-MAX_COMPARISONS = 10_000_000
+MAX_COMPARISONS = 4_000_000
 """Of a list of patterns with the names that they choose from."""
 WILDCARD = re.compile(r"[*?]")
 

@@ -6,9 +6,11 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
+from pydantic import model_validator
+
 from graphc.kernels.relu import relu, relu_grad
 from graphc.layers.base import Layer, scalar
-from graphc.layers.fields import Number, PositiveNumber
+from graphc.layers.fields import LARGEST, Number, PositiveNumber
 from graphc.lazy import np
 from graphc.onnx_builder import OnnxBuilder, Value
 from graphc.training_graph.step import EmittedGradients, EmittedStep, TrainingBuilder
@@ -177,6 +179,12 @@ class HardSigmoid(Activation):
     """Slope between 0 and 1; ONNX's and Keras 2's default is 0.2."""
     beta: Number = 0.5
     """Value at 0."""
+
+    @model_validator(mode="after")
+    def _held(self) -> HardSigmoid:
+        if max(1, abs(self.beta)) / self.alpha > LARGEST:
+            raise ValueError(f"expected an alpha with which 1/alpha and beta/alpha fit float32, found {self.alpha:g}")
+        return self
 
     def emit(self, build: OnnxBuilder, inputs: Sequence[Value], params: Params) -> Value:
         # Not ONNX's HardSigmoid: OpenCV takes Mul(x, HardSigmoid(y)) for HardSwish(y) without an error.

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 
 from pydantic import model_validator
 
-from graphc.dims import Dim, Shape, bounds, is_static
+from graphc.dims import Dim, Shape, bounds
 from graphc.errors import RuleError
 from graphc.kernels.conv import AnyConvProblem, ConvPart, problem_of
 from graphc.kernels.conv.blank import blank_outputs
@@ -147,10 +147,7 @@ class ConvTranspose(SizedLike, OfRank, Weighted):
             self._open_pads(*inputs)
             return *self.followed_size(*inputs), self.filters
         windows = self.windows(sizes)
-        if is_static(sizes):
-            full = elements(tuple((window.size - 1) * window.stride + window.extent for window in windows))
-            made = elements(tuple(window.output for window in windows))
-            check_made(self.filters * (full - OF_INPUT * made), "before its outputs are cut")
+        check_made(self.filters * _cut_off(windows), "before its outputs are cut")
         return *(window.output for window in windows), self.filters
 
     def reach(self, *inputs: Shape) -> tuple[Reach, ...]:
@@ -275,6 +272,17 @@ class Conv2dTranspose(ConvTranspose):
     """The transpose of a convolution: each input pixel writes a window of outputs, `stride` apart."""
 
     kind: ClassVar[str] = "conv2d_transpose"
+
+
+def _cut_off(windows: Sequence[TransposedWindow]) -> int:
+    """How many more numbers there are before outputs are cut off than may be for those that stay; an open size counts
+    as 1."""
+    full = made = 1
+    for window in windows:
+        pixels = (window.size - 1) * window.stride if isinstance(window.size, int) else 0
+        full *= pixels + window.extent
+        made *= window.output if isinstance(window.output, int) else 1
+    return full - OF_INPUT * made
 
 
 def _mirrored(window: TransposedWindow) -> Window:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from graphc.errors import SpecError, did_you_mean
 from graphc.files import shown
 from graphc.graph import Plan
-from graphc.patterns import within_groups
+from graphc.patterns import too_much, within_groups
 
 
 def kept_in_float(plan: Plan, patterns: Sequence[str]) -> Callable[[str], bool]:
@@ -16,9 +16,12 @@ def kept_in_float(plan: Plan, patterns: Sequence[str]) -> Callable[[str], bool]:
     weighted = [each.node.name for each in plan.nodes if each.macs != 0]  # None: not known, not none
     layers = [each.node.name for each in plan.nodes]
     chosen: set[str] = set()
+    ends = {"first": weighted[:1], "last": weighted[-1:]}
+    if said := too_much(patterns, layers):
+        raise SpecError("G351", said)
     for text in patterns:
-        ends = {"first": weighted[:1], "last": weighted[-1:]}
-        found = ends.get(text) or [name for name in layers if within_groups(text).fullmatch(name)]
+        fits = within_groups(text).fullmatch
+        found = ends.get(text) or [name for name in layers if fits(name)]
         if not found:
             hint = did_you_mean(text, layers)
             raise SpecError("G351", f"no layer is called {shown(text)}: none stays in float for it{hint}")

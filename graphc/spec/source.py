@@ -43,7 +43,7 @@ class Limits:
     """Over a spec and all that it includes."""
     files: int = 100
     depth: int = 64
-    nodes: int = 300_000
+    nodes: int = 200_000
     """Keys, values and list items, aliases written out."""
 
 

@@ -16,7 +16,7 @@ from graphc.errors import Place, SpecError, clipped, did_you_mean
 from graphc.passes.expectations import MEMORY, TOTALS, budget_of
 from graphc.settings import LIST, JsonSchema, Settings, Short, validate
 from graphc.spec.source import SpecMap, load_file
-from graphc.train.recipe_tree import overridden, place_in
+from graphc.train.recipe_tree import LIMITS, overridden, place_in
 
 VERSION = 1
 COSTS = (*TOTALS, *MEMORY)
@@ -257,7 +257,7 @@ def _require_readable(name: str, value: Any) -> None:
 
 def read_sweep(path: Path | str) -> Sweep:
     """The sweep in a file; SpecErrors with their places."""
-    tree = load_file(path, number_keys=True)
+    tree = load_file(path, LIMITS, number_keys=True)
     if not isinstance(tree, SpecMap):
         raise SpecError("G605", "expected a mapping with the keys of a sweep", Place(str(path), 1, 1))
     found = validate(Sweep, tree, lambda keys, of_key: place_in(tree, keys, of_key))

@@ -11,7 +11,7 @@ from graphc.data.masks import MaskRule
 from graphc.data.sample import BOXES, MASK
 from graphc.data.stored import StoredMasks
 from graphc.data.target_kind import TargetKind
-from graphc.errors import DataError, Place, SpecError, did_you_mean
+from graphc.errors import DataError, Place, SpecError, clipped, did_you_mean
 from graphc.graph import Plan
 from graphc.layers.protocols import SuppressesBoxes
 from graphc.lazy import np
@@ -223,14 +223,16 @@ def keys_of(recipe: Recipe, head: int) -> tuple[str | int, ...]:
 
 
 def _judges(targets: Sequence[LossTerm], recipe: Recipe) -> tuple[Judge, ...]:
-    names = [head.name for head in targets]
+    names = {head.name: number for number, head in reversed(list(enumerate(targets)))}
     found = []
     for said in recipe.named_metrics:
         if said.head is not None and said.head not in names:
             with recipe.placing(said.keys[:2], of_key=True):
                 hint = did_you_mean(said.head, names)
-                raise SpecError("G606", f"metrics: expected a head ({', '.join(names)}), found {said.head!r}{hint}")
-        index = 0 if said.head is None else names.index(said.head)
+                raise SpecError(
+                    "G606", f"metrics: expected a head ({', '.join(names)}), found {clipped(said.head)}{hint}"
+                )
+        index = 0 if said.head is None else names[said.head]
         found.append(Judge(said.name, said.metric, index, said.keys))
     return tuple(found)
 
@@ -242,7 +244,8 @@ def _targets(plan: Plan, recipe: Recipe) -> tuple[LossTerm, ...]:
         return (_term(plan, recipe, 0, LossTerm(name, plan.graph.outputs[name], (), recipe.loss, target)),)
     found: list[LossTerm] = []
     for number, head in enumerate(recipe.heads):
-        node = _node(plan, head.output)
+        with recipe.placing(("heads", number, "output")):
+            node = _node(plan, head.output)
         before = sum(other.node == node for other in found)
         name = f"{head.output}_{before + 1}" if before else head.output
         found.append(_term(plan, recipe, number, LossTerm(name, node, (), head.loss, head.target, head.weight)))
@@ -286,12 +289,14 @@ def _only_output(plan: Plan) -> str:
 
 def _node(plan: Plan, name: str) -> str:
     """The node of an output, an end point or a layer."""
-    nodes = {name: name for name in plan.by_name}
-    for names in (plan.graph.outputs, plan.graph.end_points, nodes):
+    for names in (plan.graph.outputs, plan.graph.end_points):
         if name in names:
             return names[name]
-    known: Iterable[str] = {**nodes, **plan.graph.end_points, **plan.graph.outputs}
-    raise SpecError("G606", f"a head is on {name!r}, which is no output, end point or layer{did_you_mean(name, known)}")
+    if name in plan.by_name:
+        return name
+    known: Iterable[str] = {**plan.by_name, **plan.graph.end_points, **plan.graph.outputs}
+    hint = did_you_mean(name, known)
+    raise SpecError("G606", f"a head is on {clipped(name)}, which is no output, end point or layer{hint}")
 
 
 def _static(shape: tuple[object, ...], name: str) -> tuple[int, ...]:

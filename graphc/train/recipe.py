@@ -45,10 +45,11 @@ from graphc.train.distill import Teacher
 from graphc.train.losses import LOSSES, Loss
 from graphc.train.metrics import METRICS, Metric
 from graphc.train.optimizers import OPTIMIZERS, Optimizer
-from graphc.train.recipe_tree import overridden, place_in, refuse_specs, refuse_zoo_names
+from graphc.train.recipe_tree import LIMITS, overridden, place_in, refuse_specs, refuse_zoo_names
 from graphc.train.schedules import SCHEDULES, Constant, Schedule, WarmUp
 
 VERSION = 1
+MOST_HEADS = 1_000
 
 AnyLoss: TypeAlias = Annotated[Loss, OneOf(LOSSES)]
 AnyMetric: TypeAlias = Annotated[Metric, OneOf(METRICS)]
@@ -230,7 +231,7 @@ class Recipe(Settings):
     """Training, validation and test set."""
     loss: AnyLoss | None = None
     """The loss of the only output, or of the one named logits."""
-    heads: Annotated[tuple[Head, ...], LIST] = ()
+    heads: Annotated[tuple[Head, ...], LIST, Field(max_length=MOST_HEADS)] = ()
     """Instead of `loss`: losses of several outputs."""
     optimizer: AnyOptimizer
     """What turns gradients into updates."""
@@ -360,12 +361,12 @@ class NamedMetric:
 def read_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
     """The recipe in a file; `overrides` are `key.path=value` as on the command line."""
     refuse_zoo_names(path)
-    return recipe_from_tree(load_file(path, number_keys=True), str(path), overrides)
+    return recipe_from_tree(load_file(path, LIMITS, number_keys=True), str(path), overrides)
 
 
 def read_recipe_text(text: str | bytes, path: str = "recipe.yaml", overrides: Sequence[str] = ()) -> Recipe:
     """The recipe in a text; `path` is what errors call it."""
-    return recipe_from_tree(load_text(text, path, number_keys=True), path, overrides)
+    return recipe_from_tree(load_text(text, path, LIMITS, number_keys=True), path, overrides)
 
 
 def recipe_from_tree(tree: Any, path: str, overrides: Sequence[str] = ()) -> Recipe:

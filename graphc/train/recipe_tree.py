@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from graphc.errors import GraphcError, Place, SpecError
-from graphc.spec.source import SpecList, SpecMap, load_file, load_text, resolve
+from graphc.files import read_limited
+from graphc.spec.source import Limits, SpecList, SpecMap, decode, load_text, resolve
 from graphc.spec.zoo import zoo_names
+
+LIMITS = Limits(nodes=30_000)
+"""Of recipes and sweeps: those that people write have some hundreds of keys and values."""
+SAYS_RECIPE = re.compile(r"""^[{\s]*["']?recipe["']?\s*:""", re.MULTILINE)
 
 
 def place_in(tree: Any, keys: Sequence[int | str], of_key: bool = False) -> Place | None:
@@ -48,8 +54,12 @@ def overridden(tree: SpecMap, text: str) -> SpecMap:
 
 def is_recipe(path: Path | str) -> bool:
     """Whether a file says that it is a recipe; False where it cannot be read."""
+    content = ""
     try:
-        tree = load_file(path, number_keys=True)
+        content = decode(read_limited(path, LIMITS.file_bytes), str(path))
+        tree = load_text(content, str(path), LIMITS, number_keys=True)
+    except SpecError as error:
+        return error.code == "G108" and SAYS_RECIPE.search(content) is not None  # which `read_recipe` refuses in turn
     except GraphcError:
         return False
     return isinstance(tree, SpecMap) and "recipe" in tree

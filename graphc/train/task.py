@@ -39,7 +39,8 @@ class Task:
         plan = plan_model(spec, until=recipe.model.until)
         scales: Scales = {}
         if recipe.fake_quantize is not None:
-            plan, scales = fake_quantized(plan, recipe.fake_quantize)
+            with recipe.placing(("fake_quantize",)):
+                plan, scales = fake_quantized(plan, recipe.fake_quantize)
         heads = LossTerms(plan, recipe)
         return Task(recipe, spec, plan, heads, preprocessing or Preprocessing.said(recipe.data), scales)
 

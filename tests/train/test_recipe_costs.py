@@ -6,11 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from graphc.compiler import plan_model
 from graphc.errors import SpecError
 from graphc.initializers import Zeros
+from graphc.passes.kept_in_float import kept_in_float
+from graphc.spec.model import read_spec_text
 from graphc.sweep.settings import read_sweep
 from graphc.train.param_groups import ParamGroups
 from graphc.train.recipe import read_recipe_text
+from graphc.train.recipe_tree import is_recipe
 from graphc.train.schedules import Exponential, Step
 from graphc.variables import ParamSpec
 from tests.costs import little
@@ -29,8 +33,8 @@ SWEEP = "sweep: 1\nrecipe: recipe.yaml\n"
 
 def test_unknown_keys_are_compared_as_far_as_they_are_shown() -> None:
     with little(), pytest.raises(SpecError, match="unknown key 'key0'") as caught:
-        read_recipe_text(RECIPE + "".join(f"key{number}: 1\n" for number in range(20_000)))
-    assert "and 19,980 more errors" in str(caught.value)
+        read_recipe_text(RECIPE + "".join(f"key{number}: 1\n" for number in range(14_000)))
+    assert "and 13,980 more errors" in str(caught.value)
 
 
 def test_a_key_is_no_line_of_its_own() -> None:
@@ -53,7 +57,7 @@ def test_patterns_are_as_many_as_can_be_compared() -> None:
     patterns = ", ".join(f'"*{number}": 1' for number in range(4_000))
     recipe = read_recipe_text(f"{RECIPE}multipliers: {{{patterns}}}\n")
     variables = {f"net/l{number}/weights{number}": ParamSpec((1,), Zeros()) for number in range(4_000)}
-    with little(), pytest.raises(SpecError, match="expected at most 2,500 patterns for 4,000 names, found 4,000"):
+    with little(), pytest.raises(SpecError, match="expected at most 1,000 patterns for 4,000 names, found 4,000"):
         ParamGroups.of(variables, recipe)
 
 
@@ -83,3 +87,31 @@ def test_a_sweep_that_cannot_be(tmp_path: Path, text: str, sentence: str) -> Non
     (tmp_path / "sweep.yaml").write_text(SWEEP + text)
     with little(), pytest.raises(SpecError, match=sentence):
         read_sweep(tmp_path / "sweep.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("multipliers: {" + ", ".join(f"a{number}: 1" for number in range(60_000)) + "}", "more than 30,000 keys"),
+        ("metrics: [" + ", ".join(["accuracy"] * 60_000) + "]", "more than 30,000 keys"),
+    ],
+)
+def test_a_recipe_of_more_keys_than_any_has(text: str, sentence: str, tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(f"{RECIPE}{text}\n")
+    with little(), pytest.raises(SpecError, match=sentence):
+        read_recipe_text(path.read_text())
+    with little():
+        assert is_recipe(path)
+
+
+def test_heads_have_a_bound() -> None:
+    heads = "heads:\n" + "  - {output: logits, loss: hinge}\n" * 1_001
+    with little(), pytest.raises(SpecError, match="heads: expected at most 1,000 values"):
+        read_recipe_text(RECIPE.replace("loss: softmax_cross_entropy\n", heads))
+
+
+def test_layers_that_stay_in_float_are_compared_as_far_as_there_is_time() -> None:
+    plan = plan_model(read_spec_text("graphc: 1\ninputs: {x: [N, 8]}\nlayers: [repeat: {times: 2000, layer: relu}]\n"))
+    with little(), pytest.raises(SpecError, match="expected at most 2,000 patterns"):
+        kept_in_float(plan, [f"*{number}*" for number in range(20_000)])
