@@ -11,7 +11,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from graphc.errors import said_once
+from graphc.errors import counted, said_once
 from graphc.files import machine_error, printable
 from graphc.system import is_broken_pipe
 
@@ -181,13 +181,19 @@ def make_plan(
     return plan_spec(spec, settings, until=until, limits=limits(max_layers, max_memory))
 
 
+MOST_WARNINGS = 200
+"""As many are shown."""
+
+
 def warn(plan: Any, more: Sequence[Any] = ()) -> int:
     """Print the plan's warnings and lints, and more, each line of the spec once; how many there are."""
     from graphc.passes.lints import lints
 
     warnings = said_once([*plan.warnings, *lints(plan), *more])
-    for warning in warnings:
+    for warning in warnings[:MOST_WARNINGS]:
         say(warning)
+    if len(warnings) > MOST_WARNINGS:
+        say(f"  and {counted(len(warnings) - MOST_WARNINGS, 'more warning')}")
     return len(warnings)
 
 

@@ -21,7 +21,7 @@ from graphc.errors import SpecError
 from graphc.graph import Node, Plan
 from graphc.layers.base import elements, static
 
-MAX_TENSORS = 20_000
+MAX_TENSORS = 5_000
 """That are arranged: the time grows with the square."""
 MAX_REPAIRED = 1_000
 """That are arranged more than once an order."""

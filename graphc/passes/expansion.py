@@ -177,7 +177,9 @@ class Expansion:
     def read_sources(self, entry: Entry, at: ExpansionFrame, current: Ref | None) -> list[Ref]:
         if entry.inputs is not None:
             place = entry.places.get("inputs", entry.place)
-            return [ref for name in entry.inputs for ref in self.read_name(name, at, place)]
+            read = {name: self.read_name(name, at, place) for name in dict.fromkeys(entry.inputs)}
+            self.count_arguments(sum(len(read[name]) - 1 for name in entry.inputs), place)
+            return [ref for name in entry.inputs for ref in read[name]]  # what is read twice is looked up once
         if current is None:
             listed = ", ".join(self.names.inputs)
             raise SpecError("G123", f"{entry.kind} needs inputs: the spec has several ({listed})", entry.place)

@@ -22,7 +22,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import islice
 from typing import Any, Literal, TypeAlias
 
 from graphc.errors import Errors, Place, SpecError, clipped
@@ -35,6 +34,7 @@ SOURCE_KEYS = ("rules", "nets", "ranks", "layout", "preprocess", "labels")
 NET_KEYS = ("set", "refused", "use", "preprocess", "labels")
 GROUP_KEYS = ("within", "rules")
 MAX_RULES = 10_000
+MAX_LETTERS = 2_000_000
 MAX_RANK = 5
 Layout: TypeAlias = Literal["HWIO", "OIHW"]
 LAYOUTS: Mapping[str, Layout] = {"torchvision": "OIHW", "timm": "OIHW", "keras": "HWIO", "tf_slim": "HWIO"}
@@ -131,9 +131,14 @@ def _source(name: str, written: SpecMap) -> PretrainedSource:
 
 def _counted_rules(tree: SpecMap, where: str) -> list[tuple[str, str, Place]]:
     """Those of a source, or of a group, as many as there may be."""
-    found = list(islice(_rules(tree, "rules", where), MAX_RULES + 1))
-    if len(found) > MAX_RULES:
-        raise SpecError("G190", f"{where}: more than {MAX_RULES:,} rules", tree.places["rules"])
+    found: list[tuple[str, str, Place]] = []
+    letters = 0
+    for theirs, ours, place in _rules(tree, "rules", where):
+        found.append((theirs, ours, place))
+        letters += len(theirs) + len(ours)
+        if len(found) > MAX_RULES or letters > MAX_LETTERS:
+            most = f"{MAX_RULES:,} rules, or of {MAX_LETTERS:,} letters"
+            raise SpecError("G190", f"{where}: more than {most}", tree.places["rules"])
     return found
 
 

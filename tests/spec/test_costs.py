@@ -289,3 +289,33 @@ def _of(count: int, item: str) -> str:
 def test_expressions_are_counted_wherever_they_are_evaluated(text: str) -> None:
     with little(), pytest.raises(SpecError, match=r"more|characters of texts"):
         plan_model(read_spec_text(f"graphc: 1\ninputs: {{x: [N, 8, 8, 3]}}\n{text}\n", "net.yaml"))
+
+
+def test_rules_within_a_long_name_are_counted_with_their_letters() -> None:
+    inner = ", ".join(f"c{number}: d" for number in range(9_000))
+    group = f'{{within: {{? "{"a" * 500_000}" : b}}, rules: {{{inner}}}}}'
+    text = f"{HEAD}layers: [relu]\npretrained: {{timm: {{rules: [{group}]}}}}\n"
+    with little(), pytest.raises(SpecError, match=r"more than 10,000 rules, or of 2,000,000 letters"):
+        plan_model(read_spec_text(text, "net.yaml"))
+
+
+def test_a_name_that_is_read_often_is_looked_up_once() -> None:
+    text, indent = f"{HEAD}layers:\n", " "
+    for number in range(19):
+        text += f"{indent}- group:\n{indent}    name: g{number:047d}\n{indent}    layers:\n"
+        indent += "    "
+    with little():
+        plan_model(read_spec_text(f"{text}{indent}- add: {{inputs: [{'x,' * 180_000}]}}\n", "net.yaml"))
+
+
+def test_patterns_that_are_written_often_count_as_often() -> None:
+    layers = "".join(f" - relu: {{name: a{number}, inputs: x}}\n" for number in range(1_000))
+    text = f"{HEAD}layers:\n{layers} - add: {{inputs: [{', '.join(['a*'] * 3_000)}]}}\n"
+    with little(), pytest.raises(SpecError, match="at most 2,000,000 arguments"):
+        plan_model(read_spec_text(text, "net.yaml"))
+
+
+def test_memory_is_arranged_for_as_many_tensors_as_there_is_time_for() -> None:
+    text = f"{HEAD}layers: [repeat: {{times: 6000, layer: {{max_pool2d: 1}}}}]\nexpect: {{arena: '<= 1e12'}}\n"
+    with little(), pytest.raises(SpecError, match="at most 5,000 tensors"):
+        plan_model(read_spec_text(text, "net.yaml"))
