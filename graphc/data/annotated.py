@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,9 @@ from graphc.data.stored import Drawing, Store, StoredImages, StoredMasks
 from graphc.data.value_range import BYTES, ImageValues, ValueRange
 from graphc.errors import DataError, Place
 from graphc.types import Array
+
+MOST_MISSING = 1_000
+"""Files that are not there, behind which no others are looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +123,11 @@ def _require_files(stored: Sequence[StoredImages | StoredMasks]) -> None:
     """An error for the first file that is not there, before hours of training come to it."""
     names = [(each.store, dict.fromkeys(name for name in each.names if isinstance(name, str))) for each in stored]
     files = [(store, name) for store, different in names for name in different]
-    missing = [(store, name) for store, name in files if store.size(name) < 0]
+    missing = [*islice(((store, name) for store, name in files if store.size(name) < 0), MOST_MISSING)]
     if missing:
         store, name = missing[0]
-        more = f" ({len(missing):,} of {len(files):,} files are missing)" if len(missing) > 1 else ""
+        least = "at least " if len(missing) == MOST_MISSING else ""
+        more = f" ({least}{len(missing):,} of {len(files):,} files are missing)" if len(missing) > 1 else ""
         notes = [*store.hints(name), "`bad_files: skip` leaves out and counts what cannot be read"]
         try:
             store.read(name)

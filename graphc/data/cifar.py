@@ -25,9 +25,10 @@ RECORDS = 256
 """That are read at once."""
 
 
-def read_cifar(paths: Sequence[Path], limit: int, label_bytes: int = 1) -> tuple[Array, Array]:
+def read_cifar(paths: Sequence[Path], limit: int, label_bytes: int = 1, classes: int = 100) -> tuple[Array, Array]:
     """(images [N, 32, 32, 3], uint8, labels [N], int64) of files, one behind the other; of CIFAR-100's two labels the
-    second, the fine one. Sizes are compared with the limit, in bytes, before anything is read."""
+    second, the fine one. Sizes are compared with the limit, in bytes, before anything is read; a label that is none of
+    so many `classes` is a DataError."""
     record = label_bytes + PIXELS
     counts = [_count(path, record) for path in paths]
     check_memory((sum(counts), PIXELS + LABEL_BYTES), 1, limit, shown(paths[0]))
@@ -39,8 +40,16 @@ def read_cifar(paths: Sequence[Path], limit: int, label_bytes: int = 1) -> tuple
             for at in range(start, start + count, RECORDS):
                 rows = slice(at, min(at + RECORDS, start + count))
                 _read(file, path, label_bytes, images[rows], labels[rows])
+        _check(labels[start : start + count], classes, path)
         start += count
     return images, labels
+
+
+def _check(labels: Array, classes: int, path: Path) -> None:
+    """An error for the first label that is no class's."""
+    if len(wrong := np.flatnonzero(labels >= classes)):
+        found = f"{labels[wrong[0]]} in record {wrong[0]:,} (from 0)"
+        raise DataError("G405", f"expected labels from 0 to {classes - 1}, found {found}", Place(shown(path)))
 
 
 def _count(path: Path, record: int) -> int:

@@ -73,7 +73,10 @@ class Examples:
             raise DataError("G402", f"expected as many of one as of the other, found {found}", Place(self.source))
         if not len(self):
             raise DataError("G402", "found no examples", Place(self.source))
-
+        for name, array in self.inputs.items():
+            if 0 in array.shape[1:]:
+                found = "×".join(map(str, array.shape))
+                raise DataError("G402", f"expected values in {name!r}, found the shape {found}", Place(self.source))
         if (twice := twice_in(self.classes)) is not None:
             raise DataError("G405", f"classes: expected each name once, found {twice!r} twice", Place(self.source))
 

@@ -96,9 +96,12 @@ class Listed:
 def from_csv(table: Table, roles: Roles) -> Iterator[Listed]:
     """One example a line; where lines have boxes, one an image, and all lines of an image are about that one."""
     box, points = [roles.column(side) for side in BOX], roles.points(table)
-    if not any(row.values.get(name) for row in table.rows for name in box):
+    there = [name for name in box if name in table.columns]
+    if not there or not any(row.values.get(name) for row in table.rows for name in there):
+        column = roles.column(IMAGE)
         for row in table.rows:
-            yield _finished(Listed(_image(row, table, roles), row.line, row.values), table, roles, points)
+            image = _path(row.values.get(column), row.line, IMAGE, table)
+            yield _finished(Listed(image, row.line, row.values), table, roles, points)
         return
     of_a_box = {*box, roles.column(BOX_CLASS)}
     images: dict[str, list[Row]] = {}
@@ -152,6 +155,8 @@ def _path(value: Any, line: int, what: str, table: Table) -> str:
 def _finished(listed: Listed, table: Table, roles: Roles, pairs: Sequence[tuple[str, str]] = ()) -> Listed:
     """The example with its mask, size and, of CSV, key points: `pairs` of columns."""
     mask = listed.values.get(roles.column(MASK))
+    if mask is None and not pairs and not listed.boxes and not listed.points:
+        return listed
     mask = None if is_missing(mask) else _path(mask, listed.line, MASK, table)
     points = listed.points if table.is_json else tuple(_csv_points(listed, table, pairs))
     size = _size(listed, table, roles) if mask or points or listed.boxes else None

@@ -112,10 +112,10 @@ def _bars(
     draw: ImageDraw.ImageDraw, classes: Mapping[str, int], corner: tuple[int, int], width: int, height: int
 ) -> None:
     """A bar for each class, standing on `corner`; the names of a few."""
-    step = width / max(len(classes), 1)
+    step, most = width / max(len(classes), 1), max([*classes.values(), 1])
     for number, (name, count) in enumerate(classes.items()):
         left = corner[0] + number * step
-        top = corner[1] - count / max(*classes.values(), 1) * height
+        top = corner[1] - count / most * height
         draw.rectangle((left, top, max(left + step - 1, left), corner[1]), fill=color(number))
         if step >= 3 * HEAD:
             draw.text((left + 3, corner[1] - HEAD), name[: int(step / 7)], INK)

@@ -23,6 +23,10 @@ LOOKED_AT = 10_000
 """Images of which values are looked at, at most, spread evenly over the set."""
 LOOKED_AT_BYTES = 2**28
 """And their bytes."""
+MOST_CHANNELS, MOST_PAIRS = 16, 40
+"""Channels that are described, and numbers of channels, or of pairs of them, that are listed."""
+LARGEST = 1e9
+"""Numbers that are written out are smaller."""
 MOST_GAPS = 1000
 """Numbers between labels that are listed as empty classes."""
 MOST_CLASSES = 10_000
@@ -56,8 +60,9 @@ def statistics(examples: Examples) -> Statistics:
         if pictures.dtype == bool:
             pictures = pictures.astype(np.uint8)
         known = examples.range_of(name) or range_of(pictures)
-        facts |= _value_facts(pictures, known)
-        histogram = _histogram(pictures, known)
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            facts |= _value_facts(pictures, known)
+            histogram = _histogram(pictures[..., :MOST_CHANNELS], known)
     digests: dict[str, int] = {}
     repeated = []
     for row, value in zip(rows.tolist(), values, strict=True):
@@ -139,7 +144,7 @@ def _value_facts(images: Array, known: AnyRange) -> dict[str, Any]:
         "channel means": _listed(flat.mean(axis=0)),
         "channel deviations": _listed(flat.std(axis=0)),
     }
-    if channels > 1:
+    if 1 < channels <= MOST_CHANNELS:
         whitened = np.empty(images.shape)
         Preprocess(steps=(Whiten(),)).fitted(images.astype(np.float32)).apply(images, whitened)
         facts["channel correlations"] = _correlations(flat)
@@ -154,24 +159,32 @@ def _said(known: AnyRange) -> str:
 
 
 def _correlations(values: Array) -> str:
-    with np.errstate(invalid="ignore", divide="ignore"):
-        matrix = np.corrcoef(values.T)
+    matrix = np.corrcoef(values.T)
     pairs = itertools.combinations(range(values.shape[1]), 2)
     return _listed(np.array([matrix[pair] for pair in pairs]))
 
 
 def _listed(numbers: Array) -> str:
-    return ", ".join(f"{number + 0.0:.3f}" for number in np.round(numbers, 3).tolist())
+    more = f" … ({len(numbers):,} in all)" if len(numbers) > MOST_PAIRS else ""
+    rounded = np.round(numbers[:MOST_PAIRS], 3).tolist()
+    return ", ".join(f"{number + 0.0:.3f}" if abs(number) < LARGEST else f"{number:g}" for number in rounded) + more
 
 
 def _histogram(images: Array, known: AnyRange) -> Array:
-    """Channels × 32, from black to white; where these are not known, from the lowest to the highest value."""
+    """Channels × 32, from black to white; where these are not known, from the lowest to the highest value; zeros where
+    these cannot be told apart in 32 steps."""
+    none = np.zeros((images.shape[-1], 32), np.int64)
     if not np.isfinite(images).all():
-        return np.zeros((images.shape[-1], 32), np.int64)
+        return none
     low, top = float(images.min()), float(images.max())
     if isinstance(known, ValueRange):
         low, top = known.low, known.high
-    return np.stack([np.histogram(images[..., c], 32, (low, top))[0] for c in range(images.shape[-1])])
+    if low != top and not np.all(np.diff(np.linspace(low, top, 33)) > 0):
+        return none
+    try:
+        return np.stack([np.histogram(images[..., c], 32, (low, top))[0] for c in range(images.shape[-1])])
+    except ValueError:  # NumPy widens a range of one value, which it cannot where values are large
+        return none
 
 
 def _digest(value: Array) -> str:

@@ -93,6 +93,8 @@ def is_path(value: Any) -> bool:
     """Whether a value is a text that a file can be called, and no longer than systems take."""
     if not isinstance(value, str) or not 0 < len(value) <= LONGEST_PATH:
         return False
+    if value.isascii():
+        return "\0" not in value
     try:
         return b"\0" not in value.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:  # half a character, as JSON can write it
@@ -116,7 +118,7 @@ def _csv_table(text: str, path: str, image: str, delimiter: str | None) -> Table
     line = 1
     try:
         for cells in reader:
-            values = [cell.strip() for cell in cells]
+            values = [*map(str.strip, cells)]
             if not any(values):
                 pass
             elif not columns:

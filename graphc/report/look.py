@@ -29,6 +29,9 @@ from graphc.train.datasets import read_set
 from graphc.train.recipe import Recipe, read_recipe
 from graphc.train.targets import wanted_targets
 
+LONGEST, LONGEST_CLASS = 1_000, 100
+"""Letters of a fact, and of a class's name."""
+
 
 def stats(
     recipe_path: Path | str, overrides: Sequence[str], form: str, picture: str | None, limit: int = MEMORY_LIMIT
@@ -41,8 +44,12 @@ def stats(
         source = getattr(recipe.data, name)
         if source is not None:
             found[name] = statistics(read_set(_tolerant(source), base, limit, wanted))
-    cells: list[list[Any]] = [[name, what, value] for name, each in found.items() for what, value in each.facts.items()]
-    cells += [[name, f"class {label}", count] for name, each in found.items() for label, count in each.classes.items()]
+    cells: list[list[Any]] = [
+        [name, what, _cut(value, LONGEST)] for name, each in found.items() for what, value in each.facts.items()
+    ]
+    cells += [
+        [name, f"class {_cut(label)}", count] for name, each in found.items() for label, count in each.classes.items()
+    ]
     cells += [
         ["train", f"also in {name}", shared(found["train"], each)] for name, each in found.items() if name != "train"
     ]
@@ -50,6 +57,11 @@ def stats(
     if picture is not None:
         _write(chart(found), picture)
     return render(("set", "what", "value"), cells, form)
+
+
+def _cut(value: Any, length: int = LONGEST_CLASS) -> Any:
+    """A text that is cut off where it is long: a column is as wide as the longest."""
+    return f"{value[:length]} …" if isinstance(value, str) and len(value) > length else value
 
 
 def _class_rows(train: Statistics, name: str, other: Statistics) -> list[list[Any]]:
@@ -60,7 +72,7 @@ def _class_rows(train: Statistics, name: str, other: Statistics) -> list[list[An
         there = {label for label, count in without.classes.items() if count}
         lost = [label for label, count in having.classes.items() if count and label not in there]
         if lost and without.classes:
-            some = ", ".join(lost[:LISTED]) + (" …" if len(lost) > LISTED else "")
+            some = ", ".join(map(_cut, lost[:LISTED])) + (" …" if len(lost) > LISTED else "")
             rows.append([name, what, f"{len(lost)} ({some})"])
     return rows
 

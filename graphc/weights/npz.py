@@ -141,13 +141,16 @@ class Archive:
         header, info = self.header(name), self.members[name]
         if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1:
             raise NotReadable("only arrays that are not compressed can be mapped (np.savez writes such)")
+        whole = header.length + header.nbytes
+        if not header.nbytes or not info.file_size == info.compress_size == whole:
+            raise WrongSize(f"expected {whole:,} bytes for its shape, found {info.file_size:,}")
         self._file.seek(info.header_offset)
         local = self._file.read(LOCAL_HEADER.size)
         if len(local) < LOCAL_HEADER.size or local[:4] != b"PK\x03\x04":
             raise NotReadable("the archive is damaged")
         _, names, extra = LOCAL_HEADER.unpack(local)
         start = int(info.header_offset + LOCAL_HEADER.size + names + extra + header.length)
-        if start + header.nbytes > self._file.seek(0, io.SEEK_END) or not header.nbytes:
+        if start + header.nbytes > self._file.seek(0, io.SEEK_END):
             raise WrongSize(f"the header announces {header.nbytes:,} bytes, the file ends before")
         return start
 

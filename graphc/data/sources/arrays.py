@@ -110,7 +110,7 @@ class Cifar10(Source):
     """data_batch_1.bin and so on, in order."""
 
     def load(self, base: Path, limit: int, wanted: Wanted = ANYTHING) -> Examples:
-        images, labels = read_cifar([base / name for name in self.files], limit)
+        images, labels = read_cifar([base / name for name in self.files], limit, classes=len(CIFAR10_CLASSES))
         return Examples({IMAGE: images}, {LABEL: labels}, CIFAR10_CLASSES, shown(base / self.files[0]))
 
 

@@ -17,6 +17,7 @@ from graphc.data.listed import IMAGE as IMAGE_COLUMN
 from graphc.data.listed import Roles
 from graphc.data.lists import Reader, read_examples
 from graphc.data.masks import MaskValues
+from graphc.data.reading import without_collection
 from graphc.data.sample import MASK
 from graphc.data.sources.base import ClassNames, Side
 from graphc.data.sources.images import ImageFiles
@@ -77,10 +78,13 @@ class ImageList(_Listed):
         return replace(super().reading(wanted, classes, boxes), mask_values=self.mask_values)
 
     def load(self, base: Path, limit: int, wanted: Wanted = ANYTHING) -> Examples:
-        roles = Roles(self.columns)
-        table = read_table(base / self.path, roles.column(IMAGE_COLUMN), self.delimiter, limit)
-        found = read_examples(Reader(table, roles, self.classes, self.label_separator, wanted, limit))
-        entries = [replace(entry, name=entry.name + self.ending) for entry in found.entries]
+        with without_collection():
+            roles = Roles(self.columns)
+            table = read_table(base / self.path, roles.column(IMAGE_COLUMN), self.delimiter, limit)
+            found = read_examples(Reader(table, roles, self.classes, self.label_separator, wanted, limit))
+            entries = found.entries
+            if self.ending:
+                entries = [replace(entry, name=entry.name + self.ending) for entry in entries]
         targets = {name: each.values for name, each in found.targets.items()}
         classes = {name: each.classes for name, each in found.targets.items() if each.classes and name != LABEL}
         examples = self._examples(base, entries, found.classes, wanted, limit, targets)
