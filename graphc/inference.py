@@ -226,6 +226,8 @@ class Reader:
         """The rows of a file, and where an image lies in them."""
         if path.lower().endswith(".npy"):
             array = read_npy(Path(path))
+            if not array.ndim:
+                raise DataError("G426", f"{path}: expected examples [N, …], found a single number")
             return given(array[None] if array.ndim == len(port.shape) - 1 else array, port, known, path), None
         shape = channels_last_shape(port) if known is None else known.shape
         placement = None
@@ -281,6 +283,8 @@ def as_type(array: Array, dtype: str, path: str) -> Array:
         return np.ascontiguousarray(array)
     with np.errstate(over="ignore", invalid="ignore"):
         found = np.ascontiguousarray(array, dtype)
+    if np.dtype(dtype).kind == "f" and (np.isinf(found) & ~np.isinf(array)).any():
+        raise DataError("G421", f"{path}: expected numbers of {dtype}, got larger ones (as {array.dtype})")
     if np.dtype(dtype).kind in "biu" and not np.array_equal(found, array):
         raise DataError("G421", f"{path}: expected numbers of {dtype}, got others (as {array.dtype})")
     return found

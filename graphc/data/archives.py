@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import struct
+import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 from graphc.data.class_folders import Tree
@@ -19,7 +21,7 @@ from graphc.files import shown
 from graphc.weights.npz import LOCAL_HEADER
 
 MOST_MEMBERS = 20_000_000
-DEEPEST = 200
+DEEPEST = 64
 """Parts that a name may have: folders, and the file."""
 UTF_8 = 0x800
 """The flag of a zip's member whose name is in UTF-8."""
@@ -140,9 +142,8 @@ def _folders_of(path: str) -> list[str]:
 def open_archive(path: Path) -> Archive:
     """The files of a .zip, or of a .tar that is not compressed."""
     with open_regular(path) as file:
-        zipped = zipfile.is_zipfile(file)
-        file.seek(0)
-        start = file.read(len(max(COMPRESSED, key=len)))
+        start = file.read(tarfile.BLOCKSIZE)
+        zipped = not _is_tar(start) and zipfile.is_zipfile(file)
     if not zipped and (how := next((how for sign, how in COMPRESSED.items() if start.startswith(sign)), None)):
         message = f"expected a zip, or a tar that is not compressed, found {how}: it cannot be read in place"
         raise DataError("G401", message, Place(shown(path)), notes=["unpack it, or pack it anew as a zip"])
@@ -151,9 +152,26 @@ def open_archive(path: Path) -> Archive:
     return archive
 
 
+def _is_tar(start: bytes) -> bool:
+    """Whether a file begins as a tar does; one may have a zip as its last member."""
+    try:
+        return not start.startswith(b"PK") and bool(tarfile.TarInfo.frombuf(start, "utf-8", "surrogateescape").name)
+    except (tarfile.TarError, ValueError):
+        return False
+
+
+def _refuse_overlaps(spans: list[tuple[int, int]]) -> None:
+    """A BadZipFile where two members (offset, bytes) share some of the file: few bytes would be many images."""
+    spans.sort()
+    for (start, size), (following, _) in pairwise(spans):
+        if start + LOCAL_HEADER.size + size > following:
+            raise zipfile.BadZipFile(f"members that overlap at byte {following:,}")
+
+
 def _read_zip(archive: Archive) -> None:
     try:
         with open_regular(archive.path) as opened, zipfile.ZipFile(opened) as file:
+            _refuse_overlaps([(info.header_offset, info.compress_size) for info in file.infolist()])
             for info in file.infolist():
                 name = _clean(_zip_name(info, archive.left), archive)
                 if name is None:

@@ -80,11 +80,13 @@ def classes_of(tree: Tree, rules: Rules, left: LeftOut) -> Classes:
     if not folders:
         raise _without_classes(images, tree, rules, left)
     _refuse_parts(folders, around, rules)
+    others = _other_images(tree.files, around)
     for name in sorted(below.keys() - set(folders)):
-        _leave_out(around + name, tree, rules, left)
+        _leave_out(around + name, others.get(name, []), rules, left)
     texts = _class_texts(folders, rules)
     names = ordered(texts.values())
-    in_order = sorted(folders, key=lambda folder: names.index(texts[folder]))
+    places = {name: place for place, name in enumerate(names)}
+    in_order = sorted(folders, key=lambda folder: places[texts[folder]])
     rows = [(path, label) for label, folder in enumerate(in_order) for path in sorted(below[folder], key=_bytes)]
     through = f"classes are the folders of {shown(around)} ({rules.written(around.rstrip('/'))} says so too)"
     notes = (*([through] if around else []), *left.notes())
@@ -198,9 +200,17 @@ def _refuse_parts(folders: Sequence[str], around: str, rules: Rules) -> None:
     )
 
 
-def _leave_out(folder: str, tree: Tree, rules: Rules, left: LeftOut) -> None:
+def _other_images(files: Iterable[str], around: str) -> dict[str, list[str]]:
+    """The images that are not read here, by the class's folder."""
+    found: dict[str, list[str]] = {}
+    for path in files:
+        if path.startswith(around) and is_other_image(path):
+            found.setdefault(path[len(around) :].partition("/")[0], []).append(path)
+    return found
+
+
+def _leave_out(folder: str, others: Sequence[str], rules: Rules, left: LeftOut) -> None:
     """A folder without an image that is read; where it has others its class would be lost, which is an error."""
-    others = [path for path in tree.files if path.startswith(f"{folder}/") and is_other_image(path)]
     if others and not rules.skip:
         endings = sorted({ending_of(path) for path in others})
         message = (

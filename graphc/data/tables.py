@@ -105,7 +105,7 @@ def read_json(path: Path, limit: int) -> Any:
     """The value in a JSON file, of which `limit` bytes of memory have room for."""
     text = read_text(path, limit, JSON_BYTES)
     try:
-        return json.loads(text, object_pairs_hook=_mapping)
+        return json.loads(text, object_pairs_hook=mapping_of)
     except (ValueError, RecursionError) as error:
         raise DataError("G411", f"expected JSON: {error}", Place(shown(path))) from None
 
@@ -172,7 +172,8 @@ def _short(text: str) -> str:
     return repr(text.strip()[:80])
 
 
-def _mapping(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def mapping_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A mapping of JSON; a ValueError where it has a key twice."""
     found = dict(pairs)
     if len(found) < len(pairs):
         raise ValueError(f"the key {twice_in(key for key, _ in pairs)!r} stands twice in a mapping")
@@ -181,7 +182,7 @@ def _mapping(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _json_rows(text: str, path: str, lines: bool) -> Iterator[Row]:
     """The mappings of a JSON list, or of a file with one on each line."""
-    decoder, at, line = json.JSONDecoder(object_pairs_hook=_mapping), 0, 1
+    decoder, at, line = json.JSONDecoder(object_pairs_hook=mapping_of), 0, 1
     space = re.compile(r"[ \t\n\r]*")
 
     def skipped(to: int) -> int:

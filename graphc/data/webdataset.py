@@ -29,6 +29,7 @@ import numpy as np
 from graphc.data.endings import image_endings
 from graphc.data.left_out import LeftOut, Why
 from graphc.data.reading import LARGEST_FILE, open_regular
+from graphc.data.tables import mapping_of
 from graphc.data.tars import tar_members
 from graphc.errors import DataError, Place
 from graphc.files import shown
@@ -230,7 +231,7 @@ class Scan:
     def _value(self, sample: Sample, text: str, name: str, keys: list[str], path: Path) -> Any:
         """What lies under the keys of a JSON text."""
         try:
-            value = json.loads(text)
+            value = json.loads(text, object_pairs_hook=mapping_of)
         except (ValueError, RecursionError) as error:
             raise self._error(path, sample, f"{name}: expected JSON: {error}") from None
         for key in keys:

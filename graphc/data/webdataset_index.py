@@ -25,8 +25,9 @@ VERSION = 1
 ARRAYS = ("about", "files", "places", "cells")
 
 
-def about(layout: Layout, names: Sequence[str], paths: Sequence[Path]) -> dict[str, Any]:
-    """Of what an index is one: the layout, and (name, bytes, nanoseconds of its last change) of each shard."""
+def about(layout: Layout, names: Sequence[str], paths: Sequence[Path], *, skip: bool) -> dict[str, Any]:
+    """Of what an index is one: the layout, whether examples without an image are left out (`skip`), and (name, bytes,
+    nanoseconds of its last change) of each shard."""
     shards = []
     for name, path in zip(names, paths, strict=True):
         try:
@@ -34,7 +35,7 @@ def about(layout: Layout, names: Sequence[str], paths: Sequence[Path]) -> dict[s
         except OSError as error:
             raise machine_error("read", path, error) from None
         shards.append([name, found.st_size, found.st_mtime_ns])
-    wanted = {"image": layout.image, "mask": layout.mask, "targets": dict(layout.targets)}
+    wanted = {"image": layout.image, "mask": layout.mask, "targets": dict(layout.targets), "skip": skip}
     return {"graphc webdataset": VERSION, "layout": wanted, "shards": shards}
 
 
@@ -46,7 +47,7 @@ def read_index(path: Path, of: dict[str, Any], limit: int) -> Index | None:
     found = read_npz(path, ARRAYS, limit)
     try:
         said = json.loads(_text(found["about"]))
-        if "graphc webdataset" not in said:
+        if not isinstance(said, dict) or "graphc webdataset" not in said:
             raise ValueError("it is no index")
         if said != of:
             return None
@@ -88,6 +89,7 @@ def _checked(files: Array, places: Array, cells: dict[str, Any], of: dict[str, A
         within = (offsets >= 0) & (lengths >= 0) & (lengths <= LARGEST_FILE) & (offsets <= sizes[files] - lengths)
         if not within.all():
             raise ValueError("a member does not lie in its shard")
-    if {*cells} != {*of["layout"]["targets"]} or any(len(each) != len(files) for each in cells.values()):
+    lists = all(isinstance(each, list) and len(each) == len(files) for each in cells.values())
+    if {*cells} != {*of["layout"]["targets"]} or not lists:
         raise ValueError("targets are missing")
     return Index(array("i", files.tobytes()), array("q", places.tobytes()), cells)

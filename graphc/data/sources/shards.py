@@ -98,10 +98,11 @@ class WebDataset(ImageFiles):
     def _index(
         self, layout: Layout, names: list[str], shards: Shards, base: Path, limit: int
     ) -> tuple[Index, tuple[str, ...]]:
-        of = about(layout, names, shards.paths) if self.index is not None else {}
+        skip = self.bad_files == "skip"
+        of = about(layout, names, shards.paths, skip=skip) if self.index is not None else {}
         if self.index is not None and (known := read_index(base / self.index, of, limit)) is not None:
             return known, ()
-        scan = Scan(layout, limit, skip=self.bad_files == "skip")
+        scan = Scan(layout, limit, skip=skip)
         for number, path in enumerate(shards.paths):
             scan.add(path, number)
         if not len(scan.index):

@@ -165,7 +165,7 @@ class WebDatasetIndex(Harness):
             cells = said["cells"]
         except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
             return data
-        texts = {"about": about(layout, ["shard.tar"], [self.folder / "shard.tar"]), "cells": cells}
+        texts = {"about": about(layout, ["shard.tar"], [self.folder / "shard.tar"], skip=False), "cells": cells}
         coded = {name: np.frombuffer(json.dumps(value).encode(), np.uint8) for name, value in texts.items()}
         file = io.BytesIO()
         np.savez(file, files=files, places=places, **coded)
