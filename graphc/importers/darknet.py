@@ -12,6 +12,7 @@ from typing import Any
 
 from graphc.dims import is_image
 from graphc.errors import Place
+from graphc.files import shown
 from graphc.importers.arguments import shape_of
 from graphc.importers.flat import FlatLayer, FlatNet
 from graphc.importers.onnx_graph import RefusedError
@@ -36,6 +37,34 @@ ACTIVATIONS: Mapping[str, tuple[str, Mapping[str, Any]] | None] = {
 """darknet's word -> a kind with its arguments, or nothing."""
 IGNORED = frozenset({"cost"})
 """Sections that training alone needs."""
+MAX_SOURCES = 10_000
+"""Values that all sections of a file read by `layers` and `from`."""
+OF_TRAINING = frozenset(
+    {"stopbackward", "onlyforward", "train_only_bn", "dont_update", "burnin_update", "learning_rate", "clip"}
+    | {"dynamic_minibatch", "stream", "wait_stream", "angle", "grad_centr", "cbn", "noloss"}
+    | {"probability", "dropblock", "dropblock_size_rel", "dropblock_size_abs"}
+)
+"""Options that change nothing of what a layer computes."""
+OF_SECTIONS: Mapping[str, frozenset[str]] = {
+    kind: frozenset(options.split())
+    for kind, options in {
+        "avgpool": "",
+        "connected": "output activation batch_normalize",
+        "convolutional": "filters size stride pad padding groups dilation activation batch_normalize",
+        "dropout": "",
+        "maxpool": "size stride padding",
+        "route": "layers groups group_id",
+        "scale_channels": "from activation",
+        "shortcut": "from activation weights_type",
+        "softmax": "groups temperature",
+        "upsample": "stride scale reverse",
+    }.items()
+}
+"""The options that are read. Those of detections are about the boxes that are made of their maps."""
+NONE = ("", "0", "none")
+"""Values with which an option that is not read changes nothing."""
+ALWAYS = frozenset({"share_index", "alpha", "beta"})
+"""But for those of which 0 is a value as any other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +81,32 @@ class Section:
             if default is None:
                 raise RefusedError(f"it needs {name}")
             return default
-        digits = text.removeprefix("-")
-        if not (digits.isascii() and digits.isdecimal() and len(digits) < 10):
-            raise RefusedError(f"{name} expects a whole number, found {text}")
-        return int(text)
+        return _whole(name, text)
 
     def integers(self, name: str) -> list[int]:
-        parts = [part.strip() for part in self.options.get(name, "").split(",") if part.strip()]
-        return [Section(self.kind, {name: part}, self.place).integer(name) for part in parts]
+        text = self.options.get(name)
+        if not text:
+            raise RefusedError(f"it needs {name}")
+        if text.count(",") >= MAX_SOURCES:
+            raise RefusedError(f"{name} expects at most {MAX_SOURCES:,} numbers, found {text.count(',') + 1:,}")
+        return [_whole(name, part.strip()) for part in text.split(",")]
+
+    def check_options(self) -> None:
+        """A RefusedError where one is there that changes what the layer computes, and is not read."""
+        known = OF_SECTIONS.get(KINDS.get(self.kind, self.kind))
+        if known is None:
+            return
+        others = self.options.keys() - known - OF_TRAINING
+        odd = [name for name in self.options if name in others and (name in ALWAYS or self.options[name] not in NONE)]
+        if odd:
+            raise RefusedError(f"{shown(', '.join(odd)[:100])} is no argument of a layer")
+
+
+def _whole(name: str, text: str) -> int:
+    digits = text.removeprefix("-")
+    if not (digits.isascii() and digits.isdecimal() and len(digits) < 10):
+        raise RefusedError(f"{name} expects a whole number, found {shown(text[:60])}")
+    return int(text)
 
 
 @dataclass(slots=True)
@@ -89,6 +136,7 @@ class Darknet:
         self.values: list[str] = []
         """What each section gives, by its number: a layer's name."""
         self.current = "image"
+        self.left = MAX_SOURCES
 
     def layer(
         self, kind: str, arguments: Mapping[str, Any], inputs: tuple[str, ...] | None = None, name: str = ""
@@ -108,7 +156,7 @@ class Darknet:
     def activation(self, section: Section, default: str = "linear") -> None:
         word = section.options.get("activation", default)
         if word not in ACTIVATIONS:
-            raise RefusedError(f"the activation {word} is no layer")
+            raise RefusedError(f"the activation {shown(word[:60])} is no layer")
         found = ACTIVATIONS[word]
         if found is not None:
             self.layer(*found)
@@ -119,6 +167,14 @@ class Darknet:
             raise RefusedError("it reads a vector as an image")
         height, width, channels = shape
         return height, width, channels
+
+    def all_earlier(self, section: Section, name: str) -> list[str]:
+        """What the sections give whose numbers an option lists."""
+        numbers = section.integers(name)
+        self.left -= len(numbers)
+        if self.left < 0:
+            raise RefusedError(f"expected at most {MAX_SOURCES:,} numbers of sections together, found more")
+        return [self.earlier(number) for number in numbers]
 
     def earlier(self, number: int) -> str:
         """What a section gives: counted back from here, or from the first."""
@@ -138,9 +194,6 @@ def convolutional(net: Darknet, section: Section) -> None:
     filters, groups, dilation = (section.integer(name, 1) for name in ("filters", "groups", "dilation"))
     if groups < 1 or channels % groups:
         raise RefusedError(f"groups={groups} does not fit {channels} channels")
-    odd = [name for name in ("binary", "xnor", "flipped", "antialiasing", "deform") if section.integer(name, 0)]
-    if odd or "stride_x" in section.options:
-        raise RefusedError(f"{', '.join(odd) or 'stride_x'} is no argument of a layer")
     pad = kernel // 2 if section.integer("pad", 0) else section.integer("padding", 0)
     sides = (pad * dilation, pad * dilation)
     pads = Pads((kernel, kernel), (stride, stride), (dilation, dilation), (height, width), (sides, sides))
@@ -219,7 +272,7 @@ def dropout(net: Darknet, section: Section) -> None:
     try:
         rate = float(text)
     except ValueError:
-        raise RefusedError(f"probability expects a number, found {text}") from None
+        raise RefusedError(f"probability expects a number, found {shown(text[:60])}") from None
     net.layer("dropout", {"rate": rate}, name=f"dropout_{len(net.values)}")
 
 
@@ -230,10 +283,7 @@ def upsample(net: Darknet, section: Section) -> None:
 
 
 def route(net: Darknet, section: Section) -> None:
-    numbers = section.integers("layers")
-    if not numbers:
-        raise RefusedError("it needs layers")
-    sources = [net.earlier(number) for number in numbers]
+    sources = net.all_earlier(section, "layers")
     groups, chosen = section.integer("groups", 1), section.integer("group_id", 0)
     if groups > 1:
         sources = [_group(net, source, groups, chosen) for source in sources]
@@ -257,15 +307,17 @@ def _group(net: Darknet, source: str, groups: int, chosen: int) -> str:
 def shortcut(net: Darknet, section: Section) -> None:
     if section.options.get("weights_type", "none") != "none":
         raise RefusedError("weighted shortcuts are no layer")
-    others = [net.earlier(number) for number in section.integers("from")]
-    if not others:
-        raise RefusedError("it needs from")
+    others = net.all_earlier(section, "from")
+    if any(net.shapes[other] != net.shapes[net.current] for other in others):
+        raise RefusedError("what it adds has other shapes: that the first channels are added is no layer")
     net.layer("add", {}, (net.current, *others), name=f"shortcut_{len(net.values)}")
     net.activation(section)
 
 
 def scale_channels(net: Darknet, section: Section) -> None:
-    others = [net.earlier(number) for number in section.integers("from")]
+    others, factors = net.all_earlier(section, "from"), net.image()
+    if len(others) != 1 or factors[:2] != (1, 1) or net.shapes[others[0]][-1] != factors[2]:
+        raise RefusedError("it expects a number for each channel of one other section")
     net.layer("multiply", {}, (net.current, *others), name=f"scale_{len(net.values)}")
     net.activation(section)
 
@@ -277,6 +329,8 @@ def detection(net: Darknet, section: Section) -> None:
     net.net.outputs[f"{section.kind.lower()}_{len(net.net.outputs) + 1}"] = net.current
 
 
+KINDS = {"conv": "convolutional", "max": "maxpool"}
+"""Short words."""
 SECTIONS: Mapping[str, Callable[[Darknet, Section], None]] = {
     "avgpool": avgpool,
     "connected": connected,

@@ -30,10 +30,15 @@ from graphc.types import Array
 from graphc.verify import random_inputs
 
 LARGEST_CFG = 2**20
+LARGEST_MAP, ALL_MAPS, PRODUCTS = 2**23, 2**26, 4 * 10**9
+"""Numbers of a layer and of all together, and products, up to which two specs are run to be compared, however few
+weights they have: those of YOLOv3-tiny and YOLOv4-tiny."""
 LARGEST_WEIGHTS = 2**32
-MAX_SECTIONS = 10_000
-WITH_LONG_COUNT = (0, 2)
-"""From this version of .weights on the number of images seen has 64 bits."""
+MAX_SECTIONS = 500
+WITH_LONG_COUNT = 2
+"""From this version of .weights on (0.2: ten times the major and the minor) the number of images seen has 64 bits."""
+MAX_NAMED = 10
+"""Sections of which is said why they are no layers."""
 TRANSPOSED = 1000
 """A version of at least this has matrices the other way round."""
 
@@ -59,6 +64,10 @@ def import_darknet(
     if flat:
         return Imported(text, variables, said)
     layers = list(net.net.layers)
+    if weights is not None and not _is_small(layers):
+        return Imported(
+            text, variables, (*said, "written flat, one line a layer: it is too large to compare spec with spec")
+        )
     try:
         tree = find_structure(net.net)
         structured = tree_text(net.net, tree, comments)
@@ -109,6 +118,7 @@ def _net(path: Path, sections: list[Section], name: str) -> Darknet:
         try:
             handler = SECTIONS.get(section.kind)
             if handler is not None:
+                section.check_options()
                 handler(net, section)
             elif section.kind not in IGNORED:
                 raise RefusedError("no layer says what it does")
@@ -117,9 +127,11 @@ def _net(path: Path, sections: list[Section], name: str) -> Darknet:
         net.values.append(net.current)
     if refused:
         counts = Counter(section.kind for section, _ in refused)
-        kinds = ", ".join(f"{kind} ({count})" if count > 1 else kind for kind, count in counts.most_common())
+        most = counts.most_common(MAX_NAMED)
+        kinds = ", ".join(f"{kind[:60]} ({count})" if count > 1 else kind[:60] for kind, count in most)
+        kinds += ", …" if len(counts) > len(most) else ""
         message = f"{counted(len(refused), 'section')} of {len(sections) - 1} cannot be said as layers: {shown(kinds)}"
-        notes = [f"{section.place}: [{shown(section.kind)}] {why}" for section, why in refused[:20]]
+        notes = [f"{section.place}: [{shown(section.kind[:60])}] {why}" for section, why in refused[:MAX_NAMED]]
         raise SpecError("G362", message, Place(shown(path)), notes)
     return net
 
@@ -150,7 +162,7 @@ def _fill(cursor: Cursor, path: Path) -> None:
     if len(data) < 16:
         raise WeightsError("G366", f"{shown(path)}: expected a .weights file, found {len(data)} bytes")
     major, minor = (int(number) for number in np.frombuffer(data, "<i4", 2))
-    start = 20 if (major, minor) >= WITH_LONG_COUNT and major < TRANSPOSED and minor < TRANSPOSED else 16
+    start = 20 if 10 * major + minor >= WITH_LONG_COUNT else 16
     if major >= TRANSPOSED or minor >= TRANSPOSED:
         raise WeightsError("G366", f"{shown(path)}: its version {major}.{minor} has other matrices: not read")
     needed = sum(math.prod(shape) for _, _, shape, _ in cursor.wanted)
@@ -167,6 +179,18 @@ def _fill(cursor: Cursor, path: Path) -> None:
 
 def _plan(text: str, path: Path) -> Plan:
     return plan_model(read_spec_text(text, path.with_suffix(".yaml")))
+
+
+def _is_small(layers: list[FlatLayer]) -> bool:
+    """Whether both specs can be run, to be compared, at a cost in proportion to the file's weights: images that are far
+    larger than theirs cost what nobody has said."""
+    weights = sum(array.size for layer in layers for array in layer.params.values())
+    sizes = [math.prod(layer.shape) for layer in layers]
+    products = [
+        math.prod(layer.shape[:-1]) * layer.params["weights"].size for layer in layers if "weights" in layer.params
+    ]
+    largest = max(sizes, default=0) <= max(LARGEST_MAP, weights)
+    return largest and sum(sizes) <= max(ALL_MAPS, 10 * weights) and sum(products) <= max(PRODUCTS, 4_000 * weights)
 
 
 def _check_same(

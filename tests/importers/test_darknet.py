@@ -15,6 +15,7 @@ from graphc.importers.darknet_import import import_darknet
 from graphc.layers.base import elements
 from graphc.runtime import Session
 from graphc.spec.model import read_spec_text
+from tests.costs import little
 
 YOLOV3_TINY = 8_858_734
 """Numbers in the published yolov3-tiny.weights, whose 35,434,956 bytes begin with 20 of its header."""
@@ -122,6 +123,18 @@ def test_a_classifier_with_dense_layers(tmp_path: Path) -> None:
         ("[net]\nwidth=8\nheight=8\n[convolutional]\ngroups=2\n", "groups=2 does not fit 3 channels"),
         ("[net]\nwidth=8\nwidth=9\n", "width is written twice, with other values: darknet takes the first"),
         ("[net]\nwidth=8\nheight=8\n[upsample]\nstride=1000000\n", "at most 100,000 pixels along an axis"),
+        ("[net]\nwidth=8\nheight=8\n[convolutional]\nstride_y=2\n", "stride_y is no argument of a layer"),
+        ("[net]\nwidth=8\nheight=8\n[convolutional]\n[conv]\nshare_index=0\nxnor=1\n", "share_index, xnor is no arg"),
+        ("[net]\nwidth=8\nheight=8\n[max]\nmaxpool_depth=1\n", "maxpool_depth is no argument of a layer"),
+        ("[net]\nwidth=8\nheight=8\n[softmax]\ntree=9k.tree\n", "tree is no argument of a layer"),
+        ("[net]\nwidth=8\nheight=8\n[connected]\ndontload=1\n", "dontload is no argument of a layer"),
+        ("[net]\nwidth=8\nheight=8\n[conv]\n[conv]\n[shortcut]\nfrom=-2\nalpha=2\n", "alpha is no argument of a layer"),
+        ("[net]\nwidth=8\nheight=8\n[conv]\n[conv]\nfilters=4\n[shortcut]\nfrom=-2\n", "what it adds has other shapes"),
+        ("[net]\nwidth=8\nheight=8\n[conv]\n[conv]\nfilters=4\n[scale_channels]\nfrom=-2\n", "a number for each"),
+        ("[net]\nwidth=8\nheight=8\n[conv]\n[route]\nlayers=-1,,-1\n", "layers expects a whole number, found "),
+        ("[net]\nwidth=8\nheight=8\n[conv]\n[route]\nlayers=" + "-1," * 20_000, "at most 10,000 numbers, found 20,001"),
+        ("[net]\nwidth=8\nheight=8\n" + "[conv]\n" * 501, "expected at most 500 sections, found 502"),
+        ("[net]\nwidth=8\nheight=8\n[conv]\nactivation=" + "x" * 9_000, f"the activation {'x' * 60} is no layer"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_said_with_its_place(tmp_path: Path, text: str, told: str) -> None:
@@ -129,6 +142,26 @@ def test_what_is_wrong_is_said_with_its_place(tmp_path: Path, text: str, told: s
     with pytest.raises(SpecError) as raised:
         import_darknet(tmp_path / "net.cfg")
     assert told in str(raised.value)
+    assert len(str(raised.value)) < 1_000
+
+
+@pytest.mark.posix
+def test_a_large_image_is_not_run_through_both_specs(tmp_path: Path) -> None:
+    (tmp_path / "net.cfg").write_text("[net]\nwidth=4000\nheight=4000\n" + conv(4))
+    path = random_weights(tmp_path / "net.weights", 4 * 4 + math.prod((4, 3, 3, 3)))
+    with little(memory=60):
+        found = import_darknet(tmp_path / "net.cfg", path)
+    assert "too large to compare" in found.said[-1]
+
+
+@pytest.mark.parametrize(("version", "start"), [((0, 1), 16), ((0, 2), 20), ((1, -9), 16), ((-1, 12), 20)])
+def test_how_long_the_count_of_images_is(tmp_path: Path, version: tuple[int, int], start: int) -> None:
+    """As in darknet: ten times the major version and the minor one."""
+    (tmp_path / "net.cfg").write_text("[net]\nwidth=8\nheight=8\n[conv]\nactivation=linear\n")
+    numbers = np.arange(4, dtype="<f4").tobytes()
+    (tmp_path / "w.weights").write_bytes(np.asarray(version, "<i4").tobytes().ljust(start, b"\0") + numbers)
+    _, variables = plan_of(tmp_path / "net.cfg", tmp_path / "w.weights")
+    assert sorted(float(each) for array in variables.values() for each in array.ravel()) == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize("change", [-4, 4, 1, -(10**9)])
