@@ -67,7 +67,7 @@ def _measure(first: Key, bodies: Mapping[Key, onnx.FunctionProto], sizes: dict[K
         if key in sizes:
             waiting.pop()
             continue
-        used = {_key(node) for node in _all(bodies[key].node)} & bodies.keys()
+        used = {_key(node) for node in with_inner(bodies[key].node)} & bodies.keys()
         if key in open_ones:
             waiting.pop()
             sizes[key] = min(_size(bodies[key].node, sizes), MOST_NODES + 1)
@@ -80,14 +80,14 @@ def _measure(first: Key, bodies: Mapping[Key, onnx.FunctionProto], sizes: dict[K
 
 
 def _size(nodes: Iterable[onnx.NodeProto], sizes: Mapping[Key, int]) -> int:
-    return sum(sizes.get(_key(node), 1) for node in _all(nodes))
+    return sum(sizes.get(_key(node), 1) for node in with_inner(nodes))
 
 
 def _key(node: onnx.NodeProto) -> Key:
     return node.domain, node.op_type, node.overload
 
 
-def _all(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
+def with_inner(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
     """The nodes, with those of graphs in their attributes."""
     waiting = list(nodes)
     while waiting:

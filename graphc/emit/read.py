@@ -10,6 +10,7 @@ from onnx import TensorProto
 
 from graphc.emit.external import check_tensors, external_size, read_external
 from graphc.emit.functions import MOST_NODES, check_functions
+from graphc.emit.nodes import check_nodes
 from graphc.errors import WeightsError
 from graphc.files import read_limited, shown
 
@@ -57,6 +58,7 @@ def _parse(data: bytes, path: Path) -> tuple[onnx.ModelProto, list[TensorProto]]
                 message = f"expected at most {MOST_NODES:,} {what}, found {len(parts):,}"
                 raise WeightsError("G310", f"{shown(path)}: {message}")
         check_functions(model, path)
+        check_nodes(model, path)
         return model, check_tensors(model, path)
     except DecodeError:
         raise WeightsError("G310", f"{shown(path)}: expected an ONNX model, found something else") from None

@@ -7,6 +7,7 @@ is computed before its size is known and within bounds.
 from __future__ import annotations
 
 import math
+import re
 import warnings
 from collections.abc import Mapping
 from contextlib import suppress
@@ -61,9 +62,11 @@ COMPUTED = frozenset(
 """Operators that are computed on constants, in a time that goes with the sizes of what they read and give."""
 IDLE = frozenset({"Identity", "Dropout"})
 """Of those, what gives its input back."""
-SLOWLY = frozenset({"Erf", "GatherElements", "GatherND", "Gemm", "MatMul", "Resize", "ScatterElements", "ScatterND",
+SLOWLY = frozenset({"Erf", "GatherND", "Gemm", "MatMul", "Resize", "ScatterElements", "ScatterND",
                     "TopK", "Upsample"})  # fmt: skip
 """Operators that take longer, number by number or with products; together they read and give MAX_SLOW numbers."""
+EQUATION = re.compile(r"[A-Za-z, ]+->[A-Za-z ]*")
+"""Of an Einsum."""
 BEHIND = frozenset({"Flatten", "OneHot"})
 """Operators whose axis may be behind the last one."""
 ANY_AXIS = frozenset({"QuantizeLinear", "DequantizeLinear", "BatchNormalization"})
@@ -208,10 +211,6 @@ class _Freezing:
         if spread and any(each.name == "axis" for each in proto.attribute):
             message = f"{proto.op_type} with an axis, as before opset {NUMPY_RULE}, is not supported"
             raise WeightsError("G360", f"{shown(self.path)}: {message}: onnx.version_converter makes it newer")
-        counts = [each.i for each in proto.attribute if each.name == "num_outputs"]
-        if proto.op_type == "Split" and counts not in ([], [len(proto.output)]):  # on which onnx ends the process
-            message = f"expected as many outputs as num_outputs={counts[0]} says, found {len(proto.output)}"
-            raise WeightsError("G360", f"{shown(self.path)}: {brief(proto.name or proto.op_type)}: {message}")
         try:
             onnx.checker.check_node(proto, self.context)
         except onnx.checker.ValidationError as error:
@@ -246,7 +245,7 @@ class _Freezing:
         given = [name for name in node.inputs if name]
         if node.op not in INFERRED or any(name not in self.types for name in given):
             return
-        if odd := self.odd_axis(node):
+        if odd := self.odd_way(node):
             self.wrong.update({name: odd for name in node.outputs if name})
             return
         data = {name: self.constants[name] for name in given if name in self.constants}
@@ -266,11 +265,12 @@ class _Freezing:
             raise WeightsError("G360", f"{shown(self.path)}: {brief(node.label)}: {message}")
         self.types.update(found)
 
-    def odd_axis(self, node: OnnxNode) -> str:
-        """What is said of a node's axis that is none of its first input's; onnx has ended processes of that."""
+    def odd_way(self, node: OnnxNode) -> str:
+        """What is said of a node's axis that is none of its first input's, and of an equation that is none: of these
+        onnx has ended processes, or not ended."""
+        if node.op == "Einsum" and EQUATION.fullmatch(node.get("equation", "")) is None:
+            return f"its equation is {node.get('equation')}: expected letters with commas, ->, and letters"
         axis, shape = node.get("axis"), self.shape(node.inputs[0]) if node.inputs and node.inputs[0] else None
-        if not 0 <= node.get("batch_dims", 0) <= (MOST_AXES if shape is None else len(shape)):
-            return f"its batch_dims is {node.get('batch_dims')}: expected axes of what it reads"
         if not isinstance(axis, int):
             return ""
         rank = len(shape) + (node.op in BEHIND) if shape is not None and node.op not in ANY_AXIS else MOST_AXES

@@ -101,6 +101,7 @@ def dequantized(node: OnnxNode, arrays: Sequence[Array]) -> Array | None:
     if (
         node.get("block_size", 0)
         or max(scale.ndim, points.ndim) > 1
+        or scale.size < 1
         or points.size not in (1, scale.size)
         or scale.size > 1 > values.ndim
         or values.dtype.kind not in "iu"

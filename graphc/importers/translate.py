@@ -34,6 +34,8 @@ MOST_SPREAD = 2**22
 """Numbers of all constants that were fewer in the file."""
 NEAR = 30
 """Values behind an input among which a Transpose is looked for that says how its axes lie."""
+FROM_THE_END = 11
+"""The opset from which on Squeeze and Unsqueeze count axes from the end, too."""
 SWITCHES = frozenset(
     {"allowzero", "antialias", "ceil_mode", "count_include_pad", "exclude_outside", "input_forget", "keepdims",
      "layout", "linear_before_reset", "noop_with_empty_axes", "training_mode", "transA", "transB"}
@@ -221,6 +223,10 @@ def translate(graph: OnnxGraph) -> Translation:
         made.node = node
         try:
             whole = node.outputs[0] if node.op == "Unsqueeze" else next(iter(node.inputs), "")
+            if graph.opset < FROM_THE_END and node.op in ("Squeeze", "Unsqueeze") and min(node.get("axes") or [0]) < 0:
+                raise RefusedError(
+                    f"its axes are {node.get('axes')}: expected none below 0 before opset {FROM_THE_END}"
+                )
             if (odd := _odd_attribute(node, len(graph.shapes.get(whole, ())))) is not None:
                 raise RefusedError(odd)
             handler = HANDLERS.get(node.op)

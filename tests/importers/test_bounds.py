@@ -13,8 +13,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from graphc.errors import GraphcError, WeightsError
 from graphc.importers.onnx_import import Request, import_onnx
+from graphc.runtime import Session
 from tests.costs import SMALL, little
-from tests.importers.models import number, whole
+from tests.importers.models import number, whole, write_model
 
 MOST_LETTERS = 1_000
 
@@ -234,9 +235,16 @@ def test_an_axis_that_is_none_ends_no_process(tmp_path: Path, op: str, axis: int
     assert f"its axis is {axis}: expected -4 to 3" in str(raised.value)
 
 
+@pytest.mark.parametrize("equation", ["x\ny", "", "ab,bc", "...a->a", "a->", "->", "ab,bc->ac->a"])
+def test_equations_that_are_none_come_to_an_end(tmp_path: Path, equation: str) -> None:
+    nodes = [helper.make_node("Einsum", ["x", "x", "x"], ["y"], equation=equation)]
+    with little(), pytest.raises(WeightsError, match="Einsum"):
+        import_onnx(written(tmp_path, nodes), Request(check=False))
+
+
 def test_batches_that_are_none_end_no_process(tmp_path: Path) -> None:
     nodes = [helper.make_node("GatherND", ["x", "k"], ["y"], batch_dims=-2)]
-    with pytest.raises(WeightsError, match="cannot be said as layers: GatherND"):
+    with pytest.raises(WeightsError, match="expected batch_dims of 0 or more, found -2"):
         import_onnx(written(tmp_path, nodes, k=whole(0)), Request(check=False))
 
 
@@ -295,4 +303,40 @@ def test_tensors_in_other_files_are_counted(tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
     path.write_bytes(model.SerializeToString())
     with little(), pytest.raises(WeightsError, match="at most 10,000 tensors in files beside the model"):
+        import_onnx(path, Request(check=False))
+
+
+@pytest.mark.parametrize("place", ["graph", "branch", "function"])
+@pytest.mark.parametrize(
+    ("node", "told"),
+    [
+        (helper.make_node("Split", ["x"], ["y", "z"], num_outputs=1), "as many outputs as num_outputs=1 says, found 2"),
+        (helper.make_node("GatherND", ["x", "x"], ["y"], batch_dims=-2), "expected batch_dims of 0 or more, found -2"),
+        (helper.make_node("Einsum", ["x"], ["y"], equation="x\ny"), "expected an equation of letters, found 'x"),
+    ],
+)
+def test_no_runtime_is_given_what_ends_it(tmp_path: Path, node: onnx.NodeProto, told: str, place: str) -> None:
+    nodes, functions = [node], []
+    if place == "branch":
+        inner = helper.make_graph(nodes, "inner", [], [onnx.ValueInfoProto(name="y")])
+        nodes = [helper.make_node("If", ["x"], ["y"], then_branch=inner, else_branch=inner)]
+    if place == "function":
+        opsets = [helper.make_opsetid("", 17)]
+        functions, nodes = [helper.make_function("d", "f0", ["x"], ["y"], nodes, opsets)], [CALL]
+    path = written(tmp_path, nodes, functions=functions)
+    with pytest.raises(WeightsError) as raised:
+        Session(path)
+    assert told in raised.value.message
+
+
+def test_axes_do_not_count_from_the_end_in_old_files(tmp_path: Path) -> None:
+    path = write_model(tmp_path, "a = Unsqueeze<axes=[-1]>(x) y = Elu(a)", "1,8", opset=6)
+    with pytest.raises(WeightsError, match="cannot be said as layers: Unsqueeze"):
+        import_onnx(path, Request(check=False))
+
+
+def test_a_scale_of_no_numbers_scales_nothing(tmp_path: Path) -> None:
+    nodes = [helper.make_node("DequantizeLinear", ["q", "s"], ["d"]), helper.make_node("Add", ["x", "d"], ["y"])]
+    path = written(tmp_path, nodes, q=np.zeros((), "u1"), s=np.zeros(0, "f4"))
+    with pytest.raises(WeightsError, match="cannot be said as layers"):
         import_onnx(path, Request(check=False))
