@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import sys
+import warnings
 
 from graphc.cli.answers import answer
 from graphc.cli.commands import cli
@@ -18,6 +19,7 @@ def enter() -> None:
     """Run the command line's command, and end."""
     open_streams()
     sys.unraisablehook = stopping.unraisable
+    warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"graphc\.")  # results are looked at
     for number in stop_signals():
         stopping.take(number)
     try:

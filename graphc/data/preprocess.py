@@ -163,7 +163,12 @@ class FittedPreprocess:
 
     def apply(self, images: Array, out: Array, unit: float = 1.0) -> None:
         """Images [N, H, W, C] of any dtype, preprocessed, written into `out` [N, H', W', C'], in its dtype; `unit`: the
-        default scale. A DataError where there are numbers for images of another shape."""
+        default scale. A DataError where there are numbers for images of another shape, or such that what they make is
+        not finite."""
+        with _finite():
+            self._apply(images, out, unit)
+
+    def _apply(self, images: Array, out: Array, unit: float) -> None:
         settings = self.settings
         if settings.steps:
             values = images.astype(out.dtype)
@@ -184,7 +189,15 @@ class FittedPreprocess:
         return tuple(self.arrays[RAW].tolist()) if RAW in self.arrays else shape
 
     def operations(self, shape: tuple[int, ...], unit: float) -> list[Operation]:
-        """What an ONNX file does to images of this raw shape; `unit`: the default scale."""
+        """What an ONNX file does to images of this raw shape; `unit`: the default scale. A DataError as of `apply`."""
+        with _finite():
+            found = self._operations(shape, unit)
+            for each in found:
+                if isinstance(each, Affine):
+                    each.scale.astype(np.float32), each.offset.astype(np.float32)
+        return found
+
+    def _operations(self, shape: tuple[int, ...], unit: float) -> list[Operation]:
         settings = self.settings
         if not settings.steps:
             factor = settings.scale if settings.scale is not None else unit
@@ -218,6 +231,16 @@ def _chunks(images: Array, steps: Sequence[Step], arrays: Mapping[str, Array]) -
         for number, step in enumerate(steps):
             values = step.apply(values, _of(arrays, number))
         yield values
+
+
+@contextmanager
+def _finite() -> Iterator[None]:
+    """A DataError where images become numbers that are not finite."""
+    try:
+        with np.errstate(over="raise", divide="raise", invalid="raise"):
+            yield
+    except FloatingPointError as error:
+        raise DataError("G404", f"expected numbers to preprocess with whose results are finite: {error}") from None
 
 
 @contextmanager

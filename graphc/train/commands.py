@@ -43,7 +43,7 @@ from graphc.train.step_counts import StepCounts, check_batches
 from graphc.train.target_checks import check_inputs
 from graphc.train.targets import classes_in
 from graphc.train.task import Task, task_of
-from graphc.train.trained import DEFAULT, Options, load_weights, task_of_run
+from graphc.train.trained import DEFAULT, Options, check_answers, load_best, load_weights, task_of_run
 from graphc.train.trainer import Trainer
 from graphc.train.warm_start import warm_start
 from graphc.valid_json import lacking
@@ -269,13 +269,15 @@ def _evaluate(
     engine = NumpyEngine(task, options.threads, world=options.world)
     task.heads.check(examples)
     check_inputs(examples, recipe.dtype)
-    params = load_weights(plan, weights_path or folder.best, recipe.dtype, load)
+    dtype = recipe.dtype
+    params = load_weights(plan, weights_path, dtype, load) if weights_path else load_best(plan, folder, dtype)
     batches = make_batches(task, examples, world=options.world)
     try:
         with answers_within(options.worker_timeout):
             found = engine.evaluate(params, batches)
     finally:
         batches.close()
+    check_answers({"the loss": np.array(found["loss"])})
     said = said_of(examples)
     return {"set": name, "examples": len(examples), **({"notes": said} if said else {}), **found}
 
@@ -305,7 +307,7 @@ def _finish(trainer: Trainer) -> dict[str, Any]:
     if expected and digest_of(folder.best) != expected:
         message = "the best weights are damaged: the file's checksum is not the one that the checkpoint holds"
         raise WeightsError("G328", message, Place(shown(folder.best)))
-    params = load_weights(plan, folder.best, "float32")
+    params = load_best(plan, folder, "float32")
     metadata = {
         "graphc.spec": task.spec.source,
         "graphc.recipe": dump_recipe(trainer.recipe),

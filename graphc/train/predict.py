@@ -29,7 +29,7 @@ from graphc.train.image_values import from_facts, like_training, read_as
 from graphc.train.loss_term import LossTerm
 from graphc.train.run_folder import RunFolder
 from graphc.train.signing import output_signature
-from graphc.train.trained import DEFAULT, Options, load_weights, task_of_run
+from graphc.train.trained import DEFAULT, Options, check_answers, load_best, load_weights, task_of_run
 from graphc.types import Array
 from graphc.weights import LoadOptions
 
@@ -112,7 +112,11 @@ class Predictor:
         self.recipe, self.plan = self.task.recipe, self.task.plan
         self._values = from_facts(self.facts, self.plan)
         self.heads = self.task.heads.by_node
-        found = load_weights(self.plan, weights_path or folder.best, self.recipe.dtype, load)
+        dtype = self.recipe.dtype
+        if weights_path is None:
+            found = load_best(self.plan, folder, dtype)
+        else:
+            found = load_weights(self.plan, weights_path, dtype, load)
         self._params = self.task.as_computed(found)
         self._network = Network(
             self.plan, options.threads, self.recipe.seed, shards=self.recipe.shards, world=options.world
@@ -129,8 +133,10 @@ class Predictor:
         """Each file (or row) and the values [...] of the heads' nodes for it."""
         files, left_out = given_files(inputs)
         count = 0
+        numbers = [node for node, head in self.heads.items() if head.loss.says != "boxes"]
         for named, batches in self._inputs(files, left_out):
             for rows, values in predictions(self._network, list(self.heads), self._params, batches):
+                check_answers({f"the output of {node}": values[node] for node in numbers})
                 for place, row in enumerate(rows):
                     count += 1
                     yield named[row], {node: value[place] for node, value in values.items()}

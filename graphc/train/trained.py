@@ -8,9 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from graphc import weights
 from graphc.data.examples import MEMORY_LIMIT
-from graphc.errors import WeightsError, clipped
+from graphc.errors import DivergedError, Place, WeightsError, clipped, counted
+from graphc.files import shown
 from graphc.graph import Plan
 from graphc.parallel.world import LOCAL_WORLD, World
 from graphc.spec.model import read_spec
@@ -84,3 +87,20 @@ def load_weights(plan: Plan, path: Path | str, dtype: str, load: weights.LoadOpt
     found, report = weights.load_variables(path, plan, load or weights.LoadOptions())
     report.raise_if_incomplete()
     return {name: value.astype(dtype, copy=False) for name, value in found.items()}
+
+
+def load_best(plan: Plan, folder: RunFolder, dtype: str) -> dict[str, Array]:
+    """Every variable in its own shape from a run's best weights, of which nothing is left out."""
+    found, report = weights.load_variables(folder.best, plan, weights.LoadOptions())
+    report.raise_if_incomplete()
+    if others := (*report.unused, *report.dropped):
+        message = f"expected the network's variables alone, found {counted(len(others), 'other array')}"
+        raise WeightsError("G306", message, Place(shown(folder.best)), [others[0]])
+    return {name: value.astype(dtype, copy=False) for name, value in found.items()}
+
+
+def check_answers(values: Mapping[str, Array]) -> None:
+    """A DivergedError where what a network says, arrays [...] by what they are, is not finite."""
+    for what, array in values.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise DivergedError("G620", f"{what} is not finite: numbers of the weights are too large")

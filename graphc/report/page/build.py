@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from graphc.errors import CONTROLS
+from graphc.errors import CONTROLS, DivergedError
 from graphc.files import printable
 from graphc.graph import Plan
 from graphc.report.page.facts import facts
@@ -63,6 +63,10 @@ def in_script(data: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _escaped(value: Any) -> str:
-    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    try:
+        text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    except ValueError:
+        message = "what the layers make of images is not finite: numbers of the weights are too large"
+        raise DivergedError("G620", message) from None
     text = text.encode("utf-8", "backslashreplace").decode("utf-8")  # half a surrogate pair is an escape in JSON too
     return text.replace("<", "\\u003c").replace("&", "\\u0026").translate(ESCAPES)

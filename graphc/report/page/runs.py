@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from graphc import weights
 from graphc.data.examples import Examples
 from graphc.execution.network import Network
 from graphc.report.page.facts import digits
@@ -24,7 +23,7 @@ from graphc.train.metrics import Head
 from graphc.train.run_folder import RunFolder
 from graphc.train.targets import shared_classes, wanted_targets
 from graphc.train.task import Task
-from graphc.train.trained import task_of_run
+from graphc.train.trained import load_best, task_of_run
 from graphc.types import Array
 
 MISTAKES = 24
@@ -71,9 +70,7 @@ def read_run(path: str) -> TrainedRun:
     folder = RunFolder(path)
     known = folder.read_facts()
     task, base = task_of_run(folder, known)
-    found, report = weights.load_variables(folder.best, task.plan)
-    report.raise_if_incomplete()
-    params = {name: value.astype(task.recipe.dtype, copy=False) for name, value in found.items()}
+    params = load_best(task.plan, folder, task.recipe.dtype)
     return TrainedRun(Path(path).name, folder, task, params, tuple(known["classes"]), base)
 
 

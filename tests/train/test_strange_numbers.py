@@ -1,0 +1,83 @@
+"""Runs of strangers whose numbers are too large, or are nobody's: best weights, preprocessing."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from graphc.errors import GraphcError
+from graphc.report.page.report import report_runs
+from graphc.report.page.runs import read_run
+from graphc.train.commands import evaluate_run, train
+from graphc.train.fitted import fronts_of_run
+from graphc.train.predict import predict
+from graphc.weights.safetensors_file import SafetensorsFile, write_safetensors
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    from tests.train.conftest import RECIPE, SPEC, write_data
+
+    folder = tmp_path_factory.mktemp("run")
+    (folder / "tiny.yaml").write_text(SPEC)
+    (folder / "recipe.yaml").write_text(RECIPE)
+    write_data(folder / "train.npz", 32, 0)
+    write_data(folder / "test.npz", 16, 1)
+    np.savez(folder / "images.npz", x=np.ones((2, 6, 6, 1), np.float32))
+    train(folder / "recipe.yaml", folder / "run", ["epochs=1"])
+    return folder / "run"
+
+
+def with_best(run, tmp_path, arrays):
+    """A copy of the run with these among its best weights."""
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    with (copy / "best.safetensors").open("rb") as file:
+        stored = SafetensorsFile(file, "")
+        kept, metadata = {name: stored.read(name) for name in stored.names}, stored.metadata
+    with (copy / "best.safetensors").open("wb") as file:
+        write_safetensors(file, {**kept, **arrays}, metadata)
+    return copy
+
+
+def report(copy, images):
+    return report_runs([read_run(str(copy))], print)
+
+
+READS = {
+    "eval": lambda copy, images: evaluate_run(copy),
+    "predict": lambda copy, images: list(predict(copy, [str(images)])),
+    "report": report,
+}
+
+
+@pytest.mark.parametrize("read", READS.values(), ids=READS)
+def test_an_array_that_nobody_asks_for(run, tmp_path, read):
+    copy = with_best(run, tmp_path, {"nobody": np.zeros(3, np.float32)})
+    with pytest.raises(GraphcError, match=r"best.safetensors: error\[G306\]: .*alone, found 1 other array\n  nobody"):
+        read(copy, run.parent / "images.npz")
+
+
+@pytest.mark.parametrize("read", READS.values(), ids=READS)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_weights_that_are_too_large(run, tmp_path, read):
+    large = {"tiny/conv1/weights": (3, 3, 1, 4), "tiny/logits/weights": (36, 3)}
+    copy = with_best(run, tmp_path, {name: np.full(shape, 3e38, np.float32) for name, shape in large.items()})
+    with pytest.raises(GraphcError, match=r"G620.*finite: numbers of the weights are too large"):
+        read(copy, run.parent / "images.npz")
+
+
+@pytest.mark.parametrize("numbers", [{"std": [0]}, {"scale": 1e308}, {"mean": [1e300]}, {"std": [1e-320]}], ids=str)
+def test_preprocessing_by_numbers_that_are_none(run, tmp_path, numbers):
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    recipe = json.loads((copy / "recipe.json").read_text())
+    recipe["data"]["preprocess"].update(numbers)
+    (copy / "recipe.json").write_text(json.dumps(recipe))
+    with pytest.raises(GraphcError, match=r"G404.*whose results are finite"):
+        evaluate_run(copy)
+    with pytest.raises(GraphcError, match=r"G404.*whose results are finite"):
+        fronts_of_run(copy, None, read_run(str(copy)).task.plan)
