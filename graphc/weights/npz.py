@@ -191,7 +191,7 @@ def _values(member: IO[bytes], header: Header) -> Array:
 
 def _header(member: IO[bytes]) -> Header:
     start = member.read(8)
-    if len(start) < 8 or start[:6] != b"\x93NUMPY" or start[6] not in (1, 2, 3):
+    if len(start) < 8 or start[:6] != b"\x93NUMPY" or start[6] not in (1, 2, 3) or start[7]:
         raise NotReadable("expected a NumPy array, found something else")
     width = 2 if start[6] == 1 else 4
     length = int.from_bytes(member.read(width), "little")

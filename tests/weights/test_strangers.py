@@ -80,6 +80,14 @@ def test_axes_and_fields_in_a_type_are_no_numbers(tmp_path, plan, kind):
         weights.load_variables(tmp_path / "w.npz", plan)
 
 
+def test_a_version_of_npy_that_numpy_does_not_know(tmp_path):
+    header = "{'descr': '<f4', 'fortran_order': False, 'shape': ()}"
+    with zipfile.ZipFile(tmp_path / "w.npz", "w") as archive:
+        archive.writestr("w.npy", npy(header, bytes(4)).replace(b"NUMPY\1\0", b"NUMPY\1\1"))
+    with pytest.raises(WeightsError, match="expected a NumPy array, found something else"):
+        described(tmp_path / "w.npz")
+
+
 @pytest.mark.posix
 def test_headers_that_compress_to_nothing(tmp_path):
     fields = ",".join(f"('{number:x}','f4')" for number in range(620))
