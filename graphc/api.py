@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from graphc.compiler import Emission, compile_plan, initial_or_loaded, plan_model
-from graphc.errors import Place, SpecError, WeightsError, missing_extra, once
+from graphc.errors import Place, SpecError, WeightsError, clipped, did_you_mean, missing_extra, once
 from graphc.files import atomic_write, shown
 from graphc.graph import Plan
 from graphc.lazy import lazy_import
@@ -148,7 +148,8 @@ class Model:
     def run(self, images: Array | Mapping[str, Array], keep: Sequence[str] = ()) -> dict[str, Array]:
         """The outputs by name, [N, ...], of arrays [N, ...]: one for a network with one input, else by input name.
 
-        `keep` names layers whose values are wanted besides. Computed by NumPy, as in inference.
+        `keep` names layers whose values are wanted besides. Computed by NumPy, as in inference. A SpecError where the
+        arrays are not what the network reads, or where there is no such layer.
         """
         graph = self.plan.graph
         names = [each.name for each in graph.inputs]
@@ -157,11 +158,19 @@ class Model:
                 raise SpecError("G341", f"{graph.name} reads {', '.join(names)}: give a mapping with an array for each")
             images = {names[0]: images}
         if set(images) != set(names):
-            found = ", ".join(images) or "none"
+            found = ", ".join(map(str, images)) or "none"
             raise SpecError("G341", f"{graph.name} expects the inputs {', '.join(names)}, found {found}")
-        inputs = {name: np.asarray(images[name], np.float32) for name in names}
+        inputs = {name: _numbers(name, images[name]) for name in names}
         for name in names:
             _check_shape(self.plan, name, inputs[name])
+        if len({len(array) for array in inputs.values()}) > 1:
+            found = ", ".join(f"{name} {len(array):,}" for name, array in inputs.items())
+            raise SpecError("G343", f"expected as many examples of each input, found {found}")
+        if isinstance(keep, str):
+            raise SpecError("G341", f"keep expects a list of layers, found the text {clipped(keep)}")
+        if unknown := [name for name in keep if name not in self.plan.shapes]:
+            hint = did_you_mean(str(unknown[0]), self.plan.shapes)
+            raise SpecError("G341", f"keep: {graph.name} has no layer {clipped(unknown[0])}{hint}")
         wanted = {**graph.outputs, **{name: name for name in keep}}
         values = network.evaluate(self.plan, dict(self.params), inputs, keep=list(dict.fromkeys(wanted.values())))
         return {name: values[node] for name, node in wanted.items()}
@@ -174,8 +183,25 @@ class Model:
         return f"<p>{html.escape(repr(self)[1:-1])}</p>{self.table()._repr_html_()}"
 
 
+def _numbers(name: str, given: Any) -> Array:
+    """What was given for an input as float32; a SpecError where it is not numbers that float32 holds."""
+    try:
+        array = np.asarray(given)
+    except ValueError:
+        raise SpecError("G343", f"input {name} expects an array, found rows of different lengths") from None
+    if array.dtype.kind not in "biuf":
+        raise SpecError("G343", f"input {name} expects numbers, found {array.dtype}")
+    with np.errstate(over="ignore"):
+        made = array.astype(np.float32, copy=False)
+    if array.dtype.itemsize > made.dtype.itemsize and not np.array_equal(np.isfinite(array), np.isfinite(made)):
+        raise SpecError("G343", f"input {name} expects numbers that float32 holds, found larger ones")
+    return made
+
+
 def _check_shape(plan: Plan, name: str, array: Array) -> None:
     expected = plan.shapes[name]
+    if array.ndim and not len(array):
+        raise SpecError("G343", f"input {name} expects an example at least, found {list(array.shape)}")
     wrong = [a for a, b in zip(expected, array.shape[1:], strict=False) if isinstance(a, int) and a != b]
     if array.ndim != len(expected) + 1 or wrong:
         told = ", ".join(["N", *map(str, expected)])

@@ -140,3 +140,26 @@ def test_importing_graphc_loads_nothing() -> None:
     with pytest.raises(AttributeError):
         _ = graphc.nothing  # type: ignore[attr-defined]
     assert {"load", "fit"} <= set(dir(graphc))
+
+
+@pytest.mark.parametrize(
+    ("images", "keep", "said"),
+    [
+        ([[1, 2], [3]], (), "rows of different lengths"),
+        ("abc", (), "expects numbers, found <U3"),
+        (np.zeros((1, 4)) + 1j, (), "expects numbers, found complex128"),
+        ([[10**400] * 4], (), "expects numbers, found object"),
+        (None, (), "expects numbers, found object"),
+        (np.full((1, 4), 1e300), (), "that float32 holds"),
+        (np.zeros((0, 4)), (), "an example at least"),
+        (np.zeros((1, 4)), ("loggits",), "has no layer 'loggits'"),
+        (np.zeros((1, 4)), "logits", "found the text 'logits'"),
+        ({5: np.zeros((1, 4))}, (), "found 5"),
+    ],
+)
+def test_odd_arrays_are_said(images: Any, keep: Any, said: str) -> None:
+    net = graphc.load(
+        {"graphc": 1, "inputs": {"a": ["N", 4]}, "layers": [{"fully_connected": {"name": "logits", "units": 2}}]}
+    )
+    with pytest.raises(SpecError, match=re.escape(said)):
+        net.run(images, keep)

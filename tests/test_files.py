@@ -189,3 +189,9 @@ def test_parts_are_written_in_order_while_the_disk_begins(tmp_path, monkeypatch)
     atomic_write(tmp_path / "a", lambda file: files.write_parts(file, iter(parts)))
     assert (tmp_path / "a").read_bytes() == b"1234" + bytes([0] * 4 + [1, 0, 0, 0]) + b"55555556667"
     assert begun == [(0, 12, 12), (12, 10, 22)]
+
+
+@pytest.mark.parametrize("path", ["/", "."])
+def test_a_folder_without_a_name_is_no_file(path: str) -> None:
+    with pytest.raises(MachineError, match="it is a folder; name a file"):
+        atomic_write(path, b"")

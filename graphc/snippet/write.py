@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from graphc.errors import CONTROLS, SpecError
+from graphc.files import shown
 from graphc.web.describe import Description, Output
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -51,6 +52,8 @@ def write_snippet(description: Description, language: str) -> str:
     given = description.input
     if given.channels not in chosen.channels:
         raise SpecError("G354", f"programs in {language} read no pictures of {given.channels} channels")
+    if any("\ud800" <= sign <= "\udfff" for sign in description.file):
+        raise SpecError("G354", f"{shown(description.file)}: a program cannot name it: expected text in UTF-8")
     output = description.outputs[0]
     values: dict[str, object] = {
         "MODEL": description.file,

@@ -24,7 +24,7 @@ def new(path: str, recipe: str | None, data: str | None, force: bool, start: Pre
     if start is not None and data is None:
         raise SpecError("G616", "--weights expects --data FOLDER with the images to learn from")
     if recipe is None and data is not None:
-        recipe = str(Path(path).with_name("recipe.yaml"))
+        recipe = str(Path(path).parent / "recipe.yaml")
     if recipe is not None and Path(recipe).resolve() == Path(path).resolve():
         raise SpecError("G616", f"--recipe expects another file than the spec's, found {shown(recipe)} for both")
     of_zoo = path in zoo_names() and not Path(path).exists()

@@ -123,6 +123,9 @@ def picture_of(
         height, width = _before(known, height, width, name)
         resize, most = known.resize, known.max_pixels
     scale, offset = (tuple(np.broadcast_to(part, channels).tolist()) for part in affine)
+    if not np.isfinite([scale, offset]).all():
+        found = f"the factor {scale} and the offset {offset}"
+        raise SpecError("G353", f"{shown(name)}: expected pictures times a factor plus an offset, found {found}")
     facts = {"kind": resize.kind, **resize.model_dump(mode="json")}
     return Picture(port.name, port.dtype, layout, height, width, channels, facts, rounds, scale, offset, most)
 

@@ -21,9 +21,9 @@ from graphc.cli import cli
 from graphc.data.resizing import AnyResizing, CenterCrop, Letterbox, Stretch
 from graphc.errors import SpecError
 from graphc.inference import Scaling, run_files
-from graphc.runtime import Session
+from graphc.runtime import Port, Session
 from graphc.snippet.write import LANGUAGES, write_snippet
-from graphc.web.describe import describe
+from graphc.web.describe import describe, picture_of
 from tests.web.nets import HEIGHT, NAMES, WIDTH, write_boxes, write_net, write_photo
 
 pytest.importorskip("onnxruntime")
@@ -167,3 +167,17 @@ def test_texts_of_a_file_cannot_leave_their_quotes(tmp_path: Path, language: str
     text = write_snippet(description, language)
     assert '"a\\"; evil() \\n\\u202e.onnx"' in text
     assert "{{" not in text
+
+
+@pytest.mark.parametrize("scale", [float("nan"), float("inf")])
+def test_factors_are_numbers_of_every_language(scale: float) -> None:
+    with pytest.raises(SpecError, match="expected pictures times a factor plus an offset"):
+        picture_of("net", Port("image", "float32", (1, 4, 4, 3), "nhwc"), (1, 4, 4, 3), None, Scaling(scale))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_model_that_no_program_can_name(tmp_path: Path, language: str) -> None:
+    net = tmp_path / "net.onnx"
+    write_net(net, "classes")
+    with pytest.raises(SpecError, match="a program cannot name it"):
+        write_snippet(describe(Session(net), "net", "a\udcff.onnx", {}, Scaling()), language)
