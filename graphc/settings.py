@@ -259,7 +259,9 @@ def _explained(model: type[BaseModel], error: ValidationError, place_of: PlaceOf
         else:
             expected = item["msg"].replace("Input should be", "expected", 1)
             expected = VALID.sub(lambda match: WORDS[match[1]], expected)
-            if kind in LENGTHS:
+            if kind == "string_too_long":
+                expected = f"expected at most {counted(item['ctx']['max_length'], 'character')}"
+            elif kind in LENGTHS:
                 most = item["ctx"][LENGTHS[kind]]
                 expected = f"expected {'at least' if kind == 'too_short' else 'at most'} {counted(most, 'value')}"
             found = _described(item["input"]) + (write_boolean(item["input"]) if kind == "bool_type" else "")

@@ -33,6 +33,7 @@ CHUNK_BYTES = 2**26
 """Of images that are looked at together while steps are fitted."""
 
 AnyStep: TypeAlias = Annotated[Step, OneOf(STEPS)]
+MOST_STEPS = 100
 CONSTANT = 1e-6
 """Deviation over mean up to which a channel counts as constant: sums of squares do not tell less."""
 RAW = "raw"
@@ -49,7 +50,7 @@ class Preprocess(Settings):
     """One number, one a channel, or `fit`: each channel's mean over the training set."""
     std: Annotated[tuple[float, ...] | Literal["fit"], LIST] = ()
     """The same for the deviation."""
-    steps: Annotated[tuple[AnyStep, ...], LIST] = ()
+    steps: Annotated[tuple[AnyStep, ...], LIST, Field(max_length=MOST_STEPS)] = ()
     """Instead: what is done, in order. Values come as they are: bytes as numbers from 0 to 255."""
 
     @model_validator(mode="after")

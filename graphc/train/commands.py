@@ -90,7 +90,7 @@ def _begin(engine: Engine, base: Path, sets: Sets, folder: RunFolder, reporter: 
     state = new_state(engine)
     if recipe.init_from is not None:
         if folder.written:
-            reporter.say(str(warm_start(state.params, recipe.init_from, base, plan)))
+            reporter.say(str(warm_start(state.params, recipe, base, plan)))
         share_state(world, state, task)
     trainer = _trainer(engine, state, sets, folder, reporter, world)
     for warning in said_once([*lints(plan, MEANING), *training_lints(plan, engine.task.heads, sets.train)]):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import translate
 
@@ -49,7 +49,14 @@ class ParamGroups:
     @staticmethod
     def of(variables: Mapping[str, ParamSpec], recipe: Recipe, epoch: int = 0, epoch_steps: int = 0) -> ParamGroups:
         """The recipe's patterns, answered for these variables in the epoch after `epoch` whole ones."""
-        require_matches((*(each.pattern for each in recipe.freeze), *recipe.multipliers), variables)
+        require_matches(
+            recipe,
+            [
+                *((each.pattern, ("freeze", number, "pattern")) for number, each in enumerate(recipe.freeze)),
+                *((pattern, ("multipliers", pattern)) for pattern in recipe.multipliers),
+            ],
+            variables,
+        )
         ends = [(chosen_by([each.pattern]), each.until_epoch or NEVER) for each in recipe.freeze]
         factors = [(chosen_by([pattern]), factor) for pattern, factor in recipe.multipliers.items()]
         until = {
@@ -60,7 +67,8 @@ class ParamGroups:
         frozen = frozenset(name for name, end in until.items() if end > epoch)
         learning = tuple(name for name, spec in variables.items() if spec.trainable and name not in frozen)
         if not learning:
-            raise SpecError("G608", "nothing is left to learn: every variable is frozen")
+            with recipe.placing(("freeze",) if recipe.freeze else ("model",)):
+                raise SpecError("G608", "nothing is left to learn: every variable is frozen")
         return ParamGroups(
             recipe,
             frozen,
@@ -159,11 +167,16 @@ def chosen_by(patterns: Iterable[str]) -> Callable[[str], bool]:
     return lambda name: any(each(name) for each in fits)
 
 
-def require_matches(patterns: Collection[str], names: Collection[str]) -> None:
-    """A pattern that fits no variable is a mistake, and an error."""
-    if said := too_much(patterns, names):
-        raise SpecError("G609", said)
-    for pattern in patterns:
+def require_matches(
+    recipe: Recipe, patterns: Sequence[tuple[str, tuple[int | str, ...]]], names: Collection[str]
+) -> None:
+    """A pattern that fits no variable is a mistake, and an error; each comes with the keys at which the recipe has
+    it."""
+    if said := too_much([pattern for pattern, _ in patterns], names):
+        with recipe.placing(patterns[0][1][:-1]):
+            raise SpecError("G609", said)
+    for pattern, keys in patterns:
         if not any(map(chosen_by([pattern]), names)):
             hint = did_you_mean(pattern, names) or f"; there is {next(iter(names))}, for one" if names else ""
-            raise SpecError("G609", f"the pattern {clipped(pattern)} fits no variable{hint}")
+            with recipe.placing(keys, of_key=keys[0] == "multipliers"):
+                raise SpecError("G609", f"the pattern {clipped(pattern)} fits no variable{hint}")

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import Discriminator, Field, PrivateAttr, Tag, model_validator
+from pydantic import AfterValidator, Discriminator, Field, PrivateAttr, Tag, model_validator
 
 from graphc.data.augment import AUGMENTATIONS
 from graphc.data.augment.base import Augmentation
@@ -36,7 +36,7 @@ from graphc.data.resizing import STRETCH, AnyResizing
 from graphc.data.sample import MASK
 from graphc.data.sources import SOURCES, Source
 from graphc.documented import ReadableSchema
-from graphc.errors import Place, SpecError
+from graphc.errors import DataError, Place, SpecError
 from graphc.kernels.integers import Form
 from graphc.parallel.communicator import NUM_SHARDS
 from graphc.settings import LIST, ONE_OR_LIST, OneOf, Settings, ShortFor, validate
@@ -45,11 +45,14 @@ from graphc.train.distill import Teacher
 from graphc.train.losses import LOSSES, Loss
 from graphc.train.metrics import METRICS, Metric
 from graphc.train.optimizers import OPTIMIZERS, Optimizer
-from graphc.train.recipe_tree import LIMITS, overridden, place_in, refuse_specs, refuse_zoo_names
+from graphc.train.pattern_settings import MOST_PATTERNS, Pattern, Patterns, few_letters
+from graphc.train.recipe_tree import LIMITS, check_bounds, overridden, place_in, refuse_specs, refuse_zoo_names
 from graphc.train.schedules import SCHEDULES, Constant, Schedule, WarmUp
 
 VERSION = 1
 MOST_HEADS = 1_000
+MOST_STEPS = 100
+"""Augmentations."""
 
 AnyLoss: TypeAlias = Annotated[Loss, OneOf(LOSSES)]
 AnyMetric: TypeAlias = Annotated[Metric, OneOf(METRICS)]
@@ -67,7 +70,6 @@ Metrics: TypeAlias = Annotated[
     Field(json_schema_extra=lambda schema: schema.update(anyOf=schema.pop("oneOf"))),
 ]
 FlipPair: TypeAlias = Annotated[tuple[int | str, int | str], LIST]
-Patterns: TypeAlias = Annotated[tuple[str, ...], ONE_OR_LIST]
 
 
 class Model(Settings):
@@ -98,7 +100,7 @@ class Data(Settings):
     """What happens to inputs before the network."""
     preprocess_inputs: dict[str, Preprocess] = Field(default={})
     """The same for single inputs of a network with several, by name."""
-    augment: Annotated[tuple[AnyAugmentation, ...], LIST] = ()
+    augment: Annotated[tuple[AnyAugmentation, ...], LIST, Field(max_length=MOST_STEPS)] = ()
     """What happens to training examples and their annotations, in order; mixup and cutmix come last."""
     unlabeled: AnySource | None = None
     """More images to learn from, without labels: they need a `teacher`."""
@@ -179,7 +181,7 @@ class InitFrom(Settings):
     """Variables to take, by name (`*` stands for anything, `/` too)."""
     exclude: Patterns = ()
     """Variables not to take."""
-    rename: dict[str, str] = Field(default={})
+    rename: Annotated[dict[str, str], Field(max_length=MOST_HEADS)] = Field(default={})
     """Beginning of a variable's name in the spec -> beginning of its name in the file."""
     source: str | None = None
     """Whose weights they are, where names do not tell: torchvision, or timm:resnet50."""
@@ -192,7 +194,7 @@ class InitFrom(Settings):
 class Freeze(Settings):
     """Variables that stay as they are."""
 
-    pattern: str
+    pattern: Pattern
     """Which, by name (`*` stands for anything, `/` too)."""
     until_epoch: Positive | None = None
     """They learn after so many epochs; null: never."""
@@ -263,9 +265,13 @@ class Recipe(Settings):
     """End before the last epoch."""
     clip: Clip = Clip()
     """Limits for gradients."""
-    multipliers: dict[str, float] = Field(default={})
+    multipliers: Annotated[dict[Pattern, float], Field(max_length=MOST_PATTERNS), AfterValidator(few_letters)] = Field(
+        default={}
+    )
     """Learning-rate factors by variable name pattern (`*/logits/*`); the first that fits counts."""
-    freeze: Annotated[tuple[Annotated[Freeze, ShortFor("pattern")], ...], ONE_OR_LIST] = ()
+    freeze: Annotated[
+        tuple[Annotated[Freeze, ShortFor("pattern")], ...], ONE_OR_LIST, Field(max_length=MOST_PATTERNS)
+    ] = ()
     """Patterns of variables that stay as they are, moving averages too; `until_epoch` lets them learn later."""
     ema: Ema | None = None
     """Keep a moving average of the variables."""
@@ -292,6 +298,7 @@ class Recipe(Settings):
 
     @model_validator(mode="after")
     def _fits(self) -> Recipe:
+        few_letters([each.pattern for each in self.freeze])
         if self.data.unlabeled is not None and (
             self.teacher is None or any(isinstance(s, Mix) for s in self.data.augment)
         ):
@@ -299,6 +306,8 @@ class Recipe(Settings):
         if self.teacher is not None and self.loss is None:
             raise ValueError("teacher: expected a single `loss`, not `heads`")
         names = [each.name for each in self.named_metrics]
+        if len(names) > MOST_HEADS:
+            raise ValueError(f"metrics: expected at most {MOST_HEADS:,}, found {len(names):,}")
         if len(set(names)) < len(names):
             raise ValueError(f"expected each metric once, found {', '.join(names)}")
         numbers = ["loss", *(each.name for each in self.named_metrics if each.metric.is_number)]
@@ -328,10 +337,10 @@ class Recipe(Settings):
 
     @contextmanager
     def placing(self, keys: Sequence[int | str], of_key: bool = False) -> Iterator[None]:
-        """A SpecError without a place gets that of what the recipe's file says at these keys."""
+        """An error without a place gets that of what the recipe's file says at these keys."""
         try:
             yield
-        except SpecError as error:
+        except (SpecError, DataError) as error:
             error.place = error.place or self.place_of(keys, of_key)
             raise
 
@@ -373,6 +382,7 @@ def recipe_from_tree(tree: Any, path: str, overrides: Sequence[str] = ()) -> Rec
     refuse_specs(tree, path)
     for override in overrides:
         tree = overridden(tree, override)
+    check_bounds(tree)
     recipe = validate(Recipe, tree, lambda keys, of_key: place_in(tree, keys, of_key))
     recipe._tree = tree
     return recipe

@@ -7,13 +7,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from graphc.errors import GraphcError, Place, SpecError
+from graphc.errors import GraphcError, Place, SpecError, clipped
 from graphc.files import read_limited
 from graphc.spec.source import Limits, SpecList, SpecMap, decode, load_text, resolve
 from graphc.spec.zoo import zoo_names
 
-LIMITS = Limits(nodes=30_000)
-"""Of recipes and sweeps: those that people write have some hundreds of keys and values."""
+LIMITS = Limits(depth=24, nodes=30_000)
+"""Of recipes and sweeps: those that people write have some hundreds of keys and values. run.json holds a recipe a few
+levels deeper, and has to be read back."""
+LONGEST = 4_096
+"""Characters of a key or a text: as many as a path may have."""
+LONGEST_ALPHABET = 65_536
+"""Of a text under the key `alphabet`, which lists characters."""
 SAYS_RECIPE = re.compile(r"""^[{\s]*["']?recipe["']?\s*:""", re.MULTILINE)
 
 
@@ -36,7 +41,7 @@ def overridden(tree: SpecMap, text: str) -> SpecMap:
     where = Place("--set")
     path, sign, value = text.partition("=")
     if not sign or not path:
-        raise SpecError("G605", f"expected KEY=VALUE, found {text!r}", where)
+        raise SpecError("G605", f"expected KEY=VALUE, found {clipped(text)}", where)
     *above, last = path.split(".")
     found = branch = tree.copy()
     for key in above:
@@ -47,9 +52,40 @@ def overridden(tree: SpecMap, text: str) -> SpecMap:
             branch.put(key, inner := SpecMap.empty(where), where, where)
         branch = inner
     grouped = value[:1] in ("{", "[")
-    parsed = load_text(value, "--set", number_keys=True) if grouped else resolve(value, where)
+    parsed = load_text(value, "--set", LIMITS, number_keys=True) if grouped else resolve(value, where)
     branch.put(last, parsed, where, where)
     return found
+
+
+def check_bounds(tree: SpecMap) -> None:
+    """A SpecError where a text is too long, or where `--set` has made the tree deeper or larger than a file's may be;
+    `tree` is what a file's limits allow, with the values of some `--set`."""
+    level: list[tuple[Any, Place | None]] = [(tree, tree.place)]
+    nodes = 0
+    for _ in range(LIMITS.depth):
+        inside: list[tuple[Any, Place | None]] = []
+        for branch, _place in level:
+            if isinstance(branch, SpecMap):
+                for key, value in branch.items():
+                    _check_text(key, LONGEST, branch.key_places[key])
+                    _check_text(value, LONGEST_ALPHABET if key == "alphabet" else LONGEST, branch.places[key])
+                    inside.append((value, branch.places[key]))
+            elif isinstance(branch, SpecList):
+                for value, place in zip(branch, branch.places, strict=True):
+                    _check_text(value, LONGEST, place)
+                    inside.append((value, place))
+        nodes += len(inside)
+        if nodes > LIMITS.nodes:
+            raise SpecError("G108", f"more than {LIMITS.nodes:,} keys and values", inside[-1][1])
+        level = [each for each in inside if isinstance(each[0], SpecMap | SpecList)]
+    if level:
+        raise SpecError("G108", f"nested deeper than {LIMITS.depth} levels", level[0][1])
+
+
+def _check_text(value: Any, longest: int, place: Place | None) -> None:
+    if isinstance(value, str) and len(value) > longest:
+        message = f"expected a text of at most {longest:,} characters, found one of {len(value):,}"
+        raise SpecError("G604", message, place)
 
 
 def is_recipe(path: Path | str) -> bool:

@@ -105,7 +105,7 @@ def first_step(recipe_path: Path | str, overrides: Sequence[str] = (), max_memor
     state = new_state(engine)
     said = sets.said()
     if task.recipe.init_from is not None:
-        said.append(str(warm_start(state.params, task.recipe.init_from, base, task.plan)))
+        said.append(str(warm_start(state.params, task.recipe, base, task.plan)))
     return FirstStep(task, engine, state, sets, batches, tuple(said))
 
 

@@ -14,7 +14,7 @@ from graphc.dims import format_shape
 from graphc.errors import WeightsError
 from graphc.graph import Plan
 from graphc.train.param_groups import chosen_by, require_matches
-from graphc.train.recipe import InitFrom
+from graphc.train.recipe import Recipe
 from graphc.types import Array
 
 
@@ -39,14 +39,19 @@ class StartReport:
         return "\n".join(lines)
 
 
-def warm_start(params: Mapping[str, Array], start: InitFrom, base: Path, plan: Plan) -> StartReport:
-    """The chosen ones of `params` are overwritten, each in its own shape; one that the file lacks or has in another
-    shape is an error. Ranges that `fake_quantize` measures begin anew."""
-    require_matches((*start.include, *start.exclude), params)
+def warm_start(params: Mapping[str, Array], recipe: Recipe, base: Path, plan: Plan) -> StartReport:
+    """What the recipe's `init_from` says: the chosen ones of `params` are overwritten, each in its own shape; one that
+    the file lacks or has in another shape is an error. Ranges that `fake_quantize` measures begin anew."""
+    start = recipe.init_from
+    assert start is not None, "callers have looked"
+    said = {"include": start.include, "exclude": start.exclude}
+    where = [(each, ("init_from", key, at)) for key, patterns in said.items() for at, each in enumerate(patterns)]
+    require_matches(recipe, where, params)
     included, excluded = chosen_by(start.include), chosen_by(start.exclude)
     taken = [name for name in params if not plan.variables[name].measured]
     chosen = [name for name in taken if included(name) and not excluded(name)]
-    theirs = {name: _renamed(name, start.rename) for name in plan.variables}
+    beginnings = sorted(start.rename, key=len, reverse=True)
+    theirs = {name: _renamed(name, start.rename, beginnings) for name in plan.variables}
     rules = read_rules(base / start.map) if start.map is not None else ()
     load = weights.LoadOptions(start.source, rules, start.ema)
     found, report = _read(base / start.path, theirs, chosen, plan, load)
@@ -87,9 +92,9 @@ def _read(
     )
 
 
-def _renamed(name: str, rename: Mapping[str, str]) -> str:
-    """The name in the file: the longest beginning that `rename` knows, replaced."""
-    for ours in sorted(rename, key=len, reverse=True):
+def _renamed(name: str, rename: Mapping[str, str], beginnings: Sequence[str]) -> str:
+    """The name in the file: the longest beginning that `rename` knows, replaced; `beginnings`: the longest first."""
+    for ours in beginnings:
         if name.startswith(ours):
             return rename[ours] + name[len(ours) :]
     return name

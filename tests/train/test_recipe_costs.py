@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import pytest
@@ -13,9 +15,10 @@ from graphc.passes.kept_in_float import kept_in_float
 from graphc.spec.model import read_spec_text
 from graphc.sweep.settings import read_sweep
 from graphc.train.param_groups import ParamGroups
-from graphc.train.recipe import read_recipe_text
+from graphc.train.recipe import dump_recipe, read_recipe_text
 from graphc.train.recipe_tree import is_recipe
 from graphc.train.schedules import Exponential, Step
+from graphc.valid_json import loads
 from graphc.variables import ParamSpec
 from tests.costs import little
 
@@ -115,3 +118,69 @@ def test_layers_that_stay_in_float_are_compared_as_far_as_there_is_time() -> Non
     plan = plan_model(read_spec_text("graphc: 1\ninputs: {x: [N, 8]}\nlayers: [repeat: {times: 2000, layer: relu}]\n"))
     with little(), pytest.raises(SpecError, match="expected at most 2,000 patterns"):
         kept_in_float(plan, [f"*{number}*" for number in range(20_000)])
+
+
+def _nested(depth: int) -> str:
+    return "[" * depth + "1" + "]" * depth
+
+
+LONG = {
+    "freeze": ("freeze: '{}'\n", "?*" * 300_000, "recipe.yaml:8:9: .*at most 4,096 characters, found one of 600,000"),
+    "pattern": ("freeze: ['{}']\n", "?*" * 501, "recipe.yaml:8:10: .*expected at most 1,000 characters"),
+    "a key": ("multipliers: {{'{}': 2}}\n", "a" * 1_001, "recipe.yaml:8:.*expected at most 1,000 characters"),
+    "a long key": ("multipliers: {{? '{}' : 2}}\n", "a" * 9_999, "recipe.yaml:8:17: .*at most 4,096 characters"),
+    "name": ("monitor: '{}'\n", "a" * 9_999, "recipe.yaml:8:10: .*at most 4,096 characters, found one of 9,999"),
+}
+
+
+@pytest.mark.parametrize(("line", "text", "sentence"), LONG.values(), ids=LONG)
+def test_texts_are_no_longer_than_they_have_to_be(line: str, text: str, sentence: str) -> None:
+    with little(), pytest.raises(SpecError) as caught:
+        read_recipe_text(RECIPE + line.format(text))
+    assert re.search(sentence, str(caught.value))
+
+
+def test_texts_of_the_command_line_are_bounded_too() -> None:
+    with pytest.raises(SpecError, match=r"--set.*expected a text of at most 4,096 characters, found one of 9,999"):
+        read_recipe_text(RECIPE, overrides=["monitor=" + "a" * 9_999])
+    with pytest.raises(SpecError, match=r"--set.*nested deeper than 24 levels"):
+        read_recipe_text(RECIPE, overrides=["model.set." + "a." * 30 + "a=1"])
+    with pytest.raises(SpecError, match=r"--set.*nested deeper than 24 levels"):
+        read_recipe_text(RECIPE, overrides=["model.set.a=" + _nested(22)])
+    many = str([1] * 20_000)
+    with pytest.raises(SpecError, match=r"--set.*more than 30,000 keys and values"):
+        read_recipe_text(RECIPE, overrides=[f"model.set.a={many}", f"model.set.b={many}"])
+
+
+def test_recipes_are_nested_as_deep_as_a_run_can_say_again() -> None:
+    text = RECIPE.replace("model: lenet5", "model: {spec: lenet5, set: {a: DEEP}}")
+    read = read_recipe_text(text.replace("DEEP", _nested(21)))
+    assert loads(json.dumps({"began": {"recipe": json.loads(dump_recipe(read))}}))
+    with pytest.raises(SpecError, match=r"recipe.yaml:2:.*nested deeper than 24 levels"):
+        read_recipe_text(text.replace("DEEP", _nested(22)))
+
+
+def test_many_patterns_of_many_letters() -> None:
+    letters = ", ".join(f"'{number}{'a' * 900}'" for number in range(200))
+    with little(), pytest.raises(SpecError, match="patterns of at most 100,000 characters together, found 180,"):
+        read_recipe_text(f"{RECIPE}freeze: [{letters}]\n")
+    with little(), pytest.raises(SpecError, match=r"recipe.yaml:8:9: .*freeze: expected at most 5,000 values"):
+        read_recipe_text(f"{RECIPE}freeze: [{'a, ' * 6_000}]\n")
+    with little(), pytest.raises(SpecError, match=r"augment: expected at most 100 values"):
+        read_recipe_text(RECIPE.replace("{train: digits}", f"{{train: digits, augment: [{'noise, ' * 101}]}}"))
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("freeze: nothing*", "recipe.yaml:8:9: error.G609.: the pattern 'nothing.' fits no variable"),
+        ("freeze: [net/*, {pattern: x}]", "recipe.yaml:8:27: error.G609.: the pattern 'x' fits no"),
+        ("freeze: '*'", "recipe.yaml:8:9: error.G608.: nothing is left to learn"),
+        ("multipliers: {'x*': 2}", "recipe.yaml:8:15: error.G609.: the pattern 'x.' fits no variable"),
+    ],
+)
+def test_patterns_that_fit_nothing_have_a_place(line: str, sentence: str) -> None:
+    recipe = read_recipe_text(f"{RECIPE}{line}\n")
+    with pytest.raises(SpecError) as caught:
+        ParamGroups.of({f"net/{name}": ParamSpec((1,), Zeros()) for name in ("a", "b")}, recipe)
+    assert re.search(sentence, str(caught.value))
