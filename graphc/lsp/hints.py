@@ -67,12 +67,18 @@ def _told(facts: Facts, entry: WrittenEntry, choice: HintChoice) -> Iterator[tup
     nodes = [each for use in uses for each in use]
     own = facts.layers_at(entry.place)
     if own and not entry.is_compound:
-        followers = [each for each in nodes if any(each.node.name.startswith(f"{one.node.name}/") for one in own)]
+        names = {each.node.name for each in own}
+        followers = [each for each in nodes if not names.isdisjoint(_groups_of(each.node.name))]
         yield _line(own, [*own, *followers], choice), _tip(own)
     elif nodes:
         outputs = [facts.output_of(use) for use in uses]
         shown = [each for each in outputs if each is not None]
         yield _line(shown if len(shown) == len(uses) else [], nodes, _sums(choice)), _count(uses)
+
+
+def _groups_of(name: str) -> list[str]:
+    """The names that a layer's name lies below: a and a/b of a/b/c."""
+    return [name[:at] for at, letter in enumerate(name) if letter == "/"]
 
 
 def _sums(choice: HintChoice) -> HintChoice:

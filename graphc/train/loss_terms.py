@@ -223,7 +223,9 @@ def keys_of(recipe: Recipe, head: int) -> tuple[str | int, ...]:
 
 
 def _judges(targets: Sequence[LossTerm], recipe: Recipe) -> tuple[Judge, ...]:
-    names = {head.name: number for number, head in reversed(list(enumerate(targets)))}
+    names: dict[str, int] = {}
+    for number, head in enumerate(targets):
+        names.setdefault(head.name, number)
     found = []
     for said in recipe.named_metrics:
         if said.head is not None and said.head not in names:

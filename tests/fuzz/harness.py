@@ -28,6 +28,8 @@ class Harness:
     """That reading may take at most."""
     needs: ClassVar[tuple[str, ...]] = ()
     """Packages without which it cannot be read."""
+    share_read: ClassVar[float] = 1.0
+    """Of the seeds, that is read at least."""
     writes: ClassVar[bool] = False
     """Whether it may write in its folder, and start what it needs for that."""
 

@@ -212,14 +212,17 @@ class Cifar(Harness):
     name = "cifar10"
     suffix = ".bin"
     label_bytes = 1
+    classes = 10
 
     def seeds(self) -> Sequence[bytes]:
-        return [bytes(n % 251 for n in range((self.label_bytes + 3072) * count)) for count in (1, 3)]
+        pixels = bytes(n % 251 for n in range(3072))
+        return [b"".join(bytes([label] * self.label_bytes) + pixels for label in range(count)) for count in (1, 3)]
 
     def read(self) -> None:
-        read_cifar([self.path], LIMIT, self.label_bytes)
+        read_cifar([self.path], LIMIT, self.label_bytes, self.classes)
 
 
 class Cifar100(Cifar):
     name = "cifar100"
     label_bytes = 2
+    classes = 100

@@ -31,6 +31,8 @@ class Editor(SpecParts):
 
     name = "language server"
     needs = ("lsprotocol",)
+    seconds = 5.0
+    """An input is asked about some thirty times."""
 
     def seeds(self) -> Sequence[bytes]:
         face = "# 😋 a face\r\n" + SPEC.replace("\n", "\r\n")

@@ -30,48 +30,14 @@ LONGEST = 1_000
 BYTES = 160
 """Of a row of decisions to begin with."""
 SEEDS = (
-    135,
-    408,
-    421,
-    559,
-    569,
-    615,
-    737,
-    819,
-    825,
-    849,
-    911,
-    1109,
-    1111,
-    1136,
-    1223,
-    1361,
-    1431,
-    1855,
-    2072,
-    2100,
-    2139,
-    2403,
-    2405,
-    2725,
-    2927,
-    4736,
-)
-"""Of random rows that are graphs which are imported: of the first 6,000 those with a kind of layer that none before
-them has."""
+    17, 116, 143, 236, 397, 404, 408, 615, 632, 642, 654, 797, 819, 994, 1058, 1223, 1662, 1817, 1855, 1874, 2025, 2026,
+    2137, 2232, 2725, 2978, 3285, 3721,
+)  # fmt: skip
+"""Of random rows that are graphs which are imported: of the first 4,000 those with a kind of layer that none before
+them has. An operator more in the importer's table gives rows other meanings: then they are to be found again."""
 MORE = (
-    "Constant",
-    "Shape",
-    "Size",
-    "CastLike",
-    "NonMaxSuppression",
-    "If",
-    "Loop",
-    "Scan",
-    "NonZero",
-    "Unique",
-    "RoiAlign",
-)
+    "Constant", "Shape", "Size", "CastLike", "NonMaxSuppression", "If", "Loop", "Scan", "NonZero", "Unique", "RoiAlign",
+)  # fmt: skip
 OPSETS = (17, 17, 18, 13, 20, 21, 11, 9, 6, 1)
 INPUTS: tuple[list[int | str | None], ...] = (
     [1, 3, 8, 8], ["N", 3, 8, 8], [1, 8, 8, 3], [1, 4, 8], [1, 8], [2, 3, 6, 6], [1, 3, 4, 4, 4], ["N", 3, None, None],
@@ -122,6 +88,7 @@ def _look_at(error: GraphcError) -> None:
 class ImportGraph(Harness):
     name = "import_graph"
     suffix = ".onnx"
+    share_read = 0.5
     mebibytes = 400
     """onnxruntime, in which the file is compared with its spec, has memory of its own."""
 
