@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from graphc.data.given_files import Given
-from graphc.data.images import AS_BYTES, PIXEL_LIMIT, Decoding, read_sample
+from graphc.data.images import AS_BYTES, Decoding, read_sample
 from graphc.data.images import read_image as read_pixels
 from graphc.data.npz import read_npy
 from graphc.data.pixels import MODES
 from graphc.data.placement import Placement, placement_of
+from graphc.data.sides import PIXEL_LIMIT
 from graphc.dims import is_image
 from graphc.errors import DataError, SpecError, did_you_mean
 from graphc.files import shown

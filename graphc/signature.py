@@ -11,10 +11,10 @@ from pydantic import Field, ValidationError, model_validator
 
 from graphc.data.alphabet import Alphabet
 from graphc.data.examples import IMAGES
-from graphc.data.images import PIXEL_LIMIT
 from graphc.data.placement import Placement
 from graphc.data.preprocess import RAW, FittedPreprocess, Preprocess
 from graphc.data.resizing import STRETCH, AnyResizing
+from graphc.data.sides import PIXEL_LIMIT
 from graphc.data.value_range import BYTES, ImageValues
 from graphc.dims import is_image
 from graphc.errors import DataError, SpecError

@@ -12,9 +12,9 @@ import numpy as np
 from graphc.data.annotated_image import annotated_image
 from graphc.data.drawn import Exif
 from graphc.data.examples import BOX_LABEL, IMAGE, LABEL, MEMORY_LIMIT, Examples, check_memory
-from graphc.data.images import PIXEL_LIMIT
 from graphc.data.resizing import STRETCH, Resizing
 from graphc.data.sample import BOXES, BOXES_THERE, MASK, POINTS, POINTS_THERE
+from graphc.data.sides import PIXEL_LIMIT
 from graphc.data.stored import Drawing, Store, StoredImages, StoredMasks
 from graphc.data.value_range import BYTES, ImageValues, ValueRange
 from graphc.errors import DataError, Place

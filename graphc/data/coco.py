@@ -14,9 +14,9 @@ import numpy as np
 from graphc.data.annotated import Entry
 from graphc.data.classes import ClassIndex, class_text, ordered
 from graphc.data.examples import of_crowds
-from graphc.data.images import PIXEL_LIMIT
 from graphc.data.places import LARGEST, has_area
 from graphc.data.segmentation import BadAreaError, box_of, cost_of, paint
+from graphc.data.sides import PIXEL_LIMIT
 from graphc.data.tables import is_path, read_json
 from graphc.errors import DataError, Place, counted, did_you_mean
 from graphc.files import shown

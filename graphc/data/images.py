@@ -22,12 +22,12 @@ from graphc.data.placement import marked
 from graphc.data.reading import LARGEST_FILE, open_regular
 from graphc.data.resizing import STRETCH, Resizing
 from graphc.data.sample import Sample
+from graphc.data.sides import PIXEL_LIMIT
 from graphc.data.value_range import BYTES, ImageValues
 from graphc.errors import DataError, MachineError, Place
 from graphc.files import shown
 from graphc.types import Array
 
-PIXEL_LIMIT = 25_000_000
 MOST_SIDE = 2**20
 """Pixels in a row or column of any image, whatever its number of pixels may be."""
 LOSSY = ("JPEG", "MPO", "WEBP", "AVIF", "JPEG2000")

@@ -12,16 +12,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from graphc.data.sample import Sample
 from graphc.data.steps import STEPS
-from graphc.data.steps.base import POSITIVE, Arrays, Step
+from graphc.data.steps.base import LARGEST, POSITIVE, Arrays, Number, PositiveNumber, Step
 from graphc.data.steps.values import Rescale
-from graphc.data.value_range import AnyRange
+from graphc.data.value_range import AnyRange, ValueRange
 from graphc.dims import format_shape
 from graphc.emit.operations import Affine, Operation
 from graphc.errors import DataError, Place
@@ -43,12 +43,12 @@ RAW = "raw"
 class Preprocess(Settings):
     """(x*scale - mean) / std, in the network's dtype; or a list of steps."""
 
-    scale: float | None = Field(default=None, gt=0)
+    scale: PositiveNumber | None = None
     """Default: the largest value of the images' range becomes 1, so 1/255 for bytes and 1/65535 for uint16; floats
     whose range is not said stay as they are, and so does what is no image, but for bytes."""
-    mean: Annotated[tuple[float, ...] | Literal["fit"], LIST] = ()
+    mean: Annotated[tuple[Number, ...] | Literal["fit"], LIST] = ()
     """One number, one a channel, or `fit`: each channel's mean over the training set."""
-    std: Annotated[tuple[float, ...] | Literal["fit"], LIST] = ()
+    std: Annotated[tuple[PositiveNumber, ...] | Literal["fit"], LIST] = ()
     """The same for the deviation."""
     steps: Annotated[tuple[AnyStep, ...], LIST, Field(max_length=MOST_STEPS)] = ()
     """Instead: what is done, in order. Values come as they are: bytes as numbers from 0 to 255."""
@@ -57,6 +57,10 @@ class Preprocess(Settings):
     def _fits(self) -> Preprocess:
         if self.steps and (self.scale is not None or self.mean or self.std):
             raise ValueError("expected either `steps`, or `scale`, `mean` and `std`")
+        if not isinstance(self.std, str) and self.std:
+            numbers = (self.scale or 1.0, *(() if isinstance(self.mean, str) else self.mean))
+            if max(map(abs, numbers)) / min(self.std) > LARGEST:
+                raise ValueError(f"std: expected numbers by which float32 can be divided, found {min(self.std):g}")
         return self
 
     @property
@@ -87,11 +91,15 @@ class Preprocess(Settings):
             return FittedPreprocess(self)
         mean, std = channel_statistics(images)
         scale = self.scale if self.scale is not None else unit
-        settings = Preprocess(
-            scale=self.scale,
-            mean=tuple(float(m * scale) for m in mean) if self.mean == "fit" else self.mean,
-            std=tuple(_dividing(mean, std, scale).tolist()) if self.std == "fit" else self.std,
-        )
+        try:
+            settings = Preprocess(
+                scale=self.scale,
+                mean=tuple(float(m * scale) for m in mean) if self.mean == "fit" else self.mean,
+                std=tuple(_dividing(mean, std, scale).tolist()) if self.std == "fit" else self.std,
+            )
+        except ValidationError as error:
+            what = ".".join(map(str, error.errors()[0]["loc"][:1])) or "mean and std"
+            raise DataError("G404", f"expected images whose {what} float32 holds, found other values") from None
         return FittedPreprocess(settings)
 
     @property
@@ -161,6 +169,16 @@ class FittedPreprocess:
     def with_sources(self, values: AnyRange | None) -> FittedPreprocess:
         """The same, every step told the range of values that comes to it."""
         return replace(self, settings=self.settings.with_sources(values))
+
+    def check_numbers(self, shape: tuple[int, ...], values: AnyRange | None, unit: float, dtype: Any) -> None:
+        """A DataError where what was learned is none that a run keeps, or where images of this shape that are black, or
+        white, become something that is not finite in this type; `unit`: the default scale."""
+        self.check()
+        if not isinstance(values, ValueRange) or len(shape) != 3:
+            return
+        images = np.empty((2, *shape), dtype)
+        images[0], images[1] = values.low, values.high
+        self.with_sources(values).apply(images, np.empty((2, *self.settings.output_shape(shape)), dtype), unit)
 
     def apply(self, images: Array, out: Array, unit: float = 1.0) -> None:
         """Images [N, H, W, C] of any dtype, preprocessed, written into `out` [N, H', W', C'], in its dtype; `unit`: the

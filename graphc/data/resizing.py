@@ -11,9 +11,9 @@ from typing import Annotated, ClassVar, TypeAlias
 from pydantic import Field
 
 from graphc.data.sample import Interpolation, Sample, crop, resize
+from graphc.data.sides import ShorterSide
 from graphc.settings import Kind, OneOf
 
-Side: TypeAlias = Annotated[int, Field(gt=0, le=100_000)]
 UnitInterval: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -53,7 +53,7 @@ class CenterCrop(Resizing):
 
     kind: ClassVar[str] = "center_crop"
 
-    shorter_side: Side | None = None
+    shorter_side: ShorterSide | None = None
     """Pixels of the shorter side before the middle is cut out, such as 256 for a middle of 224; default: as few as
     cover the size."""
     interpolation: Interpolation = "bilinear"

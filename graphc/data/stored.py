@@ -13,12 +13,13 @@ from typing import Any, Protocol
 import numpy as np
 
 from graphc.data.drawn import Decoded, Exif, Size
-from graphc.data.images import PIXEL_LIMIT, Decoding, decode_mask_with_tag, decode_with_tag, resized
+from graphc.data.images import Decoding, decode_mask_with_tag, decode_with_tag, resized
 from graphc.data.masks import mapped
 from graphc.data.reading import LARGEST_FILE, read_regular
 from graphc.data.resizing import STRETCH, Resizing
 from graphc.data.sample import Sample
 from graphc.data.shard_members import Members
+from graphc.data.sides import PIXEL_LIMIT
 from graphc.data.value_range import BYTES, ImageValues
 from graphc.errors import DataError, Place
 from graphc.files import composed, shown

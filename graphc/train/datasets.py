@@ -53,7 +53,9 @@ def read_sets(task: Task, base: Path, limit: int = MEMORY_LIMIT) -> Sets:
     if recipe.data.validation is not None:
         known = replace(wanted, classes=shared_classes(train, wanted), whole=False)
         validation = read_set(recipe.data.validation, base, limit, known)
-        validation = like_training(validation, training_values(train, plan, recipe.data), plan)
+        with recipe.placing(("data", "preprocess")):
+            values = training_values(train, plan, recipe.data)
+        validation = like_training(validation, values, plan)
     elif recipe.data.validation_share is not None:
         train, validation = split(train, recipe.data.validation_share, recipe.seed, recipe.data.stratified)
     if recipe.data.unlabeled is not None:

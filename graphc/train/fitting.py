@@ -10,7 +10,8 @@ import numpy as np
 from graphc.data.examples import Examples, class_weights
 from graphc.data.preprocess import FittedPreprocess, Preprocess
 from graphc.data.sample import MASK
-from graphc.errors import DataError, Place, SpecError, did_you_mean
+from graphc.data.value_range import range_of_type
+from graphc.errors import DataError, Place, SpecError, clipped, did_you_mean
 from graphc.train.fitted import Preprocessing
 from graphc.train.inputs import fit_inputs
 from graphc.train.loss_term import LossTerm
@@ -23,25 +24,36 @@ from graphc.train.task import Task
 def fitted(task: Task, train: Examples) -> Task:
     """The task with every `fit` of its preprocessing, and balanced class weights, answered by the training set."""
     data = task.recipe.data
-    fit = fit_inputs(train, task.plan, data)
+    with task.recipe.placing(("data", "preprocess")):
+        fit = fit_inputs(train, task.plan, data)
     inputs = fit.inputs
     for name in data.preprocess_inputs:
         if name not in inputs:
-            found = f"{name!r}{did_you_mean(name, inputs)}"
-            raise SpecError(
-                "G606", f"preprocess_inputs: expected an input of the spec ({', '.join(inputs)}), found {found}"
-            )
-    each = {name: _fitted(settings, fit, name) for name, settings in data.preprocess_inputs.items()}
-    preprocessing = Preprocessing(_fitted(data.preprocess, fit, next(iter(inputs))), each)
+            found = f"{clipped(name)}{did_you_mean(name, inputs)}"
+            with task.recipe.placing(("data", "preprocess_inputs", name), of_key=True):
+                raise SpecError(
+                    "G606", f"preprocess_inputs: expected an input of the spec ({', '.join(inputs)}), found {found}"
+                )
+    each = {}
+    for name, settings in data.preprocess_inputs.items():
+        with task.recipe.placing(("data", "preprocess_inputs", name)):
+            each[name] = _fitted(settings, fit, name, task.recipe.dtype)
+    first = next(iter(inputs))
+    with task.recipe.placing(("data", "preprocess")):
+        preprocessing = Preprocessing(_fitted(data.preprocess, fit, first, task.recipe.dtype), each)
     recipe = task.recipe.model_copy(update={"data": preprocessing.answered(data)})
     recipe = _with_losses(recipe, [_class_weights(head, train) for head in task.heads.targets])
     return replace(task, recipe=recipe, heads=LossTerms(task.plan, recipe), preprocessing=preprocessing)
 
 
-def _fitted(settings: Preprocess, examples: Examples, name: str) -> FittedPreprocess:
+def _fitted(settings: Preprocess, examples: Examples, name: str, dtype: str) -> FittedPreprocess:
     """What happens to an input, with what is learned from it."""
     unit = examples.unit_of(name) if settings.takes_unit else 1.0
-    return settings.fitted(examples.inputs[name], unit, examples.range_of(name) if settings.lacks_source else None)
+    images = examples.inputs[name]
+    done = settings.fitted(images, unit, examples.range_of(name) if settings.lacks_source else None)
+    known = range_of_type(images.dtype) if images.dtype.kind in "iu" else None
+    done.check_numbers(images.shape[1:], known, unit, dtype)
+    return done
 
 
 def _with_losses(recipe: Recipe, losses: Sequence[Loss]) -> Recipe:

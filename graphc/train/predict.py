@@ -12,8 +12,9 @@ import numpy as np
 from graphc.data.batches import Batches
 from graphc.data.examples import LABEL, Examples
 from graphc.data.given_files import Given, given_files
-from graphc.data.images import PIXEL_LIMIT, Decoding, read_sample
+from graphc.data.images import Decoding, read_sample
 from graphc.data.placement import placement_of
+from graphc.data.sides import PIXEL_LIMIT
 from graphc.data.sources import Npz
 from graphc.data.value_range import BYTES
 from graphc.errors import DataError, Place, counted

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from graphc.data.images import PIXEL_LIMIT
+from graphc.data.sides import PIXEL_LIMIT
 from graphc.dims import is_image
 from graphc.graph import Plan
 from graphc.signature import CLASSES, InputSignature, OutputSignature, Signature, StoredArray

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from graphc.bench import shapes_of
-from graphc.data.images import PIXEL_LIMIT
 from graphc.data.preprocess import FittedPreprocess
 from graphc.data.resizing import STRETCH, Resizing
+from graphc.data.sides import PIXEL_LIMIT
 from graphc.data.value_range import BYTES, ImageValues, ValueRange
 from graphc.emit.front import merged
 from graphc.emit.operations import Affine

@@ -7,9 +7,9 @@ import json
 import numpy as np
 import pytest
 
-from graphc.errors import GraphcError
+from graphc.errors import GraphcError, SpecError
 from graphc.train.commands import resume, train
-from graphc.train.recipe import read_recipe
+from graphc.train.recipe import read_recipe, read_recipe_text
 
 AUGMENT = "data.augment=[flip_horizontal, {pad_crop: {pad: 1}}, {noise: {deviation: [0, 0.1]}}]"
 
@@ -106,3 +106,30 @@ def test_balanced_sampling_trains(project):
 def test_settings_that_cannot_be(project, setting, words):
     with pytest.raises(GraphcError, match=words):
         read_recipe(project / "recipe.yaml", [setting])
+
+
+TOO_MUCH = {
+    "random_crop": ("augment: [{random_crop: {size: [9000, 9000]}}]", "at most 25,000,000 pixels, found 9,000×9,000"),
+    "side_scale": ("augment: [{side_scale: {side: [9000, 9000]}}]", "less than or equal to 5000, found 9000"),
+    "resize": ("preprocess: {steps: [{resize: {size: [100000, 251]}}]}", "25,000,000 pixels, found 100,000×251"),
+    "letterbox": ("preprocess: {steps: [{letterbox: {size: [9000, 9000]}}]}", "pixels, found 9,000×9,000"),
+    "shorter side": ("resize: {center_crop: {shorter_side: 6000}}", "less than or equal to 5000, found 6000"),
+    "source": ("test: {shapes: {count: 1, size: [9000, 9000]}}", "pixels, found 9,000×9,000"),
+    "scale": (
+        "preprocess: {scale: 1.0e+308, mean: fit}",
+        "number of 1e-37 to 1e\\+37, as float32 holds it, found 1e\\+308",
+    ),
+    "no deviation": ("preprocess: {std: [0.0]}", "greater than 0, found 0.0"),
+    "quotient": ("preprocess: {mean: [1.0e+30], std: [1.0e-30]}", "by which float32 can be divided, found 1e-30"),
+    "rescale": ("preprocess: {steps: [{rescale: {target: [0, 1.0e+308]}}]}", "found 1e\\+308"),
+    "ranges": ("preprocess: {steps: [{rescale: {source: [0, 1.0e-30], target: [0, 1.0e+30]}}]}", "quotient"),
+    "fill": ("preprocess: {steps: [{letterbox: {size: [8, 8], fill: 1.0e+308}}]}", "found 1e\\+308"),
+}
+
+
+@pytest.mark.parametrize(("line", "sentence"), TOO_MUCH.values(), ids=TOO_MUCH)
+def test_sizes_and_numbers_are_bounded_where_recipes_are_read(line, sentence):
+    lines = ["recipe: 1", "model: lenet5", "optimizer: sgd", "learning_rate: 1", "epochs: 1", "loss: hinge", "data:"]
+    with pytest.raises(SpecError, match=sentence) as caught:
+        read_recipe_text("\n".join([*lines, "  train: digits", f"  {line}\n"]))
+    assert str(caught.value).startswith("recipe.yaml:9:")

@@ -8,11 +8,12 @@ import shutil
 import numpy as np
 import pytest
 
+from graphc.data.preprocess import FittedPreprocess, Preprocess
+from graphc.data.value_range import ValueRange
 from graphc.errors import GraphcError
 from graphc.report.page.report import report_runs
 from graphc.report.page.runs import read_run
 from graphc.train.commands import evaluate_run, train
-from graphc.train.fitted import fronts_of_run
 from graphc.train.predict import predict
 from graphc.weights.safetensors_file import SafetensorsFile, write_safetensors
 
@@ -71,13 +72,19 @@ def test_weights_that_are_too_large(run, tmp_path, read):
 
 
 @pytest.mark.parametrize("numbers", [{"std": [0]}, {"scale": 1e308}, {"mean": [1e300]}, {"std": [1e-320]}], ids=str)
-def test_preprocessing_by_numbers_that_are_none(run, tmp_path, numbers):
+def test_numbers_that_float32_does_not_hold(run, tmp_path, numbers):
     copy = tmp_path / "run"
     shutil.copytree(run, copy)
     recipe = json.loads((copy / "recipe.json").read_text())
     recipe["data"]["preprocess"].update(numbers)
     (copy / "recipe.json").write_text(json.dumps(recipe))
-    with pytest.raises(GraphcError, match=r"G404.*whose results are finite"):
+    with pytest.raises(GraphcError, match=r"recipe.json:1:\d+: error.G604.*preprocess.*expected"):
         evaluate_run(copy)
+
+
+def test_images_that_preprocessing_makes_infinite():
+    done = FittedPreprocess(Preprocess(scale=1e37))
     with pytest.raises(GraphcError, match=r"G404.*whose results are finite"):
-        fronts_of_run(copy, None, read_run(str(copy)).task.plan)
+        done.apply(np.full((1, 2, 2, 1), 255, np.uint8), np.empty((1, 2, 2, 1), np.float32))
+    with pytest.raises(GraphcError, match=r"G404.*whose results are finite"):
+        done.check_numbers((2, 2, 1), ValueRange(0, 255), 1.0, "float32")

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from graphc.data.augment.base import Augmentation, Warp
 from graphc.data.resizing import UnitInterval
 from graphc.data.sample import Sample, about_center, crop, flip, projection, resize, turn
+from graphc.data.sides import ShorterSide, Size
 from graphc.lazy import np
 from graphc.settings import LIST, Settings
 from graphc.types import Array
@@ -128,7 +129,7 @@ class RandomCrop(Augmentation):
     moves: ClassVar[bool] = True
     cuts: ClassVar[bool] = True
 
-    size: Annotated[tuple[Pixels, Pixels], LIST] | None = None
+    size: Size | None = None
     """[height, width]; default: the network's."""
     fill: UnitInterval = 0.0
     """What lies beyond the image: 0 is black, 1 white."""
@@ -191,7 +192,7 @@ class SideScale(Augmentation):
     moves: ClassVar[bool] = True
     cuts: ClassVar[bool] = True
 
-    side: Annotated[tuple[Pixels, Pixels], LIST] = (256, 512)
+    side: Annotated[tuple[ShorterSide, ShorterSide], LIST] = (256, 512)
     """Least and most pixels of the shorter side."""
 
     @model_validator(mode="after")

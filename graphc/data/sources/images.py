@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -13,13 +13,12 @@ from graphc.data.archives import open_archive
 from graphc.data.class_folders import Rules, classes_of, without_classes
 from graphc.data.examples import LABEL, Examples
 from graphc.data.folder import find_images
-from graphc.data.images import PIXEL_LIMIT
-from graphc.data.sources.base import Side, Source
+from graphc.data.sides import PIXEL_LIMIT, Size
+from graphc.data.sources.base import Source
 from graphc.data.stored import Folder
 from graphc.data.value_range import BlackToWhite, ImageValues, black_to_white, file_values
 from graphc.data.wanted import ANYTHING, Wanted
 from graphc.files import shown
-from graphc.settings import LIST
 
 
 class ImageFiles(Source):
@@ -27,7 +26,7 @@ class ImageFiles(Source):
 
     path: str
     """The folder, list or archive."""
-    size: Annotated[tuple[Side, Side], LIST]
+    size: Size
     """[height, width] that every image gets, as `data.resize` says, unless augmentation cuts it to that size."""
     channels: Literal[1, 3, 4] = 3
     """1: gray, 3: RGB, 4: RGB and alpha."""

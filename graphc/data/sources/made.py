@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from graphc.data.digits import read_digits
 from graphc.data.examples import Examples, check_memory
 from graphc.data.shapes import CLASSES, make_shapes
-from graphc.data.sources.base import Side, Source
+from graphc.data.sides import Size
+from graphc.data.sources.base import Source
 from graphc.data.wanted import ANYTHING, Wanted
-from graphc.settings import LIST
 
 
 class Shapes(Source):
@@ -22,7 +22,7 @@ class Shapes(Source):
 
     count: int = Field(gt=0, le=10_000_000)
     """How many."""
-    size: Annotated[tuple[Side, Side], LIST] = (32, 32)
+    size: Size = (32, 32)
     """[height, width]."""
     channels: Literal[1, 3] = 3
     """Gray or in color."""

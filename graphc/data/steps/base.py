@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import ClassVar, TypeAlias
+from typing import Annotated, ClassVar, TypeAlias
+
+from pydantic import AfterValidator, Field
 
 from graphc.data.sample import Sample
 from graphc.data.value_range import AnyRange, UnknownRange
@@ -16,6 +18,19 @@ Chunks: TypeAlias = Callable[[], Iterator[Array]]
 Arrays: TypeAlias = Mapping[str, Array]
 
 
+LARGEST, SMALLEST = 1e37, 1e-37
+"""Of numbers that a recipe says: float32 holds them, and what is above the smallest, with all its digits."""
+
+
+def _held(value: float) -> float:
+    if abs(value) > LARGEST or 0 < abs(value) < SMALLEST:
+        expected = f"expected 0 or a number of {SMALLEST:g} to {LARGEST:g}, as float32 holds it"
+        raise ValueError(f"{expected}, found {value:g}")
+    return value
+
+
+Number: TypeAlias = Annotated[float, AfterValidator(_held)]
+PositiveNumber: TypeAlias = Annotated[float, Field(gt=0), AfterValidator(_held)]
 POSITIVE = ("deviation",)
 """What steps learn that they divide by."""
 

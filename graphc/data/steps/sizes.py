@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated, ClassVar, TypeAlias
-
-from pydantic import Field
+from typing import ClassVar
 
 from graphc.data.resizing import by_shorter_side, inside, middle
 from graphc.data.sample import Sample, crop, resize
-from graphc.data.steps.base import Arrays, Step
+from graphc.data.sides import ShorterSide, Size
+from graphc.data.steps.base import Arrays, Number, Step
 from graphc.data.value_range import AnyRange, ValueRange
 from graphc.emit.operations import Crop, Edges, Operation, Resample
 from graphc.errors import DataError
 from graphc.lazy import np
-from graphc.settings import LIST
 from graphc.types import Array
-
-Side: TypeAlias = Annotated[int, Field(gt=0, le=100_000)]
 
 
 class Resize(Step):
@@ -27,9 +23,9 @@ class Resize(Step):
     exactly_one = (("size", "shorter_side"),)
     moves: ClassVar[bool] = True
 
-    size: Annotated[tuple[Side, Side] | None, LIST] = None
+    size: Size | None = None
     """[height, width]; or:"""
-    shorter_side: Side | None = None
+    shorter_side: ShorterSide | None = None
     """Pixels of the shorter side, the aspect being kept."""
 
     def range_behind(self, values: AnyRange | None) -> AnyRange | None:
@@ -60,7 +56,7 @@ class CenterCrop(Step):
     kind: ClassVar[str] = "center_crop"
     moves: ClassVar[bool] = True
 
-    size: Annotated[tuple[Side, Side], LIST]
+    size: Size
     """[height, width]."""
 
     def range_behind(self, values: AnyRange | None) -> AnyRange | None:
@@ -91,9 +87,9 @@ class Letterbox(Step):
     kind: ClassVar[str] = "letterbox"
     moves: ClassVar[bool] = True
 
-    size: Annotated[tuple[Side, Side], LIST]
+    size: Size
     """[height, width]."""
-    fill: float = 0.0
+    fill: Number = 0.0
     """Value of the edges, as images have them at this step: of bytes 0 to 255, behind `rescale` 0 to 1."""
 
     def range_behind(self, values: AnyRange | None) -> AnyRange | None:

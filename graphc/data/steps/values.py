@@ -6,10 +6,10 @@ import math
 from collections.abc import Callable
 from typing import Annotated, ClassVar, Literal, TypeAlias
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from graphc.data.augment.color import GRAY
-from graphc.data.steps.base import Arrays, Chunks, Step
+from graphc.data.steps.base import LARGEST, Arrays, Chunks, Number, PositiveNumber, Step
 from graphc.data.value_range import AnyRange, UnknownRange, ValueRange
 from graphc.emit.operations import Affine, CenterEach, DeviateEach, MixAll, MixChannels, Operation
 from graphc.errors import DataError
@@ -45,15 +45,17 @@ class Rescale(_Affine):
 
     kind: ClassVar[str] = "rescale"
 
-    source: Annotated[tuple[float, float], LIST] | None = None
+    source: Annotated[tuple[Number, Number], LIST] | None = None
     """[lowest, highest] value that comes in; default: the range of the images, [0, 255] for bytes."""
-    target: Annotated[tuple[float, float], LIST] = (0.0, 1.0)
+    target: Annotated[tuple[Number, Number], LIST] = (0.0, 1.0)
     """What they become."""
 
     @model_validator(mode="after")
     def _fits(self) -> Rescale:
         if self.source is not None and self.source[0] >= self.source[1]:
             raise ValueError(f"source: expected [lowest, highest], found {list(self.source)}")
+        if self.source is not None and max(map(abs, self._factors(self.source))) > LARGEST:
+            raise ValueError(f"expected ranges whose quotient float32 holds, found {list(self.source)} as source")
         return self
 
     def with_source(self, values: AnyRange | None) -> Rescale:
@@ -70,9 +72,14 @@ class Rescale(_Affine):
 
     def affine(self, arrays: Arrays) -> tuple[Array, Array]:
         assert self.source is not None, "with_source() comes first"
-        (a, b), (c, d) = self.source, self.target
+        scale, offset = self._factors(self.source)
+        return np.array([scale]), np.array([offset])
+
+    def _factors(self, source: tuple[float, float]) -> tuple[float, float]:
+        """Scale and offset."""
+        (a, b), (c, d) = source, self.target
         scale = (d - c) / (b - a)
-        return np.array([scale]), np.array([c - a * scale])
+        return scale, c - a * scale
 
 
 class Center(Step):
@@ -110,7 +117,7 @@ class Standardize(Step):
 
     per: Per = "channel"
     """channel and pixel: over the training set; image: each image's own."""
-    epsilon: float = Field(default=1e-8, gt=0)
+    epsilon: PositiveNumber = 1e-8
     """Added to the variance."""
 
     @property
@@ -148,7 +155,7 @@ class MinMaxScale(_Affine):
 
     per: Literal["channel", "pixel"] = "channel"
     """Whose extremes."""
-    target: Annotated[tuple[float, float], LIST] = (-1.0, 1.0)
+    target: Annotated[tuple[Number, Number], LIST] = (-1.0, 1.0)
     """Where they go."""
 
     def range_behind(self, values: AnyRange | None) -> AnyRange | None:
@@ -185,7 +192,7 @@ class Whiten(Step):
     """Left along the principal axes, largest first, or turned back."""
     over: Literal["channels", "pixels"] = "channels"
     """Which values are decorrelated: a pixel's channels, or all values of an image."""
-    epsilon: float = Field(default=1e-5, gt=0)
+    epsilon: PositiveNumber = 1e-5
     """Added to variances: what hardly varies is not blown up."""
 
     @property
