@@ -1,28 +1,32 @@
-"""What Pillow's decoders would take long for, or much memory, seen in a file's headers before its pixels are read.
+"""What Pillow's decoders would take long for, or much memory, or read otherwise than it is, before pixels are read.
 
-The number of pixels is bounded elsewhere. Here is what a file can ask for beside it: JPEG goes through all pixels once
-a scan, JPEG 2000 keeps a record of each precinct, code block and tile, a BMP of run lengths is filled up pixel by
+The number of pixels is bounded elsewhere. Here is what a file can ask for beside it: JPEG 2000 keeps a record of each
+precinct, code block and tile, a BMP of run lengths and a PPM whose largest value is its own are filled up pixel by
 pixel, and of a PPM in text each comment is cut out of all that follows. Writers stay far below what is refused.
+What is counted in a file's bytes, before Pillow looks at its header, stands in headers.py.
 """
 
 from __future__ import annotations
 
+import io
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 
+import numpy as np
 from PIL import Image
 
-MOST_SCANS = 40
-"""Of a JPEG; a progressive one has about ten."""
-MARKER = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]")
-"""Of JPEG, between the bits of a scan: what begins the next part."""
-SOS, EOI = 0xDA, 0xD9
 MOST_TILES, MOST_PRECINCTS, LEAST_BLOCK = 16_384, 60_000, 256
 """Of JPEG 2000: tiles, precincts of a component (each takes 240 bytes), and pixels of a code block."""
 HEADERS = frozenset(b"\x50\x51\x52\x53\x55\x57\x58\x59\x5c\x5d\x5e\x5f\x60\x61\x63\x64\x74\x75\x77\x78")
 """The second bytes of JPEG 2000's markers that stand in headers."""
 MOST_RUN_PIXELS = 8_000_000
 MOST_COMMENTS = 1_000
+OLD_BMP = b"\x0c\0\0\0"
+"""The size of BMP's first header, which has its numbers elsewhere."""
+BITS_OF_MODE: Mapping[str, int] = {"1": 1, "L": 8}
+"""Of a gray BMP's pixels, as Pillow reads them."""
+SPREAD = re.compile("L;([24])R?")
+"""Pillow's names of gray values of fewer than 8 bits, which it brings to 8."""
 
 
 def refused(data: bytes, opened: Image.Image) -> str:
@@ -30,24 +34,6 @@ def refused(data: bytes, opened: Image.Image) -> str:
     tiles = getattr(opened, "tile", None)
     check = CHECKS.get(tiles[0][0]) if tiles else None
     return check(data, opened) if check is not None else ""
-
-
-def _jpeg(data: bytes, opened: Image.Image) -> str:
-    scans = 0
-    for kind in _markers(data):
-        scans += kind == SOS
-        if scans > MOST_SCANS:
-            return f"expected a JPEG of at most {MOST_SCANS} scans, found more"
-    return ""
-
-
-def _markers(data: bytes) -> Iterator[int]:
-    """The second bytes of a JPEG's markers, up to the image's end."""
-    at = 2
-    while (found := MARKER.search(data, at)) is not None and data[found.end() - 1] != EOI:
-        at = found.end()
-        yield data[at - 1]
-        at += max(int.from_bytes(data[at : at + 2], "big"), 2)
 
 
 def _jpeg2000(data: bytes, opened: Image.Image) -> str:
@@ -104,7 +90,13 @@ def _of_segment(kind: int, segment: bytes, opened: Image.Image) -> str:
 
 
 def _of_sizes(segment: bytes) -> str:
-    """What is refused of a header of sizes: behind two bytes width, height, left, top, of the image and of a tile."""
+    """What is refused of a header of sizes: behind two bytes width, height, left, top, of the image and of a tile, then
+    of each component its bits less one, of which the uppermost says that values have signs."""
+    count = int.from_bytes(segment[34:36], "big")
+    bits = segment[36 : 36 + 3 * count : 3]
+    if any(each > 15 or each < 7 or (count < 3 and each not in (7, 15)) for each in bits):
+        found = ", ".join(f"{'signed ' if each > 127 else ''}{1 + (each & 127)}" for each in sorted(set(bits)))
+        return f"expected a JPEG 2000 of 8 or 16 bits a value without signs, found {found}"
     width, height, _, _, *tile = (int.from_bytes(segment[start : start + 4], "big") for start in range(2, 34, 4))
     tiles = _parts(width - tile[2], max(tile[0], 1)) * _parts(height - tile[3], max(tile[1], 1))
     return f"expected a JPEG 2000 of at most {MOST_TILES:,} tiles, found {tiles:,}" if tiles > MOST_TILES else ""
@@ -127,11 +119,64 @@ def bits_of(data: bytes, kind: str) -> int:
     return 8
 
 
+def file_of(opened: Image.Image) -> bytes:
+    """The bytes of the file, before its pixels are read."""
+    file = getattr(opened, "fp", None)
+    return file.getvalue() if isinstance(file, io.BytesIO) else b""
+
+
+def spread(opened: Image.Image) -> tuple[int, int]:
+    """(the largest value that a gray file may have, what Pillow makes of it): other numbers where it spreads them;
+    to be asked before pixels are read."""
+    args = opened.tile[0].args if getattr(opened, "tile", None) else ""  # type: ignore[attr-defined]
+    raw, *more = args if isinstance(args, tuple) else (args,)
+    if opened.format == "PPM" and len(more) == 1:
+        return more[0], 65535 if opened.mode == "I" else 255
+    data = file_of(opened)
+    if opened.format == "PNG" and data[25] == 0 and data[24] in (2, 4):
+        return 2 ** data[24] - 1, 255
+    if found := SPREAD.fullmatch(raw or ""):
+        return 2 ** int(found[1]) - 1, 255
+    return 1, 1
+
+
 def _run_lengths(data: bytes, opened: Image.Image) -> str:
     pixels = opened.width * opened.height
     if pixels <= MOST_RUN_PIXELS:
         return ""
     return f"expected at most {MOST_RUN_PIXELS:,} pixels in a BMP of run lengths, found {pixels:,}: save it as PNG"
+
+
+def _cmyk(data: bytes, opened: Image.Image) -> str:
+    """Whether 0 is no ink or all of it: Adobe's programs, and Pillow, take it for all of it."""
+    if opened.mode != "CMYK" or "adobe" in opened.info:
+        return ""
+    return "expected a JPEG of four inks with Adobe's marker, found one without: nothing says whether 0 is white"
+
+
+def _raw(data: bytes, opened: Image.Image) -> str:
+    """A BMP that Pillow takes for one in gray because of its palette has to have as many bits a pixel as it reads."""
+    bits = int.from_bytes(data[24:26] if data[14:18] == OLD_BMP else data[28:30], "little")
+    if opened.format != "BMP" or BITS_OF_MODE.get(opened.mode, bits) == bits:
+        return ""
+    return f"expected a gray BMP of {BITS_OF_MODE[opened.mode]} bits a pixel, found one of {bits}: save it as PNG"
+
+
+def _ppm(data: bytes, opened: Image.Image) -> str:
+    """A PPM of bytes whose values go up to a number of its own, which Pillow cuts larger ones off at."""
+    most = spread(opened)[0]
+    if (pixels := opened.width * opened.height) > MOST_RUN_PIXELS:
+        found = f"{pixels:,} to {most:,}: save it as PNG"
+        return (
+            f"expected at most {MOST_RUN_PIXELS:,} pixels in a PPM of values to other than 255 or 65535, found {found}"
+        )
+    start, kind = opened.tile[0].offset, np.dtype(">u2" if most > np.iinfo(np.uint8).max else np.uint8)  # type: ignore[attr-defined]
+    values = np.frombuffer(
+        data, kind, min(pixels * len(opened.getbands()), (len(data) - start) // kind.itemsize), start
+    )
+    return (
+        f"expected values up to {most:,} in a PPM, found {values.max()}" if values.size and values.max() > most else ""
+    )
 
 
 def _plain(data: bytes, opened: Image.Image) -> str:
@@ -140,9 +185,11 @@ def _plain(data: bytes, opened: Image.Image) -> str:
 
 
 CHECKS: Mapping[str, Callable[[bytes, Image.Image], str]] = {
-    "jpeg": _jpeg,
+    "jpeg": _cmyk,
     "jpeg2k": _jpeg2000,
     "bmp_rle": _run_lengths,
+    "ppm": _ppm,
     "ppm_plain": _plain,
+    "raw": _raw,
 }
 """By the names of Pillow's decoders."""

@@ -13,11 +13,13 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from graphc.data.decoders import refused
+from graphc.data.complete import load
+from graphc.data.decoders import refused, spread
 from graphc.data.drawn import Decoded
 from graphc.data.endings import formats
-from graphc.data.orientation import is_read_upright, orientation_of, upright
-from graphc.data.pixels import WIDE, check_tiff, pixels_of, stored_type
+from graphc.data.headers import check_bytes
+from graphc.data.orientation import is_read_upright, upright
+from graphc.data.pixels import WIDE, check_tiff, pixels_of, raw_mode, stored_type
 from graphc.data.placement import marked
 from graphc.data.reading import LARGEST_FILE, open_regular
 from graphc.data.resizing import STRETCH, Resizing
@@ -32,6 +34,8 @@ MOST_SIDE = 2**20
 """Pixels in a row or column of any image, whatever its number of pixels may be."""
 LOSSY = ("JPEG", "MPO", "WEBP", "AVIF", "JPEG2000")
 """Formats in which a value may not stay as it was."""
+WHITE_IS_ZERO = ("L;I", "L;2I", "L;4I")
+"""Pillow's names of a TIFF's gray values that are turned around; of one bit, black is 0 however it is stored."""
 
 warnings.filterwarnings("ignore", module=r"PIL\.")  # what it warns of is checked here; images are read by threads
 
@@ -104,24 +108,37 @@ def resized(sample: Sample, size: tuple[int, int], resizing: Resizing, name: str
 def decode_mask_with_tag(data: bytes | BinaryIO, name: str, pixels: int = PIXEL_LIMIT) -> Decoded:
     """Class indices [H, W], upright, with the EXIF tag: the values of a gray image, or the palette's indices."""
     with _opened(data, name, pixels) as opened:
-        found, orientation = _mask_of(opened, name), orientation_of(opened)
+        _check_mask(opened, name)
+        stored, (most, top) = stored_type(opened), spread(opened)
+        orientation = load(opened)
+        found = _mask_of(opened, stored, name)
+        found = found if most == top else (2 * found * most + top) // (2 * top)
         return Decoded(found if is_read_upright(opened) else upright(found, orientation), orientation)
 
 
-def _mask_of(opened: Image.Image, name: str) -> Array:
+def _check_mask(opened: Image.Image, name: str) -> None:
+    """An error about a mask whose values are not those that Pillow would read."""
     if opened.format in LOSSY:
         message = f"expected a mask that is kept exactly, found {opened.format}, which changes values: save it as PNG"
         raise DataError("G406", message, Place(name))
     check_tiff(opened, name)
+    if raw_mode(opened)[0].startswith(WHITE_IS_ZERO):
+        message = "expected a mask in which 0 is black, found a TIFF in which it is white: nothing says its classes"
+        raise DataError("G406", message, Place(name))
     if opened.mode not in WIDE and stored_type(opened) != "uint8":
         message = "expected a mask of 8 bits, or of 16 in gray, found one of 16 in color: its values cannot be read"
         raise DataError("G406", message, Place(name))
+
+
+def _mask_of(opened: Image.Image, stored: str, name: str) -> Array:
+    """The values as Pillow has read them, of the file's own type `stored`."""
     if opened.mode in ("RGB", "RGBA", "LA") and (gray := _gray(np.asarray(opened), opened.mode)) is not None:
         return gray.astype(np.int64)
     if opened.mode not in ("L", "P", "1", "I", "I;16", "I;16B"):
         message = f"expected a mask in gray or with a palette, found one in {opened.mode}"
         raise DataError("G406", message, Place(name), notes=["its values are the classes' indices, not colors"])
-    return np.asarray(opened).astype(np.int64)
+    values = np.asarray(opened)
+    return (values.view(np.uint32) if stored == "uint32" else values).astype(np.int64)
 
 
 def _gray(values: Array, mode: str) -> Array | None:
@@ -140,6 +157,7 @@ def _opened(data: bytes | BinaryIO, name: str, pixels: int) -> Iterator[Image.Im
     if len(data) > LARGEST_FILE:
         raise DataError("G406", f"the file has more than {LARGEST_FILE:,} bytes", Place(name))
     try:
+        check_bytes(data)
         with Image.open(io.BytesIO(data), formats=formats()) as opened:
             if opened.width * opened.height > pixels:
                 found = f"{opened.width}×{opened.height} = {opened.width * opened.height:,} pixels"

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from graphc.data.decoders import bits_of
+from graphc.data.complete import load
+from graphc.data.decoders import bits_of, file_of
 from graphc.data.drawn import Decoded
-from graphc.data.orientation import is_read_upright, orientation_of, upright
+from graphc.data.orientation import is_read_upright, upright
 from graphc.data.value_range import BYTES, ImageValues, UnknownRange, ValueRange, brought, range_of
 from graphc.errors import DataError, Place
 from graphc.types import Array
@@ -31,11 +31,11 @@ RGB_565 = "BGR;16"
 def pixels_of(opened: Image.Image, name: str, channels: int, values: ImageValues | None) -> Decoded:
     """height × width × channels, upright, in the type and range of `values`; None: in the file's own type."""
     check_tiff(opened, name)
-    stored = stored_type(opened)  # before the tag is looked for, for which Pillow may read everything
-    orientation = orientation_of(opened)
+    stored = stored_type(opened)  # before pixels are read
     color = opened.mode not in WIDE
     if stored != "uint8":
         _check_type(stored, color, name, values)
+    orientation = load(opened)
     found = _of_bytes(opened, MODES[channels]) if color else _of_one_channel(opened, stored, name, values)
     found = found if is_read_upright(opened) else upright(found, orientation)
     if values is not None:
@@ -45,7 +45,7 @@ def pixels_of(opened: Image.Image, name: str, channels: int, values: ImageValues
 
 def stored_type(opened: Image.Image) -> str:
     """The type of a file's values; where Pillow reads fewer bits than the file has, still the file's."""
-    raw, most = _raw_mode(opened)
+    raw, most = raw_mode(opened)
     if opened.mode == "F":
         return "float32"
     if opened.mode == "I" and ";32" in raw:
@@ -53,16 +53,10 @@ def stored_type(opened: Image.Image) -> str:
     if raw in SIGNED_16:
         return "int16"
     wide = opened.mode in WIDE or (";16" in raw and raw != RGB_565) or most > np.iinfo(np.uint8).max
-    return "uint16" if wide or _bits_of(opened) > 8 else "uint8"
+    return "uint16" if wide or bits_of(file_of(opened), opened.format or "") > 8 else "uint8"
 
 
-def _bits_of(opened: Image.Image) -> int:
-    """How many bits a value has in the file, where Pillow does not say it."""
-    file = getattr(opened, "fp", None)
-    return bits_of(file.getvalue(), opened.format or "") if isinstance(file, io.BytesIO) else 8
-
-
-def _raw_mode(opened: Image.Image) -> tuple[str, int]:
+def raw_mode(opened: Image.Image) -> tuple[str, int]:
     """(what Pillow calls the file's own layout, the largest value, 0 where it is not said)."""
     tiles: Any = getattr(opened, "tile", None)
     args = tiles[0][3] if tiles else ""
@@ -78,7 +72,7 @@ def check_tiff(opened: Image.Image, name: str) -> None:
     if opened.format != "TIFF":
         return
     tags: Any = getattr(opened, "tag_v2", {})
-    decoder, raw = next(((tile[0], _raw_mode(opened)[0]) for tile in getattr(opened, "tile", ())), ("", ""))
+    decoder, raw = next(((tile[0], raw_mode(opened)[0]) for tile in getattr(opened, "tile", ())), ("", ""))
     found = ""
     if decoder == "libtiff" and raw in BIG_ENDIAN:
         found = f"a compressed one of {stored_type(opened)} that is big-endian: save it uncompressed, or little-endian"
@@ -114,6 +108,8 @@ def _of_bytes(opened: Image.Image, mode: str) -> Array:
 def _of_one_channel(opened: Image.Image, stored: str, name: str, values: ImageValues | None) -> Array:
     pixels = np.asarray(opened)
     pixels = (pixels.view(np.uint32) if stored == "uint32" else pixels.astype(stored))[:, :, None]
+    if pixels.dtype.kind == "f" and values is not None and not np.isfinite(pixels).all():
+        raise DataError("G406", "expected an image of finite values, found NaN or infinite ones", Place(name))
     if values is not None and values.in_files is not None:
         low, high = values.in_files
         if pixels.min() < low or pixels.max() > high:

@@ -1,0 +1,69 @@
+"""Whether the pixels of a PNG or GIF are all there: its compressed data may end, in good order, before the image does.
+
+Pillow leaves the rest as it was. So the image begins with a mark in every pixel, and where the last pixels to be
+decoded still have it, is decoded again with another one.
+"""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+from PIL import Image
+
+from graphc.data.decoders import file_of
+from graphc.data.libtiff import without_lines
+from graphc.data.orientation import is_read_upright, orientation_of
+from graphc.errors import DataError
+
+MARKS = ((91, 23, 195, 143), (164, 232, 60, 112))
+"""Values of the channels that no image has in a whole row, unless it was made for it."""
+PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+"""Of an interlaced PNG: the first column and row, and the steps between columns and rows."""
+
+
+def load(opened: Image.Image) -> int:
+    """Read the pixels of a file, and the value of its EXIF tag; a DataError where pixels end early."""
+    if is_read_upright(opened):  # and then the tag is gone
+        orientation = orientation_of(opened)
+        without_lines()
+        opened.load()
+        return orientation
+    if opened.format in ("PNG", "GIF"):
+        data, place = file_of(opened), _last_pixels(opened)
+        if _is_marked(opened, 0, place):
+            with Image.open(io.BytesIO(data), formats=[opened.format]) as again:
+                if _is_marked(again, 1, place):
+                    raise DataError("G406", "the image's pixels end before the image does")
+    opened.load()
+    return orientation_of(opened)
+
+
+def _is_marked(opened: Image.Image, number: int, place: tuple[slice, slice]) -> bool:
+    """Whether pixels have the mark with which they begin after the file has been read."""
+    mark = Image.new(opened.mode, (1, 1), _color(opened, number))
+    opened.im = Image.new(opened.mode, opened.size, _color(opened, number)).im
+    opened.load()
+    return opened.mode == mark.mode and bool((np.asarray(opened)[place] == np.asarray(mark)[0, 0]).all())
+
+
+def _color(opened: Image.Image, number: int) -> int | tuple[int, ...]:
+    """A mark in an image's mode."""
+    count = len(opened.getbands())
+    if opened.mode == "1":
+        return 255 * number
+    return MARKS[number][0] if count == 1 else MARKS[number][:count]
+
+
+def _last_pixels(opened: Image.Image) -> tuple[slice, slice]:
+    """Rows and columns of what is decoded last."""
+    left, top, right, bottom = opened.tile[0].extents  # type: ignore[attr-defined]
+    down, along = bottom - top, right - left
+    if opened.format == "PNG" and opened.info.get("interlace"):
+        at, start, step, rows = next(each for each in reversed(PASSES) if each[0] < along and each[1] < down)
+        row = top + start + (down - 1 - start) // rows * rows
+        return slice(row, row + 1), slice(left + at, right, step)
+    row = bottom - 1
+    if opened.format == "GIF" and opened.tile[0].args[1] and down > 1:  # type: ignore[attr-defined]
+        row = top + (down // 2 * 2 - 1)
+    return slice(row, row + 1), slice(left, right)

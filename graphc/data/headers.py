@@ -1,0 +1,95 @@
+"""What is refused of a file's bytes before Pillow looks at its header: thousands of parts, and parts that hide others.
+
+Pillow goes through all parts of a PNG or JPEG in Python, keeps texts and profiles that nobody asks for, and joins what
+belongs together piece by piece. What is counted here is counted as the decoders find it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+
+from graphc.data.tiff import PREFIXES, check_tiff_file
+from graphc.errors import DataError
+
+MOST_CHUNKS, MOST_UNPACKED, MOST_BESIDE = 2_000, 16, 2**23
+"""Of a PNG, beside those of pixels: chunks, chunks that are compressed (of at most a mebibyte each), and bytes."""
+OF_PIXELS = (b"IDAT", b"fdAT", b"fcTL")
+MOST_OF_PIXELS, PIXEL_BYTES = 10_000, 256
+"""Chunks of a PNG's pixels; more where they have so many bytes on average."""
+ONCE = (b"IHDR", b"PLTE", b"tRNS", b"acTL", b"eXIf")
+MOST_SCANS, MOST_SEGMENTS, MOST_EXIF = 40, 5_000, 16
+"""Of a JPEG: scans, of which a progressive one has about ten; all segments; those of EXIF, which mostly has one."""
+MARKER = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]")
+"""Of JPEG, between the bits of a scan: what begins the next part."""
+SOS, EOI, APP1 = 0xDA, 0xD9, 0xE1
+SEGMENTS = frozenset((*range(0xC0, 0xC5), 0xC9, 0xCA, 0xCC, SOS, 0xDB, 0xDD, *range(0xE0, 0xF0), 0xFE))
+"""The second bytes of markers that programs write and libjpeg reads, each with a length behind it."""
+
+
+def check_bytes(data: bytes) -> None:
+    """A DataError about a file that no decoder shall see."""
+    for beginning, check in CHECKS.items():
+        if data.startswith(beginning):
+            check(data)
+
+
+def _png(data: bytes) -> None:
+    """Chunks as Pillow goes through them, to the last one."""
+    counts: Counter[bytes] = Counter()
+    of_pixels = beside = unpacked = 0
+    at = 8
+    while len(data) >= at + 8 and (kind := data[at + 4 : at + 8]) != b"IEND":
+        start, size = at + 8, int.from_bytes(data[at : at + 4], "big")
+        at = start + size + 4
+        if kind in OF_PIXELS:
+            of_pixels += 1
+            if of_pixels > MOST_OF_PIXELS + len(data) // PIXEL_BYTES:
+                raise DataError("G406", f"expected a PNG whose parts have {PIXEL_BYTES} bytes on average, found less")
+            continue
+        counts[kind] += 1
+        beside += size
+        unpacked += kind in (b"zTXt", b"iCCP") or (kind == b"iTXt" and _is_compressed(data[start : start + 100]))
+        if kind in ONCE and counts[kind] > 1:
+            raise DataError("G406", f"expected {kind.decode()} in a PNG once, found it twice")
+        if counts.total() > MOST_CHUNKS or beside > MOST_BESIDE or unpacked > MOST_UNPACKED:
+            most = f"{MOST_CHUNKS:,} chunks, {MOST_UNPACKED} compressed ones and {MOST_BESIDE:,} bytes"
+            raise DataError("G406", f"expected at most {most} beside the pixels of a PNG, found more")
+
+
+def _is_compressed(text: bytes) -> bool:
+    """Whether the text of a chunk iTXt is; its keyword has at most 79 bytes."""
+    return b"\0" not in text or text[text.index(b"\0") + 1 :][:1] != b"\0"
+
+
+def _jpeg(data: bytes) -> None:
+    scans = of_exif = 0
+    for segments, (kind, at) in enumerate(_markers(data), start=1):
+        if kind not in SEGMENTS:
+            raise DataError("G406", f"expected the usual parts of a JPEG, found FF{kind:02X} at byte {at - 2:,}")
+        scans += kind == SOS
+        of_exif += kind == APP1 and data[at + 2 : at + 6] == b"Exif"
+        if scans > MOST_SCANS:
+            raise DataError("G406", f"expected a JPEG of at most {MOST_SCANS} scans, found more")
+        if segments > MOST_SEGMENTS or of_exif > MOST_EXIF:
+            raise DataError(
+                "G406", f"expected a JPEG of at most {MOST_SEGMENTS:,} parts, {MOST_EXIF} of EXIF, found more"
+            )
+
+
+def _markers(data: bytes) -> Iterator[tuple[int, int]]:
+    """The second bytes of a JPEG's markers, up to the image's end, and where the length behind each lies."""
+    at = 2
+    while (found := MARKER.search(data, at)) is not None and data[found.end() - 1] != EOI:
+        at = found.end()
+        yield data[at - 1], at
+        at += max(int.from_bytes(data[at : at + 2], "big"), 2)
+
+
+CHECKS: Mapping[bytes, Callable[[bytes], None]] = {
+    b"\x89PNG\r\n\x1a\n": _png,
+    b"\xff\xd8\xff": _jpeg,
+    **dict.fromkeys(PREFIXES, check_tiff_file),
+}
+"""By what files begin with, as Pillow knows them."""
