@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from graphc.data.decoders import file_of
-from graphc.data.libtiff import without_lines
+from graphc.data.libtiff import load_tiff
 from graphc.data.orientation import is_read_upright, orientation_of
 from graphc.errors import DataError
 
@@ -26,8 +26,7 @@ def load(opened: Image.Image) -> int:
     """Read the pixels of a file, and the value of its EXIF tag; a DataError where pixels end early."""
     if is_read_upright(opened):  # and then the tag is gone
         orientation = orientation_of(opened)
-        without_lines()
-        opened.load()
+        load_tiff(opened)
         return orientation
     if opened.format in ("PNG", "GIF"):
         data, place = file_of(opened), _last_pixels(opened)

@@ -15,8 +15,9 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from PIL import Image
 
-MOST_TILES, MOST_PRECINCTS, LEAST_BLOCK = 16_384, 60_000, 256
-"""Of JPEG 2000: tiles, precincts of a component (each takes 240 bytes), and pixels of a code block."""
+MOST_TILES, MOST_PRECINCTS, LEAST_BLOCK = 16_384, 200_000, 256
+"""Of JPEG 2000: tiles, precincts (in each of three bands of each component one, which takes 570 bytes), and pixels of a
+code block."""
 HEADERS = frozenset(b"\x50\x51\x52\x53\x55\x57\x58\x59\x5c\x5d\x5e\x5f\x60\x61\x63\x64\x74\x75\x77\x78")
 """The second bytes of JPEG 2000's markers that stand in headers."""
 MOST_RUN_PIXELS = 8_000_000
@@ -84,6 +85,7 @@ def _of_segment(kind: int, segment: bytes, opened: Image.Image) -> str:
     for level, side in zip(range(levels, -1, -1), sides, strict=False):
         width, height = (_parts(length, 2 ** min(level, 32)) for length in opened.size)
         precincts += _parts(width, 2 ** (side & 15)) * _parts(height, 2 ** (side >> 4))
+    precincts *= 3 * len(opened.getbands())
     if precincts > MOST_PRECINCTS:
         return f"expected a JPEG 2000 of at most {MOST_PRECINCTS:,} precincts, found {precincts:,}"
     return ""

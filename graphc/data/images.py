@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,6 +38,7 @@ LOSSY = ("JPEG", "MPO", "WEBP", "AVIF", "JPEG2000")
 WHITE_IS_ZERO = ("L;I", "L;2I", "L;4I")
 """Pillow's names of a TIFF's gray values that are turned around; of one bit, black is 0 however it is stored."""
 
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # or its errors are written to standard error
 warnings.filterwarnings("ignore", module=r"PIL\.")  # what it warns of is checked here; images are read by threads
 
 

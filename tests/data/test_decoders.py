@@ -46,6 +46,16 @@ def _of_small_precincts(segment):
     return bytes(segment) + b"\0"
 
 
+def _of_precincts_in_four_channels():
+    """Below the bound where one counted for all bands and channels: 409 MiB."""
+    data = saved(Image.new("RGBA", (976, 976)), "JPEG2000", num_resolutions=2, no_jp2=True)
+    start = data.index(b"\xff\x52")
+    end = start + 2 + int.from_bytes(data[start + 2 : start + 4], "big")
+    segment = data[start + 4 : start + 5] + data[start + 5 : end] + b"\xff\x22"
+    segment = bytes([segment[0] | 1]) + segment[1:]
+    return data[:start] + b"\xff\x52" + struct.pack(">H", len(segment) + 2) + segment + data[end:]
+
+
 def _of_small_blocks(segment):
     segment[10] = segment[11] = 0
     return bytes(segment)
@@ -71,7 +81,8 @@ EXPENSIVE = {
     "PGM": (lambda: b"P2\n4 4\n255\n1\n" + b"#\n" * 600_000 + b"1 " * 20, "at most 1,000 comments"),
 }
 OF_JPEG_2000 = {
-    "precincts": (lambda: _coded_otherwise(_of_small_precincts), "at most 60,000 precincts, found 25,000,000"),
+    "precincts": (lambda: _coded_otherwise(_of_small_precincts), "at most 200,000 precincts, found 75,000,000"),
+    "precincts of channels": (_of_precincts_in_four_channels, "at most 200,000 precincts, found 714,"),
     "blocks": (lambda: _coded_otherwise(_of_small_blocks), "blocks of at least 256 pixels, found 16"),
     "tiles": (_of_small_tiles, "at most 16,384 tiles, found 62,500"),
     "headers": (lambda: _coded_otherwise(lambda old: b"\xff\x30\0\2" + bytes(old)), "something else among them"),

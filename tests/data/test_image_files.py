@@ -298,4 +298,9 @@ def test_tiffs_that_programs_write_are_read(compression, mode):
 def test_libtiff_writes_nothing_of_its_own(capfd):
     with pytest.raises(DataError, match="decoder error"):
         decode_image(tiff(b"\x03\0", {259: (3, 32773)}), "a")
+    rows = NOISE.tobytes()[:800]  # no codes of a fax
+    with pytest.raises(DataError, match="libtiff calls some of its rows an error"):
+        decode_image(tiff(rows, {256: (4, 64), 257: (4, 90), 258: (3, 1), 259: (3, 3), 278: (4, 90)}), "a")
+    with pytest.raises(DataError, match="expected an image in one of"):
+        decode_image(tiff(SIXTEEN, {277: (3, 516)}), "a")
     assert capfd.readouterr().err == ""
