@@ -62,7 +62,7 @@ def import_command(
             raise click.UsageError(
                 "--weights needs the .weights file beside the cfg: graphc import NET.cfg NET.weights"
             )
-        found = import_darknet(model, numbers, flat=flat, name=name)
+        found = import_darknet(model, numbers, flat=flat, name=name, check=check)
     else:
         from graphc.importers.onnx_import import Request, import_onnx, read_sizes
 

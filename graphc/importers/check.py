@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from graphc.compiler import Emission, compile_plan
-from graphc.errors import GraphcError, WeightsError
+from graphc.compiler import Emission, compile_plan, plan_model
+from graphc.errors import GraphcError, SpecError, WeightsError
 from graphc.files import shown
 from graphc.graph import Plan
 from graphc.importers.flat import LETTERS, FlatLayer
 from graphc.initializers import Normal
 from graphc.runtime import Session
+from graphc.spec.model import read_spec_text
 from graphc.types import Array
 
 TOLERANCE = 1e-5
@@ -55,6 +56,15 @@ class Port:
     ours: str
     axes: str
     """nchw or another order of an image's; nc of a vector, nlc or ncl of a sequence."""
+
+
+def plan_of(text: str, path: Path) -> Plan:
+    """The plan of a spec that was made of the file at `path`; a WeightsError where it cannot be."""
+    try:
+        return plan_model(read_spec_text(text, path.with_suffix(".yaml")))
+    except SpecError as wrong:  # its place is in a text that nobody has, and the command has no such option
+        message = wrong.message.removesuffix(" (--max-memory)")
+        raise WeightsError(wrong.code, f"{shown(path)}: its spec cannot be: {message}", notes=wrong.notes) from None
 
 
 def variables_of(plan: Plan, layers: Sequence[FlatLayer]) -> dict[str, Array]:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import math
+import os
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from graphc.compiler import plan_model
 from graphc.errors import GraphcError, Place, SpecError, WeightsError, counted
-from graphc.files import read_limited, shown
+from graphc.files import open_regular, read_open, shown
 from graphc.graph import Plan
 from graphc.importers.arguments import scope_of
-from graphc.importers.check import Port, difference, ours, variables_of
-from graphc.importers.darknet import IGNORED, SECTIONS, Cursor, Darknet, Section
-from graphc.importers.flat import FlatLayer, FlatNet
+from graphc.importers.check import Port, difference, ours, plan_of, variables_of
+from graphc.importers.darknet import DETECTIONS, Cursor, Darknet
+from graphc.importers.darknet_cfg import Section, read_sections
 from graphc.importers.imported import Imported
 from graphc.importers.names import clean, name_layers
 from graphc.importers.onnx_graph import RefusedError
@@ -25,28 +25,31 @@ from graphc.importers.structure.items import layers_of
 from graphc.importers.structure.text import tree_text
 from graphc.importers.tidy import tidy
 from graphc.importers.write import flat_text
-from graphc.spec.model import read_spec_text
 from graphc.types import Array
 from graphc.verify import random_inputs
 
-LARGEST_CFG = 2**20
 LARGEST_MAP, ALL_MAPS, PRODUCTS = 2**23, 2**26, 4 * 10**9
 """Numbers of a layer and of all together, and products, up to which two specs are run to be compared, however few
 weights they have: those of YOLOv3-tiny and YOLOv4-tiny."""
 LARGEST_WEIGHTS = 2**32
-MAX_SECTIONS = 500
 WITH_LONG_COUNT = 2
 """From this version of .weights on (0.2: ten times the major and the minor) the number of images seen has 64 bits."""
 MAX_NAMED = 10
 """Sections of which is said why they are no layers."""
 TRANSPOSED = 1000
-"""A version of at least this has matrices the other way round."""
+"""A version of at least this has matrices the other way round. Writers have 0.1 and 0.2."""
 
 
 def import_darknet(
-    path: str | Path, weights: str | Path | None = None, *, flat: bool = False, name: str | None = None
+    path: str | Path,
+    weights: str | Path | None = None,
+    *,
+    flat: bool = False,
+    name: str | None = None,
+    check: bool = True,
 ) -> Imported:
-    """A cfg as a spec; without `weights` there are no variables.
+    """A cfg as a spec; without `weights` there are no variables. `check`: the spec with structure is run, where it has
+    variables, and compared with the flat one.
 
     An error lists every section that no layer says.
     """
@@ -55,56 +58,28 @@ def import_darknet(
     net = _net(path, sections, name or clean(path.stem) or "model")
     if weights is not None:
         _fill(net.cursor, Path(weights))
-    _finish(net.net, net.current)
+    tidy(net.net)
+    name_layers(net.net)
     comments = [f"Imported from {shown(path.name)} (darknet)."]
     text = flat_text(net.net, comments, scope_of(net.net.layers))
-    plan = _plan(text, path)
+    plan = plan_of(text, path)
     variables = variables_of(plan, net.net.layers) if weights is not None else {}
     said = (f"{counted(len(sections) - 1, 'section')}, {counted(len(net.net.layers), 'layer')}",)
     if flat:
         return Imported(text, variables, said)
-    layers = list(net.net.layers)
-    if weights is not None and not _is_small(layers):
+    if weights is not None and check and not _is_small(net):
         return Imported(
             text, variables, (*said, "written flat, one line a layer: it is too large to compare spec with spec")
         )
     try:
         tree = find_structure(net.net)
         structured = tree_text(net.net, tree, comments)
-        other = _plan(structured, path)
+        other = plan_of(structured, path)
         found = variables_of(other, list(layers_of(tree.layers))) if weights is not None else {}
-        _check_same(plan, other, layers, variables, found)
+        _check_same(plan, other, variables if check else {}, found)
     except GraphcError as error:
         return Imported(text, variables, (*said, f"written flat, one line a layer: with structure {error.message}"))
     return Imported(structured, found, said)
-
-
-def read_sections(path: Path) -> list[Section]:
-    """The sections of a cfg, `[net]` first."""
-    text = read_limited(path, LARGEST_CFG, SpecError, "G101").decode("utf-8", "replace")
-    sections: list[Section] = []
-    options: dict[str, str] = {}
-    for number, written in enumerate(text.split("\n"), 1):  # the only break of lines that darknet knows
-        line = written.split("#")[0].split(";")[0].strip()
-        place = Place(shown(path), number, 1)
-        if line.startswith("[") and line.endswith("]"):
-            options = {}
-            sections.append(Section(line[1:-1].strip().lower(), options, place))
-        elif line:
-            key, equals, value = line.partition("=")
-            if not equals or not sections:
-                expected = "expected [section] or option=value"
-                raise SpecError("G365", f"{expected}, found {shown(line[:60])}", place)
-            if options.setdefault(key.strip(), value.strip()) != value.strip():
-                said = f"{shown(key.strip()[:60])} is written twice, with other values: darknet takes the first"
-                raise SpecError("G365", f"[{shown(sections[-1].kind[:60])}]: {said}", place)
-    if len(sections) > MAX_SECTIONS:
-        raise SpecError(
-            "G365", f"expected at most {MAX_SECTIONS:,} sections, found {len(sections):,}", Place(shown(path))
-        )
-    if not sections or sections[0].kind not in ("net", "network"):
-        raise SpecError("G365", "expected a darknet cfg, whose first section is [net]", Place(shown(path), 1, 1))
-    return sections
 
 
 def _net(path: Path, sections: list[Section], name: str) -> Darknet:
@@ -116,15 +91,14 @@ def _net(path: Path, sections: list[Section], name: str) -> Darknet:
         raise SpecError("G365", f"[net]: {error}", sections[0].place) from None
     for section in sections[1:]:
         try:
-            handler = SECTIONS.get(section.kind)
-            if handler is not None:
-                section.check_options()
-                handler(net, section)
-            elif section.kind not in IGNORED:
-                raise RefusedError("no layer says what it does")
+            net.add(section)
         except RefusedError as error:
             refused.append((section, str(error)))
-        net.values.append(net.current)
+        net.end(section)
+    if not refused:
+        _end(net, sections[1:])
+        unread = _unread(net)
+        refused = [(section, "nothing reads it") for number, section in enumerate(sections[1:]) if number in unread]
     if refused:
         counts = Counter(section.kind for section, _ in refused)
         most = counts.most_common(MAX_NAMED)
@@ -136,39 +110,46 @@ def _net(path: Path, sections: list[Section], name: str) -> Darknet:
     return net
 
 
-def _finish(net: FlatNet, last: str) -> None:
-    """Outputs, tidy layers, names."""
-    if last == "image" or not net.layers:
+def _end(net: Darknet, sections: list[Section]) -> None:
+    """The outputs: the maps of detections, of which the last section is one then, or what the last section gives."""
+    if net.current == "image" or not net.net.layers:
         raise SpecError("G365", "expected layers behind [net], found none")
-    if not net.outputs:
-        net.outputs["output"] = last
-    _drop_unread(net)
-    tidy(net)
-    name_layers(net)
+    last = next(section for section in reversed(sections) if section.kind != "cost")
+    if not net.net.outputs:
+        net.net.outputs["output"] = net.current
+    elif last.kind not in DETECTIONS:
+        kinds = " or ".join(f"[{kind}]" for kind in DETECTIONS)
+        raise SpecError("G365", f"expected {kinds} at the end too, found [{last.kind}]", last.place)
 
 
-def _drop_unread(net: FlatNet) -> None:
-    """Remove layers that lead to no output."""
-    needed = set(net.outputs.values())
-    for layer in reversed(net.layers):
+def _unread(net: Darknet) -> set[int]:
+    """The numbers of sections that lead to no output."""
+    needed = set(net.net.outputs.values())
+    for layer in reversed(net.net.layers):
         if layer.name in needed:
             needed.update(layer.inputs)
-    net.layers = [layer for layer in net.layers if layer.name in needed]
+    return {number for name, number in net.made.items() if name not in needed}
 
 
 def _fill(cursor: Cursor, path: Path) -> None:
     """The variables from a .weights file, which has to be as long as they are."""
-    data = read_limited(path, LARGEST_WEIGHTS, WeightsError, "G366")
-    if len(data) < 16:
-        raise WeightsError("G366", f"{shown(path)}: expected a .weights file, found {len(data)} bytes")
-    major, minor = (int(number) for number in np.frombuffer(data, "<i4", 2))
-    start = 20 if 10 * major + minor >= WITH_LONG_COUNT else 16
-    if major >= TRANSPOSED or minor >= TRANSPOSED:
-        raise WeightsError("G366", f"{shown(path)}: its version {major}.{minor} has other matrices: not read")
-    needed = sum(math.prod(shape) for _, _, shape, _ in cursor.wanted)
-    if len(data) - start != 4 * needed:
-        found = f"{(len(data) - start) / 4:,.10g}"
-        raise WeightsError("G366", f"{shown(path)}: expected {needed:,} numbers for this cfg, found {found}")
+    needed = cursor.count
+    with open_regular(path, WeightsError, "G366") as file:
+        size = os.fstat(file.fileno()).st_size
+        header = file.read(8)
+        if len(header) < 8 or size < 16:
+            raise WeightsError("G366", f"{shown(path)}: expected a .weights file, found {size} bytes")
+        major, minor = (int(number) for number in np.frombuffer(header, "<i4"))
+        if not (0 <= major < TRANSPOSED and 0 <= minor < TRANSPOSED):
+            raise WeightsError("G366", f"{shown(path)}: its version {major}.{minor} is none with matrices as here")
+        start = 20 if 10 * major + minor >= WITH_LONG_COUNT else 16
+        if size - start != 4 * needed:
+            found = f"{(size - start) / 4:,.10g}"
+            raise WeightsError("G366", f"{shown(path)}: expected {needed:,} numbers for this cfg, found {found}")
+        file.seek(0)
+        data = read_open(file, path, LARGEST_WEIGHTS, WeightsError, "G366")
+    if len(data) != size:
+        raise WeightsError("G366", f"{shown(path)}: it changed while it was read")
     numbers = np.frombuffer(data, "<f4", needed, start)
     at = 0
     for layer, name, shape, change in cursor.wanted:
@@ -177,25 +158,16 @@ def _fill(cursor: Cursor, path: Path) -> None:
         at += count
 
 
-def _plan(text: str, path: Path) -> Plan:
-    return plan_model(read_spec_text(text, path.with_suffix(".yaml")))
-
-
-def _is_small(layers: list[FlatLayer]) -> bool:
+def _is_small(net: Darknet) -> bool:
     """Whether both specs can be run, to be compared, at a cost in proportion to the file's weights: images that are far
-    larger than theirs cost what nobody has said."""
-    weights = sum(array.size for layer in layers for array in layer.params.values())
-    sizes = [math.prod(layer.shape) for layer in layers]
-    products = [
-        math.prod(layer.shape[:-1]) * layer.params["weights"].size for layer in layers if "weights" in layer.params
-    ]
+    larger than theirs, and windows of poolings, cost what nobody has said."""
+    weights = net.cursor.count
+    sizes = [math.prod(layer.shape) for layer in net.net.layers]
     largest = max(sizes, default=0) <= max(LARGEST_MAP, weights)
-    return largest and sum(sizes) <= max(ALL_MAPS, 10 * weights) and sum(products) <= max(PRODUCTS, 4_000 * weights)
+    return largest and sum(sizes) <= max(ALL_MAPS, 10 * weights) and net.products <= max(PRODUCTS, 4_000 * weights)
 
 
-def _check_same(
-    plan: Plan, other: Plan, layers: list[FlatLayer], variables: Mapping[str, Array], found: Mapping[str, Array]
-) -> None:
+def _check_same(plan: Plan, other: Plan, variables: Mapping[str, Array], found: Mapping[str, Array]) -> None:
     """An error where the spec with structure is not the flat one: other variables, or other outputs."""
     sizes = [sorted(spec.shape for spec in each.variables.values()) for each in (plan, other)]
     if sizes[0] != sizes[1]:

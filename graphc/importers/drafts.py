@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from graphc.compiler import plan_model
-from graphc.errors import GraphcError, SpecError, WeightsError
+from graphc.errors import GraphcError, WeightsError
 from graphc.files import printable, shown
 from graphc.graph import Plan
 from graphc.importers.arguments import scope_of
@@ -17,6 +16,7 @@ from graphc.importers.check import (
     check_values,
     difference,
     ours,
+    plan_of,
     random_inputs,
     theirs,
     variables_of,
@@ -31,7 +31,6 @@ from graphc.importers.structure.items import layers_of
 from graphc.importers.structure.text import tree_text
 from graphc.importers.write import flat_text
 from graphc.runtime import Session
-from graphc.spec.model import read_spec_text
 from graphc.types import Array
 
 EXAMPLES = 2
@@ -130,11 +129,7 @@ class Drafts:
 
     def made(self, text: str, layers: Sequence[FlatLayer], shapes: Sequence[Mapping[str, tuple[int, ...]]]) -> Draft:
         """A text whose layers are these, in this order, planned and compared; a WeightsError where it is wrong."""
-        try:
-            plan = plan_model(read_spec_text(text, self.source.path.with_suffix(".yaml")))
-        except SpecError as wrong:  # its place is in a text that nobody has
-            message = f"{shown(self.source.path)}: its spec cannot be: {wrong.message}"
-            raise WeightsError(wrong.code, message, notes=wrong.notes) from None
+        plan = plan_of(text, self.source.path)
         variables = variables_of(plan, layers)
         if not self.check:
             return Draft(text, plan, variables)

@@ -16,7 +16,7 @@ from tests.importers.models import number, whole, write_model
 CONV = "[convolutional]\nbatch_normalize=1\nfilters=4\nsize=3\nstride=1\npad=1\nactivation=leaky\n"
 CFG = (
     "[net]\nwidth=8\nheight=8\nchannels=3\n" + CONV + "[maxpool]\nsize=2\nstride=2\n" + CONV
-    + "[shortcut]\nfrom=-2\nactivation=linear\n[upsample]\nstride=2\n[route]\nlayers=-1,0\n[yolo]\nmask=0,1\n"
+    + "[shortcut]\nfrom=-2\nactivation=linear\n[upsample]\nstride=2\n[route]\nlayers=-1,0\n[yolo]\nmask=0\nclasses=3\n"
 )  # fmt: skip
 
 
@@ -51,7 +51,10 @@ class DarknetCfg(Harness):
     is_text = True
 
     def seeds(self) -> Sequence[bytes]:
-        dense = "[net]\nwidth=4\nheight=4\n[avgpool]\n[connected]\noutput=3\nactivation=relu\n[dropout]\n[softmax]\n"
+        dense = (
+            "[net]\nwidth=4\nheight=4\nchannels=3\n[avgpool]\n[connected]\noutput=3\nactivation=relu\n"
+            "[dropout]\nprobability=.5\n[softmax]\n"
+        )
         return [CFG.encode(), dense.encode()]
 
     def words(self) -> Sequence[bytes]:
