@@ -13,7 +13,6 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -31,7 +30,7 @@ from yaml.events import (
 from graphc.errors import Place, SpecError, clipped
 from graphc.files import read_limited, shown
 from graphc.spec.surrogates import PAIR, Pairs, is_json
-from graphc.spec.syntax import SAID, syntax_error, too_many_directives
+from graphc.spec.syntax import SAID, syntax_error, too_many_directives, unprintable
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +140,6 @@ CURLY_QUOTES = "“”„‟‘’‚«»"
 CURLY = frozenset(CURLY_QUOTES)
 CURLY_WORD = re.compile(rf"[{CURLY_QUOTES}]\S*")
 """A word in typographic quotes, which YAML takes for letters."""
-REFUSED_ASCII = re.compile("[^\t\n\r\x20-\x7e]")
 BREAK = re.compile(r"\r\n|\r|\n")
 
 
@@ -185,17 +183,10 @@ def decode(text: str | bytes, path: str) -> str:
             found = " ".join(f"0x{byte:02X}" for byte in error.object[error.start : error.start + 2])
             raise SpecError("G104", f"expected {encoding.upper()} text, found the bytes {found}", place) from None
     text = text.removeprefix("\ufeff")
-    if refused := (REFUSED_ASCII if text.isascii() else _refused()).search(text):
+    if refused := unprintable(text):
         name = f"U+{ord(refused[0]):04X}"
         raise SpecError("G104", f"expected printable text, found {name}", _place_after(text[: refused.start()], path))
     return text
-
-
-@cache
-def _refused() -> re.Pattern[str]:
-    """What YAML does not call printable, and separators that only some readers take for line breaks. It takes
-    4 ms to compile, and most specs are ASCII."""
-    return re.compile("[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 
 
 def _place_after(text: str, path: str) -> Place:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from itertools import islice
 
 import yaml
@@ -29,6 +30,7 @@ DIRECTIVE = re.compile(r"(?:\A|(?<=[\r\n]))%TAG")
 """A line that says what a tag stands for: libyaml compares each with all before it."""
 MOST_DIRECTIVES = 100
 SAID = f"more than {MOST_DIRECTIVES} lines with %TAG"
+REFUSED_ASCII = re.compile("[^\t\n\r\x20-\x7e]")
 
 
 def too_many_directives(text: str) -> int | None:
@@ -49,3 +51,15 @@ def syntax_error(error: yaml.MarkedYAMLError, path: str, depth: int) -> SpecErro
     if error.context and error.context_mark:
         where += f" that starts at line {error.context_mark.line + 1}"
     return SpecError("G102", f"this is not YAML: {problem}{where}", place, notes=[hint] if hint else [])
+
+
+def unprintable(text: str) -> re.Match[str] | None:
+    """Its first character that no file of ours may hold as it is; None where there is none."""
+    return (REFUSED_ASCII if text.isascii() else _refused()).search(text)
+
+
+@cache
+def _refused() -> re.Pattern[str]:
+    """What YAML does not call printable, and separators that only some readers take for line breaks. It takes
+    4 ms to compile, and most specs are ASCII."""
+    return re.compile("[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")

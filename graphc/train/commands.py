@@ -33,6 +33,7 @@ from graphc.train.numpy_engine import NumpyEngine
 from graphc.train.predict import predict
 from graphc.train.progress import Reporter, Silent
 from graphc.train.ranks import check_ranks, existing_run, new_folder, share_state
+from graphc.train.read_back import check_read_back
 from graphc.train.recipe import dump_recipe, read_recipe
 from graphc.train.reproducibility import describe_difference
 from graphc.train.run_folder import CATEGORY_IDS, RunFolder
@@ -95,12 +96,14 @@ def _begin(engine: Engine, base: Path, sets: Sets, folder: RunFolder, reporter: 
     trainer = _trainer(engine, state, sets, folder, reporter, world)
     for warning in said_once([*lints(plan, MEANING), *training_lints(plan, engine.task.heads, sets.train)]):
         reporter.warn(warning)
+    spec = next(iter(task.spec.texts))
+    check_read_back(task, _facts(trainer, sets, spec, base, {}))
     folder.begin(dump_recipe(recipe), task.spec.texts)
     save_fitted(task.preprocessing, folder.preprocess)
     trainer.save()
     began = beginning(recipe, base, task.spec.texts, sets, folder)
     check_ranks(world, task, began)
-    folder.write_facts(_facts(trainer, sets, next(iter(task.spec.texts)), base, began))
+    folder.write_facts(_facts(trainer, sets, spec, base, began))
     return trainer
 
 

@@ -10,16 +10,19 @@ from typing import Any
 from graphc.errors import GraphcError, Place, SpecError, clipped
 from graphc.files import read_limited
 from graphc.spec.source import Limits, SpecList, SpecMap, decode, load_text, resolve
+from graphc.spec.syntax import unprintable
 from graphc.spec.zoo import zoo_names
 
 LIMITS = Limits(depth=24, nodes=30_000)
 """Of recipes and sweeps: those that people write have some hundreds of keys and values. run.json holds a recipe a few
 levels deeper, and has to be read back."""
+LARGEST = 3e38
+"""Of numbers: float32 holds them."""
 LONGEST = 4_096
 """Characters of a key or a text: as many as a path may have."""
 LONGEST_ALPHABET = 65_536
 """Of a text under the key `alphabet`, which lists characters."""
-SAYS_RECIPE = re.compile(r"""^[{\s]*["']?recipe["']?\s*:""", re.MULTILINE)
+SAYS_RECIPE = re.compile(r"""^[{ ]{0,9}["']?recipe["']? {0,9}:""", re.MULTILINE)
 
 
 def place_in(tree: Any, keys: Sequence[int | str], of_key: bool = False) -> Place | None:
@@ -58,22 +61,25 @@ def overridden(tree: SpecMap, text: str) -> SpecMap:
 
 
 def check_bounds(tree: SpecMap) -> None:
-    """A SpecError where a text is too long, or where `--set` has made the tree deeper or larger than a file's may be;
-    `tree` is what a file's limits allow, with the values of some `--set`."""
+    """A SpecError where a text is too long or not printable, a number one that float32 does not hold, or where `--set`
+    has made the tree deeper or larger than a file's may be; `tree` is what a file's limits allow, with the values of
+    some `--set`."""
     level: list[tuple[Any, Place | None]] = [(tree, tree.place)]
-    nodes = 0
+    nodes = letters = 0
     for _ in range(LIMITS.depth):
         inside: list[tuple[Any, Place | None]] = []
         for branch, _place in level:
             if isinstance(branch, SpecMap):
                 for key, value in branch.items():
-                    _check_text(key, LONGEST, branch.key_places[key])
-                    _check_text(value, LONGEST_ALPHABET if key == "alphabet" else LONGEST, branch.places[key])
+                    letters += _checked(key, LONGEST, branch.key_places[key])
+                    letters += _checked(value, LONGEST_ALPHABET if key == "alphabet" else LONGEST, branch.places[key])
                     inside.append((value, branch.places[key]))
             elif isinstance(branch, SpecList):
                 for value, place in zip(branch, branch.places, strict=True):
-                    _check_text(value, LONGEST, place)
+                    letters += _checked(value, LONGEST, place)
                     inside.append((value, place))
+            if letters > LIMITS.file_bytes:
+                raise SpecError("G108", f"more than {LIMITS.file_bytes:,} characters in texts", inside[-1][1])
         nodes += len(inside)
         if nodes > LIMITS.nodes:
             raise SpecError("G108", f"more than {LIMITS.nodes:,} keys and values", inside[-1][1])
@@ -82,10 +88,18 @@ def check_bounds(tree: SpecMap) -> None:
         raise SpecError("G108", f"nested deeper than {LIMITS.depth} levels", level[0][1])
 
 
-def _check_text(value: Any, longest: int, place: Place | None) -> None:
-    if isinstance(value, str) and len(value) > longest:
+def _checked(value: Any, longest: int, place: Place | None) -> int:
+    """The characters of a text."""
+    if isinstance(value, float) and abs(value) > LARGEST:
+        raise SpecError("G604", f"expected a number that float32 holds, up to {LARGEST:g}, found {value:g}", place)
+    if not isinstance(value, str):
+        return 0
+    if len(value) > longest:
         message = f"expected a text of at most {longest:,} characters, found one of {len(value):,}"
         raise SpecError("G604", message, place)
+    if refused := unprintable(value):
+        raise SpecError("G604", f"expected printable text, found U+{ord(refused[0]):04X} in it", place)
+    return len(value)
 
 
 def is_recipe(path: Path | str) -> bool:

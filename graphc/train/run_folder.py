@@ -133,7 +133,11 @@ class RunFolder:
 
     def write_facts(self, facts: Mapping[str, Any]) -> None:
         """Write run.json: now the folder is a run's."""
-        atomic_write(self.facts, (json.dumps(facts, indent=1, ensure_ascii=False) + "\n").encode())
+        text = (json.dumps(facts, indent=1, ensure_ascii=False) + "\n").encode()
+        if len(text) > LARGEST:
+            expected = f"expected a recipe, a spec and classes of at most {LARGEST:,} bytes together"
+            raise WeightsError("G323", f"{expected}, found {len(text):,}", Place(shown(self.facts)))
+        atomic_write(self.facts, text)
         remove(self.starting)
 
     def read_facts(self) -> dict[str, Any]:
@@ -145,20 +149,7 @@ class RunFolder:
             )
             message = "expected the folder of a run, found no run.json in it"
             raise WeightsError("G323", message, Place(shown(self.path)), notes)
-        try:
-            facts: Any = loads(read_limited(self.facts, LARGEST, WeightsError, "G323"))
-            said = lacking(facts, FACTS, MORE_FACTS)
-        except ValueError as error:
-            said = f"the file is not as graphc wrote it: {shown(str(error)[:200])}"
-        if not said and not all(map(_are_names, (facts["classes"], *facts.get("target_classes", {}).values()))):
-            said = "expected classes in it, as graphc writes it"
-        if not said and not all(type(each) is int for each in facts.get(CATEGORY_IDS, ())):
-            said = "expected whole numbers as ids of categories"
-        if not said and not all(map(is_plain_name, facts["spec"].split("/"))):
-            said = f"expected the spec's file below spec/, found {clipped(facts['spec'])}"
-        if said:
-            raise WeightsError("G323", said, Place(shown(self.facts)))
-        return dict(facts)
+        return checked_facts(read_limited(self.facts, LARGEST, WeightsError, "G323"), shown(self.facts))
 
     def spec_texts(self, names: Iterable[str]) -> dict[str, str]:
         """The spec's files of these names, as they are now; those that are there."""
@@ -284,6 +275,24 @@ class RunFolder:
         remove_leftovers(self.path, _is_ours, of_the_living=True)
         for folder in self._folders():
             remove_leftovers(folder, lambda name: True, of_the_living=True)
+
+
+def checked_facts(text: bytes | str, name: str) -> dict[str, Any]:
+    """What run.json says; a WeightsError where it is not as graphc writes it."""
+    try:
+        facts: Any = loads(text)
+        said = lacking(facts, FACTS, MORE_FACTS)
+    except ValueError as error:
+        said = f"the file is not as graphc wrote it: {shown(str(error)[:200])}"
+    if not said and not all(map(_are_names, (facts["classes"], *facts.get("target_classes", {}).values()))):
+        said = "expected classes in it, as graphc writes it"
+    if not said and not all(type(each) is int for each in facts.get(CATEGORY_IDS, ())):
+        said = "expected whole numbers as ids of categories"
+    if not said and not all(map(is_plain_name, facts["spec"].split("/"))):
+        said = f"expected the spec's file below spec/, found {clipped(facts['spec'])}"
+    if said:
+        raise WeightsError("G323", said, Place(name))
+    return dict(facts)
 
 
 def _wrong_values(record: Mapping[str, Any]) -> str:

@@ -117,7 +117,7 @@ TOO_MUCH = {
     "source": ("test: {shapes: {count: 1, size: [9000, 9000]}}", "pixels, found 9,000×9,000"),
     "scale": (
         "preprocess: {scale: 1.0e+308, mean: fit}",
-        "number of 1e-37 to 1e\\+37, as float32 holds it, found 1e\\+308",
+        "float32 holds, up to 3e\\+38, found 1e\\+308",
     ),
     "no deviation": ("preprocess: {std: [0.0]}", "greater than 0, found 0.0"),
     "quotient": ("preprocess: {mean: [1.0e+30], std: [1.0e-30]}", "by which float32 can be divided, found 1e-30"),

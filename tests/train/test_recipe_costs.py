@@ -6,6 +6,7 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from graphc.compiler import plan_model
@@ -14,6 +15,7 @@ from graphc.initializers import Zeros
 from graphc.passes.kept_in_float import kept_in_float
 from graphc.spec.model import read_spec_text
 from graphc.sweep.settings import read_sweep
+from graphc.train.commands import train
 from graphc.train.param_groups import ParamGroups
 from graphc.train.recipe import dump_recipe, read_recipe_text
 from graphc.train.recipe_tree import is_recipe
@@ -184,3 +186,59 @@ def test_patterns_that_fit_nothing_have_a_place(line: str, sentence: str) -> Non
     with pytest.raises(SpecError) as caught:
         ParamGroups.of({f"net/{name}": ParamSpec((1,), Zeros()) for name in ("a", "b")}, recipe)
     assert re.search(sentence, str(caught.value))
+
+
+def _run(folder: Path, model: str = "model: net.yaml", data: str = "", rest: str = "") -> Path:
+    """The recipe of a training that takes a moment."""
+    spec = "graphc: 1\nname: net\nvars: {a: {}}\ninputs: {image: [N, 8, 8, 3]}\nlayers:\n  - global_avg_pool2d\n"
+    (folder / "net.yaml").write_text(
+        f"{spec}  - fully_connected: {{name: logits, units: 5}}\noutputs: {{logits: logits}}\n"
+    )
+    lines = RECIPE.replace("model: lenet5", model).replace(
+        "{train: digits}", f"{{train: {{shapes: {{count: 8, size: [8, 8]}}}}{data}}}"
+    )
+    (folder / "r.yaml").write_text(lines + rest)
+    return folder / "r.yaml"
+
+
+BEFORE_THE_FIRST_STEP = {
+    "many nodes": (
+        {
+            "model": f"model: {{spec: net.yaml, set: {{a: [{'1, ' * 6_000}]}}}}",
+            "rest": f"freeze: [{'net/logits/b*, ' * 4_990}]\n",
+        },
+        "as the run keeps it, could not be read: more than 30,000",
+    ),
+    "aliases": (
+        {"model": f"model: {{spec: net.yaml, set: {{a: [&a '{'x' * 4_000}'{', *a' * 2_000}]}}}}"},
+        "r.yaml:2:.*more than 4,000,000 characters in texts",
+    ),
+    "separator": ({"data": ', flip_pairs: [["\\u2028", b]]'}, r"r.yaml:7:\d+: .*expected printable text, found U.2028"),
+    "nothing": ({"data": ', flip_pairs: [["\\0", b]]'}, r"r.yaml:7:\d+: .*expected printable text, found U.0000"),
+    "large": ({"rest": "clip: {global_norm: 1.0e+308}\n"}, r"r.yaml:8:21: .*float32 holds, up to 3e.38, found 1e.308"),
+}
+
+
+@pytest.mark.parametrize(("changes", "sentence"), BEFORE_THE_FIRST_STEP.values(), ids=BEFORE_THE_FIRST_STEP)
+def test_what_a_run_could_not_say_again_is_refused_before_it(
+    tmp_path: Path, changes: dict[str, str], sentence: str
+) -> None:
+    recipe = _run(tmp_path, **changes)
+    with pytest.raises(SpecError, match=sentence):
+        train(recipe, tmp_path / "run")
+    assert not list((tmp_path / "run").glob("*.*"))
+
+
+def test_what_a_model_could_not_say_is_refused_before_the_first_step(tmp_path: Path) -> None:
+    np.savez(tmp_path / "d.npz", x=np.zeros((8, 8, 8, 3), np.uint8), y=np.zeros(8, np.int64))
+    recipe = _run(tmp_path, data=", resize: {center_crop: {shorter_side: 4}}")
+    recipe.write_text(recipe.read_text().replace("shapes: {count: 8, size: [8, 8]}", "npz: {path: d.npz}"))
+    with pytest.raises(SpecError, match=r"r.yaml:7:1: .*center_crop expects a shorter side of 8 or more"):
+        train(recipe, tmp_path / "run")
+    assert not (tmp_path / "run" / "recipe.json").exists()
+
+
+def test_texts_that_say_recipe_are_found_in_linear_time(tmp_path: Path) -> None:
+    (tmp_path / "n.yaml").write_text("\n" * 100_000 + "a:\n" + "- 1\n" * 30_001)
+    with little():
+        assert not is_recipe(tmp_path / "n.yaml")
