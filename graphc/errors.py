@@ -27,10 +27,13 @@ from graphc.peers import WITH, simple, words_for
 
 MAX_ERRORS = 20
 """As many are shown at once."""
-STEERING = (*range(32), *range(127, 160), *range(0x200E, 0x2010), *range(0x2028, 0x202F), *range(0x2066, 0x206A))
+STEERING = (
+    *(*range(32), *range(127, 160), 0x061C, *range(0x200E, 0x2010), *range(0x2028, 0x202F), *range(0x2066, 0x206A)),
+    *(0xFEFF, 0xFFFE, 0xFFFF),
+)
 CONTROLS = {number: f"\\x{number:02x}" if number < 256 else f"\\u{number:04x}" for number in STEERING}
-"""Characters that would break a line, steer a terminal, or turn the direction of what follows, and how they are shown
-in messages, which name what stands in files of strangers."""
+"""Characters that would break a line, steer a terminal, turn the direction of what follows, or that no spec can hold,
+and how they are shown in messages, which name what stands in files of strangers."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from graphc.errors import CONTROLS, SpecError
 from graphc.files import printable, shown
 from graphc.report.page.build import in_script
 from graphc.report.tables import render
-from graphc.spec.source import load_text
+from graphc.spec.source import decode, load_text
 from graphc.train.answers import as_csv
 from graphc.train.progress import Lines
 
@@ -158,3 +158,9 @@ def test_an_error_is_a_line_whatever_it_names():
     """Names of a stranger's file have line breaks too, which are no lines of ours."""
     said = str(SpecError("G341", "no input 'x\nerror[G101]: forged'", notes=["as in a\rb", "next"]))
     assert said.splitlines() == ["error[G341]: no input 'x\\x0aerror[G101]: forged'", "  as in a\\x0db", "  next"]
+
+
+def test_what_no_spec_can_hold_is_shown_otherwise():
+    """So that a text that graphc writes, with the name of a file in a comment, can be read."""
+    others = [number for number in range(0x10000) if not 0xD800 <= number < 0xE000 and number not in CONTROLS]
+    decode("".join(map(chr, others)), "net.yaml")
