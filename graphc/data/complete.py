@@ -1,4 +1,4 @@
-"""Whether the pixels of a PNG or GIF are all there: its compressed data may end, in good order, before the image does.
+"""Whether the pixels of a PNG are all there: its compressed data may end, in good order, before the image does.
 
 Pillow leaves the rest as it was. So the image begins with a mark in every pixel, and where the last pixels to be
 decoded still have it, is decoded again with another one.
@@ -28,13 +28,14 @@ def load(opened: Image.Image) -> int:
         orientation = orientation_of(opened)
         load_tiff(opened)
         return orientation
-    if opened.format in ("PNG", "GIF"):
+    if opened.format == "PNG":
         data, place = file_of(opened), _last_pixels(opened)
         if _is_marked(opened, 0, place):
-            with Image.open(io.BytesIO(data), formats=[opened.format]) as again:
+            with Image.open(io.BytesIO(data), formats=["PNG"]) as again:
                 if _is_marked(again, 1, place):
                     raise DataError("G406", "the image's pixels end before the image does")
-    opened.load()
+    else:
+        opened.load()
     return orientation_of(opened)
 
 
@@ -55,14 +56,12 @@ def _color(opened: Image.Image, number: int) -> int | tuple[int, ...]:
 
 
 def _last_pixels(opened: Image.Image) -> tuple[slice, slice]:
-    """Rows and columns of what is decoded last."""
-    left, top, right, bottom = opened.tile[0].extents  # type: ignore[attr-defined]
-    down, along = bottom - top, right - left
-    if opened.format == "PNG" and opened.info.get("interlace"):
-        at, start, step, rows = next(each for each in reversed(PASSES) if each[0] < along and each[1] < down)
-        row = top + start + (down - 1 - start) // rows * rows
-        return slice(row, row + 1), slice(left + at, right, step)
-    row = bottom - 1
-    if opened.format == "GIF" and opened.tile[0].args[1] and down > 1:  # type: ignore[attr-defined]
-        row = top + (down // 2 * 2 - 1)
-    return slice(row, row + 1), slice(left, right)
+    """Rows and columns of what is decoded last; a DataError about a first frame that is smaller than the image."""
+    if opened.tile[0].extents != (0, 0, *opened.size):  # type: ignore[attr-defined]
+        raise DataError("G406", "expected a PNG whose first frame is as large as the image, found a smaller one")
+    width, height = opened.size
+    x, y, along, down = 0, 0, 1, 1
+    if opened.info.get("interlace"):
+        x, y, along, down = next(each for each in reversed(PASSES) if each[0] < width and each[1] < height)
+    row = y + (height - 1 - y) // down * down
+    return slice(row, row + 1), slice(x, width, along)

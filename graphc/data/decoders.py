@@ -15,6 +15,8 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from PIL import Image
 
+from graphc.data.avif import frames_refused
+
 MOST_TILES, MOST_PRECINCTS, LEAST_BLOCK = 16_384, 200_000, 256
 """Of JPEG 2000: tiles, precincts (in each of three bands of each component one, which takes 570 bytes), and pixels of a
 code block."""
@@ -137,7 +139,7 @@ def spread(opened: Image.Image) -> tuple[int, int]:
     data = file_of(opened)
     if opened.format == "PNG" and data[25] == 0 and data[24] in (2, 4):
         return 2 ** data[24] - 1, 255
-    if found := SPREAD.fullmatch(raw or ""):
+    if found := SPREAD.fullmatch(raw if isinstance(raw, str) else ""):
         return 2 ** int(found[1]) - 1, 255
     return 1, 1
 
@@ -157,7 +159,10 @@ def _cmyk(data: bytes, opened: Image.Image) -> str:
 
 
 def _raw(data: bytes, opened: Image.Image) -> str:
-    """A BMP that Pillow takes for one in gray because of its palette has to have as many bits a pixel as it reads."""
+    """The frames of an AVIF have the image's size; a BMP that Pillow takes for a gray one because of its palette has as
+    many bits a pixel as it reads."""
+    if opened.format == "AVIF":
+        return frames_refused(data, opened)
     bits = int.from_bytes(data[24:26] if data[14:18] == OLD_BMP else data[28:30], "little")
     if opened.format != "BMP" or BITS_OF_MODE.get(opened.mode, bits) == bits:
         return ""

@@ -145,6 +145,27 @@ def test_bits_of_an_avif_are_not_dropped_without_a_word():
         decode_image(bytes(data), "a")
 
 
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow is without AVIF")
+def test_frames_of_an_avif_are_as_large_as_its_image():
+    """One of 16000 × 16000 was decoded whole and scaled to the 64 × 64 that the file's head said."""
+    frames = {"save_all": True, "append_images": [Image.new("RGB", (600, 500), (3, 2, 1))]}
+    for mode, options in (("L", {}), ("RGBA", {}), ("RGB", frames)):
+        data = saved(Image.new(mode, (600, 500)), "AVIF", speed=10, **options)
+        assert decode_image(data, "a").shape == (500, 600, 3)
+        small = data.replace(struct.pack(">II", 600, 500), struct.pack(">II", 64, 64))
+        small = small.replace(struct.pack(">II", 600 << 16, 500 << 16), struct.pack(">II", 64 << 16, 64 << 16))
+        with pytest.raises(DataError, match="as large as the image, found 600×500 in one that says 64×64"):
+            decode_image(small, "a")
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow is without AVIF")
+@pytest.mark.parametrize("box", [b"iloc", b"stco"])
+def test_an_avif_of_many_places_is_refused(box):
+    data = saved(Image.new("L", (8, 8)), "AVIF", speed=10) + (struct.pack(">L", 12) + box + bytes(4)) * 50_000
+    with little(), pytest.raises(DataError, match="found more than 16 boxes that say where they lie"):
+        decode_image(data, "a")
+
+
 def test_a_bmp_of_16_bits_a_pixel_is_one_of_bytes():
     sizes = struct.pack("<IiiHHIIiiIIIII", 40, 2, 1, 1, 16, 3, 4, 0, 0, 0, 0, 0xF800, 0x07E0, 0x001F)
     data = b"BM" + struct.pack("<IHHI", 70, 0, 0, 66) + sizes[:52] + struct.pack("<HH", 0xF800, 0x001F)

@@ -104,15 +104,57 @@ def test_the_mark_itself_is_an_image():
         assert mask_of(saved(Image.new("1", (3, 1), value), "PNG")) == [[value] * 3]
 
 
-@pytest.mark.parametrize("interlaced", [0, 1])
-def test_a_gif_is_whole(interlaced):
-    image = Image.fromarray(NOISE).convert("P")
-    found = decode_image(saved(image, "GIF", interlace=interlaced), "a")
-    np.testing.assert_array_equal(found, np.asarray(image.convert("RGB")))
-    head = struct.pack("<HHBBB", 4, 4, 0x80, 0, 0) + bytes((0, 0, 0, 9, 9, 9))
-    cut = b"GIF89a" + head + b"," + struct.pack("<HHHHB", 0, 0, 4, 4, interlaced << 6) + b"\2\2\x4c\x01\0;"
-    with pytest.raises(DataError, match=r"pixels end before|damaged or cut off"):
-        decode_image(cut, "a")
+def test_a_first_frame_that_is_smaller_than_the_image_is_refused():
+    frame = chunk(b"acTL", struct.pack(">II", 1, 0)) + chunk(b"fcTL", struct.pack(">5I2H2B", 0, 1, 1, 0, 0, 1, 1, 0, 0))
+    with pytest.raises(DataError, match="first frame is as large as the image"):
+        decode_image(png(2, 2, 8, 0, b"\0\7", frame), "a")
+
+
+AS_PILLOW_DOES = {
+    "transparent color": ("GIF", Image.fromarray(NOISE[:, :, 0]), {"transparency": 3}),
+    "transparent black": ("GIF", Image.fromarray(NOISE[:, :, 0] // 200), {"transparency": 0, "interlace": 0}),
+    "frames": ("GIF", Image.fromarray(NOISE), {"save_all": True, "append_images": [Image.new("RGB", (17, 21))]}),
+    "palette of frames": ("GIF", Image.fromarray(NOISE).convert("P"), {"interlace": 1}),
+    "transparent index": ("PNG", Image.fromarray(NOISE).convert("P"), {"transparency": 7}),
+    "opacities": ("PNG", Image.fromarray(NOISE).convert("P"), {"transparency": bytes(range(256))}),
+    "few colors": ("PNG", Image.fromarray(NOISE).convert("P", colors=4), {"bits": 2}),
+    "transparent gray": ("PNG", Image.fromarray(NOISE[:, :, 0]), {"transparency": 9}),
+    "animated": ("PNG", Image.fromarray(NOISE), {"save_all": True, "append_images": [Image.new("RGB", (17, 21))]}),
+    "animation and default": (
+        "PNG",
+        Image.fromarray(NOISE),
+        {"save_all": True, "append_images": [Image.new("RGB", (17, 21))], "default_image": True},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", AS_PILLOW_DOES)
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_images_are_those_that_pillow_reads(name, channels):
+    kind, image, options = AS_PILLOW_DOES[name]
+    data = saved(image, kind, **options)
+    with Image.open(io.BytesIO(data)) as opened:
+        plain = opened.convert("RGBA") if opened.mode == "P" or "transparency" in opened.info else opened.copy()
+    expected = np.asarray(plain.convert({1: "L", 3: "RGB", 4: "RGBA"}[channels]))
+    np.testing.assert_array_equal(decode_image(data, "a", Decoding(channels)).squeeze(), expected)
+
+
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "BMP", "TIFF"])
+def test_masks_in_all_formats(kind):
+    index = Image.fromarray(NOISE[:, :, 0] // 26, "P")
+    index.putpalette([each for color in range(10) for each in (25 * color, 9, 9)])
+    assert mask_of(saved(index, kind)) == (NOISE[:, :, 0] // 26).tolist()
+
+
+@pytest.mark.parametrize("transparent", [False, True])
+def test_a_gif_whose_frame_is_smaller_than_its_canvas_is_read(transparent):
+    image = Image.fromarray(NOISE[:4, :4, 0])
+    data = bytearray(saved(image, "GIF", **({"transparency": 3} if transparent else {})))
+    data[6:10] = struct.pack("<HH", 6, 7)
+    with Image.open(io.BytesIO(data)) as opened:
+        expected = np.asarray(opened.convert("RGBA").convert("RGB"))
+    assert expected.shape == (7, 6, 3)
+    np.testing.assert_array_equal(decode_image(bytes(data), "a"), expected)
 
 
 # -- JPEG -------------------------------------------------------------------------------------------------------
