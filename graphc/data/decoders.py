@@ -18,8 +18,9 @@ from PIL import Image
 from graphc.data.avif import frames_refused
 
 MOST_TILES, MOST_PRECINCTS, LEAST_BLOCK = 16_384, 200_000, 256
-"""Of JPEG 2000: tiles, precincts (in each of three bands of each component one, which takes 570 bytes), and pixels of a
-code block."""
+"""Of JPEG 2000: tiles (in each component one, which takes 3 kB), precincts (in each of three bands of each component
+one, which takes 570 bytes), and pixels of a code block."""
+SIZES = 0x51
 HEADERS = frozenset(b"\x50\x51\x52\x53\x55\x57\x58\x59\x5c\x5d\x5e\x5f\x60\x61\x63\x64\x74\x75\x77\x78")
 """The second bytes of JPEG 2000's markers that stand in headers."""
 MOST_RUN_PIXELS = 8_000_000
@@ -41,12 +42,15 @@ def refused(data: bytes, opened: Image.Image) -> str:
 
 def _jpeg2000(data: bytes, opened: Image.Image) -> str:
     at = _codestream(data)
-    end_of_part = None
+    end_of_part, tiles, found = None, 1, set()
     while at < len(data) and data[at : at + 2] != b"\xff\xd9":
         kind, length = data[at + 1 : at + 2], int.from_bytes(data[at + 2 : at + 4], "big")
         if data[at : at + 2] == b"\xff\x90":  # a part of a tile
             size = int.from_bytes(data[at + 6 : at + 10], "big")
             end_of_part = at + size if size else len(data)
+            found.add(data[at + 4 : at + 6])
+            if end_of_part > len(data):
+                return "the image is cut off: expected all tiles of a JPEG 2000"
             at += 2 + length
         elif data[at : at + 2] == b"\xff\x93" and end_of_part is not None and end_of_part > at:
             at = end_of_part
@@ -56,8 +60,9 @@ def _jpeg2000(data: bytes, opened: Image.Image) -> str:
             segment = data[at + 4 : at + 2 + length]
             if said := _of_segment(kind[0], segment, opened):
                 return said
+            tiles = _tiles(segment) if kind[0] == SIZES else tiles
             at += 2 + length
-    return ""
+    return f"expected the {tiles:,} tiles of a JPEG 2000, found {len(found):,}" if len(found) != tiles else ""
 
 
 def _codestream(data: bytes) -> int:
@@ -75,7 +80,7 @@ def _codestream(data: bytes) -> int:
 
 def _of_segment(kind: int, segment: bytes, opened: Image.Image) -> str:
     """What is refused of a header: of sizes, of coding, or of a component's coding."""
-    if kind == 0x51:
+    if kind == SIZES:
         return _of_sizes(segment)
     start = {0x52: 5, 0x53: 2}.get(kind)
     if start is None or len(segment) < start + 5:
@@ -101,9 +106,15 @@ def _of_sizes(segment: bytes) -> str:
     if any(each > 15 or each < 7 or (count < 3 and each not in (7, 15)) for each in bits):
         found = ", ".join(f"{'signed ' if each > 127 else ''}{1 + (each & 127)}" for each in sorted(set(bits)))
         return f"expected a JPEG 2000 of 8 or 16 bits a value without signs, found {found}"
+    if (tiles := _tiles(segment) * max(count, 1)) > MOST_TILES:
+        return f"expected a JPEG 2000 of at most {MOST_TILES:,} tiles in all components, found {tiles:,}"
+    return ""
+
+
+def _tiles(segment: bytes) -> int:
+    """How many a header of sizes asks for."""
     width, height, _, _, *tile = (int.from_bytes(segment[start : start + 4], "big") for start in range(2, 34, 4))
-    tiles = _parts(width - tile[2], max(tile[0], 1)) * _parts(height - tile[3], max(tile[1], 1))
-    return f"expected a JPEG 2000 of at most {MOST_TILES:,} tiles, found {tiles:,}" if tiles > MOST_TILES else ""
+    return _parts(width - tile[2], max(tile[0], 1)) * _parts(height - tile[3], max(tile[1], 1))
 
 
 def _parts(length: int, part: int) -> int:

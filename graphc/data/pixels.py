@@ -24,6 +24,8 @@ BIG_ENDIAN = frozenset({"I;16BS", "I;32B", "I;32BS", "F;32BF", "F;64BF"})
 """Layouts in big-endian order that Pillow also takes for what libtiff has put into the machine's order."""
 SAMPLE_FORMAT, SIGNED = 339, 2
 """TIFF's tag of what a value is, and a whole number with a sign."""
+BETWEEN = {"La": "LA", "LAB": "RGB"}
+"""Modes that Pillow converts to few others, by one of these."""
 RGB_565 = "BGR;16"
 """Of 16 bits a pixel, not a value."""
 
@@ -31,6 +33,7 @@ RGB_565 = "BGR;16"
 def pixels_of(opened: Image.Image, name: str, channels: int, values: ImageValues | None) -> Decoded:
     """height × width × channels, upright, in the type and range of `values`; None: in the file's own type."""
     check_tiff(opened, name)
+    _check_transparency(opened, name, channels)
     stored = stored_type(opened)  # before pixels are read
     color = opened.mode not in WIDE
     if stored != "uint8":
@@ -96,8 +99,20 @@ def _check_type(stored: str, color: bool, name: str, values: ImageValues | None)
         raise DataError("G406", f"expected an image of 8 bits a value, found {stored}", Place(name), notes)
 
 
+def _check_transparency(opened: Image.Image, name: str, channels: int) -> None:
+    """An error where a PNG's transparent color decides over alpha and Pillow compares it with other values."""
+    if opened.format != "PNG" or channels != len("RGBA") or "transparency" not in opened.info:
+        return
+    bits, kind = file_of(opened)[24:26]
+    if bits in (2, 4, 16) and kind in (0, 2):
+        message = f"expected alpha in a channel of its own, found a transparent color in a PNG of {bits} bits"
+        raise DataError("G406", message, Place(name))
+
+
 def _of_bytes(opened: Image.Image, mode: str) -> Array:
     image: Image.Image = opened
+    if image.mode in BETWEEN:
+        image = image.convert(BETWEEN[image.mode])
     if image.mode == "P" or "transparency" in image.info:
         image = image.convert("RGBA")
     image = image if image.mode == mode else image.convert(mode)

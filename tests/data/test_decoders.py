@@ -84,7 +84,7 @@ OF_JPEG_2000 = {
     "precincts": (lambda: _coded_otherwise(_of_small_precincts), "at most 200,000 precincts, found 75,000,000"),
     "precincts of channels": (_of_precincts_in_four_channels, "at most 200,000 precincts, found 714,"),
     "blocks": (lambda: _coded_otherwise(_of_small_blocks), "blocks of at least 256 pixels, found 16"),
-    "tiles": (_of_small_tiles, "at most 16,384 tiles, found 62,500"),
+    "tiles": (_of_small_tiles, "at most 16,384 tiles in all components, found 62,500"),
     "headers": (lambda: _coded_otherwise(lambda old: b"\xff\x30\0\2" + bytes(old)), "something else among them"),
 }
 
@@ -122,6 +122,24 @@ def test_what_programs_write_is_decoded():
         written += [saved(image, "JPEG2000", codeblock_size=(32, 32), precinct_size=(64, 64), progression="RPCL")]
     for data in written:
         assert decode_image(data, "a").shape == (50, 70, 3)
+
+
+@needs_jpeg2000
+def test_tiles_of_a_jpeg_2000_are_all_there():
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 255, (32, 32), dtype=np.uint8))
+    data = saved(image, "JPEG2000", tile_size=(16, 16), no_jp2=True)
+    starts = [at for at in range(len(data)) if data[at : at + 4] == b"\xff\x90\0\x0a"]
+    assert len(starts) == 4
+    np.testing.assert_array_equal(decode_image(data, "a")[:, :, 0], np.asarray(image))
+    with pytest.raises(DataError, match="expected the 4 tiles of a JPEG 2000, found 2"):
+        decode_image(data[: starts[2]] + b"\xff\xd9", "a")
+    with pytest.raises(DataError, match="cut off"):
+        decode_image(data[: starts[3] + 40], "a")
+    many = bytearray(saved(Image.new("RGBA", (128, 128)), "JPEG2000", no_jp2=True))
+    at = many.index(b"\xff\x51") + 22
+    many[at : at + 8] = struct.pack(">LL", 1, 1)
+    with little(), pytest.raises(DataError, match="tiles in all components, found 65,536"):
+        decode_image(bytes(many), "a")
 
 
 @needs_jpeg2000

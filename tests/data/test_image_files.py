@@ -73,6 +73,14 @@ def test_masks_of_few_bits_keep_their_values(bits, row, values):
     assert decode_image(data, "a", Decoding(channels=1)).ravel().tolist() == scaled
 
 
+@pytest.mark.parametrize(("bits", "kind", "row"), [(4, 0, b"\0\x01"), (16, 0, b"\0" * 5), (16, 2, b"\0" * 13)])
+def test_a_transparent_color_that_pillow_compares_with_other_values_is_refused(bits, kind, row):
+    data = png(2, 1, bits, kind, row, chunk(b"tRNS", bytes(6 if kind else 2)))
+    with pytest.raises(DataError, match=f"found a transparent color in a PNG of {bits} bits"):
+        decode_image(data, "a", Decoding(4, values=file_values("uint8", None)))
+    assert decode_image(data, "a", Decoding(3, values=file_values("uint8", None))).shape == (1, 2, 3)
+
+
 @pytest.mark.parametrize("kind", ["1", "L", "P", "RGB", "RGBA", "LA", "I;16"])
 def test_pixels_that_end_early_are_refused(kind):
     image = Image.fromarray(NOISE).convert("L" if kind == "I;16" else kind).convert(kind)
@@ -315,6 +323,15 @@ def test_tiffs_of_few_bits_and_of_strips(order):
     assert mask_of(largest) == [[2**32 - 1, 2**32 - 1, 0, 0]]
     with pytest.raises(DataError, match="expected a mask in which 0 is black"):
         mask_of(tiff(SIXTEEN, {262: (3, 0)}, order))
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_multiplied_alpha_and_lab_are_read(channels):
+    gray = tiff(bytes((50, 100, 60, 255)), {256: (4, 2), 258: (3, 8, 8), 277: (3, 2), 338: (3, 1)})
+    found = decode_image(gray, "a", Decoding(channels))
+    assert found[..., 0].tolist() == [[127, 60]]
+    lab = tiff(bytes((255, 0, 0)), {256: (4, 1), 258: (3, 8, 8, 8), 262: (3, 8), 277: (3, 3)})
+    assert decode_image(lab, "a", Decoding(channels))[0, 0, 0] > 250
 
 
 def test_floats_that_are_no_numbers_are_refused():
