@@ -154,9 +154,11 @@ def write_parts(file: BinaryIO, parts: Iterable[Any]) -> None:
 
 
 def _check_place(path: Path) -> None:
-    """An error where the move would take the place of a device or a pipe: `-o /dev/null`, `-o /dev/stdout`."""
+    """An error where the move would take the place of a folder, or of a device or a pipe: `-o /dev/null`."""
     if not path.name:
         raise MachineError("G502", f"cannot write {shown(path)}: it is a folder; name a file")
+    if path.is_dir() and not path.is_symlink():  # before what is written with it
+        raise machine_error("write", path, IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR)))
     if is_reserved(path) or is_stream(path) or (path.exists() and not path.is_file() and not path.is_dir()):
         raise MachineError("G502", f"cannot write {shown(path)}: it is a device or a pipe; name a file")
 

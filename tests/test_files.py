@@ -77,6 +77,16 @@ def test_a_pipe_or_a_stream_is_not_replaced(tmp_path):
     assert link.read_bytes() == b"x"
 
 
+def test_a_folder_is_refused_before_anything_is_written(tmp_path):
+    """A writer may write other files too: those of a spec and of its weights are both there, or none."""
+    (tmp_path / "folder").mkdir()
+    called = []
+    with pytest.raises(MachineError, match="Is a directory") as raised:
+        atomic_write(tmp_path / "folder", called.append)
+    assert raised.value.notes == ("a folder of this name is in the way",)
+    assert not called
+
+
 def test_any_exception_removes_the_temporary(tmp_path):
     def stop(file: object) -> None:
         raise KeyboardInterrupt

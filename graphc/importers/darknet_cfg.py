@@ -19,6 +19,8 @@ TEXT = bytes(byte for byte in range(256) if byte >= ord(" ") and byte != 127) + 
 MAX_SECTIONS = 500
 MAX_SOURCES = 1_000
 """Values that all sections of a file read by `layers` and `from`: those of DenseNet-201 read 196."""
+OF_NET = frozenset({"height", "width", "channels", "inputs"})
+"""Options of [net] that are read: the others are about training, and about how images become the input."""
 OFF = frozenset({"0"})
 OF_TRAINING = dict.fromkeys(
     ("stopbackward", "onlyforward", "train_only_bn", "dont_update", "burnin_update", "learning_rate", "clip"), None
@@ -146,7 +148,8 @@ def read_sections(path: Path) -> list[Section]:
         if line[0] == "[" or not equals or not key or not value or not sections:
             expected = "expected [section] or option=value"
             raise SpecError("G365", f"{expected}, found {shown(line[:60])}", place)
-        if options.setdefault(key, value) != value:
+        is_read = len(sections) > 1 or key in OF_NET
+        if options.setdefault(key, value) != value and is_read:
             said = f"{shown(key[:60])} is written twice, with other values: darknet takes the first"
             raise SpecError("G365", f"[{shown(sections[-1].kind[:60])}]: {said}", place)
     if len(sections) > MAX_SECTIONS:

@@ -28,9 +28,9 @@ from graphc.importers.write import flat_text
 from graphc.types import Array
 from graphc.verify import random_inputs
 
-LARGEST_MAP, ALL_MAPS, PRODUCTS = 2**23, 2**26, 4 * 10**9
+LARGEST_MAP, ALL_MAPS, PRODUCTS = 2**20, 2**22, 10**8
 """Numbers of a layer and of all together, and products, up to which two specs are run to be compared, however few
-weights they have: those of YOLOv3-tiny and YOLOv4-tiny."""
+weights they have. Those of YOLOv3-tiny and YOLOv4-tiny are more, in proportion to their weights."""
 LARGEST_WEIGHTS = 2**32
 WITH_LONG_COUNT = 2
 """From this version of .weights on (0.2: ten times the major and the minor) the number of images seen has 64 bits."""

@@ -220,6 +220,7 @@ def test_which_sections_may_be_read(tmp_path: Path, text: str, told: str) -> Non
         (b"fil ters\t= 1 2\r", b"filters=12"),
         (b" #filters=3\n;filters=4\n \t\nfilters=5", b"filters=5"),
         (b"filters=5#3", b"filters=5"),
+        (b"[cost]\n", b""),
         (b"[route]\nlayers = -1, 0 ### P6\n[conv]", b"[route]\nlayers=-1,0\n[conv]"),
         (b"[con v ol utional]\nfilters=4", b"[convolutional]\nfilters=4"),
     ],
@@ -275,6 +276,17 @@ def test_windows_and_parts_cost_little(tmp_path: Path, text: str) -> None:
 
 
 @pytest.mark.posix
+def test_a_small_file_is_not_compared_at_great_cost(tmp_path: Path) -> None:
+    """Maps of a few weights, and windows of poolings."""
+    (tmp_path / "net.cfg").write_text(
+        "[net]\nwidth=1000\nheight=1000\nchannels=3\n" + "[conv]\nfilters=8\nactivation=mish\n" * 6
+    )
+    path = random_weights(tmp_path / "net.weights", 8 * 4 + 5 * 8 * 9)
+    with little(memory=60):
+        assert "too large to compare" in import_darknet(tmp_path / "net.cfg", path).said[-1]
+
+
+@pytest.mark.posix
 def test_a_large_image_is_not_run_through_both_specs(tmp_path: Path) -> None:
     (tmp_path / "net.cfg").write_text("[net]\nwidth=4000\nheight=4000\nchannels=3\n" + conv(4))
     path = random_weights(tmp_path / "net.weights", 4 * 4 + math.prod((4, 3, 3, 3)))
@@ -303,6 +315,11 @@ def test_weights_of_another_length_are_refused(tmp_path: Path, change: int) -> N
     path.write_bytes(data[:change] if change < 0 else data + bytes(change))
     with pytest.raises(WeightsError, match=r"expected .* found"):
         import_darknet(tmp_path / "net.cfg", path)
+
+
+def test_what_net_has_for_training_may_stand_twice(tmp_path: Path) -> None:
+    (tmp_path / "net.cfg").write_text(NET + "decay=0.1\ndecay=0.2\n[conv]\n")
+    assert "conv2d" in import_darknet(tmp_path / "net.cfg").text
 
 
 @pytest.mark.parametrize("version", [(-1, 12), (1, -9), (300_000_000, 0), (0, 1000), (1000, 0)])
