@@ -38,7 +38,7 @@ SPARE_PIXELS = 2**22
 """That tiles may have beyond four times those of the image, to the right of it and below."""
 WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, SAMPLES, ROWS, PLANAR = 256, 257, 258, 259, 262, 277, 278, 284
 STRIPS, STRIP_BYTES, TILE_WIDTH, TILE_HEIGHT, TILES, TILE_BYTES = 273, 279, 322, 323, 324, 325
-FILL_ORDER, COLOR_MAP, FORMAT, SUBSAMPLING = 266, 320, 339, 530
+FILL_ORDER, PREDICTOR, COLOR_MAP, FORMAT, SUBSAMPLING = 266, 317, 320, 339, 530
 FOLDERS = (34665, 34853, 40965)
 """Tags that say where a further directory lies: of EXIF, of places, of interoperability."""
 COMPRESSIONS: Mapping[int, str] = {
@@ -52,6 +52,8 @@ COMPRESSIONS: Mapping[int, str] = {
     50001: "WebP",
 }
 RAW, JPEG = 1, 7
+PREDICTED = (5, 8, 32946, 34925, 50000)
+"""Compressions in which libtiff adds up the differences that a predictor has left."""
 WHITE_IS_ZERO, RGB, PALETTE, YCBCR, SEPARATE, FLOAT = 0, 2, 3, 6, 2, 3
 
 
@@ -207,6 +209,8 @@ def _check_values(file: _File, tags: Mapping[int, _Entry]) -> None:
         found = "an uncompressed one with fewer values of color than of brightness"
     elif planar == SEPARATE and compression == RAW and not (set(bits) == {8} and photometric == RGB and not turned):
         found = "an uncompressed one of planes that are not red, green and blue in bytes"
+    elif file.one(tags, PREDICTOR, 1) != 1 and compression not in PREDICTED:
+        found = f"a predictor with the compression {COMPRESSIONS[compression]}"
     elif photometric == PALETTE and 0 < max(file.values(tags, COLOR_MAP, (0,))) < 256:
         found = "a palette of 8 bits, where 16 belong"
     if found:

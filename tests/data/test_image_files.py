@@ -292,6 +292,7 @@ REFUSED_TIFFS = {
     "white float": (SIXTEEN, {258: (3, 32), 262: (3, 0), 339: (3, 3)}, "one of 32 bits in which 0 is white"),
     "brightness": (SIXTEEN, {258: (3, 8, 8, 8), 262: (3, 6), 277: (3, 3)}, "fewer values of color"),
     "planes": (SIXTEEN, {258: (3, 4), 284: (3, 2)}, "planes that are not red, green and blue"),
+    "predictor": (SIXTEEN, {259: (3, 32773), 317: (3, 2)}, "a predictor with the compression PackBits"),
     "palette": (SIXTEEN, {262: (3, 3), 320: (3, *[255] * 768)}, "a palette of 8 bits"),
 }
 
