@@ -56,9 +56,13 @@ MAX_NOTES = 20
 
 def one_line(text: str) -> str:
     """A text as one line of bounded length, whatever is in it."""
-    if len(text) > LONGEST_LINE:
-        text = f"{text[: LONGEST_LINE // 2]} … {text[-LONGEST_LINE // 2 :]}"
-    return text if text.isprintable() else text.translate(CONTROLS)
+    text = _cut(text)
+    return text if text.isprintable() else _cut(text.translate(CONTROLS))
+
+
+def _cut(text: str) -> str:
+    half = LONGEST_LINE // 2
+    return text if len(text) <= LONGEST_LINE + 3 else f"{text[:half]} … {text[-half:]}"
 
 
 class GraphcError(Exception):

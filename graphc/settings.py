@@ -137,6 +137,20 @@ ONE_OR_LIST = _OneOrList()
 """Takes one text for a tuple of one."""
 
 
+class _Whole(Short):
+    def expand(self, value: Any) -> Any:
+        if isinstance(value, bool | float):
+            raise ValueError(f"expected a whole number, found {_described(value)}")
+        return value
+
+    def json_schema(self, long: JsonSchema, handler: GetJsonSchemaHandler) -> JsonSchema:
+        return long
+
+
+WHOLE = _Whole()
+"""Takes neither `true` nor 1.0 for the 1 of a choice."""
+
+
 class ShortFor(Short):
     """A text alone stands for a group of settings with this one key: `Annotated[Model, ShortFor("spec")]`."""
 

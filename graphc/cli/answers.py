@@ -10,7 +10,7 @@ import click
 from graphc.cli.options import say
 from graphc.cli.stopping import stopping
 from graphc.console import discard_output
-from graphc.errors import GraphcError, exhausted
+from graphc.errors import GraphcError, exhausted, one_line
 from graphc.system import is_broken_pipe
 
 
@@ -45,5 +45,5 @@ def _answer_system(error: OSError) -> int:
         discard_output()
         return 0
     where = f"{error.filename}: " if error.filename else ""
-    say(f"{where}error[G504]: {error.strerror or error}")
+    say(one_line(f"{where}error[G504]: {error.strerror or error}"))
     return 3

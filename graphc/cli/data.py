@@ -43,7 +43,7 @@ def data_stats(recipe: str, settings: tuple[str, ...], max_memory: float | None,
 @click.option("-o", "--output", metavar="PNG", default="preview.png", show_default=True, help="The picture.")
 @click.option("--count", type=click.IntRange(1, 200), default=8, show_default=True, help="Examples.")
 @click.option("--columns", type=click.IntRange(1, 50), default=5, show_default=True, help="Augmented forms of each.")
-@click.option("--epoch", type=click.IntRange(0), default=0, show_default=True, help="Of the first form.")
+@click.option("--epoch", type=click.IntRange(0, 1_000_000_000), default=0, show_default=True, help="Of the first form.")
 def data_preview(recipe: str, settings: tuple[str, ...], max_memory: float | None, output: str, **options: int) -> None:
     """Draw examples beside what augmentation makes of them, annotations drawn in.
 

@@ -130,6 +130,9 @@ class Preprocess(Settings):
     def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """The shape of an example behind all steps."""
         for step in self.steps:
+            if step.moves and len(shape) != 3:
+                found = format_shape(shape)
+                raise DataError("G404", f"{step.kind} expects images of height, width and channels, found {found}")
             shape = step.shape(shape)
         return shape
 

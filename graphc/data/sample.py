@@ -204,7 +204,12 @@ def resize(sample: Sample, height: int, width: int, interpolation: Interpolation
 def warp(sample: Sample, matrix: Array, fill: float = 0) -> Sample:
     """The image through a matrix [3, 3] that takes old coordinates (x, y, 1) to new ones, affine or a projection."""
     height, width = sample.size
-    inverse = np.linalg.inv(matrix)
+    try:
+        inverse = np.linalg.inv(matrix)
+    except np.linalg.LinAlgError:
+        inverse = np.full((3, 3), np.nan)
+    if not np.isfinite(inverse).all() or not inverse[2, 2]:
+        raise DataError("G404", "expected augmentations that leave something of an image, found scales next to nothing")
     back = tuple((inverse / inverse[2, 2]).ravel()[:8].tolist())
     flat = not matrix[2, :2].any()
     way = Image.Transform.AFFINE if flat else Image.Transform.PERSPECTIVE

@@ -14,7 +14,7 @@ from pydantic import Field, GetJsonSchemaHandler, PrivateAttr, field_validator, 
 from graphc.documented import ReadableSchema, flow
 from graphc.errors import Place, SpecError, clipped, did_you_mean
 from graphc.passes.expectations import MEMORY, TOTALS, budget_of
-from graphc.settings import LIST, JsonSchema, Settings, Short, validate
+from graphc.settings import LIST, WHOLE, JsonSchema, Settings, Short, validate
 from graphc.spec.source import SpecMap, load_file
 from graphc.train.recipe_tree import LIMITS, overridden, place_in
 
@@ -107,7 +107,7 @@ AnyRange: TypeAlias = Annotated[Range, _ListForValues()]
 class Sweep(Settings):
     """A sweep: one recipe, and what varies."""
 
-    sweep: Literal[1]
+    sweep: Annotated[Literal[1], WHOLE]
     """The format's version."""
     recipe: str
     """The recipe that every trial trains, below the folder of this file or by an absolute path."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from graphc.data.annotated import finite
+from graphc.data.annotation_shapes import check_annotations
 from graphc.data.classes import labeled_alike, typed_alike
 from graphc.data.examples import MEMORY_LIMIT, Examples, check_one_class, split
 from graphc.data.sample import VALID
@@ -67,6 +68,7 @@ def read_set(source: Source, base: Path, limit: int = MEMORY_LIMIT, wanted: Want
     """All examples of a source, targets as the losses want them; of boxes and key points it is always said which are
     there."""
     examples = typed_alike(source.load(base, limit, wanted), wanted)
+    check_annotations(examples)
     there = {valid: finite(examples.targets[name]) for name, valid in VALID.items() if name in examples.targets}
     return replace(examples, targets={**there, **examples.targets})
 

@@ -100,7 +100,8 @@ class TeacherModel:
         elif self._preprocess is None:
             images = preprocessed
         else:
-            images = np.empty(raw.shape, np.float32)
+            shape = self._preprocess.settings.output_shape(raw.shape[1:])
+            images = np.empty((len(raw), *shape), np.float32)
             self._preprocess.apply(raw, images, self._values.unit)
         if self._channels_first(images.shape[-1]):
             images = images.transpose(0, 3, 1, 2)

@@ -8,10 +8,12 @@ recipe puts it where the compiled file has integers (`graphc.train.fake_quantiza
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from graphc.dims import Shape
+from graphc.errors import DivergedError
 from graphc.initializers import Zeros
 from graphc.kernels.integers import Form, Range, integers_of
 from graphc.layers.base import Layer
@@ -53,6 +55,10 @@ class FakeQuantize(Layer):
         (x,) = inputs
         updates = self._moved(context, params, x) if context.training and not self.frozen else {}
         now = {**params, **updates}
+        if not math.isfinite(now["max"] - now["min"]):
+            raise DivergedError(
+                "G620", "the range of what is rounded is not finite: numbers of the weights are too large"
+            )
         scale, zero, integer = integers_of(Range(float(now["min"]), float(now["max"])), self.form)
         limits = np.iinfo(integer)
         least, most = limits.min - zero, limits.max - zero

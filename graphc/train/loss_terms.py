@@ -250,6 +250,12 @@ def _targets(plan: Plan, recipe: Recipe) -> tuple[LossTerm, ...]:
             node = _node(plan, head.output)
         before = sum(other.node == node for other in found)
         name = f"{head.output}_{before + 1}" if before else head.output
+        if name in {other.name for other in found} | {other.output for other in recipe.heads if before}:
+            with recipe.placing(("heads", number, "output")):
+                message = (
+                    f"two heads would be called {clipped(name)}, the second one on {clipped(head.output)} and another"
+                )
+                raise SpecError("G606", f"expected a name of its own for each head: {message}")
         found.append(_term(plan, recipe, number, LossTerm(name, node, (), head.loss, head.target, head.weight)))
     return tuple(found)
 

@@ -39,7 +39,7 @@ from graphc.documented import ReadableSchema
 from graphc.errors import DataError, Place, SpecError
 from graphc.kernels.integers import Form
 from graphc.parallel.communicator import NUM_SHARDS
-from graphc.settings import LIST, ONE_OR_LIST, OneOf, Settings, ShortFor, validate
+from graphc.settings import LIST, ONE_OR_LIST, WHOLE, OneOf, Settings, ShortFor, validate
 from graphc.spec.source import SpecMap, load_file, load_text
 from graphc.train.distill import Teacher
 from graphc.train.losses import LOSSES, Loss
@@ -225,7 +225,7 @@ class Recipe(Settings):
 
     exactly_one = (("loss", "heads"), ("epochs", "steps"))
 
-    recipe: Literal[1]
+    recipe: Annotated[Literal[1], WHOLE]
     """Version of this format."""
     model: Annotated[Model, ShortFor("spec")]
     """The spec: a path or zoo name, or a mapping with `spec` and `set`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from graphc import initializers
-from graphc.data.examples import Examples
+from graphc.data.examples import IMAGES, Examples
 from graphc.data.value_range import ImageValues
 from graphc.errors import SpecError
 from graphc.train.distill import TeacherModel
@@ -35,6 +35,10 @@ def _teacher(task: Task, base: Path, options: Options, train: Examples) -> Teach
     classes = task.heads.first.shape[-1]
     known = training_values(train, task.plan, task.recipe.data)
     values = next(iter(known.values()), ImageValues(black_to_white=None))
+    said = task.recipe.teacher.preprocess
+    with task.recipe.placing(("teacher", "preprocess")):
+        for array in (each for each in train.inputs.values() if said is not None and each.ndim == IMAGES):
+            said.output_shape(array.shape[1:])  # type: ignore[union-attr]
     return TeacherModel(task.recipe.teacher, base, classes, train.classes, options.threads, values)
 
 

@@ -29,6 +29,8 @@ from graphc.train.warm_start import warm_start
 from graphc.types import Array
 from graphc.weights.safetensors_file import write_safetensors
 
+MOST_PASSES = 256
+"""Batches and steps of a file: each has all nodes of the network, and of its gradients."""
 SUFFIXES = (".onnx", ".train")
 """What a model's name loses, in order, before its state is named after it."""
 
@@ -75,6 +77,10 @@ class FirstStep:
     def emit(self, batch: int, target: Target, unroll: int = 1) -> OnnxModel:
         """The step over so many examples, or over several batches of so many; `unroll`: steps in a row."""
         recipe = self.task.recipe
+        if recipe.accumulate * unroll > MOST_PASSES:
+            with recipe.placing(("accumulate",)):
+                found = recipe.accumulate * unroll
+                raise SpecError("G370", f"accumulate: a file has at most {MOST_PASSES} passes, found {found:,}")
         if unroll > 1 and recipe.accumulate > 1:
             with recipe.placing(("accumulate",)):
                 raise SpecError("G370", "accumulate: a file has several batches a step, or several steps, not both")

@@ -10,7 +10,10 @@ import numpy as np
 import pytest
 
 from graphc.compiler import plan_model
-from graphc.errors import SpecError
+from graphc.data.annotation_shapes import check_annotations
+from graphc.data.examples import Examples
+from graphc.data.preprocess import Preprocess
+from graphc.errors import DataError, SpecError
 from graphc.initializers import Zeros
 from graphc.passes.kept_in_float import kept_in_float
 from graphc.spec.model import read_spec_text
@@ -20,6 +23,7 @@ from graphc.train.param_groups import ParamGroups
 from graphc.train.recipe import dump_recipe, read_recipe_text
 from graphc.train.recipe_tree import is_recipe
 from graphc.train.schedules import Exponential, Step
+from graphc.train.step_file import compile_training
 from graphc.valid_json import loads
 from graphc.variables import ParamSpec
 from tests.costs import little
@@ -215,6 +219,11 @@ BEFORE_THE_FIRST_STEP = {
     ),
     "separator": ({"data": ', flip_pairs: [["\\u2028", b]]'}, r"r.yaml:7:\d+: .*expected printable text, found U.2028"),
     "nothing": ({"data": ', flip_pairs: [["\\0", b]]'}, r"r.yaml:7:\d+: .*expected printable text, found U.0000"),
+    "true": (
+        {"data": ", test: {shapes: {count: 8, size: [8, 8], channels: true}}"},
+        "a whole number, found true",
+    ),
+    "ignore": ({"rest": "heads: [{output: logits, loss: {dice: {ignore: 2147483648}}}]\n"}, "less than 2147483648"),
     "large": ({"rest": "clip: {global_norm: 1.0e+308}\n"}, r"r.yaml:8:21: .*float32 holds, up to 3e.38, found 1e.308"),
 }
 
@@ -242,3 +251,41 @@ def test_texts_that_say_recipe_are_found_in_linear_time(tmp_path: Path) -> None:
     (tmp_path / "n.yaml").write_text("\n" * 100_000 + "a:\n" + "- 1\n" * 30_001)
     with little():
         assert not is_recipe(tmp_path / "n.yaml")
+
+
+def test_heads_have_names_of_their_own(tmp_path: Path) -> None:
+    heads = ", ".join(f"{{output: {name}, loss: softmax_cross_entropy}}" for name in ("a", "a", "a_2"))
+    recipe = _run(tmp_path, rest=f"heads: [{heads}]\n")
+    recipe.write_text(recipe.read_text().replace("loss: softmax_cross_entropy\ndata", "data"))
+    spec = (tmp_path / "net.yaml").read_text()
+    (tmp_path / "net.yaml").write_text(spec.replace("{logits: logits}", "{a: logits, a_2: global_avg_pool2d}"))
+    with pytest.raises(SpecError, match=r"r.yaml:7:.*expected a name of its own for each head: .*called 'a_2'"):
+        train(recipe, tmp_path / "run")
+
+
+def test_a_file_has_few_passes(tmp_path: Path) -> None:
+    recipe = _run(tmp_path, rest="accumulate: 20000\n")
+    with little(), pytest.raises(SpecError, match=r"r.yaml:8:13: .*at most 256 passes, found 20,000"):
+        compile_training(recipe, tmp_path / "net.onnx")
+
+
+def test_steps_that_resize_expect_images(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"resize expects images of height, width and channels, found 6"):
+        Preprocess.model_validate({"steps": [{"resize": {"size": (8, 8)}}]}).output_shape((6,))
+
+
+SHAPES = {
+    "mask": ({"mask": (4,)}, "the target 'mask': expected a class a pixel of 8.8, found single numbers"),
+    "boxes": ({"boxes": (4, 8)}, "the target 'boxes': expected 4 numbers each, found 8"),
+    "no boxes": ({"boxes": (4, 0, 4)}, "the target 'boxes': expected 4 numbers each, found 0.4"),
+    "a number": ({"boxes": (4,)}, "the target 'boxes': expected 4 numbers each, found single numbers"),
+    "points": ({"points": (4, 6)}, "the target 'points': expected 2 numbers each, found 6"),
+    "there": ({"points": (4, 3, 2), "points_there": (4, 2)}, "expected one number for each of points, 3, found 2"),
+}
+
+
+@pytest.mark.parametrize(("targets", "sentence"), SHAPES.values(), ids=SHAPES)
+def test_annotations_have_their_shapes(targets: dict[str, tuple[int, ...]], sentence: str) -> None:
+    arrays = {name: np.zeros(shape) for name, shape in targets.items()}
+    with pytest.raises(DataError, match=sentence):
+        check_annotations(Examples({"image": np.zeros((4, 8, 8, 3), np.uint8)}, arrays, source="d.npz"))

@@ -78,7 +78,7 @@ def test_numbers_that_float32_does_not_hold(run, tmp_path, numbers):
     recipe = json.loads((copy / "recipe.json").read_text())
     recipe["data"]["preprocess"].update(numbers)
     (copy / "recipe.json").write_text(json.dumps(recipe))
-    with pytest.raises(GraphcError, match=r"recipe.json:1:\d+: error.G604.*preprocess.*expected"):
+    with pytest.raises(GraphcError, match=r"recipe.json:1:\d+: error.G604.*expected"):
         evaluate_run(copy)
 
 

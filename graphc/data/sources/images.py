@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -19,6 +19,7 @@ from graphc.data.stored import Folder
 from graphc.data.value_range import BlackToWhite, ImageValues, black_to_white, file_values
 from graphc.data.wanted import ANYTHING, Wanted
 from graphc.files import shown
+from graphc.settings import WHOLE
 
 
 class ImageFiles(Source):
@@ -28,7 +29,7 @@ class ImageFiles(Source):
     """The folder, list or archive."""
     size: Size
     """[height, width] that every image gets, as `data.resize` says, unless augmentation cuts it to that size."""
-    channels: Literal[1, 3, 4] = 3
+    channels: Annotated[Literal[1, 3, 4], WHOLE] = 3
     """1: gray, 3: RGB, 4: RGB and alpha."""
     max_pixels: int = Field(default=PIXEL_LIMIT, gt=0)
     """An image of more is refused before it is read."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -13,6 +13,7 @@ from graphc.data.shapes import CLASSES, make_shapes
 from graphc.data.sides import Size
 from graphc.data.sources.base import Source
 from graphc.data.wanted import ANYTHING, Wanted
+from graphc.settings import WHOLE
 
 
 class Shapes(Source):
@@ -24,7 +25,7 @@ class Shapes(Source):
     """How many."""
     size: Size = (32, 32)
     """[height, width]."""
-    channels: Literal[1, 3] = 3
+    channels: Annotated[Literal[1, 3], WHOLE] = 3
     """Gray or in color."""
     most: int = Field(default=1, gt=0, le=50)
     """Shapes in a picture, at most."""

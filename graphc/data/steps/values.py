@@ -247,8 +247,9 @@ class Channels(Step):
         return values
 
     def shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        if shape[-1] != 3:
-            raise DataError("G404", f"channels expects images in red, green and blue, found {shape[-1]} channels")
+        if shape[-1:] != (3,):
+            found = f"{shape[-1]} channels" if shape else "numbers"
+            raise DataError("G404", f"channels expects images in red, green and blue, found {found}")
         return (*shape[:-1], 1) if self.to == "gray" else shape
 
     def apply(self, x: Array, arrays: Arrays) -> Array:

@@ -78,7 +78,7 @@ def measurable(plan: Plan, params: Mapping[str, Array], say: Callable[[str], Non
     minutes, or much memory."""
     macs, layers = totals(plan)["macs"] or 0, len(plan.nodes)
     if macs <= MOST_MACS and layers <= MOST_MEASURED:
-        return params
+        return {name: value.astype(np.float32, copy=False) for name, value in params.items()}
     found = f"{short(macs)} MACs an example, the limit is {short(MOST_MACS)}"
     if layers > MOST_MEASURED:
         found = f"{layers:,} layers, the limit is {MOST_MEASURED:,}"

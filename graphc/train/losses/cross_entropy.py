@@ -25,7 +25,7 @@ class OverClasses(Loss):
 
     class_weights: Annotated[tuple[float, ...] | Literal["balanced"] | None, LIST] = None
     """One weight a class; of a distribution, the expected weight. balanced: classes of the training set weigh alike."""
-    ignore: int | None = None
+    ignore: Annotated[int, Field(ge=-(2**31) + 1, lt=2**31)] | None = None
     """A class index whose examples (pixels) weigh nothing."""
 
     @property

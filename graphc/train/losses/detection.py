@@ -58,7 +58,7 @@ class Detection(Loss):
     beta: float = Field(default=1 / 9, gt=0)
     """Of smooth_l1: where it turns from a square into a line; 1/9 in Detectron and torchvision's RetinaNet, 1 in
     SSD."""
-    negatives: float | None = Field(default=None, gt=0)
+    negatives: float | None = Field(default=None, gt=0, le=1_000_000)
     """Hard negative mining: of the places without an object count so many for each with one, those whose loss is
     greatest; 3 in SSD. None: all count."""
     gamma: float = Field(default=0.0, ge=0)

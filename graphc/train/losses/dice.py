@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -29,7 +29,7 @@ class Dice(Loss):
 
     smooth: float = Field(default=1.0, gt=0)
     """Added above and below: a class that is nowhere and predicted nowhere is right."""
-    ignore: int | None = None
+    ignore: Annotated[int, Field(ge=-(2**31) + 1, lt=2**31)] | None = None
     """A class index whose pixels count nowhere."""
 
     @property

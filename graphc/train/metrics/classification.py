@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -79,7 +79,7 @@ class TopK(_ShareOfRight):
 class _Counts(Metric):
     """Examples (pixels) by true class (row) and predicted class (column); or, of several labels, a 2×2 matrix each."""
 
-    ignore: int | None = None
+    ignore: Annotated[int, Field(ge=-(2**31) + 1, lt=2**31)] | None = None
     """A target that does not count."""
 
     def start(self, head: Head) -> Totals:
