@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 
-import numpy as np
 from PIL import Image
 
 from graphc.data.decoders import file_of
@@ -29,22 +28,23 @@ def load(opened: Image.Image) -> int:
         load_tiff(opened)
         return orientation
     if opened.format == "PNG":
-        data, place = file_of(opened), _last_pixels(opened)
-        if _is_marked(opened, 0, place):
+        data, last = file_of(opened), _last_pixels(opened)
+        if _is_marked(opened, 0, last):
             with Image.open(io.BytesIO(data), formats=["PNG"]) as again:
-                if _is_marked(again, 1, place):
+                if _is_marked(again, 1, last):
                     raise DataError("G406", "the image's pixels end before the image does")
     else:
         opened.load()
     return orientation_of(opened)
 
 
-def _is_marked(opened: Image.Image, number: int, place: tuple[slice, slice]) -> bool:
+def _is_marked(opened: Image.Image, number: int, last: tuple[int, range]) -> bool:
     """Whether pixels have the mark with which they begin after the file has been read."""
-    mark = Image.new(opened.mode, (1, 1), _color(opened, number))
-    opened.im = Image.new(opened.mode, opened.size, _color(opened, number)).im
+    mark = _color(opened, number)
+    opened.im = Image.new(opened.mode, opened.size, mark).im
     opened.load()
-    return opened.mode == mark.mode and bool((np.asarray(opened)[place] == np.asarray(mark)[0, 0]).all())
+    row, columns = last
+    return all(opened.getpixel((column, row)) == mark for column in columns)
 
 
 def _color(opened: Image.Image, number: int) -> int | tuple[int, ...]:
@@ -55,8 +55,8 @@ def _color(opened: Image.Image, number: int) -> int | tuple[int, ...]:
     return MARKS[number][0] if count == 1 else MARKS[number][:count]
 
 
-def _last_pixels(opened: Image.Image) -> tuple[slice, slice]:
-    """Rows and columns of what is decoded last; a DataError about a first frame that is smaller than the image."""
+def _last_pixels(opened: Image.Image) -> tuple[int, range]:
+    """Row and columns of what is decoded last; a DataError about a first frame that is smaller than the image."""
     if opened.tile[0].extents != (0, 0, *opened.size):  # type: ignore[attr-defined]
         raise DataError("G406", "expected a PNG whose first frame is as large as the image, found a smaller one")
     width, height = opened.size
@@ -64,4 +64,4 @@ def _last_pixels(opened: Image.Image) -> tuple[slice, slice]:
     if opened.info.get("interlace"):
         x, y, along, down = next(each for each in reversed(PASSES) if each[0] < width and each[1] < height)
     row = y + (height - 1 - y) // down * down
-    return slice(row, row + 1), slice(x, width, along)
+    return row, range(x, width, along)

@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image
 
 from graphc.data.avif import frames_refused
+from graphc.types import Array
 
 MOST_TILES, MOST_PRECINCTS, LEAST_BLOCK = 16_384, 200_000, 256
 """Of JPEG 2000: tiles (in each component one, which takes 3 kB), precincts (in each of three bands of each component
@@ -153,6 +154,12 @@ def spread(opened: Image.Image) -> tuple[int, int]:
     if found := SPREAD.fullmatch(raw if isinstance(raw, str) else ""):
         return 2 ** int(found[1]) - 1, 255
     return 1, 1
+
+
+def unspread(values: Array, levels: tuple[int, int]) -> Array:
+    """Values of any shape as the file has them, in the same type, of those that Pillow has spread."""
+    most, top = levels
+    return values if most == top else ((2 * values.astype(np.int64) * most + top) // (2 * top)).astype(values.dtype)
 
 
 def _run_lengths(data: bytes, opened: Image.Image) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from graphc.data.complete import load
-from graphc.data.decoders import refused, spread
+from graphc.data.decoders import refused, spread, unspread
 from graphc.data.drawn import Decoded
 from graphc.data.endings import formats
 from graphc.data.headers import check_bytes
@@ -111,10 +111,9 @@ def decode_mask_with_tag(data: bytes | BinaryIO, name: str, pixels: int = PIXEL_
     """Class indices [H, W], upright, with the EXIF tag: the values of a gray image, or the palette's indices."""
     with _opened(data, name, pixels) as opened:
         _check_mask(opened, name)
-        stored, (most, top) = stored_type(opened), spread(opened)
+        stored, levels = stored_type(opened), spread(opened)
         orientation = load(opened)
-        found = _mask_of(opened, stored, name)
-        found = found if most == top else (2 * found * most + top) // (2 * top)
+        found = unspread(_mask_of(opened, stored, name), levels)
         return Decoded(found if is_read_upright(opened) else upright(found, orientation), orientation)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from graphc.data.complete import load
-from graphc.data.decoders import bits_of, file_of
+from graphc.data.decoders import bits_of, file_of, spread, unspread
 from graphc.data.drawn import Decoded
 from graphc.data.orientation import is_read_upright, upright
 from graphc.data.value_range import BYTES, ImageValues, UnknownRange, ValueRange, brought, range_of
@@ -38,8 +38,9 @@ def pixels_of(opened: Image.Image, name: str, channels: int, values: ImageValues
     color = opened.mode not in WIDE
     if stored != "uint8":
         _check_type(stored, color, name, values)
+    levels = spread(opened)
     orientation = load(opened)
-    found = _of_bytes(opened, MODES[channels]) if color else _of_one_channel(opened, stored, name, values)
+    found = _of_bytes(opened, MODES[channels]) if color else _of_one_channel(opened, stored, name, values, levels)
     found = found if is_read_upright(opened) else upright(found, orientation)
     if values is not None:
         found = brought(found, values.dtype, values.range, _range_in_file(color, values))
@@ -120,13 +121,18 @@ def _of_bytes(opened: Image.Image, mode: str) -> Array:
     return pixels[:, :, None] if pixels.ndim == 2 else pixels
 
 
-def _of_one_channel(opened: Image.Image, stored: str, name: str, values: ImageValues | None) -> Array:
+def _of_one_channel(
+    opened: Image.Image, stored: str, name: str, values: ImageValues | None, levels: tuple[int, int]
+) -> Array:
+    """Values in the type `stored`; as the file has them, where the recipe says which of them are black and white, also
+    where Pillow has spread them to other `levels`."""
     pixels = np.asarray(opened)
     pixels = (pixels.view(np.uint32) if stored == "uint32" else pixels.astype(stored))[:, :, None]
     if pixels.dtype.kind == "f" and values is not None and not np.isfinite(pixels).all():
         raise DataError("G406", "expected an image of finite values, found NaN or infinite ones", Place(name))
     if values is not None and values.in_files is not None:
         low, high = values.in_files
+        pixels = unspread(pixels, levels)
         if pixels.min() < low or pixels.max() > high:
             found = f"found {pixels.min():g} to {pixels.max():g}"
             message = f"expected values from {low:g} to {high:g}, as `value_range` says, {found}"

@@ -207,6 +207,16 @@ def test_masks_in_pixmaps_keep_their_values(data, values):
     assert mask_of(data) == [values]
 
 
+def test_pixmaps_have_the_values_that_the_recipe_speaks_of():
+    data = b"P5\n4 1\n1023\n" + struct.pack(">4H", 0, 1, 512, 1023)
+    kept = decode_image(data, "a", Decoding(1, values=file_values("uint16", ValueRange(0, 1023))))
+    assert kept.ravel().tolist() == [0, 1, 512, 1023]
+    spread = decode_image(data, "a", Decoding(1, values=file_values("uint16", None)))
+    assert spread.ravel().tolist() == [0, 64, 32800, 65535]
+    with pytest.raises(DataError, match="expected values from 0 to 1000, as `value_range` says, found 0 to 1023"):
+        decode_image(data, "a", Decoding(1, values=file_values("uint16", ValueRange(0, 1000))))
+
+
 def test_a_pixmap_of_values_beyond_its_own_largest_is_refused():
     with pytest.raises(DataError, match="expected values up to 20 in a PPM, found 200"):
         decode_image(b"P5\n4 1\n20\n\x00\x01\xc8\x14", "a")
