@@ -96,7 +96,7 @@ def _net(path: Path, sections: list[Section], name: str) -> Darknet:
             refused.append((section, str(error)))
         net.end(section)
     if not refused:
-        _end(net, sections[1:])
+        _end(net, sections)
         unread = _unread(net)
         refused = [(section, "nothing reads it") for number, section in enumerate(sections[1:]) if number in unread]
     if refused:
@@ -105,7 +105,9 @@ def _net(path: Path, sections: list[Section], name: str) -> Darknet:
         kinds = ", ".join(f"{kind[:60]} ({count})" if count > 1 else kind[:60] for kind, count in most)
         kinds += ", …" if len(counts) > len(most) else ""
         message = f"{counted(len(refused), 'section')} of {len(sections) - 1} cannot be said as layers: {shown(kinds)}"
-        notes = [f"{section.place}: [{shown(section.kind[:60])}] {why}" for section, why in refused[:MAX_NAMED]]
+        notes = [
+            f"line {section.place.line}: [{shown(section.kind[:60])}] {why}" for section, why in refused[:MAX_NAMED]
+        ]
         raise SpecError("G362", message, Place(shown(path)), notes)
     return net
 
@@ -113,7 +115,7 @@ def _net(path: Path, sections: list[Section], name: str) -> Darknet:
 def _end(net: Darknet, sections: list[Section]) -> None:
     """The outputs: the maps of detections, of which the last section is one then, or what the last section gives."""
     if net.current == "image" or not net.net.layers:
-        raise SpecError("G365", "expected layers behind [net], found none")
+        raise SpecError("G365", "expected layers behind [net], found none", sections[-1].place)
     last = next(section for section in reversed(sections) if section.kind != "cost")
     if not net.net.outputs:
         net.net.outputs["output"] = net.current

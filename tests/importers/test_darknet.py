@@ -187,6 +187,7 @@ def test_what_is_wrong_is_said_with_its_place(tmp_path: Path, text: str, told: s
         import_darknet(tmp_path / "net.cfg")
     assert told in str(raised.value)
     assert len(str(raised.value)) < 1_000
+    assert str(raised.value).count("net.cfg") == 1
 
 
 @pytest.mark.parametrize(
