@@ -151,6 +151,8 @@ def spread(opened: Image.Image) -> tuple[int, int]:
     data = file_of(opened)
     if opened.format == "PNG" and data[25] == 0 and data[24] in (2, 4):
         return 2 ** data[24] - 1, 255
+    if raw == "I;12":
+        return 4095, 4095
     if found := SPREAD.fullmatch(raw if isinstance(raw, str) else ""):
         return 2 ** int(found[1]) - 1, 255
     return 1, 1

@@ -21,8 +21,8 @@ MOST_OF_PIXELS, PIXEL_BYTES = 10_000, 256
 ONCE = (b"IHDR", b"PLTE", b"tRNS", b"acTL", b"eXIf")
 MOST_SCANS, MOST_SEGMENTS, MOST_EXIF = 40, 5_000, 16
 """Of a JPEG: scans, of which a progressive one has about ten; all segments; those of EXIF, which mostly has one."""
-MARKER = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]")
-"""Of JPEG, between the bits of a scan: what begins the next part."""
+MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+"""Of JPEG, between the bits of a scan: what begins the next part; of many FF the last one and what follows."""
 SOS, EOI, APP1 = 0xDA, 0xD9, 0xE1
 SEGMENTS = frozenset((*range(0xC0, 0xC5), 0xC9, 0xCA, 0xCC, SOS, 0xDB, 0xDD, *range(0xE0, 0xF0), 0xFE))
 """The second bytes of markers that programs write and libjpeg reads, each with a length behind it."""

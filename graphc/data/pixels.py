@@ -130,6 +130,8 @@ def _of_one_channel(
     pixels = (pixels.view(np.uint32) if stored == "uint32" else pixels.astype(stored))[:, :, None]
     if pixels.dtype.kind == "f" and values is not None and not np.isfinite(pixels).all():
         raise DataError("G406", "expected an image of finite values, found NaN or infinite ones", Place(name))
+    if values is not None and values.in_files is None and levels[0] == levels[1] > 1:  # 12 bits, not spread to 16
+        pixels = unspread(pixels, (65535, levels[1]))
     if values is not None and values.in_files is not None:
         low, high = values.in_files
         pixels = unspread(pixels, levels)

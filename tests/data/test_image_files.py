@@ -175,6 +175,13 @@ def test_a_marker_without_length_hides_no_scans():
         decode_image(data[:start] + b"\xff\x01" + data[start:-2] * 1500 + b"\xff\xd9", "a")
 
 
+def test_many_signs_that_begin_a_marker_take_no_time():
+    data = saved(Image.new("L", (8, 8)), "JPEG")
+    with little():
+        assert decode_image(data[:-2] + b"\xff" * 1_200_000 + b"\0\xff\xd9", "a").shape == (8, 8, 3)
+        assert decode_image(data[:2] + b"\xff" * 1_000 + data[2:], "a").shape == (8, 8, 3)
+
+
 @pytest.mark.parametrize("marker", [b"\xff\xe1", b"\xff\xfe"])
 def test_a_jpeg_of_many_segments_is_refused(marker):
     data = saved(Image.new("L", (8, 8)), "JPEG")
@@ -343,6 +350,15 @@ def test_multiplied_alpha_and_lab_are_read(channels):
     assert found[..., 0].tolist() == [[127, 60]]
     lab = tiff(bytes((255, 0, 0)), {256: (4, 1), 258: (3, 8, 8, 8), 262: (3, 8), 277: (3, 3)})
     assert decode_image(lab, "a", Decoding(channels))[0, 0, 0] > 250
+
+
+def test_twelve_bits_are_brought_to_others():
+    data = tiff(bytes((0x00, 0x00, 0x01, 0x80, 0x0F, 0xFF)), {258: (3, 12)})
+    for dtype, white in (("uint8", 255), ("uint16", 65535)):
+        found = decode_image(data, "a", Decoding(1, values=file_values(dtype, None))).ravel().tolist()
+        assert found == [0, round(white / 4095), round(2048 * white / 4095), white]
+    said = decode_image(data, "a", Decoding(1, values=file_values("uint16", ValueRange(0, 4095))))
+    assert said.ravel().tolist() == mask_of(data)[0] == [0, 1, 2048, 4095]
 
 
 def test_floats_that_are_no_numbers_are_refused():
