@@ -17,7 +17,7 @@ def check_annotations(examples: Examples) -> None:
     images, boxes [N, …, 4], points [N, …, 2], and what says which there are, or a box's class, a number for each."""
     shapes = {name: array.shape[1:] for name, array in examples.targets.items() if not isinstance(array, STORED)}
     images = [array.shape[1:3] for array in examples.inputs.values() if array.ndim in (3, 4)]
-    if MASK in shapes and len(images) == 1 and shapes[MASK] != images[0]:
+    if MASK in shapes and len(images) == 1 and shapes[MASK][:2] != images[0]:
         _refuse(examples, MASK, f"a class a pixel of {format_shape(images[0])}", shapes[MASK])
     for name, count in NUMBERS.items():
         shape = shapes.get(name)

@@ -8,6 +8,7 @@ training set is learned once: numbers a channel are kept in the run's recipe, la
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -126,6 +127,14 @@ class Preprocess(Settings):
         for step in self.steps:
             sample = step.move(sample)
         return sample
+
+    def working(self, shape: tuple[int, ...]) -> tuple[int, int]:
+        """(values that are there at most for each example of this shape on its way, values that are there once)."""
+        each, once = 2 * math.prod(shape), 0
+        for step in self.steps:
+            own, matrices = step.working(shape)
+            each, once, shape = max(each, own), max(once, matrices), step.shape(shape)
+        return each, once
 
     def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """The shape of an example behind all steps."""
@@ -247,7 +256,8 @@ def learned(settings: Preprocess, images: Array) -> dict[str, Array]:
 
 def _chunks(images: Array, steps: Sequence[Step], arrays: Mapping[str, Array]) -> Iterator[Array]:
     """All images behind these steps, in float32, some at a time."""
-    rows = max(1, CHUNK_BYTES // max(4 * int(np.prod(images.shape[1:])), 1))
+    largest, _ = Preprocess(steps=tuple(steps)).working(images.shape[1:])
+    rows = max(1, CHUNK_BYTES // max(2 * largest, 1))
     for start in range(0, len(images), rows):
         values = images[start : start + rows].astype(np.float32)
         for number, step in enumerate(steps):

@@ -98,7 +98,8 @@ def sample_of(
     boxes, points = annotations.get(BOXES), annotations.get(POINTS)
     mask = annotations.get(MASK)
     if mask is not None and mask.shape != image.shape[:2]:
-        raise ValueError(f"expected a mask of the image's size {image.shape[:2]}, found {mask.shape}")
+        sizes = " and ".join("×".join(map(str, shape)) for shape in (image.shape[:2], mask.shape))
+        raise DataError("G404", f"expected a mask of the image's size, found {sizes}")
     found: dict[str, Any] = {"mask": None if mask is None else mask.astype(np.int64), "mask_fill": mask_fill}
     found["mirrored"] = mirrored
     found["value_range"] = value_range or range_of(image)

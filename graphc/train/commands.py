@@ -17,6 +17,7 @@ from graphc.parallel.waiting import answers_within
 from graphc.parallel.world import World, check_shards, from_first
 from graphc.passes.lints import MEANING, lints
 from graphc.system import can_fork
+from graphc.train.batch_memory import check_batch_memory
 from graphc.train.batching import augmenting, make_batches
 from graphc.train.beginning import Changes, beginning
 from graphc.train.checkpoint import Checkpoint, CheckpointKey, Checkpoints
@@ -69,7 +70,7 @@ def train(
         folder.require_new()
         task = task_of(recipe, base)
         check_shards(options.world, task.recipe.shards)
-        sets = read_sets(task, base, options.max_memory)
+        sets = _read(task, base, options)
         task = fitted(task, sets.train)
         engine = make_engine(task, base, options, sets.train)
         for sentence in sets.said():
@@ -82,6 +83,14 @@ def train(
             with answers_within(options.worker_timeout):
                 trainer.fit()
             return _finish(trainer)
+
+
+def _read(task: Task, base: Path, options: Options) -> Sets:
+    """The recipe's sets, whose batches have room in memory."""
+    sets = read_sets(task, base, options.max_memory)
+    for examples in (sets.train, sets.validation):
+        check_batch_memory(task, examples, options.max_memory)
+    return sets
 
 
 def _begin(engine: Engine, base: Path, sets: Sets, folder: RunFolder, reporter: Reporter, world: World) -> Trainer:
@@ -128,7 +137,7 @@ def resume(
         task, base = task_of_run(folder, facts)
         check_shards(options.world, task.recipe.shards)
         base = base if data is None else existing_folder(data)
-        sets = read_sets(task, base, options.max_memory)
+        sets = _read(task, base, options)
         began, changes = _changes(task, base, sets, folder, facts)
         check_ranks(options.world, task, began)
         if changes and not options.accept_changes:
@@ -268,6 +277,7 @@ def _evaluate(
         data_there = other.data.model_copy(update=as_trained)
         judged = replace(task, recipe=recipe.model_copy(update={"data": data_there, "seed": other.seed}))
     name, examples = read_test(judged, base, classes_in(facts), from_facts(facts, plan), options.max_memory)
+    check_batch_memory(judged, examples, options.max_memory)
     check_shards(options.world, recipe.shards)
     engine = NumpyEngine(task, options.threads, world=options.world)
     task.heads.check(examples)

@@ -17,7 +17,7 @@ from graphc.data.wanted import ANYTHING, Wanted
 from graphc.errors import SpecError, counted
 from graphc.train.distill import with_unlabeled
 from graphc.train.image_values import like_training
-from graphc.train.inputs import training_values
+from graphc.train.inputs import check_size, training_values
 from graphc.train.targets import shared_classes, wanted_targets, with_numbers
 from graphc.train.task import Task
 
@@ -47,6 +47,9 @@ def read_sets(task: Task, base: Path, limit: int = MEMORY_LIMIT) -> Sets:
     """Training and validation examples, with the targets that the losses want; classes count by name in both."""
     recipe, plan = task.recipe, task.plan
     wanted = wanted_targets(recipe, task.heads)
+    for source in filter(None, (recipe.data.train, recipe.data.validation)):
+        with recipe.placing(("data", "preprocess")):
+            check_size(source, plan, recipe.data)
     train = read_set(recipe.data.train, base, limit, wanted)
     if recipe.data.balanced:
         check_one_class(train, "`balanced`")

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from graphc.data.examples import IMAGE, Examples
+from graphc.data.sources import ImageFiles, Source
 from graphc.data.value_range import ImageValues
 from graphc.dims import format_shape
 from graphc.errors import DataError, Place, did_you_mean
@@ -32,6 +33,15 @@ def fit_inputs(examples: Examples, plan: Plan, data: Data) -> Examples:
             inputs[name] = array = array[..., None]
         _check_shape(name, data.preprocess_of(name).output_shape(array.shape[1:]), shape, examples.source)
     return replace(examples, inputs={name: inputs[name] for name in wanted})
+
+
+def check_size(source: Source, plan: Plan, data: Data) -> None:
+    """A DataError where images in files are to get a size that is none for the plan's only input, before one is
+    read."""
+    if isinstance(source, ImageFiles) and len(plan.graph.inputs) == 1:
+        given = plan.graph.inputs[0]
+        found = data.preprocess_of(given.name).output_shape((*source.size, source.channels))
+        _check_shape(given.name, found, given.shape, source.kind)
 
 
 def training_values(examples: Examples, plan: Plan, data: Data) -> dict[str, ImageValues]:

@@ -23,6 +23,7 @@ from graphc.files import shown
 from graphc.layers.base import static
 from graphc.parallel.world import check_shards
 from graphc.train.answers import answer_of, mask_of, write_mask
+from graphc.train.batch_memory import check_batch_memory
 from graphc.train.batching import make_batches
 from graphc.train.drawing import Drawing, check_names, picture_path
 from graphc.train.evaluation import predictions
@@ -167,6 +168,7 @@ class Predictor:
                 yield rows, self._batches(examples)
 
     def _batches(self, examples: Examples) -> Batches:
+        check_batch_memory(self.task, examples, self._limit)
         return make_batches(self.task, like_training(examples, self._values, self.plan), world=self._world)
 
     def _read(self, files: Sequence[Given], left_out: list[str]) -> Iterator[tuple[Given, Array]]:

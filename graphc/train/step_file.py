@@ -14,6 +14,7 @@ from graphc.emit.model import OnnxModel, write_model
 from graphc.emit.training_targets import Target
 from graphc.errors import SpecError
 from graphc.files import atomic_write
+from graphc.train.batch_memory import check_batch_memory
 from graphc.train.batching import augmenting, make_batches
 from graphc.train.datasets import Sets, read_sets
 from graphc.train.engine import Engine
@@ -104,6 +105,7 @@ def first_step(recipe_path: Path | str, overrides: Sequence[str] = (), max_memor
     task = task_of(recipe, base)
     check_emittable(task)
     sets = read_sets(task, base, max_memory)
+    check_batch_memory(task, sets.train, max_memory)
     task = fitted(task, sets.train)
     task.heads.check(sets.train)
     batches = make_batches(task, sets.train, augmenting(task, sets.train), training=True)

@@ -24,6 +24,7 @@ from graphc.train.recipe import dump_recipe, read_recipe_text
 from graphc.train.recipe_tree import is_recipe
 from graphc.train.schedules import Exponential, Step
 from graphc.train.step_file import compile_training
+from graphc.train.trained import Options
 from graphc.valid_json import loads
 from graphc.variables import ParamSpec
 from tests.costs import little
@@ -289,3 +290,35 @@ def test_annotations_have_their_shapes(targets: dict[str, tuple[int, ...]], sent
     arrays = {name: np.zeros(shape) for name, shape in targets.items()}
     with pytest.raises(DataError, match=sentence):
         check_annotations(Examples({"image": np.zeros((4, 8, 8, 3), np.uint8)}, arrays, source="d.npz"))
+
+
+MEMORY = {
+    "batch": ("", "batch: 1000\n", 20_000, r"r.yaml:8:8: .*5 batches of 8 examples take .*limit is 20,000"),
+    "workers": (", workers: 64", "", 1_000_000, r"130 batches of 8 examples and 64 workers take"),
+    "matrices": (
+        ", preprocess: {steps: [{resize: {size: [100000, 250]}}, {resize: {size: [250, 100000]}}, "
+        "{resize: {size: [8, 8]}}]}",
+        "",
+        2**33,
+        "G407.*bytes with what makes them, the limit is 8,589,934,592",
+    ),
+}
+
+
+@pytest.mark.parametrize(("data", "rest", "limit", "sentence"), MEMORY.values(), ids=MEMORY)
+def test_batches_are_counted_before_they_are_made(
+    tmp_path: Path, data: str, rest: str, limit: int, sentence: str
+) -> None:
+    recipe = _run(tmp_path, data=data, rest=rest)
+    with little(), pytest.raises(DataError, match=sentence):
+        train(recipe, tmp_path / "run", options=Options(max_memory=limit))
+
+
+def test_sizes_are_compared_before_images_are_read(tmp_path: Path) -> None:
+    recipe = _run(tmp_path)
+    text = recipe.read_text().replace(
+        "shapes: {count: 8, size: [8, 8]}", "image_folder: {path: none, size: [5000, 5000]}"
+    )
+    recipe.write_text(text)
+    with little(), pytest.raises(DataError, match="the spec reads image of 8×8×3, the data have 5000×5000×3"):
+        train(recipe, tmp_path / "run")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, ClassVar, TypeAlias
 
@@ -59,6 +60,10 @@ class Step(Kind):
     def shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """An image's shape behind the step."""
         return shape
+
+    def working(self, shape: tuple[int, ...]) -> tuple[int, int]:
+        """(values that are there for each image of this shape while the step is done, values that are there once)."""
+        return math.prod(shape) + math.prod(self.shape(shape)), 0
 
     def move(self, sample: Sample) -> Sample:
         """An example's annotations where they are behind the step, and its image in the new size."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import ClassVar
 
@@ -33,6 +34,9 @@ class Resize(Step):
 
     def shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         return (*self._target(shape[0], shape[1]), *shape[2:])
+
+    def working(self, shape: tuple[int, ...]) -> tuple[int, int]:
+        return _working(shape, self._target(shape[0], shape[1]), self.shape(shape))
 
     def move(self, sample: Sample) -> Sample:
         return resize(sample, *self._target(*sample.size))
@@ -98,6 +102,9 @@ class Letterbox(Step):
     def shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         return (*self.size, *shape[2:])
 
+    def working(self, shape: tuple[int, ...]) -> tuple[int, int]:
+        return _working(shape, inside(shape[:2], self.size)[0], self.shape(shape))
+
     def move(self, sample: Sample) -> Sample:
         inner, (top, left) = inside(sample.size, self.size)
         painted = replace(resize(sample, *inner), value_range=ValueRange(0, 1))  # only where things are is asked for
@@ -119,6 +126,14 @@ def _stretched(x: Array, size: tuple[int, int]) -> Array:
     down, right = (resizing(n, m).astype(x.dtype) for n, m in zip(x.shape[1:3], size, strict=True))
     rows = np.tensordot(down, x, axes=(1, 1))  # h N W C
     return np.ascontiguousarray(np.tensordot(right, rows, axes=(1, 2)).transpose(2, 1, 0, 3))
+
+
+def _working(shape: tuple[int, ...], size: tuple[int, int], behind: tuple[int, ...]) -> tuple[int, int]:
+    """Of `_stretched`: the image before, between and behind both products, twice; two matrices, which are made of
+    three others."""
+    between = size[0] * shape[1] * shape[2]
+    matrices = sum(old * new for old, new in zip(shape[:2], size, strict=True))
+    return math.prod(shape) + between + 2 * size[0] * size[1] * shape[2] + math.prod(behind), 8 * matrices
 
 
 def _stretch(shape: tuple[int, ...], size: tuple[int, int]) -> Operation:
