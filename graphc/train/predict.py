@@ -176,6 +176,9 @@ class Predictor:
         given, data = self.plan.graph.inputs[0], self.recipe.data
         preprocess = self.task.preprocessing.of(given.name)
         taken = preprocess.input_shape(static(given.shape, "predict"))
+        if len(taken) != 3:
+            message = f"the network reads {'×'.join(map(str, taken))}, not an image; give an .npz"
+            raise DataError("G422", message, Place(shown(files[0].name)))
         height, width, channels = taken
         values = self._values.get(given.name, BYTES)
         decoding = Decoding(channels, (height, width), self.image_limit, data.resize, read_as(data.train, values))

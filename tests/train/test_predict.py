@@ -245,3 +245,19 @@ def test_what_has_no_masks_and_endings_that_nobody_knows(project: Path) -> None:
     ):
         with pytest.raises(GraphcError, match=words):
             run("run", given)
+
+
+def test_an_image_for_a_network_of_vectors(project: Path) -> None:
+    (project / "flat.yaml").write_text(
+        "graphc: 1\nname: flat\ninputs: {x: [N, 6]}\nlayers: [{fully_connected: {name: logits, units: 2}}]\n"
+        "outputs: {logits: logits}\n"
+    )
+    np.savez("flat.npz", x=np.ones((8, 6), np.float32), y=np.arange(8) % 2)
+    (project / "flat_recipe.yaml").write_text(
+        "recipe: 1\nmodel: flat.yaml\nloss: softmax_cross_entropy\noptimizer: adam\nlearning_rate: 0.01\nepochs: 1\n"
+        "data: {train: {npz: {path: flat.npz}}}\n"
+    )
+    train("flat_recipe.yaml", "run", ())
+    Image.new("RGB", (8, 8)).save("photo.png")
+    with pytest.raises(DataError, match=r"photo\.png: error\[G422\]: the network reads 6, not an image; give an \.npz"):
+        run("run", "photo.png")
