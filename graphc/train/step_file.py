@@ -73,7 +73,7 @@ class FirstStep:
     @property
     def forms(self) -> dict[str, TargetForm]:
         """Of the targets."""
-        return forms_of(self.batches.make(np.arange(min(2, len(self.sets.train))), 0).targets)
+        return forms_of(self.batches.make(np.arange(min(2, self.batches.size, len(self.sets.train))), 0).targets)
 
     def emit(self, batch: int, target: Target, unroll: int = 1) -> OnnxModel:
         """The step over so many examples, or over several batches of so many; `unroll`: steps in a row."""

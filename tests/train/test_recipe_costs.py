@@ -270,6 +270,10 @@ def test_a_file_has_few_passes(tmp_path: Path) -> None:
         compile_training(recipe, tmp_path / "net.onnx")
 
 
+def test_a_step_of_one_example(tmp_path: Path) -> None:
+    assert compile_training(_run(tmp_path, rest="batch: 1\n"), tmp_path / "net.onnx").nodes > 0
+
+
 def test_steps_that_resize_expect_images(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"resize expects images of height, width and channels, found 6"):
         Preprocess.model_validate({"steps": [{"resize": {"size": (8, 8)}}]}).output_shape((6,))
