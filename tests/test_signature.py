@@ -44,7 +44,7 @@ def test_one_that_goes_together():
         ({"shape": [0, 4, 3]}, "expected images of 1 to 25,000,000 pixels, found"),
         ({"shape": [-4, -4, 3]}, "expected images of 1 to 25,000,000 pixels, found -4×-4"),
         ({"shape": [12000, 12000, 3]}, "expected images of 1 to 25,000,000 pixels, found 12,000×12,000"),
-        ({"resize": {"center_crop": {"shorter_side": 12000}}}, "found 12,000×12,000"),
+        ({"resize": {"center_crop": {"shorter_side": 12000}}}, "less than or equal to 5000"),
         ({"preprocess": {"steps": [{"resize": {"size": [12000, 12000]}}]}}, "found 12,000×12,000"),
         ({"arrays": {"0/mean": {**MEAN, "shape": [2**70]}}}, ""),
         ({"arrays": {"0/mean": {**MEAN, "shape": [1] * 100}}}, ""),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from graphc.data.examples import BOX_LABEL, Examples
 from graphc.data.sample import BOXES, MASK, POINTS, VALID
 from graphc.data.stored import STORED
@@ -24,7 +26,7 @@ def check_annotations(examples: Examples) -> None:
         if shape is not None and (shape[-1:] != (count,) or 0 in shape):
             _refuse(examples, name, f"{count} numbers each", shape)
     for name, of in ((VALID[BOXES], BOXES), (VALID[POINTS], POINTS), (BOX_LABEL, BOXES)):
-        if name in shapes and of in shapes and shapes[name] != shapes[of][:-1]:
+        if name in shapes and of in shapes and math.prod(shapes[name]) != math.prod(shapes[of][:-1]):
             many = format_shape(shapes[of][:-1]) if shapes[of][:-1] else "one"
             _refuse(examples, name, f"one number for each of {of}, {many}", shapes[name])
 
