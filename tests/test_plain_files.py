@@ -88,7 +88,8 @@ def test_devices_and_pipes_are_refused_at_once(folder: Path, path: str, command:
         "archive": "{archive: {path: given.zip, size: [4, 4]}}",
         "coco": "{coco: {path: given.json, size: [4, 4]}}",
     }.items():
-        Path(f"{name}.yaml").write_text(RECIPE.replace("DATA", data), encoding="utf-8")
+        text = RECIPE.replace("tiny.yaml", "image.yaml") if "size" in data else RECIPE
+        Path(f"{name}.yaml").write_text(text.replace("DATA", data), encoding="utf-8")
     start = time.monotonic()
     assert "expected a file, found a device or a pipe" in said(*(word.format("given") for word in command))
     assert time.monotonic() - start < 20

@@ -47,9 +47,9 @@ def read_sets(task: Task, base: Path, limit: int = MEMORY_LIMIT) -> Sets:
     """Training and validation examples, with the targets that the losses want; classes count by name in both."""
     recipe, plan = task.recipe, task.plan
     wanted = wanted_targets(recipe, task.heads)
-    for source in filter(None, (recipe.data.train, recipe.data.validation)):
-        with recipe.placing(("data", "preprocess")):
-            check_size(source, plan, recipe.data)
+    for part, source in (("train", recipe.data.train), ("validation", recipe.data.validation)):
+        if source is not None:
+            check_size(source, plan, recipe, ("data", part))
     train = read_set(recipe.data.train, base, limit, wanted)
     if recipe.data.balanced:
         check_one_class(train, "`balanced`")

@@ -3,6 +3,7 @@ of the training set have."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +14,7 @@ from graphc.dims import format_shape
 from graphc.errors import DataError, Place, did_you_mean
 from graphc.graph import Plan
 from graphc.train.image_values import values_by_input
-from graphc.train.recipe import Data
+from graphc.train.recipe import Data, Recipe
 
 
 def fit_inputs(examples: Examples, plan: Plan, data: Data) -> Examples:
@@ -31,17 +32,19 @@ def fit_inputs(examples: Examples, plan: Plan, data: Data) -> Examples:
         array = inputs[name]
         if array.ndim == len(shape) and shape and shape[-1] == 1:
             inputs[name] = array = array[..., None]
-        _check_shape(name, data.preprocess_of(name).output_shape(array.shape[1:]), shape, examples.source)
+        _check_shape(name, data.preprocess_of(name).output_shape(array.shape[1:]), shape, Place(examples.source))
     return replace(examples, inputs={name: inputs[name] for name in wanted})
 
 
-def check_size(source: Source, plan: Plan, data: Data) -> None:
+def check_size(source: Source, plan: Plan, recipe: Recipe, keys: Sequence[int | str]) -> None:
     """A DataError where images in files are to get a size that is none for the plan's only input, before one is
-    read."""
+    read; `keys` are where the recipe says the source."""
     if isinstance(source, ImageFiles) and len(plan.graph.inputs) == 1:
         given = plan.graph.inputs[0]
-        found = data.preprocess_of(given.name).output_shape((*source.size, source.channels))
-        _check_shape(given.name, found, given.shape, source.kind)
+        with recipe.placing(("data", "preprocess")):
+            found = recipe.data.preprocess_of(given.name).output_shape((*source.size, source.channels))
+        with recipe.placing(keys):
+            _check_shape(given.name, found, given.shape, None)
 
 
 def training_values(examples: Examples, plan: Plan, data: Data) -> dict[str, ImageValues]:
@@ -49,10 +52,10 @@ def training_values(examples: Examples, plan: Plan, data: Data) -> dict[str, Ima
     return values_by_input(fit_inputs(examples, plan, data))
 
 
-def _check_shape(name: str, found: tuple[int, ...], wanted: tuple[Any, ...], source: str) -> None:
+def _check_shape(name: str, found: tuple[int, ...], wanted: tuple[Any, ...], place: Place | None) -> None:
     fits = len(found) == len(wanted) and all(
         not isinstance(size, int) or size == there for size, there in zip(wanted, found, strict=True)
     )
     if not fits:
         message = f"the spec reads {name} of {format_shape(wanted)}, the data have {format_shape(found)}"
-        raise DataError("G404", message, Place(source))
+        raise DataError("G404", message, place)
