@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.train.conftest import RECIPE, SPEC, write_data
+from tests.train.conftest import SPEC, write_tiny_project
 
 pytestmark = pytest.mark.posix
 
@@ -27,11 +27,7 @@ TRAIN = ("train", "recipe.yaml", "-o", "run", "--set", "epochs=2", "--set", "dat
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    (tmp_path / "tiny.yaml").write_text(SPEC)
-    (tmp_path / "recipe.yaml").write_text(RECIPE)
-    write_data(tmp_path / "train.npz", 40, 0)
-    write_data(tmp_path / "test.npz", 20, 1)
-    return tmp_path
+    return write_tiny_project(tmp_path, 40, 20)
 
 
 def graphc(folder: Path, *command: str, limit: str = "", number: int = 0, **environment: str) -> tuple[int, str]:

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent / "graphc"
 
 ORDER = [
     {"peers", "patterns", "name_rules"},
-    {"lazy", "errors", "documented", "expected", "system", "console", "valid_json", "written"},
+    {"lazy", "errors", "garbage", "documented", "expected", "system", "console", "valid_json", "written"},
     {"files", "locks", "dims", "regularizers", "settings", "plugins"},
     {"window"},
     {"receptive_field", "quantiles", "draws"},

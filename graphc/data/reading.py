@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import gc
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -25,15 +22,3 @@ def read_regular(path: Path | str, limit: int) -> bytes:
     """The bytes of a plain file, at most one more than `limit`."""
     with open_regular(path) as file:
         return file.read(min(os.fstat(file.fileno()).st_size, limit) + 1) or b""
-
-
-@contextmanager
-def without_collection() -> Iterator[None]:
-    """No garbage is looked for inside: of many thousand objects that all stay it takes half of the time."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()

@@ -12,14 +12,14 @@ import time
 import traceback
 import warnings
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from enum import IntEnum
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
 from graphc.errors import GraphcError, MachineError
+from graphc.garbage import no_collection
 from graphc.lazy import np
 from graphc.parallel.waiting import PATIENCE
 from graphc.system import (
@@ -230,18 +230,6 @@ def no_answer(workers: Sequence[WorkerProcess], seconds: float) -> MachineError:
     """The error of those that are waited for: of one that is stopped, else of the first."""
     stopped = [worker for worker in workers if worker.process.pid is not None and is_stopped(worker.process.pid)]
     return (stopped or workers)[0].no_answer(seconds, bool(stopped))
-
-
-@contextmanager
-def no_collection() -> Iterator[None]:
-    """Collect no garbage in this block, in a process that is forked within neither, until it says so."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def start_all(starts: Iterable[Callable[[], WorkerProcess]]) -> list[WorkerProcess]:

@@ -9,7 +9,6 @@ from typing import Any
 from pydantic import ValidationError
 
 from graphc.errors import GraphcError, SpecError
-from graphc.graph import Plan
 from graphc.signature import read_signature
 from graphc.train.recipe import Recipe, dump_recipe, read_recipe_text
 from graphc.train.run_folder import checked_facts
@@ -22,7 +21,7 @@ def check_read_back(task: Task, facts: Mapping[str, Any]) -> None:
     will say, as far as it is known."""
     _check_recipe(task.recipe)
     checked_facts(json.dumps(facts, ensure_ascii=False), "run.json")
-    _check_signature(task, facts, task.plan)
+    _check_signature(task, facts)
 
 
 def _check_recipe(recipe: Recipe) -> None:
@@ -37,9 +36,9 @@ def _check_recipe(recipe: Recipe) -> None:
         raise SpecError("G604", message, recipe.place_of(()))
 
 
-def _check_signature(task: Task, facts: Mapping[str, Any], plan: Plan) -> None:
+def _check_signature(task: Task, facts: Mapping[str, Any]) -> None:
     try:
-        read_signature(metadata_of(task, facts, plan), "best.onnx")
+        read_signature(metadata_of(task, facts, task.plan), "best.onnx")
     except (ValidationError, SpecError) as error:
         said = error.errors()[0]["msg"].removeprefix("Value error, ") if isinstance(error, ValidationError) else error
         message = f"the model could not say what its inputs are: {said}"

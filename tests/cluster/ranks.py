@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.train.conftest import RECIPE, SPEC, write_data
+from tests.train.conftest import RECIPE, write_tiny_project
 
 MORE = """\
 shards: 4
@@ -40,11 +40,7 @@ def write_project(folder: Path, **settings: Any) -> Path:
     changed = {"epochs": 3, **settings}
     recipe = RECIPE.replace("epochs: 4", f"epochs: {changed.pop('epochs')}") + MORE
     recipe = recipe.replace("  train: {npz", "  augment: [{flip_horizontal: {}}]\n  train: {npz")
-    (folder / "recipe.yaml").write_text(recipe)
-    (folder / "tiny.yaml").write_text(SPEC)
-    write_data(folder / "train.npz", 70, 0)
-    write_data(folder / "test.npz", 30, 1)
-    return folder
+    return write_tiny_project(folder, 70, 30, recipe=recipe)
 
 
 def start(count: int, *command: str, more: tuple[str, ...] = (), cwd: Path) -> subprocess.Popen[str]:

@@ -89,18 +89,14 @@ OF_JPEG_2000 = {
 }
 
 
-@pytest.mark.parametrize("name", EXPENSIVE)
-def test_what_costs_more_than_its_pixels_is_refused(name):
-    make, message = EXPENSIVE[name]
-    data = make()
-    with little(), pytest.raises(DataError, match=message):
-        decode_image(data, "a")
-
-
-@needs_jpeg2000
-@pytest.mark.parametrize("name", OF_JPEG_2000)
-def test_jpeg_2000_of_millions_of_parts_is_refused(name):
-    make, message = OF_JPEG_2000[name]
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        *(pytest.param(*case, id=name) for name, case in EXPENSIVE.items()),
+        *(pytest.param(*case, id=f"JPEG 2000 {name}", marks=needs_jpeg2000) for name, case in OF_JPEG_2000.items()),
+    ],
+)
+def test_what_costs_more_than_its_pixels_is_refused(make, message):
     data = make()
     with little(), pytest.raises(DataError, match=message):
         decode_image(data, "a")

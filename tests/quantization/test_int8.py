@@ -20,7 +20,7 @@ from graphc.quantization.ranges import find_ranges, read_ranges, write_ranges
 from graphc.quantization.source import cut, evenly
 from graphc.train.commands import train
 from tests.emit.test_quantize import NET, made
-from tests.train.conftest import RECIPE, SPEC, write_data
+from tests.train.conftest import RECIPE, SPEC, write_tiny_project
 
 INT8 = "compile", "tiny.yaml", "-o", "small.onnx", "--int8"
 
@@ -28,13 +28,8 @@ INT8 = "compile", "tiny.yaml", "-o", "small.onnx", "--int8"
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """A folder with a tiny network, its data, and a run of it."""
-    folder = tmp_path_factory.mktemp("int8")
-    (folder / "tiny.yaml").write_text(SPEC)
-    (folder / "recipe.yaml").write_text(
-        RECIPE.replace("epochs: 4", "epochs: 8").replace(".npz}", ".npz, value_range: [-3, 3]}")
-    )
-    write_data(folder / "train.npz", 100, 0)
-    write_data(folder / "test.npz", 40, 1)
+    recipe = RECIPE.replace("epochs: 4", "epochs: 8").replace(".npz}", ".npz, value_range: [-3, 3]}")
+    folder = write_tiny_project(tmp_path_factory.mktemp("int8"), recipe=recipe)
     train(folder / "recipe.yaml", folder / "run")
     return folder
 

@@ -22,7 +22,7 @@ from graphc.train.checkpoint import Checkpoints
 from graphc.train.commands import train
 from graphc.train.run_folder import RunFolder
 from tests.costs import little
-from tests.train.conftest import RECIPE, SPEC, write_data
+from tests.train.conftest import write_tiny_project
 
 
 def test_a_variable_that_is_set_twice_makes_variants() -> None:
@@ -48,11 +48,7 @@ def test_rows_are_what_each_network_says() -> None:
 
 
 def test_a_run_says_its_best_epoch(tmp_path: Path) -> None:
-    project = tmp_path
-    (project / "tiny.yaml").write_text(SPEC)
-    (project / "recipe.yaml").write_text(RECIPE)
-    write_data(project / "train.npz", 100, 0)
-    write_data(project / "test.npz", 40, 1)
+    project = write_tiny_project(tmp_path)
     train(project / "recipe.yaml", project / "run", ["epochs=3"])
     checkpoint, _ = Checkpoints(RunFolder(project / "run").checkpoints).latest()
     assert checkpoint is not None

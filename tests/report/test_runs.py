@@ -28,17 +28,13 @@ from graphc.train.progress import Silent
 from graphc.train.run_folder import RunFolder
 from tests.report.browser import FOUND, browser
 from tests.report.test_page import data_of
-from tests.train.conftest import RECIPE, SPEC, write_data
+from tests.train.conftest import write_tiny_project
 
 
 @pytest.fixture(scope="module", name="project")
 def make_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a recipe, its data, and two runs of it."""
-    folder = tmp_path_factory.mktemp("project")
-    (folder / "tiny.yaml").write_text(SPEC)
-    (folder / "recipe.yaml").write_text(RECIPE)
-    write_data(folder / "train.npz", 100, 0)
-    write_data(folder / "test.npz", 40, 1)
+    folder = write_tiny_project(tmp_path_factory.mktemp("project"))
     train(folder / "recipe.yaml", folder / "one")
     train(folder / "recipe.yaml", folder / "two", ["epochs=2", "log_steps=3"])
     return folder

@@ -13,7 +13,7 @@ import pytest
 from graphc.errors import MachineError, WeightsError
 from graphc.train.trained import DEFAULT
 from tests.costs import little
-from tests.train.conftest import RECIPE, SPEC, write_data
+from tests.train.conftest import write_tiny_project
 
 pytest.importorskip("optuna", reason="needs optuna, the extra sweep")
 
@@ -24,11 +24,7 @@ from graphc.sweep.worker import SweepWorker, begin_sweep
 @pytest.fixture(scope="module")
 def stranger(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A sweep of two trials that are done."""
-    folder = tmp_path_factory.mktemp("stranger")
-    (folder / "tiny.yaml").write_text(SPEC)
-    (folder / "recipe.yaml").write_text(RECIPE)
-    write_data(folder / "train.npz", 64, 0)
-    write_data(folder / "test.npz", 32, 1)
+    folder = write_tiny_project(tmp_path_factory.mktemp("stranger"), 64, 32)
     text = "sweep: 1\nrecipe: recipe.yaml\nsampler: grid\nsettings: {batch: [16, 32], epochs: [1]}\n"
     (folder / "sweep.yaml").write_text(text)
     begin_sweep(folder / "sweep.yaml", folder / "swept", None)

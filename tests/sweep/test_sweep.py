@@ -15,7 +15,7 @@ from graphc.cli import cli
 from graphc.errors import MachineError, SpecError, WeightsError
 from graphc.train.run_folder import RunFolder
 from graphc.train.trained import DEFAULT
-from tests.train.conftest import RECIPE, SPEC, write_data
+from tests.train.conftest import SPEC, write_tiny_project
 
 optuna = pytest.importorskip("optuna", reason="needs optuna, the extra sweep")
 
@@ -38,11 +38,7 @@ def project(tmp_path: Path) -> Path:
     spec = SPEC.replace("name: tiny\n", "name: tiny\nvars: {filters: 4}\n")
     spec = spec.replace("conv1, filters: 4}", 'conv1, filters: "${filters}"}')
     assert "${filters}" in spec
-    (tmp_path / "tiny.yaml").write_text(spec)
-    (tmp_path / "recipe.yaml").write_text(RECIPE)
-    write_data(tmp_path / "train.npz", 64, 0)
-    write_data(tmp_path / "test.npz", 32, 1)
-    return tmp_path
+    return write_tiny_project(tmp_path, 64, 32, spec=spec)
 
 
 def swept(project: Path, text: str = SWEEP, name: str = "swept", storage: str | None = None) -> Path:

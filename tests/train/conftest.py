@@ -51,11 +51,18 @@ def write_data(path: Path, count: int, seed: int, label_limit: int = 3) -> None:
     np.savez(path, x=images.astype(np.float32), y=labels)
 
 
+def write_tiny_project(
+    folder: Path, train: int = 100, test: int = 40, *, spec: str = SPEC, recipe: str = RECIPE
+) -> Path:
+    """The folder, with tiny.yaml, recipe.yaml, and so many examples of each part."""
+    (folder / "tiny.yaml").write_text(spec)
+    (folder / "recipe.yaml").write_text(recipe)
+    write_data(folder / "train.npz", train, 0)
+    write_data(folder / "test.npz", test, 1)
+    return folder
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A folder with tiny.yaml, recipe.yaml and its data."""
-    (tmp_path / "tiny.yaml").write_text(SPEC)
-    (tmp_path / "recipe.yaml").write_text(RECIPE)
-    write_data(tmp_path / "train.npz", 100, 0)
-    write_data(tmp_path / "test.npz", 40, 1)
-    return tmp_path
+    return write_tiny_project(tmp_path)

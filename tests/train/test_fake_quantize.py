@@ -31,7 +31,7 @@ from graphc.train.setup import new_state
 from graphc.train.task import Task
 from graphc.train.trained import load_weights, task_of_run
 from tests.passes.specs import plan_of
-from tests.train.conftest import RECIPE
+from tests.train.conftest import RECIPE, write_tiny_project
 
 NET = """
 inputs: {image: [N, 6, 6, 1]}
@@ -104,13 +104,7 @@ def test_the_range_is_that_of_the_whole_batch_whatever_the_shards():
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """The folder of a run with rounding."""
-    from tests.train.conftest import write_data
-
-    folder = tmp_path_factory.mktemp("qat")
-    (folder / "tiny.yaml").write_text(f"graphc: 1\n{NET}")
-    (folder / "recipe.yaml").write_text(QAT)
-    write_data(folder / "train.npz", 100, 0)
-    write_data(folder / "test.npz", 40, 1)
+    folder = write_tiny_project(tmp_path_factory.mktemp("qat"), spec=f"graphc: 1\n{NET}", recipe=QAT)
     train(folder / "recipe.yaml", folder / "run")
     return folder
 

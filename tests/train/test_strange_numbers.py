@@ -16,17 +16,12 @@ from graphc.report.page.runs import read_run
 from graphc.train.commands import evaluate_run, train
 from graphc.train.predict import predict
 from graphc.weights.safetensors_file import SafetensorsFile, write_safetensors
+from tests.train.conftest import write_tiny_project
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    from tests.train.conftest import RECIPE, SPEC, write_data
-
-    folder = tmp_path_factory.mktemp("run")
-    (folder / "tiny.yaml").write_text(SPEC)
-    (folder / "recipe.yaml").write_text(RECIPE)
-    write_data(folder / "train.npz", 32, 0)
-    write_data(folder / "test.npz", 16, 1)
+    folder = write_tiny_project(tmp_path_factory.mktemp("run"), 32, 16)
     np.savez(folder / "images.npz", x=np.ones((2, 6, 6, 1), np.float32))
     train(folder / "recipe.yaml", folder / "run", ["epochs=1"])
     return folder / "run"

@@ -17,6 +17,7 @@ from graphc.train.progress import Silent
 from graphc.train.run_folder import RunFolder
 from graphc.weights.safetensors_file import SafetensorsFile, write_safetensors
 from tests.costs import little
+from tests.train.conftest import write_tiny_project
 
 AT = CheckpointKey(20, 2)
 """In the midst of the third epoch of seven steps."""
@@ -24,13 +25,7 @@ AT = CheckpointKey(20, 2)
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    from tests.train.conftest import RECIPE, SPEC, write_data
-
-    folder = tmp_path_factory.mktemp("run")
-    (folder / "tiny.yaml").write_text(SPEC)
-    (folder / "recipe.yaml").write_text(RECIPE)
-    write_data(folder / "train.npz", 100, 0)
-    write_data(folder / "test.npz", 40, 1)
+    folder = write_tiny_project(tmp_path_factory.mktemp("run"))
     train(folder / "recipe.yaml", folder / "run", ["checkpoint_steps=20", "epochs=3", "early_stopping={}"])
     for path in (folder / "run/checkpoints").iterdir():
         if path.stem != str(AT):

@@ -14,7 +14,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from graphc.cli import run_command
-from tests.train.conftest import RECIPE, SPEC, write_data
+from tests.train.conftest import RECIPE, SPEC, write_data, write_tiny_project
 
 PAGE = Path(__file__).parents[2] / "docs" / "training_graph.md"
 
@@ -22,10 +22,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "training_graph.md"
 @pytest.fixture
 def graphc(monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "tiny.yaml").write_text(SPEC)
-    (tmp_path / "recipe.yaml").write_text(RECIPE)
-    write_data(tmp_path / "train.npz", 20, 0)
-    write_data(tmp_path / "test.npz", 8, 1)
+    write_tiny_project(tmp_path, 20, 8)
 
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["graphc", *arguments])

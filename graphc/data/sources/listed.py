@@ -17,7 +17,6 @@ from graphc.data.listed import IMAGE as IMAGE_COLUMN
 from graphc.data.listed import Roles
 from graphc.data.lists import Reader, read_examples
 from graphc.data.masks import MaskValues
-from graphc.data.reading import without_collection
 from graphc.data.sample import MASK
 from graphc.data.sources.base import ClassNames, Side
 from graphc.data.sources.images import ImageFiles
@@ -25,6 +24,7 @@ from graphc.data.stored import Folder
 from graphc.data.tables import read_table
 from graphc.data.wanted import ANYTHING, Wanted
 from graphc.files import shown
+from graphc.garbage import no_collection
 from graphc.settings import ONE_OR_LIST
 from graphc.types import Array
 
@@ -78,7 +78,7 @@ class ImageList(_Listed):
         return replace(super().reading(wanted, classes, boxes), mask_values=self.mask_values)
 
     def load(self, base: Path, limit: int, wanted: Wanted = ANYTHING) -> Examples:
-        with without_collection():
+        with no_collection():
             roles = Roles(self.columns)
             table = read_table(base / self.path, roles.column(IMAGE_COLUMN), self.delimiter, limit)
             found = read_examples(Reader(table, roles, self.classes, self.label_separator, wanted, limit))
