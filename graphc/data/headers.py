@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 
-from graphc.data.tiff import PREFIXES, check_tiff_file
+from graphc.data.tiff import MOST_SCANS, PREFIXES, check_tiff_file
 from graphc.errors import DataError
 
 MOST_CHUNKS, MOST_UNPACKED, MOST_BESIDE = 2_000, 16, 2**23
@@ -19,8 +19,8 @@ OF_PIXELS = (b"IDAT", b"fdAT", b"fcTL")
 MOST_OF_PIXELS, PIXEL_BYTES = 10_000, 256
 """Chunks of a PNG's pixels; more where they have so many bytes on average."""
 ONCE = (b"IHDR", b"PLTE", b"tRNS", b"acTL", b"eXIf")
-MOST_SCANS, MOST_SEGMENTS, MOST_EXIF = 40, 5_000, 16
-"""Of a JPEG: scans, of which a progressive one has about ten; all segments; those of EXIF, which mostly has one."""
+MOST_SEGMENTS, MOST_EXIF = 5_000, 16
+"""Of a JPEG: all segments, and those of EXIF, which mostly has one."""
 MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 """Of JPEG, between the bits of a scan: what begins the next part; of many FF the last one and what follows."""
 SOS, EOI, APP1 = 0xDA, 0xD9, 0xE1

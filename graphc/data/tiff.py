@@ -32,8 +32,8 @@ SIZES: Mapping[int, tuple[int, str]] = {
 """Bytes and form of a value, by the types that Pillow knows."""
 RATIONAL, WHOLE = (5, 10), (1, 3, 4, 13, 16)
 MOST_TAGS, MOST_RATIONALS, MOST_PARTS, MOST_SCANS = 1_000, 10_000, 32_768, 40
-"""Of a directory: entries, and ratios among their values; of an image: strips or tiles; of its JPEGs, beside one a
-part: scans."""
+"""Of a directory: entries, and ratios among their values; of an image: strips or tiles; of a JPEG, a
+TIFF's too: scans, of which a progressive one has about ten."""
 SPARE_PIXELS = 2**22
 """That tiles may have beyond four times those of the image, to the right of it and below."""
 WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, SAMPLES, ROWS, PLANAR = 256, 257, 258, 259, 262, 277, 278, 284

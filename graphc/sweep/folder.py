@@ -19,7 +19,7 @@ from graphc.files import atomic_write, machine_error, make_folder, read_limited,
 from graphc.settings import validate
 from graphc.spec.source import SpecMap, load_text
 from graphc.sweep.settings import Sweep, is_short_name
-from graphc.system import is_link
+from graphc.train.run_folder import refuse_link
 from graphc.valid_json import lacking, loads
 
 LARGEST = 64_000_000
@@ -95,7 +95,7 @@ class SweepFolder:
 
     def check_trial(self, name: str) -> None:
         """A WeightsError where a trial's folder lies elsewhere."""
-        _refuse_link(self.trial(name))
+        refuse_link(self.trial(name), "sweep")
 
     def write(self, facts: SweepFacts) -> None:
         """Write sweep.json: now the folder is a sweep's."""
@@ -115,7 +115,7 @@ class SweepFolder:
             message = "expected the folder of a sweep, found no sweep.json in it"
             raise WeightsError("G323", message, Place(shown(self.path)))
         for path in (self.facts, self.journal, self.trials):
-            _refuse_link(path)
+            refuse_link(path, "sweep")
         try:
             facts: Any = loads(read_limited(self.facts, LARGEST, WeightsError, "G323"))
             said = lacking(facts, FACTS, MORE_FACTS)
@@ -136,13 +136,6 @@ class SweepFolder:
 def _are_objectives(found: dict[str, Any]) -> bool:
     names_fit = 0 < len(found) <= MOST_OBJECTIVES and all(map(is_short_name, found))
     return names_fit and WAYS.issuperset(map(str, found.values()))
-
-
-def _refuse_link(path: Path) -> None:
-    """A WeightsError where something would be read or written elsewhere than in the sweep's folder."""
-    if is_link(path):
-        message = "expected a file or a folder of the sweep's own, found a symbolic link"
-        raise WeightsError("G323", message, Place(shown(path)))
 
 
 def is_sweep(path: str) -> bool:

@@ -55,6 +55,8 @@ OTHERS = {"warning": str, "changes": list, "not_finite": dict}
 """What a record of the log may hold besides numbers, lists and mappings of them, and nothing."""
 LONGEST_EPOCH = 1e9
 """Seconds."""
+OF_RUN = "run", ("cp -rL copies a folder with what its links lead to",)
+"""Whose files are no links, and what helps."""
 STARTING = """\
 graphc train is making this run, or was ended while it did: graphc train makes it anew.
 """
@@ -222,7 +224,7 @@ class RunFolder:
     def _lines(self, path: Path, size: int | None, expected: str, wrong: Callable[[Any], str]) -> list[dict[str, Any]]:
         """The whole lines of a log, or those in its first `size` bytes; a WeightsError at the place of one of which
         something is `wrong`."""
-        _refuse_link(path)
+        refuse_link(path, *OF_RUN)
         found = []
         lines = read_limited(path, LARGEST_LOG, WeightsError, "G324")[:size].split(b"\n")
         for number, line in enumerate(lines[:-1], start=1):
@@ -247,10 +249,10 @@ class RunFolder:
     def _check_links(self) -> None:
         """A WeightsError where something would be read elsewhere than here."""
         for name in (*FILES, *FOLDERS):
-            _refuse_link(self.path / name)
+            refuse_link(self.path / name, *OF_RUN)
         for folder, folders, files in os.walk(self.spec):
             for name in (*folders, *files):
-                _refuse_link(Path(folder, name))
+                refuse_link(Path(folder, name), *OF_RUN)
 
     def _check_own(self) -> None:
         """NotPlain where something would be written elsewhere than here."""
@@ -322,10 +324,10 @@ def _is_leftover(name: str) -> bool:
     return match is not None and _is_ours(match[1])
 
 
-def _refuse_link(path: Path) -> None:
+def refuse_link(path: Path, owner: str, notes: Sequence[str] = ()) -> None:
+    """A WeightsError where something of this `owner` would be read or written elsewhere than in its folder."""
     if is_link(path):
-        message = "expected a file or a folder of the run's own, found a symbolic link"
-        notes = ["cp -rL copies a folder with what its links lead to"]
+        message = f"expected a file or a folder of the {owner}'s own, found a symbolic link"
         raise WeightsError("G323", message, Place(shown(path)), notes)
 
 
