@@ -18,6 +18,7 @@ from graphc.report.tables import render
 from graphc.weights.file import MAX_ENTRIES
 from graphc.weights.tensorflow.crc32c import crc32c, masked
 from graphc.weights.tensorflow.messages import Slice, key_of
+from graphc.weights.tensorflow.table import Table
 from tests.costs import SMALL, little
 from tests.weights import files
 from tests.weights.test_costs import write_header
@@ -158,6 +159,16 @@ def test_a_block_that_the_index_says_again_and_again(tmp_path):
     (tmp_path / "w.ckpt.index").write_bytes(table([[HEAD, *keys]], again=300))
     with little(), pytest.raises(WeightsError, match=r"expected a block from .* on, behind the one before, found 0"):
         described(tmp_path / "w.ckpt.index")
+
+
+@pytest.mark.posix
+def test_a_block_for_every_key(tmp_path):
+    keys = [b"a%05d" % number for number in range(8_000)]
+    path = tmp_path / "w"
+    path.write_bytes(table([[(key, key)] for key in keys]))
+    with little(), path.open("rb") as file:
+        read = Table(file)
+        assert [bytes(read.get(key)) for key in keys] == keys
 
 
 @pytest.mark.parametrize(

@@ -53,8 +53,11 @@ class Table:
             self._blocks.append((start, size))
         self._kept: dict[int, dict[bytes, memoryview]] = {}
         """Blocks by their place, the last that was read at the end."""
-        self._counts: dict[int, int] = {}
-        """Keys of the blocks that were read."""
+        self._kept_bytes = 0
+        self._seen: set[int] = set()
+        """The places of blocks that were read, kept or not."""
+        self._keys = 0
+        """Keys of these, all together."""
 
     def get(self, key: bytes) -> memoryview:
         """The value of a key; the block that it lies in is read."""
@@ -69,11 +72,16 @@ class Table:
     def _read(self, place: int) -> dict[bytes, memoryview]:
         """The keys and values of a block; small ones are read once, so that the order of questions costs nothing."""
         if place not in self._kept:
-            while self._kept and self._blocks[place][1] + sum(map(self._bytes, self._kept)) > KEPT:
-                del self._kept[next(iter(self._kept))]
+            while self._kept and self._blocks[place][1] + self._kept_bytes > KEPT:
+                oldest = next(iter(self._kept))
+                self._kept_bytes -= self._bytes(oldest)
+                del self._kept[oldest]
             self._kept[place] = dict(self._of_block(place))
-            self._counts[place] = len(self._kept[place])
-            if sum(self._counts.values()) > MAX_ENTRIES:
+            self._kept_bytes += self._bytes(place)
+            if place not in self._seen:
+                self._seen.add(place)
+                self._keys += len(self._kept[place])
+            if self._keys > MAX_ENTRIES:
                 raise Damaged(f"expected at most {MAX_ENTRIES:,} keys, found more")
         return self._kept[place]
 
