@@ -46,8 +46,15 @@ def test_streams_take_every_text(monkeypatch):
     assert buffer.getvalue().split() == "3 × 4 -> 12".encode("cp1252").split()
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "cp437", "cp932"])
-@pytest.mark.parametrize("command", ["show lenet5", "show lenet5 --by params", "list", "explain lenet5 conv1"])
+@pytest.mark.parametrize(
+    ("command", "encoding"),
+    [
+        ("show lenet5", "ascii"),
+        ("show lenet5 --by params", "cp437"),
+        ("list", "cp1252"),
+        ("explain lenet5 conv1", "cp932"),
+    ],
+)
 def test_commands_speak_to_old_consoles(command, encoding):
     run = [sys.executable, "-m", "graphc", *command.split()]
     ended = subprocess.run(run, capture_output=True, check=False, env={**os.environ, "PYTHONIOENCODING": encoding})

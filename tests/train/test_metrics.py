@@ -34,7 +34,7 @@ rng = np.random.default_rng(11)
 LOGITS = rng.normal(size=(203, 5)) * 2
 LABELS = np.where(rng.random(203) < 0.5, LOGITS.argmax(axis=1), rng.integers(0, 5, 203))
 FOUND = LOGITS.argmax(axis=1)
-DRAWS = 200
+DRAWS = 60
 SOFTMAX = SoftmaxCrossEntropy()
 
 
