@@ -1,7 +1,7 @@
-"""Whether the pixels of a PNG are all there: its compressed data may end, in good order, before the image does.
+"""Whether the pixels of an image are all there: what a PNG or JPEG has may end, in good order, before the image does.
 
-Pillow leaves the rest as it was. So the image begins with a mark in every pixel, and where the last pixels to be
-decoded still have it, is decoded again with another one.
+Of a PNG Pillow leaves the rest as it was. So the image begins with a mark in every pixel, and where the last pixels to
+be decoded still have it, is decoded again with another one. How it is done for a JPEG stands in scans.py.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from PIL import Image
 from graphc.data.decoders import file_of
 from graphc.data.libtiff import load_tiff
 from graphc.data.orientation import is_read_upright, orientation_of
+from graphc.data.scans import end_early
 from graphc.errors import DataError
 
 MARKS = ((91, 23, 195, 143), (164, 232, 60, 112))
@@ -33,6 +34,11 @@ def load(opened: Image.Image) -> int:
             with Image.open(io.BytesIO(data), formats=["PNG"]) as again:
                 if _is_marked(again, 1, last):
                     raise DataError("G406", "the image's pixels end before the image does")
+    elif opened.format in ("JPEG", "MPO"):
+        data = file_of(opened)
+        opened.load()
+        if end_early(data, opened):
+            raise DataError("G406", "the image's pixels end before the image does")
     else:
         opened.load()
     return orientation_of(opened)

@@ -24,8 +24,9 @@ MOST_SEGMENTS, MOST_EXIF = 5_000, 16
 MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 """Of JPEG, between the bits of a scan: what begins the next part; of many FF the last one and what follows."""
 SOS, EOI, APP1 = 0xDA, 0xD9, 0xE1
-SEGMENTS = frozenset((*range(0xC0, 0xC5), 0xC9, 0xCA, 0xCC, SOS, 0xDB, 0xDD, *range(0xE0, 0xF0), 0xFE))
-"""The second bytes of markers that programs write and libjpeg reads, each with a length behind it."""
+SEGMENTS = frozenset((*range(0xC0, 0xC3), 0xC4, SOS, 0xDB, 0xDD, *range(0xE0, 0xF0), 0xFE))
+"""The second bytes of markers that programs write and libjpeg reads, each with a length behind it; none of arithmetic
+coding, which leaves bits out that are zero, nor of lossless one."""
 
 
 def check_bytes(data: bytes) -> None:
@@ -65,7 +66,7 @@ def _is_compressed(text: bytes) -> bool:
 
 def _jpeg(data: bytes) -> None:
     scans = of_exif = 0
-    for segments, (kind, at) in enumerate(_markers(data), start=1):
+    for segments, (kind, at) in enumerate(jpeg_markers(data), start=1):
         if kind not in SEGMENTS:
             raise DataError("G406", f"expected the usual parts of a JPEG, found FF{kind:02X} at byte {at - 2:,}")
         scans += kind == SOS
@@ -78,7 +79,7 @@ def _jpeg(data: bytes) -> None:
             )
 
 
-def _markers(data: bytes) -> Iterator[tuple[int, int]]:
+def jpeg_markers(data: bytes) -> Iterator[tuple[int, int]]:
     """The second bytes of a JPEG's markers, up to the image's end, and where the length behind each lies."""
     at = 2
     while (found := MARKER.search(data, at)) is not None and data[found.end() - 1] != EOI:

@@ -1,0 +1,117 @@
+"""Whether the bits of a JPEG's scans are all there.
+
+libjpeg says nothing of bits that are missing: a block of which it finds none stays gray, or as coarse as the scans
+before have left it. So the image is decoded once more with other bits behind each part of a scan, which nobody reads of
+a whole file; where a pixel differs, bits are missing. Where all is in one scan, that time is taken only if a block is
+gray: what is missing of the last block alone is not noticed.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import numpy as np
+from PIL import Image, ImageChops
+
+from graphc.data.headers import MARKER, SOS, jpeg_markers
+from graphc.types import Array
+
+Segment: TypeAlias = tuple[int, int, int]
+"""The second byte of a marker, where the length behind it lies, where its segment ends."""
+RESTART = re.compile(rb"\xff[\xd0-\xd7]")
+OTHER_BITS = bytes.fromhex("559a336ca527d14b") * 4
+"""More than a decoder reads ahead, without the byte with which markers begin."""
+PROGRESSIVE, RESTARTS = 0xC2, 0xDD
+FRAMES = frozenset({0xC0, 0xC1, PROGRESSIVE})
+"""The second bytes of the markers of frames; `RESTARTS`: of how many blocks there are between two restarts."""
+SIDE = 8
+"""Pixels of a block, along each side."""
+
+
+def end_early(data: bytes, opened: Image.Image) -> bool:
+    """Whether bits are missing; `opened`: the image of `data`, whose pixels have been read."""
+    segments = [(kind, at, at + int.from_bytes(data[at : at + 2], "big")) for kind, at in jpeg_markers(data)]
+    kinds = [kind for kind, _, _ in segments]
+    if RESTARTS in kinds and _lacks_restarts(data, segments):
+        return True
+    if PROGRESSIVE not in kinds and kinds.count(SOS) == 1 and not _has_gray_block(opened):
+        return False
+    with Image.open(io.BytesIO(_with_other_bits(data, segments)), formats=["JPEG"]) as again:
+        return ImageChops.difference(opened, again).getbbox(alpha_only=False) is not None
+
+
+def _lacks_restarts(data: bytes, segments: Sequence[Segment]) -> bool:
+    """Whether a scan has fewer parts than its size asks for."""
+    interval, frame = 0, b""
+    for kind, at, end in segments:
+        if kind in FRAMES:
+            frame = data[at:end]
+        elif kind == RESTARTS:
+            interval = int.from_bytes(data[at + 2 : at + 4], "big")
+        elif kind == SOS and interval and frame:
+            found = sum(1 for _ in RESTART.finditer(data, *_bits(data, end)))
+            if found < _parts(_units(frame, data[at:end]), interval) - 1:
+                return True
+    return False
+
+
+def _bits(data: bytes, start: int) -> tuple[int, int]:
+    """From where to where the bits of a scan lie; `start`: behind its header."""
+    end = MARKER.search(data, start)
+    return start, len(data) if end is None else end.start()
+
+
+def _units(frame: bytes, scan: bytes) -> int:
+    """How many blocks a scan has; of several components those of one place count together."""
+    height, width = (int.from_bytes(frame[at : at + 2], "big") for at in (3, 5))
+    sides = {frame[at]: (frame[at + 1] & 15, frame[at + 1] >> 4) for at in range(8, len(frame), 3)}
+    most = [max(each, default=1) for each in zip(*sides.values(), strict=True)]
+    own = sides[scan[3]] if scan[2] == 1 else (1, 1)
+    sizes = zip((height, width), own, most, strict=True)
+    return math.prod(_parts(length * part, SIDE * whole) for length, part, whole in sizes)
+
+
+def _parts(length: int, part: int) -> int:
+    """How many parts of a length there are, the last may be shorter."""
+    return -(-length // part)
+
+
+def _with_other_bits(data: bytes, segments: Sequence[Segment]) -> bytes:
+    """The file with these behind each part of a scan."""
+    found: list[bytes] = []
+    last = 0
+    for kind, _, end in segments:
+        if kind == SOS:
+            start, stop = _bits(data, end)
+            for at in (*(each.start() for each in RESTART.finditer(data, start, stop)), stop):
+                found += [data[last:at], OTHER_BITS]
+                last = at
+    return b"".join([*found, data[last:]])
+
+
+def _has_gray_block(opened: Image.Image) -> bool:
+    """Whether pixels that are inside a block, or the only ones of one that the image's edge cuts, are all of the middle
+    gray that libjpeg gives to blocks without bits, 127 of inks."""
+    width, height = opened.size
+    few = opened.resize((_parts(width, SIDE // 2), _parts(height, SIDE // 2)), Image.Resampling.NEAREST)
+    if not _gray(np.asarray(few)).any():  # a hundredth of the time
+        return False
+    gray = _gray(np.asarray(opened))
+    inside = [
+        gray[np.minimum(np.arange(0, height, SIDE) + row, height - 1)][
+            :, np.minimum(np.arange(0, width, SIDE) + column, width - 1)
+        ]
+        for row in (2, 5)
+        for column in (2, 5)
+    ]
+    return bool(np.logical_and.reduce(inside).any())
+
+
+def _gray(pixels: Array) -> Array:
+    """[H, W]: where all channels are."""
+    planes = np.atleast_3d(pixels).transpose(2, 0, 1)
+    return np.asarray(np.logical_and.reduce([(plane == 127) | (plane == 128) for plane in planes]))
