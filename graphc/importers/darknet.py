@@ -329,18 +329,18 @@ def cost(net: Darknet, section: Section) -> None:
 
 def yolo(net: Darknet, section: Section) -> None:
     mask = section.options.get("mask")
-    count = section.integer("num", 1) if mask is None else len(section.integers("mask"))
-    _output(net, section, net.image()[-1], count * (section.integer("classes", 20) + 5))
+    count = section.integer("num", 1, 1) if mask is None else len(section.integers("mask"))
+    _output(net, section, net.image()[-1], count * (section.integer("classes", 20, 0) + 5))
 
 
 def region(net: Darknet, section: Section) -> None:
-    each = section.integer("classes", 20) + section.integer("coords", 4) + 1
-    _output(net, section, net.image()[-1], section.integer("num", 1) * each)
+    each = section.integer("classes", 20, 0) + section.integer("coords", 4, 0) + 1
+    _output(net, section, net.image()[-1], section.integer("num", 1, 1) * each)
 
 
 def detection(net: Darknet, section: Section) -> None:
-    boxes = section.integer("num", 1) * (section.integer("coords", 1) + 1) + section.integer("classes", 1)
-    _output(net, section, math.prod(net.shapes[net.current]), section.integer("side", 7) ** 2 * boxes)
+    boxes = section.integer("num", 1, 1) * (section.integer("coords", 1, 0) + 1) + section.integer("classes", 1, 0)
+    _output(net, section, math.prod(net.shapes[net.current]), section.integer("side", 7, 1) ** 2 * boxes)
 
 
 def _output(net: Darknet, section: Section, found: int, expected: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from graphc.compiler import compile_plan, plan_model
 from graphc.errors import SpecError, WeightsError
 from graphc.graph import Plan
+from graphc.importers.darknet import ACTIVATIONS
 from graphc.importers.darknet_cfg import read_sections
 from graphc.importers.darknet_import import _net, import_darknet
 from graphc.layers.base import elements
@@ -178,6 +180,10 @@ YOLO = "[conv]\nfilters=6\n[yolo]\nclasses=1\n"
         (NET + "[conv]\nactivation=" + "x" * 9_000, f"the activation {'x' * 60} is no layer"),
         (NET + "[conv]\nfilters=2\n[softmax]\n", "softmax over all 128 numbers of a map of channels is no layer"),
         (NET + "[dropout]\nprobability=.5\n", "it reads the image"),
+        (NET + "[conv]\nfilters=3\n[yolo]\nnum=-1\nclasses=-8\n", "num expects at least 1, found -1"),
+        (NET + "[conv]\nfilters=3\n[yolo]\nclasses=-2\n", "classes expects at least 0, found -2"),
+        (NET + "[conv]\n[region]\nclasses=2\ncoords=-2\n", "coords expects at least 0, found -2"),
+        (NET + "[connected]\noutput=3\n[detection]\nside=-1\n", "side expects at least 1, found -1"),
         (NET + "[conv]\n[yolo]\n", "its options are those of 25 channels or numbers, found 1"),
     ],
 )  # fmt: skip
@@ -274,6 +280,22 @@ def test_windows_and_parts_cost_little(tmp_path: Path, text: str) -> None:
     numbers = sum(math.prod(shape) for _, _, shape, _ in _net(path, read_sections(path), "net").cursor.wanted)
     with little():
         import_darknet(path, random_weights(tmp_path / "net.weights", numbers))
+
+
+def test_rows_that_come_again_late_cost_little(tmp_path: Path) -> None:
+    """Filters, sizes and activations in turn, of periods 7, 3 and 10: rows alike in kind, whose numbers differ. To find
+    blocks in them costs no more than a few times what reading does."""
+    path, words = tmp_path / "net.cfg", sorted(ACTIVATIONS)[:10]
+    turns = ((4 + at % 7, 1 + 2 * (at % 3), words[at % 10]) for at in range(100))
+    path.write_text(
+        NET + "".join(f"[conv]\nfilters={f}\nsize={s}\npad={min(s // 2, 1)}\nactivation={a}\n" for f, s, a in turns)
+    )
+    took = []
+    for flat in (True, True, False):
+        start = time.process_time()
+        import_darknet(path, flat=flat)
+        took.append(time.process_time() - start)
+    assert took[2] < 0.2 + 8 * took[1]
 
 
 @pytest.mark.posix

@@ -53,6 +53,8 @@ class Blocks:
     """Signature -> its number."""
     kinds: dict[int, tuple[Item, int]] = field(default_factory=dict)
     """By its identity an item that was looked at, and the number of its signature."""
+    values: dict[int, tuple[Item, list[Any]]] = field(default_factory=dict)
+    """By its identity an item that was looked at, and the numbers of its holes."""
 
     # whole residuals and branches --------------------------------------------------------------------------
 
@@ -121,16 +123,19 @@ class Blocks:
         for length in range(2, MOST_LAYERS + 1):
             for at in range(len(items) - length + 1):
                 marks.setdefault(tuple(kinds[at : at + length]), []).append(at)
-        best, most = None, 0
-        for mark, places in marks.items():
-            length, count = len(mark), len(places)
-            if count < 2 or 0 in mark or (length - 1) * count - length - 2 <= most:
-                continue
+        rows = [(len(mark), places) for mark, places in marks.items() if len(places) > 1 and 0 not in mark]
+        at_most = [(length - 1) * len(_spots(places, length)) - length - 2 for length, places in rows]
+        best, most, found = None, 0, 0
+        for number in sorted(range(len(rows)), key=lambda number: -at_most[number]):
+            length, places = rows[number]
+            if at_most[number] < most or most == 0 >= at_most[number]:
+                break
             spots, uses = self.spots(items, length, places)
-            params = len(_params([list(holes(use)) for use in uses])[0])
+            params = len(_bases(self.columns(uses)))
             saved = (length - 1) * len(spots) - length - (3 if params else 2)
-            if len(spots) > 1 and saved > most and params <= MOST_PARAMS:
-                best, most = (length, places), saved
+            is_first = saved > most or (0 < saved == most and number < found)
+            if len(spots) > 1 and is_first and params <= MOST_PARAMS:
+                best, most, found = (length, places), saved, number
         return best
 
     def kind_of(self, item: Item) -> int:
@@ -149,14 +154,27 @@ class Blocks:
         parameters more stays as it is."""
         spots = _spots(places, length)
         uses = {at: items[at : at + length] for at in spots}
-        columns = {at: list(holes(use)) for at, use in uses.items()}
-        whole = len(_params(list(columns.values()))[0]) if columns else 0
-        for at in spots if 2 < len(spots) <= MOST_ALONE else ():
-            others = [column for other, column in columns.items() if other != at]
-            if len(_params(others)[0]) <= whole - ODD_ONE:
+        if not 2 < len(spots) <= MOST_ALONE:
+            return spots, list(uses.values())
+        columns = list(
+            {str(column): column for column in self.columns(list(uses.values())) if _varies(column)}.values()
+        )
+        fewer = len(_bases(columns)) - ODD_ONE
+        for number, at in enumerate(spots if fewer >= 0 else ()):
+            if len(_bases([column[:number] + column[number + 1 :] for column in columns], fewer)) <= fewer:
                 del uses[at]
                 break
         return list(uses), list(uses.values())
+
+    def columns(self, uses: Sequence[Sequence[Item]]) -> list[list[Any]]:
+        """For each hole its numbers in all uses."""
+        rows = ([value for item in use for value in self.values_of(item)] for use in uses)
+        return [list(column) for column in zip(*rows, strict=True)]
+
+    def values_of(self, item: Item) -> list[Any]:
+        if id(item) not in self.values:
+            self.values[id(item)] = item, [value for _, value in holes([item])]
+        return self.values[id(item)][1]
 
     def may_be_in_row(self, item: Item) -> bool:
         free = isinstance(item, (Leaf, Call)) and is_free(item)
@@ -167,8 +185,7 @@ class Blocks:
     def make(self, uses: Sequence[Sequence[Item]], stem: str) -> Template:
         """A block for these lists, all of one signature."""
         name = unique(stem, self.taken)
-        columns = [list(holes(use)) for use in uses]
-        params, written = _params(columns)
+        params, written = _params([name for name, _ in holes(uses[0])], self.columns(uses))
         names = {**slot_names(uses), **_call_names(uses[0])}
         layers = filled(uses[0], iter(written), names)
         self.found.append(Block(name, tuple((each.name, each.default) for each in params), layers))
@@ -199,23 +216,29 @@ class Template:
         return Call(self.name, unique(self.naming.of_use(items, self.name), self.called), given, tuple(items))
 
 
-def _params(uses: Sequence[Sequence[tuple[str, Any]]]) -> tuple[list[Param], list[Any]]:
-    """The parameters of uses, and what is written in each hole: a number, or an expression."""
-    columns = [[use[hole][1] for use in uses] for hole in range(len(uses[0]))]
+def _bases(columns: Sequence[Sequence[Any]], most: int | None = None) -> list[int]:
+    """The holes that need a parameter: those that vary, and are no multiple of another that does. Where they are more
+    than `most`, one more of them than that."""
+    chosen: list[int] = []
+    for hole in sorted(range(len(columns)), key=lambda hole: _size(columns[hole])):
+        column = columns[hole]
+        if _varies(column) and not any(_factor(column, columns[other]) for other in chosen):
+            chosen.append(hole)
+            if most is not None and len(chosen) > most:
+                break
+    return sorted(chosen)
+
+
+def _params(names: Sequence[str], columns: Sequence[Sequence[Any]]) -> tuple[list[Param], list[Any]]:
+    """The parameters of uses, and what is written in each hole: a number, or an expression. `names` are the holes'."""
     params: list[Param] = []
     written: list[Any] = []
-    order = sorted(range(len(columns)), key=lambda hole: _size(columns[hole]))
-    chosen: dict[int, Param] = {}
     taken: set[str] = set()
-    bases = [hole for hole in order if _varies(columns[hole])]
-    for hole in bases:
-        if not any(_factor(columns[hole], columns[other.hole]) for other in chosen.values()):
-            chosen[hole] = Param("", hole, None)
-    for hole in sorted(chosen):
-        name, number = uses[0][hole][0], 1
+    for hole in _bases(columns):
+        name, number = names[hole], 1
         while name in taken:
             number += 1
-            name = f"{uses[0][hole][0]}_{number}"
+            name = f"{names[hole]}_{number}"
         taken.add(name)
         params.append(Param(name, hole, _majority(columns[hole])))
     for hole, column in enumerate(columns):
@@ -228,17 +251,26 @@ def _varies(column: Sequence[Any]) -> bool:
 
 
 def _size(column: Sequence[Any]) -> float:
-    return sum(value for value in column if isinstance(value, (int, float)))
+    try:
+        total: float = sum(column)
+    except TypeError:  # lists, too
+        return sum(value for value in column if isinstance(value, (int, float)))
+    return total
 
 
 def _factor(column: Sequence[Any], base: Sequence[Any]) -> int:
     """How many times the base a column is, in every use; 0 where it is no whole number of times."""
-    if list(column) == list(base):
+    if column == base:
         return 1
-    if not all(isinstance(value, int) and value > 0 for value in (*column, *base)):
+    if not _is_count(column[0]) or not _is_count(base[0]) or column[0] % base[0]:
         return 0
     factor: int = column[0] // base[0]
-    return factor if factor > 1 and all(a == b * factor for a, b in zip(column, base, strict=True)) else 0
+    pairs = zip(column, base, strict=True)
+    return factor if factor > 1 and all(a == b * factor and _is_count(a) and _is_count(b) for a, b in pairs) else 0
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and value > 0
 
 
 def _expression(column: Sequence[Any], hole: int, params: Sequence[Param], columns: Sequence[Sequence[Any]]) -> str:
