@@ -230,7 +230,8 @@ def _temporary_beside(path: Path) -> Iterator[tuple[int, str]]:
         raise
 
 
-PIECE = 1 << 20
+MOST_MORE = 2**24
+"""Bytes that are read beyond a file's size."""
 
 
 def read_limited(path: Path | str, limit: int, error: type[GraphcError] = SpecError, code: str = "G101") -> bytes:
@@ -247,8 +248,11 @@ def read_open(file: BinaryIO, path: Path | str, limit: int, error: type[GraphcEr
     size = os.fstat(file.fileno()).st_size
     if size <= limit:
         data = file.read(size + 1)  # what is asked for is allocated before it is read
-        while size < len(data) <= limit and (more := file.read(PIECE)):  # it grows, or its size is not told
-            data += more
+        if len(data) > size:  # it grows, or its size is not told
+            data += file.read(min(limit - size, MOST_MORE))
+        if len(data) > size + MOST_MORE:
+            found = f"the file gave {MOST_MORE:,} bytes more than the {size:,} that it has"
+            raise error(code, found, Place(shown(path)))
         if len(data) <= limit:
             return data
     size = max(size, limit + 1)
@@ -280,6 +284,9 @@ class _Read(io.FileIO):
 
     def readall(self) -> Any:
         return self._by(super().readall)
+
+    def seek(self, *arguments: Any) -> Any:
+        return self._by(super().seek, *arguments)
 
     def close(self) -> None:
         self._by(super().close)

@@ -17,7 +17,7 @@ from PIL import Image
 
 from graphc import files
 from graphc.errors import MachineError, SpecError, WeightsError
-from graphc.files import atomic_write, make_folder, open_regular, read_limited
+from graphc.files import atomic_write, make_folder, open_regular, read_limited, read_open
 from graphc.system import begin_writing
 from graphc.weights.npz import Archive
 
@@ -140,6 +140,17 @@ def test_a_limit_is_not_allocated(tmp_path):
         assert b"Pid" in read_limited(untold, 2**20)
         with pytest.raises(SpecError, match="the limit is 10"):
             read_limited(untold, 10)
+        with open_regular(untold) as file, pytest.raises(MachineError, match="cannot read /proc/self/status"):
+            file.seek(0, os.SEEK_END)
+
+
+def test_a_file_that_gives_on_and_on_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "a.bin").write_bytes(b"x" * 100)
+    with (tmp_path / "a.bin").open("rb") as file:
+        monkeypatch.setattr(files, "MOST_MORE", 50)
+        monkeypatch.setattr(os, "fstat", lambda _: os.stat_result((0,) * 10))
+        with pytest.raises(SpecError, match="the file gave 50 bytes more than the 0 that it has"):
+            read_open(file, "a.bin", 1000, SpecError, "G101")
 
 
 @pytest.mark.posix
