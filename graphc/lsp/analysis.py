@@ -160,9 +160,9 @@ def _recipe(content: str, path: Path, outline: Outline, unsaved: Unsaved) -> Ana
         recipe = read_recipe_text(content, str(path))
         spec = find(spec_path(recipe.model, path.parent))
         text = unsaved.get(str(spec.absolute()))
-        model = read_spec_text(
-            read_limited(spec, LIMITS.file_bytes) if text is None else text, spec, recipe.model.set, unsaved=unsaved
-        )
+        said = read_limited(spec, LIMITS.file_bytes) if text is None else text
+        with recipe.placing_variables():
+            model = read_spec_text(said, spec, recipe.model.set, unsaved=unsaved)
         task = Task.of(recipe, model)
     except GraphcError as error:
         return Analysis("recipe", outline, [_placed(each, path) for each in errors_of(error)], recipe=recipe)

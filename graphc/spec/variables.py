@@ -68,7 +68,7 @@ def check_variable_name(name: Any, place: Place) -> None:
 def read_settings(settings: Settings) -> list[tuple[str, Any, Place]]:
     """(name, value, place) of each setting, texts read as YAML."""
     if isinstance(settings, Mapping):
-        given = {name: (value, f"--set {name}") for name, value in settings.items()}
+        given = {name: (value, setting_path(name)) for name, value in settings.items()}
         return [
             (name, _read_value(value, name) if isinstance(value, str) else tree_of(value, path), Place(path))
             for name, (value, path) in given.items()
@@ -78,11 +78,16 @@ def read_settings(settings: Settings) -> list[tuple[str, Any, Place]]:
         name, equals, value = setting.partition("=")
         if not equals:
             raise SpecError("G172", f"--set expects NAME=VALUE, found {clipped(setting)}", Place("--set"))
-        result.append((name.strip(), _read_value(value, name.strip()), Place(f"--set {name.strip()}")))
+        result.append((name.strip(), _read_value(value, name.strip()), Place(setting_path(name.strip()))))
     return result
 
 
 def _read_value(text: str, name: str) -> Any:
     if not text.strip():
-        raise SpecError("G172", f"--set expects NAME=VALUE, found no value for {clipped(name)}", Place("--set"))
-    return load_text(text, f"--set {name}")
+        raise SpecError("G172", f"expected a value of {clipped(name)}, found none", Place(setting_path(name)))
+    return load_text(text, setting_path(name))
+
+
+def setting_path(name: str) -> str:
+    """What stands for the file in the place of a variable's new value."""
+    return f"--set {name}"

@@ -99,7 +99,7 @@ def first_variant(sweep: Sweep, recipe: Path) -> Recipe:
 
 def digest_of_recipe(sweep: Sweep, recipe: Path) -> str:
     """SHA-256 of a recipe and all files of its spec, in hexadecimal."""
-    texts = spec_of(first_variant(sweep, recipe).model, recipe.parent).texts
+    texts = spec_of(first_variant(sweep, recipe), recipe.parent).texts
     told = json.dumps([dump_recipe(read_recipe(recipe)), dict(texts)], sort_keys=True)
     return hashlib.sha256(told.encode("utf-8", "surrogatepass")).hexdigest()
 

@@ -52,12 +52,13 @@ class Task:
 
 def task_of(recipe: Recipe, base: Path, preprocessing: Preprocessing | None = None) -> Task:
     """The task of a recipe whose spec's path starts at `base`; all files of the spec are read once."""
-    return Task.of(recipe, spec_of(recipe.model, base), preprocessing)
+    return Task.of(recipe, spec_of(recipe, base), preprocessing)
 
 
-def spec_of(model: Model, base: Path) -> ModelSpec:
+def spec_of(recipe: Recipe, base: Path) -> ModelSpec:
     """A recipe's spec, read."""
-    return read_spec(spec_path(model, base), model.set)
+    with recipe.placing_variables():
+        return read_spec(spec_path(recipe.model, base), recipe.model.set)
 
 
 def spec_path(model: Model, base: Path) -> Path | str:

@@ -68,7 +68,8 @@ DEFAULT = Options()
 def task_of_run(folder: RunFolder, facts: Mapping[str, Any]) -> tuple[Task, Path]:
     """(what a run trains, the folder that its data's paths start at)."""
     recipe = read_recipe(folder.recipe)
-    spec = read_spec(folder.spec.resolve() / facts["spec"], recipe.model.set)
+    with recipe.placing_variables():
+        spec = read_spec(folder.spec.resolve() / facts["spec"], recipe.model.set)
     task = Task.of(recipe, spec, read_fitted(recipe, folder.preprocess))
     check_shapes(task.preprocessing, task.plan)
     from_facts(facts, task.plan)  # an error now, not behind the training

@@ -11,10 +11,11 @@ from graphc.data.preprocess import Preprocess
 from graphc.data.value_range import range_of_type
 from graphc.errors import SpecError
 from graphc.spec import model
+from graphc.spec.model import read_spec
 from graphc.train.commands import evaluate_run, predict, resume, train
 from graphc.train.loss_terms import LossTerms
 from graphc.train.recipe import Model, read_recipe
-from graphc.train.task import spec_of, task_of
+from graphc.train.task import spec_path, task_of
 
 
 @pytest.fixture
@@ -52,12 +53,15 @@ def test_a_spec_is_read_once_a_command(project, made):
 
 
 def test_a_recipe_names_a_spec_of_the_zoo_as_specs_do(tmp_path):
-    assert spec_of(Model(spec="lenet5"), tmp_path).name == spec_of(Model(spec="zoo/lenet5"), tmp_path).name == "lenet5"
+    def name(spec: str) -> str:
+        return read_spec(spec_path(Model(spec=spec), tmp_path)).name
+
+    assert name("lenet5") == name("zoo/lenet5") == "lenet5"
     with pytest.raises(SpecError, match="there is no file zoo/lenet6, and the zoo has no 'lenet6'"):
-        spec_of(Model(spec="zoo/lenet6"), tmp_path)
+        name("zoo/lenet6")
     (tmp_path / "zoo").mkdir()
     (tmp_path / "zoo" / "lenet5").write_text("graphc: 1\nname: mine\ninputs: {x: [N, 4]}\nlayers: [relu]\n")
-    assert spec_of(Model(spec="zoo/lenet5"), tmp_path).name == "mine"
+    assert name("zoo/lenet5") == "mine"
 
 
 def test_fitting_leaves_settings_as_they_were():
@@ -76,3 +80,18 @@ def test_preprocessing_is_the_inputs_own_or_that_of_all(project):
     preprocessing = task_of(recipe, project).preprocessing
     assert preprocessing.of("image").settings.scale == 2
     assert preprocessing.of("another").settings == Preprocess()
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ("{units: 3}", "recipe.yaml:2:39: error[G172]: the spec has no variable 'units'"),
+        ('{rate: ""}', "recipe.yaml:2:38: error[G172]: expected a value of 'rate', found none"),
+    ],
+)
+def test_a_variable_of_the_spec_is_said_where_the_recipe_sets_it(project, said, words):
+    path = project / "recipe.yaml"
+    path.write_text(path.read_text().replace("model: tiny.yaml", f"model: {{spec: tiny.yaml, set: {said}}}"))
+    with pytest.raises(SpecError) as caught:
+        task_of(read_recipe(path), project)
+    assert words in str(caught.value)
