@@ -153,7 +153,7 @@ def _fragment(content: str, path: Path, outline: Outline, unsaved: Unsaved) -> A
 
 def _recipe(content: str, path: Path, outline: Outline, unsaved: Unsaved) -> Analysis:
     from graphc.train.recipe import read_recipe_text  # noqa: PLC0415  (loads NumPy)
-    from graphc.train.task import Task, spec_path  # noqa: PLC0415
+    from graphc.train.task import Task, placing_variables, spec_path  # noqa: PLC0415
 
     recipe = None
     try:
@@ -161,7 +161,7 @@ def _recipe(content: str, path: Path, outline: Outline, unsaved: Unsaved) -> Ana
         spec = find(spec_path(recipe.model, path.parent))
         text = unsaved.get(str(spec.absolute()))
         said = read_limited(spec, LIMITS.file_bytes) if text is None else text
-        with recipe.placing_variables():
+        with placing_variables(recipe):
             model = read_spec_text(said, spec, recipe.model.set, unsaved=unsaved)
         task = Task.of(recipe, model)
     except GraphcError as error:

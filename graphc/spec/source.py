@@ -248,6 +248,10 @@ class _Reader:
         self.documents += 1
         if self.documents > 1:
             raise SpecError("G103", "a second document starts here; a spec is one document", self._place(event))
+        if event.version not in (None, (1, 2)):
+            found = ".".join(map(str, event.version))
+            message = f"expected YAML 1.2, found %YAML {found}, which reads other values"
+            raise SpecError("G107", message, self._place(event))
 
     def _scalar(self, event: ScalarEvent) -> None:
         place = self._place(event)
@@ -287,9 +291,9 @@ class _Reader:
             raise SpecError("G104", f'{message}: write "{straight}"', place)
         if event.tag is None:
             return resolve(event.value, place) if event.implicit[0] else event.value
-        name = event.tag.removeprefix(CORE_TAG)
-        if name in ("str", "!"):
+        if event.tag in ("!", CORE_TAG + "str"):
             return event.value
+        name = event.tag.removeprefix(CORE_TAG)
         if event.tag == name or name not in SCALAR_TYPES:
             raise SpecError("G107", f"the tag {clipped(event.tag)} is not one of YAML's core types", place)
         value = resolve(event.value, place)

@@ -41,7 +41,6 @@ from graphc.kernels.integers import Form
 from graphc.parallel.communicator import NUM_SHARDS
 from graphc.settings import LIST, ONE_OR_LIST, WHOLE, OneOf, Settings, ShortFor, validate
 from graphc.spec.source import SpecMap, load_file, load_text
-from graphc.spec.variables import setting_path
 from graphc.train.distill import Teacher
 from graphc.train.losses import LOSSES, Loss
 from graphc.train.metrics import METRICS, Metric
@@ -343,17 +342,6 @@ class Recipe(Settings):
             yield
         except (SpecError, DataError) as error:
             error.place = error.place or self.place_of(keys, of_key)
-            raise
-
-    @contextmanager
-    def placing_variables(self) -> Iterator[None]:
-        """An error about a variable of the spec that this recipe sets gets the place where it is set."""
-        try:
-            yield
-        except SpecError as error:
-            path = error.place.path if error.place else ""
-            if name := next((each for each in self.model.set if path == setting_path(each)), None):
-                error.place = self.place_of(("model", "set", name)) or Place(f"model.set.{name}")
             raise
 
     def place_of(self, keys: Sequence[int | str], of_key: bool = False) -> Place | None:

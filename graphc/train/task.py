@@ -5,13 +5,16 @@ recipe ─task_of→ Task ─fitted(train)→ Task ─→ batches, stepper, sign
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from graphc.compiler import plan_model
+from graphc.errors import Place, SpecError
 from graphc.graph import Plan
 from graphc.spec.model import ModelSpec, read_spec
+from graphc.spec.variables import setting_path
 from graphc.spec.zoo import is_of_zoo
 from graphc.train.fake_quantization import Scales, fake_quantized, rounded
 from graphc.train.fitted import Preprocessing
@@ -57,8 +60,20 @@ def task_of(recipe: Recipe, base: Path, preprocessing: Preprocessing | None = No
 
 def spec_of(recipe: Recipe, base: Path) -> ModelSpec:
     """A recipe's spec, read."""
-    with recipe.placing_variables():
+    with placing_variables(recipe):
         return read_spec(spec_path(recipe.model, base), recipe.model.set)
+
+
+@contextmanager
+def placing_variables(recipe: Recipe) -> Iterator[None]:
+    """An error about a variable of the spec that the recipe sets gets the place where it is set."""
+    try:
+        yield
+    except SpecError as error:
+        path = error.place.path if error.place else ""
+        if name := next((each for each in recipe.model.set if path == setting_path(each)), None):
+            error.place = recipe.place_of(("model", "set", name)) or Place(f"model.set.{name}")
+        raise
 
 
 def spec_path(model: Model, base: Path) -> Path | str:

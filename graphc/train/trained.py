@@ -21,7 +21,7 @@ from graphc.train.fitted import check_shapes, read_fitted
 from graphc.train.image_values import from_facts
 from graphc.train.recipe import Model, read_recipe
 from graphc.train.run_folder import RunFolder
-from graphc.train.task import Task
+from graphc.train.task import Task, placing_variables
 from graphc.types import Array
 
 _PROVIDER = r"[a-z]{1,20}(:([a-z0-9_]{1,60}=[0-9]{1,20}|device_type=[A-Z0-9.]{1,20}))*"
@@ -68,7 +68,7 @@ DEFAULT = Options()
 def task_of_run(folder: RunFolder, facts: Mapping[str, Any]) -> tuple[Task, Path]:
     """(what a run trains, the folder that its data's paths start at)."""
     recipe = read_recipe(folder.recipe)
-    with recipe.placing_variables():
+    with placing_variables(recipe):
         spec = read_spec(folder.spec.resolve() / facts["spec"], recipe.model.set)
     task = Task.of(recipe, spec, read_fitted(recipe, folder.preprocess))
     check_shapes(task.preprocessing, task.plan)

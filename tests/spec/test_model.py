@@ -53,7 +53,7 @@ def test_a_setting_has_yamls_types(text, value):
     [
         ("clases=3", "no variable 'clases' (did you mean 'classes'?)"),
         ("classes", "NAME=VALUE"),
-        ("classes=", "no value"),
+        ("classes=", "found none"),
         ("classes={", "not YAML"),
         ("classes=.nan", "finite"),
         ("classes=${other}", "no variable 'other'"),

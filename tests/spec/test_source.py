@@ -145,6 +145,8 @@ REFUSED = [
     ("a: !!set {x}", "G107", "set", (1, 4)),
     ("a: !!timestamp 2020-01-01", "G107", "timestamp", (1, 4)),
     ("a: !!int x", "G107", "not of the type !!int", (1, 4)),
+    ("a: !<str> 1", "G107", "the tag 'str'", (1, 4)),
+    ("%YAML 1.1\n---\na: no", "G107", "expected YAML 1.2, found %YAML 1.1", (1, 1)),
     ("a: !!int true", "G107", "not of the type !!int", (1, 4)),
     ("a: !!bool 1", "G107", "not of the type !!bool", (1, 4)),
     ("a: !!map [x]", "G107", "core types", (1, 4)),
