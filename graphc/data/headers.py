@@ -7,9 +7,12 @@ belongs together piece by piece. What is counted here is counted as the decoders
 from __future__ import annotations
 
 import re
+import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from graphc.data.bmp import check_bmp
+from graphc.data.gif import check_gif
 from graphc.data.tiff import MOST_SCANS, PREFIXES, check_tiff_file
 from graphc.errors import DataError
 
@@ -18,7 +21,10 @@ MOST_CHUNKS, MOST_UNPACKED, MOST_BESIDE = 2_000, 16, 2**23
 OF_PIXELS = (b"IDAT", b"fdAT", b"fcTL")
 MOST_OF_PIXELS, PIXEL_BYTES = 10_000, 256
 """Chunks of a PNG's pixels; more where they have so many bytes on average."""
-ONCE = (b"IHDR", b"PLTE", b"tRNS", b"acTL", b"eXIf")
+CRITICAL = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
+"""Chunks that nobody may skip."""
+BITS_OF_COLOR: Mapping[int, Sequence[int]] = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
+ONCE = (b"PLTE", b"tRNS", b"acTL", b"eXIf")
 MOST_SEGMENTS, MOST_EXIF = 5_000, 16
 """Of a JPEG: all segments, and those of EXIF, which mostly has one."""
 MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
@@ -37,13 +43,10 @@ def check_bytes(data: bytes) -> None:
 
 
 def _png(data: bytes) -> None:
-    """Chunks as Pillow goes through them, to the last one."""
+    """Chunks as Pillow goes through them, to the last one; it looks at few checksums and at few values."""
     counts: Counter[bytes] = Counter()
     of_pixels = beside = unpacked = 0
-    at = 8
-    while len(data) >= at + 8 and (kind := data[at + 4 : at + 8]) != b"IEND":
-        start, size = at + 8, int.from_bytes(data[at : at + 4], "big")
-        at = start + size + 4
+    for kind, start, size in _chunks(data):
         if kind in OF_PIXELS:
             of_pixels += 1
             if of_pixels > MOST_OF_PIXELS + len(data) // PIXEL_BYTES:
@@ -57,6 +60,34 @@ def _png(data: bytes) -> None:
         if counts.total() > MOST_CHUNKS or beside > MOST_BESIDE or unpacked > MOST_UNPACKED:
             most = f"{MOST_CHUNKS:,} chunks, {MOST_UNPACKED} compressed ones and {MOST_BESIDE:,} bytes"
             raise DataError("G406", f"expected at most {most} beside the pixels of a PNG, found more")
+
+
+def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """(kind, where its bytes begin, how many there are) of a PNG's chunks before the last; a DataError about what
+    libpng refuses of them."""
+    at, kind, view = 8, b"", memoryview(data)
+    while kind != b"IEND":
+        start, size, kind = at + 8, int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
+        end = start + size
+        if end + 4 > len(data):
+            raise DataError("G406", "the image is cut off: expected the last chunk of a PNG")
+        if not kind.isalpha() or (kind[:1].isupper() and kind not in CRITICAL):
+            raise DataError("G406", f"expected the chunks of a PNG, found one of the kind {kind!r}")
+        if zlib.crc32(view[at + 4 : end]) != int.from_bytes(data[end : end + 4], "big"):
+            raise DataError("G406", f"the image is damaged: a PNG's {kind.decode()} has another checksum")
+        if (at == 8) != (kind == b"IHDR") or (at == 8 and not _is_header(data[start:end])):
+            raise DataError("G406", "expected a PNG's header first, with values that PNG knows, found another")
+        if kind != b"IEND":
+            yield kind, start, size
+        at = end + 4
+
+
+def _is_header(said: bytes) -> bool:
+    """Whether width, height, bits, color and methods are some that PNG has."""
+    if len(said) != 13:
+        return False
+    bits, color, *methods, interlaced = said[8:]
+    return bits in BITS_OF_COLOR.get(color, ()) and not any(methods) and interlaced < 2
 
 
 def _is_compressed(text: bytes) -> bool:
@@ -91,6 +122,8 @@ def jpeg_markers(data: bytes) -> Iterator[tuple[int, int]]:
 CHECKS: Mapping[bytes, Callable[[bytes], None]] = {
     b"\x89PNG\r\n\x1a\n": _png,
     b"\xff\xd8\xff": _jpeg,
+    b"BM": check_bmp,
+    b"GIF8": check_gif,
     **dict.fromkeys(PREFIXES, check_tiff_file),
 }
 """By what files begin with, as Pillow knows them."""
