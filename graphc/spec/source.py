@@ -9,7 +9,6 @@ aliases costs nothing here; its written-out size counts against the limit.
 from __future__ import annotations
 
 import codecs
-import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -29,8 +28,9 @@ from yaml.events import (
 
 from graphc.errors import Place, SpecError, clipped
 from graphc.files import read_limited, shown
+from graphc.spec.scalars import resolve
 from graphc.spec.surrogates import PAIR, Pairs, is_json
-from graphc.spec.syntax import SAID, syntax_error, too_many_directives, unprintable
+from graphc.spec.syntax import SAID, syntax_error, too_many_directives, touching, unprintable
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,14 +123,6 @@ class SpecList(list[Any]):
 Tree: TypeAlias = SpecMap | SpecList | str | int | float | bool | None
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-CONSTANTS = {
-    "": None, "~": None, "null": None, "Null": None, "NULL": None,
-    "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,
-}  # fmt: skip
-NOT_FINITE = re.compile(r"[-+]?(\.(inf|Inf|INF|nan|NaN|NAN)|Infinity|NaN)")
-INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
-FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
-NUMBER_START = frozenset("0123456789+-.IN")
 CORE_TAG = "tag:yaml.org,2002:"
 SCALAR_TYPES: dict[str, Any] = {
     "null": (type(None),), "bool": (bool,), "int": (int,), "float": (int, float), "str": (str,)
@@ -157,7 +149,7 @@ def load_text(text: str | bytes, path: str, limits: Limits = LIMITS, number_keys
     content = content if pairs is None else pairs.text
     if (at := too_many_directives(content)) is not None:
         raise SpecError("G107", f"expected tags of YAML's core, found {SAID}", _place_after(content[:at], path))
-    reader = _Reader(path, limits, number_keys, pairs)
+    reader = _Reader(path, limits, number_keys, content, pairs)
     try:
         for event in yaml.parse(content, Loader=LOADER):
             reader.take(event)
@@ -223,6 +215,7 @@ class _Reader:
     path: str
     limits: Limits
     number_keys: bool
+    text: str
     pairs: Pairs | None = None
     root: Tree = None
     implicit: bool = False
@@ -238,6 +231,7 @@ class _Reader:
         elif kind is MappingStartEvent or kind is SequenceStartEvent:
             self._start(event)
         elif kind is MappingEndEvent or kind is SequenceEndEvent:
+            self._stands_apart(event)
             self._end()
         elif kind is AliasEvent:
             self._alias(event)
@@ -257,6 +251,7 @@ class _Reader:
         place = self._place(event)
         frame = self.stack[-1] if self.stack else None
         self._count(1, place)
+        self._stands_apart(event)
         if frame is not None and frame.key is None and type(frame.tree) is SpecMap:
             self._key(frame, event, place)
             return
@@ -338,6 +333,11 @@ class _Reader:
         self._count(anchor.size, place)
         self._put(anchor.value, place, anchor.size, anchor.height)
 
+    def _stands_apart(self, event: Any) -> None:
+        if (found := touching(self.text, event)) is not None:
+            at, what = found
+            raise SpecError("G102", f"this is not YAML 1.2: {what}", _place_after(self.text[:at], self.path))
+
     def _put(self, value: Any, place: Place, size: int, height: int) -> None:
         if not self.stack:
             self.root = value
@@ -364,30 +364,3 @@ class _Reader:
     def _place(self, event: Any) -> Place:
         line, column = event.start_mark.line, event.start_mark.column
         return Place(self.path, line + 1, 1 + (column if self.pairs is None else self.pairs.column(line, column)))
-
-
-def resolve(text: str, place: Place) -> Any:
-    """A plain scalar by YAML 1.2's core schema."""
-    if text in CONSTANTS:
-        return CONSTANTS[text]
-    if text[0] not in NUMBER_START:
-        return text
-    if INTEGER.fullmatch(text):
-        return _integer(text, place)
-    if FLOAT.fullmatch(text):
-        number = float(text)
-        if math.isinf(number):
-            raise SpecError("G120", f"the number {clipped(text)} is too large", place)
-        return number
-    if NOT_FINITE.fullmatch(text):
-        raise SpecError("G120", f"expected a finite number, found {text}", place, ["put it in quotes if it is a name"])
-    return text
-
-
-def _integer(text: str, place: Place) -> int:
-    if len(text) <= 40:
-        base = {"0o": 8, "0x": 16}.get(text[:2], 10)
-        number = int(text.removeprefix("0o"), 8) if base == 8 else int(text, base)
-        if abs(number) < 2**63:
-            return number
-    raise SpecError("G120", f"the number {clipped(text)} is too large, integers are below 2**63", place)

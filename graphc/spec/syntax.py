@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from functools import cache
 from itertools import islice
+from typing import Any
 
 import yaml
 
@@ -30,6 +31,11 @@ DIRECTIVE = re.compile(r"(?:\A|(?<=[\r\n]))%TAG")
 """A line that says what a tag stands for: libyaml compares each with all before it."""
 MOST_DIRECTIVES = 100
 SAID = f"more than {MOST_DIRECTIVES} lines with %TAG"
+TOUCHED_HEADER = re.compile(r"(?:[&!]\S*\s+)*[|>][-+0-9]*#")
+"""The first line of a text in lines, with a comment directly behind."""
+BEFORE = frozenset(" \t\r\n[{,:")
+AFTER = frozenset(["", *" \t\r\n]},:"])
+"""What may stand directly beside a value."""
 REFUSED_ASCII = re.compile("[^\t\n\r\x20-\x7e]")
 
 
@@ -63,3 +69,23 @@ def _refused() -> re.Pattern[str]:
     """What YAML does not call printable, and separators that only some readers take for line breaks. It takes
     4 ms to compile, and most specs are ASCII."""
     return re.compile("[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+
+
+def touching(text: str, event: Any) -> tuple[int, str] | None:
+    """Where something stands beside a value without a space, and what; None where the value stands apart.
+    libyaml is older than YAML 1.2 and reads such texts as other values: [?a] as {a: null}."""
+    start, end = event.start_mark.index, event.end_mark.index
+    if start == end:
+        return None
+    if isinstance(event, yaml.ScalarEvent):
+        if start > 0 and text[start - 1] not in BEFORE:
+            return start - 1, f"expected a space after {text[start - 1]}"
+        if event.value == "-" and event.implicit[0]:
+            return start, 'expected a value after -, or "-" in quotes'
+        at = text.index(f"&{event.anchor}", start) + len(event.anchor) + 1 if event.anchor else end
+        if at < end and text[at] in "?:":
+            return at, f"expected a space after &{event.anchor}"
+        if event.style in ("|", ">"):
+            found = TOUCHED_HEADER.match(text, start, end)
+            return (found.end() - 1, "expected a space before #") if found else None
+    return (end, f"expected a space before {text[end]}") if text[end : end + 1] not in AFTER else None

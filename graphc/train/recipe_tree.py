@@ -9,7 +9,8 @@ from typing import Any
 
 from graphc.errors import GraphcError, Place, SpecError, clipped
 from graphc.files import read_limited
-from graphc.spec.source import Limits, SpecList, SpecMap, decode, load_text, resolve
+from graphc.spec.scalars import resolve
+from graphc.spec.source import Limits, SpecList, SpecMap, decode, load_text
 from graphc.spec.syntax import unprintable
 from graphc.spec.zoo import zoo_names
 
