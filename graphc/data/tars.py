@@ -18,7 +18,9 @@ BLOCK = tarfile.BLOCKSIZE
 LARGEST_OFFSET = 2**62
 """Bytes, beyond which no system has files."""
 LARGEST_HEADER = 1 << 20
-"""Bytes of a header, with the long names and other records that it may have; they are read at once."""
+"""Bytes of a member's headers together, with the long names and other records that they may have."""
+MOST_RECORDS = 1_000
+"""Of a member, with those of the archive before it, which tarfile goes through again with each member."""
 OPEN = 16
 """Files that a process keeps open at most."""
 
@@ -27,14 +29,17 @@ def tar_members(file: BinaryIO, path: Path, expected: str) -> Iterator[tarfile.T
     """The members of a tar that is not compressed, in their order; none is kept. A DataError where the file is no such
     tar (`expected` says what it should be), is damaged, or ends without the mark of the end, as one that was cut off
     between two members does."""
-    where, end = Place(shown(path)), 0
+    where, end, headers = Place(shown(path)), 0, _Headers(file)
     try:
-        with tarfile.open(fileobj=_Headers(file), mode="r:") as archive:  # type: ignore[call-overload]
+        with tarfile.open(fileobj=headers, mode="r:") as archive:  # type: ignore[call-overload]
             while (info := archive.next()) is not None:
                 archive.members = []  # tarfile keeps all that it has seen
                 if info.size < 0 or archive.offset <= end:
                     raise tarfile.ReadError(f"a member of {info.size:,} bytes")
-                end = archive.offset
+                if len(info.pax_headers) > MOST_RECORDS:
+                    raise tarfile.ReadError(f"more than {MOST_RECORDS:,} records of a member")
+                info.pax_headers = {}
+                end, headers.left = archive.offset, LARGEST_HEADER
                 yield info
             end = archive.offset
     except (tarfile.TarError, OSError, ValueError, EOFError, RecursionError) as error:
@@ -51,11 +56,14 @@ class _Headers:
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self.seek, self.tell = file.seek, file.tell
+        self.left = LARGEST_HEADER
+        """Bytes that the next member's headers may take."""
 
     def read(self, count: int) -> bytes:
         """So many bytes, fewer at the file's end: memory for them is there before they are."""
-        if not 0 <= count <= LARGEST_HEADER:
-            raise tarfile.ReadError(f"a header of {count:,} bytes")
+        if not 0 <= count <= self.left:
+            raise tarfile.ReadError(f"headers of more than {LARGEST_HEADER:,} bytes, or of a negative size")
+        self.left -= count
         return self._file.read(count)
 
 

@@ -33,11 +33,19 @@ def binary(size: int) -> bytes:
 
 def record(key: str, value: str) -> bytes:
     """A pax header with one record."""
-    body = f" {key}={value}\n"
-    length = len(body) + 2 if len(body) < 98 else len(body) + 3
-    text = f"{length}{body}".encode()
-    assert len(text) == length
-    return member("pax", text, b"x")
+    return records({key: value})
+
+
+def records(said: dict[str, str], kind: bytes = b"x") -> bytes:
+    """A pax header: `x` of the next member, `g` of all that follow."""
+    data = b""
+    for key, value in said.items():
+        body = f" {key}={value}\n"
+        length = len(body) + 2 if len(body) < 98 else len(body) + 3
+        text = f"{length}{body}".encode()
+        assert len(text) == length
+        data += text
+    return member("pax", data, kind)
 
 
 def names_of(path: Path, data: bytes) -> list[str]:
@@ -57,6 +65,8 @@ SIZES = {
     "records of 8 GB": member("p", kind=b"x", size=b"77777777777\0"),
     "records of a negative size": member("p", kind=b"x", size=binary(-512)),
     "a long name of 8 GB": member("p", kind=b"L", size=b"77777777777\0"),
+    "long names of 2 MB together": member("p", b"n" * 10_000, kind=b"L") * 200 + member("z"),
+    "a thousand records for all members": records({f"record{n}": "" for n in range(1_001)}, b"g") + member("z"),
     "headers within headers": member("p", b"x", kind=b"x") * 1_500,
 }
 
