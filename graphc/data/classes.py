@@ -23,8 +23,8 @@ from graphc.errors import DataError, Place, did_you_mean
 from graphc.files import LONGEST_NAME, composed, shown
 from graphc.types import Array
 
-WHOLE = re.compile(r"-?(?:0|[1-9]\d{0,17})", re.ASCII)
-WHOLE_WITH_POINT = re.compile(rf"({WHOLE.pattern})\.0*", re.ASCII)
+WHOLE = re.compile(r"0|-?[1-9]\d{0,17}", re.ASCII)
+RESPELLED = re.compile(rf"(?:-(?=0))?({WHOLE.pattern})(?:\.0*)?", re.ASCII)
 """Whole numbers as text, of as many digits as fit into 64 bits; what is longer is a name like others."""
 NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 TRUTH = ("false", "true")
@@ -287,8 +287,8 @@ def _refuse_numbers_for_names(classes: Sequence[str], targets: Sequence[str], ex
 
 
 def _spelled(name: str) -> str:
-    """`1.0` as `1`, `True` as `true`: ways to write one name."""
-    if (whole := WHOLE_WITH_POINT.fullmatch(name)) is not None:
+    """`1.0` as `1`, `-0` as `0`, `True` as `true`: ways to write one name."""
+    if (whole := RESPELLED.fullmatch(name)) is not None:
         return whole[1]
     return name.lower() if name.lower() in TRUTH else name
 

@@ -63,8 +63,9 @@ def typed(column: Column, want: Want, given: Sequence[str], known: Sequence[str]
         names = not column.names and all(isinstance(each, str) for cell in column.cells for each in cell)
         return _multi_hot(column, want, given, known) if names else _vectors(column, want, given)
     _refuse_missing(column, given)
-    if (row := next((row for row, cell in enumerate(column.cells) if isinstance(cell, dict)), None)) is not None:
-        raise column.fail(row, f"{column.target}: expected a name or a number, found a mapping")
+    if (row := next((row for row, cell in enumerate(column.cells) if is_no_name(cell)), None)) is not None:
+        found = "a mapping" if isinstance(column.cells[row], dict) else column.cells[row]
+        raise column.fail(row, f"{column.target}: expected a name or a number, found {found}")
     if want.of_values:
         return Typed(np.array([_number(column, row, cell) for row, cell in enumerate(column.cells)], np.float64))
     if _are_shares(column, want):
@@ -184,6 +185,11 @@ def _refuse_missing(column: Column, given: Sequence[str]) -> None:
 def is_missing(cell: Any) -> bool:
     """Nothing, an empty text, or not a number (which pandas writes for nothing)."""
     return cell is None or (isinstance(cell, str) and cell.lower() in ("", "nan")) or cell != cell  # noqa: PLR0124
+
+
+def is_no_name(cell: Any) -> bool:
+    """Whether it is a list, a mapping or an infinite number (as which JSON's 1e400 is read), which name no class."""
+    return isinstance(cell, (list, dict)) or (isinstance(cell, float) and math.isinf(cell))
 
 
 def _are_shares(column: Column, want: Want) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from graphc.data.labels import is_missing, is_number
+from graphc.data.labels import is_missing, is_no_name, is_number
 from graphc.data.places import LARGEST, has_area
 from graphc.data.sample import MASK
 from graphc.data.tables import Row, Table, is_path
@@ -58,11 +58,13 @@ class Roles:
 
     def check(self, table: Table) -> None:
         """Whether the columns that are named, and those that belong together, are there."""
-        columns = {*table.columns}
+        columns, nameless = {*table.columns}, table.columns.count("")
         for role in (IMAGE, *self.columns):
             for column in self.of(role):
                 if column not in columns and table.rows:
                     raise table.without(column, role)
+                if not column and nameless > 1:
+                    raise table.error(1, f"columns: expected one column {column!r} for {role}, found {nameless}")
             if self.is_annotation(role) and len(self.of(role)) > 1:
                 raise table.error(1, f"columns: expected one column for {role}, found {len(self.of(role))}")
         if table.is_json:
@@ -130,11 +132,12 @@ def from_json(table: Table, roles: Roles) -> Iterator[Listed]:
             return tuple(_numbers(each, length, role, row, table) for each in given or ())
 
         boxes = lists(BOXES, 4)
-        labels = row.values.get(roles.column(BOX_CLASSES)) or []
+        labels = row.values.get(roles.column(BOX_CLASSES))
+        labels = [] if labels is None else labels
         if not isinstance(labels, list) or (labels and len(labels) != len(boxes)):
-            found = f"{len(labels)}" if isinstance(labels, list) else repr(labels)
+            found = f"{len(labels)}" if isinstance(labels, list) else f"{labels!r:.60}"
             raise table.error(row.line, f"expected a label for each of {len(boxes)} boxes, found {found}")
-        if (wrong := next((each for each in labels if isinstance(each, (list, dict))), None)) is not None:
+        if (wrong := next((each for each in labels if is_no_name(each)), None)) is not None:
             raise table.error(row.line, f"expected the name of a class for each box, found {wrong!r:.60}")
         for each in boxes:
             _check_box(each, row, table)
@@ -168,7 +171,8 @@ def _size(listed: Listed, table: Table, roles: Roles) -> tuple[int, int] | None:
     if any(map(is_missing, found)):
         return None
     if not all(is_number(each) and float(each).is_integer() and float(each) > 0 for each in found):
-        raise table.error(listed.line, f"expected height and width in pixels, found {found[0]!r} and {found[1]!r}")
+        said = " and ".join(f"{each!r:.60}" for each in found)
+        raise table.error(listed.line, f"expected height and width in pixels, found {said}")
     return int(float(found[0])), int(float(found[1]))
 
 
@@ -180,7 +184,7 @@ def _merged(rows: Sequence[Row], of_a_box: set[str], table: Table) -> dict[str, 
             if name in of_a_box or not value:
                 continue
             if values[name] and values[name] != value:
-                message = f"{name}: expected {values[name]!r} as in another line of this image, found {value!r}"
+                message = f"{name}: expected {values[name]!r:.60} as in another line of this image, found {value!r:.60}"
                 raise table.error(row.line, message)
             values[name] = value
     return values
