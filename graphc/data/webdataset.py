@@ -213,7 +213,8 @@ class Scan:
             ending, keys = where
             if ending not in read:
                 read[ending] = self._text(sample, ending, file, path)
-            value = self._value(sample, read[ending], name, keys, path) if keys else read[ending].strip()
+            is_json = ending.rpartition(".")[2] == "json" or bool(keys)
+            value = self._value(sample, read[ending], name, keys, path) if is_json else read[ending].strip()
             found[name] = self._texts.setdefault(value, value) if isinstance(value, str) else value
         return found
 
@@ -224,12 +225,12 @@ class Scan:
             raise self._error(path, sample, message)
         file.seek(info.offset_data)
         try:
-            return file.read(info.size).decode()
+            return file.read(info.size).decode("utf-8-sig")
         except UnicodeDecodeError as error:
             raise self._error(path, sample, f"expected UTF-8 in .{ending}: {error}") from None
 
     def _value(self, sample: Sample, text: str, name: str, keys: list[str], path: Path) -> Any:
-        """What lies under the keys of a JSON text."""
+        """What a JSON text says, or what lies there under the keys."""
         try:
             value = json.loads(text, object_pairs_hook=mapping_of)
         except (ValueError, RecursionError) as error:

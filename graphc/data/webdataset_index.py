@@ -21,7 +21,7 @@ from graphc.errors import DataError, Place
 from graphc.files import atomic_write, machine_error, shown
 from graphc.types import Array
 
-VERSION = 1
+VERSION = 2
 ARRAYS = ("about", "files", "places", "cells")
 
 

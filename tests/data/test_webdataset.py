@@ -144,6 +144,15 @@ def test_an_index_that_is_something_else_is_refused(folder, change, said):
     assert (folder / "index.npz").read_bytes() == before
 
 
+def test_a_file_in_json_says_its_value(tmp_path):
+    texts = [b'"cat"', b'\xef\xbb\xbf "dog"\n', b' "cat"']
+    write_shard(
+        tmp_path / "a.tar", [(f"{n}.{e}", d) for n, t in enumerate(texts) for e, d in (("png", gray(n)), ("json", t))]
+    )
+    found = source(path="a.tar", targets={"label": "json"}).load(tmp_path, LIMIT)
+    assert (found.classes, found.targets["label"].tolist()) == (("cat", "dog"), [0, 1, 0])
+
+
 @pytest.mark.parametrize(
     ("files", "settings", "said"),
     [
@@ -154,6 +163,7 @@ def test_an_index_that_is_something_else_is_refused(folder, change, said):
         ([("a.png", b""), ("a.cls", b"\xff")], {}, r"expected UTF-8 in .cls"),
         ([("a.png", b""), ("a.cls", bytes(2**20 + 1))], {}, r"expected at most 1,048,576 bytes in .cls"),
         ([("a.png", b""), ("a.json", b"{")], {"targets": {"label": "json.x"}}, r"label: expected JSON"),
+        ([("a.png", b""), ("a.json", b"cat")], {"targets": {"label": "json"}}, r"label: expected JSON"),
         ([("a.png", b""), ("a.json", b'{"y": 1}')], {"targets": {"label": "json.x"}}, r"expected a key 'x', found y"),
         ([("a.png", b""), ("a.cls", b"1")], {"mask": "seg.png"}, r"expected a mask, .seg.png, found none"),
         ([("a", b"")], {}, "found no images"),

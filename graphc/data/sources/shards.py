@@ -38,8 +38,8 @@ class WebDataset(ImageFiles):
     image: str | None = Field(default=None, min_length=1)
     """The ending of images, such as `jpg` or `rgb.png`; default: whichever image an example has."""
     targets: dict[str, str] = Field(default={LABEL: "cls"})
-    """Target -> the ending of the file that holds it, a text or a number: `{label: cls}`; of a mapping in JSON what is
-    under a key: `{label: json.category, age: json.person.age}`."""
+    """Target -> the ending of the file that holds it, a text, a number or JSON: `{label: cls}`; of a mapping in JSON
+    what is under a key: `{label: json.category, age: json.person.age}`."""
     mask: str | None = Field(default=None, min_length=1)
     """The ending of masks (target `mask`), such as `seg.png`."""
     mask_values: MaskValues = Field(default={})
