@@ -26,6 +26,13 @@ by name, and the number of the trial whose place it takes."""
 SURPLUS = "surplus"
 """How a trial ends of which there are enough."""
 ENDS = ("diverged", "refused", SURPLUS)
+COMPUTED = """
+    SELECT name FROM sqlite_master WHERE type NOT IN ('table', 'index') OR NOT coalesce(rootpage, 0)
+    UNION ALL
+    SELECT t.name FROM sqlite_master AS t, pragma_table_xinfo(t.name) AS c WHERE t.type = 'table' AND c.hidden
+"""
+"""What of a database is worked out, or done, by what it says itself: views, triggers, virtual tables and tables with
+generated columns, none of which Optuna makes."""
 LONGEST, SHOWN = 100_000, 300
 """Characters of a reason, and those of it that tables show."""
 
@@ -44,7 +51,7 @@ def check_trials(study: Any, facts: SweepFacts, where: str) -> None:
 
 def check_database(url: str, study: str) -> None:
     """A MachineError where a SQLite database is not there, or has not this study: it is not made, nor changed, by who
-    only reads a sweep's folder."""
+    only reads a sweep's folder. A WeightsError where it is more than tables and indexes."""
     path = url.partition(":///")[2].partition("?")[0]
     if not url.startswith("sqlite"):
         return
@@ -52,6 +59,9 @@ def check_database(url: str, study: str) -> None:
         raise MachineError("G527", f"the storage of the sweep, {shown(url)}, cannot be used: there is no such file")
     try:
         with contextlib.closing(sqlite3.connect(f"{Path(path).absolute().as_uri()}?mode=ro", uri=True)) as database:
+            if computed := database.execute(COMPUTED).fetchone():
+                message = f"expected tables and indexes alone, found {clipped(computed[0])}"
+                raise WeightsError("G323", message, Place(shown(path)))
             found = database.execute("SELECT 1 FROM studies WHERE study_name = ?", (study,)).fetchone()
     except (sqlite3.Error, UnicodeError) as error:
         raise MachineError("G527", f"the storage of the sweep, {shown(url)}, cannot be used: {error}") from None

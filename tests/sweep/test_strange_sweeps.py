@@ -17,6 +17,7 @@ from tests.train.conftest import write_tiny_project
 
 pytest.importorskip("optuna", reason="needs optuna, the extra sweep")
 
+from graphc.sweep.checks import check_database
 from graphc.sweep.study import read_study
 from graphc.sweep.worker import SweepWorker, begin_sweep
 
@@ -200,6 +201,27 @@ def test_what_a_sweep_says_of_itself(stranger: Path, tmp_path: Path, facts: dict
         read_study(str(folder))
     assert not (folder / "new.db").exists()
     assert (folder / "other.db").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("CREATE VIEW studies AS WITH RECURSIVE n (a) AS (SELECT 1 UNION ALL SELECT a + 1 FROM n) "
+         "SELECT a AS study_id, '' AS study_name FROM n WHERE a < 0", "found 'studies'"),
+        ("CREATE TABLE version_info (a); CREATE TRIGGER gone AFTER INSERT ON version_info "
+         "BEGIN DELETE FROM version_info; END", "found 'gone'"),
+        ("CREATE TABLE studies (study_name, a AS (hex(zeroblob(100000000))))", "found 'studies'"),
+        ("CREATE VIRTUAL TABLE studies USING fts5(study_name)", "found 'studies'"),
+    ],
+    ids=["view", "trigger", "generated", "virtual"],
+)  # fmt: skip
+def test_a_database_is_tables_alone(tmp_path: Path, script: str, said: str) -> None:
+    with contextlib.closing(sqlite3.connect(tmp_path / "trials.db")) as database:
+        database.executescript(script)
+    before = (tmp_path / "trials.db").read_bytes()
+    with little(), pytest.raises(WeightsError, match=r"trials.db: error\[G323\]: expected tables .* alone, " + said):
+        check_database(f"sqlite:///{tmp_path}/trials.db", "mine")
+    assert (tmp_path / "trials.db").read_bytes() == before
 
 
 def test_a_journal_that_can_no_longer_be_read(stranger: Path, tmp_path: Path) -> None:
