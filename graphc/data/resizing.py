@@ -20,9 +20,16 @@ UnitInterval: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 class Resizing(Kind):
     """A way to resize."""
 
+    copies: ClassVar[int] = 4
+    """How many images in float32 are there while it works, at most."""
+
     def apply(self, sample: Sample, size: tuple[int, int]) -> Sample:
         """The example in this height and width."""
         raise NotImplementedError(self.kind)
+
+    def sizes(self, old: tuple[int, int], size: tuple[int, int]) -> tuple[tuple[int, int], ...]:
+        """The largest heights and widths on the way of an image of height and width `old` to this size."""
+        return (size,)
 
     def check(self, size: tuple[int, int]) -> None:
         """A ValueError where images cannot get this size."""
@@ -63,6 +70,9 @@ class CenterCrop(Resizing):
         self.check(size)
         scaled = resize(sample, *self._scaled(sample.size, size), self.interpolation)
         return crop(scaled, *middle(scaled.size, size), *size)
+
+    def sizes(self, old: tuple[int, int], size: tuple[int, int]) -> tuple[tuple[int, int], ...]:
+        return (self._scaled(old, size), size)
 
     def check(self, size: tuple[int, int]) -> None:
         if self.shorter_side is not None and self.shorter_side < max(size):

@@ -31,7 +31,7 @@ RESAMPLING: Mapping[Interpolation, Image.Resampling] = {
     "bicubic": Image.Resampling.BICUBIC,
 }
 LARGEST = 10**8
-"""Pixels that an image may have after resizing: one that is a line would otherwise grow without bound."""
+"""Numbers that an image may have after resizing: one that is a line would otherwise grow without bound."""
 
 
 NEAREST = 1e-6
@@ -190,9 +190,9 @@ def resize(sample: Sample, height: int, width: int, interpolation: Interpolation
     rows, columns = sample.size
     if (rows, columns) == (height, width):
         return sample
-    if height * width > LARGEST:
-        found = f"{height}×{width} pixels for an image of {rows}×{columns}"
-        raise DataError("G406", f"expected a size of at most {LARGEST:,} pixels, found {found}")
+    if (numbers := height * width * sample.image.shape[2]) > LARGEST:
+        found = f"{numbers:,}: {height}×{width} pixels for an image of {rows}×{columns}"
+        raise DataError("G406", f"expected a size of at most {LARGEST:,} numbers, found {found}")
     image = _by_pillow(sample.image, lambda part: part.resize((width, height), RESAMPLING[interpolation]))
     mask = sample.mask
     if mask is not None:

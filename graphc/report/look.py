@@ -24,6 +24,7 @@ from graphc.data.value_range import AnyRange
 from graphc.errors import DataError, Place
 from graphc.files import atomic_write
 from graphc.report.tables import render
+from graphc.train.augment_memory import check_augment_memory
 from graphc.train.batching import point_order
 from graphc.train.datasets import read_set
 from graphc.train.recipe import Recipe, read_recipe
@@ -92,6 +93,7 @@ def preview(
     images = next(iter(examples.inputs.values()))
     if images.ndim not in (3, 4):
         raise DataError("G404", "expected images to look at", Place(examples.source))
+    check_augment_memory(recipe, examples, limit, training=True)
     size = (int(images.shape[1]), int(images.shape[2]))
     values = examples.range_of(next(iter(examples.inputs)))
     chosen = np.random.default_rng([recipe.seed, 0x10CC]).permutation(len(examples))[:count]

@@ -88,8 +88,8 @@ def train(
 def _read(task: Task, base: Path, options: Options) -> Sets:
     """The recipe's sets, whose batches have room in memory."""
     sets = read_sets(task, base, options.max_memory)
-    for examples in (sets.train, sets.validation):
-        check_batch_memory(task, examples, options.max_memory)
+    check_batch_memory(task, sets.train, options.max_memory, training=True)
+    check_batch_memory(task, sets.validation, options.max_memory)
     return sets
 
 

@@ -105,7 +105,7 @@ def first_step(recipe_path: Path | str, overrides: Sequence[str] = (), max_memor
     task = task_of(recipe, base)
     check_emittable(task)
     sets = read_sets(task, base, max_memory)
-    check_batch_memory(task, sets.train, max_memory)
+    check_batch_memory(task, sets.train, max_memory, training=True)
     task = fitted(task, sets.train)
     task.heads.check(sets.train)
     batches = make_batches(task, sets.train, augmenting(task, sets.train), training=True)

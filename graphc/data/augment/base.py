@@ -21,6 +21,8 @@ class Augmentation(Kind):
     """Whether things are elsewhere in the picture afterwards."""
     cuts: ClassVar[bool] = False
     """Whether it cuts a window out of the image, to give it the network's size."""
+    copies: ClassVar[int] = 6
+    """How many images in float32 are there while it works, at most."""
 
     probability: UnitInterval = 1.0
     """How often it happens."""
@@ -28,6 +30,11 @@ class Augmentation(Kind):
     def apply(self, sample: Sample, rng: np.random.Generator, size: tuple[int, int]) -> Sample:
         """The changed example; `size`: height and width that the network gets in the end."""
         raise NotImplementedError(self.kind)
+
+    def sizes(self, old: tuple[int, int], size: tuple[int, int]) -> tuple[tuple[int, int], ...]:
+        """The largest heights and widths on the way of an image of height and width `old`, the last one the result's;
+        `size`: as of `apply`."""
+        return (old,)
 
 
 class Warp(Augmentation):

@@ -137,6 +137,9 @@ class RandomCrop(Augmentation):
     def apply(self, sample: Sample, rng: np.random.Generator, size: tuple[int, int]) -> Sample:
         return _window(sample, rng, self.size or size, self.fill)
 
+    def sizes(self, old: tuple[int, int], size: tuple[int, int]) -> tuple[tuple[int, int], ...]:
+        return (self.size or size,)
+
 
 class PadCrop(Augmentation):
     """Edges put around the image, then a window of its own size anywhere: what is done for CIFAR."""
@@ -184,6 +187,9 @@ class RandomResizedCrop(Augmentation):
         side = min(rows, columns)  # no such window fits: the middle
         return resize(crop(sample, (rows - side) // 2, (columns - side) // 2, side, side), *size)
 
+    def sizes(self, old: tuple[int, int], size: tuple[int, int]) -> tuple[tuple[int, int], ...]:
+        return (size,)
+
 
 class SideScale(Augmentation):
     """The shorter side scaled to a random length, then a window of the network's size: what is done for VGG."""
@@ -201,10 +207,17 @@ class SideScale(Augmentation):
         return self
 
     def apply(self, sample: Sample, rng: np.random.Generator, size: tuple[int, int]) -> Sample:
-        rows, columns = sample.size
-        factor = int(rng.integers(*self.side, endpoint=True)) / min(rows, columns)
-        scaled = resize(sample, max(round(rows * factor), 1), max(round(columns * factor), 1))
-        return _window(scaled, rng, size, 0.0)
+        side = int(rng.integers(*self.side, endpoint=True))
+        return _window(resize(sample, *_scaled(sample.size, side)), rng, size, 0.0)
+
+    def sizes(self, old: tuple[int, int], size: tuple[int, int]) -> tuple[tuple[int, int], ...]:
+        return (_scaled(old, self.side[1]), size)
+
+
+def _scaled(size: tuple[int, int], side: int) -> tuple[int, int]:
+    """The size of an image whose shorter side gets this length."""
+    factor = side / min(size)
+    return max(round(size[0] * factor), 1), max(round(size[1] * factor), 1)
 
 
 def _window(sample: Sample, rng: np.random.Generator, size: tuple[int, int], fill: float) -> Sample:

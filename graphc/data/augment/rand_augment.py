@@ -182,6 +182,7 @@ class RandAugment(Augmentation):
 
     kind: ClassVar[str] = "rand_augment"
     moves: ClassVar[bool] = True
+    copies: ClassVar[int] = 32
 
     operations: int = Field(default=2, ge=1, le=100)
     """How many, one after the other; the same may come again."""
