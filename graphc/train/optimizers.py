@@ -21,6 +21,8 @@ from graphc.training_graph.tensor import Tensor
 from graphc.types import Array, Gradient
 
 Slots: TypeAlias = tuple[Tensor, ...]
+SQUARE = "square"
+"""The slot that every optimizer with one takes the square root of: never negative."""
 
 
 class Optimizer(Kind):
@@ -169,12 +171,12 @@ class RmsProp(Optimizer):
     @property
     def slots(self) -> tuple[str, ...]:
         extra = (("mean",) if self.centered else ()) + (("momentum",) if self.momentum else ())
-        return ("square", *extra)
+        return (SQUARE, *extra)
 
     def update_block(self, w: Array, g: Array, slots: tuple[Array, ...], rate: float, step: int, decay: float) -> None:
         named = dict(zip(self.slots, slots, strict=True))
         add_scaled(g, decay, w)
-        v = named["square"]
+        v = named[SQUARE]
         v *= self.decay_rate
         v += (1 - self.decay_rate) * (g * g)
         spread = v
@@ -198,7 +200,7 @@ class RmsProp(Optimizer):
     ) -> tuple[Tensor, Slots]:
         named = dict(zip(self.slots, slots, strict=True))
         g = g + w * decay if decay else g
-        v = named["square"] = named["square"] * self.decay_rate + (1 - self.decay_rate) * (g * g)
+        v = named[SQUARE] = named[SQUARE] * self.decay_rate + (1 - self.decay_rate) * (g * g)
         spread = v
         if self.centered:
             mean = named["mean"] = named["mean"] * self.decay_rate + (1 - self.decay_rate) * g
@@ -223,7 +225,7 @@ class Adagrad(Optimizer):
 
     @property
     def slots(self) -> tuple[str, ...]:
-        return ("square",)
+        return (SQUARE,)
 
     def start(self, slot: str) -> float:
         return self.initial
@@ -260,7 +262,7 @@ class Adam(Optimizer):
 
     @property
     def slots(self) -> tuple[str, ...]:
-        return ("mean", "square")
+        return ("mean", SQUARE)
 
     def update_block(self, w: Array, g: Array, slots: tuple[Array, ...], rate: float, step: int, decay: float) -> None:
         add_scaled(g, decay, w)

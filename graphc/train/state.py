@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from graphc.errors import clipped, counted
-from graphc.train.optimizers import Optimizer, new_slots
+from graphc.train.optimizers import SQUARE, Optimizer, new_slots
 from graphc.train.schedules import Plateau
 from graphc.types import Array
 from graphc.valid_json import lacking
@@ -83,6 +83,12 @@ class TrainState:
         found |= {f"totals/{one}/{key}": value for one, sums in self.totals.items() for key, value in sums.items()}
         found["order"] = self.order
         return found
+
+    def negative_square(self, optimizer: Optimizer) -> str | None:
+        """The first slot of squares with a number below 0, by its name as in `arrays`."""
+        start = f"slots/{SQUARE}/"
+        found = (name for name, value in self.arrays(optimizer).items() if name.startswith(start) and (value < 0).any())
+        return next(found, None)
 
     def facts(self) -> dict[str, Any]:
         """Everything that is not an array."""

@@ -99,11 +99,13 @@ class Trainer:
                 self.events.close()
 
     def check_numbers(self) -> None:
-        """A ValueError where the state, which a file has given, cannot be trained on: numbers that are not finite, or
-        a watched number that there is not."""
+        """A ValueError where the state, which a file has given, cannot be trained on: numbers that are not finite,
+        squares below 0, or a watched number that there is not."""
         state, names = self.state, ("", *self.watcher.names)
         if (name := first_bad_array(state.arrays(self.recipe.optimizer))) is not None:
             raise ValueError(f"{name} is not finite")
+        if (name := state.negative_square(self.recipe.optimizer)) is not None:
+            raise ValueError(f"{name} has negative numbers, which are squares")
         if state.tracker.name not in names:
             raise ValueError(
                 f"expected one of {', '.join(names[1:])} to be watched, found {clipped(state.tracker.name)}"
