@@ -77,8 +77,9 @@ class Examples:
             if 0 in array.shape[1:]:
                 found = "×".join(map(str, array.shape))
                 raise DataError("G402", f"expected values in {name!r}, found the shape {found}", Place(self.source))
-        if (twice := twice_in(self.classes)) is not None:
-            raise DataError("G405", f"classes: expected each name once, found {twice!r} twice", Place(self.source))
+        for names in (self.classes, *self.target_classes.values()):
+            if (twice := twice_in(names)) is not None:
+                raise DataError("G405", f"classes: expected each name once, found {twice!r} twice", Place(self.source))
 
     def __len__(self) -> int:
         return len(next(iter(self.inputs.values())))

@@ -23,7 +23,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from graphc.errors import MachineError, Place, WeightsError, clipped, counted
+from graphc.errors import MachineError, Place, WeightsError, clipped, counted, twice_in
 from graphc.files import (
     TEMPORARY,
     atomic_write,
@@ -286,8 +286,8 @@ def checked_facts(text: bytes | str, name: str) -> dict[str, Any]:
         said = lacking(facts, FACTS, MORE_FACTS)
     except ValueError as error:
         said = f"the file is not as graphc wrote it: {shown(str(error)[:200])}"
-    if not said and not all(map(_are_names, (facts["classes"], *facts.get("target_classes", {}).values()))):
-        said = "expected classes in it, as graphc writes it"
+    if not said:
+        said = _wrong_classes([facts["classes"], *facts.get("target_classes", {}).values()])
     if not said and not all(type(each) is int for each in facts.get(CATEGORY_IDS, ())):
         said = "expected whole numbers as ids of categories"
     if not said and not all(map(is_plain_name, facts["spec"].split("/"))):
@@ -309,8 +309,14 @@ def _wrong_values(record: Mapping[str, Any]) -> str:
     return f"expected numbers, found {clipped(record[bad[0]])} as {clipped(bad[0])}" if bad else ""
 
 
-def _are_names(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(name, str) for name in value)
+def _wrong_classes(found: Sequence[Any]) -> str:
+    """What is expected of lists of classes that these are not, in words; else nothing."""
+    for names in found:
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            return "expected classes in it, as graphc writes it"
+        if (twice := twice_in(names)) is not None:
+            return f"expected each class once, found {clipped(twice)} twice"
+    return ""
 
 
 def _is_ours(name: str) -> bool:
