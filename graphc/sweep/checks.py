@@ -12,9 +12,10 @@ from typing import Any
 
 from graphc.documented import flow
 from graphc.errors import MachineError, Place, WeightsError, clipped
-from graphc.files import shown
+from graphc.files import open_regular, shown
 from graphc.sweep.folder import SweepFacts
 from graphc.sweep.settings import Sweep, params_of
+from graphc.system import NotPlain, check_own
 
 FOLDER_NAME = re.compile(r"\d{5,9}(-\d{5,9})*", re.ASCII)
 """Of a trial's run: its number, and those of trials that took its place."""
@@ -33,6 +34,8 @@ COMPUTED = """
 """
 """What of a database is worked out, or done, by what it says itself: views, triggers, virtual tables and tables with
 generated columns, none of which Optuna makes."""
+OF_SEVERAL = bytes.fromhex("d9d505f920a163d7")
+"""The end of a journal that names another file, which goes with it."""
 LONGEST, SHOWN = 100_000, 300
 """Characters of a reason, and those of it that tables show."""
 
@@ -58,7 +61,7 @@ def check_database(url: str, study: str) -> None:
     if not Path(path).is_file():
         raise MachineError("G527", f"the storage of the sweep, {shown(url)}, cannot be used: there is no such file")
     try:
-        with contextlib.closing(sqlite3.connect(f"{Path(path).absolute().as_uri()}?mode=ro", uri=True)) as database:
+        with contextlib.closing(_asked(Path(path).absolute())) as database:
             if computed := database.execute(COMPUTED).fetchone():
                 message = f"expected tables and indexes alone, found {clipped(computed[0])}"
                 raise WeightsError("G323", message, Place(shown(path)))
@@ -67,6 +70,29 @@ def check_database(url: str, study: str) -> None:
         raise MachineError("G527", f"the storage of the sweep, {shown(url)}, cannot be used: {error}") from None
     if found is None:
         raise MachineError("G527", f"the storage of the sweep, {shown(url)}, has no trials of it")
+
+
+def _asked(path: Path) -> sqlite3.Connection:
+    """A SQLite database that can be read, and is not written: but what a killed worker has left half done is undone,
+    as SQLite does for whoever writes next."""
+    database = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)
+    try:
+        database.execute("SELECT 1 FROM sqlite_master").fetchone()
+    except sqlite3.OperationalError as error:
+        database.close()
+        if error.sqlite_errorcode != sqlite3.SQLITE_READONLY_ROLLBACK:
+            raise
+        journal = Path(f"{path}-journal")
+        try:
+            check_own(journal)
+        except NotPlain as problem:
+            raise sqlite3.OperationalError(f"expected a journal, found {problem.found}") from None
+        with open_regular(journal, WeightsError, "G323") as file:
+            file.seek(max(journal.stat().st_size - len(OF_SEVERAL), 0))
+            if file.read() == OF_SEVERAL:
+                raise sqlite3.OperationalError("expected the journal of one database, found one of several") from None
+        return sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True)
+    return database
 
 
 def _wrong(trial: Any, facts: SweepFacts, known: Mapping[str, Set[str]]) -> str:

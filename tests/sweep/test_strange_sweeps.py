@@ -224,6 +224,30 @@ def test_a_database_is_tables_alone(tmp_path: Path, script: str, said: str) -> N
     assert (tmp_path / "trials.db").read_bytes() == before
 
 
+@pytest.mark.parametrize("end", [b"", bytes.fromhex("d9d505f920a163d7")], ids=["own", "of several"])
+def test_what_a_killed_worker_has_left_half_done_is_undone(tmp_path: Path, end: bytes) -> None:
+    """A database and its journal, as they lie on the disk in the middle of a transaction."""
+    (tmp_path / "killed").mkdir()
+    names = ["trials.db", "trials.db-journal"]
+    with contextlib.closing(sqlite3.connect(tmp_path / names[0], isolation_level=None)) as database:
+        database.execute("CREATE TABLE studies (study_name, text)")
+        database.execute("INSERT INTO studies VALUES ('mine', '')")
+        database.execute("PRAGMA cache_size = 1")
+        database.execute("BEGIN")
+        database.execute("DELETE FROM studies")
+        database.executemany("INSERT INTO studies VALUES ('other', ?)", [("y" * 2000,)] * 200)
+        for name in names:
+            (tmp_path / "killed" / name).write_bytes((tmp_path / name).read_bytes() + end * name.endswith("journal"))
+        database.execute("ROLLBACK")
+    url = f"sqlite:///{tmp_path}/killed/trials.db"
+    if end:
+        with pytest.raises(MachineError, match="expected the journal of one database, found one of several"):
+            check_database(url, "mine")
+    else:
+        check_database(url, "mine")
+        assert not (tmp_path / "killed" / names[1]).exists()
+
+
 def test_a_journal_that_can_no_longer_be_read(stranger: Path, tmp_path: Path) -> None:
     """Behind the last trial, too, the message names it."""
     folder = copied(stranger, tmp_path)
