@@ -30,6 +30,8 @@ OLD_BMP = b"\x0c\0\0\0"
 """The size of BMP's first header, which has its numbers elsewhere."""
 BITS_OF_MODE: Mapping[str, int] = {"1": 1, "L": 8}
 """Of a gray BMP's pixels, as Pillow reads them."""
+TRANSFORMS: Mapping[str, tuple[int, ...]] = {"RGB": (0, 1), "CMYK": (0, 2)}
+"""What Adobe's marker may say of colors, by the mode: that they are these, or brightness and two differences."""
 SPREAD = re.compile("L;([24])R?")
 """Pillow's names of gray values of fewer than 8 bits, which it brings to 8."""
 
@@ -171,11 +173,16 @@ def _run_lengths(data: bytes, opened: Image.Image) -> str:
     return f"expected at most {MOST_RUN_PIXELS:,} pixels in a BMP of run lengths, found {pixels:,}: save it as PNG"
 
 
-def _cmyk(data: bytes, opened: Image.Image) -> str:
-    """Whether 0 is no ink or all of it: Adobe's programs, and Pillow, take it for all of it."""
-    if opened.mode != "CMYK" or "adobe" in opened.info:
-        return ""
-    return "expected a JPEG of four inks with Adobe's marker, found one without: nothing says whether 0 is white"
+def _jpeg(data: bytes, opened: Image.Image) -> str:
+    """Whether 0 is no ink or all of it: Adobe's programs, and Pillow, take it for all of it. What colors are: libjpeg
+    guesses where Adobe's marker says a number that it does not know."""
+    if opened.mode == "CMYK" and "adobe" not in opened.info:
+        return "expected a JPEG of four inks with Adobe's marker, found one without: nothing says whether 0 is white"
+    transform = opened.info.get("adobe_transform", 0)
+    if opened.mode in TRANSFORMS and "jfif" not in opened.info and transform not in TRANSFORMS[opened.mode]:
+        known = " or ".join(map(str, TRANSFORMS[opened.mode]))
+        return f"expected {known} as the kind of colors that Adobe's marker says in a JPEG, found {transform}"
+    return ""
 
 
 def _raw(data: bytes, opened: Image.Image) -> str:
@@ -212,7 +219,7 @@ def _plain(data: bytes, opened: Image.Image) -> str:
 
 
 CHECKS: Mapping[str, Callable[[bytes, Image.Image], str]] = {
-    "jpeg": _cmyk,
+    "jpeg": _jpeg,
     "jpeg2k": _jpeg2000,
     "bmp_rle": _run_lengths,
     "ppm": _ppm,

@@ -28,8 +28,10 @@ OTHER_BITS = bytes.fromhex("559a336ca527d14b") * 4
 PROGRESSIVE, RESTARTS = 0xC2, 0xDD
 FRAMES = frozenset({0xC0, 0xC1, PROGRESSIVE})
 """The second bytes of the markers of frames; `RESTARTS`: of how many blocks there are between two restarts."""
-SIDE = 8
-"""Pixels of a block, along each side."""
+SIDE, COEFFICIENTS = 8, 64
+"""Of a block: pixels along each side, and numbers that make it."""
+ALL_BITS = 16
+"""More than a coefficient has behind the first scan of it."""
 INSIDE = ((2, 2), (5, 2), (2, 5), (5, 5))
 """Pixels of a block that smoothing between blocks leaves as they are."""
 
@@ -38,12 +40,32 @@ def end_early(data: bytes, opened: Image.Image) -> bool:
     """Whether bits are missing; `opened`: the image of `data`, whose pixels have been read."""
     segments = [(kind, at, at + int.from_bytes(data[at : at + 2], "big")) for kind, at in jpeg_markers(data)]
     kinds = [kind for kind, _, _ in segments]
-    if RESTARTS in kinds and _lacks_restarts(data, segments):
+    if _lacks_scans(data, segments) or (RESTARTS in kinds and _lacks_restarts(data, segments)):
         return True
     if PROGRESSIVE not in kinds and kinds.count(SOS) == 1 and not _has_gray_block(opened):
         return False
     with Image.open(io.BytesIO(_with_other_bits(data, segments)), formats=["JPEG"]) as again:
         return ImageChops.difference(opened, again).getbbox(alpha_only=False) is not None
+
+
+def _lacks_scans(data: bytes, segments: Sequence[Segment]) -> bool:
+    """Whether a component has no scan, or the progressive ones leave out bits of a coefficient."""
+    left: dict[int, list[int]] = {}
+    """Bits of each coefficient that no scan has had."""
+    is_progressive = False
+    for kind, at, end in segments:
+        if kind in FRAMES:
+            is_progressive = kind == PROGRESSIVE
+            left = {component: [ALL_BITS] * COEFFICIENTS for component in data[at + 8 : end : 3]}
+        elif kind == SOS:
+            first, last, bits = data[end - 3 : end] if is_progressive else (0, COEFFICIENTS - 1, 0)
+            before, after = bits >> 4 or ALL_BITS, bits & 15
+            for component in data[at + 3 : end - 3 : 2]:
+                found = left.get(component, [])[first : last + 1]
+                if set(found) != {before}:
+                    return True
+                left[component][first : last + 1] = [after] * len(found)
+    return any(map(any, left.values()))
 
 
 def _lacks_restarts(data: bytes, segments: Sequence[Segment]) -> bool:

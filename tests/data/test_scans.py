@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from contextlib import suppress
 
 import numpy as np
@@ -42,6 +43,34 @@ def test_a_restart_that_is_missing():
     before, after = (data.index(b"\xff" + bytes([mark])) for mark in (0xD2, 0xD3))
     with pytest.raises(DataError, match="pixels end before the image does"):
         decode_image(data[:before] + data[after:], "a")
+
+
+@pytest.mark.parametrize("scan", range(1, 10))
+def test_a_scan_that_is_missing(scan):
+    """The next one says which bits of which coefficients there should be."""
+    data = jpeg(NOISE, "RGB", True, 0)
+    starts = [*(found.start() for found in re.finditer(b"\xff\xda", data)), len(data) - len(END)]
+    assert len(starts) == 11
+    tables = data.find(b"\xff\xc4", starts[scan])
+    end = min(tables if tables > 0 else starts[scan + 1], starts[scan + 1])
+    with pytest.raises(DataError, match="pixels end before the image does"):
+        decode_image(data[: starts[scan]] + data[end:], "a")
+
+
+def test_a_component_that_is_missing():
+    data = bytearray(jpeg(NOISE, "RGB", False, 0))
+    scan = data.index(b"\xff\xda")
+    assert data[scan + 5 : scan + 11 : 2] == b"\1\2\3"
+    data[scan + 9] = 2  # twice the second, and no third
+    with pytest.raises(DataError, match=r"pixels end before|damaged"):
+        decode_image(bytes(data), "a")
+
+
+def test_a_kind_of_colors_that_nobody_knows_is_refused():
+    data = bytearray(jpeg(NOISE, "CMYK", False, 0))
+    data[data.index(b"Adobe") + 11] = 1
+    with pytest.raises(DataError, match="expected 0 or 2 as the kind of colors that Adobe's marker says"):
+        decode_image(bytes(data), "a")
 
 
 def test_an_arithmetic_jpeg_is_refused():
