@@ -1,9 +1,9 @@
 """What Pillow's decoders would take long for, or much memory, or read otherwise than it is, before pixels are read.
 
 The number of pixels is bounded elsewhere. Here is what a file can ask for beside it: JPEG 2000 keeps a record of each
-precinct, code block and tile, a BMP of run lengths and a PPM whose largest value is its own are filled up pixel by
-pixel, and of a PPM in text each comment is cut out of all that follows. Writers stay far below what is refused.
-What is counted in a file's bytes, before Pillow looks at its header, stands in headers.py.
+precinct, code block and tile, and a BMP of run lengths is filled up pixel by pixel. Writers stay far below what is
+refused. What is counted in a file's bytes, before Pillow looks at its header, stands in headers.py; of pixmaps in
+pixmaps.py.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image
 
 from graphc.data.avif import frames_refused
+from graphc.data.pixmaps import pixmap_refused
 from graphc.types import Array
 
 MOST_TILES, MOST_PRECINCTS, LEAST_BLOCK = 16_384, 200_000, 256
@@ -25,7 +26,6 @@ SIZES = 0x51
 HEADERS = frozenset(b"\x50\x51\x52\x53\x55\x57\x58\x59\x5c\x5d\x5e\x5f\x60\x61\x63\x64\x74\x75\x77\x78")
 """The second bytes of JPEG 2000's markers that stand in headers."""
 MOST_RUN_PIXELS = 8_000_000
-MOST_COMMENTS = 1_000
 OLD_BMP = b"\x0c\0\0\0"
 """The size of BMP's first header, which has its numbers elsewhere."""
 BITS_OF_MODE: Mapping[str, int] = {"1": 1, "L": 8}
@@ -39,6 +39,8 @@ SPREAD = re.compile("L;([24])R?")
 def refused(data: bytes, opened: Image.Image) -> str:
     """Why the image of a file is not decoded, as a sentence; nothing where it is."""
     tiles = getattr(opened, "tile", None)
+    if tiles and opened.format == "PPM":
+        return pixmap_refused(data, opened)
     check = CHECKS.get(tiles[0][0]) if tiles else None
     return check(data, opened) if check is not None else ""
 
@@ -196,34 +198,10 @@ def _raw(data: bytes, opened: Image.Image) -> str:
     return f"expected a gray BMP of {BITS_OF_MODE[opened.mode]} bits a pixel, found one of {bits}: save it as PNG"
 
 
-def _ppm(data: bytes, opened: Image.Image) -> str:
-    """A PPM of bytes whose values go up to a number of its own, which Pillow cuts larger ones off at."""
-    most = spread(opened)[0]
-    if (pixels := opened.width * opened.height) > MOST_RUN_PIXELS:
-        found = f"{pixels:,} to {most:,}: save it as PNG"
-        return (
-            f"expected at most {MOST_RUN_PIXELS:,} pixels in a PPM of values to other than 255 or 65535, found {found}"
-        )
-    start, kind = opened.tile[0].offset, np.dtype(">u2" if most > np.iinfo(np.uint8).max else np.uint8)  # type: ignore[attr-defined]
-    values = np.frombuffer(
-        data, kind, min(pixels * len(opened.getbands()), (len(data) - start) // kind.itemsize), start
-    )
-    return (
-        f"expected values up to {most:,} in a PPM, found {values.max()}" if values.size and values.max() > most else ""
-    )
-
-
-def _plain(data: bytes, opened: Image.Image) -> str:
-    comments = data.count(b"#")
-    return f"expected at most {MOST_COMMENTS:,} comments, found {comments:,}" if comments > MOST_COMMENTS else ""
-
-
 CHECKS: Mapping[str, Callable[[bytes, Image.Image], str]] = {
     "jpeg": _jpeg,
     "jpeg2k": _jpeg2000,
     "bmp_rle": _run_lengths,
-    "ppm": _ppm,
-    "ppm_plain": _plain,
     "raw": _raw,
 }
 """By the names of Pillow's decoders."""
