@@ -38,6 +38,8 @@ SPREAD = re.compile("L;([24])R?")
 
 def refused(data: bytes, opened: Image.Image) -> str:
     """Why the image of a file is not decoded, as a sentence; nothing where it is."""
+    if getattr(opened, "is_animated", False) and opened.format not in ("MPO", "TIFF"):  # previews and depths; tiff.py
+        return "expected one image, found an animation: save the one that is meant"
     tiles = getattr(opened, "tile", None)
     if tiles and opened.format == "PPM":
         return pixmap_refused(data, opened)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,7 @@ from graphc.data.reading import LARGEST_FILE, open_regular
 from graphc.data.resizing import STRETCH, Resizing
 from graphc.data.sample import Sample
 from graphc.data.sides import PIXEL_LIMIT
+from graphc.data.tiff import PREFIXES
 from graphc.data.value_range import BYTES, ImageValues
 from graphc.errors import DataError, MachineError, Place
 from graphc.files import shown
@@ -37,6 +38,15 @@ LOSSY = ("JPEG", "MPO", "WEBP", "AVIF", "JPEG2000")
 """Formats in which a value may not stay as it was."""
 WHITE_IS_ZERO = ("L;I", "L;2I", "L;4I")
 """Pillow's names of a TIFF's gray values that are turned around; of one bit, black is 0 however it is stored."""
+BEGINNINGS: Mapping[bytes, str] = {
+    b"\xff\xd8\xff": "JPEG",
+    b"\x89PNG": "PNG",
+    b"BM": "BMP",
+    b"GIF8": "GIF",
+    b"RIFF": "WEBP",
+    **dict.fromkeys(PREFIXES, "TIFF"),
+}
+"""What files of a format begin with."""
 
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # or its errors are written to standard error
 warnings.filterwarnings("ignore", module=r"PIL\.")  # what it warns of is checked here; images are read by threads
@@ -176,8 +186,7 @@ def _opened(data: bytes | BinaryIO, name: str, pixels: int) -> Iterator[Image.Im
             "G406", f"the image has more than {most:,} pixels, the limit is {pixels:,}", Place(name)
         ) from None
     except UnidentifiedImageError:
-        known = ", ".join(formats())
-        raise DataError("G406", f"expected an image in one of {known}, found something else", Place(name)) from None
+        raise DataError("G406", _unknown(data), Place(name)) from None
     except DataError as error:
         error.place = error.place or Place(name)
         raise
@@ -185,3 +194,11 @@ def _opened(data: bytes | BinaryIO, name: str, pixels: int) -> Iterator[Image.Im
         raise
     except Exception as error:  # Pillow's decoders raise almost anything for a damaged file
         raise DataError("G406", f"the image is damaged or cut off: {error}", Place(name)) from None
+
+
+def _unknown(data: bytes) -> str:
+    """What is said of a file whose header Pillow does not read."""
+    kind = next((kind for beginning, kind in BEGINNINGS.items() if data.startswith(beginning)), None)
+    if kind in formats():
+        return f"expected a whole {kind} of values that are read here, found a header that is damaged, or of others"
+    return f"expected an image in one of {', '.join(formats())}, found something else"

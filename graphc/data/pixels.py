@@ -38,8 +38,9 @@ def pixels_of(opened: Image.Image, name: str, channels: int, values: ImageValues
     color = opened.mode not in WIDE
     if stored != "uint8":
         _check_type(stored, color, name, values)
-    levels = spread(opened)
+    levels, colors = spread(opened), _palette_colors(opened)
     orientation = load(opened)
+    _check_palette(opened, colors)
     found = _of_bytes(opened, MODES[channels]) if color else _of_one_channel(opened, stored, name, values, levels)
     found = found if is_read_upright(opened) else upright(found, orientation)
     if values is not None:
@@ -108,6 +109,24 @@ def _check_transparency(opened: Image.Image, name: str, channels: int) -> None:
     if bits in (2, 4, 16) and kind in (0, 2):
         message = f"expected alpha in a channel of its own, found a transparent color in a PNG of {bits} bits"
         raise DataError("G406", message, Place(name))
+
+
+def _palette_colors(opened: Image.Image) -> int:
+    """How many colors a file's palette has, before pixels are read, when Pillow fills it up with black; that of a TIFF
+    is full."""
+    palette: Any = opened.palette
+    if opened.format == "TIFF":
+        return 256
+    return len(palette.palette) // len(palette.rawmode or palette.mode) if palette else 0
+
+
+def _check_palette(opened: Image.Image, colors: int) -> None:
+    """An error where a pixel has none of its palette's colors."""
+    if opened.mode != "P":
+        return
+    most = int(np.asarray(opened).max())
+    if most >= colors:
+        raise DataError("G406", f"expected pixels of a palette's {colors} colors, found one of color {most}")
 
 
 def _of_bytes(opened: Image.Image, mode: str) -> Array:

@@ -37,8 +37,12 @@ TIFF's too: scans, of which a progressive one has about ten."""
 SPARE_PIXELS = 2**22
 """That tiles may have beyond four times those of the image, to the right of it and below."""
 WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, SAMPLES, ROWS, PLANAR = 256, 257, 258, 259, 262, 277, 278, 284
+KIND, OLD_KIND, MOST_PAGES = 254, 255, 32
+"""Of what kind an image is; how many smaller copies it may have."""
 STRIPS, STRIP_BYTES, TILE_WIDTH, TILE_HEIGHT, TILES, TILE_BYTES = 273, 279, 322, 323, 324, 325
 FILL_ORDER, PREDICTOR, COLOR_MAP, FORMAT, SUBSAMPLING = 266, 317, 320, 339, 530
+COLORS: Mapping[int, int] = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3, 8: 3}
+"""Channels of an image without alpha, by the number that says how colors are stored."""
 FOLDERS = (34665, 34853, 40965)
 """Tags that say where a further directory lies: of EXIF, of places, of interoperability."""
 COMPRESSIONS: Mapping[int, str] = {
@@ -102,6 +106,16 @@ class _File:
             raise DataError("G406", f"expected at most {MOST_RATIONALS:,} ratios in a TIFF, found {self.ratios:,}")
         return found
 
+    def next(self, at: int) -> int:
+        """Where the directory behind the one that lies there does; 0: nowhere."""
+        (count,) = self.numbers("Q" if self.is_big else "H", at)
+        size, head = (20, 8) if self.is_big else (12, 2)
+        return self.numbers("Q" if self.is_big else "L", at + head + count * size)[0]
+
+    def is_copy(self, tags: Mapping[int, _Entry]) -> bool:
+        """Whether a directory is about a smaller copy of another image; it may say so in an older tag."""
+        return bool(self.one(tags, KIND, 0) & 1) or self.one(tags, OLD_KIND, 1) == 2
+
     def _start(self, tag: int, size: int, place: int) -> int:
         """Where a tag's values lie; the tag's entry lies at `place`."""
         room = 8 if self.is_big else 4
@@ -137,9 +151,21 @@ def check_tiff_file(data: bytes) -> None:
     file = _File(data, "<" if data[:2] == b"II" else ">", data[2:3] == b"+")
     (at,) = file.numbers("Q", 8) if file.is_big else file.numbers("L", 4)
     tags = file.directory(at)
+    _check_pages(file, at, tags)
     _check_folders(file, tags)
     _check_parts(file, tags)
     _check_values(file, tags)
+
+
+def _check_pages(file: _File, at: int, tags: Mapping[int, _Entry]) -> None:
+    """Further images of a TIFF are smaller copies of the first, as their directories say; and it is none of these."""
+    is_copy = file.is_copy(tags)
+    for _ in range(MOST_PAGES):
+        if not (at := file.next(at)):
+            return
+        if is_copy or not file.is_copy(file.directory(at)):
+            raise DataError("G406", "expected a TIFF of one page, found more: save the one that is meant")
+    raise DataError("G406", f"expected at most {MOST_PAGES} smaller copies of a TIFF's image, found more")
 
 
 def _check_folders(file: _File, tags: Mapping[int, _Entry]) -> None:
@@ -213,5 +239,9 @@ def _check_values(file: _File, tags: Mapping[int, _Entry]) -> None:
         found = f"a predictor with the compression {COMPRESSIONS[compression]}"
     elif photometric == PALETTE and 0 < max(file.values(tags, COLOR_MAP, (0,))) < 256:
         found = "a palette of 8 bits, where 16 belong"
+    elif (channels := file.one(tags, SAMPLES, 1)) > (colors := COLORS.get(photometric, channels)) + (
+        planar != SEPARATE or colors > 1
+    ):
+        found = f"{channels} channels, where {colors} are colors"
     if found:
         raise DataError("G406", f"expected a TIFF whose values Pillow reads as they are, found {found}")

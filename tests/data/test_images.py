@@ -42,7 +42,7 @@ def test_pixels_are_rows_columns_channels(tmp_path):
     ("mode", "color", "suffix"),
     [
         ("L", 100, "png"),
-        ("P", 3, "png"),
+        ("P", (3, 3, 3), "png"),
         ("CMYK", (0, 0, 0, 100), "jpg"),
         ("RGBA", (9, 9, 9, 9), "png"),
         ("1", 1, "png"),
