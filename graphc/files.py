@@ -280,7 +280,10 @@ class _Read(io.FileIO):
             raise machine_error("read", self._path, error) from None
 
     def readinto(self, buffer: Any) -> Any:
-        return self._by(super().readinto, buffer)
+        found = self._by(super().readinto, buffer)
+        if found is None:  # nothing is there yet, and nobody waits for it
+            raise MachineError("G502", f"cannot read {shown(self._path)}: it is no plain file")
+        return found
 
     def readall(self) -> Any:
         return self._by(super().readall)

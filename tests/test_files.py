@@ -17,7 +17,7 @@ from PIL import Image
 
 from graphc import files
 from graphc.errors import MachineError, SpecError, WeightsError
-from graphc.files import atomic_write, make_folder, open_regular, read_limited, read_open
+from graphc.files import atomic_write, for_reading, make_folder, open_regular, read_limited, read_open
 from graphc.system import begin_writing
 from graphc.weights.npz import Archive
 
@@ -142,6 +142,16 @@ def test_a_limit_is_not_allocated(tmp_path):
             read_limited(untold, 10)
         with open_regular(untold) as file, pytest.raises(MachineError, match="cannot read /proc/self/status"):
             file.seek(0, os.SEEK_END)
+
+
+@pytest.mark.posix
+def test_what_has_nothing_to_read_yet_is_an_error():
+    """As /proc/kmsg, which says that it is a plain file."""
+    out, into = os.pipe()
+    os.set_blocking(out, False)
+    with for_reading(out, "a.npz") as file, pytest.raises(MachineError, match=r"cannot read a\.npz"):
+        file.read(8)
+    os.close(into)
 
 
 def test_a_file_that_gives_on_and_on_is_refused(tmp_path, monkeypatch):
