@@ -288,8 +288,10 @@ class _Read(io.FileIO):
     def readall(self) -> Any:
         return self._by(super().readall)
 
-    def seek(self, *arguments: Any) -> Any:
-        return self._by(super().seek, *arguments)
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        if offset or whence != os.SEEK_END:
+            return super().seek(offset, whence)  # that there is no such place is for the library to say
+        return int(self._by(super().seek, 0, os.SEEK_END))
 
     def close(self) -> None:
         self._by(super().close)
