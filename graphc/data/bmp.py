@@ -14,17 +14,18 @@ MASKS = 12
 """Bytes of masks behind a header of 40."""
 
 
+def bits_a_pixel(data: bytes) -> int:
+    """As the header says."""
+    return _number(data, 24 if _number(data, 14, 4) == OLD else 28, 2)
+
+
 def check_bmp(data: bytes) -> None:
     """A DataError about planes, bits and colors that do not go together, and pixels that begin among them."""
-
-    def number(at: int, size: int) -> int:
-        return int.from_bytes(data[at : at + size], "little")
-
-    header = number(14, 4)
+    header, bits, start = _number(data, 14, 4), bits_a_pixel(data), _number(data, 10, 4)
     if header == OLD:
-        planes, bits, compression, used, entry = number(22, 2), number(24, 2), 0, 0, 3
+        planes, compression, used, entry = _number(data, 22, 2), 0, 0, 3
     else:
-        planes, bits, compression, used, entry = number(26, 2), number(28, 2), number(30, 4), number(46, 4), 4
+        planes, compression, used, entry = _number(data, 26, 2), _number(data, 30, 4), _number(data, 46, 4), 4
     colors = (used or 2**bits) if bits <= 8 else 0
     least = 14 + header + colors * entry + (MASKS if compression == 3 and header == 40 else 0)
     if planes != 1 or bits not in BITS_OF.get(compression, ()):
@@ -32,6 +33,10 @@ def check_bmp(data: bytes) -> None:
         raise DataError("G406", f"expected a BMP of one plane with bits that suit its compression, found {found}")
     if bits <= 8 and colors > 2**bits:
         raise DataError("G406", f"expected at most {2**bits} colors in a BMP of {bits} bits, found {colors:,}")
-    if number(10, 4) < least:
-        found = f"from byte {number(10, 4):,} on"
+    if start < least:
+        found = f"from byte {start:,} on"
         raise DataError("G406", f"expected a BMP's pixels behind its header of {least:,} bytes, found them {found}")
+
+
+def _number(data: bytes, at: int, size: int) -> int:
+    return int.from_bytes(data[at : at + size], "little")

@@ -16,7 +16,8 @@ import numpy as np
 from PIL import Image
 
 from graphc.data.avif import frames_refused
-from graphc.data.pixmaps import pixmap_refused
+from graphc.data.bmp import bits_a_pixel
+from graphc.data.pixmaps import MOST_PIXELS, pixmap_refused
 from graphc.types import Array
 
 MOST_TILES, MOST_PRECINCTS, LEAST_BLOCK = 16_384, 200_000, 256
@@ -25,9 +26,6 @@ one, which takes 570 bytes), and pixels of a code block."""
 SIZES = 0x51
 HEADERS = frozenset(b"\x50\x51\x52\x53\x55\x57\x58\x59\x5c\x5d\x5e\x5f\x60\x61\x63\x64\x74\x75\x77\x78")
 """The second bytes of JPEG 2000's markers that stand in headers."""
-MOST_RUN_PIXELS = 8_000_000
-OLD_BMP = b"\x0c\0\0\0"
-"""The size of BMP's first header, which has its numbers elsewhere."""
 BITS_OF_MODE: Mapping[str, int] = {"1": 1, "L": 8}
 """Of a gray BMP's pixels, as Pillow reads them."""
 TRANSFORMS: Mapping[str, tuple[int, ...]] = {"RGB": (0, 1), "CMYK": (0, 2)}
@@ -97,8 +95,8 @@ def _of_segment(kind: int, segment: bytes, opened: Image.Image) -> str:
     levels, sides = segment[start], segment[start + 5 :] if segment[0 if kind == 0x52 else 1] & 1 else b""
     precincts = 0
     for level, side in zip(range(levels, -1, -1), sides, strict=False):
-        width, height = (_parts(length, 2 ** min(level, 32)) for length in opened.size)
-        precincts += _parts(width, 2 ** (side & 15)) * _parts(height, 2 ** (side >> 4))
+        width, height = (parts(length, 2 ** min(level, 32)) for length in opened.size)
+        precincts += parts(width, 2 ** (side & 15)) * parts(height, 2 ** (side >> 4))
     precincts *= 3 * len(opened.getbands())
     if precincts > MOST_PRECINCTS:
         return f"expected a JPEG 2000 of at most {MOST_PRECINCTS:,} precincts, found {precincts:,}"
@@ -121,10 +119,10 @@ def _of_sizes(segment: bytes) -> str:
 def _tiles(segment: bytes) -> int:
     """How many a header of sizes asks for."""
     width, height, _, _, *tile = (int.from_bytes(segment[start : start + 4], "big") for start in range(2, 34, 4))
-    return _parts(width - tile[2], max(tile[0], 1)) * _parts(height - tile[3], max(tile[1], 1))
+    return parts(width - tile[2], max(tile[0], 1)) * parts(height - tile[3], max(tile[1], 1))
 
 
-def _parts(length: int, part: int) -> int:
+def parts(length: int, part: int) -> int:
     """How many parts of a length there are, the last may be shorter."""
     return -(-length // part)
 
@@ -172,9 +170,9 @@ def unspread(values: Array, levels: tuple[int, int]) -> Array:
 
 def _run_lengths(data: bytes, opened: Image.Image) -> str:
     pixels = opened.width * opened.height
-    if pixels <= MOST_RUN_PIXELS:
+    if pixels <= MOST_PIXELS:
         return ""
-    return f"expected at most {MOST_RUN_PIXELS:,} pixels in a BMP of run lengths, found {pixels:,}: save it as PNG"
+    return f"expected at most {MOST_PIXELS:,} pixels in a BMP of run lengths, found {pixels:,}: save it as PNG"
 
 
 def _jpeg(data: bytes, opened: Image.Image) -> str:
@@ -194,7 +192,7 @@ def _raw(data: bytes, opened: Image.Image) -> str:
     many bits a pixel as it reads."""
     if opened.format == "AVIF":
         return frames_refused(data, opened)
-    bits = int.from_bytes(data[24:26] if data[14:18] == OLD_BMP else data[28:30], "little")
+    bits = bits_a_pixel(data) if opened.format == "BMP" else 0
     if opened.format != "BMP" or BITS_OF_MODE.get(opened.mode, bits) == bits:
         return ""
     return f"expected a gray BMP of {BITS_OF_MODE[opened.mode]} bits a pixel, found one of {bits}: save it as PNG"

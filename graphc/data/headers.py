@@ -16,6 +16,17 @@ from graphc.data.gif import check_gif
 from graphc.data.tiff import MOST_SCANS, PREFIXES, check_tiff_file
 from graphc.errors import DataError
 
+PNG = b"\x89PNG\r\n\x1a\n"
+"""All of a PNG's beginning, which tells whether a program has taken the file for a text."""
+BEGINNINGS: Mapping[bytes, str] = {
+    b"\xff\xd8\xff": "JPEG",
+    PNG[:4]: "PNG",
+    b"BM": "BMP",
+    b"GIF8": "GIF",
+    b"RIFF": "WEBP",
+    **dict.fromkeys(PREFIXES, "TIFF"),
+}
+"""What files of a format begin with."""
 MOST_CHUNKS, MOST_UNPACKED, MOST_BESIDE = 2_000, 16, 2**23
 """Of a PNG, beside those of pixels: chunks, chunks that are compressed (of at most a mebibyte each), and bytes."""
 OF_PIXELS = (b"IDAT", b"fdAT", b"fcTL")
@@ -35,15 +46,21 @@ SEGMENTS = frozenset((*range(0xC0, 0xC3), 0xC4, SOS, 0xDB, 0xDD, *range(0xE0, 0x
 coding, which leaves bits out that are zero, nor of lossless one."""
 
 
+def format_of(data: bytes) -> str | None:
+    """The format that a file's first bytes are of, as Pillow calls it; None where they are of none that is known."""
+    return next((kind for beginning, kind in BEGINNINGS.items() if data.startswith(beginning)), None)
+
+
 def check_bytes(data: bytes) -> None:
     """A DataError about a file that no decoder shall see."""
-    for beginning, check in CHECKS.items():
-        if data.startswith(beginning):
-            check(data)
+    if (check := CHECKS.get(format_of(data) or "")) is not None:
+        check(data)
 
 
 def _png(data: bytes) -> None:
     """Chunks as Pillow goes through them, to the last one; it looks at few checksums and at few values."""
+    if not data.startswith(PNG):
+        return  # and Pillow says so
     counts: Counter[bytes] = Counter()
     of_pixels = beside = unpacked = 0
     for kind, start, size in _chunks(data):
@@ -119,11 +136,10 @@ def jpeg_markers(data: bytes) -> Iterator[tuple[int, int]]:
         at += max(int.from_bytes(data[at : at + 2], "big"), 2)
 
 
-CHECKS: Mapping[bytes, Callable[[bytes], None]] = {
-    b"\x89PNG\r\n\x1a\n": _png,
-    b"\xff\xd8\xff": _jpeg,
-    b"BM": check_bmp,
-    b"GIF8": check_gif,
-    **dict.fromkeys(PREFIXES, check_tiff_file),
+CHECKS: Mapping[str, Callable[[bytes], None]] = {
+    "PNG": _png,
+    "JPEG": _jpeg,
+    "BMP": check_bmp,
+    "GIF": check_gif,
+    "TIFF": check_tiff_file,
 }
-"""By what files begin with, as Pillow knows them."""

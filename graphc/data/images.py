@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from graphc.data.complete import load
 from graphc.data.decoders import refused, spread, unspread
 from graphc.data.drawn import Decoded
 from graphc.data.endings import formats
-from graphc.data.headers import check_bytes
+from graphc.data.headers import check_bytes, format_of
 from graphc.data.orientation import is_read_upright, upright
 from graphc.data.pixels import WIDE, check_tiff, pixels_of, raw_mode, stored_type
 from graphc.data.placement import marked
@@ -26,7 +26,6 @@ from graphc.data.reading import LARGEST_FILE, open_regular
 from graphc.data.resizing import STRETCH, Resizing
 from graphc.data.sample import Sample
 from graphc.data.sides import PIXEL_LIMIT
-from graphc.data.tiff import PREFIXES
 from graphc.data.value_range import BYTES, ImageValues
 from graphc.errors import DataError, MachineError, Place
 from graphc.files import shown
@@ -38,15 +37,6 @@ LOSSY = ("JPEG", "MPO", "WEBP", "AVIF", "JPEG2000")
 """Formats in which a value may not stay as it was."""
 WHITE_IS_ZERO = ("L;I", "L;2I", "L;4I")
 """Pillow's names of a TIFF's gray values that are turned around; of one bit, black is 0 however it is stored."""
-BEGINNINGS: Mapping[bytes, str] = {
-    b"\xff\xd8\xff": "JPEG",
-    b"\x89PNG": "PNG",
-    b"BM": "BMP",
-    b"GIF8": "GIF",
-    b"RIFF": "WEBP",
-    **dict.fromkeys(PREFIXES, "TIFF"),
-}
-"""What files of a format begin with."""
 
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # or its errors are written to standard error
 warnings.filterwarnings("ignore", module=r"PIL\.")  # what it warns of is checked here; images are read by threads
@@ -198,7 +188,6 @@ def _opened(data: bytes | BinaryIO, name: str, pixels: int) -> Iterator[Image.Im
 
 def _unknown(data: bytes) -> str:
     """What is said of a file whose header Pillow does not read."""
-    kind = next((kind for beginning, kind in BEGINNINGS.items() if data.startswith(beginning)), None)
-    if kind in formats():
+    if (kind := format_of(data)) in formats():
         return f"expected a whole {kind} of values that are read here, found a header that is damaged, or of others"
     return f"expected an image in one of {', '.join(formats())}, found something else"

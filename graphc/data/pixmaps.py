@@ -14,7 +14,7 @@ from PIL import Image
 KINDS = (*(b"P%d" % number for number in range(1, 7)), b"Pf")
 """What files begin with. Pillow has others of its own."""
 MOST_PIXELS, MOST_COMMENTS = 8_000_000, 1_000
-"""Of values up to a number of the file's own; of a text."""
+"""Of an image that Pillow fills up one by one; of a text."""
 OTHERS = re.compile(rb"[^0-9\s]")
 """What stands in no text of values."""
 COMMENT = re.compile(rb"#[^\r\n]*")

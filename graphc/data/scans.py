@@ -17,6 +17,7 @@ from typing import TypeAlias
 import numpy as np
 from PIL import Image, ImageChops
 
+from graphc.data.decoders import parts
 from graphc.data.headers import MARKER, SOS, jpeg_markers
 from graphc.types import Array
 
@@ -78,7 +79,7 @@ def _lacks_restarts(data: bytes, segments: Sequence[Segment]) -> bool:
             interval = int.from_bytes(data[at + 2 : at + 4], "big")
         elif kind == SOS and interval and frame:
             found = sum(1 for _ in RESTART.finditer(data, *_bits(data, end)))
-            if found < _parts(_units(frame, data[at:end]), interval) - 1:
+            if found < parts(_units(frame, data[at:end]), interval) - 1:
                 return True
     return False
 
@@ -96,12 +97,7 @@ def _units(frame: bytes, scan: bytes) -> int:
     most = [max(each, default=1) for each in zip(*sides.values(), strict=True)]
     own = sides[scan[3]] if scan[2] == 1 else (1, 1)
     sizes = zip((height, width), own, most, strict=True)
-    return math.prod(_parts(length * part, SIDE * whole) for length, part, whole in sizes)
-
-
-def _parts(length: int, part: int) -> int:
-    """How many parts of a length there are, the last may be shorter."""
-    return -(-length // part)
+    return math.prod(parts(length * part, SIDE * whole) for length, part, whole in sizes)
 
 
 def _with_other_bits(data: bytes, segments: Sequence[Segment]) -> bytes:
