@@ -28,20 +28,22 @@ def load(opened: Image.Image) -> int:
         orientation = orientation_of(opened)
         load_tiff(opened)
         return orientation
+    if _loaded_in_part(opened):
+        raise DataError("G406", "the image's pixels end before the image does")
+    return orientation_of(opened)
+
+
+def _loaded_in_part(opened: Image.Image) -> bool:
+    """Read the pixels of a file; whether they end early."""
     if opened.format == "PNG":
         data, last = file_of(opened), _last_pixels(opened)
         if _is_marked(opened, 0, last):
             with Image.open(io.BytesIO(data), formats=["PNG"]) as again:
-                if _is_marked(again, 1, last):
-                    raise DataError("G406", "the image's pixels end before the image does")
-    elif opened.format in ("JPEG", "MPO"):
-        data = file_of(opened)
-        opened.load()
-        if end_early(data, opened):
-            raise DataError("G406", "the image's pixels end before the image does")
-    else:
-        opened.load()
-    return orientation_of(opened)
+                return _is_marked(again, 1, last)
+        return False
+    data = file_of(opened)
+    opened.load()
+    return opened.format in ("JPEG", "MPO") and end_early(data, opened)
 
 
 def _is_marked(opened: Image.Image, number: int, last: tuple[int, range]) -> bool:

@@ -228,6 +228,9 @@ def _check_values(file: _File, tags: Mapping[int, _Entry]) -> None:
     """What Pillow would read without a word as something else."""
     photometric, compression = file.one(tags, PHOTOMETRIC, WHITE_IS_ZERO), file.one(tags, COMPRESSION, RAW)
     bits, planar, turned = file.values(tags, BITS, (1,)), file.one(tags, PLANAR, 1), file.one(tags, FILL_ORDER, 1) != 1
+    channels = file.one(tags, SAMPLES, 1)
+    colors = COLORS.get(photometric, channels)
+    more = 0 if planar == SEPARATE and colors == 1 else 1  # alpha, but Pillow reads gray alone of planes
     found = ""
     if photometric == WHITE_IS_ZERO and (max(bits) > 8 or FLOAT in file.values(tags, FORMAT)):
         found = f"one of {max(bits)} bits in which 0 is white"
@@ -239,9 +242,7 @@ def _check_values(file: _File, tags: Mapping[int, _Entry]) -> None:
         found = f"a predictor with the compression {COMPRESSIONS[compression]}"
     elif photometric == PALETTE and 0 < max(file.values(tags, COLOR_MAP, (0,))) < 256:
         found = "a palette of 8 bits, where 16 belong"
-    elif (channels := file.one(tags, SAMPLES, 1)) > (colors := COLORS.get(photometric, channels)) + (
-        planar != SEPARATE or colors > 1
-    ):
+    elif channels > colors + more:
         found = f"{channels} channels, where {colors} are colors"
     if found:
         raise DataError("G406", f"expected a TIFF whose values Pillow reads as they are, found {found}")

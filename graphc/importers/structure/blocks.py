@@ -128,7 +128,7 @@ class Blocks:
         best, most, found = None, 0, 0
         for number in sorted(range(len(rows)), key=lambda number: -at_most[number]):
             length, places = rows[number]
-            if at_most[number] < most or most == 0 >= at_most[number]:
+            if at_most[number] < max(most, 1):
                 break
             spots, uses = self.spots(items, length, places)
             params = len(_bases(self.columns(uses)))
