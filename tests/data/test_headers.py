@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import struct
-import zlib
 
 import numpy as np
 import pytest
@@ -12,14 +10,9 @@ from PIL import Image
 
 from graphc.data.images import decode_image
 from graphc.errors import DataError
+from tests.data.test_image_files import chunk, saved
 
-PIXELS = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
-
-
-def saved(mode: str, kind: str) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(PIXELS).convert(mode).save(file, kind)
-    return file.getvalue()
+PIXELS = Image.fromarray(np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8))
 
 
 def replaced(data: bytes, at: int, said: bytes) -> bytes:
@@ -44,13 +37,13 @@ def refused(data: bytes, words: str) -> None:
     ],
 )
 def test_a_bmp_whose_numbers_do_not_go_together(mode, at, said, words):
-    data = saved(mode, "BMP")
+    data = saved(PIXELS.convert(mode), "BMP")
     decode_image(data, "a")
     refused(replaced(data, at, said), words)
 
 
 def test_a_gif_with_other_bytes_between_its_parts():
-    data = saved("P", "GIF")
+    data = saved(PIXELS.convert("P"), "GIF")
     start = data.index(b",", 6 + 7 + 3 * 2 ** ((data[10] & 7) + 1))
     decode_image(data, "a")
     refused(data[:start] + b"\0\0" + data[start:], "expected the parts of a GIF, found the byte 00")
@@ -61,18 +54,14 @@ def test_a_gif_with_other_bytes_between_its_parts():
     refused(replaced(data, 3, b"88a"), "expected a GIF of 1987 or 1989")
 
 
-def part(kind: bytes, said: bytes) -> bytes:
-    return struct.pack(">I", len(said)) + kind + said + struct.pack(">I", zlib.crc32(kind + said))
-
-
 def test_a_png_that_libpng_refuses():
-    data = saved("RGB", "PNG")
+    data = saved(PIXELS.convert("RGB"), "PNG")
     start, header, rest = data[:8], data[8:33], data[33:]
-    assert decode_image(start + header + part(b"teSt", b"x") + rest + b"more", "a").shape == (5, 7, 3)
+    assert decode_image(start + header + chunk(b"teSt", b"x") + rest + b"more", "a").shape == (5, 7, 3)
     refused(data[:-12], "the image is cut off: expected the last chunk of a PNG")
     refused(data[:-16] + bytes(4) + data[-12:], "a PNG's IDAT has another checksum")
-    refused(start + header + part(b"TESt", b"x") + rest, "expected the chunks of a PNG, found one of the kind b'TESt'")
-    refused(start + header + part(b"te\0t", b"x") + rest, "expected the chunks of a PNG")
-    refused(start + part(b"teSt", b"x") + header + rest, "expected a PNG's header first")
+    refused(start + header + chunk(b"TESt", b"x") + rest, "expected the chunks of a PNG, found one of the kind b'TESt'")
+    refused(start + header + chunk(b"te\0t", b"x") + rest, "expected the chunks of a PNG")
+    refused(start + chunk(b"teSt", b"x") + header + rest, "expected a PNG's header first")
     for values in ((7, 5, 3, 2, 0, 0, 0), (7, 5, 16, 3, 0, 0, 0), (7, 5, 8, 2, 1, 0, 0), (7, 5, 8, 2, 0, 0, 2)):
-        refused(start + part(b"IHDR", struct.pack(">IIBBBBB", *values)) + rest, "values that PNG knows")
+        refused(start + chunk(b"IHDR", struct.pack(">IIBBBBB", *values)) + rest, "values that PNG knows")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 from contextlib import suppress
 
@@ -12,6 +11,7 @@ from PIL import Image
 
 from graphc.data.images import decode_image
 from graphc.errors import DataError
+from tests.data.test_image_files import saved
 
 NOISE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (12, 15, 3), dtype=np.uint8)).resize((107, 86))
 GRAY = Image.new("RGB", (107, 86), (128, 128, 128))
@@ -19,9 +19,7 @@ END = b"\xff\xd9"
 
 
 def jpeg(image: Image.Image, mode: str, progressive: bool, restarts: int) -> bytes:
-    file = io.BytesIO()
-    image.convert(mode).save(file, "JPEG", quality=90, progressive=progressive, restart_marker_blocks=restarts)
-    return file.getvalue()
+    return saved(image.convert(mode), "JPEG", quality=90, progressive=progressive, restart_marker_blocks=restarts)
 
 
 @pytest.mark.parametrize("restarts", [0, 3])
